@@ -1,0 +1,23 @@
+"""The map of the house: floors, and who may import whom. No code lives here.
+
+    __main__, commands       the command line: one file per command
+    app, config              composition root; settings, checked at load
+    web                      the only aiohttp: requests in, responses out
+    iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow
+    operation                what a handler is given and what it must declare
+    access | credentials | federation              the one gate, the one mint, providers' keys
+    storage | audit          memory that lasts; what happened
+    policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
+    names | errors           how things are called; how a request is refused
+
+Imports go downwards only; what stands beside a `|` never imports its neighbour. The two lowest floors are pure:
+`now` and entropy are arguments. `pyproject.toml` holds these rules as import contracts, `tests/test_house.py`
+the ones that imports cannot show.
+
+Changes to the proposal in `shared/design/house.md`, each on purpose:
+
+- `commands/` is a room of its own: ten commands in `__main__.py` would be one long file; `__main__` only starts it.
+- An engine's version is one revision per *partition* (an account, mostly) instead of one per key: one number
+  then guards a whole transaction, scans and phantoms included, and tells a cache in one look whether it is true.
+- `names/secret.py` holds `SecretKey`, which every floor above needs.
+"""

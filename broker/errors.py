@@ -1,0 +1,79 @@
+"""Refusal: the one error that a client may see.
+
+The pure floors and the handlers raise it; only `web/` turns it into HTTP. Status and fault of a modelled code
+come from the service model (`broker.protocol`); those of the codes that every query service shares stand in
+COMMON below, as AWS answers them ("Common Errors", IAM and STS API references).
+"""
+
+from http import HTTPStatus
+
+# code -> (HTTP status, fault); what no service model lists.
+COMMON: dict[str, tuple[int, str]] = {
+    "AccessDenied": (403, "Sender"),
+    "ExpiredToken": (403, "Sender"),
+    "IncompleteSignature": (400, "Sender"),
+    "InternalFailure": (500, "Receiver"),
+    "InvalidAction": (400, "Sender"),
+    "InvalidClientTokenId": (403, "Sender"),
+    "InvalidParameterCombination": (400, "Sender"),
+    "InvalidParameterValue": (400, "Sender"),
+    "MalformedInput": (400, "Sender"),
+    "MalformedQueryString": (400, "Sender"),
+    "MissingAction": (400, "Sender"),
+    "MissingAuthenticationToken": (403, "Sender"),
+    "MissingParameter": (400, "Sender"),
+    "NotImplemented": (501, "Receiver"),
+    "OptInRequired": (403, "Sender"),
+    "RequestEntityTooLarge": (413, "Sender"),
+    "RequestExpired": (400, "Sender"),
+    "ServiceUnavailable": (503, "Receiver"),
+    "SignatureDoesNotMatch": (403, "Sender"),
+    "Throttling": (400, "Sender"),
+    "UnsupportedMediaType": (415, "Sender"),
+    "ValidationError": (400, "Sender"),
+}
+
+
+class Refusal(Exception):
+    """A request refused: `code` and `message` are what the client reads.
+
+    `reason` is for the operator's log only and may be exact where the message must be vague; it never holds a
+    secret. `status` and `fault` override what the model or COMMON say of the code.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, reason: str = "", status: int | None = None, fault: str | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.status = status
+        self.fault = fault
+
+
+def status_and_fault(refusal: Refusal) -> tuple[int, str]:
+    """HTTP status and fault of a refusal that no service model knows."""
+    status, fault = COMMON.get(refusal.code, (HTTPStatus.BAD_REQUEST, "Sender"))
+    return refusal.status or status, refusal.fault or fault
+
+
+def access_denied(message: str, *, reason: str = "") -> Refusal:
+    return Refusal("AccessDenied", message, reason=reason)
+
+
+def validation_error(message: str) -> Refusal:
+    return Refusal("ValidationError", message)
+
+
+def not_implemented(message: str) -> Refusal:
+    return Refusal("NotImplemented", message)
+
+
+def service_unavailable(reason: str) -> Refusal:
+    """A store or a key is out of reach: refuse, never guess."""
+    return Refusal(
+        "ServiceUnavailable",
+        "The request has failed due to a temporary failure of the server.",
+        reason=reason,
+    )

@@ -1,0 +1,41 @@
+"""Amazon Resource Names: `arn:partition:service:region:account:resource`."""
+
+import msgspec
+
+PARTITION = "aws"
+
+
+class Arn(msgspec.Struct, frozen=True):
+    """The six parts of an ARN; `resource` keeps its own colons and slashes."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
+
+
+def parse_arn(text: str) -> Arn:
+    """Split `text` into its parts; raises ValueError where it is no ARN."""
+    parts = text.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn" or not parts[1] or not parts[2] or not parts[5]:
+        raise ValueError(f"{text!r} is not an ARN")
+    return Arn(*parts[1:])
+
+
+def iam_arn(account: str, resource: str) -> str:
+    """The ARN of an IAM resource: IAM is global, so the region is empty."""
+    return f"arn:{PARTITION}:iam::{account}:{resource}"
+
+
+def sts_arn(account: str, resource: str) -> str:
+    """The ARN of a session (`assumed-role/…`, `federated-user/…`)."""
+    return f"arn:{PARTITION}:sts::{account}:{resource}"
+
+
+def is_account_id(text: str) -> bool:
+    """Twelve ASCII digits."""
+    return len(text) == 12 and text.isascii() and text.isdigit()

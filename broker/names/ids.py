@@ -1,0 +1,47 @@
+"""Unique ids and access key ids, made from entropy that is handed in.
+
+Prefixes: IAM User Guide, "IAM identifiers", section "Unique identifiers". An access key id carries its
+account the way AWS's do: sixteen base32 characters hold eighty bits, of which the first is a marker and the
+next forty are the account number. So GetAccessKeyInfo needs no look-up, and a store knows which account to ask.
+"""
+
+from base64 import b32decode, b32encode
+
+USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
+LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
+
+_MARKER = 1 << 79
+_ACCOUNT_SHIFT = 39
+_ENTROPY_MASK = (1 << _ACCOUNT_SHIFT) - 1
+_ACCOUNT_MASK = (1 << 40) - 1
+
+UNIQUE_ID_ENTROPY = 11
+ACCESS_KEY_ID_ENTROPY = 5
+
+
+def unique_id(prefix: str, entropy: bytes) -> str:
+    """`prefix` and seventeen base32 characters, from at least eleven bytes of entropy."""
+    if len(entropy) < UNIQUE_ID_ENTROPY:
+        raise ValueError("a unique id needs eleven bytes of entropy")
+    return prefix + b32encode(entropy[:UNIQUE_ID_ENTROPY]).decode()[:17]
+
+
+def access_key_id(prefix: str, account: str, entropy: bytes) -> str:
+    """An access key id of `account` (twelve digits), from at least five bytes of entropy."""
+    if len(entropy) < ACCESS_KEY_ID_ENTROPY:
+        raise ValueError("an access key id needs five bytes of entropy")
+    unique = int.from_bytes(entropy[:ACCESS_KEY_ID_ENTROPY], "big") & _ENTROPY_MASK
+    number = _MARKER | int(account) << _ACCOUNT_SHIFT | unique
+    return prefix + b32encode(number.to_bytes(10, "big")).decode()
+
+
+def account_of_access_key_id(key_id: str) -> str | None:
+    """The account that `key_id` belongs to, or None where the id carries none."""
+    if len(key_id) != 20:
+        return None
+    try:
+        number = int.from_bytes(b32decode(key_id[4:]), "big")
+    except ValueError:
+        return None
+    account = number >> _ACCOUNT_SHIFT & _ACCOUNT_MASK
+    return f"{account:012d}" if number & _MARKER and account < 10**12 else None

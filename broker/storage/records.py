@@ -1,0 +1,216 @@
+"""What the broker remembers, as frozen structs; encoded as MessagePack, append-only with defaults.
+
+Times are whole epoch seconds. Names keep their spelling; `store.py` compares them without case.
+"""
+
+import msgspec
+
+from broker.names.arn import iam_arn
+from broker.names.secret import SecretKey
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What all records share: frozen, and defaults left out of the encoding."""
+
+
+class Account(Record, kw_only=True):
+    """An account of this broker; in the global partition."""
+
+    account_id: str
+    name: str = ""
+    email: str = ""
+    created_at: int = 0
+
+
+class AccountSettings(Record, kw_only=True):
+    """One per account partition: what IAM keeps of the account itself."""
+
+    alias: str | None = None
+    root_access_key_ids: tuple[str, ...] = ()
+    root_mfa_serial_numbers: tuple[str, ...] = ()
+    root_password_last_used_at: int | None = None
+
+
+class User(Record, kw_only=True):
+    account_id: str
+    user_name: str
+    user_id: str
+    path: str = "/"
+    created_at: int
+    tags: dict[str, str] = {}
+    permissions_boundary: str | None = None
+    inline_policies: dict[str, str] = {}
+    attached_policies: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    access_key_ids: tuple[str, ...] = ()
+    mfa_serial_numbers: tuple[str, ...] = ()
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"user{self.path}{self.user_name}")
+
+
+class Group(Record, kw_only=True):
+    account_id: str
+    group_name: str
+    group_id: str
+    path: str = "/"
+    created_at: int
+    inline_policies: dict[str, str] = {}
+    attached_policies: tuple[str, ...] = ()
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"group{self.path}{self.group_name}")
+
+
+class Role(Record, kw_only=True):
+    account_id: str
+    role_name: str
+    role_id: str
+    path: str = "/"
+    created_at: int
+    assume_role_policy: str
+    description: str | None = None
+    max_session_duration: int = 3600
+    tags: dict[str, str] = {}
+    permissions_boundary: str | None = None
+    inline_policies: dict[str, str] = {}
+    attached_policies: tuple[str, ...] = ()
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"role{self.path}{self.role_name}")
+
+
+class AccessKey(Record, kw_only=True):
+    """A long-lived access key; `user_name` None means the account's root user."""
+
+    account_id: str
+    access_key_id: str
+    user_name: str | None
+    secret: SecretKey
+    status: str = "Active"
+    created_at: int
+
+
+class Usage(Record, kw_only=True):
+    """When an access key or a role was last used; in the usage partition, keyed by key id or role id."""
+
+    last_used_at: int
+    region: str = ""
+    service: str = ""
+
+
+class PolicyVersion(Record, kw_only=True):
+    version_id: str
+    document: str
+    created_at: int
+
+
+class ManagedPolicy(Record, kw_only=True):
+    """A managed policy; `account_id` is "aws" for those that AWS manages."""
+
+    account_id: str
+    policy_name: str
+    policy_id: str
+    path: str = "/"
+    description: str | None = None
+    default_version_id: str = "v1"
+    versions: tuple[PolicyVersion, ...]
+    next_version: int = 2
+    tags: dict[str, str] = {}
+    created_at: int
+    updated_at: int
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"policy{self.path}{self.policy_name}")
+
+    @property
+    def document(self) -> str:
+        """The text of the default version."""
+        return next(v.document for v in self.versions if v.version_id == self.default_version_id)
+
+
+class InstanceProfile(Record, kw_only=True):
+    account_id: str
+    instance_profile_name: str
+    instance_profile_id: str
+    path: str = "/"
+    created_at: int
+    role_names: tuple[str, ...] = ()
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"instance-profile{self.path}{self.instance_profile_name}")
+
+
+class VirtualMfaDevice(Record, kw_only=True):
+    """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user."""
+
+    account_id: str
+    serial_number: str
+    device_name: str
+    path: str = "/"
+    seed: SecretKey
+    user_name: str | None = None
+    enabled_at: int | None = None
+    created_at: int
+    tags: dict[str, str] = {}
+
+
+class Once(Record, kw_only=True):
+    """Something that was used and may not be used again; in the replay partition, expiring."""
+
+    used_at: int
+
+
+class Instance(Record, kw_only=True):
+    """A machine that may ask the metadata service; in the global partition."""
+
+    instance_id: str
+    account_id: str
+    addresses: tuple[str, ...] = ()
+    instance_profile: str | None = None
+    region: str = "us-east-1"
+    availability_zone: str = "us-east-1a"
+    instance_type: str = "t3.micro"
+    image_id: str = "ami-00000000000000000"
+    architecture: str = "x86_64"
+    launched_at: int = 0
+    hostname: str = ""
+    local_ipv4: str = ""
+    public_ipv4: str = ""
+    mac: str = ""
+    subnet_id: str = ""
+    vpc_id: str = ""
+    security_groups: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    user_data: bytes | None = None
+    tokens_required: bool = True
+    metadata_enabled: bool = True
+    tags_in_metadata: bool = False
+    hop_limit: int = 1
+    public_keys: dict[str, str] = {}
+    container_ids: dict[str, str] = {}
+
+
+class OrganizationalUnit(Record, kw_only=True):
+    """A root, a unit, or an account's own place: its policies by name, and what it hangs under."""
+
+    parent: str | None
+    service_control_policies: dict[str, str] = {}
+    resource_control_policies: dict[str, str] = {}
+
+
+class Organization(Record, kw_only=True):
+    """The organization, at most one; in the global partition. `units` are roots and OUs by id, `accounts` by id."""
+
+    organization_id: str
+    management_account_id: str
+    delegated_iam_administrator_id: str | None = None
+    units: dict[str, OrganizationalUnit] = {}
+    accounts: dict[str, OrganizationalUnit] = {}
+    features: tuple[str, ...] = ()

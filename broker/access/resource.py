@@ -1,0 +1,24 @@
+"""What a permission is asked for."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.policy import PolicySet
+
+_NONE: Mapping[str, str] = {}
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """A resource as the gate sees it.
+
+    `account` owns it (None: the caller's). `tags` become aws:ResourceTag/* (and iam:ResourceTag/* where `arn` is an
+    IAM one). `keys` are condition keys that only this operation fills. `policy` is its resource policy, compiled:
+    a role's trust policy.
+    """
+
+    arn: str = "*"
+    account: str | None = None
+    tags: Mapping[str, str] = _NONE
+    keys: Mapping[str, str | tuple[str, ...]] = _NONE
+    policy: PolicySet | None = None

@@ -1,0 +1,158 @@
+"""Operations: what a handler is given (`Call`), and what it must declare (`@operation`).
+
+A handler is a coroutine function from a call and a typed request to a typed result. Around it stand the steps that
+no operation may forget: the caller was proven before the call existed, and the gate judges between the declared
+resource and the handler (`perform`). The handler reads and writes through `call.store`; whoever performs the call
+commits, and performs it anew where the commit meets a conflict.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
+from broker.access.resource import Resource
+from broker.credentials.mint import Mint
+from broker.names.ids import unique_id
+from broker.protocol import load_service
+from broker.storage.store import Transaction
+
+
+class Quotas(msgspec.Struct, frozen=True):
+    """IAM's default quotas ("IAM and AWS STS quotas"); all configurable."""
+
+    users: int = 5000
+    groups: int = 300
+    roles: int = 1000
+    customer_policies: int = 1500
+    policy_versions: int = 5
+    managed_policy_size: int = 6144
+    instance_profiles: int = 1000
+    roles_per_instance_profile: int = 1
+    groups_per_user: int = 10
+    attached_policies_per_user: int = 10
+    attached_policies_per_group: int = 10
+    attached_policies_per_role: int = 10
+    access_keys_per_user: int = 2
+    mfa_devices_per_user: int = 8
+    virtual_mfa_devices: int = 5000
+    tags: int = 50
+    user_inline_size: int = 2048
+    role_inline_size: int = 10240
+    group_inline_size: int = 5120
+    trust_policy_size: int = 2048
+
+
+class Call:
+    """One performance of one operation: facts and tools, nothing that handlers hand to each other."""
+
+    __slots__ = ("caller", "entropy", "facts", "gate", "mint", "now", "quotas", "store")
+
+    def __init__(
+        self,
+        *,
+        caller: Caller,
+        facts: RequestFacts,
+        store: Transaction,
+        gate: Gate,
+        mint: Mint,
+        entropy: Callable[[int], bytes],
+        quotas: Quotas,
+    ) -> None:
+        self.caller = caller
+        self.facts = facts
+        self.store = store
+        self.gate = gate
+        self.mint = mint
+        self.entropy = entropy
+        self.quotas = quotas
+        self.now = facts.now
+
+    @property
+    def account(self) -> str:
+        """The caller's account, which IAM operations work in."""
+        return self.caller.account
+
+    def new_id(self, prefix: str) -> str:
+        return unique_id(prefix, self.entropy(11))
+
+    async def require(self, action: str, resource: Resource) -> None:
+        """Ask the gate for one more permission (`iam:PassRole`, `sts:TagSession`); raises AccessDenied."""
+        await self.gate.require(self.store, self.caller, self.facts, action, resource)
+
+
+class Proof(Enum):
+    """How an operation's caller is proven."""
+
+    SIGNED = "a SigV4 signature"
+    ASSERTED = "an assertion in the request, which the flow itself proves"
+
+
+ResourceOf = Callable[[Call, Any], Awaitable[Resource]]
+Handler = Callable[[Call, Any], Awaitable[Any]]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A declared operation: `action` is what the gate is asked about."""
+
+    service: str
+    name: str
+    action: str
+    proof: Proof
+    resource: ResourceOf
+    handler: Handler
+
+
+# Filled while the rooms above are imported, read-only afterwards.
+OPERATIONS: dict[tuple[str, str], Operation] = {}
+
+
+def operation(
+    action: str, *, resource: ResourceOf, proof: Proof = Proof.SIGNED
+) -> Callable[[Handler], Handler]:
+    """Declare the handler of `action` ("iam:CreateUser") and the resource that it acts on.
+
+    Raises ValueError at import for a name that the service model lacks and for a second owner.
+    """
+    service, _, name = action.partition(":")
+    if name not in load_service(service).operation_names:
+        raise ValueError(f"the model of {service} knows no operation {name}")
+
+    def declare(handler: Handler) -> Handler:
+        if (service, name) in OPERATIONS:
+            raise ValueError(f"{action} has an owner already")
+        OPERATIONS[service, name] = Operation(service, name, action, proof, resource, handler)
+        return handler
+
+    return declare
+
+
+async def perform(declared: Operation, call: Call, request: Any) -> Any:
+    """Judge, then handle: the resource is declared by the operation, the gate decides, the handler acts."""
+    resource = await declared.resource(call, request)
+    await call.require(declared.action, with_request_tags(resource, request))
+    return await declared.handler(call, request)
+
+
+def with_request_tags(resource: Resource, request: Any) -> Resource:
+    """Add aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation that carries tags."""
+    tags = getattr(request, "tags", ())
+    tag_keys = getattr(request, "tag_keys", ())
+    if not tags and not tag_keys:
+        return resource
+    keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
+    keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
+    return msgspec.structs.replace(resource, keys={**resource.keys, **keys})
+
+
+def no_resource(account: str | None = None, keys: Mapping[str, str] | None = None) -> ResourceOf:
+    """For actions that support no resource: they match only `*`."""
+
+    async def resource(call: Call, request: Any) -> Resource:
+        return Resource(account=account or call.account, keys=keys or {})
+
+    return resource

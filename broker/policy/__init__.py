@@ -1,0 +1,54 @@
+"""May this be done? A pure function from a request and every policy that speaks about it to a decision.
+
+Owns policy documents (parsing and every refusal at creation), patterns, variables, conditions, the
+combination of all kinds of policy, and the reasons of a decision. Never reads a clock, a store or a network;
+never guesses: what cannot be evaluated denies in a Deny and does not allow in an Allow.
+
+Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluation logic" and its pages.
+"""
+
+from broker.policy.analysis import context_keys, grants_service
+from broker.policy.context import Context
+from broker.policy.decision import AccessRequest, Decision, Layers, Outcome, decide
+from broker.policy.document import (
+    Condition,
+    Effect,
+    MalformedPolicy,
+    Policy,
+    PolicyKind,
+    Position,
+    Principals,
+    Statement,
+    parse_policy,
+    policy_size,
+)
+from broker.policy.index import PolicySet, compile_policies
+from broker.policy.reasons import access_denied_message, authorization_message
+from broker.policy.statement import Source, SourceKind
+
+__all__ = [
+    "AccessRequest",
+    "Condition",
+    "Context",
+    "Decision",
+    "Effect",
+    "Layers",
+    "MalformedPolicy",
+    "Outcome",
+    "Policy",
+    "PolicyKind",
+    "PolicySet",
+    "Position",
+    "Principals",
+    "Source",
+    "SourceKind",
+    "Statement",
+    "access_denied_message",
+    "authorization_message",
+    "compile_policies",
+    "context_keys",
+    "decide",
+    "grants_service",
+    "parse_policy",
+    "policy_size",
+]

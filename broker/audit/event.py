@@ -1,0 +1,109 @@
+"""One event per request, begun first, filled on the way, journalled on every exit."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class SessionIssuer(msgspec.Struct, omit_defaults=True, rename="camel"):
+    type: str
+    principal_id: str
+    arn: str
+    account_id: str
+    user_name: str = ""
+
+
+class SessionAttributes(msgspec.Struct, rename="camel"):
+    creation_date: str
+    mfa_authenticated: str
+
+
+class SessionContext(msgspec.Struct, omit_defaults=True, rename="camel"):
+    attributes: SessionAttributes
+    session_issuer: SessionIssuer | None = None
+    source_identity: str | None = None
+    web_id_federation_data: dict[str, Any] | None = None
+
+
+class UserIdentity(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """Who called; `type` is Root, IAMUser, AssumedRole, FederatedUser, WebIdentityUser, SAMLUser or Unknown."""
+
+    type: str = "Unknown"
+    principal_id: str = ""
+    arn: str = ""
+    account_id: str = ""
+    access_key_id: str = ""
+    user_name: str = ""
+    session_context: SessionContext | None = None
+
+
+class Event(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={
+        "event_version": "eventVersion",
+        "user_identity": "userIdentity",
+        "event_time": "eventTime",
+        "event_source": "eventSource",
+        "event_name": "eventName",
+        "aws_region": "awsRegion",
+        "source_ip": "sourceIPAddress",
+        "user_agent": "userAgent",
+        "error_code": "errorCode",
+        "error_message": "errorMessage",
+        "request_parameters": "requestParameters",
+        "response_elements": "responseElements",
+        "additional_event_data": "additionalEventData",
+        "request_id": "requestID",
+        "event_id": "eventID",
+        "read_only": "readOnly",
+        "event_type": "eventType",
+        "management_event": "managementEvent",
+        "recipient_account_id": "recipientAccountId",
+        "event_category": "eventCategory",
+    },
+):
+    """A CloudTrail record. `request_parameters` are redacted before they come here."""
+
+    event_version: str
+    event_time: str
+    source_ip: str
+    user_agent: str
+    request_id: str
+    event_id: str
+    user_identity: UserIdentity = msgspec.field(default_factory=UserIdentity)
+    event_source: str = ""
+    event_name: str = ""
+    aws_region: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    request_parameters: dict[str, Any] | None = None
+    response_elements: dict[str, Any] | None = None
+    additional_event_data: dict[str, Any] | None = None
+    read_only: bool | None = None
+    event_type: str = ""
+    management_event: bool = False
+    recipient_account_id: str = ""
+    event_category: str = ""
+
+
+def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, entropy: bytes) -> Event:
+    """The event of a request of which nothing is known yet; `entropy` is sixteen bytes for its id."""
+    return Event(
+        event_version="1.11",
+        event_time=iso_time(now),
+        source_ip=source_ip,
+        user_agent=user_agent,
+        request_id=request_id,
+        event_id=str(UUID(bytes=entropy, version=4)),
+        event_type="AwsApiCall",
+        management_event=True,
+        event_category="Management",
+    )
+
+
+def iso_time(seconds: float) -> str:
+    """Epoch seconds as CloudTrail prints them: 2026-01-01T00:00:00Z."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

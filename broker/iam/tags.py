@@ -1,0 +1,52 @@
+"""Tags of IAM entities: keys compare without case, a later tag takes the place and the spelling of an earlier one.
+
+Source: "Tags for IAM resources" of the IAM User Guide, "Rules for tagging".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from broker.errors import Refusal
+from broker.operation import Call
+from broker.protocol.shapes import iam as shapes
+
+RESERVED_PREFIX = "aws:"
+
+
+def new_tags(call: Call, tags: Sequence[shapes.Tag]) -> dict[str, str]:
+    """The tags that a new entity begins with; raises as `merge_tags` does."""
+    return merge_tags(call, {}, tags)
+
+
+def merge_tags(call: Call, existing: Mapping[str, str], tags: Sequence[shapes.Tag]) -> dict[str, str]:
+    """`existing` with `tags` laid over it.
+
+    Raises InvalidInput for keys that differ in case only and for the reserved prefix, LimitExceeded beyond the quota.
+    """
+    added = {tag.key.lower() for tag in tags}
+    if len(added) != len(tags):
+        raise Refusal(
+            "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        )
+    if any(key.startswith(RESERVED_PREFIX) for key in added):
+        raise Refusal("InvalidInput", "aws: prefixed tag key names are not allowed for external use.")
+    merged = {key: value for key, value in existing.items() if key.lower() not in added}
+    merged.update((tag.key, tag.value) for tag in tags)
+    if len(merged) > call.quotas.tags:
+        raise Refusal("LimitExceeded", "The number of tags has reached the maximum limit.")
+    return merged
+
+
+def without_tags(existing: Mapping[str, str], tag_keys: Iterable[str]) -> dict[str, str]:
+    """`existing` less those that `tag_keys` names; a key that is not there is no error."""
+    removed = {key.lower() for key in tag_keys}
+    return {key: value for key, value in existing.items() if key.lower() not in removed}
+
+
+def tag_shapes(tags: Mapping[str, str]) -> tuple[shapes.Tag, ...]:
+    """Tags as answers list them: sorted by key."""
+    return tuple(shapes.Tag(key=key, value=tags[key]) for key in sorted(tags))
+
+
+def tag_key(tag: shapes.Tag) -> str:
+    """What a list of tags is paged by."""
+    return tag.key

@@ -1,0 +1,167 @@
+"""Claims: what a session token says of its session. Frozen, tagged, append-only.
+
+The rule, for an old token must open in a new version and a new token in an old one:
+
+1. A tag is for ever. A kind that must change otherwise than by rule 2 takes a new tag; the old kind stays.
+2. A field is only ever added at the end of a kind, with a default that means "as before". The common
+   fields at the head of every kind are closed.
+3. Trailing fields that hold their default are not written, so a version that lacks a new field opens every
+   token that does not use it, and refuses those that do: the field might have restricted the session.
+
+Times are whole epoch seconds. Tags and context keys are tuples of pairs: claims are shared between
+requests, and nothing in them may change.
+"""
+
+from typing import Any
+
+import msgspec
+
+from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from broker.sealing.envelope import SealBroken
+
+SESSION_ID_SIZE = 16
+
+Tags = tuple[tuple[str, str], ...]
+ContextKeys = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class _Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What every session has. Closed: a field added here would move those of every kind."""
+
+    access_key_id: str
+    session_id: bytes
+    issued_at: int
+    expires_at: int
+    account: str
+
+
+class AssumedRoleClaims(_Session, frozen=True, tag=1):
+    """A session of a role, however it was assumed: by API, by a provider's assertion, by an instance.
+
+    `context` holds the condition keys that the assumption gave the session (`saml:aud`,
+    `oidc.example:sub`, ...); `federated_provider` is `aws:FederatedProvider`; `role_delivery` is
+    `ec2:RoleDelivery` and `instance_id` the instance, where the metadata service delivered the
+    credentials.
+    """
+
+    role_name: str
+    role_id: str
+    session_name: str
+    role_path: str = "/"
+    session_policy: str | None = None
+    session_policy_arns: tuple[str, ...] = ()
+    tags: Tags = ()
+    transitive_tag_keys: tuple[str, ...] = ()
+    source_identity: str | None = None
+    chained: bool = False
+    mfa_authenticated_at: int | None = None
+    issuer_access_key_id: str | None = None
+    federated_provider: str | None = None
+    role_delivery: str | None = None
+    instance_id: str | None = None
+    context: ContextKeys = ()
+
+    @property
+    def principal(self) -> AssumedRole:
+        return AssumedRole(self.account, self.role_name, self.role_id, self.session_name, self.role_path)
+
+
+class FederatedUserClaims(_Session, frozen=True, tag=2):
+    """GetFederationToken: `issuer_*` name the user who called, all None for the root user."""
+
+    name: str
+    issuer_name: str | None = None
+    issuer_path: str = "/"
+    issuer_id: str | None = None
+    session_policy: str | None = None
+    session_policy_arns: tuple[str, ...] = ()
+    tags: Tags = ()
+    issuer_access_key_id: str | None = None
+
+    @property
+    def principal(self) -> FederatedUser:
+        return FederatedUser(self.account, self.name)
+
+    @property
+    def issuer(self) -> User | Root:
+        return _user_or_root(self.account, self.issuer_name, self.issuer_id, self.issuer_path)
+
+
+class SessionTokenClaims(_Session, frozen=True, tag=3):
+    """GetSessionToken: the caller again, for a while and perhaps with MFA; `user_*` are None for the root
+    user.
+    """
+
+    user_name: str | None = None
+    user_path: str = "/"
+    user_id: str | None = None
+    mfa_authenticated_at: int | None = None
+    mfa_serial: str | None = None
+    issuer_access_key_id: str | None = None
+
+    @property
+    def principal(self) -> User | Root:
+        return _user_or_root(self.account, self.user_name, self.user_id, self.user_path)
+
+
+class RootClaims(_Session, frozen=True, tag=4):
+    """AssumeRoot: the root user of a member account, held to one task policy."""
+
+    task_policy_arn: str
+    issuer_arn: str
+    source_identity: str | None = None
+    mfa_authenticated_at: int | None = None
+    issuer_access_key_id: str | None = None
+
+    @property
+    def principal(self) -> Root:
+        return Root(self.account)
+
+
+SessionClaims = AssumedRoleClaims | FederatedUserClaims | SessionTokenClaims | RootClaims
+
+
+def _user_or_root(account: str, name: str | None, unique_id: str | None, path: str) -> User | Root:
+    if name is None:
+        return Root(account)
+    return User(account, name, unique_id or "", path)
+
+
+class _Form(msgspec.Struct, frozen=True):
+    """How a kind is written: its tag, how many fields are required, the defaults of the others."""
+
+    tag: int
+    required: int
+    defaults: tuple[Any, ...]
+
+
+def _form(kind: type[_Session]) -> _Form:
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, int)
+    defaults = kind.__struct_defaults__
+    return _Form(tag, len(kind.__struct_fields__) - len(defaults), defaults)
+
+
+_FORMS = {
+    kind: _form(kind) for kind in (AssumedRoleClaims, FederatedUserClaims, SessionTokenClaims, RootClaims)
+}
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[SessionClaims] = msgspec.msgpack.Decoder(SessionClaims)
+
+
+def claims_to_bytes(claims: SessionClaims) -> bytes:
+    """MessagePack array: the tag, then the fields up to the last that differs from its default."""
+    form = _FORMS[type(claims)]
+    values = msgspec.structs.astuple(claims)
+    count = len(values)
+    while count > form.required and values[count - 1] == form.defaults[count - 1 - form.required]:
+        count -= 1
+    return _encoder.encode((form.tag, *values[:count]))
+
+
+def claims_from_bytes(encoded: bytes) -> SessionClaims:
+    """Raises SealBroken where a kind or a field is unknown."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.DecodeError as error:
+        raise SealBroken(f"the claims are of a form that this version does not know: {error}") from None

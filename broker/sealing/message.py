@@ -1,0 +1,37 @@
+"""Sealed messages as text: encoded authorization messages, metadata session tokens, pagination markers.
+
+Each purpose has keys of its own; the context binds a message to what it is for (an account, an instance),
+and a message says for itself until when it is good, inside, where nobody can change it.
+"""
+
+from broker.sealing.envelope import SealBroken, key_of, open_with, seal
+from broker.sealing.keyring import Keyring
+from broker.sealing.packing import pack, unpack
+from broker.sealing.text import decode_text, encode_text
+
+LARGEST_MESSAGE = 1 << 16  # characters
+
+
+def seal_message(keyring: Keyring, purpose: bytes, message: bytes, context: bytes, entropy: bytes) -> str:
+    """URL-safe text that only `open_message` with the same purpose and context reads; sixteen fresh bytes.
+
+    Long messages are compressed. Raises ValueError where the text would pass LARGEST_MESSAGE.
+    """
+    text = encode_text(seal(keyring.for_purpose(purpose).primary, pack(message), context, entropy))
+    if len(text) > LARGEST_MESSAGE:
+        raise ValueError(f"a sealed message of {len(text)} characters is over the {LARGEST_MESSAGE} allowed")
+    return text
+
+
+def open_message(keyring: Keyring, purpose: bytes, unverified_text: str, context: bytes, now: float) -> bytes:
+    """The message that was sealed for `purpose` and `context`; raises SealBroken.
+
+    `now` (epoch seconds) closes retired keys on time, not messages: their own expiry is their reader's to
+    check.
+    """
+    envelope = decode_text(unverified_text, LARGEST_MESSAGE)
+    key = key_of(keyring.for_purpose(purpose), envelope)
+    message = unpack(open_with(key, envelope, context))
+    if not key.opens_at(now):
+        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
+    return message

@@ -1,0 +1,131 @@
+"""Session tokens: claims, sealed; and the secret access key that belongs to them, derived.
+
+A token is the text of an envelope around packed claims. Its secret access key is no part of it: it is the
+HMAC of access key id and session id under a key derived from the sealing key that closed the token, so
+whoever holds the keyring verifies a signature without a look-up, and whoever holds only the token can sign
+nothing.
+"""
+
+import hmac
+from binascii import b2a_base64
+
+import msgspec
+
+from broker.names.secret import SecretKey
+from broker.sealing.claims import SESSION_ID_SIZE, SessionClaims, Tags, claims_from_bytes, claims_to_bytes
+from broker.sealing.envelope import NONCE_ENTROPY, OVERHEAD, SealBroken, key_of, open_with, seal
+from broker.sealing.key import SealingKey
+from broker.sealing.keyring import Keyring
+from broker.sealing.packing import deflate, pack, unpack
+from broker.sealing.text import decode_text, encode_text
+
+LARGEST_TOKEN = 4096  # characters: the maximum of MinimumSessionTokenSize in the STS model
+TOKEN_ENTROPY = NONCE_ENTROPY
+SECRET_LENGTH = 40
+
+# Room for session policies and session tags, packed. The other claims of a session take less than the 980 bytes
+# that remain of a token's 3,035; condition keys of a provider's assertion share those.
+PACKED_BUDGET = 2048
+
+_PURPOSE = b"session token"
+_CONTEXT = b""  # the purpose's own keys bind the kind of message already
+
+
+class TokenTooLarge(Exception):
+    """A session whose claims do not fit a token; sizes in characters."""
+
+    def __init__(self, size: int, largest: int = LARGEST_TOKEN) -> None:
+        super().__init__(f"a session token of {size} characters is over the {largest} allowed")
+        self.size = size
+        self.largest = largest
+
+
+class SessionExpired(Exception):
+    """A token that was good until `expired_at` (epoch seconds)."""
+
+    def __init__(self, expired_at: int, access_key_id: str) -> None:
+        super().__init__("the session has expired")
+        self.expired_at = expired_at
+        self.reason = f"the session of {access_key_id} expired at {expired_at}"
+
+
+def mint_session_token(
+    keyring: Keyring, claims: SessionClaims, entropy: bytes, minimum_size: int = 0
+) -> tuple[str, SecretKey, int]:
+    """Token, secret access key and the token's size in characters, which is at least `minimum_size`.
+
+    Needs TOKEN_ENTROPY fresh bytes. Raises TokenTooLarge; ValueError for a session id of the wrong size.
+    """
+    if len(claims.session_id) != SESSION_ID_SIZE:
+        raise ValueError(f"a session id has {SESSION_ID_SIZE} bytes")
+    key = keyring.for_purpose(_PURPOSE).primary
+    packed = pack(claims_to_bytes(claims), _packed_size(minimum_size))
+    size = (len(packed) + OVERHEAD) // 3 * 4
+    if size > LARGEST_TOKEN:
+        raise TokenTooLarge(size)
+    return encode_text(seal(key, packed, _CONTEXT, entropy)), _secret_of(key, claims), size
+
+
+def _packed_size(token_size: int) -> int:
+    """The packed size from which a token has at least `token_size` characters; `pack` rounds up."""
+    return (token_size + 3) // 4 * 3 - OVERHEAD
+
+
+def open_session_token(
+    keyring: Keyring, unverified_token: str, unverified_access_key_id: str, now: float
+) -> tuple[SessionClaims, SecretKey]:
+    """The claims of a token and the secret access key that must have signed beside it.
+
+    Raises SealBroken for whatever is not a token of this keyring with this access key id (to the client:
+    InvalidClientTokenId), SessionExpired for one whose time is over (ExpiredToken).
+    """
+    key, claims = _read(keyring, unverified_token)
+    if not hmac.compare_digest(claims.access_key_id.encode(), unverified_access_key_id.encode()):
+        raise SealBroken(f"the token belongs to {claims.access_key_id}, not to the key that signed")
+    if now >= claims.expires_at:
+        raise SessionExpired(claims.expires_at, claims.access_key_id)
+    if not key.opens_at(now):
+        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
+    return claims, _secret_of(key, claims)
+
+
+def inspect_session_token(keyring: Keyring, unverified_token: str) -> SessionClaims:
+    """The claims of a token for an operator, expired or not; raises SealBroken. Proves no caller."""
+    return _read(keyring, unverified_token)[1]
+
+
+def _read(keyring: Keyring, unverified_token: str) -> tuple[SealingKey, SessionClaims]:
+    envelope = decode_text(unverified_token, LARGEST_TOKEN)
+    key = key_of(keyring.for_purpose(_PURPOSE), envelope)
+    return key, claims_from_bytes(unpack(open_with(key, envelope, _CONTEXT)))
+
+
+def _secret_of(key: SealingKey, claims: SessionClaims) -> SecretKey:
+    """Forty characters of base64: 240 bits."""
+    mac = key.material.authenticate(claims.access_key_id.encode() + claims.session_id)
+    return SecretKey(b2a_base64(mac, newline=False)[:SECRET_LENGTH].decode())
+
+
+def packed_size_percent(
+    session_policy: str | None,
+    session_policy_arns: tuple[str, ...],
+    tags: Tags,
+    transitive_tag_keys: tuple[str, ...] = (),
+) -> int | None:
+    """PackedPolicySize: session policies and tags, packed, as percent of PACKED_BUDGET, rounded up.
+
+    None where neither is there, for AWS then leaves the answer out. Over 100 the request is to be refused.
+    """
+    if not (session_policy or session_policy_arns or tags):
+        return None
+    body = msgspec.msgpack.encode((session_policy, session_policy_arns, tags, transitive_tag_keys))
+    return _percent(min(len(body), len(deflate(body))), PACKED_BUDGET)
+
+
+def utilization_percent(token_size: int) -> int:
+    """SessionTokenUtilization: a token's characters as percent of the largest, rounded up."""
+    return _percent(token_size, LARGEST_TOKEN)
+
+
+def _percent(part: int, whole: int) -> int:
+    return -(-100 * part // whole)

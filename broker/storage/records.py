@@ -13,7 +13,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """What all records share: frozen, and defaults left out of the encoding."""
 
 
-class Account(Record, kw_only=True):
+class Account(Record, frozen=True, kw_only=True):
     """An account of this broker; in the global partition."""
 
     account_id: str
@@ -22,7 +22,7 @@ class Account(Record, kw_only=True):
     created_at: int = 0
 
 
-class AccountSettings(Record, kw_only=True):
+class AccountSettings(Record, frozen=True, kw_only=True):
     """One per account partition: what IAM keeps of the account itself."""
 
     alias: str | None = None
@@ -31,7 +31,7 @@ class AccountSettings(Record, kw_only=True):
     root_password_last_used_at: int | None = None
 
 
-class User(Record, kw_only=True):
+class User(Record, frozen=True, kw_only=True):
     account_id: str
     user_name: str
     user_id: str
@@ -50,7 +50,7 @@ class User(Record, kw_only=True):
         return iam_arn(self.account_id, f"user{self.path}{self.user_name}")
 
 
-class Group(Record, kw_only=True):
+class Group(Record, frozen=True, kw_only=True):
     account_id: str
     group_name: str
     group_id: str
@@ -64,7 +64,7 @@ class Group(Record, kw_only=True):
         return iam_arn(self.account_id, f"group{self.path}{self.group_name}")
 
 
-class Role(Record, kw_only=True):
+class Role(Record, frozen=True, kw_only=True):
     account_id: str
     role_name: str
     role_id: str
@@ -83,7 +83,7 @@ class Role(Record, kw_only=True):
         return iam_arn(self.account_id, f"role{self.path}{self.role_name}")
 
 
-class AccessKey(Record, kw_only=True):
+class AccessKey(Record, frozen=True, kw_only=True):
     """A long-lived access key; `user_name` None means the account's root user."""
 
     account_id: str
@@ -94,7 +94,7 @@ class AccessKey(Record, kw_only=True):
     created_at: int
 
 
-class Usage(Record, kw_only=True):
+class Usage(Record, frozen=True, kw_only=True):
     """When an access key or a role was last used; in the usage partition, keyed by key id or role id."""
 
     last_used_at: int
@@ -102,13 +102,13 @@ class Usage(Record, kw_only=True):
     service: str = ""
 
 
-class PolicyVersion(Record, kw_only=True):
+class PolicyVersion(Record, frozen=True, kw_only=True):
     version_id: str
     document: str
     created_at: int
 
 
-class ManagedPolicy(Record, kw_only=True):
+class ManagedPolicy(Record, frozen=True, kw_only=True):
     """A managed policy; `account_id` is "aws" for those that AWS manages."""
 
     account_id: str
@@ -133,7 +133,7 @@ class ManagedPolicy(Record, kw_only=True):
         return next(v.document for v in self.versions if v.version_id == self.default_version_id)
 
 
-class InstanceProfile(Record, kw_only=True):
+class InstanceProfile(Record, frozen=True, kw_only=True):
     account_id: str
     instance_profile_name: str
     instance_profile_id: str
@@ -147,7 +147,7 @@ class InstanceProfile(Record, kw_only=True):
         return iam_arn(self.account_id, f"instance-profile{self.path}{self.instance_profile_name}")
 
 
-class VirtualMfaDevice(Record, kw_only=True):
+class VirtualMfaDevice(Record, frozen=True, kw_only=True):
     """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user."""
 
     account_id: str
@@ -161,13 +161,13 @@ class VirtualMfaDevice(Record, kw_only=True):
     tags: dict[str, str] = {}
 
 
-class Once(Record, kw_only=True):
+class Once(Record, frozen=True, kw_only=True):
     """Something that was used and may not be used again; in the replay partition, expiring."""
 
     used_at: int
 
 
-class Instance(Record, kw_only=True):
+class Instance(Record, frozen=True, kw_only=True):
     """A machine that may ask the metadata service; in the global partition."""
 
     instance_id: str
@@ -197,7 +197,7 @@ class Instance(Record, kw_only=True):
     container_ids: dict[str, str] = {}
 
 
-class OrganizationalUnit(Record, kw_only=True):
+class OrganizationalUnit(Record, frozen=True, kw_only=True):
     """A root, a unit, or an account's own place: its policies by name, and what it hangs under."""
 
     parent: str | None
@@ -205,7 +205,7 @@ class OrganizationalUnit(Record, kw_only=True):
     resource_control_policies: dict[str, str] = {}
 
 
-class Organization(Record, kw_only=True):
+class Organization(Record, frozen=True, kw_only=True):
     """The organization, at most one; in the global partition. `units` are roots and OUs by id, `accounts` by id."""
 
     organization_id: str

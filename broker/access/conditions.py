@@ -1,0 +1,121 @@
+"""The global condition keys of a request ("AWS global condition context keys").
+
+Keys are written in lower case at once: the engine compares them so, and a context is built for every decision.
+Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.resource import Resource
+from broker.names.principal import (
+    Anonymous,
+    AssumedRole,
+    FederatedUser,
+    Principal,
+    Root,
+    SamlSubject,
+    Service,
+    User,
+    WebIdentity,
+)
+from broker.policy import Context
+
+Keys = dict[str, tuple[str, ...]]
+
+PRINCIPAL_TYPES: dict[type[Principal], str] = {
+    Root: "Account",
+    User: "User",
+    AssumedRole: "AssumedRole",
+    FederatedUser: "FederatedUser",
+    WebIdentity: "AssumedRole",
+    SamlSubject: "AssumedRole",
+    Service: "Service",
+    Anonymous: "Anonymous",
+}
+
+_TRUE, _FALSE = ("true",), ("false",)
+
+
+def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> Context:
+    """Every key that is filled for this caller, this request and this resource."""
+    keys = {**caller_keys(caller), **request_keys(facts)}
+    if caller.token_issued_at is not None:
+        _add_mfa(keys, caller, facts.now)
+    account = resource.account or caller.account
+    if account:
+        keys["aws:resourceaccount"] = (account,)
+    if resource.tags:
+        _add_resource_tags(keys, resource)
+    for key, value in resource.keys.items():
+        keys[key.lower()] = (value,) if isinstance(value, str) else value
+    return Context.of_lowered(keys)
+
+
+def caller_keys(caller: Caller) -> Keys:
+    """What is known of the principal."""
+    principal = caller.principal
+    keys: Keys = {
+        "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
+        "aws:userid": (principal.user_id,),
+        "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,
+        "aws:viaawsservice": _FALSE,
+    }
+    if caller.account:
+        keys["aws:principalaccount"] = (caller.account,)
+        keys["aws:principalarn"] = (
+            principal.role_arn if isinstance(principal, AssumedRole) else principal.arn,
+        )
+    if isinstance(principal, User):
+        keys["aws:username"] = (principal.name,)
+    if caller.token_issued_at is not None:
+        keys["aws:tokenissuetime"] = (iso_time(caller.token_issued_at),)
+    if caller.source_identity:
+        keys["aws:sourceidentity"] = (caller.source_identity,)
+    if caller.federated_provider:
+        keys["aws:federatedprovider"] = (caller.federated_provider,)
+    if caller.is_assumed_root:
+        keys["aws:assumedroot"] = _TRUE
+    for key, value in caller.tags.items():
+        keys[f"aws:principaltag/{key.lower()}"] = (value,)
+    return keys
+
+
+def request_keys(facts: RequestFacts) -> Keys:
+    """What is known of the transport and the moment."""
+    second = int(facts.now)
+    keys: Keys = {
+        "aws:currenttime": (iso_time(second),),
+        "aws:epochtime": (str(second),),
+        "aws:securetransport": _TRUE if facts.secure_transport else _FALSE,
+        "aws:requestedregion": (facts.region,),
+    }
+    if facts.source_ip:
+        keys["aws:sourceip"] = (facts.source_ip,)
+    if facts.user_agent:
+        keys["aws:useragent"] = (facts.user_agent,)
+    return keys
+
+
+def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:
+    """Only temporary credentials carry MFA facts; long-term keys have no such key at all, not a false one."""
+    at = caller.mfa_authenticated_at
+    keys["aws:multifactorauthpresent"] = _FALSE if at is None else _TRUE
+    if at is not None:
+        keys["aws:multifactorauthage"] = (str(max(0, int(now) - at)),)
+
+
+def _add_resource_tags(keys: Keys, resource: Resource) -> None:
+    is_iam = resource.arn.startswith("arn:aws:iam:")
+    for key, value in resource.tags.items():
+        lowered = key.lower()
+        keys[f"aws:resourcetag/{lowered}"] = (value,)
+        if is_iam:
+            keys[f"iam:resourcetag/{lowered}"] = (value,)
+
+
+@lru_cache(maxsize=256)
+def iso_time(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,212 @@
+"""From a caller to every policy that speaks about it, compiled and kept as long as nothing changed.
+
+What a principal's policies say depends on its account and on the organization, so what was gathered is true as long
+as the revisions of these two partitions stand. Session policies belong to the token and are joined at each request.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from broker.access.aws_managed import find_aws_managed
+from broker.access.caller import Caller
+from broker.access.library import PolicyLibrary
+from broker.names.principal import FederatedUser
+from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
+from broker.storage.engine import GLOBAL, account_partition
+from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
+from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
+
+_EMPTY = compile_policies([])
+_EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+_EVERYTHING_FOR_EVERYONE = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
+)
+_KEPT = 20_000
+
+
+class _Gathered(msgspec.Struct, frozen=True):
+    """Layers of a principal, and the revisions (account, organization) at which they are true."""
+
+    revisions: tuple[int, int]
+    layers: Layers
+
+
+class Gatherer:
+    """Gathers; what it keeps is bounded and forgotten least recently used first."""
+
+    def __init__(self, library: PolicyLibrary) -> None:
+        self._library = library
+        self._kept: OrderedDict[tuple[str, str], _Gathered] = OrderedDict()
+
+    async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
+        """Every layer but the resource's own policy, which the operation declares."""
+        layers = await self._principal_layers(store, caller)
+        if caller.session_policies is not None or isinstance(caller.principal, FederatedUser):
+            layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
+        return await self._with_resource_controls(store, layers, resource_account or caller.account)
+
+    async def _principal_layers(self, store: Transaction, caller: Caller) -> Layers:
+        record = caller.role or caller.user
+        identity = (
+            "root" if record is None else getattr(record, "role_id", None) or getattr(record, "user_id", "")
+        )
+        key = (caller.account, identity)
+        revisions = (
+            await store.revision(account_partition(caller.account)) if caller.account else 0,
+            await store.revision(GLOBAL),
+        )
+        kept = self._kept.get(key)
+        if kept is not None and kept.revisions == revisions:
+            self._kept.move_to_end(key)
+            return kept.layers
+        layers = await self._gather(store, caller)
+        self._kept[key] = _Gathered(revisions, layers)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return layers
+
+    async def _gather(self, store: Transaction, caller: Caller) -> Layers:
+        identity, boundary = _EMPTY, None
+        if caller.role is not None:
+            identity = await self._attached(store, caller.role)
+            boundary = await self._boundary(store, caller.account, caller.role.permissions_boundary)
+        elif caller.user is not None:
+            identity = await self._user_policies(store, caller.user)
+            boundary = await self._boundary(store, caller.account, caller.user.permissions_boundary)
+        elif caller.account:
+            # Root needs no policy; what it handed to a federated user or a root task is everything, then limited.
+            identity = self._library.compiled(
+                Source(SourceKind.NONE, "root"), _EVERYTHING, PolicyKind.IDENTITY
+            )
+        organization = await store.find(ORGANIZATION, "", "")
+        return Layers(
+            identity=identity,
+            boundary=boundary,
+            scps=self._service_controls(organization, caller.account),
+            is_management_account=bool(organization) and organization.management_account_id == caller.account,
+            is_service_linked_role=caller.role is not None
+            and caller.role.path.startswith("/aws-service-role/"),
+        )
+
+    async def _user_policies(self, store: Transaction, user: User) -> PolicySet:
+        sets = [await self._attached(store, user)]
+        for name in user.groups:
+            group = await store.find(GROUPS, user.account_id, name)
+            if group is not None:
+                sets.append(await self._attached(store, group))
+        return PolicySet.union(*sets)
+
+    async def _attached(self, store: Transaction, entity: User | Group | Role) -> PolicySet:
+        """Inline and managed policies of one entity."""
+        kind = _SOURCE_KINDS[type(entity)]
+        sets = [
+            self._library.compiled(Source(kind, name, entity.arn), text, PolicyKind.IDENTITY)
+            for name, text in entity.inline_policies.items()
+        ]
+        sets += await self._managed(store, entity.account_id, entity.attached_policies, PolicyKind.IDENTITY)
+        return sets[0] if len(sets) == 1 else PolicySet.union(*sets)
+
+    async def _managed(
+        self, store: Transaction, account: str, arns: Iterable[str], kind: PolicyKind
+    ) -> list[PolicySet]:
+        sets = []
+        for arn in arns:
+            policy = await find_managed_policy(store, account, arn)
+            if policy is not None:
+                sets.append(self._library.compiled(_managed_source(policy, kind), policy.document, kind))
+        return sets
+
+    async def _boundary(self, store: Transaction, account: str, arn: str | None) -> PolicySet | None:
+        """None: no boundary. A boundary whose policy is gone allows nothing."""
+        if arn is None:
+            return None
+        sets = await self._managed(store, account, [arn], PolicyKind.BOUNDARY)
+        return sets[0] if sets else _EMPTY
+
+    async def _session_policies(self, store: Transaction, caller: Caller) -> PolicySet:
+        """The session layer; a federated user without session policies has none of the user's permissions."""
+        policies = caller.session_policies
+        if policies is None:
+            return _EMPTY
+        sets = await self._managed(store, caller.account, policies.managed, PolicyKind.SESSION)
+        if policies.inline is not None:
+            source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
+            sets.append(self._library.compiled(source, policies.inline, PolicyKind.SESSION))
+        return PolicySet.union(*sets)
+
+    def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
+        if organization is None or "SERVICE_CONTROL_POLICY" not in organization.features:
+            return ()
+        return tuple(
+            self._controls(name, unit.service_control_policies, PolicyKind.SCP)
+            for name, unit in _levels(organization, account)
+        )
+
+    async def _with_resource_controls(self, store: Transaction, layers: Layers, account: str) -> Layers:
+        organization = await store.find(ORGANIZATION, "", "")
+        if organization is None or "RESOURCE_CONTROL_POLICY" not in organization.features:
+            return layers
+        full = self._library.compiled(
+            Source(SourceKind.RCP, "RCPFullAWSAccess"), _EVERYTHING_FOR_EVERYONE, PolicyKind.RCP
+        )
+        return msgspec.structs.replace(
+            layers,
+            # RCPFullAWSAccess is attached everywhere and cannot be detached.
+            rcps=tuple(
+                PolicySet.union(full, self._controls(name, unit.resource_control_policies, PolicyKind.RCP))
+                for name, unit in _levels(organization, account)
+            ),
+            is_resource_in_management_account=organization.management_account_id == account,
+        )
+
+    def _controls(self, level: str, policies: Mapping[str, str], kind: PolicyKind) -> PolicySet:
+        source_kind = SourceKind.SCP if kind is PolicyKind.SCP else SourceKind.RCP
+        return PolicySet.union(
+            *(
+                self._library.compiled(Source(source_kind, name, level), text, kind)
+                for name, text in policies.items()
+            )
+        )
+
+
+_SOURCE_KINDS = {User: SourceKind.USER, Group: SourceKind.GROUP, Role: SourceKind.ROLE}
+
+
+def _identity(caller: Caller) -> str:
+    """Whose policies speak: the unique id of a role or a user, or the account's root."""
+    if caller.role is not None:
+        return caller.role.role_id
+    return caller.user.user_id if caller.user is not None else "root"
+
+
+def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
+    if kind is PolicyKind.BOUNDARY:
+        return Source(SourceKind.BOUNDARY, policy.policy_name, policy.arn)
+    if kind is PolicyKind.SESSION:
+        return Source(SourceKind.SESSION, policy.policy_name, policy.arn)
+    is_aws = policy.account_id == "aws"
+    return Source(
+        SourceKind.AWS_MANAGED if is_aws else SourceKind.USER_MANAGED, policy.policy_name, policy.arn
+    )
+
+
+def _levels(organization: Organization, account: str) -> list[tuple[str, OrganizationalUnit]]:
+    """From the root of the organization down to the account; empty for accounts outside of it."""
+    levels: list[tuple[str, OrganizationalUnit]] = []
+    name: str | None = account
+    place = organization.accounts.get(account)
+    while place is not None and name is not None:
+        levels.append((name, place))
+        name = place.parent
+        place = organization.units.get(name) if name else None
+    return levels[::-1]
+
+
+async def find_managed_policy(store: Transaction, account: str, arn: str) -> ManagedPolicy | None:
+    """The managed policy called `arn`: one of AWS's, or of `account`."""
+    if arn.startswith("arn:aws:iam::aws:"):
+        return find_aws_managed(arn)
+    policy = await store.find(POLICIES, account, arn.rsplit("/", 1)[-1])
+    return policy if policy is not None and policy.arn == arn else None

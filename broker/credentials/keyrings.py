@@ -1,0 +1,109 @@
+"""The keyrings of this broker: kept in the store, sealed by the master key, rotated on schedule.
+
+Two rings: `sessions` closes what is handed to clients and forgets a key when its last token has expired; `storage`
+closes records, so its keys are never dropped, and it rotates by command only. They live in a partition of their own,
+in the engine below the sealed one: what opens the records cannot lie among them.
+"""
+
+from collections.abc import Callable
+
+from broker.sealing.envelope import SealBroken
+from broker.sealing.key import FOREVER, KEY_ENTROPY
+from broker.sealing.keyring import Keyring, RotationSchedule, new_keyring, promote, rotate_due, stage
+from broker.sealing.master import MasterKey, is_sealed_by_current, open_keyring, seal_keyring
+from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write
+
+PARTITION = "keys"
+SESSIONS = "sessions"
+STORAGE = "storage"
+
+
+class Keyrings:
+    """Both rings, as last read. `load` before use; `refresh` and `rotate` keep them true."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        master: MasterKey,
+        clock: Callable[[], float],
+        entropy: Callable[[int], bytes],
+        schedule: RotationSchedule,
+    ) -> None:
+        self._engine = engine
+        self._master = master
+        self._clock = clock
+        self._entropy = entropy
+        self._schedule = schedule
+        self._rings: dict[str, Keyring] = {}
+        self._revision = -1
+
+    def sessions(self) -> Keyring:
+        return self._rings[SESSIONS]
+
+    def storage(self) -> Keyring:
+        return self._rings[STORAGE]
+
+    async def load(self) -> None:
+        """Read the rings, making those that do not exist yet. Raises EngineUnavailable for another master's."""
+        await self.refresh()
+        for name in (SESSIONS, STORAGE):
+            if name not in self._rings:
+                await self._change(
+                    name, lambda ring: ring or new_keyring(self._clock(), self._entropy(KEY_ENTROPY))
+                )
+
+    async def refresh(self) -> bool:
+        """Read the rings anew where they changed; answers whether they did."""
+        revision = await self._engine.revision(PARTITION)
+        if revision == self._revision:
+            return False
+        self._rings = {
+            name: self._open(name, sealed) for name, sealed in await self._engine.scan(PARTITION, "")
+        }
+        self._revision = revision
+        return True
+
+    async def rotate_when_due(self) -> None:
+        """The step that the schedule wants now, if any; then what the master's own rotation asks for."""
+        await self.refresh()
+        await self._change(
+            SESSIONS,
+            lambda ring: ring and rotate_due(ring, self._clock(), self._schedule, self._entropy(KEY_ENTROPY)),
+        )
+        for name, sealed in await self._engine.scan(PARTITION, ""):
+            if not is_sealed_by_current(self._master, sealed):
+                await self._change(name, lambda ring: ring)
+
+    async def stage(self, name: str) -> None:
+        """Add the ring's next key; raises ValueError where one waits already."""
+        await self._change(name, lambda ring: ring and stage(ring, self._clock(), self._entropy(KEY_ENTROPY)))
+
+    async def promote(self, name: str) -> None:
+        """Seal with the staged key from now on; raises ValueError where none is staged."""
+        open_for = FOREVER if name == STORAGE else self._schedule.open_for
+        await self._change(name, lambda ring: ring and promote(ring, self._clock(), open_for))
+
+    async def _change(self, name: str, step: Callable[[Keyring | None], Keyring | None]) -> None:
+        """Commit what `step` makes of the ring (None: nothing); another node's change is read, then tried anew."""
+        while True:
+            revision = await self._engine.revision(PARTITION)
+            sealed = await self._engine.get(PARTITION, name)
+            changed = step(self._open(name, sealed) if sealed else None)
+            if changed is None:
+                return
+            write = Write(name, seal_keyring(self._master, changed, self._entropy(16)))
+            try:
+                await self._engine.commit(PARTITION, [write], revision)
+            except Conflict:
+                continue
+            await self.refresh()
+            return
+
+    def _open(self, name: str, sealed: bytes) -> Keyring:
+        try:
+            return open_keyring(self._master, sealed)
+        except (SealBroken, ValueError) as error:
+            reason = getattr(error, "reason", str(error))
+            raise EngineUnavailable(
+                f"the {name} keyring does not open with this master key ({self._master.id}): {reason}"
+            ) from None

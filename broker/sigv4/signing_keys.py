@@ -1,8 +1,60 @@
-"""A bounded cache of derived signing keys, owned by the application."""
+"""Signing keys: how they are derived, and a bounded cache of them that the application owns.
+
+"Derive a signing key": four chained HMACs over date, region, service and `aws4_request`. A key is as good as its
+secret for one day, region and service, so the cache never prints one.
+"""
+
+import hmac
+from collections import OrderedDict
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from broker.names.secret import SecretKey
+from broker.sigv4.authorization import TERMINATOR
+
+SigningKey = bytes | EllipticCurvePublicKey
 
 
 class SigningKeys:
-    """Derived keys, least recently used first out; `SigningKeys(capacity=4096)`."""
+    """Derived keys, least recently used first out.
+
+    An entry carries the digest of the secret that made it: after a rotation the old entry cannot be found, and
+    the new key takes its place. The secret itself is never kept.
+    """
 
     def __init__(self, capacity: int = 4096) -> None:
-        self.capacity = capacity
+        self._capacity = capacity
+        self._keys: OrderedDict[tuple[str, ...], tuple[bytes, SigningKey]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"SigningKeys({len(self._keys)} of {self._capacity})"
+
+    def find(self, name: tuple[str, ...], secret_digest: bytes) -> SigningKey | None:
+        """`name` is an access key id with what else the key was derived for."""
+        entry = self._keys.get(name)
+        if entry is None or entry[0] != secret_digest:
+            return None
+        self._keys.move_to_end(name)
+        return entry[1]
+
+    def keep(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:
+        """Only for a key that has just verified a signature: else a stranger could wash the cache out."""
+        self._keys[name] = (secret_digest, key)
+        self._keys.move_to_end(name)
+        while len(self._keys) > self._capacity:
+            self._keys.popitem(last=False)
+
+
+def digest_of(secret: SecretKey) -> bytes:
+    return sha256(secret.reveal().encode()).digest()
+
+
+def derive_signing_key(secret: SecretKey, date: str, region: str, service: str) -> bytes:
+    key = b"AWS4" + secret.reveal().encode()
+    for step in (date, region, service, TERMINATOR):
+        key = hmac.digest(key, step.encode(), "sha256")
+    return key

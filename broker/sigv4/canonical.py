@@ -1,0 +1,93 @@
+"""The canonical request and the string to sign.
+
+The law ("Create a signed AWS API request", IAM User Guide reference_sigv-create-signed-request):
+
+    CanonicalRequest = HTTPMethod \\n CanonicalUri \\n CanonicalQueryString \\n CanonicalHeaders \\n
+                       SignedHeaders \\n HashedPayload
+    StringToSign     = Algorithm \\n RequestDateTime \\n CredentialScope \\n Hex(SHA256(CanonicalRequest))
+
+Every field is one line, every header one more: nothing that goes in may hold a line feed. Paths, queries and
+names of signed headers are encoded or refused; values of headers have their white space collapsed.
+"""
+
+from hashlib import sha256
+from urllib.parse import unquote_to_bytes
+
+from broker.sigv4.authorization import ASYMMETRIC, TERMINATOR, UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.encoding import encode, encode_path, query_pairs, wire_bytes
+
+EMPTY_SHA256 = sha256(b"").hexdigest()
+
+
+def canonical_request(
+    request: UnverifiedRequest,
+    authorization: UnverifiedAuthorization,
+    payload_hash: str,
+    *,
+    normalise_path: bool,
+) -> str:
+    """`normalise_path` is False for S3 alone, whose keys may hold dots and double slashes."""
+    path = request.path
+    if path != "/":
+        path = _normalised_path(path) if normalise_path else _object_path(path)
+    query = (
+        _canonical_query(request.query, without_signature=authorization.presigned) if request.query else ""
+    )
+    headers = _canonical_headers(request.headers, authorization.signed_headers)
+    signed_headers = ";".join(authorization.signed_headers)
+    return f"{request.method}\n{path}\n{query}\n{headers}\n{signed_headers}\n{payload_hash}"
+
+
+def credential_scope(authorization: UnverifiedAuthorization) -> str:
+    """SigV4A leaves the region out: one signature is good for a set of them."""
+    if authorization.algorithm == ASYMMETRIC:
+        return f"{authorization.date}/{authorization.service}/{TERMINATOR}"
+    return f"{authorization.date}/{authorization.region}/{authorization.service}/{TERMINATOR}"
+
+
+def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> str:
+    digest = sha256(wire_bytes(canonical)).hexdigest()
+    return (
+        f"{authorization.algorithm}\n{authorization.signed_at}\n{credential_scope(authorization)}\n{digest}"
+    )
+
+
+def _normalised_path(path: str) -> str:
+    """ "Normalize URI paths according to RFC 3986 [...]. Each path segment must be URI-encoded twice."
+
+    The path comes encoded once; the dots are resolved as RFC 3986 section 5.2.4 says, empty segments vanish.
+    """
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del segments[-1:]
+        elif segment not in ("", "."):
+            segments.append(segment)
+    trailing = "/" if path.endswith("/") and segments else ""
+    return encode_path("/" + "/".join(segments) + trailing)
+
+
+def _object_path(path: str) -> str:
+    """ "You do not normalize URI paths for requests to Amazon S3", and they are encoded once only."""
+    return "/".join(encode(unquote_to_bytes(wire_bytes(segment))) for segment in path.split("/"))
+
+
+def _canonical_query(query: str, *, without_signature: bool) -> str:
+    """ "URI-encode each parameter name and value [...]; sort by name, then by value." Empty values keep their `=`."""
+    pairs = query_pairs(query)
+    if without_signature:
+        pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
+    return "&".join(f"{name}={value}" for name, value in sorted((encode(n), encode(v)) for n, v in pairs))
+
+
+def _canonical_headers(headers: tuple[tuple[str, str], ...], signed: tuple[str, ...]) -> str:
+    """ "Lowercase(name) : Trim(value)", sequential spaces made one, the values of repeated headers joined by commas.
+
+    A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+    """
+    values: dict[str, str] = {}
+    for name, value in headers:
+        if name in signed:
+            trimmed = " ".join(value.split())
+            values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
+    return "".join(f"{name}:{values[name]}\n" for name in signed if name in values)

@@ -1,0 +1,39 @@
+"""Percent-encoding as SigV4 wants it ("Create a signed AWS API request", the UriEncode function).
+
+Unreserved characters (letters, digits, `-._~`) stand for themselves; every other byte is `%XX` in upper case.
+Text that came off the wire may hold bytes that are not UTF-8: they travel as surrogate escapes.
+"""
+
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+
+
+def wire_bytes(text: str) -> bytes:
+    """The bytes that `text` was read from. Raises UnicodeEncodeError for what no wire can have carried."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def wire_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def query_pairs(query: str) -> list[tuple[bytes, bytes]]:
+    """The decoded names and values of a raw query, in order; `+` is a space, a missing `=` an empty value.
+
+    The form parser reads a query in the same way: what is signed is what is obeyed.
+    """
+    pairs = []
+    for piece in query.split("&"):
+        if not piece:
+            continue
+        name, _, value = piece.replace("+", " ").partition("=")
+        pairs.append((unquote_to_bytes(wire_bytes(name)), unquote_to_bytes(wire_bytes(value))))
+    return pairs
+
+
+def encode(raw: bytes) -> str:
+    return quote_from_bytes(raw, safe="-_.~")
+
+
+def encode_path(path: str) -> str:
+    """`path` with every byte but the slashes and the unreserved ones encoded, `%` included."""
+    return quote(path, safe="/-_.~", encoding="utf-8", errors="surrogateescape")

@@ -8,6 +8,7 @@ from broker.names.principal import Principal, Root
 from broker.storage.records import Role, User
 
 _NONE: Mapping[str, str] = {}
+_NO_KEYS: Mapping[str, tuple[str, ...]] = {}
 
 
 class SessionPolicies(msgspec.Struct, frozen=True):
@@ -22,7 +23,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     `user` and `role` are the records that the principal's permissions come from, as read for this request: for a
     federated user it is the user who asked for the federation. Times are epoch seconds. `token_issued_at` is None
-    for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by session tags.
+    for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
+    `session_keys` are condition keys that the assumption gave to the session, in lower case. `is_session_token` marks
+    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot.
     """
 
     principal: Principal
@@ -38,7 +41,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     mfa_authenticated_at: int | None = None
     source_identity: str | None = None
     federated_provider: str | None = None
-    is_chainable_once: bool = False
+    session_tags: Mapping[str, str] = _NONE
+    session_keys: Mapping[str, tuple[str, ...]] = _NO_KEYS
+    role_delivery: str | None = None
+    instance_id: str | None = None
+    is_session_token: bool = False
     is_assumed_root: bool = False
 
     @property

@@ -76,8 +76,11 @@ def caller_keys(caller: Caller) -> Keys:
         keys["aws:sourceidentity"] = (caller.source_identity,)
     if caller.federated_provider:
         keys["aws:federatedprovider"] = (caller.federated_provider,)
+    if caller.role_delivery:
+        keys["ec2:roledelivery"] = (caller.role_delivery,)
     if caller.is_assumed_root:
         keys["aws:assumedroot"] = _TRUE
+    keys.update(caller.session_keys)
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys

@@ -14,9 +14,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """An account of this broker; in the global partition."""
+    """An account of this broker; in the global partition, where one revision guards that no alias is taken twice."""
 
     account_id: str
+    alias: str | None = None
     name: str = ""
     email: str = ""
     created_at: int = 0
@@ -25,7 +26,6 @@ class Account(Record, frozen=True, kw_only=True):
 class AccountSettings(Record, frozen=True, kw_only=True):
     """One per account partition: what IAM keeps of the account itself."""
 
-    alias: str | None = None
     root_access_key_ids: tuple[str, ...] = ()
     root_mfa_serial_numbers: tuple[str, ...] = ()
     root_password_last_used_at: int | None = None
@@ -92,6 +92,13 @@ class AccessKey(Record, frozen=True, kw_only=True):
     secret: SecretKey
     status: str = "Active"
     created_at: int
+
+
+class ForeignAccessKey(Record, frozen=True, kw_only=True):
+    """Where the access key lives whose id was brought along and carries no account; in the global partition."""
+
+    access_key_id: str
+    account_id: str
 
 
 class Usage(Record, frozen=True, kw_only=True):

@@ -1,0 +1,43 @@
+"""What credentials of a kind may not do, whatever any policy says.
+
+A table, from "Compare AWS STS credentials" of the IAM User Guide: credentials of GetSessionToken call no IAM operation
+unless MFA was given, and in STS only AssumeRole and GetCallerIdentity; those of GetFederationToken call no IAM
+operation, and in STS only GetCallerIdentity; root task sessions call no STS operation but GetCallerIdentity.
+"""
+
+from broker.access.caller import Caller
+from broker.access.prove import invalid_token
+from broker.errors import access_denied
+from broker.names.principal import FederatedUser
+
+_SESSION_TOKEN_STS = frozenset({"AssumeRole", "GetCallerIdentity"})
+_FEDERATED_STS = frozenset({"GetCallerIdentity"})
+_LONG_TERM_ONLY = frozenset({"GetSessionToken", "GetFederationToken"})
+
+
+def refuse_restricted(caller: Caller, service: str, operation: str) -> None:
+    """Raise Refusal where credentials of this kind never reach this operation."""
+    if not caller.is_temporary:
+        return
+    if service == "sts" and operation in _LONG_TERM_ONLY:
+        raise access_denied(f"Cannot call {operation} with session credentials")
+    if caller.is_session_token:
+        _refuse_session_token(caller, service, operation)
+    elif isinstance(caller.principal, FederatedUser):
+        _refuse_federated(service, operation)
+    elif caller.is_assumed_root and service == "sts" and operation not in _FEDERATED_STS:
+        raise access_denied(f"Cannot call {operation} with credentials of AssumeRoot")
+
+
+def _refuse_session_token(caller: Caller, service: str, operation: str) -> None:
+    if service == "iam" and caller.mfa_authenticated_at is None:
+        raise invalid_token("credentials of GetSessionToken without MFA call no IAM operation")
+    if service == "sts" and operation not in _SESSION_TOKEN_STS:
+        raise access_denied(f"Cannot call {operation} with session credentials")
+
+
+def _refuse_federated(service: str, operation: str) -> None:
+    if service == "iam":
+        raise invalid_token("credentials of GetFederationToken call no IAM operation")
+    if service == "sts" and operation not in _FEDERATED_STS:
+        raise access_denied(f"Cannot call {operation} with federated user credentials")

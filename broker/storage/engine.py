@@ -21,6 +21,11 @@ import msgspec
 GLOBAL = "global"
 
 
+def keyring_key(purpose: str) -> str:
+    """Where the keyring of `purpose` lies in the global partition; it is sealed by the master key already."""
+    return f"keyring/{purpose}"
+
+
 def account_partition(account_id: str) -> str:
     return f"account/{account_id}"
 
@@ -59,6 +64,10 @@ class Engine(Protocol):
         ...
 
     async def get(self, partition: str, key: str) -> bytes | None: ...
+
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """The values of `keys` and the revision at which all of them are true together."""
+        ...
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None

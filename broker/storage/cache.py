@@ -1,0 +1,184 @@
+"""Decoded records in memory, each partition's together with the one revision at which they are true.
+
+INVARIANT: everything in a `Pages` is true at its revision. Whoever finds that the partition has moved takes other
+pages; nobody refreshes pages in place. Memory is bounded by an estimate of what the records weigh: the partition
+that was used longest ago goes first, and a partition that fills the cache alone loses the older half of itself.
+"""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from broker.storage.collections import Collection
+from broker.storage.engine import Engine
+
+# Bytes, estimated: a decoded struct takes about twice its encoding, and its keys and tables some more.
+_EMPTY_WEIGHT = 250
+_WEIGHT_PER_BYTE = 2
+
+# How many records are decoded before other requests get their turn.
+_SCAN_PAGE = 1000
+
+_UNKNOWN: Any = object()
+
+
+class Pages:
+    """One partition at one revision: `records` by stored key (None: known to be absent), and whole listings.
+
+    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `records`.
+    """
+
+    __slots__ = ("listings", "records", "revision", "weight")
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self.records: dict[str, Any] = {}
+        self.listings: dict[str, list[str]] = {}
+        self.weight = 0
+
+
+class RecordCache:
+    """What the store has read, partition by partition; `limit` in bytes, estimated."""
+
+    def __init__(self, engine: Engine, limit: int) -> None:
+        self._engine = engine
+        self._limit = limit
+        self._partitions: OrderedDict[str, Pages] = OrderedDict()
+        self.weight = 0
+
+    async def current(self, partition: str) -> Pages:
+        """The pages of the revision that the engine answers now; dropped and begun anew where it has moved."""
+        revision = await self._engine.revision(partition)
+        pages = self._partitions.get(partition)
+        if pages is not None:
+            if pages.revision == revision:
+                self._partitions.move_to_end(partition)
+                return pages
+            self.weight -= pages.weight
+        pages = self._partitions[partition] = Pages(revision)
+        self._partitions.move_to_end(partition)
+        return pages
+
+    async def read(
+        self, partition: str, pages: Pages, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> list[Any] | None:
+        """The records of stored keys (None for absent ones) at the pages' revision; None if it has moved on."""
+        found = {key: pages.records.get(key, _UNKNOWN) for _, key in wanted}
+        missing = [(collection, key) for collection, key in wanted if found[key] is _UNKNOWN]
+        if missing:
+            revision, values = await self._engine.fetch(partition, [key for _, key in missing])
+            if revision != pages.revision:
+                return None
+            for (collection, key), value in zip(missing, values, strict=True):
+                found[key] = self._decoded(partition, pages, collection, key, value)
+        return [found[key] for _, key in wanted]
+
+    async def scan(
+        self,
+        partition: str,
+        pages: Pages,
+        collection: Collection[Any],
+        prefix: str,
+        after: str,
+        limit: int | None,
+    ) -> list[tuple[str, Any]] | None:
+        """Stored keys and records under `prefix` and behind `after`, in order; None if the partition moved on."""
+        listing = pages.listings.get(prefix)
+        if listing is not None:
+            start = bisect_right(listing, after)
+            keys = listing[start:] if limit is None else listing[start : start + limit]
+            return [(key, pages.records[key]) for key in keys]
+        pairs = await self._scan_engine(partition, prefix, after, limit)
+        if await self._engine.revision(partition) != pages.revision:
+            return None
+        found = [(key, self._decoded(partition, pages, collection, key, value)) for key, value in pairs]
+        whole = limit is None and not after and not collection.expiring
+        if whole and all(key in pages.records for key, _ in found):
+            pages.listings[prefix] = [key for key, _ in found]
+        return found
+
+    def advance(
+        self,
+        partition: str,
+        pages: Pages,
+        revision: int,
+        writes: Iterable[tuple[Collection[Any], str, Any, int]],
+    ) -> None:
+        """Carry `pages` over to the `revision` that our own commit has just made of them.
+
+        Transactions that still hold the old pages find them empty, and ask the engine.
+        """
+        if self._partitions.get(partition) is not pages or revision != pages.revision + 1:
+            return
+        successor = Pages(revision)
+        successor.records, pages.records = pages.records, {}
+        successor.listings, pages.listings = pages.listings, {}
+        successor.weight, pages.weight = pages.weight, 0
+        self._partitions[partition] = successor
+        for collection, key, record, size in writes:
+            if not collection.expiring:
+                _enlist(successor, key, present=record is not None)
+                self._keep(partition, successor, key, record, size)
+
+    async def _scan_engine(
+        self, partition: str, prefix: str, after: str, limit: int | None
+    ) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        while limit is None or len(found) < limit:
+            page = _SCAN_PAGE if limit is None else min(_SCAN_PAGE, limit - len(found))
+            pairs = await self._engine.scan(partition, prefix, after, page)
+            found += pairs
+            if len(pairs) < page:
+                break
+            after = pairs[-1][0]
+            await asyncio.sleep(0)
+        return found
+
+    def _decoded(
+        self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
+    ) -> Any:
+        known = pages.records.get(key, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
+        record = None if value is None else collection.decode(partition, key, value)
+        if not collection.expiring:
+            self._keep(partition, pages, key, record, len(value or b""))
+        return record
+
+    def _keep(self, partition: str, pages: Pages, key: str, record: Any, size: int) -> None:
+        pages.records[key] = record
+        weight = _EMPTY_WEIGHT + _WEIGHT_PER_BYTE * size
+        pages.weight += weight
+        if self._partitions.get(partition) is pages:
+            self.weight += weight
+            if self.weight > self._limit:
+                self._shrink()
+
+    def _shrink(self) -> None:
+        while self.weight > self._limit and len(self._partitions) > 1:
+            _, oldest = self._partitions.popitem(last=False)
+            self.weight -= oldest.weight
+        if self.weight > self._limit:
+            (pages,) = self._partitions.values()
+            pages.listings.clear()
+            for key in list(islice(pages.records, (len(pages.records) + 1) // 2)):
+                del pages.records[key]
+            # Each record's own weight is not kept: half of the records are taken for half of the weight.
+            pages.weight = pages.weight // 2 if pages.records else 0
+            self.weight = pages.weight
+
+
+def _enlist(pages: Pages, key: str, *, present: bool) -> None:
+    """Put `key` into the listings that it belongs to, or take it out."""
+    for prefix, listing in pages.listings.items():
+        if not key.startswith(prefix):
+            continue
+        place = bisect_left(listing, key)
+        is_listed = place < len(listing) and listing[place] == key
+        if present and not is_listed:
+            listing.insert(place, key)
+        elif is_listed and not present:
+            del listing[place]

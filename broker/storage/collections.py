@@ -1,0 +1,128 @@
+"""The collections: which records there are, how each is keyed, and in which partition it lies.
+
+A record is stored under `<collection>/<key>`. Names are compared without case, as IAM does, so their keys are
+lower-case; ids are compared exactly.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from broker.storage.engine import (
+    GLOBAL,
+    EngineUnavailable,
+    account_partition,
+    replay_partition,
+    usage_partition,
+)
+from broker.storage.records import (
+    AccessKey,
+    Account,
+    AccountSettings,
+    ForeignAccessKey,
+    Group,
+    Instance,
+    InstanceProfile,
+    ManagedPolicy,
+    Once,
+    Organization,
+    Record,
+    Role,
+    Usage,
+    User,
+    VirtualMfaDevice,
+)
+
+R = TypeVar("R", bound=Record)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def global_partition(account: str) -> str:
+    return GLOBAL
+
+
+def _single(record: Record) -> str:
+    return ""
+
+
+class Collection(Generic[R]):
+    """Records of one type; `key` derives the key from a record, None where the caller has to name it.
+
+    A `single` collection holds one record, whatever key is asked for. An `expiring` one takes `expires_at`, and is
+    never cached, because no revision tells when a record expires.
+    """
+
+    __slots__ = ("_decoder", "exact", "expiring", "key", "name", "partition", "prefix", "record", "single")
+
+    def __init__(
+        self,
+        name: str,
+        record: type[R],
+        key: Callable[[R], str] | None = None,
+        *,
+        partition: Callable[[str], str] = account_partition,
+        exact: bool = False,
+        expiring: bool = False,
+    ) -> None:
+        self.name = name
+        self.record = record
+        self.key = key
+        self.partition = partition
+        self.exact = exact
+        self.expiring = expiring
+        self.single = key is _single
+        self.prefix = f"{name}/"
+        self._decoder = msgspec.msgpack.Decoder(record)
+
+    def __repr__(self) -> str:
+        return f"Collection({self.name!r})"
+
+    def stored_key(self, key: str) -> str:
+        """The engine's key of the record that callers know as `key`."""
+        if self.single:
+            return self.prefix
+        return self.prefix + (key if self.exact else key.lower())
+
+    def key_of(self, record: R) -> str:
+        if self.key is None:
+            raise ValueError(f"a {self.name} record is put under a key that the caller names")
+        return self.key(record)
+
+    def encode(self, record: R) -> bytes:
+        return _encode(record)
+
+    def decode(self, partition: str, stored_key: str, value: bytes) -> R:
+        """The record in `value`; EngineUnavailable where it is none, since nothing can vouch for it then."""
+        try:
+            return self._decoder.decode(value)
+        except msgspec.MsgspecError as error:
+            raise EngineUnavailable(
+                f"{partition} {stored_key}: not a {self.name} record ({error})"
+            ) from error
+
+
+def _mfa_name(device: VirtualMfaDevice) -> str:
+    """What follows `mfa/` in the serial number, path included."""
+    return device.serial_number.partition(":mfa/")[2]
+
+
+ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
+ORGANIZATION = Collection("organization", Organization, _single, partition=global_partition)
+INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+FOREIGN_ACCESS_KEYS = Collection(
+    "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
+)
+
+SETTINGS = Collection("settings", AccountSettings, _single)
+USERS = Collection("user", User, lambda u: u.user_name)
+GROUPS = Collection("group", Group, lambda g: g.group_name)
+ROLES = Collection("role", Role, lambda r: r.role_name)
+POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)
+INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.instance_profile_name)
+ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)
+MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
+
+USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
+ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
 from broker.operation import Call
 from broker.storage import store
@@ -87,6 +88,20 @@ async def require_free(call: Call, entity: Entity[R], name: str) -> None:
     """Raises EntityAlreadyExists where the name is taken, in whatever case."""
     if await call.store.find(entity.collection, call.account, name):
         raise Refusal("EntityAlreadyExists", entity.taken.format(name))
+
+
+async def get_policy(call: Call, arn: str) -> ManagedPolicy:
+    """The managed policy of that ARN, AWS's or the account's own; raises NoSuchEntity."""
+    policy = await find_managed_policy(call.store, call.account, arn)
+    if policy is None:
+        raise no_such_entity(POLICY, arn)
+    return policy
+
+
+async def require_boundary(call: Call, arn: str | None) -> None:
+    """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names."""
+    if arn is not None and await find_managed_policy(call.store, call.account, arn) is None:
+        raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
 
 
 def require_room(call: Call, present: Iterable[Any], quota: str, quota_name: str) -> None:

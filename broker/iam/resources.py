@@ -24,6 +24,11 @@ def no_keys(request: Any) -> Keys:
     return {}
 
 
+def boundary_keys(request: Any) -> Keys:
+    """iam:PermissionsBoundary, where the request sets one."""
+    return {"iam:PermissionsBoundary": request.permissions_boundary} if request.permissions_boundary else {}
+
+
 def named(entity: Entity[Any], field: str, keys: KeysOf = no_keys) -> ResourceOf:
     """The entity that `field` of the request names, with the condition keys that `keys` reads from the request."""
 
@@ -55,6 +60,18 @@ async def entity_resource(
 
 def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:
     return iam_arn(call.account, f"{entity.resource_type}{path or '/'}{name}")
+
+
+def listed(resource_type: str) -> ResourceOf:
+    """The path that a list asks for, as AWS names it in its refusals: `arn:aws:iam::ID:user/prefix/`.
+
+    No resource type stands in the Service Authorization Reference for lists, and `Resource: "*"` matches as well.
+    """
+
+    async def resource(call: Call, request: Any) -> Resource:
+        return Resource(iam_arn(call.account, resource_type + (getattr(request, "path_prefix", None) or "/")))
+
+    return resource
 
 
 def policy_named(field: str = "policy_arn", keys: KeysOf = no_keys) -> ResourceOf:

@@ -14,7 +14,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """An account of this broker; in the global partition, where one revision guards that no alias is taken twice."""
+    """An account of this broker; in the global partition, so one revision guards that aliases are unique."""
 
     account_id: str
     alias: str | None = None
@@ -155,7 +155,10 @@ class InstanceProfile(Record, frozen=True, kw_only=True):
 
 
 class VirtualMfaDevice(Record, frozen=True, kw_only=True):
-    """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user."""
+    """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user.
+
+    `drift_steps` is how far the device's clock is ahead of ours, in TOTP steps, as its last resynchronisation showed.
+    """
 
     account_id: str
     serial_number: str
@@ -164,6 +167,7 @@ class VirtualMfaDevice(Record, frozen=True, kw_only=True):
     seed: SecretKey
     user_name: str | None = None
     enabled_at: int | None = None
+    drift_steps: int = 0
     created_at: int
     tags: dict[str, str] = {}
 

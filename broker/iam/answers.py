@@ -1,0 +1,50 @@
+"""Records as IAM's answers show them."""
+
+from broker.iam.tags import tag_shapes
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Group, User
+
+# The model's enum says PermissionsBoundaryPolicy, its documentation and AWS's answers say this.
+BOUNDARY_TYPE = "Policy"
+
+
+def user_shape(user: User) -> shapes.User:
+    """A user as GetUser and CreateUser show it: tags and boundary included."""
+    return shapes.User(
+        path=user.path,
+        user_name=user.user_name,
+        user_id=user.user_id,
+        arn=user.arn,
+        create_date=user.created_at,
+        permissions_boundary=boundary_shape(user.permissions_boundary),
+        tags=tag_shapes(user.tags),
+    )
+
+
+def listed_user_shape(user: User) -> shapes.User:
+    """A user as lists show it: IAM leaves tags and boundary out."""
+    return shapes.User(
+        path=user.path,
+        user_name=user.user_name,
+        user_id=user.user_id,
+        arn=user.arn,
+        create_date=user.created_at,
+    )
+
+
+def group_shape(group: Group) -> shapes.Group:
+    return shapes.Group(
+        path=group.path,
+        group_name=group.group_name,
+        group_id=group.group_id,
+        arn=group.arn,
+        create_date=group.created_at,
+    )
+
+
+def boundary_shape(policy_arn: str | None) -> shapes.AttachedPermissionsBoundary | None:
+    if policy_arn is None:
+        return None
+    return shapes.AttachedPermissionsBoundary(
+        permissions_boundary_type=BOUNDARY_TYPE, permissions_boundary_arn=policy_arn
+    )

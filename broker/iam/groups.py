@@ -1,0 +1,80 @@
+"""Groups: their lives, names and paths. Who belongs to them stands in `memberships.py`."""
+
+import msgspec
+
+from broker.access.resource import Resource
+from broker.iam import entities, resources
+from broker.iam.answers import group_shape, listed_user_shape
+from broker.iam.entities import get_group, require_new, require_nothing_left, require_renamable
+from broker.iam.memberships import members_of, rename_membership
+from broker.iam.paging import page
+from broker.names import ids
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Group
+from broker.storage.store import GROUPS
+
+
+@operation("iam:CreateGroup", resource=resources.new(entities.GROUP, "group_name"))
+async def create_group(call: Call, request: shapes.CreateGroupRequest) -> shapes.CreateGroupResponse:
+    await require_new(call, entities.GROUP, request.group_name)
+    group = Group(
+        account_id=call.account,
+        group_name=request.group_name,
+        group_id=call.new_id(ids.GROUP),
+        path=request.path or "/",
+        created_at=int(call.now),
+    )
+    call.store.put(GROUPS, call.account, group)
+    return shapes.CreateGroupResponse(group=group_shape(group))
+
+
+@operation("iam:GetGroup", resource=resources.group_resource)
+async def get_group_(call: Call, request: shapes.GetGroupRequest) -> shapes.GetGroupResponse:
+    group = await get_group(call, request.group_name)
+    members = await members_of(call, group)
+    chosen = page(members, lambda user: user.user_name.lower(), request.marker, request.max_items)
+    return shapes.GetGroupResponse(
+        group=group_shape(group),
+        users=tuple(listed_user_shape(user) for user in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:ListGroups", resource=resources.listed("group"))
+async def list_groups(call: Call, request: shapes.ListGroupsRequest) -> shapes.ListGroupsResponse:
+    prefix = request.path_prefix or "/"
+    groups = [group for group in await call.store.scan(GROUPS, call.account) if group.path.startswith(prefix)]
+    chosen = page(groups, lambda group: group.group_name.lower(), request.marker, request.max_items)
+    return shapes.ListGroupsResponse(
+        groups=tuple(group_shape(group) for group in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:UpdateGroup", resource=resources.group_resource)
+async def update_group(call: Call, request: shapes.UpdateGroupRequest) -> None:
+    """Rename or move; the caller needs the permission on both names ("Renaming an IAM group")."""
+    group = await get_group(call, request.group_name)
+    renamed = msgspec.structs.replace(
+        group, group_name=request.new_group_name or group.group_name, path=request.new_path or group.path
+    )
+    if renamed.arn != group.arn:
+        await call.require("iam:UpdateGroup", Resource(renamed.arn))
+    await require_renamable(call, entities.GROUP, group, renamed.group_name)
+    await rename_membership(call, group, renamed.group_name)
+    call.store.delete(GROUPS, call.account, group.group_name)
+    call.store.put(GROUPS, call.account, renamed)
+
+
+@operation("iam:DeleteGroup", resource=resources.group_resource)
+async def delete_group(call: Call, request: shapes.DeleteGroupRequest) -> None:
+    group = await get_group(call, request.group_name)
+    require_nothing_left(
+        (await members_of(call, group), "remove users from group"),
+        (group.inline_policies, "delete policies"),
+        (group.attached_policies, "detach all policies"),
+    )
+    call.store.delete(GROUPS, call.account, group.group_name)

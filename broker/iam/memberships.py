@@ -1,0 +1,73 @@
+"""Which users belong to which groups.
+
+A membership is the group's name in the user's record, so that one read of a user tells every group whose policies
+speak about it.
+"""
+
+import msgspec
+
+from broker.iam import resources
+from broker.iam.answers import group_shape
+from broker.iam.entities import get_group, get_user, require_room
+from broker.iam.paging import page
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Group, User
+from broker.storage.store import USERS
+
+
+@operation("iam:AddUserToGroup", resource=resources.group_resource)
+async def add_user_to_group(call: Call, request: shapes.AddUserToGroupRequest) -> None:
+    """Adding a member again changes nothing."""
+    group = await get_group(call, request.group_name)
+    user = await get_user(call, request.user_name)
+    if is_member(user, group):
+        return
+    require_room(call, user.groups, "groups_per_user", "GroupsPerUser")
+    joined = msgspec.structs.replace(user, groups=(*user.groups, group.group_name))
+    call.store.put(USERS, call.account, joined)
+
+
+@operation("iam:RemoveUserFromGroup", resource=resources.group_resource)
+async def remove_user_from_group(call: Call, request: shapes.RemoveUserFromGroupRequest) -> None:
+    """Removing who is no member changes nothing."""
+    group = await get_group(call, request.group_name)
+    user = await get_user(call, request.user_name)
+    if is_member(user, group):
+        groups = tuple(name for name in user.groups if not _same(name, group.group_name))
+        call.store.put(USERS, call.account, msgspec.structs.replace(user, groups=groups))
+
+
+@operation("iam:ListGroupsForUser", resource=resources.user_resource)
+async def list_groups_for_user(
+    call: Call, request: shapes.ListGroupsForUserRequest
+) -> shapes.ListGroupsForUserResponse:
+    user = await get_user(call, request.user_name)
+    chosen = page(user.groups, str.lower, request.marker, request.max_items)
+    groups = [await get_group(call, name) for name in chosen.items]
+    return shapes.ListGroupsForUserResponse(
+        groups=tuple(group_shape(group) for group in groups),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+async def members_of(call: Call, group: Group) -> list[User]:
+    return [user for user in await call.store.scan(USERS, call.account) if is_member(user, group)]
+
+
+async def rename_membership(call: Call, group: Group, name: str) -> None:
+    """Let every member name the group `name`."""
+    if name == group.group_name:
+        return
+    for user in await members_of(call, group):
+        groups = tuple(name if _same(old, group.group_name) else old for old in user.groups)
+        call.store.put(USERS, call.account, msgspec.structs.replace(user, groups=groups))
+
+
+def is_member(user: User, group: Group) -> bool:
+    return any(_same(name, group.group_name) for name in user.groups)
+
+
+def _same(name: str, other: str) -> bool:
+    return name.lower() == other.lower()

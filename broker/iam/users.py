@@ -1,0 +1,123 @@
+"""Users: their lives, names, paths and tags."""
+
+import msgspec
+
+from broker.access.resource import Resource
+from broker.iam import entities, resources
+from broker.iam.answers import listed_user_shape, user_shape
+from broker.iam.entities import (
+    get_user,
+    require_boundary,
+    require_new,
+    require_nothing_left,
+    require_renamable,
+)
+from broker.iam.paging import page
+from broker.iam.root import root_shape
+from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.names import ids
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import User
+from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, USERS
+
+
+@operation("iam:CreateUser", resource=resources.new(entities.USER, "user_name", resources.boundary_keys))
+async def create_user(call: Call, request: shapes.CreateUserRequest) -> shapes.CreateUserResponse:
+    await require_new(call, entities.USER, request.user_name)
+    await require_boundary(call, request.permissions_boundary)
+    user = User(
+        account_id=call.account,
+        user_name=request.user_name,
+        user_id=call.new_id(ids.USER),
+        path=request.path or "/",
+        created_at=int(call.now),
+        tags=new_tags(call, request.tags),
+        permissions_boundary=request.permissions_boundary,
+    )
+    call.store.put(USERS, call.account, user)
+    return shapes.CreateUserResponse(user=user_shape(user))
+
+
+@operation("iam:GetUser", resource=resources.user_or_caller)
+async def get_user_(call: Call, request: shapes.GetUserRequest) -> shapes.GetUserResponse:
+    name = resources.implied_user_name(call, request.user_name)
+    if name is None:
+        return shapes.GetUserResponse(user=await root_shape(call))
+    return shapes.GetUserResponse(user=user_shape(await get_user(call, name)))
+
+
+@operation("iam:ListUsers", resource=resources.listed("user"))
+async def list_users(call: Call, request: shapes.ListUsersRequest) -> shapes.ListUsersResponse:
+    prefix = request.path_prefix or "/"
+    users = [user for user in await call.store.scan(USERS, call.account) if user.path.startswith(prefix)]
+    chosen = page(users, lambda user: user.user_name.lower(), request.marker, request.max_items)
+    return shapes.ListUsersResponse(
+        users=tuple(listed_user_shape(user) for user in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:UpdateUser", resource=resources.user_resource)
+async def update_user(call: Call, request: shapes.UpdateUserRequest) -> None:
+    """Rename or move; the caller needs the permission on both names ("Renaming an IAM user")."""
+    user = await get_user(call, request.user_name)
+    renamed = msgspec.structs.replace(
+        user, user_name=request.new_user_name or user.user_name, path=request.new_path or user.path
+    )
+    if renamed.arn != user.arn:
+        await call.require("iam:UpdateUser", Resource(renamed.arn, tags=user.tags))
+    await require_renamable(call, entities.USER, user, renamed.user_name)
+    call.store.delete(USERS, call.account, user.user_name)
+    call.store.put(USERS, call.account, renamed)
+    await _carry_credentials(call, renamed)
+
+
+async def _carry_credentials(call: Call, user: User) -> None:
+    """Access keys and MFA devices name their user: let them name the user as it is called now."""
+    for key_id in user.access_key_ids:
+        key = await call.store.find(ACCESS_KEYS, call.account, key_id)
+        if key is not None:
+            call.store.put(ACCESS_KEYS, call.account, msgspec.structs.replace(key, user_name=user.user_name))
+    for serial_number in user.mfa_serial_numbers:
+        device = await call.store.find(MFA_DEVICES, call.account, resources.mfa_key(serial_number))
+        if device is not None:
+            carried = msgspec.structs.replace(device, user_name=user.user_name)
+            call.store.put(MFA_DEVICES, call.account, carried)
+
+
+@operation("iam:DeleteUser", resource=resources.user_resource)
+async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
+    user = await get_user(call, request.user_name)
+    require_nothing_left(
+        (user.inline_policies, "delete policies"),
+        (user.attached_policies, "detach all policies"),
+        (user.access_key_ids, "delete access keys"),
+        (user.mfa_serial_numbers, "delete MFA device"),
+        (user.groups, "remove users from group"),
+    )
+    call.store.delete(USERS, call.account, user.user_name)
+
+
+@operation("iam:TagUser", resource=resources.user_resource)
+async def tag_user(call: Call, request: shapes.TagUserRequest) -> None:
+    user = await get_user(call, request.user_name)
+    tagged = msgspec.structs.replace(user, tags=merge_tags(call, user.tags, request.tags))
+    call.store.put(USERS, call.account, tagged)
+
+
+@operation("iam:UntagUser", resource=resources.user_resource)
+async def untag_user(call: Call, request: shapes.UntagUserRequest) -> None:
+    user = await get_user(call, request.user_name)
+    untagged = msgspec.structs.replace(user, tags=without_tags(user.tags, request.tag_keys))
+    call.store.put(USERS, call.account, untagged)
+
+
+@operation("iam:ListUserTags", resource=resources.user_resource)
+async def list_user_tags(call: Call, request: shapes.ListUserTagsRequest) -> shapes.ListUserTagsResponse:
+    user = await get_user(call, request.user_name)
+    chosen = page(tag_shapes(user.tags), tag_key, request.marker, request.max_items)
+    return shapes.ListUserTagsResponse(
+        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
+    )

@@ -48,11 +48,7 @@ class Gatherer:
         return await self._with_resource_controls(store, layers, resource_account or caller.account)
 
     async def _principal_layers(self, store: Transaction, caller: Caller) -> Layers:
-        record = caller.role or caller.user
-        identity = (
-            "root" if record is None else getattr(record, "role_id", None) or getattr(record, "user_id", "")
-        )
-        key = (caller.account, identity)
+        key = (caller.account, _identity(caller))
         revisions = (
             await store.revision(account_partition(caller.account)) if caller.account else 0,
             await store.revision(GLOBAL),
@@ -85,7 +81,8 @@ class Gatherer:
             identity=identity,
             boundary=boundary,
             scps=self._service_controls(organization, caller.account),
-            is_management_account=bool(organization) and organization.management_account_id == caller.account,
+            is_management_account=organization is not None
+            and organization.management_account_id == caller.account,
             is_service_linked_role=caller.role is not None
             and caller.role.path.startswith("/aws-service-role/"),
         )

@@ -1,0 +1,132 @@
+"""Constraints of the model, and the sentences in which AWS reports their violation.
+
+A check takes a value and answers the constraints it breaks, none for nearly every value. Lengths count Unicode
+scalar values (measured on AWS STS: neither UTF-8 bytes nor UTF-16 units), and of several broken constraints the
+pattern comes first. AWS echoes a value whole; here an echo ends after ECHO_LIMIT characters and a message after
+VIOLATION_LIMIT violations, so that no refusal grows far beyond what a sensible request could provoke.
+
+The models' patterns are Java's. Three translations make Python read them the same way: `\\w` and `\\d` are
+ASCII; `\\p{..}` needs the `regex` package; `\\u10000-\\u10FFFF` stays as it is, because Java, too, reads it as
+U+1000, a range from "0" to U+10FF, and two letters F: AWS refuses supplementary characters there (measured).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sized
+
+import regex
+
+from broker.errors import Refusal, validation_error
+from broker.protocol.model import Shape
+
+ECHO_LIMIT = 4096
+VIOLATION_LIMIT = 100
+NONE_BROKEN: tuple[str, ...] = ()
+NOT_NULL = "Member must not be null"
+
+# What XML 1.0 can carry, asked of strings for which the model has neither a pattern nor an enum: a character
+# that no answer can hold must not enter the store.
+XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]*"
+_is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
+
+Check = Callable[[object], tuple[str, ...]]
+Matches = Callable[[str], object]
+
+
+def compile_pattern(pattern: str) -> Matches:
+    """A function that says whether the whole of a text matches a Java pattern of the model."""
+    outside, inside = {"w": "[A-Za-z0-9_]", "d": "[0-9]"}, {"w": "A-Za-z0-9_", "d": "0-9"}
+    translated, in_class = [], False
+    for atom in re.findall(r"\\u[0-9A-Fa-f]{4}|\\.|.", pattern, re.DOTALL):
+        if atom in (r"\w", r"\d"):
+            atom = (inside if in_class else outside)[atom[1]]
+        elif atom in ("[", "]"):
+            in_class = atom == "["
+        translated.append(atom)
+    text = "".join(translated)
+    return regex.compile(text).fullmatch if r"\p" in text else re.compile(text).fullmatch
+
+
+def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
+    """Enum, pattern, and length in characters."""
+    if shape.enum:
+        return _enum_check(shape.enum)
+    low, high = shape.min or 0, shape.max
+    matches = compile_pattern(shape.pattern) if shape.pattern else _is_xml_text
+    broken_pattern = f"Member must satisfy regular expression pattern: {shape.pattern or XML_CHARACTERS}"
+
+    def check(value: str) -> tuple[str, ...]:
+        fits = low <= len(value) and (high is None or len(value) <= high)
+        if fits and matches(value):
+            return NONE_BROKEN
+        mismatch = () if matches(value) else (broken_pattern,)
+        return mismatch + _length_broken(len(value), low, high)
+
+    return check
+
+
+def _enum_check(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    known = frozenset(allowed)
+    broken = (f"Member must satisfy enum value set: [{', '.join(allowed)}]",)
+    return lambda value: NONE_BROKEN if value in known else broken
+
+
+def number_check(shape: Shape) -> Callable[[float], tuple[str, ...]]:
+    """Least and greatest value."""
+    low, high = shape.min, shape.max
+
+    def check(value: float) -> tuple[str, ...]:
+        if low is not None and value < low:
+            return (f"Member must have value greater than or equal to {low}",)
+        if high is not None and value > high:
+            return (f"Member must have value less than or equal to {high}",)
+        return NONE_BROKEN
+
+    return check
+
+
+def size_check(shape: Shape) -> Callable[[Sized], tuple[str, ...]]:
+    """Least and greatest number of members of a list or map, or of bytes of a blob."""
+    low, high = shape.min or 0, shape.max
+    return lambda value: _length_broken(len(value), low, high)
+
+
+def _length_broken(length: int, low: int, high: int | None) -> tuple[str, ...]:
+    if length < low:
+        return (f"Member must have length greater than or equal to {low}",)
+    if high is not None and length > high:
+        return (f"Member must have length less than or equal to {high}",)
+    return NONE_BROKEN
+
+
+class Violations:
+    """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them."""
+
+    __slots__ = ("sentences",)
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def add(self, shown: str, where: str, broken: Iterable[str]) -> None:
+        """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all."""
+        for constraint in broken:
+            if len(self.sentences) < VIOLATION_LIMIT:
+                sentence = f"Value{shown} at '{where}' failed to satisfy constraint: {constraint}"
+                self.sentences.append(sentence)
+
+    def add_null(self, where: str) -> None:
+        self.add(" null", where, (NOT_NULL,))
+
+    def refusal(self) -> Refusal:
+        count = len(self.sentences)
+        plural = "" if count == 1 else "s"
+        return validation_error(f"{count} validation error{plural} detected: {'; '.join(self.sentences)}")
+
+
+def echo(value: object) -> str:
+    """A value as a violation shows it."""
+    return f" '{str(value)[:ECHO_LIMIT]}'"
+
+
+def echo_sensitive(_value: object) -> str:
+    """A value that must not be shown."""
+    return ""

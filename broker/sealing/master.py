@@ -13,7 +13,6 @@ from broker.sealing.envelope import open_, seal
 from broker.sealing.key import KEY_ID_SIZE, SECRET_SIZE, KeyMaterial, KeyState, SealingKey
 from broker.sealing.keyring import Keyring, keyring_from_bytes, keyring_to_bytes
 
-_KEYRING_CONTEXT = b"broker keyring"
 _FEWEST_DIFFERENT_BYTES = 12  # 32 random bytes have 30 different ones; fewer than 12 is no accident
 
 
@@ -80,14 +79,22 @@ def new_master_key_text(entropy: bytes) -> str:
     return base64.b64encode(entropy[:SECRET_SIZE]).decode()
 
 
-def seal_keyring(master: MasterKey, keyring: Keyring, entropy: bytes) -> bytes:
-    """The keyring closed under the current master; sixteen fresh bytes of entropy."""
-    return seal(master.ring.primary, keyring_to_bytes(keyring), _KEYRING_CONTEXT, entropy)
+def seal_keyring(master: MasterKey, keyring: Keyring, entropy: bytes, name: str = "") -> bytes:
+    """The keyring closed under the current master and bound to its `name`; sixteen fresh bytes of entropy."""
+    return seal(master.ring.primary, keyring_to_bytes(keyring), _context(name), entropy)
 
 
-def open_keyring(master: MasterKey, sealed: bytes) -> Keyring:
-    """The keyring that this or a previous master sealed; raises SealBroken; ValueError for unknown forms."""
-    return keyring_from_bytes(open_(master.ring, sealed, _KEYRING_CONTEXT))
+def open_keyring(master: MasterKey, sealed: bytes, name: str = "") -> Keyring:
+    """The keyring that this or a previous master sealed as `name`; raises SealBroken.
+
+    Raises ValueError for a form that this version does not know.
+    """
+    return keyring_from_bytes(open_(master.ring, sealed, _context(name)))
+
+
+def _context(name: str) -> bytes:
+    """Bound to the name, so that a store cannot hand out one ring as another."""
+    return b"broker keyring " + name.encode()
 
 
 def is_sealed_by_current(master: MasterKey, sealed: bytes) -> bool:

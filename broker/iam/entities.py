@@ -12,7 +12,7 @@ from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
 from broker.operation import Call
 from broker.storage import store
-from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User
+from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
 R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
@@ -96,6 +96,23 @@ async def get_policy(call: Call, arn: str) -> ManagedPolicy:
     if policy is None:
         raise no_such_entity(POLICY, arn)
     return policy
+
+
+async def find_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice | None:
+    """The virtual device of that serial number, which is its ARN, in the caller's account."""
+    device = await call.store.find(store.MFA_DEVICES, call.account, serial_number.partition(":mfa/")[2])
+    if device is None or device.serial_number.lower() != serial_number.lower():
+        return None
+    return device
+
+
+async def get_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice:
+    """As `find_mfa_device`; raises NoSuchEntity."""
+    device = await find_mfa_device(call, serial_number)
+    if device is None:
+        sentence = f"VirtualMFADevice with serial number {serial_number} does not exist."
+        raise Refusal("NoSuchEntity", sentence)
+    return device
 
 
 async def require_boundary(call: Call, arn: str | None) -> None:

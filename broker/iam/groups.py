@@ -5,7 +5,7 @@ import msgspec
 from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.answers import group_shape, listed_user_shape
-from broker.iam.entities import get_group, require_new, require_nothing_left, require_renamable
+from broker.iam.entities import require_new, require_nothing_left, require_renamable
 from broker.iam.memberships import members_of, rename_membership
 from broker.iam.paging import page
 from broker.names import ids
@@ -30,8 +30,8 @@ async def create_group(call: Call, request: shapes.CreateGroupRequest) -> shapes
 
 
 @operation("iam:GetGroup", resource=resources.group_resource)
-async def get_group_(call: Call, request: shapes.GetGroupRequest) -> shapes.GetGroupResponse:
-    group = await get_group(call, request.group_name)
+async def get_group(call: Call, request: shapes.GetGroupRequest) -> shapes.GetGroupResponse:
+    group = await entities.get_group(call, request.group_name)
     members = await members_of(call, group)
     chosen = page(members, lambda user: user.user_name.lower(), request.marker, request.max_items)
     return shapes.GetGroupResponse(
@@ -57,7 +57,7 @@ async def list_groups(call: Call, request: shapes.ListGroupsRequest) -> shapes.L
 @operation("iam:UpdateGroup", resource=resources.group_resource)
 async def update_group(call: Call, request: shapes.UpdateGroupRequest) -> None:
     """Rename or move; the caller needs the permission on both names ("Renaming an IAM group")."""
-    group = await get_group(call, request.group_name)
+    group = await entities.get_group(call, request.group_name)
     renamed = msgspec.structs.replace(
         group, group_name=request.new_group_name or group.group_name, path=request.new_path or group.path
     )
@@ -71,7 +71,7 @@ async def update_group(call: Call, request: shapes.UpdateGroupRequest) -> None:
 
 @operation("iam:DeleteGroup", resource=resources.group_resource)
 async def delete_group(call: Call, request: shapes.DeleteGroupRequest) -> None:
-    group = await get_group(call, request.group_name)
+    group = await entities.get_group(call, request.group_name)
     require_nothing_left(
         (await members_of(call, group), "remove users from group"),
         (group.inline_policies, "delete policies"),

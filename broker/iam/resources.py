@@ -14,7 +14,6 @@ from broker.iam.entities import Entity
 from broker.names.arn import iam_arn
 from broker.names.principal import Root, User
 from broker.operation import Call, ResourceOf
-from broker.storage.store import MFA_DEVICES
 
 Keys = dict[str, str | tuple[str, ...]]
 KeysOf = Callable[[Any], Keys]
@@ -112,20 +111,14 @@ async def user_or_caller(call: Call, request: Any) -> Resource:
 
 async def mfa_resource(call: Call, request: Any) -> Resource:
     """The MFA device whose serial number the request carries: a virtual device's is its ARN."""
-    serial_number: str = request.serial_number
-    device = await call.store.find(MFA_DEVICES, call.account, mfa_key(serial_number))
-    if device is None or device.serial_number != serial_number:
-        return Resource(serial_number)
-    return Resource(serial_number, tags=device.tags)
+    device = await entities.find_mfa_device(call, request.serial_number)
+    if device is None:
+        return Resource(request.serial_number)
+    return Resource(device.serial_number, tags=device.tags)
 
 
 async def new_mfa_resource(call: Call, request: Any) -> Resource:
     return Resource(iam_arn(call.account, f"mfa{request.path or '/'}{request.virtual_mfa_device_name}"))
-
-
-def mfa_key(serial_number: str) -> str:
-    """The key a device is kept under: what stands behind `mfa/` in its serial number."""
-    return serial_number.partition(":mfa/")[2]
 
 
 user_resource = named(entities.USER, "user_name")

@@ -6,14 +6,13 @@ from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.answers import listed_user_shape, user_shape
 from broker.iam.entities import (
-    get_user,
     require_boundary,
     require_new,
     require_nothing_left,
     require_renamable,
 )
+from broker.iam.owners import root_shape
 from broker.iam.paging import page
-from broker.iam.root import root_shape
 from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
 from broker.names import ids
 from broker.operation import Call, operation
@@ -40,11 +39,11 @@ async def create_user(call: Call, request: shapes.CreateUserRequest) -> shapes.C
 
 
 @operation("iam:GetUser", resource=resources.user_or_caller)
-async def get_user_(call: Call, request: shapes.GetUserRequest) -> shapes.GetUserResponse:
+async def get_user(call: Call, request: shapes.GetUserRequest) -> shapes.GetUserResponse:
     name = resources.implied_user_name(call, request.user_name)
     if name is None:
         return shapes.GetUserResponse(user=await root_shape(call))
-    return shapes.GetUserResponse(user=user_shape(await get_user(call, name)))
+    return shapes.GetUserResponse(user=user_shape(await entities.get_user(call, name)))
 
 
 @operation("iam:ListUsers", resource=resources.listed("user"))
@@ -62,7 +61,7 @@ async def list_users(call: Call, request: shapes.ListUsersRequest) -> shapes.Lis
 @operation("iam:UpdateUser", resource=resources.user_resource)
 async def update_user(call: Call, request: shapes.UpdateUserRequest) -> None:
     """Rename or move; the caller needs the permission on both names ("Renaming an IAM user")."""
-    user = await get_user(call, request.user_name)
+    user = await entities.get_user(call, request.user_name)
     renamed = msgspec.structs.replace(
         user, user_name=request.new_user_name or user.user_name, path=request.new_path or user.path
     )
@@ -81,7 +80,7 @@ async def _carry_credentials(call: Call, user: User) -> None:
         if key is not None:
             call.store.put(ACCESS_KEYS, call.account, msgspec.structs.replace(key, user_name=user.user_name))
     for serial_number in user.mfa_serial_numbers:
-        device = await call.store.find(MFA_DEVICES, call.account, resources.mfa_key(serial_number))
+        device = await entities.find_mfa_device(call, serial_number)
         if device is not None:
             carried = msgspec.structs.replace(device, user_name=user.user_name)
             call.store.put(MFA_DEVICES, call.account, carried)
@@ -89,7 +88,7 @@ async def _carry_credentials(call: Call, user: User) -> None:
 
 @operation("iam:DeleteUser", resource=resources.user_resource)
 async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
-    user = await get_user(call, request.user_name)
+    user = await entities.get_user(call, request.user_name)
     require_nothing_left(
         (user.inline_policies, "delete policies"),
         (user.attached_policies, "detach all policies"),
@@ -102,21 +101,21 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
 
 @operation("iam:TagUser", resource=resources.user_resource)
 async def tag_user(call: Call, request: shapes.TagUserRequest) -> None:
-    user = await get_user(call, request.user_name)
+    user = await entities.get_user(call, request.user_name)
     tagged = msgspec.structs.replace(user, tags=merge_tags(call, user.tags, request.tags))
     call.store.put(USERS, call.account, tagged)
 
 
 @operation("iam:UntagUser", resource=resources.user_resource)
 async def untag_user(call: Call, request: shapes.UntagUserRequest) -> None:
-    user = await get_user(call, request.user_name)
+    user = await entities.get_user(call, request.user_name)
     untagged = msgspec.structs.replace(user, tags=without_tags(user.tags, request.tag_keys))
     call.store.put(USERS, call.account, untagged)
 
 
 @operation("iam:ListUserTags", resource=resources.user_resource)
 async def list_user_tags(call: Call, request: shapes.ListUserTagsRequest) -> shapes.ListUserTagsResponse:
-    user = await get_user(call, request.user_name)
+    user = await entities.get_user(call, request.user_name)
     chosen = page(tag_shapes(user.tags), tag_key, request.marker, request.max_items)
     return shapes.ListUserTagsResponse(
         tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker

@@ -1,0 +1,119 @@
+"""The account itself: its alias, its counts and quotas.
+
+An alias is unique in the whole broker, so it stands in the global partition: one commit there both claims it and
+gives it to the account, and a rival's claim meets a conflict.
+"""
+
+import msgspec
+
+from broker.errors import Refusal, validation_error
+from broker.iam.owners import get_account, get_settings
+from broker.iam.paging import page
+from broker.names.arn import is_account_id
+from broker.operation import Call, no_resource, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import AccountSettings
+from broker.storage.store import (
+    ACCOUNTS,
+    GROUPS,
+    INSTANCE_PROFILES,
+    MFA_DEVICES,
+    POLICIES,
+    ROLES,
+    USERS,
+)
+
+
+@operation("iam:CreateAccountAlias", resource=no_resource())
+async def create_account_alias(call: Call, request: shapes.CreateAccountAliasRequest) -> None:
+    """The new alias takes the place of the old one: an account has at most one."""
+    alias = request.account_alias
+    if is_account_id(alias):
+        raise validation_error("The account alias must not be an account number.")
+    if any(account.alias == alias for account in await call.store.scan(ACCOUNTS, "")):
+        raise Refusal("EntityAlreadyExists", f"The account alias {alias} already exists.")
+    account = msgspec.structs.replace(await get_account(call), alias=alias)
+    call.store.put(ACCOUNTS, "", account)
+
+
+@operation("iam:DeleteAccountAlias", resource=no_resource())
+async def delete_account_alias(call: Call, request: shapes.DeleteAccountAliasRequest) -> None:
+    account = await get_account(call)
+    if account.alias != request.account_alias:
+        raise Refusal("NoSuchEntity", f"The account alias {request.account_alias} cannot be found.")
+    call.store.put(ACCOUNTS, "", msgspec.structs.replace(account, alias=None))
+
+
+@operation("iam:ListAccountAliases", resource=no_resource())
+async def list_account_aliases(
+    call: Call, request: shapes.ListAccountAliasesRequest
+) -> shapes.ListAccountAliasesResponse:
+    account = await get_account(call)
+    chosen = page((account.alias,) if account.alias else (), str, request.marker, request.max_items)
+    return shapes.ListAccountAliasesResponse(
+        account_aliases=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
+    )
+
+
+@operation("iam:GetAccountSummary", resource=no_resource())
+async def get_account_summary(call: Call, request: None) -> shapes.GetAccountSummaryResponse:
+    """Counts as they are, quotas as they are configured."""
+    policies = await call.store.scan(POLICIES, call.account)
+    devices = await call.store.scan(MFA_DEVICES, call.account)
+    counts = {
+        "Users": await call.store.count(USERS, call.account),
+        "Groups": await call.store.count(GROUPS, call.account),
+        "Roles": await call.store.count(ROLES, call.account),
+        "Policies": len(policies),
+        "InstanceProfiles": await call.store.count(INSTANCE_PROFILES, call.account),
+        "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
+        "MFADevices": len(devices),
+        "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
+        **_root_counts(await get_settings(call)),
+        **_NOT_KEPT,
+    }
+    return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
+
+
+def _root_counts(settings: AccountSettings) -> dict[str, int]:
+    return {
+        "AccountMFAEnabled": int(bool(settings.root_mfa_serial_numbers)),
+        "AccountAccessKeysPresent": int(bool(settings.root_access_key_ids)),
+        "AccountPasswordPresent": int(settings.root_password_last_used_at is not None),
+    }
+
+
+# What no operation of this broker can create yet, so that none is the true count.
+_NOT_KEPT = {"ServerCertificates": 0, "Providers": 0, "AccountSigningCertificatesPresent": 0}
+
+# What IAM fixes for everybody, from "IAM and AWS STS quotas".
+_FIXED = {
+    "ServerCertificatesQuota": 20,
+    "SigningCertificatesPerUserQuota": 2,
+    "PolicyVersionsInUseQuota": 10_000,
+    "GlobalEndpointTokenVersion": 1,
+}
+
+# Key of the summary -> field of Quotas.
+_QUOTAS = {
+    "UsersQuota": "users",
+    "GroupsQuota": "groups",
+    "RolesQuota": "roles",
+    "PoliciesQuota": "customer_policies",
+    "InstanceProfilesQuota": "instance_profiles",
+    "VersionsPerPolicyQuota": "policy_versions",
+    "PolicySizeQuota": "managed_policy_size",
+    "UserPolicySizeQuota": "user_inline_size",
+    "GroupPolicySizeQuota": "group_inline_size",
+    "RolePolicySizeQuota": "role_inline_size",
+    "AssumeRolePolicySizeQuota": "trust_policy_size",
+    "GroupsPerUserQuota": "groups_per_user",
+    "AttachedPoliciesPerUserQuota": "attached_policies_per_user",
+    "AttachedPoliciesPerGroupQuota": "attached_policies_per_group",
+    "AttachedPoliciesPerRoleQuota": "attached_policies_per_role",
+    "AccessKeysPerUserQuota": "access_keys_per_user",
+}
+
+
+def _quotas(call: Call) -> dict[str, int]:
+    return {key: getattr(call.quotas, field) for key, field in _QUOTAS.items()} | _FIXED

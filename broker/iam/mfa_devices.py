@@ -1,0 +1,249 @@
+"""Virtual MFA devices: made with a seed, enabled for a user by two codes in a row, tagged, deleted.
+
+The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by root itself: `UserName` is then the
+account number, where AWS knows no way but its console. Codes: RFC 6238, `broker.sealing.totp`.
+"""
+
+from base64 import b32decode
+
+import msgspec
+
+from broker.errors import Refusal, validation_error
+from broker.iam import resources
+from broker.iam.answers import user_shape
+from broker.iam.entities import get_mfa_device, get_user, require_room
+from broker.iam.owners import (
+    Owner,
+    get_owner,
+    mfa_serial_numbers,
+    name_of,
+    put_mfa_serial_numbers,
+    root_shape,
+)
+from broker.iam.paging import page
+from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.names.arn import iam_arn
+from broker.names.principal import Root
+from broker.names.secret import SecretKey
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.sealing.qr import qr_png
+from broker.sealing.totp import (
+    SEED_SIZE,
+    STEP_SECONDS,
+    base32_seed,
+    enrolment_uri,
+    matching_consecutive_step,
+    new_seed,
+)
+from broker.storage.records import VirtualMfaDevice
+from broker.storage.store import MFA_DEVICES
+
+# The model's limit of a serial number: a device named beyond it could be made and never again be named.
+_LONGEST_SERIAL_NUMBER = 256
+
+# How far, in steps, a device's clock may be from ours when two codes in a row prove it.
+_ENROLMENT_WINDOW = 2
+_RESYNC_WINDOW = 20
+
+# A difference of this many steps is the time it takes to type, and within what a single code may be off.
+_TYPING = 1
+
+
+@operation("iam:CreateVirtualMFADevice", resource=resources.new_mfa_resource)
+async def create_virtual_mfa_device(
+    call: Call, request: shapes.CreateVirtualMFADeviceRequest
+) -> shapes.CreateVirtualMFADeviceResponse:
+    path, name = request.path or "/", request.virtual_mfa_device_name
+    serial_number = iam_arn(call.account, f"mfa{path}{name}")
+    if len(serial_number) > _LONGEST_SERIAL_NUMBER:
+        raise validation_error("The path and name of the device are too long for a serial number.")
+    if await call.store.find(MFA_DEVICES, call.account, f"{path}{name}"[1:]):
+        raise Refusal("EntityAlreadyExists", "MFADevice entity at the same path and name already exists.")
+    devices = await call.store.scan(MFA_DEVICES, call.account)
+    require_room(call, devices, "virtual_mfa_devices", "VirtualMFADevicesPerAccount")
+    seed = new_seed(call.entropy(SEED_SIZE))
+    device = VirtualMfaDevice(
+        account_id=call.account,
+        serial_number=serial_number,
+        device_name=name,
+        path=path,
+        seed=SecretKey(base32_seed(seed)),
+        created_at=int(call.now),
+        tags=new_tags(call, request.tags),
+    )
+    call.store.put(MFA_DEVICES, call.account, device)
+    shown = shapes.VirtualMFADevice(
+        serial_number=serial_number,
+        base32_string_seed=device.seed.reveal().encode(),
+        qr_code_png=qr_png(enrolment_uri(seed, name, call.account)),
+        tags=tag_shapes(device.tags),
+    )
+    return shapes.CreateVirtualMFADeviceResponse(virtual_mfa_device=shown)
+
+
+@operation("iam:EnableMFADevice", resource=resources.user_resource)
+async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) -> None:
+    owner = await get_owner(call, _root_or_user(call, request.user_name))
+    device = await get_mfa_device(call, request.serial_number)
+    if device.enabled_at is not None:
+        raise Refusal("EntityAlreadyExists", "MFA Device is already in use.")
+    require_room(call, mfa_serial_numbers(owner), "mfa_devices_per_user", "MFADevicesPerUser")
+    enabled = msgspec.structs.replace(
+        device,
+        user_name=name_of(owner),
+        enabled_at=int(call.now),
+        drift_steps=_proven_drift(call, device, request, _ENROLMENT_WINDOW),
+    )
+    call.store.put(MFA_DEVICES, call.account, enabled)
+    put_mfa_serial_numbers(call, owner, (*mfa_serial_numbers(owner), device.serial_number))
+
+
+@operation("iam:ResyncMFADevice", resource=resources.user_resource)
+async def resync_mfa_device(call: Call, request: shapes.ResyncMFADeviceRequest) -> None:
+    owner = await get_owner(call, _root_or_user(call, request.user_name))
+    device = await _get_enabled(call, owner, request.serial_number)
+    drift = _proven_drift(call, device, request, _RESYNC_WINDOW)
+    call.store.put(MFA_DEVICES, call.account, msgspec.structs.replace(device, drift_steps=drift))
+
+
+@operation("iam:DeactivateMFADevice", resource=resources.user_or_caller)
+async def deactivate_mfa_device(call: Call, request: shapes.DeactivateMFADeviceRequest) -> None:
+    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    device = await _get_enabled(call, owner, request.serial_number)
+    released = msgspec.structs.replace(device, user_name=None, enabled_at=None, drift_steps=0)
+    call.store.put(MFA_DEVICES, call.account, released)
+    rest = tuple(number for number in mfa_serial_numbers(owner) if number != device.serial_number)
+    put_mfa_serial_numbers(call, owner, rest)
+
+
+@operation("iam:DeleteVirtualMFADevice", resource=resources.mfa_resource)
+async def delete_virtual_mfa_device(call: Call, request: shapes.DeleteVirtualMFADeviceRequest) -> None:
+    device = await get_mfa_device(call, request.serial_number)
+    if device.enabled_at is not None:
+        raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
+    call.store.delete(MFA_DEVICES, call.account, _key(device))
+
+
+@operation("iam:GetMFADevice", resource=resources.user_or_caller)
+async def get_mfa_device_(call: Call, request: shapes.GetMFADeviceRequest) -> shapes.GetMFADeviceResponse:
+    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    device = await _get_enabled(call, owner, request.serial_number)
+    return shapes.GetMFADeviceResponse(
+        user_name=device.user_name, serial_number=device.serial_number, enable_date=device.enabled_at
+    )
+
+
+@operation("iam:ListMFADevices", resource=resources.user_or_caller)
+async def list_mfa_devices(
+    call: Call, request: shapes.ListMFADevicesRequest
+) -> shapes.ListMFADevicesResponse:
+    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    chosen = page(mfa_serial_numbers(owner), str, request.marker, request.max_items)
+    devices = [await get_mfa_device(call, number) for number in chosen.items]
+    return shapes.ListMFADevicesResponse(
+        mfa_devices=tuple(_listed(device) for device in devices),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:ListVirtualMFADevices", resource=resources.listed("mfa"))
+async def list_virtual_mfa_devices(
+    call: Call, request: shapes.ListVirtualMFADevicesRequest
+) -> shapes.ListVirtualMFADevicesResponse:
+    wanted = _ASSIGNMENTS[request.assignment_status or "Any"]
+    devices = await call.store.scan(MFA_DEVICES, call.account)
+    fitting = [device for device in devices if (device.enabled_at is not None) in wanted]
+    chosen = page(fitting, _key, request.marker, request.max_items)
+    return shapes.ListVirtualMFADevicesResponse(
+        virtual_mfa_devices=tuple([await _virtual(call, device) for device in chosen.items]),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:TagMFADevice", resource=resources.mfa_resource)
+async def tag_mfa_device(call: Call, request: shapes.TagMFADeviceRequest) -> None:
+    device = await get_mfa_device(call, request.serial_number)
+    tagged = msgspec.structs.replace(device, tags=merge_tags(call, device.tags, request.tags))
+    call.store.put(MFA_DEVICES, call.account, tagged)
+
+
+@operation("iam:UntagMFADevice", resource=resources.mfa_resource)
+async def untag_mfa_device(call: Call, request: shapes.UntagMFADeviceRequest) -> None:
+    device = await get_mfa_device(call, request.serial_number)
+    untagged = msgspec.structs.replace(device, tags=without_tags(device.tags, request.tag_keys))
+    call.store.put(MFA_DEVICES, call.account, untagged)
+
+
+@operation("iam:ListMFADeviceTags", resource=resources.mfa_resource)
+async def list_mfa_device_tags(
+    call: Call, request: shapes.ListMFADeviceTagsRequest
+) -> shapes.ListMFADeviceTagsResponse:
+    device = await get_mfa_device(call, request.serial_number)
+    chosen = page(tag_shapes(device.tags), tag_key, request.marker, request.max_items)
+    return shapes.ListMFADeviceTagsResponse(
+        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
+    )
+
+
+_ASSIGNMENTS = {"Any": (True, False), "Assigned": (True,), "Unassigned": (False,)}
+
+
+def _root_or_user(call: Call, user_name: str) -> str | None:
+    """None (root) where root itself names its account number; a user's name else."""
+    is_root = isinstance(call.caller.principal, Root) and user_name == call.account
+    return None if is_root else user_name
+
+
+async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualMfaDevice:
+    """The device, if it is enabled for `owner`; raises NoSuchEntity."""
+    device = await get_mfa_device(call, serial_number)
+    if device.serial_number not in mfa_serial_numbers(owner):
+        raise Refusal("NoSuchEntity", "MFA Device invalid for user.")
+    return device
+
+
+def _proven_drift(
+    call: Call,
+    device: VirtualMfaDevice,
+    request: shapes.EnableMFADeviceRequest | shapes.ResyncMFADeviceRequest,
+    window: int,
+) -> int:
+    """How far ahead of ours the device's clock is, in steps, as two codes in a row prove; else raises."""
+    step = matching_consecutive_step(
+        b32decode(device.seed.reveal()),
+        request.authentication_code1,
+        request.authentication_code2,
+        call.now,
+        window,
+    )
+    if step is None:
+        raise Refusal("InvalidAuthenticationCode", "Authentication code for device is not valid.")
+    drift = step - int(call.now // STEP_SECONDS)
+    return drift if abs(drift) > _TYPING else 0
+
+
+def _key(device: VirtualMfaDevice) -> str:
+    """The key that the store keeps a device under: path and name, without case."""
+    return f"{device.path}{device.device_name}"[1:].lower()
+
+
+def _listed(device: VirtualMfaDevice) -> shapes.MFADevice:
+    return shapes.MFADevice(
+        user_name=device.user_name,  # type: ignore[arg-type]  # required by the model, and root has none
+        serial_number=device.serial_number,
+        enable_date=device.enabled_at or 0,
+    )
+
+
+async def _virtual(call: Call, device: VirtualMfaDevice) -> shapes.VirtualMFADevice:
+    """A device as the list shows it: never the seed, no tags."""
+    user = None
+    if device.enabled_at is not None:
+        is_root = device.user_name is None
+        user = await root_shape(call) if is_root else user_shape(await get_user(call, str(device.user_name)))
+    return shapes.VirtualMFADevice(
+        serial_number=device.serial_number, enable_date=device.enabled_at, user=user
+    )

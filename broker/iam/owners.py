@@ -1,0 +1,70 @@
+"""Who owns credentials: a user, or the account's root user, whose keys and devices stand in the account's settings."""
+
+import msgspec
+
+from broker.iam.entities import get_user
+from broker.names.principal import Root
+from broker.operation import Call
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Account, AccountSettings, User
+from broker.storage.store import ACCOUNTS, SETTINGS, USERS
+
+Owner = User | AccountSettings
+
+
+async def get_owner(call: Call, user_name: str | None) -> Owner:
+    """The user of that name, raising NoSuchEntity, or root where `user_name` is None."""
+    if user_name is None:
+        return await get_settings(call)
+    return await get_user(call, user_name)
+
+
+async def get_settings(call: Call) -> AccountSettings:
+    return await call.store.find(SETTINGS, call.account) or AccountSettings()
+
+
+async def get_account(call: Call) -> Account:
+    return await call.store.find(ACCOUNTS, "", call.account) or Account(account_id=call.account)
+
+
+def name_of(owner: Owner) -> str | None:
+    return owner.user_name if isinstance(owner, User) else None
+
+
+def access_key_ids(owner: Owner) -> tuple[str, ...]:
+    return owner.access_key_ids if isinstance(owner, User) else owner.root_access_key_ids
+
+
+def mfa_serial_numbers(owner: Owner) -> tuple[str, ...]:
+    return owner.mfa_serial_numbers if isinstance(owner, User) else owner.root_mfa_serial_numbers
+
+
+def put_access_key_ids(call: Call, owner: Owner, key_ids: tuple[str, ...]) -> None:
+    if isinstance(owner, User):
+        changed = msgspec.structs.replace(owner, access_key_ids=key_ids)
+        call.store.put(USERS, call.account, changed)
+    else:
+        settings = msgspec.structs.replace(owner, root_access_key_ids=key_ids)
+        call.store.put(SETTINGS, call.account, settings)
+
+
+def put_mfa_serial_numbers(call: Call, owner: Owner, serial_numbers: tuple[str, ...]) -> None:
+    if isinstance(owner, User):
+        changed = msgspec.structs.replace(owner, mfa_serial_numbers=serial_numbers)
+        call.store.put(USERS, call.account, changed)
+    else:
+        settings = msgspec.structs.replace(owner, root_mfa_serial_numbers=serial_numbers)
+        call.store.put(SETTINGS, call.account, settings)
+
+
+async def root_shape(call: Call) -> shapes.User:
+    """The root user as GetUser shows it: no path, and for a name the account's alias where it has one."""
+    account, settings = await get_account(call), await get_settings(call)
+    return shapes.User(
+        path=None,  # type: ignore[arg-type]  # the model requires it, AWS leaves it out for root
+        user_name=account.alias,  # type: ignore[arg-type]
+        user_id=call.account,
+        arn=Root(call.account).arn,
+        create_date=account.created_at,
+        password_last_used=settings.root_password_last_used_at,
+    )

@@ -7,7 +7,7 @@ commits, and performs it anew where the commit meets a conflict.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,8 +17,9 @@ from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
 from broker.credentials.mint import Mint
+from broker.errors import not_implemented
 from broker.names.ids import unique_id
-from broker.protocol import load_service
+from broker.protocol.model import ServiceModel, load_service
 from broker.storage.store import Transaction
 
 
@@ -85,50 +86,62 @@ class Call:
         await self.gate.require(self.store, self.caller, self.facts, action, resource)
 
 
-class Proof(Enum):
-    """How an operation's caller is proven."""
-
-    SIGNED = "a SigV4 signature"
-    ASSERTED = "an assertion in the request, which the flow itself proves"
-
-
 ResourceOf = Callable[[Call, Any], Awaitable[Resource]]
 Handler = Callable[[Call, Any], Awaitable[Any]]
 
+# The proof of a caller who did not sign: an assertion in the request, which the flow itself judges.
+Prove = Callable[[Transaction, RequestFacts, Any], Awaitable[Caller]]
+
 
 class Operation(msgspec.Struct, frozen=True):
-    """A declared operation: `action` is what the gate is asked about."""
+    """A declared operation: `action` is what the gate is asked about, `prove` is None where callers sign."""
 
     service: str
     name: str
     action: str
-    proof: Proof
     resource: ResourceOf
     handler: Handler
+    prove: Prove | None = None
 
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
+@cache
+def model(service: str) -> ServiceModel:
+    """The service model, read once."""
+    return load_service(service)
+
+
 def operation(
-    action: str, *, resource: ResourceOf, proof: Proof = Proof.SIGNED
+    action: str, *, resource: ResourceOf, prove: Prove | None = None
 ) -> Callable[[Handler], Handler]:
     """Declare the handler of `action` ("iam:CreateUser") and the resource that it acts on.
 
     Raises ValueError at import for a name that the service model lacks and for a second owner.
     """
     service, _, name = action.partition(":")
-    if name not in load_service(service).operation_names:
+    if name not in model(service).operations:
         raise ValueError(f"the model of {service} knows no operation {name}")
 
     def declare(handler: Handler) -> Handler:
         if (service, name) in OPERATIONS:
             raise ValueError(f"{action} has an owner already")
-        OPERATIONS[service, name] = Operation(service, name, action, proof, resource, handler)
+        OPERATIONS[service, name] = Operation(service, name, action, resource, handler, prove)
         return handler
 
     return declare
+
+
+def find_operation(service: str, name: str) -> Operation:
+    """The declared operation; raises Refusal NotImplemented for one that only the model knows."""
+    declared = OPERATIONS.get((service, name))
+    if declared is None:
+        raise not_implemented(
+            f"The broker does not implement {service}:{name} yet. The README's table lists what works."
+        )
+    return declared
 
 
 async def perform(declared: Operation, call: Call, request: Any) -> Any:

@@ -23,9 +23,10 @@ from broker.sealing.claims import (
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
 from broker.sealing.session import SessionExpired, open_session_token
-from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
+from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.refusals import missing_authentication_token
 from broker.sigv4.signing_keys import SigningKeys
-from broker.sigv4.verify import VerifiedRequest, missing_authentication_token, verify
+from broker.sigv4.verify import VerifiedRequest, verify
 from broker.storage.records import AccessKey, Role, User
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Transaction
 
@@ -40,10 +41,17 @@ class Prover:
         self._signing_keys = signing_keys
 
     async def prove(
-        self, store: Transaction, request: UnverifiedRequest, service: str, now: float
+        self,
+        store: Transaction,
+        request: UnverifiedRequest,
+        unverified: UnverifiedAuthorization | None,
+        service: str,
+        now: float,
     ) -> tuple[Caller, VerifiedRequest]:
-        """The caller that signed `request` for `service`; raises Refusal as AWS's query services do."""
-        unverified = find_authorization(request)
+        """The caller that signed `request` for `service`; raises Refusal as AWS's query services do.
+
+        `unverified` is what `find_authorization` read from this very request.
+        """
         if unverified is None:
             raise missing_authentication_token()
         claimed, secret = await self._claimed_caller(store, unverified, now)

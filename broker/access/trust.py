@@ -1,0 +1,88 @@
+"""Whom a trust policy means: not a name, but the very user or role that bore it when the policy was stored.
+
+"When you save a resource-based policy that includes a principal ARN, IAM transforms the ARN to the principal's unique
+ID" (IAM User Guide, "AWS JSON policy elements: Principal", the note on IAM role principals and on IAM users). So a
+user who is deleted and created anew under the same name is a stranger to the roles that trusted the first one.
+
+A role keeps its text as written and, beside it, which ARN meant which id. INVARIANT: what is judged is the bound text.
+ARNs of accounts that this broker does not keep have no id here; they are matched by name.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from broker.names.arn import parse_arn
+from broker.storage.records import Role
+from broker.storage.store import ACCOUNTS, ROLES, USERS, Transaction
+
+_PRINCIPAL_ELEMENTS = ("principal", "notprincipal")
+
+
+def bound_trust_policy(role: Role) -> str:
+    """The trust policy to judge by: every ARN that was bound is replaced by its unique id."""
+    if not role.trusted_ids:
+        return role.assume_role_policy
+    return _replaced(role.assume_role_policy, tuple(role.trusted_ids.items()))
+
+
+async def shown_trust_policy(store: Transaction, role: Role) -> str:
+    """The trust policy to show: as written, but a principal that is gone shows as its id, one renamed by its ARN."""
+    changed = {}
+    for arn, unique_id in role.trusted_ids.items():
+        if await find_unique_id(store, arn) != unique_id:
+            changed[arn] = await _arn_now(store, parse_arn(arn).account, unique_id)
+    if not changed:
+        return role.assume_role_policy
+    return _replaced(role.assume_role_policy, tuple(changed.items()))
+
+
+async def find_unique_id(store: Transaction, arn: str) -> str | None:
+    """The id of the user, the role or the role session (`AROA…:session`) that `arn` names; None if there is none."""
+    parts = parse_arn(arn)
+    kind, _, path_and_name = parts.resource.partition("/")
+    if parts.service == "sts" and kind == "assumed-role":
+        role_name, _, session_name = path_and_name.partition("/")
+        role = await store.find(ROLES, parts.account, role_name)
+        return f"{role.role_id}:{session_name}" if role is not None and role.role_name == role_name else None
+    name = path_and_name.rpartition("/")[2]
+    if parts.service == "iam" and kind == "user":
+        user = await store.find(USERS, parts.account, name)
+        return user.user_id if user is not None and user.arn == arn else None
+    if parts.service == "iam" and kind == "role":
+        role = await store.find(ROLES, parts.account, name)
+        return role.role_id if role is not None and role.arn == arn else None
+    return None
+
+
+async def is_known_account(store: Transaction, account: str) -> bool:
+    """Whether this broker keeps `account`, and so can tell who exists in it."""
+    return await store.find(ACCOUNTS, "", account) is not None
+
+
+async def _arn_now(store: Transaction, account: str, unique_id: str) -> str:
+    """The ARN of the user who bears `unique_id` today (users can be renamed, roles cannot); else the id itself."""
+    users = await store.scan(USERS, account) if unique_id.startswith("AIDA") else []
+    return next((user.arn for user in users if user.user_id == unique_id), unique_id)
+
+
+@lru_cache(maxsize=1024)
+def _replaced(text: str, names: tuple[tuple[str, str], ...]) -> str:
+    """`text` with each name in its principal elements replaced; a pure function of what it is given."""
+    document = json.loads(text)
+    by_name = dict(names)
+    statements = next(value for key, value in document.items() if key.lower() == "statement")
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element, principals in statement.items():
+            if element.lower() in _PRINCIPAL_ELEMENTS and isinstance(principals, dict):
+                statement[element] = {
+                    kind: _renamed(entries, by_name) for kind, entries in principals.items()
+                }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _renamed(entries: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(entries, list):
+        return [names.get(entry, entry) for entry in entries]
+    return names.get(entries, entries)

@@ -1,0 +1,33 @@
+"""What every door is given: the rooms below, and the clock, made once by `app.py`."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from broker.access.gate import Gate
+from broker.access.prove import Prover
+from broker.audit.journal import Journal
+from broker.credentials.mint import Mint
+from broker.operation import Quotas
+from broker.protocol.model import ServiceModel
+from broker.storage.store import Store
+from broker.web.measures import Measures
+from broker.web.peers import Networks
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """`clock` gives epoch seconds, `timer` seconds for durations, `services` models by signing name."""
+
+    clock: Callable[[], float]
+    timer: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    store: Store
+    prover: Prover
+    gate: Gate
+    mint: Mint
+    journal: Journal
+    measures: Measures
+    quotas: Quotas
+    services: Mapping[str, ServiceModel]
+    trusted_proxies: Networks = ()
+    maximum_body: int = 256 << 10

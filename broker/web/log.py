@@ -1,0 +1,53 @@
+"""The operator's log: JSON lines with the request id. Exact where the client's answer is vague; never a secret."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+from broker.audit.event import Event
+
+_logger = logging.getLogger("broker.web")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and what `extra={"facts": …}` brings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def configure_logging(level: str) -> None:
+    """Send every logger's lines to standard error, as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def log_refusal(event: Event) -> None:
+    """What was refused, and exactly why."""
+    if _logger.isEnabledFor(logging.INFO):
+        facts = {
+            "request_id": event.request_id,
+            "source": event.source_ip,
+            "action": f"{event.event_source.removesuffix('.amazonaws.com')}:{event.event_name}",
+            "code": event.error_code,
+            "reason": event.error_message,
+            "principal": event.user_identity.arn,
+        }
+        _logger.info("refused", extra={"facts": facts})
+
+
+def log_failure(request_id: str, error: Exception) -> None:
+    """A fault of ours: the client reads InternalFailure, the operator where it happened."""
+    _logger.error("internal failure", exc_info=error, extra={"facts": {"request_id": request_id}})

@@ -1,0 +1,63 @@
+"""Who is at the other end of the connection, proxies taken off.
+
+X-Forwarded-For and X-Forwarded-Proto count only where the peer, and every hop behind it, is a trusted proxy; the
+first untrusted address from the right is the client. Anybody may send these headers, so nobody else is believed.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from aiohttp import web
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def parse_networks(texts: Sequence[str]) -> Networks:
+    return tuple(ip_network(text) for text in texts)
+
+
+def source_of(request: web.BaseRequest, trusted: Networks) -> tuple[str, bool]:
+    """The client's address and whether it spoke TLS to the outermost trusted hop."""
+    peer = _peer_address(request)
+    secure = request.secure
+    if not trusted or not _is_trusted(peer, trusted):
+        return peer, secure
+    forwarded = [
+        hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")
+    ]
+    source = peer
+    for hop in reversed(forwarded):
+        if not _is_address(hop):
+            break
+        source = hop
+        if not _is_trusted(hop, trusted):
+            break
+    return source, secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+
+
+def _peer_address(request: web.BaseRequest) -> str:
+    transport = request.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    if not isinstance(peer, tuple):
+        return ""
+    host = str(peer[0]).partition("%")[0]
+    # A v4 client of a dual-stack socket is that v4 client.
+    return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host
+
+
+@lru_cache(maxsize=4096)
+def _is_trusted(host: str, trusted: Networks) -> bool:
+    if not _is_address(host):
+        return False
+    address = ip_address(host)
+    return any(address.version == network.version and address in network for network in trusted)
+
+
+@lru_cache(maxsize=4096)
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+"""The way of an AWS Query request, in numbered steps: one function, whose local variables are the state."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.identity import identity_of
+from broker.access.restrictions import refuse_restricted
+from broker.audit.event import Event, begin_event
+from broker.audit.journal import JournalUnavailable
+from broker.errors import Refusal, service_unavailable
+from broker.operation import Call, Operation, find_operation, perform
+from broker.protocol.model import ServiceModel
+from broker.protocol.dispatch import name_operation
+from broker.protocol.form import parse_form
+from broker.protocol.redaction import audit_parameters
+from broker.protocol.request import read_request
+from broker.protocol.xml import render_refusal, render_result
+from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
+from broker.storage.engine import Conflict, EngineUnavailable
+from broker.storage.records import Usage
+from broker.storage.store import Transaction
+from broker.web.door import Door
+from broker.web.log import log_failure, log_refusal
+from broker.web.peers import source_of
+
+_XML = "text/xml"
+_FORM = "application/x-www-form-urlencoded"
+
+
+async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
+    """Answer one request of IAM or STS, whatever is wrong with it."""
+    started, now = door.timer(), door.clock()
+    random = door.entropy(32)
+    request_id = str(UUID(bytes=random[:16], version=4))
+    source, secure = source_of(request, door.trusted_proxies)
+    user_agent = request.headers.get("User-Agent", "")
+    # 1. Begin the audit event: every exit below leaves one record.
+    event = begin_event(now, request_id, source, user_agent, random[16:])
+    service: ServiceModel | None = None
+    operation = ""
+    try:
+        # 2. Read a bounded body; name service and operation.
+        unverified = await read_unverified(request, door.maximum_body)
+        authorization = find_authorization(unverified)
+        parameters = unverified_parameters(unverified)
+        service, operation = name_operation(
+            door.services,
+            authorization.service if authorization else None,
+            parameters.get("Action"),
+            parameters.get("Version"),
+        )
+        region = (authorization.region if authorization else "") or "us-east-1"
+        event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
+        event.aws_region = region
+        facts = RequestFacts(now, request_id, source, user_agent, secure, region, service.name)
+        declared = find_operation(service.name, operation)
+        # 3-7. Prove, type, judge, handle, commit; anew from 3 where another commit came between.
+        result = await door.store.transact(
+            lambda store: _perform(
+                door, store, facts, event, service, declared, unverified, authorization, parameters
+            )
+        )
+        # 8. Render.
+        status, body = 200, render_result(service, operation, result, request_id)
+    except Refusal as refusal:
+        status, body = _refused(service, refusal, event, request_id)
+    except (EngineUnavailable, Conflict) as error:
+        status, body = _refused(service, service_unavailable(str(error)), event, request_id)
+    except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
+        log_failure(request_id, error)
+        failure = Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
+        status, body = _refused(service, failure, event, request_id)
+    # 9. Journal, then answer: no journal, no answer.
+    try:
+        door.journal.write(event)
+    except JournalUnavailable as error:
+        status, body = _refused(service, service_unavailable(str(error)), event, request_id)
+    door.measures.count(service.name if service else "", operation, event.error_code, door.timer() - started)
+    return web.Response(
+        body=body, status=status, headers={"Content-Type": _XML, "x-amzn-RequestId": request_id}
+    )
+
+
+async def _perform(
+    door: Door,
+    store: Transaction,
+    facts: RequestFacts,
+    event: Event,
+    service: ServiceModel,
+    declared: Operation,
+    unverified: UnverifiedRequest,
+    authorization: UnverifiedAuthorization | None,
+    parameters: Mapping[str, str],
+) -> Any:
+    # 3. The signed caller, where the operation wants one.
+    caller = None
+    if declared.prove is None:
+        caller, _ = await door.prover.prove(store, unverified, authorization, service.signing_name, facts.now)
+        _record_caller(door, event, facts, caller)
+    # 4. The form, as a typed request that keeps every constraint of the model.
+    request = read_request(service, declared.name, parameters)
+    event.request_parameters = audit_parameters(service, declared.name, request)
+    # 5. The asserted caller, where the flow itself proves one.
+    if caller is None:
+        assert declared.prove is not None
+        caller = await declared.prove(store, facts, request)
+        _record_caller(door, event, facts, caller)
+    # 6-7. Judge, then handle.
+    refuse_restricted(caller, service.name, declared.name)
+    call = Call(
+        caller=caller,
+        facts=facts,
+        store=store,
+        gate=door.gate,
+        mint=door.mint,
+        entropy=door.entropy,
+        quotas=door.quotas,
+    )
+    return await perform(declared, call, request)
+
+
+def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
+    event.user_identity = identity_of(caller)
+    event.recipient_account_id = caller.account
+    if caller.access_key_id and not caller.is_temporary:
+        usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
+        door.store.mark_used(caller.account, caller.access_key_id, usage)
+    elif caller.role is not None:
+        usage = Usage(last_used_at=int(facts.now), region=facts.region)
+        door.store.mark_used(caller.account, caller.role.role_id, usage)
+
+
+def _refused(
+    service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
+) -> tuple[int, bytes]:
+    # The first line only: what follows in a signature's refusal quotes the request, session token and all.
+    event.error_code = refusal.code
+    event.error_message = refusal.reason or refusal.message.partition("\n")[0]
+    log_refusal(event)
+    return render_refusal(service, refusal, request_id)
+
+
+async def read_unverified(request: web.BaseRequest, maximum_body: int) -> UnverifiedRequest:
+    """The request as it arrived; raises Refusal for methods and bodies that no query service takes."""
+    if request.method not in ("GET", "POST"):
+        raise Refusal(
+            "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
+        )
+    body = await _read_body(request, maximum_body) if request.can_read_body else b""
+    if body and request.content_type != _FORM:
+        raise Refusal(
+            "UnsupportedMediaType",
+            f"The content-type is not supported: a query request has {_FORM}.",
+        )
+    path, _, query = request.raw_path.partition("?")
+    headers = tuple(
+        (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.raw_headers
+    )
+    return UnverifiedRequest(request.method, path, query, headers, body)
+
+
+async def _read_body(request: web.BaseRequest, maximum: int) -> bytes:
+    too_large = Refusal("RequestEntityTooLarge", f"The request body is larger than {maximum} bytes.")
+    if (request.content_length or 0) > maximum:
+        raise too_large
+    body = bytearray()
+    async for chunk, _ in request.content.iter_chunks():
+        body += chunk
+        if len(body) > maximum:
+            raise too_large
+    return bytes(body)
+
+
+def unverified_parameters(request: UnverifiedRequest) -> Mapping[str, str]:
+    """Those of the query string and of the body; where both name one, the body counts."""
+    query = parse_form(request.query.encode("utf-8", "surrogateescape")) if request.query else {}
+    if not request.body:
+        return query
+    body = parse_form(request.body)
+    return {**query, **body} if query else body

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from broker.storage.collections import Collection
+from broker.storage.collection import Collection
 from broker.storage.engine import Engine
 
 # Bytes, estimated: a decoded struct takes about twice its encoding, and its keys and tables some more.

@@ -21,11 +21,6 @@ import msgspec
 GLOBAL = "global"
 
 
-def keyring_key(purpose: str) -> str:
-    """Where the keyring of `purpose` lies in the global partition; it is sealed by the master key already."""
-    return f"keyring/{purpose}"
-
-
 def account_partition(account_id: str) -> str:
     return f"account/{account_id}"
 

@@ -1,8 +1,12 @@
 """The embedded engine: one SQLite file in WAL mode, shared by the workers of one machine.
 
-Reads are single statements on the event loop (a few microseconds; a hop to a thread costs a hundred). Commits go to
-one writer thread, which puts all that wait into one SQLite transaction, each under a savepoint of its own, and waits
-for the disk once (`synchronous=FULL`).
+Reads are single statements on the event loop: a few microseconds, where a hop to a thread costs a hundred. Commits
+go to one writer thread, which puts all that wait into one SQLite transaction, each under a savepoint of its own, and
+waits for the disk once (`synchronous=FULL`).
+
+The processes that share a file take turns to write under a lock file of our own, beside it. SQLite's own lock is
+polled with sleeps of up to 100 ms; this one wakes who waits, and the kernel frees it when its holder is killed. It
+also keeps the commits of one process apart from the checkpoints of another.
 """
 
 import asyncio
@@ -13,17 +17,17 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import msgspec
 
 from broker.storage.engine import Conflict, EngineUnavailable, Write
 
-# "BRKR", in the header of the file: whose file it is.
+# In the header of the file: "BRKR", whose file it is; and how its tables are laid out.
 APPLICATION_ID = 0x42524B52
 SCHEMA_VERSION = 1
 
-# Keys are blobs of UTF-8: they sort by their bytes, and `prefix + 0xff` is behind every key with that prefix.
+# Names and keys are blobs of UTF-8: they sort by their bytes, and `prefix + 0xff` is behind all that begin with it.
 _SCHEMA = (
     "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE records (partition BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, expires_at REAL,"
@@ -36,8 +40,8 @@ _SCHEMA = (
 _REVISION = "SELECT revision FROM revisions WHERE partition = ?"
 _GET = "SELECT value FROM records WHERE partition = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)"
 _FETCH = (
-    "SELECT (SELECT revision FROM revisions WHERE partition = ?1),"
-    " (SELECT value FROM records WHERE partition = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3))"
+    "SELECT (SELECT revision FROM revisions WHERE partition = ?1), (SELECT value FROM records"
+    " WHERE partition = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3))"
 )
 _SCAN = (
     "SELECT key, value FROM records WHERE partition = ? AND key >= ? AND key < ? AND key > ?"
@@ -52,88 +56,92 @@ _SWEEP = (
     " (SELECT partition, key FROM records WHERE expires_at <= ? LIMIT ?)"
 )
 
+_NO_LIMIT = -1
 _BUSY_MILLISECONDS = 5000
 _COMMIT_TIMEOUT = 30.0
 _GROUP_LIMIT = 256
+
+# Seconds between sweeps of expired records, and how many one sweep takes.
 _SWEEP_INTERVAL = 60.0
 _SWEEP_LIMIT = 1000
 
 
 class _Commit(msgspec.Struct, eq=False):
-    """A commit on its way to the writer thread, and where its answer goes."""
+    """A commit on its way to the writer thread; `outcome` is its new revision or why there is none."""
 
     partition: bytes
     rows: list[tuple[bytes, bytes | None, float | None]]
     expecting: int | None
-    answer: "asyncio.Future[int]"
+    answer: asyncio.Future[int]
     loop: asyncio.AbstractEventLoop
     outcome: int | Exception = 0
 
 
 class SqliteEngine:
-    """An `Engine` over one file; made on the event loop's thread, in each process anew (never across a fork)."""
+    """An `Engine` over one file. Each process opens its own, after any fork."""
 
     def __init__(self, path: Path | str, clock: Callable[[], float]) -> None:
         """Open or create the store at `path`; raises EngineUnavailable saying what is wrong with it."""
         self._path = Path(path)
         self._clock = clock
-        self._lock_file = _open_lock(self._path)
         with _explained(self._path):
-            with self._exclusively():
-                self._writer = _open_database(self._path)
-                self._reader = _open_database(self._path)
-            self._cursor = self._reader.cursor()
+            self._lock_file = _open_files(self._path)
+            try:
+                with self._exclusively():
+                    self._writer = _open_database(self._path)
+                    self._reader = _open_database(self._path)
+            except BaseException:
+                os.close(self._lock_file)
+                raise
+        self._execute = self._reader.cursor().execute
         self._data_version = -1
         self._revisions: dict[str, int] = {}
-        self._next_sweep = clock() + _SWEEP_INTERVAL
+        self._next_sweep = clock()
+        self._is_closed = False
         self._queue: SimpleQueue[_Commit | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_until_closed, name="sqlite-writer", daemon=True)
         self._thread.start()
-        self._is_closed = False
 
     async def revision(self, partition: str) -> int:
-        with _explained(self._path):
-            execute = self._cursor.execute
-            (version,) = execute("PRAGMA data_version").fetchone()
+        """See Engine. `data_version` moves with every commit of another connection, our own writer's included."""
+        try:
+            version = self._execute("PRAGMA data_version").fetchone()[0]
             if version != self._data_version:
                 self._revisions.clear()
                 self._data_version = version
             known = self._revisions.get(partition)
             if known is None:
-                row = execute(_REVISION, (partition.encode(),)).fetchone()
+                row = self._execute(_REVISION, (partition.encode(),)).fetchone()
                 known = self._revisions[partition] = row[0] if row else 0
-            return known
+        except sqlite3.Error as error:
+            raise _unavailable(self._path, error) from error
+        return known
 
     async def get(self, partition: str, key: str) -> bytes | None:
         with _explained(self._path):
-            row = self._cursor.execute(_GET, (partition.encode(), key.encode(), self._clock())).fetchone()
+            row = self._execute(_GET, (partition.encode(), key.encode(), self._clock())).fetchone()
             return row[0] if row else None
 
     async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
-        """See Engine. One statement per key; several keys are read inside one read transaction."""
-        with _explained(self._path):
+        """See Engine. One statement for one key; several keys are read inside one read transaction."""
+        try:
             if len(keys) == 1:
                 return self._fetch(partition, keys)
-            self._cursor.execute("BEGIN")
+            self._execute("BEGIN")
             try:
                 return self._fetch(partition, keys)
             finally:
-                self._cursor.execute("COMMIT")
+                self._execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _unavailable(self._path, error) from error
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
-        start = prefix.encode()
-        bounds = (
-            partition.encode(),
-            start,
-            start + b"\xff",
-            after.encode(),
-            self._clock(),
-            -1 if limit is None else limit,
-        )
+        first, most = prefix.encode(), _NO_LIMIT if limit is None else limit
         with _explained(self._path):
-            return [(key.decode(), value) for key, value in self._cursor.execute(_SCAN, bounds).fetchall()]
+            bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
+            return [(key.decode(), value) for key, value in self._execute(_SCAN, bounds).fetchall()]
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
         if self._is_closed:
@@ -146,13 +154,13 @@ class SqliteEngine:
             async with asyncio.timeout(_COMMIT_TIMEOUT):
                 return await answer
         except TimeoutError:
-            reason = f"{self._path}: no commit within {_COMMIT_TIMEOUT:.0f} s; another process holds the file"
+            reason = f"{self._path}: no commit within {_COMMIT_TIMEOUT:.0f} s: another process holds it, or the disk"
             raise EngineUnavailable(reason) from None
 
     async def partitions(self, prefix: str) -> list[str]:
-        start = prefix.encode()
+        first = prefix.encode()
         with _explained(self._path):
-            rows = self._cursor.execute(_PARTITIONS, (start, start + b"\xff")).fetchall()
+            rows = self._execute(_PARTITIONS, (first, first + b"\xff")).fetchall()
             return [name.decode() for (name,) in rows]
 
     async def close(self) -> None:
@@ -170,19 +178,15 @@ class SqliteEngine:
     def _fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
         name, now = partition.encode(), self._clock()
         revision: int | None = None
-        values = []
+        values: list[bytes | None] = []
         for key in keys:
-            revision, value = self._cursor.execute(_FETCH, (name, key.encode(), now)).fetchone()
+            revision, value = self._execute(_FETCH, (name, key.encode(), now)).fetchone()
             values.append(value)
         return revision or 0, values
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """The lock that writers of all processes take in turn, and leave to the kernel when they are killed.
-
-        SQLite's own lock is polled with sleeps of up to 100 ms; this one wakes who waits. It also keeps commits and
-        checkpoints of different processes apart.
-        """
+        """One writer at a time, of all processes."""
         fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         try:
             yield
@@ -190,45 +194,41 @@ class SqliteEngine:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _write_until_closed(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            is_last = False
-            while len(group) < _GROUP_LIMIT and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    is_last = True
-                    break
-                group.append(following)
-            self._write_group(group)
-            _answer(group)
-            if is_last:
-                return
+        is_open = True
+        while is_open:
+            group, is_open = self._next_group()
+            if group:
+                self._write_group(group)
+                _answer(group)
+
+    def _next_group(self) -> tuple[list[_Commit], bool]:
+        """The commits that wait by now, at least one; and whether more may come."""
+        group: list[_Commit] = []
+        with contextlib.suppress(Empty):
+            while len(group) < _GROUP_LIMIT:
+                commit = self._queue.get(block=not group)
+                if commit is None:
+                    return group, False
+                group.append(commit)
+        return group, True
 
     def _write_group(self, group: list[_Commit]) -> None:
-        """One SQLite transaction for all of `group`; each commit gets its revision or its own failure."""
+        """One SQLite transaction for all of `group`; each commit gets its own outcome."""
         try:
-            with self._exclusively():
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    for commit in group:
-                        self._write_one(commit)
-                    self._sweep_sometimes()
-                    self._writer.execute("COMMIT")
-                except BaseException:
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-                    raise
+            with self._exclusively(), _transaction(self._writer):
+                for commit in group:
+                    commit.outcome = self._write(commit)
+                self._sweep_sometimes()
         except (sqlite3.Error, OSError) as error:
             for commit in group:
-                commit.outcome = EngineUnavailable(f"{self._path}: {error}")
+                commit.outcome = _unavailable(self._path, error)
 
-    def _write_one(self, commit: _Commit) -> None:
+    def _write(self, commit: _Commit) -> int | Exception:
         execute = self._writer.execute
         row = execute(_REVISION, (commit.partition,)).fetchone()
         revision: int = row[0] if row else 0
         if commit.expecting is not None and commit.expecting != revision:
-            commit.outcome = Conflict(f"{commit.partition.decode()}: at {revision}, not {commit.expecting}")
-            return
+            return Conflict(f"{commit.partition.decode()}: at revision {revision}, not {commit.expecting}")
         execute("SAVEPOINT one")
         try:
             for key, value, expires_at in commit.rows:
@@ -237,18 +237,21 @@ class SqliteEngine:
                 else:
                     execute(_PUT, (commit.partition, key, value, expires_at))
             execute(_MOVE, (commit.partition, revision + 1))
-            commit.outcome = revision + 1
         except sqlite3.DataError as error:
-            # A value that SQLite cannot hold is the fault of this commit alone.
+            # What SQLite cannot hold (a value of a gigabyte) is the fault of this commit alone.
             execute("ROLLBACK TO one")
-            commit.outcome = EngineUnavailable(f"{self._path}: {error}")
-        execute("RELEASE one")
+            return _unavailable(self._path, error)
+        finally:
+            if self._writer.in_transaction:
+                execute("RELEASE one")
+        return revision + 1
 
     def _sweep_sometimes(self) -> None:
+        """Delete what expired; nobody sees it any more, so no revision moves."""
         now = self._clock()
         if now >= self._next_sweep:
             swept = self._writer.execute(_SWEEP, (now, _SWEEP_LIMIT)).rowcount
-            self._next_sweep = now + (0 if swept == _SWEEP_LIMIT else _SWEEP_INTERVAL)
+            self._next_sweep = now if swept == _SWEEP_LIMIT else now + _SWEEP_INTERVAL
 
 
 def _answer(group: list[_Commit]) -> None:
@@ -272,34 +275,42 @@ def _settle(commits: list[_Commit]) -> None:
             commit.answer.set_result(commit.outcome)
 
 
-class _explained:  # noqa: N801 - reads as a statement: `with _explained(path):`
-    """Turns SQLite's errors into EngineUnavailable; a class, since a generator costs the read path a microsecond."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error | OSError):
-            raise EngineUnavailable(f"{self._path}: {error}") from error
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk or an I/O error has rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
-def _open_lock(path: Path) -> int:
-    """The lock file beside the store, and the store's own file made private before SQLite writes to it."""
-    with _explained(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        return os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _unavailable(path: Path, error: Exception) -> EngineUnavailable:
+    return EngineUnavailable(f"{path}: {error}")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _unavailable(path, error) from error
+
+
+def _open_files(path: Path) -> int:
+    """Make the store's file before SQLite does, so that none but its owner may read it; answer the lock file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    return os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _open_database(path: Path) -> sqlite3.Connection:
-    """A connection to the store at `path`, whose tables are made if the file is empty."""
+    """A connection to the store at `path`, whose tables are made where the file is empty."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
@@ -317,12 +328,11 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not (application or version or tables):
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        connection.execute("COMMIT")
+        with _transaction(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
     elif application != APPLICATION_ID:
         raise EngineUnavailable(f"{path}: an SQLite file of another program, not a store of the broker")
     elif version != SCHEMA_VERSION:
-        reason = f"{path}: written with schema {version}; this broker reads schema {SCHEMA_VERSION}"
+        reason = f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}"
         raise EngineUnavailable(reason)

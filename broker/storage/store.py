@@ -21,7 +21,7 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.storage.cache import Pages, RecordCache
-from broker.storage.collections import (
+from broker.storage.collection import (
     ACCESS_KEYS,
     ACCOUNTS,
     FOREIGN_ACCESS_KEYS,

@@ -1,0 +1,69 @@
+"""An engine around an engine: whoever holds the inner one reads no value, and swaps none unnoticed.
+
+Every value is an envelope (`broker.sealing.envelope`, AES-256-GCM) bound to its partition and key: a value that was
+changed, or moved to another key, does not open, and is refused. Names of partitions, keys, sizes and expiry stay in
+the clear. What a seal cannot show: that a record was removed, or an older value of the same key put back.
+"""
+
+from collections.abc import Callable, Sequence
+
+from broker.sealing.envelope import NONCE_ENTROPY, SealBroken, open_, seal
+from broker.sealing.keyring import Keyring
+from broker.storage.engine import Engine, EngineUnavailable, Write
+
+_PURPOSE = b"storage records"
+
+
+class SealedEngine:
+    """An `Engine`. `keyring` gives the storage keyring as it is now; `entropy` that many fresh random bytes."""
+
+    def __init__(
+        self, inner: Engine, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
+    ) -> None:
+        self._inner = inner
+        self._keyring = keyring
+        self._entropy = entropy
+        self.revision = inner.revision
+        self.partitions = inner.partitions
+        self.close = inner.close
+
+    async def get(self, partition: str, key: str) -> bytes | None:
+        sealed = await self._inner.get(partition, key)
+        return None if sealed is None else self._open(partition, key, sealed)
+
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        revision, values = await self._inner.fetch(partition, keys)
+        pairs = zip(keys, values, strict=True)
+        return revision, [
+            None if sealed is None else self._open(partition, key, sealed) for key, sealed in pairs
+        ]
+
+    async def scan(
+        self, partition: str, prefix: str, after: str = "", limit: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        pairs = await self._inner.scan(partition, prefix, after, limit)
+        return [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
+
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+        return await self._inner.commit(
+            partition, [self._sealed(partition, write) for write in writes], expecting
+        )
+
+    def _sealed(self, partition: str, write: Write) -> Write:
+        if write.value is None:
+            return write
+        key = self._keyring().for_purpose(_PURPOSE).primary
+        envelope = seal(key, write.value, _context(partition, write.key), self._entropy(NONCE_ENTROPY))
+        return Write(write.key, envelope, write.expires_at)
+
+    def _open(self, partition: str, key: str, sealed: bytes) -> bytes:
+        try:
+            return open_(self._keyring().for_purpose(_PURPOSE), sealed, _context(partition, key))
+        except SealBroken as broken:
+            raise EngineUnavailable(f"{partition} {key}: {broken.reason}") from None
+
+
+def _context(partition: str, key: str) -> bytes:
+    """Partition and key, told apart whatever characters they have."""
+    name = partition.encode()
+    return len(name).to_bytes(4, "big") + name + key.encode()

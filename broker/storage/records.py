@@ -77,6 +77,8 @@ class Role(Record, frozen=True, kw_only=True):
     permissions_boundary: str | None = None
     inline_policies: dict[str, str] = {}
     attached_policies: tuple[str, ...] = ()
+    # Whom the ARNs in the trust policy meant when it was stored, by unique id (`broker.access.trust`).
+    trusted_ids: dict[str, str] = {}
 
     @property
     def arn(self) -> str:

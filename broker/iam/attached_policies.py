@@ -1,0 +1,90 @@
+"""Managed policies attached to users, groups and roles."""
+
+from typing import Any
+
+import msgspec
+
+from broker.access.gather import find_managed_policy
+from broker.errors import Refusal
+from broker.iam.entities import POLICY, no_such_entity, require_room
+from broker.iam.holders import HOLDERS, Holder
+from broker.iam.paging import page
+from broker.iam.resources import Keys
+from broker.names.arn import parse_arn
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+
+
+def _policy_arn_key(request: Any) -> Keys:
+    return {"iam:PolicyARN": request.policy_arn}
+
+
+async def _attach(holder: Holder, call: Call, request: Any) -> None:
+    record = await holder.get_modifiable(call, request)
+    arn = request.policy_arn
+    if await find_managed_policy(call.store, call.account, arn) is None:
+        raise Refusal("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
+    if arn in record.attached_policies:
+        return
+    require_room(call, record.attached_policies, holder.attached_quota, f"PoliciesPer{holder.word}")
+    attached = (*record.attached_policies, arn)
+    holder.put(call, msgspec.structs.replace(record, attached_policies=attached))
+
+
+async def _detach(holder: Holder, call: Call, request: Any) -> None:
+    record = await holder.get_modifiable(call, request)
+    left = tuple(arn for arn in record.attached_policies if arn != request.policy_arn)
+    if left == record.attached_policies:
+        raise no_such_entity(POLICY, request.policy_arn)
+    holder.put(call, msgspec.structs.replace(record, attached_policies=left))
+
+
+async def _list(holder: Holder, call: Call, request: Any) -> Any:
+    record = await holder.get(call, request)
+    prefix = request.path_prefix or "/"
+    attached = [arn for arn in record.attached_policies if path_of(arn).startswith(prefix)]
+    chosen = page(attached, sort_key, request.marker, request.max_items)
+    return holder.answer(
+        "ListAttached{}PoliciesResponse",
+        attached_policies=tuple(attached_shape(arn) for arn in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+def attached_shape(arn: str) -> shapes.AttachedPolicy:
+    return shapes.AttachedPolicy(policy_name=name_of(arn), policy_arn=arn)
+
+
+def name_of(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+def path_of(arn: str) -> str:
+    """The path of a policy: `/` for `…:policy/name`, `/a/` for `…:policy/a/name`."""
+    return parse_arn(arn).resource.removeprefix("policy").rpartition("/")[0] + "/"
+
+
+def sort_key(arn: str) -> str:
+    """Policies are listed by name; AWS's and the account's own may bear the same."""
+    return f"{name_of(arn).lower()} {arn}"
+
+
+def _declare(holder: Holder) -> None:
+    changed = holder.changed_resource(_policy_arn_key)
+
+    @operation(f"iam:Attach{holder.word}Policy", resource=changed)
+    async def attach_policy(call: Call, request: Any) -> None:
+        await _attach(holder, call, request)
+
+    @operation(f"iam:Detach{holder.word}Policy", resource=changed)
+    async def detach_policy(call: Call, request: Any) -> None:
+        await _detach(holder, call, request)
+
+    @operation(f"iam:ListAttached{holder.word}Policies", resource=holder.resource())
+    async def list_attached_policies(call: Call, request: Any) -> Any:
+        return await _list(holder, call, request)
+
+
+for _holder in HOLDERS:
+    _declare(_holder)

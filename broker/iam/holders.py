@@ -1,0 +1,71 @@
+"""Who holds policies: users, groups and roles, one row each, so that the operations on all three are written once.
+
+`word` is the wire's: it makes the names of operations (`AttachUserPolicy`), of shapes and of quotas, and the field of
+every request that names the holder (`user_name`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from broker.iam import entities, resources
+from broker.iam.entities import Entity, get_entity
+from broker.iam.permissions_boundaries import bounded
+from broker.iam.protection import require_modifiable
+from broker.iam.resources import KeysOf, no_keys
+from broker.operation import Call, ResourceOf
+from broker.protocol.shapes import iam as shapes
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """One row. `attached_quota` and `inline_quota` are fields of Quotas."""
+
+    word: str
+    entity: Entity[Any]
+    attached_quota: str
+    inline_quota: str
+    may_be_bounded: bool = True
+
+    @property
+    def noun(self) -> str:
+        return self.word.lower()
+
+    @property
+    def field(self) -> str:
+        return f"{self.noun}_name"
+
+    def resource(self, keys: KeysOf = no_keys) -> ResourceOf:
+        """The holder that a request names, as the gate sees it when the request only reads."""
+        return resources.named(self.entity, self.field, keys)
+
+    def changed_resource(self, keys: KeysOf = no_keys) -> ResourceOf:
+        """The same when the request changes its policies: its boundary is a condition key then."""
+        return bounded(self.entity, self.field, keys) if self.may_be_bounded else self.resource(keys)
+
+    def name_in(self, request: Any) -> str:
+        name: str = getattr(request, self.field)
+        return name
+
+    async def get(self, call: Call, request: Any) -> Any:
+        """The record that the request names; raises NoSuchEntity."""
+        return await get_entity(call, self.entity, self.name_in(request))
+
+    async def get_modifiable(self, call: Call, request: Any) -> Any:
+        """The same, for a change; raises UnmodifiableEntity for a role that only AWS may change."""
+        record = await self.get(call, request)
+        require_modifiable(record)
+        return record
+
+    def put(self, call: Call, record: Any) -> None:
+        call.store.put(self.entity.collection, call.account, record)
+
+    def answer(self, pattern: str, **fields: Any) -> Any:
+        """The result shape whose name is `pattern` with this holder's word in it."""
+        return getattr(shapes, pattern.format(self.word))(**fields)
+
+
+HOLDERS = (
+    Holder("User", entities.USER, "attached_policies_per_user", "user_inline_size"),
+    Holder("Group", entities.GROUP, "attached_policies_per_group", "group_inline_size", may_be_bounded=False),
+    Holder("Role", entities.ROLE, "attached_policies_per_role", "role_inline_size"),
+)

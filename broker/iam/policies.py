@@ -1,0 +1,138 @@
+"""Managed policies: the account's own, and those that AWS keeps in every account."""
+
+import msgspec
+
+from broker.access.aws_managed import all_aws_managed
+from broker.errors import Refusal
+from broker.iam import entities, resources
+from broker.iam.attached_policies import sort_key
+from broker.iam.documents import require_document, require_size
+from broker.iam.entities import get_policy, require_new
+from broker.iam.paging import page
+from broker.iam.policy_usage import PolicyUsage, count_usage
+from broker.iam.protection import require_own_policy
+from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.names import ids
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import ManagedPolicy, PolicyVersion
+from broker.storage.store import POLICIES
+
+
+@operation("iam:CreatePolicy", resource=resources.new(entities.POLICY, "policy_name"))
+async def create_policy(call: Call, request: shapes.CreatePolicyRequest) -> shapes.CreatePolicyResponse:
+    await require_new(call, entities.POLICY, request.policy_name)
+    require_managed_document(call, request.policy_document)
+    now = int(call.now)
+    policy = ManagedPolicy(
+        account_id=call.account,
+        policy_name=request.policy_name,
+        policy_id=call.new_id(ids.POLICY),
+        path=request.path or "/",
+        description=request.description,
+        versions=(PolicyVersion(version_id="v1", document=request.policy_document, created_at=now),),
+        tags=new_tags(call, request.tags),
+        created_at=now,
+        updated_at=now,
+    )
+    call.store.put(POLICIES, call.account, policy)
+    return shapes.CreatePolicyResponse(policy=policy_shape(policy, await count_usage(call)))
+
+
+@operation("iam:GetPolicy", resource=resources.policy_resource)
+async def get_policy_(call: Call, request: shapes.GetPolicyRequest) -> shapes.GetPolicyResponse:
+    policy = await get_policy(call, request.policy_arn)
+    return shapes.GetPolicyResponse(policy=policy_shape(policy, await count_usage(call)))
+
+
+@operation("iam:ListPolicies", resource=resources.listed("policy"))
+async def list_policies(call: Call, request: shapes.ListPoliciesRequest) -> shapes.ListPoliciesResponse:
+    usage = await count_usage(call)
+    must_be_used = request.only_attached or request.policy_usage_filter is not None
+    policies = [
+        policy
+        for policy in await _in_scope(call, request.scope)
+        if policy.path.startswith(request.path_prefix or "/")
+        and (not must_be_used or usage.count(policy.arn, request.policy_usage_filter))
+    ]
+    chosen = page(policies, lambda policy: sort_key(policy.arn), request.marker, request.max_items)
+    return shapes.ListPoliciesResponse(
+        policies=tuple(_listed_policy_shape(policy, usage) for policy in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:DeletePolicy", resource=resources.policy_resource)
+async def delete_policy(call: Call, request: shapes.DeletePolicyRequest) -> None:
+    require_own_policy(call, "iam:DeletePolicy", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    if (await count_usage(call)).count(policy.arn, None):
+        raise Refusal("DeleteConflict", "Cannot delete a policy attached to entities.")
+    if len(policy.versions) > 1:
+        raise Refusal(
+            "DeleteConflict",
+            "This policy has more than one version. Before you delete a policy, you must delete the policy's "
+            "versions. The default version is deleted with the policy.",
+        )
+    call.store.delete(POLICIES, call.account, policy.policy_name)
+
+
+@operation("iam:TagPolicy", resource=resources.policy_resource)
+async def tag_policy(call: Call, request: shapes.TagPolicyRequest) -> None:
+    require_own_policy(call, "iam:TagPolicy", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    tagged = msgspec.structs.replace(policy, tags=merge_tags(call, policy.tags, request.tags))
+    call.store.put(POLICIES, call.account, tagged)
+
+
+@operation("iam:UntagPolicy", resource=resources.policy_resource)
+async def untag_policy(call: Call, request: shapes.UntagPolicyRequest) -> None:
+    require_own_policy(call, "iam:UntagPolicy", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    untagged = msgspec.structs.replace(policy, tags=without_tags(policy.tags, request.tag_keys))
+    call.store.put(POLICIES, call.account, untagged)
+
+
+@operation("iam:ListPolicyTags", resource=resources.policy_resource)
+async def list_policy_tags(
+    call: Call, request: shapes.ListPolicyTagsRequest
+) -> shapes.ListPolicyTagsResponse:
+    policy = await get_policy(call, request.policy_arn)
+    chosen = page(tag_shapes(policy.tags), tag_key, request.marker, request.max_items)
+    return shapes.ListPolicyTagsResponse(
+        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
+    )
+
+
+def require_managed_document(call: Call, text: str) -> None:
+    """Raises LimitExceeded or MalformedPolicyDocument for what cannot be a version of a managed policy."""
+    require_size(text, call.quotas.managed_policy_size, "PolicySize")
+    require_document(text)
+
+
+async def _in_scope(call: Call, scope: str | None) -> list[ManagedPolicy]:
+    own = [] if scope == "AWS" else await call.store.scan(POLICIES, call.account)
+    return own if scope == "Local" else [*own, *all_aws_managed()]
+
+
+def policy_shape(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+    """A policy as GetPolicy shows it: description and tags included."""
+    return msgspec.structs.replace(
+        _listed_policy_shape(policy, usage), description=policy.description, tags=tag_shapes(policy.tags)
+    )
+
+
+def _listed_policy_shape(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+    return shapes.Policy(
+        policy_name=policy.policy_name,
+        policy_id=policy.policy_id,
+        arn=policy.arn,
+        path=policy.path,
+        default_version_id=policy.default_version_id,
+        attachment_count=usage.attachments[policy.arn],
+        permissions_boundary_usage_count=usage.boundaries[policy.arn],
+        is_attachable=True,
+        create_date=policy.created_at,
+        update_date=policy.updated_at,
+    )

@@ -1,0 +1,107 @@
+"""Versions of managed policies: at most five at a time, numbered for good, one of them in force."""
+
+import msgspec
+
+from broker.errors import Refusal
+from broker.iam import resources
+from broker.iam.entities import get_policy
+from broker.iam.paging import page
+from broker.iam.policies import require_managed_document
+from broker.iam.protection import require_own_policy
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import ManagedPolicy, PolicyVersion
+from broker.storage.store import POLICIES
+
+
+@operation("iam:CreatePolicyVersion", resource=resources.policy_resource)
+async def create_policy_version(
+    call: Call, request: shapes.CreatePolicyVersionRequest
+) -> shapes.CreatePolicyVersionResponse:
+    require_own_policy(call, "iam:CreatePolicyVersion", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    require_managed_document(call, request.policy_document)
+    limit = call.quotas.policy_versions
+    if len(policy.versions) >= limit:
+        raise Refusal(
+            "LimitExceeded",
+            f"A managed policy can have up to {limit} versions. Before you create a new version, you must delete "
+            "an existing version.",
+        )
+    version = PolicyVersion(
+        version_id=f"v{policy.next_version}", document=request.policy_document, created_at=int(call.now)
+    )
+    changed = msgspec.structs.replace(
+        policy,
+        versions=(*policy.versions, version),
+        next_version=policy.next_version + 1,
+        default_version_id=version.version_id if request.set_as_default else policy.default_version_id,
+        updated_at=version.created_at,
+    )
+    call.store.put(POLICIES, call.account, changed)
+    return shapes.CreatePolicyVersionResponse(policy_version=_listed_version_shape(changed, version))
+
+
+@operation("iam:GetPolicyVersion", resource=resources.policy_resource)
+async def get_policy_version(
+    call: Call, request: shapes.GetPolicyVersionRequest
+) -> shapes.GetPolicyVersionResponse:
+    policy = await get_policy(call, request.policy_arn)
+    version = _get_version(policy, request.version_id)
+    shape = msgspec.structs.replace(_listed_version_shape(policy, version), document=version.document)
+    return shapes.GetPolicyVersionResponse(policy_version=shape)
+
+
+@operation("iam:ListPolicyVersions", resource=resources.policy_resource)
+async def list_policy_versions(
+    call: Call, request: shapes.ListPolicyVersionsRequest
+) -> shapes.ListPolicyVersionsResponse:
+    policy = await get_policy(call, request.policy_arn)
+    chosen = page(policy.versions, _newest_first, request.marker, request.max_items)
+    return shapes.ListPolicyVersionsResponse(
+        versions=tuple(_listed_version_shape(policy, version) for version in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:SetDefaultPolicyVersion", resource=resources.policy_resource)
+async def set_default_policy_version(call: Call, request: shapes.SetDefaultPolicyVersionRequest) -> None:
+    require_own_policy(call, "iam:SetDefaultPolicyVersion", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    version = _get_version(policy, request.version_id)
+    changed = msgspec.structs.replace(policy, default_version_id=version.version_id)
+    call.store.put(POLICIES, call.account, changed)
+
+
+@operation("iam:DeletePolicyVersion", resource=resources.policy_resource)
+async def delete_policy_version(call: Call, request: shapes.DeletePolicyVersionRequest) -> None:
+    require_own_policy(call, "iam:DeletePolicyVersion", request.policy_arn)
+    policy = await get_policy(call, request.policy_arn)
+    version = _get_version(policy, request.version_id)
+    if version.version_id == policy.default_version_id:
+        raise Refusal("DeleteConflict", "Cannot delete the default version of a policy.")
+    left = tuple(kept for kept in policy.versions if kept is not version)
+    call.store.put(POLICIES, call.account, msgspec.structs.replace(policy, versions=left))
+
+
+def _get_version(policy: ManagedPolicy, version_id: str) -> PolicyVersion:
+    for version in policy.versions:
+        if version.version_id == version_id:
+            return version
+    raise Refusal(
+        "NoSuchEntity", f"Policy {policy.arn} version {version_id} does not exist or is not attachable."
+    )
+
+
+def _newest_first(version: PolicyVersion) -> str:
+    return f"{10**12 - int(version.version_id[1:]):013d}"
+
+
+def _listed_version_shape(policy: ManagedPolicy, version: PolicyVersion) -> shapes.PolicyVersion:
+    """A version without its document, which only GetPolicyVersion shows."""
+    return shapes.PolicyVersion(
+        version_id=version.version_id,
+        is_default_version=version.version_id == policy.default_version_id,
+        create_date=version.created_at,
+    )

@@ -1,0 +1,39 @@
+"""What an account has but may not change: roles that AWS's services keep, policies that AWS keeps."""
+
+from typing import Any
+
+from broker.access.aws_managed import is_aws_managed
+from broker.errors import Refusal, access_denied
+from broker.operation import Call
+from broker.storage.records import Role
+
+RESERVED_PATHS = ("/aws-service-role/", "/aws-reserved/")
+
+
+def require_modifiable(record: Any) -> None:
+    """Raises UnmodifiableEntity for a role under a reserved path; other entities pass."""
+    if isinstance(record, Role) and record.path.startswith(RESERVED_PATHS):
+        raise Refusal(
+            "UnmodifiableEntity",
+            f"Cannot perform the operation on the protected role '{record.role_name}' - "
+            "this role is only modifiable by AWS",
+        )
+
+
+def require_free_path(path: str | None) -> None:
+    """Raises InvalidInput for a path that only AWS's services create roles under.
+
+    INVARIANT: what stands under a reserved path was never made by CreateRole, for its path exempts a service-linked
+    role from organization policies.
+    """
+    if (path or "/").startswith(RESERVED_PATHS):
+        raise Refusal("InvalidInput", f"The path {path} is reserved and cannot be used to create a role.")
+
+
+def require_own_policy(call: Call, action: str, arn: str) -> None:
+    """Raises AccessDenied for a policy that AWS manages: nobody may change it, not even the root user."""
+    if is_aws_managed(arn):
+        raise access_denied(
+            f"User: {call.caller.principal.arn} is not authorized to perform: {action} "
+            f"on resource: policy {arn}"
+        )

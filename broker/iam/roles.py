@@ -1,0 +1,166 @@
+"""Roles: their lives, trust policies, settings and tags."""
+
+import msgspec
+
+from broker.access.trust import shown_trust_policy
+from broker.iam import entities, resources
+from broker.iam.answers import boundary_shape
+from broker.iam.documents import require_trust_policy
+from broker.iam.entities import get_role, require_boundary, require_new, require_nothing_left
+from broker.iam.paging import page
+from broker.iam.permissions_boundaries import bounded_role
+from broker.iam.protection import require_free_path, require_modifiable
+from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.names import ids
+from broker.operation import Call, operation
+from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Role
+from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
+
+DEFAULT_MAX_SESSION_DURATION = 3600
+
+
+@operation("iam:CreateRole", resource=resources.new(entities.ROLE, "role_name", resources.boundary_keys))
+async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.CreateRoleResponse:
+    require_free_path(request.path)
+    await require_new(call, entities.ROLE, request.role_name)
+    await require_boundary(call, request.permissions_boundary)
+    role = Role(
+        account_id=call.account,
+        role_name=request.role_name,
+        role_id=call.new_id(ids.ROLE),
+        path=request.path or "/",
+        created_at=int(call.now),
+        assume_role_policy=request.assume_role_policy_document,
+        trusted_ids=await require_trust_policy(call, request.assume_role_policy_document),
+        description=request.description,
+        max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
+        tags=new_tags(call, request.tags),
+        permissions_boundary=request.permissions_boundary,
+    )
+    call.store.put(ROLES, call.account, role)
+    return shapes.CreateRoleResponse(role=await role_shape(call, role))
+
+
+@operation("iam:GetRole", resource=bounded_role)
+async def get_role_(call: Call, request: shapes.GetRoleRequest) -> shapes.GetRoleResponse:
+    role = await get_role(call, request.role_name)
+    usage = await call.store.find(USAGE, call.account, role.role_id)
+    last_used = shapes.RoleLastUsed()
+    if usage is not None:
+        last_used = shapes.RoleLastUsed(last_used_date=usage.last_used_at, region=usage.region or None)
+    shape = msgspec.structs.replace(await role_shape(call, role), role_last_used=last_used)
+    return shapes.GetRoleResponse(role=shape)
+
+
+@operation("iam:ListRoles", resource=resources.listed("role"))
+async def list_roles(call: Call, request: shapes.ListRolesRequest) -> shapes.ListRolesResponse:
+    prefix = request.path_prefix or "/"
+    roles = [role for role in await call.store.scan(ROLES, call.account) if role.path.startswith(prefix)]
+    chosen = page(roles, lambda role: role.role_name.lower(), request.marker, request.max_items)
+    return shapes.ListRolesResponse(
+        roles=tuple([await listed_role_shape(call, role) for role in chosen.items]),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+@operation("iam:UpdateRole", resource=bounded_role)
+async def update_role(call: Call, request: shapes.UpdateRoleRequest) -> shapes.UpdateRoleResponse:
+    role = await _modifiable_role(call, request.role_name)
+    changed = msgspec.structs.replace(
+        role,
+        description=role.description if request.description is None else request.description,
+        # The model: "If you do not specify a value for this setting, the default value of one hour is applied."
+        max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
+    )
+    call.store.put(ROLES, call.account, changed)
+    return shapes.UpdateRoleResponse()
+
+
+@operation("iam:UpdateRoleDescription", resource=bounded_role)
+async def update_role_description(
+    call: Call, request: shapes.UpdateRoleDescriptionRequest
+) -> shapes.UpdateRoleDescriptionResponse:
+    role = await _modifiable_role(call, request.role_name)
+    changed = msgspec.structs.replace(role, description=request.description)
+    call.store.put(ROLES, call.account, changed)
+    return shapes.UpdateRoleDescriptionResponse(role=await role_shape(call, changed))
+
+
+@operation("iam:UpdateAssumeRolePolicy", resource=bounded_role)
+async def update_assume_role_policy(call: Call, request: shapes.UpdateAssumeRolePolicyRequest) -> None:
+    role = await _modifiable_role(call, request.role_name)
+    changed = msgspec.structs.replace(
+        role,
+        assume_role_policy=request.policy_document,
+        trusted_ids=await require_trust_policy(call, request.policy_document),
+    )
+    call.store.put(ROLES, call.account, changed)
+
+
+@operation("iam:DeleteRole", resource=bounded_role)
+async def delete_role(call: Call, request: shapes.DeleteRoleRequest) -> None:
+    role = await _modifiable_role(call, request.role_name)
+    profiles = await call.store.scan(INSTANCE_PROFILES, call.account)
+    require_nothing_left(
+        (role.attached_policies, "detach all policies"),
+        (role.inline_policies, "delete policies"),
+        (
+            [profile for profile in profiles if role.role_name in profile.role_names],
+            "remove roles from instance profile",
+        ),
+    )
+    call.store.delete(ROLES, call.account, role.role_name)
+
+
+@operation("iam:TagRole", resource=resources.role_resource)
+async def tag_role(call: Call, request: shapes.TagRoleRequest) -> None:
+    role = await get_role(call, request.role_name)
+    tagged = msgspec.structs.replace(role, tags=merge_tags(call, role.tags, request.tags))
+    call.store.put(ROLES, call.account, tagged)
+
+
+@operation("iam:UntagRole", resource=resources.role_resource)
+async def untag_role(call: Call, request: shapes.UntagRoleRequest) -> None:
+    role = await get_role(call, request.role_name)
+    untagged = msgspec.structs.replace(role, tags=without_tags(role.tags, request.tag_keys))
+    call.store.put(ROLES, call.account, untagged)
+
+
+@operation("iam:ListRoleTags", resource=resources.role_resource)
+async def list_role_tags(call: Call, request: shapes.ListRoleTagsRequest) -> shapes.ListRoleTagsResponse:
+    role = await get_role(call, request.role_name)
+    chosen = page(tag_shapes(role.tags), tag_key, request.marker, request.max_items)
+    return shapes.ListRoleTagsResponse(
+        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
+    )
+
+
+async def _modifiable_role(call: Call, name: str) -> Role:
+    role = await get_role(call, name)
+    require_modifiable(role)
+    return role
+
+
+async def role_shape(call: Call, role: Role) -> shapes.Role:
+    """A role as GetRole and CreateRole show it: tags and boundary included."""
+    return msgspec.structs.replace(
+        await listed_role_shape(call, role),
+        permissions_boundary=boundary_shape(role.permissions_boundary),
+        tags=tag_shapes(role.tags),
+    )
+
+
+async def listed_role_shape(call: Call, role: Role) -> shapes.Role:
+    """A role as lists and instance profiles show it: IAM leaves tags, boundary and last use out."""
+    return shapes.Role(
+        path=role.path,
+        role_name=role.role_name,
+        role_id=role.role_id,
+        arn=role.arn,
+        create_date=role.created_at,
+        assume_role_policy_document=await shown_trust_policy(call.store, role),
+        description=role.description,
+        max_session_duration=role.max_session_duration,
+    )

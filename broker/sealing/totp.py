@@ -33,7 +33,7 @@ def matching_step(seed: bytes, unverified_code: str, now: float, window: int = 1
 
     Tries every step whatever the first ones say, so time tells nothing.
     """
-    code = unverified_code.encode()
+    code = _bytes(unverified_code)
     current = int(now // STEP_SECONDS)
     found = None
     for step in range(max(current - window, 0), current + window + 1):
@@ -50,7 +50,7 @@ def matching_consecutive_step(
     Enrolment and resynchronisation may take a wider `window` than a sign-in, for two codes prove more than
     one.
     """
-    first, second = unverified_first.encode(), unverified_second.encode()
+    first, second = _bytes(unverified_first), _bytes(unverified_second)
     current = int(now // STEP_SECONDS)
     found = None
     for step in range(max(current - window, 0), current + window + 1):
@@ -59,6 +59,11 @@ def matching_consecutive_step(
         if first_matches and second_matches:
             found = step + 1
     return found
+
+
+def _bytes(unverified_code: str) -> bytes:
+    """For a comparison only: whatever is not ASCII matches no code."""
+    return unverified_code.encode("ascii", "backslashreplace")
 
 
 def base32_seed(seed: bytes) -> str:

@@ -122,7 +122,7 @@ def test_no_other_text_is_a_token(unverified_token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "access_key_id", ["", "ASIAQAAAAAAAAAAAAAAB", "asiaqaaaaaaaaaaaaaaa", "ASIAQAAAAAAAAAAAAAAÄ"]
+    "access_key_id", ["", "ASIAQAAAAAAAAAAAAAAB", "asiaqaaaaaaaaaaaaaaa", "ASIAQAAAAAAAAAAAAAAÄ", "\udc80"]
 )
 def test_a_token_beside_another_access_key_id_is_refused(access_key_id: str) -> None:
     with pytest.raises(SealBroken) as broken:

@@ -1,0 +1,31 @@
+"""How long a session may be asked for, in AWS's words. All durations are seconds.
+
+STS API Reference, `DurationSeconds` of AssumeRole, GetSessionToken and GetFederationToken. The model's own range
+(900 to 43,200 or 129,600) is checked before (`protocol.constraints`).
+"""
+
+from broker.credentials.mint import LONGEST_CHAINED_SESSION, LONGEST_ROOT_SESSION, LONGEST_USER_SESSION
+from broker.errors import validation_error
+
+DEFAULT_ROLE_SESSION = 3_600
+DEFAULT_USER_SESSION = 43_200
+
+
+def role_session_duration(requested: int | None, longest: int, *, chained: bool) -> int:
+    """For a role whose MaxSessionDuration is `longest`; raises ValidationError for more than is allowed."""
+    duration = DEFAULT_ROLE_SESSION if requested is None else requested
+    if chained and duration > LONGEST_CHAINED_SESSION:
+        raise validation_error(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
+        )
+    if duration > longest:
+        raise validation_error(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        )
+    return duration
+
+
+def user_session_duration(requested: int | None, *, is_root: bool) -> int:
+    """For GetSessionToken and GetFederationToken: the root user's is cut to an hour without a word."""
+    duration = DEFAULT_USER_SESSION if requested is None else requested
+    return min(duration, LONGEST_ROOT_SESSION if is_root else LONGEST_USER_SESSION)

@@ -1,0 +1,282 @@
+"""The only mint: every temporary credential of the broker, whoever asked for it, is made here.
+
+A mint proves nothing and permits nothing: its callers have proven the caller and passed the gate. What must hold
+of every session holds here: how long a kind may live, what fits a token, that no two sessions share an id.
+Limits: STS API Reference, the pages of the operations; IAM User Guide, "Compare AWS STS credentials".
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from broker.errors import Refusal
+from broker.names.ids import ACCESS_KEY_ID_ENTROPY, TEMPORARY_KEY, access_key_id
+from broker.names.principal import AssumedRole, Root, User
+from broker.names.secret import SecretKey
+from broker.sealing.claims import (
+    SESSION_ID_SIZE,
+    AssumedRoleClaims,
+    ContextKeys,
+    FederatedUserClaims,
+    RootClaims,
+    SessionClaims,
+    SessionTokenClaims,
+    Tags,
+)
+from broker.sealing.keyring import Keyring
+from broker.sealing.session import (
+    TOKEN_ENTROPY,
+    TokenTooLarge,
+    mint_session_token,
+    packed_size_percent,
+    utilization_percent,
+)
+
+LONGEST_ROLE_SESSION = 43_200
+LONGEST_CHAINED_SESSION = 3_600
+LONGEST_USER_SESSION = 129_600
+LONGEST_ROOT_SESSION = 3_600
+LONGEST_ROOT_TASK = 900
+
+_NO_TAGS: Mapping[str, str] = {}
+_NO_CONTEXT: Mapping[str, tuple[str, ...]] = {}
+
+
+class TemporaryCredentials(msgspec.Struct, frozen=True):
+    """What a caller is given. Times are epoch seconds; `token_size` is in characters, `utilization` in percent.
+
+    `packed_policy_size` is a percentage, None where neither session policies nor tags were given.
+    """
+
+    access_key_id: str
+    secret: SecretKey
+    session_token: str
+    issued_at: int
+    expires_at: int
+    token_size: int
+    utilization: int
+    packed_policy_size: int | None = None
+
+    def __repr__(self) -> str:
+        return f"TemporaryCredentials({self.access_key_id}, until {self.expires_at}, ***)"
+
+
+class Mint(msgspec.Struct, frozen=True):
+    """`keyring` gives the ring of sessions as it is now, `entropy` that many fresh random bytes.
+
+    All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit a token
+    (PackedPolicyTooLarge), and raise ValueError for a duration that the kind of session never has: checking
+    what was asked for, in AWS's words, is the flow's part (`durations.py`).
+    """
+
+    keyring: Callable[[], Keyring]
+    entropy: Callable[[int], bytes]
+
+    def assumed_role(
+        self,
+        role: AssumedRole,
+        *,
+        now: float,
+        duration: int,
+        session_policy: str | None = None,
+        session_policy_arns: tuple[str, ...] = (),
+        tags: Mapping[str, str] = _NO_TAGS,
+        transitive_tag_keys: tuple[str, ...] = (),
+        source_identity: str | None = None,
+        chained: bool = False,
+        mfa_authenticated_at: int | None = None,
+        issuer_access_key_id: str | None = None,
+        federated_provider: str | None = None,
+        role_delivery: str | None = None,
+        instance_id: str | None = None,
+        context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT,
+        minimum_token_size: int = 0,
+    ) -> TemporaryCredentials:
+        """A session of a role; the arguments are those of `AssumedRoleClaims`."""
+        _require_duration(duration, LONGEST_CHAINED_SESSION if chained else LONGEST_ROLE_SESSION)
+        key_id, session_id, nonce = self._identity(role.account)
+        claims = AssumedRoleClaims(
+            access_key_id=key_id,
+            session_id=session_id,
+            issued_at=int(now),
+            expires_at=int(now) + duration,
+            account=role.account,
+            role_name=role.role_name,
+            role_id=role.role_id,
+            session_name=role.session_name,
+            role_path=role.role_path,
+            session_policy=session_policy,
+            session_policy_arns=session_policy_arns,
+            tags=_pairs(tags),
+            transitive_tag_keys=transitive_tag_keys,
+            source_identity=source_identity,
+            chained=chained,
+            mfa_authenticated_at=mfa_authenticated_at,
+            issuer_access_key_id=issuer_access_key_id,
+            federated_provider=federated_provider,
+            role_delivery=role_delivery,
+            instance_id=instance_id,
+            context=_context(context),
+        )
+        packed = _require_packed(session_policy, session_policy_arns, claims.tags, transitive_tag_keys)
+        return self._sealed(claims, nonce, minimum_token_size, packed)
+
+    def federated_user(
+        self,
+        issuer: User | Root,
+        name: str,
+        *,
+        now: float,
+        duration: int,
+        session_policy: str | None = None,
+        session_policy_arns: tuple[str, ...] = (),
+        tags: Mapping[str, str] = _NO_TAGS,
+        issuer_access_key_id: str | None = None,
+        minimum_token_size: int = 0,
+    ) -> TemporaryCredentials:
+        """GetFederationToken: a session called `name`, of what `issuer` may and the session policies allow."""
+        _require_duration(duration, _longest_of(issuer))
+        key_id, session_id, nonce = self._identity(issuer.account)
+        user = issuer if isinstance(issuer, User) else None
+        claims = FederatedUserClaims(
+            access_key_id=key_id,
+            session_id=session_id,
+            issued_at=int(now),
+            expires_at=int(now) + duration,
+            account=issuer.account,
+            name=name,
+            issuer_name=user.name if user else None,
+            issuer_path=user.path if user else "/",
+            issuer_id=user.unique_id if user else None,
+            session_policy=session_policy,
+            session_policy_arns=session_policy_arns,
+            tags=_pairs(tags),
+            issuer_access_key_id=issuer_access_key_id,
+        )
+        packed = _require_packed(session_policy, session_policy_arns, claims.tags, ())
+        return self._sealed(claims, nonce, minimum_token_size, packed)
+
+    def session_token(
+        self,
+        principal: User | Root,
+        *,
+        now: float,
+        duration: int,
+        mfa_authenticated_at: int | None = None,
+        mfa_serial: str | None = None,
+        issuer_access_key_id: str | None = None,
+        minimum_token_size: int = 0,
+    ) -> TemporaryCredentials:
+        """GetSessionToken: `principal` again, for a while, and with MFA where it was given."""
+        _require_duration(duration, _longest_of(principal))
+        key_id, session_id, nonce = self._identity(principal.account)
+        user = principal if isinstance(principal, User) else None
+        claims = SessionTokenClaims(
+            access_key_id=key_id,
+            session_id=session_id,
+            issued_at=int(now),
+            expires_at=int(now) + duration,
+            account=principal.account,
+            user_name=user.name if user else None,
+            user_path=user.path if user else "/",
+            user_id=user.unique_id if user else None,
+            mfa_authenticated_at=mfa_authenticated_at,
+            mfa_serial=mfa_serial,
+            issuer_access_key_id=issuer_access_key_id,
+        )
+        return self._sealed(claims, nonce, minimum_token_size)
+
+    def root_task(
+        self,
+        account: str,
+        *,
+        now: float,
+        duration: int,
+        task_policy_arn: str,
+        issuer_arn: str,
+        source_identity: str | None = None,
+        mfa_authenticated_at: int | None = None,
+        issuer_access_key_id: str | None = None,
+        minimum_token_size: int = 0,
+    ) -> TemporaryCredentials:
+        """AssumeRoot: the root user of `account`, held to the task policy, on behalf of `issuer_arn`."""
+        _require_duration(duration, LONGEST_ROOT_TASK)
+        key_id, session_id, nonce = self._identity(account)
+        claims = RootClaims(
+            access_key_id=key_id,
+            session_id=session_id,
+            issued_at=int(now),
+            expires_at=int(now) + duration,
+            account=account,
+            task_policy_arn=task_policy_arn,
+            issuer_arn=issuer_arn,
+            source_identity=source_identity,
+            mfa_authenticated_at=mfa_authenticated_at,
+            issuer_access_key_id=issuer_access_key_id,
+        )
+        return self._sealed(claims, nonce, minimum_token_size)
+
+    def _identity(self, account: str) -> tuple[str, bytes, bytes]:
+        """Access key id, session id and the entropy that seals: drawn at once."""
+        entropy = self.entropy(ACCESS_KEY_ID_ENTROPY + SESSION_ID_SIZE + TOKEN_ENTROPY)
+        session = entropy[ACCESS_KEY_ID_ENTROPY:]
+        key_id = access_key_id(TEMPORARY_KEY, account, entropy[:ACCESS_KEY_ID_ENTROPY])
+        return key_id, session[:SESSION_ID_SIZE], session[SESSION_ID_SIZE:]
+
+    def _sealed(
+        self, claims: SessionClaims, nonce: bytes, minimum_token_size: int, packed: int | None = None
+    ) -> TemporaryCredentials:
+        try:
+            token, secret, size = mint_session_token(self.keyring(), claims, nonce, minimum_token_size)
+        except TokenTooLarge as refused:
+            raise _too_large(utilization_percent(refused.size), str(refused)) from None
+        return TemporaryCredentials(
+            access_key_id=claims.access_key_id,
+            secret=secret,
+            session_token=token,
+            issued_at=claims.issued_at,
+            expires_at=claims.expires_at,
+            token_size=size,
+            utilization=utilization_percent(size),
+            packed_policy_size=packed,
+        )
+
+
+def _require_duration(duration: int, longest: int) -> None:
+    # A session of no time at all is AWS's (AssumeRoot takes 0 seconds); one that runs backwards is nobody's.
+    if not 0 <= duration <= longest:
+        raise ValueError(f"this kind of session lives at most {longest} seconds, not {duration}")
+
+
+def _longest_of(issuer: User | Root) -> int:
+    return LONGEST_USER_SESSION if isinstance(issuer, User) else LONGEST_ROOT_SESSION
+
+
+def _pairs(tags: Mapping[str, str]) -> Tags:
+    return tuple(tags.items())
+
+
+def _context(keys: Mapping[str, tuple[str, ...]]) -> ContextKeys:
+    return tuple(keys.items())
+
+
+def _require_packed(
+    policy: str | None, policy_arns: tuple[str, ...], tags: Tags, transitive_tag_keys: tuple[str, ...]
+) -> int | None:
+    """PackedPolicySize; raises PackedPolicyTooLarge over 100 percent, in AWS's two sentences."""
+    percent = packed_size_percent(policy, policy_arns, tags, transitive_tag_keys)
+    if percent is None or percent <= 100:
+        return percent
+    if policy is None and not policy_arns:
+        raise Refusal(
+            "PackedPolicyTooLarge", f"Packed size of session tags consumes {percent}% of allotted space."
+        )
+    raise _too_large(percent)
+
+
+def _too_large(percent: int, reason: str = "") -> Refusal:
+    return Refusal(
+        "PackedPolicyTooLarge",
+        f"Packed policy consumes {percent}% of allotted space, please use smaller policy.",
+        reason=reason,
+    )

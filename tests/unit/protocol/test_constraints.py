@@ -1,0 +1,200 @@
+"""Constraints, in AWS's sentences (those of STS and IAM below were measured on AWS)."""
+
+import pytest
+
+from broker.errors import Refusal
+from broker.protocol.constraints import ECHO_LIMIT, VIOLATION_LIMIT, Violations, compile_pattern, echo
+from broker.protocol.model import ServiceModel, load_service
+from broker.protocol.request import read_request
+
+STS, IAM = load_service("sts"), load_service("iam")
+ARN = "arn:aws:iam::123456789012:role/demo"
+ARN_PATTERN = r"[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+"
+
+
+def refusal_of(service: ServiceModel, operation: str, parameters: dict[str, str]) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        read_request(service, operation, parameters)
+    assert caught.value.code == "ValidationError"
+    return caught.value
+
+
+def assume_role(**parameters: str) -> str:
+    given = {"RoleArn": ARN, "RoleSessionName": "session"} | parameters
+    return refusal_of(STS, "AssumeRole", given).message
+
+
+def broken(value: str, where: str, constraint: str) -> str:
+    return f"Value '{value}' at '{where}' failed to satisfy constraint: {constraint}"
+
+
+AT_LEAST = "Member must have length greater than or equal to {}"
+AT_MOST = "Member must have length less than or equal to {}"
+NOT_BELOW = "Member must have value greater than or equal to {}"
+NOT_ABOVE = "Member must have value less than or equal to {}"
+PATTERN = "Member must satisfy regular expression pattern: {}"
+NAME_PATTERN = PATTERN.format(r"[\w+=,.@-]*")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "constraint"),
+    [
+        ("RoleSessionName", "", AT_LEAST.format(2)),
+        ("RoleSessionName", "a" * 65, AT_MOST.format(64)),
+        ("RoleSessionName", "bad/name", NAME_PATTERN),
+        ("RoleSessionName", "ünï", NAME_PATTERN),
+        ("RoleSessionName", "name\n", NAME_PATTERN),
+        ("RoleArn", "not-an-arn", AT_LEAST.format(20)),
+        ("RoleArn", "é" * 2049, AT_MOST.format(2048)),
+        ("RoleArn", "😀" * 2048, PATTERN.format(ARN_PATTERN)),
+        ("DurationSeconds", "899", NOT_BELOW.format(900)),
+        ("DurationSeconds", "-1", NOT_BELOW.format(900)),
+        ("DurationSeconds", "43201", NOT_ABOVE.format(43200)),
+        ("TokenCode", "1234٥٦", PATTERN.format(r"[\d]*")),
+    ],
+)
+def test_one_broken_constraint_is_one_sentence(name: str, value: str, constraint: str) -> None:
+    where = name[0].lower() + name[1:]
+    assert assume_role(**{name: value}) == f"1 validation error detected: {broken(value, where, constraint)}"
+
+
+def test_a_value_may_break_two_constraints_and_the_pattern_comes_first() -> None:
+    assert assume_role(RoleArn="") == (
+        "2 validation errors detected: "
+        + broken("", "roleArn", f"Member must satisfy regular expression pattern: {ARN_PATTERN}")
+        + "; "
+        + broken("", "roleArn", "Member must have length greater than or equal to 20")
+    )
+
+
+def test_required_members_that_are_missing_are_null() -> None:
+    assert refusal_of(STS, "AssumeRole", {}).message == (
+        "2 validation errors detected: "
+        "Value null at 'roleArn' failed to satisfy constraint: Member must not be null; "
+        "Value null at 'roleSessionName' failed to satisfy constraint: Member must not be null"
+    )
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    for seconds, text in ((900, "900"), (43200, "43200"), (900, "+900"), (900, "0900")):
+        request = read_request(
+            STS, "AssumeRole", {"RoleArn": ARN, "RoleSessionName": "aa", "DurationSeconds": text}
+        )
+        assert request.duration_seconds == seconds
+    assert read_request(STS, "AssumeRole", {"RoleArn": "é" * 2048, "RoleSessionName": "a" * 64})
+
+
+def test_a_member_of_a_list_is_named_by_its_position() -> None:
+    tags = {
+        "Tags.member.1.Key": "team",
+        "Tags.member.1.Value": "a",
+        "Tags.member.2.Key": "<",
+        "Tags.member.3.Value": "x",
+    }
+    message = assume_role(**tags)
+    assert message.startswith(
+        "3 validation errors detected: Value '<' at 'tags.2.member.key' failed to satisfy"
+    )
+    assert (
+        "Value null at 'tags.2.member.value' failed to satisfy constraint: Member must not be null" in message
+    )
+    assert (
+        "Value null at 'tags.3.member.key' failed to satisfy constraint: Member must not be null" in message
+    )
+    keys = assume_role(**{"TransitiveTagKeys.member.1": ""})
+    assert "Value '' at 'transitiveTagKeys.1.member' failed" in keys
+
+
+def test_a_gap_in_a_list_is_a_null_member() -> None:
+    message = assume_role(**{"TransitiveTagKeys.member.2": "team"})
+    assert message == (
+        "1 validation error detected: Value null at 'transitiveTagKeys.1.member' failed to satisfy constraint: "
+        "Member must not be null"
+    )
+
+
+def test_a_list_may_be_too_long_or_too_short() -> None:
+    keys = {f"TransitiveTagKeys.member.{number}": "k" for number in range(1, 52)}
+    shown = ", ".join(["k"] * 51)
+    assert assume_role(**keys) == (
+        f"1 validation error detected: Value '[{shown}]' at 'transitiveTagKeys' failed to satisfy constraint: "
+        "Member must have length less than or equal to 50"
+    )
+    assert "Value '[]' at 'providedContexts' failed" in assume_role(ProvidedContexts="")
+
+
+def test_an_enum_lists_what_is_allowed() -> None:
+    given = {"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": "On"}
+    message = refusal_of(IAM, "UpdateAccessKey", given).message
+    assert message == (
+        "1 validation error detected: Value 'On' at 'status' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [Active, Inactive, Expired]"
+    )
+
+
+def test_a_sensitive_value_is_never_shown() -> None:
+    secret = "p" * 200
+    message = refusal_of(IAM, "CreateLoginProfile", {"UserName": "alice", "Password": secret}).message
+    assert message.startswith(
+        "1 validation error detected: Value at 'password' failed to satisfy constraint: "
+    )
+    assert "ppp" not in message
+
+
+def test_only_the_first_letter_of_a_name_is_lowered() -> None:
+    given = {"RoleArn": ARN, "PrincipalArn": ARN, "SAMLAssertion": "x"}
+    assert "at 'sAMLAssertion' failed" in refusal_of(STS, "AssumeRoleWithSAML", given).message
+
+
+def test_map_keys_and_map_values_have_sentences_of_their_own() -> None:
+    given = {
+        "Properties.entry.1.key": "bad key",
+        "Properties.entry.1.value": "v",
+        "Properties.entry.2.value": "w",
+    }
+    message = refusal_of(IAM, "PutAccountProperties", given).message
+    assert (
+        "at 'properties' failed to satisfy constraint: Map keys must satisfy constraint: [Member must"
+        in message
+    )
+    assert "Value null at 'properties.2.key' failed to satisfy constraint: Member must not be null" in message
+
+
+def test_characters_that_xml_cannot_carry_are_refused_even_without_a_pattern() -> None:
+    given = {"RoleArn": ARN, "RoleSessionName": "session", "WebIdentityToken": "tok\x00en"}
+    message = refusal_of(STS, "AssumeRoleWithWebIdentity", given).message
+    assert message.startswith("1 validation error detected: Value at 'webIdentityToken' failed to satisfy")
+
+
+@pytest.mark.parametrize("service", [STS, IAM], ids=["sts", "iam"])
+def test_no_pattern_of_the_models_admits_a_character_that_xml_cannot_carry(service: ServiceModel) -> None:
+    illegal = [*map(chr, range(9)), "\x0b", "\x0c", *map(chr, range(14, 32)), "\ufffe", "\uffff"]
+    for name, shape in service.shapes.items():
+        if shape.pattern:
+            matches = compile_pattern(shape.pattern)
+            assert not any(matches(text) for char in illegal for text in (char, f"a{char}", f"/{char}/")), (
+                name
+            )
+
+
+@pytest.mark.parametrize("service", [STS, IAM], ids=["sts", "iam"])
+def test_every_pattern_compiles_and_knows_ascii_digits_only(service: ServiceModel) -> None:
+    for shape in service.shapes.values():
+        if shape.pattern and r"\d" in shape.pattern:
+            assert not compile_pattern(shape.pattern)("١٢٣٤٥٦٧٨٩٠١٢")
+
+
+def test_unicode_classes_are_javas() -> None:
+    matches = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")
+    assert matches("Größe 東京 ½ a-b@c")
+    assert not matches("a<b")
+    assert not matches("a\tb")
+
+
+def test_a_message_stays_bounded_whatever_was_sent() -> None:
+    violations = Violations()
+    for number in range(10_000):
+        violations.add(echo("x" * 100_000), f"tags.{number}.member", ("Member must not be null",))
+    message = violations.refusal().message
+    assert message.startswith(f"{VIOLATION_LIMIT} validation errors detected: ")
+    assert len(message) < VIOLATION_LIMIT * (ECHO_LIMIT + 200)

@@ -1,0 +1,47 @@
+"""What the journal is shown."""
+
+from broker.protocol.model import load_service
+from broker.protocol.redaction import HIDDEN, audit_parameters
+from broker.protocol.request import read_request
+from broker.protocol.shapes.iam import AcquireRoleRequest, ReplacementValueEntry
+
+STS, IAM = load_service("sts"), load_service("iam")
+
+
+def test_parameters_are_shown_in_cloudtrails_spelling() -> None:
+    given = {
+        "RoleArn": "arn:aws:iam::123456789012:role/demo",
+        "RoleSessionName": "session",
+        "DurationSeconds": "900",
+        "Tags.member.1.Key": "team",
+        "Tags.member.1.Value": "",
+        "TransitiveTagKeys.member.1": "team",
+    }
+    assert audit_parameters(STS, "AssumeRole", read_request(STS, "AssumeRole", given)) == {
+        "roleArn": "arn:aws:iam::123456789012:role/demo",
+        "roleSessionName": "session",
+        "durationSeconds": 900,
+        "tags": [{"key": "team", "value": ""}],
+        "transitiveTagKeys": ["team"],
+    }
+
+
+def test_a_password_is_hidden() -> None:
+    given = {"UserName": "alice", "Password": "correct horse", "PasswordResetRequired": "false"}
+    shown = audit_parameters(IAM, "CreateLoginProfile", read_request(IAM, "CreateLoginProfile", given))
+    assert shown == {"userName": "alice", "password": HIDDEN, "passwordResetRequired": False}
+
+
+def test_an_operation_without_input_has_no_parameters() -> None:
+    assert audit_parameters(IAM, "GetAccountSummary", None) is None
+    assert audit_parameters(STS, "AssumeRole", None) is None  # refused before it was read
+
+
+def test_maps_of_structures_are_shown_whole() -> None:
+    request = AcquireRoleRequest(
+        template_arn="arn", replacement_values={"team": ReplacementValueEntry(values=("a", "b"))}
+    )
+    assert audit_parameters(IAM, "AcquireRole", request) == {
+        "templateArn": "arn",
+        "replacementValues": {"team": {"values": ["a", "b"]}},
+    }

@@ -92,23 +92,25 @@ def find_authorization(request: UnverifiedRequest) -> UnverifiedAuthorization | 
         if name in _SINGLE_HEADERS:
             repeated_header = name if name in headers else repeated_header
             headers[name] = value
-    # An encoded spelling of these names is not recognised: the request then counts as unsigned.
-    presigned = "X-Amz-" in request.query and _find_presigned(request.query)
-    if "authorization" not in headers and not presigned:
+    parameters = _presigned_parameters(request.query)
+    if "authorization" not in headers and not parameters:
         return None
     if repeated_header:
         raise refusals.repeated(repeated_header)
-    if not presigned:
+    if not parameters:
         return _from_header(headers)
     if "authorization" in headers:
         raise refusals.both_header_and_query()
-    return _from_query(presigned)
+    return _from_query(parameters)
 
 
-def _find_presigned(query: str) -> dict[str, str]:
-    """The authorization's parameters in `query`, or nothing where it holds no part of a signature."""
+def _presigned_parameters(query: str) -> dict[str, str]:
+    """The authorization's parameters in `query`, or nothing where it holds no part of a signature.
+
+    An encoded spelling of their names is not recognised: such a request counts as unsigned.
+    """
     found: dict[str, str] = {}
-    for raw_name, raw_value in query_pairs(query):
+    for raw_name, raw_value in query_pairs(query) if "X-Amz-" in query else ():
         name = wire_text(raw_name)
         if name in _KNOWN_QUERY:
             if name in found:
@@ -132,7 +134,8 @@ def _from_header(headers: dict[str, str]) -> UnverifiedAuthorization:
     asymmetric = algorithm == ASYMMETRIC
     _require_header_parts(fields, headers, header, asymmetric=asymmetric)
     # "AWS first checks the x-amz-date header [...], then it looks for the date header" (Handling dates)
-    timestamp = _parse_time(headers.get("x-amz-date") or headers["date"])
+    date_text = headers.get("x-amz-date") or headers["date"]
+    timestamp = _parse_time(date_text)
     access_key_id, date, region, service = _parse_credential(algorithm, fields["Credential"])
     return UnverifiedAuthorization(
         algorithm=algorithm,
@@ -143,7 +146,7 @@ def _from_header(headers: dict[str, str]) -> UnverifiedAuthorization:
         signed_headers=_parse_signed_headers(fields["SignedHeaders"]),
         signature=fields["Signature"],
         timestamp=timestamp,
-        signed_at=format_timestamp(timestamp),
+        signed_at=date_text if date_text.endswith("Z") else format_timestamp(timestamp),
         session_token=headers.get("x-amz-security-token") or None,
         region_set=_parse_region_set(headers["x-amz-region-set"]) if asymmetric else (),
     )
@@ -171,7 +174,8 @@ def _from_query(parameters: dict[str, str]) -> UnverifiedAuthorization:
     required = (*_REQUIRED_QUERY, "X-Amz-Region-Set") if algorithm == ASYMMETRIC else _REQUIRED_QUERY
     if missing := [name for name in required if not parameters.get(name)]:
         raise refusals.missing_query_parts(missing)
-    timestamp = _parse_time(parameters["X-Amz-Date"])
+    date_text = parameters["X-Amz-Date"]
+    timestamp = _parse_time(date_text)
     access_key_id, date, region, service = _parse_credential(algorithm, parameters["X-Amz-Credential"])
     return UnverifiedAuthorization(
         algorithm=algorithm,
@@ -182,7 +186,7 @@ def _from_query(parameters: dict[str, str]) -> UnverifiedAuthorization:
         signed_headers=_parse_signed_headers(parameters["X-Amz-SignedHeaders"]),
         signature=parameters["X-Amz-Signature"],
         timestamp=timestamp,
-        signed_at=parameters["X-Amz-Date"],
+        signed_at=date_text if date_text.endswith("Z") else format_timestamp(timestamp),
         session_token=parameters.get("X-Amz-Security-Token") or None,
         presigned=True,
         expires=_parse_expires(parameters.get("X-Amz-Expires")),

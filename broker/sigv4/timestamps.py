@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BASIC = re.compile(r"\d{8}T\d{6}Z", re.A)
 _RFC_1123 = re.compile(
-    r"[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC)", re.A
+    r"[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC|[+-]0000)", re.A
 )
 
 
@@ -14,7 +14,8 @@ def parse_time(text: str) -> int:
     """Epoch seconds of `YYYYMMDDTHHMMSSZ` or `Sun, 06 Nov 1994 08:49:37 GMT`. Raises ValueError.
 
     "The time stamp must be in UTC and in the following ISO 8601 format [...]. Do not include milliseconds"
-    (Handling dates); the RFC 1123 form is what HTTP's own Date header holds.
+    (Handling dates); the RFC 1123 form is what HTTP's own Date header holds, where botocore
+    writes the zone as -0000.
     """
     if _BASIC.fullmatch(text):
         return int(datetime.fromisoformat(text).timestamp())

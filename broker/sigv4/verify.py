@@ -200,9 +200,8 @@ def _payload_hash(
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
     claimed = ""
-    for name, value in request.headers:
-        if name == "x-amz-content-sha256":
-            claimed = value
+    if "x-amz-content-sha256" in authorization.signed_headers:  # unsigned it has been refused already
+        claimed = next((value for name, value in request.headers if name == "x-amz-content-sha256"), "")
     if dialect.unsigned_payload and (
         claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
     ):

@@ -1,0 +1,84 @@
+"""A real store, a real gate, and `iam(...)`: one operation performed as it is behind the wire."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import broker.iam  # noqa: F401  # declares the operations
+from broker.access.caller import Caller, root_caller
+from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
+from broker.access.library import PolicyLibrary
+from broker.errors import Refusal
+from broker.names import principal
+from broker.operation import OPERATIONS, Call, Quotas, perform
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import USERS, Store, Transaction
+
+ACCOUNT = "111122223333"
+OTHER_ACCOUNT = "444455556666"
+NOW = 1_800_000_000.0
+
+
+class Iam:
+    """Performs operations, as root unless told otherwise. `now` is the clock of everything."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.gate = Gate(PolicyLibrary(), lambda message: message.hex())
+        self.quotas = Quotas()
+        self.now = NOW
+
+    async def __call__(
+        self, request: msgspec.Struct | str, *, user: str | None = None, caller: Caller | None = None
+    ) -> Any:
+        """Perform and commit; `request` is a request struct, or the name of an operation that takes none."""
+        name = request if isinstance(request, str) else type(request).__name__.removesuffix("Request")
+        body = None if isinstance(request, str) else request
+
+        async def work(transaction: Transaction) -> Any:
+            who = caller or await self._caller(transaction, user)
+            facts = RequestFacts(
+                now=self.now, request_id="11111111-2222-3333-4444-555555555555", source_ip="192.0.2.1"
+            )
+            call = Call(
+                caller=who,
+                facts=facts,
+                store=transaction,
+                gate=self.gate,
+                mint=None,  # type: ignore[arg-type]  # no IAM operation mints
+                entropy=os.urandom,
+                quotas=self.quotas,
+            )
+            return await perform(OPERATIONS["iam", name], call, body)
+
+        return await self.store.transact(work)
+
+    async def refused(self, request: msgspec.Struct | str, **who: Any) -> tuple[str, str]:
+        """Code and message with which `request` is refused; fails where it is not, or changes something."""
+        with pytest.raises(Refusal) as refusal:
+            await self(request, **who)
+        return refusal.value.code, refusal.value.message
+
+    async def _caller(self, transaction: Transaction, user: str | None) -> Caller:
+        if user is None:
+            return root_caller(ACCOUNT)
+        record = await transaction.find(USERS, ACCOUNT, user)
+        assert record is not None, f"the test names a user {user} who is not there"
+        who = principal.User(ACCOUNT, record.user_name, record.user_id, record.path)
+        return Caller(principal=who, account=ACCOUNT, user=record, tags=record.tags)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
+        yield store
+
+
+@pytest.fixture
+async def iam(store: Store) -> Iam:
+    return Iam(store)

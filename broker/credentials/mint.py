@@ -93,14 +93,11 @@ class Mint(msgspec.Struct, frozen=True):
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
         """A session of a role; the arguments are those of `AssumedRoleClaims`."""
-        _require_duration(duration, LONGEST_CHAINED_SESSION if chained else LONGEST_ROLE_SESSION)
-        key_id, session_id, nonce = self._identity(role.account)
+        head = self._head(
+            role.account, now, duration, LONGEST_CHAINED_SESSION if chained else LONGEST_ROLE_SESSION
+        )
         claims = AssumedRoleClaims(
-            access_key_id=key_id,
-            session_id=session_id,
-            issued_at=int(now),
-            expires_at=int(now) + duration,
-            account=role.account,
+            *head,
             role_name=role.role_name,
             role_id=role.role_id,
             session_name=role.session_name,
@@ -119,7 +116,7 @@ class Mint(msgspec.Struct, frozen=True):
             context=_context(context),
         )
         packed = _require_packed(session_policy, session_policy_arns, claims.tags, transitive_tag_keys)
-        return self._sealed(claims, nonce, minimum_token_size, packed)
+        return self._sealed(claims, minimum_token_size, packed)
 
     def federated_user(
         self,
@@ -135,15 +132,10 @@ class Mint(msgspec.Struct, frozen=True):
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
         """GetFederationToken: a session called `name`, of what `issuer` may and the session policies allow."""
-        _require_duration(duration, _longest_of(issuer))
-        key_id, session_id, nonce = self._identity(issuer.account)
+        head = self._head(issuer.account, now, duration, _longest_of(issuer))
         user = issuer if isinstance(issuer, User) else None
         claims = FederatedUserClaims(
-            access_key_id=key_id,
-            session_id=session_id,
-            issued_at=int(now),
-            expires_at=int(now) + duration,
-            account=issuer.account,
+            *head,
             name=name,
             issuer_name=user.name if user else None,
             issuer_path=user.path if user else "/",
@@ -154,7 +146,7 @@ class Mint(msgspec.Struct, frozen=True):
             issuer_access_key_id=issuer_access_key_id,
         )
         packed = _require_packed(session_policy, session_policy_arns, claims.tags, ())
-        return self._sealed(claims, nonce, minimum_token_size, packed)
+        return self._sealed(claims, minimum_token_size, packed)
 
     def session_token(
         self,
@@ -168,15 +160,10 @@ class Mint(msgspec.Struct, frozen=True):
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
         """GetSessionToken: `principal` again, for a while, and with MFA where it was given."""
-        _require_duration(duration, _longest_of(principal))
-        key_id, session_id, nonce = self._identity(principal.account)
+        head = self._head(principal.account, now, duration, _longest_of(principal))
         user = principal if isinstance(principal, User) else None
         claims = SessionTokenClaims(
-            access_key_id=key_id,
-            session_id=session_id,
-            issued_at=int(now),
-            expires_at=int(now) + duration,
-            account=principal.account,
+            *head,
             user_name=user.name if user else None,
             user_path=user.path if user else "/",
             user_id=user.unique_id if user else None,
@@ -184,7 +171,7 @@ class Mint(msgspec.Struct, frozen=True):
             mfa_serial=mfa_serial,
             issuer_access_key_id=issuer_access_key_id,
         )
-        return self._sealed(claims, nonce, minimum_token_size)
+        return self._sealed(claims, minimum_token_size)
 
     def root_task(
         self,
@@ -200,34 +187,36 @@ class Mint(msgspec.Struct, frozen=True):
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
         """AssumeRoot: the root user of `account`, held to the task policy, on behalf of `issuer_arn`."""
-        _require_duration(duration, LONGEST_ROOT_TASK)
-        key_id, session_id, nonce = self._identity(account)
+        head = self._head(account, now, duration, LONGEST_ROOT_TASK)
         claims = RootClaims(
-            access_key_id=key_id,
-            session_id=session_id,
-            issued_at=int(now),
-            expires_at=int(now) + duration,
-            account=account,
+            *head,
             task_policy_arn=task_policy_arn,
             issuer_arn=issuer_arn,
             source_identity=source_identity,
             mfa_authenticated_at=mfa_authenticated_at,
             issuer_access_key_id=issuer_access_key_id,
         )
-        return self._sealed(claims, nonce, minimum_token_size)
+        return self._sealed(claims, minimum_token_size)
 
-    def _identity(self, account: str) -> tuple[str, bytes, bytes]:
-        """Access key id, session id and the entropy that seals: drawn at once."""
-        entropy = self.entropy(ACCESS_KEY_ID_ENTROPY + SESSION_ID_SIZE + TOKEN_ENTROPY)
-        session = entropy[ACCESS_KEY_ID_ENTROPY:]
-        key_id = access_key_id(TEMPORARY_KEY, account, entropy[:ACCESS_KEY_ID_ENTROPY])
-        return key_id, session[:SESSION_ID_SIZE], session[SESSION_ID_SIZE:]
+    def _head(
+        self, account: str, now: float, duration: int, longest: int
+    ) -> tuple[str, bytes, int, int, str]:
+        """The common fields of all claims, in their order; ids that no other session has."""
+        # A session of no time at all is AWS's (AssumeRoot takes 0 seconds); one that runs backwards is nobody's.
+        if not 0 <= duration <= longest:
+            raise ValueError(f"this kind of session lives at most {longest} seconds, not {duration}")
+        entropy = self.entropy(ACCESS_KEY_ID_ENTROPY + SESSION_ID_SIZE)
+        key_id = access_key_id(TEMPORARY_KEY, account, entropy)
+        return key_id, entropy[ACCESS_KEY_ID_ENTROPY:], int(now), int(now) + duration, account
 
     def _sealed(
-        self, claims: SessionClaims, nonce: bytes, minimum_token_size: int, packed: int | None = None
+        self, claims: SessionClaims, minimum_token_size: int, packed: int | None = None
     ) -> TemporaryCredentials:
+        nonce_entropy = self.entropy(TOKEN_ENTROPY)
         try:
-            token, secret, size = mint_session_token(self.keyring(), claims, nonce, minimum_token_size)
+            token, secret, size = mint_session_token(
+                self.keyring(), claims, nonce_entropy, minimum_token_size
+            )
         except TokenTooLarge as refused:
             raise _too_large(utilization_percent(refused.size), str(refused)) from None
         return TemporaryCredentials(
@@ -240,12 +229,6 @@ class Mint(msgspec.Struct, frozen=True):
             utilization=utilization_percent(size),
             packed_policy_size=packed,
         )
-
-
-def _require_duration(duration: int, longest: int) -> None:
-    # A session of no time at all is AWS's (AssumeRoot takes 0 seconds); one that runs backwards is nobody's.
-    if not 0 <= duration <= longest:
-        raise ValueError(f"this kind of session lives at most {longest} seconds, not {duration}")
 
 
 def _longest_of(issuer: User | Root) -> int:

@@ -1,0 +1,38 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
+from broker.names.ids import account_of_access_key_id
+
+accounts = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
+entropies = st.binary(min_size=ACCESS_KEY_ENTROPY, max_size=ACCESS_KEY_ENTROPY)
+
+
+@given(accounts, entropies)
+def test_a_new_pair_looks_like_one_of_aws_and_carries_its_account(account: str, entropy: bytes) -> None:
+    pair = new_access_key_pair(account, entropy)
+    assert pair.access_key_id.startswith("AKIA")
+    assert len(pair.access_key_id) == 20
+    assert account_of_access_key_id(pair.access_key_id) == account
+    assert len(pair.secret.reveal()) == 40
+    assert set(pair.secret.reveal()) <= set(string.ascii_letters + string.digits + "+/")
+
+
+def test_id_and_secret_come_from_different_entropy() -> None:
+    pair = new_access_key_pair("123456789012", bytes(range(ACCESS_KEY_ENTROPY)))
+    other_id = new_access_key_pair("123456789012", b"\xff" * 5 + bytes(range(5, ACCESS_KEY_ENTROPY)))
+    assert pair.secret == other_id.secret
+    assert pair.access_key_id != other_id.access_key_id
+
+
+def test_a_pair_never_shows_its_secret() -> None:
+    pair = new_access_key_pair("123456789012", bytes(range(ACCESS_KEY_ENTROPY)))
+    assert pair.secret.reveal() not in repr(pair)
+
+
+def test_too_little_entropy_makes_no_pair() -> None:
+    with pytest.raises(ValueError, match="35 bytes"):
+        new_access_key_pair("123456789012", bytes(34))

@@ -12,3 +12,39 @@ Law of the room:
 - an entity that something hangs on is not deleted (DeleteConflict), so no reference ever dangles;
 - a list is in key order and paged; its marker is opaque.
 """
+
+from broker.iam import (
+    access_keys,
+    account,
+    attached_policies,
+    authorization_details,
+    groups,
+    inline_policies,
+    instance_profiles,
+    memberships,
+    mfa_devices,
+    permissions_boundaries,
+    policies,
+    policy_usage,
+    policy_versions,
+    roles,
+    users,
+)
+
+__all__ = [
+    "access_keys",
+    "account",
+    "attached_policies",
+    "authorization_details",
+    "groups",
+    "inline_policies",
+    "instance_profiles",
+    "memberships",
+    "mfa_devices",
+    "permissions_boundaries",
+    "policies",
+    "policy_usage",
+    "policy_versions",
+    "roles",
+    "users",
+]

@@ -6,7 +6,7 @@ The secret is shown once, by CreateAccessKey.
 import msgspec
 
 from broker.access.resource import Resource
-from broker.credentials.access_keys import new_access_key
+from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
@@ -38,21 +38,21 @@ async def create_access_key(
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     key_ids = access_key_ids(owner)
     require_room(call, key_ids, "access_keys_per_user", "AccessKeysPerUser")
-    key_id, secret = new_access_key(call.account, call.entropy)
+    pair = await _new_pair(call)
     key = AccessKey(
         account_id=call.account,
-        access_key_id=key_id,
+        access_key_id=pair.access_key_id,
         user_name=name_of(owner),
-        secret=secret,
+        secret=pair.secret,
         created_at=int(call.now),
     )
     call.store.put(ACCESS_KEYS, call.account, key)
-    put_access_key_ids(call, owner, (*key_ids, key_id))
+    put_access_key_ids(call, owner, (*key_ids, key.access_key_id))
     shown = shapes.AccessKey(
         user_name=await _shown_name(call, owner),
-        access_key_id=key_id,
+        access_key_id=key.access_key_id,
         status=key.status,
-        secret_access_key=secret.reveal(),
+        secret_access_key=key.secret.reveal(),
         create_date=key.created_at,
     )
     return shapes.CreateAccessKeyResponse(access_key=shown)
@@ -77,7 +77,9 @@ async def delete_access_key(call: Call, request: shapes.DeleteAccessKeyRequest) 
 
 
 @operation("iam:ListAccessKeys", resource=resources.user_or_caller)
-async def list_access_keys(call: Call, request: shapes.ListAccessKeysRequest) -> shapes.ListAccessKeysResponse:
+async def list_access_keys(
+    call: Call, request: shapes.ListAccessKeysRequest
+) -> shapes.ListAccessKeysResponse:
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     chosen = page(access_key_ids(owner), str, request.marker, request.max_items)
     keys = [await _get_key(call, owner, key_id) for key_id in chosen.items]
@@ -113,6 +115,14 @@ async def get_access_key_last_used(
             region=usage.region if usage else NEVER_USED,
         ),
     )
+
+
+async def _new_pair(call: Call) -> AccessKeyPair:
+    """A pair whose id nobody has yet: an id that was drawn twice would take over the first one's record."""
+    while True:
+        pair = new_access_key_pair(call.account, call.entropy(ACCESS_KEY_ENTROPY))
+        if await call.store.find(ACCESS_KEYS, call.account, pair.access_key_id) is None:
+            return pair
 
 
 async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:

@@ -1,6 +1,6 @@
 """A real store, a real gate, and `iam(...)`: one operation performed as it is behind the wire."""
 
-import os
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Iam:
                 store=transaction,
                 gate=self.gate,
                 mint=None,  # type: ignore[arg-type]  # no IAM operation mints
-                entropy=os.urandom,
+                entropy=secrets.token_bytes,
                 quotas=self.quotas,
             )
             return await perform(OPERATIONS["iam", name], call, body)

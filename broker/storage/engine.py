@@ -52,7 +52,7 @@ class EngineUnavailable(Exception):
 
 
 class Engine(Protocol):
-    """What a storage engine is. Keys are text and sort by their UTF-8 bytes."""
+    """What a storage engine is. Keys are text, never empty, and sort by their UTF-8 bytes."""
 
     async def revision(self, partition: str) -> int:
         """The partition's revision, 0 where nothing was ever written."""

@@ -1,0 +1,279 @@
+"""The exam that every storage engine sits: the law of `broker/storage/engine.py`, sentence by sentence."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from broker.storage.engine import Conflict, Engine, Write
+
+HERE = "account/111111111111"
+THERE = "account/222222222222"
+
+NASTY_KEYS = [
+    "A", "a", "a/", "a/b", "a\x00b", "ab", "a\u0301", "á", "ß", "user/%_*?[x]", "{tag}", "\x01", "\x7f",
+    "ÿ", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0001f600", "\U0010ffff", "\U0010ffff\U0010ffff",
+]  # fmt: skip
+
+
+async def increment(engine: Engine, key: str) -> None:
+    """Read, add one, write; again where somebody else was faster."""
+    while True:
+        revision = await engine.revision(HERE)
+        value = int(await engine.get(HERE, key) or b"0")
+        try:
+            await engine.commit(HERE, [Write(key, str(value + 1).encode())], revision)
+        except Conflict:
+            continue
+        return
+
+
+async def test_what_was_never_written_is_absent_and_at_revision_zero(engine: Engine) -> None:
+    assert await engine.revision(HERE) == 0
+    assert await engine.get(HERE, "user/bob") is None
+    assert await engine.fetch(HERE, ["user/bob", "user/eve"]) == (0, [None, None])
+    assert await engine.scan(HERE, "") == []
+    assert await engine.partitions("") == []
+
+
+async def test_a_commit_is_read_back_and_moves_the_revision_by_one(engine: Engine) -> None:
+    assert await engine.commit(HERE, [Write("user/bob", b"1"), Write("user/eve", b"2")], 0) == 1
+    assert await engine.commit(HERE, [Write("user/bob", b"3")], 1) == 2
+    assert await engine.revision(HERE) == 2
+    assert await engine.get(HERE, "user/bob") == b"3"
+    assert await engine.fetch(HERE, ["user/eve", "none", "user/bob"]) == (2, [b"2", None, b"3"])
+
+
+async def test_a_deleted_record_is_absent_and_may_come_back(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"1"), Write("b", b"2")], None)
+    await engine.commit(HERE, [Write("a", None), Write("never", None)], None)
+    assert await engine.get(HERE, "a") is None
+    assert await engine.scan(HERE, "") == [("b", b"2")]
+    await engine.commit(HERE, [Write("a", b"3")], None)
+    assert await engine.scan(HERE, "") == [("a", b"3"), ("b", b"2")]
+
+
+async def test_within_one_commit_the_last_write_of_a_key_counts(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"1"), Write("a", None), Write("b", None), Write("b", b"2")], None)
+    assert await engine.scan(HERE, "") == [("b", b"2")]
+
+
+async def test_an_unexpected_revision_conflicts_and_changes_nothing(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"1")], 0)
+    for wrong in (0, 2, 7):
+        with pytest.raises(Conflict):
+            await engine.commit(HERE, [Write("a", b"x"), Write("b", b"x"), Write("c", None)], wrong)
+    assert await engine.revision(HERE) == 1
+    assert await engine.scan(HERE, "") == [("a", b"1")]
+
+
+async def test_a_blind_commit_holds_at_any_revision(engine: Engine) -> None:
+    for round_ in range(1, 4):
+        assert await engine.commit(HERE, [Write("a", b"%d" % round_)], None) == round_
+
+
+async def test_a_commit_of_nothing_still_moves_the_revision(engine: Engine) -> None:
+    assert await engine.commit(HERE, [], 0) == 1
+    assert await engine.revision(HERE) == 1
+
+
+async def test_partitions_do_not_see_each_other(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"here")], 0)
+    await engine.commit(THERE, [Write("a", b"there"), Write("b", b"there")], 0)
+    await engine.commit("usage/111111111111", [Write("a", b"usage")], 0)
+    assert await engine.scan(HERE, "") == [("a", b"here")]
+    assert await engine.revision(HERE) == 1
+    assert await engine.scan("usage/111111111111", "") == [("a", b"usage")]
+
+
+async def test_partitions_are_listed_in_order_even_when_all_their_records_are_gone(engine: Engine) -> None:
+    for partition in ("usage/1", "account/9", "account/10", "global"):
+        await engine.commit(partition, [Write("a", b"1")], None)
+    await engine.commit("account/9", [Write("a", None)], 1)
+    with pytest.raises(Conflict):
+        await engine.commit("account/never", [Write("a", b"1")], 5)
+    assert await engine.partitions("account/") == ["account/10", "account/9"]
+    assert await engine.partitions("") == ["account/10", "account/9", "global", "usage/1"]
+
+
+async def test_every_value_comes_back_byte_by_byte(engine: Engine) -> None:
+    values = {"empty": b"", "every": bytes(range(256)), "large": bytes(range(256)) * 4096}
+    await engine.commit(HERE, [Write(key, value) for key, value in values.items()], None)
+    assert dict(await engine.scan(HERE, "")) == values
+
+
+async def test_a_scan_is_in_byte_order_for_keys_of_any_script(engine: Engine) -> None:
+    await engine.commit(HERE, [Write(key, key.encode()) for key in NASTY_KEYS], None)
+    expected = [(key, key.encode()) for key in sorted(NASTY_KEYS, key=str.encode)]
+    assert await engine.scan(HERE, "") == expected
+    for key in NASTY_KEYS:
+        assert await engine.get(HERE, key) == key.encode()
+        assert await engine.scan(HERE, key) == [pair for pair in expected if pair[0].startswith(key)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+async def test_pages_of_a_scan_join_to_the_whole(engine: Engine, limit: int) -> None:
+    await engine.commit(HERE, [Write(key, b"") for key in NASTY_KEYS], None)
+    for prefix in ("", "a", "\U0010ffff"):
+        joined: list[tuple[str, bytes]] = []
+        while page := await engine.scan(HERE, prefix, joined[-1][0] if joined else "", limit):
+            assert len(page) <= limit
+            joined += page
+        assert joined == await engine.scan(HERE, prefix)
+
+
+async def test_a_page_may_begin_behind_a_key_that_is_gone_or_out_of_the_prefix(engine: Engine) -> None:
+    await engine.commit(HERE, [Write(key, b"") for key in ("a/1", "a/3", "b/1")], None)
+    assert await engine.scan(HERE, "a/", after="a/2") == [("a/3", b"")]
+    assert await engine.scan(HERE, "b/", after="a/3") == [("b/1", b"")]
+    assert await engine.scan(HERE, "a/", after="b") == []
+
+
+async def test_an_expired_record_is_absent_everywhere(engine: Engine) -> None:
+    soon = time.time() + 0.2
+    await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], 0)
+    assert await engine.get(HERE, "a") == b"1"
+    assert len(await engine.scan(HERE, "")) == 3
+    await asyncio.sleep(0.3)
+    assert await engine.get(HERE, "a") is None
+    assert await engine.fetch(HERE, ["a", "b"]) == (1, [None, b"2"])
+    assert await engine.scan(HERE, "") == [("b", b"2")]
+    assert await engine.scan(HERE, "", limit=1) == [("b", b"2")]
+
+
+async def test_a_record_written_anew_takes_its_new_expiry(engine: Engine) -> None:
+    soon = time.time() + 0.2
+    await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"1"), Write("c", b"1", soon)], None)
+    await engine.commit(HERE, [Write("a", b"2"), Write("b", b"2", soon), Write("c", b"2", soon + 60)], None)
+    await asyncio.sleep(0.3)
+    await engine.commit(HERE, [Write("d", b"2")], None)
+    assert await engine.scan(HERE, "") == [("a", b"2"), ("c", b"2"), ("d", b"2")]
+
+
+async def test_a_record_may_be_born_expired(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"1", 1.0), Write("b", b"1", -1.0)], None)
+    assert await engine.scan(HERE, "") == []
+
+
+async def test_of_many_commits_that_expect_one_revision_exactly_one_holds(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"")], 0)
+    attempts = [engine.commit(HERE, [Write("a", b"%d" % i), Write(f"b{i}", b"")], 1) for i in range(20)]
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [outcome for outcome in outcomes if not isinstance(outcome, Conflict)] == [2]
+    winner = next(i for i, outcome in enumerate(outcomes) if outcome == 2)
+    assert await engine.scan(HERE, "") == [("a", b"%d" % winner), (f"b{winner}", b"")]
+
+
+async def test_a_conflict_beside_other_commits_spoils_none_of_them(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"")], 0)
+    good = [engine.commit(f"account/{i}", [Write("a", b"1")], 0) for i in range(10)]
+    bad = [engine.commit(HERE, [Write("a", b"x")], 9) for _ in range(10)]
+    outcomes = await asyncio.gather(
+        *(one for pair in zip(good, bad, strict=True) for one in pair), return_exceptions=True
+    )
+    assert outcomes[::2] == [1] * 10
+    assert all(isinstance(outcome, Conflict) for outcome in outcomes[1::2])
+
+
+async def test_no_increment_is_lost_among_concurrent_ones(open_engine: Callable[[], Engine]) -> None:
+    engines = [open_engine(), open_engine()]
+    await asyncio.gather(*(increment(engines[i % 2], "counter") for i in range(16)))
+    assert await engines[0].get(HERE, "counter") == b"16"
+    assert await engines[0].revision(HERE) == await engines[1].revision(HERE) == 16
+
+
+async def test_a_record_that_appears_after_a_scan_is_guarded_by_the_revision(engine: Engine) -> None:
+    async def add_unless_two(name: str) -> bool:
+        revision = await engine.revision(HERE)
+        present = await engine.scan(HERE, "key/")
+        await asyncio.sleep(0)
+        if len(present) == 2:
+            return False
+        await engine.commit(HERE, [Write(f"key/{name}", b"")], revision)
+        return True
+
+    await engine.commit(HERE, [Write("key/first", b"")], 0)
+    outcomes = await asyncio.gather(*map(add_unless_two, "abcdef"), return_exceptions=True)
+    assert outcomes.count(True) == 1
+    assert len(await engine.scan(HERE, "key/")) == 2
+
+
+async def test_readers_see_a_commit_whole_or_not_at_all(open_engine: Callable[[], Engine]) -> None:
+    writer, reader = open_engine(), open_engine()
+    keys = [f"k{i:03}" for i in range(40)]
+    done = asyncio.Event()
+
+    async def write() -> None:
+        for revision in range(25):
+            await writer.commit(HERE, [Write(key, b"%d" % (revision + 1)) for key in keys], revision)
+        done.set()
+
+    async def read() -> None:
+        while not done.is_set():
+            revision, values = await reader.fetch(HERE, keys)
+            assert set(values) == {b"%d" % revision if revision else None}
+            listed = await reader.scan(HERE, "")
+            assert len(listed) in (0, len(keys))
+            assert len({value for _, value in listed}) <= 1
+            await asyncio.sleep(0)
+
+    await asyncio.gather(write(), read())
+    assert await reader.revision(HERE) == 25
+
+
+async def test_whoever_asks_after_an_acknowledgement_sees_it(open_engine: Callable[[], Engine]) -> None:
+    writer, reader = open_engine(), open_engine()
+    for round_ in range(1, 30):
+        await writer.commit(HERE, [Write("a", b"%d" % round_)], None)
+        assert await reader.revision(HERE) == round_
+        assert await reader.get(HERE, "a") == b"%d" % round_
+
+
+async def test_many_who_ask_at_once_each_see_what_was_acknowledged_before(
+    open_engine: Callable[[], Engine],
+) -> None:
+    writer, reader = open_engine(), open_engine()
+    acknowledged = 0
+    done = False
+
+    async def ask() -> None:
+        while not done:
+            before = acknowledged
+            assert await reader.revision(HERE) >= before
+            await asyncio.sleep(0)
+
+    async def write() -> None:
+        nonlocal acknowledged, done
+        for _ in range(60):
+            acknowledged = await writer.commit(HERE, [Write("a", b"")], None)
+            await asyncio.sleep(0)
+        done = True
+
+    await asyncio.gather(write(), *(ask() for _ in range(10)))
+
+
+async def test_what_was_committed_is_there_when_the_store_is_opened_again(
+    open_engine: Callable[[], Engine],
+) -> None:
+    first = open_engine()
+    await first.commit(HERE, [Write("a", b"1"), Write("b", b"2", time.time() + 60)], 0)
+    await first.close()
+    second = open_engine()
+    assert await second.revision(HERE) == 1
+    assert await second.scan(HERE, "") == [("a", b"1"), ("b", b"2")]
+
+
+async def test_closing_twice_is_closing_once(engine: Engine) -> None:
+    await engine.commit(HERE, [Write("a", b"1")], 0)
+    await engine.close()
+    await engine.close()
+
+
+async def test_thousands_of_records_in_one_commit(engine: Engine) -> None:
+    await engine.commit(HERE, [Write(f"role/{i:05}", b"x" * 100) for i in range(5000)], 0)
+    assert len(await engine.scan(HERE, "role/")) == 5000
+    assert [key for key, _ in await engine.scan(HERE, "role/", "role/02499", 2)] == [
+        "role/02500",
+        "role/02501",
+    ]

@@ -1,13 +1,12 @@
 """Virtual MFA devices: made with a seed, enabled for a user by two codes in a row, tagged, deleted.
 
 The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by root itself: `UserName` is then the
-account number, where AWS knows no way but its console. Codes: RFC 6238, `broker.sealing.totp`.
+account number, where AWS knows no way but its console. Codes: `broker.credentials.one_time_codes`.
 """
-
-from base64 import b32decode
 
 import msgspec
 
+from broker.credentials.one_time_codes import take_consecutive_codes
 from broker.errors import Refusal, validation_error
 from broker.iam import resources
 from broker.iam.answers import user_shape
@@ -28,14 +27,7 @@ from broker.names.secret import SecretKey
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
 from broker.sealing.qr import qr_png
-from broker.sealing.totp import (
-    SEED_SIZE,
-    STEP_SECONDS,
-    base32_seed,
-    enrolment_uri,
-    matching_consecutive_step,
-    new_seed,
-)
+from broker.sealing.totp import SEED_SIZE, base32_seed, enrolment_uri, new_seed
 from broker.storage.records import VirtualMfaDevice
 from broker.storage.store import MFA_DEVICES
 
@@ -45,9 +37,6 @@ _LONGEST_SERIAL_NUMBER = 256
 # How far, in steps, a device's clock may be from ours when two codes in a row prove it.
 _ENROLMENT_WINDOW = 2
 _RESYNC_WINDOW = 20
-
-# A difference of this many steps is the time it takes to type, and within what a single code may be off.
-_TYPING = 1
 
 
 @operation("iam:CreateVirtualMFADevice", resource=resources.new_mfa_resource)
@@ -93,7 +82,7 @@ async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) 
         device,
         user_name=name_of(owner),
         enabled_at=int(call.now),
-        drift_steps=_proven_drift(call, device, request, _ENROLMENT_WINDOW),
+        drift_steps=await _proven_drift(call, device, request, _ENROLMENT_WINDOW),
     )
     call.store.put(MFA_DEVICES, call.account, enabled)
     put_mfa_serial_numbers(call, owner, (*mfa_serial_numbers(owner), device.serial_number))
@@ -103,7 +92,7 @@ async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) 
 async def resync_mfa_device(call: Call, request: shapes.ResyncMFADeviceRequest) -> None:
     owner = await get_owner(call, _root_or_user(call, request.user_name))
     device = await _get_enabled(call, owner, request.serial_number)
-    drift = _proven_drift(call, device, request, _RESYNC_WINDOW)
+    drift = await _proven_drift(call, device, request, _RESYNC_WINDOW)
     call.store.put(MFA_DEVICES, call.account, msgspec.structs.replace(device, drift_steps=drift))
 
 
@@ -205,24 +194,18 @@ async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualM
     return device
 
 
-def _proven_drift(
+async def _proven_drift(
     call: Call,
     device: VirtualMfaDevice,
     request: shapes.EnableMFADeviceRequest | shapes.ResyncMFADeviceRequest,
     window: int,
 ) -> int:
     """How far ahead of ours the device's clock is, in steps, as two codes in a row prove; else raises."""
-    step = matching_consecutive_step(
-        b32decode(device.seed.reveal()),
-        request.authentication_code1,
-        request.authentication_code2,
-        call.now,
-        window,
-    )
-    if step is None:
+    codes = (request.authentication_code1, request.authentication_code2)
+    drift = await take_consecutive_codes(call.store, device, codes, call.now, window)
+    if drift is None:
         raise Refusal("InvalidAuthenticationCode", "Authentication code for device is not valid.")
-    drift = step - int(call.now // STEP_SECONDS)
-    return drift if abs(drift) > _TYPING else 0
+    return drift
 
 
 def _key(device: VirtualMfaDevice) -> str:

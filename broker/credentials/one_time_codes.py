@@ -1,0 +1,58 @@
+"""One-time codes of virtual MFA devices: verified by the device's own clock, good once (RFC 6238, 5.2).
+
+The step that a code belongs to is written to the replay partition in the transaction of the call that took it, so two
+requests with one code cannot both succeed, on any node.
+"""
+
+from base64 import b32decode
+
+from broker.sealing.totp import STEP_SECONDS, matching_consecutive_step, matching_step
+from broker.storage.records import Once, VirtualMfaDevice
+from broker.storage.store import ONCE, Transaction
+
+# A code is accepted one step early or late: after four steps none can match any more.
+_REMEMBERED_SECONDS = 4 * STEP_SECONDS
+
+# A difference of this many steps is the time it takes to type, and within what a single code may be off.
+_TYPING_STEPS = 1
+
+
+async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_code: str, now: float) -> bool:
+    """Whether this is a code of `device` at `now` that nobody has used; from here on it is used."""
+    device_now = now + device.drift_steps * STEP_SECONDS
+    step = matching_step(_seed(device), unverified_code, device_now)
+    return step is not None and await _take_step(store, device, step, now)
+
+
+async def take_consecutive_codes(
+    store: Transaction,
+    device: VirtualMfaDevice,
+    unverified_codes: tuple[str, str],
+    now: float,
+    window: int,
+) -> int | None:
+    """How far ahead of ours the device's clock is, in steps, as two unused codes in a row prove; None if they do not.
+
+    From here on both codes are used. `window` is how far off the clock may be, in steps.
+    """
+    step = matching_consecutive_step(_seed(device), *unverified_codes, now, window)
+    if step is None:
+        return None
+    are_new = [await _take_step(store, device, taken, now) for taken in (step - 1, step)]
+    if not all(are_new):
+        return None
+    drift = step - int(now // STEP_SECONDS)
+    return drift if abs(drift) > _TYPING_STEPS else 0
+
+
+async def _take_step(store: Transaction, device: VirtualMfaDevice, step: int, now: float) -> bool:
+    key = f"totp/{device.serial_number}/{step}"
+    if await store.find(ONCE, device.account_id, key) is not None:
+        return False
+    once = Once(used_at=int(now))
+    store.put(ONCE, device.account_id, once, key=key, expires_at=now + _REMEMBERED_SECONDS)
+    return True
+
+
+def _seed(device: VirtualMfaDevice) -> bytes:
+    return b32decode(device.seed.reveal())

@@ -10,7 +10,8 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 from broker.policy.analysis import context_keys, grants_service
 from broker.policy.context import Context
 from broker.policy.decision import AccessRequest, Decision, Layers, Outcome, decide
-from broker.policy.document import (
+from broker.policy.document import parse_policy, policy_size
+from broker.policy.elements import (
     Condition,
     Effect,
     MalformedPolicy,
@@ -19,21 +20,27 @@ from broker.policy.document import (
     Position,
     Principals,
     Statement,
-    parse_policy,
-    policy_size,
 )
-from broker.policy.index import PolicySet, compile_policies
+from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss
+from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.reasons import access_denied_message, authorization_message
+from broker.policy.request import Layer
 from broker.policy.statement import Source, SourceKind
 
 __all__ = [
+    "NO_POLICIES",
     "AccessRequest",
     "Condition",
     "Context",
     "Decision",
     "Effect",
+    "Explanation",
+    "Layer",
+    "LayerAccount",
     "Layers",
     "MalformedPolicy",
+    "Match",
+    "NearMiss",
     "Outcome",
     "Policy",
     "PolicyKind",

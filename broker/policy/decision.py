@@ -1,116 +1,58 @@
-"""The decision: every kind of policy analysed, combined once."""
+"""The decision: every kind of policy analysed, combined once.
 
-import enum
+The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
+
+1. An explicit deny in any policy that applies denies.
+2. RCPs, then SCPs, then the endpoint policy: each level that applies must allow.
+3. Within one account, the identity side or the resource side must allow. What a resource policy grants to the
+   principal itself stands by itself; what it grants to the role is limited by boundary and session policies;
+   what it grants to the account only counts where a service asks for it, and leaves the rest to identity policies.
+4. Across accounts, the resource side and the identity side must both allow.
+5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
+   user needs no identity policy; a federated user has nothing without a session policy.
+
+# INVARIANT: total and pure. Whatever is missing or unknown leads to a denial.
+"""
 
 import msgspec
 
-from broker.names.principal import Principal
-from broker.policy.context import Context
-from broker.policy.document import Statement
+from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service, account_of
+from broker.policy.elements import Effect
+from broker.policy.explanation import (
+    Explanation,
+    LayerAccount,
+    Match,
+    NearMiss,
+    explain,
+)
 from broker.policy.index import PolicySet
-from broker.policy.statement import Source
+from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.services import NO_RULE, Rule, facts_of, rule_for
+from broker.policy.standing import Standing, names_of
+from broker.policy.variables import ByKey
 
+__all__ = [
+    "AccessRequest",
+    "Decision",
+    "Explanation",
+    "Layer",
+    "LayerAccount",
+    "Layers",
+    "Match",
+    "NearMiss",
+    "Outcome",
+    "decide",
+]
 
-class Outcome(enum.Enum):
-    """The simulator's three words."""
-
-    ALLOWED = "allowed"
-    IMPLICITLY_DENIED = "implicitDeny"
-    EXPLICITLY_DENIED = "explicitDeny"
-
-
-class Layer(enum.StrEnum):
-    """The kinds of policy, in the order in which AWS's flow asks them."""
-
-    SERVICE = "service"  # a rule of the service itself, such as the guard of AWS-managed policies
-    RCP = "rcp"
-    SCP = "scp"
-    ENDPOINT = "endpoint"
-    RESOURCE = "resource"
-    IDENTITY = "identity"
-    BOUNDARY = "boundary"
-    SESSION = "session"
-
-
-class AccessRequest(msgspec.Struct, frozen=True):
-    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, where known."""
-
-    principal: Principal
-    action: str
-    resource: str
-    resource_account: str | None
-    context: Context
-
-
-class Layers(msgspec.Struct, frozen=True):
-    """Every policy that speaks about a request. None means that no policy of this kind applies."""
-
-    identity: PolicySet
-    boundary: PolicySet | None = None
-    session: PolicySet | None = None  # the union of inline and managed session policies
-    resource: PolicySet | None = None
-    scps: tuple[PolicySet, ...] = ()  # one per level of the hierarchy: each must allow
-    rcps: tuple[PolicySet, ...] = ()
-    endpoint: PolicySet | None = None
-    is_management_account: bool = False  # the principal's account: exempt from SCPs
-    is_service_linked_role: bool = False  # exempt from SCPs and RCPs
-    is_resource_in_management_account: bool = False  # exempt from RCPs
-
-
-class Match(msgspec.Struct, frozen=True):
-    """A statement that matched, and the policy it stands in."""
-
-    source: Source
-    statement: Statement
-    layer: Layer
-
-
-class NearMiss(msgspec.Struct, frozen=True):
-    """A statement that would have matched but for one condition. `had` is None where the key is missing."""
-
-    source: Source
-    statement: Statement
-    layer: Layer
-    operator: str
-    key: str
-    had: tuple[str, ...] | None
-    wanted: tuple[str, ...]
-
-
-class LayerAccount(msgspec.Struct, frozen=True):
-    """What one layer said: its own outcome, what matched, what came nearest, what was missing."""
-
-    layer: Layer
-    outcome: Outcome
-    matches: tuple[Match, ...]
-    near_misses: tuple[NearMiss, ...]
-    missing_keys: tuple[str, ...]
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """The whole account of a decision, in the order of the flow."""
-
-    layers: tuple[LayerAccount, ...]
-
-    @property
-    def matches(self) -> tuple[Match, ...]:
-        return tuple(match for layer in self.layers for match in layer.matches)
-
-    @property
-    def near_misses(self) -> tuple[NearMiss, ...]:
-        return tuple(miss for layer in self.layers for miss in layer.near_misses)
-
-    @property
-    def missing_keys(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(key for layer in self.layers for key in layer.missing_keys))
+Verdict = bool | None  # an explicit deny is False, an allow True, silence None
+AWS_ACCOUNT = "aws"  # the owner of AWS-managed policies: everybody's own account
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The answer. `deciding` holds what decided it, `layer` what stopped it (None where allowed)."""
+    """The answer. `layer` is what stopped the request; None where it is allowed."""
 
     outcome: Outcome
     layer: Layer | None
-    deciding: tuple[Match, ...]
     request: AccessRequest
     layers: Layers
 
@@ -118,11 +60,137 @@ class Decision(msgspec.Struct, frozen=True):
     def allowed(self) -> bool:
         return self.outcome is Outcome.ALLOWED
 
+    @property
+    def deciding(self) -> tuple[Match, ...]:
+        """The statements that decided: all that allow, or all that deny; none for an implicit deny."""
+        wanted = {Outcome.ALLOWED: Effect.ALLOW, Outcome.EXPLICITLY_DENIED: Effect.DENY}.get(self.outcome)
+        return tuple(match for match in self.explain().matches if match.statement.effect is wanted)
+
     def explain(self) -> Explanation:
         """The full reasons, computed now and not before."""
-        raise NotImplementedError
+        return explain(self.request, self.layers)
 
 
 def decide(request: AccessRequest, layers: Layers) -> Decision:
     """Total and pure: the same question gets the same answer, with its reasons."""
-    raise NotImplementedError
+    action = request.action.lower()
+    facts = facts_of(action)
+    rule = rule_for(facts, request.resource)
+    if rule is not NO_RULE and (rule.is_always_allowed or rule.is_never_allowed):
+        return _by_rule_alone(rule, request, layers)
+    resource = request.resource if facts.supports_resources else "*"
+    return _by_policies(request, layers, action, resource, rule)
+
+
+def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:
+    if rule.is_always_allowed and not isinstance(request.principal, Anonymous):
+        return Decision(Outcome.ALLOWED, None, request, layers)
+    return Decision(Outcome.EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
+
+
+# Of several layers that say no, the first of these is named.
+_VERDICTS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
+
+
+def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: str, rule: Rule) -> Decision:
+    by_key, principal = request.context.by_key, request.principal
+    identity = layers.identity.on_action(action).verdict(resource, by_key)
+    boundary = _limit(layers.boundary, action, resource, by_key)
+    session = _limit(layers.session, action, resource, by_key)
+    scp: Verdict = True
+    if layers.scps and not _is_exempt_from_scps(principal, layers):
+        scp = _all_levels([level.on_action(action).verdict(resource, by_key) for level in layers.scps])
+    rcp: Verdict = True
+    endpoint: Verdict = True
+    standing: Standing | None = Standing.NONE
+    if layers.resource is not None or layers.rcps or layers.endpoint is not None:
+        rcp, endpoint, standing = _resource_side(request, layers, action, resource)
+
+    # 1. An explicit deny, wherever it stands.
+    verdicts = (rcp, scp, endpoint, identity, boundary, session)
+    if False in verdicts:
+        return Decision(Outcome.EXPLICITLY_DENIED, _VERDICTS[verdicts.index(False)], request, layers)
+    if standing is None:
+        return Decision(Outcome.EXPLICITLY_DENIED, Layer.RESOURCE, request, layers)
+
+    # 2. What limits everybody.
+    if not (rcp and scp and endpoint):
+        return Decision(Outcome.IMPLICITLY_DENIED, _VERDICTS[verdicts.index(None)], request, layers)
+
+    # 3. to 5. Who has to allow, and does.
+    if isinstance(principal, Root):
+        identity = True
+    elif layers.session is None and isinstance(principal, FederatedUser):
+        session = None
+    stopped = _stopped_by(request, standing, rule, identity, boundary, session)
+    if stopped is None:
+        return Decision(Outcome.ALLOWED, None, request, layers)
+    return Decision(Outcome.IMPLICITLY_DENIED, stopped, request, layers)
+
+
+def _stopped_by(
+    request: AccessRequest,
+    standing: Standing,
+    rule: Rule,
+    identity: Verdict,
+    boundary: Verdict,
+    session: Verdict,
+) -> Layer | None:
+    """The first layer whose allow is needed and missing."""
+    account, owner = account_of(request.principal), request.resource_account
+    if account is None:
+        return None if standing is Standing.DIRECT else Layer.RESOURCE
+    if owner is None or owner in (account, AWS_ACCOUNT):
+        if standing is Standing.DIRECT:
+            return None
+        if standing is Standing.NONE and rule.needs_resource_policy:
+            return Layer.RESOURCE
+        identity = identity or standing is Standing.ROLE
+    elif standing is Standing.NONE:
+        return Layer.RESOURCE
+    if not identity:
+        return Layer.IDENTITY
+    if not boundary:
+        return Layer.BOUNDARY
+    return None if session else Layer.SESSION
+
+
+def _limit(policies: PolicySet | None, action: str, resource: str, by_key: ByKey) -> Verdict:
+    """What a boundary or session policy says; one that does not exist limits nothing."""
+    return True if policies is None else policies.on_action(action).verdict(resource, by_key)
+
+
+def _all_levels(verdicts: list[Verdict]) -> Verdict:
+    """A deny on any level denies; every level must allow."""
+    if False in verdicts:
+        return False
+    return None if None in verdicts else True
+
+
+def _is_exempt_from_scps(principal: Principal, layers: Layers) -> bool:
+    """Organizations user guide, "Tasks and entities not restricted by SCPs"."""
+    return layers.is_management_account or layers.is_service_linked_role or isinstance(principal, Service)
+
+
+def _resource_side(
+    request: AccessRequest, layers: Layers, action: str, resource: str
+) -> tuple[Verdict, Verdict, Standing | None]:
+    """RCPs, endpoint policy, and what the resource's own policy grants to the principal."""
+    by_key = request.context.by_key
+    names = names_of(request.principal, request.federated_by, request.canonical_user_id)
+
+    def standing_in(policies: PolicySet) -> Standing | None:
+        return policies.on_action(action).standing(resource, by_key, names)
+
+    rcp: Verdict = True
+    # Organizations user guide, "Resources and entities not restricted by RCPs".
+    if layers.rcps and not (layers.is_resource_in_management_account or layers.is_service_linked_role):
+        rcp = _all_levels([_as_verdict(standing_in(level)) for level in layers.rcps])
+    endpoint = True if layers.endpoint is None else _as_verdict(standing_in(layers.endpoint))
+    return rcp, endpoint, Standing.NONE if layers.resource is None else standing_in(layers.resource)
+
+
+def _as_verdict(standing: Standing | None) -> Verdict:
+    if standing is None:
+        return False
+    return None if standing is Standing.NONE else True

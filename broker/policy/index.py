@@ -1,22 +1,201 @@
-"""Many statements compiled to something that answers in microseconds, whatever their number."""
+"""Many statements compiled to something that answers in microseconds, whatever their number.
 
-from collections.abc import Iterable
+Two steps: by action, to the few statements that name it (kept per action, bounded); then by resource: those
+for a whole resource in one look-up, those with a literal prefix in one look-up per distinct prefix length.
+Only what is left runs a matcher. Nothing here decides; it only finds which statements match a request.
+"""
 
-from broker.policy.document import Policy
-from broker.policy.statement import Source
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from broker.policy.elements import Policy
+from broker.policy.patterns import Matcher
+from broker.policy.standing import Names, Standing
+from broker.policy.statement import (
+    CompiledStatement,
+    ResourceMatcher,
+    Source,
+    action_matcher,
+    compile_statement,
+)
+from broker.policy.variables import ByKey
+
+# Action names come from callers, so what is kept per action is bounded and dropped as a whole.
+MOST_ACTIONS_KEPT: Final = 512
+
+Prefixed = tuple[CompiledStatement, ResourceMatcher | None]
+
+
+class ResourceIndex:
+    """The statements of one effect for one action, filed by resource."""
+
+    __slots__ = ("_by_length", "_everywhere", "_exact", "_prefixed")
+
+    def __init__(self, statements: Iterable[CompiledStatement]) -> None:
+        everywhere: list[CompiledStatement] = []
+        exact: dict[str, list[CompiledStatement]] = {}
+        prefixed: dict[str, list[Prefixed]] = {}
+        for statement in statements:
+            for entry in statement.resources:
+                if entry.is_exact:
+                    exact.setdefault(entry.text, []).append(statement)
+                elif entry.text or entry.matcher:
+                    prefixed.setdefault(entry.text, []).append((statement, entry.matcher))
+                else:
+                    everywhere.append(statement)
+        self._everywhere = tuple(everywhere)
+        self._exact = {resource: tuple(found) for resource, found in exact.items()}
+        self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
+        self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
+
+    def candidates(self, resource: str, by_key: ByKey) -> tuple[CompiledStatement, ...]:
+        """The statements whose resource matches; one with several such resources may stand there twice."""
+        found = self._everywhere
+        exact = self._exact.get(resource)
+        if exact is not None:
+            found = found + exact if found else exact
+        for length in self._by_length:
+            prefixed = self._prefixed.get(resource[:length])
+            if prefixed is not None:
+                found += tuple(
+                    [
+                        statement
+                        for statement, matcher in prefixed
+                        if matcher is None or matcher(resource, by_key)
+                    ]
+                )
+        return found
+
+
+class ActionIndex:
+    """Everything a policy set says about one action."""
+
+    __slots__ = ("allows", "denies")
+
+    def __init__(self, statements: list[CompiledStatement]) -> None:
+        denies = [statement for statement in statements if statement.denies]
+        self.denies = ResourceIndex(denies) if denies else None
+        self.allows = ResourceIndex(statement for statement in statements if not statement.denies)
+
+    def verdict(self, resource: str, by_key: ByKey) -> bool | None:
+        """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
+        if self.denies is not None and _any_holds(self.denies.candidates(resource, by_key), by_key):
+            return False
+        return True if _any_holds(self.allows.candidates(resource, by_key), by_key) else None
+
+    def standing(self, resource: str, by_key: ByKey, names: Names) -> Standing | None:
+        """What a resource policy grants to `names`; None for an explicit deny."""
+        if self.denies is not None:
+            for statement in self.denies.candidates(resource, by_key):
+                if statement.standing_of(names) and statement.holds(by_key):
+                    return None
+        best = Standing.NONE
+        for statement in self.allows.candidates(resource, by_key):
+            standing = statement.standing_of(names)
+            if standing > best and statement.holds(by_key):
+                best = standing
+        return best
+
+    def candidates(self, resource: str, by_key: ByKey) -> list[CompiledStatement]:
+        """Every statement, of either effect, that names the action and the resource; each once."""
+        denies = self.denies.candidates(resource, by_key) if self.denies is not None else ()
+        return list(dict.fromkeys(denies + self.allows.candidates(resource, by_key)))
+
+
+def _any_holds(statements: tuple[CompiledStatement, ...], by_key: ByKey) -> bool:
+    for statement in statements:
+        for test in statement.tests:
+            if not test(by_key):
+                break
+        else:
+            return True
+    return False
+
+
+class _ActionsOfService:
+    """Statements by lower-case action: whole, by service (`s3:*`, `s3:get*`), and the rest."""
+
+    __slots__ = ("_by_action", "_by_service", "_patterns")
+
+    def __init__(self, statements: Iterable[CompiledStatement]) -> None:
+        self._by_action: dict[str, list[CompiledStatement]] = {}
+        self._by_service: dict[str, list[tuple[Matcher, CompiledStatement]]] = {}
+        self._patterns: list[tuple[Matcher, CompiledStatement]] = []
+        for statement in statements:
+            self._file(statement)
+
+    def _file(self, statement: CompiledStatement) -> None:
+        if statement.is_not_action:
+            matchers = tuple(action_matcher(action) for action in statement.actions)
+            self._patterns.append((lambda name: not any(match(name) for match in matchers), statement))
+            return
+        for action in statement.actions:
+            service = action.partition(":")[0]
+            if "*" not in action and "?" not in action:
+                self._by_action.setdefault(action, []).append(statement)
+            elif "*" in service or "?" in service:
+                self._patterns.append((action_matcher(action), statement))
+            else:
+                self._by_service.setdefault(service, []).append((action_matcher(action), statement))
+
+    def matching(self, action: str) -> Iterator[CompiledStatement]:
+        yield from self._by_action.get(action, ())
+        for matches, statement in self._by_service.get(action.partition(":")[0], ()):
+            if matches(action):
+                yield statement
+        for matches, statement in self._patterns:
+            if matches(action):
+                yield statement
 
 
 class PolicySet:
-    """Compiled policies, shareable between all principals that have the same ones."""
+    """Compiled policies, shareable between all principals that have the same ones; the answers never change."""
 
-    policies: tuple[tuple[Source, Policy], ...]
+    __slots__ = ("_by_action", "_parts", "policies")
+
+    def __init__(
+        self, policies: tuple[tuple[Source, Policy], ...], parts: tuple[_ActionsOfService, ...]
+    ) -> None:
+        self.policies = policies
+        self._parts = parts
+        self._by_action: dict[str, ActionIndex] = {}
 
     @classmethod
     def union(cls, *sets: "PolicySet") -> "PolicySet":
         """All statements of `sets`, without compiling any of them again."""
-        raise NotImplementedError
+        return cls(
+            tuple(policy for one in sets for policy in one.policies),
+            tuple(part for one in sets for part in one._parts),
+        )
+
+    def on_action(self, action: str) -> ActionIndex:
+        """What the set says about `action`, which is lower-case."""
+        try:
+            return self._by_action[action]
+        except KeyError:
+            return self._collect(action)
+
+    def _collect(self, action: str) -> ActionIndex:
+        found = dict.fromkeys(statement for part in self._parts for statement in part.matching(action))
+        index = ActionIndex(list(found))
+        if len(self._by_action) >= MOST_ACTIONS_KEPT:
+            self._by_action.clear()
+        self._by_action[action] = index
+        return index
+
+    def __repr__(self) -> str:
+        return f"PolicySet({[source.name for source, _ in self.policies]})"
 
 
 def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     """Index `policies`; a denying statement that cannot be compiled denies, an allowing one never allows."""
-    raise NotImplementedError
+    together = tuple(policies)
+    compiled = _ActionsOfService(
+        compile_statement(source, policy, statement)
+        for source, policy in together
+        for statement in policy.statements
+    )
+    return PolicySet(together, (compiled,))
+
+
+NO_POLICIES: Final = compile_policies(())

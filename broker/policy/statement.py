@@ -1,8 +1,30 @@
-"""One statement against one request: matched, or why not."""
+"""One statement, compiled: what it speaks about, and under which conditions it holds."""
 
 import enum
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
+
+from broker.policy.conditions import Test, compile_condition
+from broker.policy.elements import OLD_VERSION, Effect, Policy, Statement
+from broker.policy.patterns import Matcher, compile_glob, compile_resource_glob, parse_glob
+from broker.policy.standing import (
+    Grants,
+    Names,
+    Standing,
+    compile_not_principals,
+    compile_principals,
+)
+from broker.policy.variables import (
+    ByKey,
+    Template,
+    Variable,
+    is_static,
+    parse_template,
+    resolve,
+    static_glob,
+)
 
 
 class SourceKind(enum.StrEnum):
@@ -29,3 +51,127 @@ class Source(msgspec.Struct, frozen=True):
     kind: SourceKind
     name: str
     arn: str = ""
+
+
+ResourceMatcher = Callable[[str, ByKey], bool]
+
+
+class ResourceEntry(msgspec.Struct, frozen=True):
+    """Where the index files a statement: under a whole resource, or under a literal prefix.
+
+    A resource equal to `text` (`is_exact`), or beginning with it, is a match if `matcher` is None or agrees.
+    """
+
+    text: str
+    is_exact: bool = False
+    matcher: ResourceMatcher | None = None
+
+
+class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
+    """A statement ready to be asked. `actions` are lower-case patterns; `tests` go with its conditions."""
+
+    source: Source
+    statement: Statement
+    denies: bool
+    actions: tuple[str, ...]
+    is_not_action: bool
+    resources: tuple[ResourceEntry, ...]
+    grants: Grants | None
+    tests: tuple[Test, ...]
+    has_variables: bool
+
+    def standing_of(self, names: Names) -> Standing:
+        """Without a Principal element nobody is granted anything, and everybody is denied."""
+        if self.grants is None:
+            return Standing.DIRECT if self.denies else Standing.NONE
+        return self.grants(names)
+
+    def holds(self, by_key: ByKey) -> bool:
+        return all(test(by_key) for test in self.tests)
+
+
+EVERYTHING = ResourceEntry("")
+
+
+def compile_statement(source: Source, policy: Policy, statement: Statement) -> CompiledStatement:
+    denies = statement.effect is Effect.DENY
+    variables = policy.version != OLD_VERSION
+    actions = statement.not_actions if statement.actions is None else statement.actions
+    return CompiledStatement(
+        source,
+        statement,
+        denies,
+        tuple(action.lower() for action in actions or ()),
+        statement.actions is None,
+        _resource_entries(statement, variables),
+        _grants(statement, denies),
+        tuple(
+            compile_condition(condition, variables=variables, unknown=denies)
+            for condition in statement.conditions
+        ),
+        variables,
+    )
+
+
+def action_matcher(pattern: str) -> Matcher:
+    """`pattern` is lower-case, and so must be what it is asked about: actions compare without case."""
+    return compile_glob(parse_glob(pattern))
+
+
+def _grants(statement: Statement, denies: bool) -> Grants | None:
+    if statement.principals is not None:
+        return compile_principals(statement.principals, denies=denies)
+    if statement.not_principals is not None:
+        return compile_not_principals(statement.not_principals, denies=denies)
+    return None
+
+
+def _resource_entries(statement: Statement, variables: bool) -> tuple[ResourceEntry, ...]:
+    if statement.resources is not None:
+        return tuple(_entry(resource, variables) for resource in statement.resources)
+    if statement.not_resources is None:
+        return (EVERYTHING,)  # a policy of the resource itself, such as a trust policy, names none
+    others = tuple(_entry(resource, variables) for resource in statement.not_resources)
+    return (ResourceEntry("", matcher=partial(_none_matches, others)),)
+
+
+def _entry(resource: str, variables: bool) -> ResourceEntry:
+    template = parse_template(resource, wildcards=True, variables=variables)
+    prefix = template[0] if template and isinstance(template[0], str) else ""
+    if not is_static(template):
+        return ResourceEntry(prefix, matcher=_resolving(template))
+    glob = static_glob(template)
+    if all(isinstance(part, str) for part in glob):
+        return ResourceEntry(prefix, is_exact=True)
+    matcher = compile_resource_glob(glob)
+    is_prefix = len(glob) == 1 + bool(prefix) and glob[-1] == parse_glob("*")[0]
+    return ResourceEntry(prefix, matcher=None if is_prefix else partial(_ignoring_context, matcher))
+
+
+def _ignoring_context(matcher: Matcher, resource: str, by_key: ByKey) -> bool:
+    return matcher(resource)
+
+
+def _resolving(template: Template) -> ResourceMatcher:
+    def matches(resource: str, by_key: ByKey) -> bool:
+        glob = resolve(template, by_key)
+        return glob is not None and compile_resource_glob(glob)(resource)
+
+    return matches
+
+
+def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, by_key: ByKey) -> bool:
+    return not any(entry_matches(entry, resource, by_key) for entry in entries)
+
+
+def entry_matches(entry: ResourceEntry, resource: str, by_key: ByKey) -> bool:
+    if entry.is_exact:
+        return resource == entry.text
+    return resource.startswith(entry.text) and (entry.matcher is None or entry.matcher(resource, by_key))
+
+
+def resource_variables(statement: Statement) -> list[Variable]:
+    """The variables in the resources of a statement of the current version."""
+    resources = statement.resources or statement.not_resources or ()
+    templates = (parse_template(text, wildcards=True, variables=True) for text in resources)
+    return [piece for template in templates for piece in template if isinstance(piece, Variable)]

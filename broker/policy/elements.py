@@ -1,0 +1,87 @@
+"""The elements of a policy document as frozen structures (IAM User Guide, "IAM JSON policy elements reference")."""
+
+import enum
+
+import msgspec
+
+
+class PolicyKind(enum.Enum):
+    """What a policy is attached to: it decides what its grammar permits."""
+
+    IDENTITY = "identity"
+    RESOURCE = "resource"  # stored by another service: read leniently, where AWS is lenient
+    TRUST = "trust"
+    BOUNDARY = "boundary"
+    SESSION = "session"
+    SCP = "scp"
+    RCP = "rcp"
+    ENDPOINT = "endpoint"
+
+
+class Effect(enum.Enum):
+    """What a statement that matches does."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
+class MalformedPolicy(ValueError):
+    """A document that AWS would not store; `message` is in AWS's words."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+VERSION = "2012-10-17"
+OLD_VERSION = "2008-10-17"  # what a document without Version means; it knows no variables
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in the policy text; line and column count from 1, as the simulator's do."""
+
+    line: int
+    column: int
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One operator applied to one key, as written: `{"StringEquals": {"aws:username": ["a", "b"]}}`."""
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+
+class Principals(msgspec.Struct, frozen=True):
+    """Who a statement of a resource policy speaks about; `everyone` is `"*"` or `{"AWS": "*"}`."""
+
+    everyone: bool = False
+    aws: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
+    federated: tuple[str, ...] = ()
+    canonical_user: tuple[str, ...] = ()
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One statement; of each pair of opposite elements at most one is not None."""
+
+    sid: str
+    effect: Effect
+    actions: tuple[str, ...] | None = None
+    not_actions: tuple[str, ...] | None = None
+    resources: tuple[str, ...] | None = None
+    not_resources: tuple[str, ...] | None = None
+    principals: Principals | None = None
+    not_principals: Principals | None = None
+    conditions: tuple[Condition, ...] = ()
+    start: Position = Position(1, 1)
+    end: Position = Position(1, 1)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A parsed document. `version` is `2012-10-17`, or `2008-10-17` where the document names none."""
+
+    version: str
+    id: str
+    statements: tuple[Statement, ...]
+    kind: PolicyKind

@@ -1,0 +1,156 @@
+"""The whole account of a decision, layer by layer; computed when asked, never on the way to an answer."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from broker.policy.conditions import condition_variables, spell
+from broker.policy.elements import Condition, Effect, Statement
+from broker.policy.index import PolicySet
+from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.services import facts_of
+from broker.policy.standing import names_of
+from broker.policy.statement import CompiledStatement, Source, resource_variables
+from broker.policy.variables import ByKey
+
+_PRINCIPAL_LAYERS = (Layer.RCP, Layer.ENDPOINT, Layer.RESOURCE)
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A statement that matched, and the policy it stands in."""
+
+    source: Source
+    statement: Statement
+    layer: Layer
+
+
+class NearMiss(msgspec.Struct, frozen=True):
+    """A statement that would have matched but for one condition. `had` is None where the key is missing."""
+
+    source: Source
+    statement: Statement
+    layer: Layer
+    operator: str
+    key: str
+    had: tuple[str, ...] | None
+    wanted: tuple[str, ...]
+
+
+class LayerAccount(msgspec.Struct, frozen=True):
+    """What one layer said: its own outcome, what matched, what came nearest, what was missing."""
+
+    layer: Layer
+    outcome: Outcome
+    matches: tuple[Match, ...]
+    near_misses: tuple[NearMiss, ...]
+    missing_keys: tuple[str, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The whole account of a decision, in the order of the flow; one entry per level for SCPs and RCPs."""
+
+    layers: tuple[LayerAccount, ...]
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        return tuple(match for layer in self.layers for match in layer.matches)
+
+    @property
+    def near_misses(self) -> tuple[NearMiss, ...]:
+        return tuple(miss for layer in self.layers for miss in layer.near_misses)
+
+    @property
+    def missing_keys(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key for layer in self.layers for key in layer.missing_keys))
+
+
+def explain(request: AccessRequest, layers: Layers) -> Explanation:
+    return Explanation(
+        tuple(_account(request, layer, policies) for layer, policies in policies_in_order(layers))
+    )
+
+
+def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
+    """Every policy set that has a say, in the order of the flow; what is exempt is left out."""
+    if not (layers.is_resource_in_management_account or layers.is_service_linked_role):
+        yield from ((Layer.RCP, level) for level in layers.rcps)
+    if not (layers.is_management_account or layers.is_service_linked_role):
+        yield from ((Layer.SCP, level) for level in layers.scps)
+    for layer, policies in (
+        (Layer.ENDPOINT, layers.endpoint),
+        (Layer.RESOURCE, layers.resource),
+        (Layer.IDENTITY, layers.identity),
+        (Layer.BOUNDARY, layers.boundary),
+        (Layer.SESSION, layers.session),
+    ):
+        if policies is not None:
+            yield layer, policies
+
+
+def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> LayerAccount:
+    action = request.action.lower()
+    resource = request.resource if facts_of(action).supports_resources else "*"
+    by_key = request.context.by_key
+    matches: list[Match] = []
+    misses: list[NearMiss] = []
+    missing: dict[str, None] = {}
+    for compiled in policies.on_action(action).candidates(resource, by_key):
+        if not _speaks_of(compiled, layer, request):
+            continue
+        failing = [
+            condition
+            for condition, test in zip(compiled.statement.conditions, compiled.tests, strict=True)
+            if not test(by_key)
+        ]
+        missing.update(dict.fromkeys(_missing_keys(compiled, by_key)))
+        if not failing:
+            matches.append(Match(compiled.source, compiled.statement, layer))
+        elif len(failing) == 1:
+            misses.append(_near_miss(compiled, layer, failing[0], by_key))
+    return LayerAccount(layer, _outcome(matches), tuple(matches), tuple(misses), tuple(missing))
+
+
+def _speaks_of(compiled: CompiledStatement, layer: Layer, request: AccessRequest) -> bool:
+    if layer not in _PRINCIPAL_LAYERS:
+        return True
+    names = names_of(request.principal, request.federated_by, request.canonical_user_id)
+    return bool(compiled.standing_of(names))
+
+
+def _near_miss(compiled: CompiledStatement, layer: Layer, condition: Condition, by_key: ByKey) -> NearMiss:
+    return NearMiss(
+        compiled.source,
+        compiled.statement,
+        layer,
+        condition.operator,
+        condition.key,
+        by_key.get(condition.key.lower()),
+        condition.values,
+    )
+
+
+def _missing_keys(compiled: CompiledStatement, by_key: ByKey) -> Iterator[str]:
+    """Keys that conditions and variables read and the request lacks, as the policy spells them."""
+    for condition in compiled.statement.conditions:
+        if condition.key.lower() not in by_key and not _asks_for_absence(condition):
+            yield condition.key
+        if compiled.has_variables:
+            for variable in condition_variables(condition):
+                if variable.key not in by_key:
+                    yield variable.name
+    if compiled.has_variables:
+        for variable in resource_variables(compiled.statement):
+            if variable.key not in by_key:
+                yield variable.name
+
+
+def _asks_for_absence(condition: Condition) -> bool:
+    spelling = spell(condition.operator)
+    return spelling is not None and spelling.name == "Null"
+
+
+def _outcome(matches: list[Match]) -> Outcome:
+    effects = {match.statement.effect for match in matches}
+    if Effect.DENY in effects:
+        return Outcome.EXPLICITLY_DENIED
+    return Outcome.ALLOWED if effects else Outcome.IMPLICITLY_DENIED

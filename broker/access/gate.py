@@ -1,6 +1,7 @@
 """The gate: gather, decide, or refuse with AWS's sentence. There is one, and everything passes it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -12,16 +13,24 @@ from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.errors import access_denied
 from broker.policy import AccessRequest, Decision, access_denied_message, authorization_message, decide
+from broker.sealing.envelope import SealBroken
+from broker.sealing.keyring import Keyring
+from broker.sealing.message import open_message, seal_message
 from broker.storage.store import Transaction
+
+_PURPOSE = b"authorization message"
 
 
 class Gate:
-    """Judges requests. `seal_message` closes what only DecodeAuthorizationMessage may open."""
+    """Judges requests; the reasons of a denial are sealed with the ring that `keyring` gives."""
 
-    def __init__(self, library: PolicyLibrary, seal_message: Callable[[bytes], str]) -> None:
+    def __init__(
+        self, library: PolicyLibrary, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
+    ) -> None:
         self.library = library
         self._gatherer = Gatherer(library)
-        self._seal_message = seal_message
+        self._keyring = keyring
+        self._entropy = entropy
 
     async def decide(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource
@@ -48,4 +57,13 @@ class Gate:
 
     def _encoded(self, decision: Decision, account: str) -> str:
         message = msgspec.json.encode({"account": account, "message": authorization_message(decision)})
-        return self._seal_message(message)
+        return seal_message(self._keyring(), _PURPOSE, message, b"", self._entropy(16))
+
+    def find_message(self, unverified_text: str, now: float) -> tuple[str, Any] | None:
+        """The account whose request was denied, and the reasons; None for what is no message of this broker."""
+        try:
+            opened = open_message(self._keyring(), _PURPOSE, unverified_text, b"", now)
+        except SealBroken:
+            return None
+        denial = msgspec.json.decode(opened)
+        return denial["account"], denial["message"]

@@ -91,7 +91,7 @@ class Keyrings:
             changed = step(self._open(name, sealed) if sealed else None)
             if changed is None:
                 return
-            write = Write(name, seal_keyring(self._master, changed, self._entropy(16)))
+            write = Write(name, seal_keyring(self._master, changed, self._entropy(16), name))
             try:
                 await self._engine.commit(PARTITION, [write], revision)
             except Conflict:
@@ -101,7 +101,7 @@ class Keyrings:
 
     def _open(self, name: str, sealed: bytes) -> Keyring:
         try:
-            return open_keyring(self._master, sealed)
+            return open_keyring(self._master, sealed, name)
         except (SealBroken, ValueError) as error:
             reason = getattr(error, "reason", str(error))
             raise EngineUnavailable(

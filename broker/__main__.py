@@ -1,0 +1,33 @@
+"""`broker COMMAND …`: finds the command and lets it run."""
+
+import argparse
+import sys
+from importlib import import_module
+
+# The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
+COMMANDS = {
+    "serve": ("serve", "Serve IAM, STS and the metadata service."),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="broker",
+        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
+        epilog="`broker COMMAND --help` explains a command. Start with `broker serve --demo`.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (file, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        # Only the command that was named is imported: `broker keys` need not wait for the server's rooms.
+        if name in given[:1]:
+            import_module(f"broker.commands.{file}").add_arguments(command)
+    chosen = parser.parse_args(given)
+    file, _ = COMMANDS[chosen.command]
+    return int(import_module(f"broker.commands.{file}").run(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""The composition root: settings in, a running broker out. The only file that names engines, clock and entropy."""
+
+import asyncio
+import logging
+import os
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+import broker.iam
+import broker.sts  # noqa: F401  importing a room declares its operations
+from broker.access.gate import Gate
+from broker.access.library import PolicyLibrary
+from broker.access.prove import Prover
+from broker.audit.journal import Journal
+from broker.config import ConfigurationError, Keys, RootUser, Settings, parse_address
+from broker.credentials.access_keys import AccessKeyPair
+from broker.credentials.keyrings import Keyrings
+from broker.credentials.mint import Mint
+from broker.credentials.root_keys import KeyTaken, ensure_root_key
+from broker.operation import model
+from broker.sealing.keyring import RotationSchedule
+from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
+from broker.sigv4.signing_keys import SigningKeys
+from broker.storage.engine import Engine, EngineUnavailable
+from broker.storage.sealed import SealedEngine
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import Store
+from broker.web.door import Door
+from broker.web.health import operations_application
+from broker.web.measures import Measures
+from broker.web.peers import parse_networks
+from broker.web.query import answer_query
+
+SERVICES = ("sts", "iam")
+
+_FLUSH_SECONDS = 5.0
+_REFRESH_SECONDS = 15.0
+_ROTATION_SECONDS = 300.0
+
+_logger = logging.getLogger("broker.app")
+
+
+def clock() -> float:
+    return time.time()  # noqa: TID251  the one place that reads the clock
+
+
+def entropy(size: int) -> bytes:
+    return os.urandom(size)  # noqa: TID251  the one place that draws entropy
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    """The rooms, put together; what commands and doors work with."""
+
+    settings: Settings
+    engine: Engine
+    keyrings: Keyrings
+    store: Store
+    gate: Gate
+    mint: Mint
+    prover: Prover
+
+
+@asynccontextmanager
+async def open_broker(settings: Settings) -> AsyncIterator[Broker]:
+    """Open the store and its keys. Raises ConfigurationError and EngineUnavailable, in words for the operator."""
+    master = read_master_key(settings.keys, os.environ)
+    engine = open_engine(settings.store.url)
+    try:
+        keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
+        await keyrings.load()
+    except BaseException:
+        await engine.close()
+        raise
+    async with Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store:
+        await _bootstrap(store, settings.root)
+        yield Broker(
+            settings=settings,
+            engine=engine,
+            keyrings=keyrings,
+            store=store,
+            gate=Gate(PolicyLibrary(), keyrings.sessions, entropy),
+            mint=Mint(keyrings.sessions, entropy),
+            prover=Prover(keyrings.sessions, SigningKeys()),
+        )
+
+
+async def _bootstrap(store: Store, root: RootUser) -> None:
+    """The account and root key that the environment names; a store that has them already is not written to."""
+    if not root.account_id:
+        return
+    pair = AccessKeyPair(root.access_key_id, root.secret_access_key)
+    try:
+        await store.transact(lambda transaction: ensure_root_key(transaction, root.account_id, pair, clock()))
+    except KeyTaken as error:
+        raise ConfigurationError(f"root.access_key_id: {error}") from None
+
+
+def open_engine(url: str) -> Engine:
+    """`sqlite:PATH` or `redis://…`; raises ConfigurationError for anything else."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        path = Path(rest.removeprefix("//"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteEngine(path, clock)
+    if scheme in ("redis", "rediss"):
+        from broker.storage.redis import RedisEngine
+
+        return RedisEngine(url)
+    raise ConfigurationError(
+        f"store.url: {scheme!r} is no engine; write sqlite:PATH or redis://HOST:PORT/NUMBER"
+    )
+
+
+def rotation_schedule(keys: Keys) -> RotationSchedule:
+    return RotationSchedule(
+        rotate_every=keys.rotate_every_hours * 3600, staged_for=keys.staged_for_minutes * 60
+    )
+
+
+def read_master_key(keys: Keys, environment: "os._Environ[str]") -> MasterKey:
+    """From the environment, else from systemd's credentials, else from the file, which is made where allowed."""
+    try:
+        if keys.master_key.reveal():
+            return parse_master_key(keys.master_key.reveal())
+        directory = environment.get("CREDENTIALS_DIRECTORY")
+        credential = Path(directory, "broker-master-key") if directory else None
+        path = credential if credential and credential.exists() else Path(keys.master_key_file)
+        if not path.exists() and keys.create_master_key:
+            _create_master_key(path)
+        return parse_master_key(path.read_bytes(), _previous_masters(path))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no master key: {keys.master_key_file} does not exist and keys.create_master_key is off"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the master key cannot be used: {error}") from None
+
+
+def _previous_masters(path: Path) -> list[bytes]:
+    """The master before this one lies beside it while it is being replaced."""
+    previous = path.with_name(f"{path.name}.previous")
+    return [previous.read_bytes()] if previous.exists() else []
+
+
+def _create_master_key(path: Path) -> None:
+    """Whole or not at all, readable by its owner only; another process may be making it at the same moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(new_master_key_text(entropy(32)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def make_door(broker: Broker, journal: Journal) -> Door:
+    settings = broker.settings
+    return Door(
+        clock=clock,
+        timer=time.perf_counter,
+        entropy=entropy,
+        store=broker.store,
+        prover=broker.prover,
+        gate=broker.gate,
+        mint=broker.mint,
+        journal=journal,
+        measures=Measures(),
+        quotas=settings.quotas,
+        services={model(name).signing_name: model(name) for name in SERVICES},
+        trusted_proxies=parse_networks(settings.requests.trusted_proxies),
+        maximum_body=settings.requests.maximum_body_bytes,
+    )
+
+
+async def serve(settings: Settings, is_ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Listen until `stop` is set, then finish what was begun. `is_ready` is called when every listener is open."""
+    journal = Journal(
+        Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
+    )
+    async with open_broker(settings) as broker:
+        door = make_door(broker, journal)
+        runners = await _open_listeners(broker, door)
+        tasks = [
+            asyncio.create_task(_every(_FLUSH_SECONDS, broker.store.flush_usage)),
+            asyncio.create_task(_every(_REFRESH_SECONDS, broker.keyrings.refresh)),
+            asyncio.create_task(_every(_ROTATION_SECONDS, broker.keyrings.rotate_when_due)),
+        ]
+        is_ready()
+        await stop.wait()
+        for runner in runners:
+            await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    journal.close()
+
+
+async def _open_listeners(broker: Broker, door: Door) -> list[web.BaseRunner]:
+    settings = broker.settings
+    listen, grace = settings.listen, settings.requests.graceful_shutdown_seconds
+
+    async def query(request: web.BaseRequest) -> web.StreamResponse:
+        return await answer_query(door, request)
+
+    operations = operations_application(
+        door.measures, _readiness(broker), os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    )
+    runners: list[web.BaseRunner] = [
+        web.ServerRunner(web.Server(query), shutdown_timeout=grace),
+        web.AppRunner(operations, shutdown_timeout=1, access_log=None),
+    ]
+    context = tls_context(settings)
+    for runner, address, tls in zip(runners, (listen.api, listen.operations), (context, None), strict=True):
+        await runner.setup()
+        host, port = parse_address(address, "listen")
+        await web.TCPSite(runner, host, port, ssl_context=tls, reuse_port=True, backlog=1024).start()
+    return runners
+
+
+def _readiness(broker: Broker) -> Callable[[], Awaitable[str]]:
+    async def why_not() -> str:
+        try:
+            await broker.engine.revision("global")
+        except EngineUnavailable as error:
+            return f"the store is out of reach: {error}"
+        return ""
+
+    return why_not
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer from certificate and key files; None where none are set."""
+    if not settings.tls.certificate_file:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls.certificate_file, settings.tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
+    return context
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do `work` again and again; a store that is away is logged, and asked again the next time."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001  a background task that dies would die silently
+            _logger.warning("%s failed: %s", work.__qualname__, error)

@@ -1,0 +1,73 @@
+"""Root access keys: made for the operator, brought along by automation; and the accounts they belong to.
+
+IAM has no operation that makes them (on AWS it is done in the console), so the command line and the bootstrap do.
+"""
+
+import msgspec
+
+from broker.credentials.access_keys import AccessKeyPair
+from broker.names.ids import account_of_access_key_id
+from broker.names.secret import SecretKey
+from broker.storage.records import AccessKey, Account, AccountSettings, ForeignAccessKey
+from broker.storage.store import ACCESS_KEYS, ACCOUNTS, FOREIGN_ACCESS_KEYS, SETTINGS, Transaction
+
+
+class KeyTaken(Exception):
+    """The access key id belongs to another account, or to a user."""
+
+
+async def ensure_account(store: Transaction, account_id: str, now: float, name: str = "") -> Account:
+    """The account on record, made where it is new."""
+    account = await store.find(ACCOUNTS, "", account_id)
+    if account is None:
+        account = Account(account_id=account_id, name=name, created_at=int(now))
+        store.put(ACCOUNTS, "", account)
+    return account
+
+
+async def ensure_root_key(store: Transaction, account_id: str, pair: AccessKeyPair, now: float) -> None:
+    """See to it that `pair` is an active root key of the account; other root keys stay as they are.
+
+    Raises KeyTaken for an id that is somebody else's.
+    """
+    await ensure_account(store, account_id, now)
+    foreign = await store.find(FOREIGN_ACCESS_KEYS, "", pair.access_key_id)
+    if foreign is not None and foreign.account_id != account_id:
+        raise KeyTaken(f"access key {pair.access_key_id} belongs to account {foreign.account_id}")
+    existing = await store.find(ACCESS_KEYS, account_id, pair.access_key_id)
+    if existing is not None and existing.user_name is not None:
+        raise KeyTaken(f"access key {pair.access_key_id} belongs to user {existing.user_name}")
+    if existing is None or existing.secret != pair.secret or existing.status != "Active":
+        put_root_key(store, account_id, pair, now)
+    if foreign is None and account_of_access_key_id(pair.access_key_id) != account_id:
+        place = ForeignAccessKey(access_key_id=pair.access_key_id, account_id=account_id)
+        store.put(FOREIGN_ACCESS_KEYS, "", place)
+    settings = await store.find(SETTINGS, account_id) or AccountSettings()
+    if pair.access_key_id not in settings.root_access_key_ids:
+        ids = (*settings.root_access_key_ids, pair.access_key_id)
+        store.put(SETTINGS, account_id, msgspec.structs.replace(settings, root_access_key_ids=ids))
+
+
+def put_root_key(store: Transaction, account_id: str, pair: AccessKeyPair, now: float) -> None:
+    key = AccessKey(
+        account_id=account_id,
+        access_key_id=pair.access_key_id,
+        user_name=None,
+        secret=SecretKey(pair.secret.reveal()),
+        created_at=int(now),
+    )
+    store.put(ACCESS_KEYS, account_id, key)
+
+
+async def rotate_root_key(
+    store: Transaction, account_id: str, pair: AccessKeyPair, now: float
+) -> tuple[str, ...]:
+    """Make `pair` the account's only root key; answers the ids of those that were deleted."""
+    settings = await store.find(SETTINGS, account_id) or AccountSettings()
+    for key_id in settings.root_access_key_ids:
+        store.delete(ACCESS_KEYS, account_id, key_id)
+        if await store.find(FOREIGN_ACCESS_KEYS, "", key_id) is not None:
+            store.delete(FOREIGN_ACCESS_KEYS, "", key_id)
+    store.put(SETTINGS, account_id, msgspec.structs.replace(settings, root_access_key_ids=()))
+    await ensure_root_key(store, account_id, pair, now)
+    return settings.root_access_key_ids

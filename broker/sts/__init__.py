@@ -1,0 +1,26 @@
+"""The Security Token Service: one file per flow. Each proves what is its own, then ends in the mint.
+
+Owns what is particular to each flow: durations, session names, tags, MFA, the trust policy as the resource's policy.
+Never makes a token itself (`credentials.mint` does) and never judges (`access.gate` does). Obeys the STS API reference
+and "Temporary security credentials in IAM" of the IAM User Guide.
+"""
+
+from broker.sts import (
+    access_key_info,
+    assume_role,
+    assume_root,
+    authorization_message,
+    caller_identity,
+    federation_token,
+    session_token,
+)
+
+__all__ = [
+    "access_key_info",
+    "assume_role",
+    "assume_root",
+    "authorization_message",
+    "caller_identity",
+    "federation_token",
+    "session_token",
+]

@@ -1,0 +1,86 @@
+"""AssumeRoot: the management account does one task as the root user of a member account.
+
+"Centrally manage root access for member accounts": the task is one of five policies, the session lives at most fifteen
+minutes, and only principals of the management account or of the delegated IAM administrator may ask, never a root user.
+"""
+
+from broker.access.resource import Resource
+from broker.credentials.mint import LONGEST_ROOT_TASK
+from broker.errors import access_denied, validation_error
+from broker.names.arn import iam_arn, is_account_id
+from broker.names.principal import Root
+from broker.operation import Call, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.store import ACCOUNTS, ORGANIZATION
+from broker.sts.answers import credentials_shape
+
+TASK_POLICIES = frozenset(
+    f"arn:aws:iam::aws:policy/root-task/{name}"
+    for name in (
+        "IAMAuditRootUserCredentials",
+        "IAMCreateRootUserPassword",
+        "IAMDeleteRootUserCredentials",
+        "S3UnlockBucketPolicy",
+        "SQSUnlockQueuePolicy",
+    )
+)
+
+
+async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) -> Resource:
+    """The member's root user. No policy of the member speaks about it: the organization's trust stands for one."""
+    if isinstance(call.caller.principal, Root):
+        raise access_denied("AssumeRoot may not be called by root users.")
+    account = _target_account(request.target_principal)
+    keys = {"sts:TaskPolicyArn": request.task_policy_arn.arn or ""}
+    return Resource(iam_arn(account, "root"), call.account, keys=keys)
+
+
+@operation("sts:AssumeRoot", resource=member_root_resource)
+async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.AssumeRootResponse:
+    account = _target_account(request.target_principal)
+    task_policy_arn = request.task_policy_arn.arn or ""
+    if task_policy_arn not in TASK_POLICIES:
+        raise validation_error(f"{task_policy_arn} is not a task policy of AssumeRoot.")
+    await _require_organization(call, account)
+    duration = LONGEST_ROOT_TASK if request.duration_seconds is None else request.duration_seconds
+    minted = call.mint.root_task(
+        account,
+        now=call.now,
+        duration=duration,
+        task_policy_arn=task_policy_arn,
+        issuer_arn=call.caller.principal.arn,
+        source_identity=call.caller.source_identity,
+        mfa_authenticated_at=call.caller.mfa_authenticated_at,
+        issuer_access_key_id=call.caller.access_key_id,
+        minimum_token_size=request.minimum_session_token_size or 0,
+    )
+    return shapes.AssumeRootResponse(
+        credentials=credentials_shape(minted),
+        source_identity=call.caller.source_identity,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )
+
+
+def _target_account(target: str) -> str:
+    """An account id, or the ARN of its root user."""
+    account = target if is_account_id(target) else target.removeprefix("arn:aws:iam::").removesuffix(":root")
+    if not is_account_id(account) or target not in (account, iam_arn(account, "root")):
+        raise validation_error(f"{target} is not an account or the root user of one.")
+    return account
+
+
+async def _require_organization(call: Call, account: str) -> None:
+    organization = await call.store.find(ORGANIZATION, "", "")
+    if organization is None or "ROOT_SESSIONS" not in organization.features:
+        raise access_denied("Centralized root access is not enabled for this organization.")
+    if call.account not in (
+        organization.management_account_id,
+        organization.delegated_iam_administrator_id,
+    ):
+        raise access_denied(
+            "AssumeRoot may be called from the management account or by the delegated administrator of IAM only."
+        )
+    is_member = account in organization.accounts and account != organization.management_account_id
+    if not is_member or await call.store.find(ACCOUNTS, "", account) is None:
+        raise access_denied(f"{account} is not a member account of the organization.")

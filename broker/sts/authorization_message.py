@@ -1,0 +1,22 @@
+"""DecodeAuthorizationMessage: the reasons of a denial, for those who may read them.
+
+A message opens in the account whose request was denied and in no other; everything else is one and the same refusal.
+"""
+
+import json
+
+from broker.errors import Refusal
+from broker.operation import Call, no_resource, operation
+from broker.protocol.shapes import sts as shapes
+
+
+@operation("sts:DecodeAuthorizationMessage", resource=no_resource())
+async def decode_authorization_message(
+    call: Call, request: shapes.DecodeAuthorizationMessageRequest
+) -> shapes.DecodeAuthorizationMessageResponse:
+    found = call.gate.find_message(request.encoded_message, call.now)
+    if found is None or found[0] != call.account:
+        raise Refusal("InvalidAuthorizationMessageException", "Message is not valid")
+    return shapes.DecodeAuthorizationMessageResponse(
+        decoded_message=json.dumps(found[1], separators=(",", ":"))
+    )

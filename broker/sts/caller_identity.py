@@ -1,0 +1,14 @@
+"""GetCallerIdentity: who am I? Needs no permission, and no policy can forbid it."""
+
+from broker.operation import Call, no_resource, operation
+from broker.protocol.shapes import sts as shapes
+
+
+@operation("sts:GetCallerIdentity", resource=no_resource())
+async def get_caller_identity(
+    call: Call, request: shapes.GetCallerIdentityRequest
+) -> shapes.GetCallerIdentityResponse:
+    principal = call.caller.principal
+    return shapes.GetCallerIdentityResponse(
+        user_id=principal.user_id, account=call.account, arn=principal.arn
+    )

@@ -1,0 +1,47 @@
+"""GetFederationToken: a user hands part of its permissions to somebody with a name of their own."""
+
+from broker.access.resource import Resource
+from broker.credentials.durations import user_session_duration
+from broker.names.arn import sts_arn
+from broker.names.principal import FederatedUser, Root, User
+from broker.operation import Call, operation, with_request_tags
+from broker.protocol.shapes import sts as shapes
+from broker.sts.answers import credentials_shape
+from broker.sts.session_policies import session_policies
+from broker.sts.session_tags import session_tags
+
+
+async def federated_user_resource(call: Call, request: shapes.GetFederationTokenRequest) -> Resource:
+    return Resource(sts_arn(call.account, f"federated-user/{request.name}"))
+
+
+@operation("sts:GetFederationToken", resource=federated_user_resource)
+async def get_federation_token(
+    call: Call, request: shapes.GetFederationTokenRequest
+) -> shapes.GetFederationTokenResponse:
+    principal = call.caller.principal
+    assert isinstance(principal, User | Root), "temporary credentials never come here"
+    tags = session_tags(call.caller, request.tags, ())
+    if tags.tags:
+        resource = with_request_tags(await federated_user_resource(call, request), request)
+        await call.require("sts:TagSession", resource)
+    policies = await session_policies(call, call.account, request.policy, request.policy_arns)
+    minted = call.mint.federated_user(
+        principal,
+        request.name,
+        now=call.now,
+        duration=user_session_duration(request.duration_seconds, is_root=isinstance(principal, Root)),
+        session_policy=policies.inline if policies else None,
+        session_policy_arns=policies.managed if policies else (),
+        tags=tags.tags,
+        issuer_access_key_id=call.caller.access_key_id,
+        minimum_token_size=request.minimum_session_token_size or 0,
+    )
+    federated = FederatedUser(call.account, request.name)
+    return shapes.GetFederationTokenResponse(
+        credentials=credentials_shape(minted),
+        federated_user=shapes.FederatedUser(federated_user_id=federated.user_id, arn=federated.arn),
+        packed_policy_size=minted.packed_policy_size,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )

@@ -1,0 +1,69 @@
+"""A one-time code in a request: verified against the caller's own device, good once.
+
+The step that a code belongs to is written to the replay partition in the same transaction as the rest of the call, so
+two requests with one code cannot both succeed, on any node.
+"""
+
+from base64 import b32decode
+
+from broker.errors import access_denied
+from broker.names.principal import Root
+from broker.operation import Call
+from broker.sealing.totp import STEP_SECONDS, matching_step
+from broker.storage.records import Once, VirtualMfaDevice
+from broker.storage.store import MFA_DEVICES, ONCE, SETTINGS
+
+# A code is accepted one step early or late: after four steps none can match any more.
+_REMEMBER_SECONDS = 4 * STEP_SECONDS
+
+
+async def authenticated_at(call: Call, serial_number: str | None, unverified_code: str | None) -> int | None:
+    """The moment of authentication, None where no MFA was offered; raises AccessDenied for a wrong or used code."""
+    if serial_number is None and unverified_code is None:
+        return None
+    if serial_number is None or unverified_code is None:
+        raise access_denied(
+            "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code."
+        )
+    device = await _find_own_device(call, serial_number)
+    if device is None:
+        raise access_denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number "
+            "is valid and associated with this user."
+        )
+    step = matching_step(b32decode(device.seed.reveal()), unverified_code, call.now)
+    if step is None:
+        raise _invalid_code("the code matches no step")
+    await _use_once(call, device, step)
+    return int(call.now)
+
+
+async def _find_own_device(call: Call, serial_number: str) -> VirtualMfaDevice | None:
+    """The caller's device: enabled, and assigned to this very user."""
+    name = serial_number.partition(":mfa/")[2]
+    device = await call.store.find(MFA_DEVICES, call.account, name) if name else None
+    if device is None or device.serial_number != serial_number or device.enabled_at is None:
+        return None
+    return device if serial_number in await _own_serial_numbers(call) else None
+
+
+async def _own_serial_numbers(call: Call) -> tuple[str, ...]:
+    if isinstance(call.caller.principal, Root):
+        settings = await call.store.find(SETTINGS, call.account)
+        return settings.root_mfa_serial_numbers if settings is not None else ()
+    return call.caller.user.mfa_serial_numbers if call.caller.user is not None else ()
+
+
+async def _use_once(call: Call, device: VirtualMfaDevice, step: int) -> None:
+    key = f"totp/{device.serial_number}/{step}"
+    if await call.store.find(ONCE, call.account, key) is not None:
+        raise _invalid_code("the code was used before")
+    call.store.put(
+        ONCE, call.account, Once(used_at=int(call.now)), key=key, expires_at=call.now + _REMEMBER_SECONDS
+    )
+
+
+def _invalid_code(reason: str) -> Exception:
+    return access_denied(
+        "MultiFactorAuthentication failed with invalid MFA one time pass code.", reason=reason
+    )

@@ -1,0 +1,43 @@
+"""Session policies of a request: checked as AWS checks them, at most ten managed ones, one inline."""
+
+from collections.abc import Sequence
+
+from broker.access.caller import SessionPolicies
+from broker.access.gather import find_managed_policy
+from broker.errors import Refusal, validation_error
+from broker.operation import Call
+from broker.policy import MalformedPolicy, PolicyKind, parse_policy
+from broker.protocol.shapes import sts as shapes
+
+MANAGED_LIMIT = 10
+
+
+async def session_policies(
+    call: Call, account: str, inline: str | None, managed: Sequence[shapes.PolicyDescriptorType]
+) -> SessionPolicies | None:
+    """The policies of a session in `account`; None where there are none.
+
+    Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
+    are too many or do not exist.
+    """
+    arns = tuple(descriptor.arn for descriptor in managed if descriptor.arn)
+    if inline is None and not arns:
+        return None
+    if len(arns) > MANAGED_LIMIT:
+        raise validation_error(
+            f"1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {MANAGED_LIMIT}"
+        )
+    for arn in arns:
+        if await find_managed_policy(call.store, account, arn) is None:
+            raise validation_error(f"The policy ARN {arn} does not exist or is not attachable.")
+    if inline is not None:
+        _require_document(inline)
+    return SessionPolicies(inline, arns)
+
+
+def _require_document(text: str) -> None:
+    try:
+        parse_policy(text, PolicyKind.SESSION)
+    except MalformedPolicy as error:
+        raise Refusal("MalformedPolicyDocument", error.message) from None

@@ -1,0 +1,72 @@
+"""Session tags: those passed, those inherited ("Pass session tags in AWS STS").
+
+Keys compare without case. A transitive tag of the calling session stays transitive, and nobody down the chain may set
+its key again.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.errors import Refusal
+from broker.protocol.shapes import sts as shapes
+
+TAG_LIMIT = 50
+RESERVED_PREFIX = "aws:"
+
+
+class SessionTags(msgspec.Struct, frozen=True):
+    """The tags of a new session; `transitive_keys` are among them, `inherited` came with the calling session."""
+
+    tags: Mapping[str, str]
+    transitive_keys: tuple[str, ...]
+    inherited: Mapping[str, str]
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return tuple(self.tags.items())
+
+
+_NO_TAGS = SessionTags({}, (), {})
+
+
+def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]) -> SessionTags:
+    """What a session of `caller` making gets; raises InvalidParameterValue in AWS's words."""
+    inherited = {
+        key: caller.session_tags[key] for key in caller.transitive_tag_keys if key in caller.session_tags
+    }
+    if not tags and not transitive_keys and not inherited:
+        return _NO_TAGS
+    passed = _passed(tags)
+    _require_transitive(passed, transitive_keys, inherited)
+    merged = {**inherited, **passed}
+    if len(merged) > TAG_LIMIT:
+        raise _invalid(f"The number of session tags is over the limit of {TAG_LIMIT}.")
+    return SessionTags(merged, (*inherited, *transitive_keys), inherited)
+
+
+def _passed(tags: Sequence[shapes.Tag]) -> dict[str, str]:
+    passed = {tag.key: tag.value for tag in tags}
+    if len({key.lower() for key in passed}) != len(tags):
+        raise _invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+    if any(key.lower().startswith(RESERVED_PREFIX) for key in passed):
+        raise _invalid("aws: prefixed tag key names are not allowed for external use.")
+    return passed
+
+
+def _require_transitive(
+    passed: Mapping[str, str], transitive_keys: Sequence[str], inherited: Mapping[str, str]
+) -> None:
+    passed_keys = {key.lower() for key in passed}
+    if any(key.lower() not in passed_keys for key in transitive_keys):
+        raise _invalid("The specified transitive tag key must be included in the requested tags.")
+    if any(key.lower() in passed_keys for key in inherited):
+        raise _invalid(
+            "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key "
+            "from the calling session."
+        )
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal("InvalidParameterValue", message)

@@ -55,6 +55,11 @@ class UnverifiedRequest(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
+    def __repr__(self) -> str:
+        return (
+            f"UnverifiedRequest({self.method} {self.path}, ***)"  # tokens and passwords may be anywhere in it
+        )
+
 
 class UnverifiedAuthorization(msgspec.Struct, frozen=True):
     """What the client says of its signature.
@@ -78,6 +83,9 @@ class UnverifiedAuthorization(msgspec.Struct, frozen=True):
     presigned: bool = False
     expires: int | None = None
     region_set: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"UnverifiedAuthorization({self.access_key_id}, {self.signed_at}, ***)"
 
 
 def find_authorization(request: UnverifiedRequest) -> UnverifiedAuthorization | None:

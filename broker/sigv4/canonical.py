@@ -53,7 +53,7 @@ def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> st
 
 
 def _normalised_path(path: str) -> str:
-    """ "Normalize URI paths according to RFC 3986 [...]. Each path segment must be URI-encoded twice."
+    """The clause: "Normalize URI paths according to RFC 3986 [...]. Each path segment must be URI-encoded twice."
 
     The path comes encoded once; the dots are resolved as RFC 3986 section 5.2.4 says, empty segments vanish.
     """
@@ -68,12 +68,15 @@ def _normalised_path(path: str) -> str:
 
 
 def _object_path(path: str) -> str:
-    """ "You do not normalize URI paths for requests to Amazon S3", and they are encoded once only."""
+    """The clause: "You do not normalize URI paths for requests to Amazon S3", and they are encoded once only."""
     return "/".join(encode(unquote_to_bytes(wire_bytes(segment))) for segment in path.split("/"))
 
 
 def _canonical_query(query: str, *, without_signature: bool) -> str:
-    """ "URI-encode each parameter name and value [...]; sort by name, then by value." Empty values keep their `=`."""
+    """The clause: "URI-encode each parameter name and value [...]; sort by name, then by value".
+
+    Empty values keep their `=`.
+    """
     pairs = query_pairs(query)
     if without_signature:
         pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
@@ -81,13 +84,14 @@ def _canonical_query(query: str, *, without_signature: bool) -> str:
 
 
 def _canonical_headers(headers: tuple[tuple[str, str], ...], signed: tuple[str, ...]) -> str:
-    """ "Lowercase(name) : Trim(value)", sequential spaces made one, the values of repeated headers joined by commas.
+    """The clause: "Lowercase(name) : Trim(value)", sequential spaces made one.
 
-    A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+    The values of repeated headers are joined by commas. A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
     """
+    wanted = frozenset(signed)
     values: dict[str, str] = {}
     for name, value in headers:
-        if name in signed:
+        if name in wanted:
             trimmed = " ".join(value.split())
             values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
     return "".join(f"{name}:{values[name]}\n" for name in signed if name in values)

@@ -6,6 +6,8 @@ hashicorp/vault#4939, aws/aws-sdk-js#142, tedder/requests-aws4auth#7 and the not
 marked (ours) stand where no answer of AWS is known.
 """
 
+import re
+
 from broker.errors import Refusal
 from broker.sigv4.timestamps import format_timestamp
 
@@ -14,9 +16,12 @@ from broker.sigv4.timestamps import format_timestamp
 SIGNATURE_DOES_NOT_MATCH = "SignatureDoesNotMatch"
 
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
+
+
 def _printable(text: str) -> str:
-    """`text` without the surrogate escapes of bytes that were not UTF-8: no XML could carry them."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """`text` with what no XML can carry (control characters, bytes that were not UTF-8) written as escapes."""
+    return _NOT_XML.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def incomplete(message: str) -> Refusal:

@@ -66,6 +66,9 @@ class VerifiedRequest(msgspec.Struct, frozen=True):
     presigned: bool
     body_is_signed: bool = True
 
+    def __repr__(self) -> str:
+        return f"VerifiedRequest({self.access_key_id}, {self.service}, {self.method} {self.path}, ***)"
+
 
 def verify(
     request: UnverifiedRequest,
@@ -115,7 +118,7 @@ def verify(
 
 
 def _require_current(authorization: UnverifiedAuthorization, now: float, dialect: Dialect) -> None:
-    """ "Signature expired" and "Signature not yet current" (Troubleshoot signed requests); both ends inclusive."""
+    """Clauses "Signature expired" and "Signature not yet current" (Troubleshoot signed requests), ends inclusive."""
     signed = authorization.timestamp
     if signed > now + dialect.skew:
         raise refusals.not_yet_current(authorization.signed_at, now, dialect.skew, dialect.mismatch_code)
@@ -132,12 +135,12 @@ def _require_current(authorization: UnverifiedAuthorization, now: float, dialect
 def _require_signed_headers(
     request: UnverifiedRequest, authorization: UnverifiedAuthorization, dialect: Dialect
 ) -> None:
-    """ "You must include the host header [...] and any x-amz-* headers in the request" (Elements of a signature).
+    """The clause: "You must include the host header [...] and any x-amz-* headers in the request".
 
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
     AWS lets it: botocore's presigned URLs leave it out.
     """
-    signed = authorization.signed_headers
+    signed = frozenset(authorization.signed_headers)
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name, _ in request.headers:

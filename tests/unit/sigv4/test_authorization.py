@@ -238,6 +238,11 @@ def test_bytes_that_are_not_utf8_are_shown_without_breaking_the_answer():
     )
 
 
+def test_control_characters_are_shown_without_breaking_the_answer():
+    refusal = refusal_of(read_query, Credential="a%00%1B%0Ab")
+    assert refusal.message.endswith("got 'a\\x00\\x1b\nb'")
+
+
 @given(st.text(), st.text(), st.text())
 def test_whatever_arrives_is_read_or_refused(header, query, date):
     headers = (("authorization", header), ("x-amz-date", date))

@@ -145,6 +145,13 @@ def test_no_refusal_shows_the_secret(sign):
     assert SECRET.reveal() not in refusal.message + refusal.reason + repr(refusal)
 
 
+def test_no_request_prints_its_tokens_or_its_body(sign):
+    request = sign(body=b"Password=hunter2", token="a session token")
+    printed = repr((request, find_authorization(request), judge(request)))
+    for hidden in ("hunter2", "a session token", find_authorization(request).signature):
+        assert hidden not in printed
+
+
 CHANGES = {
     "method": {"method": "GET"},
     "path": {"path": "/other"},

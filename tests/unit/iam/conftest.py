@@ -16,6 +16,8 @@ from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
 from broker.names import principal
 from broker.operation import OPERATIONS, Call, Quotas, perform
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import new_keyring
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
 
@@ -29,7 +31,8 @@ class Iam:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.gate = Gate(PolicyLibrary(), lambda message: message.hex())
+        keyring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
+        self.gate = Gate(PolicyLibrary(), lambda: keyring, secrets.token_bytes)
         self.quotas = Quotas()
         self.now = NOW
 

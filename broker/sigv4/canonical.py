@@ -86,7 +86,8 @@ def _canonical_query(query: str, *, without_signature: bool) -> str:
 def _canonical_headers(headers: tuple[tuple[str, str], ...], signed: tuple[str, ...]) -> str:
     """The clause: "Lowercase(name) : Trim(value)", sequential spaces made one.
 
-    The values of repeated headers are joined by commas. A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+    The values of repeated headers are joined by commas. A signed header that did not arrive has no line: one that
+    is added later, even empty, breaks the signature.
     """
     wanted = frozenset(signed)
     values: dict[str, str] = {}

@@ -1,20 +1,11 @@
-"""A one-time code in a request: verified against the caller's own device, good once.
+"""A one-time code in a request: verified against the caller's own device, good once."""
 
-The step that a code belongs to is written to the replay partition in the same transaction as the rest of the call, so
-two requests with one code cannot both succeed, on any node.
-"""
-
-from base64 import b32decode
-
+from broker.credentials.one_time_codes import take_code
 from broker.errors import access_denied
 from broker.names.principal import Root
 from broker.operation import Call
-from broker.sealing.totp import STEP_SECONDS, matching_step
-from broker.storage.records import Once, VirtualMfaDevice
-from broker.storage.store import MFA_DEVICES, ONCE, SETTINGS
-
-# A code is accepted one step early or late: after four steps none can match any more.
-_REMEMBER_SECONDS = 4 * STEP_SECONDS
+from broker.storage.records import VirtualMfaDevice
+from broker.storage.store import MFA_DEVICES, SETTINGS
 
 
 async def authenticated_at(call: Call, serial_number: str | None, unverified_code: str | None) -> int | None:
@@ -31,10 +22,11 @@ async def authenticated_at(call: Call, serial_number: str | None, unverified_cod
             "MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number "
             "is valid and associated with this user."
         )
-    step = matching_step(b32decode(device.seed.reveal()), unverified_code, call.now)
-    if step is None:
-        raise _invalid_code("the code matches no step")
-    await _use_once(call, device, step)
+    if not await take_code(call.store, device, unverified_code, call.now):
+        raise access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+            reason="the code matches no step, or was used before",
+        )
     return int(call.now)
 
 
@@ -52,18 +44,3 @@ async def _own_serial_numbers(call: Call) -> tuple[str, ...]:
         settings = await call.store.find(SETTINGS, call.account)
         return settings.root_mfa_serial_numbers if settings is not None else ()
     return call.caller.user.mfa_serial_numbers if call.caller.user is not None else ()
-
-
-async def _use_once(call: Call, device: VirtualMfaDevice, step: int) -> None:
-    key = f"totp/{device.serial_number}/{step}"
-    if await call.store.find(ONCE, call.account, key) is not None:
-        raise _invalid_code("the code was used before")
-    call.store.put(
-        ONCE, call.account, Once(used_at=int(call.now)), key=key, expires_at=call.now + _REMEMBER_SECONDS
-    )
-
-
-def _invalid_code(reason: str) -> Exception:
-    return access_denied(
-        "MultiFactorAuthentication failed with invalid MFA one time pass code.", reason=reason
-    )

@@ -1,0 +1,91 @@
+from base64 import b32encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.credentials.one_time_codes import take_code, take_consecutive_codes
+from broker.names.secret import SecretKey
+from broker.sealing.totp import STEP_SECONDS, totp
+from broker.storage.records import VirtualMfaDevice
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import Store, Transaction
+
+NOW = 1_800_000_000.0
+STEP = int(NOW // STEP_SECONDS)
+SEED = bytes(range(40))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
+        yield store
+
+
+def device(drift_steps: int = 0, name: str = "phone") -> VirtualMfaDevice:
+    return VirtualMfaDevice(
+        account_id="111122223333",
+        serial_number=f"arn:aws:iam::111122223333:mfa/{name}",
+        device_name=name,
+        seed=SecretKey(b32encode(SEED).decode()),
+        drift_steps=drift_steps,
+        created_at=0,
+    )
+
+
+async def take(store: Store, code: str, owner: VirtualMfaDevice) -> bool:
+    async def work(transaction: Transaction) -> bool:
+        return await take_code(transaction, owner, code, NOW)
+
+    return await store.transact(work)
+
+
+async def enrol(store: Store, first: int, second: int, window: int = 2) -> int | None:
+    async def work(transaction: Transaction) -> int | None:
+        codes = (totp(SEED, STEP + first), totp(SEED, STEP + second))
+        return await take_consecutive_codes(transaction, device(), codes, NOW, window)
+
+    return await store.transact(work)
+
+
+@pytest.mark.parametrize("steps", [-1, 0, 1])
+async def test_a_code_of_the_step_or_its_neighbours_is_good_once(store: Store, steps: int) -> None:
+    code = totp(SEED, STEP + steps)
+    assert await take(store, code, device())
+    assert not await take(store, code, device())
+
+
+@pytest.mark.parametrize("steps", [-3, -2, 2, 3])
+async def test_a_code_from_farther_away_is_none(store: Store, steps: int) -> None:
+    assert not await take(store, totp(SEED, STEP + steps), device())
+
+
+async def test_a_code_follows_the_devices_clock(store: Store) -> None:
+    assert await take(store, totp(SEED, STEP + 9), device(drift_steps=9))
+    assert not await take(store, totp(SEED, STEP), device(drift_steps=9))
+
+
+async def test_a_code_used_on_one_device_is_not_used_on_another(store: Store) -> None:
+    code = totp(SEED, STEP)
+    assert await take(store, code, device())
+    assert await take(store, code, device(name="tablet"))
+
+
+async def test_codes_of_an_enrolment_are_used(store: Store) -> None:
+    assert await enrol(store, -1, 0) == 0
+    assert not await take(store, totp(SEED, STEP), device())
+    assert not await take(store, totp(SEED, STEP - 1), device())
+    assert await enrol(store, -1, 0) is None
+    assert await take(store, totp(SEED, STEP + 1), device())
+
+
+async def test_the_drift_of_a_clock_is_measured_beyond_the_time_of_typing(store: Store) -> None:
+    assert await enrol(store, -2, -1, window=20) == 0
+    assert await enrol(store, 8, 9, window=20) == 9
+    assert await enrol(store, -12, -11, window=20) == -11
+    assert await enrol(store, 30, 31, window=20) is None
+
+
+async def test_codes_that_do_not_follow_each_other_prove_nothing(store: Store) -> None:
+    for first, second in ((0, 0), (0, -1), (-1, 1)):
+        assert await enrol(store, first, second) is None

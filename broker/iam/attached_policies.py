@@ -20,7 +20,7 @@ def _policy_arn_key(request: Any) -> Keys:
 
 
 async def _attach(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get_modifiable(call, request)
+    record = await holder.get(call, request)
     arn = request.policy_arn
     if await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
@@ -32,7 +32,7 @@ async def _attach(holder: Holder, call: Call, request: Any) -> None:
 
 
 async def _detach(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get_modifiable(call, request)
+    record = await holder.get(call, request)
     left = tuple(arn for arn in record.attached_policies if arn != request.policy_arn)
     if left == record.attached_policies:
         raise no_such_entity(POLICY, request.policy_arn)

@@ -11,7 +11,7 @@ import msgspec
 from broker.iam import entities, resources
 from broker.iam.entities import Entity, get_entity
 from broker.iam.permissions_boundaries import bounded
-from broker.iam.protection import require_modifiable
+from broker.iam.protection import RESERVED_PATHS
 from broker.iam.resources import KeysOf, no_keys
 from broker.operation import Call, ResourceOf
 from broker.protocol.shapes import iam as shapes
@@ -39,8 +39,13 @@ class Holder(msgspec.Struct, frozen=True):
         return resources.named(self.entity, self.field, keys)
 
     def changed_resource(self, keys: KeysOf = no_keys) -> ResourceOf:
-        """The same when the request changes its policies: its boundary is a condition key then."""
-        return bounded(self.entity, self.field, keys) if self.may_be_bounded else self.resource(keys)
+        """The same when the request changes its policies: its boundary is a condition key then.
+
+        Raises UnmodifiableEntity for a role that only AWS may change.
+        """
+        if not self.may_be_bounded:
+            return self.resource(keys)
+        return bounded(self.entity, self.field, keys, RESERVED_PATHS)
 
     def name_in(self, request: Any) -> str:
         name: str = getattr(request, self.field)
@@ -49,12 +54,6 @@ class Holder(msgspec.Struct, frozen=True):
     async def get(self, call: Call, request: Any) -> Any:
         """The record that the request names; raises NoSuchEntity."""
         return await get_entity(call, self.entity, self.name_in(request))
-
-    async def get_modifiable(self, call: Call, request: Any) -> Any:
-        """The same, for a change; raises UnmodifiableEntity for a role that only AWS may change."""
-        record = await self.get(call, request)
-        require_modifiable(record)
-        return record
 
     def put(self, call: Call, record: Any) -> None:
         call.store.put(self.entity.collection, call.account, record)

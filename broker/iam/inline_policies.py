@@ -13,7 +13,7 @@ from broker.policy import policy_size
 
 
 async def _put(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get_modifiable(call, request)
+    record = await holder.get(call, request)
     policies = {**record.inline_policies, request.policy_name: request.policy_document}
     limit = getattr(call.quotas, holder.inline_quota)
     if sum(map(policy_size, policies.values())) > limit:
@@ -38,7 +38,7 @@ async def _get(holder: Holder, call: Call, request: Any) -> Any:
 
 
 async def _delete(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get_modifiable(call, request)
+    record = await holder.get(call, request)
     if request.policy_name not in record.inline_policies:
         raise _no_such_policy(holder, request)
     left = {name: text for name, text in record.inline_policies.items() if name != request.policy_name}

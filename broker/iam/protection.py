@@ -7,12 +7,13 @@ from broker.errors import Refusal, access_denied
 from broker.operation import Call
 from broker.storage.records import Role
 
-RESERVED_PATHS = ("/aws-service-role/", "/aws-reserved/")
+SINGLE_SIGN_ON_PATH = "/aws-reserved/"
+RESERVED_PATHS = ("/aws-service-role/", SINGLE_SIGN_ON_PATH)
 
 
-def require_modifiable(record: Any) -> None:
-    """Raises UnmodifiableEntity for a role under a reserved path; other entities pass."""
-    if isinstance(record, Role) and record.path.startswith(RESERVED_PATHS):
+def require_modifiable(record: Any, reserved: tuple[str, ...] = RESERVED_PATHS) -> None:
+    """Raises UnmodifiableEntity for a role under a reserved path; other entities, and none at all, pass."""
+    if isinstance(record, Role) and record.path.startswith(reserved):
         raise Refusal(
             "UnmodifiableEntity",
             f"Cannot perform the operation on the protected role '{record.role_name}' - "

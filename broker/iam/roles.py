@@ -8,8 +8,8 @@ from broker.iam.answers import boundary_shape
 from broker.iam.documents import require_trust_policy
 from broker.iam.entities import get_role, require_boundary, require_new, require_nothing_left
 from broker.iam.paging import page
-from broker.iam.permissions_boundaries import bounded_role
-from broker.iam.protection import require_free_path, require_modifiable
+from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
+from broker.iam.protection import SINGLE_SIGN_ON_PATH, require_free_path
 from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
 from broker.names import ids
 from broker.operation import Call, operation
@@ -65,9 +65,9 @@ async def list_roles(call: Call, request: shapes.ListRolesRequest) -> shapes.Lis
     )
 
 
-@operation("iam:UpdateRole", resource=bounded_role)
+@operation("iam:UpdateRole", resource=changed_role)
 async def update_role(call: Call, request: shapes.UpdateRoleRequest) -> shapes.UpdateRoleResponse:
-    role = await _modifiable_role(call, request.role_name)
+    role = await get_role(call, request.role_name)
     changed = msgspec.structs.replace(
         role,
         description=role.description if request.description is None else request.description,
@@ -78,19 +78,23 @@ async def update_role(call: Call, request: shapes.UpdateRoleRequest) -> shapes.U
     return shapes.UpdateRoleResponse()
 
 
-@operation("iam:UpdateRoleDescription", resource=bounded_role)
+@operation(
+    # Service-linked roles may be described anew; those of single sign-on may not.
+    "iam:UpdateRoleDescription",
+    resource=bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,)),
+)
 async def update_role_description(
     call: Call, request: shapes.UpdateRoleDescriptionRequest
 ) -> shapes.UpdateRoleDescriptionResponse:
-    role = await _modifiable_role(call, request.role_name)
+    role = await get_role(call, request.role_name)
     changed = msgspec.structs.replace(role, description=request.description)
     call.store.put(ROLES, call.account, changed)
     return shapes.UpdateRoleDescriptionResponse(role=await role_shape(call, changed))
 
 
-@operation("iam:UpdateAssumeRolePolicy", resource=bounded_role)
+@operation("iam:UpdateAssumeRolePolicy", resource=changed_role)
 async def update_assume_role_policy(call: Call, request: shapes.UpdateAssumeRolePolicyRequest) -> None:
-    role = await _modifiable_role(call, request.role_name)
+    role = await get_role(call, request.role_name)
     changed = msgspec.structs.replace(
         role,
         assume_role_policy=request.policy_document,
@@ -99,9 +103,9 @@ async def update_assume_role_policy(call: Call, request: shapes.UpdateAssumeRole
     call.store.put(ROLES, call.account, changed)
 
 
-@operation("iam:DeleteRole", resource=bounded_role)
+@operation("iam:DeleteRole", resource=changed_role)
 async def delete_role(call: Call, request: shapes.DeleteRoleRequest) -> None:
-    role = await _modifiable_role(call, request.role_name)
+    role = await get_role(call, request.role_name)
     profiles = await call.store.scan(INSTANCE_PROFILES, call.account)
     require_nothing_left(
         (role.attached_policies, "detach all policies"),
@@ -135,12 +139,6 @@ async def list_role_tags(call: Call, request: shapes.ListRoleTagsRequest) -> sha
     return shapes.ListRoleTagsResponse(
         tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
     )
-
-
-async def _modifiable_role(call: Call, name: str) -> Role:
-    role = await get_role(call, name)
-    require_modifiable(role)
-    return role
 
 
 async def role_shape(call: Call, role: Role) -> shapes.Role:

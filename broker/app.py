@@ -6,7 +6,7 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,9 +68,11 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings) -> AsyncIterator[Broker]:
+async def open_broker(
+    settings: Settings, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[Broker]:
     """Open the store and its keys. Raises ConfigurationError and EngineUnavailable, in words for the operator."""
-    master = read_master_key(settings.keys, os.environ)
+    master = read_master_key(settings.keys, environment)
     engine = open_engine(settings.store.url)
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
@@ -109,7 +111,7 @@ def open_engine(url: str) -> Engine:
         path = Path(rest.removeprefix("//"))
         path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteEngine(path, clock)
-    if scheme in ("redis", "rediss"):
+    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
         from broker.storage.redis import RedisEngine
 
         return RedisEngine(url)
@@ -124,7 +126,7 @@ def rotation_schedule(keys: Keys) -> RotationSchedule:
     )
 
 
-def read_master_key(keys: Keys, environment: "os._Environ[str]") -> MasterKey:
+def read_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey:
     """From the environment, else from systemd's credentials, else from the file, which is made where allowed."""
     try:
         if keys.master_key.reveal():
@@ -219,7 +221,7 @@ async def _open_listeners(broker: Broker, door: Door) -> list[web.BaseRunner]:
         door.measures, _readiness(broker), os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     )
     runners: list[web.BaseRunner] = [
-        web.ServerRunner(web.Server(query), shutdown_timeout=grace),
+        web.ServerRunner(web.Server(query, access_log=None), shutdown_timeout=grace),
         web.AppRunner(operations, shutdown_timeout=1, access_log=None),
     ]
     context = tls_context(settings)

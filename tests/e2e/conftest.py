@@ -1,0 +1,192 @@
+"""A real server, as an operator starts it: `python -m broker serve`, on each engine, with nothing of ours replaced."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from broker.app import clock, open_broker
+from broker.config import load_settings
+from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
+from broker.credentials.root_keys import ensure_root_key
+from tests.redis_server import RedisServer
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-central-1"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Credentials of a client."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> "Keys":
+        """From the Credentials of an STS answer, or the AccessKey of an IAM one."""
+        return cls(answer["AccessKeyId"], answer["SecretAccessKey"], answer.get("SessionToken"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        token = {"AWS_SESSION_TOKEN": self.session_token} if self.session_token else {}
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            **token,
+        }
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the server, and its root's keys."""
+
+    account_id: str
+    root: Keys
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A running broker. `environment` are the settings it was started with; `arguments` go to `broker serve`."""
+
+    folder: Path
+    store: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    api: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
+    metadata: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
+    operations: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "BROKER_STORE_URL": self.store,
+            "BROKER_LISTEN_API": self.api,
+            "BROKER_LISTEN_METADATA": self.metadata,
+            "BROKER_LISTEN_OPERATIONS": self.operations,
+            "BROKER_AUDIT_PATH": str(self.folder / "audit.jsonl"),
+            "BROKER_KEYS_MASTER_KEY_FILE": str(self.folder / "master.key"),
+            **self.environment,
+        }
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if "BROKER_TLS_CERTIFICATE_FILE" in self.environment else "http"
+        return f"{scheme}://{self.api}"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def start(self) -> None:
+        plain = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))
+        }
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "broker", "serve", *self.arguments],
+                cwd=ROOT,
+                env={**plain, **self.settings},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 20
+        while not self._is_ready():
+            assert self.process.poll() is None, f"the server ended: {self.log}"
+            assert time.monotonic() < deadline, f"the server does not get ready: {self.log}"
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.operations}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def new_account(self, account_id: str | None = None) -> Account:
+        """Another account with root keys of its own, written into the store beside the running server."""
+        chosen = account_id or f"{secrets.randbelow(9 * 10**11) + 10**11}"
+        pair = new_access_key_pair(chosen, secrets.token_bytes(ACCESS_KEY_ENTROPY))
+
+        async def make() -> None:
+            async with open_broker(load_settings(None, self.settings), {}) as broker:
+                await broker.store.transact(lambda store: ensure_root_key(store, chosen, pair, clock()))
+
+        asyncio.run(make())
+        return Account(chosen, Keys(pair.access_key_id, pair.secret.reveal()))
+
+    def client(self, service: str, keys: Keys | None, **options: Any) -> Any:
+        """A boto3 client as anybody would make one; `keys` None signs nothing."""
+        given = (
+            {}
+            if keys is None
+            else {
+                "aws_access_key_id": keys.access_key_id,
+                "aws_secret_access_key": keys.secret_access_key,
+                "aws_session_token": keys.session_token,
+            }
+        )
+        config = Config(retries={"max_attempts": 0}, **options)
+        session = boto3.session.Session()
+        return session.client(service, region_name=REGION, endpoint_url=self.url, config=config, **given)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server per engine for the whole session: tests keep apart by accounts of their own."""
+    folder = tmp_path_factory.mktemp(f"broker-{request.param}")
+    store = (
+        f"sqlite:{folder / 'broker.db'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("redis_server").url
+    )
+    running = Server(folder, store)
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log
+
+
+@pytest.fixture
+def account(server: Server) -> Account:
+    """A fresh account of the server, with nothing in it."""
+    return server.new_account()
+
+
+@pytest.fixture
+def root(server: Server, account: Account) -> Any:
+    """The IAM client of that account's root user."""
+    return server.client("iam", account.root)

@@ -13,6 +13,7 @@ multivalued context keys"):
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -20,6 +21,7 @@ import msgspec
 
 from broker.policy.elements import Condition
 from broker.policy.operands import (
+    is_inside,
     read_address,
     read_boolean,
     read_bytes,
@@ -27,7 +29,7 @@ from broker.policy.operands import (
     read_network,
     read_number,
 )
-from broker.policy.patterns import Matcher, compile_arn_glob, compile_glob
+from broker.policy.patterns import Glob, Matcher, compile_arn_glob, compile_glob
 from broker.policy.variables import (
     ByKey,
     Template,
@@ -47,107 +49,103 @@ CompileValues = Callable[[Sequence[str], bool], ValueTest]
 FOR_ALL, FOR_ANY, IF_EXISTS, NULL = "ForAllValues:", "ForAnyValue:", "IfExists", "Null"
 
 
-def _strings(normal: Callable[[str], str] = str) -> CompileValues:
+def _compile_strings(normal: Callable[[str], str], values: Sequence[str], variables: bool) -> ValueTest:
     """Equality after `normal`; `*` and `?` are ordinary characters."""
-
-    def compile_values(values: Sequence[str], variables: bool) -> ValueTest:
-        templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
-        literals = frozenset(normal("".join(map(str, item))) for item in templates if is_static(item))
-        dynamic = tuple(item for item in templates if not is_static(item))
-        if not dynamic:
-            return lambda value, by_key: normal(value) in literals
-
-        def matches(value: str, by_key: ByKey) -> bool | None:
-            value = normal(value)
-            if value in literals:
-                return True
-            texts = (resolve_text(item, by_key) for item in dynamic)
-            return any(text is not None and normal(text) == value for text in texts)
-
-        return matches
-
-    return compile_values
+    templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
+    literals = frozenset(normal("".join(map(str, item))) for item in templates if is_static(item))
+    dynamic = tuple(item for item in templates if not is_static(item))
+    return partial(_equals_one, normal, literals, dynamic)
 
 
-def _case_folded(text: str) -> str:
-    return text.casefold()
+def _equals_one(
+    normal: Callable[[str], str],
+    literals: frozenset[str],
+    dynamic: tuple[Template, ...],
+    value: str,
+    by_key: ByKey,
+) -> bool:
+    value = normal(value)
+    if value in literals:
+        return True
+    texts = (resolve_text(item, by_key) for item in dynamic)
+    return any(text is not None and normal(text) == value for text in texts)
 
 
-def _exact_strings(values: Sequence[str], variables: bool) -> ValueTest:
-    if variables and any("${" in value for value in values):
-        return _strings()(values, variables)
-    literals = frozenset(values)
-    return lambda value, by_key: value in literals
-
-
-def _globs(compiled: Callable[..., Matcher]) -> CompileValues:
+def _compile_patterns(
+    compiled: Callable[[Glob], Matcher], values: Sequence[str], variables: bool
+) -> ValueTest:
     """Patterns; one that `compiled` refuses cannot be evaluated."""
-
-    def compile_values(values: Sequence[str], variables: bool) -> ValueTest:
-        templates = [parse_template(value, wildcards=True, variables=variables) for value in values]
-        fixed = [_pattern(compiled, item) for item in templates if is_static(item)]
-        dynamic = tuple(item for item in templates if not is_static(item))
-        patterns = tuple(pattern for pattern in fixed if pattern is not None)
-        otherwise = None if None in fixed else False
-
-        def matches(value: str, by_key: ByKey) -> bool | None:
-            for pattern in patterns:
-                if pattern(value):
-                    return True
-            for item in dynamic:
-                glob = resolve(item, by_key)
-                found = None if glob is None else _pattern(compiled, glob)
-                if found is not None and found(value):
-                    return True
-            return otherwise
-
-        return matches
-
-    return compile_values
+    templates = [parse_template(value, wildcards=True, variables=variables) for value in values]
+    fixed = [_pattern(compiled, static_glob(item)) for item in templates if is_static(item)]
+    dynamic = tuple(item for item in templates if not is_static(item))
+    patterns = tuple(pattern for pattern in fixed if pattern is not None)
+    return partial(_matches_one, compiled, patterns, dynamic, None if None in fixed else False)
 
 
-def _pattern(compiled: Callable[..., Matcher], template: Template) -> Matcher | None:
+def _matches_one(
+    compiled: Callable[[Glob], Matcher],
+    patterns: tuple[Matcher, ...],
+    dynamic: tuple[Template, ...],
+    otherwise: bool | None,
+    value: str,
+    by_key: ByKey,
+) -> bool | None:
+    for pattern in patterns:
+        if pattern(value):
+            return True
+    for item in dynamic:
+        glob = resolve(item, by_key)
+        found = None if glob is None else _pattern(compiled, glob)
+        if found is not None and found(value):
+            return True
+    return otherwise
+
+
+def _pattern(compiled: Callable[[Glob], Matcher], glob: Glob) -> Matcher | None:
     try:
-        return compiled(static_glob(template))
+        return compiled(glob)
     except ValueError:
         return None
 
 
-def _read(
-    read_wanted: Callable[[str], Any], read_had: Callable[[str], Any], compare: Callable[[Any, Any], bool]
-) -> CompileValues:
-    """Operands that must be read before `compare(had, wanted)`; unreadable ones cannot be evaluated."""
+class Reading(msgspec.Struct, frozen=True):
+    """How operands are read before they are compared as `compare(had, wanted)`."""
 
-    def compile_values(values: Sequence[str], variables: bool) -> ValueTest:
-        templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
-        static = [read_wanted("".join(map(str, item))) for item in templates if is_static(item)]
-        fixed = tuple(item for item in static if item is not None)
-        otherwise = None if None in static else False
-        dynamic = tuple(item for item in templates if not is_static(item))
-
-        def matches(value: str, by_key: ByKey) -> bool | None:
-            had = read_had(value)
-            if had is None:
-                return None
-            for item in fixed:
-                if compare(had, item):
-                    return True
-            return resolved(had, by_key) if dynamic else otherwise
-
-        def resolved(had: Any, by_key: ByKey) -> bool | None:
-            texts = [resolve_text(item, by_key) for item in dynamic]
-            wanted = [read_wanted(text) for text in texts if text is not None]
-            if any(item is not None and compare(had, item) for item in wanted):
-                return True
-            return None if None in wanted else otherwise
-
-        return matches
-
-    return compile_values
+    wanted: Callable[[str], Any]
+    had: Callable[[str], Any]
+    compare: Callable[[Any, Any], bool]
 
 
-def _inside(address: Any, network: Any) -> bool:
-    return bool(address.version == network.version and address in network)
+def _compile_read(reading: Reading, values: Sequence[str], variables: bool) -> ValueTest:
+    """Operands that cannot be read cannot be evaluated."""
+    templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
+    static = [reading.wanted("".join(map(str, item))) for item in templates if is_static(item)]
+    dynamic = tuple(item for item in templates if not is_static(item))
+    fixed = tuple(item for item in static if item is not None)
+    return partial(_compares_one, reading, fixed, dynamic, None if None in static else False)
+
+
+def _compares_one(
+    reading: Reading,
+    fixed: tuple[Any, ...],
+    dynamic: tuple[Template, ...],
+    otherwise: bool | None,
+    value: str,
+    by_key: ByKey,
+) -> bool | None:
+    had = reading.had(value)
+    if had is None:
+        return None
+    for item in fixed:
+        if reading.compare(had, item):
+            return True
+    if not dynamic:
+        return otherwise
+    texts = [resolve_text(item, by_key) for item in dynamic]
+    wanted = [reading.wanted(text) for text in texts if text is not None]
+    if any(item is not None and reading.compare(had, item) for item in wanted):
+        return True
+    return None if None in wanted else otherwise
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -157,21 +155,28 @@ class Operator(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
+def _reading(
+    wanted: Callable[[str], Any], had: Callable[[str], Any], compare: Callable[[Any, Any], bool]
+) -> CompileValues:
+    return partial(_compile_read, Reading(wanted, had, compare))
+
+
 def _numeric(compare: Callable[[Any, Any], bool]) -> CompileValues:
-    return _read(read_number, read_number, compare)
+    return _reading(read_number, read_number, compare)
 
 
 def _date(compare: Callable[[Any, Any], bool]) -> CompileValues:
-    return _read(read_date, read_date, compare)
+    return _reading(read_date, read_date, compare)
 
 
-_LIKE, _ARN = _globs(compile_glob), _globs(compile_arn_glob)
-_IGNORING_CASE, _ADDRESS = _strings(_case_folded), _read(read_network, read_address, _inside)
+_EXACT, _IGNORING_CASE = partial(_compile_strings, str), partial(_compile_strings, str.casefold)
+_LIKE, _ARN = partial(_compile_patterns, compile_glob), partial(_compile_patterns, compile_arn_glob)
+_ADDRESS = _reading(read_network, read_address, is_inside)
 
 # "IAM JSON policy elements: Condition operators", in the page's order.
 OPERATORS: dict[str, Operator] = {
-    "StringEquals": Operator(_exact_strings),
-    "StringNotEquals": Operator(_exact_strings, negated=True),
+    "StringEquals": Operator(_EXACT),
+    "StringNotEquals": Operator(_EXACT, negated=True),
     "StringEqualsIgnoreCase": Operator(_IGNORING_CASE),
     "StringNotEqualsIgnoreCase": Operator(_IGNORING_CASE, negated=True),
     "StringLike": Operator(_LIKE),
@@ -188,8 +193,8 @@ OPERATORS: dict[str, Operator] = {
     "DateLessThanEquals": Operator(_date(le)),
     "DateGreaterThan": Operator(_date(gt)),
     "DateGreaterThanEquals": Operator(_date(ge)),
-    "Bool": Operator(_read(read_boolean, read_boolean, eq)),
-    "BinaryEquals": Operator(_read(read_bytes, read_bytes, eq)),
+    "Bool": Operator(_reading(read_boolean, read_boolean, eq)),
+    "BinaryEquals": Operator(_reading(read_bytes, read_bytes, eq)),
     "IpAddress": Operator(_ADDRESS),
     "NotIpAddress": Operator(_ADDRESS, negated=True),
     "ArnEquals": Operator(_ARN),
@@ -222,16 +227,19 @@ def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -
     spelling = spell(condition.operator)
     key = condition.key.lower()
     if spelling is None:
-        return lambda by_key: unknown
+        return partial(_unevaluable, unknown)
     if spelling.name == NULL:
-        return _null(key, condition.values, unknown)
+        return partial(_null, key, frozenset(map(read_boolean, condition.values)), unknown)
     row = OPERATORS[spelling.name]
+    missing = row.negated or spelling.if_exists
+    if row.compile_values is _EXACT and not spelling.quantifier and "${" not in "".join(condition.values):
+        return partial(_one_of, key, frozenset(condition.values), row.negated, unknown, missing)
     test = row.compile_values(condition.values, variables)
     if spelling.quantifier == FOR_ALL:
-        return _for_all(key, test, row.negated, unknown)
+        return partial(_for_all, key, test, row.negated, unknown)
     if spelling.quantifier == FOR_ANY:
-        return _for_any(key, test, row.negated, unknown, spelling.if_exists)
-    return _single(key, test, row.negated, unknown, row.negated or spelling.if_exists)
+        return partial(_for_any, key, test, row.negated, unknown, spelling.if_exists)
+    return partial(_single, key, test, row.negated, unknown, missing)
 
 
 def condition_variables(condition: Condition) -> list[Variable]:
@@ -243,45 +251,47 @@ def condition_variables(condition: Condition) -> list[Variable]:
     ]
 
 
-def _null(key: str, values: Sequence[str], unknown: bool) -> Test:
-    wanted = {read_boolean(value) for value in values}
-
-    def holds(by_key: ByKey) -> bool:
-        return (not by_key.get(key)) in wanted or (unknown and None in wanted)
-
-    return holds
+def _unevaluable(unknown: bool, by_key: ByKey) -> bool:
+    return unknown
 
 
-def _single(key: str, test: ValueTest, negated: bool, unknown: bool, missing: bool) -> Test:
-    def holds(by_key: ByKey) -> bool:
-        had = by_key.get(key)
-        if not had:
-            return missing
-        if len(had) != 1:
-            return unknown
-        matched = test(had[0], by_key)
-        return unknown if matched is None else matched is not negated
-
-    return holds
+def _null(key: str, wanted: frozenset[bool | None], unknown: bool, by_key: ByKey) -> bool:
+    return (not by_key.get(key)) in wanted or (unknown and None in wanted)
 
 
-def _for_all(key: str, test: ValueTest, negated: bool, unknown: bool) -> Test:
-    def holds(by_key: ByKey) -> bool:
-        had = by_key.get(key, ())
-        if had in ((), ("",)):
-            return True
-        answers = {test(value, by_key) for value in had}
-        return negated not in answers and (unknown or None not in answers)
+def _single(key: str, test: ValueTest, negated: bool, unknown: bool, missing: bool, by_key: ByKey) -> bool:
+    had = by_key.get(key)
+    if not had:
+        return missing
+    if len(had) != 1:
+        return unknown
+    matched = test(had[0], by_key)
+    return unknown if matched is None else matched is not negated
 
-    return holds
+
+def _one_of(
+    key: str, literals: frozenset[str], negated: bool, unknown: bool, missing: bool, by_key: ByKey
+) -> bool:
+    """`_single` for the commonest operator, StringEquals with plain texts: a set look-up."""
+    had = by_key.get(key)
+    if not had:
+        return missing
+    if len(had) != 1:
+        return unknown
+    return (had[0] in literals) is not negated
 
 
-def _for_any(key: str, test: ValueTest, negated: bool, unknown: bool, if_exists: bool) -> Test:
-    def holds(by_key: ByKey) -> bool:
-        had = by_key.get(key, ())
-        if had in ((), ("",)):
-            return if_exists and not had
-        answers = {test(value, by_key) for value in had}
-        return (not negated) in answers or (unknown and None in answers)
+def _for_all(key: str, test: ValueTest, negated: bool, unknown: bool, by_key: ByKey) -> bool:
+    had = by_key.get(key, ())
+    if had in ((), ("",)):
+        return True
+    answers = {test(value, by_key) for value in had}
+    return negated not in answers and (unknown or None not in answers)
 
-    return holds
+
+def _for_any(key: str, test: ValueTest, negated: bool, unknown: bool, if_exists: bool, by_key: ByKey) -> bool:
+    had = by_key.get(key, ())
+    if had in ((), ("",)):
+        return if_exists and not had
+    answers = {test(value, by_key) for value in had}
+    return (not negated) in answers or (unknown and None in answers)

@@ -29,7 +29,7 @@ _IAM_STARTS = (*IAM_PATHS.split(", "), *_NEWER_IAM_PATHS)
 _NOT_IN_VENDOR = re.compile(r"[^a-zA-Z0-9\-.]")
 _SID = re.compile(r"[0-9A-Za-z]*")
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
-_UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")
+_UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}|AROA[A-Z0-9]{12,124}:[\w+=,.@-]{2,64}", re.ASCII)
 _PRINCIPAL_ARN = re.compile(
     rf"arn:{PARTITION}:(?:iam::[0-9]{{12}}:(?:root|(?:user|role)/[\x21-\x29\x2b-\x3e\x40-\x7e]+)"
     rf"|sts::[0-9]{{12}}:(?:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))",

@@ -10,10 +10,11 @@ from typing import Final
 
 from broker.policy.elements import Policy
 from broker.policy.patterns import Matcher
-from broker.policy.standing import Names, Standing
+from broker.policy.standing import Names, Standing, everyone
 from broker.policy.statement import (
     CompiledStatement,
     ResourceMatcher,
+    SharedTests,
     Source,
     action_matcher,
     compile_statement,
@@ -48,43 +49,61 @@ class ResourceIndex:
         self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
         self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
 
+    @property
+    def unconditional(self) -> tuple[CompiledStatement, ...]:
+        """The statements that match every resource and ask nothing of the context."""
+        return tuple(statement for statement in self._everywhere if not statement.tests)
+
+    def any_holds(self, resource: str, by_key: ByKey) -> bool:
+        """Whether some statement matches. The hot path: no list is built, the first match ends it."""
+        if self._everywhere and _any_holds(self._everywhere, by_key):
+            return True
+        exact = self._exact.get(resource)
+        if exact is not None and _any_holds(exact, by_key):
+            return True
+        for length in self._by_length:
+            for statement, matcher in self._prefixed.get(resource[:length], ()):
+                if (matcher is None or matcher(resource, by_key)) and statement.holds(by_key):
+                    return True
+        return False
+
     def candidates(self, resource: str, by_key: ByKey) -> tuple[CompiledStatement, ...]:
         """The statements whose resource matches; one with several such resources may stand there twice."""
-        found = self._everywhere
-        exact = self._exact.get(resource)
-        if exact is not None:
-            found = found + exact if found else exact
+        found = self._everywhere + self._exact.get(resource, ())
         for length in self._by_length:
-            prefixed = self._prefixed.get(resource[:length])
-            if prefixed is not None:
-                found += tuple(
-                    [
-                        statement
-                        for statement, matcher in prefixed
-                        if matcher is None or matcher(resource, by_key)
-                    ]
-                )
+            prefixed = self._prefixed.get(resource[:length], ())
+            found += tuple(
+                statement for statement, matcher in prefixed if matcher is None or matcher(resource, by_key)
+            )
         return found
 
 
 class ActionIndex:
     """Everything a policy set says about one action."""
 
-    __slots__ = ("allows", "denies")
+    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone")
 
     def __init__(self, statements: list[CompiledStatement]) -> None:
         denies = [statement for statement in statements if statement.denies]
         self.denies = ResourceIndex(denies) if denies else None
         self.allows = ResourceIndex(statement for statement in statements if not statement.denies)
+        # The usual boundary, SCP or administrator's policy: no need to look at the request.
+        free = () if denies else self.allows.unconditional
+        self.allows_everything = bool(free)
+        self.grants_everyone = any(statement.grants is everyone for statement in free)
 
     def verdict(self, resource: str, by_key: ByKey) -> bool | None:
         """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
-        if self.denies is not None and _any_holds(self.denies.candidates(resource, by_key), by_key):
+        if self.allows_everything:
+            return True
+        if self.denies is not None and self.denies.any_holds(resource, by_key):
             return False
-        return True if _any_holds(self.allows.candidates(resource, by_key), by_key) else None
+        return True if self.allows.any_holds(resource, by_key) else None
 
     def standing(self, resource: str, by_key: ByKey, names: Names) -> Standing | None:
         """What a resource policy grants to `names`; None for an explicit deny."""
+        if self.grants_everyone:
+            return Standing.DIRECT
         if self.denies is not None:
             for statement in self.denies.candidates(resource, by_key):
                 if statement.standing_of(names) and statement.holds(by_key):
@@ -190,8 +209,9 @@ class PolicySet:
 def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     """Index `policies`; a denying statement that cannot be compiled denies, an allowing one never allows."""
     together = tuple(policies)
+    shared: SharedTests = {}
     compiled = _ActionsOfService(
-        compile_statement(source, policy, statement)
+        compile_statement(source, policy, statement, shared)
         for source, policy in together
         for statement in policy.statements
     )

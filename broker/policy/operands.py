@@ -9,10 +9,10 @@ from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+Address = tuple[int, int]  # IP version, bits
+Network = tuple[int, int, int]  # IP version, bits of the network, mask
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,64}(?:\.[0-9]{1,64})?")
 _EPOCH = re.compile(r"-?[0-9]{5,19}(?:\.[0-9]{1,9})?")
@@ -87,13 +87,19 @@ def read_address(text: str) -> Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    plain = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return plain.version, int(plain)
 
 
 @lru_cache(maxsize=1024)
 def read_network(text: str) -> Network | None:
     """One address or a CIDR range; bits set beyond the mask are ignored."""
     try:
-        return ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError:
         return None
+    return network.version, int(network.network_address), int(network.netmask)
+
+
+def is_inside(address: Address, network: Network) -> bool:
+    return address[0] == network[0] and address[1] & network[2] == network[1]

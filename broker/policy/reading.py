@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 DEEPEST = 32
-LONGEST = 131_072  # the model's greatest policy document
+LONGEST = 1_000_000  # characters; the wire's own limit is 131,072
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open one ends with the text: no second try
 _NESTING = re.compile(r"[\[{\]}]")
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -11,6 +11,7 @@ a principal whose account is listed and, where narrower names of that account ar
 
 import enum
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -54,6 +55,7 @@ class Names(msgspec.Struct, frozen=True):
 Grants = Callable[[Names], Standing]
 
 
+@lru_cache(maxsize=4096)
 def names_of(principal: Principal, federated_by: str = "", canonical_user_id: str = "") -> Names:
     if isinstance(principal, Service):
         return Names(service=principal.name)
@@ -78,10 +80,15 @@ def _entity_and_self(
     if isinstance(principal, User):
         return (), (principal.arn, principal.unique_id)
     if isinstance(principal, AssumedRole):
-        return (principal.role_arn, principal.role_id), (principal.arn,)
+        return (principal.role_arn, principal.role_id), (principal.arn, principal.user_id)
     if isinstance(principal, FederatedUser):
         return (federated_by,) if federated_by else (), (principal.arn,)
     return (), ()
+
+
+def everyone(names: Names) -> Standing:
+    """`"Principal": "*"`."""
+    return Standing.DIRECT
 
 
 def compile_principals(principals: Principals, *, denies: bool) -> Grants:
@@ -104,7 +111,7 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
             found = bool(canonical) and _is_canonical(names, canonical, denies)
         return Standing.DIRECT if found else Standing.NONE
 
-    return (lambda names: Standing.DIRECT) if principals.everyone else grants
+    return everyone if principals.everyone else grants
 
 
 def _is_canonical(names: Names, canonical: frozenset[str], denies: bool) -> bool:

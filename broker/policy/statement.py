@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from broker.policy.conditions import Test, compile_condition
-from broker.policy.elements import OLD_VERSION, Effect, Policy, Statement
+from broker.policy.elements import OLD_VERSION, Condition, Effect, Policy, Statement
 from broker.policy.patterns import Matcher, compile_glob, compile_resource_glob, parse_glob
 from broker.policy.standing import (
     Grants,
@@ -87,13 +87,20 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
         return self.grants(names)
 
     def holds(self, by_key: ByKey) -> bool:
-        return all(test(by_key) for test in self.tests)
+        for test in self.tests:  # noqa: SIM110  (a generator would double the time of the hot path)
+            if not test(by_key):
+                return False
+        return True
 
 
 EVERYTHING = ResourceEntry("")
+SharedTests = dict[tuple[Condition, bool, bool], Test]
 
 
-def compile_statement(source: Source, policy: Policy, statement: Statement) -> CompiledStatement:
+def compile_statement(
+    source: Source, policy: Policy, statement: Statement, shared: SharedTests
+) -> CompiledStatement:
+    """`shared` keeps the tests of equal conditions: policies repeat theirs."""
     denies = statement.effect is Effect.DENY
     variables = policy.version != OLD_VERSION
     actions = statement.not_actions if statement.actions is None else statement.actions
@@ -105,12 +112,23 @@ def compile_statement(source: Source, policy: Policy, statement: Statement) -> C
         statement.actions is None,
         _resource_entries(statement, variables),
         _grants(statement, denies),
-        tuple(
-            compile_condition(condition, variables=variables, unknown=denies)
-            for condition in statement.conditions
-        ),
-        variables,
+        tuple(_shared_test(condition, variables, denies, shared) for condition in statement.conditions),
+        variables and _has_variables(statement),
     )
+
+
+def _shared_test(condition: Condition, variables: bool, denies: bool, shared: SharedTests) -> Test:
+    key = (condition, variables, denies)
+    test = shared.get(key)
+    if test is None:
+        test = shared[key] = compile_condition(condition, variables=variables, unknown=denies)
+    return test
+
+
+def _has_variables(statement: Statement) -> bool:
+    resources = (statement.resources or ()) + (statement.not_resources or ())
+    operands = (value for condition in statement.conditions for value in condition.values)
+    return any("${" in text for text in (*resources, *operands))
 
 
 def action_matcher(pattern: str) -> Matcher:

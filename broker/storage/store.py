@@ -70,7 +70,7 @@ DEFAULT_CACHE_LIMIT = 64 * 1024 * 1024
 
 # How often a transaction follows a partition that moves under it, and how often `transact` begins anew.
 _FOLLOW_LIMIT = 8
-_TRANSACT_LIMIT = 8
+_TRANSACT_LIMIT = 16
 
 # How many partitions' usage marks are written at a time.
 _FLUSH_WIDTH = 32
@@ -320,6 +320,7 @@ class Store:
         self._clock = clock
         self._cache = RecordCache(engine, cache_limit)
         self._marks: dict[tuple[str, str], Usage] = {}
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -344,14 +345,20 @@ class Store:
 
         `work` may run several times, so it keeps its effects in the transaction.
         """
-        for _ in range(_TRANSACT_LIMIT - 1):
-            transaction = Transaction(self)
-            try:
-                answer = await work(transaction)
-                await transaction.commit()
-            except Conflict:
-                continue
-            return answer
+        try:
+            return await self._attempt(work)
+        except Conflict:
+            pass
+        # Those who lost take turns, so that of many who want the same partition each gets through.
+        async with self._turn:
+            for _ in range(_TRANSACT_LIMIT):
+                try:
+                    return await self._attempt(work)
+                except Conflict:
+                    continue
+            return await self._attempt(work)
+
+    async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         transaction = Transaction(self)
         answer = await work(transaction)
         await transaction.commit()

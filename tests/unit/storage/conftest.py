@@ -1,0 +1,32 @@
+"""Engines over files of their own, and a record to fill them with."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.storage.sqlite import SqliteEngine
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+async def open_sqlite(tmp_path: Path) -> AsyncIterator[Callable[[], SqliteEngine]]:
+    """Opens an engine on the store of this test; each call as another process would."""
+    opened: list[SqliteEngine] = []
+
+    def open_() -> SqliteEngine:
+        opened.append(SqliteEngine(tmp_path / "store.db", time.time))
+        return opened[-1]
+
+    yield open_
+    for engine in opened:
+        await engine.close()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()

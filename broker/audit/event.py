@@ -28,7 +28,10 @@ class SessionContext(msgspec.Struct, omit_defaults=True, rename="camel"):
 
 
 class UserIdentity(msgspec.Struct, omit_defaults=True, rename="camel"):
-    """Who called; `type` is Root, IAMUser, AssumedRole, FederatedUser, WebIdentityUser, SAMLUser or Unknown."""
+    """Who called; `type` is CloudTrail's (Root, IAMUser, AssumedRole, FederatedUser, AWSService, ...) or Unknown.
+
+    `invoked_by` is the service that acted by itself; only records of such have it.
+    """
 
     type: str = "Unknown"
     principal_id: str = ""
@@ -37,6 +40,7 @@ class UserIdentity(msgspec.Struct, omit_defaults=True, rename="camel"):
     access_key_id: str = ""
     user_name: str = ""
     session_context: SessionContext | None = None
+    invoked_by: str = ""
 
 
 class Event(

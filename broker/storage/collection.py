@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from broker.storage.engine import (
+    CONTAINERS_PARTITION,
     GLOBAL,
     EngineUnavailable,
     account_partition,
@@ -20,6 +21,7 @@ from broker.storage.records import (
     AccessKey,
     Account,
     AccountSettings,
+    Container,
     ForeignAccessKey,
     Group,
     Instance,
@@ -29,6 +31,7 @@ from broker.storage.records import (
     Organization,
     Record,
     Role,
+    SigningIdentity,
     Usage,
     User,
     VirtualMfaDevice,
@@ -41,6 +44,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def global_partition(account: str) -> str:
     return GLOBAL
+
+
+def containers_partition(account: str) -> str:
+    """Containers come and go often, so they are kept out of the global partition's revision."""
+    return CONTAINERS_PARTITION
 
 
 def _single(record: Record) -> str:
@@ -111,6 +119,8 @@ def _mfa_name(device: VirtualMfaDevice) -> str:
 ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
 ORGANIZATION = Collection("organization", Organization, _single, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, _single, partition=global_partition)
+CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
 )

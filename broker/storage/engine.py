@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 GLOBAL = "global"
+CONTAINERS_PARTITION = "containers"
 
 
 def account_partition(account_id: str) -> str:

@@ -181,7 +181,12 @@ class Once(Record, frozen=True, kw_only=True):
 
 
 class Instance(Record, frozen=True, kw_only=True):
-    """A machine that may ask the metadata service; in the global partition."""
+    """A machine that may ask the metadata service, known by the `addresses` it asks from; in the global partition.
+
+    `instance_profile` is a profile's name or ARN. Keyed: `security_groups` by group id, `public_keys` by the key's
+    name, `block_devices` by what is mapped (`ami`, `root`, `ebs1`). `categories` are further texts under
+    `meta-data/`, by path (`spot/instance-action`), for what the operator alone knows.
+    """
 
     instance_id: str
     account_id: str
@@ -189,25 +194,59 @@ class Instance(Record, frozen=True, kw_only=True):
     instance_profile: str | None = None
     region: str = "us-east-1"
     availability_zone: str = "us-east-1a"
+    availability_zone_id: str = ""
     instance_type: str = "t3.micro"
     image_id: str = "ami-00000000000000000"
     architecture: str = "x86_64"
     launched_at: int = 0
+    launch_index: int = 0
+    life_cycle: str = "on-demand"
+    reservation_id: str = ""
     hostname: str = ""
+    public_hostname: str = ""
     local_ipv4: str = ""
     public_ipv4: str = ""
+    ipv6: str = ""
     mac: str = ""
+    interface_id: str = ""
     subnet_id: str = ""
+    subnet_ipv4_cidr_block: str = ""
     vpc_id: str = ""
+    vpc_ipv4_cidr_block: str = ""
     security_groups: dict[str, str] = {}
+    block_devices: dict[str, str] = {}
     tags: dict[str, str] = {}
     user_data: bytes | None = None
+    monitoring: bool = False
     tokens_required: bool = True
     metadata_enabled: bool = True
     tags_in_metadata: bool = False
     hop_limit: int = 1
     public_keys: dict[str, str] = {}
-    container_ids: dict[str, str] = {}
+    categories: dict[str, str] = {}
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """A container that may have credentials of a role; in the containers partition.
+
+    Kept under the digest of what the container presents (`broker.metadata.containers`), never under the secret
+    itself. With `instance_id` it is answered only where it asks from that machine. `expires_at` None: until deleted.
+    """
+
+    account_id: str
+    role_arn: str
+    session_name: str
+    instance_id: str | None = None
+    authorization_digest: str | None = None
+    region: str = "us-east-1"
+    expires_at: int | None = None
+
+
+class SigningIdentity(Record, frozen=True, kw_only=True):
+    """What instance identity documents are signed with: a private key and its certificate, both PEM; global."""
+
+    private_key: SecretKey
+    certificate: str
 
 
 class OrganizationalUnit(Record, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from broker.storage.cache import Pages, RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
     ACCOUNTS,
+    CONTAINERS,
     FOREIGN_ACCESS_KEYS,
     GROUPS,
     INSTANCE_PROFILES,
@@ -34,6 +35,7 @@ from broker.storage.collection import (
     POLICIES,
     ROLES,
     SETTINGS,
+    SIGNING_IDENTITY,
     USAGE,
     USERS,
     Collection,
@@ -45,6 +47,7 @@ from broker.storage.records import Once, Usage
 __all__ = [
     "ACCESS_KEYS",
     "ACCOUNTS",
+    "CONTAINERS",
     "FOREIGN_ACCESS_KEYS",
     "GROUPS",
     "INSTANCES",
@@ -55,6 +58,7 @@ __all__ = [
     "POLICIES",
     "ROLES",
     "SETTINGS",
+    "SIGNING_IDENTITY",
     "USAGE",
     "USERS",
     "Collection",

@@ -36,11 +36,6 @@ def pages(client: Any, operation: str, key: str, **arguments: Any) -> list[Any]:
     return [item for page in paginator.paginate(**arguments) for item in page[key]]
 
 
-def code_of(seed: bytes, steps: int) -> str:
-    """What a device with this seed shows `steps` steps from now."""
-    return totp(b32decode(seed), int(time.time() // STEP_SECONDS) + steps)
-
-
 def test_a_user_lives_through_creation_tags_renaming_and_deletion(account: Account, root: Any) -> None:
     created = root.create_user(
         UserName="Alice", Path="/staff/ops/", Tags=[{"Key": "Team", "Value": "naïve red+blue"}]
@@ -201,6 +196,11 @@ def test_a_virtual_device_is_enabled_used_and_taken_away(server: Server, account
     assert serial_number == f"arn:aws:iam::{account.account_id}:mfa/amy"
     assert device["QRCodePNG"].startswith(b"\x89PNG")
 
+    now = int(time.time() // STEP_SECONDS)
+
+    def code(steps: int) -> str:
+        return totp(b32decode(seed), now + steps)
+
     def enable(first: str, second: str) -> Any:
         return {
             "UserName": "amy",
@@ -209,14 +209,14 @@ def test_a_virtual_device_is_enabled_used_and_taken_away(server: Server, account
             "AuthenticationCode2": second,
         }
 
-    wrong = enable(code_of(seed, 0), code_of(seed, 0))
+    wrong = enable(code(0), code(0))
     assert refused(root.enable_mfa_device, **wrong) == (
         403,
         "InvalidAuthenticationCode",
         "Authentication code for device is not valid.",
     )
-    used = code_of(seed, 0)
-    root.enable_mfa_device(**enable(code_of(seed, -1), used))
+    used = code(0)
+    root.enable_mfa_device(**enable(code(-1), used))
     (listed,) = root.list_mfa_devices(UserName="amy")["MFADevices"]
     assert (listed["UserName"], listed["SerialNumber"]) == ("amy", serial_number)
     (virtual,) = root.list_virtual_mfa_devices(AssignmentStatus="Assigned")["VirtualMFADevices"]
@@ -227,7 +227,7 @@ def test_a_virtual_device_is_enabled_used_and_taken_away(server: Server, account
     sts = server.client("sts", keys)
     replayed = refused(sts.get_session_token, SerialNumber=serial_number, TokenCode=used)
     assert replayed[:2] == (403, "AccessDenied")
-    fresh = code_of(seed, 1)
+    fresh = code(1)
     session = sts.get_session_token(SerialNumber=serial_number, TokenCode=fresh)["Credentials"]
     assert server.client("sts", Keys.of(session)).get_caller_identity()["Arn"].endswith(":user/amy")
     assert refused(sts.get_session_token, SerialNumber=serial_number, TokenCode=fresh)[1] == "AccessDenied"

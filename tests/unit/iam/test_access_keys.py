@@ -3,12 +3,15 @@ from typing import Any
 import pytest
 
 from broker.access.caller import Caller, root_caller
+from broker.credentials.access_keys import AccessKeyPair
+from broker.credentials.root_keys import ensure_root_key
 from broker.names.ids import account_of_access_key_id
 from broker.names.principal import AssumedRole
+from broker.names.secret import SecretKey
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Usage
-from broker.storage.store import Store
+from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, Store
 
 ACCOUNT = "111122223333"
 OTHER_ACCOUNT = "444455556666"
@@ -147,3 +150,13 @@ async def test_keys_are_listed_in_pages(iam: Any, key: shapes.AccessKey) -> None
     second = await iam(shapes.ListAccessKeysRequest(user_name="bob", max_items=2, marker=first.marker))
     pages = first.access_key_metadata + second.access_key_metadata
     assert [entry.access_key_id for entry in pages] == everything == sorted(everything)
+
+
+async def test_a_root_key_that_was_brought_along_leaves_no_trace_when_deleted(iam: Any, store: Store) -> None:
+    pair = AccessKeyPair("AKIAIOSFODNN7EXAMPLE", SecretKey("x" * 40))
+    await store.transact(lambda transaction: ensure_root_key(transaction, ACCOUNT, pair, iam.now))
+    await iam(shapes.DeleteAccessKeyRequest(access_key_id=pair.access_key_id))
+    transaction = await store.read()
+    assert await transaction.find(FOREIGN_ACCESS_KEYS, "", pair.access_key_id) is None
+    assert await transaction.find(ACCESS_KEYS, ACCOUNT, pair.access_key_id) is None
+    assert await listed(iam, None) == []

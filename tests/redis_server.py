@@ -21,7 +21,8 @@ class RedisServer:
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, settings: str = "") -> None:
+        """`settings`: lines as in redis.conf, on top of the durable ones."""
         program = shutil.which("redis-server")
         if program is None:
             pytest.fail("redis-server is not installed: run scripts/test, which installs what the tests need")
@@ -29,13 +30,19 @@ class RedisServer:
         options += ["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning"]
         if self.is_cluster:
             options += ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]
+        configuration = self.folder / "redis.conf"
+        configuration.write_text(settings)
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([program, *options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([program, str(configuration), *options], stdout=log, stderr=log)
         self._await(b"PING", b"+PONG")
 
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
         if self._process is not None:
-            self._process.send_signal(how)
+            self._process.kill()
             self._process.wait()
             self._process = None
 

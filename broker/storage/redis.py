@@ -29,7 +29,7 @@ from redis.exceptions import NoScriptError, RedisError
 from broker.storage.engine import Conflict, EngineUnavailable, Write
 
 _NAMESPACE = "broker"
-_CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 
 # KEYS: revision, keys, expiry, then each write's value. ARGV: the expected revision or "", then for each write its
 # key, its expiry (milliseconds, "" for none, "deleted") and its value. Answers {committed, revision}.
@@ -280,6 +280,9 @@ def _expiry(write: Write) -> bytes | int | str:
 
 def _client(url: str, timeout: float, connections: int) -> Any:
     scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
+    single = scheme.removesuffix("+cluster")
     # Protocol 2: RESP3 adds maintenance notices that cost on every answer, and nothing that is used here.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
@@ -287,10 +290,8 @@ def _client(url: str, timeout: float, connections: int) -> Any:
         "protocol": 2,
         "max_connections": connections,
     }
-    if scheme in _CLUSTER_SCHEMES:
-        return RedisCluster.from_url(
-            _CLUSTER_SCHEMES[scheme] + separator + rest, retry=_no_retry(), **options
-        )
+    if single != scheme:
+        return RedisCluster.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
     pool = BlockingConnectionPool.from_url(url, timeout=timeout, retry=_no_retry(), **options)
     return Redis.from_pool(pool)
 

@@ -1,0 +1,164 @@
+import asyncio
+import re
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.redis import RedisEngine
+from tests.redis_server import RedisServer
+
+HERE = "account/111111111111"
+
+
+@pytest.fixture
+async def engine(redis_server: RedisServer) -> AsyncIterator[RedisEngine]:
+    engine = RedisEngine(redis_server.url, timeout=0.5)
+    yield engine
+    await engine.close()
+
+
+async def test_all_keys_of_an_account_lie_in_one_slot(engine: RedisEngine, redis_server: RedisServer) -> None:
+    for partition in (HERE, "usage/111111111111", "replay/111111111111"):
+        await engine.commit(partition, [Write("user/{bob}", b""), Write("b", b"", time.time() + 60)], 0)
+    keys = [
+        key
+        for key in re.findall(rb"broker:\S+", redis_server.ask(b"KEYS broker:*"))
+        if b"partitions" not in key
+    ]
+    assert len(keys) == 15
+    assert len({redis_server.ask(b"CLUSTER KEYSLOT " + key) for key in keys}) == 1
+
+
+async def test_the_index_forgets_expired_keys_at_the_next_commit(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    soon = time.time() + 0.1
+    await engine.commit(HERE, [Write("a", b"", soon), Write("b", b"", soon), Write("c", b"")], 0)
+    await asyncio.sleep(0.15)
+    await engine.commit(HERE, [Write("a", b"again")], 1)
+    index = b"broker:{111111111111}:" + HERE.encode()
+    assert redis_server.ask(b"ZCARD " + index + b":keys") == b":2\r\n"
+    assert redis_server.ask(b"ZCARD " + index + b":expiry") == b":0\r\n"
+    assert await engine.scan(HERE, "") == [("a", b"again"), ("c", b"")]
+
+
+async def test_many_who_ask_for_revisions_share_a_few_questions(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    await engine.commit(HERE, [], 0)
+    redis_server.ask(b"CONFIG RESETSTAT")
+    assert await asyncio.gather(*(engine.revision(HERE) for _ in range(200))) == [1] * 200
+    assert await asyncio.gather(*(engine.revision(f"account/{n % 5}") for n in range(200))) == [0] * 200
+    asked = re.search(rb"cmdstat_get:calls=(\d+)", redis_server.ask(b"INFO commandstats"))
+    assert int(asked[1]) == 6
+
+
+async def test_who_asks_while_a_question_is_under_way_is_answered_by_a_later_one(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    redis_server.ask(b"CONFIG RESETSTAT")
+    first = asyncio.create_task(engine.revision(HERE))
+    while not engine._asking or engine._waiting:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(engine.revision(HERE))
+    assert await asyncio.gather(first, second) == [0, 0]
+    assert b"cmdstat_get:calls=2" in redis_server.ask(b"INFO commandstats")
+
+
+async def test_one_who_gives_up_takes_no_answer_from_the_others(engine: RedisEngine) -> None:
+    await engine.commit(HERE, [], 0)
+    asking = [asyncio.create_task(engine.revision(HERE)) for _ in range(4)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert outcomes[1:] == [1, 1, 1]
+    assert await engine.revision(HERE) == 1
+
+
+async def test_a_server_that_hangs_is_given_up_in_time_and_found_again(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    await engine.commit(HERE, [Write("a", b"1")], 0)
+    redis_server.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    questions = (engine.revision(HERE), engine.get(HERE, "a"), engine.commit(HERE, [Write("b", b"2")], 1))
+    outcomes = await asyncio.gather(*questions, return_exceptions=True)
+    assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes), outcomes
+    assert time.monotonic() - began < 2
+    redis_server.signal(signal.SIGCONT)
+    assert await engine.get(HERE, "a") == b"1"
+    assert await engine.revision(HERE) in (1, 2)
+
+
+async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    await engine.commit(HERE, [Write("a", b"1")], 0)
+    redis_server.ask(b"SCRIPT FLUSH")
+    assert await engine.commit(HERE, [Write("a", b"2")], 1) == 2
+    assert await engine.scan(HERE, "") == [("a", b"2")]
+
+
+async def test_the_weaknesses_of_a_server_are_named(engine: RedisEngine, redis_server: RedisServer) -> None:
+    assert await engine.weaknesses() == []
+    redis_server.ask(b"CONFIG SET appendfsync everysec maxmemory-policy allkeys-lru")
+    assert [weakness.split(":")[0] for weakness in await engine.weaknesses()] == [
+        "appendfsync is everysec",
+        "maxmemory-policy is allkeys-lru",
+    ]
+    redis_server.ask(b"CONFIG SET appendonly no")
+    assert (await engine.weaknesses())[0].startswith("appendonly is off")
+
+
+async def test_a_wrong_password_is_refused_and_not_repeated_in_the_reason(redis_server: RedisServer) -> None:
+    redis_server.ask(b"CONFIG SET requirepass correct-horse")
+    wrong = RedisEngine(redis_server.url.replace("://", "://:wrong-horse@"))
+    with pytest.raises(EngineUnavailable) as refused:
+        await wrong.revision(HERE)
+    assert "horse" not in str(refused.value)
+    await wrong.close()
+    right = RedisEngine(redis_server.url.replace("://", "://default:correct-horse@"))
+    assert await right.commit(HERE, [], 0) == 1
+    await right.close()
+
+
+async def test_a_connection_under_tls_trusts_only_the_named_authority(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    server = RedisServer(tmp_path)
+    tls = (
+        f"tls-port {server.port + 1}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n"
+    )
+    server.start(tls)
+    url = f"rediss://127.0.0.1:{server.port + 1}"
+    trusting, untrusting = RedisEngine(f"{url}?ssl_ca_certs={certificate}"), RedisEngine(url)
+    assert await trusting.commit(HERE, [Write("a", b"1")], 0) == 1
+    with pytest.raises(EngineUnavailable, match="certificate"):
+        await untrusting.get(HERE, "a")
+    await trusting.close()
+    await untrusting.close()
+    server.kill()
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost", "redis:/localhost", "redis://localhost:port"])
+def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError):
+        RedisEngine(url)

@@ -1,0 +1,175 @@
+import asyncio
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.sqlite import SqliteEngine
+
+OpenSqlite = Callable[[], SqliteEngine]
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+async def test_only_the_owner_may_read_the_files(open_sqlite: OpenSqlite, tmp_path: Path) -> None:
+    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    names = ("store.db", "store.db-lock", "store.db-shm", "store.db-wal")
+    assert modes(tmp_path) == dict.fromkeys(names, 0o600)
+
+
+async def test_a_file_that_others_could_read_is_made_private(open_sqlite: OpenSqlite, tmp_path: Path) -> None:
+    await open_sqlite().close()
+    (tmp_path / "store.db").chmod(0o644)
+    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    assert set(modes(tmp_path).values()) == {0o600}
+
+
+async def test_the_folder_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path / "new" / "folder" / "store.db", time.time)
+    await engine.close()
+    assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_text("users:\n  - name: bob\n" * 100)
+    with pytest.raises(EngineUnavailable, match=r"store\.db: file is not a database"):
+        SqliteEngine(path, time.time)
+    assert path.read_text().startswith("users:")
+
+
+async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with sqlite3.connect(path) as foreign:
+        foreign.execute("CREATE TABLE bookmarks (url TEXT)")
+    foreign.close()
+    before = path.read_bytes()
+    with pytest.raises(EngineUnavailable, match="an SQLite file of another program"):
+        SqliteEngine(path, time.time)
+    assert path.read_bytes() == before
+
+
+async def test_the_store_of_a_newer_broker_is_refused(open_sqlite: OpenSqlite, tmp_path: Path) -> None:
+    await open_sqlite().close()
+    with sqlite3.connect(tmp_path / "store.db") as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(EngineUnavailable, match="store schema 99; this broker reads schema 1"):
+        open_sqlite()
+
+
+async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="Is a directory"):
+        SqliteEngine(tmp_path, time.time)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6])
+async def test_a_file_that_was_cut_short_is_not_read_as_if_whole(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "store.db"
+    engine = SqliteEngine(path, time.time)
+    await engine.commit("global", [Write(f"{n:04}", os.urandom(500)) for n in range(1000)], None)
+    await engine.close()
+    os.truncate(path, int(path.stat().st_size * keep))
+    with pytest.raises(EngineUnavailable, match="malformed"):
+        await read_everything(path)
+
+
+async def test_a_file_with_broken_pages_is_not_read_as_if_whole(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    engine = SqliteEngine(path, time.time)
+    await engine.commit("global", [Write(f"{n:04}", os.urandom(500)) for n in range(1000)], None)
+    await engine.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 4)
+        file.write(b"\xa5" * 4096 * 20)
+    with pytest.raises(EngineUnavailable, match="malformed"):
+        await read_everything(path)
+
+
+async def read_everything(path: Path) -> None:
+    engine = SqliteEngine(path, time.time)
+    try:
+        await engine.scan("global", "")
+    finally:
+        await engine.close()
+
+
+async def test_expired_records_leave_the_file_in_time(tmp_path: Path) -> None:
+    now = 1000.0
+    engine = SqliteEngine(tmp_path / "store.db", lambda: now)
+    writes = [Write(f"{n:04}", b"", now + 10) for n in range(2500)]
+    await engine.commit("replay/1", [*writes, Write("kept", b""), Write("later", b"", 9999.0)], None)
+    now = 1100.0
+    assert await engine.scan("replay/1", "") == [("kept", b""), ("later", b"")]
+    for _ in range(3):
+        await engine.commit("global", [], None)
+    assert await engine.revision("replay/1") == 1
+    await engine.close()
+    with sqlite3.connect(tmp_path / "store.db") as file:
+        assert file.execute("SELECT count(*) FROM records").fetchone() == (2,)
+    file.close()
+
+
+async def test_a_commit_waits_its_turn_while_another_process_writes(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    engine = open_sqlite()
+    with (tmp_path / "store.db-lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], 0))
+        await asyncio.sleep(0.1)
+        assert not commit.done()
+        assert await engine.get("global", "a") is None
+    assert await commit == 1
+
+
+async def test_closing_finishes_the_commits_that_wait(open_sqlite: OpenSqlite) -> None:
+    engine = open_sqlite()
+    commits = [asyncio.create_task(engine.commit("global", [Write(f"{n}", b"")], None)) for n in range(600)]
+    await asyncio.sleep(0)
+    await engine.close()
+    assert sorted(await asyncio.gather(*commits)) == list(range(1, 601))
+    assert len(await open_sqlite().scan("global", "")) == 600
+    with pytest.raises(EngineUnavailable, match="closed"):
+        await engine.commit("global", [], None)
+
+
+async def test_who_no_longer_waits_for_a_commit_disturbs_nobody(open_sqlite: OpenSqlite) -> None:
+    engine = open_sqlite()
+    commits = [asyncio.create_task(engine.commit("global", [Write(f"{n}", b"")], None)) for n in range(20)]
+    await asyncio.sleep(0)
+    for commit in commits[::2]:
+        commit.cancel()
+    outcomes = await asyncio.gather(*commits, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
+    assert all(isinstance(outcome, int) for outcome in outcomes[1::2])
+
+
+async def test_commits_that_wait_together_share_one_transaction(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    """Counted by the commit marks in the write-ahead log: frames whose header names the size of the database."""
+    engine = open_sqlite()
+    await engine.commit("global", [Write("a", b"")], None)
+    before = committed_transactions(tmp_path / "store.db-wal")
+    with (tmp_path / "store.db-lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        commits = [
+            asyncio.create_task(engine.commit(f"account/{n}", [Write("a", b"")], 0)) for n in range(100)
+        ]
+        await asyncio.sleep(0.05)
+    assert await asyncio.gather(*commits) == [1] * 100
+    assert committed_transactions(tmp_path / "store.db-wal") - before <= 2
+
+
+def committed_transactions(log: Path) -> int:
+    """https://www.sqlite.org/fileformat2.html#the_write_ahead_log: 32 bytes, then frames of 24 bytes and a page."""
+    frames = log.read_bytes()[32:]
+    return sum(1 for at in range(0, len(frames), 24 + 4096) if any(frames[at + 4 : at + 8]))

@@ -1,0 +1,1 @@
+"""Sign-in pages for people. Empty until federation is built."""

@@ -12,13 +12,21 @@ multivalued context keys"):
 # INVARIANT: what cannot be evaluated counts as met in a Deny and as not met in an Allow (`unknown`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import msgspec
 
+from broker.policy.comparisons import (
+    CompileOperand,
+    Operand,
+    Reading,
+    compile_patterns,
+    compile_readings,
+    compile_texts,
+)
 from broker.policy.elements import Condition
 from broker.policy.operands import (
     is_inside,
@@ -29,148 +37,41 @@ from broker.policy.operands import (
     read_network,
     read_number,
 )
-from broker.policy.patterns import Glob, Matcher, compile_arn_glob, compile_glob
+from broker.policy.patterns import compile_arn_glob, compile_glob
 from broker.policy.variables import (
     ByKey,
-    Template,
     Variable,
-    is_static,
     parse_template,
-    resolve,
-    resolve_text,
-    static_glob,
     variables_of,
 )
 
 Test = Callable[[ByKey], bool]
-ValueTest = Callable[[str, ByKey], bool | None]
-CompileValues = Callable[[Sequence[str], bool], ValueTest]
-
 FOR_ALL, FOR_ANY, IF_EXISTS, NULL = "ForAllValues:", "ForAnyValue:", "IfExists", "Null"
-
-
-def _compile_strings(normal: Callable[[str], str], values: Sequence[str], variables: bool) -> ValueTest:
-    """Equality after `normal`; `*` and `?` are ordinary characters."""
-    templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
-    literals = frozenset(normal("".join(map(str, item))) for item in templates if is_static(item))
-    dynamic = tuple(item for item in templates if not is_static(item))
-    return partial(_equals_one, normal, literals, dynamic)
-
-
-def _equals_one(
-    normal: Callable[[str], str],
-    literals: frozenset[str],
-    dynamic: tuple[Template, ...],
-    value: str,
-    by_key: ByKey,
-) -> bool:
-    value = normal(value)
-    if value in literals:
-        return True
-    texts = (resolve_text(item, by_key) for item in dynamic)
-    return any(text is not None and normal(text) == value for text in texts)
-
-
-def _compile_patterns(
-    compiled: Callable[[Glob], Matcher], values: Sequence[str], variables: bool
-) -> ValueTest:
-    """Patterns; one that `compiled` refuses cannot be evaluated."""
-    templates = [parse_template(value, wildcards=True, variables=variables) for value in values]
-    fixed = [_pattern(compiled, static_glob(item)) for item in templates if is_static(item)]
-    dynamic = tuple(item for item in templates if not is_static(item))
-    patterns = tuple(pattern for pattern in fixed if pattern is not None)
-    return partial(_matches_one, compiled, patterns, dynamic, None if None in fixed else False)
-
-
-def _matches_one(
-    compiled: Callable[[Glob], Matcher],
-    patterns: tuple[Matcher, ...],
-    dynamic: tuple[Template, ...],
-    otherwise: bool | None,
-    value: str,
-    by_key: ByKey,
-) -> bool | None:
-    for pattern in patterns:
-        if pattern(value):
-            return True
-    for item in dynamic:
-        glob = resolve(item, by_key)
-        found = None if glob is None else _pattern(compiled, glob)
-        if found is not None and found(value):
-            return True
-    return otherwise
-
-
-def _pattern(compiled: Callable[[Glob], Matcher], glob: Glob) -> Matcher | None:
-    try:
-        return compiled(glob)
-    except ValueError:
-        return None
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """How operands are read before they are compared as `compare(had, wanted)`."""
-
-    wanted: Callable[[str], Any]
-    had: Callable[[str], Any]
-    compare: Callable[[Any, Any], bool]
-
-
-def _compile_read(reading: Reading, values: Sequence[str], variables: bool) -> ValueTest:
-    """Operands that cannot be read cannot be evaluated."""
-    templates = [parse_template(value, wildcards=False, variables=variables) for value in values]
-    static = [reading.wanted("".join(map(str, item))) for item in templates if is_static(item)]
-    dynamic = tuple(item for item in templates if not is_static(item))
-    fixed = tuple(item for item in static if item is not None)
-    return partial(_compares_one, reading, fixed, dynamic, None if None in static else False)
-
-
-def _compares_one(
-    reading: Reading,
-    fixed: tuple[Any, ...],
-    dynamic: tuple[Template, ...],
-    otherwise: bool | None,
-    value: str,
-    by_key: ByKey,
-) -> bool | None:
-    had = reading.had(value)
-    if had is None:
-        return None
-    for item in fixed:
-        if reading.compare(had, item):
-            return True
-    if not dynamic:
-        return otherwise
-    texts = [resolve_text(item, by_key) for item in dynamic]
-    wanted = [reading.wanted(text) for text in texts if text is not None]
-    if any(item is not None and reading.compare(had, item) for item in wanted):
-        return True
-    return None if None in wanted else otherwise
 
 
 class Operator(msgspec.Struct, frozen=True):
     """A row: how values are compared, and whether the operator asks for the opposite."""
 
-    compile_values: CompileValues
+    compile_operand: CompileOperand
     negated: bool = False
 
 
 def _reading(
     wanted: Callable[[str], Any], had: Callable[[str], Any], compare: Callable[[Any, Any], bool]
-) -> CompileValues:
-    return partial(_compile_read, Reading(wanted, had, compare))
+) -> CompileOperand:
+    return partial(compile_readings, Reading(wanted, had, compare))
 
 
-def _numeric(compare: Callable[[Any, Any], bool]) -> CompileValues:
+def _numeric(compare: Callable[[Any, Any], bool]) -> CompileOperand:
     return _reading(read_number, read_number, compare)
 
 
-def _date(compare: Callable[[Any, Any], bool]) -> CompileValues:
+def _date(compare: Callable[[Any, Any], bool]) -> CompileOperand:
     return _reading(read_date, read_date, compare)
 
 
-_EXACT, _IGNORING_CASE = partial(_compile_strings, str), partial(_compile_strings, str.casefold)
-_LIKE, _ARN = partial(_compile_patterns, compile_glob), partial(_compile_patterns, compile_arn_glob)
+_EXACT, _IGNORING_CASE = partial(compile_texts, str), partial(compile_texts, str.casefold)
+_LIKE, _ARN = partial(compile_patterns, compile_glob), partial(compile_patterns, compile_arn_glob)
 _ADDRESS = _reading(read_network, read_address, is_inside)
 
 # "IAM JSON policy elements: Condition operators", in the page's order.
@@ -232,14 +133,14 @@ def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -
         return partial(_null, key, frozenset(map(read_boolean, condition.values)), unknown)
     row = OPERATORS[spelling.name]
     missing = row.negated or spelling.if_exists
-    if row.compile_values is _EXACT and not spelling.quantifier and "${" not in "".join(condition.values):
+    if row.compile_operand is _EXACT and not spelling.quantifier and "${" not in "".join(condition.values):
         return partial(_one_of, key, frozenset(condition.values), row.negated, unknown, missing)
-    test = row.compile_values(condition.values, variables)
+    operand = row.compile_operand(condition.values, variables)
     if spelling.quantifier == FOR_ALL:
-        return partial(_for_all, key, test, row.negated, unknown)
+        return partial(_for_all, key, operand, row.negated, unknown)
     if spelling.quantifier == FOR_ANY:
-        return partial(_for_any, key, test, row.negated, unknown, spelling.if_exists)
-    return partial(_single, key, test, row.negated, unknown, missing)
+        return partial(_for_any, key, operand, row.negated, unknown, spelling.if_exists)
+    return partial(_single, key, operand, row.negated, unknown, missing)
 
 
 def condition_variables(condition: Condition) -> list[Variable]:
@@ -259,13 +160,13 @@ def _null(key: str, wanted: frozenset[bool | None], unknown: bool, by_key: ByKey
     return (not by_key.get(key)) in wanted or (unknown and None in wanted)
 
 
-def _single(key: str, test: ValueTest, negated: bool, unknown: bool, missing: bool, by_key: ByKey) -> bool:
+def _single(key: str, operand: Operand, negated: bool, unknown: bool, missing: bool, by_key: ByKey) -> bool:
     had = by_key.get(key)
     if not had:
         return missing
     if len(had) != 1:
         return unknown
-    matched = test(had[0], by_key)
+    matched = operand.matches(had[0], by_key)
     return unknown if matched is None else matched is not negated
 
 
@@ -281,17 +182,21 @@ def _one_of(
     return (had[0] in literals) is not negated
 
 
-def _for_all(key: str, test: ValueTest, negated: bool, unknown: bool, by_key: ByKey) -> bool:
+def _for_all(key: str, operand: Operand, negated: bool, unknown: bool, by_key: ByKey) -> bool:
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return True
-    answers = {test(value, by_key) for value in had}
+    ready = operand.resolved(by_key)
+    answers = {ready.matches(value, by_key) for value in had}
     return negated not in answers and (unknown or None not in answers)
 
 
-def _for_any(key: str, test: ValueTest, negated: bool, unknown: bool, if_exists: bool, by_key: ByKey) -> bool:
+def _for_any(
+    key: str, operand: Operand, negated: bool, unknown: bool, if_exists: bool, by_key: ByKey
+) -> bool:
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return if_exists and not had
-    answers = {test(value, by_key) for value in had}
+    ready = operand.resolved(by_key)
+    answers = {ready.matches(value, by_key) for value in had}
     return (not negated) in answers or (unknown and None in answers)

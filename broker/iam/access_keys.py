@@ -85,11 +85,10 @@ async def list_access_keys(
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     chosen = page(access_key_ids(owner), str, request.marker, request.max_items)
     keys = [await _get_key(call, owner, key_id) for key_id in chosen.items]
-    name = await _shown_name(call, owner)
     return shapes.ListAccessKeysResponse(
         access_key_metadata=tuple(
             shapes.AccessKeyMetadata(
-                user_name=name,
+                user_name=name_of(owner),
                 access_key_id=key.access_key_id,
                 status=key.status,
                 create_date=key.created_at,
@@ -110,7 +109,7 @@ async def get_access_key_last_used(
         raise _no_such_key(request.access_key_id)
     usage = await call.store.find(USAGE, call.account, key.access_key_id)
     return shapes.GetAccessKeyLastUsedResponse(
-        user_name=await _shown_name(call, await get_owner(call, key.user_name)),
+        user_name=key.user_name,
         access_key_last_used=shapes.AccessKeyLastUsed(
             last_used_date=usage.last_used_at if usage else None,
             service_name=usage.service if usage else NEVER_USED,
@@ -136,7 +135,7 @@ async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:
 
 
 async def _shown_name(call: Call, owner: Owner) -> str:
-    """The user's name; for root the account's alias or number, since answers must name somebody."""
+    """The user's name; for root the account's alias or number, since a new key's answer must name somebody."""
     return name_of(owner) or (await get_account(call)).alias or call.account
 
 

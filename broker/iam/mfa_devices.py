@@ -8,9 +8,9 @@ import msgspec
 
 from broker.credentials.one_time_codes import take_consecutive_codes
 from broker.errors import Refusal, validation_error
-from broker.iam import resources
+from broker.iam import entities, resources
 from broker.iam.answers import user_shape
-from broker.iam.entities import get_mfa_device, get_user, require_room
+from broker.iam.entities import get_user, require_room
 from broker.iam.owners import (
     Owner,
     get_owner,
@@ -74,7 +74,7 @@ async def create_virtual_mfa_device(
 @operation("iam:EnableMFADevice", resource=resources.user_resource)
 async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) -> None:
     owner = await get_owner(call, _root_or_user(call, request.user_name))
-    device = await get_mfa_device(call, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
     if device.enabled_at is not None:
         raise Refusal("EntityAlreadyExists", "MFA Device is already in use.")
     require_room(call, mfa_serial_numbers(owner), "mfa_devices_per_user", "MFADevicesPerUser")
@@ -108,14 +108,14 @@ async def deactivate_mfa_device(call: Call, request: shapes.DeactivateMFADeviceR
 
 @operation("iam:DeleteVirtualMFADevice", resource=resources.mfa_resource)
 async def delete_virtual_mfa_device(call: Call, request: shapes.DeleteVirtualMFADeviceRequest) -> None:
-    device = await get_mfa_device(call, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
     if device.enabled_at is not None:
         raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
     call.store.delete(MFA_DEVICES, call.account, _key(device))
 
 
 @operation("iam:GetMFADevice", resource=resources.user_or_caller)
-async def get_mfa_device_(call: Call, request: shapes.GetMFADeviceRequest) -> shapes.GetMFADeviceResponse:
+async def get_mfa_device(call: Call, request: shapes.GetMFADeviceRequest) -> shapes.GetMFADeviceResponse:
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     device = await _get_enabled(call, owner, request.serial_number)
     return shapes.GetMFADeviceResponse(
@@ -129,7 +129,7 @@ async def list_mfa_devices(
 ) -> shapes.ListMFADevicesResponse:
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     chosen = page(mfa_serial_numbers(owner), str, request.marker, request.max_items)
-    devices = [await get_mfa_device(call, number) for number in chosen.items]
+    devices = [await entities.get_mfa_device(call, number) for number in chosen.items]
     return shapes.ListMFADevicesResponse(
         mfa_devices=tuple(_listed(device) for device in devices),
         is_truncated=chosen.is_truncated,
@@ -154,14 +154,14 @@ async def list_virtual_mfa_devices(
 
 @operation("iam:TagMFADevice", resource=resources.mfa_resource)
 async def tag_mfa_device(call: Call, request: shapes.TagMFADeviceRequest) -> None:
-    device = await get_mfa_device(call, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
     tagged = msgspec.structs.replace(device, tags=merge_tags(call, device.tags, request.tags))
     call.store.put(MFA_DEVICES, call.account, tagged)
 
 
 @operation("iam:UntagMFADevice", resource=resources.mfa_resource)
 async def untag_mfa_device(call: Call, request: shapes.UntagMFADeviceRequest) -> None:
-    device = await get_mfa_device(call, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
     untagged = msgspec.structs.replace(device, tags=without_tags(device.tags, request.tag_keys))
     call.store.put(MFA_DEVICES, call.account, untagged)
 
@@ -170,7 +170,7 @@ async def untag_mfa_device(call: Call, request: shapes.UntagMFADeviceRequest) ->
 async def list_mfa_device_tags(
     call: Call, request: shapes.ListMFADeviceTagsRequest
 ) -> shapes.ListMFADeviceTagsResponse:
-    device = await get_mfa_device(call, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
     chosen = page(tag_shapes(device.tags), tag_key, request.marker, request.max_items)
     return shapes.ListMFADeviceTagsResponse(
         tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
@@ -188,7 +188,7 @@ def _root_or_user(call: Call, user_name: str) -> str | None:
 
 async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualMfaDevice:
     """The device, if it is enabled for `owner`; raises NoSuchEntity."""
-    device = await get_mfa_device(call, serial_number)
+    device = await entities.get_mfa_device(call, serial_number)
     if device.serial_number not in mfa_serial_numbers(owner):
         raise Refusal("NoSuchEntity", "MFA Device invalid for user.")
     return device

@@ -97,67 +97,112 @@ class Settings(Section, frozen=True):
 
 _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _LEVELS = ("debug", "info", "warning", "error")
+_PREFIX = "BROKER_"
+FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
+_KINDS: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    tuple[str, ...]: "a list of texts",
+    SecretKey: "a text",
+}
+_RANGES = {
+    "listen.workers": (1, 256),
+    "tls.reload_seconds": (1, 86_400),
+    "keys.rotate_every_hours": (1, 24 * 366),
+    "keys.staged_for_minutes": (1, 60 * 24 * 366),
+    "audit.maximum_size_bytes": (4096, 1 << 50),
+    "audit.keep": (0, 10_000),
+    "requests.maximum_body_bytes": (1024, 64 << 20),
+    "requests.graceful_shutdown_seconds": (0, 3600),
+    "metadata.session_seconds": (900, 43_200),
+}
+
+
+class _Given(msgspec.Struct, frozen=True):
+    """A value as somebody set it; `where` is the file, the variable or the option, for errors."""
+
+    value: Any
+    where: str
+    is_text: bool = True  # a variable or an option is text, whatever the setting's type
 
 
 def load_settings(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, str] | None = None
 ) -> Settings:
     """The settings in force; `overrides` are dotted names from the command line. Raises ConfigurationError."""
-    tables = _read_file(file) if file else {}
-    for name, value in {**_from_environment(environment), **(overrides or {})}.items():
+    options = {name: _Given(text, f"the option for {name}") for name, text in (overrides or {}).items()}
+    given = {**_from_file(file), **_from_environment(environment), **options}
+    tables: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    for name, one in given.items():
         section, _, key = name.partition(".")
-        tables.setdefault(section, {})[key] = value
-    _refuse_unknown(tables, str(file) if file else "the settings")
-    try:
-        settings = msgspec.convert(tables, Settings, strict=False, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{file or 'settings'}: {error}") from None
-    return _checked(settings)
+        tables[section][key] = _typed(name, one)
+    settings = Settings(**{section: kind(**tables[section]) for section, kind in _SECTIONS.items()})
+    _check(settings)
+    return settings
 
 
-def _read_file(file: Path) -> dict[str, dict[str, Any]]:
+def _from_file(file: Path | None) -> dict[str, _Given]:
+    if file is None:
+        return {}
+    given = {}
+    for section, table in _read_tables(file).items():
+        if not isinstance(table, dict):
+            raise ConfigurationError(
+                f"{file}: {section} stands outside of every [section]{_nearest(section, list(_SECTIONS), '[{}]')}"
+            )
+        if section not in _SECTIONS:
+            hint = _nearest(section, list(_SECTIONS), "[{}]")
+            raise ConfigurationError(f"{file}: there is no section [{section}]{hint}")
+        known = [field.name for field in msgspec.structs.fields(_SECTIONS[section])]
+        for key, value in table.items():
+            if key not in known:
+                raise ConfigurationError(f"{file}: [{section}] has no setting {key}{_nearest(key, known)}")
+            given[f"{section}.{key}"] = _Given(value, str(file), is_text=False)
+    return given
+
+
+def _read_tables(file: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{file} does not exist") from None
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: {error}") from None
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{file}: {name} stands outside of every [section]{_did_you_mean(name)}")
-    for section, key in _secret_fields():
-        if key in tables.get(section, {}):
-            tables[section][key] = {"value": tables[section][key]}
-    return tables
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    known = {f"BROKER_{name.replace('.', '_').upper()}": name for name in setting_names()}
-    secrets = {f"BROKER_{section}_{key}".upper() for section, key in _secret_fields()}
-    values: dict[str, Any] = {}
+def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+    known = {variable_of(name): name for name in setting_names()}
+    given: dict[str, _Given] = {}
     for variable, text in environment.items():
-        if not variable.startswith("BROKER_"):
+        if not variable.startswith(_PREFIX) or variable == FILE_VARIABLE:
             continue
         plain = variable.removesuffix("_FILE")
-        if variable not in known and plain in secrets:
-            variable, text = plain, _read_secret(variable, text)
-        if variable not in known:
-            near = difflib.get_close_matches(variable, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+        if variable in known:
+            given[known[variable]] = _Given(text, variable)
+        elif _is_secret(known.get(plain, "")):
+            if plain in environment:
+                raise ConfigurationError(f"{plain} and {variable} both name the secret: set one of them")
+            given[known[plain]] = _Given(_read_secret(variable, text), variable)
+        else:
+            hint = _nearest(variable, list(known))
             raise ConfigurationError(f"the environment variable {variable} is no setting{hint}")
-        values[known[variable]] = _typed(known[variable], text)
-    return values
+    return given
 
 
-def _typed(name: str, text: str) -> Any:
-    """A variable's text as the setting's type wants it: lists are separated by commas."""
-    section, _, key = name.partition(".")
-    field = next(f for f in msgspec.structs.fields(_SECTIONS[section]) if f.name == key)
-    if field.type is SecretKey:
-        return {"value": text}
-    return (
-        [part.strip() for part in text.split(",") if part.strip()] if field.type == tuple[str, ...] else text
-    )
+def _typed(name: str, given: _Given) -> Any:
+    """The value as the setting's type wants it: in a text, the entries of a list are separated by commas."""
+    kind = field_of(name).type
+    value = given.value
+    if kind is SecretKey and isinstance(value, str):
+        return SecretKey(value)
+    if given.is_text and kind == tuple[str, ...]:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, kind, strict=not given.is_text)
+    except msgspec.ValidationError:
+        shown = "what is given" if kind is SecretKey else repr(value)
+        raise ConfigurationError(f"{given.where}: {name} is {_KINDS[kind]}, not {shown}") from None
 
 
 def _read_secret(variable: str, path: str) -> str:
@@ -167,34 +212,27 @@ def _read_secret(variable: str, path: str) -> str:
         raise ConfigurationError(f"{variable}: cannot read {path}: {error.strerror}") from None
 
 
-def _refuse_unknown(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
-    for section, table in tables.items():
-        if section not in _SECTIONS:
-            raise ConfigurationError(f"{where}: there is no section [{section}]{_did_you_mean(section)}")
-        known = [field.name for field in msgspec.structs.fields(_SECTIONS[section])]
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; it knows {', '.join(known)}"
-                raise ConfigurationError(f"{where}: [{section}] has no setting {key}{hint}")
+def _nearest(name: str, known: list[str], form: str = "{}") -> str:
+    """A suggestion for a name that is not known; where nothing is near, and the choice is short, the choice."""
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"; did you mean {form.format(near[0])}?"
+    return f"; it knows {', '.join(known)}" if len(known) <= 25 else ""
 
 
-def _did_you_mean(name: str) -> str:
-    near = difflib.get_close_matches(name, _SECTIONS, 1)
-    return f"; did you mean [{near[0]}]?" if near else f"; there are {', '.join(_SECTIONS)}"
+def _is_secret(name: str) -> bool:
+    return bool(name) and field_of(name).type is SecretKey
 
 
-def _secret(kind: type, value: Any) -> Any:
-    raise ConfigurationError(f"{value!r} cannot be read as {kind.__name__}")
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: `store.url` is BROKER_STORE_URL."""
+    return f"{_PREFIX}{name.replace('.', '_').upper()}"
 
 
-def _secret_fields() -> list[tuple[str, str]]:
-    return [
-        (section, field.name)
-        for section, kind in _SECTIONS.items()
-        for field in msgspec.structs.fields(kind)
-        if field.type is SecretKey
-    ]
+def field_of(name: str) -> msgspec.structs.FieldInfo:
+    """Type and default of the setting with that dotted name."""
+    section, _, key = name.partition(".")
+    return next(field for field in msgspec.structs.fields(_SECTIONS[section]) if field.name == key)
 
 
 def setting_names() -> list[str]:
@@ -206,14 +244,25 @@ def setting_names() -> list[str]:
     ]
 
 
-def _checked(settings: Settings) -> Settings:
+def _check(settings: Settings) -> None:
     """What types cannot say."""
     for name in ("api", "metadata", "operations"):
         parse_address(getattr(settings.listen, name), f"listen.{name}")
-    if not 1 <= settings.listen.workers <= 256:
-        raise ConfigurationError("listen.workers is a number of processes from 1 to 256")
+    for name, (low, high) in _RANGES.items():
+        section, _, key = name.partition(".")
+        if not low <= getattr(getattr(settings, section), key) <= high:
+            raise ConfigurationError(f"{name} is a number from {low} to {high}")
+    for key in Quotas.__struct_fields__:
+        if getattr(settings.quotas, key) < 0:
+            raise ConfigurationError(f"quotas.{key} cannot be negative")
+    if settings.keys.staged_for_minutes > settings.keys.rotate_every_hours * 60:
+        raise ConfigurationError("keys.staged_for_minutes cannot be longer than keys.rotate_every_hours")
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
         raise ConfigurationError("tls.certificate_file and tls.key_file belong together: set both or neither")
+    if not settings.store.url.startswith(("sqlite:", "redis://", "rediss://")):
+        raise ConfigurationError(
+            f"store.url: {settings.store.url!r} is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER"
+        )
     if settings.log.level not in _LEVELS:
         raise ConfigurationError(f"log.level is one of {', '.join(_LEVELS)}")
     for network in settings.requests.trusted_proxies:
@@ -224,7 +273,6 @@ def _checked(settings: Settings) -> Settings:
                 f"requests.trusted_proxies: {network} is no address or CIDR network"
             ) from None
     _check_root(settings.root)
-    return settings
 
 
 def _check_root(root: RootUser) -> None:

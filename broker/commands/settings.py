@@ -1,12 +1,14 @@
 """Settings as every command takes them: a file, the environment, and a few options."""
 
+from __future__ import annotations
+
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from broker.config import Settings, load_settings
-
-DEFAULT_FILE = Path("config/broker.toml")
+if TYPE_CHECKING:
+    from broker.config import Settings
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +17,8 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=Path,
-        help="settings, as config/broker.toml explains them; without it the defaults and BROKER_… variables count",
+        help="settings, as config/broker.toml explains them; without it $BROKER_CONFIG, else the defaults and "
+        "BROKER_… variables count",
     )
     parser.add_argument(
         "--store", metavar="URL", help="where the records are: sqlite:PATH or redis://HOST:PORT/NUMBER"
@@ -24,6 +27,11 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(chosen: argparse.Namespace, **options: str | None) -> Settings:
     """The settings in force; `options` are dotted names with `__` for the dot. Raises ConfigurationError."""
+    # Imported here: whoever only asks for `--help` need not wait for the rooms that settings speak of.
+    from broker.config import FILE_VARIABLE, load_settings
+
     given = {"store__url": chosen.store, **options}
     overrides = {name.replace("__", "."): value for name, value in given.items() if value is not None}
-    return load_settings(chosen.config, os.environ, overrides)
+    named = os.environ.get(FILE_VARIABLE)
+    file = chosen.config or (Path(named) if named else None)
+    return load_settings(file, os.environ, overrides)

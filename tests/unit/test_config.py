@@ -1,0 +1,181 @@
+"""Settings: where they come from, what is refused, and that `config/broker.toml` explains every one."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from broker.config import ConfigurationError, Settings, field_of, load_settings, setting_names, variable_of
+from broker.names.secret import SecretKey
+
+CONFIG = Path(__file__).parents[2] / "config"
+EXPLAINED = CONFIG / "broker.toml"
+
+
+def refusal(tmp_path: Path, text: str = "", **environment: str) -> str:
+    """What is said of a file and an environment that cannot stand."""
+    file = tmp_path / "broker.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(file, environment)
+    return str(refused.value).replace(str(file), "FILE")
+
+
+def test_without_file_and_variables_the_defaults_count() -> None:
+    assert load_settings(None, {}) == Settings()
+
+
+def test_the_explained_file_holds_exactly_the_defaults() -> None:
+    assert load_settings(EXPLAINED, {}) == Settings()
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_every_setting_is_explained_with_its_default(name: str) -> None:
+    section, _, key = name.partition(".")
+    tables = tomllib.loads(EXPLAINED.read_text())
+    default = field_of(name).default
+    shown = default.reveal() if isinstance(default, SecretKey) else default
+    assert tables[section][key] == (list(shown) if isinstance(shown, tuple) else shown)
+    body = EXPLAINED.read_text().split(f"[{section}]\n")[1].split("\n[")[0]
+    assert re.search(rf"^# .{{15,}}[.)]\n{key} = ", body, re.MULTILINE), f"a sentence must stand above {key}"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIG.glob("*.toml")), ids=lambda file: file.name)
+def test_every_example_file_loads(file: Path) -> None:
+    assert isinstance(load_settings(file, {}), Settings)
+
+
+def test_an_option_outweighs_a_variable_and_a_variable_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text('[listen]\napi = "127.0.0.1:1"\nmetadata = "127.0.0.1:1"\noperations = "127.0.0.1:1"\n')
+    environment = {"BROKER_LISTEN_API": "127.0.0.1:2", "BROKER_LISTEN_METADATA": "127.0.0.1:2"}
+    listen = load_settings(file, environment, {"listen.api": "127.0.0.1:3"}).listen
+    assert (listen.api, listen.metadata, listen.operations) == ("127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1")
+
+
+def test_a_variable_is_read_as_its_settings_type() -> None:
+    settings = load_settings(
+        None,
+        {
+            "BROKER_LISTEN_WORKERS": "3",
+            "BROKER_KEYS_CREATE_MASTER_KEY": "false",
+            "BROKER_REQUESTS_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+        },
+    )
+    assert settings.listen.workers == 3
+    assert settings.keys.create_master_key is False
+    assert settings.requests.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+def test_a_list_that_a_variable_leaves_empty_is_empty(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text('[requests]\ntrusted_proxies = ["10.0.0.0/8"]\n')
+    assert load_settings(file, {"BROKER_REQUESTS_TRUSTED_PROXIES": ""}).requests.trusted_proxies == ()
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    others = {"PROMETHEUS_MULTIPROC_DIR": "/x", "AWS_REGION": "eu-west-1", "BROKERAGE": "1"}
+    assert load_settings(None, others) == Settings()
+
+
+def test_the_root_user_comes_from_the_three_variables_of_the_bootstrap() -> None:
+    root = load_settings(
+        None,
+        {
+            "BROKER_ROOT_ACCOUNT_ID": "123456789012",
+            "BROKER_ROOT_ACCESS_KEY_ID": "AKIAEXAMPLE0000000",
+            "BROKER_ROOT_SECRET_ACCESS_KEY": "a-secret",
+        },
+    ).root
+    assert (root.account_id, root.access_key_id) == ("123456789012", "AKIAEXAMPLE0000000")
+    assert root.secret_access_key.reveal() == "a-secret"
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from-a-file\n")
+    settings = load_settings(
+        None,
+        {
+            "BROKER_ROOT_ACCOUNT_ID": "123456789012",
+            "BROKER_ROOT_ACCESS_KEY_ID": "AKIAEXAMPLE0000000",
+            "BROKER_ROOT_SECRET_ACCESS_KEY_FILE": str(secret),
+        },
+    )
+    assert settings.root.secret_access_key.reveal() == "from-a-file"
+
+
+def test_a_secret_in_a_file_that_cannot_be_read_names_the_variable() -> None:
+    with pytest.raises(ConfigurationError, match="BROKER_ROOT_SECRET_ACCESS_KEY_FILE: cannot read /nowhere"):
+        load_settings(None, {"BROKER_ROOT_SECRET_ACCESS_KEY_FILE": "/nowhere"})
+
+
+def test_a_secret_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    both = {"BROKER_ROOT_SECRET_ACCESS_KEY": "x", "BROKER_ROOT_SECRET_ACCESS_KEY_FILE": "/y"}
+    assert "both name the secret" in refusal(tmp_path, **both)
+
+
+def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
+    assert "hunter2" not in refusal(tmp_path, '[keys]\nmaster_key = ["hunter2"]')
+    settings = load_settings(None, {"BROKER_KEYS_MASTER_KEY": "hunter2"})
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[listenn]\n", "FILE: there is no section [listenn]; did you mean [listen]?"),
+        ("[listen]\nworker = 2\n", "FILE: [listen] has no setting worker; did you mean workers?"),
+        ("[store]\nplace = 2\n", "FILE: [store] has no setting place; it knows url"),
+        ("api = 1\n", "FILE: api stands outside of every [section]"),
+        ('[listen]\nworkers = "2"\n', "FILE: listen.workers is a whole number, not '2'"),
+        ("[store]\nurl = 2\n", "FILE: store.url is a text, not 2"),
+        ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
+        ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
+        ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),
+        ("[store]\nurl = 'mysql:x'\n", "store.url: 'mysql:x' is no store; write sqlite:PATH or redis://HOST"),
+        ("[log]\nlevel = 'loud'\n", "log.level is one of debug, info, warning, error"),
+        ("[requests]\ntrusted_proxies = ['10.0.0.0/99']\n", "10.0.0.0/99 is no address or CIDR network"),
+        ("[tls]\nkey_file = 'x'\n", "tls.certificate_file and tls.key_file belong together"),
+        ("[quotas]\nusers = -1\n", "quotas.users cannot be negative"),
+        ("[keys]\nstaged_for_minutes = 2000\n", "keys.staged_for_minutes cannot be longer"),
+        ("[root]\naccount_id = '123456789012'\n", "belong together: set all three or none"),
+        ("[listen\n", "FILE: "),
+    ],
+)
+def test_a_file_that_cannot_stand_is_refused_in_words_that_help(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ({"BROKER_STORE_URI": "x"}, "BROKER_STORE_URI is no setting; did you mean BROKER_STORE_URL?"),
+        ({"BROKER_STORE_URL_FILE": "x"}, "BROKER_STORE_URL_FILE is no setting"),
+        (
+            {"BROKER_LISTEN_WORKERS": "two"},
+            "BROKER_LISTEN_WORKERS: listen.workers is a whole number, not 'two'",
+        ),
+        ({"BROKER_KEYS_CREATE_MASTER_KEY": "maybe"}, "keys.create_master_key is true or false, not 'maybe'"),
+    ],
+)
+def test_a_variable_that_cannot_stand_is_refused_by_name(
+    tmp_path: Path, variable: dict[str, str], said: str
+) -> None:
+    assert said in refusal(tmp_path, **variable)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"/nowhere/broker\.toml cannot be read: No such file"):
+        load_settings(Path("/nowhere/broker.toml"), {})
+
+
+def test_no_two_settings_share_a_variable() -> None:
+    variables = [variable_of(name) for name in setting_names()]
+    assert len(set(variables)) == len(variables)
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(AttributeError):
+        Settings().listen.workers = 2  # type: ignore[misc]

@@ -1,0 +1,111 @@
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies, parse_policy
+from broker.policy.index import MOST_ACTIONS_KEPT
+
+SOURCE = Source(SourceKind.USER, "policy")
+
+
+def compiled(*statements: dict[str, object], name: str = "policy") -> PolicySet:
+    text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    return compile_policies([(Source(SourceKind.USER, name), parse_policy(text, PolicyKind.IDENTITY))])
+
+
+def allow(action: object, resource: object, sid: str = "", effect: str = "Allow") -> dict[str, object]:
+    return {"Sid": sid, "Effect": effect, "Action": action, "Resource": resource}
+
+
+def sids(policies: PolicySet, action: str, resource: str) -> list[str]:
+    return sorted(found.statement.sid for found in policies.on_action(action).candidates(resource, {}))
+
+
+MANY = compiled(
+    allow("s3:GetObject", "arn:aws:s3:::b/k", "exact"),
+    allow("s3:Get*", "arn:aws:s3:::b/*", "prefix"),
+    allow("s3:*", "arn:aws:s3:::*/k", "suffix"),
+    allow("*", "*", "everything"),
+    allow("*:GetObject", "arn:aws:s3:::b/k", "anyvendor"),
+    allow("s3:G?tObject", "arn:aws:s3:::?/k", "single"),
+    allow(["s3:PutObject", "S3:GETOBJECT"], ["arn:aws:s3:::c/k", "arn:aws:s3:::b/*", "*"], "several"),
+    {"Sid": "notaction", "Effect": "Deny", "NotAction": "s3:Put*", "Resource": "*"},
+    {"Sid": "notresource", "Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::b/*"},
+    allow("s3:GetObject", "arn:aws:s3:::${aws:username}/k", "variable"),
+)
+
+
+def test_every_way_of_naming_an_action_and_a_resource_is_found() -> None:
+    assert sids(MANY, "s3:getobject", "arn:aws:s3:::b/k") == sorted(
+        ["exact", "prefix", "suffix", "everything", "anyvendor", "single", "several", "notaction"]
+    )
+    assert sids(MANY, "s3:putobject", "arn:aws:s3:::c/k") == ["everything", "several", "suffix"]
+    assert sids(MANY, "s3:getobject", "arn:aws:s3:::zz/y") == [
+        "everything",
+        "notaction",
+        "notresource",
+        "several",
+    ]
+    assert sids(MANY, "ec2:runinstances", "*") == ["everything", "notaction"]
+
+
+def test_a_variable_is_filled_in_when_it_is_asked() -> None:
+    index = MANY.on_action("s3:getobject")
+    found = index.candidates("arn:aws:s3:::bob/k", {"aws:username": ("bob",)})
+    assert "variable" in {item.statement.sid for item in found}
+
+
+def test_a_union_answers_for_all_its_parts_and_shares_them() -> None:
+    first, second = (
+        compiled(allow("s3:*", "*", "one"), name="first"),
+        compiled(allow("*", "*", "two"), name="second"),
+    )
+    both = PolicySet.union(first, second)
+    assert sids(both, "s3:getobject", "*") == ["one", "two"]
+    assert [source.name for source, _ in both.policies] == ["first", "second"]
+    assert sids(first, "s3:getobject", "*") == ["one"]
+    assert both._parts[0] is first._parts[0]
+
+
+def test_what_is_kept_per_action_is_bounded() -> None:
+    policies = compiled(allow("*", "*"))
+    for number in range(MOST_ACTIONS_KEPT * 2 + 5):
+        policies.on_action(f"s3:action{number}")
+    assert len(policies._by_action) <= MOST_ACTIONS_KEPT
+
+
+ACTIONS = st.sampled_from(["s3:Get", "s3:Put", "s3:*", "*", "s3:G*", "*:Get", "s3:?et", "ec2:Get", "ec2:*"])
+RESOURCES = st.sampled_from(
+    [
+        "*",
+        "arn:aws:s3:::a",
+        "arn:aws:s3:::a*",
+        "arn:aws:s3:::*b",
+        "arn:aws:s3:::a/?",
+        "arn:aws:s3:*",
+        "arn:aws:s3:::a*b",
+    ]
+)
+STATEMENTS = st.builds(
+    lambda action, resource, effect: allow(action, resource, effect=effect),
+    st.lists(ACTIONS, min_size=1, max_size=3),
+    st.lists(RESOURCES, min_size=1, max_size=3),
+    st.sampled_from(["Allow", "Deny"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    statements=st.lists(STATEMENTS, min_size=1, max_size=6),
+    action=st.sampled_from(["s3:get", "s3:put", "ec2:get"]),
+    resource=st.sampled_from(
+        ["*", "arn:aws:s3:::a", "arn:aws:s3:::ab", "arn:aws:s3:::a/x", "arn:aws:s3:::b"]
+    ),
+)
+def test_the_verdict_of_many_statements_is_that_of_each_by_itself(
+    statements: list[dict[str, object]], action: str, resource: str
+) -> None:
+    together = compiled(*statements).on_action(action).verdict(resource, {})
+    single = [compiled(statement).on_action(action).verdict(resource, {}) for statement in statements]
+    assert together is (False if False in single else True if True in single else None)

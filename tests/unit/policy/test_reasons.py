@@ -1,0 +1,191 @@
+import json
+
+import pytest
+
+from broker.names.principal import Principal, Root, User
+from broker.policy import (
+    NO_POLICIES,
+    AccessRequest,
+    Context,
+    Decision,
+    Layer,
+    Layers,
+    Outcome,
+    PolicyKind,
+    PolicySet,
+    Source,
+    SourceKind,
+    access_denied_message,
+    authorization_message,
+    compile_policies,
+    decide,
+    parse_policy,
+)
+
+BOB = User("111122223333", "bob", "AIDAEXAMPLE1234567890")
+BUCKET = "arn:aws:s3:::reports"
+SENTENCE = f"User: {BOB.arn} is not authorized to perform: s3:ListBucket on resource: {BUCKET}"
+
+
+def policies(effect: str, kind: PolicyKind = PolicyKind.IDENTITY, **elements: object) -> PolicySet:
+    statement: dict[str, object] = {
+        "Sid": "It",
+        "Effect": effect,
+        "Action": "s3:*",
+        "Resource": "*",
+        **elements,
+    }
+    if kind in (PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.ENDPOINT):
+        statement["Principal"] = "*"
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    return compile_policies([(Source(SourceKind.USER, "policy"), parse_policy(text, kind))])
+
+
+def asked(
+    layers: Layers, account: str = "111122223333", principal: Principal = BOB, **context: str
+) -> Decision:
+    return decide(AccessRequest(principal, "s3:ListBucket", BUCKET, account, Context(context)), layers)
+
+
+def sentence(decision: Decision) -> str:
+    return access_denied_message(decision.request, decision)
+
+
+ALLOW, OTHER = policies("Allow"), policies("Allow", Action="ec2:*")
+DENY_FOR_ALL = policies("Deny", PolicyKind.RESOURCE)
+
+
+@pytest.mark.parametrize(
+    ("layers", "layer", "reason"),
+    [
+        (Layers(OTHER), Layer.IDENTITY, " because no identity-based policy allows the s3:ListBucket action"),
+        (
+            Layers(ALLOW, boundary=OTHER),
+            Layer.BOUNDARY,
+            " because no permissions boundary allows the s3:ListBucket action",
+        ),
+        (
+            Layers(ALLOW, session=OTHER),
+            Layer.SESSION,
+            " because no session policy allows the s3:ListBucket action",
+        ),
+        (
+            Layers(ALLOW, scps=(ALLOW, OTHER)),
+            Layer.SCP,
+            " because no service control policy allows the s3:ListBucket action",
+        ),
+        (
+            Layers(ALLOW, endpoint=NO_POLICIES),
+            Layer.ENDPOINT,
+            " because no VPC endpoint policy allows the s3:ListBucket action",
+        ),
+        (Layers(policies("Deny")), Layer.IDENTITY, " with an explicit deny in an identity-based policy"),
+        (
+            Layers(ALLOW, boundary=policies("Deny")),
+            Layer.BOUNDARY,
+            " with an explicit deny in a permissions boundary",
+        ),
+        (
+            Layers(ALLOW, session=policies("Deny")),
+            Layer.SESSION,
+            " with an explicit deny in a session policy",
+        ),
+        (
+            Layers(ALLOW, scps=(policies("Deny"),)),
+            Layer.SCP,
+            " with an explicit deny in a service control policy",
+        ),
+        (
+            Layers(ALLOW, resource=DENY_FOR_ALL),
+            Layer.RESOURCE,
+            " with an explicit deny in a resource-based policy",
+        ),
+        (
+            Layers(ALLOW, rcps=(DENY_FOR_ALL,)),
+            Layer.RCP,
+            " with an explicit deny in a resource control policy",
+        ),
+        (
+            Layers(ALLOW, endpoint=DENY_FOR_ALL),
+            Layer.ENDPOINT,
+            " with an explicit deny in a VPC endpoint policy",
+        ),
+    ],
+)
+def test_a_denial_names_the_kind_of_policy_in_awss_sentence(
+    layers: Layers, layer: Layer, reason: str
+) -> None:
+    decision = asked(layers)
+    assert decision.layer is layer
+    assert sentence(decision) == SENTENCE + reason
+
+
+def test_across_accounts_nothing_is_told_of_the_owners_policies() -> None:
+    implicit = asked(Layers(ALLOW), account="444455556666")
+    explicit = asked(Layers(ALLOW, resource=DENY_FOR_ALL), account="444455556666")
+    assert (implicit.layer, explicit.layer) == (Layer.RESOURCE, Layer.RESOURCE)
+    assert sentence(implicit) == sentence(explicit) == SENTENCE
+
+
+def test_across_accounts_the_callers_own_policies_are_named() -> None:
+    decision = asked(Layers(OTHER, resource=policies("Allow", PolicyKind.RESOURCE)), account="444455556666")
+    assert sentence(decision).endswith("because no identity-based policy allows the s3:ListBucket action")
+
+
+def test_an_allowed_request_has_no_sentence() -> None:
+    with pytest.raises(ValueError, match="allowed"):
+        sentence(asked(Layers(ALLOW)))
+
+
+def test_a_near_miss_says_the_key_what_it_was_and_what_was_wanted() -> None:
+    wanted = policies("Allow", Condition={"StringEquals": {"aws:PrincipalTag/team": ["red"]}})
+    (miss,) = asked(Layers(wanted), **{"aws:PrincipalTag/team": "blue"}).explain().near_misses
+    assert (miss.operator, miss.key, miss.had, miss.wanted) == (
+        "StringEquals",
+        "aws:PrincipalTag/team",
+        ("blue",),
+        ("red",),
+    )
+
+
+def test_missing_keys_are_named_as_the_policy_spells_them() -> None:
+    wanted = policies(
+        "Allow",
+        Resource="arn:aws:s3:::rep*",
+        Condition={"StringEquals": {"aws:PrincipalTag/Team": "${aws:SourceIdentity}"}},
+    )
+    explanation = asked(Layers(wanted)).explain()
+    assert explanation.missing_keys == ("aws:PrincipalTag/Team", "aws:SourceIdentity")
+    assert explanation.near_misses[0].had is None
+
+
+def test_every_layer_gives_its_own_account() -> None:
+    accounts = asked(Layers(ALLOW, boundary=OTHER, scps=(ALLOW,))).explain().layers
+    assert [(account.layer, account.outcome) for account in accounts] == [
+        (Layer.SCP, Outcome.ALLOWED),
+        (Layer.IDENTITY, Outcome.ALLOWED),
+        (Layer.BOUNDARY, Outcome.IMPLICITLY_DENIED),
+    ]
+
+
+def test_the_encoded_message_has_awss_members() -> None:
+    decision = asked(Layers(policies("Deny")), **{"aws:SourceIp": "192.0.2.1"})
+    message = authorization_message(decision)
+    assert message["allowed"] is False
+    assert message["explicitDeny"] is True
+    (statement,) = message["matchedStatements"]["items"]
+    assert (statement["statementId"], statement["effect"]) == ("It", "DENY")
+    assert statement["actions"] == {"items": [{"value": "s3:*"}]}
+    assert message["failures"] == {"items": []}
+    assert message["context"] == {
+        "principal": {"id": BOB.unique_id, "arn": BOB.arn},
+        "action": "s3:ListBucket",
+        "resource": BUCKET,
+        "conditions": {"items": [{"key": "aws:sourceip", "values": {"items": [{"value": "192.0.2.1"}]}}]},
+    }
+
+
+def test_root_is_stopped_by_organization_policies_and_by_nothing_else() -> None:
+    root = Root("111122223333")
+    assert asked(Layers(NO_POLICIES), principal=root).allowed
+    assert asked(Layers(NO_POLICIES, scps=(OTHER,)), principal=root).layer is Layer.SCP

@@ -221,7 +221,7 @@ async def _open_listeners(broker: Broker, door: Door) -> list[web.BaseRunner]:
         door.measures, _readiness(broker), os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     )
     runners: list[web.BaseRunner] = [
-        web.ServerRunner(web.Server(query, access_log=None), shutdown_timeout=grace),
+        web.ServerRunner(web.Server(query, access_log=None, auto_decompress=False), shutdown_timeout=grace),
         web.AppRunner(operations, shutdown_timeout=1, access_log=None),
     ]
     context = tls_context(settings)

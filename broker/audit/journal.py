@@ -34,8 +34,8 @@ class Journal:
 
     def write(self, event: Event) -> None:
         """Append `event`; raises JournalUnavailable."""
-        line = self._encode(event) + b"\n"
         try:
+            line = self._encode(event) + b"\n"
             self._until_check -= 1
             if self._until_check <= 0:
                 self._until_check = _CHECK_EVERY
@@ -43,6 +43,8 @@ class Journal:
             written = os.write(self._descriptor, line)
         except OSError as error:
             raise JournalUnavailable(f"{self._path}: {error.strerror}") from error
+        except UnicodeEncodeError as error:
+            raise JournalUnavailable("the event holds text that is not UTF-8") from error
         if written != len(line):
             raise JournalUnavailable(f"{self._path}: only {written} of {len(line)} bytes were written")
 

@@ -10,13 +10,13 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.identity import identity_of
 from broker.access.restrictions import refuse_restricted
-from broker.audit.event import Event, begin_event
+from broker.audit.event import Event, begin_event, recordable
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, service_unavailable
 from broker.operation import Call, Operation, find_operation, perform
-from broker.protocol.model import ServiceModel
 from broker.protocol.dispatch import name_operation
 from broker.protocol.form import parse_form
+from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
 from broker.protocol.xml import render_refusal, render_result
@@ -38,7 +38,7 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
     random = door.entropy(32)
     request_id = str(UUID(bytes=random[:16], version=4))
     source, secure = source_of(request, door.trusted_proxies)
-    user_agent = request.headers.get("User-Agent", "")
+    user_agent = recordable(request.headers.get("User-Agent", ""))
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
     service: ServiceModel | None = None
@@ -54,7 +54,7 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
             parameters.get("Action"),
             parameters.get("Version"),
         )
-        region = (authorization.region if authorization else "") or "us-east-1"
+        region = recordable(authorization.region if authorization else "") or "us-east-1"
         event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
         event.aws_region = region
         facts = RequestFacts(now, request_id, source, user_agent, secure, region, service.name)
@@ -140,7 +140,7 @@ def _refused(
 ) -> tuple[int, bytes]:
     # The first line only: what follows in a signature's refusal quotes the request, session token and all.
     event.error_code = refusal.code
-    event.error_message = refusal.reason or refusal.message.partition("\n")[0]
+    event.error_message = recordable(refusal.reason or refusal.message.partition("\n")[0])
     log_refusal(event)
     return render_refusal(service, refusal, request_id)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.audit.event import begin_event
+from broker.audit.event import begin_event, recordable
 from broker.audit.journal import Journal, JournalUnavailable
 
 
@@ -75,4 +75,16 @@ def test_a_journal_that_cannot_be_written_says_so():
     journal = Journal(Path("/dev/full"))
     with pytest.raises(JournalUnavailable, match="No space left"):
         journal.write(event(1))
+    journal.close()
+
+
+def test_text_that_is_not_utf_8_is_made_recordable():
+    header = b"curl/\xff \xc3\xa9".decode("utf-8", "surrogateescape")
+    assert recordable(header) == "curl/? é"
+
+
+def test_an_event_that_cannot_be_encoded_stops_the_answer(tmp_path):
+    journal = Journal(tmp_path / "audit.jsonl")
+    with pytest.raises(JournalUnavailable):
+        journal.write(begin_event(0, "request", "10.0.0.1", "\udcff", bytes(16)))
     journal.close()

@@ -1,0 +1,131 @@
+"""Which container asks, and for which role: the task credentials endpoint of the ECS agent, and the full-URI form.
+
+A container presents an unguessable id in the path (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`), or a token in the
+Authorization header (`AWS_CONTAINER_AUTHORIZATION_TOKEN`), or both. The store holds digests only, and a record is
+found by its digest: whoever reads the store learns no id, and the time of an answer tells nothing of how near a guess
+came. A record under an id may ask for a token besides.
+"""
+
+from hashlib import sha256
+from secrets import compare_digest
+
+from broker.access.gate import Gate
+from broker.errors import Refusal
+from broker.metadata.credentials import ECS_TASKS, Grant, Kept, grant
+from broker.metadata.texts import iso_time, json_text
+from broker.names.arn import parse_arn
+from broker.storage.records import Container, Role
+from broker.storage.store import CONTAINERS, ROLES, Transaction
+
+_LONGEST_SECRET = 4096  # characters
+
+
+def container_key(container_id: str) -> str:
+    """The key of CONTAINERS under which the record of a container id is put."""
+    return _digest("id", container_id)
+
+
+def authorization_key(token: str) -> str:
+    """The key for a container that presents only `token`; also a record's `authorization_digest`."""
+    return _digest("authorization", token)
+
+
+async def find_container(
+    store: Transaction, unverified_id: str, unverified_token: str, asking_instance: str | None, now: float
+) -> tuple[str, Container]:
+    """The record that the id or the token (empty: none) proves, and its key; raises Refusal in the agent's codes."""
+    if max(len(unverified_id), len(unverified_token)) > _LONGEST_SECRET:
+        raise _unknown_id("the id or the token is too long")
+    if not unverified_id and not unverified_token:
+        raise Refusal("NoIdInRequest", "CredentialsV2Request: No Credential ID in the request", status=400)
+    key = container_key(unverified_id) if unverified_id else authorization_key(unverified_token)
+    container = await store.find(CONTAINERS, "", key)
+    if container is None:
+        raise _unknown_id("no container has this id or token") if unverified_id else _wrong_token()
+    if container.expires_at is not None and now >= container.expires_at:
+        raise _unknown_id(f"the container's record ended at {container.expires_at}")
+    if container.instance_id is not None and container.instance_id != asking_instance:
+        raise _unknown_id(f"the container lives on {container.instance_id}, not on {asking_instance}")
+    wanted = container.authorization_digest
+    if wanted is not None and not compare_digest(wanted, authorization_key(unverified_token)):
+        raise _wrong_token()
+    return key, container
+
+
+async def container_grant(
+    store: Transaction, gate: Gate, key: str, container: Container, now: float
+) -> Grant:
+    """May the container have its role? Raises Refusal CredentialsUninitialized where there is no such role."""
+    role = await _find_role(store, container)
+    if role is None:
+        raise uninitialized(f"there is no role {container.role_arn} in account {container.account_id}")
+    arn = f"arn:aws:ecs:{container.region}:{container.account_id}:task/{container.session_name}"
+    return await grant(
+        store,
+        gate,
+        key=f"container/{key}",
+        service=ECS_TASKS,
+        role=role,
+        session_name=container.session_name,
+        source_arn=arn,
+        region=container.region,
+        now=now,
+    )
+
+
+async def renewed_container_grant(store: Transaction, gate: Gate, key: str, now: float) -> Grant | None:
+    """The grant as it is now, for renewal when nobody asks; None where the container is gone."""
+    container = await store.find(CONTAINERS, "", key)
+    if container is None or (container.expires_at is not None and now >= container.expires_at):
+        return None
+    return await container_grant(store, gate, key, container, now)
+
+
+def credentials_text(kept: Kept) -> str:
+    """What the agent answers."""
+    credentials = kept.credentials
+    return json_text(
+        {
+            "RoleArn": kept.session.role_arn,
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.secret.reveal(),
+            "Token": credentials.session_token,
+            "Expiration": iso_time(credentials.expires_at),
+        }
+    )
+
+
+def uninitialized(reason: str) -> Refusal:
+    """The container is known, but has no credentials now."""
+    message = "CredentialsV2Request: Credentials uninitialized for ID"
+    return Refusal("CredentialsUninitialized", message, reason=reason, status=503)
+
+
+async def _find_role(store: Transaction, container: Container) -> Role | None:
+    try:
+        arn = parse_arn(container.role_arn)
+    except ValueError:
+        return None
+    if arn.account != container.account_id:
+        return None
+    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
+    return role if role is not None and role.arn == container.role_arn else None
+
+
+def _digest(kind: str, secret: str) -> str:
+    return sha256(f"{kind}\0{secret}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _unknown_id(reason: str) -> Refusal:
+    return Refusal(
+        "InvalidIdInRequest", "CredentialsV2Request: Credentials not found", reason=reason, status=400
+    )
+
+
+def _wrong_token() -> Refusal:
+    return Refusal(
+        "InvalidAuthorizationToken",
+        "The authorization token is missing or not valid.",
+        reason="the Authorization header does not hold the container's token",
+        status=401,
+    )

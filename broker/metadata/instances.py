@@ -1,0 +1,78 @@
+"""Which machine asks: the one whose record holds the address that the connection comes from.
+
+The address is that of the socket's peer. No header speaks for another machine, and an address that two records hold
+speaks for neither.
+"""
+
+import logging
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from broker.storage.engine import GLOBAL
+from broker.storage.records import Instance
+from broker.storage.store import INSTANCES, Transaction
+
+_PAGE = 500
+
+_logger = logging.getLogger("broker.metadata")
+
+
+class Instances:
+    """Finds instances by address; `loopback_instance` is the id of the one that loopback stands for, or empty.
+
+    What is kept is one line per address, from address to instance id, true at one revision of the global partition.
+    """
+
+    def __init__(self, loopback_instance: str = "") -> None:
+        self._loopback_instance = loopback_instance
+        self._revision = -1
+        self._ids: dict[str, str] = {}
+
+    async def find(self, store: Transaction, peer: str) -> Instance | None:
+        """The instance that asks from `peer`, an address in any spelling; None where there is none, or not one."""
+        address = parse_address(peer)
+        if address is None:
+            return None
+        revision = await store.revision(GLOBAL)
+        if revision != self._revision:
+            self._ids = await _index(store)
+            self._revision = revision
+        instance_id = self._ids.get(str(address))
+        if instance_id is None and address.is_loopback:
+            instance_id = self._loopback_instance
+        return await store.find(INSTANCES, "", instance_id) if instance_id else None
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; a v4 one that is written as v6 is the v4 one, a zone is no part of it."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+async def _index(store: Transaction) -> dict[str, str]:
+    ids: dict[str, str] = {}
+    after: str | None = None
+    while True:
+        page = await store.scan(INSTANCES, "", after=after, limit=_PAGE)
+        _enter(ids, page)
+        if len(page) < _PAGE:
+            break
+        after = page[-1].instance_id
+    return {address: instance_id for address, instance_id in ids.items() if instance_id}
+
+
+def _enter(ids: dict[str, str], instances: Iterable[Instance]) -> None:
+    """Add the addresses of `instances`; one that is taken by another belongs to nobody, which is empty text."""
+    for instance in instances:
+        for text in instance.addresses:
+            address = parse_address(text)
+            if address is None:
+                _logger.warning("instance %s: %r is no address", instance.instance_id, text)
+            elif ids.setdefault(str(address), instance.instance_id) != instance.instance_id:
+                _logger.warning("%s belongs to several instances, so to none", address)
+                ids[str(address)] = ""

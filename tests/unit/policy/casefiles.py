@@ -11,8 +11,9 @@ list of such lists per level for `scps` and `rcps`. A policy is a whole document
 away. `principal` is `{"user": "alice"}`, `{"assumed-role": "deployer", "session": "build"}`,
 `{"root": "111122223333"}`, `{"federated-user": "bob"}`, `{"web-identity": provider, "subject": s}`,
 `{"saml": provider, "subject": s}`, `{"service": "ec2.amazonaws.com"}` or `"anonymous"`; `account`, `path` and
-`id` may be added, and `by` for the user behind a federated one. `decision` is `allowed`, `implicitly-denied`, `explicitly-denied`, or `denied` for either;
-`deciding` lists Sids that are among those which decide (none at all, if empty); `layer` is the layer that stops a denied request.
+`id` may be added, and `by` for the user behind a federated one. `flags` name the exemptions of Layers.
+`decision` is `allowed`, `implicitly-denied`, `explicitly-denied`, or `denied` for either; `deciding` lists Sids
+that are among those which decide (none at all, if empty); `layer` is the layer that stops a denied request.
 
 A file of documents holds `page` and `documents`: sentence, kind, document (an object, or text), and `refusal`,
 AWS's message, or `accepted`.
@@ -145,7 +146,11 @@ def federated_by(written):
 
 def engine_question(case):
     """The case as the engine is asked it."""
-    request = AccessRequest(
+    return engine_request(case), engine_layers(case["policies"], case["flags"])
+
+
+def engine_request(case):
+    return AccessRequest(
         principal(case["principal"]),
         case["action"],
         case["resource"],
@@ -153,7 +158,6 @@ def engine_question(case):
         Context(case["context"]),
         federated_by=federated_by(case["principal"]),
     )
-    return request, engine_layers(case["policies"], case["flags"])
 
 
 def engine_layers(policies, flags=()):

@@ -1,0 +1,203 @@
+"""Laws of the judge, over random worlds, and its agreement with the reference judge on 100,000 questions."""
+
+import copy
+from random import Random
+
+import reference
+import worlds
+from casefiles import (
+    LEVELLED,
+    decision_cases,
+    engine_layers,
+    engine_question,
+    engine_request,
+    reference_question,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.policy import Outcome, decide
+
+SEEDS = st.integers(0, 2**40)
+WORDS = {
+    Outcome.ALLOWED: reference.ALLOWED,
+    Outcome.IMPLICITLY_DENIED: reference.IMPLICIT,
+    Outcome.EXPLICITLY_DENIED: reference.EXPLICIT,
+}
+WORLDS, REQUESTS_PER_WORLD = 1_000, 100
+a_few = settings(max_examples=60, deadline=None)
+
+
+def test_engine_and_reference_agree_on_a_hundred_thousand_questions():
+    random = Random(20261121)
+    counted = dict.fromkeys(WORDS.values(), 0)
+    for number in range(WORLDS):
+        policies, flags = worlds.policies(random), worlds.flags(random)
+        layers = engine_layers(policies, flags)
+        for _ in range(REQUESTS_PER_WORLD):
+            case = {**worlds.request(random), "policies": policies, "flags": flags}
+            expected = reference.decide(*reference_question(case))
+            decided = WORDS[decide(engine_request(case), layers).outcome]
+            assert decided == expected, f"world {number}: {decided} instead of {expected}: {case}"
+            counted[expected] += 1
+    assert sum(counted.values()) == 100_000
+    assert min(counted.values()) > 10_000, f"the worlds are one-sided: {counted}"
+
+
+def world_of(seed):
+    """Policies, flags and some requests."""
+    random = Random(seed)
+    policies, flags = worlds.policies(random), worlds.flags(random)
+    return random, policies, flags, [worlds.request(random) for _ in range(12)]
+
+
+def outcomes(policies, flags, requests):
+    layers = engine_layers(policies, flags)
+    return [decide(engine_request(request), layers).outcome for request in requests]
+
+
+def some_layer(random, policies):
+    """The list of documents of one layer, or of one level of it; it may be changed in place."""
+    layer = random.choice([name for name, value in policies.items() if value or name not in LEVELLED])
+    return layer, random.choice(policies[layer]) if layer in LEVELLED else policies[layer]
+
+
+def a_statement(random, layer, effect):
+    names_principals = layer in ("resource", "endpoint", "rcps")
+    written = {**worlds.statement(random), "Effect": effect}
+    if names_principals:
+        written["Principal"] = "*" if layer == "rcps" else random.choice(worlds.ELEMENTS)
+    if layer == "rcps":
+        written.pop("NotAction", None)
+        written["Action"] = "*"
+    if layer == "rcps" and effect == "Allow":
+        written = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": written}
+
+
+@given(SEEDS)
+@a_few
+def test_adding_a_deny_never_allows(seed):
+    random, policies, flags, requests = world_of(seed)
+    before = outcomes(policies, flags, requests)
+    layer, documents = some_layer(random, policies)
+    documents.append(a_statement(random, layer, "Deny"))
+    after = outcomes(policies, flags, requests)
+    assert all(
+        old is Outcome.ALLOWED or new is not Outcome.ALLOWED for old, new in zip(before, after, strict=True)
+    )
+
+
+@given(SEEDS)
+@a_few
+def test_adding_an_allow_never_denies(seed):
+    random, policies, flags, requests = world_of(seed)
+    before = outcomes(policies, flags, requests)
+    layer, documents = some_layer(random, policies)
+    documents.append(a_statement(random, layer, "Allow"))
+    after = outcomes(policies, flags, requests)
+    assert all(
+        old is not Outcome.ALLOWED or new is Outcome.ALLOWED for old, new in zip(before, after, strict=True)
+    )
+
+
+def shuffled(random, value):
+    """`value` with every list of it, and every order of keys, mixed."""
+    if isinstance(value, list):
+        return [shuffled(random, one) for one in random.sample(value, len(value))]
+    if isinstance(value, dict):
+        return {key: shuffled(random, value[key]) for key in random.sample(list(value), len(value))}
+    return value
+
+
+@given(SEEDS)
+@a_few
+def test_the_order_of_policies_statements_and_values_is_irrelevant(seed):
+    random, policies, flags, requests = world_of(seed)
+    assert outcomes(shuffled(random, policies), flags, requests) == outcomes(policies, flags, requests)
+
+
+def split(statement):
+    """The same statement as several: one for each of its actions and each of its resources."""
+    pieces = [statement]
+    for element in ("Action", "Resource"):
+        pieces = [
+            {**piece, element: value} if element in piece else piece
+            for piece in pieces
+            for value in (reference.as_list(piece[element]) if element in piece else [None])
+        ]
+    return [{name: value for name, value in piece.items() if name != "Sid"} for piece in pieces]
+
+
+def with_statements_split(value):
+    """`value` with each document's statements split."""
+    if isinstance(value, list):
+        return [with_statements_split(one) for one in value]
+    if isinstance(value, dict) and "Statement" in value:
+        statements = reference.as_list(value["Statement"])
+        return {**value, "Statement": [piece for one in statements for piece in split(one)]}
+    if isinstance(value, dict):
+        return {key: with_statements_split(one) for key, one in value.items()}
+    return value
+
+
+@given(SEEDS)
+@a_few
+def test_splitting_a_statement_by_action_or_resource_changes_nothing(seed):
+    _, policies, flags, requests = world_of(seed)
+    assert outcomes(with_statements_split(policies), flags, requests) == outcomes(policies, flags, requests)
+
+
+@given(SEEDS)
+@a_few
+def test_an_scp_rcp_boundary_session_or_endpoint_policy_never_widens(seed):
+    """A federated user is left out: without a session policy it has nothing that one could narrow."""
+    random, policies, flags, requests = world_of(seed)
+    requests = [request for request in requests if "federated-user" not in request["principal"]]
+    wide = {name: value for name, value in policies.items() if name in ("identity", "resource")}
+    limits = {
+        "boundary": worlds.documents(random, 2),
+        "session": worlds.documents(random, 2),
+        "endpoint": worlds.documents(random, 2, names_principals=True),
+        "scps": [worlds.documents(random, 2)],
+        "rcps": [worlds.resource_control_policies(random)],
+    }
+    before = outcomes(wide, flags, requests)
+    for layer, documents in limits.items():
+        after = outcomes({**wide, layer: documents}, flags, requests)
+        for old, new in zip(before, after, strict=True):
+            assert old is Outcome.ALLOWED or new is not Outcome.ALLOWED, layer
+
+
+@given(SEEDS)
+@a_few
+def test_deciding_changes_neither_the_policies_nor_the_next_decision(seed):
+    _, policies, flags, requests = world_of(seed)
+    layers = engine_layers(copy.deepcopy(policies), flags)
+    first = [decide(engine_request(request), layers).outcome for request in requests]
+    assert [decide(engine_request(request), layers).outcome for request in requests] == first
+    assert outcomes(policies, flags, requests) == first
+
+
+@given(SEEDS)
+@a_few
+def test_the_explanation_holds_what_decided(seed):
+    _, policies, flags, requests = world_of(seed)
+    layers = engine_layers(policies, flags)
+    for request in requests:
+        decision = decide(engine_request(request), layers)
+        effects = {match.statement.effect.value for match in decision.deciding}
+        assert effects <= {"Deny" if decision.outcome is Outcome.EXPLICITLY_DENIED else "Allow"}
+        if decision.outcome is Outcome.EXPLICITLY_DENIED and decision.layer.value != "service":
+            assert any(match.layer is decision.layer for match in decision.deciding)
+        if decision.outcome is Outcome.IMPLICITLY_DENIED:
+            assert not decision.deciding
+
+
+def test_every_hand_written_case_keeps_its_decision_when_mixed_and_split():
+    random = Random(7)
+    for case in decision_cases():
+        expected = decide(*engine_question(case)).outcome
+        policies = shuffled(random, with_statements_split(case["policies"]))
+        found = decide(*engine_question({**case, "policies": policies})).outcome
+        assert found is expected, case["sentence"]

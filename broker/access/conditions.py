@@ -4,12 +4,10 @@ Keys are written in lower case at once: the engine compares them so, and a conte
 Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
 """
 
-from datetime import UTC, datetime
-from functools import lru_cache
-
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
+from broker.audit.event import iso_time
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -55,9 +53,10 @@ def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> 
 
 
 def caller_keys(caller: Caller) -> Keys:
-    """What is known of the principal."""
+    """What is known of the principal. What an assertion brought stands first: it replaces nothing of ours."""
     principal = caller.principal
     keys: Keys = {
+        **caller.session_keys,
         "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
         "aws:userid": (principal.user_id,),
         "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,
@@ -80,7 +79,6 @@ def caller_keys(caller: Caller) -> Keys:
         keys["ec2:roledelivery"] = (caller.role_delivery,)
     if caller.is_assumed_root:
         keys["aws:assumedroot"] = _TRUE
-    keys.update(caller.session_keys)
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys
@@ -117,8 +115,3 @@ def _add_resource_tags(keys: Keys, resource: Resource) -> None:
         keys[f"aws:resourcetag/{lowered}"] = (value,)
         if is_iam:
             keys[f"iam:resourcetag/{lowered}"] = (value,)
-
-
-@lru_cache(maxsize=256)
-def iso_time(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,24 +1,21 @@
 """The gate: gather, decide, or refuse with AWS's sentence. There is one, and everything passes it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from broker.access.caller import Caller
 from broker.access.conditions import request_context
+from broker.access.denials import Denial, find_denial, seal_denial
 from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.errors import access_denied
-from broker.policy import AccessRequest, Decision, access_denied_message, authorization_message, decide
-from broker.sealing.envelope import SealBroken
+from broker.names.principal import FederatedUser
+from broker.policy import AccessRequest, Decision, access_denied_message, decide
 from broker.sealing.keyring import Keyring
-from broker.sealing.message import open_message, seal_message
 from broker.storage.store import Transaction
-
-_PURPOSE = b"authorization message"
 
 
 class Gate:
@@ -41,7 +38,11 @@ class Gate:
         if resource.policy is not None:
             layers = msgspec.structs.replace(layers, resource=resource.policy)
         context = request_context(caller, facts, resource)
-        return decide(AccessRequest(caller.principal, action, resource.arn, account, context), layers)
+        # A policy that names the user speaks of the sessions that the user handed out, too.
+        is_federated = isinstance(caller.principal, FederatedUser)
+        federated_by = caller.user.arn if is_federated and caller.user is not None else ""
+        request = AccessRequest(caller.principal, action, resource.arn, account, context, federated_by)
+        return decide(request, layers)
 
     async def require(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource
@@ -50,20 +51,10 @@ class Gate:
         decision = await self.decide(store, caller, facts, action, resource)
         if not decision.allowed:
             sentence = access_denied_message(decision.request, decision)
-            encoded = self._encoded(decision, caller.account)
-            raise access_denied(
-                f"{sentence} Encoded authorization failure message: {encoded}", reason=sentence
-            )
+            encoded = seal_denial(self._keyring(), decision, caller.account, self._entropy)
+            ending = f" Encoded authorization failure message: {encoded}" if encoded else ""
+            raise access_denied(f"{sentence}{ending}", reason=sentence)
 
-    def _encoded(self, decision: Decision, account: str) -> str:
-        message = msgspec.json.encode({"account": account, "message": authorization_message(decision)})
-        return seal_message(self._keyring(), _PURPOSE, message, b"", self._entropy(16))
-
-    def find_message(self, unverified_text: str, now: float) -> tuple[str, Any] | None:
-        """The account whose request was denied, and the reasons; None for what is no message of this broker."""
-        try:
-            opened = open_message(self._keyring(), _PURPOSE, unverified_text, b"", now)
-        except SealBroken:
-            return None
-        denial = msgspec.json.decode(opened)
-        return denial["account"], denial["message"]
+    def find_denial(self, unverified_text: str, now: float) -> Denial | None:
+        """The reasons in an encoded authorization message; None for what is no message of this broker."""
+        return find_denial(self._keyring(), unverified_text, now)

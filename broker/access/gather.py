@@ -12,6 +12,7 @@ import msgspec
 from broker.access.aws_managed import find_aws_managed
 from broker.access.caller import Caller
 from broker.access.library import PolicyLibrary
+from broker.errors import service_unavailable
 from broker.names.principal import FederatedUser
 from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
 from broker.storage.engine import GLOBAL, account_partition
@@ -190,14 +191,18 @@ def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
 
 
 def _levels(organization: Organization, account: str) -> list[tuple[str, OrganizationalUnit]]:
-    """From the root of the organization down to the account; empty for accounts outside of it."""
-    levels: list[tuple[str, OrganizationalUnit]] = []
-    name: str | None = account
+    """From the root of the organization down to the account; empty for accounts outside of it.
+
+    Raises Refusal ServiceUnavailable for a place that hangs under nothing known, or under itself: a level that
+    cannot be found must not be a level that limits nobody.
+    """
     place = organization.accounts.get(account)
-    while place is not None and name is not None:
+    levels = [] if place is None else [(account, place)]
+    while place is not None and place.parent is not None:
+        name, place = place.parent, organization.units.get(place.parent)
+        if place is None or len(levels) > len(organization.units):
+            raise service_unavailable(f"the organization of account {account} is broken at {name}")
         levels.append((name, place))
-        name = place.parent
-        place = organization.units.get(name) if name else None
     return levels[::-1]
 
 

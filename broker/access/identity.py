@@ -1,8 +1,7 @@
 """A caller as CloudTrail writes it ("CloudTrail userIdentity element")."""
 
 from broker.access.caller import Caller
-from broker.access.conditions import iso_time
-from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity
+from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
 from broker.names.principal import Anonymous, AssumedRole, FederatedUser, Root, SamlSubject, User, WebIdentity
 
 _TYPES = {

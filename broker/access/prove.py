@@ -9,7 +9,7 @@ import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller
 from broker.errors import Refusal
-from broker.names.ids import TEMPORARY_KEY, account_of_access_key_id
+from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
 from broker.names.principal import Root
 from broker.names.principal import User as UserPrincipal
 from broker.names.secret import SecretKey
@@ -94,7 +94,10 @@ def invalid_token(reason: str) -> Refusal:
 async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
     """The account of an access key id: carried in the id, or on record where the id was brought along."""
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
-    return foreign.account_id if foreign is not None else account_of_access_key_id(access_key_id)
+    if foreign is not None:
+        return foreign.account_id
+    is_key = access_key_id.startswith((LONG_TERM_KEY, TEMPORARY_KEY))
+    return account_of_access_key_id(access_key_id) if is_key else None
 
 
 async def find_access_key(store: Transaction, access_key_id: str) -> AccessKey | None:

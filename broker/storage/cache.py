@@ -22,7 +22,7 @@ _WEIGHT_PER_BYTE = 2
 # How many records are decoded before other requests get their turn.
 _SCAN_PAGE = 1000
 
-_UNKNOWN: Any = object()
+UNKNOWN: Any = object()
 
 
 class Pages:
@@ -66,8 +66,8 @@ class RecordCache:
         self, partition: str, pages: Pages, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any] | None:
         """The records of stored keys (None for absent ones) at the pages' revision; None if it has moved on."""
-        found = {key: pages.records.get(key, _UNKNOWN) for _, key in wanted}
-        missing = [(collection, key) for collection, key in wanted if found[key] is _UNKNOWN]
+        found = {key: pages.records.get(key, UNKNOWN) for _, key in wanted}
+        missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
             revision, values = await self._engine.fetch(partition, [key for _, key in missing])
             if revision != pages.revision:
@@ -140,8 +140,8 @@ class RecordCache:
     def _decoded(
         self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
     ) -> Any:
-        known = pages.records.get(key, _UNKNOWN)
-        if known is not _UNKNOWN:
+        known = pages.records.get(key, UNKNOWN)
+        if known is not UNKNOWN:
             return known
         record = None if value is None else collection.decode(partition, key, value)
         if not collection.expiring:

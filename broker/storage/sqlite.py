@@ -95,6 +95,7 @@ class SqliteEngine:
                 raise
         self._execute = self._reader.cursor().execute
         self._data_version = -1
+        self._has_looked = False
         self._revisions: dict[str, int] = {}
         self._next_sweep = clock()
         self._is_closed = False
@@ -103,12 +104,16 @@ class SqliteEngine:
         self._thread.start()
 
     async def revision(self, partition: str) -> int:
-        """See Engine. `data_version` moves with every commit of another connection, our own writer's included."""
+        """See Engine. `data_version` moves with every commit of another connection, our own writer's included.
+
+        One look serves every request of this turn of the event loop. It stays strict: a task that runs before
+        `_end_turn` was woken before the look was taken (the loop runs handles first in, first out), so what it
+        answers had arrived by then, and a commit acknowledged before that is in the look. Whoever reads records
+        asks for a new look: a revision must never be older than the records that it is compared with.
+        """
         try:
-            version = self._execute("PRAGMA data_version").fetchone()[0]
-            if version != self._data_version:
-                self._revisions.clear()
-                self._data_version = version
+            if not self._has_looked:
+                self._look()
             known = self._revisions.get(partition)
             if known is None:
                 row = self._execute(_REVISION, (partition.encode(),)).fetchone()
@@ -117,6 +122,17 @@ class SqliteEngine:
             raise _unavailable(self._path, error) from error
         return known
 
+    def _look(self) -> None:
+        version = self._execute("PRAGMA data_version").fetchone()[0]
+        if version != self._data_version:
+            self._revisions.clear()
+            self._data_version = version
+        self._has_looked = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._has_looked = False
+
     async def get(self, partition: str, key: str) -> bytes | None:
         with _explained(self._path):
             row = self._execute(_GET, (partition.encode(), key.encode(), self._clock())).fetchone()
@@ -124,6 +140,7 @@ class SqliteEngine:
 
     async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """See Engine. One statement for one key; several keys are read inside one read transaction."""
+        self._has_looked = False
         try:
             if len(keys) == 1:
                 return self._fetch(partition, keys)
@@ -138,6 +155,7 @@ class SqliteEngine:
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
+        self._has_looked = False
         first, most = prefix.encode(), _NO_LIMIT if limit is None else limit
         with _explained(self._path):
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from broker.errors import Refusal
-from broker.storage.cache import Pages, RecordCache
+from broker.storage.cache import UNKNOWN, Pages, RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
     ACCOUNTS,
@@ -121,8 +121,8 @@ class Transaction:
         if view.writes and stored_key in view.writes:
             written: R | None = view.writes[stored_key].record
             return written
-        record = view.pages.records.get(stored_key) if view.pages else None
-        if record is None:
+        record = view.pages.records.get(stored_key, UNKNOWN) if view.pages else UNKNOWN
+        if record is UNKNOWN:
             record = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, record)
         answer: Any = record
@@ -225,11 +225,13 @@ class Transaction:
 
     async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
         for _ in range(_FOLLOW_LIMIT):
-            assert view.pages is not None
-            found = await self._cache.read(partition, view.pages, [(collection, stored_key)])
-            if found is not None:
+            pages = view.pages
+            assert pages is not None
+            found = await self._cache.read(partition, pages, [(collection, stored_key)])
+            if found is None:
+                await self._follow(partition, view)
+            elif view.pages is pages:
                 return found[0]
-            await self._follow(partition, view)
         raise _moved(partition)
 
     async def _scan(
@@ -242,12 +244,14 @@ class Transaction:
         limit: int | None,
     ) -> list[tuple[str, Any]]:
         for _ in range(_FOLLOW_LIMIT):
-            assert view.pages is not None
-            found = await self._cache.scan(partition, view.pages, collection, prefix, after, limit)
-            if found is not None:
+            pages = view.pages
+            assert pages is not None
+            found = await self._cache.scan(partition, pages, collection, prefix, after, limit)
+            if found is None:
+                await self._follow(partition, view)
+            elif view.pages is pages:
                 view.scans[collection, prefix, after, limit] = found
                 return found
-            await self._follow(partition, view)
         raise _moved(partition)
 
     async def _follow(self, partition: str, view: _View) -> None:
@@ -256,13 +260,14 @@ class Transaction:
             raise _moved(partition)
         for _ in range(_FOLLOW_LIMIT):
             pages = await self._cache.current(partition)
+            looked_at = len(view.reads), len(view.scans)
             is_same = await self._is_same(partition, view, pages)
-            if is_same is None:
-                continue
-            if not is_same:
+            if is_same is False:
                 break
-            view.pages = pages
-            return
+            # Reads of one transaction may run side by side: what another has read meanwhile counts as well.
+            if is_same and looked_at == (len(view.reads), len(view.scans)):
+                view.pages = pages
+                return
         raise _moved(partition)
 
     async def _is_same(self, partition: str, view: _View, pages: Pages) -> bool | None:
@@ -274,7 +279,7 @@ class Transaction:
             return None
         if found != expected:
             return False
-        for (collection, prefix, after, limit), seen in view.scans.items():
+        for (collection, prefix, after, limit), seen in list(view.scans.items()):
             listed = await self._cache.scan(partition, pages, collection, prefix, after, limit)
             if listed is None:
                 return None

@@ -5,6 +5,7 @@ grants nothing. So nobody learns from a refusal which roles another account has.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from broker.access.resource import Resource
 from broker.access.trust import bound_trust_policy
@@ -18,6 +19,7 @@ from broker.storage.store import ROLES
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
+@lru_cache(maxsize=4096)
 def parse_role_arn(text: str) -> Arn:
     """Raises ValidationError for what is no ARN of a role."""
     try:

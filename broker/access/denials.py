@@ -1,0 +1,69 @@
+"""The reasons of a denial as sealed text, never longer than DecodeAuthorizationMessage takes.
+
+A long context (fifty tags on both sides) or a long policy would not fit: then the tags go first, then what the
+statements say, then all but who wanted what. What is left is always whole JSON in AWS's form.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from broker.policy import Decision, authorization_message
+from broker.sealing.envelope import SealBroken
+from broker.sealing.keyring import Keyring
+from broker.sealing.message import open_message, seal_message
+
+LARGEST_ENCODED = 10_240  # characters: `encodedMessageType` of the STS model
+MESSAGE_ENTROPY = 16
+
+_PURPOSE = b"authorization message"
+_TAG_KEYS = ("aws:requesttag/", "aws:principaltag/", "aws:resourcetag/", "iam:resourcetag/")
+_NAMED_STATEMENTS = 50
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """The account whose request was denied, and why: AWS's JSON, decoded."""
+
+    account: str
+    message: dict[str, Any]
+
+
+_decoder = msgspec.json.Decoder(Denial)
+
+
+def seal_denial(
+    keyring: Keyring, decision: Decision, account: str, entropy: Callable[[int], bytes]
+) -> str | None:
+    """Text for the caller's account; None where not even the shortest form is short enough."""
+    for message in _shorter_and_shorter(authorization_message(decision)):
+        encoded = msgspec.json.encode(Denial(account, message))
+        try:
+            text = seal_message(keyring, _PURPOSE, encoded, b"", entropy(MESSAGE_ENTROPY))
+        except ValueError:
+            continue
+        if len(text) <= LARGEST_ENCODED:
+            return text
+    return None
+
+
+def find_denial(keyring: Keyring, unverified_text: str, now: float) -> Denial | None:
+    """What `seal_denial` sealed; None for what is no message of this broker."""
+    try:
+        return _decoder.decode(open_message(keyring, _PURPOSE, unverified_text, b"", now))
+    except SealBroken:
+        return None
+
+
+def _shorter_and_shorter(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield message
+    conditions = message["context"]["conditions"]["items"]
+    untagged = [condition for condition in conditions if not condition["key"].startswith(_TAG_KEYS)]
+    message = {**message, "context": {**message["context"], "conditions": {"items": untagged}}}
+    yield message
+    statements = message["matchedStatements"]["items"][:_NAMED_STATEMENTS]
+    named = [{name: statement[name] for name in ("statementId", "effect")} for statement in statements]
+    message = {**message, "matchedStatements": {"items": named}}
+    yield message
+    bare = {**message["context"], "conditions": {"items": []}}
+    yield {**message, "matchedStatements": {"items": []}, "context": bare}

@@ -35,6 +35,7 @@ from broker.storage.store import Store
 from broker.web.door import Door
 from broker.web.health import operations_application
 from broker.web.measures import Measures
+from broker.web.metadata import MetadataDoor
 from broker.web.peers import parse_networks
 from broker.web.query import answer_query
 
@@ -187,6 +188,16 @@ def make_door(broker: Broker, journal: Journal) -> Door:
     )
 
 
+def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
+    chosen = broker.settings.metadata
+    return MetadataDoor(
+        door,
+        broker.keyrings.sessions,
+        loopback_instance=chosen.loopback_instance,
+        session_seconds=chosen.session_seconds,
+    )
+
+
 async def serve(settings: Settings, is_ready: Callable[[], None], stop: asyncio.Event) -> None:
     """Listen until `stop` is set, then finish what was begun. `is_ready` is called when every listener is open."""
     journal = Journal(
@@ -194,10 +205,12 @@ async def serve(settings: Settings, is_ready: Callable[[], None], stop: asyncio.
     )
     async with open_broker(settings) as broker:
         door = make_door(broker, journal)
-        runners = await _open_listeners(broker, door)
+        metadata = make_metadata_door(broker, door)
+        runners = await _open_listeners(broker, door, metadata)
         tasks = [
             asyncio.create_task(_every(_FLUSH_SECONDS, broker.store.flush_usage)),
             asyncio.create_task(_every(_REFRESH_SECONDS, broker.keyrings.refresh)),
+            asyncio.create_task(_every(_REFRESH_SECONDS, metadata.refresh)),
             asyncio.create_task(_every(_ROTATION_SECONDS, broker.keyrings.rotate_when_due)),
         ]
         is_ready()
@@ -210,7 +223,7 @@ async def serve(settings: Settings, is_ready: Callable[[], None], stop: asyncio.
     journal.close()
 
 
-async def _open_listeners(broker: Broker, door: Door) -> list[web.BaseRunner]:
+async def _open_listeners(broker: Broker, door: Door, metadata: MetadataDoor) -> list[web.BaseRunner]:
     settings = broker.settings
     listen, grace = settings.listen, settings.requests.graceful_shutdown_seconds
 
@@ -222,10 +235,14 @@ async def _open_listeners(broker: Broker, door: Door) -> list[web.BaseRunner]:
     )
     runners: list[web.BaseRunner] = [
         web.ServerRunner(web.Server(query, access_log=None, auto_decompress=False), shutdown_timeout=grace),
+        web.ServerRunner(
+            web.Server(metadata.answer, access_log=None, auto_decompress=False), shutdown_timeout=1
+        ),
         web.AppRunner(operations, shutdown_timeout=1, access_log=None),
     ]
-    context = tls_context(settings)
-    for runner, address, tls in zip(runners, (listen.api, listen.operations), (context, None), strict=True):
+    addresses = (listen.api, listen.metadata, listen.operations)
+    contexts = (tls_context(settings), None, None)
+    for runner, address, tls in zip(runners, addresses, contexts, strict=True):
         await runner.setup()
         host, port = parse_address(address, "listen")
         await web.TCPSite(runner, host, port, ssl_context=tls, reuse_port=True, backlog=1024).start()

@@ -66,7 +66,6 @@ class Requests(Section, frozen=True):
 
 class Metadata(Section, frozen=True):
     loopback_instance: str = ""
-    region: str = "us-east-1"
     session_seconds: int = 6 * 3600
 
 
@@ -115,7 +114,7 @@ _RANGES = {
     "audit.keep": (0, 10_000),
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
-    "metadata.session_seconds": (900, 43_200),
+    "metadata.session_seconds": (1210, 43_200),
 }
 
 

@@ -245,6 +245,32 @@ async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> No
         await reader.find(USERS, HERE, "eve")
 
 
+async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Store) -> None:
+    """Both records change together all the while; two reads at once must not fall on two sides of a change."""
+    await write(store, user("bob", created_at=0), user("eve", created_at=0))
+    fresh = Store(store.engine, time.time)
+    answered = 0
+
+    async def read() -> None:
+        nonlocal answered
+        for _ in range(100):
+            reader = await fresh.read()
+            try:
+                found = await asyncio.gather(*(reader.find(USERS, HERE, name) for name in ("bob", "eve")))
+            except Conflict:
+                continue
+            assert found[0].created_at == found[1].created_at
+            answered += 1
+            await asyncio.sleep(0)
+
+    async def change() -> None:
+        for number in range(100):
+            await write(other, user("bob", created_at=number), user("eve", created_at=number))
+
+    await asyncio.gather(read(), change())
+    assert answered
+
+
 async def test_a_reader_from_memory_stays_in_the_state_that_it_began_with(store: Store, other: Store) -> None:
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
     assert len(await (await store.read()).scan(USERS, HERE)) == 2

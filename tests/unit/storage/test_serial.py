@@ -1,0 +1,133 @@
+"""The law of transactions, tried with whatever interleaving hypothesis can think of.
+
+Three transactions in two stores (two processes, as it were) read and write the same few records. Whatever each
+has read, it must have been so at one moment after it began; and what it commits must rest on what is so at its commit.
+"""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.storage.records import User
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import USERS, Conflict, Store, Transaction
+
+HERE = "111111111111"
+NAMES = ("a", "ab", "b")
+State = dict[str, int]
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["find", "scan", "page", "put", "delete", "commit", "abandon"]),
+        st.integers(0, 2),
+        st.sampled_from(NAMES),
+    ),
+    max_size=40,
+)
+
+
+class Attempt:
+    """One transaction, and what it has seen: names and what they held, listings by their arguments."""
+
+    def __init__(self, transaction: Transaction, began: int) -> None:
+        self.transaction = transaction
+        self.began = began
+        self.writes: dict[str, int | None] = {}
+        self.seen: list[tuple[str, str, object]] = []
+
+    def agrees_with(self, state: State) -> bool:
+        return all(answer(state | {}, kind, name) == value for kind, name, value in self.seen)
+
+
+def answer(state: State, kind: str, name: str) -> object:
+    if kind == "find":
+        return state.get(name)
+    pairs = sorted((key, value) for key, value in state.items() if key.startswith(name) or kind == "page")
+    return pairs if kind == "scan" else [pair for pair in pairs if pair[0] > name][:1]
+
+
+def with_writes(state: State, writes: dict[str, int | None]) -> State:
+    merged = state | writes
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+class World:
+    """What the stores must agree with: every state that there was."""
+
+    def __init__(self, stores: list[Store]) -> None:
+        self.stores = stores
+        self.states: list[State] = [{}]
+        self.attempts: dict[int, Attempt] = {}
+        self.written = 0
+
+    async def step(self, kind: str, who: int, name: str) -> None:
+        if who not in self.attempts:
+            self.attempts[who] = Attempt(await self.stores[who % 2].transaction(), len(self.states) - 1)
+        attempt = self.attempts[who]
+        try:
+            await self.perform(attempt, kind, name)
+        except Conflict:
+            assert len(self.states) - 1 > attempt.began, "a conflict with nobody"
+            del self.attempts[who]
+        if kind in ("commit", "abandon"):
+            self.attempts.pop(who, None)
+
+    async def perform(self, attempt: Attempt, kind: str, name: str) -> None:
+        transaction = attempt.transaction
+        if kind == "put":
+            self.written += 1
+            attempt.writes[name] = self.written
+            user = User(account_id=HERE, user_name=name, user_id="AIDA", created_at=self.written)
+            transaction.put(USERS, HERE, user)
+        elif kind == "delete":
+            attempt.writes[name] = None
+            transaction.delete(USERS, HERE, name)
+        elif kind == "commit":
+            await transaction.commit()
+            if attempt.writes:
+                assert attempt.agrees_with(self.states[-1])
+                self.states.append(with_writes(self.states[-1], attempt.writes))
+        elif kind != "abandon":
+            await self.look(attempt, kind, name)
+
+    async def look(self, attempt: Attempt, kind: str, name: str) -> None:
+        """Own writes apart, all that was seen so far is one state, no older than the transaction."""
+        if kind == "find":
+            user = await attempt.transaction.find(USERS, HERE, name.upper())
+            seen: object = user and user.created_at
+        else:
+            found = await (
+                attempt.transaction.scan(USERS, HERE, name)
+                if kind == "scan"
+                else attempt.transaction.scan(USERS, HERE, after=name, limit=1)
+            )
+            seen = [(user.user_name, user.created_at) for user in found]
+        if attempt.writes:
+            candidates = [with_writes(state, attempt.writes) for state in self.states[attempt.began :]]
+            assert any(answer(state, kind, name) == seen for state in candidates)
+            return
+        attempt.seen.append((kind, name, seen))
+        assert any(attempt.agrees_with(state) for state in self.states[attempt.began :])
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_transactions_are_as_if_one_came_after_the_other(taken: list[tuple[str, int, str]]) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            engines = [SqliteEngine(Path(folder) / "store.db", time.time) for _ in range(2)]
+            # The second remembers next to nothing: eviction must not show either.
+            world = World([Store(engines[0], time.time), Store(engines[1], time.time, cache_limit=900)])
+            for kind, who, name in taken:
+                await world.step(kind, who, name)
+            for store in world.stores:
+                users = await (await store.read()).scan(USERS, HERE)
+                assert {user.user_name: user.created_at for user in users} == world.states[-1]
+            for engine in engines:
+                await engine.close()
+
+    asyncio.run(run())

@@ -12,15 +12,18 @@ DEFAULT_USER_SESSION = 43_200
 
 
 def role_session_duration(requested: int | None, longest: int, *, chained: bool) -> int:
-    """For a role whose MaxSessionDuration is `longest`; raises ValidationError for more than is allowed."""
+    """For a role whose MaxSessionDuration is `longest`; raises ValidationError for more than is allowed.
+
+    The role's own limit is checked before that of role chaining (measured on AWS STS).
+    """
     duration = DEFAULT_ROLE_SESSION if requested is None else requested
-    if chained and duration > LONGEST_CHAINED_SESSION:
-        raise validation_error(
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
-        )
     if duration > longest:
         raise validation_error(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        )
+    if chained and duration > LONGEST_CHAINED_SESSION:
+        raise validation_error(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
         )
     return duration
 

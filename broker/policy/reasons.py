@@ -23,6 +23,7 @@ KINDS: dict[Layer, str] = {
     Layer.ENDPOINT: "VPC endpoint policy",
 }
 _OWNERS_SIDE = (Layer.RESOURCE, Layer.RCP)
+_OWNERS_KEYS = ("aws:resourcetag/", "iam:resourcetag/")
 
 
 def access_denied_message(request: AccessRequest, decision: Decision) -> str:
@@ -48,16 +49,23 @@ def _is_cross_account(request: AccessRequest) -> bool:
 
 
 def authorization_message(decision: Decision) -> dict[str, Any]:
-    """The JSON that DecodeAuthorizationMessage gives (STS API reference)."""
+    """The JSON that DecodeAuthorizationMessage gives (STS API reference).
+
+    It is read by the account that asked, so of a resource in another one it holds neither policies nor tags.
+    """
     request = decision.request
+    hides_owner = _is_cross_account(request)
     conditions = [
         {"key": key, "values": _items({"value": value} for value in values)}
         for key, values in sorted(request.context.by_key.items())
+        if not (hides_owner and key.startswith(_OWNERS_KEYS))
     ]
+    shown = [match for match in decision.deciding if not (hides_owner and match.layer in _OWNERS_SIDE)]
+    explicit = decision.outcome is Outcome.EXPLICITLY_DENIED and bool(shown or not hides_owner)
     return {
         "allowed": decision.allowed,
-        "explicitDeny": decision.outcome is Outcome.EXPLICITLY_DENIED,
-        "matchedStatements": _items(_statement(match) for match in decision.deciding),
+        "explicitDeny": explicit,
+        "matchedStatements": _items(_statement(match) for match in shown),
         "failures": _items(()),
         "context": {
             "principal": {"id": request.principal.user_id, "arn": request.principal.arn},

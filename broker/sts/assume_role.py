@@ -6,7 +6,7 @@ and one-time code are part of what is asked, so they stand in the context before
 
 from broker.access.resource import Resource
 from broker.credentials.durations import role_session_duration
-from broker.errors import access_denied
+from broker.errors import access_denied, validation_error
 from broker.names.principal import AssumedRole, Root
 from broker.operation import Call, operation, with_request_tags
 from broker.protocol.shapes import sts as shapes
@@ -21,9 +21,11 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
     """The role, and the condition keys of this request; a one-time code is verified and used up here."""
     if isinstance(call.caller.principal, Root):
         raise access_denied("Roles may not be assumed by root accounts.")
+    if request.provided_contexts:
+        raise validation_error("This broker trusts no context provider: ProvidedContexts must be empty.")
+    # INVARIANT: whatever passes here with a serial number has proven its code; `_request_keys` counts on it.
+    await authenticated_at(call, request.serial_number, request.token_code)
     keys = _request_keys(call, request)
-    if await authenticated_at(call, request.serial_number, request.token_code) is not None:
-        keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = "true", "0"
     return await role_resource(call, request.role_arn, keys, _tags(call, request).inherited)
 
 
@@ -91,6 +93,8 @@ def _tags(call: Call, request: shapes.AssumeRoleRequest) -> SessionTags:
 def _request_keys(call: Call, request: shapes.AssumeRoleRequest) -> dict[str, str | tuple[str, ...]]:
     """The condition keys that the request itself fills, for the role and for tags and source identity alike."""
     keys: dict[str, str | tuple[str, ...]] = {"sts:RoleSessionName": request.role_session_name}
+    if request.serial_number is not None:
+        keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = "true", "0"
     if request.external_id is not None:
         keys["sts:ExternalId"] = request.external_id
     transitive_keys = _tags(call, request).transitive_keys

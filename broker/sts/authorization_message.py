@@ -3,7 +3,7 @@
 A message opens in the account whose request was denied and in no other; everything else is one and the same refusal.
 """
 
-import json
+import msgspec
 
 from broker.errors import Refusal
 from broker.operation import Call, no_resource, operation
@@ -14,9 +14,9 @@ from broker.protocol.shapes import sts as shapes
 async def decode_authorization_message(
     call: Call, request: shapes.DecodeAuthorizationMessageRequest
 ) -> shapes.DecodeAuthorizationMessageResponse:
-    found = call.gate.find_message(request.encoded_message, call.now)
-    if found is None or found[0] != call.account:
+    denial = call.gate.find_denial(request.encoded_message, call.now)
+    if denial is None or denial.account != call.account:
         raise Refusal("InvalidAuthorizationMessageException", "Message is not valid")
     return shapes.DecodeAuthorizationMessageResponse(
-        decoded_message=json.dumps(found[1], separators=(",", ":"))
+        decoded_message=msgspec.json.encode(denial.message).decode()
     )

@@ -18,11 +18,11 @@ async def session_policies(
     """The policies of a session in `account`; None where there are none.
 
     Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
-    are too many or do not exist.
+    are too many, name nothing or do not exist. A limit that was meant is never dropped in silence.
     """
-    arns = tuple(descriptor.arn for descriptor in managed if descriptor.arn)
-    if inline is None and not arns:
+    if inline is None and not managed:
         return None
+    arns = tuple(descriptor.arn or "" for descriptor in managed)
     if len(arns) > MANAGED_LIMIT:
         raise validation_error(
             f"1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "

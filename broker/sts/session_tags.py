@@ -23,10 +23,6 @@ class SessionTags(msgspec.Struct, frozen=True):
     transitive_keys: tuple[str, ...]
     inherited: Mapping[str, str]
 
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        return tuple(self.tags.items())
-
 
 _NO_TAGS = SessionTags({}, (), {})
 
@@ -43,7 +39,10 @@ def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Se
     merged = {**inherited, **passed}
     if len(merged) > TAG_LIMIT:
         raise _invalid(f"The number of session tags is over the limit of {TAG_LIMIT}.")
-    return SessionTags(merged, (*inherited, *transitive_keys), inherited)
+    wanted = {key.lower() for key in transitive_keys}
+    # As the tag spells it, so that the next session of the chain finds it again.
+    chosen = (key for key in passed if key.lower() in wanted)
+    return SessionTags(merged, (*inherited, *chosen), inherited)
 
 
 def _passed(tags: Sequence[shapes.Tag]) -> dict[str, str]:

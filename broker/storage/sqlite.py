@@ -5,8 +5,9 @@ go to one writer thread, which puts all that wait into one SQLite transaction, e
 waits for the disk once (`synchronous=FULL`).
 
 The processes that share a file take turns to write under a lock file of our own, beside it. SQLite's own lock is
-polled with sleeps of up to 100 ms; this one wakes who waits, and the kernel frees it when its holder is killed. It
-also keeps the commits of one process apart from the checkpoints of another.
+polled with sleeps of up to 100 ms; this one wakes who waits, and the kernel frees it when its holder is killed.
+INVARIANT: whatever writes or checkpoints holds the lock. SQLite up to 3.51.2 (Debian 12 has 3.40) may corrupt a file
+where a commit meets the checkpoint of another connection: https://www.sqlite.org/wal.html#walresetbug
 """
 
 import asyncio

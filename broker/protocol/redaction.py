@@ -1,4 +1,4 @@
-"""Requests as the journal may show them: CloudTrail's spelling, the model's `sensitive` members hidden."""
+"""Requests as the journal may show them: CloudTrail's spelling; sensitive members and proofs hidden."""
 
 import base64
 from collections.abc import Callable
@@ -11,6 +11,10 @@ from broker.protocol.model import Redactor, ServiceModel, fields_by_wire_name, l
 from broker.protocol.xml import format_timestamp
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+# Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
+# request was granted, and a reader of the journal might be quicker.
+PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType"})
 
 Show = Callable[[Any], Any]
 
@@ -57,7 +61,7 @@ def _structure(service: ServiceModel, name: str) -> Show:
 def _show(service: ServiceModel, name: str) -> Show | None:
     """How a value of shape `name` is shown; None: as it is."""
     shape = service.shapes[name]
-    if shape.sensitive:
+    if shape.sensitive or name in PROOFS:
         return lambda _value: HIDDEN
     if shape.type == "structure":
         return _structure(service, name)

@@ -24,8 +24,9 @@ def _printable(text: str) -> str:
     return _NOT_XML.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def incomplete(message: str) -> Refusal:
-    return Refusal("IncompleteSignature", _printable(message))
+def incomplete(message: str, *, reason: str = "") -> Refusal:
+    """DANGER: what quotes the header needs a `reason`. It may be a bearer token, and the message is logged."""
+    return Refusal("IncompleteSignature", _printable(message), reason=reason)
 
 
 def missing_authentication_token() -> Refusal:
@@ -35,7 +36,8 @@ def missing_authentication_token() -> Refusal:
 
 def missing_header_parts(missing: list[str], authorization: str) -> Refusal:
     """`missing` holds the whole sentences."""
-    return incomplete(f"{' '.join(missing)} Authorization={authorization}")
+    sentences = " ".join(missing)
+    return incomplete(f"{sentences} Authorization={authorization}", reason=sentences)
 
 
 def missing_query_parts(names: list[str]) -> Refusal:
@@ -45,7 +47,8 @@ def missing_query_parts(names: list[str]) -> Refusal:
 
 def not_key_and_value(part: str, header: str) -> Refusal:
     return incomplete(
-        f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{header}'."
+        f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{header}'.",
+        reason="the Authorization header holds what is no key=value pair",
     )
 
 
@@ -61,17 +64,19 @@ def malformed_date(text: str) -> Refusal:
 
 
 def malformed_signed_headers(text: str) -> Refusal:
-    return incomplete(f"'SignedHeaders' must be header names joined by semicolons. Got '{text}'.")  # (ours)
+    message = f"'SignedHeaders' must be header names joined by semicolons. Got '{text}'."  # (ours)
+    return incomplete(message, reason="SignedHeaders are not header names")
 
 
 def unsupported_algorithm(algorithm: str) -> Refusal:
-    return incomplete(f"Unsupported AWS 'algorithm': '{algorithm}'.")
+    return incomplete(f"Unsupported AWS 'algorithm': '{algorithm}'.", reason="the algorithm is not supported")
 
 
 def malformed_credential(credential: str, example: str) -> Refusal:
     return incomplete(
         f"Credential must have exactly {example.count('/') + 1} slash-delimited elements, "
-        f"e.g. {example}, got '{credential}'"
+        f"e.g. {example}, got '{credential}'",
+        reason=f"the credential is not of the form {example}",
     )
 
 

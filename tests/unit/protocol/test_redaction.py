@@ -32,6 +32,18 @@ def test_a_password_is_hidden() -> None:
     assert shown == {"userName": "alice", "password": HIDDEN, "passwordResetRequired": False}
 
 
+def test_a_one_time_code_is_hidden_and_its_device_is_not() -> None:
+    serial = "arn:aws:iam::123456789012:mfa/phone"
+    given = {"SerialNumber": serial, "TokenCode": "123456"}
+    shown = audit_parameters(STS, "GetSessionToken", read_request(STS, "GetSessionToken", given))
+    assert shown == {"serialNumber": serial, "tokenCode": HIDDEN}
+    codes = {"AuthenticationCode1": "123456", "AuthenticationCode2": "654321"}
+    given = {"UserName": "alice", "SerialNumber": serial, **codes}
+    shown = audit_parameters(IAM, "EnableMFADevice", read_request(IAM, "EnableMFADevice", given))
+    assert shown is not None
+    assert (shown["authenticationCode1"], shown["authenticationCode2"]) == (HIDDEN, HIDDEN)
+
+
 def test_an_operation_without_input_has_no_parameters() -> None:
     assert audit_parameters(IAM, "GetAccountSummary", None) is None
     assert audit_parameters(STS, "AssumeRole", None) is None  # refused before it was read

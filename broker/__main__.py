@@ -7,6 +7,7 @@ from importlib import import_module
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
+    "apply": ("apply", "Make the store what a file declares: accounts, users, roles, policies, instances."),
 }
 
 

@@ -1,0 +1,137 @@
+"""`broker apply`: make the store what a file declares."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.commands.declaration.attempt import Attempt
+    from broker.commands.declaration.declared import Declaration
+
+DESCRIPTION = """\
+Make the store what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
+organization. Run it as often as you like: what is so already is not touched. It is safe beside running servers.
+
+  broker apply config/demo.yaml --dry-run        show what would change, and change nothing
+  broker apply config/demo.yaml                  change it
+  broker apply config/demo.yaml --prune          also delete what the file does not name in its accounts
+
+A file looks like this (YAML; a name ending in .toml is read as TOML):
+
+  accounts:
+    "111111111111":
+      name: workloads
+      policies:
+        read-data: {document: {file: read-data.json}}
+      users:
+        alice:
+          attached_policies: [read-data]
+          access_keys: 1
+      roles:
+        web:
+          trust_policy:
+            Version: "2012-10-17"
+            Statement: {Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}
+
+What the file does not speak of stays as it is. A list or mapping that it does give is meant whole: policies, groups
+and tags of alice that are not in her lists are taken from her. `access_keys: 1` makes a key once; its secret is shown
+then and never again. Every change is made by IAM's own operations as the account's root, and is journalled.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", metavar="FILE", type=Path, help="the declaration, YAML or TOML")
+    parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="delete what the file does not name in the accounts that it names",
+    )
+    parser.add_argument(
+        "--credentials",
+        metavar="FILE",
+        type=Path,
+        help="write new access keys there (as ~/.aws/credentials, mode 0600) instead of showing them",
+    )
+    add_settings_arguments(parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
+    from broker.commands.declaration.reading import read_declaration
+    from broker.commands.declaration.source import DeclarationError
+    from broker.commands.opening import CommandRefused, failed, with_broker
+
+    try:
+        declaration = read_declaration(chosen.file)
+    except DeclarationError as error:
+        return failed("broker apply", str(error))
+
+    async def work(broker: "Broker") -> int:
+        try:
+            attempt = await apply_and_keep(
+                broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
+            )
+        except DeclarationError as error:
+            raise CommandRefused(f"{error}\nnothing was changed") from None
+        _report(attempt, chosen.dry_run)
+        if not chosen.dry_run and chosen.credentials is None:
+            _show_keys(attempt, declaration)
+        return 0
+
+    return with_broker(chosen, work)
+
+
+async def apply_and_keep(
+    broker: "Broker",
+    declaration: "Declaration",
+    file: Path,
+    credentials: Path | None = None,
+    must_prune: bool = False,
+    is_dry: bool = False,
+) -> "Attempt":
+    """Apply, write new keys to `credentials`, journal. Raises DeclarationError, OSError, JournalUnavailable."""
+    from broker.commands.declaration.credentials import CredentialsFile
+    from broker.commands.declaration.settling import apply_declaration
+    from broker.commands.records import journal_events
+
+    # Opened before anything is changed: a key whose secret could not be written would be lost.
+    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    attempt = await apply_declaration(
+        broker, declaration, f"apply {file}", file.parent, must_prune=must_prune, is_dry=is_dry
+    )
+    if keep is not None:
+        keep.write(attempt.keys, declaration)
+    if not is_dry:
+        journal_events(broker.settings.audit, attempt.events)
+    return attempt
+
+
+def _report(attempt: "Attempt", is_dry: bool) -> None:
+    from broker.commands.terminal import console
+
+    output = console()
+    for account in dict.fromkeys(change.account for change in attempt.changes):
+        output.print(f"account {account}" if account else "organization", style="bold")
+        for change in attempt.changes:
+            if change.account == account:
+                output.print(f"  {change.sign} {change.text}", style=_STYLES[change.sign])
+    count = len(attempt.changes)
+    done = f"{count} change{'' if count == 1 else 's'}" if count else "no changes"
+    output.print(f"{done}: a dry run, nothing was written" if is_dry and count else done)
+
+
+_STYLES = {"+": "green", "~": "yellow", "-": "red"}
+
+
+def _show_keys(attempt: "Attempt", declaration: "Declaration") -> None:
+    from broker.commands.declaration.credentials import credentials_text, profile_names
+
+    if attempt.keys:
+        print("\n# New access keys, for ~/.aws/credentials. They are shown this once.")
+        print(credentials_text(attempt.keys, profile_names(declaration)), end="")

@@ -1,0 +1,110 @@
+"""A declaration as it is written: plain values, and the place of each of them.
+
+Scalars stay the text that they are, so that an account id keeps its zeros and a policy's Version is no date; the
+declared type says later what a text means. Only YAML's null is None.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+Route = tuple[str | int, ...]  # ("accounts", "111111111111", "users", "alice", "groups", 0)
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
+_NULL = "tag:yaml.org,2002:null"
+
+
+class DeclarationError(Exception):
+    """What is wrong with a declaration, beginning with the file, the line where there is one, and the route."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Values are dicts, lists, texts and None; `lines` has the line (from 1) of each route, empty for TOML."""
+
+    file: Path
+    value: Any
+    lines: Mapping[Route, int]
+
+    def place(self, route: Route) -> str:
+        """`demo.yaml:12: accounts.111111111111.users.alice`, as an error begins."""
+        line = self.lines.get(route)
+        place = f"{self.file}:{line}" if line else str(self.file)
+        return f"{place}: {'.'.join(map(str, route))}" if route else place
+
+
+def read_source(file: Path) -> Source:
+    """Read YAML, or TOML where the name ends so. Raises DeclarationError."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{file} cannot be read: {getattr(error, 'strerror', error)}") from None
+    return _read_toml(file, text) if file.suffix == ".toml" else _read_yaml(file, text)
+
+
+def _read_toml(file: Path, text: str) -> Source:
+    try:
+        return Source(file, _as_texts(tomllib.loads(text)), {})
+    except tomllib.TOMLDecodeError as error:
+        raise DeclarationError(f"{file}: {error}") from None
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_texts(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_as_texts(member) for member in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _read_yaml(file: Path, text: str) -> Source:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DeclarationError(f"{file}{line}: {error.problem or error}") from None
+    except yaml.YAMLError as error:
+        raise DeclarationError(f"{file}: {error}") from None
+    lines: dict[Route, int] = {}
+    value = None if node is None else _Yaml(file, lines).value_of(node, (), ())
+    return Source(file, value, lines)
+
+
+class _Yaml:
+    """Turns nodes into values, and notes their lines."""
+
+    def __init__(self, file: Path, lines: dict[Route, int]) -> None:
+        self._file = file
+        self._lines = lines
+
+    def value_of(self, node: yaml.Node, route: Route, around: tuple[int, ...]) -> Any:
+        self._lines.setdefault(route, node.start_mark.line + 1)
+        if id(node) in around:
+            raise self._error(node, "an anchor holds itself")
+        inside = (*around, id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, route, inside)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value_of(member, (*route, index), inside) for index, member in enumerate(node.value)]
+        if node.tag not in _PLAIN_TAGS:
+            raise self._error(node, f"the tag {node.tag} has no meaning here")
+        return None if node.tag == _NULL else node.value
+
+    def _mapping(self, node: yaml.MappingNode, route: Route, inside: tuple[int, ...]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, member in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in _PLAIN_TAGS:
+                raise self._error(key, "a key is a plain text here")
+            if key.value in values:
+                raise self._error(key, f"{key.value} stands here twice")
+            self._lines[*route, key.value] = key.start_mark.line + 1
+            values[key.value] = self.value_of(member, (*route, key.value), inside)
+        return values
+
+    def _error(self, node: yaml.Node, message: str) -> DeclarationError:
+        return DeclarationError(f"{self._file}:{node.start_mark.line + 1}: {message}")

@@ -1,0 +1,47 @@
+"""The way of a command that needs the store: settings, the rooms, the work, and errors in the operator's words."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from broker.app import Broker, open_broker
+from broker.audit.journal import JournalUnavailable
+from broker.commands.settings import settings_of
+from broker.config import ConfigurationError
+from broker.storage.engine import Conflict, EngineUnavailable
+
+
+class CommandRefused(Exception):
+    """The command cannot do what it was asked for; the message says why, and what to do next."""
+
+
+def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[int]]) -> int:
+    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings cannot stand."""
+    command = f"broker {chosen.command}"
+    try:
+        settings = settings_of(chosen)
+    except ConfigurationError as error:
+        return failed(command, str(error), 2)
+
+    async def main() -> int:
+        async with open_broker(settings) as broker:
+            return await work(broker)
+
+    try:
+        return asyncio.run(main())
+    except (ConfigurationError, CommandRefused) as error:
+        return failed(command, str(error))
+    except EngineUnavailable as error:
+        return failed(command, f"the store {settings.store.url} cannot be used: {error}")
+    except Conflict:
+        return failed(command, "others keep changing the same records; run it again")
+    except JournalUnavailable as error:
+        return failed(command, f"done, but not journalled: {error}")
+    except OSError as error:
+        return failed(command, str(error))
+
+
+def failed(command: str, message: str, status: int = 1) -> int:
+    print(f"{command}: {message}", file=sys.stderr)
+    return status

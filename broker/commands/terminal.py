@@ -1,0 +1,26 @@
+"""Tables and colours in a terminal, plain text in a pipe."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+
+def console() -> Console:
+    """Standard output; in a pipe without colour, and never broken into lines."""
+    if sys.stdout.isatty():
+        return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, no_color=True, width=10_000, soft_wrap=True)
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Columns: ruled and coloured in a terminal, padded with spaces in a pipe."""
+    if sys.stdout.isatty():
+        table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        Console(highlight=False, emoji=False).print(table)
+        return
+    widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
+    for row in [headings, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -61,7 +61,8 @@ _PRINCIPAL_TYPES = {"AWS", "Service", "Federated", "CanonicalUser"}
 class Grammar(msgspec.Struct, frozen=True):
     """What a kind of policy permits."""
 
-    versions: tuple[str | None, ...] = (VERSION,)
+    versions: tuple[str, ...] = (VERSION,)
+    may_lack_version: bool = False
     needs_principal: bool = False
     forbids_principal: bool = True
     needs_resource: bool = True
@@ -69,20 +70,31 @@ class Grammar(msgspec.Struct, frozen=True):
     principal_refusal: str = "Has prohibited field {field}"
 
 
-_ANY_VERSION = (VERSION, OLD_VERSION, None)
+_ANY_VERSION = (VERSION, OLD_VERSION)
 GRAMMARS: dict[PolicyKind, Grammar] = {
     # An inline policy may still be of the old version; whoever stores a managed one asks for `is_managed`.
-    PolicyKind.IDENTITY: Grammar(versions=(VERSION, OLD_VERSION)),
+    PolicyKind.IDENTITY: Grammar(_ANY_VERSION),
     PolicyKind.BOUNDARY: Grammar(),
-    PolicyKind.SESSION: Grammar(versions=_ANY_VERSION),
+    PolicyKind.SESSION: Grammar(_ANY_VERSION, may_lack_version=True),
     PolicyKind.SCP: Grammar(),
     PolicyKind.RCP: Grammar(needs_principal=True, forbids_principal=False),
-    PolicyKind.ENDPOINT: Grammar(_ANY_VERSION, needs_principal=True, forbids_principal=False),
+    PolicyKind.ENDPOINT: Grammar(
+        _ANY_VERSION, may_lack_version=True, needs_principal=True, forbids_principal=False
+    ),
     PolicyKind.TRUST: Grammar(
-        _ANY_VERSION, needs_principal=True, forbids_principal=False, needs_resource=False
+        _ANY_VERSION,
+        may_lack_version=True,
+        needs_principal=True,
+        forbids_principal=False,
+        needs_resource=False,
     ),
     PolicyKind.RESOURCE: Grammar(
-        _ANY_VERSION, needs_principal=True, forbids_principal=False, needs_resource=False, is_lenient=True
+        _ANY_VERSION,
+        may_lack_version=True,
+        needs_principal=True,
+        forbids_principal=False,
+        needs_resource=False,
+        is_lenient=True,
     ),
 }
 _MANAGED = Grammar(principal_refusal="Policy document should not specify a principal.")
@@ -126,12 +138,12 @@ def _refuse_unknown(members: dict[str, Any], known: set[str], kind: PolicyKind) 
 
 
 def _version(members: dict[str, Placed], grammar: Grammar) -> str:
-    version = members["Version"].value if "Version" in members else None
-    if version is not None and version not in (VERSION, OLD_VERSION):
+    if "Version" not in members:
+        return OLD_VERSION if grammar.may_lack_version else ""
+    version = members["Version"].value
+    if version not in (VERSION, OLD_VERSION):
         raise MalformedPolicy(SYNTAX)
-    if "Version" in members and version is None:
-        raise MalformedPolicy(SYNTAX)
-    return version or ("" if None not in grammar.versions else OLD_VERSION)
+    return str(version)
 
 
 def _text_of(placed: Placed | None) -> str:
@@ -270,9 +282,7 @@ def _operand(value: Any) -> str:
 
 
 def _check(policy: Policy, grammar: Grammar) -> None:
-    if policy.version not in grammar.versions and not (
-        policy.version == OLD_VERSION and None in grammar.versions
-    ):
+    if policy.version not in grammar.versions:
         raise MalformedPolicy(WRONG_VERSION)
     if policy.kind is PolicyKind.TRUST:
         check_trust(policy)

@@ -8,6 +8,8 @@ Only what is left runs a matcher. Nothing here decides; it only finds which stat
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import msgspec
+
 from broker.policy.elements import Policy
 from broker.policy.patterns import Matcher
 from broker.policy.standing import Names, Standing, everyone
@@ -81,9 +83,10 @@ class ResourceIndex:
 class ActionIndex:
     """Everything a policy set says about one action."""
 
-    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone")
+    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_silent")
 
     def __init__(self, statements: list[CompiledStatement]) -> None:
+        self.is_silent = not statements
         denies = [statement for statement in statements if statement.denies]
         self.denies = ResourceIndex(denies) if denies else None
         self.allows = ResourceIndex(statement for statement in statements if not statement.denies)
@@ -119,6 +122,45 @@ class ActionIndex:
         """Every statement, of either effect, that names the action and the resource; each once."""
         denies = self.denies.candidates(resource, by_key) if self.denies is not None else ()
         return list(dict.fromkeys(denies + self.allows.candidates(resource, by_key)))
+
+
+class ActionUnion:
+    """What several policy sets say about one action, each by its own index."""
+
+    __slots__ = ("_indexes",)
+
+    def __init__(self, indexes: "tuple[ActionIndex, ...]") -> None:
+        self._indexes = indexes
+
+    def verdict(self, resource: str, by_key: ByKey) -> bool | None:
+        """As that of one index: a deny in any part, else an allow in any part."""
+        found: bool | None = None
+        for index in self._indexes:
+            verdict = index.verdict(resource, by_key)
+            if verdict is False:
+                return False
+            found = found or verdict
+        return found
+
+    def standing(self, resource: str, by_key: ByKey, names: Names) -> Standing | None:
+        """As that of one index: a deny in any part, else the best that any part grants."""
+        best = Standing.NONE
+        for index in self._indexes:
+            standing = index.standing(resource, by_key, names)
+            if standing is None:
+                return None
+            best = max(best, standing)
+        return best
+
+    def candidates(self, resource: str, by_key: ByKey) -> list[CompiledStatement]:
+        """Those of every part, in order."""
+        return [found for index in self._indexes for found in index.candidates(resource, by_key)]
+
+
+def _union(indexes: "list[ActionIndex | ActionUnion]") -> "ActionIndex | ActionUnion":
+    """Parts that say nothing about the action are left out; one that is left alone needs no union."""
+    speaking = tuple(index for index in indexes if isinstance(index, ActionIndex) and not index.is_silent)
+    return speaking[0] if len(speaking) == 1 else ActionUnion(speaking)
 
 
 def _any_holds(statements: tuple[CompiledStatement, ...], by_key: ByKey) -> bool:
@@ -168,35 +210,46 @@ class _ActionsOfService:
 
 
 class PolicySet:
-    """Compiled policies, shareable between all principals that have the same ones; the answers never change."""
+    """Compiled policies, shareable between all principals that have the same ones; the answers never change.
 
-    __slots__ = ("_by_action", "_parts", "policies")
+    A union only points at its parts: making one for each request costs next to nothing, since every part
+    keeps what it has found per action.
+    """
 
-    def __init__(
-        self, policies: tuple[tuple[Source, Policy], ...], parts: tuple[_ActionsOfService, ...]
-    ) -> None:
-        self.policies = policies
+    __slots__ = ("_by_action", "_compiled", "_parts")
+
+    def __init__(self, compiled: "_Compiled | None", parts: "tuple[PolicySet, ...]" = ()) -> None:
+        self._compiled = compiled
         self._parts = parts
-        self._by_action: dict[str, ActionIndex] = {}
+        self._by_action: dict[str, ActionIndex | ActionUnion] = {}
 
     @classmethod
     def union(cls, *sets: "PolicySet") -> "PolicySet":
         """All statements of `sets`, without compiling any of them again."""
-        return cls(
-            tuple(policy for one in sets for policy in one.policies),
-            tuple(part for one in sets for part in one._parts),
-        )
+        if len(sets) == 1:
+            return sets[0]
+        return cls(None, tuple(leaf for one in sets for leaf in one._parts or (one,)))
 
-    def on_action(self, action: str) -> ActionIndex:
+    @property
+    def policies(self) -> tuple[tuple[Source, Policy], ...]:
+        """The documents, as they were handed in."""
+        if self._compiled is not None:
+            return self._compiled.policies
+        return tuple(policy for part in self._parts for policy in part.policies)
+
+    def on_action(self, action: str) -> "ActionIndex | ActionUnion":
         """What the set says about `action`, which is lower-case."""
         try:
             return self._by_action[action]
         except KeyError:
-            return self._collect(action)
+            return self._keep(action)
 
-    def _collect(self, action: str) -> ActionIndex:
-        found = dict.fromkeys(statement for part in self._parts for statement in part.matching(action))
-        index = ActionIndex(list(found))
+    def _keep(self, action: str) -> "ActionIndex | ActionUnion":
+        index: ActionIndex | ActionUnion
+        if self._compiled is not None:
+            index = ActionIndex(list(dict.fromkeys(self._compiled.actions.matching(action))))
+        else:
+            index = _union([part.on_action(action) for part in self._parts])
         if len(self._by_action) >= MOST_ACTIONS_KEPT:
             self._by_action.clear()
         self._by_action[action] = index
@@ -204,6 +257,13 @@ class PolicySet:
 
     def __repr__(self) -> str:
         return f"PolicySet({[source.name for source, _ in self.policies]})"
+
+
+class _Compiled(msgspec.Struct, frozen=True, eq=False):
+    """Policies that were compiled together."""
+
+    policies: tuple[tuple[Source, Policy], ...]
+    actions: _ActionsOfService
 
 
 def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
@@ -215,7 +275,7 @@ def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
         for source, policy in together
         for statement in policy.statements
     )
-    return PolicySet(together, (compiled,))
+    return PolicySet(_Compiled(together, compiled))
 
 
 NO_POLICIES: Final = compile_policies(())

@@ -8,7 +8,14 @@ import msgspec
 
 from broker.policy.conditions import Test, compile_condition
 from broker.policy.elements import OLD_VERSION, Condition, Effect, Policy, Statement
-from broker.policy.patterns import Matcher, compile_glob, compile_resource_glob, parse_glob
+from broker.policy.patterns import (
+    STAR,
+    Matcher,
+    Wild,
+    compile_glob,
+    compile_resource_glob,
+    parse_glob,
+)
 from broker.policy.standing import (
     Grants,
     Names,
@@ -23,6 +30,7 @@ from broker.policy.variables import (
     is_static,
     parse_template,
     resolve,
+    resolve_text,
     static_glob,
 )
 
@@ -162,7 +170,7 @@ def _entry(resource: str, variables: bool) -> ResourceEntry:
     if all(isinstance(part, str) for part in glob):
         return ResourceEntry(prefix, is_exact=True)
     matcher = compile_resource_glob(glob)
-    is_prefix = len(glob) == 1 + bool(prefix) and glob[-1] == parse_glob("*")[0]
+    is_prefix = len(glob) == 1 + bool(prefix) and glob[-1] is STAR
     return ResourceEntry(prefix, matcher=None if is_prefix else partial(_ignoring_context, matcher))
 
 
@@ -171,11 +179,25 @@ def _ignoring_context(matcher: Matcher, resource: str, by_key: ByKey) -> bool:
 
 
 def _resolving(template: Template) -> ResourceMatcher:
-    def matches(resource: str, by_key: ByKey) -> bool:
-        glob = resolve(template, by_key)
-        return glob is not None and compile_resource_glob(glob)(resource)
+    """A matcher with variables; the usual forms, no wildcard or one `*` at the end, need no compiling."""
+    body = template[:-1] if template[-1] is STAR else template
+    if any(isinstance(piece, Wild) for piece in body):
+        return partial(_resolved_matches, template)
+    return partial(_resolved_begins if body != template else _resolved_equals, body)
 
-    return matches
+
+def _resolved_equals(body: Template, resource: str, by_key: ByKey) -> bool:
+    return resolve_text(body, by_key) == resource
+
+
+def _resolved_begins(body: Template, resource: str, by_key: ByKey) -> bool:
+    beginning = resolve_text(body, by_key)
+    return beginning is not None and resource.startswith(beginning)
+
+
+def _resolved_matches(template: Template, resource: str, by_key: ByKey) -> bool:
+    glob = resolve(template, by_key)
+    return glob is not None and compile_resource_glob(glob)(resource)
 
 
 def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, by_key: ByKey) -> bool:

@@ -65,7 +65,9 @@ def test_a_union_answers_for_all_its_parts_and_shares_them() -> None:
     assert sids(both, "s3:getobject", "*") == ["one", "two"]
     assert [source.name for source, _ in both.policies] == ["first", "second"]
     assert sids(first, "s3:getobject", "*") == ["one"]
-    assert both._parts[0] is first._parts[0]
+    assert both._parts == (first, second)
+    assert PolicySet.union(both, first)._parts == (first, second, first)
+    assert PolicySet.union(first) is first
 
 
 def test_what_is_kept_per_action_is_bounded() -> None:
@@ -107,5 +109,7 @@ def test_the_verdict_of_many_statements_is_that_of_each_by_itself(
     statements: list[dict[str, object]], action: str, resource: str
 ) -> None:
     together = compiled(*statements).on_action(action).verdict(resource, {})
-    single = [compiled(statement).on_action(action).verdict(resource, {}) for statement in statements]
+    alone = [compiled(statement) for statement in statements]
+    single = [one.on_action(action).verdict(resource, {}) for one in alone]
     assert together is (False if False in single else True if True in single else None)
+    assert PolicySet.union(*alone).on_action(action).verdict(resource, {}) is together

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import Store
 from tests.redis_server import RedisServer
 
 
@@ -30,3 +31,14 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def store(open_sqlite: Callable[[], SqliteEngine]) -> Store:
+    return Store(open_sqlite(), time.time)
+
+
+@pytest.fixture
+def other(open_sqlite: Callable[[], SqliteEngine]) -> Store:
+    """The store of another process, on the same file."""
+    return Store(open_sqlite(), time.time)

@@ -1,0 +1,267 @@
+"""Transactions: what handlers are given to read and write records with.
+
+Law:
+- A transaction asks the engine for a partition's revision once, before it first reads there. So it sees every
+  commit that was acknowledged before it began, whichever process made it.
+- What it reads in one partition is one state of it. Where the partition moves on in between, what was read so far is
+  read again; if that is unchanged the transaction goes on at the new revision, else it raises Conflict.
+- A commit holds only if, at that moment, everything that the transaction read in the partition is still so.
+- Partitions are committed one after another, each all or nothing, in the order in which they were first written.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from broker.errors import Refusal
+from broker.storage.cache import UNKNOWN, Pages, RecordCache
+from broker.storage.collection import USAGE, Collection, R
+from broker.storage.engine import Conflict, Engine, Write
+from broker.storage.records import Usage
+
+# How often a transaction follows a partition that moves under it.
+_FOLLOW_LIMIT = 8
+
+
+class _Put(msgspec.Struct, frozen=True):
+    """A write that waits for the commit; `record` None deletes."""
+
+    collection: Collection[Any]
+    record: Any
+    expires_at: float | None
+
+
+class _View:
+    """What one transaction has read, and wants to write, in one partition."""
+
+    __slots__ = ("is_pinned", "pages", "reads", "scans", "writes")
+
+    def __init__(self) -> None:
+        self.pages: Pages | None = None
+        self.reads: dict[str, tuple[Collection[Any], Any]] = {}
+        self.scans: dict[tuple[Collection[Any], str, str, int | None], list[tuple[str, Any]]] = {}
+        self.writes: dict[str, _Put] = {}
+        self.is_pinned = False
+
+
+class Transaction:
+    """Reads at one moment, writes at the end. Not for two requests; not after its Conflict."""
+
+    __slots__ = ("_cache", "_engine", "_latest", "_views")
+
+    def __init__(
+        self, engine: Engine, cache: RecordCache, latest: Callable[[str, str, Usage | None], Usage | None]
+    ) -> None:
+        """`latest` answers with the later of a stored usage and a mark of (account, key) that is not yet written."""
+        self._engine = engine
+        self._cache = cache
+        self._latest = latest
+        self._views: dict[str, _View] = {}
+
+    async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
+        """The record under `key` or None. Raises Conflict if what was read before has changed since."""
+        partition = collection.partition(account)
+        view = self._views.get(partition)
+        if view is None or view.pages is None:
+            view = await self._open(partition)
+        stored_key = collection.stored_key(key)
+        if view.writes and stored_key in view.writes:
+            written: R | None = view.writes[stored_key].record
+            return written
+        record = view.pages.records.get(stored_key, UNKNOWN) if view.pages else UNKNOWN
+        if record is UNKNOWN:
+            record = await self._read(partition, view, collection, stored_key)
+        view.reads[stored_key] = (collection, record)
+        answer: Any = record
+        if collection is USAGE:
+            answer = self._latest(account, key, answer)
+        return answer  # type: ignore[no-any-return]
+
+    async def get(
+        self, collection: Collection[R], account: str, key: str, missing: Callable[[str], Refusal]
+    ) -> R:
+        """The record under `key`; raises the refusal that `missing` makes of the key."""
+        record = await self.find(collection, account, key)
+        if record is None:
+            raise missing(key)
+        return record
+
+    async def scan(
+        self,
+        collection: Collection[R],
+        account: str,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[R]:
+        """Records whose key begins with `prefix` and sorts behind `after`, in key order; own writes included."""
+        partition = collection.partition(account)
+        view = await self._open(partition)
+        stored_prefix = collection.prefix if collection.single else collection.stored_key(prefix)
+        stored_after = "" if after is None else collection.stored_key(after)
+        own = {
+            key: put
+            for key, put in view.writes.items()
+            if key.startswith(stored_prefix) and key > stored_after
+        }
+        # Own deletions may hide as many records as they are.
+        wanted = None if limit is None else limit + len(own)
+        found = await self._scan(partition, view, collection, stored_prefix, stored_after, wanted)
+        if not own:
+            return [record for _, record in found]
+        merged = dict(found) | {key: put.record for key, put in own.items()}
+        return [merged[key] for key in sorted(merged) if merged[key] is not None][:limit]
+
+    async def count(self, collection: Collection[Any], account: str) -> int:
+        """How many records the collection holds, own writes included."""
+        return len(await self.scan(collection, account))
+
+    def put(
+        self,
+        collection: Collection[R],
+        account: str,
+        record: R,
+        *,
+        key: str | None = None,
+        expires_at: float | None = None,
+    ) -> None:
+        """Write `record` at commit; `key` only for collections whose records do not carry it (USAGE, ONCE)."""
+        if collection.expiring is (expires_at is None):
+            raise ValueError(f"{collection!r}: expires_at belongs to expiring collections, and only to them")
+        stored_key = collection.stored_key(collection.key_of(record) if key is None else key)
+        self._write(collection, account, stored_key, _Put(collection, record, expires_at))
+
+    def delete(self, collection: Collection[R], account: str, key: str = "") -> None:
+        self._write(collection, account, collection.stored_key(key), _Put(collection, None, None))
+
+    async def revision(self, partition: str) -> int:
+        """The revision that this transaction sees; from here on it is bound to exactly this one.
+
+        For who keeps things made from a partition's records: what was kept at this revision counts as read.
+        """
+        view = await self._open(partition)
+        assert view.pages is not None
+        view.is_pinned = True
+        return view.pages.revision
+
+    @property
+    def is_dirty(self) -> bool:
+        return any(view.writes for view in self._views.values())
+
+    async def commit(self) -> None:
+        """Write what was put and deleted; raises Conflict where what was read is no longer so.
+
+        A transaction that wrote nothing has nothing to commit and never conflicts here.
+        """
+        for partition, view in self._views.items():
+            if view.writes:
+                await self._commit(partition, view)
+        self._views = {}
+
+    async def _open(self, partition: str) -> _View:
+        view = self._views.get(partition)
+        if view is None:
+            view = self._views[partition] = _View()
+        if view.pages is None:
+            pages = await self._cache.current(partition)
+            # Two reads of one transaction may have asked at once: the first answer counts.
+            if view.pages is None:
+                view.pages = pages
+        return view
+
+    async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
+        for _ in range(_FOLLOW_LIMIT):
+            pages = view.pages
+            assert pages is not None
+            found = await self._cache.read(partition, pages, [(collection, stored_key)])
+            if found is None:
+                await self._follow(partition, view)
+            elif view.pages is pages:
+                return found[0]
+        raise _moved(partition)
+
+    async def _scan(
+        self,
+        partition: str,
+        view: _View,
+        collection: Collection[Any],
+        prefix: str,
+        after: str,
+        limit: int | None,
+    ) -> list[tuple[str, Any]]:
+        for _ in range(_FOLLOW_LIMIT):
+            pages = view.pages
+            assert pages is not None
+            found = await self._cache.scan(partition, pages, collection, prefix, after, limit)
+            if found is None:
+                await self._follow(partition, view)
+            elif view.pages is pages:
+                view.scans[collection, prefix, after, limit] = found
+                return found
+        raise _moved(partition)
+
+    async def _follow(self, partition: str, view: _View) -> None:
+        """Take the partition's newer pages if all that was read so far is the same there; else Conflict."""
+        if view.is_pinned:
+            raise _moved(partition)
+        for _ in range(_FOLLOW_LIMIT):
+            pages = await self._cache.current(partition)
+            looked_at = len(view.reads), len(view.scans)
+            is_same = await self._is_same(partition, view, pages)
+            if is_same is False:
+                break
+            # Reads of one transaction may run side by side: what another has read meanwhile counts as well.
+            if is_same and looked_at == (len(view.reads), len(view.scans)):
+                view.pages = pages
+                return
+        raise _moved(partition)
+
+    async def _is_same(self, partition: str, view: _View, pages: Pages) -> bool | None:
+        """Whether `pages` hold what the view has read; None if they have moved on in the meantime."""
+        wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
+        expected = [record for _, record in view.reads.values()]
+        found = await self._cache.read(partition, pages, wanted)
+        if found is None:
+            return None
+        if found != expected:
+            return False
+        for (collection, prefix, after, limit), seen in list(view.scans.items()):
+            listed = await self._cache.scan(partition, pages, collection, prefix, after, limit)
+            if listed is None:
+                return None
+            if listed != seen:
+                return False
+        return True
+
+    def _write(self, collection: Collection[Any], account: str, stored_key: str, put: _Put) -> None:
+        partition = collection.partition(account)
+        view = self._views.get(partition)
+        if view is None:
+            view = self._views[partition] = _View()
+        view.writes[stored_key] = put
+
+    async def _commit(self, partition: str, view: _View) -> None:
+        writes = [
+            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
+            for key, put in view.writes.items()
+        ]
+        for _ in range(_FOLLOW_LIMIT):
+            expecting = None if view.pages is None else view.pages.revision
+            try:
+                revision = await self._engine.commit(partition, writes, expecting)
+            except Conflict:
+                await self._follow(partition, view)
+                continue
+            if view.pages is not None:
+                sizes = [len(write.value or b"") for write in writes]
+                puts = zip(view.writes.items(), sizes, strict=True)
+                kept = [(put.collection, key, put.record, size) for (key, put), size in puts]
+                self._cache.advance(partition, view.pages, revision, kept)
+            return
+        raise _moved(partition)
+
+
+def _moved(partition: str) -> Conflict:
+    return Conflict(f"{partition}: what was read has changed meanwhile")

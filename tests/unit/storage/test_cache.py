@@ -1,0 +1,116 @@
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from broker.storage.engine import Engine, Write, account_partition
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import USERS, Store
+from tests.unit.storage.people import HERE, user, write
+
+OpenSqlite = Callable[[], SqliteEngine]
+
+
+class CountingEngine:
+    """An engine around an engine that counts what it is asked."""
+
+    def __init__(self, inner: Engine) -> None:
+        self.inner = inner
+        self.asked: Counter[str] = Counter()
+        self.partitions = inner.partitions
+        self.close = inner.close
+
+    async def revision(self, partition: str) -> int:
+        self.asked["revision"] += 1
+        return await self.inner.revision(partition)
+
+    async def get(self, partition: str, key: str) -> bytes | None:
+        self.asked["get"] += 1
+        return await self.inner.get(partition, key)
+
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        self.asked["fetch"] += 1
+        return await self.inner.fetch(partition, keys)
+
+    async def scan(
+        self, partition: str, prefix: str, after: str = "", limit: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        self.asked["scan"] += 1
+        return await self.inner.scan(partition, prefix, after, limit)
+
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+        self.asked["commit"] += 1
+        return await self.inner.commit(partition, writes, expecting)
+
+
+async def test_an_unchanged_partition_is_read_from_memory_and_asked_for_its_revision_once(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time)
+    await write(store, user("bob"), user("eve"))
+    for _ in range(3):
+        reader = await store.read()
+        assert len(await reader.scan(USERS, HERE)) == 2
+        assert await reader.find(USERS, HERE, "bob")
+        assert await reader.find(USERS, HERE, "nobody") is None
+    # A commit of one's own keeps the memory: only the engine's revision is asked for.
+    engine.asked.clear()
+    await write(store, user("alice"))
+    reader = await store.read()
+    assert [one.user_name for one in await reader.scan(USERS, HERE)] == ["alice", "bob", "eve"]
+    assert await reader.find(USERS, HERE, "alice") == user("alice")
+    assert engine.asked["fetch"] == 0
+
+
+async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlite) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time)
+    await write(store, *(user(name) for name in "abcde"))
+    await (await store.read()).scan(USERS, HERE)
+    engine.asked.clear()
+    for name in "xyz":
+        transaction = await store.transaction()
+        assert await transaction.find(USERS, HERE, name) is None
+        assert len(await transaction.scan(USERS, HERE)) == 5
+        transaction.put(USERS, HERE, user(name))
+        transaction.delete(USERS, HERE, chr(ord(name) - 1) if name != "x" else "a")
+        await transaction.commit()
+    assert [one.user_name for one in await (await store.read()).scan(USERS, HERE)] == [
+        "b",
+        "c",
+        "d",
+        "e",
+        "z",
+    ]
+    assert await (await store.read()).find(USERS, HERE, "y") is None
+    assert engine.asked["scan"] == 0
+    assert engine.asked["fetch"] == 3
+
+
+async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time, cache_limit=200_000)
+    for account in range(30):
+        writes = [Write(f"user/{n:03}", USERS.encode(user(f"{n:03}", path="/x" * 50))) for n in range(50)]
+        await engine.commit(account_partition(f"{account:012}"), writes, None)
+    await (await store.read()).scan(USERS, f"{7:012}")
+    engine.asked.clear()
+    for account in range(30):
+        reader = await store.read()
+        assert len(await reader.scan(USERS, f"{account:012}")) == 50
+        assert (await reader.find(USERS, f"{7:012}", "049")).user_name == "049"
+        assert store._cache.weight <= 200_000
+        assert store._cache.weight == sum(pages.weight for pages in store._cache._partitions.values())
+    assert engine.asked["scan"] == 29
+    assert engine.asked["fetch"] == 0
+
+
+async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time, cache_limit=50_000)
+    await write(store, *(user(f"{n:04}") for n in range(2500)))
+    for _ in range(2):
+        reader = await store.read()
+        assert [one.user_name for one in await reader.scan(USERS, HERE)] == [f"{n:04}" for n in range(2500)]
+        for n in range(0, 2500, 97):
+            assert (await reader.find(USERS, HERE, f"{n:04}")).user_name == f"{n:04}"
+        assert store._cache.weight <= 50_000

@@ -1,0 +1,266 @@
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from broker.errors import Refusal
+from broker.names.secret import SecretKey
+from broker.storage.engine import (
+    Conflict,
+    account_partition,
+)
+from broker.storage.records import AccessKey, AccountSettings, Once, Usage
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import ACCESS_KEYS, ONCE, SETTINGS, USAGE, USERS, Store, Transaction
+from tests.unit.storage.people import HERE, THERE, user, write
+
+OpenSqlite = Callable[[], SqliteEngine]
+
+
+async def test_names_are_compared_without_case_and_keep_their_spelling(store: Store) -> None:
+    await write(store, user("Bob"))
+    reader = await store.read()
+    assert (await reader.find(USERS, HERE, "bOB")) == user("Bob")
+    assert await reader.find(USERS, THERE, "Bob") is None
+    assert await reader.scan(USERS, HERE, "BO") == [user("Bob")]
+
+
+async def test_ids_are_compared_exactly(store: Store) -> None:
+    key = AccessKey(
+        account_id=HERE, access_key_id="AKIAX", user_name=None, secret=SecretKey("s"), created_at=1
+    )
+    transaction = await store.transaction()
+    transaction.put(ACCESS_KEYS, HERE, key)
+    await transaction.commit()
+    reader = await store.read()
+    assert await reader.find(ACCESS_KEYS, HERE, "AKIAX") == key
+    assert await reader.find(ACCESS_KEYS, HERE, "akiax") is None
+
+
+async def test_a_single_record_is_found_whatever_key_is_asked_for(store: Store) -> None:
+    transaction = await store.transaction()
+    transaction.put(SETTINGS, HERE, AccountSettings())
+    await transaction.commit()
+    reader = await store.read()
+    assert await reader.find(SETTINGS, HERE) == await reader.find(SETTINGS, HERE, "x") == AccountSettings()
+    assert await reader.scan(SETTINGS, HERE) == [AccountSettings()]
+
+
+async def test_get_raises_the_refusal_that_belongs_to_the_key(store: Store) -> None:
+    reader = await store.read()
+    with pytest.raises(Refusal, match="NoSuchEntity: none called Bob"):
+        await reader.get(USERS, HERE, "Bob", lambda key: Refusal("NoSuchEntity", f"none called {key}"))
+
+
+async def test_a_transaction_sees_its_own_writes_and_others_do_not_before_the_commit(store: Store) -> None:
+    await write(store, user("a"), user("c"), user("d"))
+    transaction = await store.transaction()
+    transaction.put(USERS, HERE, user("b"))
+    transaction.delete(USERS, HERE, "C")
+    assert transaction.is_dirty
+    assert await transaction.find(USERS, HERE, "B") == user("b")
+    assert await transaction.find(USERS, HERE, "c") is None
+    assert await transaction.scan(USERS, HERE) == [user("a"), user("b"), user("d")]
+    assert await transaction.count(USERS, HERE) == 3
+    assert await (await store.read()).scan(USERS, HERE) == [user("a"), user("c"), user("d")]
+    await transaction.commit()
+    assert not transaction.is_dirty
+    assert await (await store.read()).scan(USERS, HERE) == [user("a"), user("b"), user("d")]
+
+
+async def test_pages_of_a_scan_count_own_writes(store: Store) -> None:
+    await write(store, *(user(name) for name in "abcdef"))
+    transaction = await store.transaction()
+    for name in "bc":
+        transaction.delete(USERS, HERE, name)
+    transaction.put(USERS, HERE, user("aa"))
+    assert await transaction.scan(USERS, HERE, limit=3) == [user("a"), user("aa"), user("d")]
+    assert await transaction.scan(USERS, HERE, after="AA", limit=2) == [user("d"), user("e")]
+    assert await transaction.scan(USERS, HERE, after="e") == [user("f")]
+
+
+async def test_a_write_is_seen_by_every_transaction_that_begins_afterwards(
+    store: Store, other: Store
+) -> None:
+    for number in range(30):
+        await write(store, user("bob", created_at=number), user("eve", created_at=number))
+        reader = await other.read()
+        assert (await reader.find(USERS, HERE, "bob")).created_at == number
+        assert [one.created_at for one in await reader.scan(USERS, HERE)] == [number, number]
+
+
+async def test_of_two_that_read_and_write_the_same_record_the_second_conflicts(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("bob"))
+    first, second = await store.transaction(), await other.transaction()
+    for transaction in (first, second):
+        assert await transaction.find(USERS, HERE, "bob")
+        transaction.put(USERS, HERE, user("bob", path=f"/{id(transaction)}/"))
+    await first.commit()
+    with pytest.raises(Conflict):
+        await second.commit()
+    assert (await (await other.read()).find(USERS, HERE, "bob")).path == f"/{id(first)}/"
+
+
+async def test_what_was_absent_and_appears_meanwhile_conflicts(store: Store, other: Store) -> None:
+    first, second = await store.transaction(), await other.transaction()
+    for transaction in (first, second):
+        assert await transaction.find(USERS, HERE, "bob") is None
+        transaction.put(USERS, HERE, user("bob"))
+    await first.commit()
+    with pytest.raises(Conflict):
+        await second.commit()
+
+
+@pytest.mark.parametrize("limit", [None, 1, 10])
+async def test_a_listing_that_changes_meanwhile_conflicts(
+    store: Store, other: Store, limit: int | None
+) -> None:
+    await write(store, user("bob"))
+    transaction = await store.transaction()
+    assert len(await transaction.scan(USERS, HERE, limit=limit)) == 1
+    transaction.put(USERS, HERE, user("eve"))
+    await write(other, user("alice"))
+    with pytest.raises(Conflict):
+        await transaction.commit()
+
+
+async def test_a_change_of_something_else_is_no_conflict(store: Store, other: Store) -> None:
+    await write(store, user("bob"))
+    transaction = await store.transaction()
+    assert await transaction.find(USERS, HERE, "bob")
+    assert await transaction.find(USERS, HERE, "eve") is None
+    transaction.put(USERS, HERE, user("bob", path="/moved/"))
+    await write(other, user("alice"))
+    await transaction.commit()
+    assert len(await (await store.read()).scan(USERS, HERE)) == 2
+
+
+async def test_who_asked_for_the_revision_is_bound_to_it(store: Store, other: Store) -> None:
+    await write(store, user("bob"))
+    transaction = await store.transaction()
+    assert await transaction.revision(account_partition(HERE)) == 1
+    transaction.put(USERS, HERE, user("eve"))
+    await write(other, user("alice"))
+    with pytest.raises(Conflict):
+        await transaction.commit()
+
+
+async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_commit(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("bob"))
+    transaction = await store.read()
+    assert await transaction.find(USERS, HERE, "bob")
+    await write(other, user("bob", path="/moved/"))
+    assert not transaction.is_dirty
+    await transaction.commit()
+
+
+async def test_a_reader_goes_on_where_what_it_read_is_still_so(store: Store, other: Store) -> None:
+    await write(store, user("bob"))
+    reader = await store.read()
+    assert await reader.find(USERS, HERE, "bob") == user("bob")
+    await write(other, user("eve"))
+    assert await reader.find(USERS, HERE, "eve") == user("eve")
+    assert await reader.scan(USERS, HERE) == [user("bob"), user("eve")]
+
+
+async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> None:
+    """Bob's new path and Eve's came in one commit: who has read Bob's old one must not read Eve's new one."""
+    await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
+    fresh = Store(store.engine, time.time)
+    reader = await fresh.read()
+    assert (await reader.find(USERS, HERE, "bob")).path == "/old/"
+    await write(other, user("bob", path="/new/"), user("eve", path="/new/"))
+    with pytest.raises(Conflict):
+        await reader.find(USERS, HERE, "eve")
+
+
+async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Store) -> None:
+    """Both records change together all the while; two reads at once must not fall on two sides of a change."""
+    await write(store, user("bob", created_at=0), user("eve", created_at=0))
+    fresh = Store(store.engine, time.time)
+    answered = 0
+
+    async def read() -> None:
+        nonlocal answered
+        for _ in range(100):
+            reader = await fresh.read()
+            try:
+                found = await asyncio.gather(*(reader.find(USERS, HERE, name) for name in ("bob", "eve")))
+            except Conflict:
+                continue
+            assert found[0].created_at == found[1].created_at
+            answered += 1
+            await asyncio.sleep(0)
+
+    async def change() -> None:
+        for number in range(100):
+            await write(other, user("bob", created_at=number), user("eve", created_at=number))
+
+    await asyncio.gather(read(), change())
+    assert answered
+
+
+async def test_a_reader_from_memory_stays_in_the_state_that_it_began_with(store: Store, other: Store) -> None:
+    await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
+    assert len(await (await store.read()).scan(USERS, HERE)) == 2
+    reader = await store.read()
+    assert (await reader.find(USERS, HERE, "bob")).path == "/old/"
+    await write(other, user("bob", path="/new/"), user("eve", path="/new/"))
+    assert (await (await store.read()).find(USERS, HERE, "eve")).path == "/new/"
+    assert (await reader.find(USERS, HERE, "eve")).path == "/old/"
+
+
+async def test_transact_begins_anew_until_every_one_got_through(store: Store, other: Store) -> None:
+    async def grow(transaction: Transaction) -> None:
+        bob = await transaction.get(USERS, HERE, "bob", lambda key: Refusal("NoSuchEntity", key))
+        await asyncio.sleep(0)
+        transaction.put(USERS, HERE, user("bob", created_at=bob.created_at + 1))
+
+    await write(store, user("bob", created_at=0))
+    await asyncio.gather(*(one.transact(grow) for one in [store, other] * 20))
+    assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 40
+
+
+async def test_transact_gives_up_where_it_never_gets_through(store: Store, other: Store) -> None:
+    attempts = 0
+
+    async def late(transaction: Transaction) -> None:
+        nonlocal attempts
+        attempts += 1
+        await transaction.find(USERS, HERE, "bob")
+        transaction.put(USERS, HERE, user("bob"))
+        await write(other, user("bob", created_at=attempts))
+
+    with pytest.raises(Conflict):
+        await store.transact(late)
+    assert 3 < attempts < 50
+
+
+async def test_a_transaction_may_write_to_several_partitions(store: Store) -> None:
+    transaction = await store.transaction()
+    transaction.put(USERS, HERE, user("bob"))
+    transaction.put(USERS, THERE, user("eve"))
+    transaction.put(ONCE, HERE, Once(used_at=1), key="code", expires_at=time.time() + 9)
+    await transaction.commit()
+    reader = await store.read()
+    assert await reader.find(USERS, HERE, "bob")
+    assert await reader.find(USERS, THERE, "eve")
+    assert await reader.find(ONCE, HERE, "code") == Once(used_at=1)
+
+
+async def test_expiry_belongs_to_expiring_collections_and_a_key_to_records_that_carry_none(
+    store: Store,
+) -> None:
+    transaction = await store.transaction()
+    with pytest.raises(ValueError, match="expires_at"):
+        transaction.put(USERS, HERE, user("bob"), expires_at=5.0)
+    with pytest.raises(ValueError, match="expires_at"):
+        transaction.put(ONCE, HERE, Once(used_at=1), key="code")
+    with pytest.raises(ValueError, match="key"):
+        transaction.put(USAGE, HERE, Usage(last_used_at=1))
+    assert not transaction.is_dirty

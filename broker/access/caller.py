@@ -1,14 +1,40 @@
 """Caller: a principal with proof. Whoever holds one may act as that principal; only proofs make one."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
-from broker.names.principal import Principal, Root
-from broker.storage.records import Role, User
+from broker.audit.event import iso_time
+from broker.names.principal import (
+    Anonymous,
+    AssumedRole,
+    FederatedUser,
+    Principal,
+    Root,
+    SamlSubject,
+    Service,
+    User,
+    WebIdentity,
+)
+from broker.storage import records
+
+Keys = dict[str, tuple[str, ...]]
 
 _NONE: Mapping[str, str] = {}
 _NO_KEYS: Mapping[str, tuple[str, ...]] = {}
+_TRUE, _FALSE = ("true",), ("false",)
+
+PRINCIPAL_TYPES: dict[type[Principal], str] = {
+    Root: "Account",
+    User: "User",
+    AssumedRole: "AssumedRole",
+    FederatedUser: "FederatedUser",
+    WebIdentity: "AssumedRole",
+    SamlSubject: "AssumedRole",
+    Service: "Service",
+    Anonymous: "Anonymous",
+}
 
 
 class SessionPolicies(msgspec.Struct, frozen=True):
@@ -18,7 +44,7 @@ class SessionPolicies(msgspec.Struct, frozen=True):
     managed: tuple[str, ...] = ()
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Who calls, as proven.
 
     `user` and `role` are the records that the principal's permissions come from, as read for this request: for a
@@ -31,8 +57,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal
     account: str
     access_key_id: str = ""
-    user: User | None = None
-    role: Role | None = None
+    user: records.User | None = None
+    role: records.Role | None = None
     tags: Mapping[str, str] = _NONE
     transitive_tag_keys: tuple[str, ...] = ()
     session_policies: SessionPolicies | None = None
@@ -51,6 +77,43 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_temporary(self) -> bool:
         return self.token_issued_at is not None
+
+    @cached_property
+    def condition_keys(self) -> Keys:
+        """What conditions read of the principal; made once, for the same caller is judged again and again."""
+        return _condition_keys(self)
+
+
+def _condition_keys(caller: Caller) -> Keys:
+    """What is known of the principal. What an assertion brought stands first: it replaces nothing of ours."""
+    principal = caller.principal
+    keys: Keys = {
+        **caller.session_keys,
+        "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
+        "aws:userid": (principal.user_id,),
+        "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,
+        "aws:viaawsservice": _FALSE,
+    }
+    if caller.account:
+        keys["aws:principalaccount"] = (caller.account,)
+        keys["aws:principalarn"] = (
+            principal.role_arn if isinstance(principal, AssumedRole) else principal.arn,
+        )
+    if isinstance(principal, User):
+        keys["aws:username"] = (principal.name,)
+    if caller.token_issued_at is not None:
+        keys["aws:tokenissuetime"] = (iso_time(caller.token_issued_at),)
+    if caller.source_identity:
+        keys["aws:sourceidentity"] = (caller.source_identity,)
+    if caller.federated_provider:
+        keys["aws:federatedprovider"] = (caller.federated_provider,)
+    if caller.role_delivery:
+        keys["ec2:roledelivery"] = (caller.role_delivery,)
+    if caller.is_assumed_root:
+        keys["aws:assumedroot"] = _TRUE
+    for key, value in caller.tags.items():
+        keys[f"aws:principaltag/{key.lower()}"] = (value,)
+    return keys
 
 
 def root_caller(account: str, access_key_id: str = "") -> Caller:

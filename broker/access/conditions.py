@@ -8,38 +8,16 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.audit.event import iso_time
-from broker.names.principal import (
-    Anonymous,
-    AssumedRole,
-    FederatedUser,
-    Principal,
-    Root,
-    SamlSubject,
-    Service,
-    User,
-    WebIdentity,
-)
 from broker.policy import Context
 
 Keys = dict[str, tuple[str, ...]]
-
-PRINCIPAL_TYPES: dict[type[Principal], str] = {
-    Root: "Account",
-    User: "User",
-    AssumedRole: "AssumedRole",
-    FederatedUser: "FederatedUser",
-    WebIdentity: "AssumedRole",
-    SamlSubject: "AssumedRole",
-    Service: "Service",
-    Anonymous: "Anonymous",
-}
 
 _TRUE, _FALSE = ("true",), ("false",)
 
 
 def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> Context:
     """Every key that is filled for this caller, this request and this resource."""
-    keys = {**caller_keys(caller), **request_keys(facts)}
+    keys = {**caller.condition_keys, **request_keys(facts)}
     if caller.token_issued_at is not None:
         _add_mfa(keys, caller, facts.now)
     account = resource.account or caller.account
@@ -50,38 +28,6 @@ def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> 
     for key, value in resource.keys.items():
         keys[key.lower()] = (value,) if isinstance(value, str) else value
     return Context.of_lowered(keys)
-
-
-def caller_keys(caller: Caller) -> Keys:
-    """What is known of the principal. What an assertion brought stands first: it replaces nothing of ours."""
-    principal = caller.principal
-    keys: Keys = {
-        **caller.session_keys,
-        "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
-        "aws:userid": (principal.user_id,),
-        "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,
-        "aws:viaawsservice": _FALSE,
-    }
-    if caller.account:
-        keys["aws:principalaccount"] = (caller.account,)
-        keys["aws:principalarn"] = (
-            principal.role_arn if isinstance(principal, AssumedRole) else principal.arn,
-        )
-    if isinstance(principal, User):
-        keys["aws:username"] = (principal.name,)
-    if caller.token_issued_at is not None:
-        keys["aws:tokenissuetime"] = (iso_time(caller.token_issued_at),)
-    if caller.source_identity:
-        keys["aws:sourceidentity"] = (caller.source_identity,)
-    if caller.federated_provider:
-        keys["aws:federatedprovider"] = (caller.federated_provider,)
-    if caller.role_delivery:
-        keys["ec2:roledelivery"] = (caller.role_delivery,)
-    if caller.is_assumed_root:
-        keys["aws:assumedroot"] = _TRUE
-    for key, value in caller.tags.items():
-        keys[f"aws:principaltag/{key.lower()}"] = (value,)
-    return keys
 
 
 def request_keys(facts: RequestFacts) -> Keys:

@@ -32,6 +32,7 @@ class _Gathered(msgspec.Struct, frozen=True):
 
     revisions: tuple[int, int]
     layers: Layers
+    organization: Organization | None
 
 
 class Gatherer:
@@ -43,12 +44,16 @@ class Gatherer:
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares."""
-        layers = await self._principal_layers(store, caller)
+        gathered = await self._gathered(store, caller)
+        layers = gathered.layers
         if caller.session_policies is not None or isinstance(caller.principal, FederatedUser):
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
-        return await self._with_resource_controls(store, layers, resource_account or caller.account)
+        organization = gathered.organization
+        if organization is None or "RESOURCE_CONTROL_POLICY" not in organization.features:
+            return layers
+        return self._with_resource_controls(organization, layers, resource_account or caller.account)
 
-    async def _principal_layers(self, store: Transaction, caller: Caller) -> Layers:
+    async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
         key = (caller.account, _identity(caller))
         revisions = (
             await store.revision(account_partition(caller.account)) if caller.account else 0,
@@ -57,14 +62,15 @@ class Gatherer:
         kept = self._kept.get(key)
         if kept is not None and kept.revisions == revisions:
             self._kept.move_to_end(key)
-            return kept.layers
-        layers = await self._gather(store, caller)
-        self._kept[key] = _Gathered(revisions, layers)
+            return kept
+        organization = await store.find(ORGANIZATION, "", "")
+        made = _Gathered(revisions, await self._gather(store, caller, organization), organization)
+        self._kept[key] = made
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return layers
+        return made
 
-    async def _gather(self, store: Transaction, caller: Caller) -> Layers:
+    async def _gather(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
         identity, boundary = _EMPTY, None
         if caller.role is not None:
             identity = await self._attached(store, caller.role)
@@ -77,7 +83,6 @@ class Gatherer:
             identity = self._library.compiled(
                 Source(SourceKind.NONE, "root"), _EVERYTHING, PolicyKind.IDENTITY
             )
-        organization = await store.find(ORGANIZATION, "", "")
         return Layers(
             identity=identity,
             boundary=boundary,
@@ -142,10 +147,7 @@ class Gatherer:
             for name, unit in _levels(organization, account)
         )
 
-    async def _with_resource_controls(self, store: Transaction, layers: Layers, account: str) -> Layers:
-        organization = await store.find(ORGANIZATION, "", "")
-        if organization is None or "RESOURCE_CONTROL_POLICY" not in organization.features:
-            return layers
+    def _with_resource_controls(self, organization: Organization, layers: Layers, account: str) -> Layers:
         full = self._library.compiled(
             Source(SourceKind.RCP, "RCPFullAWSAccess"), _EVERYTHING_FOR_EVERYONE, PolicyKind.RCP
         )

@@ -3,6 +3,7 @@
 The only place where a signature makes a Caller. Codes and words of the refusals are STS's ("Common Errors").
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -31,6 +32,7 @@ from broker.storage.records import AccessKey, Role, User
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Transaction
 
 ACTIVE = "Active"
+_KEPT_USERS = 4096
 
 
 class Prover:
@@ -39,6 +41,7 @@ class Prover:
     def __init__(self, keyring: Callable[[], Keyring], signing_keys: SigningKeys) -> None:
         self._keyring = keyring
         self._signing_keys = signing_keys
+        self._users: OrderedDict[str, Caller] = OrderedDict()
 
     async def prove(
         self,
@@ -66,7 +69,7 @@ class Prover:
             return await self._claimed_session(store, unverified, now)
         if unverified.access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
-        return await _claimed_long_term(store, unverified.access_key_id)
+        return await self._claimed_long_term(store, unverified.access_key_id)
 
     async def _claimed_session(
         self, store: Transaction, unverified: UnverifiedAuthorization, now: float
@@ -82,6 +85,30 @@ class Prover:
         except SealBroken as broken:
             raise invalid_token(broken.reason) from None
         return await session_caller(store, claims), secret
+
+    async def _claimed_long_term(self, store: Transaction, access_key_id: str) -> tuple[Caller, SecretKey]:
+        key = await find_access_key(store, access_key_id)
+        if key is None:
+            raise invalid_token(f"access key {access_key_id} is unknown")
+        if key.status != ACTIVE:
+            raise invalid_token(f"access key {access_key_id} is {key.status}")
+        if key.user_name is None:
+            return root_caller(key.account_id, access_key_id), key.secret
+        user = await store.find(USERS, key.account_id, key.user_name)
+        if user is None:
+            raise invalid_token(f"user {key.user_name} of access key {access_key_id} is gone")
+        return self._user_caller(user, access_key_id), key.secret
+
+    def _user_caller(self, user: User, access_key_id: str) -> Caller:
+        """The caller of a user's key, the same one again as long as the very record that it was made from stands."""
+        kept = self._users.get(access_key_id)
+        if kept is not None and kept.user is user:
+            return kept
+        caller = self._users[access_key_id] = _user_caller(user, access_key_id)
+        self._users.move_to_end(access_key_id)
+        if len(self._users) > _KEPT_USERS:
+            self._users.popitem(last=False)
+        return caller
 
 
 def invalid_token(reason: str) -> Refusal:
@@ -108,20 +135,6 @@ async def find_access_key(store: Transaction, access_key_id: str) -> AccessKey |
         foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
         key = await store.find(ACCESS_KEYS, foreign.account_id, access_key_id) if foreign else None
     return key
-
-
-async def _claimed_long_term(store: Transaction, access_key_id: str) -> tuple[Caller, SecretKey]:
-    key = await find_access_key(store, access_key_id)
-    if key is None:
-        raise invalid_token(f"access key {access_key_id} is unknown")
-    if key.status != ACTIVE:
-        raise invalid_token(f"access key {access_key_id} is {key.status}")
-    if key.user_name is None:
-        return root_caller(key.account_id, access_key_id), key.secret
-    user = await store.find(USERS, key.account_id, key.user_name)
-    if user is None:
-        raise invalid_token(f"user {key.user_name} of access key {access_key_id} is gone")
-    return _user_caller(user, access_key_id), key.secret
 
 
 def _user_caller(user: User, access_key_id: str) -> Caller:

@@ -13,16 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "broker"
 # Who may ask the engine for a decision: the gate, for every request; the simulators, for questions.
 ASKERS = ("access/gate.py", "iam/simulation", "commands/policy")
 WORDS_OF_JUDGEMENT = {"Allow", "Deny"}
-ELEMENTS = {
-    "Effect",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Principal",
-    "NotPrincipal",
-    "Condition",
-}
+# "Action" is a parameter of every query request, too; these three are elements of policies alone.
+ELEMENTS = {"Effect", "NotAction", "NotResource"}
+ATTRIBUTES = {"effect", "not_actions", "not_resources"}
 MATCHERS = {"fnmatch", "glob", "wcmatch"}
 ENGINE_TYPES = {"Effect", "Condition", "Statement", "Principals"}
 

@@ -44,9 +44,29 @@ def run(chosen: argparse.Namespace) -> int:
     except ConfigurationError as error:
         print(f"broker serve: {error}", file=sys.stderr)
         return 2
+    if chosen.demo:
+        prepared = _prepare_demo(settings)
+        if prepared is None:
+            return 1
+        settings = prepared
     if settings.listen.workers == 1:
         return _work(settings)
     return _supervise(settings)
+
+
+def _prepare_demo(settings: Settings) -> Settings | None:
+    """Apply the demo and show what to paste; the settings to serve with, None where that failed."""
+    from broker.commands.declaration.source import DeclarationError
+    from broker.commands.demo import demo_settings, prepare_demo
+    from broker.storage.engine import Conflict, EngineUnavailable
+
+    settings = demo_settings(settings)
+    try:
+        print(asyncio.run(prepare_demo(settings)), flush=True)
+    except (ConfigurationError, DeclarationError, EngineUnavailable, Conflict, OSError) as error:
+        print(f"broker serve --demo: {error}", file=sys.stderr)
+        return None
+    return settings
 
 
 def _work(settings: Settings) -> int:

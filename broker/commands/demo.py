@@ -1,0 +1,127 @@
+"""`broker serve --demo`: two accounts, people, a role, an instance; and what to paste to try them.
+
+The people's keys are made at the first start and kept in files that only their owner can read, so every later start
+finds the same ones. Where the file is lost, new keys take the place of the lost ones.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from broker.app import Broker, open_broker
+from broker.commands.apply import apply_and_keep
+from broker.commands.declaration.attempt import Attempt
+from broker.commands.declaration.credentials import key_ids_in
+from broker.commands.declaration.declared import Declaration
+from broker.commands.declaration.reading import read_declaration
+from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
+from broker.commands.records import journal_events
+from broker.config import ConfigurationError, Settings
+from broker.storage.store import USERS, Transaction
+
+INSTANCE = "i-0a1b2c3d4e5f60001"
+_FILE = Path("config/demo.yaml")
+_ROLE = "arn:aws:iam::222222222222:role/data-reader"
+_REGION = "us-east-1"
+_EXTERNAL_ID = "demo-external-id"
+_PEOPLE = ("alice", "bob", "carol")
+
+
+def demo_settings(settings: Settings) -> Settings:
+    """`settings` in which this machine counts as the demo's instance, unless it counts as another already."""
+    if settings.metadata.loopback_instance:
+        return settings
+    metadata = msgspec.structs.replace(settings.metadata, loopback_instance=INSTANCE)
+    return msgspec.structs.replace(settings, metadata=metadata)
+
+
+async def prepare_demo(settings: Settings) -> str:
+    """Apply the demo and write its files; answers what to show. Raises as `open_broker` and `apply_and_keep` do."""
+    file = _demo_file()
+    declaration = read_declaration(file)
+    credentials, config = _demo_files(settings)
+    async with open_broker(settings) as broker:
+        await _forget_lost_keys(broker, declaration, credentials, file)
+        await apply_and_keep(broker, declaration, file, credentials)
+    endpoint = endpoint_of(settings)
+    config.write_text(config_text(_profiles(), endpoint, _REGION, settings.tls.certificate_file), "utf-8")
+    return _what_to_paste(config, credentials, endpoint, metadata_endpoint_of(settings))
+
+
+def _demo_file() -> Path:
+    beside_the_code = Path(__file__).parents[2] / _FILE
+    for file in (_FILE, beside_the_code):
+        if file.exists():
+            return file
+    raise ConfigurationError(f"{_FILE} is not here: start the demo where the broker's repository is")
+
+
+def _demo_files(settings: Settings) -> tuple[Path, Path]:
+    """Credentials and profiles of the demo's people: beside the master key."""
+    folder = Path(settings.keys.master_key_file).absolute().parent
+    return folder / "demo-credentials", folder / "demo-config"
+
+
+async def _forget_lost_keys(broker: Broker, declaration: Declaration, credentials: Path, file: Path) -> None:
+    """Delete the keys of people whose secret the credentials file does not hold: nobody has it any more."""
+    kept = set(key_ids_in(credentials).values())
+
+    async def work(store: Transaction) -> Attempt:
+        attempt = Attempt(broker, store, f"serve --demo ({file})", file.parent)
+        for account, members in declaration.accounts.items():
+            for name in members.users:
+                user = await store.find(USERS, account, name)
+                for key_id in user.access_key_ids if user is not None else ():
+                    if key_id not in kept:
+                        parameters = {"UserName": name, "AccessKeyId": key_id}
+                        text = f"user {name}: lost access key {key_id}"
+                        await attempt.perform(account, "DeleteAccessKey", parameters, "-", text, str(file))
+        return attempt
+
+    attempt = await broker.store.transact(work)
+    journal_events(broker.settings.audit, attempt.events)
+
+
+def _profiles() -> list[Profile]:
+    people = [Profile(name=name) for name in _PEOPLE]
+    readers = [
+        Profile(
+            name="data-reader" if name == "alice" else f"{name}-as-data-reader",
+            role_arn=_ROLE,
+            source_profile=name,
+            external_id=_EXTERNAL_ID,
+            role_session_name=f"{name}-demo",
+        )
+        for name in _PEOPLE
+    ]
+    return [Profile(name="default"), *people, *readers]
+
+
+def _what_to_paste(config: Path, credentials: Path, endpoint: str, metadata_endpoint: str) -> str:
+    return f"""\
+The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint}.
+Paste into another terminal:
+
+  export AWS_CONFIG_FILE={config}
+  export AWS_SHARED_CREDENTIALS_FILE={credentials}
+
+  aws sts get-caller-identity --profile alice              # a user of account 111111111111
+  aws sts get-caller-identity --profile data-reader        # alice in account 222222222222, with the external id
+  aws iam list-roles --profile data-reader                 # what the role may do there
+  aws sts get-caller-identity --profile bob-as-data-reader      # refused: the role does not trust bob
+  aws sts get-caller-identity --profile carol-as-data-reader    # refused: carol's own policies do not allow it
+
+A program on an instance has no keys, only the address of the metadata service:
+
+  export AWS_EC2_METADATA_SERVICE_ENDPOINT={metadata_endpoint}
+  aws sts get-caller-identity                              # the role web-server, through its instance profile
+  TOKEN=$(curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {metadata_endpoint}/latest/api/token)
+  curl -s -H "X-aws-ec2-metadata-token: $TOKEN" {metadata_endpoint}/latest/meta-data/
+
+The profiles, as they would stand in ~/.aws/config:
+
+  [profile data-reader]
+  source_profile = alice
+  role_arn = {_ROLE}
+  external_id = {_EXTERNAL_ID}
+"""

@@ -1,0 +1,64 @@
+"""Profiles for ~/.aws/config that send an unmodified SDK or CLI to this broker, and nowhere else."""
+
+import ipaddress
+
+import msgspec
+
+from broker.config import Settings, parse_address
+
+SERVICES = ("iam", "sts")
+SERVICES_SECTION = "broker"
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """One profile; `role_arn` makes it one that assumes a role with the credentials of `source_profile`."""
+
+    name: str
+    role_arn: str = ""
+    source_profile: str = ""
+    external_id: str = ""
+    role_session_name: str = ""
+
+
+def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: str = "") -> str:
+    """The block for ~/.aws/config: the profiles, and one services section that they share."""
+    sections = [_profile_text(profile, region, ca_bundle) for profile in profiles]
+    services = "".join(f"{service} =\n  endpoint_url = {endpoint}\n" for service in SERVICES)
+    return "\n".join([*sections, f"[services {SERVICES_SECTION}]\n{services}"])
+
+
+def _profile_text(profile: Profile, region: str, ca_bundle: str) -> str:
+    lines = [
+        "[default]" if profile.name == "default" else f"[profile {profile.name}]",
+        f"region = {region}",
+        f"services = {SERVICES_SECTION}",
+    ]
+    if ca_bundle:
+        lines.append(f"ca_bundle = {ca_bundle}")
+    for key in ("role_arn", "source_profile", "external_id", "role_session_name"):
+        value = getattr(profile, key)
+        if value:
+            lines.append(f"{key} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def endpoint_of(settings: Settings) -> str:
+    """The URL at which a client on this machine reaches the API."""
+    scheme = "https" if settings.tls.certificate_file else "http"
+    return f"{scheme}://{_reachable(settings.listen.api)}"
+
+
+def metadata_endpoint_of(settings: Settings) -> str:
+    return f"http://{_reachable(settings.listen.metadata)}"
+
+
+def _reachable(address: str) -> str:
+    """HOST:PORT for a client; who listens on every address is reached on loopback."""
+    host, port = parse_address(address, "address")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{host}:{port}"
+    if ip.is_unspecified:
+        ip = ipaddress.ip_address("::1" if ip.version == 6 else "127.0.0.1")
+    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"

@@ -1,0 +1,69 @@
+import secrets
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.metadata.session_tokens import (
+    LONGEST_LIFE,
+    TOKEN_ENTROPY,
+    open_token,
+    parse_life,
+    seal_token,
+)
+from broker.sealing.envelope import SealBroken
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import new_keyring, promote, stage
+from tests.unit.metadata.conftest import NOW, instance
+
+RING = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
+HERE, THERE = instance(), instance(instance_id="i-there")
+
+
+def sealed(life: int = 60) -> str:
+    return seal_token(RING, HERE, now=NOW, life=life, entropy=secrets.token_bytes(TOKEN_ENTROPY))
+
+
+@given(st.integers(1, LONGEST_LIFE))
+def test_a_token_says_its_end(life: int):
+    assert open_token(RING, HERE, sealed(life), NOW + life - 0.5) == NOW + life
+
+
+@given(st.integers(1, LONGEST_LIFE), st.floats(0, 1e9))
+def test_a_token_never_opens_from_its_end_on(life: int, later: float):
+    with pytest.raises(SealBroken):
+        open_token(RING, HERE, sealed(life), NOW + life + later)
+
+
+def test_no_two_tokens_are_the_same_and_none_is_long():
+    tokens = {sealed() for _ in range(100)}
+    assert len(tokens) == 100
+    assert max(map(len, tokens)) <= 100
+
+
+def test_a_token_opens_for_its_own_machine_only():
+    token = sealed()
+    for other in (THERE, instance(account_id="999999999999")):
+        with pytest.raises(SealBroken):
+            open_token(RING, other, token, NOW)
+
+
+def test_a_token_opens_after_its_key_has_retired_and_never_with_other_keys():
+    token = sealed()
+    staged = stage(RING, NOW, secrets.token_bytes(KEY_ENTROPY))
+    assert open_token(promote(staged, NOW, 3600), HERE, token, NOW)
+    with pytest.raises(SealBroken):
+        open_token(new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY)), HERE, token, NOW)
+
+
+@settings(max_examples=50)
+@given(st.text())
+def test_what_is_no_token_does_not_open(text: str):
+    with pytest.raises(SealBroken):
+        open_token(RING, HERE, text, NOW)
+
+
+@given(st.text())
+def test_a_life_is_a_plain_number_in_range_or_none(text: str):
+    life = parse_life(text)
+    assert life is None or (1 <= life <= LONGEST_LIFE and int(text) == life)

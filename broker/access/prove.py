@@ -3,6 +3,7 @@
 The only place where a signature makes a Caller. Codes and words of the refusals are STS's ("Common Errors").
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -32,6 +33,10 @@ from broker.storage.records import AccessKey, Role, User
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Transaction
 
 ACTIVE = "Active"
+
+# `accessKeyIdType` of the models; short ones, as automation brings them along, included.
+_is_key_id = re.compile(r"[A-Za-z0-9_]{1,128}").fullmatch
+
 _KEPT_USERS = 4096
 
 
@@ -65,6 +70,8 @@ class Prover:
         self, store: Transaction, unverified: UnverifiedAuthorization, now: float
     ) -> tuple[Caller, SecretKey]:
         """Who it would be, if the signature holds under the secret beside it."""
+        if _is_key_id(unverified.access_key_id) is None:
+            raise invalid_token("what stands for the access key id is none")
         if unverified.session_token is not None:
             return await self._claimed_session(store, unverified, now)
         if unverified.access_key_id.startswith(TEMPORARY_KEY):

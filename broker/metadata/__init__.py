@@ -12,6 +12,7 @@ task credentials endpoint.
     profiles.py            instance -> instance profile -> role, as true now
     credentials.py         deliveries: minted, kept, renewed; one record in the journal for each mint
     containers.py          which container asks, and for which role
+    reading.py             from a peer, a proof and a path to an answer
     identity_documents.py  the instance identity document and its signatures
     texts.py               JSON as the metadata service prints it
 

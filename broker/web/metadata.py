@@ -2,35 +2,28 @@
 
 Status codes, headers and bodies are those of EC2's own service (EC2 User Guide, "Use the Instance Metadata Service to
 access instance metadata"); the container endpoints are the ECS agent's. Who asks is the peer of the connection: no
-header is believed, and a request to PUT that came through a proxy is refused.
+header is believed, and a request for a token that came through a proxy is refused.
 
-An answer is remembered with the revisions of the partitions that it was read from. It is given again to the same
-address with the same token for the same path, as long as these revisions stand, the keyring is the same and neither
-token nor credentials have come to their time. The server of this door must not log paths: container ids are secrets.
+An answer is remembered with what it rests on. It is given again to the same address, for the same path with the same
+proofs, as long as the revisions that it was read at stand, the keyring is the same, and neither token nor credentials
+have come to their time. The server of this door must not log paths: container ids are secrets.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
 from broker.errors import Refusal
-from broker.metadata import containers, profiles
-from broker.metadata.categories import Deferred, Leaf, Subject, lookup
-from broker.metadata.containers import container_grant, find_container, renewed_container_grant
-from broker.metadata.credentials import Deliveries, Grant, Kept, Regrant
-from broker.metadata.identity_documents import signatures_of, signing_identity
+from broker.metadata.credentials import Deliveries
 from broker.metadata.instances import Instances
-from broker.metadata.session_tokens import TOKEN_ENTROPY, open_token, parse_life, seal_token
-from broker.sealing.envelope import SealBroken
+from broker.metadata.reading import JSON, TEXT, Answer, Reader, Refused
 from broker.sealing.keyring import Keyring
-from broker.storage.engine import CONTAINERS_PARTITION, GLOBAL, EngineUnavailable, account_partition
-from broker.storage.records import Instance
-from broker.storage.store import Conflict, Transaction
+from broker.storage.engine import EngineUnavailable
+from broker.storage.store import Conflict
 from broker.web.door import Door
 from broker.web.log import log_failure
 from broker.web.ready import ReadyAnswer, ready_wire
@@ -39,50 +32,23 @@ from broker.web.sockets import limit_hops, peer_of
 TOKEN = "X-aws-ec2-metadata-token"  # noqa: S105  a header's name
 TOKEN_LIFE = "X-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105
 
-_TEXT, _BYTES, _JSON, _PAGE = "text/plain", "application/octet-stream", "application/json", "text/html"
 _SERVER = "EC2ws"
 _CONTAINER_ROOTS = ("v1", "v2")
-_REMEMBERED = 4096  # answers; a few kilobytes each at most
-_LARGEST_REMEMBERED = 4096  # bytes
+_REMEMBERED = 2048  # answers, each of at most so many bytes, under keys of at most so many characters
+_LARGEST_REMEMBERED = 4096
+_LONGEST_KEY = 512
 
+# Who asks (the peer's address) for what (the path as sent) with which proofs (token, Authorization).
 MemoryKey = tuple[str, str, str | None, str | None]
 
 _logger = logging.getLogger("broker.web")
 
 
-class Refused(Exception):
-    """An answer that is a status and nothing else; `reason` is for the operator."""
+class _Remembered(msgspec.Struct, frozen=True):
+    """An answer and its bytes, headers included."""
 
-    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.headers = dict(headers or {})
-
-
-class Read(msgspec.Struct, kw_only=True):
-    """What one pass through the store found: an answer, or what is still to be made into one.
-
-    `good_until` and `revisions` say how long, and at which state of which partitions, all of it is true.
-    """
-
-    instance: Instance | None
-    good_until: float
-    leaf: Leaf = ""
-    media_type: str = _TEXT
-    granted: Grant | None = None
-    regrant: Regrant | None = None
-    revisions: tuple[tuple[str, int], ...] = ()
-
-
-class Remembered(msgspec.Struct, frozen=True):
-    """A whole answer that was proven, and what it rests on."""
-
+    answer: Answer
     wire: tuple[bytes, bytes]
-    good_until: float
-    keyring: Keyring
-    revisions: tuple[tuple[str, int], ...]
-    kept: Kept | None
 
 
 class MetadataDoor:
@@ -96,23 +62,55 @@ class MetadataDoor:
         loopback_instance: str = "",
         session_seconds: int = 21_600,
     ) -> None:
-        self._door = door
+        self._clock = door.clock
+        self._timer = door.timer
+        self._measures = door.measures
+        self._store = door.store
         self._keyring = keyring
-        self._instances = Instances(loopback_instance)
         self._deliveries = Deliveries(door.mint, door.journal, door.clock, door.entropy, session_seconds)
-        self._remembered: dict[MemoryKey, Remembered] = {}
+        instances = Instances(loopback_instance)
+        self._reader = Reader(
+            door.store, door.gate, instances, self._deliveries, keyring, door.clock, door.entropy
+        )
+        self._remembered: dict[MemoryKey, _Remembered] = {}
         self._short_ways = 0
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever is wrong with it."""
-        if request.method == "GET":
+        if request.method == "GET" and request.version == (1, 1):
             remembered = self._remembered.get(_memory_key(request))
-            if remembered is not None and request.version == (1, 1) and await self._is_still_true(remembered):
+            if remembered is not None and await self._is_still_true(remembered.answer):
                 self._short_ways += 1
-                if remembered.kept is not None:
-                    remembered.kept.was_read = True
-                return ReadyAnswer(remembered.wire, self._door.clock())
-        started = self._door.timer()
+                return ReadyAnswer(remembered.wire, self._clock())
+        return await self._answer_the_long_way(request)
+
+    async def refresh(self) -> None:
+        """Now and then: credentials renewed in the background, what is over forgotten, short ways counted."""
+        await self._deliveries.renew(self._store)
+        now, keyring = self._clock(), self._keyring()
+        for key, remembered in list(self._remembered.items()):
+            if now >= remembered.answer.good_until or remembered.answer.keyring is not keyring:
+                self._remembered.pop(key, None)
+        counted, self._short_ways = self._short_ways, 0
+        self._measures.add("metadata", "Read", "", counted)
+
+    async def _is_still_true(self, answer: Answer) -> bool:
+        """Whether nothing that the answer rests on has changed; a store that is away cannot say so."""
+        if self._clock() >= answer.good_until or answer.keyring is not self._keyring():
+            return False
+        engine = self._store.engine
+        try:
+            for partition, revision in answer.revisions:
+                if await engine.revision(partition) != revision:
+                    return False
+        except EngineUnavailable:
+            return False
+        if answer.kept is not None:
+            answer.kept.was_read = True
+        return True
+
+    async def _answer_the_long_way(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._timer()
         operation, code = "Read", ""
         try:
             # 1. What is asked for.
@@ -132,227 +130,79 @@ class MetadataDoor:
             code = refusal.code
             status = refusal.status or HTTPStatus.SERVICE_UNAVAILABLE
             _log(request, status, refusal.reason or refusal.message)
-            return _refusal(operation, status, refusal)
+            return _container_error(status, refusal) if operation == "ContainerCredentials" else _page(status)
         except (EngineUnavailable, Conflict) as error:
             code = "ServiceUnavailable"
-            _log(request, 503, str(error))
-            return _page(503)
+            _log(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return _page(HTTPStatus.SERVICE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
             code = "InternalFailure"
             log_failure("", error)
-            return _page(500)
+            return _page(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
-            self._door.measures.count("metadata", operation, code, self._door.timer() - started)
-
-    async def refresh(self) -> None:
-        """Now and then: credentials renewed in the background, what is over forgotten, short ways counted."""
-        await self._deliveries.renew(self._door.store)
-        now, keyring = self._door.clock(), self._keyring()
-        over = [k for k, r in self._remembered.items() if now >= r.good_until or r.keyring is not keyring]
-        for key in over:
-            self._remembered.pop(key, None)
-        counted, self._short_ways = self._short_ways, 0
-        self._door.measures.add("metadata", "Read", "", counted)
+            self._measures.count("metadata", operation, code, self._timer() - started)
 
     async def _put_token(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
-        # 2. Whose token it will be: never one that is fetched through a proxy.
+        # 2. May it be asked for so?
         if "X-Forwarded-For" in request.headers:
             raise Refused(403, "a request for a token came through a proxy")
         if steps[1:] != ["api", "token"]:
             raise Refused(405, "PUT is for tokens only", {"Allow": "OPTIONS, GET, HEAD"})
         if steps[0] != "latest":
             raise Refused(403, "tokens are made by the latest version only")
-        peer = peer_of(request)
-        instance = await self._door.store.transact(lambda store: self._asking(store, peer))
-        # 3. For how long.
-        asked = request.headers.get(TOKEN_LIFE)
-        life = parse_life(asked)
-        if life is None:
-            raise Refused(400, "no life for the token, or one that cannot be")
-        # 4. Sealed, and sent no further than the instance allows.
-        token = seal_token(
-            self._keyring(),
-            instance,
-            now=self._door.clock(),
-            life=life,
-            entropy=self._door.entropy(TOKEN_ENTROPY),
-        )
-        if not limit_hops(request, instance.hop_limit):
-            raise Refused(500, f"the hop limit {instance.hop_limit} cannot be set on this connection")
-        headers = {"Content-Type": _TEXT, "Server": _SERVER, TOKEN_LIFE: str(life)}
-        return web.Response(body=token.encode(), headers=headers)
+        # 3. A token for whoever asks, sent no further than the instance allows.
+        token = await self._reader.new_token(peer_of(request), request.headers.get(TOKEN_LIFE))
+        if not limit_hops(request, token.hop_limit):
+            raise Refused(500, f"the hop limit {token.hop_limit} cannot be set on this connection")
+        headers = {"Content-Type": TEXT, "Server": _SERVER, TOKEN_LIFE: str(token.life)}
+        return web.Response(body=token.text.encode(), headers=headers)
 
     async def _read(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
-        # 2. How.
+        # 2. May it be asked for so?
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "a method that reads nothing", {"Allow": "OPTIONS, GET, HEAD"})
         if steps[1:] == ["api", "token"]:
             raise Refused(405, "tokens are made with PUT", {"Allow": "OPTIONS, PUT"})
-        # 3. Who, with which token, what: one state of the store.
-        keyring, peer = self._keyring(), peer_of(request)
-        unverified_token = request.headers.get(TOKEN)
-        read = await self._door.store.transact(
-            lambda store: self._look_up(store, keyring, peer, unverified_token, steps)
-        )
-        # 4. What is more than a look into a record.
-        kept, body = await self._body_of(read)
-        return self._answered(request, read, keyring, kept, body)
+        # 3. Who, with which token, what.
+        answer = await self._reader.read(peer_of(request), request.headers.get(TOKEN), steps)
+        return self._response(request, answer)
 
     async def _container(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
+        # 2. May it be asked for so?
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "a method that reads nothing", {"Allow": "GET, HEAD"})
         if steps[1:2] != ["credentials"] or len(steps) > (3 if steps[0] == "v2" else 2):
             raise Refused(404, "no such path of the container endpoints")
+        # 3. Which container, for which role.
         unverified_id = steps[2] if len(steps) == 3 else request.query.get("id", "")
         unverified_token = request.headers.get("Authorization", "")
-        peer = peer_of(request)
-        read = await self._door.store.transact(
-            lambda store: self._look_up_container(store, peer, unverified_id, unverified_token)
-        )
-        assert read.granted is not None and read.regrant is not None
-        kept = self._deliveries.credentials(read.granted, read.regrant)
-        if kept is None:
-            raise containers.uninitialized(f"{read.granted.role.arn} does not trust {read.granted.service}")
-        read.good_until = min(read.good_until, kept.renew_at)
-        return self._answered(
-            request, read, self._keyring(), kept, containers.credentials_text(kept).encode()
-        )
+        answer = await self._reader.container(peer_of(request), unverified_id, unverified_token)
+        return self._response(request, answer)
 
-    async def _asking(self, store: Transaction, peer: str) -> Instance:
-        instance = await self._instances.find(store, peer)
-        if instance is None:
-            raise Refused(403, f"no instance has the address {peer}, or several have")
-        if not instance.metadata_enabled:
-            raise Refused(403, f"the metadata service is off for {instance.instance_id}")
-        return instance
+    def _response(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        """4. Render, and remember."""
+        if request.method == "GET" and len(answer.body) <= _LARGEST_REMEMBERED:
+            self._remember(_memory_key(request), answer)
+        return web.Response(body=answer.body, headers={"Content-Type": answer.media_type, "Server": _SERVER})
 
-    async def _look_up(
-        self, store: Transaction, keyring: Keyring, peer: str, unverified_token: str | None, steps: list[str]
-    ) -> Read:
-        now = self._door.clock()
-        instance = await self._asking(store, peer)
-        token_ends = _verified_end(keyring, instance, unverified_token, now)
-        binding = await profiles.find_binding(store, instance)
-        role = binding.role
-        leaf = lookup(steps, Subject(instance, role.role_name if role else None))
-        if leaf is None:
-            raise Refused(404, "no such category, or this instance has none")
-        read = Read(instance=instance, leaf=leaf, good_until=token_ends)
-        if leaf is Deferred.IAM_INFO:
-            read.leaf = profiles.iam_info(instance, binding, now)
-            read.good_until = min(token_ends, now + 3600)
-        elif leaf is Deferred.CREDENTIALS:
-            assert role is not None
-            version = "1.0" if unverified_token is None else "2.0"
-            gate, clock, instance_id = self._door.gate, self._door.clock, instance.instance_id
-            read.granted = await profiles.instance_grant(store, gate, instance, role, version, now)
-            read.regrant = lambda store: profiles.renewed_instance_grant(
-                store, gate, instance_id, version, clock()
-            )
-        read.revisions = await _revisions(store, GLOBAL, account_partition(instance.account_id))
-        return read
-
-    async def _look_up_container(
-        self, store: Transaction, peer: str, unverified_id: str, unverified_token: str
-    ) -> Read:
-        now = self._door.clock()
-        instance = await self._instances.find(store, peer)
-        asking = instance.instance_id if instance is not None and instance.metadata_enabled else None
-        key, container = await find_container(store, unverified_id, unverified_token, asking, now)
-        gate, clock = self._door.gate, self._door.clock
-        return Read(
-            instance=instance,
-            good_until=now + 3600 if container.expires_at is None else container.expires_at,
-            media_type=_JSON,
-            granted=await container_grant(store, gate, key, container, now),
-            regrant=lambda store: renewed_container_grant(store, gate, key, clock()),
-            revisions=await _revisions(
-                store, GLOBAL, CONTAINERS_PARTITION, account_partition(container.account_id)
-            ),
-        )
-
-    async def _body_of(self, read: Read) -> tuple[Kept | None, bytes]:
-        """The bytes of the answer, and the credentials in it."""
-        if read.granted is not None and read.regrant is not None:
-            kept = self._deliveries.credentials(read.granted, read.regrant)
-            if kept is None:
-                now = self._door.clock()
-                read.good_until = min(read.good_until, now + 60)
-                return None, profiles.unauthorized_text(read.granted.role.role_name, now).encode()
-            read.good_until = min(read.good_until, kept.renew_at)
-            return kept, profiles.credentials_text(kept).encode()
-        if isinstance(read.leaf, bytes):
-            read.media_type = _BYTES
-            return None, read.leaf
-        if isinstance(read.leaf, str):
-            return None, read.leaf.encode()
-        assert read.instance is not None
-        return None, (await self._signature(read.instance, read.leaf)).encode()
-
-    async def _signature(self, instance: Instance, kind: Deferred) -> str:
-        door = self._door
-        identity = await signing_identity(door.store, door.clock(), door.entropy)
-        document = lookup(["latest", "dynamic", "instance-identity", "document"], Subject(instance))
-        assert isinstance(document, str)
-        signatures = signatures_of(identity, document)
-        by_kind = {
-            Deferred.SIGNATURE: signatures.signature,
-            Deferred.PKCS7: signatures.pkcs7,
-            Deferred.RSA2048: signatures.rsa2048,
-        }
-        return by_kind[kind]
-
-    def _answered(
-        self, request: web.BaseRequest, read: Read, keyring: Keyring, kept: Kept | None, body: bytes
-    ) -> web.StreamResponse:
-        if request.method == "GET" and len(body) <= _LARGEST_REMEMBERED:
-            if len(self._remembered) >= _REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            wire = ready_wire(body, read.media_type, _SERVER)
-            self._remembered[_memory_key(request)] = Remembered(
-                wire, read.good_until, keyring, read.revisions, kept
-            )
-        return web.Response(body=body, headers={"Content-Type": read.media_type, "Server": _SERVER})
-
-    async def _is_still_true(self, remembered: Remembered) -> bool:
-        """Whether nothing that the answer rests on has changed; a store that is away cannot say so."""
-        if self._door.clock() >= remembered.good_until or remembered.keyring is not self._keyring():
-            return False
-        engine = self._door.store.engine
-        try:
-            for partition, revision in remembered.revisions:
-                if await engine.revision(partition) != revision:
-                    return False
-        except EngineUnavailable:
-            return False
-        return True
-
-
-def _verified_end(keyring: Keyring, instance: Instance, unverified_token: str | None, now: float) -> float:
-    """Until when the request's token is good; a token is checked wherever there is one, whether needed or not."""
-    if unverified_token is None:
-        if instance.tokens_required:
-            raise Refused(401, f"{instance.instance_id} requires tokens, and there is none")
-        return now + 3600
-    try:
-        return open_token(keyring, instance, unverified_token, now)
-    except SealBroken as broken:
-        raise Refused(401, broken.reason) from None
-
-
-async def _revisions(store: Transaction, *partitions: str) -> tuple[tuple[str, int], ...]:
-    return tuple([(partition, await store.revision(partition)) for partition in partitions])
+    def _remember(self, key: MemoryKey, answer: Answer) -> None:
+        if sum(len(part) for part in key if part) > _LONGEST_KEY:
+            return
+        if len(self._remembered) >= _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        wire = ready_wire(answer.body, answer.media_type, _SERVER)
+        self._remembered[key] = _Remembered(msgspec.structs.replace(answer, body=b""), wire)
 
 
 def _memory_key(request: web.BaseRequest) -> MemoryKey:
-    """Who asks for what with which proofs: an answer is never given on less."""
+    """An answer is never given on less than it was given for."""
     headers = request.headers
     return peer_of(request), request.raw_path, headers.get(TOKEN), headers.get("Authorization")
 
 
 def _page(status: int, headers: Mapping[str, str] | None = None) -> web.Response:
     """A status as the small page that EC2 answers with."""
-    title = f"{status} - {HTTPStatus(status).phrase}"
+    title = f"{int(status)} - {HTTPStatus(status).phrase}"
     body = (
         '<?xml version="1.0" encoding="iso-8859-1"?>\n'
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"\n'
@@ -360,19 +210,14 @@ def _page(status: int, headers: Mapping[str, str] | None = None) -> web.Response
         '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">\n'
         f" <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n </body>\n</html>\n"
     )
-    given = {"Content-Type": _PAGE, "Server": _SERVER, **(headers or {})}
+    given = {"Content-Type": "text/html", "Server": _SERVER, **(headers or {})}
     return web.Response(body=body.encode(), status=status, headers=given)
 
 
-def _refusal(operation: str, status: int, refusal: Refusal) -> web.Response:
-    if operation != "ContainerCredentials":
-        return _page(status)
-    members: dict[str, Any] = {"code": refusal.code, "message": refusal.message, "HTTPErrorCode": int(status)}
-    return web.Response(
-        body=msgspec.json.encode(members),
-        status=status,
-        headers={"Content-Type": _JSON, "Server": _SERVER},
-    )
+def _container_error(status: int, refusal: Refusal) -> web.Response:
+    members = {"code": refusal.code, "message": refusal.message, "HTTPErrorCode": int(status)}
+    headers = {"Content-Type": JSON, "Server": _SERVER}
+    return web.Response(body=msgspec.json.encode(members), status=status, headers=headers)
 
 
 def _log(request: web.BaseRequest, status: int, reason: str) -> None:

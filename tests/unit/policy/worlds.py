@@ -21,7 +21,7 @@ RESOURCES = {
 }
 ACTION_PATTERNS = [
     *RESOURCES, "*", "*", "s3:*", "s3:Get*", "S3:getOBJECT", "s3:?utObject", "s3:*Object", "sqs:*", "kms:*",
-    "iam:*Role*", "sts:Assume*", "ec2:Describe*",
+    "iam:*Role*", "sts:Assume*", "ec2:Describe*", "*:*", "*:Get*", "*:Put*",
 ]  # fmt: skip
 RESOURCE_PATTERNS = [
     *(resource for resources in RESOURCES.values() for resource in resources), "*", "*", "*",

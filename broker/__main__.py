@@ -8,6 +8,12 @@ from importlib import import_module
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
     "apply": ("apply", "Make the store what a file declares: accounts, users, roles, policies, instances."),
+    "root-key": ("root_key", "Make or rotate the root access key of an account."),
+    "keys": ("keys", "List and rotate the keyrings and the master key."),
+    "config": ("config", "Check settings; print profiles for ~/.aws/config."),
+    "policy": ("policy", "Check policy documents; simulate and explain decisions."),
+    "token": ("token", "Show what a session token says."),
+    "audit": ("audit", "Read the journal."),
 }
 
 

@@ -1,6 +1,8 @@
 """Tables and colours in a terminal, plain text in a pipe."""
 
+import json
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,3 +26,12 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
     for row in [headings, *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON; coloured in a terminal."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if sys.stdout.isatty():
+        Console().print_json(text, indent=2)
+    else:
+        print(text)

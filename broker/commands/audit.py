@@ -1,0 +1,140 @@
+"""`broker audit tail`: the journal, for a reader."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from broker.commands.settings import add_settings_arguments, settings_of
+
+DESCRIPTION = """\
+Show the last records of the journal, one line each: when, who, what, from where, and the error where there was one.
+
+  broker audit tail -n 50
+  broker audit tail -f                                         as they come, rotations included
+  broker audit tail -f --json | jq 'select(.errorCode)'        whole records, in CloudTrail's form
+"""
+
+_POLL_SECONDS = 0.3
+_BLOCK = 64 << 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    tail = actions.add_parser(
+        "tail",
+        help="the last records, and those that follow",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    tail.add_argument(
+        "-n", "--lines", metavar="N", type=int, default=20, help="how many records to begin with (20)"
+    )
+    tail.add_argument("--json", action="store_true", help="whole records, one a line")
+    add_settings_arguments(tail)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 when the records are shown or the reader had enough, 1 where there is no journal."""
+    from broker.commands.opening import failed
+    from broker.config import ConfigurationError
+
+    try:
+        path = Path(settings_of(chosen).audit.path)
+    except ConfigurationError as error:
+        return failed("broker audit tail", str(error), 2)
+    if not path.exists() and not chosen.follow:
+        return failed("broker audit tail", f"there is no journal at {path}; audit.path says where it is")
+    try:
+        for line in tail_lines(path, max(0, chosen.lines), chosen.follow):
+            print(line if chosen.json else shown_record(line), flush=chosen.follow)
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # `| head` has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return failed("broker audit tail", str(error))
+    return 0
+
+
+def tail_lines(path: Path, count: int, follow: bool) -> Iterator[str]:
+    """The last `count` lines of the journal, then, where `follow` says so, those to come, across rotations."""
+    while not path.exists():
+        time.sleep(_POLL_SECONDS)
+    handle = path.open("rb")
+    try:
+        handle.seek(_start_of_last(handle, count))
+        rest = b""
+        while True:
+            *lines, rest = (rest + handle.read()).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in lines)
+            if not follow:
+                return
+            time.sleep(_POLL_SECONDS)
+            if _was_rotated(path, handle):
+                yield from (line.decode("utf-8", "replace") for line in (rest + handle.read()).splitlines())
+                handle.close()
+                handle, rest = path.open("rb"), b""
+    finally:
+        handle.close()
+
+
+def _start_of_last(handle: IO[bytes], count: int) -> int:
+    """The position where the last `count` lines begin; reads backwards, for journals are long."""
+    position = handle.seek(0, os.SEEK_END)
+    if count == 0:
+        return position
+    seen = 0
+    while position > 0:
+        size = min(_BLOCK, position)
+        position -= size
+        handle.seek(position)
+        block = handle.read(size)
+        found = len(block)
+        while (found := block.rfind(b"\n", 0, found)) >= 0:
+            seen += 1
+            if seen > count:
+                return position + found + 1
+    return 0
+
+
+def _was_rotated(path: Path, handle: IO[bytes]) -> bool:
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def shown_record(line: str) -> str:
+    """A record as one line for a reader; what is no record is shown as it is, but nothing speaks to the terminal."""
+    summary, failure = (_printable(part) for part in _summary(line))
+    if not failure:
+        return summary
+    return f"{summary}  \x1b[31m{failure}\x1b[0m" if sys.stdout.isatty() else f"{summary}  {failure}"
+
+
+def _printable(text: str) -> str:
+    """Control characters, which a client may have put into a name, do nothing to the reader's terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
+def _summary(line: str) -> tuple[str, str]:
+    """What happened, and the error, which may be empty."""
+    try:
+        record: Any = json.loads(line)
+        who = record["userIdentity"].get("arn") or record["userIdentity"].get("type", "")
+        source = record.get("eventSource", "").removesuffix(".amazonaws.com")
+        what = f"{source}:{record.get('eventName', '')}"
+        shown = f"{record['eventTime']}  {what:<34}  {record.get('sourceIPAddress', ''):<15}  {who}"
+        error = record.get("errorCode")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return line, ""
+    return shown, f"{error}: {record.get('errorMessage', '')}".rstrip(": ") if error else ""

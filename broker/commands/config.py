@@ -1,0 +1,104 @@
+"""`broker config`: whether settings can stand, and the profiles that lead a client here."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments, settings_of
+
+if TYPE_CHECKING:
+    from broker.config import Settings
+
+DESCRIPTION = """\
+  broker config check --config broker.toml       what a server would refuse to start with; then what is set
+  broker config print --profile alice >> ~/.aws/config
+  broker config print --profile data --role-arn arn:aws:iam::222222222222:role/data-reader \\
+                      --source-profile alice --external-id demo-external-id
+
+config/broker.toml explains every setting.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="check the settings, and list those that are not the default")
+    show = actions.add_parser("print", help="print the ~/.aws/config block of profiles that use this broker")
+    show.add_argument(
+        "--profile", metavar="NAME", action="append", help="a profile; may be repeated (default)"
+    )
+    show.add_argument("--role-arn", metavar="ARN", default="", help="the role that the profiles assume")
+    show.add_argument("--source-profile", metavar="NAME", default="", help="whose credentials assume it")
+    show.add_argument("--external-id", metavar="ID", default="", help="what the role's trust policy asks for")
+    show.add_argument("--region", default="us-east-1", help="the region of the profiles (us-east-1)")
+    show.add_argument(
+        "--endpoint", metavar="URL", help="where clients reach the API, where that is not its listener"
+    )
+    for one in (check, show):
+        add_settings_arguments(one)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0, or 1 for settings that cannot stand."""
+    from broker.commands.opening import failed
+    from broker.config import ConfigurationError
+
+    try:
+        settings = settings_of(chosen)
+        if chosen.action == "check":
+            return _check(settings)
+    except ConfigurationError as error:
+        return failed("broker config", str(error))
+    if bool(chosen.role_arn) != bool(chosen.source_profile):
+        return failed("broker config print", "--role-arn and --source-profile belong together", 2)
+    print(_block(settings, chosen), end="")
+    return 0
+
+
+def _check(settings: "Settings") -> int:
+    """Raises ConfigurationError for what only shows when it is used: certificates, the master key."""
+    import os
+    from pathlib import Path
+
+    from broker.app import read_certificate, read_master_key
+    from broker.commands.terminal import print_table
+    from broker.config import field_of, setting_names
+
+    read_certificate(settings)
+    keys = settings.keys
+    if keys.master_key.reveal() or Path(keys.master_key_file).exists() or not keys.create_master_key:
+        read_master_key(keys, os.environ)
+    rows = []
+    for name in setting_names():
+        section, _, key = name.partition(".")
+        value = getattr(getattr(settings, section), key)
+        if value != field_of(name).default:
+            rows.append([name, _shown(value)])
+    if rows:
+        print_table(["SETTING", "VALUE"], rows)
+    print(
+        "the settings can stand; all else is at its default" if rows else "all settings are at their defaults"
+    )
+    return 0
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "***" if type(value).__name__ == "SecretKey" else str(value)
+
+
+def _block(settings: "Settings", chosen: argparse.Namespace) -> str:
+    from broker.commands.profiles import Profile, config_text, endpoint_of
+
+    profiles = [
+        Profile(
+            name=name,
+            role_arn=chosen.role_arn,
+            source_profile=chosen.source_profile,
+            external_id=chosen.external_id,
+        )
+        for name in chosen.profile or ["default"]
+    ]
+    endpoint = chosen.endpoint or endpoint_of(settings)
+    return config_text(profiles, endpoint, chosen.region, settings.tls.certificate_file)

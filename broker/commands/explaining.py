@@ -1,0 +1,85 @@
+"""Decisions for a reader: a table of answers, or the say of each layer."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from broker.commands.terminal import console, print_table
+from broker.policy import Decision, Effect, LayerAccount, Match, NearMiss, Outcome, access_denied_message
+
+_STYLES = {
+    Outcome.ALLOWED: "green",
+    Outcome.IMPLICITLY_DENIED: "yellow",
+    Outcome.EXPLICITLY_DENIED: "red",
+}
+_SAYS = {
+    Outcome.ALLOWED: "allows",
+    Outcome.IMPLICITLY_DENIED: "is silent",
+    Outcome.EXPLICITLY_DENIED: "denies",
+}
+
+
+def print_decisions(decisions: list[Decision]) -> None:
+    rows = [
+        [
+            decision.request.action,
+            decision.request.resource,
+            decision.outcome.value,
+            "; ".join(_named(match) for match in decision.deciding) or _missing(decision),
+        ]
+        for decision in decisions
+    ]
+    print_table(["ACTION", "RESOURCE", "DECISION", "BY"], rows)
+
+
+def print_explanations(decisions: list[Decision]) -> None:
+    """Of each decision: the answer, AWS's sentence where it is a denial, and what every layer said."""
+    output = console()
+    for decision in decisions:
+        request = decision.request
+        answer = "ALLOWED" if decision.allowed else "DENIED"
+        head = Text(f"{answer}  ", style=f"bold {_STYLES[decision.outcome]}")
+        output.print(head + Text(f"{request.action} on {request.resource}", style="bold"))
+        output.print(f"  {request.principal.arn}")
+        if not decision.allowed:
+            output.print(f"  {access_denied_message(request, decision)}")
+        for account in decision.explain().layers:
+            stops = not decision.allowed and account.layer is decision.layer
+            output.print(_layer_line(account, stops))
+            for line in _reasons(account):
+                output.print(f"      {line}")
+        output.print()
+
+
+def _layer_line(account: LayerAccount, stops: bool) -> Text:
+    line = Text(f"  {account.layer.value:<9} ")
+    line.append(_SAYS[account.outcome], style=_STYLES[account.outcome])
+    return line.append("   <- decides", style="bold") if stops else line
+
+
+def _reasons(account: LayerAccount) -> Iterator[str]:
+    for match in account.matches:
+        yield _named(match)
+    for miss in account.near_misses:
+        yield f"almost: {_named(miss)}, but {miss.operator} on {miss.key} {_wanted(miss)}"
+    if account.missing_keys:
+        yield f"not in the request: {', '.join(account.missing_keys)}"
+
+
+def _wanted(miss: NearMiss) -> str:
+    wanted = " or ".join(f'"{value}"' for value in miss.wanted)
+    had = "nothing" if miss.had is None else ", ".join(f'"{value}"' for value in miss.had) or "no value"
+    return f"wants {wanted} and the request has {had}"
+
+
+def _named(one: Match | NearMiss) -> str:
+    """`Allow "TakeOnDataReader" (line 4) of user-managed read-data`."""
+    statement = one.statement
+    effect = "Deny" if statement.effect is Effect.DENY else "Allow"
+    sid = f' "{statement.sid}"' if statement.sid else ""
+    return f"{effect}{sid} (line {statement.start.line}) of {one.source.kind.value} {one.source.name}"
+
+
+def _missing(decision: Decision) -> str:
+    """Which layer did not allow."""
+    return f"no {decision.layer.value} policy allows it" if decision.layer else ""

@@ -1,0 +1,150 @@
+"""`broker keys`: the keyrings and the master key that seals them."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.sealing.keyring import Keyring
+
+DESCRIPTION = """\
+Two keyrings live in the store, sealed by the master key:
+
+  sessions   closes session tokens and authorization messages. It rotates by itself on the schedule of [keys];
+             a retired key is dropped when the last token that it sealed has expired.
+  storage    closes the secrets among the records. It rotates by command only, and its keys are kept for ever.
+
+A rotation is two steps, so that every node can open before any node seals:
+
+  staged     the next key is known to every node, and seals nothing yet     (`broker keys rotate`)
+  primary    it seals; the one before is retired and only opens             (`broker keys rotate` again, a minute later)
+
+  broker keys list
+  broker keys rotate                    the next step of the sessions keyring, now
+  broker keys rotate --ring storage     the next step of the storage keyring
+  broker keys master                    which master key seals the keyrings; see its own --help
+"""
+
+MASTER_DESCRIPTION = """\
+Without an option: which master key seals the keyrings. The key's own value is never shown.
+
+One machine:   broker keys master --rotate      a new key in keys.master_key_file, the old one beside it as .previous,
+                                                 the keyrings sealed anew
+               restart the broker                running processes hold the old master key
+               broker keys master --finish      proves that nothing needs .previous any more, and deletes it
+
+A fleet:       broker keys master --stage       a new key as .previous: known, not used
+               copy .previous to every node and restart them, one after another
+               broker keys master --rotate      on one node: the staged key and the current one change places
+               copy both files to every node and restart them
+               broker keys master --finish      on one node; then delete .previous on the others
+
+A master key from the environment or from systemd is replaced there, in the same order: the broker reads
+FILE.previous only beside a key that is a file.
+"""
+
+_SETTLED_AFTER = 60.0  # seconds: every node reads a changed keyring within fifteen
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the keys of both rings")
+    rotate = actions.add_parser("rotate", help="the next step of a rotation, now")
+    rotate.add_argument("--ring", choices=("sessions", "storage"), default="sessions")
+    rotate.add_argument(
+        "--at-once", action="store_true", help="promote a key even where it was staged less than a minute ago"
+    )
+    master = actions.add_parser(
+        "master",
+        help="the master key: which it is, and its rotation",
+        description=MASTER_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    step = master.add_mutually_exclusive_group()
+    step.add_argument("--stage", action="store_const", const="stage", dest="step", help="make the next key")
+    step.add_argument("--rotate", action="store_const", const="rotate", dest="step", help="use it")
+    step.add_argument(
+        "--finish", action="store_const", const="finish", dest="step", help="forget the old one"
+    )
+    for one in (listing, rotate, master):
+        add_settings_arguments(one)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 where it is done, 1 where it is too early or cannot be."""
+    from broker.commands.opening import with_broker
+
+    if chosen.action == "master":
+        from broker.commands.master_key import run_master
+
+        return run_master(chosen)
+
+    async def work(broker: "Broker") -> int:
+        if chosen.action == "rotate":
+            print(await rotate_ring(broker, chosen.ring, chosen.at_once))
+        else:
+            show_rings(broker)
+        return 0
+
+    return with_broker(chosen, work)
+
+
+async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
+    """Stage the next key, or promote the staged one; answers what was done. Raises CommandRefused."""
+    from broker.app import clock
+    from broker.commands.opening import CommandRefused
+    from broker.commands.records import command_event, journal_events
+
+    staged = _ring(broker, name).staged
+    if staged is None:
+        await broker.keyrings.stage(name)
+        step, key = "staged", _ring(broker, name).staged
+        next_step = "; run this again in a minute, when every node knows it, to seal with it"
+    else:
+        age = clock() - staged.created_at
+        if age < _SETTLED_AFTER and not at_once:
+            raise CommandRefused(
+                f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "
+                f"{_SETTLED_AFTER - age:.0f} seconds, or add --at-once"
+            )
+        await broker.keyrings.promote(name)
+        step, key, next_step = "primary", _ring(broker, name).primary, ""
+    assert key is not None
+    event = command_event("keys rotate", "", "broker:RotateKeyring", {"ring": name, step: key.id.hex()})
+    journal_events(broker.settings.audit, [event])
+    return f"{name}: key {key.id.hex()} is {step}{next_step}"
+
+
+def show_rings(broker: "Broker") -> None:
+    from broker.commands.terminal import print_table
+
+    rows = [
+        [
+            name,
+            key.id.hex(),
+            key.state.value,
+            _time(key.created_at),
+            _time(key.promoted_at),
+            _time(key.retired_at),
+            _time(key.opens_until),
+        ]
+        for name in ("sessions", "storage")
+        for key in _ring(broker, name).keys
+    ]
+    print_table(["RING", "KEY", "STATE", "CREATED", "PROMOTED", "RETIRED", "OPENS UNTIL"], rows)
+
+
+def _ring(broker: "Broker", name: str) -> "Keyring":
+    return broker.keyrings.sessions() if name == "sessions" else broker.keyrings.storage()
+
+
+def _time(seconds: float | None) -> str:
+    from broker.audit.event import iso_time
+
+    if seconds is None:
+        return "-"
+    return "for ever" if seconds == float("inf") else iso_time(seconds)

@@ -1,0 +1,169 @@
+"""The rotation of the master key: files, in an order in which a crash never leaves the keyrings without their key."""
+
+import argparse
+import os
+from pathlib import Path
+
+from broker.app import Broker, entropy, read_master_key
+from broker.commands.opening import CommandRefused, failed, with_broker
+from broker.commands.records import command_event, journal_events
+from broker.commands.settings import settings_of
+from broker.config import ConfigurationError, Keys
+from broker.credentials.keyrings import PARTITION
+from broker.sealing.master import is_sealed_by_current, new_master_key_text
+
+
+def run_master(chosen: argparse.Namespace) -> int:
+    """Show, stage, rotate or finish; 1 where the step does not fit what is there."""
+    if chosen.step is None:
+        return with_broker(chosen, _show)
+    try:
+        file = _master_file(settings_of(chosen).keys)
+        if chosen.step == "stage":
+            _require_no_rotation(file)
+            _beside(file, "staged").touch()
+            _write_private(_previous(file), _new_key())
+            print(
+                f"a new master key is staged in {_previous(file)}; see `broker keys master --help` for what follows"
+            )
+            return 0
+    except (ConfigurationError, CommandRefused, OSError, ValueError) as error:
+        return failed("broker keys master", str(error))
+    return with_broker(chosen, _finish) if chosen.step == "finish" else _rotate(chosen, file)
+
+
+async def _show(broker: Broker) -> int:
+    master = read_master_key(broker.settings.keys, os.environ)
+    print(f"master key    {master.id}")
+    for key in master.ring.keys:
+        if key.id.hex() != master.id:
+            print(f"previous key  {key.id.hex()}")
+    for name, sealed in await broker.engine.scan(PARTITION, ""):
+        state = (
+            "sealed by the master key"
+            if is_sealed_by_current(master, sealed)
+            else "still sealed by another key"
+        )
+        print(f"{name:<12}  {state}")
+    return 0
+
+
+def _rotate(chosen: argparse.Namespace, file: Path) -> int:
+    async def prove(broker: Broker) -> int:
+        """Before anything moves: the rings open, and are sealed by the current key, not by .previous."""
+        unfinished = "the last rotation is not finished: --finish comes first"
+        if _previous(file).exists() and not _beside(file, "staged").exists():
+            raise CommandRefused(unfinished)
+        await _require_sealed_by_current(broker, unfinished)
+        return 0
+
+    async def seal_anew(broker: Broker) -> int:
+        await broker.keyrings.rotate_when_due()
+        await _require_sealed_by_current(broker, "a keyring is still sealed by the key before")
+        master = read_master_key(broker.settings.keys, os.environ)
+        event = command_event(
+            "keys master --rotate", "", "broker:RotateMasterKey", {"masterKeyId": master.id}
+        )
+        journal_events(broker.settings.audit, [event])
+        print(
+            f"the keyrings are sealed by the new master key {master.id}; the one before is {_previous(file)}"
+        )
+        print("restart every broker process, then run `broker keys master --finish`")
+        return 0
+
+    status = with_broker(chosen, prove)
+    if status:
+        return status
+    try:
+        _change_places(file)
+    except OSError as error:
+        return failed("broker keys master", str(error))
+    return with_broker(chosen, seal_anew)
+
+
+def _change_places(file: Path) -> None:
+    """The staged key, or a new one, becomes current and the current one previous.
+
+    # INVARIANT: at every moment the current key lies in FILE, FILE.previous or FILE.retiring, whole.
+    """
+    previous, retiring = _previous(file), _beside(file, "retiring")
+    following = previous.read_bytes() if previous.exists() else _new_key()
+    _write_private(retiring, file.read_bytes())
+    if not previous.exists():
+        _write_private(previous, following)
+    _write_private(file, following)
+    _beside(file, "staged").unlink(missing_ok=True)
+    retiring.replace(previous)
+
+
+def _new_key() -> bytes:
+    return new_master_key_text(entropy(32)).encode() + b"\n"
+
+
+async def _finish(broker: Broker) -> int:
+    file = _master_file(broker.settings.keys)
+    await broker.keyrings.rotate_when_due()
+    await _require_sealed_by_current(
+        broker, "a keyring is still sealed by the key before: --rotate comes first"
+    )
+    if not _previous(file).exists():
+        print("there is no previous master key: nothing to finish")
+        return 0
+    _previous(file).unlink()
+    print(
+        f"{_previous(file)} is deleted; keep no other copy of it longer than your oldest backup of the store"
+    )
+    return 0
+
+
+async def _require_sealed_by_current(broker: Broker, otherwise: str) -> None:
+    master = read_master_key(broker.settings.keys, os.environ)
+    for _, sealed in await broker.engine.scan(PARTITION, ""):
+        if not is_sealed_by_current(master, sealed):
+            raise CommandRefused(otherwise)
+
+
+def _require_no_rotation(file: Path) -> None:
+    if _previous(file).exists():
+        raise CommandRefused(
+            f"{_previous(file)} exists: a rotation is under way; --rotate or --finish comes next"
+        )
+
+
+def _master_file(keys: Keys) -> Path:
+    """The file that holds the master key; raises CommandRefused where it comes from elsewhere."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if keys.master_key.reveal() or (directory and Path(directory, "broker-master-key").exists()):
+        raise CommandRefused("the master key is not a file here; replace it where it comes from, see --help")
+    file = Path(keys.master_key_file)
+    if not file.exists():
+        raise CommandRefused(f"{file} does not exist: there is no master key to replace yet")
+    retiring = _beside(file, "retiring")
+    if retiring.exists():  # a rotation that was cut short: its last steps
+        _beside(file, "staged").unlink(missing_ok=True)
+        retiring.replace(_previous(file))
+    return file
+
+
+def _previous(file: Path) -> Path:
+    return _beside(file, "previous")
+
+
+def _beside(file: Path, what: str) -> Path:
+    return file.with_name(f"{file.name}.{what}")
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    """Replace the file whole, readable by its owner only, and on disk when this returns."""
+    temporary = file.with_name(f".{file.name}.{entropy(6).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,137 @@
+"""`broker policy`: is this document one, and what would be decided, and why."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.policy import Decision
+
+KINDS = ("identity", "managed", "resource", "trust", "boundary", "session", "scp", "rcp", "endpoint")
+
+DESCRIPTION = """\
+Policies, judged by the engine that judges requests.
+
+  broker policy check trust.json --kind trust          what AWS would say to the document; nothing where it is good
+  broker policy simulate --policy reader.json --action s3:GetObject --resource arn:aws:s3:::reports/2026.csv
+  broker policy explain --principal arn:aws:iam::111111111111:user/alice --action sts:AssumeRole \\
+      --resource arn:aws:iam::222222222222:role/data-reader --context sts:ExternalId=demo-external-id
+
+`simulate` answers in a line, `explain` with the say of each kind of policy. Both exit with 0 where all is allowed, 1
+where something is denied.
+"""
+
+ASKING = """
+With --principal, the user, role, role session or root is taken from the store, with all that limits it: groups,
+boundary, organization. Files are added to that: --policy as one more identity policy, --boundary in place of its own,
+--session as a session policy, --scp and --rcp as one more level each. A role's trust policy is its resource policy
+where the action is one of sts. Without --principal, the files alone count, for a user of account 123456789012.
+
+Condition keys of the principal and of the moment are filled as in a request over TLS; what a request would bring
+along (aws:SourceIp, sts:ExternalId, ...) is given with --context.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action_name", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="check a document: AWS's refusal, or nothing")
+    check.add_argument("file", metavar="FILE", type=Path, help="the document, JSON; - for standard input")
+    check.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="identity",
+        help="what it is to be (identity); managed: an identity policy that is stored by itself",
+    )
+    for name, help_text in (("simulate", "allowed or not, in a line"), ("explain", "the say of each policy")):
+        asking = actions.add_parser(
+            name, help=help_text, description=ASKING, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        _add_question(asking)
+        add_settings_arguments(asking)
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--principal", metavar="ARN", help="who asks, taken from the store")
+    parser.add_argument(
+        "--action", metavar="ACTION", action="append", required=True, help="may be repeated: iam:GetUser"
+    )
+    parser.add_argument("--resource", metavar="ARN", action="append", help="may be repeated (*)")
+    parser.add_argument("--resource-account", metavar="ID", help="who owns it, where its ARN does not say")
+    parser.add_argument(
+        "--context",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a condition key; repeat it for a key of several values",
+    )
+    for option, meaning in (
+        ("policy", "an identity policy"),
+        ("scp", "a service control policy: one level"),
+        ("rcp", "a resource control policy: one level"),
+    ):
+        parser.add_argument(
+            f"--{option}",
+            metavar="FILE",
+            type=Path,
+            action="append",
+            default=[],
+            help=f"{meaning}; may be repeated",
+        )
+    for option, meaning in (
+        ("boundary", "a permissions boundary"),
+        ("session", "a session policy"),
+        ("resource-policy", "the policy of the resource; for a role, its trust policy"),
+    ):
+        parser.add_argument(f"--{option}", metavar="FILE", type=Path, help=meaning)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 where the document is good or all is allowed, 1 where not, 2 for a question that cannot be asked."""
+    from broker.commands.opening import CommandRefused, failed, with_broker
+    from broker.commands.simulation import decide_all
+
+    try:
+        if chosen.action_name == "check":
+            return _check(chosen.file, chosen.kind)
+        if chosen.principal is None:
+            import asyncio
+
+            return _show(chosen, asyncio.run(decide_all(chosen, None)))
+    except CommandRefused as error:
+        return failed(f"broker policy {chosen.action_name}", str(error), 2)
+
+    async def work(broker: "Broker") -> int:
+        return _show(chosen, await decide_all(chosen, broker))
+
+    return with_broker(chosen, work)
+
+
+def _check(file: Path, kind: str) -> int:
+    from broker.commands.simulation import read_text
+    from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
+
+    text = read_text(file)
+    try:
+        policy = parse_policy(
+            text, PolicyKind("identity" if kind == "managed" else kind), is_managed=kind == "managed"
+        )
+    except MalformedPolicy as error:
+        print(f"{file}: {error.message}", file=sys.stderr)
+        return 1
+    count = len(policy.statements)
+    print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")
+    return 0
+
+
+def _show(chosen: argparse.Namespace, decisions: "list[Decision]") -> int:
+    from broker.commands.explaining import print_decisions, print_explanations
+
+    show = print_explanations if chosen.action_name == "explain" else print_decisions
+    show(decisions)
+    return 0 if all(decision.allowed for decision in decisions) else 1

@@ -1,0 +1,109 @@
+"""`broker root-key`: the root access key of an account, made or rotated, and shown once."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.credentials.access_keys import AccessKeyPair
+    from broker.storage.store import Transaction
+
+DESCRIPTION = """\
+Make a root access key for ACCOUNT and print it as lines for a shell: this once, for only a sealed copy is kept.
+
+  eval "$(broker root-key 123456789012 --create-account)"     a new account, and its root in this shell
+  aws iam create-user --user-name admin                       from here on, as on AWS
+  broker root-key 123456789012 --rotate                       a new key; every older root key stops working
+
+Root may do everything in its account: make an administrator with it, then rotate the key and put it away.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("account", metavar="ACCOUNT", help="the account's id, twelve digits")
+    parser.add_argument("--rotate", action="store_true", help="replace the root keys that there are")
+    parser.add_argument(
+        "--create-account", action="store_true", help="make the account where it does not exist"
+    )
+    parser.add_argument("--name", default="", help="the name of an account that is made")
+    add_settings_arguments(parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 with the key on standard output, 1 where there is one already or no such account."""
+    from broker.commands.opening import with_broker
+
+    async def work(broker: "Broker") -> int:
+        pair, deleted = await make_root_key(broker, chosen)
+        from broker.commands.profiles import endpoint_of
+
+        for key_id in deleted:
+            print(f"# {key_id} is deleted and signs nothing any more", file=sys.stderr)
+        print(f"export AWS_ACCESS_KEY_ID={pair.access_key_id}")
+        print(f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}")
+        print("unset AWS_SESSION_TOKEN AWS_PROFILE")
+        print(f"export AWS_ENDPOINT_URL={endpoint_of(broker.settings)}")
+        print("export AWS_REGION=us-east-1")
+        return 0
+
+    return with_broker(chosen, work)
+
+
+async def make_root_key(
+    broker: "Broker", chosen: argparse.Namespace
+) -> tuple["AccessKeyPair", tuple[str, ...]]:
+    """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
+    from broker.app import clock, entropy
+    from broker.commands.records import command_event, journal_events
+    from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
+    from broker.credentials.root_keys import ensure_account, rotate_root_key
+
+    await _require_account(broker, chosen)
+    pair = new_access_key_pair(chosen.account, entropy(ACCESS_KEY_ENTROPY))
+
+    async def work(store: "Transaction") -> tuple[str, ...]:
+        await _require_room(store, chosen, pair)
+        await ensure_account(store, chosen.account, clock(), chosen.name)
+        return await rotate_root_key(store, chosen.account, pair, clock())
+
+    deleted = await broker.store.transact(work)
+    command = "root-key --rotate" if chosen.rotate else "root-key"
+    parameters = {"accessKeyId": pair.access_key_id, "deletedAccessKeyIds": list(deleted)}
+    event = command_event(command, chosen.account, "broker:CreateRootAccessKey", parameters)
+    journal_events(broker.settings.audit, [event])
+    return pair, deleted
+
+
+async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None:
+    from broker.commands.opening import CommandRefused
+    from broker.names.arn import is_account_id
+    from broker.storage.store import ACCOUNTS
+
+    if not is_account_id(chosen.account):
+        raise CommandRefused(f"{chosen.account!r} is no account id: it has twelve digits")
+    store = await broker.store.read()
+    if chosen.create_account or await store.find(ACCOUNTS, "", chosen.account) is not None:
+        return
+    known = [account.account_id for account in await store.scan(ACCOUNTS, "", limit=10)]
+    there_are = f"there are {', '.join(known)}" if known else "there are none yet"
+    raise CommandRefused(f"there is no account {chosen.account} ({there_are}); --create-account makes it")
+
+
+async def _require_room(store: "Transaction", chosen: argparse.Namespace, pair: "AccessKeyPair") -> None:
+    from broker.commands.opening import CommandRefused
+    from broker.storage.store import ACCESS_KEYS, SETTINGS
+
+    settings = await store.find(SETTINGS, chosen.account)
+    present = settings.root_access_key_ids if settings is not None else ()
+    if present and not chosen.rotate:
+        raise CommandRefused(
+            f"the root user of {chosen.account} has the key {', '.join(present)}, whose secret is not kept in "
+            "readable form; --rotate replaces it"
+        )
+    if await store.find(ACCESS_KEYS, chosen.account, pair.access_key_id) is not None:
+        raise CommandRefused("the new key's id is taken, by a chance of one in 500 billion; run it again")

@@ -1,0 +1,179 @@
+"""Questions to the policy engine: from the options of `broker policy simulate` to decisions."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from broker.access.caller import Caller, root_caller
+from broker.access.conditions import request_context
+from broker.access.facts import RequestFacts
+from broker.access.gather import Gatherer
+from broker.access.resource import Resource
+from broker.access.trust import bound_trust_policy
+from broker.app import Broker, clock
+from broker.commands.opening import CommandRefused
+from broker.names.arn import Arn, is_account_id, parse_arn
+from broker.names.principal import AssumedRole, User
+from broker.policy import (
+    NO_POLICIES,
+    AccessRequest,
+    Decision,
+    Layers,
+    MalformedPolicy,
+    PolicyKind,
+    PolicySet,
+    Source,
+    SourceKind,
+    compile_policies,
+    decide,
+    parse_policy,
+)
+from broker.storage.store import ROLES, USERS, Transaction
+
+_ACCOUNT = "123456789012"
+_SESSION = "simulation"
+
+
+async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
+    """A decision for each action on each resource. Raises CommandRefused for what cannot be asked."""
+    store = await broker.store.read() if broker is not None else None
+    caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
+    decisions = []
+    for text in chosen.resource or ["*"]:
+        account = _owner(text, chosen.resource_account, caller.account)
+        own = (
+            await Gatherer(broker.gate.library).layers_of(store, caller, account)
+            if broker and store
+            else None
+        )
+        layers = _with_files(own or Layers(NO_POLICIES), chosen)
+        for action in chosen.action:
+            asked = await _with_resource(layers, chosen, store, action, text)
+            resource = Resource(text, account, keys=_context(chosen.context))
+            facts = RequestFacts(clock(), "", "", secure_transport=True)
+            context = request_context(caller, facts, resource)
+            decisions.append(decide(AccessRequest(caller.principal, action, text, account, context), asked))
+    return decisions
+
+
+def _simulated_user() -> Caller:
+    return Caller(principal=User(_ACCOUNT, "simulated", "AIDASIMULATEDUSER0000"), account=_ACCOUNT)
+
+
+async def _caller(store: Transaction, text: str) -> Caller:
+    """The caller that would act under this ARN; raises CommandRefused where there is none."""
+    try:
+        arn = parse_arn(text)
+    except ValueError:
+        raise CommandRefused(f"--principal: {text} is no ARN") from None
+    kind, _, rest = arn.resource.partition("/")
+    if arn.service == "iam" and arn.resource == "root":
+        return root_caller(arn.account)
+    if arn.service == "iam" and kind == "user":
+        user = await store.find(USERS, arn.account, rest.rpartition("/")[2])
+        if user is not None and user.arn == text:
+            principal = User(arn.account, user.user_name, user.user_id, user.path)
+            return Caller(principal=principal, account=arn.account, user=user, tags=user.tags)
+    caller = await _role_session(store, arn, text)
+    if caller is None:
+        raise CommandRefused(
+            f"--principal: nobody in the store is {text}; write the ARN of a user, a role, a role session or root"
+        )
+    return caller
+
+
+async def _role_session(store: Transaction, arn: Arn, text: str) -> Caller | None:
+    kind, _, rest = arn.resource.partition("/")
+    name, session = rest.rpartition("/")[2], _SESSION
+    if (arn.service, kind) == ("sts", "assumed-role"):
+        name, _, session = rest.partition("/")
+    elif (arn.service, kind) != ("iam", "role"):
+        return None
+    role = await store.find(ROLES, arn.account, name)
+    if role is None or (arn.service == "iam" and role.arn != text):
+        return None
+    principal = AssumedRole(arn.account, role.role_name, role.role_id, session, role.path)
+    return Caller(
+        principal=principal, account=arn.account, role=role, tags=role.tags, token_issued_at=int(clock())
+    )
+
+
+def _owner(resource: str, given: str | None, account: str) -> str:
+    if given is not None:
+        return given
+    try:
+        owner = parse_arn(resource).account
+    except ValueError:
+        return account
+    return owner if is_account_id(owner) else account
+
+
+def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
+    """`layers` and the policies that the options name."""
+    changes: dict[str, object] = {}
+    if chosen.policy:
+        added = _compiled(chosen.policy, PolicyKind.IDENTITY, SourceKind.INLINE)
+        changes["identity"] = PolicySet.union(layers.identity, added)
+    if chosen.boundary:
+        changes["boundary"] = _compiled([chosen.boundary], PolicyKind.BOUNDARY, SourceKind.BOUNDARY)
+    if chosen.session:
+        changes["session"] = _compiled([chosen.session], PolicyKind.SESSION, SourceKind.SESSION)
+    if chosen.scp:
+        levels = tuple(_compiled([file], PolicyKind.SCP, SourceKind.SCP) for file in chosen.scp)
+        changes["scps"] = layers.scps + levels
+    if chosen.rcp:
+        levels = tuple(_compiled([file], PolicyKind.RCP, SourceKind.RCP) for file in chosen.rcp)
+        changes["rcps"] = layers.rcps + levels
+    return msgspec.structs.replace(layers, **changes)
+
+
+async def _with_resource(
+    layers: Layers, chosen: argparse.Namespace, store: Transaction | None, action: str, resource: str
+) -> Layers:
+    """`layers` and the resource's own policy: from a file, or the trust policy of a role in the store."""
+    is_sts = action.lower().startswith("sts:")
+    if chosen.resource_policy:
+        kind = PolicyKind.TRUST if is_sts else PolicyKind.RESOURCE
+        policy = _compiled([chosen.resource_policy], kind, SourceKind.RESOURCE)
+        return msgspec.structs.replace(layers, resource=policy)
+    if store is None or not is_sts or ":role/" not in resource:
+        return layers
+    arn = parse_arn(resource)
+    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
+    if role is None or role.arn != resource:
+        raise CommandRefused(f"--resource: there is no role {resource} in the store")
+    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
+    policy = compile_policies([(source, parse_policy(bound_trust_policy(role), PolicyKind.TRUST))])
+    return msgspec.structs.replace(layers, resource=policy)
+
+
+def _compiled(files: Iterable[Path], kind: PolicyKind, source_kind: SourceKind) -> PolicySet:
+    policies = []
+    for file in files:
+        try:
+            policies.append((Source(source_kind, file.name), parse_policy(read_text(file), kind)))
+        except MalformedPolicy as error:
+            raise CommandRefused(f"{file}: {error.message}") from None
+    return compile_policies(policies)
+
+
+def _context(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    keys: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise CommandRefused(f"--context: {pair!r} is not KEY=VALUE")
+        keys[key] = (*keys.get(key, ()), value)
+    return keys
+
+
+def read_text(file: Path) -> str:
+    """A file's text; `-` is standard input. Raises CommandRefused."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandRefused(f"{file} cannot be read: {reason}") from None

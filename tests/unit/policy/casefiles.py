@@ -15,8 +15,8 @@ away. `principal` is `{"user": "alice"}`, `{"assumed-role": "deployer", "session
 `decision` is `allowed`, `implicitly-denied`, `explicitly-denied`, or `denied` for either; `deciding` lists Sids
 that are among those which decide (none at all, if empty); `layer` is the layer that stops a denied request.
 
-A file of documents holds `page` and `documents`: sentence, kind, document (an object, or text), and `refusal`,
-AWS's message, or `accepted`.
+A file of documents holds `page` and `documents`: sentence, kind (a PolicyKind, or `managed`), document (an
+object, or text), and `refusal`, AWS's message, or `accepted`.
 """
 
 import json

@@ -44,12 +44,13 @@ def test_the_reference_judge_decides_each_case_as_the_documentation_does(case):
 @pytest.mark.parametrize("case", DOCUMENTS, ids=sentence)
 def test_each_document_is_refused_or_accepted_as_by_aws(case):
     text = case["document"] if isinstance(case["document"], str) else json.dumps(case["document"])
-    kind = PolicyKind(case["kind"])
+    is_managed = case["kind"] == "managed"
+    kind = PolicyKind.IDENTITY if is_managed else PolicyKind(case["kind"])
     if case["refusal"] == "accepted":
-        assert parse_policy(text, kind).statements
+        assert parse_policy(text, kind, is_managed=is_managed).statements
         return
     with pytest.raises(MalformedPolicy) as refused:
-        parse_policy(text, kind)
+        parse_policy(text, kind, is_managed=is_managed)
     assert refused.value.message == case["refusal"]
 
 

@@ -1,0 +1,257 @@
+"""Programs with no configuration but where the metadata service is: real boto3 and the real AWS CLI."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from broker.app import open_broker
+from broker.config import load_settings
+from broker.metadata.containers import authorization_key, container_key
+from broker.storage.records import Container, Instance
+from broker.storage.store import CONTAINERS, INSTANCES, Transaction
+from tests.e2e.conftest import REGION, Account, Server
+
+INSTANCE = "i-0123456789abcdef0"
+LIFE = 1210  # seconds: others are minted every nine seconds
+CONTAINER_ID = "4c9d6b1e-0f51-4f0a-9f43-0f7d3c2a1b00"
+BEARER = "Bearer 9b1f3c2d"
+
+
+def trust(service: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A broker of two workers to whom loopback is INSTANCE."""
+    folder = tmp_path_factory.mktemp(f"metadata-{request.param}")
+    redis = request.param == "redis"
+    store = f"{request.getfixturevalue('redis_server').url}1" if redis else f"sqlite:{folder / 'broker.db'}"
+    running = Server(
+        folder,
+        store,
+        arguments=("--workers", "2"),
+        environment={
+            "BROKER_METADATA_LOOPBACK_INSTANCE": INSTANCE,
+            "BROKER_METADATA_SESSION_SECONDS": str(LIFE),
+        },
+    )
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def write(server: Server, work: Callable[[Transaction], None]) -> None:
+    """Beside the running server, as `broker apply` writes."""
+
+    async def apply() -> None:
+        async with open_broker(load_settings(None, server.settings), {}) as broker:
+
+            async def perform(transaction: Transaction) -> None:
+                work(transaction)
+
+            await broker.store.transact(perform)
+
+    asyncio.run(apply())
+
+
+@pytest.fixture
+def machine(server: Server, account: Account, root: Any) -> Account:
+    """The instance belongs to a fresh account, where its profile has the role `web`, which may list users."""
+    root.create_role(RoleName="web", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    allow = {"Effect": "Allow", "Action": "iam:ListUsers", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    root.put_role_policy(RoleName="web", PolicyName="list", PolicyDocument=policy)
+    root.create_instance_profile(InstanceProfileName="machines")
+    root.add_role_to_instance_profile(InstanceProfileName="machines", RoleName="web")
+    here = Instance(
+        instance_id=INSTANCE, account_id=account.account_id, instance_profile="machines", region=REGION
+    )
+    write(server, lambda store: store.put(INSTANCES, "", here))
+    return account
+
+
+def environment(server: Server, **further: str) -> dict[str, str]:
+    """Endpoints and nothing else: no keys, no files."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    return {
+        **plain,
+        "HOME": str(server.folder),
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{server.metadata}",
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_DEFAULT_REGION": REGION,
+        **further,
+    }
+
+
+def program(server: Server, text: str, **further: str) -> list[Any]:
+    """What a Python program printed, one JSON value a line."""
+    told = subprocess.run(
+        [sys.executable, "-c", text],
+        env=environment(server, **further),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def get(server: Server, path: str, token: str | None = None) -> tuple[int, str]:
+    headers = {} if token is None else {"X-aws-ec2-metadata-token": token}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://{server.metadata}{path}", headers=headers)
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def new_token(server: Server) -> str:
+    request = urllib.request.Request(
+        f"http://{server.metadata}/latest/api/token",
+        method="PUT",
+        headers={"X-aws-ec2-metadata-token-ttl-seconds": "21600"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+WHO = """
+import boto3, json
+print(json.dumps(boto3.client("sts").get_caller_identity()["Arn"]))
+print(json.dumps([user["UserName"] for user in boto3.client("iam").list_users()["Users"]]))
+try:
+    boto3.client("iam").list_roles()
+except Exception as refused:
+    print(json.dumps(refused.response["Error"]["Code"]))
+"""
+
+
+def test_boto3_is_the_role_of_the_instance_and_may_what_the_role_may(server: Server, machine: Account, root):
+    root.create_user(UserName="ada")
+    arn, users, refusal = program(server, WHO)
+    assert arn == f"arn:aws:sts::{machine.account_id}:assumed-role/web/{INSTANCE}"
+    assert users == ["ada"]
+    assert refusal == "AccessDenied"
+
+
+def test_the_aws_cli_is_the_role_of_the_instance(server: Server, machine: Account):
+    told = subprocess.run(
+        [sys.executable, "-m", "awscli", "sts", "get-caller-identity", "--output", "json"],
+        env=environment(server),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["Arn"] == f"arn:aws:sts::{machine.account_id}:assumed-role/web/{INSTANCE}"
+
+
+ROTATING = """
+import boto3, datetime, json, time
+session = boto3.Session()
+client = session.client("sts")
+credentials = session.get_credentials()
+credentials._time_fetcher = lambda: datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=12)
+ends = time.monotonic() + 25
+while time.monotonic() < ends:
+    key = client.get_caller_identity()["Arn"], credentials.get_frozen_credentials().access_key
+    print(json.dumps(key))
+    time.sleep(1)
+"""
+
+
+def test_a_program_works_on_across_rotations(server: Server, machine: Account):
+    """Its clock is ahead, so that botocore fetches anew at each use what the broker has renewed meanwhile."""
+    seen = program(server, ROTATING)
+    assert {arn for arn, _ in seen} == {f"arn:aws:sts::{machine.account_id}:assumed-role/web/{INSTANCE}"}
+    assert len({key for _, key in seen}) >= 3
+
+
+def test_a_change_of_the_profile_is_seen_by_the_next_read_of_every_worker(
+    server: Server, machine: Account, root
+):
+    token = new_token(server)
+    credentials = "/latest/meta-data/iam/security-credentials/"
+    # Every request is a new connection: the kernel gives them to both workers.
+    for _ in range(8):
+        assert get(server, credentials, token) == (200, "web")
+        assert json.loads(get(server, credentials + "web", token)[1])["Code"] == "Success"
+    root.create_role(RoleName="database", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    root.remove_role_from_instance_profile(InstanceProfileName="machines", RoleName="web")
+    for _ in range(8):
+        assert get(server, credentials + "web", token)[0] == 404
+    root.add_role_to_instance_profile(InstanceProfileName="machines", RoleName="database")
+    for _ in range(8):
+        assert get(server, credentials, token) == (200, "database")
+    root.update_assume_role_policy(RoleName="database", PolicyDocument=trust("lambda.amazonaws.com"))
+    for _ in range(8):
+        told = json.loads(get(server, credentials + "database", token)[1])
+        assert told["Code"] == "AssumeRoleUnauthorizedAccess"
+
+
+def test_without_a_token_nothing_is_read(server: Server, machine: Account):
+    assert get(server, "/latest/meta-data/iam/security-credentials/")[0] == 401
+
+
+def test_each_mint_is_in_the_journal_and_no_read_is(server: Server, machine: Account):
+    token = new_token(server)
+    path = "/latest/meta-data/iam/security-credentials/web"
+    given = {json.loads(get(server, path, token)[1])["AccessKeyId"] for _ in range(20)}
+    records = [json.loads(line) for line in (server.folder / "audit.jsonl").read_text().splitlines()]
+    mints = [
+        record
+        for record in records
+        if record["userIdentity"].get("invokedBy") == "ec2.amazonaws.com"
+        and record["recipientAccountId"] == machine.account_id
+    ]
+    assert {record["responseElements"]["credentials"]["accessKeyId"] for record in mints} >= given
+    assert len(mints) <= 2 + len(given)
+
+
+@pytest.mark.parametrize("form", ["relative", "full"])
+def test_a_container_is_its_role(server: Server, account: Account, root, form: str):
+    """The relative form is asked at 169.254.170.2, which is another machine's: so its path, as a full URI."""
+    root.create_role(RoleName="task", AssumeRolePolicyDocument=trust("ecs-tasks.amazonaws.com"))
+    role_arn = f"arn:aws:iam::{account.account_id}:role/task"
+    here = Container(account_id=account.account_id, role_arn=role_arn, session_name="task-1")
+    if form == "full":
+        key, path = authorization_key(BEARER), "/v1/credentials"
+        further = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": BEARER}
+    else:
+        key, path, further = container_key(CONTAINER_ID), f"/v2/credentials/{CONTAINER_ID}", {}
+    write(server, lambda store: store.put(CONTAINERS, "", here, key=key))
+    uri = f"http://{server.metadata}{path}"
+    who = "\n".join(WHO.splitlines()[:3])
+    (arn,) = program(server, who, AWS_CONTAINER_CREDENTIALS_FULL_URI=uri, **further)
+    assert arn == f"arn:aws:sts::{account.account_id}:assumed-role/task/task-1"
+    told = subprocess.run(
+        [sys.executable, "-c", who],
+        env=environment(
+            server, AWS_CONTAINER_CREDENTIALS_FULL_URI=uri + "x", AWS_CONTAINER_AUTHORIZATION_TOKEN="wrong"
+        ),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode != 0
+
+
+def test_the_server_says_nothing_of_secrets_in_its_log(server: Server, account: Account):
+    get(server, f"/v2/credentials/{CONTAINER_ID}0")
+    time.sleep(0.1)
+    assert CONTAINER_ID not in server.log

@@ -1,0 +1,337 @@
+"""At 169.254.169.254 and fd00:ec2::254, as on a real host: network namespaces, machines told apart by address.
+
+    container --(veth)-- machine one --(veth)--.
+                                                host: the broker at the link-local address
+                         machine two --(veth)--'
+
+The container's packets are forwarded by machine one, whose record holds the container's address too.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.app import open_broker
+from broker.config import load_settings
+from broker.storage.records import Instance, InstanceProfile, Role
+from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES, Transaction
+from tests.e2e.conftest import ROOT, Server
+
+pytestmark = pytest.mark.root
+
+ACCOUNT = "111122223333"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One version of IP: the service's address, and how the links are numbered."""
+
+    name: str
+    service: str
+    link: str
+    length: int
+    whole: int
+
+    def address(self, link: int, end: int) -> str:
+        return self.link.format(link=link, end=end)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://[{self.service}]" if ":" in self.service else f"http://{self.service}"
+
+
+FAMILIES = [
+    Family("v4", "169.254.169.254", "10.77.{link}.{end}", 24, 32),
+    Family("v6", "fd00:ec2::254", "fd77:0:0:{link}::{end}", 64, 128),
+]
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+class Network:
+    """The namespaces; each is called by a name of its own, so that two runs do not meet."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.tag = f"brk{secrets.token_hex(3)}"
+
+    def space(self, name: str) -> str:
+        return f"{self.tag}-{name}"
+
+    def ip(self, name: str, *command: str) -> None:
+        run("ip", "-n", self.space(name), *command)
+
+    def build(self) -> None:
+        for name in ("host", "one", "two", "container"):
+            run("ip", "netns", "add", self.space(name))
+            self.ip(name, "link", "set", "lo", "up")
+        service = f"{self.family.service}/{self.family.whole}"
+        self.ip("host", "address", "add", service, "dev", "lo", *self._at_once())
+        for number, (near, far) in enumerate([("host", "one"), ("host", "two"), ("one", "container")], 1):
+            self._link(number, near, far)
+        for far, gateway in (("one", 1), ("two", 2), ("container", 3)):
+            self.ip(far, "route", "add", service, "via", self.family.address(gateway, 1))
+        containers = f"{self.family.address(3, 0)}/{self.family.length}"
+        self.ip("host", "route", "add", containers, "via", self.family.address(1, 2))
+        for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
+            run("ip", "netns", "exec", self.space("one"), "sysctl", "-qw", setting)
+
+    def _link(self, number: int, near: str, far: str) -> None:
+        here, there = f"{self.tag}n{number}", f"{self.tag}f{number}"
+        run("ip", "link", "add", here, "netns", self.space(near), "type", "veth", "peer", "name", there)
+        run("ip", "link", "set", there, "netns", self.space(far))
+        for name, device, end in ((near, here, 1), (far, there, 2)):
+            address = f"{self.family.address(number, end)}/{self.family.length}"
+            self.ip(name, "address", "add", address, "dev", device, *self._at_once())
+            self.ip(name, "link", "set", device, "up")
+
+    def _at_once(self) -> list[str]:
+        """v6 addresses are good without waiting for whoever else might have them."""
+        return ["nodad"] if self.family.name == "v6" else []
+
+    def python(self, name: str, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        plain = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "BROKER_"))}
+        return subprocess.run(
+            ["ip", "netns", "exec", self.space(name), sys.executable, "-c", text],
+            env={**plain, "HOME": "/nonexistent", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def fetch(self, name: str, method: str, path: str, **headers: str) -> tuple[int, str]:
+        """Status and body; (0, why) where no answer arrives within two seconds."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        done = self.python(name, FETCH, REQUEST=json.dumps([method, self.family.endpoint + path, named]))
+        assert done.returncode == 0, done.stderr
+        status, body = json.loads(done.stdout)
+        return status, body
+
+    def tear_down(self) -> None:
+        for name in ("host", "one", "two", "container"):
+            subprocess.run(["ip", "netns", "del", self.space(name)], capture_output=True, check=False)
+
+
+FETCH = """
+import json, os, urllib.error, urllib.request
+method, url, headers = json.loads(os.environ["REQUEST"])
+try:
+    with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers), timeout=2) as answer:
+        print(json.dumps([answer.status, answer.read().decode()]))
+except urllib.error.HTTPError as refused:
+    print(json.dumps([refused.code, ""]))
+except OSError as error:
+    print(json.dumps([0, str(error)]))
+"""
+
+WHO = """
+import boto3, json
+credentials = boto3.Session().get_credentials()
+frozen = credentials and credentials.get_frozen_credentials()
+print(json.dumps([credentials and credentials.method, frozen and frozen.access_key]))
+"""
+
+
+class Host:
+    """The broker in its namespace, and its store beside it."""
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        self.network = network
+        address = network.family.service
+        self.server = Server(
+            folder,
+            f"sqlite:{folder / 'broker.db'}",
+            api="127.0.0.1:8080",
+            metadata=f"[{address}]:80" if ":" in address else f"{address}:80",
+            operations="127.0.0.1:9464",
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write(self, *instances: Instance) -> None:
+        async def apply() -> None:
+            async with open_broker(load_settings(None, self.server.settings), {}) as broker:
+
+                async def work(store: Transaction) -> None:
+                    for instance in instances:
+                        store.put(INSTANCES, "", instance)
+                        store.put(ROLES, ACCOUNT, _role(f"role-{instance.instance_id}"))
+                        store.put(INSTANCE_PROFILES, ACCOUNT, _profile(instance.instance_id))
+
+                await broker.store.transact(work)
+
+        asyncio.run(apply())
+
+    def start(self) -> None:
+        with (self.server.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("ip", "netns", "exec", self.network.space("host")),
+                    *(sys.executable, "-m", "broker", "serve"),
+                ],
+                cwd=ROOT,
+                env={**os.environ, **self.server.settings},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 20
+        while self.network.fetch("host", "GET", "/")[0] == 0:
+            assert self.process.poll() is None, self.server.log
+            assert time.monotonic() < deadline, self.server.log
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+
+
+def _role(name: str) -> Role:
+    role_id = f"AROA{secrets.token_hex(8).upper()}Q"
+    return Role(account_id=ACCOUNT, role_name=name, role_id=role_id, created_at=0, assume_role_policy=TRUST)
+
+
+def _profile(instance_id: str) -> InstanceProfile:
+    return InstanceProfile(
+        account_id=ACCOUNT,
+        instance_profile_name=instance_id,
+        instance_profile_id=f"AIPA{secrets.token_hex(8).upper()}Q",
+        created_at=0,
+        role_names=(f"role-{instance_id}",),
+    )
+
+
+def machine(family: Family, name: str, *places: tuple[int, int], **changes: Any) -> Instance:
+    addresses = tuple(family.address(*place) for place in places)
+    return Instance(
+        instance_id=f"i-{name}",
+        account_id=ACCOUNT,
+        instance_profile=f"i-{name}",
+        addresses=addresses,
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root; run this test as root")
+    network = Network(request.param)
+    running = Host(network, tmp_path_factory.mktemp(f"network-{request.param.name}"))
+    try:
+        network.build()
+        running.write(one(request.param), machine(request.param, "two", (2, 2)))
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        network.tear_down()
+
+
+def one(family: Family, **changes: Any) -> Instance:
+    """Machine one speaks for its container too."""
+    return machine(family, "one", (1, 2), (3, 2), **changes)
+
+
+def token(network: Network, name: str) -> tuple[int, str]:
+    life = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
+    return network.fetch(name, "PUT", "/latest/api/token", **life)
+
+
+def read(network: Network, name: str, path: str, given: str) -> tuple[int, str]:
+    return network.fetch(name, "GET", path, **{"X-aws-ec2-metadata-token": given})
+
+
+def test_each_machine_is_told_apart_by_its_address(host: Host):
+    for name in ("one", "two"):
+        status, given = token(host.network, name)
+        assert status == 200, given
+        assert read(host.network, name, "/latest/meta-data/instance-id", given) == (200, f"i-{name}")
+        listing = read(host.network, name, "/latest/meta-data/iam/security-credentials/", given)
+        assert listing == (200, f"role-i-{name}")
+
+
+def test_a_token_of_one_machine_is_useless_on_another(host: Host):
+    _, given = token(host.network, "one")
+    assert read(host.network, "two", "/latest/meta-data/instance-id", given)[0] == 401
+
+
+def test_an_address_without_a_record_is_forbidden(host: Host):
+    assert token(host.network, "host")[0] == 403
+
+
+def test_boto3_finds_its_credentials_with_no_configuration_at_all(host: Host):
+    mode = {"v4": {}, "v6": {"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "ipv6"}}[host.network.family.name]
+    keys = set()
+    for name in ("one", "two"):
+        done = host.network.python(name, WHO, **mode)
+        assert done.returncode == 0, done.stderr
+        method, key = json.loads(done.stdout)
+        assert method == "iam-role"
+        keys.add(key)
+    assert len(keys) == 2
+
+
+def test_a_hop_limit_of_one_reaches_the_machine_and_not_its_container(host: Host):
+    assert token(host.network, "one")[0] == 200
+    status, why = token(host.network, "container")
+    assert status == 0, "the token went further than the hop limit"
+    assert "timed out" in why
+
+
+def test_only_the_answer_with_the_token_is_held_back(host: Host):
+    """Everything else goes as far as it goes: without a token the answer is 401, and it arrives."""
+    assert host.network.fetch("container", "GET", "/latest/meta-data/instance-id")[0] == 401
+
+
+def test_an_answer_that_was_held_back_is_not_sent_further_later(host: Host):
+    done = host.network.python("container", PIPELINED, URL=host.network.family.service)
+    assert done.stdout.strip() == "b''", (done.stdout, done.stderr)
+
+
+PIPELINED = """
+import os, socket
+connection = socket.create_connection((os.environ["URL"], 80), timeout=4)
+put = b"PUT /latest/api/token HTTP/1.1\\r\\nHost: x\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\n\\r\\n"
+connection.sendall(put + b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+got = b""
+try:
+    got = connection.recv(65536)
+except TimeoutError:
+    pass
+print(got)
+"""
+
+
+def test_a_hop_limit_of_two_reaches_the_container(host: Host):
+    family = host.network.family
+    host.write(one(family, hop_limit=2))
+    try:
+        status, given = token(host.network, "container")
+        assert status == 200, given
+        assert read(host.network, "container", "/latest/meta-data/instance-id", given) == (200, "i-one")
+    finally:
+        host.write(one(family))
+    assert token(host.network, "container")[0] == 0

@@ -11,7 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "broker"
 # Who may ask the engine for a decision: the gate, for every request; the simulators, for questions.
-ASKERS = ("access/gate.py", "iam/simulation", "commands/policy")
+ASKERS = ("access/gate.py", "iam/simulation", "commands/simulation")
+# Who may name the effect of a statement that the engine has found to match: it tells, after the decision.
+NARRATORS = {"commands/explaining.py"}
 WORDS_OF_JUDGEMENT = {"Allow", "Deny"}
 # "Action" is a parameter of every query request, too; these three are elements of policies alone.
 ELEMENTS = {"Effect", "NotAction", "NotResource"}
@@ -110,7 +112,17 @@ def asks_the_engine(source):
 
 def test_nothing_outside_the_engine_judges():
     found = {name: judgements(source) for name, source in modules_outside_the_engine()}
-    assert not {name: what for name, what in found.items() if what}
+    assert not {name: what for name, what in found.items() if what and name not in NARRATORS}
+
+
+def test_who_tells_the_reasons_asks_nothing_and_refuses_nothing():
+    for name, source in modules_outside_the_engine():
+        if name in NARRATORS:
+            assert not asks_the_engine(source) and "Refusal" not in source and "access_denied(" not in source
+            assert {what for _, what in judgements(source)} <= {
+                "reads .effect of a statement",
+                "imports ['Effect'] of the engine",
+            }
 
 
 def test_only_the_gate_and_the_simulators_ask_the_engine():

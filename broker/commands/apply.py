@@ -98,17 +98,21 @@ async def apply_and_keep(
     """Apply, write new keys to `credentials`, journal. Raises DeclarationError, OSError, JournalUnavailable."""
     from broker.commands.declaration.credentials import CredentialsFile
     from broker.commands.declaration.settling import apply_declaration
-    from broker.commands.records import journal_events
+    from broker.commands.records import open_journal
 
+    command = f"apply {file}"
+    if is_dry:
+        return await apply_declaration(
+            broker, declaration, command, file.parent, must_prune=must_prune, is_dry=True
+        )
     # Opened before anything is changed: a key whose secret could not be written would be lost.
-    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
-    attempt = await apply_declaration(
-        broker, declaration, f"apply {file}", file.parent, must_prune=must_prune, is_dry=is_dry
-    )
-    if keep is not None:
-        keep.write(attempt.keys, declaration)
-    if not is_dry:
-        journal_events(broker.settings.audit, attempt.events)
+    keep = CredentialsFile(credentials) if credentials is not None else None
+    with open_journal(broker.settings.audit) as journal:
+        attempt = await apply_declaration(broker, declaration, command, file.parent, must_prune=must_prune)
+        if keep is not None:
+            keep.write(attempt.keys, declaration)
+        for event in attempt.events:
+            journal.write(event)
     return attempt
 
 

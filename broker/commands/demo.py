@@ -15,7 +15,7 @@ from broker.commands.declaration.credentials import key_ids_in
 from broker.commands.declaration.declared import Declaration
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
-from broker.commands.records import journal_events
+from broker.commands.records import open_journal
 from broker.config import ConfigurationError, Settings
 from broker.storage.store import USERS, Transaction
 
@@ -78,8 +78,10 @@ async def _forget_lost_keys(broker: Broker, declaration: Declaration, credential
                         await attempt.perform(account, "DeleteAccessKey", parameters, "-", text, str(file))
         return attempt
 
-    attempt = await broker.store.transact(work)
-    journal_events(broker.settings.audit, attempt.events)
+    with open_journal(broker.settings.audit) as journal:
+        attempt = await broker.store.transact(work)
+        for event in attempt.events:
+            journal.write(event)
 
 
 def _profiles() -> list[Profile]:

@@ -95,28 +95,35 @@ def run(chosen: argparse.Namespace) -> int:
 
 async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
     """Stage the next key, or promote the staged one; answers what was done. Raises CommandRefused."""
+    from broker.commands.records import command_event, open_journal
+
+    with open_journal(broker.settings.audit) as journal:
+        if _ring(broker, name).staged is None:
+            await broker.keyrings.stage(name)
+            step, key = "staged", _ring(broker, name).staged
+            follows = "; run this again in a minute, when every node knows it, to seal with it"
+        else:
+            _require_settled(_ring(broker, name), at_once)
+            await broker.keyrings.promote(name)
+            step, key, follows = "primary", _ring(broker, name).primary, ""
+        assert key is not None
+        parameters = {"ring": name, step: key.id.hex()}
+        journal.write(command_event("keys rotate", "", "broker:RotateKeyring", parameters))
+    return f"{name}: key {key.id.hex()} is {step}{follows}"
+
+
+def _require_settled(ring: "Keyring", at_once: bool) -> None:
+    """Raises CommandRefused where a node may not have read the staged key yet."""
     from broker.app import clock
     from broker.commands.opening import CommandRefused
-    from broker.commands.records import command_event, journal_events
 
-    staged = _ring(broker, name).staged
-    if staged is None:
-        await broker.keyrings.stage(name)
-        step, key = "staged", _ring(broker, name).staged
-        next_step = "; run this again in a minute, when every node knows it, to seal with it"
-    else:
-        age = clock() - staged.created_at
-        if age < _SETTLED_AFTER and not at_once:
-            raise CommandRefused(
-                f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "
-                f"{_SETTLED_AFTER - age:.0f} seconds, or add --at-once"
-            )
-        await broker.keyrings.promote(name)
-        step, key, next_step = "primary", _ring(broker, name).primary, ""
-    assert key is not None
-    event = command_event("keys rotate", "", "broker:RotateKeyring", {"ring": name, step: key.id.hex()})
-    journal_events(broker.settings.audit, [event])
-    return f"{name}: key {key.id.hex()} is {step}{next_step}"
+    assert ring.staged is not None
+    age = clock() - ring.staged.created_at
+    if age < _SETTLED_AFTER and not at_once:
+        raise CommandRefused(
+            f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "
+            f"{_SETTLED_AFTER - age:.0f} seconds, or add --at-once"
+        )
 
 
 def show_rings(broker: "Broker") -> None:

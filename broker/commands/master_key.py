@@ -6,7 +6,7 @@ from pathlib import Path
 
 from broker.app import Broker, entropy, read_master_key
 from broker.commands.opening import CommandRefused, failed, with_broker
-from broker.commands.records import command_event, journal_events
+from broker.commands.records import command_event, open_journal
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys
 from broker.credentials.keyrings import PARTITION
@@ -61,10 +61,9 @@ def _rotate(chosen: argparse.Namespace, file: Path) -> int:
         await broker.keyrings.rotate_when_due()
         await _require_sealed_by_current(broker, "a keyring is still sealed by the key before")
         master = read_master_key(broker.settings.keys, os.environ)
-        event = command_event(
-            "keys master --rotate", "", "broker:RotateMasterKey", {"masterKeyId": master.id}
-        )
-        journal_events(broker.settings.audit, [event])
+        with open_journal(broker.settings.audit) as journal:
+            parameters = {"masterKeyId": master.id}
+            journal.write(command_event("keys master --rotate", "", "broker:RotateMasterKey", parameters))
         print(
             f"the keyrings are sealed by the new master key {master.id}; the one before is {_previous(file)}"
         )

@@ -1,7 +1,8 @@
 """Journal records of what the command line changes: the same journal, the same form, beside those of requests."""
 
 import getpass
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from broker.access.caller import root_caller
 from broker.access.identity import identity_of
 from broker.app import clock, entropy
-from broker.audit.event import Event, begin_event
+from broker.audit.event import Event, UserIdentity, begin_event
 from broker.audit.journal import Journal
 from broker.config import Audit
 
@@ -36,18 +37,19 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
     event.aws_region = "us-east-1"
     event.request_parameters = parameters
     event.additional_event_data = {"command": command, "operatingSystemUser": _operator()}
+    event.user_identity = UserIdentity(type="Operator", user_name=_operator())
     if account:
         event.user_identity = identity_of(root_caller(account))
         event.recipient_account_id = account
     return event
 
 
-def journal_events(settings: Audit, events: Iterable[Event]) -> None:
-    """Append `events` to the journal; raises JournalUnavailable."""
+@contextmanager
+def open_journal(settings: Audit) -> Iterator[Journal]:
+    """The journal, opened before anything is changed: what could not be journalled is not done. Raises OSError."""
     journal = Journal(Path(settings.path), maximum_size=settings.maximum_size_bytes, keep=settings.keep)
     try:
-        for event in events:
-            journal.write(event)
+        yield journal
     finally:
         journal.close()
 

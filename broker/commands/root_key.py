@@ -8,6 +8,7 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
+    from broker.audit.event import Event
     from broker.credentials.access_keys import AccessKeyPair
     from broker.storage.store import Transaction
 
@@ -59,7 +60,7 @@ async def make_root_key(
 ) -> tuple["AccessKeyPair", tuple[str, ...]]:
     """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
     from broker.app import clock, entropy
-    from broker.commands.records import command_event, journal_events
+    from broker.commands.records import open_journal
     from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
     from broker.credentials.root_keys import ensure_account, rotate_root_key
 
@@ -71,12 +72,18 @@ async def make_root_key(
         await ensure_account(store, chosen.account, clock(), chosen.name)
         return await rotate_root_key(store, chosen.account, pair, clock())
 
-    deleted = await broker.store.transact(work)
+    with open_journal(broker.settings.audit) as journal:
+        deleted = await broker.store.transact(work)
+        journal.write(_event(chosen, pair, deleted))
+    return pair, deleted
+
+
+def _event(chosen: argparse.Namespace, pair: "AccessKeyPair", deleted: tuple[str, ...]) -> "Event":
+    from broker.commands.records import command_event
+
     command = "root-key --rotate" if chosen.rotate else "root-key"
     parameters = {"accessKeyId": pair.access_key_id, "deletedAccessKeyIds": list(deleted)}
-    event = command_event(command, chosen.account, "broker:CreateRootAccessKey", parameters)
-    journal_events(broker.settings.audit, [event])
-    return pair, deleted
+    return command_event(command, chosen.account, "broker:CreateRootAccessKey", parameters)
 
 
 async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 Route = tuple[str | int, ...]  # ("accounts", "111111111111", "users", "alice", "groups", 0)
 
+_COLLECTION_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq")}
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
 _NULL = "tag:yaml.org,2002:null"
 
@@ -86,13 +87,13 @@ class _Yaml:
         self._lines.setdefault(route, node.start_mark.line + 1)
         if id(node) in around:
             raise self._error(node, "an anchor holds itself")
+        if node.tag not in _PLAIN_TAGS | _COLLECTION_TAGS:
+            raise self._error(node, f"the tag {node.tag} has no meaning here")
         inside = (*around, id(node))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, route, inside)
         if isinstance(node, yaml.SequenceNode):
             return [self.value_of(member, (*route, index), inside) for index, member in enumerate(node.value)]
-        if node.tag not in _PLAIN_TAGS:
-            raise self._error(node, f"the tag {node.tag} has no meaning here")
         return None if node.tag == _NULL else node.value
 
     def _mapping(self, node: yaml.MappingNode, route: Route, inside: tuple[int, ...]) -> dict[str, Any]:

@@ -4,19 +4,23 @@ The people's keys are made at the first start and kept in files that only their 
 finds the same ones. Where the file is lost, new keys take the place of the lost ones.
 """
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 
 from broker.app import Broker, open_broker
+from broker.audit.journal import JournalUnavailable
 from broker.commands.apply import apply_and_keep
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.credentials import key_ids_in
 from broker.commands.declaration.declared import Declaration
 from broker.commands.declaration.reading import read_declaration
+from broker.commands.declaration.source import DeclarationError
 from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
 from broker.commands.records import open_journal
 from broker.config import ConfigurationError, Settings
+from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.store import USERS, Transaction
 
 INSTANCE = "i-0a1b2c3d4e5f60001"
@@ -24,7 +28,22 @@ _FILE = Path("config/demo.yaml")
 _ROLE = "arn:aws:iam::222222222222:role/data-reader"
 _REGION = "us-east-1"
 _EXTERNAL_ID = "demo-external-id"
+_FAILURES = (ConfigurationError, DeclarationError, EngineUnavailable, JournalUnavailable, Conflict, OSError)
 _PEOPLE = ("alice", "bob", "carol")
+
+
+class DemoFailed(Exception):
+    """Why the demo cannot be prepared, in words for the operator."""
+
+
+def prepare(settings: Settings) -> Settings:
+    """Apply the demo and show what to paste; the settings to serve with. Raises DemoFailed."""
+    settings = demo_settings(settings)
+    try:
+        print(asyncio.run(prepare_demo(settings)), flush=True)
+    except _FAILURES as error:
+        raise DemoFailed(str(error)) from None
+    return settings
 
 
 def demo_settings(settings: Settings) -> Settings:

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import os
 import secrets
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import socket
 
 import msgspec
 from aiohttp import web
@@ -19,7 +19,7 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.audit.journal import Journal
-from broker.config import ConfigurationError, Keys, RootUser, Settings, parse_address
+from broker.config import ConfigurationError, Keys, RootUser, Settings
 from broker.credentials.access_keys import AccessKeyPair
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
@@ -28,22 +28,27 @@ from broker.operation import model
 from broker.sealing.keyring import RotationSchedule
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 from broker.sigv4.signing_keys import SigningKeys
-from broker.storage.engine import Engine, EngineUnavailable
+from broker.storage.engine import GLOBAL, Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
 from broker.web.door import Door
 from broker.web.health import operations_application
-from broker.web.measures import Measures
+from broker.web.listeners import bounded_server, listen
+from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
 from broker.web.peers import parse_networks
 from broker.web.query import answer_query
+from broker.web.tls import Certificate
 
 SERVICES = ("sts", "iam")
+LISTENERS = ("api", "metadata", "operations")
 
 _FLUSH_SECONDS = 5.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
+_PUBLISH_SECONDS = 1.0
+_GRACE_MARGIN = 2.0
 
 _logger = logging.getLogger("broker.app")
 
@@ -169,7 +174,7 @@ def _create_master_key(path: Path) -> None:
         temporary.unlink()
 
 
-def make_door(broker: Broker, journal: Journal) -> Door:
+def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
     settings = broker.settings
     return Door(
         clock=clock,
@@ -180,7 +185,7 @@ def make_door(broker: Broker, journal: Journal) -> Door:
         gate=broker.gate,
         mint=broker.mint,
         journal=journal,
-        measures=Measures(),
+        measures=measures,
         quotas=settings.quotas,
         services={model(name).signing_name: model(name) for name in SERVICES},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
@@ -198,79 +203,112 @@ def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
     )
 
 
-async def serve(settings: Settings, is_ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Listen until `stop` is set, then finish what was begun. `is_ready` is called when every listener is open."""
+async def serve(
+    settings: Settings,
+    sockets: Mapping[str, Sequence[socket]],
+    is_ready: Callable[[], None],
+    stop: asyncio.Event,
+    place: Place = Place(),  # noqa: B008  frozen
+) -> None:
+    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun.
+
+    `is_ready` is called when every listener is open. Raises ConfigurationError, EngineUnavailable and OSError.
+    """
+    certificate = read_certificate(settings)
     journal = Journal(
         Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
     )
-    async with open_broker(settings) as broker:
-        door = make_door(broker, journal)
-        metadata = make_metadata_door(broker, door)
-        runners = await _open_listeners(broker, door, metadata)
-        tasks = [
-            asyncio.create_task(_every(_FLUSH_SECONDS, broker.store.flush_usage)),
-            asyncio.create_task(_every(_REFRESH_SECONDS, broker.keyrings.refresh)),
-            asyncio.create_task(_every(_REFRESH_SECONDS, metadata.refresh)),
-            asyncio.create_task(_every(_ROTATION_SECONDS, broker.keyrings.rotate_when_due)),
-        ]
-        is_ready()
-        await stop.wait()
-        for runner in runners:
-            await runner.cleanup()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    journal.close()
+    try:
+        async with open_broker(settings) as broker:
+            door = make_door(broker, journal, Measures(place))
+            metadata = make_metadata_door(broker, door)
+            runners = _make_runners(broker, door, metadata, stop)
+            for name, runner in runners.items():
+                tls = certificate.context if certificate is not None and name == "api" else None
+                await listen(runner, sockets[name], tls)
+            tasks = _start_tasks(broker, door, metadata, certificate)
+            await _warn_of_weaknesses(broker.engine)
+            is_ready()
+            await stop.wait()
+            door.patience.end()
+            await _finish(runners, settings.requests.graceful_shutdown_seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    except EngineUnavailable as error:
+        if not stop.is_set():
+            raise
+        _logger.warning("stopped while the store is away: %s", error)
+    finally:
+        journal.close()
 
 
-async def _open_listeners(broker: Broker, door: Door, metadata: MetadataDoor) -> list[web.BaseRunner]:
-    settings = broker.settings
-    listen, grace = settings.listen, settings.requests.graceful_shutdown_seconds
+def _start_tasks(
+    broker: Broker, door: Door, metadata: MetadataDoor, certificate: Certificate | None
+) -> list[asyncio.Task[None]]:
+    """What is to be done now and then."""
+    rhythm: list[tuple[float, Callable[[], Awaitable[object]]]] = [
+        (_FLUSH_SECONDS, broker.store.flush_usage),
+        (_REFRESH_SECONDS, broker.keyrings.refresh),
+        (_REFRESH_SECONDS, metadata.refresh),
+        (_ROTATION_SECONDS, broker.keyrings.rotate_when_due),
+        (_PUBLISH_SECONDS, door.measures.publish),
+    ]
+    if certificate is not None:
+        rhythm.append((broker.settings.tls.reload_seconds, certificate.reload_if_changed))
+    return [asyncio.create_task(_every(seconds, work)) for seconds, work in rhythm]
+
+
+def _make_runners(
+    broker: Broker, door: Door, metadata: MetadataDoor, stop: asyncio.Event
+) -> Mapping[str, web.BaseRunner]:
+    """What answers at each of LISTENERS."""
+    grace = broker.settings.requests.graceful_shutdown_seconds
 
     async def query(request: web.BaseRequest) -> web.StreamResponse:
         return await answer_query(door, request)
 
-    operations = operations_application(
-        door.measures, _readiness(broker), os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    )
-    runners: list[web.BaseRunner] = [
-        web.ServerRunner(web.Server(query, access_log=None, auto_decompress=False), shutdown_timeout=grace),
-        web.ServerRunner(
-            web.Server(metadata.answer, access_log=None, auto_decompress=False), shutdown_timeout=1
-        ),
-        web.AppRunner(operations, shutdown_timeout=1, access_log=None),
-    ]
-    addresses = (listen.api, listen.metadata, listen.operations)
-    contexts = (tls_context(settings), None, None)
-    for runner, address, tls in zip(runners, addresses, contexts, strict=True):
-        await runner.setup()
-        host, port = parse_address(address, "listen")
-        await web.TCPSite(runner, host, port, ssl_context=tls, reuse_port=True, backlog=1024).start()
-    return runners
-
-
-def _readiness(broker: Broker) -> Callable[[], Awaitable[str]]:
-    async def why_not() -> str:
+    async def why_not_ready() -> str:
+        if stop.is_set():
+            return "stopping"
         try:
-            await broker.engine.revision("global")
+            await broker.engine.revision(GLOBAL)
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"
         return ""
 
-    return why_not
+    operations = operations_application(door.measures, why_not_ready)
+    return {
+        "api": web.ServerRunner(bounded_server(query), shutdown_timeout=grace),
+        "metadata": web.ServerRunner(bounded_server(metadata.answer), shutdown_timeout=1),
+        "operations": web.AppRunner(operations, shutdown_timeout=1, access_log=None),
+    }
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer from certificate and key files; None where none are set."""
+async def _finish(runners: Mapping[str, web.BaseRunner], grace: float) -> None:
+    """Take no more connections, answer what was asked, and close; what outlasts the grace is left alone."""
+    try:
+        async with asyncio.timeout(grace + _GRACE_MARGIN):
+            await asyncio.gather(*(runner.cleanup() for runner in runners.values()))
+    except TimeoutError:
+        _logger.warning("some requests did not end within %s s", grace)
+
+
+async def _warn_of_weaknesses(engine: Engine) -> None:
+    """Say what of the engine's promises its server's settings take away, where the engine can tell."""
+    weaknesses = getattr(engine, "weaknesses", None)
+    for weakness in await weaknesses() if weaknesses is not None else ():
+        _logger.warning("the store is weaker than it should be: %s", weakness)
+
+
+def read_certificate(settings: Settings) -> Certificate | None:
+    """The certificate of the API listener; None where none is set."""
     if not settings.tls.certificate_file:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.tls.certificate_file, settings.tls.key_file)
-    except (OSError, ssl.SSLError) as error:
+        return Certificate(settings.tls.certificate_file, settings.tls.key_file)
+    except OSError as error:
         raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
-    return context
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:

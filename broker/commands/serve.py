@@ -1,19 +1,23 @@
 """`broker serve`: listen, with as many worker processes as asked for."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
+import gc
 import logging
-import os
-import shutil
+import resource
 import signal
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from socket import socket
+from typing import TYPE_CHECKING
 
 from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings
 
-_RESTART_SECONDS = 1.0
+if TYPE_CHECKING:
+    from broker.web.measures import Place
 
 _logger = logging.getLogger("broker.serve")
 
@@ -45,91 +49,100 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"broker serve: {error}", file=sys.stderr)
         return 2
     if chosen.demo:
-        prepared = _prepare_demo(settings)
-        if prepared is None:
+        from broker.commands.demo import DemoFailed, prepare
+
+        try:
+            settings = prepare(settings)
+        except DemoFailed as error:
+            print(f"broker serve --demo: {error}", file=sys.stderr)
             return 1
-        settings = prepared
-    if settings.listen.workers == 1:
-        return _work(settings)
-    return _supervise(settings)
+    return _serve(settings)
 
 
-def _prepare_demo(settings: Settings) -> Settings | None:
-    """Apply the demo and show what to paste; the settings to serve with, None where that failed."""
-    from broker.commands.declaration.source import DeclarationError
-    from broker.commands.demo import demo_settings, prepare_demo
-    from broker.storage.engine import Conflict, EngineUnavailable
-
-    settings = demo_settings(settings)
-    try:
-        print(asyncio.run(prepare_demo(settings)), flush=True)
-    except (ConfigurationError, DeclarationError, EngineUnavailable, Conflict, OSError) as error:
-        print(f"broker serve --demo: {error}", file=sys.stderr)
-        return None
-    return settings
-
-
-def _work(settings: Settings) -> int:
-    """One process that serves."""
-    # The rooms are imported here: a supervisor that only watches its workers need not hold them twice.
-    from broker.app import serve
-    from broker.storage.engine import EngineUnavailable
+def _serve(settings: Settings) -> int:
+    # The rooms are imported here, once and before any fork: workers share their pages.
+    from broker.commands.workers import supervise
+    from broker.web.listeners import AddressUnavailable, beside, open_for_workers
     from broker.web.log import configure_logging
 
     configure_logging(settings.log.level)
+    _allow_many_connections()
+    try:
+        reserved = _reserve_addresses(settings)
+    except AddressUnavailable as error:
+        print(f"broker serve: {error}", file=sys.stderr)
+        return 1
+    if settings.listen.workers == 1:
+        why = work(settings, reserved, None, lambda: None)
+    else:
+        for sockets in reserved.values():
+            open_for_workers(sockets)
+
+        def one_worker(place: Place, is_ready: Callable[[], None]) -> str:
+            own = {name: beside(sockets) for name, sockets in reserved.items()}
+            return work(settings, own, place, is_ready)
+
+        gc.collect()
+        gc.freeze()
+        why = supervise(
+            one_worker, settings.listen.workers, grace=settings.requests.graceful_shutdown_seconds
+        )
+    if why:
+        print(f"broker serve: {why}", file=sys.stderr)
+    return 1 if why else 0
+
+
+def work(
+    settings: Settings,
+    sockets: Mapping[str, Sequence[socket]],
+    place: Place | None,
+    is_ready: Callable[[], None],
+) -> str:
+    """Serve in this process until told to stop; why it could not, in a sentence, or nothing."""
+    from broker.app import serve
+    from broker.storage.engine import EngineUnavailable
+    from broker.web.measures import Place
+
+    def ready() -> None:
+        # What is in memory by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        _logger.info("serving", extra={"facts": _addresses(sockets)})
+        is_ready()
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        await serve(settings, lambda: _logger.info("serving on %s", settings.listen.api), stop)
+        await serve(settings, sockets, ready, stop, place or Place())
 
     try:
         asyncio.run(main())
     except (ConfigurationError, EngineUnavailable, OSError) as error:
-        print(f"broker serve: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return str(error)
+    return ""
 
 
-def _supervise(settings: Settings) -> int:
-    """Fork workers before any loop or store is open; start those anew that die, until told to stop."""
-    directory = tempfile.mkdtemp(prefix="broker-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-    import broker.app  # noqa: F401  once, before the forks: the workers share these pages
+def _reserve_addresses(settings: Settings) -> dict[str, list[socket]]:
+    from broker.app import LISTENERS
+    from broker.config import parse_address
+    from broker.web.listeners import reserve
 
-    workers: set[int] = {_fork(settings) for _ in range(settings.listen.workers)}
-    stopping = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for worker in workers:
-            os.kill(worker, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    failed = 0
-    while workers:
-        worker, status = os.wait()
-        workers.discard(worker)
-        if stopping:
-            continue
-        if os.waitstatus_to_exitcode(status) == 1:
-            failed = 1
-            stop(0, None)
-            continue
-        signal.sigtimedwait([], _RESTART_SECONDS)
-        workers.add(_fork(settings))
-    shutil.rmtree(Path(directory), ignore_errors=True)
-    return failed
+    return {
+        name: reserve(*parse_address(getattr(settings.listen, name), f"listen.{name}")) for name in LISTENERS
+    }
 
 
-def _fork(settings: Settings) -> int:
-    worker = os.fork()
-    if worker:
-        return worker
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, signal.SIG_DFL)
-    os._exit(_work(settings))
+def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
+    """Where each listener really is: port 0 lets the kernel choose."""
+    return {
+        name: ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in own)
+        for name, own in sockets.items()
+    }
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

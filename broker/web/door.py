@@ -12,6 +12,7 @@ from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
 from broker.storage.store import Store
 from broker.web.measures import Measures
+from broker.web.patience import Patience
 from broker.web.peers import Networks
 
 
@@ -29,5 +30,6 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     measures: Measures
     quotas: Quotas
     services: Mapping[str, ServiceModel]
+    patience: Patience = msgspec.field(default_factory=Patience)
     trusted_proxies: Networks = ()
     maximum_body: int = 256 << 10

@@ -3,25 +3,25 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from broker.web.measures import Measures
 
 
 def operations_application(
-    measures: Measures, is_ready: Callable[[], Awaitable[str]], directory: str | None
+    measures: Measures, why_not_ready: Callable[[], Awaitable[str]]
 ) -> web.Application:
-    """`/livez`, `/readyz` and `/metrics`; `is_ready` answers why not, or nothing where it is."""
+    """`/livez`, `/readyz` and `/metrics`; `why_not_ready` answers nothing where the worker may have traffic."""
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
     async def readyz(request: web.Request) -> web.Response:
-        why_not = await is_ready()
+        why_not = await why_not_ready()
         return web.Response(status=503 if why_not else 200, text=f"{why_not or 'ready'}\n")
 
     async def metrics(request: web.Request) -> web.Response:
-        body = measures.exposition(directory)
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(body=measures.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application()
     application.add_routes(

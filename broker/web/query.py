@@ -26,6 +26,7 @@ from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.door import Door
 from broker.web.log import log_failure, log_refusal
+from broker.web.patience import Patience
 from broker.web.peers import source_of
 
 _XML = "text/xml"
@@ -45,7 +46,7 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
     operation = ""
     try:
         # 2. Read a bounded body; name service and operation.
-        unverified = await read_unverified(request, door.maximum_body)
+        unverified = await read_unverified(request, door.maximum_body, door.patience)
         authorization = find_authorization(unverified)
         parameters = unverified_parameters(unverified)
         service, operation = name_operation(
@@ -145,13 +146,15 @@ def _refused(
     return render_refusal(service, refusal, request_id)
 
 
-async def read_unverified(request: web.BaseRequest, maximum_body: int) -> UnverifiedRequest:
+async def read_unverified(
+    request: web.BaseRequest, maximum_body: int, patience: Patience
+) -> UnverifiedRequest:
     """The request as it arrived; raises Refusal for methods and bodies that no query service takes."""
     if request.method not in ("GET", "POST"):
         raise Refusal(
             "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
         )
-    body = await _read_body(request, maximum_body) if request.can_read_body else b""
+    body = await _read_body(request, maximum_body, patience) if request.can_read_body else b""
     if body and request.content_type != _FORM:
         raise Refusal(
             "UnsupportedMediaType",
@@ -165,16 +168,30 @@ async def read_unverified(request: web.BaseRequest, maximum_body: int) -> Unveri
     return UnverifiedRequest(request.method, path, query, headers, body)
 
 
-async def _read_body(request: web.BaseRequest, maximum: int) -> bytes:
-    too_large = Refusal("RequestEntityTooLarge", f"The request body is larger than {maximum} bytes.")
+async def _read_body(request: web.BaseRequest, maximum: int, patience: Patience) -> bytes:
     if (request.content_length or 0) > maximum:
-        raise too_large
+        raise _too_large(maximum)
+    # Mostly the body has come together with the head, and there is nothing to wait for.
+    if request.content.is_eof():
+        return await _drained(request, maximum)
+    try:
+        async with patience.waiting():
+            return await _drained(request, maximum)
+    except TimeoutError:
+        raise Refusal("RequestTimeout", "The request's body did not arrive in time.", status=408) from None
+
+
+async def _drained(request: web.BaseRequest, maximum: int) -> bytes:
     body = bytearray()
     async for chunk, _ in request.content.iter_chunks():
         body += chunk
         if len(body) > maximum:
-            raise too_large
+            raise _too_large(maximum)
     return bytes(body)
+
+
+def _too_large(maximum: int) -> Refusal:
+    return Refusal("RequestEntityTooLarge", f"The request body is larger than {maximum} bytes.")
 
 
 def unverified_parameters(request: UnverifiedRequest) -> Mapping[str, str]:

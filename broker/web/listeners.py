@@ -1,0 +1,111 @@
+"""Listening: an address is reserved for this broker alone, then shared by its workers; what connections may take up.
+
+SO_REUSEPORT lets every process of the same user join a listening address, a second broker too. So an address is
+first bound without it, which the kernel refuses while anybody listens there; only then may sockets of our own
+workers stand beside it. The reserving socket never listens: it gets no connections, and keeps others out while
+workers are replaced.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from ssl import SSLContext
+
+from aiohttp import web
+
+# Longer than a reverse proxy keeps its idle connections (nginx: 60 s), so that it is the proxy that closes them.
+# A request's head has to be whole within the same time.
+KEEP_ALIVE_SECONDS = 75.0
+LONGEST_LINE = 16 << 10  # bytes of a request line: a presigned URL carries a session token of up to 4,096
+LONGEST_HEADER = 8 << 10
+MOST_HEADERS = 64
+_LINGER_SECONDS = 5.0  # for a client that still sends what was refused: it shall see the answer, not a reset
+_BACKLOG = 1024
+
+
+class AddressUnavailable(Exception):
+    """The broker cannot listen where it was told to; the message says where and why."""
+
+
+def reserve(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of `host`; raises AddressUnavailable where another process listens, whoever started it."""
+    reserved: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in _addresses_of(host, port):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            reserved.append(one)
+            # Over connections that a broker before us left behind, never over a listener.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+            one.bind(address)
+    except OSError as error:
+        for one in reserved:
+            one.close()
+        raise AddressUnavailable(f"cannot listen on {_shown(host, port)}: {_explained(error)}") from None
+    return reserved
+
+
+def open_for_workers(reserved: Sequence[socket.socket]) -> None:
+    """From now on `beside` may bind the same addresses, and nobody else can."""
+    for one in reserved:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def beside(reserved: Sequence[socket.socket]) -> list[socket.socket]:
+    """A worker's own sockets at the reserved addresses; the kernel spreads connections over those that listen."""
+    own = []
+    for one in reserved:
+        mine = socket.socket(one.family, socket.SOCK_STREAM)
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if one.family == socket.AF_INET6:
+            only = one.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            mine.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        mine.bind(one.getsockname())
+        own.append(mine)
+    return own
+
+
+def bounded_server(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> web.Server:
+    """A server whose connections take up bounded time and memory before `answer` sees a request."""
+    return web.Server(
+        answer,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        lingering_time=_LINGER_SECONDS,
+        max_line_size=LONGEST_LINE,
+        max_field_size=LONGEST_HEADER,
+        max_headers=MOST_HEADERS,
+    )
+
+
+async def listen(
+    runner: web.BaseRunner, sockets: Sequence[socket.socket], context: SSLContext | None = None
+) -> None:
+    """Take connections on `sockets`, with TLS where there is a context."""
+    await runner.setup()
+    for one in sockets:
+        await web.SockSite(runner, one, ssl_context=context, backlog=_BACKLOG).start()
+
+
+def _addresses_of(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys(found))  # type: ignore[arg-type]
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _explained(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there, maybe another broker"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    return error.strerror or os.strerror(error.errno or 0)

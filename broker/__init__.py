@@ -1,7 +1,8 @@
 """The map of the house: floors, and who may import whom. No code lives here.
 
     __main__, commands       the command line: one file per command
-    app, config              composition root; settings, checked at load
+    app                      composition root
+    config                   settings, checked at load
     web                      the only aiohttp: requests in, responses out
     iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow
     operation                what a handler is given and what it must declare

@@ -42,7 +42,13 @@ class Refusal(Exception):
     """
 
     def __init__(
-        self, code: str, message: str, *, reason: str = "", status: int | None = None, fault: str | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        reason: str = "",
+        status: int | None = None,
+        fault: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code

@@ -9,10 +9,12 @@ from broker.policy import MalformedPolicy, Policy, PolicyKind, parse_policy, pol
 from broker.storage.store import ROLES, USERS
 
 
-def require_document(text: str, kind: PolicyKind = PolicyKind.IDENTITY) -> Policy:
+def require_document(
+    text: str, kind: PolicyKind = PolicyKind.IDENTITY, *, is_managed: bool = False
+) -> Policy:
     """The parsed policy; raises MalformedPolicyDocument with the engine's sentence."""
     try:
-        return parse_policy(text, kind)
+        return parse_policy(text, kind, is_managed=is_managed)
     except MalformedPolicy as error:
         raise Refusal("MalformedPolicyDocument", error.message) from None
 

@@ -108,7 +108,7 @@ async def list_policy_tags(
 def require_managed_document(call: Call, text: str) -> None:
     """Raises LimitExceeded or MalformedPolicyDocument for what cannot be a version of a managed policy."""
     require_size(text, call.quotas.managed_policy_size, "PolicySize")
-    require_document(text)
+    require_document(text, is_managed=True)
 
 
 async def _in_scope(call: Call, scope: str | None) -> list[ManagedPolicy]:

@@ -65,6 +65,8 @@ class Gatherer:
             return kept
         organization = await store.find(ORGANIZATION, "", "")
         made = _Gathered(revisions, await self._gather(store, caller, organization), organization)
+        if store.is_dirty:
+            return made  # it may have been made of writes that nobody will ever commit
         self._kept[key] = made
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

@@ -1,12 +1,22 @@
 """What most stories need: users with policies, roles that trust, refusals, and what the journal says of them."""
 
+import asyncio
 import json
+import time
+from base64 import b32decode
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from broker.app import open_broker
+from broker.config import load_settings
+from broker.sealing.totp import STEP_SECONDS, totp
+from broker.storage.records import Organization
+from broker.storage.store import ORGANIZATION, Transaction
 from tests.e2e.conftest import Account, Keys, Server
 
 Statement = dict[str, Any]
@@ -87,3 +97,65 @@ def records(server: Server) -> list[dict[str, Any]]:
 
 def records_of(server: Server, request_id: str) -> list[dict[str, Any]]:
     return [record for record in records(server) if record["requestID"] == request_id]
+
+
+def who_am_i(server: Server, keys: Keys) -> tuple[int, str, str]:
+    """The refusal of GetCallerIdentity, which nothing but a broken proof can bring about."""
+    return refused(server.client("sts", keys).get_caller_identity)
+
+
+def in_broker(server: Server, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What `work` makes with the rooms of a second broker beside the server: its store, its keys."""
+
+    async def run() -> Any:
+        async with open_broker(load_settings(None, server.settings), {}) as broker:
+            return await work(broker)
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def organization(server: Server, record: Organization) -> Iterator[None]:
+    """The one organization record; what stood there before is back afterwards."""
+    before = in_broker(server, _organization)
+    _put_organization(server, record)
+    try:
+        yield
+    finally:
+        _put_organization(server, before)
+
+
+async def _organization(broker: Any) -> Any:
+    return await (await broker.store.read()).find(ORGANIZATION, "", "")
+
+
+def _put_organization(server: Server, record: Organization | None) -> None:
+    async def write(store: Transaction) -> None:
+        if record is None:
+            store.delete(ORGANIZATION, "", "")
+        else:
+            store.put(ORGANIZATION, "", record)
+
+    in_broker(server, lambda broker: broker.store.transact(write))
+
+
+class Phone:
+    """A user's virtual device, enabled; `code` shows what is on its display."""
+
+    def __init__(self, root: Any, user: str) -> None:
+        device = root.create_virtual_mfa_device(VirtualMFADeviceName=user)["VirtualMFADevice"]
+        self.serial_number = device["SerialNumber"]
+        self._seed = b32decode(device["Base32StringSeed"])
+        self._now = int(time.time() // STEP_SECONDS)
+        root.enable_mfa_device(
+            UserName=user,
+            SerialNumber=self.serial_number,
+            AuthenticationCode1=self.code(-1),
+            AuthenticationCode2=self.code(0),
+        )
+
+    def code(self, steps: int) -> str:
+        return totp(self._seed, self._now + steps)
+
+    def asked(self, code: str) -> dict[str, str]:
+        return {"SerialNumber": self.serial_number, "TokenCode": code}

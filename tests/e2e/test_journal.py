@@ -1,0 +1,87 @@
+"""What is written down of a request, and what never is."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.letters import VERSIONS, WHO_AM_I, letter
+from tests.e2e.scenes import (
+    Phone,
+    allow,
+    assume,
+    document,
+    new_role,
+    new_user,
+    records_of,
+    refused,
+    sentence,
+    trust,
+    who_am_i,
+)
+
+
+def test_every_refusal_leaves_one_record_that_says_who_and_why(server: Server, account: Account) -> None:
+    keys = new_user(server, account, "ursula")
+    role = f"arn:aws:iam::{account.account_id}:role/none"
+    asked = {
+        "Action": "AssumeRole",
+        "Version": VERSIONS["sts"],
+        "RoleArn": role,
+        "RoleSessionName": "session",
+    }
+    denied = letter(server, keys, asked, headers={"User-Agent": "scene/1"}).send(server)
+    (record,) = records_of(server, denied.request_id)
+    assert record["userIdentity"]["type"] == "IAMUser"
+    assert record["userIdentity"]["arn"] == f"arn:aws:iam::{account.account_id}:user/ursula"
+    assert record["userIdentity"]["accessKeyId"] == keys.access_key_id
+    assert record["requestParameters"] == {"roleArn": role, "roleSessionName": "session"}
+    assert (record["eventSource"], record["eventName"]) == ("sts.amazonaws.com", "AssumeRole")
+    assert (record["errorCode"], record["sourceIPAddress"]) == ("AccessDenied", "127.0.0.1")
+    assert record["errorMessage"] == sentence(denied.message)
+    assert record["userAgent"] == "scene/1"
+
+    forged = letter(server, replace(keys, secret_access_key="x" * 40), asked).send(server)
+    (record,) = records_of(server, forged.request_id)
+    assert record["errorCode"] == "SignatureDoesNotMatch"
+    assert record["userIdentity"] == {}, "nobody is named who has not proven to be it"
+
+
+def test_a_role_arn_that_is_none_is_called_invalid(server: Server, account: Account) -> None:
+    keys = new_user(server, account, "ursula", allow("*"))
+    sts = server.client("sts", keys)
+    for arn in ("worker-worker-worker-worker", f"arn:aws:iam::{account.account_id}:user/ursula"):
+        assert refused(sts.assume_role, RoleArn=arn, RoleSessionName="session") == (
+            400,
+            "ValidationError",
+            f"{arn} is invalid",
+        )
+
+
+def test_journal_and_log_hold_no_secret(server: Server, account: Account, root: Any) -> None:
+    """A whole story, with everything that must stay secret collected on the way."""
+    keys = new_user(server, account, "mia", allow("*"))
+    phone = Phone(root, "mia")
+    code = phone.code(1)
+    sts = server.client("sts", keys)
+    session = Keys.of(sts.get_session_token(**phone.asked(code))["Credentials"])
+    guest = Keys.of(sts.get_federation_token(Name="guest", Policy=document(allow("*")))["Credentials"])
+    role = new_role(server, account, "worker", trust(account.account_id), allow("*"))
+    worker = assume(server, keys, role)
+    for live in (keys, session, guest, worker):
+        server.client("sts", live).get_caller_identity()
+        who_am_i(server, replace(live, secret_access_key="x" * 40))
+        letter(server, live, WHO_AM_I, method="GET", expires=60).send(server)
+        letter(server, live, WHO_AM_I, method="GET", expires=60, late_by=2000).send(server)
+    who_am_i(server, replace(worker, session_token=(worker.session_token or "")[:-8]))
+    written = (server.folder / "audit.jsonl").read_text() + server.log
+    for live in (account.root, keys, session, guest, worker):
+        assert live.access_key_id in written
+        assert live.secret_access_key not in written
+        assert live.session_token is None or live.session_token[:40] not in written
+    parameters = [
+        json.loads(line).get("requestParameters") or {}
+        for line in (server.folder / "audit.jsonl").read_text().splitlines()
+    ]
+    shown = {given["tokenCode"] for given in parameters if "tokenCode" in given}
+    assert shown == {"HIDDEN_DUE_TO_SECURITY_REASONS"}

@@ -13,6 +13,7 @@ COMMANDS = {
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),
     "token": ("token", "Show what a session token says."),
+    "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),
 }
 

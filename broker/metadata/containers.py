@@ -56,8 +56,8 @@ async def container_grant(
     store: Transaction, gate: Gate, key: str, container: Container, now: float
 ) -> Grant:
     """May the container have its role? Raises Refusal CredentialsUninitialized where there is no such role."""
-    role = await _find_role(store, container)
-    if role is None:
+    role = await find_role(store, container.role_arn)
+    if role is None or role.account_id != container.account_id:
         raise uninitialized(f"there is no role {container.role_arn} in account {container.account_id}")
     arn = f"arn:aws:ecs:{container.region}:{container.account_id}:task/{container.session_name}"
     return await grant(
@@ -101,15 +101,14 @@ def uninitialized(reason: str) -> Refusal:
     return Refusal("CredentialsUninitialized", message, reason=reason, status=503)
 
 
-async def _find_role(store: Transaction, container: Container) -> Role | None:
+async def find_role(store: Transaction, role_arn: str) -> Role | None:
+    """The role that bears exactly this ARN."""
     try:
-        arn = parse_arn(container.role_arn)
+        arn = parse_arn(role_arn)
     except ValueError:
         return None
-    if arn.account != container.account_id:
-        return None
     role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
-    return role if role is not None and role.arn == container.role_arn else None
+    return role if role is not None and role.arn == role_arn else None
 
 
 def _digest(kind: str, secret: str) -> str:

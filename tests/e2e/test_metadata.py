@@ -5,25 +5,22 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.app import open_broker
 from broker.config import load_settings
-from broker.metadata.containers import authorization_key, container_key
-from broker.storage.records import Container, Instance
-from broker.storage.store import CONTAINERS, INSTANCES, Transaction
-from tests.e2e.conftest import REGION, Account, Server
+from broker.storage.records import Instance
+from broker.storage.store import INSTANCES, Transaction
+from tests.e2e.conftest import REGION, ROOT, Account, Server
 
 INSTANCE = "i-0123456789abcdef0"
 LIFE = 1210  # seconds: others are minted every nine seconds
-CONTAINER_ID = "4c9d6b1e-0f51-4f0a-9f43-0f7d3c2a1b00"
-BEARER = "Bearer 9b1f3c2d"
 
 
 def trust(service: str) -> str:
@@ -106,6 +103,20 @@ def program(server: Server, text: str, **further: str) -> list[Any]:
     )
     assert told.returncode == 0, told.stderr
     return [json.loads(line) for line in told.stdout.splitlines()]
+
+
+def failing_program(server: Server, text: str, **further: str) -> str:
+    """What a Python program said when it failed."""
+    told = subprocess.run(
+        [sys.executable, "-c", text],
+        env=environment(server, **further),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert told.returncode != 0, told.stdout
+    return told.stderr
 
 
 def get(server: Server, path: str, token: str | None = None) -> tuple[int, str]:
@@ -223,35 +234,61 @@ def test_each_mint_is_in_the_journal_and_no_read_is(server: Server, machine: Acc
     assert len(mints) <= 2 + len(given)
 
 
-@pytest.mark.parametrize("form", ["relative", "full"])
-def test_a_container_is_its_role(server: Server, account: Account, root, form: str):
-    """The relative form is asked at 169.254.170.2, which is another machine's: so its path, as a full URI."""
-    root.create_role(RoleName="task", AssumeRolePolicyDocument=trust("ecs-tasks.amazonaws.com"))
-    role_arn = f"arn:aws:iam::{account.account_id}:role/task"
-    here = Container(account_id=account.account_id, role_arn=role_arn, session_name="task-1")
-    if form == "full":
-        key, path = authorization_key(BEARER), "/v1/credentials"
-        further = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": BEARER}
-    else:
-        key, path, further = container_key(CONTAINER_ID), f"/v2/credentials/{CONTAINER_ID}", {}
-    write(server, lambda store: store.put(CONTAINERS, "", here, key=key))
-    uri = f"http://{server.metadata}{path}"
-    who = "\n".join(WHO.splitlines()[:3])
-    (arn,) = program(server, who, AWS_CONTAINER_CREDENTIALS_FULL_URI=uri, **further)
-    assert arn == f"arn:aws:sts::{account.account_id}:assumed-role/task/task-1"
-    told = subprocess.run(
-        [sys.executable, "-c", who],
-        env=environment(
-            server, AWS_CONTAINER_CREDENTIALS_FULL_URI=uri + "x", AWS_CONTAINER_AUTHORIZATION_TOKEN="wrong"
-        ),
+def operator(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`broker metadata …`, with the running server's settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "broker", "metadata", *arguments],
+        cwd=ROOT,
+        env={**environment(server), **server.settings},
         capture_output=True,
+        text=True,
         timeout=60,
         check=False,
     )
-    assert told.returncode != 0
 
 
-def test_the_server_says_nothing_of_secrets_in_its_log(server: Server, account: Account):
-    get(server, f"/v2/credentials/{CONTAINER_ID}0")
-    time.sleep(0.1)
-    assert CONTAINER_ID not in server.log
+@pytest.mark.parametrize("form", ["id", "token"])
+def test_a_container_is_its_role_until_it_is_forgotten(server: Server, account: Account, root, form: str):
+    """botocore asks 169.254.170.2 for a relative URI, which is another machine's: so the same path as a full URI."""
+    root.create_role(RoleName="task", AssumeRolePolicyDocument=trust("ecs-tasks.amazonaws.com"))
+    role_arn = f"arn:aws:iam::{account.account_id}:role/task"
+    made = operator(
+        server, "container", role_arn, "--session-name", "task-1", *(["--token"] if form == "token" else [])
+    )
+    assert made.returncode == 0, made.stderr
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in made.stdout.splitlines())
+    who = "\n".join(WHO.splitlines()[:3])
+    (arn,) = program(server, who, **variables)
+    assert arn == f"arn:aws:sts::{account.account_id}:assumed-role/task/task-1"
+    if form == "token":
+        wrong = {**variables, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "wrong"}
+        assert "401" in failing_program(server, who, **wrong)
+    key = made.stderr.split()[-1]
+    assert operator(server, "forget", key).returncode == 0
+    refusal = {"id": "InvalidIdInRequest", "token": "401"}[form]
+    assert refusal in failing_program(server, who, **variables)
+    assert operator(server, "forget", key).returncode == 1
+    assert not any(secret in server.log for secret in variables.values())
+
+
+def test_a_container_gets_no_role_that_there_is_not(server: Server, account: Account):
+    made = operator(server, "container", f"arn:aws:iam::{account.account_id}:role/ghost")
+    assert (made.returncode, made.stdout) == (1, "")
+    assert "there is no role" in made.stderr
+
+
+def test_the_operators_certificate_verifies_the_identity_document(
+    server: Server, machine: Account, tmp_path: Path
+):
+    token = new_token(server)
+    _, document = get(server, "/latest/dynamic/instance-identity/document", token)
+    assert json.loads(document)["accountId"] == machine.account_id
+    _, signed = get(server, "/latest/dynamic/instance-identity/rsa2048", token)
+    (tmp_path / "document").write_text(document)
+    (tmp_path / "rsa2048").write_text(f"-----BEGIN PKCS7-----\n{signed}\n-----END PKCS7-----\n")
+    (tmp_path / "certificate").write_text(operator(server, "certificate").stdout)
+    command = "smime -verify -in rsa2048 -inform PEM -content document -certfile certificate -noverify"
+    told = subprocess.run(
+        ["openssl", *command.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert told.stdout == document, told.stderr

@@ -1,0 +1,144 @@
+"""`broker metadata`: what the operator does for machines and containers that ask the metadata service."""
+
+import argparse
+import sys
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.storage.records import Container
+    from broker.storage.store import Transaction
+
+DESCRIPTION = """\
+  broker metadata certificate > broker-instances.pem         what verifies instance identity documents
+  broker metadata container arn:aws:iam::123456789012:role/app --hours 12
+                                                             credentials for a container, as environment variables
+  broker metadata forget KEY                                 no more credentials for that container
+
+A container's role has to trust ecs-tasks.amazonaws.com. Its id or token is printed this once: the store keeps digests.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
+    certificate = tasks.add_parser("certificate", help="print the certificate of the signing identity, PEM")
+    container = tasks.add_parser("container", help="let a container have credentials of a role")
+    container.add_argument(
+        "role_arn", metavar="ROLE_ARN", help="the role, which trusts ecs-tasks.amazonaws.com"
+    )
+    container.add_argument("--session-name", default="container", help="the session's name (container)")
+    container.add_argument("--instance", metavar="ID", help="answer only where this instance asks")
+    container.add_argument(
+        "--hours", type=float, help="how long it may ask; without it, until it is forgotten"
+    )
+    container.add_argument(
+        "--token", action="store_true", help="prove itself with an authorization token instead of an id"
+    )
+    forget = tasks.add_parser("forget", help="forget a container")
+    forget.add_argument("key", metavar="KEY", help="as printed when it was made")
+    for task in (certificate, container, forget):
+        add_settings_arguments(task)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0; 1 where there is no such role, instance or container."""
+    from broker.commands.opening import with_broker
+
+    tasks = {"certificate": _certificate, "container": _container, "forget": _forget}
+    return with_broker(chosen, lambda broker: tasks[chosen.task](broker, chosen))
+
+
+async def _certificate(broker: "Broker", chosen: argparse.Namespace) -> int:
+    from broker.app import clock, entropy
+    from broker.metadata.identity_documents import signing_identity
+
+    identity = await signing_identity(broker.store, clock(), entropy)
+    print(identity.certificate, end="")
+    return 0
+
+
+async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
+    from broker.app import entropy
+    from broker.commands.records import command_event, open_journal
+    from broker.metadata.containers import authorization_key, container_key
+    from broker.storage.store import CONTAINERS
+
+    container = await _container_record(broker, chosen)
+    if chosen.token:
+        secret = urlsafe_b64encode(entropy(33)).decode()
+        key, path = authorization_key(secret), "/v1/credentials"
+    else:
+        secret = str(UUID(bytes=entropy(16), version=4))
+        key, path = container_key(secret), f"/v2/credentials/{secret}"
+
+    async def work(store: "Transaction") -> None:
+        store.put(CONTAINERS, "", container, key=key)
+
+    parameters = {"key": key, "roleArn": container.role_arn, "instanceId": container.instance_id}
+    with open_journal(broker.settings.audit) as journal:
+        await broker.store.transact(work)
+        event = command_event("metadata container", container.account_id, "broker:PutContainer", parameters)
+        journal.write(event)
+    print(f"# broker metadata forget {key}", file=sys.stderr)
+    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{broker.settings.listen.metadata}{path}")
+    if chosen.token:
+        print(f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}")
+    return 0
+
+
+async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Container":
+    """Raises CommandRefused for a role or an instance that there is not, and for a name no session has."""
+    import re
+
+    from broker.app import clock
+    from broker.commands.opening import CommandRefused
+    from broker.metadata.containers import find_role
+    from broker.storage.records import Container
+    from broker.storage.store import INSTANCES
+
+    if not re.fullmatch(r"[\w+=,.@-]{2,64}", chosen.session_name, re.ASCII):
+        raise CommandRefused("--session-name has 2 to 64 letters, digits and characters of +=,.@-_")
+    if chosen.hours is not None and not 0 < chosen.hours <= 24 * 3660:
+        raise CommandRefused("--hours is a number of hours above 0, ten years of them at most")
+    store = await broker.store.read()
+    role = await find_role(store, chosen.role_arn)
+    if role is None:
+        raise CommandRefused(f"there is no role {chosen.role_arn}")
+    instance = await store.find(INSTANCES, "", chosen.instance) if chosen.instance else None
+    if chosen.instance and (instance is None or instance.account_id != role.account_id):
+        raise CommandRefused(f"there is no instance {chosen.instance} in account {role.account_id}")
+    return Container(
+        account_id=role.account_id,
+        role_arn=role.arn,
+        session_name=chosen.session_name,
+        instance_id=chosen.instance,
+        region=instance.region if instance else "us-east-1",
+        expires_at=None if chosen.hours is None else int(clock() + chosen.hours * 3600),
+    )
+
+
+async def _forget(broker: "Broker", chosen: argparse.Namespace) -> int:
+    from broker.commands.opening import CommandRefused
+    from broker.commands.records import command_event, open_journal
+    from broker.storage.store import CONTAINERS
+
+    async def work(store: "Transaction") -> "Container | None":
+        container = await store.find(CONTAINERS, "", chosen.key)
+        if container is not None:
+            store.delete(CONTAINERS, "", chosen.key)
+        return container
+
+    with open_journal(broker.settings.audit) as journal:
+        container = await broker.store.transact(work)
+        if container is None:
+            raise CommandRefused(f"there is no container {chosen.key}")
+        parameters = {"key": chosen.key, "roleArn": container.role_arn}
+        event = command_event("metadata forget", container.account_id, "broker:DeleteContainer", parameters)
+        journal.write(event)
+    return 0

@@ -323,9 +323,17 @@ def _open_files(path: Path) -> int:
     """Make the store's file before SQLite does, so that none but its owner may read it; answer the lock file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    if path.stat().st_mode & 0o077:
+    # A path that was mistyped must not close somebody else's file to them.
+    if path.stat().st_mode & 0o077 and _may_be_ours(path):
         path.chmod(0o600)
     return os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether the file is empty, or its header has our application id where SQLite keeps it."""
+    with path.open("rb") as file:
+        header = file.read(72)
+    return not header or header[68:72] == APPLICATION_ID.to_bytes(4)
 
 
 def _open_database(path: Path) -> sqlite3.Connection:

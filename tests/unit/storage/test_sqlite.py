@@ -173,3 +173,12 @@ def committed_transactions(log: Path) -> int:
     """https://www.sqlite.org/fileformat2.html#the_write_ahead_log: 32 bytes, then frames of 24 bytes and a page."""
     frames = log.read_bytes()[32:]
     return sum(1 for at in range(0, len(frames), 24 + 4096) if any(frames[at + 4 : at + 8]))
+
+
+def test_a_file_of_another_program_keeps_its_mode(tmp_path):
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    path.chmod(0o644)
+    with pytest.raises(EngineUnavailable, match="not a database"):
+        SqliteEngine(path, lambda: 0.0)
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -5,6 +5,7 @@ finds the same ones. Where the file is lost, new keys take the place of the lost
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -63,7 +64,10 @@ async def prepare_demo(settings: Settings) -> str:
         await _forget_lost_keys(broker, declaration, credentials, file)
         await apply_and_keep(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
-    config.write_text(config_text(_profiles(), endpoint, _REGION, settings.tls.certificate_file), "utf-8")
+    config.write_text(
+        config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, settings.tls.certificate_file),
+        "utf-8",
+    )
     return _what_to_paste(config, credentials, endpoint, metadata_endpoint_of(settings))
 
 
@@ -103,7 +107,8 @@ async def _forget_lost_keys(broker: Broker, declaration: Declaration, credential
             journal.write(event)
 
 
-def _profiles() -> list[Profile]:
+def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:
+    """A session name of its own for each demo: the CLI keeps a role's credentials by what its profile says."""
     people = [Profile(name=name) for name in _PEOPLE]
     readers = [
         Profile(
@@ -111,7 +116,7 @@ def _profiles() -> list[Profile]:
             role_arn=_ROLE,
             source_profile=name,
             external_id=_EXTERNAL_ID,
-            role_session_name=f"{name}-demo",
+            role_session_name=f"{name}-{key_ids.get(name, 'demo')[-6:]}",
         )
         for name in _PEOPLE
     ]

@@ -34,8 +34,7 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS,
 
 ACTIVE = "Active"
 
-# `accessKeyIdType` of the models; short ones, as automation brings them along, included.
-_is_key_id = re.compile(r"[A-Za-z0-9_]{1,128}").fullmatch
+_is_key_id = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch  # `accessKeyIdType` of the models
 
 _KEPT_USERS = 4096
 

@@ -1,10 +1,11 @@
 """The operator's log: JSON lines with the request id. Exact where the client's answer is vague; never a secret."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
 
-import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from broker.audit.event import Event
 
@@ -20,11 +21,13 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            "pid": record.process,
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        # The standard encoder: whatever a record brings, lone surrogates too, becomes one line of ASCII.
+        return json.dumps(line, default=str)
 
 
 def configure_logging(level: str) -> None:
@@ -32,6 +35,21 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    logging.getLogger("aiohttp.server").addFilter(_tame)
+
+
+def _tame(record: logging.LogRecord) -> bool:
+    """What is no HTTP is the client's fault: one line, without a trace, and without quoting it.
+
+    aiohttp's own message holds the header that it could not read, which may be one with a signature or a token.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError):
+        return True
+    record.msg, record.args, record.exc_info = f"not an HTTP request: {type(error).__name__}", (), None
+    record.levelno, record.levelname = logging.INFO, "INFO"
+    return logging.getLogger().isEnabledFor(logging.INFO)
 
 
 def log_refusal(event: Event) -> None:

@@ -1,0 +1,135 @@
+"""A supervisor and its workers, as real processes without the rooms of the broker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PREAMBLE = """
+import os, signal, sys, time
+from pathlib import Path
+from broker.commands.workers import supervise
+folder = Path(sys.argv[1])
+class Stop(Exception): pass
+def stop(*_): raise Stop
+def stay(place, is_ready):
+    signal.signal(signal.SIGTERM, stop)
+    (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
+    is_ready()
+    try:
+        while True: time.sleep(60)
+    except Stop:
+        return ""
+"""
+
+
+def start(folder: Path, body: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + body, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+
+
+def stop(supervisor: subprocess.Popen[str]) -> str:
+    supervisor.terminate()
+    out, err = supervisor.communicate(timeout=10)
+    assert supervisor.returncode == 0, err
+    return out
+
+
+def pid_in(file: Path) -> int:
+    deadline = time.monotonic() + 10
+    while not (file.exists() and file.read_text()):
+        assert time.monotonic() < deadline, f"{file.name} does not come"
+        time.sleep(0.01)
+    return int(file.read_text())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def await_death(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.01)
+
+
+def test_all_stop_together_and_in_good_order(tmp_path: Path):
+    supervisor = start(tmp_path, "print(repr(supervise(stay, 3, grace=5)))")
+    pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(3)]
+    assert stop(supervisor) == "''\n"
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path):
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
+    pid_in(tmp_path / "1-0")
+    os.kill(pid_in(tmp_path / "0-0"), signal.SIGKILL)
+    os.kill(pid_in(tmp_path / "0-1"), signal.SIGKILL)
+    assert is_alive(pid_in(tmp_path / "0-2"))
+    assert not (tmp_path / "1-1").exists()
+    stop(supervisor)
+
+
+def test_workers_that_cannot_start_end_the_whole_with_one_sentence(tmp_path: Path):
+    supervisor = start(
+        tmp_path, "print(supervise(lambda place, is_ready: 'the store is a teapot', 3, grace=5))"
+    )
+    out, err = supervisor.communicate(timeout=10)
+    assert (out, err) == ("the store is a teapot\n", "")
+
+
+def test_a_worker_that_raises_is_no_second_supervisor(tmp_path: Path):
+    supervisor = start(tmp_path, "print(supervise(lambda place, is_ready: 1 / 0, 2, grace=5))")
+    out, _ = supervisor.communicate(timeout=10)
+    assert out == "a worker failed: ZeroDivisionError: division by zero\n"
+
+
+def test_a_successor_that_cannot_start_is_tried_again(tmp_path: Path):
+    body = """
+def fail_twice(place, is_ready):
+    return "not yet" if 0 < place.restarts < 3 else stay(place, is_ready)
+supervise(fail_twice, 2, grace=5)
+"""
+    supervisor = start(tmp_path, body)
+    pid_in(tmp_path / "1-0")
+    os.kill(pid_in(tmp_path / "0-0"), signal.SIGKILL)
+    assert is_alive(pid_in(tmp_path / "0-3"))
+    stop(supervisor)
+
+
+def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path):
+    body = """
+import broker.commands.workers as workers
+workers._GRACE_MARGIN = 0.2
+def stubborn(place, is_ready):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (folder / "0-0").write_text(str(os.getpid()))
+    is_ready()
+    while True: time.sleep(60)
+supervise(stubborn, 1, grace=0.2)
+"""
+    supervisor = start(tmp_path, body)
+    pid = pid_in(tmp_path / "0-0")
+    stop(supervisor)
+    assert not is_alive(pid)
+
+
+def test_workers_do_not_outlive_their_supervisor(tmp_path: Path):
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
+    pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(2)]
+    supervisor.kill()
+    supervisor.communicate(timeout=10)
+    for pid in pids:
+        await_death(pid)

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""The broker with few accounts and with very many: start, memory, AssumeRole, and two workers beside one.
+
+Two stores are made with scripts/bench/populate.py (SQLite; kept in --folder and used again): *small* has 10 accounts,
+*large* 1,000, each account 100 roles. Each is served by one worker on the first core; the client runs on the last.
+
+Start: from exec to the first 200 of /readyz, of several starts the median and the quickest, and the CPU seconds of it
+beside them, for a busy machine stretches the rest.
+
+AssumeRole, in rounds that go through both stores and all mixes in turn; the client and its requests are made alike for
+both, the caller is a user of the role's own account, and the figure is the server's CPU per request:
+  one role   one caller assumes one role again and again
+  hot roles  64 accounts x 16 roles in the large store, 10 accounts x 100 in the small one, drawn evenly: about
+             a thousand roles in both, which is what memory holds
+  all roles  every request another role of the whole store: in the large store hardly one is asked for twice,
+             so that each is read, unsealed, decoded and its policy compiled
+
+Workers: the same requests to one worker and to two, all three processes free to run on both cores. Since client and
+workers share the cores, the gain is smaller than it would be with a core for each; the cores' worth of CPU that the
+workers had, and the requests per CPU second, tell how much of it is the broker's.
+
+    scripts/bench/scale.py                          everything: some three minutes
+    scripts/bench/scale.py start assume-role --rounds 9 --folder /tmp/scale
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from populate import access_key, account_id, bench_role, master_key_file, populate
+from serving import Server, free_address, load, signed
+
+ROLES = 100
+ACCOUNTS = {"small": 10, "large": 1000}
+START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
+RATIO_GOAL, WORKERS_GOAL = 0.9, 1.7
+REQUESTS = 4000
+PARTS = ("start", "assume-role", "workers")
+
+Roles = Callable[[Random], tuple[int, int]]  # account, role
+
+
+def serve(folder: Path, store: str, cores: str = "0", workers: int = 1) -> Server:
+    api, metadata, operations = (free_address() for _ in range(3))
+    path = folder / f"{store}.db"
+    command = [sys.executable, "-m", "broker", "serve", "--api", api, "--metadata", metadata]
+    environment = {
+        "BROKER_STORE_URL": f"sqlite:{path}",
+        "BROKER_KEYS_MASTER_KEY_FILE": str(master_key_file(path)),
+        "BROKER_AUDIT_PATH": str(folder / f"{store}.audit.jsonl"),
+    }
+    command += ["--operations", operations, "--workers", str(workers)]
+    return Server(command, environment, api, f"http://{operations}/readyz", cores)
+
+
+def mixes(store: str) -> dict[str, Roles]:
+    """How roles are drawn."""
+    hot = (64, 16) if store == "large" else (ACCOUNTS[store], ROLES)
+    # Hot accounts lie scattered over the store.
+    spread = ACCOUNTS[store] // hot[0]
+    return {
+        "one role": lambda random: (7, 4),
+        "hot roles": lambda random: (random.randrange(hot[0]) * spread, random.randrange(hot[1])),
+        "all roles": lambda random: (random.randrange(ACCOUNTS[store]), random.randrange(ROLES)),
+    }
+
+
+def requests_for(server: Server, draw: Roles, seed: int) -> list[bytes]:
+    random = Random(seed)
+    return [assume_role(server.address, *draw(random)) for _ in range(REQUESTS)]
+
+
+def assume_role(host: str, account_index: int, role_index: int) -> bytes:
+    role = bench_role(account_index, role_index)
+    parameters = {"Action": "AssumeRole", "RoleArn": role.arn, "RoleSessionName": "bench"}
+    if role.external_id:
+        parameters["ExternalId"] = role.external_id
+    return signed(host, parameters, *access_key(account_id(account_index)))
+
+
+def measure_start(folder: Path, rounds: int) -> None:
+    print(
+        f"\n{'start':16} {'seconds':>8} {'quickest':>9} {'CPU s':>7} {'goal':>5} "
+        f"{'RSS MB':>7} {'PSS MB':>7} {'goal':>5}"
+    )
+    for store, (seconds_goal, memory_goal) in START_GOALS.items():
+        seconds, cpu, memory = [], [], {}
+        for _ in range(rounds):
+            with serve(folder, store) as server:
+                seconds.append(server.seconds)
+                cpu.append(server.start_cpu)
+                memory = server.memory()
+        print(
+            f"{store:16} {statistics.median(seconds):8.2f} {min(seconds):9.2f} {min(cpu):7.2f} {seconds_goal:5.1f} "
+            f"{memory['Rss']:7.1f} {memory['Pss']:7.1f} {memory_goal:5}",
+            flush=True,
+        )  # fmt: skip
+
+
+def measure_assume_role(folder: Path, rounds: int, seconds: float) -> None:
+    figures: dict[tuple[str, str], list[float]] = {}
+    with serve(folder, "small") as small, serve(folder, "large") as large:
+        servers = {"small": small, "large": large}
+        before = {store: server.memory()["Rss"] for store, server in servers.items()}
+        for number in range(rounds):
+            for mix in mixes("small"):
+                for store, server in servers.items():
+                    requests = requests_for(server, mixes(store)[mix], number)
+                    if mix != "all roles":
+                        load(server, requests, seconds)  # what is hot has been asked for before
+                    cpu, _ = load(server, requests, seconds)
+                    figures.setdefault((mix, store), []).append(cpu)
+        _print_assume_role(figures)
+        print(f"\n{'memory, MB':16} {'at start':>9} {'RSS now':>9} {'PSS now':>9} {'goal':>5}")
+        for store, server in servers.items():
+            now = server.memory()
+            print(
+                f"{store:16} {before[store]:9.1f} {now['Rss']:9.1f} {now['Pss']:9.1f} {START_GOALS[store][1]:5}"
+            )
+
+
+def _print_assume_role(figures: dict[tuple[str, str], list[float]]) -> None:
+    print(
+        f"\n{'AssumeRole':16} {'small us':>9} {'large us':>9} {'ratio':>6} {'goal':>5}   {'quietest rounds':>24}"
+    )
+    for mix in mixes("small"):
+        small, large = figures[mix, "small"], figures[mix, "large"]
+        goal = "" if mix == "all roles" else f"{RATIO_GOAL:.2f}"
+        middle = statistics.median(small) / statistics.median(large)
+        print(
+            f"{mix:16} {statistics.median(small):9.1f} {statistics.median(large):9.1f} {middle:6.2f} {goal:>5}   "
+            f"{min(small):9.1f} {min(large):9.1f} {min(small) / min(large):6.2f}",
+            flush=True,
+        )
+
+
+def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    costs: dict[int, list[float]] = {1: [], 2: []}
+    both = f"0-{(os.cpu_count() or 1) - 1}"
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    with serve(folder, "small", both, 1) as one:
+        for number in range(rounds):
+            _one_round(one, 1, number, seconds, rates, costs)
+    with serve(folder, "small", both, 2) as two:
+        for number in range(rounds):
+            _one_round(two, 2, number, seconds, rates, costs)
+    print(f"\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'cores used':>11} {'gain':>6} {'goal':>5}")
+    for workers in (1, 2):
+        rate, cost = max(rates[workers]), min(costs[workers])
+        goal = f"{WORKERS_GOAL:.1f}" if workers == 2 else ""
+        gain = rate / max(rates[1])
+        print(f"{workers:<16} {rate:10.0f} {cost:8.1f} {rate * cost / 1e6:11.2f} {gain:6.2f} {goal:>5}")
+
+
+def _one_round(
+    server: Server,
+    workers: int,
+    number: int,
+    seconds: float,
+    rates: dict[int, list[float]],
+    costs: dict[int, list[float]],
+) -> None:
+    cpu, rate = load(server, requests_for(server, mixes("small")["hot roles"], number), seconds)
+    rates[workers].append(rate)
+    costs[workers].append(cpu)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="starts, and rounds of requests (5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of a round (2)")
+    parser.add_argument("--folder", type=Path, help="where the stores are kept and found again")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.folder or Path(temporary)
+        for store, accounts in ACCOUNTS.items():
+            asyncio.run(populate(folder / f"{store}.db", accounts, ROLES))
+        os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+        parts = chosen.parts or PARTS
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the first figure")
+        if "start" in parts:
+            measure_start(folder, chosen.rounds)
+        if "assume-role" in parts:
+            measure_assume_role(folder, chosen.rounds, chosen.seconds)
+        if "workers" in parts:
+            measure_workers(folder, chosen.rounds, chosen.seconds)
+
+
+if __name__ == "__main__":
+    main()

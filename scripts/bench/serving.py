@@ -1,0 +1,164 @@
+"""For the benches: servers to measure, and a client that costs little beside them.
+
+A server is any process that answers HTTP; its CPU is read from /proc to the nanosecond, threads and workers included.
+The client sends requests that were signed beforehand, over kept connections, and looks at nothing but the status.
+"""
+
+import asyncio
+import hmac
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import cycle
+from pathlib import Path
+
+REGION = "eu-central-1"
+START_PATIENCE = 60.0
+
+
+def free_address() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+class Server:
+    """A process that answers at `address`; `seconds` and `cpu` are what its start took, until `ready_url` said 200."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], address: str, ready_url: str, cores: str
+    ) -> None:
+        self.address = address
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            ["taskset", "-c", cores, *command],
+            env={**os.environ, **environment},
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parents[2],
+        )
+        self._wait_for(ready_url)
+        self.seconds = time.perf_counter() - began
+        self.start_cpu = self.cpu_seconds()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def processes(self) -> list[int]:
+        """The server's process and its workers."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all threads that live."""
+        tasks = [task for pid in self.processes() for task in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def memory(self) -> dict[str, float]:
+        """Megabytes of the busiest process by /proc/PID/smaps_rollup: Rss, Pss and others."""
+        return max((_memory(pid) for pid in self.processes()), key=lambda kinds: kinds["Rss"])
+
+    def _wait_for(self, url: str) -> None:
+        until = time.monotonic() + START_PATIENCE
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.005)
+        sys.exit(f"{url} does not answer")
+
+
+def _memory(pid: int) -> dict[str, float]:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {line.split(":")[0]: int(line.split()[1]) / 1000 for line in lines}
+
+
+class Connection(asyncio.Protocol):
+    """Sends the next request as soon as the answer is whole (by its Content-Length); a refusal ends the bench."""
+
+    def __init__(self, requests: Iterator[bytes], counts: list[int]) -> None:
+        self._requests, self._counts, self._buffer = requests, counts, b""
+        self.is_running = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(next(self._requests))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            sys.exit(f"refused: {self._buffer.decode()}")
+        self._buffer = b""
+        self._counts[0] += 1
+        if self.is_running:
+            self.transport.write(next(self._requests))
+
+
+def _content_length(head: bytes) -> int:
+    start = head.lower().index(b"content-length:") + 15
+    return int(head[start:].partition(b"\r\n")[0])
+
+
+def load(
+    server: Server, requests: Sequence[bytes], seconds: float, connections: int = 16
+) -> tuple[float, float]:
+    """The server's CPU microseconds per request, and requests per second; the requests go round and round."""
+    return asyncio.run(_load(server, requests, seconds, connections))
+
+
+async def _load(
+    server: Server, requests: Sequence[bytes], seconds: float, connections: int
+) -> tuple[float, float]:
+    counts = [0]
+    upcoming = cycle(requests)
+    host, port = server.address.split(":")
+    loop = asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: Connection(upcoming, counts), host, int(port))
+        for _ in range(connections)
+    ]
+    began, cpu, count = time.perf_counter(), server.cpu_seconds(), counts[0]
+    await asyncio.sleep(seconds)
+    elapsed, used, done = time.perf_counter() - began, server.cpu_seconds() - cpu, counts[0] - count
+    for transport, protocol in opened:
+        protocol.is_running = False
+        transport.close()
+    return used / done * 1e6, done / elapsed
+
+
+def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str) -> bytes:
+    """A whole POST to STS, signed as SDKs sign it (SigV4), in microseconds: thousands are made at once."""
+    body = urllib.parse.urlencode({**parameters, "Version": "2011-06-15"}).encode()
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    scope = f"{moment[:8]}/{REGION}/sts/aws4_request"
+    content_type = "application/x-www-form-urlencoded; charset=utf-8"
+    headers = f"content-type:{content_type}\nhost:{host}\nx-amz-date:{moment}\n"
+    names = "content-type;host;x-amz-date"
+    canonical = f"POST\n/\n\n{headers}\n{names}\n{sha256(body).hexdigest()}"
+    to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{secret}".encode()
+    for part in (*scope.split("/"), to_sign):
+        key = hmac.digest(key, part.encode(), "sha256")
+    head = (
+        f"POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Date: {moment}\r\nContent-Type: {content_type}\r\n"
+        f"User-Agent: Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux lang/python#3.11 cfg/retry-mode#legacy\r\n"
+        f"Authorization: AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, "
+        f"Signature={key.hex()}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

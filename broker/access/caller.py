@@ -85,10 +85,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _condition_keys(caller: Caller) -> Keys:
-    """What is known of the principal. What an assertion brought stands first: it replaces nothing of ours."""
+    """What is known of the principal. What an assertion brought is never one of the global keys."""
     principal = caller.principal
     keys: Keys = {
-        **caller.session_keys,
+        **{key: values for key, values in caller.session_keys.items() if not key.startswith("aws:")},
         "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
         "aws:userid": (principal.user_id,),
         "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,

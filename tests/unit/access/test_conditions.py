@@ -1,0 +1,130 @@
+"""Which condition keys a request has, and which it must not have."""
+
+import msgspec
+import pytest
+
+from broker.access.caller import Caller, root_caller
+from broker.access.conditions import request_context
+from broker.access.facts import RequestFacts
+from broker.access.resource import Resource
+from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from tests.unit.access.conftest import NOW
+
+ACCOUNT, OTHER = "111122223333", "444455556666"
+ALICE = Caller(principal=User(ACCOUNT, "alice", "AIDA1", "/ops/"), account=ACCOUNT, tags={"Team": "red"})
+SESSION = Caller(
+    principal=AssumedRole(ACCOUNT, "worker", "AROA1", "night", "/ops/"),
+    account=ACCOUNT,
+    token_issued_at=int(NOW) - 60,
+    source_identity="alice",
+    federated_provider="arn:idp",
+    role_delivery="2.0",
+    session_keys={"saml:aud": ("https://idp",)},
+)
+NOWHERE = Resource()
+
+
+def keys(caller, facts, resource=NOWHERE):
+    return request_context(caller, facts, resource).by_key
+
+
+def test_a_users_keys(facts):
+    found = keys(ALICE, facts)
+    assert found["aws:principalarn"] == (f"arn:aws:iam::{ACCOUNT}:user/ops/alice",)
+    assert found["aws:principaltype"] == ("User",)
+    assert found["aws:principalaccount"] == found["aws:resourceaccount"] == (ACCOUNT,)
+    assert (found["aws:userid"], found["aws:username"]) == (("AIDA1",), ("alice",))
+    assert found["aws:principaltag/team"] == ("red",)
+    for absent in (
+        "aws:tokenissuetime",
+        "aws:multifactorauthpresent",
+        "aws:multifactorauthage",
+        "aws:sourceidentity",
+    ):
+        assert absent not in found, "long-term credentials have no such key at all"
+
+
+def test_a_sessions_keys(facts):
+    found = keys(SESSION, facts)
+    assert found["aws:principalarn"] == (f"arn:aws:iam::{ACCOUNT}:role/ops/worker",)
+    assert found["aws:principaltype"] == ("AssumedRole",)
+    assert found["aws:userid"] == ("AROA1:night",)
+    assert "aws:username" not in found
+    assert found["aws:tokenissuetime"] == ("2027-01-15T07:59:00Z",)
+    assert found["aws:sourceidentity"] == ("alice",)
+    assert found["aws:federatedprovider"] == ("arn:idp",)
+    assert found["ec2:roledelivery"] == ("2.0",)
+    assert found["saml:aud"] == ("https://idp",)
+    assert found["aws:multifactorauthpresent"] == ("false",)
+    assert "aws:multifactorauthage" not in found
+
+
+def test_mfa_has_an_age(facts):
+    found = keys(msgspec.structs.replace(SESSION, mfa_authenticated_at=int(NOW) - 61), facts)
+    assert found["aws:multifactorauthpresent"] == ("true",)
+    assert found["aws:multifactorauthage"] == ("61",)
+
+
+@pytest.mark.parametrize(
+    ("principal", "name", "user_id"),
+    [
+        (Root(ACCOUNT), "Account", ACCOUNT),
+        (FederatedUser(ACCOUNT, "guest"), "FederatedUser", f"{ACCOUNT}:guest"),
+    ],
+)
+def test_kinds_of_principals_have_awss_names(facts, principal, name, user_id):
+    found = keys(Caller(principal=principal, account=ACCOUNT), facts)
+    assert (found["aws:principaltype"], found["aws:userid"]) == ((name,), (user_id,))
+    assert found["aws:principalarn"] == (principal.arn,)
+    assert "aws:username" not in found
+
+
+def test_what_an_assertion_brings_replaces_nothing_of_ours(facts):
+    liar = msgspec.structs.replace(
+        SESSION,
+        session_keys={
+            "aws:principalaccount": (OTHER,),
+            "aws:userid": ("root",),
+            "aws:sourceip": ("10.0.0.1",),
+            "aws:multifactorauthpresent": ("true",),
+            "aws:multifactorauthage": ("1",),
+            "aws:username": ("admin",),
+            "aws:currenttime": ("1970-01-01T00:00:00Z",),
+        },
+    )
+    honest = msgspec.structs.replace(SESSION, session_keys={})
+    assert keys(liar, facts) == keys(honest, facts)
+
+
+def test_a_changed_caller_does_not_keep_the_keys_of_the_first(facts):
+    assert keys(ALICE, facts)["aws:principaltag/team"] == ("red",)
+    changed = msgspec.structs.replace(ALICE, tags={"Team": "blue"})
+    assert keys(changed, facts)["aws:principaltag/team"] == ("blue",)
+
+
+def test_the_transport_and_the_moment():
+    facts = RequestFacts(NOW, "id", "192.0.2.1", "aws-cli/2", True, "eu-west-1")
+    found = keys(root_caller(ACCOUNT), facts)
+    assert found["aws:sourceip"] == ("192.0.2.1",)
+    assert found["aws:useragent"] == ("aws-cli/2",)
+    assert found["aws:securetransport"] == ("true",)
+    assert found["aws:requestedregion"] == ("eu-west-1",)
+    assert found["aws:currenttime"] == ("2027-01-15T08:00:00Z",)
+    assert found["aws:epochtime"] == ("1800000000",)
+    assert found["aws:viaawsservice"] == ("false",)
+
+
+def test_a_resource_brings_its_account_its_tags_and_its_keys(facts):
+    resource = Resource(
+        f"arn:aws:iam::{OTHER}:role/x",
+        OTHER,
+        {"Team": "red"},
+        {"sts:ExternalId": "42", "aws:TagKeys": ("a", "b")},
+    )
+    found = keys(ALICE, facts, resource)
+    assert found["aws:resourceaccount"] == (OTHER,)
+    assert found["aws:resourcetag/team"] == found["iam:resourcetag/team"] == ("red",)
+    assert found["sts:externalid"] == ("42",)
+    assert found["aws:tagkeys"] == ("a", "b")
+    bucket = keys(ALICE, facts, Resource("arn:aws:s3:::b", OTHER, {"Team": "red"}))
+    assert "iam:resourcetag/team" not in bucket

@@ -1,0 +1,161 @@
+"""The gate's answers: AWS's sentence, and the reasons that open again."""
+
+import json
+import secrets
+
+import pytest
+
+from broker.access.caller import Caller, SessionPolicies
+from broker.access.denials import LARGEST_ENCODED
+from broker.access.gate import Gate
+from broker.access.library import PolicyLibrary
+from broker.access.resource import Resource
+from broker.errors import Refusal
+from broker.names.principal import FederatedUser
+from broker.names.principal import User as UserPrincipal
+from broker.policy import PolicyKind, Source, SourceKind
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import new_keyring
+from broker.storage.records import User
+from broker.storage.store import USERS
+from tests.unit.access.conftest import NOW
+
+ACCOUNT, OTHER = "111122223333", "444455556666"
+SEPARATOR = " Encoded authorization failure message: "
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def statement(effect="Allow", action="*", **more):
+    return {"Effect": effect, "Action": action, "Resource": "*", **more}
+
+
+def alice(*statements, **facts):
+    record = User(
+        account_id=ACCOUNT,
+        user_name="alice",
+        user_id="AIDA1",
+        created_at=0,
+        inline_policies={"p": document(*statements)} if statements else {},
+    )
+    return Caller(principal=UserPrincipal(ACCOUNT, "alice", "AIDA1"), account=ACCOUNT, user=record, **facts)
+
+
+@pytest.fixture
+def gate(ring):
+    return Gate(PolicyLibrary(), lambda: ring, secrets.token_bytes)
+
+
+@pytest.fixture
+def denied(gate, store, facts):
+    """Sentence and opened reasons with which an action is denied."""
+
+    async def ask(caller, action, resource):
+        with pytest.raises(Refusal) as refused:
+            await gate.require(await store.read(), caller, facts, action, resource)
+        assert refused.value.code == "AccessDenied"
+        sentence, _, text = refused.value.message.partition(SEPARATOR)
+        assert refused.value.reason == sentence
+        assert 0 < len(text) <= LARGEST_ENCODED
+        denial = gate.find_denial(text, NOW)
+        assert denial is not None and denial.account == caller.account
+        return sentence, denial.message
+
+    return ask
+
+
+async def test_what_is_allowed_passes(gate, store, facts):
+    await gate.require(await store.read(), alice(statement()), facts, "iam:ListUsers", Resource())
+
+
+async def test_a_denial_says_which_kind_of_policy_is_to_blame(denied, put):
+    sentence, message = await denied(alice(), "iam:ListUsers", Resource("arn:aws:iam::111122223333:user/"))
+    assert sentence == (
+        f"User: arn:aws:iam::{ACCOUNT}:user/alice is not authorized to perform: iam:ListUsers on resource: "
+        f"arn:aws:iam::{ACCOUNT}:user/ because no identity-based policy allows the iam:ListUsers action"
+    )
+    assert (message["allowed"], message["explicitDeny"]) == (False, False)
+    caller = alice(statement(), statement("Deny", "iam:ListUsers", Sid="No"))
+    await put(USERS, ACCOUNT, caller.user)
+    sentence, message = await denied(caller, "iam:ListUsers", Resource())
+    assert sentence.endswith(" with an explicit deny in an identity-based policy")
+    assert message["explicitDeny"] is True
+    assert [shown["statementId"] for shown in message["matchedStatements"]["items"]] == ["No"]
+
+
+def resource_of(gate, owner, *statements, arn="arn:aws:s3:::bucket/key", tags=None):
+    source = Source(SourceKind.RESOURCE, "bucket policy", arn)
+    compiled = gate.library.compiled(source, document(*statements), PolicyKind.RESOURCE)
+    return Resource(arn, owner, tags or {}, policy=compiled)
+
+
+async def test_reasons_that_stand_in_another_account_are_not_told(gate, denied):
+    refusing = statement("Deny", "s3:*", Sid="Secret", Principal={"AWS": ACCOUNT})
+    for owner, is_told in ((ACCOUNT, True), (OTHER, False)):
+        resource = resource_of(gate, owner, refusing, tags={"plan": "merger"})
+        sentence, message = await denied(alice(statement()), "s3:GetObject", resource)
+        assert sentence.endswith(" with an explicit deny in a resource-based policy") is is_told
+        assert message["explicitDeny"] is is_told
+        assert ("Secret" in str(message)) is is_told
+        assert ("merger" in str(message)) is is_told
+
+
+async def test_a_deny_that_names_a_user_holds_for_whom_it_federated(gate, store, facts):
+    maker = alice(statement())
+    guest = Caller(
+        principal=FederatedUser(ACCOUNT, "guest"),
+        account=ACCOUNT,
+        user=maker.user,
+        token_issued_at=int(NOW),
+        session_policies=SessionPolicies(document(statement())),
+    )
+    other_user = f"arn:aws:iam::{ACCOUNT}:user/bob"
+    for named, is_allowed in ((maker.principal.arn, False), (other_user, True)):
+        resource = resource_of(gate, ACCOUNT, statement("Deny", "s3:*", Principal={"AWS": named}))
+        decision = await gate.decide(await store.read(), guest, facts, "s3:GetObject", resource)
+        assert decision.allowed is is_allowed
+
+
+def tagged(count, text):
+    return {f"{number:03}{text}"[:128]: text * (256 // len(text)) for number in range(count)}
+
+
+@pytest.mark.parametrize("text", ["x", "\u4e00\u9fa5", "é\t"])
+async def test_however_long_the_context_the_reasons_fit_and_are_whole(denied, text):
+    noise = {key: secrets.token_hex(128) for key in tagged(50, text)}
+    for tags in (tagged(50, text), noise):
+        caller = alice(tags=tags)
+        keys = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        resource = Resource(f"arn:aws:iam::{ACCOUNT}:role/x", ACCOUNT, tags, keys)
+        _, message = await denied(caller, "sts:AssumeRole", resource)
+        assert message["context"]["action"] == "sts:AssumeRole"
+        assert message["context"]["conditions"]["items"], "only tags need to go"
+
+
+async def test_however_long_the_policies_the_reasons_fit_and_are_whole(denied):
+    denies = [
+        statement("Deny", [f"iam:{secrets.token_hex(60)}", "iam:List*"], Sid=f"No{number}")
+        for number in range(200)
+    ]
+    _, message = await denied(alice(*denies), "iam:ListUsers", Resource())
+    statements = message["matchedStatements"]["items"]
+    assert statements[0] == {"statementId": "No0", "effect": "DENY"}
+    assert 10 < len(statements) < 200
+
+
+async def test_the_longest_resource_still_fits(denied):
+    arn = "arn:aws:iam::" + "".join(chr(0x4E00 + secrets.randbelow(20_000)) for _ in range(2035))
+    _, message = await denied(alice(), "sts:AssumeRole", Resource(arn))
+    assert message["context"]["resource"] == arn
+
+
+async def test_only_the_brokers_own_messages_open(gate, denied, store, facts):
+    with pytest.raises(Refusal) as refused:
+        await gate.require(await store.read(), alice(), facts, "iam:ListUsers", Resource())
+    text = refused.value.message.partition(SEPARATOR)[2]
+    foreign = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
+    assert Gate(PolicyLibrary(), lambda: foreign, secrets.token_bytes).find_denial(text, NOW) is None
+    for broken in ("", "x", text[:-1], text[1:], "A" * 10_240):
+        assert gate.find_denial(broken, NOW) is None

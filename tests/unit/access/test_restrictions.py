@@ -1,0 +1,64 @@
+"""What credentials of a kind never do, and what they may."""
+
+import pytest
+
+from broker.access.caller import Caller, root_caller
+from broker.access.restrictions import refuse_restricted
+from broker.errors import Refusal
+from broker.names.principal import AssumedRole, FederatedUser, Root, User
+
+ACCOUNT = "111122223333"
+USER = User(ACCOUNT, "alice", "AIDA1")
+
+
+def temporary(principal, **facts):
+    return Caller(principal=principal, account=ACCOUNT, token_issued_at=0, **facts)
+
+
+LONG_TERM = Caller(principal=USER, account=ACCOUNT)
+SESSION_TOKEN = temporary(USER, is_session_token=True)
+WITH_MFA = temporary(USER, is_session_token=True, mfa_authenticated_at=0)
+FEDERATED = temporary(FederatedUser(ACCOUNT, "guest"))
+ROLE = temporary(AssumedRole(ACCOUNT, "worker", "AROA1", "night"))
+TASK = temporary(Root(ACCOUNT), is_assumed_root=True)
+
+DENIED, INVALID = "AccessDenied", "InvalidClientTokenId"
+
+
+def answer(caller, service, operation):
+    try:
+        refuse_restricted(caller, service, operation)
+    except Refusal as refusal:
+        return refusal.code
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("caller", "iam", "identity", "assume", "session", "federation", "info"),
+    [
+        (LONG_TERM, "", "", "", "", "", ""),
+        (root_caller(ACCOUNT), "", "", "", "", "", ""),
+        (SESSION_TOKEN, INVALID, "", "", DENIED, DENIED, DENIED),
+        (WITH_MFA, "", "", "", DENIED, DENIED, DENIED),
+        (FEDERATED, INVALID, "", DENIED, DENIED, DENIED, DENIED),
+        (ROLE, "", "", "", DENIED, DENIED, ""),
+        (TASK, "", "", DENIED, DENIED, DENIED, DENIED),
+    ],
+    ids=["user", "root", "session token", "with MFA", "federated", "role", "root task"],
+)
+def test_the_table_of_aws_holds(caller, iam, identity, assume, session, federation, info):
+    assert answer(caller, "iam", "ListUsers") == iam
+    assert answer(caller, "sts", "GetCallerIdentity") == identity
+    assert answer(caller, "sts", "AssumeRole") == assume
+    assert answer(caller, "sts", "GetSessionToken") == session
+    assert answer(caller, "sts", "GetFederationToken") == federation
+    assert answer(caller, "sts", "GetAccessKeyInfo") == info
+
+
+def test_the_sentences_are_awss():
+    with pytest.raises(Refusal) as refused:
+        refuse_restricted(ROLE, "sts", "GetFederationToken")
+    assert refused.value.message == "Cannot call GetFederationToken with session credentials"
+    with pytest.raises(Refusal) as refused:
+        refuse_restricted(SESSION_TOKEN, "iam", "ListUsers")
+    assert refused.value.message == "The security token included in the request is invalid."

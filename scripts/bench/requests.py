@@ -178,7 +178,8 @@ def prepare() -> tuple[Credentials, str]:
         f'"Principal":{{"AWS":"arn:aws:iam::{ACCOUNT}:root"}}}}]}}'
     )
     role = root.create_role(RoleName="bench", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    allow = f'{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"{role}"}}]}}'
+    statement = f'{{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"{role}"}}'
+    allow = f'{{"Version":"2012-10-17","Statement":[{statement}]}}'
     root.put_user_policy(UserName="bench", PolicyName="assume", PolicyDocument=allow)
     key = root.create_access_key(UserName="bench")["AccessKey"]
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"]), role

@@ -48,30 +48,26 @@ class Quotas(msgspec.Struct, frozen=True):
     trust_policy_size: int = 2048
 
 
-class Call:
-    """One performance of one operation: facts and tools, nothing that handlers hand to each other."""
+class Call(msgspec.Struct, kw_only=True, eq=False):
+    """One performance of one operation: facts and tools, nothing that handlers hand to each other.
 
-    __slots__ = ("caller", "entropy", "facts", "gate", "mint", "now", "quotas", "store")
+    `judged` is the resource that the gate has passed, with everything that was found for it: a handler that needs the
+    same records acts on those, not on what it would find a second time. None until then.
+    """
 
-    def __init__(
-        self,
-        *,
-        caller: Caller,
-        facts: RequestFacts,
-        store: Transaction,
-        gate: Gate,
-        mint: Mint,
-        entropy: Callable[[int], bytes],
-        quotas: Quotas,
-    ) -> None:
-        self.caller = caller
-        self.facts = facts
-        self.store = store
-        self.gate = gate
-        self.mint = mint
-        self.entropy = entropy
-        self.quotas = quotas
-        self.now = facts.now
+    caller: Caller
+    facts: RequestFacts
+    store: Transaction
+    gate: Gate
+    mint: Mint
+    entropy: Callable[[int], bytes]
+    quotas: Quotas
+    judged: Resource | None = None
+
+    @property
+    def now(self) -> float:
+        """Epoch seconds, the same for all of the call."""
+        return self.facts.now
 
     @property
     def account(self) -> str:
@@ -94,13 +90,17 @@ Prove = Callable[[Transaction, RequestFacts, Any], Awaitable[Caller]]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A declared operation: `action` is what the gate is asked about, `prove` is None where callers sign."""
+    """A declared operation: `action` is what the gate is asked about, `prove` is None where callers sign.
+
+    `is_tagging`: its requests may carry tags or tag keys, which conditions then read.
+    """
 
     service: str
     name: str
     action: str
     resource: ResourceOf
     handler: Handler
+    is_tagging: bool
     prove: Prove | None = None
 
 
@@ -128,10 +128,17 @@ def operation(
     def declare(handler: Handler) -> Handler:
         if (service, name) in OPERATIONS:
             raise ValueError(f"{action} has an owner already")
-        OPERATIONS[service, name] = Operation(service, name, action, resource, handler, prove)
+        is_tagging = _is_tagging(model(service), name)
+        OPERATIONS[service, name] = Operation(service, name, action, resource, handler, is_tagging, prove)
         return handler
 
     return declare
+
+
+def _is_tagging(service: ServiceModel, name: str) -> bool:
+    taken = service.operations[name].input
+    fields = service.structs[taken.shape].__struct_fields__ if taken is not None else ()
+    return "tags" in fields or "tag_keys" in fields
 
 
 def find_operation(service: str, name: str) -> Operation:
@@ -147,7 +154,10 @@ def find_operation(service: str, name: str) -> Operation:
 async def perform(declared: Operation, call: Call, request: Any) -> Any:
     """Judge, then handle: the resource is declared by the operation, the gate decides, the handler acts."""
     resource = await declared.resource(call, request)
-    await call.require(declared.action, with_request_tags(resource, request))
+    if declared.is_tagging:
+        resource = with_request_tags(resource, request)
+    await call.gate.require(call.store, call.caller, call.facts, declared.action, resource)
+    call.judged = resource
     return await declared.handler(call, request)
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "NearMiss",
     "Outcome",
     "decide",
+    "needs_no_policies",
 ]
 
 Verdict = bool | None  # an explicit deny is False, an allow True, silence None
@@ -80,6 +81,12 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
         return _by_rule_alone(rule, request, layers)
     resource = request.resource if facts.supports_resources else "*"
     return _by_policies(request, layers, action, resource, rule)
+
+
+def needs_no_policies(action: str) -> bool:
+    """Whether `decide` answers alike whatever layers and context it is given, so that nobody need gather them."""
+    rule = facts_of(action.lower()).rule
+    return rule.is_always_allowed and rule.resource is None
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:

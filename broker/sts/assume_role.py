@@ -1,20 +1,30 @@
 """AssumeRole: a principal takes on a role, in its own account or in another ("Using IAM roles").
 
 The caller's policies must allow it and the role's trust policy must: the gate asks both. Session tags, source identity
-and one-time code are part of what is asked, so they stand in the context before the gate is.
+and one-time code are part of what is asked, so they stand in the context before the gate is. What was found for that
+question is what the session is made of.
 """
 
 from broker.access.resource import Resource
 from broker.credentials.durations import role_session_duration
 from broker.errors import access_denied, validation_error
 from broker.names.principal import AssumedRole, Root
-from broker.operation import Call, operation, with_request_tags
+from broker.operation import Call, operation
 from broker.protocol.shapes import sts as shapes
+from broker.storage.records import Role
 from broker.sts.answers import credentials_shape
 from broker.sts.mfa import authenticated_at
-from broker.sts.roles import find_role, role_resource
+from broker.sts.roles import find_role, parse_role_arn, tags_to_judge, trust_policy
 from broker.sts.session_policies import session_policies
-from broker.sts.session_tags import SessionTags, session_tags
+from broker.sts.session_tags import NO_TAGS, SessionTags, session_tags
+
+
+class AskedRole(Resource, frozen=True):
+    """The role as the gate sees it; with the record, the tags and the source identity that the session gets."""
+
+    role: Role | None = None
+    session_tags: SessionTags = NO_TAGS
+    source_identity: str | None = None
 
 
 async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -> Resource:
@@ -25,40 +35,49 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
         raise validation_error("This broker trusts no context provider: ProvidedContexts must be empty.")
     # INVARIANT: whatever passes here with a serial number has proven its code; `_request_keys` counts on it.
     await authenticated_at(call, request.serial_number, request.token_code)
-    keys = _request_keys(call, request)
-    return await role_resource(call, request.role_arn, keys, _tags(call, request).inherited)
+    tags = session_tags(call.caller, request.tags, request.transitive_tag_keys)
+    source_identity = _source_identity(call, request)
+    role = await find_role(call, request.role_arn)
+    return AskedRole(
+        request.role_arn,
+        parse_role_arn(request.role_arn).account,
+        tags_to_judge(role, tags.inherited),
+        _request_keys(request, tags, source_identity),
+        trust_policy(call, role),
+        role,
+        tags,
+        source_identity,
+    )
 
 
 @operation("sts:AssumeRole", resource=assumed_role_resource)
 async def assume_role(call: Call, request: shapes.AssumeRoleRequest) -> shapes.AssumeRoleResponse:
-    caller = call.caller
-    tags = _tags(call, request)
-    source_identity = _source_identity(call, request)
-    await _require_extras(call, request, tags, source_identity)
-    role = await find_role(call, request.role_arn)
-    assert role is not None, "the gate lets nobody through to a role that does not exist"
+    caller, asked = call.caller, call.judged
+    assert isinstance(asked, AskedRole) and asked.role is not None, "the gate passes no role that is missing"
+    await _require_extras(call, asked)
+    role, tags = asked.role, asked.session_tags
     # What the metadata service delivers to an instance is a first session, not a link of a chain.
     chained = isinstance(caller.principal, AssumedRole) and caller.role_delivery is None
     policies = await session_policies(call, role.account_id, request.policy, request.policy_arns)
+    session = AssumedRole(role.account_id, role.role_name, role.role_id, request.role_session_name, role.path)
     minted = call.mint.assumed_role(
-        AssumedRole(role.account_id, role.role_name, role.role_id, request.role_session_name, role.path),
+        session,
         now=call.now,
         duration=role_session_duration(request.duration_seconds, role.max_session_duration, chained=chained),
         session_policy=policies.inline if policies else None,
         session_policy_arns=policies.managed if policies else (),
         tags=tags.tags,
         transitive_tag_keys=tags.transitive_keys,
-        source_identity=source_identity,
+        source_identity=asked.source_identity,
         chained=chained,
         issuer_access_key_id=caller.access_key_id,
         minimum_token_size=request.minimum_session_token_size or 0,
     )
-    session = AssumedRole(role.account_id, role.role_name, role.role_id, request.role_session_name)
     return shapes.AssumeRoleResponse(
         credentials=credentials_shape(minted),
         assumed_role_user=shapes.AssumedRoleUser(assumed_role_id=session.user_id, arn=session.arn),
         packed_policy_size=minted.packed_policy_size,
-        source_identity=source_identity,
+        source_identity=asked.source_identity,
         session_token_utilization=minted.utilization,
         session_token_size=minted.token_size,
     )
@@ -72,35 +91,25 @@ def _source_identity(call: Call, request: shapes.AssumeRoleRequest) -> str | Non
     return carried or request.source_identity
 
 
-async def _require_extras(
-    call: Call, request: shapes.AssumeRoleRequest, tags: SessionTags, source_identity: str | None
-) -> None:
+async def _require_extras(call: Call, asked: AskedRole) -> None:
     """Tags and a source identity are permissions of their own, on both sides, handed on ones included."""
-    if not tags.tags and source_identity is None:
-        return
-    keys = _request_keys(call, request)
-    resource = with_request_tags(await role_resource(call, request.role_arn, keys, tags.inherited), request)
-    if tags.tags:
-        await call.require("sts:TagSession", resource)
-    if source_identity is not None:
-        await call.require("sts:SetSourceIdentity", resource)
+    if asked.session_tags.tags:
+        await call.require("sts:TagSession", asked)
+    if asked.source_identity is not None:
+        await call.require("sts:SetSourceIdentity", asked)
 
 
-def _tags(call: Call, request: shapes.AssumeRoleRequest) -> SessionTags:
-    return session_tags(call.caller, request.tags, request.transitive_tag_keys)
-
-
-def _request_keys(call: Call, request: shapes.AssumeRoleRequest) -> dict[str, str | tuple[str, ...]]:
+def _request_keys(
+    request: shapes.AssumeRoleRequest, tags: SessionTags, source_identity: str | None
+) -> dict[str, str | tuple[str, ...]]:
     """The condition keys that the request itself fills, for the role and for tags and source identity alike."""
     keys: dict[str, str | tuple[str, ...]] = {"sts:RoleSessionName": request.role_session_name}
     if request.serial_number is not None:
         keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = "true", "0"
     if request.external_id is not None:
         keys["sts:ExternalId"] = request.external_id
-    transitive_keys = _tags(call, request).transitive_keys
-    if transitive_keys:
-        keys["sts:TransitiveTagKeys"] = transitive_keys
-    source_identity = _source_identity(call, request)
+    if tags.transitive_keys:
+        keys["sts:TransitiveTagKeys"] = tags.transitive_keys
     if source_identity is not None:
         keys["sts:SourceIdentity"] = source_identity
     return keys

@@ -31,7 +31,7 @@ async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) ->
     if isinstance(call.caller.principal, Root):
         raise access_denied("AssumeRoot may not be called by root users.")
     account = _target_account(request.target_principal)
-    keys = {"sts:TaskPolicyArn": request.task_policy_arn.arn or ""}
+    keys = {"sts:TaskPolicyArn": request.task_policy_arn.arn or "", "aws:ResourceAccount": account}
     return Resource(iam_arn(account, "root"), call.account, keys=keys)
 
 

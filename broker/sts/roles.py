@@ -7,7 +7,6 @@ grants nothing. So nobody learns from a refusal which roles another account has.
 from collections.abc import Mapping
 from functools import lru_cache
 
-from broker.access.resource import Resource
 from broker.access.trust import bound_trust_policy
 from broker.errors import validation_error
 from broker.names.arn import Arn, is_account_id, parse_arn
@@ -38,23 +37,19 @@ async def find_role(call: Call, text: str) -> Role | None:
     return role if role is not None and role.arn == text else None
 
 
-async def role_resource(
-    call: Call,
-    text: str,
-    keys: Mapping[str, str | tuple[str, ...]],
-    inherited_tags: Mapping[str, str],
-) -> Resource:
-    """The role as the gate sees it; inherited transitive tags stand before its own already now."""
-    role = await find_role(call, text)
+def trust_policy(call: Call, role: Role | None) -> PolicySet:
+    """What the role's own policy grants; of one that does not exist, nothing."""
     if role is None:
-        return Resource(text, parse_role_arn(text).account, keys=keys, policy=_TRUSTS_NOBODY)
+        return _TRUSTS_NOBODY
     source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
-    trust = call.gate.library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
-    return Resource(text, role.account_id, _with_inherited(role.tags, inherited_tags), keys, trust)
+    return call.gate.library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
 
 
-def _with_inherited(tags: Mapping[str, str], inherited: Mapping[str, str]) -> Mapping[str, str]:
+def tags_to_judge(role: Role | None, inherited: Mapping[str, str]) -> Mapping[str, str]:
+    """The role's tags; inherited transitive ones stand before its own already now."""
+    if role is None:
+        return {}
     if not inherited:
-        return tags
+        return role.tags
     taken = {key.lower() for key in inherited}
-    return {key: value for key, value in tags.items() if key.lower() not in taken} | dict(inherited)
+    return {key: value for key, value in role.tags.items() if key.lower() not in taken} | dict(inherited)

@@ -24,7 +24,7 @@ class SessionTags(msgspec.Struct, frozen=True):
     inherited: Mapping[str, str]
 
 
-_NO_TAGS = SessionTags({}, (), {})
+NO_TAGS = SessionTags({}, (), {})
 
 
 def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]) -> SessionTags:
@@ -33,7 +33,7 @@ def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Se
         key: caller.session_tags[key] for key in caller.transitive_tag_keys if key in caller.session_tags
     }
     if not tags and not transitive_keys and not inherited:
-        return _NO_TAGS
+        return NO_TAGS
     passed = _passed(tags)
     _require_transitive(passed, transitive_keys, inherited)
     merged = {**inherited, **passed}

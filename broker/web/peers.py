@@ -19,7 +19,7 @@ def parse_networks(texts: Sequence[str]) -> Networks:
 
 def source_of(request: web.BaseRequest, trusted: Networks) -> tuple[str, bool]:
     """The client's address and whether it spoke TLS to the outermost trusted hop."""
-    peer = _peer_address(request)
+    peer = _address(request.remote or "")
     secure = request.secure
     if not trusted or not _is_trusted(peer, trusted):
         return peer, secure
@@ -36,12 +36,9 @@ def source_of(request: web.BaseRequest, trusted: Networks) -> tuple[str, bool]:
     return source, secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
 
 
-def _peer_address(request: web.BaseRequest) -> str:
-    transport = request.transport
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    if not isinstance(peer, tuple):
-        return ""
-    host = str(peer[0]).partition("%")[0]
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> str:
+    host = peer.partition("%")[0]
     # A v4 client of a dual-stack socket is that v4 client.
     return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host
 

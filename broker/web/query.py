@@ -1,8 +1,8 @@
 """The way of an AWS Query request, in numbered steps: one function, whose local variables are the state."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from aiohttp import web
 
@@ -10,7 +10,7 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.identity import identity_of
 from broker.access.restrictions import refuse_restricted
-from broker.audit.event import Event, begin_event, recordable
+from broker.audit.event import Event, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, service_unavailable
 from broker.operation import Call, Operation, find_operation, perform
@@ -37,7 +37,7 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
     """Answer one request of IAM or STS, whatever is wrong with it."""
     started, now = door.timer(), door.clock()
     random = door.entropy(32)
-    request_id = str(UUID(bytes=random[:16], version=4))
+    request_id = uuid_text(random[:16])
     source, secure = source_of(request, door.trusted_proxies)
     user_agent = recordable(request.headers.get("User-Agent", ""))
     # 1. Begin the audit event: every exit below leaves one record.
@@ -154,26 +154,30 @@ async def read_unverified(
         raise Refusal(
             "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
         )
-    body = await _read_body(request, maximum_body, patience) if request.can_read_body else b""
-    if body and request.content_type != _FORM:
+    # Mostly the body has come together with the head, and there is nothing to wait for.
+    content = request.content
+    body = content.read_nowait() if content.is_eof() else await _awaited(request, maximum_body, patience)
+    if len(body) > maximum_body:
+        raise _too_large(maximum_body)
+    if body and not _is_form(request.headers.get("Content-Type", "")):
         raise Refusal(
             "UnsupportedMediaType",
             f"The content-type is not supported: a query request has {_FORM}.",
         )
     path, _, query = request.raw_path.partition("?")
-    headers = tuple(
-        (name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape"))
-        for name, value in request.raw_headers
-    )
+    # Decoded by aiohttp: names are ASCII, bytes of values that are no UTF-8 are surrogate escapes.
+    headers = tuple([(name.lower(), value) for name, value in request.headers.items()])
     return UnverifiedRequest(request.method, path, query, headers, body)
 
 
-async def _read_body(request: web.BaseRequest, maximum: int, patience: Patience) -> bytes:
+@lru_cache(maxsize=256)
+def _is_form(unverified_content_type: str) -> bool:
+    return unverified_content_type.partition(";")[0].strip().lower() == _FORM
+
+
+async def _awaited(request: web.BaseRequest, maximum: int, patience: Patience) -> bytes:
     if (request.content_length or 0) > maximum:
         raise _too_large(maximum)
-    # Mostly the body has come together with the head, and there is nothing to wait for.
-    if request.content.is_eof():
-        return await _drained(request, maximum)
     try:
         async with patience.waiting():
             return await _drained(request, maximum)

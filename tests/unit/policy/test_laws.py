@@ -16,7 +16,7 @@ from casefiles import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.policy import Outcome, decide
+from broker.policy import NO_POLICIES, Layers, Outcome, decide, needs_no_policies
 
 SEEDS = st.integers(0, 2**40)
 WORDS = {
@@ -54,6 +54,22 @@ def world_of(seed):
 def outcomes(policies, flags, requests):
     layers = engine_layers(policies, flags)
     return [decide(engine_request(request), layers).outcome for request in requests]
+
+
+@a_few
+@given(seed=SEEDS)
+def test_what_needs_no_policies_is_decided_alike_without_them(seed):
+    _, policies, flags, requests = world_of(seed)
+    requests += [{**request, "action": "sts:GetCallerIdentity"} for request in requests]
+    alone = [request for request in requests if needs_no_policies(request["action"])]
+    expected = outcomes(policies, flags, alone)
+    assert len(alone) >= 12
+    assert [decide(engine_request(one), Layers(NO_POLICIES)).outcome for one in alone] == expected
+
+
+def test_only_what_the_service_itself_always_allows_needs_no_policies():
+    assert needs_no_policies("sts:getcalleridentity")
+    assert not any(map(needs_no_policies, ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt"]))
 
 
 def some_layer(random, policies):

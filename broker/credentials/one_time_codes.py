@@ -1,7 +1,8 @@
 """One-time codes of virtual MFA devices: verified by the device's own clock, good once (RFC 6238, 5.2).
 
 The step that a code belongs to is written to the replay partition in the transaction of the call that took it, so two
-requests with one code cannot both succeed, on any node.
+requests with one code cannot both succeed, on any node. Nor can a code be guessed: after FAILURE_LIMIT wrong ones the
+device opens nothing until the window of time is over ("throttling at the server", RFC 4226, 7.3).
 """
 
 from base64 import b32decode
@@ -16,12 +17,24 @@ _REMEMBERED_SECONDS = 4 * STEP_SECONDS
 # A difference of this many steps is the time it takes to type, and within what a single code may be off.
 _TYPING_STEPS = 1
 
+# Of a million codes three are good at a time, so ten guesses an hour find one in four years, on average.
+FAILURE_LIMIT = 10
+FAILURE_WINDOW = 3600  # seconds
+
 
 async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_code: str, now: float) -> bool:
-    """Whether this is a code of `device` at `now` that nobody has used; from here on it is used."""
+    """Whether this is a code of `device` at `now` that nobody has used; from here on it is used.
+
+    A wrong one is counted in the same transaction: whoever refuses because of it keeps its writes.
+    """
+    if await _has_failed_too_often(store, device, now):
+        return False
     device_now = now + device.drift_steps * STEP_SECONDS
     step = matching_step(_seed(device), unverified_code, device_now)
-    return step is not None and await _take_step(store, device, step, now)
+    if step is not None and await _take_step(store, device, step, now):
+        return True
+    await _count_failure(store, device, now)
+    return False
 
 
 async def take_consecutive_codes(
@@ -52,6 +65,25 @@ async def _take_step(store: Transaction, device: VirtualMfaDevice, step: int, no
     once = Once(used_at=int(now))
     store.put(ONCE, device.account_id, once, key=key, expires_at=now + _REMEMBERED_SECONDS)
     return True
+
+
+async def _has_failed_too_often(store: Transaction, device: VirtualMfaDevice, now: float) -> bool:
+    last = _failure_key(device, FAILURE_LIMIT - 1, now)
+    return await store.find(ONCE, device.account_id, last) is not None
+
+
+async def _count_failure(store: Transaction, device: VirtualMfaDevice, now: float) -> None:
+    """Take the first free place of this window: two failures at once cannot take the same."""
+    for place in range(FAILURE_LIMIT):
+        key = _failure_key(device, place, now)
+        if await store.find(ONCE, device.account_id, key) is None:
+            expires_at = now + 2 * FAILURE_WINDOW
+            store.put(ONCE, device.account_id, Once(used_at=int(now)), key=key, expires_at=expires_at)
+            return
+
+
+def _failure_key(device: VirtualMfaDevice, place: int, now: float) -> str:
+    return f"totp-failed/{device.serial_number}/{int(now // FAILURE_WINDOW)}/{place}"
 
 
 def _seed(device: VirtualMfaDevice) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from broker.errors import Refusal
 from broker.storage.cache import RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
@@ -108,6 +109,8 @@ class Store:
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it; begin anew after a Conflict, a bounded number of times.
 
+        Where `work` raises, nothing is written; a Refusal may say that it wants its writes kept.
+
         `work` may run several times, so it keeps its effects in the transaction.
         """
         try:
@@ -125,7 +128,12 @@ class Store:
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         transaction = self._begin()
-        answer = await work(transaction)
+        try:
+            answer = await work(transaction)
+        except Refusal as refusal:
+            if refusal.keeps_writes:
+                await transaction.commit()
+            raise
         await transaction.commit()
         return answer
 

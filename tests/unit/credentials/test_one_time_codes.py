@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from broker.credentials.one_time_codes import take_code, take_consecutive_codes
+from broker.credentials.one_time_codes import (
+    FAILURE_LIMIT,
+    FAILURE_WINDOW,
+    take_code,
+    take_consecutive_codes,
+)
 from broker.names.secret import SecretKey
 from broker.sealing.totp import STEP_SECONDS, totp
 from broker.storage.records import VirtualMfaDevice
@@ -33,9 +38,9 @@ def device(drift_steps: int = 0, name: str = "phone") -> VirtualMfaDevice:
     )
 
 
-async def take(store: Store, code: str, owner: VirtualMfaDevice) -> bool:
+async def take(store: Store, code: str, owner: VirtualMfaDevice, now: float = NOW) -> bool:
     async def work(transaction: Transaction) -> bool:
-        return await take_code(transaction, owner, code, NOW)
+        return await take_code(transaction, owner, code, now)
 
     return await store.transact(work)
 
@@ -89,3 +94,14 @@ async def test_the_drift_of_a_clock_is_measured_beyond_the_time_of_typing(store:
 async def test_codes_that_do_not_follow_each_other_prove_nothing(store: Store) -> None:
     for first, second in ((0, 0), (0, -1), (-1, 1)):
         assert await enrol(store, first, second) is None
+
+
+async def test_after_too_many_wrong_codes_none_is_taken_until_the_window_is_over(store: Store) -> None:
+    for _ in range(FAILURE_LIMIT - 1):
+        assert not await take(store, "000000", device())
+    assert await take(store, totp(SEED, STEP), device()), "one short of the limit"
+    assert not await take(store, totp(SEED, STEP), device()), "a used one is a wrong one"
+    assert not await take(store, totp(SEED, STEP + 1), device())
+    assert await take(store, totp(SEED, STEP + 1), device(name="tablet")), "each device has its own count"
+    later = (NOW // FAILURE_WINDOW + 1) * FAILURE_WINDOW
+    assert await take(store, totp(SEED, int(later // STEP_SECONDS)), device(), later)

@@ -5,6 +5,7 @@ from base64 import b32encode
 
 import pytest
 
+from broker.credentials.one_time_codes import FAILURE_LIMIT
 from broker.names.principal import AssumedRole
 from broker.names.secret import SecretKey
 from broker.protocol.shapes.sts import AssumeRoleRequest, PolicyDescriptorType, ProvidedContext, Tag
@@ -109,6 +110,16 @@ async def test_a_code_is_used_up_by_the_request_that_it_opened(sts):
     request = asked(serial_number=SERIAL, token_code=code())
     await sts(request, user_caller(ALICE))
     assert "invalid MFA one time pass code" in (await sts.refused(request, user_caller(ALICE)))[1]
+
+
+async def test_codes_are_not_guessed_however_often_it_is_tried(sts):
+    """Each refusal is counted, though it leaves nothing else behind."""
+    await sts.put(MFA_DEVICES, phone())
+    await sts.put(ROLES, role("worker", trust()))
+    for _ in range(FAILURE_LIMIT):
+        await sts.refused(asked(serial_number=SERIAL, token_code="000000"), user_caller(ALICE))
+    right = asked(serial_number=SERIAL, token_code=code())
+    assert "invalid MFA one time pass code" in (await sts.refused(right, user_caller(ALICE)))[1]
 
 
 async def test_contexts_that_nobody_can_prove_are_refused(sts):

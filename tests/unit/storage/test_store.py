@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.errors import Refusal
 from broker.storage.engine import (
     EngineUnavailable,
     Write,
@@ -13,8 +14,8 @@ from broker.storage.engine import (
 )
 from broker.storage.records import Usage
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import ACCOUNTS, USAGE, USERS, Store
-from tests.unit.storage.people import HERE, THERE
+from broker.storage.store import ACCOUNTS, USAGE, USERS, Store, Transaction
+from tests.unit.storage.people import HERE, THERE, user
 
 OpenSqlite = Callable[[], SqliteEngine]
 
@@ -90,3 +91,17 @@ async def test_global_collections_need_no_account(store: Store) -> None:
     await transaction.commit()
     assert await (await store.read()).find(ACCOUNTS, "", HERE) == ACCOUNTS.record(account_id=HERE)
     assert await store.engine.partitions("") == ["global"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_a_refusal_leaves_nothing_behind_unless_it_says_so(store: Store, keeps: bool) -> None:
+    """An attempt that must be counted is refused and remembered."""
+
+    async def attempt(transaction: Transaction) -> None:
+        transaction.put(USERS, HERE, user("bob"))
+        raise Refusal("AccessDenied", "no", keeps_writes=keeps)
+
+    with pytest.raises(Refusal):
+        await store.transact(attempt)
+    found = await (await store.read()).find(USERS, HERE, "bob")
+    assert (found is not None) is keeps

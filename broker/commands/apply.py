@@ -65,7 +65,8 @@ def run(chosen: argparse.Namespace) -> int:
     """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
     from broker.commands.declaration.reading import read_declaration
     from broker.commands.declaration.source import DeclarationError
-    from broker.commands.opening import CommandRefused, failed, with_broker
+    from broker.commands.opening import with_broker
+    from broker.commands.refusing import CommandRefused, failed
 
     try:
         declaration = read_declaration(chosen.file)

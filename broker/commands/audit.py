@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 when the records are shown or the reader had enough, 1 where there is no journal."""
-    from broker.commands.opening import failed
+    from broker.commands.refusing import failed
     from broker.config import ConfigurationError
 
     try:

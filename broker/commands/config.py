@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0, or 1 for settings that cannot stand."""
-    from broker.commands.opening import failed
+    from broker.commands.refusing import failed
     from broker.config import ConfigurationError
 
     try:

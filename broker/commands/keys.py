@@ -115,7 +115,7 @@ async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
 def _require_settled(ring: "Keyring", at_once: bool) -> None:
     """Raises CommandRefused where a node may not have read the staged key yet."""
     from broker.app import clock
-    from broker.commands.opening import CommandRefused
+    from broker.commands.refusing import CommandRefused
 
     assert ring.staged is not None
     age = clock() - ring.staged.created_at

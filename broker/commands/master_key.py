@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 from broker.app import Broker, entropy, read_master_key
-from broker.commands.opening import CommandRefused, failed, with_broker
+from broker.commands.opening import with_broker
 from broker.commands.records import command_event, open_journal
+from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys
 from broker.credentials.keyrings import PARTITION

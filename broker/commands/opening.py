@@ -2,18 +2,14 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 
 from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
+from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError
 from broker.storage.engine import Conflict, EngineUnavailable
-
-
-class CommandRefused(Exception):
-    """The command cannot do what it was asked for; the message says why, and what to do next."""
 
 
 def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[int]]) -> int:
@@ -40,8 +36,3 @@ def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[i
         return failed(command, f"done, but not journalled: {error}")
     except OSError as error:
         return failed(command, str(error))
-
-
-def failed(command: str, message: str, status: int = 1) -> int:
-    print(f"{command}: {message}", file=sys.stderr)
-    return status

@@ -93,18 +93,29 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 where the document is good or all is allowed, 1 where not, 2 for a question that cannot be asked."""
-    from broker.commands.opening import CommandRefused, failed, with_broker
-    from broker.commands.simulation import decide_all
+    from broker.commands.refusing import CommandRefused, failed
 
     try:
         if chosen.action_name == "check":
             return _check(chosen.file, chosen.kind)
         if chosen.principal is None:
-            import asyncio
-
-            return _show(chosen, asyncio.run(decide_all(chosen, None)))
+            return _ask_files(chosen)
     except CommandRefused as error:
         return failed(f"broker policy {chosen.action_name}", str(error), 2)
+    return _ask_store(chosen)
+
+
+def _ask_files(chosen: argparse.Namespace) -> int:
+    import asyncio
+
+    from broker.commands.simulation import decide_all
+
+    return _show(chosen, asyncio.run(decide_all(chosen, None)))
+
+
+def _ask_store(chosen: argparse.Namespace) -> int:
+    from broker.commands.opening import with_broker
+    from broker.commands.simulation import decide_all
 
     async def work(broker: "Broker") -> int:
         return _show(chosen, await decide_all(chosen, broker))
@@ -113,7 +124,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _check(file: Path, kind: str) -> int:
-    from broker.commands.simulation import read_text
+    from broker.commands.refusing import read_text
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
 
     text = read_text(file)

@@ -87,7 +87,7 @@ def _event(chosen: argparse.Namespace, pair: "AccessKeyPair", deleted: tuple[str
 
 
 async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None:
-    from broker.commands.opening import CommandRefused
+    from broker.commands.refusing import CommandRefused
     from broker.names.arn import is_account_id
     from broker.storage.store import ACCOUNTS
 
@@ -102,7 +102,7 @@ async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None
 
 
 async def _require_room(store: "Transaction", chosen: argparse.Namespace, pair: "AccessKeyPair") -> None:
-    from broker.commands.opening import CommandRefused
+    from broker.commands.refusing import CommandRefused
     from broker.storage.store import ACCESS_KEYS, SETTINGS
 
     settings = await store.find(SETTINGS, chosen.account)

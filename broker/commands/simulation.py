@@ -1,7 +1,6 @@
 """Questions to the policy engine: from the options of `broker policy simulate` to decisions."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from broker.access.gather import Gatherer
 from broker.access.resource import Resource
 from broker.access.trust import bound_trust_policy
 from broker.app import Broker, clock
-from broker.commands.opening import CommandRefused
+from broker.commands.refusing import CommandRefused, read_text
 from broker.names.arn import Arn, is_account_id, parse_arn
 from broker.names.principal import AssumedRole, User
 from broker.policy import (
@@ -168,12 +167,3 @@ def _context(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
             raise CommandRefused(f"--context: {pair!r} is not KEY=VALUE")
         keys[key] = (*keys.get(key, ()), value)
     return keys
-
-
-def read_text(file: Path) -> str:
-    """A file's text; `-` is standard input. Raises CommandRefused."""
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandRefused(f"{file} cannot be read: {reason}") from None

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 with the claims, 1 for what this broker did not seal."""
-    from broker.commands.opening import CommandRefused, with_broker
+    from broker.commands.opening import with_broker
+    from broker.commands.refusing import CommandRefused
     from broker.sealing.envelope import SealBroken
     from broker.sealing.session import inspect_session_token
 

@@ -1,0 +1,439 @@
+"""The command line as an operator uses it: `python -m broker …` as a process, beside a real server where it matters."""
+
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.e2e.conftest import REGION, ROOT, Keys, Server
+
+A, B = "111111111111", "222222222222"
+ROLE = f"arn:aws:iam::{B}:role/data-reader"
+EXTERNAL_ID = "demo-external-id"
+
+
+class Commands:
+    """Runs commands on one store; with `server`, on the store of a running one."""
+
+    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+        plain = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+        self.environment = {**plain, **settings, "PYTHONPATH": str(ROOT)}
+        self.folder = folder
+
+    def run(self, *arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "broker", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    def __call__(self, *arguments: str, given: str = "") -> str:
+        """What a command that succeeds prints."""
+        ended = self.run(*arguments, given=given)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def refused(self, *arguments: str, status: int = 1) -> str:
+        """What a command that fails says."""
+        ended = self.run(*arguments)
+        assert ended.returncode == status, (ended.returncode, ended.stdout, ended.stderr)
+        assert "Traceback" not in ended.stderr
+        return ended.stderr
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Commands:
+    return Commands(
+        {
+            "BROKER_STORE_URL": f"sqlite:{tmp_path}/broker.db",
+            "BROKER_KEYS_MASTER_KEY_FILE": f"{tmp_path}/master.key",
+            "BROKER_AUDIT_PATH": f"{tmp_path}/audit.jsonl",
+        },
+        tmp_path,
+    )
+
+
+@pytest.fixture
+def beside(server: Server, tmp_path: Path) -> Commands:
+    """Commands on the store of the running server, on either engine."""
+    return Commands(server.settings, tmp_path)
+
+
+def exported(text: str) -> Keys:
+    """The keys in lines for a shell."""
+    values = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
+    return Keys(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])
+
+
+def shown_keys(text: str, profile: str) -> Keys:
+    """The keys of a profile in what `broker apply` printed, or in a credentials file."""
+    parser = configparser.RawConfigParser()
+    parser.read_string(text[text.index("[") :])
+    return Keys(parser[profile]["aws_access_key_id"], parser[profile]["aws_secret_access_key"])
+
+
+def declaration(account: str, users: dict[str, Any]) -> str:
+    return json.dumps({"accounts": {account: {"users": users}}})  # JSON is YAML
+
+
+def code_of(refused: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(refused.value.response["Error"]["Code"])
+
+
+def test_every_command_explains_itself_with_an_example(broker: Commands) -> None:
+    listed = broker("--help")
+    for name in ("serve", "apply", "root-key", "keys", "config", "policy", "token", "audit"):
+        assert name in listed
+        text = broker(name, "--help")
+        assert name == "serve" or f"broker {name}" in text.split("usage:")[1].split("\n", 1)[1]
+
+
+def test_help_comes_at_once(broker: Commands) -> None:
+    for arguments in (["--help"], ["apply", "--help"], ["policy", "explain", "--help"]):
+        started = time.process_time(), os.times()
+        broker(*arguments)
+        spent = os.times().children_user - started[1].children_user
+        assert spent < 0.3, f"broker {' '.join(arguments)} needs {spent:.2f} s"
+
+
+def test_the_demo_applies_and_applies_again_without_a_change(broker: Commands) -> None:
+    demo = str(ROOT / "config" / "demo.yaml")
+    planned = broker("apply", demo, "--dry-run")
+    assert "25 changes: a dry run, nothing was written" in planned
+    assert not (broker.folder / "audit.jsonl").exists()
+    made = broker("apply", demo)
+    assert planned.splitlines()[:-1] == made.splitlines()[: len(planned.splitlines()) - 1]
+    assert "[alice]" in made
+    assert broker("apply", demo) == "no changes\n"
+    journal = [json.loads(line) for line in (broker.folder / "audit.jsonl").read_text().splitlines()]
+    assert len(journal) == 25
+    assert shown_keys(made, "alice").secret_access_key not in (broker.folder / "audit.jsonl").read_text()
+
+
+def test_a_refused_declaration_names_file_and_line_and_changes_nothing(broker: Commands) -> None:
+    text = f'accounts:\n  "{A}":\n    users:\n      alice:\n        polcies: []\n'
+    assert "wrong.yaml:5: " in broker.refused("apply", broker.write("wrong.yaml", text))
+    text = f'accounts:\n  "{A}":\n    users:\n      al ice: {{}}\n'
+    said = broker.refused("apply", broker.write("wrong.yaml", text))
+    assert "wrong.yaml:4: " in said
+    assert "nothing was changed" in said
+    assert broker("apply", broker.write("right.yaml", f'accounts: {{"{A}": {{}}}}')).endswith("1 change\n")
+
+
+def test_new_keys_go_to_a_private_file_where_one_is_named(broker: Commands) -> None:
+    broker.write("credentials", "[mine]\naws_access_key_id = AKIAMINE\n")
+    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}}))
+    shown = broker("apply", file, "--credentials", "credentials")
+    assert "aws_secret_access_key" not in shown
+    text = (broker.folder / "credentials").read_text()
+    assert (broker.folder / "credentials").stat().st_mode & 0o777 == 0o600
+    assert "AKIAMINE" in text
+    assert len(shown_keys(text, "alice").secret_access_key) == 40
+
+
+def test_keys_that_could_not_be_kept_are_not_made(broker: Commands) -> None:
+    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}}))
+    broker.write("folder", "a file")
+    assert broker.refused("apply", file, "--credentials", "folder/credentials")
+    assert "+ user alice: access key" in broker("apply", file)
+
+
+def test_without_a_journal_nothing_is_changed(broker: Commands) -> None:
+    file = broker.write("d.yaml", declaration(A, {"alice": {}}))
+    (broker.folder / "journal").mkdir()
+    ended = broker.run("apply", file, BROKER_AUDIT_PATH=str(broker.folder / "journal"))
+    assert ended.returncode == 1
+    assert "+ user alice" in broker("apply", file, "--dry-run")
+
+
+def test_what_is_applied_beside_a_running_server_is_seen_at_once(server: Server, beside: Commands) -> None:
+    account = server.new_account().account_id
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "iam:GetUser", "Resource": "*"},
+    }
+    alice = {"access_keys": 1, "inline_policies": {"p": allow}}
+    shown = beside("apply", beside.write("d.yaml", declaration(account, {"alice": alice})))
+    keys = shown_keys(shown, "alice")
+    assert server.client("iam", keys).get_user()["User"]["UserName"] == "alice"
+
+    beside("apply", beside.write("d.yaml", declaration(account, {"alice": {"inline_policies": {}}})))
+    with pytest.raises(ClientError) as refused:
+        server.client("iam", keys).get_user()
+    assert code_of(refused) == "AccessDenied"
+
+    assert "- user alice" in beside("apply", beside.write("d.yaml", declaration(account, {})), "--prune")
+    with pytest.raises(ClientError) as refused:
+        server.client("sts", keys).get_caller_identity()
+    assert code_of(refused) == "InvalidClientTokenId"
+
+
+def test_a_root_key_is_made_works_and_is_rotated(server: Server, beside: Commands) -> None:
+    account = f"9{time.time_ns() % 10**11:011d}"
+    assert "--create-account makes it" in beside.refused("root-key", account)
+    shown = beside("root-key", account, "--create-account")
+    assert f"export AWS_ENDPOINT_URL={server.url}" in shown
+    first = exported(shown)
+    assert server.client("sts", first).get_caller_identity()["Arn"] == f"arn:aws:iam::{account}:root"
+    assert "--rotate replaces it" in beside.refused("root-key", account)
+    second = exported(beside("root-key", account, "--rotate"))
+    assert server.client("sts", second).get_caller_identity()["Account"] == account
+    with pytest.raises(ClientError) as refused:
+        server.client("sts", first).get_caller_identity()
+    assert code_of(refused) == "InvalidClientTokenId"
+
+
+def test_a_root_key_is_what_a_shell_can_eat(broker: Commands) -> None:
+    lines = broker("root-key", A, "--create-account")
+    ended = subprocess.run(
+        ["bash", "-euc", 'eval "$(cat)"; echo "$AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY"'],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    keys = exported(lines)
+    assert ended.stdout.strip() == f"{keys.access_key_id} {keys.secret_access_key}"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("demo")
+    running = Server(folder, f"sqlite:{folder / 'broker.db'}", arguments=("--demo",))
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def pasted(demo: Server, profile: str) -> Any:
+    """A boto3 session under what the demo says to paste; the shell's own variables are set by the caller."""
+    return boto3.session.Session(profile_name=profile)
+
+
+@pytest.fixture
+def paste(demo: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export the variables that the demo printed, whichever they are."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    printed = re.findall(r"^  export (AWS_\w+)=(\S+)$", demo.log, re.MULTILINE)
+    assert {name for name, _ in printed} == {
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    }
+    for name, value in printed:
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("paste")
+def test_the_demo_works_with_what_it_says_to_paste(demo: Server) -> None:
+    alice = boto3.session.Session(profile_name="alice").client("sts").get_caller_identity()
+    assert alice["Arn"] == f"arn:aws:iam::{A}:user/alice"
+    reader = boto3.session.Session(profile_name="data-reader")
+    assert reader.client("sts").get_caller_identity()["Account"] == B
+    assert [role["RoleName"] for role in reader.client("iam").list_roles()["Roles"]] == ["data-reader"]
+
+
+@pytest.mark.usefixtures("paste")
+@pytest.mark.parametrize("who", ["bob", "carol"])
+def test_the_demo_refuses_those_whom_one_side_does_not_allow(demo: Server, who: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        boto3.session.Session(profile_name=f"{who}-as-data-reader").client("sts").get_caller_identity()
+    assert code_of(refused) == "AccessDenied"
+
+
+@pytest.mark.usefixtures("paste")
+def test_a_program_of_the_demo_has_its_instances_role(demo: Server) -> None:
+    found = boto3.session.Session().client("sts").get_caller_identity()
+    assert found["Arn"] == f"arn:aws:sts::{A}:assumed-role/web-server/i-0a1b2c3d4e5f60001"
+
+
+def test_the_demo_keeps_its_keys_over_a_restart_and_replaces_lost_ones(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments=("--demo",))
+    credentials = tmp_path / "demo-credentials"
+    seen = []
+    for lose in (False, True, False):
+        server.start()
+        seen.append(credentials.read_text())
+        keys = shown_keys(seen[-1], "alice")
+        assert server.client("sts", keys).get_caller_identity()["Account"] == A
+        assert server.stop() == 0
+        if lose:
+            credentials.unlink()
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_a_printed_profile_leads_a_client_here(
+    server: Server, beside: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = server.new_account()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    block = beside("config", "print", "--profile", "here", "--region", REGION)
+    config = beside.folder / "config"
+    config.write_text(block)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account.root.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", account.root.secret_access_key)
+    client = boto3.session.Session(profile_name="here")
+    assert client.region_name == REGION
+    # Keys of the environment count less than a profile that is named in code, so they are handed over.
+    keys = {
+        "aws_access_key_id": account.root.access_key_id,
+        "aws_secret_access_key": account.root.secret_access_key,
+    }
+    assert client.client("sts", **keys).get_caller_identity()["Account"] == account.account_id
+
+
+def test_settings_that_cannot_stand_are_told_before_a_server_reads_them(broker: Commands) -> None:
+    file = broker.write("b.toml", "[listen]\nworker = 2\n")
+    assert "[listen] has no setting worker; did you mean workers?" in broker.refused(
+        "config", "check", "--config", file
+    )
+    file = broker.write("b.toml", '[tls]\ncertificate_file = "none"\nkey_file = "none"\n')
+    assert "the certificate cannot be used" in broker.refused("config", "check", "--config", file)
+    file = broker.write("b.toml", "[listen]\nworkers = 2\n")
+    assert "listen.workers" in broker("config", "check", "--config", file)
+
+
+def test_a_session_survives_the_rotation_of_its_key(server: Server, beside: Commands) -> None:
+    account = server.new_account()
+    beside("apply", beside.write("d.yaml", declaration(account.account_id, {"alice": {"access_keys": 1}})))
+    session = Keys.of(server.client("sts", account.root).get_session_token()["Credentials"])
+    before = beside("keys", "list")
+    assert " is staged" in beside("keys", "rotate")
+    assert "not every node may know it" in beside.refused("keys", "rotate")
+    assert " is primary" in beside("keys", "rotate", "--at-once")
+    after = beside("keys", "list")
+    old = re.search(r"sessions\s+(\w+)\s+primary", before)
+    assert old is not None
+    assert re.search(rf"sessions\s+{old.group(1)}\s+retired", after)
+    assert server.client("sts", session).get_caller_identity()["Account"] == account.account_id
+
+
+def test_the_master_key_is_rotated_and_the_old_one_is_needed_no_more(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    commands = Commands(server.settings, tmp_path)
+    keys = exported(commands("root-key", A, "--create-account"))
+    first = (tmp_path / "master.key").read_bytes()
+    commands("keys", "master", "--rotate")
+    assert (tmp_path / "master.key.previous").read_bytes() == first
+    assert "--finish comes first" in commands.refused("keys", "master", "--rotate")
+    commands("keys", "master", "--finish")
+    assert not (tmp_path / "master.key.previous").exists()
+    assert (tmp_path / "master.key").read_bytes() != first
+    server.start()
+    assert server.client("sts", keys).get_caller_identity()["Account"] == A
+    server.stop()
+    (tmp_path / "master.key").write_bytes(first)
+    assert "does not open with this master key" in commands.refused("keys", "list")
+
+
+def test_a_token_shows_its_claims_and_no_secret(server: Server, beside: Commands) -> None:
+    account = server.new_account()
+    credentials = server.client("sts", account.root).get_session_token()["Credentials"]
+    shown = beside("token", "inspect", given=credentials["SessionToken"])
+    claims = json.loads(shown)
+    assert (claims["arn"], claims["access_key_id"]) == (
+        f"arn:aws:iam::{account.account_id}:root",
+        credentials["AccessKeyId"],
+    )
+    assert claims["is_expired"] is False
+    assert credentials["SecretAccessKey"] not in shown
+    assert "no token of this broker's keyring" in beside.refused("token", "inspect", "AAAA")
+
+
+def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> None:
+    account = server.new_account()
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "broker", "audit", "tail", "-f", "-n", "0"],
+        cwd=beside.folder,
+        env=beside.environment,
+        stdout=subprocess.PIPE,
+    )
+    assert follower.stdout is not None
+    os.set_blocking(follower.stdout.fileno(), False)
+    shown, deadline = b"", time.monotonic() + 20
+    try:
+        while account.account_id.encode() not in shown and time.monotonic() < deadline:
+            server.client("sts", account.root).get_caller_identity()
+            time.sleep(0.3)
+            shown += follower.stdout.read() or b""
+    finally:
+        follower.terminate()
+        follower.wait()
+        follower.stdout.close()
+    line = next(line for line in shown.decode().splitlines() if account.account_id in line)
+    assert "sts:GetCallerIdentity" in line
+    whole = [json.loads(one) for one in beside("audit", "tail", "--json", "-n", "5").splitlines()]
+    assert whole
+    assert all("eventName" in record for record in whole)
+
+
+def test_a_document_is_checked_in_awss_words(broker: Commands) -> None:
+    good = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+    assert "good, 1 statement" in broker("policy", "check", broker.write("p.json", json.dumps(good)))
+    assert "Has prohibited field Resource" in broker.refused("policy", "check", "p.json", "--kind", "trust")
+    assert "good" in broker("policy", "check", "-", given=json.dumps(good))
+    assert "cannot be read" in broker.refused("policy", "check", "none.json", status=2)
+
+
+def test_files_are_simulated_without_a_store(broker: Commands) -> None:
+    statement = {
+        "Sid": "Mine",
+        "Effect": "Allow",
+        "Action": "s3:Get*",
+        "Resource": "arn:aws:s3:::x/${aws:username}/*",
+        "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
+    }
+    broker.write("p.json", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    asking = ["--policy", "p.json", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::x/simulated/1"]
+    ended = broker.run("policy", "simulate", *asking)
+    assert (ended.returncode, "implicitDeny" in ended.stdout) == (1, True)
+    ended = broker.run("policy", "explain", *asking)
+    assert 'aws:SourceVpc wants "vpc-1" and the request has nothing' in ended.stdout
+    assert "allowed" in broker("policy", "simulate", *asking, "--context", "aws:SourceVpc=vpc-1")
+    assert not (broker.folder / "broker.db").exists()
+
+
+def test_a_principal_of_the_store_is_explained_as_the_server_would_decide(broker: Commands) -> None:
+    broker("apply", str(ROOT / "config" / "demo.yaml"))
+
+    def explain(who: str, *more: str) -> subprocess.CompletedProcess[str]:
+        asking = ["--action", "sts:AssumeRole", "--resource", ROLE, *more]
+        return broker.run("policy", "explain", "--principal", f"arn:aws:iam::{A}:user/{who}", *asking)
+
+    external_id = ("--context", f"sts:ExternalId={EXTERNAL_ID}")
+    allowed = explain("alice", *external_id)
+    assert (allowed.returncode, allowed.stdout.startswith("ALLOWED")) == (0, True)
+    assert '"TakeOnDataReader"' in allowed.stdout
+    missing = explain("alice")
+    assert (missing.returncode, "not in the request: sts:ExternalId" in missing.stdout) == (1, True)
+    assert explain("bob", *external_id).returncode == 1
+    assert explain("carol", *external_id).returncode == 1
+    nobody = explain("nobody")
+    assert (nobody.returncode, "nobody in the store is" in nobody.stderr) == (1, True)
+
+
+def test_a_store_that_is_out_of_reach_is_told(broker: Commands) -> None:
+    said = broker.refused("keys", "list", "--store", "redis://127.0.0.1:1/0")
+    assert "the store redis://127.0.0.1:1/0 cannot be used" in said

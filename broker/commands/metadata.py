@@ -97,7 +97,7 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
     import re
 
     from broker.app import clock
-    from broker.commands.opening import CommandRefused
+    from broker.commands.refusing import CommandRefused
     from broker.metadata.containers import find_role
     from broker.storage.records import Container
     from broker.storage.store import INSTANCES
@@ -124,8 +124,8 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
 
 
 async def _forget(broker: "Broker", chosen: argparse.Namespace) -> int:
-    from broker.commands.opening import CommandRefused
     from broker.commands.records import command_event, open_journal
+    from broker.commands.refusing import CommandRefused
     from broker.storage.store import CONTAINERS
 
     async def work(store: "Transaction") -> "Container | None":

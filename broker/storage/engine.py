@@ -14,6 +14,7 @@ Law, examined by `tests/conformance/test_engines.py`:
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,7 @@ GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 
 
+@lru_cache(maxsize=4096)
 def account_partition(account_id: str) -> str:
     return f"account/{account_id}"
 

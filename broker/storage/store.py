@@ -134,7 +134,8 @@ class Store:
             if refusal.keeps_writes:
                 await transaction.commit()
             raise
-        await transaction.commit()
+        if transaction.is_dirty:
+            await transaction.commit()
         return answer
 
     async def use_once(self, account: str, key: str, expires_at: float) -> bool:

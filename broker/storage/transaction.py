@@ -48,7 +48,7 @@ class _View:
 class Transaction:
     """Reads at one moment, writes at the end. Not for two requests; not after its Conflict."""
 
-    __slots__ = ("_cache", "_engine", "_latest", "_views")
+    __slots__ = ("_cache", "_engine", "_latest", "_views", "is_dirty")
 
     def __init__(
         self, engine: Engine, cache: RecordCache, latest: Callable[[str, str, Usage | None], Usage | None]
@@ -58,6 +58,7 @@ class Transaction:
         self._cache = cache
         self._latest = latest
         self._views: dict[str, _View] = {}
+        self.is_dirty = False  # whether anything waits for the commit
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
         """The record under `key` or None. Raises Conflict if what was read before has changed since."""
@@ -69,7 +70,8 @@ class Transaction:
         if view.writes and stored_key in view.writes:
             written: R | None = view.writes[stored_key].record
             return written
-        record = view.pages.records.get(stored_key, UNKNOWN) if view.pages else UNKNOWN
+        assert view.pages is not None
+        record = view.pages.records.get(stored_key, UNKNOWN)
         if record is UNKNOWN:
             record = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, record)
@@ -141,14 +143,12 @@ class Transaction:
 
         For who keeps things made from a partition's records: what was kept at this revision counts as read.
         """
-        view = await self._open(partition)
+        view = self._views.get(partition)
+        if view is None or view.pages is None:
+            view = await self._open(partition)
         assert view.pages is not None
         view.is_pinned = True
         return view.pages.revision
-
-    @property
-    def is_dirty(self) -> bool:
-        return any(view.writes for view in self._views.values())
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where what was read is no longer so.
@@ -159,6 +159,7 @@ class Transaction:
             if view.writes:
                 await self._commit(partition, view)
         self._views = {}
+        self.is_dirty = False
 
     async def _open(self, partition: str) -> _View:
         view = self._views.get(partition)
@@ -241,6 +242,7 @@ class Transaction:
         if view is None:
             view = self._views[partition] = _View()
         view.writes[stored_key] = put
+        self.is_dirty = True
 
     async def _commit(self, partition: str, view: _View) -> None:
         writes = [

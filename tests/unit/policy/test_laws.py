@@ -69,7 +69,9 @@ def test_what_needs_no_policies_is_decided_alike_without_them(seed):
 
 def test_only_what_the_service_itself_always_allows_needs_no_policies():
     assert needs_no_policies("sts:getcalleridentity")
-    assert not any(map(needs_no_policies, ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt"]))
+    assert not any(
+        map(needs_no_policies, ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt"])
+    )
 
 
 def some_layer(random, policies):

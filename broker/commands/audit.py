@@ -67,11 +67,12 @@ def run(chosen: argparse.Namespace) -> int:
 
 def tail_lines(path: Path, count: int, follow: bool) -> Iterator[str]:
     """The last `count` lines of the journal, then, where `follow` says so, those to come, across rotations."""
+    is_new = not path.exists()
     while not path.exists():
         time.sleep(_POLL_SECONDS)
     handle = path.open("rb")
     try:
-        handle.seek(_start_of_last(handle, count))
+        handle.seek(0 if is_new else _start_of_last(handle, count))
         rest = b""
         while True:
             *lines, rest = (rest + handle.read()).split(b"\n")

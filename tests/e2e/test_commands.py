@@ -18,8 +18,6 @@ from botocore.exceptions import ClientError
 from tests.e2e.conftest import REGION, ROOT, Keys, Server
 
 A, B = "111111111111", "222222222222"
-ROLE = f"arn:aws:iam::{B}:role/data-reader"
-EXTERNAL_ID = "demo-external-id"
 
 
 class Commands:
@@ -98,14 +96,6 @@ def code_of(refused: pytest.ExceptionInfo[ClientError]) -> str:
     return str(refused.value.response["Error"]["Code"])
 
 
-def test_every_command_explains_itself_with_an_example(broker: Commands) -> None:
-    listed = broker("--help")
-    for name in ("serve", "apply", "root-key", "keys", "config", "policy", "token", "audit"):
-        assert name in listed
-        text = broker(name, "--help")
-        assert name == "serve" or f"broker {name}" in text.split("usage:")[1].split("\n", 1)[1]
-
-
 def test_help_comes_at_once(broker: Commands) -> None:
     for arguments in (["--help"], ["apply", "--help"], ["policy", "explain", "--help"]):
         started = time.process_time(), os.times()
@@ -126,42 +116,6 @@ def test_the_demo_applies_and_applies_again_without_a_change(broker: Commands) -
     journal = [json.loads(line) for line in (broker.folder / "audit.jsonl").read_text().splitlines()]
     assert len(journal) == 25
     assert shown_keys(made, "alice").secret_access_key not in (broker.folder / "audit.jsonl").read_text()
-
-
-def test_a_refused_declaration_names_file_and_line_and_changes_nothing(broker: Commands) -> None:
-    text = f'accounts:\n  "{A}":\n    users:\n      alice:\n        polcies: []\n'
-    assert "wrong.yaml:5: " in broker.refused("apply", broker.write("wrong.yaml", text))
-    text = f'accounts:\n  "{A}":\n    users:\n      al ice: {{}}\n'
-    said = broker.refused("apply", broker.write("wrong.yaml", text))
-    assert "wrong.yaml:4: " in said
-    assert "nothing was changed" in said
-    assert broker("apply", broker.write("right.yaml", f'accounts: {{"{A}": {{}}}}')).endswith("1 change\n")
-
-
-def test_new_keys_go_to_a_private_file_where_one_is_named(broker: Commands) -> None:
-    broker.write("credentials", "[mine]\naws_access_key_id = AKIAMINE\n")
-    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}}))
-    shown = broker("apply", file, "--credentials", "credentials")
-    assert "aws_secret_access_key" not in shown
-    text = (broker.folder / "credentials").read_text()
-    assert (broker.folder / "credentials").stat().st_mode & 0o777 == 0o600
-    assert "AKIAMINE" in text
-    assert len(shown_keys(text, "alice").secret_access_key) == 40
-
-
-def test_keys_that_could_not_be_kept_are_not_made(broker: Commands) -> None:
-    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}}))
-    broker.write("folder", "a file")
-    assert broker.refused("apply", file, "--credentials", "folder/credentials")
-    assert "+ user alice: access key" in broker("apply", file)
-
-
-def test_without_a_journal_nothing_is_changed(broker: Commands) -> None:
-    file = broker.write("d.yaml", declaration(A, {"alice": {}}))
-    (broker.folder / "journal").mkdir()
-    ended = broker.run("apply", file, BROKER_AUDIT_PATH=str(broker.folder / "journal"))
-    assert ended.returncode == 1
-    assert "+ user alice" in broker("apply", file, "--dry-run")
 
 
 def test_what_is_applied_beside_a_running_server_is_seen_at_once(server: Server, beside: Commands) -> None:
@@ -221,11 +175,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.start()
     yield running
     assert running.stop() == 0, running.log
-
-
-def pasted(demo: Server, profile: str) -> Any:
-    """A boto3 session under what the demo says to paste; the shell's own variables are set by the caller."""
-    return boto3.session.Session(profile_name=profile)
 
 
 @pytest.fixture
@@ -304,17 +253,6 @@ def test_a_printed_profile_leads_a_client_here(
     assert client.client("sts", **keys).get_caller_identity()["Account"] == account.account_id
 
 
-def test_settings_that_cannot_stand_are_told_before_a_server_reads_them(broker: Commands) -> None:
-    file = broker.write("b.toml", "[listen]\nworker = 2\n")
-    assert "[listen] has no setting worker; did you mean workers?" in broker.refused(
-        "config", "check", "--config", file
-    )
-    file = broker.write("b.toml", '[tls]\ncertificate_file = "none"\nkey_file = "none"\n')
-    assert "the certificate cannot be used" in broker.refused("config", "check", "--config", file)
-    file = broker.write("b.toml", "[listen]\nworkers = 2\n")
-    assert "listen.workers" in broker("config", "check", "--config", file)
-
-
 def test_a_session_survives_the_rotation_of_its_key(server: Server, beside: Commands) -> None:
     account = server.new_account()
     beside("apply", beside.write("d.yaml", declaration(account.account_id, {"alice": {"access_keys": 1}})))
@@ -387,53 +325,3 @@ def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> N
     whole = [json.loads(one) for one in beside("audit", "tail", "--json", "-n", "5").splitlines()]
     assert whole
     assert all("eventName" in record for record in whole)
-
-
-def test_a_document_is_checked_in_awss_words(broker: Commands) -> None:
-    good = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
-    assert "good, 1 statement" in broker("policy", "check", broker.write("p.json", json.dumps(good)))
-    assert "Has prohibited field Resource" in broker.refused("policy", "check", "p.json", "--kind", "trust")
-    assert "good" in broker("policy", "check", "-", given=json.dumps(good))
-    assert "cannot be read" in broker.refused("policy", "check", "none.json", status=2)
-
-
-def test_files_are_simulated_without_a_store(broker: Commands) -> None:
-    statement = {
-        "Sid": "Mine",
-        "Effect": "Allow",
-        "Action": "s3:Get*",
-        "Resource": "arn:aws:s3:::x/${aws:username}/*",
-        "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}},
-    }
-    broker.write("p.json", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    asking = ["--policy", "p.json", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::x/simulated/1"]
-    ended = broker.run("policy", "simulate", *asking)
-    assert (ended.returncode, "implicitDeny" in ended.stdout) == (1, True)
-    ended = broker.run("policy", "explain", *asking)
-    assert 'aws:SourceVpc wants "vpc-1" and the request has nothing' in ended.stdout
-    assert "allowed" in broker("policy", "simulate", *asking, "--context", "aws:SourceVpc=vpc-1")
-    assert not (broker.folder / "broker.db").exists()
-
-
-def test_a_principal_of_the_store_is_explained_as_the_server_would_decide(broker: Commands) -> None:
-    broker("apply", str(ROOT / "config" / "demo.yaml"))
-
-    def explain(who: str, *more: str) -> subprocess.CompletedProcess[str]:
-        asking = ["--action", "sts:AssumeRole", "--resource", ROLE, *more]
-        return broker.run("policy", "explain", "--principal", f"arn:aws:iam::{A}:user/{who}", *asking)
-
-    external_id = ("--context", f"sts:ExternalId={EXTERNAL_ID}")
-    allowed = explain("alice", *external_id)
-    assert (allowed.returncode, allowed.stdout.startswith("ALLOWED")) == (0, True)
-    assert '"TakeOnDataReader"' in allowed.stdout
-    missing = explain("alice")
-    assert (missing.returncode, "not in the request: sts:ExternalId" in missing.stdout) == (1, True)
-    assert explain("bob", *external_id).returncode == 1
-    assert explain("carol", *external_id).returncode == 1
-    nobody = explain("nobody")
-    assert (nobody.returncode, "nobody in the store is" in nobody.stderr) == (1, True)
-
-
-def test_a_store_that_is_out_of_reach_is_told(broker: Commands) -> None:
-    said = broker.refused("keys", "list", "--store", "redis://127.0.0.1:1/0")
-    assert "the store redis://127.0.0.1:1/0 cannot be used" in said

@@ -1,12 +1,15 @@
 """A real broker on a temporary store, and `declare(text)`: a declaration applied to it."""
 
+import os
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from broker.__main__ import main
 from broker.app import Broker, open_broker
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import Declaration
@@ -40,6 +43,37 @@ class Declare:
 
     async def find(self, collection: Collection[Any], account: str, key: str = "") -> Any:
         return await (await self.broker.store.read()).find(collection, account, key)
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a command ended, and what it printed."""
+
+    status: int
+    shown: str
+    said: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """`run("keys", "list")`: a command in this process, in an empty folder, on a store of its own."""
+    for name in [name for name in os.environ if name.startswith("BROKER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BROKER_STORE_URL", settings.store.url)
+    monkeypatch.setenv("BROKER_KEYS_MASTER_KEY_FILE", settings.keys.master_key_file)
+    monkeypatch.setenv("BROKER_AUDIT_PATH", settings.audit.path)
+
+    def run(*arguments: str) -> Ended:
+        status = main(list(arguments))
+        shown = capsys.readouterr()
+        return Ended(status, shown.out, shown.err)
+
+    return run
 
 
 @pytest.fixture

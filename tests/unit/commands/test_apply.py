@@ -1,0 +1,104 @@
+"""`broker apply` as a command: what it shows, what it keeps, and when it changes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Run
+
+A = "111111111111"
+
+
+def write(users: dict[str, Any], name: str = "d.yaml") -> str:
+    Path(name).write_text(json.dumps({"accounts": {A: {"users": users}}}))
+    return name
+
+
+def test_changes_are_shown_by_account_and_new_keys_once(run: Run) -> None:
+    file = write({"alice": {"access_keys": 1}})
+    ended = run("apply", file)
+    assert ended.status == 0
+    assert ended.shown.startswith(
+        f"account {A}\n  + account {A}\n  + user alice\n  + user alice: access key\n3 changes\n"
+    )
+    assert "[alice]\naws_access_key_id = AKIA" in ended.shown
+    assert run("apply", file).shown == "no changes\n"
+
+
+def test_a_dry_run_leaves_neither_change_nor_record(run: Run) -> None:
+    file = write({"alice": {"access_keys": 1}})
+    ended = run("apply", file, "--dry-run", "--credentials", "credentials")
+    assert ended.shown.endswith("3 changes: a dry run, nothing was written\n")
+    assert not Path("audit.jsonl").exists()
+    assert not Path("credentials").exists()
+    assert "3 changes\n" in run("apply", file).shown
+
+
+def test_new_keys_go_to_a_private_file_where_one_is_named(run: Run) -> None:
+    Path("credentials").write_text("[mine]\naws_access_key_id = AKIAMINE\n")
+    ended = run("apply", write({"alice": {"access_keys": 2}}), "--credentials", "credentials")
+    assert "aws_secret_access_key" not in ended.shown
+    text = Path("credentials").read_text()
+    assert Path("credentials").stat().st_mode & 0o777 == 0o600
+    assert [line for line in text.splitlines() if line.startswith("[")] == ["[mine]", "[alice]", "[alice-2]"]
+    assert "AKIAMINE" in text
+    assert sorted(path.name for path in Path().iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("content", ["no section\n", None])
+def test_keys_that_could_not_be_kept_are_not_made(run: Run, content: str | None) -> None:
+    place = Path("place")
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_text(content)
+    file = write({"alice": {"access_keys": 1}})
+    ended = run("apply", file, "--credentials", str(place))
+    assert ended.status == 1
+    assert ended.said.startswith("broker apply: ")
+    assert "+ user alice: access key" in run("apply", file).shown
+
+
+def test_without_a_journal_nothing_is_changed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("journal").mkdir()
+    monkeypatch.setenv("BROKER_AUDIT_PATH", "journal")
+    file = write({"alice": {}})
+    assert run("apply", file).status == 1
+    assert "+ user alice" in run("apply", file, "--dry-run").shown
+
+
+def test_a_refused_file_is_told_with_its_line(run: Run) -> None:
+    Path("d.yaml").write_text(f'accounts:\n  "{A}":\n    users:\n      alice:\n        tag: {{}}\n')
+    ended = run("apply", "d.yaml")
+    assert (ended.status, ended.shown) == (1, "")
+    assert ended.said.startswith(
+        f"broker apply: d.yaml:5: accounts.{A}.users.alice.tag: there is no tag here"
+    )
+
+
+def test_a_refused_change_says_that_nothing_was_changed(run: Run) -> None:
+    ended = run("apply", write({"alice": {}, "bob": {"groups": ["none"]}}))
+    assert (ended.status, ended.shown) == (1, "")
+    assert "AddUserToGroup was refused: NoSuchEntity" in ended.said
+    assert ended.said.endswith("nothing was changed\n")
+    assert "+ user alice" in run("apply", write({"alice": {}})).shown
+
+
+def test_every_change_is_journalled_as_roots_with_who_ran_the_command(run: Run) -> None:
+    run("apply", write({"alice": {"access_keys": 1}}))
+    records = [json.loads(line) for line in Path("audit.jsonl").read_text().splitlines()]
+    assert [record["eventName"] for record in records] == ["PutAccount", "CreateUser", "CreateAccessKey"]
+    assert {record["userIdentity"]["arn"] for record in records} == {f"arn:aws:iam::{A}:root"}
+    assert records[1]["requestParameters"] == {"userName": "alice"}
+    assert records[1]["additionalEventData"]["command"] == "apply d.yaml"
+    assert records[1]["additionalEventData"]["operatingSystemUser"]
+
+
+def test_users_of_one_name_in_two_accounts_have_profiles_that_say_which(run: Run) -> None:
+    users = {"users": {"alice": {"access_keys": 1}}}
+    Path("d.yaml").write_text(json.dumps({"accounts": {A: users, "222222222222": users}}))
+    shown = run("apply", "d.yaml").shown
+    assert f"[{A}-alice]" in shown
+    assert "[222222222222-alice]" in shown

@@ -1,0 +1,92 @@
+"""`broker config`: settings told before a server reads them, and profiles that lead a client here."""
+
+import configparser
+from pathlib import Path
+
+import pytest
+
+from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
+from broker.config import load_settings
+
+from .conftest import Run
+
+
+def test_what_is_not_the_default_is_listed_and_secrets_are_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_ROOT_ACCOUNT_ID", "111111111111")
+    monkeypatch.setenv("BROKER_ROOT_ACCESS_KEY_ID", "AKIAEXAMPLE0000000")
+    monkeypatch.setenv("BROKER_ROOT_SECRET_ACCESS_KEY", "hunter2hunter2")
+    ended = run("config", "check")
+    assert ended.status == 0
+    assert "root.account_id         111111111111" in ended.shown
+    assert "root.secret_access_key  ***" in ended.shown
+    assert "hunter2" not in ended.shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[listen]\nworker = 2\n", "[listen] has no setting worker; did you mean workers?"),
+        ('[tls]\ncertificate_file = "none"\nkey_file = "none"\n', "the certificate cannot be used"),
+    ],
+)
+def test_what_a_server_would_refuse_is_told(run: Run, text: str, said: str) -> None:
+    Path("b.toml").write_text(text)
+    ended = run("config", "check", "--config", "b.toml")
+    assert (ended.status, said in ended.said) == (1, True)
+
+
+def test_a_master_key_that_is_none_is_told(run: Run) -> None:
+    Path("master.key").write_text("short")
+    assert "the master key cannot be used" in run("config", "check").said
+
+
+def test_the_file_may_be_named_by_a_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("b.toml").write_text("[listen]\nworkers = 3\n")
+    monkeypatch.setenv("BROKER_CONFIG", "b.toml")
+    assert "listen.workers        3" in run("config", "check").shown
+
+
+def test_a_profile_that_assumes_a_role_names_its_source(run: Run) -> None:
+    ended = run("config", "print", "--profile", "x", "--role-arn", "arn:aws:iam::111111111111:role/r",
+                "--source-profile", "alice", "--external-id", "e", "--endpoint", "https://iam.example")  # fmt: skip
+    parser = configparser.RawConfigParser()
+    parser.read_string(ended.shown)
+    assert dict(parser["profile x"]) == {
+        "region": "us-east-1",
+        "services": "broker",
+        "role_arn": "arn:aws:iam::111111111111:role/r",
+        "source_profile": "alice",
+        "external_id": "e",
+    }
+    assert parser["services broker"]["sts"] == "\nendpoint_url = https://iam.example"
+
+
+def test_a_role_without_a_source_is_a_wrong_use(run: Run) -> None:
+    assert run("config", "print", "--role-arn", "arn:aws:iam::111111111111:role/r").status == 2
+
+
+def test_the_default_profile_has_no_prefix() -> None:
+    assert config_text([Profile(name="default")], "http://h:1", "r").startswith("[default]\nregion = r\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("[::]:8080", "http://[::1]:8080"),
+        ("[fd00::1]:8080", "http://[fd00::1]:8080"),
+        ("broker.internal:80", "http://broker.internal:80"),
+    ],
+)
+def test_an_endpoint_is_where_a_client_reaches_the_listener(address: str, endpoint: str) -> None:
+    settings = load_settings(None, {"BROKER_LISTEN_API": address, "BROKER_LISTEN_METADATA": address})
+    assert endpoint_of(settings) == metadata_endpoint_of(settings) == endpoint
+
+
+def test_an_endpoint_with_a_certificate_is_https_and_profiles_trust_it() -> None:
+    settings = load_settings(None, {"BROKER_TLS_CERTIFICATE_FILE": "c", "BROKER_TLS_KEY_FILE": "k"})
+    assert endpoint_of(settings) == "https://127.0.0.1:8080"
+    assert "ca_bundle = c\n" in config_text([Profile(name="a")], "https://h", "r", "c")

@@ -1,0 +1,44 @@
+"""The table of commands: each explains itself, and none is imported before it is named."""
+
+import subprocess
+import sys
+
+import pytest
+
+from broker.__main__ import COMMANDS, main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "serve"])
+def test_every_command_teaches_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert f"\n  broker {name} " in capsys.readouterr().out or name == "root-key"
+
+
+def test_help_imports_no_room() -> None:
+    code = (
+        "import sys\n"
+        "from broker.__main__ import main\n"
+        "for name in ('', 'apply', 'keys', 'policy', 'config', 'token', 'audit', 'root-key'):\n"
+        "    try: main([name, '--help'] if name else ['--help'])\n"
+        "    except SystemExit: pass\n"
+        "heavy = {'msgspec', 'aiohttp', 'yaml', 'rich', 'cryptography', 'asyncio'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_an_unknown_command_is_used_wrongly(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["aply"])
+    assert ended.value.code == 2
+    assert "aply" in capsys.readouterr().err

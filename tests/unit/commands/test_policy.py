@@ -1,0 +1,167 @@
+"""`broker policy`: documents in AWS's words, decisions with their reasons, exit statuses."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Ended, Run
+
+DEMO = Path(__file__).parents[3] / "config" / "demo.yaml"
+A = "111111111111"
+ROLE = "arn:aws:iam::222222222222:role/data-reader"
+EXTERNAL_ID = ("--context", "sts:ExternalId=demo-external-id")
+
+
+def write(name: str, *statements: dict[str, Any]) -> str:
+    text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    Path(name).write_text(text)
+    return name
+
+
+def allow(action: str, resource: str = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def test_a_document_is_checked_in_awss_words(run: Run) -> None:
+    file = write("p.json", allow("s3:*"))
+    assert run("policy", "check", file).shown == "p.json: good, 1 statement, 88 characters\n"
+    ended = run("policy", "check", file, "--kind", "trust")
+    assert (ended.status, ended.said) == (1, "p.json: Has prohibited field Resource\n")
+
+
+def test_a_document_may_come_from_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
+    ended = run("policy", "check", "-")
+    assert (ended.status, ended.said.startswith("-: ")) == (1, True)
+
+
+def test_an_old_version_is_good_inline_and_refused_as_a_managed_policy(run: Run) -> None:
+    Path("p.json").write_text(json.dumps({"Version": "2008-10-17", "Statement": [allow("s3:*")]}))
+    assert run("policy", "check", "p.json").status == 0
+    assert "2012-10-17 or greater" in run("policy", "check", "p.json", "--kind", "managed").said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "none.json"), ("simulate", "--action", "a:B", "--policy", "none.json")]
+)
+def test_a_file_that_cannot_be_read_is_a_wrong_use(run: Run, arguments: tuple[str, ...]) -> None:
+    ended = run("policy", *arguments)
+    assert (ended.status, "none.json cannot be read: No such file" in ended.said) == (2, True)
+
+
+def test_files_are_simulated_without_a_store(run: Run) -> None:
+    write("p.json", allow("s3:Get*", "arn:aws:s3:::x/${aws:username}/*"))
+    ended = run("policy", "simulate", "--policy", "p.json", "--action", "s3:GetObject", "--action", "s3:PutObject",
+                "--resource", "arn:aws:s3:::x/simulated/1")  # fmt: skip
+    lines = ended.shown.splitlines()
+    assert [line.split()[0] for line in lines] == ["ACTION", "s3:GetObject", "s3:PutObject"]
+    assert "allowed       Allow (line 1) of inline p.json" in lines[1]
+    assert "implicitDeny  no identity policy allows it" in lines[2]
+    assert ended.status == 1
+    assert not Path("broker.db").exists()
+
+
+def test_what_a_condition_missed_is_told(run: Run) -> None:
+    write("p.json", allow("s3:Get*", Sid="Mine", Condition={"StringEquals": {"aws:SourceVpc": ["a", "b"]}}))
+    asking = ("--policy", "p.json", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::x/1")
+    shown = run("policy", "explain", *asking).shown
+    assert (
+        'almost: Allow "Mine" (line 1) of inline p.json, but StringEquals on aws:SourceVpc wants "a" or "b"'
+        in shown
+    )
+    assert "not in the request: aws:SourceVpc" in shown
+    wrong = run("policy", "explain", *asking, "--context", "aws:SourceVpc=c")
+    assert 'and the request has "c"' in wrong.shown
+    assert run("policy", "explain", *asking, "--context", "aws:SourceVpc=b").status == 0
+
+
+def test_every_kind_of_policy_has_its_say(run: Run) -> None:
+    write("all.json", allow("*"))
+    write("reads.json", allow("s3:Get*"))
+    write("denies.json", {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}, allow("*"))
+    asking = ("--policy", "all.json", "--action", "s3:PutObject", "--resource", "arn:aws:s3:::x/1")
+    for option, layer in (("--boundary", "boundary"), ("--session", "session"), ("--scp", "scp")):
+        ended = run("policy", "explain", *asking, option, "reads.json")
+        assert f"{layer:<9} is silent   <- decides" in ended.shown
+    ended = run("policy", "explain", *asking, "--scp", "denies.json")
+    assert "with an explicit deny in a service control policy" in ended.shown
+    assert "scp       denies   <- decides" in ended.shown
+
+
+def test_a_context_key_may_have_several_values(run: Run) -> None:
+    condition = {"ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b"]}}
+    write("p.json", allow("iam:TagUser", Condition=condition))
+    asking = [
+        "policy",
+        "simulate",
+        "--policy",
+        "p.json",
+        "--action",
+        "iam:TagUser",
+        "--context",
+        "aws:TagKeys=a",
+    ]
+    assert run(*asking, "--context", "aws:TagKeys=b").status == 0
+    assert run(*asking, "--context", "aws:TagKeys=c").status == 1
+
+
+def test_a_context_that_is_no_pair_is_a_wrong_use(run: Run) -> None:
+    ended = run("policy", "simulate", "--action", "a:B", "--context", "aws:TagKeys")
+    assert (ended.status, "'aws:TagKeys' is not KEY=VALUE" in ended.said) == (2, True)
+
+
+@pytest.fixture
+def ask(run: Run) -> Any:
+    """`ask(who, …)`: may who of the demo assume the demo's role? As `broker policy explain` answers."""
+    shutil.copy(DEMO, "demo.yaml")
+    assert run("apply", "demo.yaml").status == 0
+
+    def ask(who: str, *more: str) -> Ended:
+        asking = ("--principal", f"arn:aws:iam::{A}:{who}", "--action", "sts:AssumeRole", "--resource", ROLE)
+        return run("policy", "explain", *asking, *more)
+
+    return ask
+
+
+def test_a_user_of_the_store_is_allowed_where_both_sides_allow(ask: Any) -> None:
+    ended = ask("user/alice", *EXTERNAL_ID)
+    assert (ended.status, ended.shown.startswith(f"ALLOWED  sts:AssumeRole on {ROLE}\n")) == (0, True)
+    assert '"ReadersWithTheExternalId"' in ended.shown
+    assert '"TakeOnDataReader"' in ended.shown
+
+
+def test_what_is_missing_in_a_trust_policy_is_told(ask: Any) -> None:
+    ended = ask("user/alice")
+    assert (ended.status, "not in the request: sts:ExternalId" in ended.shown) == (1, True)
+
+
+@pytest.mark.parametrize(("who", "layer"), [("user/bob", "resource"), ("user/carol", "identity")])
+def test_the_side_that_does_not_allow_is_named(ask: Any, who: str, layer: str) -> None:
+    ended = ask(who, *EXTERNAL_ID)
+    assert (ended.status, f"{layer:<9} is silent   <- decides" in ended.shown) == (1, True)
+
+
+def test_more_policies_answer_what_if(ask: Any) -> None:
+    write("all.json", allow("*"))
+    assert ask("user/carol", *EXTERNAL_ID, "--policy", "all.json").status == 0
+
+
+def test_roles_sessions_and_root_may_ask(run: Run, ask: Any) -> None:
+    asking = ("--action", "iam:ListRoles", "--action", "iam:DeleteRole")
+    for principal in (
+        f"arn:aws:iam::{A}:role/web-server",
+        f"arn:aws:sts::{A}:assumed-role/web-server/i-1",
+    ):
+        lines = run("policy", "simulate", "--principal", principal, *asking).shown.splitlines()
+        assert (" allowed " in lines[1], " implicitDeny " in lines[2]) == (True, True)
+    assert run("policy", "simulate", "--principal", f"arn:aws:iam::{A}:root", *asking).status == 0
+
+
+@pytest.mark.parametrize("who", ["user/nobody", "user/path/alice", "role/none", "group/developers"])
+def test_somebody_who_is_not_there_is_refused(ask: Any, who: str) -> None:
+    ended = ask(who)
+    assert (ended.status, "nobody in the store is" in ended.said) == (1, True)

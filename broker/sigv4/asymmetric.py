@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from broker.names.secret import SecretKey
-from broker.sigv4.authorization import ASYMMETRIC
+from broker.sigv4.signer import ASYMMETRIC
 
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of the curve P-256 (FIPS 186-4)
 _FIRST_BLOCK = (1).to_bytes(4, "big")

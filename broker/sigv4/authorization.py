@@ -2,21 +2,21 @@
 
 "Create a signed AWS API request", step "Add the signature to the request": the header form is
 `ALGORITHM Credential=..., SignedHeaders=..., Signature=...`, the query form spells the same as `X-Amz-...`.
-A SigV4A credential has no region; the regions stand in X-Amz-Region-Set.
+A SigV4A request claims its regions in X-Amz-Region-Set.
 """
 
-import re
+from functools import lru_cache
 
 import msgspec
 
+from broker.errors import Refusal
 from broker.sigv4 import refusals
 from broker.sigv4.encoding import query_pairs, wire_text
+from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, read_signer
 from broker.sigv4.timestamps import format_timestamp, parse_time
 
-SYMMETRIC = "AWS4-HMAC-SHA256"
-ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
-TERMINATOR = "aws4_request"
 LONGEST_EXPIRES = 604_800  # seconds, seven days: "Authenticating requests: using query parameters"
+_LONGEST_REPEATED = 512  # characters of an Authorization header that are worth remembering
 
 # Headers that this package or its callers act on: two of a kind are refused rather than interpreted.
 _SINGLE_HEADERS = frozenset(
@@ -38,7 +38,6 @@ _REQUIRED_QUERY = (
     "X-Amz-Date",
 )
 _KNOWN_QUERY = frozenset({*_REQUIRED_QUERY, "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-Region-Set"})
-_SIGNED_HEADERS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z;-]+")  # RFC 9110 tokens, lower case
 
 
 class UnverifiedRequest(msgspec.Struct, frozen=True):
@@ -64,25 +63,31 @@ class UnverifiedRequest(msgspec.Struct, frozen=True):
 class UnverifiedAuthorization(msgspec.Struct, frozen=True):
     """What the client says of its signature.
 
-    `date` is the scope's YYYYMMDD, `timestamp` the signing time in epoch seconds and `signed_at` the same as
-    YYYYMMDDTHHMMSSZ. SigV4 names one `region`; SigV4A leaves it empty and claims a `region_set` instead.
-    `signed_headers` are lower-case and sorted. `expires` is the life of a presigned URL in seconds, None where
-    the request is not presigned or does not say.
+    `timestamp` is the signing time in epoch seconds and `signed_at` the same as YYYYMMDDTHHMMSSZ. `expires` is the
+    life of a presigned URL in seconds, None where the request is not presigned or does not say. `region_set` is
+    what SigV4A claims instead of a region.
     """
 
-    algorithm: str
-    access_key_id: str
-    date: str
-    region: str
-    service: str
-    signed_headers: tuple[str, ...]
+    signer: UnverifiedSigner
     signature: str
     timestamp: int
     signed_at: str
     session_token: str | None = None
+    region_set: tuple[str, ...] = ()
     presigned: bool = False
     expires: int | None = None
-    region_set: tuple[str, ...] = ()
+
+    @property
+    def access_key_id(self) -> str:
+        return self.signer.access_key_id
+
+    @property
+    def region(self) -> str:
+        return self.signer.region
+
+    @property
+    def service(self) -> str:
+        return self.signer.service
 
     def __repr__(self) -> str:
         return f"UnverifiedAuthorization({self.access_key_id}, {self.signed_at}, ***)"
@@ -94,22 +99,25 @@ def find_authorization(request: UnverifiedRequest) -> UnverifiedAuthorization | 
     Raises Refusal IncompleteSignature naming every missing part, or SignatureDoesNotMatch where the two forms
     are mixed or the credential's terminator is wrong.
     """
-    headers: dict[str, str] = {}
-    repeated_header = ""
-    for name, value in request.headers:
-        if name in _SINGLE_HEADERS:
-            repeated_header = name if name in headers else repeated_header
-            headers[name] = value
-    parameters = _presigned_parameters(request.query)
+    headers = dict(request.headers)
+    parameters = _presigned_parameters(request.query) if "X-Amz-" in request.query else {}
     if "authorization" not in headers and not parameters:
         return None
-    if repeated_header:
-        raise refusals.repeated(repeated_header)
+    if len(headers) != len(request.headers):
+        _require_single(request.headers)
     if not parameters:
         return _from_header(headers)
     if "authorization" in headers:
         raise refusals.both_header_and_query()
     return _from_query(parameters)
+
+
+def _require_single(headers: tuple[tuple[str, str], ...]) -> None:
+    seen: set[str] = set()
+    for name, _ in headers:
+        if name in seen and name in _SINGLE_HEADERS:
+            raise refusals.repeated(name)
+        seen.add(name)
 
 
 def _presigned_parameters(query: str) -> dict[str, str]:
@@ -118,7 +126,7 @@ def _presigned_parameters(query: str) -> dict[str, str]:
     An encoded spelling of their names is not recognised: such a request counts as unsigned.
     """
     found: dict[str, str] = {}
-    for raw_name, raw_value in query_pairs(query) if "X-Amz-" in query else ():
+    for raw_name, raw_value in query_pairs(query):
         name = wire_text(raw_name)
         if name in _KNOWN_QUERY:
             if name in found:
@@ -130,51 +138,69 @@ def _presigned_parameters(query: str) -> dict[str, str]:
 
 def _from_header(headers: dict[str, str]) -> UnverifiedAuthorization:
     header = headers["authorization"].strip()
+    # "AWS first checks the x-amz-date header [...], then it looks for the date header" (Handling dates)
+    date_text = headers.get("x-amz-date") or headers.get("date") or ""
+    region_set = headers.get("x-amz-region-set") or ""
+    before, _, signature = header.rpartition("Signature=")
+    is_usual = signature.isalnum() and len(before) <= _LONGEST_REPEATED
+    signer = _find_signer(before) if is_usual else None
+    if signer is None or not date_text or (signer.algorithm == ASYMMETRIC and not region_set):
+        signer, signature = _read_header(header, date_text, region_set)
+    timestamp, signed_at = _signing_time(date_text)
+    return UnverifiedAuthorization(
+        signer,
+        signature,
+        timestamp,
+        signed_at,
+        headers.get("x-amz-security-token") or None,
+        _parse_region_set(region_set) if signer.algorithm == ASYMMETRIC else (),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _find_signer(before_signature: str) -> UnverifiedSigner | None:
+    """The signer in a header whose signature has letters and digits only, whichever: it does not change the reading.
+
+    None for a header that is to be refused, or read as a whole.
+    """
+    try:
+        algorithm, parts = _header_parts(f"{before_signature}Signature=0")
+        signer = read_signer(algorithm, parts["Credential"], parts["SignedHeaders"])
+    except (KeyError, Refusal):
+        return None
+    return signer if "Signature" in parts else None
+
+
+def _read_header(header: str, date_text: str, region_set: str) -> tuple[UnverifiedSigner, str]:
+    """Signer and signature of a complete header. Every refusal of a header is made here."""
+    algorithm, parts = _header_parts(header)
+    missing = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not parts.get(name)
+    ]
+    if not date_text:
+        missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if algorithm == ASYMMETRIC and not region_set:
+        missing.append("Authorization header requires existence of a 'X-Amz-Region-Set' header.")
+    if missing:
+        raise refusals.missing_header_parts(missing, header)
+    _signing_time(date_text)  # a date that is none is refused before a credential that is none
+    return read_signer(algorithm, parts["Credential"], parts["SignedHeaders"]), parts["Signature"]
+
+
+def _header_parts(header: str) -> tuple[str, dict[str, str]]:
+    """The algorithm and the `name=value` parts behind it."""
     algorithm, _, rest = header.partition(" ")
-    fields: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for part in rest.replace(",", " ").split():
         name, equals, value = part.partition("=")
         if not equals:
             raise refusals.not_key_and_value(part, header)
-        if name in fields:
+        if name in parts:
             raise refusals.repeated(name)
-        fields[name] = value
-    asymmetric = algorithm == ASYMMETRIC
-    _require_header_parts(fields, headers, header, asymmetric=asymmetric)
-    # "AWS first checks the x-amz-date header [...], then it looks for the date header" (Handling dates)
-    date_text = headers.get("x-amz-date") or headers["date"]
-    timestamp = _parse_time(date_text)
-    access_key_id, date, region, service = _parse_credential(algorithm, fields["Credential"])
-    return UnverifiedAuthorization(
-        algorithm=algorithm,
-        access_key_id=access_key_id,
-        date=date,
-        region=region,
-        service=service,
-        signed_headers=_parse_signed_headers(fields["SignedHeaders"]),
-        signature=fields["Signature"],
-        timestamp=timestamp,
-        signed_at=date_text if date_text.endswith("Z") else format_timestamp(timestamp),
-        session_token=headers.get("x-amz-security-token") or None,
-        region_set=_parse_region_set(headers["x-amz-region-set"]) if asymmetric else (),
-    )
-
-
-def _require_header_parts(
-    fields: dict[str, str], headers: dict[str, str], header: str, *, asymmetric: bool
-) -> None:
-    """Every missing part is named in one answer."""
-    missing = [
-        f"Authorization header requires '{name}' parameter."
-        for name in ("Credential", "Signature", "SignedHeaders")
-        if not fields.get(name)
-    ]
-    if not headers.get("x-amz-date") and not headers.get("date"):
-        missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-    if asymmetric and not headers.get("x-amz-region-set"):
-        missing.append("Authorization header requires existence of a 'X-Amz-Region-Set' header.")
-    if missing:
-        raise refusals.missing_header_parts(missing, header)
+        parts[name] = value
+    return algorithm, parts
 
 
 def _from_query(parameters: dict[str, str]) -> UnverifiedAuthorization:
@@ -182,58 +208,27 @@ def _from_query(parameters: dict[str, str]) -> UnverifiedAuthorization:
     required = (*_REQUIRED_QUERY, "X-Amz-Region-Set") if algorithm == ASYMMETRIC else _REQUIRED_QUERY
     if missing := [name for name in required if not parameters.get(name)]:
         raise refusals.missing_query_parts(missing)
-    date_text = parameters["X-Amz-Date"]
-    timestamp = _parse_time(date_text)
-    access_key_id, date, region, service = _parse_credential(algorithm, parameters["X-Amz-Credential"])
+    timestamp, signed_at = _signing_time(parameters["X-Amz-Date"])
     return UnverifiedAuthorization(
-        algorithm=algorithm,
-        access_key_id=access_key_id,
-        date=date,
-        region=region,
-        service=service,
-        signed_headers=_parse_signed_headers(parameters["X-Amz-SignedHeaders"]),
-        signature=parameters["X-Amz-Signature"],
-        timestamp=timestamp,
-        signed_at=date_text if date_text.endswith("Z") else format_timestamp(timestamp),
+        read_signer(algorithm, parameters["X-Amz-Credential"], parameters["X-Amz-SignedHeaders"]),
+        parameters["X-Amz-Signature"],
+        timestamp,
+        signed_at,
         session_token=parameters.get("X-Amz-Security-Token") or None,
+        region_set=_parse_region_set(parameters["X-Amz-Region-Set"]) if algorithm == ASYMMETRIC else (),
         presigned=True,
         expires=_parse_expires(parameters.get("X-Amz-Expires")),
-        region_set=_parse_region_set(parameters["X-Amz-Region-Set"]) if algorithm == ASYMMETRIC else (),
     )
 
 
-def _parse_time(text: str) -> int:
+@lru_cache(maxsize=1024)
+def _signing_time(text: str) -> tuple[int, str]:
+    """Epoch seconds, and the same as YYYYMMDDTHHMMSSZ."""
     try:
-        return parse_time(text)
+        timestamp = parse_time(text)
     except ValueError:
         raise refusals.malformed_date(text) from None
-
-
-def _parse_credential(algorithm: str, credential: str) -> tuple[str, str, str, str]:
-    """Access key id, date, region (empty for SigV4A) and service."""
-    parts = credential.split("/")
-    if algorithm == SYMMETRIC:
-        if len(parts) != 5:
-            raise refusals.malformed_credential(credential, "keyid/date/region/service/term")
-        access_key_id, date, region, service, terminator = parts
-    elif algorithm == ASYMMETRIC:
-        if len(parts) != 4:
-            raise refusals.malformed_credential(credential, "keyid/date/service/term")
-        access_key_id, date, service, terminator = parts
-        region = ""
-    else:
-        raise refusals.unsupported_algorithm(algorithm)
-    if terminator != TERMINATOR:
-        raise refusals.wrong_terminator(terminator, TERMINATOR)
-    return access_key_id, date, region, service
-
-
-def _parse_signed_headers(text: str) -> tuple[str, ...]:
-    lowered = text.lower()
-    # A presigned query could bring a line feed in here, and with it lines of its own into the canonical request.
-    if _SIGNED_HEADERS.fullmatch(lowered) is None:
-        raise refusals.malformed_signed_headers(text)
-    return tuple(sorted({name for name in lowered.split(";") if name}))
+    return timestamp, text if text.endswith("Z") else format_timestamp(timestamp)
 
 
 def _parse_region_set(text: str) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ names of signed headers are encoded or refused; values of headers have their whi
 from hashlib import sha256
 from urllib.parse import unquote_to_bytes
 
-from broker.sigv4.authorization import ASYMMETRIC, TERMINATOR, UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.encoding import encode, encode_path, query_pairs, wire_bytes
+from broker.sigv4.signer import UnverifiedSigner
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
 
@@ -33,23 +34,14 @@ def canonical_request(
     query = (
         _canonical_query(request.query, without_signature=authorization.presigned) if request.query else ""
     )
-    headers = _canonical_headers(request.headers, authorization.signed_headers)
-    signed_headers = ";".join(authorization.signed_headers)
-    return f"{request.method}\n{path}\n{query}\n{headers}\n{signed_headers}\n{payload_hash}"
-
-
-def credential_scope(authorization: UnverifiedAuthorization) -> str:
-    """SigV4A leaves the region out: one signature is good for a set of them."""
-    if authorization.algorithm == ASYMMETRIC:
-        return f"{authorization.date}/{authorization.service}/{TERMINATOR}"
-    return f"{authorization.date}/{authorization.region}/{authorization.service}/{TERMINATOR}"
+    signer = authorization.signer
+    headers = _canonical_headers(request.headers, signer)
+    return f"{request.method}\n{path}\n{query}\n{headers}\n{signer.signed_line}\n{payload_hash}"
 
 
 def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> str:
-    digest = sha256(wire_bytes(canonical)).hexdigest()
-    return (
-        f"{authorization.algorithm}\n{authorization.signed_at}\n{credential_scope(authorization)}\n{digest}"
-    )
+    signer, digest = authorization.signer, sha256(wire_bytes(canonical)).hexdigest()
+    return f"{signer.algorithm}\n{authorization.signed_at}\n{signer.scope}\n{digest}"
 
 
 def _normalised_path(path: str) -> str:
@@ -83,16 +75,23 @@ def _canonical_query(query: str, *, without_signature: bool) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted((encode(n), encode(v)) for n, v in pairs))
 
 
-def _canonical_headers(headers: tuple[tuple[str, str], ...], signed: tuple[str, ...]) -> str:
+def _canonical_headers(headers: tuple[tuple[str, str], ...], signer: UnverifiedSigner) -> str:
     """The clause: "Lowercase(name) : Trim(value)", sequential spaces made one.
 
     The values of repeated headers are joined by commas. A signed header that did not arrive has no line: one that
     is added later, even empty, breaks the signature.
     """
-    wanted = frozenset(signed)
+    values = dict(headers)
+    if len(values) != len(headers):
+        values = _joined_values(headers)
+    return "".join(
+        [f"{name}:{' '.join(values[name].split())}\n" for name in signer.signed_headers if name in values]
+    )
+
+
+def _joined_values(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in headers:
-        if name in wanted:
-            trimmed = " ".join(value.split())
-            values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
-    return "".join(f"{name}:{values[name]}\n" for name in signed if name in values)
+        trimmed = " ".join(value.split())
+        values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
+    return values

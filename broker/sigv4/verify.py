@@ -4,21 +4,26 @@ The order of checks is AWS's: time, signed headers, scope, signature. What a pro
 a multiset of parameters), the signed headers and the body. What it does not cover: other headers.
 """
 
-import hmac
 from collections.abc import Collection
 from hashlib import sha256
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from broker.names.secret import SecretKey
 from broker.sigv4 import refusals
 from broker.sigv4.asymmetric import derive_public_key, is_signed_by
-from broker.sigv4.authorization import ASYMMETRIC, UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
-from broker.sigv4.encoding import wire_bytes
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
-from broker.sigv4.signing_keys import SigningKey, SigningKeys, derive_signing_key, digest_of
+from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner
+from broker.sigv4.signing_keys import (
+    SigningKey,
+    SigningKeys,
+    derive_signing_key,
+    is_authenticated_by,
+    set_up,
+)
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
@@ -45,29 +50,15 @@ S3 = Dialect(longest_presigned=604_800, normalise_path=False, unsigned_payload=T
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):
-    """A request whose signature is proven; only `verify` makes one.
+    """A request whose signature is proven, and the authorization that proved it; only `verify` makes one.
 
-    `signed_at` is epoch seconds. `signed_headers` are names: a header not among them is not proven. `region` is
-    empty for SigV4A, which proves a `region_set` (patterns such as `us-*`). `body_is_signed` is False for S3's
-    UNSIGNED-PAYLOAD alone.
+    A header that is not among the signed ones is not proven. `body_is_signed` is False for S3's UNSIGNED-PAYLOAD
+    alone.
     """
 
-    method: str
-    path: str
-    query: str
-    body: bytes
-    access_key_id: str
-    region: str
-    region_set: tuple[str, ...]
-    service: str
-    signed_at: int
-    signed_headers: tuple[str, ...]
-    session_token: str | None
-    presigned: bool
+    request: UnverifiedRequest
+    authorization: UnverifiedAuthorization
     body_is_signed: bool = True
-
-    def __repr__(self) -> str:
-        return f"VerifiedRequest({self.access_key_id}, {self.service}, {self.method} {self.path}, ***)"
 
 
 def verify(
@@ -100,21 +91,7 @@ def verify(
         raise refusals.mismatch("The request is not valid UTF-8.", dialect.mismatch_code) from None
     if not proven:
         raise refusals.signature_mismatch(canonical, to_sign, dialect.mismatch_code)
-    return VerifiedRequest(
-        method=request.method,
-        path=request.path,
-        query=request.query,
-        body=request.body,
-        access_key_id=authorization.access_key_id,
-        region=authorization.region,
-        region_set=authorization.region_set,
-        service=authorization.service,
-        signed_at=authorization.timestamp,
-        signed_headers=authorization.signed_headers,
-        session_token=authorization.session_token,
-        presigned=authorization.presigned,
-        body_is_signed=payload_hash != UNSIGNED_PAYLOAD,
-    )
+    return VerifiedRequest(request, authorization, payload_hash != UNSIGNED_PAYLOAD)
 
 
 def _require_current(authorization: UnverifiedAuthorization, now: float, dialect: Dialect) -> None:
@@ -140,11 +117,11 @@ def _require_signed_headers(
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
     AWS lets it: botocore's presigned URLs leave it out.
     """
-    signed = frozenset(authorization.signed_headers)
+    signed = authorization.signer.signed
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name, _ in request.headers:
-        if name.startswith("x-amz-") and name not in signed:
+        if name not in signed and name.startswith("x-amz-"):
             raise refusals.unsigned_header(name, dialect.mismatch_code)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
@@ -158,27 +135,29 @@ def _require_scope(
     dialect: Dialect,
 ) -> None:
     """Everything that is wrong with the credential scope, in one answer and in AWS's order."""
+    signer, day = authorization.signer, authorization.signed_at[:8]
+    is_region_right = _is_region_accepted(authorization, regions)
+    if is_region_right and signer.service in services and signer.date == day:
+        return
     wrong = []
-    if not _is_region_accepted(authorization, regions):
-        region = authorization.region or ",".join(authorization.region_set)
+    if not is_region_right:
+        region = signer.region or ",".join(authorization.region_set)
         wrong.append(f"Credential should be scoped to a valid region, not '{region}'. ")
-    if authorization.service not in services:
+    if signer.service not in services:
         expected = "' or '".join(sorted(services))
         wrong.append(f"Credential should be scoped to correct service: '{expected}'. ")
-    day = authorization.signed_at[:8]
-    if authorization.date != day:
+    if signer.date != day:
         wrong.append(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{authorization.date}' != '{day}', from '{authorization.signed_at}'."
+            f"'{signer.date}' != '{day}', from '{authorization.signed_at}'."
         )
-    if wrong:
-        raise refusals.mismatch("".join(wrong), dialect.mismatch_code)
+    raise refusals.mismatch("".join(wrong), dialect.mismatch_code)
 
 
 def _is_region_accepted(authorization: UnverifiedAuthorization, regions: Collection[str] | None) -> bool:
     """A SigV4A region set is accepted where one of its patterns speaks of an accepted region."""
-    if authorization.algorithm != ASYMMETRIC:
-        region = authorization.region
+    if authorization.signer.algorithm != ASYMMETRIC:
+        region = authorization.signer.region
         return _is_region_name(region) and (regions is None or region in regions)
     patterns = authorization.region_set
     if not all(pattern == "*" or _is_region_name(pattern.removesuffix("*")) for pattern in patterns):
@@ -203,7 +182,7 @@ def _payload_hash(
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
     claimed = ""
-    if "x-amz-content-sha256" in authorization.signed_headers:  # unsigned it has been refused already
+    if "x-amz-content-sha256" in authorization.signer.signed:  # unsigned it has been refused already
         claimed = next((value for name, value in request.headers if name == "x-amz-content-sha256"), "")
     if dialect.unsigned_payload and (
         claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
@@ -221,27 +200,19 @@ def _payload_hash(
 def _is_signed(
     authorization: UnverifiedAuthorization, to_sign: bytes, secret: SecretKey, signing_keys: SigningKeys
 ) -> bool:
-    name = _key_name(authorization)
-    secret_digest = digest_of(secret)
-    known = signing_keys.find(name, secret_digest)
-    key = known or _derive(authorization, secret)
-    if isinstance(key, EllipticCurvePublicKey):
-        proven = is_signed_by(key, authorization.signature, to_sign)
+    signer = authorization.signer
+    known = signing_keys.find(signer.key_name, secret.digest)
+    key = known or _derive(signer, secret)
+    if isinstance(key, HMAC):
+        proven = is_authenticated_by(key, authorization.signature, to_sign)
     else:
-        expected = hmac.digest(key, to_sign, "sha256").hex().encode()
-        proven = hmac.compare_digest(expected, wire_bytes(authorization.signature))
+        proven = is_signed_by(key, authorization.signature, to_sign)
     if proven and known is None:
-        signing_keys.keep(name, secret_digest, key)
+        signing_keys.keep(signer.key_name, secret.digest, key)
     return proven
 
 
-def _key_name(authorization: UnverifiedAuthorization) -> tuple[str, ...]:
-    if authorization.algorithm == ASYMMETRIC:
-        return (authorization.access_key_id, ASYMMETRIC)
-    return (authorization.access_key_id, authorization.date, authorization.region, authorization.service)
-
-
-def _derive(authorization: UnverifiedAuthorization, secret: SecretKey) -> SigningKey:
-    if authorization.algorithm == ASYMMETRIC:
-        return derive_public_key(authorization.access_key_id, secret)
-    return derive_signing_key(secret, authorization.date, authorization.region, authorization.service)
+def _derive(signer: UnverifiedSigner, secret: SecretKey) -> SigningKey:
+    if signer.algorithm == ASYMMETRIC:
+        return derive_public_key(signer.access_key_id, secret)
+    return set_up(derive_signing_key(secret, signer.date, signer.region, signer.service))

@@ -139,7 +139,9 @@ async def test_a_key_that_is_not_good_is_refused(prove, put, key, user, code):
 )
 async def test_what_is_no_access_key_id_is_never_looked_for(prover, store, key_id):
     request = signed()
-    unverified = msgspec.structs.replace(find_authorization(request), access_key_id=key_id)
+    unverified = find_authorization(request)
+    signer = msgspec.structs.replace(unverified.signer, access_key_id=key_id)
+    unverified = msgspec.structs.replace(unverified, signer=signer)
     assert await refused(prover.prove(await store.read(), request, unverified, "sts", NOW)) == (
         "InvalidClientTokenId"
     )

@@ -55,7 +55,7 @@ def test_what_botocore_signs_in_a_header_verifies(sign, path, pairs, headers, bo
     assume(not path.startswith("//"))  # in a URL that would be another host
     request = sign(url=url_of(path, pairs), headers=headers, body=body, token=token)
     proven = judge(request)
-    assert (proven.body, proven.session_token) == (body, token)
+    assert (proven.request.body, proven.authorization.session_token) == (body, token)
 
 
 @settings(deadline=None)
@@ -64,7 +64,7 @@ def test_what_botocore_presigns_verifies(presign, path, pairs, token):
     assume(not path.startswith("//"))
     request = presign(url=url_of(path, pairs), token=token)
     proven = judge(request)
-    assert (proven.presigned, proven.session_token) == (True, token)
+    assert (proven.authorization.presigned, proven.authorization.session_token) == (True, token)
 
 
 @settings(deadline=None)

@@ -50,13 +50,15 @@ def test_the_published_key_is_derived():
 def test_a_request_signed_by_the_common_runtime_verifies(sign_asymmetrically):
     request = sign_asymmetrically(body=b"Action=GetCallerIdentity&Version=2011-06-15", token="a token")
     proven = judge(request)
-    assert (proven.access_key_id, proven.region, proven.region_set) == ("AKIDEXAMPLE", "", ("*",))
-    assert proven.session_token == "a token"
+    claimed = proven.authorization
+    assert (claimed.access_key_id, claimed.region, claimed.region_set) == ("AKIDEXAMPLE", "", ("*",))
+    assert claimed.session_token == "a token"
 
 
 def test_a_presigned_url_of_the_common_runtime_verifies(sign_asymmetrically):
     url = "http://127.0.0.1:8080/?Action=GetCallerIdentity&Version=2011-06-15"
-    assert judge(sign_asymmetrically(CrtSigV4AsymQueryAuth, method="GET", url=url, expires=60)).presigned
+    proven = judge(sign_asymmetrically(CrtSigV4AsymQueryAuth, method="GET", url=url, expires=60))
+    assert proven.authorization.presigned
 
 
 def with_header(request: UnverifiedRequest, name: str, value: str) -> UnverifiedRequest:
@@ -98,7 +100,8 @@ def test_what_is_no_signature_is_refused(sign_asymmetrically, signature):
 def test_a_region_set_must_speak_of_an_accepted_region(sign_asymmetrically, region_set, accepted):
     request = sign_asymmetrically(region=region_set)
     if accepted:
-        assert judge(request, regions={"eu-west-1"}).region_set == tuple(region_set.split(","))
+        proven = judge(request, regions={"eu-west-1"})
+        assert proven.authorization.region_set == tuple(region_set.split(","))
         return
     with pytest.raises(Refusal) as caught:
         judge(request, regions={"eu-west-1"})
@@ -151,4 +154,4 @@ def test_a_symmetric_signature_cannot_pass_for_an_asymmetric_one(sign):
 )
 def test_hostile_queries_and_bodies_verify(sign_asymmetrically, parameters, body):
     url = f"http://127.0.0.1:8080/?{urlencode(parameters, quote_via=quote)}"
-    assert judge(sign_asymmetrically(url=url, body=body)).body == body
+    assert judge(sign_asymmetrically(url=url, body=body)).request.body == body

@@ -40,7 +40,7 @@ def test_a_published_situation_is_canonicalised_and_verifies(case, sign, noon):
     for header in case.get("canonical_headers", "").split("\n"):
         assert header == "" or header in lines[3:]
     proven = verify(request, authorization, SECRET, noon, SigningKeys(), services={"sts"})
-    assert proven.access_key_id == "AKIDEXAMPLE"
+    assert proven.authorization.access_key_id == "AKIDEXAMPLE"
 
 
 def test_the_documented_example_has_its_documented_signature():

@@ -1,9 +1,9 @@
 from broker.names.secret import SecretKey
-from broker.sigv4.signing_keys import SigningKeys, derive_signing_key, digest_of
+from broker.sigv4.signing_keys import SigningKeys, derive_signing_key
 
 NAME = ("AKIDEXAMPLE", "20260101", "eu-west-1", "sts")
-OLD = digest_of(SecretKey("old"))
-NEW = digest_of(SecretKey("new"))
+OLD = SecretKey("old").digest
+NEW = SecretKey("new").digest
 
 
 def test_the_documented_key_is_derived():
@@ -50,5 +50,5 @@ def test_the_cache_prints_neither_keys_nor_secrets():
 def test_the_cache_keeps_no_secret():
     secret = "a secret that nobody should find in memory"
     keys = SigningKeys()
-    keys.keep(NAME, digest_of(SecretKey(secret)), derive_signing_key(SecretKey(secret), *NAME[1:]))
+    keys.keep(NAME, SecretKey(secret).digest, derive_signing_key(SecretKey(secret), *NAME[1:]))
     assert secret not in repr(vars(keys))

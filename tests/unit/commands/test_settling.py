@@ -1,6 +1,7 @@
 """Applying declarations to a real store: what is made, changed, taken away, left alone, refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,6 @@ from broker.commands.declaration.attempt import form_of
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.settling import apply_declaration
 from broker.commands.declaration.source import DeclarationError
-from broker.commands.demo import _demo_file
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
@@ -26,6 +26,7 @@ from broker.storage.store import (
 
 from .conftest import Declare
 
+CONFIG = Path(__file__).parents[3] / "config"
 A = "111111111111"
 B = "222222222222"
 
@@ -120,8 +121,9 @@ async def test_a_second_run_changes_nothing(declare: Declare, prune: bool) -> No
     assert await declare(FULL, prune=prune) == []
 
 
-async def test_the_demo_is_idempotent(broker: Broker) -> None:
-    file = _demo_file()
+@pytest.mark.parametrize("name", ["demo.yaml", "production.yaml"])
+async def test_the_examples_apply_and_apply_again_without_a_change(broker: Broker, name: str) -> None:
+    file = CONFIG / name
     for expected in (True, False):
         attempt = await apply_declaration(broker, read_declaration(file), "apply", file.parent)
         assert bool(attempt.changes) is expected

@@ -37,6 +37,7 @@ from broker.web.health import operations_application
 from broker.web.listeners import bounded_server, listen
 from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
+from broker.web.patience import Patience
 from broker.web.peers import parse_networks
 from broker.web.query import answer_query
 from broker.web.tls import Certificate
@@ -230,8 +231,7 @@ async def serve(
             await _warn_of_weaknesses(broker.engine)
             is_ready()
             await stop.wait()
-            door.patience.end()
-            await _finish(runners, settings.requests.graceful_shutdown_seconds)
+            await _finish(runners, door.patience, settings.requests.graceful_shutdown_seconds)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -285,10 +285,15 @@ def _make_runners(
     }
 
 
-async def _finish(runners: Mapping[str, web.BaseRunner], grace: float) -> None:
+async def _finish(runners: Mapping[str, web.BaseRunner], patience: Patience, grace: float) -> None:
     """Take no more connections, answer what was asked, and close; what outlasts the grace is left alone."""
     try:
         async with asyncio.timeout(grace + _GRACE_MARGIN):
+            for runner in runners.values():
+                for site in runner.sites:
+                    await site.stop()
+            # Only then: from here on aiohttp reads no more, and half a body would stay half.
+            await patience.end()
             await asyncio.gather(*(runner.cleanup() for runner in runners.values()))
     except TimeoutError:
         _logger.warning("some requests did not end within %s s", grace)

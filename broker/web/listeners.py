@@ -20,7 +20,7 @@ KEEP_ALIVE_SECONDS = 75.0
 LONGEST_LINE = 16 << 10  # bytes of a request line: a presigned URL carries a session token of up to 4,096
 LONGEST_HEADER = 8 << 10
 MOST_HEADERS = 64
-_LINGER_SECONDS = 5.0  # for a client that still sends what was refused: it shall see the answer, not a reset
+_LINGER_SECONDS = 2.0  # for a client that still sends what was refused: it shall see the answer, not a reset
 _BACKLOG = 1024
 
 

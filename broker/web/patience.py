@@ -14,6 +14,7 @@ class Patience:
     def __init__(self, seconds: float = BODY_SECONDS) -> None:
         self._seconds = seconds
         self._waiting: set[asyncio.Timeout] = set()
+        self._nobody = asyncio.Event()
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
@@ -24,12 +25,17 @@ class Patience:
                 yield
             finally:
                 self._waiting.discard(deadline)
+                if not self._waiting:
+                    self._nobody.set()
 
-    def end(self) -> None:
-        """The server stops: what has not arrived within a second will not be waited for."""
+    async def end(self) -> None:
+        """The server stops: wait a second for what is on its way, and no longer."""
         self._seconds = min(self._seconds, LAST_SECONDS)
         latest = asyncio.get_running_loop().time() + LAST_SECONDS
         for deadline in self._waiting:
             when = deadline.when()
             if when is None or when > latest:
                 deadline.reschedule(latest)
+        if self._waiting:
+            self._nobody.clear()
+            await self._nobody.wait()

@@ -30,14 +30,20 @@ async def test_the_end_shortens_every_wait_to_a_second():
     started = loop.time()
     waiting = [asyncio.create_task(wait()) for _ in range(3)]
     await asyncio.sleep(0)
-    patience.end()
+    ending = asyncio.create_task(patience.end())
     waiting.append(asyncio.create_task(wait()))
+    await ending
+    assert loop.time() - started > 0.9
     assert all(0.9 < ended - started < 5 for ended in await asyncio.gather(*waiting))
+
+
+async def test_with_nobody_to_wait_for_the_end_is_there_at_once():
+    async with asyncio.timeout(0.5):
+        await Patience().end()
 
 
 async def test_the_end_lengthens_no_wait():
     patience = Patience(0.05)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5), patience.waiting():
-            patience.end()
-            await asyncio.sleep(5)
+            await asyncio.gather(patience.end(), asyncio.sleep(5))

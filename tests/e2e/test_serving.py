@@ -1,0 +1,341 @@
+"""How the broker stops, waits, tells how it is, and what it logs."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Account, Keys, Server
+from tests.e2e.letters import WHO_AM_I, Answer, Letter, letter
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Server]:
+    """A server that a test may stop: whoever does so finds it stopped here."""
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    server.start()
+    yield server
+    assert server.process is not None
+    if server.process.poll() is None:
+        assert server.stop() == 0, server.log
+
+
+def connect(server: Server) -> socket.socket:
+    host, _, port = server.api.partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def head_of(sent: Letter) -> bytes:
+    lines = [f"{sent.method} {sent.target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.headers)]
+    if not any(name.lower() == "content-length" for name, _ in sent.headers):
+        lines.append(f"Content-Length: {len(sent.body)}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Until the server closes."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def ask(server: Server, path: str) -> tuple[int, str]:
+    """What the operations listener answers."""
+    try:
+        with urllib.request.urlopen(f"http://{server.operations}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def resident_kilobytes(server: Server) -> int:
+    assert server.process is not None
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+)", status)
+    assert found is not None
+    return int(found[1])
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_ends_with_zero(own: Server, how: signal.Signals):
+    assert own.stop(how) == 0
+
+
+def test_a_request_in_flight_is_answered_before_the_end(own: Server):
+    account = own.new_account()
+    sent = letter(own, account.root, WHO_AM_I)
+    with connect(own) as connection:
+        # The body's end comes after the signal: the request is in flight when the server is told to stop.
+        connection.sendall(head_of(sent) + sent.body[:-5])
+        time.sleep(0.2)
+        assert own.process is not None
+        own.process.terminate()
+        time.sleep(0.3)
+        connection.sendall(sent.body[-5:])
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert f"arn:aws:iam::{account.account_id}:root".encode() in answer
+    assert own.process.wait(10) == 0
+
+
+def test_idle_connections_are_closed_and_hold_nothing(own: Server):
+    account = own.new_account()
+    host, _, port = own.api.partition(":")
+    with closing(http.client.HTTPConnection(host, int(port), timeout=20)) as kept:
+        sent = letter(own, account.root, WHO_AM_I)
+        kept.request(sent.method, sent.target, sent.body, dict(sent.headers))
+        answer = kept.getresponse()
+        assert answer.read() and not answer.will_close
+        started = time.monotonic()
+        assert own.stop() == 0
+        assert time.monotonic() - started < 3
+        assert kept.sock.recv(1) == b""
+
+
+def test_half_requests_hold_up_no_shutdown(own: Server):
+    account = own.new_account()
+    sent = letter(own, account.root, WHO_AM_I)
+    whole = head_of(sent) + sent.body
+    halves = [whole[:10], whole[:100], head_of(sent), whole[:-1]]
+    connections = [connect(own) for _ in halves]
+    for connection, half in zip(connections, halves, strict=True):
+        connection.sendall(half)
+    time.sleep(0.2)
+    started = time.monotonic()
+    assert own.stop() == 0
+    assert time.monotonic() - started < 5
+    last = read_all(connections[-1])
+    for connection in connections:
+        connection.close()
+    assert last.startswith(b"HTTP/1.1 408") and b"<Code>RequestTimeout</Code>" in last
+
+
+def test_last_used_marks_are_written_before_the_end(own: Server):
+    account = own.new_account()
+    iam = own.client("iam", account.root)
+    iam.create_user(UserName="alice")
+    alice = Keys.of(iam.create_access_key(UserName="alice")["AccessKey"])
+    own.client("sts", alice).get_caller_identity()
+    assert own.stop() == 0
+    own.start()
+    used = own.client("iam", account.root).get_access_key_last_used(AccessKeyId=alice.access_key_id)
+    assert used["AccessKeyLastUsed"]["ServiceName"] == "sts"
+
+
+# Waiting
+
+
+def test_many_half_requests_take_no_memory_from_the_others(own: Server):
+    account = own.new_account()
+    own.client("sts", account.root).get_caller_identity()
+    before = resident_kilobytes(own)
+    promised = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    half = promised + b"Content-Length: 200000\r\n\r\n" + b"a" * 1000
+    connections = [connect(own) for _ in range(200)]
+    for connection in connections:
+        connection.sendall(half)
+    assert own.client("sts", account.root).get_caller_identity()["Account"] == account.account_id
+    # 200 tasks and connections; nobody's promise of 200,000 bytes is believed in advance.
+    assert resident_kilobytes(own) - before < 200 * 60
+    for connection in connections:
+        connection.close()
+
+
+def test_a_body_that_trickles_is_given_up(tmp_path: Path):
+    """With the patience shortened: twenty seconds are the server's own."""
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    code = "import broker.web.patience as p; p.Patience.__init__.__defaults__ = (1.0,)\n"
+    code += "import sys; from broker.__main__ import main; sys.exit(main(['serve']))"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    with (tmp_path / "log").open("wb") as log:
+        server.process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env={**plain, **server.settings}, stderr=log
+        )
+    while not server._is_ready():
+        assert server.process.poll() is None
+        time.sleep(0.05)
+    with connect(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        connection.settimeout(0.2)
+        started, received = time.monotonic(), b""
+        while not received:
+            connection.sendall(b"a")
+            try:
+                received = connection.recv(65536)
+            except TimeoutError:
+                assert time.monotonic() - started < 10
+        assert received.startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - started > 0.8
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(100)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"no http at all\r\n\r\n",
+    ],
+    ids=["long line", "long header", "many headers", "two lengths", "no HTTP"],
+)
+def test_heads_without_measure_are_refused_and_their_connection_closed(server: Server, head: bytes):
+    with connect(server) as connection:
+        connection.sendall(head)
+        assert read_all(connection).startswith(b"HTTP/1.0 400")
+
+
+def test_a_body_without_measure_is_refused(server: Server):
+    with connect(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(100):
+                connection.sendall(b"4000\r\n" + b"a" * 0x4000 + b"\r\n")
+        except OSError:
+            pass  # The server has closed: it does not read on.
+        assert b"RequestEntityTooLarge" in connection.recv(65536)
+
+
+# Telling
+
+
+def test_alive_and_ready(server: Server):
+    assert ask(server, "/livez") == (200, "alive\n")
+    assert ask(server, "/readyz") == (200, "ready\n")
+
+
+def test_operations_are_not_answered_on_the_api_nor_the_api_on_operations(server: Server):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{server.url}/metrics", timeout=5)
+    assert refused.value.code in (302, 400, 403, 404)
+    refused.value.close()
+    assert ask(server, "/?Action=GetCallerIdentity")[0] == 404
+
+
+def test_requests_are_counted_by_operation_and_code(server: Server, account: Account):
+    counted = 'broker_requests_total{code="",operation="GetCallerIdentity",service="sts"}'
+
+    def number() -> float:
+        _, text = ask(server, "/metrics")
+        return float(next((line.split()[-1] for line in text.splitlines() if line.startswith(counted)), 0))
+
+    before = number()
+    for _ in range(3):
+        server.client("sts", account.root).get_caller_identity()
+    assert number() == before + 3
+    assert 'broker_request_duration_seconds_bucket{le="+Inf",service="sts"}' in ask(server, "/metrics")[1]
+
+
+def test_what_clients_invent_becomes_no_label(server: Server, account: Account):
+    for action in ("InventedAction", "GetCallerIdentity "):
+        assert send(server, account, {"Action": action, "Version": "2011-06-15"}).status == 400
+    send(server, account, {"Action": "GetCallerIdentity", "Version": "1999-invented"})
+    letter(server, account.root, WHO_AM_I, service="invented").send(server)
+    _, text = ask(server, "/metrics")
+    assert "nvented" not in text and "GetCallerIdentity " not in text.replace('GetCallerIdentity"', "")
+
+
+def send(server: Server, account: Account, parameters: dict[str, str]) -> Answer:
+    return letter(server, account.root, parameters).send(server)
+
+
+def test_every_line_of_the_log_is_json_and_refusals_carry_the_request_id(own: Server):
+    account = own.new_account()
+    refused = letter(own, account.root, WHO_AM_I).with_header("X-Amz-Date", "20200101T000000Z").send(own)
+    with connect(own) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nAuthorization: AWS4-HMAC-SHA256 secret\x00\r\n\r\n")
+        read_all(connection)
+    assert own.stop() == 0
+    lines = [json.loads(line) for line in own.log.splitlines()]
+    assert all({"time", "level", "logger", "message", "pid"} <= line.keys() for line in lines)
+    (found,) = (line for line in lines if line.get("request_id") == refused.request_id)
+    assert (found["message"], found["code"]) == ("refused", refused.code)
+    assert any(line["logger"] == "aiohttp.server" for line in lines)
+    assert "AWS4-HMAC-SHA256 secret" not in own.log
+
+
+# The store is away
+
+
+def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(tmp_path: Path):
+    redis = RedisServer(tmp_path)
+    redis.start()
+    server = Server(tmp_path, redis.url)
+    server.start()
+    account = server.new_account()
+    who_am_i = letter(server, account.root, WHO_AM_I)
+    assert who_am_i.send(server).status == 200
+    redis.kill()
+    started = time.monotonic()
+    answers = [who_am_i.send(server) for _ in range(5)]
+    assert {(answer.status, answer.code) for answer in answers} == {(503, "ServiceUnavailable")}
+    assert time.monotonic() - started < 2
+    assert b"redis" not in answers[0].body.lower()
+    status, why = ask(server, "/readyz")
+    assert status == 503 and why.startswith("the store is out of reach: redis: ")
+    assert ask(server, "/livez") == (200, "alive\n")
+    redis.start()
+    deadline = time.monotonic() + 5
+    while ask(server, "/readyz")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert who_am_i.send(server).status == 200
+    assert server.stop() == 0
+    redis.kill()
+
+
+def test_a_store_that_hangs_is_given_up_after_a_moment(tmp_path: Path):
+    redis = RedisServer(tmp_path)
+    redis.start()
+    server = Server(tmp_path, redis.url)
+    server.start()
+    account = server.new_account()
+    who_am_i = letter(server, account.root, WHO_AM_I)
+    assert who_am_i.send(server).status == 200
+    redis.signal(signal.SIGSTOP)
+    answers: list[Answer] = []
+    askers = [Thread(target=lambda: answers.append(who_am_i.send(server))) for _ in range(5)]
+    started = time.monotonic()
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert {answer.status for answer in answers} == {503}
+    assert time.monotonic() - started < 10
+    redis.signal(signal.SIGCONT)
+    assert who_am_i.send(server).status == 200
+    assert server.stop() == 0
+    redis.kill()
+
+
+def test_told_to_stop_while_the_store_is_away_it_stops_in_good_order(tmp_path: Path):
+    redis = RedisServer(tmp_path)
+    redis.start()
+    server = Server(tmp_path, redis.url)
+    server.start()
+    account = server.new_account()
+    letter(server, account.root, WHO_AM_I).send(server)
+    redis.kill()
+    started = time.monotonic()
+    assert server.stop() == 0, server.log
+    assert time.monotonic() - started < 6

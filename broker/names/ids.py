@@ -15,7 +15,6 @@ LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _PAIR_VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
-_PAIR_SHIFTS = range(70, -1, -10)
 
 _MARKER = 1 << 79
 _ACCOUNT_SHIFT = 39
@@ -37,9 +36,25 @@ def access_key_id(prefix: str, account: str, entropy: bytes) -> str:
     """An access key id of `account` (twelve digits), from at least five bytes of entropy."""
     if len(entropy) < ACCESS_KEY_ID_ENTROPY:
         raise ValueError("an access key id needs five bytes of entropy")
-    unique = int.from_bytes(entropy[:ACCESS_KEY_ID_ENTROPY], "big") & _ENTROPY_MASK
-    number = _MARKER | int(account) << _ACCOUNT_SHIFT | unique
-    return prefix + "".join([_PAIRS[number >> shift & 0x3FF] for shift in _PAIR_SHIFTS])
+    account_part, rest = _account_part(account)
+    rest |= int.from_bytes(entropy[:ACCESS_KEY_ID_ENTROPY], "big") & _ENTROPY_MASK
+    return prefix + account_part + _forty_bits(rest)
+
+
+@lru_cache(maxsize=4096)
+def _account_part(account: str) -> tuple[str, int]:
+    """The eight characters that every key id of `account` has, and the bit of it that the next eight begin with."""
+    number = _MARKER | int(account) << _ACCOUNT_SHIFT
+    return _forty_bits(number >> 40), number & 1 << _ACCOUNT_SHIFT
+
+
+def _forty_bits(number: int) -> str:
+    return (
+        _PAIRS[number >> 30]
+        + _PAIRS[number >> 20 & 0x3FF]
+        + _PAIRS[number >> 10 & 0x3FF]
+        + _PAIRS[number & 0x3FF]
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ import hmac
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_ID_SIZE = 8
@@ -33,20 +34,20 @@ class KeyMaterial:
             raise ValueError(f"a sealing key's secret has {SECRET_SIZE} bytes")
         self._secret = secret
         self.aead = AESGCM(_expand(secret, b"aead", SECRET_SIZE))
-        self._mac = hmac.new(_expand(secret, b"mac", SECRET_SIZE), digestmod="sha256")
-        self._nonce_mac = hmac.new(_expand(secret, b"nonce", SECRET_SIZE), digestmod="sha256")
+        self._mac = HMAC(_expand(secret, b"mac", SECRET_SIZE), SHA256())
+        self._nonce_mac = HMAC(_expand(secret, b"nonce", SECRET_SIZE), SHA256())
 
     def authenticate(self, message: bytes) -> bytes:
         """HMAC-SHA256 of `message`: 32 bytes."""
         mac = self._mac.copy()
         mac.update(message)
-        return mac.digest()
+        return mac.finalize()
 
     def nonce_digest(self, message: bytes) -> bytes:
         """HMAC-SHA256 of `message` for the choice of a nonce: 32 bytes."""
         mac = self._nonce_mac.copy()
         mac.update(message)
-        return mac.digest()
+        return mac.finalize()
 
     def derive(self, purpose: bytes, size: int) -> bytes:
         """`size` bytes that belong to `purpose` alone."""

@@ -161,7 +161,7 @@ def test_the_access_key_id_of_a_session_carries_its_account(mint: Mint) -> None:
     assert account_of_access_key_id(credentials.access_key_id) == ACCOUNT
 
 
-def test_entropy_is_drawn_anew_for_every_part() -> None:
+def test_entropy_is_drawn_anew_for_every_session() -> None:
     drawn = count()
 
     def entropy(size: int) -> bytes:
@@ -170,7 +170,21 @@ def test_entropy_is_drawn_anew_for_every_part() -> None:
     mint = Mint(keyring=lambda: RING, entropy=entropy)
     first, second = (mint.session_token(USER, now=NOW, duration=900) for _ in range(2))
     assert first != second
-    assert next(drawn) == 4
+    assert next(drawn) == 2
+
+
+def test_ids_and_nonce_are_made_of_different_bytes_of_one_draw() -> None:
+    def credentials_of(drawn: bytes) -> TemporaryCredentials:
+        return Mint(keyring=lambda: RING, entropy=lambda _size: drawn).assumed_role(
+            ROLE, now=NOW, duration=900
+        )
+
+    drawn = bytes(range(37))
+    first, other_nonce = credentials_of(drawn), credentials_of(drawn[:21] + bytes(16))
+    assert opened(first).session_id == opened(other_nonce).session_id == drawn[5:21]
+    assert first.access_key_id == other_nonce.access_key_id
+    assert first.session_token != other_nonce.session_token
+    assert credentials_of(drawn[:5] + bytes(32)).access_key_id == first.access_key_id
 
 
 def test_the_mint_follows_the_keyring_when_it_rotates() -> None:

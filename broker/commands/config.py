@@ -89,7 +89,7 @@ def _shown(value: object) -> str:
 
 
 def _block(settings: "Settings", chosen: argparse.Namespace) -> str:
-    from broker.commands.profiles import Profile, config_text, endpoint_of
+    from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of
 
     profiles = [
         Profile(
@@ -101,4 +101,4 @@ def _block(settings: "Settings", chosen: argparse.Namespace) -> str:
         for name in chosen.profile or ["default"]
     ]
     endpoint = chosen.endpoint or endpoint_of(settings)
-    return config_text(profiles, endpoint, chosen.region, settings.tls.certificate_file)
+    return config_text(profiles, endpoint, chosen.region, ca_bundle_of(settings))

@@ -18,7 +18,7 @@ from broker.commands.declaration.credentials import key_ids_in
 from broker.commands.declaration.declared import Declaration
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.source import DeclarationError
-from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
+from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
 from broker.commands.records import open_journal
 from broker.config import ConfigurationError, Settings
 from broker.storage.engine import Conflict, EngineUnavailable
@@ -65,7 +65,7 @@ async def prepare_demo(settings: Settings) -> str:
         await apply_and_keep(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
     config.write_text(
-        config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, settings.tls.certificate_file),
+        config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
     return _what_to_paste(config, credentials, endpoint, metadata_endpoint_of(settings))

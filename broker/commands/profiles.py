@@ -1,6 +1,7 @@
 """Profiles for ~/.aws/config that send an unmodified SDK or CLI to this broker, and nowhere else."""
 
 import ipaddress
+from pathlib import Path
 
 import msgspec
 
@@ -46,6 +47,11 @@ def endpoint_of(settings: Settings) -> str:
     """The URL at which a client on this machine reaches the API."""
     scheme = "https" if settings.tls.certificate_file else "http"
     return f"{scheme}://{_reachable(settings.listen.api)}"
+
+
+def ca_bundle_of(settings: Settings) -> str:
+    """What a client has to trust beside the well-known authorities: the listener's own certificate, if it has one."""
+    return str(Path(settings.tls.certificate_file).absolute()) if settings.tls.certificate_file else ""
 
 
 def metadata_endpoint_of(settings: Settings) -> str:

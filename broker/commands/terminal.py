@@ -18,10 +18,12 @@ def console() -> Console:
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
     """Columns: ruled and coloured in a terminal, padded with spaces in a pipe."""
     if sys.stdout.isatty():
-        table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in headings:
+            table.add_column(heading, overflow="fold")  # never cut: an id that is not whole is of no use
         for row in rows:
             table.add_row(*row)
-        Console(highlight=False, emoji=False).print(table)
+        console().print(table)
         return
     widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
     for row in [headings, *rows]:

@@ -11,7 +11,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -57,6 +59,15 @@ class Account:
 
     account_id: str
     root: Keys
+
+
+_making_a_client = Lock()
+
+
+@cache
+def sdk() -> boto3.session.Session:
+    """One session, so that a service's model is read once and not for every client: a quarter of a second each."""
+    return boto3.session.Session()
 
 
 def free_port() -> int:
@@ -153,8 +164,8 @@ class Server:
             }
         )
         config = Config(retries={"max_attempts": 0}, **options)
-        session = boto3.session.Session()
-        return session.client(service, region_name=REGION, endpoint_url=self.url, config=config, **given)
+        with _making_a_client:  # which a session does for one thread at a time
+            return sdk().client(service, region_name=REGION, endpoint_url=self.url, config=config, **given)
 
 
 @pytest.fixture(scope="session")

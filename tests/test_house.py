@@ -1,0 +1,201 @@
+"""The rules of the house that imports cannot show. `pyproject.toml` holds the others as import contracts."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "broker"
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 50
+
+# Each exception with its reason.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS = {
+    "web/query.py:answer_query": "the way of a request, in numbered steps whose local variables are the state",
+}
+# Unit tests that are not named after one file, and what they are about.
+TESTS_OF_SEVERAL = {
+    "commands/test_main.py": "broker/__main__.py and the table of commands",
+    "metadata/test_door.py": "web/metadata.py with the whole room behind it",
+    "policy/test_cases.py": "the runner of the cases that are data",
+    "policy/test_laws.py": "laws of the whole judge",
+    "sigv4/test_against_botocore.py": "the whole room against botocore",
+    "storage/test_serial.py": "the law of transactions, over engine and store",
+}
+GENERATED = ("protocol/shapes/",)
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def by_hand() -> Iterator[Path]:
+    return (path for path in SOURCES if not name(path).startswith(GENERATED))
+
+
+def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def words(path: Path, pattern: str) -> list[str]:
+    """`FILE:LINE` of every match of `pattern` in the text."""
+    lines = path.read_text("utf-8").splitlines()
+    return [f"{name(path)}:{number}" for number, line in enumerate(lines, 1) if re.search(pattern, line)]
+
+
+def test_files_stay_small():
+    lengths = {name(path): len(path.read_text("utf-8").splitlines()) for path in by_hand()}
+    too_long = {file for file, length in lengths.items() if length > LONGEST_FILE}
+    assert too_long == LONG_FILES.keys(), (
+        "split it, or name it with a reason (or drop an exception no longer needed)"
+    )
+
+
+def test_functions_stay_small():
+    too_long = {
+        f"{name(path)}:{function.name}"
+        for path in by_hand()
+        for function in functions_of(path)
+        if lines_of(function) > LONGEST_FUNCTION
+    }
+    assert too_long == LONG_FUNCTIONS.keys(), "split it, or name it with a reason (or drop an exception)"
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Those of the body: a signature with a line for each argument is no work to read."""
+    return (function.end_lineno or 0) - function.body[0].lineno + 1
+
+
+def test_nothing_is_left_to_do():
+    pattern = r"\b(NotImplementedError|TODO|FIXME|XXX|HACK)\b"
+    assert [place for path in SOURCES for place in words(path, pattern)] == []
+
+
+def test_only_the_composition_root_reads_the_clock_and_draws_entropy():
+    pattern = r"\b(datetime\.(now|utcnow|today)|date\.today|time\.time(_ns)?|os\.urandom|os\.getrandom)\("
+    assert [place for path in SOURCES if name(path) != "app.py" for place in words(path, pattern)] == []
+    assert words(PACKAGE / "app.py", pattern), "the pattern finds what it is looking for"
+
+
+def test_only_the_composition_root_names_engines():
+    allowed = {"app.py", "storage/sqlite.py", "storage/redis.py"}
+    pattern = r"\b(SqliteEngine|RedisEngine|storage\.sqlite|storage\.redis)\b"
+    assert [place for path in SOURCES if name(path) not in allowed for place in words(path, pattern)] == []
+
+
+def test_commands_alone_print():
+    printing = {
+        f"{name(path)}:{node.lineno}"
+        for path in SOURCES
+        if not name(path).startswith(("commands/", "__main__"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert printing == set()
+
+
+def test_every_package_says_what_it_owns():
+    silent = [name(path) for path in SOURCES if path.name == "__init__.py" and not docstring_of(path)]
+    assert silent == []
+
+
+def test_every_file_begins_with_what_it_is():
+    assert [name(path) for path in by_hand() if not docstring_of(path)] == []
+
+
+def docstring_of(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+
+
+def test_nobody_is_called_manager():
+    # A service is a noun of AWS's.
+    pattern = r"^\s*(class \w*(Manager|Helper|Utils?|Base)\b|(async )?def _?(do|handle)_)"
+    assert [place for path in by_hand() for place in words(path, pattern)] == []
+
+
+def test_exceptions_are_caught_blindly_at_doors_only():
+    """`except Exception` belongs to the doors, to background tasks that must live on, and to the end of a process."""
+    allowed = {"web/query.py", "web/metadata.py", "app.py"}
+    pattern = r"^\s*except (Base)?Exception\b.*:"
+    blind = {
+        place
+        for path in SOURCES
+        if name(path) not in allowed
+        for place in words(path, pattern)
+        if not is_raised_again(path, int(place.rpartition(":")[2]))
+    }
+    assert {place.partition(":")[0] for place in blind} <= {"commands/workers.py"}
+
+
+def is_raised_again(path: Path, line: int) -> bool:
+    """Whether the handler that begins at `line` ends with a bare `raise`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ExceptHandler) and node.lineno == line:
+            last = node.body[-1]
+            return isinstance(last, ast.Raise)
+    raise AssertionError(f"{path}:{line} is no handler")
+
+
+def test_unit_tests_are_named_after_what_they_test():
+    """tests/unit/PACKAGE/test_FILE.py tests broker/PACKAGE/FILE.py, or the package as a whole."""
+    tests = ROOT / "tests" / "unit"
+    strays = []
+    for path in sorted(tests.rglob("test_*.py")):
+        package = path.parent.relative_to(tests)
+        subject = path.stem.removeprefix("test_")
+        room = PACKAGE / package
+        known = {one.stem for one in room.rglob("*.py")} | {
+            one.name for one in room.iterdir() if one.is_dir()
+        }
+        if subject not in known and path.relative_to(tests).as_posix() not in TESTS_OF_SEVERAL:
+            strays.append(path.relative_to(tests).as_posix())
+    assert strays == [], "name it after a file, or say in TESTS_OF_SEVERAL what it is about"
+
+
+def test_tests_have_no_packages():
+    """The tests' modules are found by path (--import-mode=importlib)."""
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_scripts_can_be_run_or_are_sourced():
+    sourced = {"environment", "aws-cli-2"}
+    for path in sorted((ROOT / "scripts").iterdir()):
+        if path.is_dir():
+            continue
+        first = path.read_text("utf-8").splitlines()[0]
+        if path.name in sourced:
+            assert first.startswith("# Sourced"), f"{path.name} does not say that it is sourced"
+        else:
+            assert os.access(path, os.X_OK), f"{path.name} cannot be run"
+            assert first.startswith("#!/usr/bin/env "), f"{path.name} does not say what runs it"
+
+
+def test_ci_runs_what_everybody_runs():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert [step for step in steps if step.startswith("scripts/")] == ["scripts/check", "scripts/test"]
+
+
+def test_the_readme_lists_exactly_the_operations_that_work():
+    script = [sys.executable, str(ROOT / "scripts" / "list-operations"), "--check"]
+    checked = subprocess.run(script, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "broker").glob("*/")), ids=lambda path: path.name)
+def test_every_room_is_on_the_map(path: Path):
+    if path.name != "__pycache__":
+        assert re.search(rf"\b{path.name}\b", docstring_of(PACKAGE / "__init__.py")), (
+            "broker/__init__.py lacks it"
+        )

@@ -4,13 +4,13 @@ What a principal's policies say depends on its account and on the organization, 
 as the revisions of these two partitions stand. Session policies belong to the token and are joined at each request.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from broker.access.aws_managed import find_aws_managed
 from broker.access.caller import Caller
+from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
 from broker.errors import service_unavailable
 from broker.names.principal import FederatedUser
@@ -24,7 +24,10 @@ _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"
 _EVERYTHING_FOR_EVERYONE = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
 )
-_KEPT = 20_000
+DEFAULT_LIMIT = 24 * 1024 * 1024
+
+# Bytes that an entry takes beside compiled policies: key, layers, a union.
+_ENTRY = 1_500
 
 
 class _Gathered(msgspec.Struct, frozen=True):
@@ -36,11 +39,11 @@ class _Gathered(msgspec.Struct, frozen=True):
 
 
 class Gatherer:
-    """Gathers; what it keeps is bounded and forgotten least recently used first."""
+    """Gathers; what it keeps weighs at most `limit` bytes and is forgotten least recently used first."""
 
-    def __init__(self, library: PolicyLibrary) -> None:
+    def __init__(self, library: PolicyLibrary, limit: int = DEFAULT_LIMIT) -> None:
         self._library = library
-        self._kept: OrderedDict[tuple[str, str], _Gathered] = OrderedDict()
+        self._kept: Keeping[tuple[str, str], _Gathered] = Keeping(limit)
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares."""
@@ -59,17 +62,16 @@ class Gatherer:
             await store.revision(account_partition(caller.account)) if caller.account else 0,
             await store.revision(GLOBAL),
         )
-        kept = self._kept.get(key)
+        kept = self._kept.find(key)
         if kept is not None and kept.revisions == revisions:
-            self._kept.move_to_end(key)
             return kept
         organization = await store.find(ORGANIZATION, "", "")
         made = _Gathered(revisions, await self._gather(store, caller, organization), organization)
         if store.is_dirty:
             return made  # it may have been made of writes that nobody will ever commit
-        self._kept[key] = made
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        layers = made.layers
+        boundary = () if layers.boundary is None else (layers.boundary,)
+        self._kept.keep(key, made, _ENTRY, (layers.identity, *boundary, *layers.scps))
         return made
 
     async def _gather(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:

@@ -1,33 +1,33 @@
-"""Compiled policies, kept by their text: principals that share a document share its compiled form.
+"""Compiled policies, kept by their text: whoever shares a document shares its compiled form, whatever it is called.
 
 A stored document that cannot be parsed is no reason to ignore it: whoever it speaks about is refused.
 """
 
-from collections import OrderedDict
-
+from broker.access.keeping import Keeping
 from broker.errors import service_unavailable
 from broker.policy import MalformedPolicy, PolicyKind, PolicySet, Source, compile_policies, parse_policy
 
+DEFAULT_LIMIT = 24 * 1024 * 1024
+
+# Bytes that an entry takes beside its text and its compiled form.
+_ENTRY = 400
+
 
 class PolicyLibrary:
-    """At most `capacity` compiled documents, least recently used first out."""
+    """Compiled documents that together weigh at most `limit` bytes, least recently used first out."""
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._sets: OrderedDict[tuple[Source, PolicyKind, str], PolicySet] = OrderedDict()
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self._sets: Keeping[tuple[PolicyKind, str], PolicySet] = Keeping(limit)
 
     def compiled(self, source: Source, text: str, kind: PolicyKind) -> PolicySet:
         """The set of one document; raises Refusal ServiceUnavailable where a stored document does not parse."""
-        key = (source, kind, text)
-        found = self._sets.get(key)
+        key = (kind, text)
+        found = self._sets.find(key)
         if found is not None:
-            self._sets.move_to_end(key)
-            return found
+            return found.under(source)
         try:
-            made = compile_policies([(source, parse_policy(text, kind))])
+            made = compile_policies([(source, parse_policy(text, kind))]).under(source)
         except MalformedPolicy as error:
             raise service_unavailable(f"stored policy {source} does not parse: {error.message}") from None
-        self._sets[key] = made
-        if len(self._sets) > self._capacity:
-            self._sets.popitem(last=False)
+        self._sets.keep(key, made, _ENTRY + len(text), [made])
         return made

@@ -94,7 +94,7 @@ def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> Layer
     matches: list[Match] = []
     misses: list[NearMiss] = []
     missing: dict[str, None] = {}
-    for compiled in policies.on_action(action).candidates(resource, by_key):
+    for source, compiled in policies.candidates(action, resource, by_key):
         if not _speaks_of(compiled, layer, request):
             continue
         failing = [
@@ -104,9 +104,9 @@ def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> Layer
         ]
         missing.update(dict.fromkeys(_missing_keys(compiled, by_key)))
         if not failing:
-            matches.append(Match(compiled.source, compiled.statement, layer))
+            matches.append(Match(source, compiled.statement, layer))
         elif len(failing) == 1:
-            misses.append(_near_miss(compiled, layer, failing[0], by_key))
+            misses.append(_near_miss(source, compiled, layer, failing[0], by_key))
     return LayerAccount(layer, _outcome(matches), tuple(matches), tuple(misses), tuple(missing))
 
 
@@ -117,9 +117,11 @@ def _speaks_of(compiled: CompiledStatement, layer: Layer, request: AccessRequest
     return bool(compiled.standing_of(names))
 
 
-def _near_miss(compiled: CompiledStatement, layer: Layer, condition: Condition, by_key: ByKey) -> NearMiss:
+def _near_miss(
+    source: Source, compiled: CompiledStatement, layer: Layer, condition: Condition, by_key: ByKey
+) -> NearMiss:
     return NearMiss(
-        compiled.source,
+        source,
         compiled.statement,
         layer,
         condition.operator,

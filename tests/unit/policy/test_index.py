@@ -113,3 +113,18 @@ def test_the_verdict_of_many_statements_is_that_of_each_by_itself(
     single = [one.on_action(action).verdict(resource, {}) for one in alone]
     assert together is (False if False in single else True if True in single else None)
     assert PolicySet.union(*alone).on_action(action).verdict(resource, {}) is together
+
+
+def test_policies_under_another_name_are_compiled_once_and_told_apart() -> None:
+    first = compiled(allow("s3:GetObject", "*"), name="first")
+    second = first.under(Source(SourceKind.GROUP, "second"))
+    assert second.kept is first.kept
+    assert second.on_action("s3:getobject") is first.on_action("s3:getobject")
+    named = PolicySet.union(first, second).candidates("s3:getobject", "arn:aws:s3:::b/k", {})
+    assert [source.name for source, _ in named] == ["first", "second"]
+    assert [source.name for source, _ in second.policies] == ["second"]
+
+
+def test_a_set_weighs_more_the_more_it_says() -> None:
+    small, large = compiled(allow("s3:GetObject", "*")), compiled(*[allow("s3:Get*", "*")] * 10)
+    assert 1_000 < small.weight < large.weight < 100_000

@@ -1,0 +1,94 @@
+"""Compiled documents: shared by text, told apart by name, bounded by weight."""
+
+import json
+
+import pytest
+
+from broker.access.keeping import Keeping
+from broker.access.library import PolicyLibrary
+from broker.errors import Refusal
+from broker.names.principal import User
+from broker.policy import (
+    AccessRequest,
+    Context,
+    Layers,
+    PolicyKind,
+    PolicySet,
+    Source,
+    SourceKind,
+    compile_policies,
+    decide,
+    parse_policy,
+)
+
+
+def text(name="x"):
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def source(name):
+    return Source(SourceKind.ROLE, name, f"arn:aws:iam::111122223333:role/{name}")
+
+
+def compiled(name="x"):
+    return compile_policies([(source(name), parse_policy(text(name), PolicyKind.IDENTITY))])
+
+
+def test_two_roles_with_the_same_text_share_what_is_compiled():
+    library = PolicyLibrary()
+    first = library.compiled(source("first"), text(), PolicyKind.IDENTITY)
+    second = library.compiled(source("second"), text(), PolicyKind.IDENTITY)
+    assert first.kept is second.kept
+    assert library.compiled(source("first"), text(), PolicyKind.IDENTITY) is first
+
+
+def test_the_reasons_of_a_decision_name_the_policy_of_the_one_who_was_judged():
+    library = PolicyLibrary()
+    library.compiled(source("first"), text(), PolicyKind.IDENTITY)
+    layers = Layers(identity=library.compiled(source("second"), text(), PolicyKind.IDENTITY))
+    user = User("111122223333", "alice", "AIDA1")
+    decision = decide(
+        AccessRequest(user, "s3:GetObject", "arn:aws:s3:::x/k", "111122223333", Context()), layers
+    )
+    assert decision.allowed
+    assert [match.source.name for match in decision.deciding] == ["second"]
+
+
+def test_the_same_text_as_a_policy_of_another_kind_is_read_by_that_kinds_rules():
+    library = PolicyLibrary()
+    library.compiled(source("first"), text(), PolicyKind.IDENTITY)
+    with pytest.raises(Refusal) as refused:
+        library.compiled(source("first"), text(), PolicyKind.TRUST)
+    assert refused.value.code == "ServiceUnavailable"
+
+
+def test_what_is_kept_never_weighs_more_than_the_limit_and_the_oldest_goes_first():
+    limit = 20_000
+    kept: Keeping[int, PolicySet] = Keeping(limit)
+    for number in range(100):
+        one = compiled(str(number))
+        kept.keep(number, one, 100, [one])
+        kept.find(0)
+        assert kept.weight <= limit
+    assert kept.find(0) is not None
+    assert kept.find(1) is None
+    assert kept.find(99) is not None
+
+
+def test_policies_that_many_hold_weigh_once_and_weigh_nothing_when_the_last_is_gone():
+    kept: Keeping[int, int] = Keeping(1_000_000)
+    shared = compiled()
+    for number in range(10):
+        union = PolicySet.union(compiled(str(number)), shared)
+        kept.keep(number, number, 100, [union])
+    assert kept.weight == 10 * 100 + 11 * shared.weight
+    for number in range(10):
+        kept.keep(number, number, 50, [])
+    assert kept.weight == 10 * 50
+
+
+def test_an_entry_that_is_too_heavy_by_itself_is_not_kept():
+    kept: Keeping[int, int] = Keeping(1_000)
+    kept.keep(1, 1, 2_000, [])
+    assert (len(kept), kept.weight) == (0, 0)

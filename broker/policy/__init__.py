@@ -23,6 +23,7 @@ from broker.policy.elements import (
 )
 from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
+from broker.policy.operands import read_date
 from broker.policy.reasons import access_denied_message, authorization_message
 from broker.policy.request import Layer
 from broker.policy.statement import Source, SourceKind
@@ -59,4 +60,5 @@ __all__ = [
     "needs_no_policies",
     "parse_policy",
     "policy_size",
+    "read_date",
 ]

@@ -163,14 +163,19 @@ def _statements(
         raise MalformedPolicy("Could not parse the policy: Statement is empty!" if trust else SYNTAX)
     items = read_items(text, placed) if isinstance(placed.value, list) else [placed]
     lines = _Lines(text)
-    return tuple(_statement(item, lines, kind, grammar) for item in items)
+    begins = [placed.start + 1, *(item.end for item in items)]
+    return tuple(
+        _statement(item, lines.position(begin), lines, kind, grammar)
+        for begin, item in zip(begins, items, strict=False)
+    )
 
 
 class _Lines:
     """Offsets to lines and columns, asked for in ascending order.
 
-    The simulator's positions are those of a reader that has just taken a bracket: one past the opening one,
-    one past the closing one (IAM API reference, SimulateCustomPolicy, its example).
+    The simulator's positions are those of a reader that says where it stands before and after a statement: it has
+    just taken the bracket that opens the list, or the lone statement, or the last one of the statement before; and
+    the last one of this statement (measured; IAM API reference, SimulateCustomPolicy, its example).
     """
 
     def __init__(self, text: str) -> None:
@@ -188,7 +193,9 @@ class _Lines:
         return Position(self._line, offset - self._line_start + 1)
 
 
-def _statement(placed: Placed, lines: _Lines, kind: PolicyKind, grammar: Grammar) -> Statement:
+def _statement(
+    placed: Placed, start: Position, lines: _Lines, kind: PolicyKind, grammar: Grammar
+) -> Statement:
     found = placed.value
     if not isinstance(found, dict):
         raise MalformedPolicy(SYNTAX)
@@ -209,8 +216,9 @@ def _statement(placed: Placed, lines: _Lines, kind: PolicyKind, grammar: Grammar
         _principals(found, "Principal"),
         _principals(found, "NotPrincipal"),
         _conditions(found.get("Condition", {}), grammar),
-        lines.position(placed.start + 1),
-        lines.position(placed.end),
+        start,
+        line=lines.position(placed.start).line,
+        end=lines.position(placed.end),
     )
 
 

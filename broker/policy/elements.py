@@ -17,6 +17,8 @@ class PolicyKind(enum.Enum):
     RCP = "rcp"
     ENDPOINT = "endpoint"
 
+    __hash__ = object.__hash__  # each member exists once; the hash of enum.Enum runs Python code
+
 
 class Effect(enum.Enum):
     """What a statement that matches does."""
@@ -63,7 +65,10 @@ class Principals(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement; of each pair of opposite elements at most one is not None."""
+    """One statement; of each pair of opposite elements at most one is not None.
+
+    `start` and `end` are what the simulator prints; `line` is where a reader finds the statement.
+    """
 
     sid: str
     effect: Effect
@@ -76,6 +81,7 @@ class Statement(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
     start: Position = Position(1, 1)
     end: Position = Position(1, 1)
+    line: int = 1
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -230,8 +230,12 @@ def test_a_statement_knows_where_it_stands_as_the_simulator_counts() -> None:
 def test_positions_follow_the_lines_of_the_text() -> None:
     text = json.dumps({"Version": "2012-10-17", "Statement": [WHOLE, WHOLE]}, indent=2)
     first, second = parse_policy(text, PolicyKind.IDENTITY).statements
-    assert [(first.start.line, first.start.column), (first.end.line, first.end.column)] == [(4, 6), (8, 6)]
-    assert [second.start.line, second.end.line] == [9, 13]
+    assert [(first.start.line, first.start.column), (first.end.line, first.end.column)] == [(3, 17), (8, 6)]
+    assert [(second.start.line, second.start.column), (second.end.line, second.end.column)] == [
+        (8, 6),
+        (13, 6),
+    ]
+    assert [first.line, second.line] == [4, 9]
 
 
 def test_an_inline_policy_may_be_of_the_old_version_and_a_managed_one_may_not() -> None:

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import msgspec
 
-from broker.audit.event import iso_time
+from broker.access.identity import identity_of
+from broker.audit.event import UserIdentity, iso_time
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -82,6 +83,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def condition_keys(self) -> Keys:
         """What conditions read of the principal; made once, for the same caller is judged again and again."""
         return _condition_keys(self)
+
+    @cached_property
+    def identity(self) -> UserIdentity:
+        """The `userIdentity` of records; made once, too."""
+        return identity_of(self)
 
 
 def _condition_keys(caller: Caller) -> Keys:

@@ -4,6 +4,8 @@ Keys are written in lower case at once: the engine compares them so, and a conte
 Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
 """
 
+from functools import lru_cache
+
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
@@ -32,10 +34,8 @@ def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> 
 
 def request_keys(facts: RequestFacts) -> Keys:
     """What is known of the transport and the moment."""
-    second = int(facts.now)
-    keys: Keys = {
-        "aws:currenttime": (iso_time(second),),
-        "aws:epochtime": (str(second),),
+    keys = {
+        **_keys_of_moment(int(facts.now)),
         "aws:securetransport": _TRUE if facts.secure_transport else _FALSE,
         "aws:requestedregion": (facts.region,),
     }
@@ -44,6 +44,11 @@ def request_keys(facts: RequestFacts) -> Keys:
     if facts.user_agent:
         keys["aws:useragent"] = (facts.user_agent,)
     return keys
+
+
+@lru_cache(maxsize=16)
+def _keys_of_moment(second: int) -> Keys:
+    return {"aws:currenttime": (iso_time(second),), "aws:epochtime": (str(second),)}
 
 
 def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:

@@ -1,8 +1,12 @@
 """A caller as CloudTrail writes it ("CloudTrail userIdentity element")."""
 
-from broker.access.caller import Caller
+from typing import TYPE_CHECKING
+
 from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
 from broker.names.principal import Anonymous, AssumedRole, FederatedUser, Root, SamlSubject, User, WebIdentity
+
+if TYPE_CHECKING:
+    from broker.access.caller import Caller  # which makes each caller's record once
 
 _TYPES = {
     Root: "Root",
@@ -15,7 +19,7 @@ _TYPES = {
 }
 
 
-def identity_of(caller: Caller) -> UserIdentity:
+def identity_of(caller: "Caller") -> UserIdentity:
     """The `userIdentity` of a record."""
     principal = caller.principal
     return UserIdentity(
@@ -29,7 +33,7 @@ def identity_of(caller: Caller) -> UserIdentity:
     )
 
 
-def _session_context(caller: Caller) -> SessionContext | None:
+def _session_context(caller: "Caller") -> SessionContext | None:
     if caller.token_issued_at is None:
         return None
     return SessionContext(
@@ -42,7 +46,7 @@ def _session_context(caller: Caller) -> SessionContext | None:
     )
 
 
-def _session_issuer(caller: Caller) -> SessionIssuer | None:
+def _session_issuer(caller: "Caller") -> SessionIssuer | None:
     """Where a session's permissions come from: the role, or the user who asked for the federation."""
     if caller.role is not None:
         role = caller.role

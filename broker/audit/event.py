@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class SessionIssuer(msgspec.Struct, omit_defaults=True, rename="camel"):
+class SessionIssuer(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     type: str
     principal_id: str
     arn: str
@@ -15,19 +15,19 @@ class SessionIssuer(msgspec.Struct, omit_defaults=True, rename="camel"):
     user_name: str = ""
 
 
-class SessionAttributes(msgspec.Struct, rename="camel"):
+class SessionAttributes(msgspec.Struct, frozen=True, rename="camel"):
     creation_date: str
     mfa_authenticated: str
 
 
-class SessionContext(msgspec.Struct, omit_defaults=True, rename="camel"):
+class SessionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     attributes: SessionAttributes
     session_issuer: SessionIssuer | None = None
     source_identity: str | None = None
     web_id_federation_data: dict[str, Any] | None = None
 
 
-class UserIdentity(msgspec.Struct, omit_defaults=True, rename="camel"):
+class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Who called; `type` is CloudTrail's (Root, IAMUser, AssumedRole, FederatedUser, AWSService, ...) or Unknown.
 
     `invoked_by` is the service that acted by itself; only records of such have it.

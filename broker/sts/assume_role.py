@@ -43,7 +43,7 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
         parse_role_arn(request.role_arn).account,
         tags_to_judge(role, tags.inherited),
         _request_keys(request, tags, source_identity),
-        trust_policy(call, role),
+        trust_policy(call, request.role_arn, role),
         role,
         tags,
         source_identity,

@@ -37,11 +37,11 @@ async def find_role(call: Call, text: str) -> Role | None:
     return role if role is not None and role.arn == text else None
 
 
-def trust_policy(call: Call, role: Role | None) -> PolicySet:
-    """What the role's own policy grants; of one that does not exist, nothing."""
+def trust_policy(call: Call, arn: str, role: Role | None) -> PolicySet:
+    """What the policy of `role`, called `arn`, grants; of one that does not exist, nothing."""
     if role is None:
         return _TRUSTS_NOBODY
-    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
+    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", arn)
     return call.gate.library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
 
 

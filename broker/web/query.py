@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict, istr
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.identity import identity_of
 from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
@@ -29,7 +29,8 @@ from broker.web.log import log_failure, log_refusal
 from broker.web.patience import Patience
 from broker.web.peers import source_of
 
-_XML = "text/xml"
+_REQUEST_ID = istr("x-amzn-RequestId")
+_HEADERS = CIMultiDict({istr("Content-Type"): "text/xml"})
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -82,9 +83,9 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
     except JournalUnavailable as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)
     door.measures.count(service.name if service else "", operation, event.error_code, door.timer() - started)
-    return web.Response(
-        body=body, status=status, headers={"Content-Type": _XML, "x-amzn-RequestId": request_id}
-    )
+    response = web.Response(body=body, status=status, headers=_HEADERS)
+    response.headers[_REQUEST_ID] = request_id
+    return response
 
 
 async def _perform(
@@ -126,7 +127,7 @@ async def _perform(
 
 
 def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
-    event.user_identity = identity_of(caller)
+    event.user_identity = caller.identity
     event.recipient_account_id = caller.account
     if caller.access_key_id and not caller.is_temporary:
         usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)

@@ -106,6 +106,7 @@ class ServiceModel(msgspec.Struct, frozen=True):
     readers: dict[str, Reader] = {}
     renderers: dict[str, Renderer] = {}
     redactors: dict[str, Redactor] = {}
+    answer_redactors: dict[str, Redactor] = {}
 
     def status_and_fault(self, refusal: Refusal) -> tuple[int, str]:
         """HTTP status and fault: the refusal's own, else the model's, else those of the common errors."""

@@ -1,4 +1,4 @@
-"""Requests as the journal may show them: CloudTrail's spelling; sensitive members and proofs hidden."""
+"""Requests and answers as the journal may show them: CloudTrail's spelling; sensitive members and proofs hidden."""
 
 import base64
 from collections.abc import Callable
@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 
-from broker.protocol.model import Redactor, ServiceModel, fields_by_wire_name, label_of
+from broker.protocol.model import Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
 from broker.protocol.xml import format_timestamp
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 # Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
-# request was granted, and a reader of the journal might be quicker.
-PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType"})
+# request was granted, and a reader of the journal might be quicker. `tokenType` is the session token in an answer.
+PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType"})
+
+# What these answer is no event: CloudTrail leaves `responseElements` out. GetSessionToken and its like give something.
+READING = ("Get", "List", "Simulate", "Decode")
 
 Show = Callable[[Any], Any]
 
@@ -28,12 +31,27 @@ def audit_parameters(
     """
     redactor = service.redactors.get(operation)
     if redactor is None:
-        redactor = service.redactors[operation] = _compile(service, operation)
+        redactor = service.redactors[operation] = _redactor(service, service.operations[operation].input)
     return redactor(request)
 
 
-def _compile(service: ServiceModel, operation: str) -> Redactor:
-    reference = service.operations[operation].input
+def audit_answer(
+    service: ServiceModel, operation: str, answer: msgspec.Struct | None
+) -> dict[str, Any] | None:
+    """`responseElements` of a CloudTrail record: what an operation made, None where it only reads."""
+    redactor = service.answer_redactors.get(operation)
+    if redactor is None:
+        reference = None if is_reading(operation) else service.operations[operation].output
+        redactor = service.answer_redactors[operation] = _redactor(service, reference)
+    return redactor(answer)
+
+
+def is_reading(operation: str) -> bool:
+    """Whether `operation` makes nothing, by its name as AWS names things."""
+    return operation.startswith(READING) and not operation.endswith("Token")
+
+
+def _redactor(service: ServiceModel, reference: Reference | None) -> Redactor:
     if reference is None:
         return lambda _request: None
     show = _structure(service, reference.shape)

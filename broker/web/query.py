@@ -17,7 +17,7 @@ from broker.operation import Call, Operation, find_operation, perform
 from broker.protocol.dispatch import name_operation
 from broker.protocol.form import parse_form
 from broker.protocol.model import ServiceModel
-from broker.protocol.redaction import audit_parameters
+from broker.protocol.redaction import audit_answer, audit_parameters, is_reading
 from broker.protocol.request import read_request
 from broker.protocol.xml import render_refusal, render_result
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
@@ -67,6 +67,10 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
                 door, store, facts, event, service, declared, unverified, authorization, parameters
             )
         )
+        event.response_elements = audit_answer(service, operation, result)
+        event.read_only = (
+            is_reading(operation) or service.name == "sts"
+        )  # CloudTrail counts issuing as reading
         # 8. Render.
         status, body = 200, render_result(service, operation, result, request_id)
     except Refusal as refusal:

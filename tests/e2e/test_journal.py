@@ -47,6 +47,20 @@ def test_every_refusal_leaves_one_record_that_says_who_and_why(server: Server, a
     assert record["userIdentity"] == {}, "nobody is named who has not proven to be it"
 
 
+def test_the_record_of_a_session_names_the_key_that_it_was_given(server: Server, account: Account) -> None:
+    keys = new_user(server, account, "ursula", allow("*"))
+    role = new_role(server, account, "worker", trust(f"arn:aws:iam::{account.account_id}:root"))
+    asked = {"RoleArn": role, "RoleSessionName": "session"}
+    answer = server.client("sts", keys).assume_role(**asked)
+    (record,) = records_of(server, answer["ResponseMetadata"]["RequestId"])
+    given = record["responseElements"]
+    assert given["credentials"]["accessKeyId"] == answer["Credentials"]["AccessKeyId"]
+    assert given["assumedRoleUser"]["arn"] == answer["AssumedRoleUser"]["Arn"]
+    assert record["readOnly"] is True
+    assert answer["Credentials"]["SecretAccessKey"] not in json.dumps(record)
+    assert answer["Credentials"]["SessionToken"] not in json.dumps(record)
+
+
 def test_a_role_arn_that_is_none_is_called_invalid(server: Server, account: Account) -> None:
     keys = new_user(server, account, "ursula", allow("*"))
     sts = server.client("sts", keys)

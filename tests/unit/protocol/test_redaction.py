@@ -1,9 +1,15 @@
 """What the journal is shown."""
 
 from broker.protocol.model import load_service
-from broker.protocol.redaction import HIDDEN, audit_parameters
+from broker.protocol.redaction import HIDDEN, audit_answer, audit_parameters
 from broker.protocol.request import read_request
 from broker.protocol.shapes.iam import AcquireRoleRequest, ReplacementValueEntry
+from broker.protocol.shapes.sts import (
+    AssumeRoleResponse,
+    Credentials,
+    GetCallerIdentityResponse,
+    GetSessionTokenResponse,
+)
 
 STS, IAM = load_service("sts"), load_service("iam")
 
@@ -57,3 +63,27 @@ def test_maps_of_structures_are_shown_whole() -> None:
         "templateArn": "arn",
         "replacementValues": {"team": {"values": ["a", "b"]}},
     }
+
+
+def test_what_was_made_is_shown_and_no_secret_of_it() -> None:
+    credentials = Credentials(
+        access_key_id="ASIAEXAMPLE",
+        secret_access_key="s3cr3t",
+        session_token="t0k3n",
+        expiration=1_767_225_600.0,
+    )
+    assert audit_answer(STS, "AssumeRole", AssumeRoleResponse(credentials=credentials)) == {
+        "credentials": {
+            "accessKeyId": "ASIAEXAMPLE",
+            "secretAccessKey": HIDDEN,
+            "sessionToken": HIDDEN,
+            "expiration": "2026-01-01T00:00:00Z",
+        }
+    }
+    assert audit_answer(STS, "GetSessionToken", GetSessionTokenResponse(credentials=credentials)) is not None
+
+
+def test_what_was_only_read_is_no_event() -> None:
+    answer = GetCallerIdentityResponse(user_id="AIDA", account="123456789012", arn="arn")
+    assert audit_answer(STS, "GetCallerIdentity", answer) is None
+    assert audit_answer(IAM, "DeleteUser", None) is None

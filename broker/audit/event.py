@@ -100,7 +100,7 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
     """
     return Event(
         event_version="1.11",
-        event_time=iso_time(now),
+        event_time=_iso_time(int(now)),
         source_ip=source_ip,
         user_agent=user_agent,
         request_id=request_id,
@@ -113,9 +113,9 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
 
 def uuid_text(entropy: bytes) -> str:
     """Sixteen random bytes as a UUID of version 4 (RFC 9562, 5.4); `uuid.UUID` takes five times as long."""
-    digits = entropy.hex()
+    digits = entropy.hex("-", 6)  # eight digits, twelve, twelve: the outer hyphens of the five groups stand
     variant = "89ab"[entropy[8] >> 6]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    return f"{digits[:13]}-4{digits[14:17]}-{variant}{digits[18:]}"
 
 
 def recordable(text: str) -> str:

@@ -25,11 +25,9 @@ from broker.policy.explanation import (
     NearMiss,
     explain,
 )
-from broker.policy.index import PolicySet
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.services import NO_RULE, Rule, facts_of, rule_for
 from broker.policy.standing import Standing, names_of
-from broker.policy.variables import ByKey
 
 __all__ = [
     "AccessRequest",
@@ -102,8 +100,13 @@ _VERDICTS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.IDENTITY, Layer.BOUNDAR
 def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: str, rule: Rule) -> Decision:
     by_key, principal = request.context.by_key, request.principal
     identity = layers.identity.on_action(action).verdict(resource, by_key)
-    boundary = _limit(layers.boundary, action, resource, by_key)
-    session = _limit(layers.session, action, resource, by_key)
+    # A boundary or session policy that does not exist limits nothing.
+    boundary: Verdict = True
+    if layers.boundary is not None:
+        boundary = layers.boundary.on_action(action).verdict(resource, by_key)
+    session: Verdict = True
+    if layers.session is not None:
+        session = layers.session.on_action(action).verdict(resource, by_key)
     scp: Verdict = True
     if layers.scps and not _is_exempt_from_scps(principal, layers):
         scp = _all_levels([level.on_action(action).verdict(resource, by_key) for level in layers.scps])
@@ -162,11 +165,6 @@ def _stopped_by(
     return None if session else Layer.SESSION
 
 
-def _limit(policies: PolicySet | None, action: str, resource: str, by_key: ByKey) -> Verdict:
-    """What a boundary or session policy says; one that does not exist limits nothing."""
-    return True if policies is None else policies.on_action(action).verdict(resource, by_key)
-
-
 def _all_levels(verdicts: list[Verdict]) -> Verdict:
     """A deny on any level denies; every level must allow."""
     if False in verdicts:
@@ -186,15 +184,18 @@ def _resource_side(
     by_key = request.context.by_key
     names = names_of(request.principal, request.federated_by, request.canonical_user_id)
 
-    def standing_in(policies: PolicySet) -> Standing | None:
-        return policies.on_action(action).standing(resource, by_key, names)
-
     rcp: Verdict = True
     # Organizations user guide, "Resources and entities not restricted by RCPs".
     if layers.rcps and not (layers.is_resource_in_management_account or layers.is_service_linked_role):
-        rcp = _all_levels([_as_verdict(standing_in(level)) for level in layers.rcps])
-    endpoint = True if layers.endpoint is None else _as_verdict(standing_in(layers.endpoint))
-    return rcp, endpoint, Standing.NONE if layers.resource is None else standing_in(layers.resource)
+        standings = [level.on_action(action).standing(resource, by_key, names) for level in layers.rcps]
+        rcp = _all_levels([_as_verdict(standing) for standing in standings])
+    endpoint: Verdict = True
+    if layers.endpoint is not None:
+        endpoint = _as_verdict(layers.endpoint.on_action(action).standing(resource, by_key, names))
+    granted: Standing | None = Standing.NONE
+    if layers.resource is not None:
+        granted = layers.resource.on_action(action).standing(resource, by_key, names)
+    return rcp, endpoint, granted
 
 
 def _as_verdict(standing: Standing | None) -> Verdict:

@@ -11,6 +11,7 @@ SPARSE_LIMIT missing at once are refused before anything is built, whatever the 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from broker.errors import Refusal
@@ -48,7 +49,9 @@ def parse_form(body: bytes, limit: int = PARAMETER_LIMIT) -> dict[str, str]:
         if "%" in name:
             name = _unescape(name)
         if name and name not in parameters:
-            parameters[name] = _unescape(value) if "%" in value else value
+            if "%" in value:
+                value = _unescape_arn(value) if name[-3:] == "Arn" else _unescape(value)
+            parameters[name] = value
     return parameters
 
 
@@ -59,6 +62,16 @@ def _unescape(text: str) -> str:
         return head + "".join([_ASCII[part[:2]] + part[2:] for part in rest])
     except KeyError:
         return _unescape_octets(text)
+
+
+@lru_cache(maxsize=1024)
+def _unescape_short(text: str) -> str:
+    return _unescape(text)
+
+
+def _unescape_arn(text: str) -> str:
+    """ARNs are most of what is escaped, come again and again, and are no secret: only they are remembered."""
+    return _unescape_short(text) if len(text) < 256 else _unescape(text)
 
 
 def _unescape_octets(text: str) -> str:

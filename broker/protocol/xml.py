@@ -1,10 +1,10 @@
 """Results and refusals -> XML, in the layout of the AWS Query protocol.
 
-One renderer per operation, compiled on first use: a list of functions that each give one element. An optional
-member that is None has no element. A list without members is rendered empty, as AWS does (`AttachedPolicies`),
-because botocore gives a caller no key at all for an element that is missing; only an empty `Tags` below the top
-is left out, where AWS leaves it out. Policy documents in IAM's answers are percent-encoded (RFC 3986) JSON: the
-model does not say so, AWS does it and every SDK undoes it.
+One renderer per operation, compiled on first use: for each structure a table of its elements, walked by one loop.
+An optional member that is None has no element. A list without members is rendered empty, as AWS does
+(`AttachedPolicies`), because botocore gives a caller no key at all for an element that is missing; only an empty
+`Tags` below the top is left out, where AWS leaves it out. Policy documents in IAM's answers are percent-encoded
+(RFC 3986) JSON: the model does not say so, AWS does it and every SDK undoes it.
 
 Characters that XML 1.0 cannot carry become U+FFFD: requests cannot bring them in (`constraints`), but a message
 may quote one back.
@@ -14,8 +14,9 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -83,6 +84,16 @@ def _compile(service: ServiceModel, operation: str) -> Renderer:
     return render
 
 
+class _Element(NamedTuple):
+    """How a member is shown: where it stands, its tags, its text; `empty` stands for a collection without members."""
+
+    get: Callable[[Any], Any]
+    opening: str
+    text: Text
+    closing: str
+    empty: str | None = None
+
+
 def _structure(service: ServiceModel, name: str, *, is_top: bool = False) -> Text:
     shape = service.shapes[name]
     fields = fields_by_wire_name(service.structs[name])
@@ -90,30 +101,30 @@ def _structure(service: ServiceModel, name: str, *, is_top: bool = False) -> Tex
         _element(service, reference.shape, fields[wire_name], reference.location_name or wire_name, is_top)
         for wire_name, reference in shape.members.items()
     ]
-    return lambda struct: "".join([element(struct) for element in elements])
+
+    def render(struct: Any) -> str:
+        rendered = ""
+        for get, opening, text, closing, empty in elements:
+            value = get(struct)
+            if value is None:
+                continue
+            if value or empty is None:
+                rendered += f"{opening}{text(value)}{closing}"
+            else:
+                rendered += empty
+        return rendered
+
+    return render
 
 
-def _element(service: ServiceModel, name: str, field: str, tag: str, is_top: bool) -> Text:
-    """A function from the structure that has the member to the member's element, or to nothing."""
-    shape, get, text = service.shapes[name], attrgetter(field), _text(service, name)
-    opening, closing, empty = f"<{tag}>", f"</{tag}>", f"<{tag}/>"
-
-    def element(struct: Any) -> str:
-        value = get(struct)
-        return "" if value is None else f"{opening}{text(value)}{closing}"
-
-    def collection(struct: Any) -> str:
-        value = get(struct)
-        return f"{opening}{text(value)}{closing}" if value else empty
-
-    if shape.type not in ("list", "map"):
-        return element
+def _element(service: ServiceModel, name: str, field: str, tag: str, is_top: bool) -> _Element:
+    shape, get = service.shapes[name], attrgetter(field)
     if shape.flattened:
-        members = _flattened(service, shape, tag)
-        return lambda struct: members(get(struct))
-    if tag == "Tags" and not is_top:
-        empty = ""
-    return collection
+        return _Element(get, "", _flattened(service, shape, tag), "", empty="")
+    empty = None
+    if shape.type in ("list", "map"):
+        empty = "" if tag == "Tags" and not is_top else f"<{tag}/>"
+    return _Element(get, f"<{tag}>", _text(service, name), f"</{tag}>", empty)
 
 
 def _text(service: ServiceModel, name: str) -> Text:
@@ -154,7 +165,12 @@ def _flattened(service: ServiceModel, shape: Shape, tag: str) -> Text:
 
 def format_timestamp(seconds: float) -> str:
     """ISO 8601 in UTC, to the second, as every query service prints it."""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
+    return _format_second(int(seconds))
+
+
+@lru_cache(maxsize=256)
+def _format_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"
 
 
 _SCALARS: dict[str, Text] = {

@@ -15,7 +15,6 @@ from urllib.parse import unquote_to_bytes
 
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.encoding import encode, encode_path, query_pairs, wire_bytes
-from broker.sigv4.signer import UnverifiedSigner
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
 
@@ -23,11 +22,15 @@ EMPTY_SHA256 = sha256(b"").hexdigest()
 def canonical_request(
     request: UnverifiedRequest,
     authorization: UnverifiedAuthorization,
+    values: dict[str, str],
     payload_hash: str,
     *,
     normalise_path: bool,
 ) -> str:
-    """`normalise_path` is False for S3 alone, whose keys may hold dots and double slashes."""
+    """`values` are those of the signed headers.
+
+    `normalise_path` is False for S3 alone, whose keys may hold dots and double slashes.
+    """
     path = request.path
     if path != "/":
         path = _normalised_path(path) if normalise_path else _object_path(path)
@@ -35,8 +38,9 @@ def canonical_request(
         _canonical_query(request.query, without_signature=authorization.presigned) if request.query else ""
     )
     signer = authorization.signer
-    headers = _canonical_headers(request.headers, signer)
-    return f"{request.method}\n{path}\n{query}\n{headers}\n{signer.signed_line}\n{payload_hash}"
+    # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+    lines = "".join([f"{name}:{values[name]}\n" for name in signer.signed_headers if name in values])
+    return f"{request.method}\n{path}\n{query}\n{lines}\n{signer.signed_line}\n{payload_hash}"
 
 
 def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> str:
@@ -75,23 +79,18 @@ def _canonical_query(query: str, *, without_signature: bool) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted((encode(n), encode(v)) for n, v in pairs))
 
 
-def _canonical_headers(headers: tuple[tuple[str, str], ...], signer: UnverifiedSigner) -> str:
-    """The clause: "Lowercase(name) : Trim(value)", sequential spaces made one.
+def signed_values(headers: tuple[tuple[str, str], ...], signed: frozenset[str]) -> tuple[dict[str, str], str]:
+    """The values of the `signed` headers, and the name of a header of Amazon's that is not among them, or "".
 
-    The values of repeated headers are joined by commas. A signed header that did not arrive has no line: one that
-    is added later, even empty, breaks the signature.
+    The clause: "Lowercase(name) : Trim(value)", sequential spaces made one. The values of repeated headers are
+    joined by commas.
     """
-    values = dict(headers)
-    if len(values) != len(headers):
-        values = _joined_values(headers)
-    return "".join(
-        [f"{name}:{' '.join(values[name].split())}\n" for name in signer.signed_headers if name in values]
-    )
-
-
-def _joined_values(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
     values: dict[str, str] = {}
+    unsigned = ""
     for name, value in headers:
-        trimmed = " ".join(value.split())
-        values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
-    return values
+        if name in signed:
+            trimmed = " ".join(value.split())
+            values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
+        elif name.startswith("x-amz-"):
+            unsigned = unsigned or name
+    return values, unsigned

@@ -14,7 +14,7 @@ from broker.names.secret import SecretKey
 from broker.sigv4 import refusals
 from broker.sigv4.asymmetric import derive_public_key, is_signed_by
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
-from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
+from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, signed_values, string_to_sign
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
 from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner
 from broker.sigv4.signing_keys import (
@@ -78,12 +78,12 @@ def verify(
     every region. Raises Refusal SignatureDoesNotMatch (or the dialect's code), RequestExpired.
     """
     _require_current(authorization, now, dialect)
-    _require_signed_headers(request, authorization, dialect)
+    values = _signed_values(request, authorization, dialect)
     _require_scope(authorization, services, regions, dialect)
     try:
-        payload_hash = _payload_hash(request, authorization, dialect)
+        payload_hash = _payload_hash(request, authorization, values, dialect)
         canonical = canonical_request(
-            request, authorization, payload_hash, normalise_path=dialect.normalise_path
+            request, authorization, values, payload_hash, normalise_path=dialect.normalise_path
         )
         to_sign = string_to_sign(authorization, canonical)
         proven = _is_signed(authorization, to_sign.encode(), secret, signing_keys)
@@ -109,9 +109,9 @@ def _require_current(authorization: UnverifiedAuthorization, now: float, dialect
         raise refusals.signature_expired(authorization.signed_at, now, lifetime, dialect.mismatch_code)
 
 
-def _require_signed_headers(
+def _signed_values(
     request: UnverifiedRequest, authorization: UnverifiedAuthorization, dialect: Dialect
-) -> None:
+) -> dict[str, str]:
     """The clause: "You must include the host header [...] and any x-amz-* headers in the request".
 
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
@@ -120,12 +120,13 @@ def _require_signed_headers(
     signed = authorization.signer.signed
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
-    for name, _ in request.headers:
-        if name not in signed and name.startswith("x-amz-"):
-            raise refusals.unsigned_header(name, dialect.mismatch_code)
+    values, unsigned = signed_values(request.headers, signed)
+    if unsigned:
+        raise refusals.unsigned_header(unsigned, dialect.mismatch_code)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
         raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
+    return values
 
 
 def _require_scope(
@@ -174,16 +175,17 @@ def _covers(pattern: str, region: str) -> bool:
 
 
 def _payload_hash(
-    request: UnverifiedRequest, authorization: UnverifiedAuthorization, dialect: Dialect
+    request: UnverifiedRequest,
+    authorization: UnverifiedAuthorization,
+    values: dict[str, str],
+    dialect: Dialect,
 ) -> str:
     """The hash of the body as it arrived; a claim in x-amz-content-sha256 must agree with it.
 
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
-    claimed = ""
-    if "x-amz-content-sha256" in authorization.signer.signed:  # unsigned it has been refused already
-        claimed = next((value for name, value in request.headers if name == "x-amz-content-sha256"), "")
+    claimed = values.get("x-amz-content-sha256", "")  # unsigned it has been refused already
     if dialect.unsigned_payload and (
         claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
     ):

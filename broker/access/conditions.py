@@ -32,6 +32,14 @@ def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> 
     return Context.of_lowered(keys)
 
 
+def principal_keys(caller: Caller, now: float) -> Keys:
+    """What would be known of `caller` in any request at `now`, without what only a request has: its way, its moment."""
+    keys = dict(caller.condition_keys)
+    if caller.token_issued_at is not None:
+        _add_mfa(keys, caller, now)
+    return keys
+
+
 def request_keys(facts: RequestFacts) -> Keys:
     """What is known of the transport and the moment."""
     keys = {

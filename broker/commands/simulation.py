@@ -11,11 +11,18 @@ from broker.access.conditions import request_context
 from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
 from broker.access.resource import Resource
-from broker.access.trust import bound_trust_policy
+from broker.access.simulation import (
+    SESSION_NAME,
+    find_trust_policy,
+    kind_of_resource_policy,
+    owner_of,
+    role_caller,
+    user_caller,
+)
 from broker.app import Broker, clock
 from broker.commands.refusing import CommandRefused, read_text
-from broker.names.arn import Arn, is_account_id, parse_arn
-from broker.names.principal import AssumedRole, User
+from broker.names.arn import Arn, parse_arn
+from broker.names.principal import User
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -33,7 +40,6 @@ from broker.policy import (
 from broker.storage.store import ROLES, USERS, Transaction
 
 _ACCOUNT = "123456789012"
-_SESSION = "simulation"
 
 
 async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
@@ -42,7 +48,7 @@ async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
     decisions = []
     for text in chosen.resource or ["*"]:
-        account = _owner(text, chosen.resource_account, caller.account)
+        account = owner_of(text, chosen.resource_account, caller.account)
         own = (
             await Gatherer(broker.gate.library).layers_of(store, caller, account)
             if broker and store
@@ -50,7 +56,7 @@ async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[
         )
         layers = _with_files(own or Layers(NO_POLICIES), chosen)
         for action in chosen.action:
-            asked = await _with_resource(layers, chosen, store, action, text)
+            asked = await _with_resource(layers, chosen, broker, action, text)
             resource = Resource(text, account, keys=_context(chosen.context))
             facts = RequestFacts(clock(), "", "", secure_transport=True)
             context = request_context(caller, facts, resource)
@@ -74,8 +80,7 @@ async def _caller(store: Transaction, text: str) -> Caller:
     if arn.service == "iam" and kind == "user":
         user = await store.find(USERS, arn.account, rest.rpartition("/")[2])
         if user is not None and user.arn == text:
-            principal = User(arn.account, user.user_name, user.user_id, user.path)
-            return Caller(principal=principal, account=arn.account, user=user, tags=user.tags)
+            return user_caller(user)
     caller = await _role_session(store, arn, text)
     if caller is None:
         raise CommandRefused(
@@ -86,7 +91,7 @@ async def _caller(store: Transaction, text: str) -> Caller:
 
 async def _role_session(store: Transaction, arn: Arn, text: str) -> Caller | None:
     kind, _, rest = arn.resource.partition("/")
-    name, session = rest.rpartition("/")[2], _SESSION
+    name, session = rest.rpartition("/")[2], SESSION_NAME
     if (arn.service, kind) == ("sts", "assumed-role"):
         name, _, session = rest.partition("/")
     elif (arn.service, kind) != ("iam", "role"):
@@ -94,20 +99,7 @@ async def _role_session(store: Transaction, arn: Arn, text: str) -> Caller | Non
     role = await store.find(ROLES, arn.account, name)
     if role is None or (arn.service == "iam" and role.arn != text):
         return None
-    principal = AssumedRole(arn.account, role.role_name, role.role_id, session, role.path)
-    return Caller(
-        principal=principal, account=arn.account, role=role, tags=role.tags, token_issued_at=int(clock())
-    )
-
-
-def _owner(resource: str, given: str | None, account: str) -> str:
-    if given is not None:
-        return given
-    try:
-        owner = parse_arn(resource).account
-    except ValueError:
-        return account
-    return owner if is_account_id(owner) else account
+    return role_caller(role, clock(), session)
 
 
 def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
@@ -130,23 +122,19 @@ def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
 
 
 async def _with_resource(
-    layers: Layers, chosen: argparse.Namespace, store: Transaction | None, action: str, resource: str
+    layers: Layers, chosen: argparse.Namespace, broker: Broker | None, action: str, resource: str
 ) -> Layers:
     """`layers` and the resource's own policy: from a file, or the trust policy of a role in the store."""
-    is_sts = action.lower().startswith("sts:")
+    kind = kind_of_resource_policy(action)
     if chosen.resource_policy:
-        kind = PolicyKind.TRUST if is_sts else PolicyKind.RESOURCE
         policy = _compiled([chosen.resource_policy], kind, SourceKind.RESOURCE)
         return msgspec.structs.replace(layers, resource=policy)
-    if store is None or not is_sts or ":role/" not in resource:
+    if broker is None or kind is not PolicyKind.TRUST or ":role/" not in resource:
         return layers
-    arn = parse_arn(resource)
-    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
-    if role is None or role.arn != resource:
+    trust = await find_trust_policy(await broker.store.read(), broker.gate.library, resource)
+    if trust is None:
         raise CommandRefused(f"--resource: there is no role {resource} in the store")
-    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
-    policy = compile_policies([(source, parse_policy(bound_trust_policy(role), PolicyKind.TRUST))])
-    return msgspec.structs.replace(layers, resource=policy)
+    return msgspec.structs.replace(layers, resource=trust)
 
 
 def _compiled(files: Iterable[Path], kind: PolicyKind, source_kind: SourceKind) -> PolicySet:

@@ -25,9 +25,11 @@ from broker.iam import (
     mfa_devices,
     permissions_boundaries,
     policies,
+    policy_reading,
     policy_usage,
     policy_versions,
     roles,
+    simulation,
     users,
 )
 
@@ -43,8 +45,10 @@ __all__ = [
     "mfa_devices",
     "permissions_boundaries",
     "policies",
+    "policy_reading",
     "policy_usage",
     "policy_versions",
     "roles",
+    "simulation",
     "users",
 ]

@@ -1,0 +1,56 @@
+"""Who would ask, and about what: the parts of a question that nobody asks in earnest.
+
+Both simulators use them, the IAM operations and `broker policy simulate`. They gather with the gate's gatherer and ask
+its engine; made up is only the caller. Never decides.
+"""
+
+from broker.access.caller import Caller
+from broker.access.library import PolicyLibrary
+from broker.access.trust import bound_trust_policy
+from broker.names import principal
+from broker.names.arn import is_account_id, parse_arn
+from broker.policy import PolicyKind, PolicySet, Source, SourceKind
+from broker.storage.records import Role, User
+from broker.storage.store import ROLES, Transaction
+
+# What a role session is called that was never assumed.
+SESSION_NAME = "simulation"
+
+
+def user_caller(user: User) -> Caller:
+    """The user as its own long-term keys would prove it."""
+    who = principal.User(user.account_id, user.user_name, user.user_id, user.path)
+    return Caller(principal=who, account=user.account_id, user=user, tags=user.tags)
+
+
+def role_caller(role: Role, now: float, session_name: str = SESSION_NAME) -> Caller:
+    """A session of the role that was assumed just now, without MFA, tags or session policies."""
+    who = principal.AssumedRole(role.account_id, role.role_name, role.role_id, session_name, role.path)
+    return Caller(principal=who, account=role.account_id, role=role, tags=role.tags, token_issued_at=int(now))
+
+
+def owner_of(resource: str, given: str | None, account: str) -> str:
+    """Whose the resource is: as its ARN says, else as `given`, else the caller's `account`."""
+    try:
+        owner = parse_arn(resource).account
+    except ValueError:
+        owner = ""
+    return owner if is_account_id(owner) else given or account
+
+
+def kind_of_resource_policy(action: str) -> PolicyKind:
+    """What a resource policy has to be that speaks about `action`: STS acts on roles, which have trust policies."""
+    return PolicyKind.TRUST if action.lower().startswith("sts:") else PolicyKind.RESOURCE
+
+
+async def find_trust_policy(store: Transaction, library: PolicyLibrary, role_arn: str) -> PolicySet | None:
+    """The trust policy of the role, as AssumeRole is judged by it; None where no role bears this ARN."""
+    try:
+        arn = parse_arn(role_arn)
+    except ValueError:
+        return None
+    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
+    if role is None or role.arn != role_arn:
+        return None
+    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
+    return library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)

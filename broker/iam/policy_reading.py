@@ -1,0 +1,82 @@
+"""Questions about policies that no request asks: which condition keys they read, which services they reach."""
+
+from broker.access.gather import Gatherer
+from broker.iam.paging import page
+from broker.iam.service_reference import service_namespaces
+from broker.iam.simulation_inputs import compiled_policies
+from broker.iam.simulation_subjects import get_source, invalid_input, source_resource
+from broker.operation import Call, no_resource, operation
+from broker.policy import Policy, PolicySet, Source, SourceKind, context_keys, grants_service
+from broker.protocol.shapes import iam as shapes
+
+_MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
+
+
+@operation("iam:GetContextKeysForCustomPolicy", resource=no_resource())
+async def get_context_keys_for_custom_policy(
+    call: Call, request: shapes.GetContextKeysForCustomPolicyRequest
+) -> shapes.GetContextKeysForPolicyResponse:
+    return _keys_of(compiled_policies(request.policy_input_list))
+
+
+@operation("iam:GetContextKeysForPrincipalPolicy", resource=source_resource("policy_source_arn"))
+async def get_context_keys_for_principal_policy(
+    call: Call, request: shapes.GetContextKeysForPrincipalPolicyRequest
+) -> shapes.GetContextKeysForPolicyResponse:
+    """The boundary's keys are among them: SimulatePrincipalPolicy needs them as well."""
+    source = await get_source(call, request.policy_source_arn)
+    layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
+    boundary = () if layers.boundary is None else (layers.boundary,)
+    return _keys_of(PolicySet.union(layers.identity, compiled_policies(request.policy_input_list), *boundary))
+
+
+def _keys_of(policies: PolicySet) -> shapes.GetContextKeysForPolicyResponse:
+    names = context_keys(policy for _, policy in policies.policies)
+    return shapes.GetContextKeysForPolicyResponse(context_key_names=tuple(names))
+
+
+@operation("iam:ListPoliciesGrantingServiceAccess", resource=source_resource("arn"))
+async def list_policies_granting_service_access(
+    call: Call, request: shapes.ListPoliciesGrantingServiceAccessRequest
+) -> shapes.ListPoliciesGrantingServiceAccessResponse:
+    namespaces = tuple(dict.fromkeys(request.service_namespaces))
+    unknown = [namespace for namespace in namespaces if namespace not in service_namespaces()]
+    if unknown:
+        raise invalid_input(f"Invalid service namespace: [{', '.join(unknown)}]")
+    source = await get_source(call, request.arn)
+    layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
+    attached = sorted(layers.identity.policies, key=_order)
+    chosen = page(enumerate(namespaces), lambda one: f"{one[0]:03}", request.marker, None)
+    return shapes.ListPoliciesGrantingServiceAccessResponse(
+        policies_granting_service_access=tuple(_entry(namespace, attached) for _, namespace in chosen.items),
+        is_truncated=chosen.is_truncated,
+        marker=chosen.marker,
+    )
+
+
+def _order(attached: tuple[Source, Policy]) -> tuple[bool, str, str]:
+    """Managed policies first, each kind by name."""
+    source, _ = attached
+    return source.kind not in _MANAGED, source.name.lower(), source.arn
+
+
+def _entry(
+    namespace: str, attached: list[tuple[Source, Policy]]
+) -> shapes.ListPoliciesGrantingServiceAccessEntry:
+    granting = dict.fromkeys(source for source, policy in attached if grants_service(policy, namespace))
+    return shapes.ListPoliciesGrantingServiceAccessEntry(
+        service_namespace=namespace, policies=tuple(_policy_shape(source) for source in granting)
+    )
+
+
+def _policy_shape(source: Source) -> shapes.PolicyGrantingServiceAccess:
+    if source.kind in _MANAGED:
+        return shapes.PolicyGrantingServiceAccess(
+            policy_name=source.name, policy_type="MANAGED", policy_arn=source.arn
+        )
+    return shapes.PolicyGrantingServiceAccess(
+        policy_name=source.name,
+        policy_type="INLINE",
+        entity_type=source.kind.value.upper(),
+        entity_name=source.arn.rpartition("/")[2],
+    )

@@ -1,0 +1,208 @@
+"""The simulator: what would be decided, asked of the engine that decides (IAM API reference, Simulate…Policy).
+
+The layers are the gate's, gathered as for a request; nothing else is weighed here. Where we part from AWS:
+- a trust policy that is given as ResourcePolicy counts for `sts:AssumeRole…` (AWS reads it and forgets it), and where
+  none is given, SimulatePrincipalPolicy takes that of the role in this account;
+- resource control policies count, as they do for a request;
+- across accounts nothing is allowed without a resource policy, as nothing would be.
+What nobody can know here is not made up: the way and the moment of a request (aws:SourceIp, aws:CurrentTime ...) are
+in the context where ContextEntries put them there, and among MissingContextValues where they do not.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.conditions import Keys
+from broker.access.gather import Gatherer
+from broker.access.simulation import find_trust_policy, kind_of_resource_policy
+from broker.errors import Refusal
+from broker.iam.paging import DEFAULT_MAX_ITEMS, Page, page
+from broker.iam.simulation_answers import evaluation_result, finding
+from broker.iam.simulation_context import entered_keys
+from broker.iam.simulation_exclusions import without
+from broker.iam.simulation_inputs import (
+    MOST_DECISIONS,
+    compiled_controls,
+    compiled_policies,
+    compiled_resource_policy,
+    find_compiled_boundary,
+    owner_in,
+    owners_of,
+    require_actions,
+    resources_in,
+)
+from broker.iam.simulation_subjects import (
+    Subject,
+    get_source,
+    get_subject,
+    invalid_input,
+    nobody,
+    source_resource,
+    stranger,
+)
+from broker.operation import Call, no_resource, operation
+from broker.policy import (
+    NO_POLICIES,
+    AccessRequest,
+    Context,
+    Decision,
+    Layers,
+    PolicyKind,
+    PolicySet,
+    Source,
+    SourceKind,
+    decide,
+)
+from broker.protocol.shapes import iam as shapes
+
+Request = shapes.SimulateCustomPolicyRequest | shapes.SimulatePrincipalPolicyRequest
+
+_UNKNOWN_POLICY = Source(SourceKind.NONE, "a resource policy that nobody has told")
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    """Everything but the action: `layers` by owner of the resource, `owners` by resource, in the order asked."""
+
+    subject: Subject
+    layers: Mapping[str, Layers]
+    owners: Mapping[str, str]
+    resources: tuple[str, ...]
+    entered: Keys
+    resource_policy: str | None
+    knows_roles: bool
+
+
+@operation("iam:SimulateCustomPolicy", resource=no_resource())
+async def simulate_custom_policy(
+    call: Call, request: shapes.SimulateCustomPolicyRequest
+) -> shapes.SimulatePolicyResponse:
+    if request.caller_arn is None and request.resource_policy is not None:
+        raise invalid_input("Invalid caller - Caller cannot be null or empty.")
+    arn = request.caller_arn
+    subject = nobody(call.account, call.now) if arn is None else stranger(arn, call.now)
+    layers = Layers(
+        compiled_policies(request.policy_input_list),
+        boundary=find_compiled_boundary(request.permissions_boundary_policy_input_list),
+        scps=compiled_controls(request.ordered_organization_policy_input_list),
+    )
+    resources, owners = _resources(request, subject)
+    by_owner = dict.fromkeys(owners.values(), layers)
+    return await _simulated(call, request, _simulation(request, subject, by_owner, owners, resources))
+
+
+@operation("iam:SimulatePrincipalPolicy", resource=source_resource("policy_source_arn"))
+async def simulate_principal_policy(
+    call: Call, request: shapes.SimulatePrincipalPolicyRequest
+) -> shapes.SimulatePolicyResponse:
+    source = await get_source(call, request.policy_source_arn)
+    subject = await get_subject(call, source, request.policy_source_arn, request.caller_arn)
+    resources, owners = _resources(request, subject)
+    by_owner = {owner: await _gathered(call, source, owner, request) for owner in set(owners.values())}
+    return await _simulated(call, request, _simulation(request, subject, by_owner, owners, resources))
+
+
+def _resources(request: Request, subject: Subject) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The resources as asked for, and who owns each."""
+    resources = resources_in(request.resource_arns, has_policy=request.resource_policy is not None)
+    return resources, owners_of(resources, owner_in(request.resource_owner), subject.account)
+
+
+def _simulation(
+    request: Request,
+    subject: Subject,
+    layers: Mapping[str, Layers],
+    owners: Mapping[str, str],
+    resources: tuple[str, ...],
+) -> Simulation:
+    return Simulation(
+        subject,
+        layers,
+        owners,
+        resources,
+        entered_keys(request.context_entries),
+        request.resource_policy,
+        knows_roles=isinstance(request, shapes.SimulatePrincipalPolicyRequest),
+    )
+
+
+async def _gathered(
+    call: Call, source: Caller, owner: str, request: shapes.SimulatePrincipalPolicyRequest
+) -> Layers:
+    """The gate's layers, without what the request excludes and with what it adds."""
+    layers = await Gatherer(call.gate.library).layers_of(call.store, source, owner)
+    layers = without(layers, request.policy_exclusion_list)
+    boundary = find_compiled_boundary(request.permissions_boundary_policy_input_list)
+    if boundary is not None:
+        layers = msgspec.structs.replace(layers, boundary=boundary)
+    added = compiled_policies(request.policy_input_list)
+    return msgspec.structs.replace(layers, identity=PolicySet.union(layers.identity, added))
+
+
+async def _simulated(call: Call, request: Request, simulation: Simulation) -> shapes.SimulatePolicyResponse:
+    require_actions(request.action_names)
+    chosen = _page(request, len(simulation.resources))
+    policies = _given_policies(request)
+    results = []
+    for _, action in chosen.items:
+        findings = []
+        for resource in simulation.resources:
+            decision = await _decision(call, simulation, policies, action, resource)
+            findings.append(finding(decision))
+        results.append(evaluation_result(action, findings))
+        await asyncio.sleep(0)  # a long simulation lets other requests in between
+    return shapes.SimulatePolicyResponse(
+        evaluation_results=tuple(results), is_truncated=chosen.is_truncated, marker=chosen.marker
+    )
+
+
+def _page(request: Request, resources: int) -> Page[tuple[int, str]]:
+    """Some of the actions, in the order in which they were asked for; fewer than MaxItems if that is much work."""
+    most = min(request.max_items or DEFAULT_MAX_ITEMS, max(1, MOST_DECISIONS // resources))
+    try:
+        return page(enumerate(request.action_names), lambda one: f"{one[0]:06}", request.marker, most)
+    except Refusal:
+        raise invalid_input("Invalid marker for pagination.") from None
+
+
+def _given_policies(request: Request) -> dict[PolicyKind, PolicySet]:
+    """ResourcePolicy, read as each kind of policy that the actions need it as."""
+    text = request.resource_policy
+    if text is None:
+        return {}
+    kinds = {kind_of_resource_policy(action) for action in request.action_names}
+    return {kind: compiled_resource_policy(text, kind) for kind in kinds}
+
+
+async def _decision(
+    call: Call,
+    simulation: Simulation,
+    policies: Mapping[PolicyKind, PolicySet],
+    action: str,
+    resource: str,
+) -> Decision:
+    subject, owner = simulation.subject, simulation.owners[resource]
+    policy = policies.get(kind_of_resource_policy(action))
+    if policy is None:
+        policy = await _known_policy(call, simulation, action, resource, owner)
+    layers = msgspec.structs.replace(simulation.layers[owner], resource=policy)
+    context = Context.of_lowered({**subject.keys, "aws:resourceaccount": (owner,), **simulation.entered})
+    return decide(AccessRequest(subject.principal, action, resource, owner, context), layers)
+
+
+async def _known_policy(
+    call: Call, simulation: Simulation, action: str, resource: str, owner: str
+) -> PolicySet:
+    """The resource's own policy, where nobody gave one: that of a role of this account, which trusts nobody if it is
+    not there. Any other is taken, as AWS's simulator takes it, to leave the matter to its own account.
+    """
+    is_role = kind_of_resource_policy(action) is PolicyKind.TRUST and ":role/" in resource
+    if simulation.knows_roles and is_role and owner == call.account:
+        found = await find_trust_policy(call.store, call.gate.library, resource)
+        return found if found is not None else NO_POLICIES
+    statement = {"Effect": "Allow", "Principal": {"AWS": owner}, "Action": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return call.gate.library.compiled(_UNKNOWN_POLICY, document, PolicyKind.RESOURCE)

@@ -1,13 +1,17 @@
-"""Decoded records in memory, each partition's together with the one revision at which they are true.
+"""Records in memory, each partition's together with the one revision at which they are true.
 
 INVARIANT: everything in a `Pages` is true at its revision. Whoever finds that the partition has moved takes other
-pages; nobody refreshes pages in place. Memory is bounded by an estimate of what the records weigh: the partition
-that was used longest ago goes first, and a partition that fills the cache alone loses the older half of itself.
+pages; nobody refreshes pages in place.
+
+Every record is kept encoded, which is small: a hundred thousand roles fit. Those that were asked for lately are kept
+decoded as well. Memory is bounded by an estimate of what both weigh: of the encoded ones the partition that was used
+longest ago goes first, and a partition that fills the cache alone loses the older half of itself; of the decoded ones
+the first decoded goes first, and is decoded anew, in microseconds, if it is still in use.
 """
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -15,9 +19,14 @@ from typing import Any
 from broker.storage.collection import Collection
 from broker.storage.engine import Engine
 
-# Bytes, as 60,000 roles were measured: a decoded struct takes about twice its encoding, and what is around it more.
-_EMPTY_WEIGHT = 450
-_WEIGHT_PER_BYTE = 2
+# Bytes, as 100,000 roles were measured: what is around an encoded record; what is around a decoded one, and how many
+# times the size of its encoding it has itself.
+_ENCODED_WEIGHT = 220
+_DECODED_WEIGHT = 300
+_DECODED_PER_BYTE = 2
+
+# One part in so many of the memory is for decoded records.
+_DECODED_SHARE = 8
 
 # How many records are decoded before other requests get their turn.
 _SCAN_PAGE = 1000
@@ -26,15 +35,17 @@ UNKNOWN: Any = object()
 
 
 class Pages:
-    """One partition at one revision: `records` by stored key (None: known to be absent), and whole listings.
+    """One partition at one revision: `encoded` records by stored key (None: known to be absent), and whole listings.
 
-    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `records`.
+    `records` are those that are decoded. A listing holds, for a prefix, the sorted keys of *all* records under it;
+    they are all in `encoded`. `weight` is that of `encoded`.
     """
 
-    __slots__ = ("listings", "records", "revision", "weight")
+    __slots__ = ("encoded", "listings", "records", "revision", "weight")
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
+        self.encoded: dict[str, bytes | None] = {}
         self.records: dict[str, Any] = {}
         self.listings: dict[str, list[str]] = {}
         self.weight = 0
@@ -45,9 +56,13 @@ class RecordCache:
 
     def __init__(self, engine: Engine, limit: int) -> None:
         self._engine = engine
-        self._limit = limit
+        self._decoded_limit = limit // _DECODED_SHARE
+        self._limit = limit - self._decoded_limit
         self._partitions: OrderedDict[str, Pages] = OrderedDict()
+        # Whose `records`, which key in them, and its weight, in the order of decoding.
+        self._decoded: deque[tuple[dict[str, Any], str, int]] = deque()
         self.weight = 0
+        self.decoded_weight = 0
 
     async def current(self, partition: str) -> Pages:
         """The pages of the revision that the engine answers now; dropped and begun anew where it has moved."""
@@ -66,14 +81,14 @@ class RecordCache:
         self, partition: str, pages: Pages, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any] | None:
         """The records of stored keys (None for absent ones) at the pages' revision; None if it has moved on."""
-        found = {key: pages.records.get(key, UNKNOWN) for _, key in wanted}
+        found = {key: self._known(partition, pages, collection, key) for collection, key in wanted}
         missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
             revision, values = await self._engine.fetch(partition, [key for _, key in missing])
             if revision != pages.revision:
                 return None
             for (collection, key), value in zip(missing, values, strict=True):
-                found[key] = self._decoded(partition, pages, collection, key, value)
+                found[key] = self._taken(partition, pages, collection, key, value)
         return [found[key] for _, key in wanted]
 
     async def scan(
@@ -90,13 +105,13 @@ class RecordCache:
         if listing is not None:
             start = bisect_right(listing, after)
             keys = listing[start:] if limit is None else listing[start : start + limit]
-            return [(key, pages.records[key]) for key in keys]
+            return [(key, self._known(partition, pages, collection, key)) for key in keys]
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != pages.revision:
             return None
-        found = [(key, self._decoded(partition, pages, collection, key, value)) for key, value in pairs]
+        found = [(key, self._taken(partition, pages, collection, key, value)) for key, value in pairs]
         whole = limit is None and not after and not collection.expiring
-        if whole and all(key in pages.records for key, _ in found):
+        if whole and all(key in pages.encoded for key, _ in found):
             pages.listings[prefix] = [key for key, _ in found]
         return found
 
@@ -105,7 +120,7 @@ class RecordCache:
         partition: str,
         pages: Pages,
         revision: int,
-        writes: Iterable[tuple[Collection[Any], str, Any, int]],
+        writes: Iterable[tuple[Collection[Any], str, Any, bytes | None]],
     ) -> None:
         """Carry `pages` over to the `revision` that our own commit has just made of them.
 
@@ -114,14 +129,15 @@ class RecordCache:
         if self._partitions.get(partition) is not pages or revision != pages.revision + 1:
             return
         successor = Pages(revision)
+        successor.encoded, pages.encoded = pages.encoded, {}
         successor.records, pages.records = pages.records, {}
         successor.listings, pages.listings = pages.listings, {}
         successor.weight, pages.weight = pages.weight, 0
         self._partitions[partition] = successor
-        for collection, key, record, size in writes:
+        for collection, key, record, value in writes:
             if not collection.expiring:
                 _enlist(successor, key, present=record is not None)
-                self._keep(partition, successor, key, record, size)
+                self._keep(partition, successor, key, record, value)
 
     async def _scan_engine(
         self, partition: str, prefix: str, after: str, limit: int | None
@@ -137,25 +153,46 @@ class RecordCache:
             await asyncio.sleep(0)
         return found
 
-    def _decoded(
-        self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
-    ) -> Any:
-        known = pages.records.get(key, UNKNOWN)
-        if known is not UNKNOWN:
-            return known
-        record = None if value is None else collection.decode(partition, key, value)
-        if not collection.expiring:
-            self._keep(partition, pages, key, record, len(value or b""))
+    def _known(self, partition: str, pages: Pages, collection: Collection[Any], key: str) -> Any:
+        """The record as the pages have it; UNKNOWN where they have not."""
+        record = pages.records.get(key, UNKNOWN)
+        if record is UNKNOWN and key in pages.encoded:
+            value = pages.encoded[key]
+            record = None if value is None else collection.decode(partition, key, value)
+            self._keep_decoded(pages, key, record, value)
         return record
 
-    def _keep(self, partition: str, pages: Pages, key: str, record: Any, size: int) -> None:
-        pages.records[key] = record
-        weight = _EMPTY_WEIGHT + _WEIGHT_PER_BYTE * size
+    def _taken(
+        self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
+    ) -> Any:
+        """The record that the engine answered with, kept if it may be."""
+        record = self._known(partition, pages, collection, key)
+        if record is UNKNOWN:
+            record = None if value is None else collection.decode(partition, key, value)
+            if not collection.expiring:
+                self._keep(partition, pages, key, record, value)
+        return record
+
+    def _keep(self, partition: str, pages: Pages, key: str, record: Any, value: bytes | None) -> None:
+        before = _weight(pages.encoded[key]) if key in pages.encoded else 0
+        weight = _weight(value) - before
+        pages.encoded[key] = value
         pages.weight += weight
+        self._keep_decoded(pages, key, record, value)
         if self._partitions.get(partition) is pages:
             self.weight += weight
             if self.weight > self._limit:
                 self._shrink()
+
+    def _keep_decoded(self, pages: Pages, key: str, record: Any, value: bytes | None) -> None:
+        weight = _DECODED_WEIGHT + _DECODED_PER_BYTE * len(value or b"")
+        pages.records[key] = record
+        self._decoded.append((pages.records, key, weight))
+        self.decoded_weight += weight
+        while self.decoded_weight > self._decoded_limit:
+            records, first, lightened = self._decoded.popleft()
+            records.pop(first, None)
+            self.decoded_weight -= lightened
 
     def _shrink(self) -> None:
         while self.weight > self._limit and len(self._partitions) > 1:
@@ -164,11 +201,13 @@ class RecordCache:
         if self.weight > self._limit:
             (pages,) = self._partitions.values()
             pages.listings.clear()
-            for key in list(islice(pages.records, (len(pages.records) + 1) // 2)):
-                del pages.records[key]
-            # Each record's own weight is not kept: half of the records are taken for half of the weight.
-            pages.weight = pages.weight // 2 if pages.records else 0
+            for key in list(islice(pages.encoded, (len(pages.encoded) + 1) // 2)):
+                pages.weight -= _weight(pages.encoded.pop(key))
             self.weight = pages.weight
+
+
+def _weight(value: bytes | None) -> int:
+    return _ENCODED_WEIGHT + len(value or b"")
 
 
 def _enlist(pages: Pages, key: str, *, present: bool) -> None:

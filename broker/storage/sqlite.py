@@ -109,8 +109,8 @@ class SqliteEngine:
 
         One look serves every request of this turn of the event loop. It stays strict: a task that runs before
         `_end_turn` was woken before the look was taken (the loop runs handles first in, first out), so what it
-        answers had arrived by then, and a commit acknowledged before that is in the look. Whoever reads records
-        asks for a new look: a revision must never be older than the records that it is compared with.
+        answers had arrived by then, and a commit acknowledged before that is in the look. Whoever reads records that
+        may be newer asks for a new look: a revision must never be older than the records it is compared with.
         """
         try:
             if not self._has_looked:
@@ -141,17 +141,20 @@ class SqliteEngine:
 
     async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """See Engine. One statement for one key; several keys are read inside one read transaction."""
-        self._has_looked = False
         try:
             if len(keys) == 1:
-                return self._fetch(partition, keys)
-            self._execute("BEGIN")
-            try:
-                return self._fetch(partition, keys)
-            finally:
-                self._execute("COMMIT")
+                found = self._fetch(partition, keys)
+            else:
+                self._execute("BEGIN")
+                try:
+                    found = self._fetch(partition, keys)
+                finally:
+                    self._execute("COMMIT")
         except sqlite3.Error as error:
             raise _unavailable(self._path, error) from error
+        if found[0] != self._revisions.get(partition):
+            self._has_looked = False
+        return found
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None

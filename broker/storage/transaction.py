@@ -257,9 +257,8 @@ class Transaction:
                 await self._follow(partition, view)
                 continue
             if view.pages is not None:
-                sizes = [len(write.value or b"") for write in writes]
-                puts = zip(view.writes.items(), sizes, strict=True)
-                kept = [(put.collection, key, put.record, size) for (key, put), size in puts]
+                puts = zip(view.writes.items(), writes, strict=True)
+                kept = [(put.collection, key, put.record, write.value) for (key, put), write in puts]
                 self._cache.advance(partition, view.pages, revision, kept)
             return
         raise _moved(partition)

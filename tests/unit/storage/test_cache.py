@@ -2,6 +2,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from broker.storage.cache import _weight
 from broker.storage.engine import Engine, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store
@@ -87,6 +88,48 @@ async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlit
     assert engine.asked["fetch"] == 3
 
 
+def assert_weighed(store: Store) -> None:
+    """What the cache believes to weigh is what its partitions weigh, each the sum of its records."""
+    cache = store._cache
+    assert cache.weight == sum(pages.weight for pages in cache._partitions.values())
+    assert cache.weight + cache.decoded_weight <= cache._limit + cache._decoded_limit
+    for pages in cache._partitions.values():
+        assert pages.weight == sum(_weight(value) for value in pages.encoded.values())
+
+
+async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_asked(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time, cache_limit=200_000)
+    await write(store, *(user(f"{n:03}", path="/x" * 50) for n in range(200)))
+    names = [f"{n:03}" for n in range(200)]
+    reader = await store.read()
+    for name in names:
+        await reader.find(USERS, HERE, name)
+    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
+    assert 0 < len(pages.records) < len(pages.encoded) == 200
+    engine.asked.clear()
+    reader = await store.read()
+    assert [await reader.find(USERS, HERE, name) for name in names] == [
+        user(name, path="/x" * 50) for name in names
+    ]
+    assert engine.asked["fetch"] == 0
+    assert_weighed(store)
+
+
+async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time)
+    for number in range(50):
+        transaction = await store.transaction()
+        await transaction.find(USERS, HERE, "bob")
+        transaction.put(USERS, HERE, user("bob", path=f"/{number}/"))
+        await transaction.commit()
+    assert (await (await store.read()).find(USERS, HERE, "bob")).path == "/49/"
+    assert_weighed(store)
+    assert store._cache.weight < 1_000
+
+
 async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
     engine = CountingEngine(open_sqlite())
     store = Store(engine, time.time, cache_limit=200_000)
@@ -100,7 +143,7 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
         assert len(await reader.scan(USERS, f"{account:012}")) == 50
         assert (await reader.find(USERS, f"{7:012}", "049")).user_name == "049"
         assert store._cache.weight <= 200_000
-        assert store._cache.weight == sum(pages.weight for pages in store._cache._partitions.values())
+        assert_weighed(store)
     assert engine.asked["scan"] == 29
     assert engine.asked["fetch"] == 0
 

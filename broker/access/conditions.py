@@ -14,12 +14,15 @@ from broker.policy import Context
 
 Keys = dict[str, tuple[str, ...]]
 
+_NO_KEYS: Keys = {}
 _TRUE, _FALSE = ("true",), ("false",)
 
 
-def request_context(caller: Caller, facts: RequestFacts, resource: Resource) -> Context:
-    """Every key that is filled for this caller, this request and this resource."""
-    keys = {**caller.condition_keys, **request_keys(facts)}
+def request_context(
+    caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys = _NO_KEYS
+) -> Context:
+    """Every key that is filled for this caller, this request, this resource and the organization of both."""
+    keys = {**caller.condition_keys, **request_keys(facts), **organization_keys}
     if caller.token_issued_at is not None:
         _add_mfa(keys, caller, facts.now)
     account = resource.account or caller.account

@@ -45,10 +45,10 @@ class Gate:
     ) -> Decision:
         """The decision on `action` by `caller`, with its reasons; raises only where a store is out of reach."""
         account = resource.account or caller.account
-        layers = await self._gatherer.layers_of(store, caller, account)
+        layers, organization_keys = await self._gatherer.gather(store, caller, account)
         if resource.policy is not None:
             layers = msgspec.structs.replace(layers, resource=resource.policy)
-        context = request_context(caller, facts, resource)
+        context = request_context(caller, facts, resource, organization_keys)
         # A policy that names the user speaks of the sessions that the user handed out, too.
         is_federated = isinstance(caller.principal, FederatedUser)
         federated_by = caller.user.arn if is_federated and caller.user is not None else ""

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from broker.access.aws_managed import find_aws_managed
-from broker.access.caller import Caller
+from broker.access.caller import Caller, Keys
 from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
+from broker.access.organization import organization_keys
 from broker.errors import service_unavailable
 from broker.names.principal import FederatedUser
 from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
@@ -20,6 +21,7 @@ from broker.storage.records import Group, ManagedPolicy, Organization, Organizat
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
 _EMPTY = compile_policies([])
+_NO_KEYS: Keys = {}
 _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 _EVERYTHING_FOR_EVERYONE = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
@@ -47,14 +49,23 @@ class Gatherer:
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares."""
+        return (await self.gather(store, caller, resource_account))[0]
+
+    async def gather(
+        self, store: Transaction, caller: Caller, resource_account: str | None
+    ) -> tuple[Layers, Keys]:
+        """The layers, and the condition keys that the organization fills."""
         gathered = await self._gathered(store, caller)
         layers = gathered.layers
         if caller.session_policies is not None or isinstance(caller.principal, FederatedUser):
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
         organization = gathered.organization
-        if organization is None or "RESOURCE_CONTROL_POLICY" not in organization.features:
-            return layers
-        return self._with_resource_controls(organization, layers, resource_account or caller.account)
+        if organization is None:
+            return layers, _NO_KEYS
+        account = resource_account or caller.account
+        if "RESOURCE_CONTROL_POLICY" in organization.features:
+            layers = self._with_resource_controls(organization, layers, account)
+        return layers, organization_keys(organization, caller.account, account)
 
     async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
         key = (caller.account, _identity(caller))

@@ -1,0 +1,31 @@
+"""Condition keys that the organization fills: aws:PrincipalOrgID and its like.
+
+"AWS global condition context keys": they are in a request only where the account concerned belongs to an organization.
+A path names the organization, its root and the units down to the account's own, each followed by a slash.
+"""
+
+from broker.access.caller import Keys
+from broker.storage.records import Organization
+
+
+def organization_keys(organization: Organization, principal_account: str, resource_account: str) -> Keys:
+    """The keys for this principal and this resource; those of an account outside are left out."""
+    keys: Keys = {}
+    if principal_account in organization.accounts or principal_account == organization.management_account_id:
+        keys["aws:principalorgid"] = (organization.organization_id,)
+        keys["aws:principalorgmasteraccountid"] = (organization.management_account_id,)
+        keys["aws:principalorgpaths"] = (organization_path(organization, principal_account),)
+    if resource_account in organization.accounts or resource_account == organization.management_account_id:
+        keys["aws:resourceorgid"] = (organization.organization_id,)
+        keys["aws:resourceorgpaths"] = (organization_path(organization, resource_account),)
+    return keys
+
+
+def organization_path(organization: Organization, account: str) -> str:
+    """`o-…/r-…/ou-…/`: from the organization to the unit that holds `account`."""
+    names: list[str] = []
+    place = organization.accounts.get(account)
+    while place is not None and place.parent is not None and place.parent not in names:
+        names.append(place.parent)
+        place = organization.units.get(place.parent)
+    return "/".join([organization.organization_id, *reversed(names)]) + "/"

@@ -60,7 +60,7 @@ def finding(decision: Decision) -> Finding:
     return Finding(
         resource,
         outcome,
-        _statements(decision.deciding),
+        _statements(decision.deciding, outcome),
         _missing_keys(decision),
         organizations,
         _all_allow(account for account in accounts if account.layer is Layer.BOUNDARY),
@@ -92,8 +92,10 @@ def _missing_keys(decision: Decision) -> tuple[str, ...]:
     return tuple(key for key in context_keys(policies) if key not in decision.request.context)
 
 
-def _statements(matches: Iterable[Match]) -> tuple[shapes.Statement, ...]:
-    told = [match for match in matches if match.layer in _TYPES and match.source.kind is not SourceKind.NONE]
+def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Statement, ...]:
+    """A boundary's statements are shown where they deny: what they allow grants nothing."""
+    shown = _TYPES if outcome is Outcome.EXPLICITLY_DENIED else (Layer.IDENTITY, Layer.RESOURCE)
+    told = [match for match in matches if match.layer in shown and match.source.kind is not SourceKind.NONE]
     return tuple(
         shapes.Statement(
             source_policy_id=_policy_id(match.source),

@@ -20,6 +20,7 @@ from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
+from tests.unit.iam.simulating import new_alice
 
 ACCOUNT = "111122223333"
 OTHER_ACCOUNT = "444455556666"
@@ -85,3 +86,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def iam(store: Store) -> Iam:
     return Iam(store)
+
+
+@pytest.fixture
+async def alice(iam: Iam) -> str:
+    """A user with policies of every kind of attachment; her ARN."""
+    return await new_alice(iam)

@@ -1,123 +1,29 @@
-"""The simulator: its answers in AWS's form, its refusals in AWS's words (both measured), its decisions the gate's."""
+"""The simulator: its answers in AWS's form, its refusals in AWS's words, both measured."""
 
 import json
-from typing import Any
 
 import pytest
 
 from broker.names.arn import iam_arn
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Organization, OrganizationalUnit
-from broker.storage.store import ORGANIZATION
-
-ACCOUNT = "111122223333"
-OTHER_ACCOUNT = "444455556666"
-ALICE = iam_arn(ACCOUNT, "user/alice")
-A, B = "arn:aws:s3:::reports/a", "arn:aws:s3:::reports/b"
-AWS_KEY = "aws:SourceVpc"
-
-
-def document(*statements: dict[str, Any], **more: Any) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, separators=(",", ":"), **more)
-
-
-def allow(*actions: str, on: str = "*", **more: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": list(actions), "Resource": on, **more}
-
-
-def deny(*actions: str, on: str = "*", **more: Any) -> dict[str, Any]:
-    return {**allow(*actions, on=on, **more), "Effect": "Deny"}
-
-
-def of_resource(principal: str, statement: dict[str, Any]) -> dict[str, Any]:
-    return {**statement, "Principal": {"AWS": principal}}
-
-
-def trust(principal: str, **more: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole", **more}
-
-
-def entry(name: str, *values: str, kind: str | None = "string") -> shapes.ContextEntry:
-    return shapes.ContextEntry(context_key_name=name, context_key_values=values, context_key_type=kind)
-
-
-def custom(*policies: str, **fields: Any) -> shapes.SimulateCustomPolicyRequest:
-    return shapes.SimulateCustomPolicyRequest(
-        policy_input_list=policies, **{"action_names": ("s3:GetObject",), **fields}
-    )
-
-
-def principal(arn: str = ALICE, **fields: Any) -> shapes.SimulatePrincipalPolicyRequest:
-    return shapes.SimulatePrincipalPolicyRequest(
-        policy_source_arn=arn, **{"action_names": ("s3:GetObject",), **fields}
-    )
-
-
-async def one(iam: Any, request: Any) -> shapes.EvaluationResult:
-    answer = await iam(request)
-    (result,) = answer.evaluation_results
-    return result
-
-
-def told(result: Any) -> list[tuple[str | None, str | None]]:
-    return [
-        (statement.source_policy_id, statement.source_policy_type) for statement in result.matched_statements
-    ]
-
-
-def decisions(result: Any) -> list[str]:
-    return [one.eval_resource_decision for one in result.resource_specific_results]
-
-
-@pytest.fixture
-async def alice(iam: Any) -> str:
-    """A user with an inline policy, a group with another, and a managed one: one action each."""
-    await iam(shapes.CreateUserRequest(user_name="alice"))
-    await iam(shapes.CreateGroupRequest(group_name="readers"))
-    await iam(shapes.AddUserToGroupRequest(group_name="readers", user_name="alice"))
-    await iam(
-        shapes.PutUserPolicyRequest(
-            user_name="alice", policy_name="own", policy_document=document(allow("s3:GetObject", on=A))
-        )
-    )
-    await iam(
-        shapes.PutGroupPolicyRequest(
-            group_name="readers", policy_name="shared", policy_document=document(allow("s3:PutObject", on=B))
-        )
-    )
-    managed = await iam(
-        shapes.CreatePolicyRequest(
-            policy_name="deletes", path="/team/", policy_document=document(allow("s3:DeleteObject"))
-        )
-    )
-    await iam(shapes.AttachUserPolicyRequest(user_name="alice", policy_arn=managed.policy.arn))
-    return ALICE
-
-
-async def bound(iam: Any, *statements: dict[str, Any]) -> None:
-    made = await iam(shapes.CreatePolicyRequest(policy_name="edge", policy_document=document(*statements)))
-    await iam(
-        shapes.PutUserPermissionsBoundaryRequest(user_name="alice", permissions_boundary=made.policy.arn)
-    )
-
-
-async def govern(store: Any, *statements: dict[str, Any]) -> None:
-    """Put the account into an organization whose root has these statements as its one SCP."""
-    root = OrganizationalUnit(parent=None, service_control_policies={"edge": document(*statements)})
-    full = {"FullAWSAccess": document(allow("*"))}
-    record = Organization(
-        organization_id="o-example",
-        management_account_id=OTHER_ACCOUNT,
-        units={"r-1": root},
-        accounts={ACCOUNT: OrganizationalUnit(parent="r-1", service_control_policies=full)},
-        features=("SERVICE_CONTROL_POLICY",),
-    )
-
-    async def work(transaction: Any) -> None:
-        transaction.put(ORGANIZATION, "", record)
-
-    await store.transact(work)
-
+from tests.unit.iam.simulating import (
+    ACCOUNT,
+    ALICE,
+    AWS_KEY,
+    OTHER_ACCOUNT,
+    A,
+    B,
+    allow,
+    custom,
+    decisions,
+    deny,
+    document,
+    entry,
+    of_resource,
+    one,
+    principal,
+    told,
+)
 
 # What is answered
 
@@ -291,3 +197,107 @@ async def test_what_only_a_request_has_is_not_made_up(iam):
     condition = {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}
     result = await one(iam, custom(document(allow("s3:GetObject", Condition=condition))))
     assert result.missing_context_values == ("aws:SecureTransport", "aws:SourceIp")
+
+
+# Pages
+
+
+async def test_pages_follow_the_actions_in_the_order_asked(iam):
+    names = ("s3:PutObject", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+    found, marker = [], None
+    while True:
+        answer = await iam(custom(document(allow("s3:*")), action_names=names, max_items=3, marker=marker))
+        found += [result.eval_action_name for result in answer.evaluation_results]
+        assert answer.is_truncated is (answer.marker is not None)
+        if answer.marker is None:
+            break
+        marker = answer.marker
+    assert found == list(names)
+
+
+async def test_a_page_ends_early_where_there_is_much_to_decide(iam):
+    resources = tuple(f"arn:aws:s3:::reports/{number}" for number in range(2_000))
+    names = ("s3:PutObject", "s3:GetObject", "s3:DeleteObject")
+    request = custom(document(allow("s3:Put*")), action_names=names, resource_arns=resources)
+    answer = await iam(request)
+    assert len(answer.evaluation_results) == 2 and answer.is_truncated
+    crowd = resources + tuple(f"arn:aws:s3:::others/{number}" for number in range(3_001))
+    assert (await iam.refused(custom(resource_arns=crowd)))[0] == "InvalidInput"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "message"),
+    [
+        ({"policies": ("{",)}, "Policy input list item 1 has invalid content"),
+        (
+            {"policies": (document(allow("*")), document(of_resource("*", allow("*"))))},
+            "Policy input list item 2 has invalid content",
+        ),
+        ({"action_names": ("GetObject",)}, "The action is invalid since it is missing names"),
+        ({"resource_arns": ("bucket",)}, "ResourceNames are not in a valid ARN format: bucket."),
+        ({"resource_arns": (A, "*")}, "ResourceNames are not in a valid ARN format: *."),
+        ({"marker": "not-a-simulation-marker"}, "Invalid marker for pagination."),
+        (
+            {"permissions_boundary_policy_input_list": (document(allow("*")),) * 2},
+            "The list of Permissions Boundary policies cannot exceed 1 items.",
+        ),
+        (
+            {"ordered_organization_policy_input_list": (shapes.OrderedOrganizationPolicyType(),)},
+            "Organization policy at index 1 must contain at least one service control policy",
+        ),
+        (
+            {"resource_arns": (A,), "resource_policy": document(of_resource("*", allow("*")))},
+            "Invalid caller - Caller cannot be null or empty.",
+        ),
+        (
+            {"caller_arn": ALICE, "resource_policy": document(of_resource("*", allow("*")))},
+            "Invalid Entity Arn: * does not clearly define entity type and name.",
+        ),
+        (
+            {"caller_arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/app/session"},
+            "Invalid caller - Caller must be an IAM user, role or group in this context.",
+        ),
+        ({"resource_owner": "somebody"}, "'somebody' is not a valid as a Resource Owner."),
+        (
+            {"caller_arn": ALICE, "resource_arns": (A,), "resource_policy": "{}"},
+            "Resource policy has invalid content",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_simulated_is_refused(iam, request_fields, message):
+    policies = request_fields.pop("policies", (document(allow("*")),))
+    assert await iam.refused(custom(*policies, **request_fields)) == ("InvalidInput", message)
+
+
+@pytest.mark.parametrize(
+    ("arn", "code", "message"),
+    [
+        (iam_arn(ACCOUNT, "user/nobody"), "NoSuchEntity", "Unable to retrieve specified IAM entity."),
+        (iam_arn(ACCOUNT, "root"), "InvalidInput", f"Invalid ARN provided in the request: {iam_arn(ACCOUNT, 'root')}"),
+        (
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/app/session",
+            "InvalidInput",
+            f"Invalid ARN provided in the request: arn:aws:sts::{ACCOUNT}:assumed-role/app/session",
+        ),
+        ("arn:aws:iam::1:user/alice", "InvalidInput", "Invalid ARN provided in the request: arn:aws:iam::1:user/alice"),
+        (
+            iam_arn(OTHER_ACCOUNT, "user/alice"),
+            "InvalidInput",
+            f"Invalid Policy Source Arn: caller's account {ACCOUNT} does not have access to policies in account "
+            f"{OTHER_ACCOUNT}.",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_source_that_is_no_entity_of_this_account_is_refused(iam, arn, code, message):
+    assert await iam.refused(principal(arn)) == (code, message)
+
+
+async def test_whoever_may_not_simulate_learns_nothing_of_who_is_there(iam, alice):
+    await iam(shapes.CreateUserRequest(user_name="mallory"))
+    for arn in (ALICE, iam_arn(ACCOUNT, "user/nobody")):
+        code, _ = await iam.refused(principal(arn), user="mallory")
+        assert code == "AccessDenied"
+    assert (await iam.refused(custom(), user="mallory"))[0] == "AccessDenied"

@@ -118,7 +118,7 @@ def open_engine(url: str) -> Engine:
         path = Path(rest.removeprefix("//"))
         path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteEngine(path, clock)
-    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster"):
+    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
         from broker.storage.redis import RedisEngine
 
         return RedisEngine(url)

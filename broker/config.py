@@ -95,6 +95,7 @@ class Settings(Section, frozen=True):
 
 
 _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _LEVELS = ("debug", "info", "warning", "error")
 _PREFIX = "BROKER_"
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
@@ -258,7 +259,7 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("keys.staged_for_minutes cannot be longer than keys.rotate_every_hours")
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
         raise ConfigurationError("tls.certificate_file and tls.key_file belong together: set both or neither")
-    if not settings.store.url.startswith(("sqlite:", "redis://", "rediss://")):
+    if not settings.store.url.startswith(_STORES):
         raise ConfigurationError(
             f"store.url: {settings.store.url!r} is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER"
         )

@@ -3,6 +3,8 @@
 Three forms, of RSA-2048 and SHA-256 (EC2 User Guide, "Instance identity documents"): the bare signature (PKCS#1 v1.5,
 RFC 8017), and PKCS#7 signed data (RFC 2315) that holds the document and not the certificate, which the verifier
 brings. AWS's oldest form, `pkcs7`, is DSA with SHA-1 there; here it is RSA as well, and the same commands verify it.
+
+`cryptography.x509`, and what stands on it, is imported when it is first needed: it would be a tenth of every start.
 """
 
 from base64 import b64encode
@@ -10,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 
 import msgspec
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -19,15 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
-from cryptography.x509.oid import NameOID
 
 from broker.names.secret import SecretKey
 
 SERIAL_ENTROPY = 16
 _LIFE = timedelta(days=365 * 30)
 _LINE = 64  # characters of base64 a line, as PEM has them
-_PKCS7_OPTIONS = [PKCS7Options.Binary, PKCS7Options.NoAttributes, PKCS7Options.NoCerts]
 
 
 class KeyAndCertificate(msgspec.Struct, frozen=True):
@@ -51,6 +49,9 @@ def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
     `entropy` is SERIAL_ENTROPY bytes for the serial number. The key's own randomness is drawn by the library: there
     is no other way to make an RSA key with it. Takes a tenth of a second or so.
     """
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker instance identity")])
     begins = datetime.fromtimestamp(int(now), UTC)
@@ -71,13 +72,17 @@ def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
 
 def sign_document(identity: KeyAndCertificate, document: bytes) -> Signatures:
     """Every form of signature of `document`; a few milliseconds. Raises ValueError for a key that is none."""
+    from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
+    from cryptography.x509 import load_pem_x509_certificate
+
     key = load_pem_private_key(identity.private_key.reveal().encode(), None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("instance identity documents are signed with an RSA key")
-    certificate = x509.load_pem_x509_certificate(identity.certificate.encode())
+    certificate = load_pem_x509_certificate(identity.certificate.encode())
     bare = key.sign(document, padding.PKCS1v15(), SHA256())
     builder = PKCS7SignatureBuilder().set_data(document).add_signer(certificate, key, SHA256())
-    signed_data = _lines(builder.sign(Encoding.DER, _PKCS7_OPTIONS))
+    options = [PKCS7Options.Binary, PKCS7Options.NoAttributes, PKCS7Options.NoCerts]
+    signed_data = _lines(builder.sign(Encoding.DER, options))
     return Signatures(signature=_lines(bare), pkcs7=signed_data, rsa2048=signed_data)
 
 

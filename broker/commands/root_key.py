@@ -49,7 +49,9 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}")
         print("unset AWS_SESSION_TOKEN AWS_PROFILE")
         print(f"export AWS_ENDPOINT_URL={endpoint_of(broker.settings)}")
-        print("export AWS_REGION=us-east-1")
+        print(
+            "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1"
+        )  # the CLI of version 1 knows the second only
         return 0
 
     return with_broker(chosen, work)

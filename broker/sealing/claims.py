@@ -127,19 +127,12 @@ def _user_or_root(account: str, name: str | None, unique_id: str | None, path: s
     return User(account, name, unique_id or "", path)
 
 
-class _Form(msgspec.Struct, frozen=True):
+def _form(kind: type[_Session]) -> tuple[int, int, tuple[Any, ...]]:
     """How a kind is written: its tag, how many fields are required, the defaults of the others."""
-
-    tag: int
-    required: int
-    defaults: tuple[Any, ...]
-
-
-def _form(kind: type[_Session]) -> _Form:
     tag = kind.__struct_config__.tag
     assert isinstance(tag, int)
     defaults = kind.__struct_defaults__
-    return _Form(tag, len(kind.__struct_fields__) - len(defaults), defaults)
+    return tag, len(kind.__struct_fields__) - len(defaults), defaults
 
 
 _FORMS = {
@@ -151,12 +144,12 @@ _decoder: msgspec.msgpack.Decoder[SessionClaims] = msgspec.msgpack.Decoder(Sessi
 
 def claims_to_bytes(claims: SessionClaims) -> bytes:
     """MessagePack array: the tag, then the fields up to the last that differs from its default."""
-    form = _FORMS[type(claims)]
+    tag, required, defaults = _FORMS[type(claims)]
     values = msgspec.structs.astuple(claims)
-    count = len(values)
-    while count > form.required and values[count - 1] == form.defaults[count - 1 - form.required]:
-        count -= 1
-    return _encoder.encode((form.tag, *values[:count]))
+    optional, last = values[required:], len(defaults) - 1
+    while last >= 0 and optional[last] == defaults[last]:
+        last -= 1
+    return _encoder.encode((tag, *values[: required + last + 1]))
 
 
 def claims_from_bytes(encoded: bytes) -> SessionClaims:

@@ -9,7 +9,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 
 from broker.policy.analysis import context_keys, grants_service
 from broker.policy.context import Context
-from broker.policy.decision import AccessRequest, Decision, Layers, Outcome, decide, needs_no_policies
+from broker.policy.decision import AccessRequest, Decision, Layers, Outcome, decide, is_always_allowed
 from broker.policy.document import parse_policy, policy_size
 from broker.policy.elements import (
     Condition,
@@ -57,7 +57,7 @@ __all__ = [
     "context_keys",
     "decide",
     "grants_service",
-    "needs_no_policies",
+    "is_always_allowed",
     "parse_policy",
     "policy_size",
     "read_date",

@@ -40,7 +40,7 @@ __all__ = [
     "NearMiss",
     "Outcome",
     "decide",
-    "needs_no_policies",
+    "is_always_allowed",
 ]
 
 Verdict = bool | None  # an explicit deny is False, an allow True, silence None
@@ -81,10 +81,10 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
     return _by_policies(request, layers, action, resource, rule)
 
 
-def needs_no_policies(action: str) -> bool:
-    """Whether `decide` answers alike whatever layers and context it is given, so that nobody need gather them."""
+def is_always_allowed(principal: Principal, action: str) -> bool:
+    """Whether `decide` allows it whatever the resource, the policies and the context: then nobody need gather them."""
     rule = facts_of(action.lower()).rule
-    return rule.is_always_allowed and rule.resource is None
+    return rule.is_always_allowed and rule.resource is None and not isinstance(principal, Anonymous)
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:

@@ -8,7 +8,7 @@ from broker.protocol.shapes import sts as shapes
 async def get_caller_identity(
     call: Call, request: shapes.GetCallerIdentityRequest
 ) -> shapes.GetCallerIdentityResponse:
-    principal = call.caller.principal
+    identity = call.caller.identity  # as the journal has it
     return shapes.GetCallerIdentityResponse(
-        user_id=principal.user_id, account=call.account, arn=principal.arn
+        user_id=identity.principal_id, account=identity.account_id, arn=identity.arn
     )

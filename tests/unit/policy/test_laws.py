@@ -16,7 +16,8 @@ from casefiles import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.policy import NO_POLICIES, Layers, Outcome, decide, needs_no_policies
+from broker.names.principal import Anonymous, Root
+from broker.policy import Outcome, decide, is_always_allowed
 
 SEEDS = st.integers(0, 2**40)
 WORDS = {
@@ -58,20 +59,21 @@ def outcomes(policies, flags, requests):
 
 @a_few
 @given(seed=SEEDS)
-def test_what_needs_no_policies_is_decided_alike_without_them(seed):
+def test_what_is_always_allowed_no_policy_denies(seed):
     _, policies, flags, requests = world_of(seed)
-    requests += [{**request, "action": "sts:GetCallerIdentity"} for request in requests]
-    alone = [request for request in requests if needs_no_policies(request["action"])]
-    expected = outcomes(policies, flags, alone)
-    assert len(alone) >= 12
-    assert [decide(engine_request(one), Layers(NO_POLICIES)).outcome for one in alone] == expected
+    layers = engine_layers(policies, flags)
+    asked = [engine_request({**request, "action": "sts:GetCallerIdentity"}) for request in requests]
+    certain = [one for one in asked if is_always_allowed(one.principal, one.action)]
+    assert len(certain) == sum(not isinstance(one.principal, Anonymous) for one in asked)
+    assert all(decide(one, layers).allowed for one in certain)
 
 
-def test_only_what_the_service_itself_always_allows_needs_no_policies():
-    assert needs_no_policies("sts:getcalleridentity")
-    assert not any(
-        map(needs_no_policies, ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt"])
-    )
+def test_only_what_the_service_itself_always_allows_is_always_allowed():
+    somebody = Root("111111111111")
+    assert is_always_allowed(somebody, "sts:getcalleridentity")
+    assert not is_always_allowed(Anonymous(), "sts:GetCallerIdentity")
+    for action in ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt", "iam:DeletePolicy"]:
+        assert not is_always_allowed(somebody, action)
 
 
 def some_layer(random, policies):

@@ -95,7 +95,7 @@ CONDITIONS = [
     {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}},
     {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}},
     {"Bool": {"aws:SecureTransport": "false"}},
-    {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
+    {"Bool": {"aws:MultiFactorAuthPresent": "false"}},
     {"Null": {"aws:TokenIssueTime": "false"}},
     {"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}},
     {"StringEquals": {"aws:RequestTag/team": "${aws:PrincipalTag/team}"}},
@@ -298,7 +298,7 @@ async def write(transaction: Transaction, world: dict[str, Any]) -> None:
 
 
 @given(WORLDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_simulator_answers_what_the_gate_decides(world):
     found = asyncio.run(judge_everything(world))
     assert [one for one in found if one[3] != one[4]] == []

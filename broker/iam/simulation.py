@@ -11,7 +11,7 @@ in the context where ContextEntries put them there, and among MissingContextValu
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -21,9 +21,9 @@ from broker.access.gather import Gatherer
 from broker.access.simulation import find_trust_policy, kind_of_resource_policy
 from broker.errors import Refusal
 from broker.iam.paging import DEFAULT_MAX_ITEMS, Page, page
-from broker.iam.simulation_answers import evaluation_result, finding
+from broker.iam.simulation_answers import evaluation_result, finding, remembering_keys
 from broker.iam.simulation_context import entered_keys
-from broker.iam.simulation_exclusions import without
+from broker.iam.simulation_exclusions import without, without_resource_controls
 from broker.iam.simulation_inputs import (
     MOST_DECISIONS,
     compiled_controls,
@@ -55,24 +55,30 @@ from broker.policy import (
     PolicySet,
     Source,
     SourceKind,
+    compile_policies,
     decide,
+    parse_policy,
 )
 from broker.protocol.shapes import iam as shapes
 
 Request = shapes.SimulateCustomPolicyRequest | shapes.SimulatePrincipalPolicyRequest
 
-_UNKNOWN_POLICY = Source(SourceKind.NONE, "a resource policy that nobody has told")
+# Decisions after which other requests get their turn.
+_AT_A_TIME = 100
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """Everything but the action: `layers` by owner of the resource, `owners` by resource, in the order asked."""
+    """Everything but the action: `layers` by owner of the resource, `owners` by resource, in the order asked.
+
+    `left_to_account` is the policy of resources of the subject's account of which no policy is known.
+    """
 
     subject: Subject
     layers: Mapping[str, Layers]
     owners: Mapping[str, str]
     resources: tuple[str, ...]
     entered: Keys
-    resource_policy: str | None
+    left_to_account: PolicySet
     knows_roles: bool
 
 
@@ -101,7 +107,7 @@ async def simulate_principal_policy(
     source = await get_source(call, request.policy_source_arn)
     subject = await get_subject(call, source, request.policy_source_arn, request.caller_arn)
     resources, owners = _resources(request, subject)
-    by_owner = {owner: await _gathered(call, source, owner, request) for owner in set(owners.values())}
+    by_owner = await _gathered(call, source, set(owners.values()), request)
     return await _simulated(call, request, _simulation(request, subject, by_owner, owners, resources))
 
 
@@ -124,36 +130,52 @@ def _simulation(
         owners,
         resources,
         entered_keys(request.context_entries),
-        request.resource_policy,
+        _leaves_it_to(subject.account),
         knows_roles=isinstance(request, shapes.SimulatePrincipalPolicyRequest),
     )
 
 
 async def _gathered(
-    call: Call, source: Caller, owner: str, request: shapes.SimulatePrincipalPolicyRequest
-) -> Layers:
-    """The gate's layers, without what the request excludes and with what it adds."""
-    layers = await Gatherer(call.gate.library).layers_of(call.store, source, owner)
-    layers = without(layers, request.policy_exclusion_list)
-    boundary = find_compiled_boundary(request.permissions_boundary_policy_input_list)
-    if boundary is not None:
-        layers = msgspec.structs.replace(layers, boundary=boundary)
+    call: Call, source: Caller, owners: Iterable[str], request: shapes.SimulatePrincipalPolicyRequest
+) -> dict[str, Layers]:
+    """The gate's layers, without what the request excludes and with what it adds; by owner of the resource."""
+    gatherer = Gatherer(call.gate.library)
     added = compiled_policies(request.policy_input_list)
-    return msgspec.structs.replace(layers, identity=PolicySet.union(layers.identity, added))
+    boundary = find_compiled_boundary(request.permissions_boundary_policy_input_list)
+    own = without(await gatherer.layers_of(call.store, source, call.account), request.policy_exclusion_list)
+    own = msgspec.structs.replace(
+        own,
+        identity=PolicySet.union(own.identity, added),
+        boundary=boundary if boundary is not None else own.boundary,
+    )
+    by_owner = {}
+    for owner in owners:
+        theirs = without_resource_controls(
+            await gatherer.layers_of(call.store, source, owner), request.policy_exclusion_list
+        )
+        by_owner[owner] = msgspec.structs.replace(
+            own,
+            rcps=theirs.rcps,
+            is_resource_in_management_account=theirs.is_resource_in_management_account,
+        )
+    return by_owner
 
 
 async def _simulated(call: Call, request: Request, simulation: Simulation) -> shapes.SimulatePolicyResponse:
     require_actions(request.action_names)
     chosen = _page(request, len(simulation.resources))
     policies = _given_policies(request)
+    keys_of = remembering_keys()
     results = []
     for _, action in chosen.items:
         findings = []
         for resource in simulation.resources:
             decision = await _decision(call, simulation, policies, action, resource)
-            findings.append(finding(decision))
+            findings.append(finding(decision, keys_of))
+            if len(findings) % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
         results.append(evaluation_result(action, findings))
-        await asyncio.sleep(0)  # a long simulation lets other requests in between
+        await asyncio.sleep(0)
     return shapes.SimulatePolicyResponse(
         evaluation_results=tuple(results), is_truncated=chosen.is_truncated, marker=chosen.marker
     )
@@ -203,6 +225,12 @@ async def _known_policy(
     if simulation.knows_roles and is_role and owner == call.account:
         found = await find_trust_policy(call.store, call.gate.library, resource)
         return found if found is not None else NO_POLICIES
-    statement = {"Effect": "Allow", "Principal": {"AWS": owner}, "Action": "*"}
+    return simulation.left_to_account if owner == simulation.subject.account else NO_POLICIES
+
+
+def _leaves_it_to(account: str) -> PolicySet:
+    """A resource policy, told by nobody, that has identity policies of `account` decide."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    return call.gate.library.compiled(_UNKNOWN_POLICY, document, PolicyKind.RESOURCE)
+    source = Source(SourceKind.NONE, "unknown resource policy")
+    return compile_policies([(source, parse_policy(document, PolicyKind.RESOURCE))])

@@ -4,7 +4,8 @@ IAM API reference, EvaluationResult and ResourceSpecificResult; what they leave 
 in the decision: here it is only told.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 
 import msgspec
 
@@ -17,6 +18,7 @@ from broker.policy import (
     LayerAccount,
     Match,
     Outcome,
+    PolicySet,
     Position,
     Source,
     SourceKind,
@@ -50,7 +52,15 @@ class Finding(msgspec.Struct, frozen=True):
     by_type: Verdicts = {}
 
 
-def finding(decision: Decision) -> Finding:
+KeysOf = Callable[[PolicySet], list[str]]
+
+
+def remembering_keys() -> KeysOf:
+    """The condition keys that policies read; each set is read once, however many decisions ask."""
+    return cache(lambda policies: context_keys(policy for _, policy in policies.policies))
+
+
+def finding(decision: Decision, keys_of: KeysOf) -> Finding:
     """What organizations deny is told without a word about any other policy."""
     accounts = decision.explain().layers
     resource, outcome = decision.request.resource, decision.outcome
@@ -61,7 +71,7 @@ def finding(decision: Decision) -> Finding:
         resource,
         outcome,
         _statements(decision.deciding, outcome),
-        _missing_keys(decision),
+        _missing_keys(decision, keys_of),
         organizations,
         _all_allow(account for account in accounts if account.layer is Layer.BOUNDARY),
         _by_type(decision, accounts),
@@ -82,14 +92,17 @@ def _by_type(decision: Decision, accounts: Iterable[LayerAccount]) -> Verdicts:
     return {word: said[layer] for layer, word in _TYPES.items() if layer in said}
 
 
-def _missing_keys(decision: Decision) -> tuple[str, ...]:
+def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
     """Of an implicit denial: every key that the policies read, wherever they read it, and the request lacks."""
     if decision.outcome is not Outcome.IMPLICITLY_DENIED:
         return ()
-    layers = decision.layers
-    sets = (layers.identity, layers.boundary, layers.resource)
-    policies = (policy for one in sets if one is not None for _, policy in one.policies)
-    return tuple(key for key in context_keys(policies) if key not in decision.request.context)
+    layers, context = decision.layers, decision.request.context
+    missing: dict[str, str] = {}
+    for policies in (layers.identity, layers.boundary, layers.resource):
+        for key in keys_of(policies) if policies is not None else ():
+            if key not in context:
+                missing.setdefault(key.lower(), key)
+    return tuple(missing.values())
 
 
 def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Statement, ...]:

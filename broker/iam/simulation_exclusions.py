@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
 from broker.names.arn import iam_arn, is_account_id, parse_arn
 from broker.policy import Layers, PolicySet, Source, SourceKind, compile_policies
@@ -20,7 +21,6 @@ _KINDS: dict[str, tuple[SourceKind, ...]] = {
     "aws-managed": (SourceKind.AWS_MANAGED,),
     "user-managed": (SourceKind.USER_MANAGED,),
 }
-# AWS accepts "rcp" and simulates no resource control policies; here they are simulated, and left out if told to.
 _WHOLE_LAYERS: dict[str, dict[str, object]] = {
     "permission-boundary": {"boundary": None},
     "scp": {"scps": ()},
@@ -44,6 +44,12 @@ def without(layers: Layers, identifiers: Iterable[shapes.PolicyIdentifier]) -> L
         else:
             excluded.append(_predicate(identifier))
     return msgspec.structs.replace(layers, identity=_kept(layers.identity, excluded)) if excluded else layers
+
+
+def without_resource_controls(layers: Layers, identifiers: Iterable[shapes.PolicyIdentifier]) -> Layers:
+    """`layers` without RCPs if `identifiers` name them: AWS accepts that, too, but simulates no RCPs anyway."""
+    is_excluded = any(identifier.policy_type == "rcp" for identifier in identifiers)
+    return msgspec.structs.replace(layers, rcps=()) if is_excluded else layers
 
 
 def _kept(policies: PolicySet, excluded: list[IsExcluded]) -> PolicySet:
@@ -101,5 +107,5 @@ def _selector(text: str) -> Callable[[str], bool]:
     return lambda name: compiled.fullmatch(name) is not None
 
 
-def _malformed(text: str) -> Exception:
+def _malformed(text: str) -> Refusal:
     return invalid_input(f"Invalid policy identifier: {text}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from broker.access.simulation import owner_of
+from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
 from broker.names.arn import is_account_id, parse_arn
 from broker.policy import (
@@ -114,7 +115,7 @@ def owner_in(text: str | None) -> str | None:
     return arn.account
 
 
-def _no_owner(text: str) -> Exception:
+def _no_owner(text: str) -> Refusal:
     return invalid_input(f"'{text}' is not a valid as a Resource Owner.")
 
 

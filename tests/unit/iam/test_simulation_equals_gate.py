@@ -107,6 +107,11 @@ CONDITIONS = [
 ]  # fmt: skip
 
 
+EVERYTHING = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+)
+
+
 def documents(
     resources: list[str] | None, principals: list[Any] | None = None, actions: list[str] | None = None
 ):
@@ -128,12 +133,14 @@ def documents(
 TRUSTED = [{"AWS": ACCOUNT}, {"AWS": ALICE}, {"AWS": APP}, {"AWS": "*"}, {"AWS": OTHER_ACCOUNT}]
 IDENTITY = documents(RESOURCES)
 TRUST = documents(None, TRUSTED, ["sts:AssumeRole"])
+CONTROLS = documents(RESOURCES, ["*"]).map(lambda text: text.replace('"Allow"', '"Deny"'))
 WORLDS = st.fixed_dictionaries(
     {
         "own": IDENTITY,
         "shared": st.none() | IDENTITY,
         "edge": st.none() | IDENTITY,
         "scp": st.none() | IDENTITY,
+        "rcp": st.none() | CONTROLS,
         "trust": TRUST,
         "given": TRUST,
     }
@@ -185,13 +192,17 @@ def records(world: dict[str, str | None]) -> list[tuple[Any, str, Any]]:
     ]
     if boundary is not None:
         found.append((POLICIES, ACCOUNT, edge))
-    if world["scp"] is not None:
-        place = OrganizationalUnit(parent=None, service_control_policies={"scp": world["scp"]})
+    if world["scp"] is not None or world["rcp"] is not None:
+        place = OrganizationalUnit(
+            parent=None,
+            service_control_policies={"scp": world["scp"] or EVERYTHING},
+            resource_control_policies={} if world["rcp"] is None else {"rcp": world["rcp"]},
+        )
         organization = Organization(
             organization_id="o-x",
             management_account_id=OTHER_ACCOUNT,
             accounts={ACCOUNT: place},
-            features=("SERVICE_CONTROL_POLICY",),
+            features=("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"),
         )
         found.append((ORGANIZATION, "", organization))
     return found
@@ -306,21 +317,29 @@ def test_the_simulator_answers_what_the_gate_decides(world):
 
 def test_the_worlds_of_this_law_hold_every_decision():
     """Else the law would be kept by a simulator that always says no."""
-    allowing = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    )
-    denying = allowing.replace("Allow", "Deny")
+    denying = EVERYTHING.replace("Allow", "Deny")
+    controlling = denying.replace('{"Effect', '{"Principal": "*", "Effect')
     trusting = json.dumps(
         {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}],
         }
     )
-    world = {"own": allowing, "shared": None, "edge": None, "scp": None, "trust": trusting, "given": trusting}
+    world = {
+        "own": EVERYTHING,
+        "shared": None,
+        "edge": None,
+        "scp": None,
+        "rcp": None,
+        "trust": trusting,
+        "given": trusting,
+    }
     for changes, expected in (
         ({}, {"allowed", "implicitDeny", "explicitDeny"}),
         ({"edge": denying}, {"explicitDeny"}),
         ({"scp": denying}, {"explicitDeny"}),
+        # The outside role is of the management account, where no RCP counts.
+        ({"rcp": controlling}, {"allowed", "explicitDeny", "implicitDeny"}),
     ):
         found = asyncio.run(judge_everything({**world, **changes}))
         assert {one[3] for one in found} == expected

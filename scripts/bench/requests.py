@@ -251,16 +251,16 @@ def prepare_metadata(environment: dict[str, str], folder: str) -> None:
 
 INSTANCE = f"""
 accounts:
-  - id: "{ACCOUNT}"
+  "{ACCOUNT}":
     roles:
-      - name: instance
-        trust:
+      instance:
+        trust_policy:
           Version: "2012-10-17"
           Statement: [{{Effect: Allow, Action: "sts:AssumeRole", Principal: {{Service: ec2.amazonaws.com}}}}]
     instance_profiles:
-      - {{name: instance, role: instance}}
-    instances:
-      - {{id: i-0123456789abcdef0, instance_profile: instance}}
+      instance: {{role: instance}}
+instances:
+  i-0123456789abcdef0: {{account_id: "{ACCOUNT}", instance_profile: instance}}
 """
 
 

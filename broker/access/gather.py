@@ -26,7 +26,7 @@ _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"
 _EVERYTHING_FOR_EVERYONE = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
 )
-DEFAULT_LIMIT = 24 * 1024 * 1024
+DEFAULT_LIMIT = 16 * 1024 * 1024
 
 # Bytes that an entry takes beside compiled policies: key, layers, a union.
 _ENTRY = 1_500

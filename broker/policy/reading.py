@@ -97,6 +97,9 @@ def _expect(text: str, at: int, character: str) -> int:
 def _refuse_depth(text: str) -> None:
     if len(text) > LONGEST:
         raise ValueError("too long")
+    # So few brackets cannot nest deeper, wherever they stand.
+    if text.count("{") + text.count("[") <= DEEPEST:
+        return
     depth = 0
     for bracket in _NESTING.findall(_STRINGS.sub("", text)):
         depth += 1 if bracket in "[{" else -1

@@ -60,7 +60,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-DEFAULT_CACHE_LIMIT = 128 * 1024 * 1024
+DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 
 # How often `transact` begins anew, once it is its turn.
 _TRANSACT_LIMIT = 16

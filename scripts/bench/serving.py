@@ -91,11 +91,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, requests: Iterator[bytes], counts: list[int]) -> None:
         self._requests, self._counts, self._buffer = requests, counts, b""
         self.is_running = True
+        self.is_done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.write(next(self._requests))
+        self._send()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -106,8 +107,16 @@ class Connection(asyncio.Protocol):
             sys.exit(f"refused: {self._buffer.decode()}")
         self._buffer = b""
         self._counts[0] += 1
-        if self.is_running:
-            self.transport.write(next(self._requests))
+        self._send()
+
+    def _send(self) -> None:
+        """The next request; the end, where there is none or the time is over."""
+        request = next(self._requests, None) if self.is_running else None
+        if request is not None:
+            self.transport.write(request)
+        elif not self.is_done.done():
+            self.is_done.set_result(None)
+            self.transport.close()
 
 
 def _content_length(head: bytes) -> int:
@@ -119,27 +128,32 @@ def load(
     server: Server, requests: Sequence[bytes], seconds: float, connections: int = 16
 ) -> tuple[float, float]:
     """The server's CPU microseconds per request, and requests per second; the requests go round and round."""
-    return asyncio.run(_load(server, requests, seconds, connections))
+    return asyncio.run(_load(server, cycle(requests), seconds, connections))
+
+
+def send_all(server: Server, requests: Sequence[bytes], connections: int = 16) -> None:
+    """Each request once."""
+    asyncio.run(_load(server, iter(requests), None, connections))
 
 
 async def _load(
-    server: Server, requests: Sequence[bytes], seconds: float, connections: int
+    server: Server, requests: Iterator[bytes], seconds: float | None, connections: int
 ) -> tuple[float, float]:
     counts = [0]
-    upcoming = cycle(requests)
     host, port = server.address.split(":")
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: Connection(upcoming, counts), host, int(port))
+        await loop.create_connection(lambda: Connection(requests, counts), host, int(port))
         for _ in range(connections)
     ]
     began, cpu, count = time.perf_counter(), server.cpu_seconds(), counts[0]
-    await asyncio.sleep(seconds)
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+        for _, protocol in opened:
+            protocol.is_running = False
     elapsed, used, done = time.perf_counter() - began, server.cpu_seconds() - cpu, counts[0] - count
-    for transport, protocol in opened:
-        protocol.is_running = False
-        transport.close()
-    return used / done * 1e6, done / elapsed
+    await asyncio.gather(*(protocol.is_done for _, protocol in opened))
+    return used / max(done, 1) * 1e6, done / elapsed
 
 
 def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str) -> bytes:

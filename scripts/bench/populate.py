@@ -2,10 +2,10 @@
 """Make a store with many accounts and roles, for scripts/bench/scale.py. Only for stores that hold nothing of worth:
 every secret in it can be computed from this file.
 
-Each account has a user `bench` with an access key, who may assume every role of the account, and roles `role-00000`
-and so on, each with tags, a description, an inline policy and an attached one. Of four roles two trust the account
-(one text for all of them), one trusts the user by ARN (bound to its unique id, as the API would store it), and one
-trusts the account under an external id of its own, so that its trust policy is like no other.
+Each account has a user `bench` with an access key, who may assume every role of the account and use IAM. Its roles
+are called `role-00000` and so on; each has tags, a description, an inline policy and an attached one. Of four roles
+two trust the account (one text for all of them), one trusts the user by ARN (bound to its unique id, as the API would
+store it), and one trusts the account under an external id of its own, so that its trust policy is like no other.
 
 Records are written through the sealed engine, an account a commit: about ten thousand roles a second.
 
@@ -38,6 +38,7 @@ from broker.storage.sealed import SealedEngine
 FIRST_ACCOUNT = 200_000_000_000
 CREATED_AT = 1_750_000_000
 USER = "bench"
+ATTACHED = "arn:aws:iam::aws:policy/IAMReadOnlyAccess"
 
 
 class BenchRole(msgspec.Struct, frozen=True):
@@ -81,12 +82,13 @@ def account_records(index: int, roles: int) -> list[Write]:
     account = account_id(index)
     key_id, secret = access_key(account)
     may_assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": iam_arn(account, "role/*")}
+    may_manage = {"Effect": "Allow", "Action": "iam:*", "Resource": "*"}
     user = User(
         account_id=account,
         user_name=USER,
         user_id=user_id(account),
         created_at=CREATED_AT,
-        inline_policies={"assume": policy_text(may_assume)},
+        inline_policies={"assume": policy_text(may_assume), "manage": policy_text(may_manage)},
         access_key_ids=(key_id,),
     )
     key = AccessKey(
@@ -124,9 +126,15 @@ def _role(role: BenchRole, number: int) -> Role:
         description=f"Reads the data of {role.name}",
         tags={"team": f"team-{number % 7}", "stage": "production"},
         inline_policies={"read": policy_text(reads)},
-        attached_policies=("arn:aws:iam::aws:policy/IAMReadOnlyAccess",),
+        attached_policies=(ATTACHED,),
         trusted_ids={user: user_id(role.account)} if is_for_user else {},
     )
+
+
+def trust(account_index: int) -> str:
+    """A trust policy that trusts the account."""
+    principal = {"AWS": iam_arn(account_id(account_index), "root")}
+    return policy_text({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
 
 
 def policy_text(*statements: object) -> str:
@@ -154,6 +162,7 @@ async def populate(store: Path, accounts: int, roles: int) -> None:
     finally:
         await engine.close()
     unfinished.rename(store)
+    unfinished.with_name(unfinished.name + "-lock").unlink()
 
 
 async def _fill(engine: Engine, accounts: int, roles: int) -> None:

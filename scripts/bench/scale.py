@@ -17,6 +17,9 @@ both, the caller is a user of the role's own account, and the figure is the serv
   all roles   drawn evenly from the whole store, after each role was asked for at least once
 The goal is set for roles in use, hot or all; what a first time costs is shown beside it.
 
+Operations: milliseconds until the answer, of one request at a time over a new connection, in an account that has
+1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
+
 Workers: the same requests to one worker and to two, all three processes free to run on both cores. Since client and
 workers share the cores, the gain is smaller than it would be with a core for each; the cores' worth of CPU that the
 workers had, and the requests per CPU second, tell how much of it is the broker's.
@@ -28,6 +31,7 @@ workers had, and the requests per CPU second, tell how much of it is the broker'
 import argparse
 import asyncio
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -35,8 +39,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from populate import access_key, account_id, bench_role, master_key_file, populate
-from serving import Server, free_address, load, send_all, signed
+from populate import ATTACHED, access_key, account_id, bench_role, master_key_file, populate, trust
+from serving import Server, ask, free_address, load, send_all, signed
 
 ROLES = 100
 ACCOUNTS = {"small": 10, "large": 1000}
@@ -44,7 +48,9 @@ START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
 RATIO_GOAL, WORKERS_GOAL = 0.9, 1.7
 REQUESTS = 4000
 NEW_REQUESTS = 10_000
-PARTS = ("start", "assume-role", "workers")
+PARTS = ("start", "assume-role", "operations", "workers")
+FULL_ROLES = 1000
+OPERATION_GOAL = 50  # milliseconds
 
 Roles = Callable[[Random], tuple[int, int]]  # account, role
 
@@ -170,6 +176,58 @@ def _print_assume_role(figures: Figures) -> None:
         )
 
 
+def measure_operations(folder: Path, rounds: int) -> None:
+    print(f"\n{'operations, ms':32} {'first':>7} {'median':>7} {'worst':>7} {'goal':>5}")
+    with serve(folder, "full") as full:
+        _print_times("ListRoles, pages of 100", _list_all(full, rounds))
+        _print_times(
+            "ListRoles, all at once", [_iam(full, "ListRoles", MaxItems="1000")[1] for _ in range(9)]
+        )
+        # The account is full: each role that is made takes the place of one that goes.
+        made, gone = [], []
+        for number in range(rounds * 4):
+            name = bench_role(0, number).name
+            gone += [_iam(full, "DeleteRolePolicy", RoleName=name, PolicyName="read")[1]]
+            _iam(full, "DetachRolePolicy", RoleName=name, PolicyArn=ATTACHED)
+            gone += [_iam(full, "DeleteRole", RoleName=name)[1]]
+            made += [_iam(full, "CreateRole", RoleName=f"{name}-new", AssumeRolePolicyDocument=trust(0))[1]]
+        _print_times("CreateRole, the 1,000th", made)
+        _print_times("DeleteRole and its policy", gone)
+        _print_times("GetAccountSummary", [_iam(full, "GetAccountSummary")[1] for _ in range(9)])
+    with serve(folder, "large") as large:
+        names = [f"bench-{number}" for number in range(rounds * 4)]
+        times = [_iam(large, "CreateAccountAlias", AccountAlias=name)[1] for name in names]
+        _print_times("CreateAccountAlias", times)
+
+
+def _iam(server: Server, action: str, **parameters: str) -> tuple[str, float]:
+    key = access_key(account_id(0))
+    return ask(server, signed(server.address, {"Action": action, **parameters}, *key, "iam"))
+
+
+def _list_all(server: Server, rounds: int) -> list[float]:
+    """The times of all pages, of several listings."""
+    times = []
+    for _ in range(rounds):
+        marker: dict[str, str] = {}
+        while True:
+            body, took = _iam(server, "ListRoles", **marker)
+            times.append(took)
+            found = re.search("<Marker>(.*)</Marker>", body)
+            if found is None:
+                break
+            marker = {"Marker": found[1]}
+    return times
+
+
+def _print_times(name: str, times: list[float]) -> None:
+    later = times[1:]
+    print(
+        f"{name:32} {times[0]:7.1f} {statistics.median(later):7.1f} {max(later):7.1f} {OPERATION_GOAL:5}",
+        flush=True,
+    )
+
+
 def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
     costs: dict[int, list[float]] = {1: [], 2: []}
@@ -215,6 +273,9 @@ def main() -> None:
         folder = chosen.folder or Path(temporary)
         for store, accounts in ACCOUNTS.items():
             asyncio.run(populate(folder / f"{store}.db", accounts, ROLES))
+        # What the operations change is made anew each time.
+        (folder / "full.db").unlink(missing_ok=True)
+        asyncio.run(populate(folder / "full.db", 1, FULL_ROLES))
         os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
         parts = chosen.parts or PARTS
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the first figure")
@@ -222,6 +283,8 @@ def main() -> None:
             measure_start(folder, chosen.rounds)
         if "assume-role" in parts:
             measure_assume_role(folder, chosen.rounds, chosen.seconds)
+        if "operations" in parts:
+            measure_operations(folder, chosen.rounds)
         if "workers" in parts:
             measure_workers(folder, chosen.rounds, chosen.seconds)
 

@@ -136,6 +136,21 @@ def send_all(server: Server, requests: Sequence[bytes], connections: int = 16) -
     asyncio.run(_load(server, iter(requests), None, connections))
 
 
+def ask(server: Server, request: bytes) -> tuple[str, float]:
+    """The body of the answer to one request on a connection of its own, and the milliseconds it took."""
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        began = time.perf_counter()
+        connection.sendall(request)
+        answer = b""
+        while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < _content_length(answer):
+            answer += connection.recv(1 << 20)
+        took = time.perf_counter() - began
+    if not answer.startswith(b"HTTP/1.1 200"):
+        sys.exit(f"refused: {answer.decode()}")
+    return answer.partition(b"\r\n\r\n")[2].decode(), took * 1000
+
+
 async def _load(
     server: Server, requests: Iterator[bytes], seconds: float | None, connections: int
 ) -> tuple[float, float]:
@@ -156,11 +171,14 @@ async def _load(
     return used / max(done, 1) * 1e6, done / elapsed
 
 
-def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str) -> bytes:
-    """A whole POST to STS, signed as SDKs sign it (SigV4), in microseconds: thousands are made at once."""
-    body = urllib.parse.urlencode({**parameters, "Version": "2011-06-15"}).encode()
+VERSIONS = {"sts": "2011-06-15", "iam": "2010-05-08"}
+
+
+def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str, service: str = "sts") -> bytes:
+    """A whole POST to STS or IAM, signed as SDKs sign it (SigV4), in microseconds: thousands are made at once."""
+    body = urllib.parse.urlencode({**parameters, "Version": VERSIONS[service]}).encode()
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    scope = f"{moment[:8]}/{REGION}/sts/aws4_request"
+    scope = f"{moment[:8]}/{REGION}/{service}/aws4_request"
     content_type = "application/x-www-form-urlencoded; charset=utf-8"
     headers = f"content-type:{content_type}\nhost:{host}\nx-amz-date:{moment}\n"
     names = "content-type;host;x-amz-date"

@@ -30,7 +30,8 @@ from broker.web.patience import Patience
 from broker.web.peers import source_of
 
 _REQUEST_ID = istr("x-amzn-RequestId")
-_HEADERS = CIMultiDict({istr("Content-Type"): "text/xml"})
+# What serves is nobody's business: aiohttp would name itself and the version of Python.
+_HEADERS = CIMultiDict({istr("Content-Type"): "text/xml", istr("Server"): "broker"})
 _FORM = "application/x-www-form-urlencoded"
 
 

@@ -357,7 +357,9 @@ def test_a_denial_opens_for_those_who_may_read_it_in_its_own_account(
     stranger = server.client("sts", server.new_account().root)
     invalid = (400, "InvalidAuthorizationMessageException", "Message is not valid")
     assert refused(stranger.decode_authorization_message, EncodedMessage=encoded(message)) == invalid
-    for broken in ("x", encoded(message)[:-4], encoded(message)[:40] + "A" + encoded(message)[41:]):
+    whole = encoded(message)
+    altered = whole[:40] + ("B" if whole[40] == "A" else "A") + whole[41:]
+    for broken in ("x", whole[:-4], altered):
         assert refused(reader.decode_authorization_message, EncodedMessage=broken) == invalid
 
 

@@ -29,7 +29,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store = (
         f"sqlite:{folder / 'broker.db'}"
         if request.param == "sqlite"
-        else f"{request.getfixturevalue('redis_server').url}/1"
+        else f"{request.getfixturevalue('redis_server').url}/2"
     )
     running = Server(folder, store, ("--workers", str(WORKERS)))
     running.start()

@@ -182,3 +182,19 @@ def test_a_file_of_another_program_keeps_its_mode(tmp_path):
     with pytest.raises(EngineUnavailable, match="not a database"):
         SqliteEngine(path, lambda: 0.0)
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    engine = open_sqlite()
+    await engine.commit("global", [Write("a", b"1")], 0)
+    # All of what follows is one turn of the event loop: the look that it began with stands, as long as it may.
+    assert await engine.revision("global") == 1
+    assert await engine.fetch("global", ["a"]) == (1, [b"1"])
+    with sqlite3.connect(tmp_path / "store.db") as another:
+        another.execute("UPDATE records SET value = ? WHERE key = ?", (b"2", b"a"))
+        another.execute("UPDATE revisions SET revision = 2 WHERE partition = ?", (b"global",))
+    another.close()
+    assert await engine.fetch("global", ["a"]) == (2, [b"2"])
+    assert await engine.revision("global") == 2

@@ -1,0 +1,17 @@
+"""For all tests: how properties are explored.
+
+At home every run tries other examples. In CI the examples are the same each time, so that what lands is decided by the
+change and not by the dice; and a busy machine is no reason to fail, for no test here is about time.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")

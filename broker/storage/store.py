@@ -5,7 +5,8 @@ memory is as true as a read from the engine. `transaction.py` says what may be r
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -62,8 +63,10 @@ T = TypeVar("T")
 
 DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 
-# How often `transact` begins anew, once it is its turn.
-_TRANSACT_LIMIT = 16
+# How often `transact` begins anew, once it is its turn, and how long it then stands back for other processes: a
+# random part of a span that doubles from the first figure to the second, in seconds; two seconds in all, about.
+_TRANSACT_LIMIT = 40
+_FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.1
 
 # How many partitions' usage marks are written at a time.
 _FLUSH_WIDTH = 32
@@ -76,11 +79,17 @@ class Store:
     """
 
     def __init__(
-        self, engine: Engine, clock: Callable[[], float], *, cache_limit: int = DEFAULT_CACHE_LIMIT
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        *,
+        cache_limit: int = DEFAULT_CACHE_LIMIT,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        """`cache_limit` bounds the records kept in memory, in bytes, by estimate."""
+        """`cache_limit` bounds the records kept in memory, in bytes, by estimate; `chance` spreads retries."""
         self.engine = engine
         self._clock = clock
+        self._chance = chance
         self._cache = RecordCache(engine, cache_limit)
         self._marks: dict[tuple[str, str], Usage] = {}
         self._turn = asyncio.Lock()
@@ -117,13 +126,14 @@ class Store:
             return await self._attempt(work)
         except Conflict:
             pass
-        # Those who lost take turns, so that of many who want the same partition each gets through.
+        # Those who lost take turns, so that of many who want the same partition each gets through. Other processes
+        # have a line of their own, which may be faster than this one: standing back lets it run dry.
         async with self._turn:
-            for _ in range(_TRANSACT_LIMIT):
+            for wait in _waits():
                 try:
                     return await self._attempt(work)
                 except Conflict:
-                    continue
+                    await asyncio.sleep(self._chance() * wait)
             return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -176,3 +186,10 @@ class Store:
         if record is None or (mark is not None and mark.last_used_at >= record.last_used_at):
             return mark
         return record
+
+
+def _waits() -> Iterator[float]:
+    wait = _FIRST_WAIT
+    for _ in range(_TRANSACT_LIMIT):
+        yield wait
+        wait = min(2 * wait, _LONGEST_WAIT)

@@ -226,6 +226,21 @@ async def test_transact_begins_anew_until_every_one_got_through(store: Store, ot
     assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 40
 
 
+async def test_transact_gets_through_beside_another_process_that_is_faster(store: Store, other: Store) -> None:
+    async def grow(transaction: Transaction, pause: float = 0) -> None:
+        bob = await transaction.get(USERS, HERE, "bob", lambda key: Refusal("NoSuchEntity", key))
+        await asyncio.sleep(pause)
+        transaction.put(USERS, HERE, user("bob", created_at=bob.created_at + 1))
+
+    async def line() -> None:
+        for _ in range(100):
+            await other.transact(grow)
+
+    await write(store, user("bob", created_at=0))
+    await asyncio.gather(line(), store.transact(lambda transaction: grow(transaction, 0.003)))
+    assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 101
+
+
 async def test_transact_gives_up_where_it_never_gets_through(store: Store, other: Store) -> None:
     attempts = 0
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from socket import socket
 
 import msgspec
-from aiohttp import web
 
 import broker.iam
 import broker.sts  # noqa: F401  importing a room declares its operations
@@ -33,13 +32,13 @@ from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
 from broker.web.door import Door
-from broker.web.health import operations_application
-from broker.web.listeners import bounded_server, listen
+from broker.web.health import operations_door
+from broker.web.http import Request, Response
 from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
-from broker.web.patience import Patience
 from broker.web.peers import parse_networks
 from broker.web.query import answer_query
+from broker.web.server import Server
 from broker.web.tls import Certificate
 
 SERVICES = ("sts", "iam")
@@ -49,7 +48,6 @@ _FLUSH_SECONDS = 5.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _PUBLISH_SECONDS = 1.0
-_GRACE_MARGIN = 2.0
 
 _logger = logging.getLogger("broker.app")
 
@@ -190,7 +188,6 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         quotas=settings.quotas,
         services={model(name).signing_name: model(name) for name in SERVICES},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
-        maximum_body=settings.requests.maximum_body_bytes,
     )
 
 
@@ -223,15 +220,16 @@ async def serve(
         async with open_broker(settings) as broker:
             door = make_door(broker, journal, Measures(place))
             metadata = make_metadata_door(broker, door)
-            runners = _make_runners(broker, door, metadata, stop)
-            for name, runner in runners.items():
+            servers = _make_servers(broker, door, metadata, stop)
+            for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name == "api" else None
-                await listen(runner, sockets[name], tls)
+                await server.listen(sockets[name], tls)
             tasks = _start_tasks(broker, door, metadata, certificate)
             await _warn_of_weaknesses(broker.engine)
             is_ready()
             await stop.wait()
-            await _finish(runners, door.patience, settings.requests.graceful_shutdown_seconds)
+            grace = settings.requests.graceful_shutdown_seconds
+            await asyncio.gather(*(server.stop(grace) for server in servers.values()))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -259,13 +257,12 @@ def _start_tasks(
     return [asyncio.create_task(_every(seconds, work)) for seconds, work in rhythm]
 
 
-def _make_runners(
+def _make_servers(
     broker: Broker, door: Door, metadata: MetadataDoor, stop: asyncio.Event
-) -> Mapping[str, web.BaseRunner]:
+) -> Mapping[str, Server]:
     """What answers at each of LISTENERS."""
-    grace = broker.settings.requests.graceful_shutdown_seconds
 
-    async def query(request: web.BaseRequest) -> web.StreamResponse:
+    async def query(request: Request) -> Response:
         return await answer_query(door, request)
 
     async def why_not_ready() -> str:
@@ -277,26 +274,12 @@ def _make_runners(
             return f"the store is out of reach: {error}"
         return ""
 
-    operations = operations_application(door.measures, why_not_ready)
+    maximum_body = broker.settings.requests.maximum_body_bytes
     return {
-        "api": web.ServerRunner(bounded_server(query), shutdown_timeout=grace),
-        "metadata": web.ServerRunner(bounded_server(metadata.answer), shutdown_timeout=1),
-        "operations": web.AppRunner(operations, shutdown_timeout=1, access_log=None),
+        "api": Server(query, clock, maximum_body=maximum_body),
+        "metadata": Server(metadata.answer, clock),
+        "operations": Server(operations_door(door.measures, why_not_ready), clock),
     }
-
-
-async def _finish(runners: Mapping[str, web.BaseRunner], patience: Patience, grace: float) -> None:
-    """Take no more connections, answer what was asked, and close; what outlasts the grace is left alone."""
-    try:
-        async with asyncio.timeout(grace + _GRACE_MARGIN):
-            for runner in runners.values():
-                for site in runner.sites:
-                    await site.stop()
-            # Only then: from here on aiohttp reads no more, and half a body would stay half.
-            await patience.end()
-            await asyncio.gather(*(runner.cleanup() for runner in runners.values()))
-    except TimeoutError:
-        _logger.warning("some requests did not end within %s s", grace)
 
 
 async def _warn_of_weaknesses(engine: Engine) -> None:

@@ -12,7 +12,6 @@ from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
 from broker.storage.store import Store
 from broker.web.measures import Measures
-from broker.web.patience import Patience
 from broker.web.peers import Networks
 
 
@@ -30,6 +29,4 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     measures: Measures
     quotas: Quotas
     services: Mapping[str, ServiceModel]
-    patience: Patience = msgspec.field(default_factory=Patience)
     trusted_proxies: Networks = ()
-    maximum_body: int = 256 << 10

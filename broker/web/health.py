@@ -2,29 +2,30 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from broker.web.http import Answer, Request, Response, header_lines
 from broker.web.measures import Measures
 
+_TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"})
+_METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST, "Server": "broker"})
+_READ_ONLY = header_lines({"Allow": "GET, HEAD"}) + _TEXT
 
-def operations_application(
-    measures: Measures, why_not_ready: Callable[[], Awaitable[str]]
-) -> web.Application:
+
+def operations_door(measures: Measures, why_not_ready: Callable[[], Awaitable[str]]) -> Answer:
     """`/livez`, `/readyz` and `/metrics`; `why_not_ready` answers nothing where the worker may have traffic."""
 
-    async def livez(request: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
+    async def answer(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, _READ_ONLY, b"only GET and HEAD\n")
+        match request.path:
+            case "/livez":
+                return Response(200, _TEXT, b"alive\n")
+            case "/readyz":
+                why_not = await why_not_ready()
+                return Response(503 if why_not else 200, _TEXT, f"{why_not or 'ready'}\n".encode())
+            case "/metrics":
+                return Response(200, _METRICS, measures.exposition())
+        return Response(404, _TEXT, b"there is /livez, /readyz and /metrics\n")
 
-    async def readyz(request: web.Request) -> web.Response:
-        why_not = await why_not_ready()
-        return web.Response(status=503 if why_not else 200, text=f"{why_not or 'ready'}\n")
-
-    async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=measures.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    application = web.Application()
-    application.add_routes(
-        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
-    )
-    return application
+    return answer

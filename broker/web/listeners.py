@@ -1,4 +1,4 @@
-"""Listening: an address is reserved for this broker alone, then shared by its workers; what connections may take up.
+"""Listening: an address is reserved for this broker alone, then shared by its workers.
 
 SO_REUSEPORT lets every process of the same user join a listening address, a second broker too. So an address is
 first bound without it, which the kernel refuses while anybody listens there; only then may sockets of our own
@@ -9,19 +9,7 @@ workers are replaced.
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from ssl import SSLContext
-
-from aiohttp import web
-
-# Longer than a reverse proxy keeps its idle connections (nginx: 60 s), so that it is the proxy that closes them.
-# A request's head has to be whole within the same time.
-KEEP_ALIVE_SECONDS = 75.0
-LONGEST_LINE = 16 << 10  # bytes of a request line: a presigned URL carries a session token of up to 4,096
-LONGEST_HEADER = 8 << 10
-MOST_HEADERS = 64
-_LINGER_SECONDS = 2.0  # for a client that still sends what was refused: it shall see the answer, not a reset
-_BACKLOG = 1024
+from collections.abc import Sequence
 
 
 class AddressUnavailable(Exception):
@@ -67,29 +55,6 @@ def beside(reserved: Sequence[socket.socket]) -> list[socket.socket]:
         mine.bind(one.getsockname())
         own.append(mine)
     return own
-
-
-def bounded_server(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> web.Server:
-    """A server whose connections take up bounded time and memory before `answer` sees a request."""
-    return web.Server(
-        answer,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        lingering_time=_LINGER_SECONDS,
-        max_line_size=LONGEST_LINE,
-        max_field_size=LONGEST_HEADER,
-        max_headers=MOST_HEADERS,
-    )
-
-
-async def listen(
-    runner: web.BaseRunner, sockets: Sequence[socket.socket], context: SSLContext | None = None
-) -> None:
-    """Take connections on `sockets`, with TLS where there is a context."""
-    await runner.setup()
-    for one in sockets:
-        await web.SockSite(runner, one, ssl_context=context, backlog=_BACKLOG).start()
 
 
 def _addresses_of(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:

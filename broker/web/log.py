@@ -5,8 +5,6 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from broker.audit.event import Event
 
 _logger = logging.getLogger("broker.web")
@@ -36,20 +34,6 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    logging.getLogger("aiohttp.server").addFilter(_tame)
-
-
-def _tame(record: logging.LogRecord) -> bool:
-    """What is no HTTP is the client's fault: one line, without a trace, and without quoting it.
-
-    aiohttp's own message holds the header that it could not read, which may be one with a signature or a token.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, HttpProcessingError):
-        return True
-    record.msg, record.args, record.exc_info = f"not an HTTP request: {type(error).__name__}", (), None
-    record.levelno, record.levelname = logging.INFO, "INFO"
-    return logging.getLogger().isEnabledFor(logging.INFO)
 
 
 def log_refusal(event: Event) -> None:

@@ -12,10 +12,9 @@ have come to their time. The server of this door must not log paths: container i
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
-from aiohttp import web
 
 from broker.errors import Refusal
 from broker.metadata.credentials import Deliveries
@@ -25,12 +24,11 @@ from broker.sealing.keyring import Keyring
 from broker.storage.engine import EngineUnavailable
 from broker.storage.store import Conflict
 from broker.web.door import Door
+from broker.web.http import Request, Response, Trouble, header_lines
 from broker.web.log import log_failure
-from broker.web.ready import ReadyAnswer, ready_wire
-from broker.web.sockets import limit_hops, peer_of
 
-TOKEN = "X-aws-ec2-metadata-token"  # noqa: S105  a header's name
-TOKEN_LIFE = "X-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105
+TOKEN = "x-aws-ec2-metadata-token"  # noqa: S105  a header's name
+TOKEN_LIFE = "x-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105
 
 _SERVER = "EC2ws"
 _CONTAINER_ROOTS = ("v1", "v2")
@@ -45,10 +43,10 @@ _logger = logging.getLogger("broker.web")
 
 
 class _Remembered(msgspec.Struct, frozen=True):
-    """An answer and its bytes, headers included."""
+    """An answer, without its body, and the response that gave it."""
 
     answer: Answer
-    wire: tuple[bytes, bytes]
+    response: Response
 
 
 class MetadataDoor:
@@ -75,13 +73,13 @@ class MetadataDoor:
         self._remembered: dict[MemoryKey, _Remembered] = {}
         self._short_ways = 0
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: Request) -> Response:
         """Answer one request, whatever is wrong with it."""
-        if request.method == "GET" and request.version == (1, 1):
+        if request.method == "GET" and request.trouble is None:
             remembered = self._remembered.get(_memory_key(request))
             if remembered is not None and await self._is_still_true(remembered.answer):
                 self._short_ways += 1
-                return ReadyAnswer(remembered.wire, self._clock())
+                return remembered.response
         return await self._answer_the_long_way(request)
 
     async def refresh(self) -> None:
@@ -109,12 +107,14 @@ class MetadataDoor:
             answer.kept.was_read = True
         return True
 
-    async def _answer_the_long_way(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer_the_long_way(self, request: Request) -> Response:
         started = self._timer()
         operation, code = "Read", ""
         try:
             # 1. What is asked for.
-            steps = [unquote(step) for step in request.rel_url.raw_path.split("/") if step]
+            if request.trouble is not None:
+                raise Refused(413 if request.trouble is Trouble.TOO_LARGE else 408, request.trouble.value)
+            steps = [unquote(step) for step in request.path.split("/") if step]
             if steps and steps[0] in _CONTAINER_ROOTS:
                 operation = "ContainerCredentials"
                 return await self._container(request, steps)
@@ -142,65 +142,80 @@ class MetadataDoor:
         finally:
             self._measures.count("metadata", operation, code, self._timer() - started)
 
-    async def _put_token(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
+    async def _put_token(self, request: Request, steps: list[str]) -> Response:
         # 2. May it be asked for so?
-        if "X-Forwarded-For" in request.headers:
+        if request.find_header("x-forwarded-for") is not None:
             raise Refused(403, "a request for a token came through a proxy")
         if steps[1:] != ["api", "token"]:
             raise Refused(405, "PUT is for tokens only", {"Allow": "OPTIONS, GET, HEAD"})
         if steps[0] != "latest":
             raise Refused(403, "tokens are made by the latest version only")
         # 3. A token for whoever asks, sent no further than the instance allows.
-        token = await self._reader.new_token(peer_of(request), request.headers.get(TOKEN_LIFE))
-        if not limit_hops(request, token.hop_limit):
+        token = await self._reader.new_token(request.peer.address, request.find_header(TOKEN_LIFE))
+        if not request.peer.limit_hops(token.hop_limit):
             raise Refused(500, f"the hop limit {token.hop_limit} cannot be set on this connection")
-        headers = {"Content-Type": TEXT, "Server": _SERVER, TOKEN_LIFE: str(token.life)}
-        return web.Response(body=token.text.encode(), headers=headers)
+        headers = {
+            "Content-Type": TEXT,
+            "Server": _SERVER,
+            "X-aws-ec2-metadata-token-ttl-seconds": str(token.life),
+        }
+        return Response(200, header_lines(headers), token.text.encode())
 
-    async def _read(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
+    async def _read(self, request: Request, steps: list[str]) -> Response:
         # 2. May it be asked for so?
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "a method that reads nothing", {"Allow": "OPTIONS, GET, HEAD"})
         if steps[1:] == ["api", "token"]:
             raise Refused(405, "tokens are made with PUT", {"Allow": "OPTIONS, PUT"})
         # 3. Who, with which token, what.
-        answer = await self._reader.read(peer_of(request), request.headers.get(TOKEN), steps)
+        answer = await self._reader.read(request.peer.address, request.find_header(TOKEN), steps)
         return self._response(request, answer)
 
-    async def _container(self, request: web.BaseRequest, steps: list[str]) -> web.StreamResponse:
+    async def _container(self, request: Request, steps: list[str]) -> Response:
         # 2. May it be asked for so?
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "a method that reads nothing", {"Allow": "GET, HEAD"})
         if steps[1:2] != ["credentials"] or len(steps) > (3 if steps[0] == "v2" else 2):
             raise Refused(404, "no such path of the container endpoints")
         # 3. Which container, for which role.
-        unverified_id = steps[2] if len(steps) == 3 else request.query.get("id", "")
-        unverified_token = request.headers.get("Authorization", "")
-        answer = await self._reader.container(peer_of(request), unverified_id, unverified_token)
+        unverified_id = steps[2] if len(steps) == 3 else _container_id(request.query)
+        unverified_token = request.find_header("authorization") or ""
+        answer = await self._reader.container(request.peer.address, unverified_id, unverified_token)
         return self._response(request, answer)
 
-    def _response(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    def _response(self, request: Request, answer: Answer) -> Response:
         """4. Render, and remember."""
+        response = Response(
+            200, header_lines({"Content-Type": answer.media_type, "Server": _SERVER}), answer.body
+        )
         if request.method == "GET" and len(answer.body) <= _LARGEST_REMEMBERED:
-            self._remember(_memory_key(request), answer)
-        return web.Response(body=answer.body, headers={"Content-Type": answer.media_type, "Server": _SERVER})
+            self._remember(_memory_key(request), answer, response)
+        return response
 
-    def _remember(self, key: MemoryKey, answer: Answer) -> None:
+    def _remember(self, key: MemoryKey, answer: Answer, response: Response) -> None:
         if sum(len(part) for part in key if part) > _LONGEST_KEY:
             return
         if len(self._remembered) >= _REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
-        wire = ready_wire(answer.body, answer.media_type, _SERVER)
-        self._remembered[key] = _Remembered(msgspec.structs.replace(answer, body=b""), wire)
+        self._remembered[key] = _Remembered(msgspec.structs.replace(answer, body=b""), response)
 
 
-def _memory_key(request: web.BaseRequest) -> MemoryKey:
+def _memory_key(request: Request) -> MemoryKey:
     """An answer is never given on less than it was given for."""
-    headers = request.headers
-    return peer_of(request), request.raw_path, headers.get(TOKEN), headers.get("Authorization")
+    token = authorization = None
+    for name, value in request.headers:
+        if name == TOKEN and token is None:
+            token = value
+        elif name == "authorization" and authorization is None:
+            authorization = value
+    return request.peer.address, request.target, token, authorization
 
 
-def _page(status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+def _container_id(query: str) -> str:
+    return next((value for name, value in parse_qsl(query) if name == "id"), "")
+
+
+def _page(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A status as the small page that EC2 answers with."""
     title = f"{int(status)} - {HTTPStatus(status).phrase}"
     body = (
@@ -211,16 +226,16 @@ def _page(status: int, headers: Mapping[str, str] | None = None) -> web.Response
         f" <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n </body>\n</html>\n"
     )
     given = {"Content-Type": "text/html", "Server": _SERVER, **(headers or {})}
-    return web.Response(body=body.encode(), status=status, headers=given)
+    return Response(int(status), header_lines(given), body.encode())
 
 
-def _container_error(status: int, refusal: Refusal) -> web.Response:
+def _container_error(status: int, refusal: Refusal) -> Response:
     members = {"code": refusal.code, "message": refusal.message, "HTTPErrorCode": int(status)}
     headers = {"Content-Type": JSON, "Server": _SERVER}
-    return web.Response(body=msgspec.json.encode(members), status=status, headers=headers)
+    return Response(int(status), header_lines(headers), msgspec.json.encode(members))
 
 
-def _log(request: web.BaseRequest, status: int, reason: str) -> None:
+def _log(request: Request, status: int, reason: str) -> None:
     if _logger.isEnabledFor(logging.INFO):
-        facts = {"source": peer_of(request), "status": int(status), "reason": reason}
+        facts = {"source": request.peer.address, "status": int(status), "reason": reason}
         _logger.info("metadata refused", extra={"facts": facts})

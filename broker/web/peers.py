@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from aiohttp import web
+from broker.web.http import Request
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -17,15 +17,13 @@ def parse_networks(texts: Sequence[str]) -> Networks:
     return tuple(ip_network(text) for text in texts)
 
 
-def source_of(request: web.BaseRequest, trusted: Networks) -> tuple[str, bool]:
+def source_of(request: Request, trusted: Networks) -> tuple[str, bool]:
     """The client's address and whether it spoke TLS to the outermost trusted hop."""
-    peer = _address(request.remote or "")
-    secure = request.secure
+    peer = _address(request.peer.address)
+    secure = request.peer.is_secure
     if not trusted or not _is_trusted(peer, trusted):
         return peer, secure
-    forwarded = [
-        hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")
-    ]
+    forwarded = [hop.strip() for value in request.all_headers("x-forwarded-for") for hop in value.split(",")]
     source = peer
     for hop in reversed(forwarded):
         if not _is_address(hop):
@@ -33,7 +31,7 @@ def source_of(request: web.BaseRequest, trusted: Networks) -> tuple[str, bool]:
         source = hop
         if not _is_trusted(hop, trusted):
             break
-    return source, secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    return source, secure or (request.find_header("x-forwarded-proto") or "").lower() == "https"
 
 
 @lru_cache(maxsize=4096)

@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from aiohttp import web
-from multidict import CIMultiDict, istr
-
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.restrictions import refuse_restricted
@@ -25,30 +22,28 @@ from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.door import Door
+from broker.web.http import Request, Response, Trouble, header_lines
 from broker.web.log import log_failure, log_refusal
-from broker.web.patience import Patience
 from broker.web.peers import source_of
 
-_REQUEST_ID = istr("x-amzn-RequestId")
-# What serves is nobody's business: aiohttp would name itself and the version of Python.
-_HEADERS = CIMultiDict({istr("Content-Type"): "text/xml", istr("Server"): "broker"})
+_HEADERS = header_lines({"Content-Type": "text/xml", "Server": "broker"})
 _FORM = "application/x-www-form-urlencoded"
 
 
-async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
+async def answer_query(door: Door, request: Request) -> Response:
     """Answer one request of IAM or STS, whatever is wrong with it."""
     started, now = door.timer(), door.clock()
     random = door.entropy(32)
     request_id = uuid_text(random[:16])
     source, secure = source_of(request, door.trusted_proxies)
-    user_agent = recordable(request.headers.get("User-Agent", ""))
+    user_agent = recordable(request.find_header("user-agent") or "")
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
     service: ServiceModel | None = None
     operation = ""
     try:
         # 2. Read a bounded body; name service and operation.
-        unverified = await read_unverified(request, door.maximum_body, door.patience)
+        unverified = read_unverified(request)
         authorization = find_authorization(unverified)
         parameters = unverified_parameters(unverified)
         service, operation = name_operation(
@@ -88,9 +83,7 @@ async def answer_query(door: Door, request: web.BaseRequest) -> web.Response:
     except JournalUnavailable as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)
     door.measures.count(service.name if service else "", operation, event.error_code, door.timer() - started)
-    response = web.Response(body=body, status=status, headers=_HEADERS)
-    response.headers[_REQUEST_ID] = request_id
-    return response
+    return Response(status, b"%bx-amzn-RequestId: %b\r\n" % (_HEADERS, request_id.encode()), body)
 
 
 async def _perform(
@@ -152,56 +145,32 @@ def _refused(
     return render_refusal(service, refusal, request_id)
 
 
-async def read_unverified(
-    request: web.BaseRequest, maximum_body: int, patience: Patience
-) -> UnverifiedRequest:
+def read_unverified(request: Request) -> UnverifiedRequest:
     """The request as it arrived; raises Refusal for methods and bodies that no query service takes."""
     if request.method not in ("GET", "POST"):
         raise Refusal(
             "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
         )
-    # Mostly the body has come together with the head, and there is nothing to wait for.
-    content = request.content
-    body = content.read_nowait() if content.is_eof() else await _awaited(request, maximum_body, patience)
-    if len(body) > maximum_body:
-        raise _too_large(maximum_body)
-    if body and not _is_form(request.headers.get("Content-Type", "")):
+    if request.trouble is not None:
+        raise _refusal_of(request.trouble)
+    if request.body and not _is_form(request.find_header("content-type") or ""):
         raise Refusal(
             "UnsupportedMediaType",
             f"The content-type is not supported: a query request has {_FORM}.",
         )
-    path, _, query = request.raw_path.partition("?")
-    # Decoded by aiohttp: names are ASCII, bytes of values that are no UTF-8 are surrogate escapes.
-    headers = tuple([(name.lower(), value) for name, value in request.headers.items()])
-    return UnverifiedRequest(request.method, path, query, headers, body)
+    path, _, query = request.target.partition("?")
+    return UnverifiedRequest(request.method, path, query, request.headers, request.body)
+
+
+def _refusal_of(trouble: Trouble) -> Refusal:
+    if trouble is Trouble.TOO_LARGE:
+        return Refusal("RequestEntityTooLarge", "The request body is larger than this service takes.")
+    return Refusal("RequestTimeout", "The request's body did not arrive in time.", status=408)
 
 
 @lru_cache(maxsize=256)
 def _is_form(unverified_content_type: str) -> bool:
     return unverified_content_type.partition(";")[0].strip().lower() == _FORM
-
-
-async def _awaited(request: web.BaseRequest, maximum: int, patience: Patience) -> bytes:
-    if (request.content_length or 0) > maximum:
-        raise _too_large(maximum)
-    try:
-        async with patience.waiting():
-            return await _drained(request, maximum)
-    except TimeoutError:
-        raise Refusal("RequestTimeout", "The request's body did not arrive in time.", status=408) from None
-
-
-async def _drained(request: web.BaseRequest, maximum: int) -> bytes:
-    body = bytearray()
-    async for chunk, _ in request.content.iter_chunks():
-        body += chunk
-        if len(body) > maximum:
-            raise _too_large(maximum)
-    return bytes(body)
-
-
-def _too_large(maximum: int) -> Refusal:
-    return Refusal("RequestEntityTooLarge", f"The request body is larger than {maximum} bytes.")
 
 
 def unverified_parameters(request: UnverifiedRequest) -> Mapping[str, str]:

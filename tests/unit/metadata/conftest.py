@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import RawTestServer, TestClient
+from aiohttp import ClientSession
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -30,6 +31,7 @@ from broker.storage.store import ACCOUNTS, INSTANCE_PROFILES, INSTANCES, ROLES, 
 from broker.web.door import Door
 from broker.web.measures import Measures
 from broker.web.metadata import MetadataDoor
+from broker.web.server import Server
 
 ACCOUNT = "111122223333"
 INSTANCE = "i-0123456789abcdef0"
@@ -91,7 +93,7 @@ class World:
     store: Store
     now: float = NOW
     ring: Keyring = field(default_factory=lambda: new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY)))
-    clients: list[TestClient[Any, Any]] = field(default_factory=list)
+    clients: list["Client"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.folder / "audit.jsonl")
@@ -115,10 +117,12 @@ class World:
         return MetadataDoor(door, lambda: self.ring, **settings)
 
     async def client(self, door: MetadataDoor | None = None, **settings: Any) -> "Client":
-        client = TestClient(RawTestServer((door or self.door(**settings)).answer, access_log=None))
-        await client.start_server()
+        server = Server((door or self.door(**settings)).answer, lambda: self.now)
+        listener = socket.create_server(("127.0.0.1", 0))
+        await server.listen([listener])
+        client = Client(server, listener.getsockname()[1], ClientSession())
         self.clients.append(client)
-        return Client(client)
+        return client
 
     async def put(self, collection: Collection[Any], *records: Record, key: str | None = None) -> None:
         async def work(transaction: Transaction) -> None:
@@ -148,12 +152,14 @@ class World:
 class Client:
     """A machine's side."""
 
-    http: TestClient[Any, Any]
+    server: Server
+    port: int
+    session: ClientSession
 
     async def __call__(self, method: str, path: str, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = URL(f"http://{self.http.host}:{self.http.port}{path}", encoded=True)
-        async with self.http.session.request(method, url, headers=named, allow_redirects=False) as answer:
+        url = URL(f"http://127.0.0.1:{self.port}{path}", encoded=True)
+        async with self.session.request(method, url, headers=named, allow_redirects=False) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
 
     async def token(self, seconds: int = 21_600) -> str:
@@ -178,7 +184,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         made = World(tmp_path, store)
         yield made
         for client in made.clients:
-            await client.close()
+            await client.session.close()
+            await client.server.stop(1)
         made.journal.close()
 
 

@@ -44,13 +44,3 @@ def test_what_json_does_not_know_is_still_a_line():
     record = logging.LogRecord("x", logging.INFO, "file", 1, "\udcff%s", (object,), None)
     record.facts = {"thing": object(), "bytes": b"\xff"}
     assert json.loads(JsonFormatter().format(record))["bytes"] == r"b'\xff'"
-
-
-def test_what_is_no_http_is_told_without_being_quoted():
-    (line,) = logged(
-        "from aiohttp.http_exceptions import BadHttpMessage\n"
-        "try: raise BadHttpMessage('Authorization: AWS4-HMAC-SHA256 Signature=abc')\n"
-        "except BadHttpMessage: logging.getLogger('aiohttp.server').exception('Error from %s', '192.0.2.1')"
-    )
-    assert (line["level"], line["message"]) == ("info", "not an HTTP request: BadHttpMessage")
-    assert "exception" not in line

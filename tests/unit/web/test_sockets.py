@@ -1,18 +1,38 @@
 """What a connection is told, asked back from the kernel."""
 
+import asyncio
+import json
 import socket
 
 import pytest
-from aiohttp import ClientSession, web
 
-from broker.web.sockets import limit_hops, peer_of
+from broker.web.http import Request, Response
+from broker.web.server import Server
+
+
+async def ask(answer: object, family: socket.AddressFamily, listen: str, connect: str) -> object:
+    async def door(request: Request) -> Response:
+        return Response(200, b"", json.dumps(answer(request)).encode())  # type: ignore[operator]
+
+    listener = socket.socket(family)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen != "::")
+    listener.bind((listen, 0))
+    server = Server(door, lambda: 0.0)
+    await server.listen([listener])
+    reader, writer = await asyncio.open_connection(connect, listener.getsockname()[1])
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    told = await reader.read()
+    writer.close()
+    await server.stop(1)
+    return json.loads(told.partition(b"\r\n\r\n")[2])
 
 
 @pytest.mark.parametrize(
     ("family", "listen", "connect", "expected"),
     [
         (socket.AF_INET, "127.0.0.1", "127.0.0.1", {"peer": "127.0.0.1", "v4": 3}),
-        (socket.AF_INET6, "::1", "[::1]", {"peer": "::1", "v6": 3}),
+        (socket.AF_INET6, "::1", "::1", {"peer": "::1", "v6": 3}),
         (socket.AF_INET6, "::", "127.0.0.1", {"peer": "::ffff:127.0.0.1", "v4": 3, "v6": 3}),
     ],
     ids=["v4", "v6", "v4 on a socket for both"],
@@ -20,40 +40,22 @@ from broker.web.sockets import limit_hops, peer_of
 async def test_the_hop_limit_is_set_for_the_version_of_ip_that_the_peer_speaks(
     family: socket.AddressFamily, listen: str, connect: str, expected: dict[str, object]
 ):
-    async def answer(request: web.BaseRequest) -> web.Response:
-        assert request.transport is not None
-        connection = request.transport.get_extra_info("socket")
-        assert limit_hops(request, 3)
-        told: dict[str, object] = {"peer": peer_of(request)}
+    def limit(request: Request) -> dict[str, object]:
+        connection = request.peer._transport.get_extra_info("socket")
+        assert request.peer.limit_hops(3)
+        told: dict[str, object] = {"peer": request.peer.address}
         if "v4" in expected:
             told["v4"] = connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
         if "v6" in expected:
             told["v6"] = connection.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
-        return web.json_response(told)
+        return told
 
-    listener = socket.socket(family)
-    if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen != "::")
-    listener.bind((listen, 0))
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    try:
-        async with (
-            ClientSession() as session,
-            session.get(f"http://{connect}:{listener.getsockname()[1]}/") as response,
-        ):
-            assert await response.json() == expected
-    finally:
-        await runner.cleanup()
+    assert await ask(limit, family, listen, connect) == expected
 
 
 @pytest.mark.parametrize("hops", [0, 256, -5])
-async def test_a_limit_that_the_kernel_refuses_is_not_passed_over(
-    hops: int, aiohttp_raw_server, aiohttp_client
-):
-    async def answer(request: web.BaseRequest) -> web.Response:
-        return web.json_response(limit_hops(request, hops))
+async def test_a_limit_that_the_kernel_refuses_is_not_passed_over(hops: int):
+    def limit(request: Request) -> bool:
+        return request.peer.limit_hops(hops)
 
-    client = await aiohttp_client(await aiohttp_raw_server(answer))
-    assert await (await client.get("/")).json() is False
+    assert await ask(limit, socket.AF_INET, "127.0.0.1", "127.0.0.1") is False

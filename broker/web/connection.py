@@ -1,0 +1,282 @@
+"""The life of one connection: bytes in, whole requests to the door, responses out, one after the other.
+
+The grammar of HTTP/1.1 (RFC 9112) is llhttp's, through httptools, in its strict mode: it is llhttp that refuses two
+lengths, a length beside chunks, and line ends of one character, which others might read otherwise. What is here is
+what a connection may take up:
+
+- a request's head has to be whole within KEEP_ALIVE_SECONDS after the response before it, its body within
+  BODY_SECONDS after the head; neither may be larger than its limit;
+- requests that are sent ahead wait their turn, and responses keep their order (RFC 9112, section 9.3.2);
+- whoever does not read its responses gets no more of them.
+
+After something unreadable nothing that follows on the connection can be trusted to begin where it seems to: the
+connection is deaf from there on, answers what it had understood, and closes.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from broker.web.http import Request, Response, Trouble, header_lines, render_response
+from broker.web.sockets import Peer
+
+if TYPE_CHECKING:
+    from broker.web.server import Server
+
+# Longer than a reverse proxy keeps its idle connections (nginx: 60 s), so that it is the proxy that closes them.
+KEEP_ALIVE_SECONDS = 75.0
+BODY_SECONDS = 20.0
+LAST_SECONDS = 1.0  # for the rest of a body, once the server stops
+LINGER_SECONDS = 2.0  # for a client that still sends what was refused: it shall see the answer, not a reset
+LONGEST_TARGET = 16 << 10  # bytes: a presigned URL carries a session token of up to 4,096
+LONGEST_HEADER = 8 << 10
+MOST_HEADERS = 64
+LARGEST_HEAD = 128 << 10
+MOST_WAITING = 32  # requests sent ahead
+
+_NOT_HTTP = Response(
+    400,
+    header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"}),
+    b"This is not an HTTP request that can be read.\n",
+)
+
+_logger = logging.getLogger("broker.web")
+
+
+class Unreadable(Exception):
+    """Raised in a callback of the parser, which reads no further then."""
+
+
+class Connection(asyncio.Protocol):
+    """asyncio calls the methods of the first group, the parser those of the second."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpRequestParser(self)
+        self._waiting: deque[Request | None] = deque()  # None stands for what could not be read
+        self._task: asyncio.Task[None] | None = None
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._is_deaf = False
+        self.on_message_begin()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._peer = Peer(transport)
+        self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+        self._timer = self._loop.call_at(self._deadline, self._watch)
+        self._server.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        # An answer in the making is made to its end: what it does may not be half done.
+        self._is_deaf = True
+        self._may_write.set()
+        self._timer.cancel()
+        self._server.remove(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._is_deaf = True  # another protocol is wanted: answered in this one, and closed
+        except HttpParserError as error:
+            self._hear_no_more(error)
+        if self._is_deaf:
+            return
+        if self._awaits_body:
+            self._receive_more_body()
+        elif self._received > LARGEST_HEAD:
+            self._hear_no_more(Unreadable("the head is too large"))
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it has asked is still answered, where one direction can be closed alone."""
+        self._is_deaf = True
+        return self._task is not None and not self._peer.is_secure
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+        self._transport.pause_reading()
+        self._expect_within(KEEP_ALIVE_SECONDS)
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+        self._transport.resume_reading()
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._headers: list[tuple[str, str]] = []
+        self._body = bytearray()
+        self._received = (
+            0  # bytes of this message, more or less: those that came together with another's are not counted
+        )
+        self._is_in_head = True
+        self._awaits_body = self._is_body_timed = False
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+        if len(self._target) > LONGEST_TARGET:
+            raise Unreadable("the request line is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_head:
+            return  # a trailer: what comes after the body does not pass for what came before it
+        if len(name) + len(value) > LONGEST_HEADER or len(self._headers) == MOST_HEADERS:
+            raise Unreadable("too many headers, or too long ones")
+        self._headers.append((_header_name(name), value.decode("utf-8", "surrogateescape")))
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._awaits_body, self._received = False, True, 0
+        for name, value in self._headers:
+            if name == "content-length" and int(value) > self._server.maximum_body:
+                self._give_up_body(Trouble.TOO_LARGE)
+                raise Unreadable("the body is too large")
+            if name == "expect":
+                self._continue(value)
+
+    def on_body(self, part: bytes) -> None:
+        self._body += part
+        if len(self._body) > self._server.maximum_body:
+            self._give_up_body(Trouble.TOO_LARGE)
+            raise Unreadable("the body is too large")
+
+    def on_message_complete(self) -> None:
+        if len(self._waiting) == MOST_WAITING:
+            raise Unreadable("too many requests were sent ahead")
+        self._is_in_head, self._awaits_body, self._received = True, False, 0
+        self._hear()
+
+    def _continue(self, expectation: str) -> None:
+        """RFC 9110, section 10.1.1: the client waits with the body until it is told that it is wanted."""
+        if (
+            self._task is None
+            and expectation.lower() == "100-continue"
+            and self._parser.get_http_version() == "1.1"
+        ):
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _receive_more_body(self) -> None:
+        """Chunks may hold more than their content: extensions, trailers, and a frame around each byte."""
+        if self._received > 2 * self._server.maximum_body + LARGEST_HEAD:
+            self._give_up_body(Trouble.TOO_LARGE)
+        elif not self._is_body_timed:
+            self._is_body_timed = True
+            self._expect_within(LAST_SECONDS if self._server.is_stopping else BODY_SECONDS)
+
+    def _give_up_body(self, trouble: Trouble) -> None:
+        self._is_deaf, self._awaits_body = True, False
+        self._body.clear()
+        self._hear(trouble)
+
+    def _hear(self, trouble: Trouble | None = None) -> None:
+        parser = self._parser
+        request = Request(
+            parser.get_method().decode("latin-1"),
+            self._target.decode("utf-8", "surrogateescape"),
+            tuple(self._headers),
+            bytes(self._body),
+            self._peer,
+            parser.should_keep_alive(),
+            trouble,
+        )
+        self._put(request)
+
+    def _hear_no_more(self, error: Exception) -> None:
+        if self._is_deaf:
+            return
+        self._is_deaf, self._awaits_body = True, False
+        # Told without being quoted: what could not be read may hold a signature or a token.
+        reason = error.__context__ if isinstance(error.__context__, Unreadable) else type(error).__name__
+        _logger.info(
+            "not an HTTP request", extra={"facts": {"source": self._peer.address, "reason": str(reason)}}
+        )
+        self._put(None)
+
+    def _put(self, request: Request | None) -> None:
+        self._waiting.append(request)
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer_waiting())
+
+    async def _answer_waiting(self) -> None:
+        try:
+            while self._waiting:
+                request = self._waiting.popleft()
+                response = _NOT_HTTP if request is None else await self._server.answer(request)
+                if not self._may_write.is_set():
+                    await self._may_write.wait()
+                if self._transport.is_closing():
+                    return
+                keeps_alive = self._keeps_alive_after(request)
+                is_head = request is not None and request.method == "HEAD"
+                now = self._server.clock()
+                self._transport.write(
+                    render_response(response, now, is_head=is_head, keeps_alive=keeps_alive)
+                )
+                if not keeps_alive:
+                    self._close(is_refused=request is None or request.trouble is not None)
+                    return
+            self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+        except Exception:
+            _logger.exception("a door has failed")
+            self._transport.abort()
+        finally:
+            self._task = None
+
+    def _keeps_alive_after(self, request: Request | None) -> bool:
+        if request is None or not request.keeps_alive or request.trouble is not None:
+            return False
+        return bool(self._waiting) or not (self._is_deaf or self._server.is_stopping)
+
+    def _close(self, *, is_refused: bool) -> None:
+        self._is_deaf = True
+        self._waiting.clear()
+        if not is_refused:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._expect_within(LINGER_SECONDS)
+
+    def finish(self) -> None:
+        """The server stops: answer what was asked, wait a moment for what is on its way, and close."""
+        if self._awaits_body:
+            self._expect_within(LAST_SECONDS)
+        elif self._task is None and not self._is_deaf:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _expect_within(self, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+        if self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._watch)
+
+    def _watch(self) -> None:
+        """The time may be up. One timer for a connection's whole life, since deadlines mostly move on in time."""
+        if self._task is not None and self._may_write.is_set():
+            self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS  # it is we who let the client wait
+        elif self._loop.time() >= self._deadline:
+            if self._awaits_body:
+                self._give_up_body(Trouble.LATE)
+                self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+            elif self._may_write.is_set():
+                self._transport.close()
+                return
+            else:
+                self._transport.abort()
+                return
+        self._timer = self._loop.call_at(self._deadline, self._watch)
+
+
+@lru_cache(maxsize=512)
+def _header_name(name: bytes) -> str:
+    return name.decode("ascii").lower()

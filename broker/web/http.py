@@ -1,0 +1,99 @@
+"""Requests and responses as the doors see them: whole, bounded, and free of any connection's state."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from enum import Enum
+from functools import lru_cache
+from http import HTTPStatus
+
+import msgspec
+
+from broker.web.sockets import Peer
+
+
+class Trouble(Enum):
+    """Why a request's body is not there. The client gets an answer, and then its connection is closed."""
+
+    TOO_LARGE = "the body is larger than it may be"
+    LATE = "the body did not arrive in time"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request, read to its end. Everything in it is what the client says, and unverified.
+
+    `target` is the raw request target. `headers` have lower-case names and stand in their order of arrival, repeated
+    ones included; bytes that are not UTF-8 are surrogate escapes. `body` is what was sent, still compressed where it
+    was; it is empty where there was `trouble`.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    peer: Peer
+    keeps_alive: bool
+    trouble: Trouble | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method}, ***)"  # tokens and passwords may be anywhere in it
+
+    @property
+    def path(self) -> str:
+        """The target without its query, percent-encoded as it was sent."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    def find_header(self, name: str) -> str | None:
+        """The first header of this (lower-case) name."""
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return None
+
+    def all_headers(self, name: str) -> list[str]:
+        return [value for known, value in self.headers if known == name]
+
+
+class Response(msgspec.Struct, frozen=True):
+    """`header_lines` are ready for the wire, see `header_lines()`; Date, Content-Length and Connection are added."""
+
+    status: int
+    header_lines: bytes
+    body: bytes
+
+
+# What answers requests. It answers whatever is wrong with a request, and raises nothing.
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent. Raises ValueError for a value that would end its line."""
+    for value in headers.values():
+        if "\r" in value or "\n" in value:
+            raise ValueError("a header's value may not hold a line break")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+
+
+def render_response(response: Response, now: float, *, is_head: bool, keeps_alive: bool) -> bytes:
+    """The response as it is sent; to HEAD it says how long its body would have been."""
+    return b"%bDate: %b\r\n%bContent-Length: %d\r\n%b\r\n%b" % (
+        _status_line(response.status),
+        _date(int(now)),
+        response.header_lines,
+        len(response.body),
+        b"" if keeps_alive else b"Connection: close\r\n",
+        b"" if is_head else response.body,
+    )
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n".encode()
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

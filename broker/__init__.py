@@ -3,7 +3,7 @@
     __main__, commands       the command line: one file per command
     app                      composition root
     config                   settings, checked at load
-    web                      the only aiohttp: requests in, responses out
+    web                      the only HTTP: requests in, responses out
     iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow
     operation                what a handler is given and what it must declare
     access | credentials | federation              the one gate, the one mint, providers' keys
@@ -20,5 +20,8 @@ Changes to the proposal in `shared/design/house.md`, each on purpose:
 - `commands/` is a room of its own: ten commands in `__main__.py` would be one long file; `__main__` only starts it.
 - An engine's version is one revision per *partition* (an account, mostly) instead of one per key: one number
   then guards a whole transaction, scans and phantoms included, and tells a cache in one look whether it is true.
+- `web/` speaks HTTP through httptools (llhttp) and a connection of its own instead of aiohttp's server: a request
+  whose answer takes 100 microseconds cannot spend as many again on being received, and the limits of a connection
+  (sizes, times, what happens at the end) are one file that says them all.
 - `names/secret.py` holds `SecretKey`, which every floor above needs.
 """

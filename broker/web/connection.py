@@ -38,6 +38,8 @@ MOST_HEADERS = 64
 LARGEST_HEAD = 128 << 10
 MOST_WAITING = 32  # requests sent ahead
 
+_VERSIONS = ("1.1", "1.0")
+
 _NOT_HTTP = Response(
     400,
     header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"}),
@@ -130,16 +132,25 @@ class Connection(asyncio.Protocol):
             return  # a trailer: what comes after the body does not pass for what came before it
         if len(name) + len(value) > LONGEST_HEADER or len(self._headers) == MOST_HEADERS:
             raise Unreadable("too many headers, or too long ones")
-        self._headers.append((_header_name(name), value.decode("utf-8", "surrogateescape")))
+        # RFC 9112, section 5.1: blanks around a value are no part of it; llhttp takes off those in front.
+        text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
+        self._headers.append((_header_name(name), text))
 
     def on_headers_complete(self) -> None:
         self._is_in_head, self._awaits_body, self._received = False, True, 0
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
+            raise Unreadable("neither HTTP/1.1 nor HTTP/1.0")
+        is_asking = False
         for name, value in self._headers:
             if name == "content-length" and int(value) > self._server.maximum_body:
                 self._give_up_body(Trouble.TOO_LARGE)
                 raise Unreadable("the body is too large")
             if name == "expect":
-                self._continue(value)
+                is_asking = value.lower() == "100-continue"
+        # RFC 9110, section 10.1.1: the client waits with the body until it is told that it is wanted.
+        if is_asking and self._task is None and version == "1.1":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
         self._body += part
@@ -152,15 +163,6 @@ class Connection(asyncio.Protocol):
             raise Unreadable("too many requests were sent ahead")
         self._is_in_head, self._awaits_body, self._received = True, False, 0
         self._hear()
-
-    def _continue(self, expectation: str) -> None:
-        """RFC 9110, section 10.1.1: the client waits with the body until it is told that it is wanted."""
-        if (
-            self._task is None
-            and expectation.lower() == "100-continue"
-            and self._parser.get_http_version() == "1.1"
-        ):
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _receive_more_body(self) -> None:
         """Chunks may hold more than their content: extensions, trailers, and a frame around each byte."""

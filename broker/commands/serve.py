@@ -115,7 +115,14 @@ def work(
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        await serve(settings, sockets, ready, stop, place or Place())
+        try:
+            await serve(settings, sockets, ready, stop, place or Place())
+        finally:
+            # Who ends need not be told to: asyncio closes its wake-up pipe before it lets go of the signals, and one
+            # that comes in between would be told on standard error.
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, signal.SIG_IGN)
+            signal.set_wakeup_fd(-1)
 
     try:
         asyncio.run(main())

@@ -226,7 +226,9 @@ async def test_transact_begins_anew_until_every_one_got_through(store: Store, ot
     assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 40
 
 
-async def test_transact_gets_through_beside_another_process_that_is_faster(store: Store, other: Store) -> None:
+async def test_transact_gets_through_beside_another_process_that_is_faster(
+    store: Store, other: Store
+) -> None:
     async def grow(transaction: Transaction, pause: float = 0) -> None:
         bob = await transaction.get(USERS, HERE, "bob", lambda key: Refusal("NoSuchEntity", key))
         await asyncio.sleep(pause)

@@ -207,29 +207,32 @@ class Connection(asyncio.Protocol):
             self._task = self._loop.create_task(self._answer_waiting())
 
     async def _answer_waiting(self) -> None:
+        """Respond to all that waits. A door answers whatever happens; should one raise, asyncio logs what."""
+        is_sound = False
         try:
-            while self._waiting:
+            while self._waiting and not self._transport.is_closing():
                 request = self._waiting.popleft()
                 response = _NOT_HTTP if request is None else await self._server.answer(request)
                 if not self._may_write.is_set():
                     await self._may_write.wait()
-                if self._transport.is_closing():
-                    return
-                keeps_alive = self._keeps_alive_after(request)
-                is_head = request is not None and request.method == "HEAD"
-                now = self._server.clock()
-                self._transport.write(
-                    render_response(response, now, is_head=is_head, keeps_alive=keeps_alive)
-                )
-                if not keeps_alive:
-                    self._close(is_refused=request is None or request.trouble is not None)
-                    return
-            self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
-        except Exception:
-            _logger.exception("a door has failed")
-            self._transport.abort()
+                self._respond(request, response)
+            if not self._is_deaf:
+                self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+            is_sound = True
         finally:
             self._task = None
+            if not is_sound:
+                self._transport.abort()
+
+    def _respond(self, request: Request | None, response: Response) -> None:
+        if self._transport.is_closing():
+            return
+        keeps_alive = self._keeps_alive_after(request)
+        is_head = request is not None and request.method == "HEAD"
+        now = self._server.clock()
+        self._transport.write(render_response(response, now, is_head=is_head, keeps_alive=keeps_alive))
+        if not keeps_alive:
+            self._close(is_refused=request is None or request.trouble is not None)
 
     def _keeps_alive_after(self, request: Request | None) -> bool:
         if request is None or not request.keeps_alive or request.trouble is not None:

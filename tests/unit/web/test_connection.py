@@ -1,6 +1,7 @@
 """Bytes on a connection, answered by a door that tells what it was asked."""
 
 import asyncio
+import gc
 import json
 import logging
 import socket
@@ -445,6 +446,20 @@ async def test_who_reads_nothing_is_answered_no_further(place: Place, monkeypatc
     assert (await peer.rest()).count(b"HTTP/1.1 200") < 8
 
 
+async def test_who_is_refused_and_goes_on_sending_is_not_heard_for_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "LINGER_SECONDS", 0.2)
+    for refused in (b"no http\r\n\r\n", post(b"a" * (MAXIMUM + 1))):
+        peer = await place.peer()
+        peer.send(refused)
+        for _ in range(10):
+            peer.send(GET)
+            await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
+        assert not place.server._connections
+
+
 async def test_a_door_that_fails_costs_its_own_connection_only(
     place: Place, caplog: pytest.LogCaptureFixture
 ):
@@ -455,6 +470,7 @@ async def test_a_door_that_fails_costs_its_own_connection_only(
     place.server.answer = fail
     peer.send(GET)
     assert await peer.rest() == b""
+    gc.collect()
     assert "at the door" in caplog.text
     place.server.answer = answer
     other = await place.peer()

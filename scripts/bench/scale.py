@@ -21,8 +21,9 @@ Operations: milliseconds until the answer, of one request at a time over a new c
 1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
 
 Workers: the hot roles of the small store from one worker and from two, in turn, all processes free to run on all
-cores. On a machine of two cores the client takes its share from the workers, so that the gain in requests per second
-is smaller than with a core for each: beside it stands what the CPU per request allows where each worker has a core.
+cores, the client wrk where it is installed. On a machine of two cores the client takes its share from the workers, so
+that the gain in requests per second is smaller than with a core for each: beside it stands what the CPU per request
+allows where each worker has a core.
 
     scripts/bench/scale.py                          everything: some five minutes
     scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -32,16 +33,18 @@ import argparse
 import asyncio
 import os
 import re
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from populate import ATTACHED, access_key, account_id, bench_role, master_key_file, populate, trust
-from serving import Server, ask, free_address, load, send_all, signed
+from serving import Server, ask, free_address, load, load_by_wrk, send_all, signed
 
 ROLES = 100
 ACCOUNTS = {"small": 10, "large": 1000}
@@ -240,15 +243,19 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
     cores = os.cpu_count() or 1
     os.sched_setaffinity(0, range(cores))
     everywhere = f"0-{cores - 1}"
+    if shutil.which("wrk"):
+        client, send = "wrk", lambda server, requests: load_by_wrk(server, requests, max(round(seconds), 1))
+    else:
+        client, send = "our own; apt-get install wrk for one that costs less", partial(load, seconds=seconds)
     with serve(folder, "small", everywhere, 1) as one, serve(folder, "small", everywhere, 2) as two:
         for number in range(rounds):
             for workers, server in ((1, one), (2, two)):
                 requests = requests_for(server, mixes("small")["hot roles"], number)
-                cost, rate = load(server, requests, seconds)
+                cost, rate = send(server, requests)
                 rates[workers].append(rate)
                 costs[workers].append(cost)
     print(
-        f"\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'cores used':>11} {'gain':>6} "
+        f"\nclient: {client}\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'cores used':>11} {'gain':>6} "
         f"{'with a core each':>17} {'goal':>5}"
     )
     base_rate, base_cost = statistics.median(rates[1]), statistics.median(costs[1])

@@ -64,16 +64,13 @@ class RecordCache:
         self.weight = 0
         self.decoded_weight = 0
 
-    async def current(self, partition: str) -> Pages:
-        """The pages of the revision that the engine answers now; dropped and begun anew where it has moved."""
-        revision = await self._engine.revision(partition)
+    def pages_at(self, partition: str, revision: int) -> Pages:
+        """The pages of the `revision` that the engine has just answered; begun anew where it has moved."""
         pages = self._partitions.get(partition)
-        if pages is not None:
-            if pages.revision == revision:
-                self._partitions.move_to_end(partition)
-                return pages
-            self.weight -= pages.weight
-        pages = self._partitions[partition] = Pages(revision)
+        if pages is None or pages.revision != revision:
+            if pages is not None:
+                self.weight -= pages.weight
+            pages = self._partitions[partition] = Pages(revision)
         self._partitions.move_to_end(partition)
         return pages
 

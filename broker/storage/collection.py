@@ -89,9 +89,9 @@ class Collection(Generic[R]):
 
     def stored_key(self, key: str) -> str:
         """The engine's key of the record that callers know as `key`."""
-        if self.single:
-            return self.prefix
-        return self.prefix + (key if self.exact else key.lower())
+        if self.exact:
+            return self.prefix + key
+        return self.prefix if self.single else self.prefix + key.lower()
 
     def key_of(self, record: R) -> str:
         if self.key is None:

@@ -32,53 +32,48 @@ class _Put(msgspec.Struct, frozen=True):
     expires_at: float | None
 
 
-class _View:
-    """What one transaction has read, and wants to write, in one partition."""
+class _View(msgspec.Struct, eq=False):
+    """What one transaction has read, and wants to write, in one partition; `pages` None until it reads there."""
 
-    __slots__ = ("is_pinned", "pages", "reads", "scans", "writes")
-
-    def __init__(self) -> None:
-        self.pages: Pages | None = None
-        self.reads: dict[str, tuple[Collection[Any], Any]] = {}
-        self.scans: dict[tuple[Collection[Any], str, str, int | None], list[tuple[str, Any]]] = {}
-        self.writes: dict[str, _Put] = {}
-        self.is_pinned = False
+    pages: Pages | None = None
+    reads: dict[str, tuple[Collection[Any], Any]] = {}
+    scans: dict[tuple[Collection[Any], str, str, int | None], list[tuple[str, Any]]] = {}
+    writes: dict[str, _Put] = {}
+    is_pinned: bool = False
 
 
-class Transaction:
-    """Reads at one moment, writes at the end. Not for two requests; not after its Conflict."""
+class Transaction(msgspec.Struct, eq=False):
+    """Reads at one moment, writes at the end. Not for two requests; not after its Conflict.
 
-    __slots__ = ("_cache", "_engine", "_latest", "_views", "is_dirty")
+    `_latest` answers with the later of a stored usage and a mark of (account, key) that is not yet written. `is_dirty`
+    says whether anything waits for the commit.
+    """
 
-    def __init__(
-        self, engine: Engine, cache: RecordCache, latest: Callable[[str, str, Usage | None], Usage | None]
-    ) -> None:
-        """`latest` answers with the later of a stored usage and a mark of (account, key) that is not yet written."""
-        self._engine = engine
-        self._cache = cache
-        self._latest = latest
-        self._views: dict[str, _View] = {}
-        self.is_dirty = False  # whether anything waits for the commit
+    _engine: Engine
+    _cache: RecordCache
+    _latest: Callable[[str, str, Usage | None], Usage | None]
+    _views: dict[str, _View] = {}
+    is_dirty: bool = False
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
         """The record under `key` or None. Raises Conflict if what was read before has changed since."""
         partition = collection.partition(account)
         view = self._views.get(partition)
-        if view is None or view.pages is None:
-            view = await self._open(partition)
+        pages = None if view is None else view.pages
+        if view is None or pages is None:
+            view, pages = await self._open(partition)
         stored_key = collection.stored_key(key)
+        record: Any
         if view.writes and stored_key in view.writes:
-            written: R | None = view.writes[stored_key].record
-            return written
-        assert view.pages is not None
-        record = view.pages.records.get(stored_key, UNKNOWN)
+            record = view.writes[stored_key].record
+            return record  # type: ignore[no-any-return]
+        record = pages.records.get(stored_key, UNKNOWN)
         if record is UNKNOWN:
             record = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, record)
-        answer: Any = record
         if collection is USAGE:
-            answer = self._latest(account, key, answer)
-        return answer  # type: ignore[no-any-return]
+            record = self._latest(account, key, record)
+        return record  # type: ignore[no-any-return]
 
     async def get(
         self, collection: Collection[R], account: str, key: str, missing: Callable[[str], Refusal]
@@ -100,7 +95,7 @@ class Transaction:
     ) -> list[R]:
         """Records whose key begins with `prefix` and sorts behind `after`, in key order; own writes included."""
         partition = collection.partition(account)
-        view = await self._open(partition)
+        view, _ = await self._open(partition)
         stored_prefix = collection.prefix if collection.single else collection.stored_key(prefix)
         stored_after = "" if after is None else collection.stored_key(after)
         own = {
@@ -144,11 +139,11 @@ class Transaction:
         For who keeps things made from a partition's records: what was kept at this revision counts as read.
         """
         view = self._views.get(partition)
-        if view is None or view.pages is None:
-            view = await self._open(partition)
-        assert view.pages is not None
+        pages = None if view is None else view.pages
+        if view is None or pages is None:
+            view, pages = await self._open(partition)
         view.is_pinned = True
-        return view.pages.revision
+        return pages.revision
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where what was read is no longer so.
@@ -161,16 +156,20 @@ class Transaction:
         self._views = {}
         self.is_dirty = False
 
-    async def _open(self, partition: str) -> _View:
+    async def _open(self, partition: str) -> tuple[_View, Pages]:
+        """The view of `partition`, and its pages, which are those of the engine's revision as of its first read."""
+        view = self._views.get(partition)
+        if view is not None and view.pages is not None:
+            return view, view.pages
+        pages = self._cache.pages_at(partition, await self._engine.revision(partition))
         view = self._views.get(partition)
         if view is None:
-            view = self._views[partition] = _View()
-        if view.pages is None:
-            pages = await self._cache.current(partition)
-            # Two reads of one transaction may have asked at once: the first answer counts.
-            if view.pages is None:
-                view.pages = pages
-        return view
+            view = self._views[partition] = _View(pages)
+        elif view.pages is None:
+            view.pages = pages
+        else:  # Two reads of one transaction have asked at once: the first answer counts.
+            pages = view.pages
+        return view, pages
 
     async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
         for _ in range(_FOLLOW_LIMIT):
@@ -208,7 +207,7 @@ class Transaction:
         if view.is_pinned:
             raise _moved(partition)
         for _ in range(_FOLLOW_LIMIT):
-            pages = await self._cache.current(partition)
+            pages = self._cache.pages_at(partition, await self._engine.revision(partition))
             looked_at = len(view.reads), len(view.scans)
             is_same = await self._is_same(partition, view, pages)
             if is_same is False:

@@ -5,13 +5,14 @@
 A SigV4A request claims its regions in X-Amz-Region-Set.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 
 from broker.errors import Refusal
 from broker.sigv4 import refusals
-from broker.sigv4.encoding import query_pairs, wire_text
+from broker.sigv4.encoding import query_pairs, trimmed, wire_text
 from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, read_signer
 from broker.sigv4.timestamps import format_timestamp, parse_time
 
@@ -61,13 +62,16 @@ class UnverifiedRequest(msgspec.Struct, frozen=True):
 
 
 class UnverifiedAuthorization(msgspec.Struct, frozen=True):
-    """What the client says of its signature.
+    """What the client says of its signature, and the request that it says it of.
 
-    `timestamp` is the signing time in epoch seconds and `signed_at` the same as YYYYMMDDTHHMMSSZ. `expires` is the
-    life of a presigned URL in seconds, None where the request is not presigned or does not say. `region_set` is
-    what SigV4A claims instead of a region.
+    `headers` are those of `request` by name, the values of repeated ones joined by commas. `timestamp` is the signing
+    time in epoch seconds and `signed_at` the same as YYYYMMDDTHHMMSSZ. `expires` is the life of a presigned URL in
+    seconds, None where the request is not presigned or does not say. `region_set` is what SigV4A claims instead of a
+    region.
     """
 
+    request: UnverifiedRequest
+    headers: Mapping[str, str]
     signer: UnverifiedSigner
     signature: str
     timestamp: int
@@ -100,24 +104,29 @@ def find_authorization(request: UnverifiedRequest) -> UnverifiedAuthorization | 
     are mixed or the credential's terminator is wrong.
     """
     headers = dict(request.headers)
-    parameters = _presigned_parameters(request.query) if "X-Amz-" in request.query else {}
+    parameters = _presigned_parameters(request.query) if "X-Amz-" in request.query else None
     if "authorization" not in headers and not parameters:
         return None
     if len(headers) != len(request.headers):
-        _require_single(request.headers)
+        headers = _joined(request.headers)
     if not parameters:
-        return _from_header(headers)
+        return _from_header(request, headers)
     if "authorization" in headers:
         raise refusals.both_header_and_query()
-    return _from_query(parameters)
+    return _from_query(request, headers, parameters)
 
 
-def _require_single(headers: tuple[tuple[str, str], ...]) -> None:
-    seen: set[str] = set()
-    for name, _ in headers:
-        if name in seen and name in _SINGLE_HEADERS:
+def _joined(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Raises Refusal IncompleteSignature where one of _SINGLE_HEADERS is repeated."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        if name not in joined:
+            joined[name] = value
+        elif name in _SINGLE_HEADERS:
             raise refusals.repeated(name)
-        seen.add(name)
+        else:
+            joined[name] = f"{trimmed(joined[name])},{trimmed(value)}"
+    return joined
 
 
 def _presigned_parameters(query: str) -> dict[str, str]:
@@ -136,30 +145,29 @@ def _presigned_parameters(query: str) -> dict[str, str]:
     return found if is_signed else {}
 
 
-def _from_header(headers: dict[str, str]) -> UnverifiedAuthorization:
+def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> UnverifiedAuthorization:
     header = headers["authorization"].strip()
     # "AWS first checks the x-amz-date header [...], then it looks for the date header" (Handling dates)
     date_text = headers.get("x-amz-date") or headers.get("date") or ""
-    region_set = headers.get("x-amz-region-set") or ""
     before, _, signature = header.rpartition("Signature=")
-    is_usual = signature.isalnum() and len(before) <= _LONGEST_REPEATED
+    is_one_part = "," not in signature and signature.split() == [signature]
+    is_usual = is_one_part and date_text and len(before) <= _LONGEST_REPEATED
     signer = _find_signer(before) if is_usual else None
-    if signer is None or not date_text or (signer.algorithm == ASYMMETRIC and not region_set):
-        signer, signature = _read_header(header, date_text, region_set)
+    region_set: tuple[str, ...] = ()
+    if signer is None or signer.algorithm == ASYMMETRIC:
+        region_text = headers.get("x-amz-region-set") or ""
+        signer, signature = _read_header(header, date_text, region_text)
+        region_set = _parse_region_set(region_text) if signer.algorithm == ASYMMETRIC else ()
     timestamp, signed_at = _signing_time(date_text)
+    token = headers.get("x-amz-security-token") or None
     return UnverifiedAuthorization(
-        signer,
-        signature,
-        timestamp,
-        signed_at,
-        headers.get("x-amz-security-token") or None,
-        _parse_region_set(region_set) if signer.algorithm == ASYMMETRIC else (),
+        request, headers, signer, signature, timestamp, signed_at, token, region_set
     )
 
 
 @lru_cache(maxsize=1024)
 def _find_signer(before_signature: str) -> UnverifiedSigner | None:
-    """The signer in a header whose signature has letters and digits only, whichever: it does not change the reading.
+    """The signer in a header whose signature has no comma and no space: whichever, it does not change the reading.
 
     None for a header that is to be refused, or read as a whole.
     """
@@ -203,13 +211,17 @@ def _header_parts(header: str) -> tuple[str, dict[str, str]]:
     return algorithm, parts
 
 
-def _from_query(parameters: dict[str, str]) -> UnverifiedAuthorization:
+def _from_query(
+    request: UnverifiedRequest, headers: Mapping[str, str], parameters: dict[str, str]
+) -> UnverifiedAuthorization:
     algorithm = parameters.get("X-Amz-Algorithm", "")
     required = (*_REQUIRED_QUERY, "X-Amz-Region-Set") if algorithm == ASYMMETRIC else _REQUIRED_QUERY
     if missing := [name for name in required if not parameters.get(name)]:
         raise refusals.missing_query_parts(missing)
     timestamp, signed_at = _signing_time(parameters["X-Amz-Date"])
     return UnverifiedAuthorization(
+        request,
+        headers,
         read_signer(algorithm, parameters["X-Amz-Credential"], parameters["X-Amz-SignedHeaders"]),
         parameters["X-Amz-Signature"],
         timestamp,

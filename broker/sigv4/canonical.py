@@ -13,33 +13,28 @@ names of signed headers are encoded or refused; values of headers have their whi
 from hashlib import sha256
 from urllib.parse import unquote_to_bytes
 
-from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.authorization import UnverifiedAuthorization
 from broker.sigv4.encoding import encode, encode_path, query_pairs, wire_bytes
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
 
 
-def canonical_request(
-    request: UnverifiedRequest,
-    authorization: UnverifiedAuthorization,
-    values: dict[str, str],
-    payload_hash: str,
-    *,
-    normalise_path: bool,
-) -> str:
-    """`values` are those of the signed headers.
+def canonical_request(authorization: UnverifiedAuthorization, payload_hash: str, normalise_path: bool) -> str:
+    """`normalise_path` is False for S3 alone, whose keys may hold dots and double slashes.
 
-    `normalise_path` is False for S3 alone, whose keys may hold dots and double slashes.
+    The clause on headers: "Lowercase(name) : Trim(value)", sequential spaces made one, the values of repeated ones
+    joined by commas.
     """
-    path = request.path
+    request, headers, signer = authorization.request, authorization.headers, authorization.signer
+    path, query = request.path, request.query
     if path != "/":
         path = _normalised_path(path) if normalise_path else _object_path(path)
-    query = (
-        _canonical_query(request.query, without_signature=authorization.presigned) if request.query else ""
-    )
-    signer = authorization.signer
+    if query:
+        query = _canonical_query(query, without_signature=authorization.presigned)
     # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
-    lines = "".join([f"{name}:{values[name]}\n" for name in signer.signed_headers if name in values])
+    lines = "".join(
+        [f"{name}:{' '.join(headers[name].split())}\n" for name in signer.signed_headers if name in headers]
+    )
     return f"{request.method}\n{path}\n{query}\n{lines}\n{signer.signed_line}\n{payload_hash}"
 
 
@@ -77,20 +72,3 @@ def _canonical_query(query: str, *, without_signature: bool) -> str:
     if without_signature:
         pairs = [pair for pair in pairs if pair[0] != b"X-Amz-Signature"]
     return "&".join(f"{name}={value}" for name, value in sorted((encode(n), encode(v)) for n, v in pairs))
-
-
-def signed_values(headers: tuple[tuple[str, str], ...], signed: frozenset[str]) -> tuple[dict[str, str], str]:
-    """The values of the `signed` headers, and the name of a header of Amazon's that is not among them, or "".
-
-    The clause: "Lowercase(name) : Trim(value)", sequential spaces made one. The values of repeated headers are
-    joined by commas.
-    """
-    values: dict[str, str] = {}
-    unsigned = ""
-    for name, value in headers:
-        if name in signed:
-            trimmed = " ".join(value.split())
-            values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
-        elif name.startswith("x-amz-"):
-            unsigned = unsigned or name
-    return values, unsigned

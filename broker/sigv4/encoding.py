@@ -16,6 +16,11 @@ def wire_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def trimmed(value: str) -> str:
+    """The clause: "Trim(value)": no white space at the ends, one space where there is more inside."""
+    return " ".join(value.split())
+
+
 def query_pairs(query: str) -> list[tuple[bytes, bytes]]:
     """The decoded names and values of a raw query, in order; `+` is a space, a missing `=` an empty value.
 

@@ -17,6 +17,22 @@ TERMINATOR = "aws4_request"
 
 _SIGNED_HEADERS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z;-]+")  # RFC 9110 tokens, lower case
 
+# What clients and proxies commonly send unsigned. None is of Amazon's own (`x-amz-`); others are looked at one by one.
+_UNSIGNED_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+    }
+)
+
 
 class UnverifiedSigner(msgspec.Struct, frozen=True, dict=True):
     """A credential and the names of the signed headers, which are lower-case and sorted.
@@ -49,9 +65,23 @@ class UnverifiedSigner(msgspec.Struct, frozen=True, dict=True):
         return frozenset(self.signed_headers)
 
     @cached_property
+    def is_region_named(self) -> bool:
+        """Whether the region could be one; SigV4A names none."""
+        return self.algorithm != ASYMMETRIC and is_region_name(self.region)
+
+    @cached_property
+    def accounted_for(self) -> frozenset[str]:
+        """Headers that may come with the signature, some of them: nothing where it does not even cover the host."""
+        return self.signed | _UNSIGNED_HEADERS if "host" in self.signed else frozenset()
+
+    @cached_property
     def signed_line(self) -> str:
         """The signed headers as the canonical request names them."""
         return ";".join(self.signed_headers)
+
+
+def is_region_name(text: str) -> bool:
+    return text.isascii() and text.replace("-", "").isalnum()
 
 
 def read_signer(algorithm: str, credential: str, signed_headers: str) -> UnverifiedSigner:

@@ -14,9 +14,10 @@ from broker.names.secret import SecretKey
 from broker.sigv4 import refusals
 from broker.sigv4.asymmetric import derive_public_key, is_signed_by
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
-from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, signed_values, string_to_sign
+from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
+from broker.sigv4.encoding import trimmed
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
-from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner
+from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, is_region_name
 from broker.sigv4.signing_keys import (
     SigningKey,
     SigningKeys,
@@ -75,16 +76,21 @@ def verify(
     """Judge `authorization`, which find_authorization read from this very `request`.
 
     `now` is in epoch seconds; `services` are the signing names this endpoint answers to; `regions` None accepts
-    every region. Raises Refusal SignatureDoesNotMatch (or the dialect's code), RequestExpired.
+    every region. Raises Refusal SignatureDoesNotMatch (or the dialect's code), RequestExpired; ValueError for the
+    authorization of another request.
     """
-    _require_current(authorization, now, dialect)
-    values = _signed_values(request, authorization, dialect)
+    if authorization.request is not request:
+        raise ValueError("an authorization proves the request that it was read from, and no other")
+    if authorization.presigned or abs(now - authorization.timestamp) > dialect.skew:
+        _require_current(authorization, now, dialect)
+    _require_signed_headers(authorization, dialect)
+    # INVARIANT: method and path are one line each of the canonical request
+    if not request.method.isalpha() or not request.path.startswith("/"):
+        raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
     _require_scope(authorization, services, regions, dialect)
     try:
-        payload_hash = _payload_hash(request, authorization, values, dialect)
-        canonical = canonical_request(
-            request, authorization, values, payload_hash, normalise_path=dialect.normalise_path
-        )
+        payload_hash = _payload_hash(authorization, dialect)
+        canonical = canonical_request(authorization, payload_hash, dialect.normalise_path)
         to_sign = string_to_sign(authorization, canonical)
         proven = _is_signed(authorization, to_sign.encode(), secret, signing_keys)
     except UnicodeEncodeError:
@@ -109,24 +115,20 @@ def _require_current(authorization: UnverifiedAuthorization, now: float, dialect
         raise refusals.signature_expired(authorization.signed_at, now, lifetime, dialect.mismatch_code)
 
 
-def _signed_values(
-    request: UnverifiedRequest, authorization: UnverifiedAuthorization, dialect: Dialect
-) -> dict[str, str]:
+def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
     """The clause: "You must include the host header [...] and any x-amz-* headers in the request".
 
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
     AWS lets it: botocore's presigned URLs leave it out.
     """
-    signed = authorization.signer.signed
-    if "host" not in signed:
+    headers, signer = authorization.headers, authorization.signer
+    if signer.accounted_for.issuperset(headers):
+        return
+    if "host" not in signer.signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
-    values, unsigned = signed_values(request.headers, signed)
-    if unsigned:
-        raise refusals.unsigned_header(unsigned, dialect.mismatch_code)
-    # INVARIANT: method and path are one line each of the canonical request
-    if not request.method.isalpha() or not request.path.startswith("/"):
-        raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
-    return values
+    for name in headers:
+        if name.startswith("x-amz-") and name not in signer.signed:
+            raise refusals.unsigned_header(name, dialect.mismatch_code)
 
 
 def _require_scope(
@@ -137,7 +139,9 @@ def _require_scope(
 ) -> None:
     """Everything that is wrong with the credential scope, in one answer and in AWS's order."""
     signer, day = authorization.signer, authorization.signed_at[:8]
-    is_region_right = _is_region_accepted(authorization, regions)
+    is_region_right = (regions is None and signer.is_region_named) or _is_region_accepted(
+        authorization, regions
+    )
     if is_region_right and signer.service in services and signer.date == day:
         return
     wrong = []
@@ -158,39 +162,32 @@ def _require_scope(
 def _is_region_accepted(authorization: UnverifiedAuthorization, regions: Collection[str] | None) -> bool:
     """A SigV4A region set is accepted where one of its patterns speaks of an accepted region."""
     if authorization.signer.algorithm != ASYMMETRIC:
-        region = authorization.signer.region
-        return _is_region_name(region) and (regions is None or region in regions)
+        return authorization.signer.is_region_named and (regions is None or authorization.region in regions)
     patterns = authorization.region_set
-    if not all(pattern == "*" or _is_region_name(pattern.removesuffix("*")) for pattern in patterns):
+    if not all(pattern == "*" or is_region_name(pattern.removesuffix("*")) for pattern in patterns):
         return False
     return regions is None or any(_covers(pattern, region) for pattern in patterns for region in regions)
-
-
-def _is_region_name(text: str) -> bool:
-    return text.isascii() and text.replace("-", "").isalnum()
 
 
 def _covers(pattern: str, region: str) -> bool:
     return region.startswith(pattern[:-1]) if pattern.endswith("*") else region == pattern
 
 
-def _payload_hash(
-    request: UnverifiedRequest,
-    authorization: UnverifiedAuthorization,
-    values: dict[str, str],
-    dialect: Dialect,
-) -> str:
+def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> str:
     """The hash of the body as it arrived; a claim in x-amz-content-sha256 must agree with it.
 
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
-    claimed = values.get("x-amz-content-sha256", "")  # unsigned it has been refused already
+    claimed = authorization.headers.get("x-amz-content-sha256", "")  # unsigned it has been refused already
+    if claimed:
+        claimed = trimmed(claimed)
     if dialect.unsigned_payload and (
         claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
     ):
         return UNSIGNED_PAYLOAD
-    computed = sha256(request.body).hexdigest() if request.body else EMPTY_SHA256
+    body = authorization.request.body
+    computed = sha256(body).hexdigest() if body else EMPTY_SHA256
     if claimed and claimed != computed:
         raise refusals.mismatch(
             "The provided 'x-amz-content-sha256' header does not match what was computed.",

@@ -45,6 +45,8 @@ def test_a_header_is_read_whole():
         "signed_headers": ("host", "x-amz-date"),
     }
     assert msgspec.structs.asdict(authorization) == {
+        "request": authorization.request,
+        "headers": dict(authorization.request.headers),
         "signer": authorization.signer,
         "signature": "abc",
         "timestamp": 1767268800,
@@ -74,7 +76,8 @@ def test_a_short_reading_of_a_header_is_the_long_one(before, signature):
 
 def outcome_of(header):
     try:
-        return read_header(header, DATE)
+        authorization = read_header(header, DATE)
+        return authorization.signer, authorization.signature
     except Refusal as refusal:
         return refusal.code, refusal.message.replace("," * 512, "")
 

@@ -122,6 +122,14 @@ def _condition_keys(caller: Caller) -> Keys:
     return keys
 
 
+def user_caller(user: records.User, access_key_id: str) -> Caller:
+    """A user with a key of its own."""
+    principal = User(user.account_id, user.user_name, user.user_id, user.path)
+    return Caller(
+        principal=principal, account=user.account_id, access_key_id=access_key_id, user=user, tags=user.tags
+    )
+
+
 def root_caller(account: str, access_key_id: str = "") -> Caller:
     """An account's root user, as the broker's own command line and long-term root keys act."""
     return Caller(principal=Root(account), account=account, access_key_id=access_key_id)

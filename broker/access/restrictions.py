@@ -6,7 +6,7 @@ operation, and in STS only GetCallerIdentity; root task sessions call no STS ope
 """
 
 from broker.access.caller import Caller
-from broker.access.prove import invalid_token
+from broker.access.sessions import invalid_token
 from broker.errors import access_denied
 from broker.names.principal import FederatedUser
 

@@ -60,7 +60,7 @@ def _forty_bits(number: int) -> str:
 @lru_cache(maxsize=4096)
 def account_of_access_key_id(key_id: str) -> str | None:
     """The account that `key_id` belongs to, or None where the id carries none."""
-    if len(key_id) != 20:
+    if len(key_id) != 20 or not key_id.isascii():
         return None
     number = 0
     try:

@@ -70,6 +70,35 @@ def _packed_size(token_size: int) -> int:
     return (token_size + 3) // 4 * 3 - OVERHEAD
 
 
+class OpenedSession(msgspec.Struct, frozen=True):
+    """A token that `keyring` opens by its `key`: what it says, and the secret access key that belongs to it.
+
+    As true as long as the keyring stands, so it may be kept; whether it is good *now* only `require_living` says.
+    """
+
+    keyring: Keyring
+    key: SealingKey
+    claims: SessionClaims
+    secret: SecretKey
+
+
+def open_session(keyring: Keyring, unverified_token: str) -> OpenedSession:
+    """Raises SealBroken for whatever is not a token of this keyring. Knows no time."""
+    key, claims = _read(keyring, unverified_token)
+    return OpenedSession(keyring, key, claims, _secret_of(key, claims))
+
+
+def require_living(session: OpenedSession, unverified_access_key_id: str, now: float) -> None:
+    """Raises SealBroken where the token is not that access key's, or its key is closed; SessionExpired."""
+    key, claims = session.key, session.claims
+    if claims.access_key_id != unverified_access_key_id:  # public, so compared like any text
+        raise SealBroken(f"the token belongs to {claims.access_key_id}, not to the key that signed")
+    if now >= claims.expires_at:
+        raise SessionExpired(claims.expires_at, claims.access_key_id)
+    if not key.opens_at(now):
+        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
+
+
 def open_session_token(
     keyring: Keyring, unverified_token: str, unverified_access_key_id: str, now: float
 ) -> tuple[SessionClaims, SecretKey]:
@@ -78,14 +107,9 @@ def open_session_token(
     Raises SealBroken for whatever is not a token of this keyring with this access key id (to the client:
     InvalidClientTokenId), SessionExpired for one whose time is over (ExpiredToken).
     """
-    key, claims = _read(keyring, unverified_token)
-    if claims.access_key_id != unverified_access_key_id:  # public, so compared like any text
-        raise SealBroken(f"the token belongs to {claims.access_key_id}, not to the key that signed")
-    if now >= claims.expires_at:
-        raise SessionExpired(claims.expires_at, claims.access_key_id)
-    if not key.opens_at(now):
-        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
-    return claims, _secret_of(key, claims)
+    session = open_session(keyring, unverified_token)
+    require_living(session, unverified_access_key_id, now)
+    return session.claims, session.secret
 
 
 def inspect_session_token(keyring: Keyring, unverified_token: str) -> SessionClaims:

@@ -11,7 +11,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from broker.access.caller import SessionPolicies
-from broker.access.prove import Prover, account_of_key, session_caller
+from broker.access.prove import Prover, account_of_key
+from broker.access.sessions import session_caller
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, access_key_id

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from broker.access.prove import session_caller
+from broker.access.sessions import session_caller
 from broker.audit.journal import JournalUnavailable
 from broker.metadata.credentials import MINIMUM_LEFT, Deliveries
 from broker.sealing.session import open_session_token

@@ -176,6 +176,16 @@ def test_a_signed_header_that_was_removed_is_refused(sign):
     assert refusal_of(with_headers(request, without=("my-header",))).message.startswith(MISMATCH)
 
 
+def test_values_of_a_repeated_header_are_signed_together(sign):
+    request = sign(headers=[("my-header", " one,two  three ")])
+    repeated = with_headers(
+        request, ("my-header", " one "), ("my-header", " two   three"), without=("my-header",)
+    )
+    judge(repeated)
+    swapped = with_headers(request, ("my-header", "two three"), ("my-header", "one"), without=("my-header",))
+    assert refusal_of(swapped).message.startswith(MISMATCH)
+
+
 def test_a_second_value_for_a_signed_header_is_refused(sign):
     request = sign(headers=[("my-header", "one")])
     assert refusal_of(with_headers(request, ("my-header", "two"))).message.startswith(MISMATCH)
@@ -191,6 +201,13 @@ def test_an_unsigned_header_of_amazons_cannot_be_smuggled(sign, presign, name):
             "SignatureDoesNotMatch",
             f"'{name}' must be a 'SignedHeader' in the AWS Authorization.",
         )
+
+
+def test_an_authorization_proves_no_other_request(sign):
+    request = sign(body=FORM)
+    twin = msgspec.structs.replace(request, body=b"Action=DeleteUser")
+    with pytest.raises(ValueError, match="no other"):
+        verify(twin, find_authorization(request), SECRET, NOON, SigningKeys(), services={"sts"})
 
 
 def test_the_host_must_be_signed(sign):

@@ -1,0 +1,197 @@
+"""Session tokens as callers: what the token says, and the record that its principal's permissions come from.
+
+A session ends with its role or user: the record is read for every request, and a namesake is somebody else.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+import msgspec
+
+from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
+from broker.errors import Refusal
+from broker.names.principal import Root
+from broker.sealing.claims import (
+    AssumedRoleClaims,
+    FederatedUserClaims,
+    RootClaims,
+    SessionClaims,
+    SessionTokenClaims,
+)
+from broker.sealing.envelope import SealBroken
+from broker.sealing.keyring import Keyring
+from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_living
+from broker.storage.records import Role, User
+from broker.storage.store import ROLES, USERS, Transaction
+
+_KEPT_SESSIONS = 2048
+
+
+class Session(msgspec.Struct, frozen=True):
+    """An opened token, and the caller that it made of `record`. `name` is the token's digest."""
+
+    name: bytes
+    opened: OpenedSession
+    record: Role | User | None
+    caller: Caller
+
+
+class Sessions:
+    """Opens session tokens; those that have proven a caller are kept opened, least recently used first out.
+
+    A client shows the same token for hours. What is kept answers for nothing but the opening: the access key id, the
+    time, the keyring and the record are looked at for every request.
+    """
+
+    def __init__(self, keyring: Callable[[], Keyring]) -> None:
+        self._keyring = keyring
+        self._kept: OrderedDict[bytes, Session] = OrderedDict()
+
+    async def claimed(
+        self, store: Transaction, unverified_token: str, unverified_access_key_id: str, now: float
+    ) -> Session:
+        """Whose session it would be, if the signature holds under its secret; raises Refusal."""
+        name = sha256(unverified_token.encode("utf-8", "surrogatepass")).digest()
+        kept = self._kept.get(name)
+        keyring = self._keyring()
+        try:
+            if kept is not None and kept.opened.keyring is keyring:
+                opened = kept.opened
+            else:
+                kept, opened = None, open_session(keyring, unverified_token)
+            require_living(opened, unverified_access_key_id, now)
+        except SessionExpired as expired:
+            raise Refusal(
+                "ExpiredToken", "The security token included in the request is expired", reason=expired.reason
+            ) from None
+        except SealBroken as broken:
+            raise invalid_token(broken.reason) from None
+        record = await _find_record(store, opened.claims)
+        if kept is not None and kept.record is record:
+            return kept
+        return Session(name, opened, record, _session_caller(opened.claims, record))
+
+    def keep(self, session: Session) -> None:
+        """Only a session whose signature has just been verified: else a stranger could wash the others out."""
+        self._kept[session.name] = session
+        self._kept.move_to_end(session.name)
+        if len(self._kept) > _KEPT_SESSIONS:
+            self._kept.popitem(last=False)
+
+
+def invalid_token(reason: str) -> Refusal:
+    """One sentence for every key or token that is not good, whatever the reason."""
+    return Refusal(
+        "InvalidClientTokenId", "The security token included in the request is invalid.", reason=reason
+    )
+
+
+async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
+    """The caller of a session whose token has been opened; raises Refusal where its principal is gone."""
+    return _session_caller(claims, await _find_record(store, claims))
+
+
+async def _find_record(store: Transaction, claims: SessionClaims) -> Role | User | None:
+    """The record that the session's permissions come from, None where that is an account's root."""
+    if isinstance(claims, AssumedRoleClaims):
+        role = await store.find(ROLES, claims.account, claims.role_name)
+        if role is None or role.role_id != claims.role_id:
+            raise invalid_token(f"role {claims.role_name} ({claims.role_id}) of the session is gone")
+        return role
+    if isinstance(claims, RootClaims):
+        return None
+    if isinstance(claims, SessionTokenClaims):
+        name, user_id = claims.user_name, claims.user_id
+    else:
+        name, user_id = claims.issuer_name, claims.issuer_id
+    if name is None:
+        return None
+    user = await store.find(USERS, claims.account, name)
+    if user is None or user.user_id != user_id:
+        raise invalid_token(f"user {name} ({user_id}) of the session is gone")
+    return user
+
+
+def _session_caller(claims: SessionClaims, record: Role | User | None) -> Caller:
+    if isinstance(claims, AssumedRoleClaims):
+        assert isinstance(record, Role)
+        return _role_caller(claims, record)
+    if isinstance(claims, RootClaims):
+        return _task_caller(claims)
+    user = record if isinstance(record, User) else None
+    if isinstance(claims, SessionTokenClaims):
+        return _session_token_caller(claims, user)
+    return _federated_caller(claims, user)
+
+
+def _role_caller(claims: AssumedRoleClaims, role: Role) -> Caller:
+    return Caller(
+        principal=claims.principal,
+        account=claims.account,
+        access_key_id=claims.access_key_id,
+        role=role,
+        tags=merged_tags(role.tags, dict(claims.tags)),
+        session_tags=dict(claims.tags),
+        transitive_tag_keys=claims.transitive_tag_keys,
+        session_policies=_session_policies(claims.session_policy, claims.session_policy_arns),
+        token_issued_at=claims.issued_at,
+        token_expires_at=claims.expires_at,
+        mfa_authenticated_at=claims.mfa_authenticated_at,
+        source_identity=claims.source_identity,
+        federated_provider=claims.federated_provider,
+        session_keys=dict(claims.context),
+        role_delivery=claims.role_delivery,
+        instance_id=claims.instance_id,
+    )
+
+
+def _session_token_caller(claims: SessionTokenClaims, user: User | None) -> Caller:
+    access_key_id = claims.access_key_id
+    return msgspec.structs.replace(
+        root_caller(claims.account, access_key_id) if user is None else user_caller(user, access_key_id),
+        token_issued_at=claims.issued_at,
+        token_expires_at=claims.expires_at,
+        mfa_authenticated_at=claims.mfa_authenticated_at,
+        is_session_token=True,
+    )
+
+
+def _federated_caller(claims: FederatedUserClaims, user: User | None) -> Caller:
+    return Caller(
+        principal=claims.principal,
+        account=claims.account,
+        access_key_id=claims.access_key_id,
+        user=user,
+        tags=merged_tags(user.tags if user else {}, dict(claims.tags)),
+        session_tags=dict(claims.tags),
+        session_policies=_session_policies(claims.session_policy, claims.session_policy_arns),
+        token_issued_at=claims.issued_at,
+        token_expires_at=claims.expires_at,
+    )
+
+
+def _task_caller(claims: RootClaims) -> Caller:
+    return Caller(
+        principal=Root(claims.account),
+        account=claims.account,
+        access_key_id=claims.access_key_id,
+        session_policies=SessionPolicies(managed=(claims.task_policy_arn,)),
+        token_issued_at=claims.issued_at,
+        token_expires_at=claims.expires_at,
+        mfa_authenticated_at=claims.mfa_authenticated_at,
+        source_identity=claims.source_identity,
+        is_assumed_root=True,
+    )
+
+
+def _session_policies(inline: str | None, managed: tuple[str, ...]) -> SessionPolicies | None:
+    return SessionPolicies(inline, managed) if inline is not None or managed else None
+
+
+def merged_tags(tags: Mapping[str, str], session_tags: Mapping[str, str]) -> Mapping[str, str]:
+    """A session tag overrides a tag of the record whose key differs at most in case."""
+    if not session_tags:
+        return tags
+    overridden = {key.lower() for key in session_tags}
+    return {key: value for key, value in tags.items() if key.lower() not in overridden} | dict(session_tags)

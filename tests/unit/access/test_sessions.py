@@ -1,0 +1,96 @@
+"""A session that has proven its caller is kept opened; what may change meanwhile is looked at every time."""
+
+import secrets
+
+import msgspec
+import pytest
+
+from broker.access.sessions import Sessions
+from broker.credentials.mint import Mint
+from broker.errors import Refusal
+from broker.names.principal import AssumedRole
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import new_keyring, promote, stage
+from broker.storage.records import Role
+from broker.storage.store import ROLES
+from tests.unit.access.conftest import NOW
+
+ACCOUNT = "111122223333"
+WORKER = Role(
+    account_id=ACCOUNT, role_name="worker", role_id="AROA1", created_at=0, assume_role_policy="{}", tags={}
+)
+SESSION = AssumedRole(ACCOUNT, "worker", "AROA1", "night")
+
+
+class World:
+    """Sessions over a store, of a keyring that may be changed; one session, claimed and kept."""
+
+    def __init__(self, store, put, ring):
+        self.store, self.put, self.ring = store, put, ring
+        self.sessions = Sessions(lambda: self.ring)
+        self.minted = Mint(lambda: self.ring, secrets.token_bytes).assumed_role(
+            SESSION, now=NOW, duration=900
+        )
+
+    async def claim(self, key_id=None, now=NOW):
+        read = await self.store.read()
+        token = self.minted.session_token
+        return await self.sessions.claimed(read, token, key_id or self.minted.access_key_id, now)
+
+    async def refused(self, **changes):
+        with pytest.raises(Refusal) as caught:
+            await self.claim(**changes)
+        return caught.value.code
+
+
+@pytest.fixture
+async def world(store, put, ring):
+    world = World(store, put, ring)
+    await put(ROLES, ACCOUNT, WORKER)
+    world.sessions.keep(await world.claim())
+    return world
+
+
+async def test_a_kept_session_is_opened_once_and_has_its_secret(world):
+    session = await world.claim()
+    assert session is await world.claim()
+    assert session.opened.secret == world.minted.secret
+    assert session.caller.principal == SESSION
+
+
+async def test_a_session_that_proved_nothing_is_not_kept(store, put, ring):
+    world = World(store, put, ring)
+    await put(ROLES, ACCOUNT, WORKER)
+    assert await world.claim() is not await world.claim()
+
+
+async def test_a_kept_session_ends_in_time(world):
+    await world.claim(now=NOW + 899)
+    assert await world.refused(now=NOW + 900) == "ExpiredToken"
+
+
+async def test_a_kept_session_is_nobody_elses(world):
+    assert await world.refused(key_id="ASIAQAAAAAAAAAAAAAAB") == "InvalidClientTokenId"
+
+
+async def test_a_kept_session_has_its_role_as_it_is_now(world):
+    before = await world.claim()
+    await world.put(ROLES, ACCOUNT, msgspec.structs.replace(WORKER, tags={"Team": "red"}))
+    now = await world.claim()
+    assert (before.caller.tags, now.caller.tags) == ({}, {"Team": "red"})
+    await world.put(ROLES, ACCOUNT, msgspec.structs.replace(WORKER, role_id="AROA2"))
+    assert await world.refused() == "InvalidClientTokenId"
+
+
+async def test_a_kept_session_ends_with_its_key(world):
+    world.ring = promote(stage(world.ring, NOW, secrets.token_bytes(KEY_ENTROPY)), NOW, open_for=600)
+    assert (await world.claim(now=NOW + 599)).caller.principal == SESSION
+    assert await world.refused(now=NOW + 600) == "InvalidClientTokenId"
+    world.ring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
+    assert await world.refused() == "InvalidClientTokenId"
+
+
+async def test_no_session_prints_its_secret(world):
+    session = await world.claim()
+    assert world.minted.secret.reveal() not in repr(session)
+    assert world.minted.session_token not in repr(session)

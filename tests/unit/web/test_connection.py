@@ -157,6 +157,48 @@ def test_where_packets_end_says_nothing(cuts: list[int], data: st.DataObject):
     assert asyncio.run(_bodies_of(whole, cuts)) == ["a" * 300, "c" * 20 + "d" + "e" * 100]
 
 
+_PIECES = st.sampled_from(
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"POST /a HTTP/1.0\r\n",
+        b"Host: a\r\n",
+        b"Content-Length: 3\r\n",
+        b"\r\n",
+        b"abc",
+        b"Transfer-Encoding: chunked\r\n",
+        b"3\r\nabc\r\n",
+        b"0\r\n\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: x\r\n",
+        b"Connection: upgrade\r\n",
+        b"Content-Length: 99999999999\r\n",
+        b"HTTP/1.1 200 OK\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n",
+    ]
+)
+
+
+@given(st.lists(_PIECES | st.binary(max_size=20), max_size=30))
+def test_no_bytes_break_a_connection(pieces: list[bytes]):
+    """Whatever arrives: no exception, no second answer to what was refused, nothing heard after it."""
+    heard, written = asyncio.run(_run(pieces))
+    refused = [place for place, response in enumerate(written) if response.startswith(b"HTTP/1.1 400")]
+    assert len(refused) <= 1 and len(heard) + len(refused) == len(written)
+    assert refused in ([], [len(written) - 1])
+
+
+async def _run(pieces: list[bytes]) -> tuple[list[Request], list[bytes]]:
+    door = Door()
+    connection, transport = limits.Connection(Server(door.answer, lambda: 0.0)), _Kept()
+    connection.connection_made(transport)
+    for piece in pieces:
+        connection.data_received(piece)
+        for _ in range(3):
+            await asyncio.sleep(0)
+    connection.connection_lost(None)
+    return door.heard, [data for data in transport.written if not data.startswith(b"HTTP/1.1 100 ")]
+
+
 async def _bodies_of(whole: bytes, cuts: list[int]) -> list[str]:
     door = Door()
     server = Server(door.answer, lambda: 0.0)
@@ -185,6 +227,12 @@ class _Kept(asyncio.Transport):
         self.written.append(data)
 
     def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
         return False
 
 

@@ -38,8 +38,7 @@ class Refusal(Exception):
     """A request refused: `code` and `message` are what the client reads.
 
     `reason` is for the operator's log only and may be exact where the message must be vague; it never holds a
-    secret. `status` and `fault` override what the model or COMMON say of the code. A refusal leaves nothing behind in
-    the store, unless `keeps_writes`: then its transaction is committed, for what was written is that it was refused.
+    secret. `status` and `fault` override what the model or COMMON say of the code.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Refusal(Exception):
         reason: str = "",
         status: int | None = None,
         fault: str | None = None,
-        keeps_writes: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -58,7 +56,6 @@ class Refusal(Exception):
         self.reason = reason
         self.status = status
         self.fault = fault
-        self.keeps_writes = keeps_writes
 
 
 def status_and_fault(refusal: Refusal) -> tuple[int, str]:
@@ -67,8 +64,8 @@ def status_and_fault(refusal: Refusal) -> tuple[int, str]:
     return refusal.status or status, refusal.fault or fault
 
 
-def access_denied(message: str, *, reason: str = "", keeps_writes: bool = False) -> Refusal:
-    return Refusal("AccessDenied", message, reason=reason, keeps_writes=keeps_writes)
+def access_denied(message: str, *, reason: str = "") -> Refusal:
+    return Refusal("AccessDenied", message, reason=reason)
 
 
 def validation_error(message: str) -> Refusal:

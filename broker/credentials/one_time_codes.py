@@ -25,16 +25,17 @@ FAILURE_WINDOW = 3600  # seconds
 async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_code: str, now: float) -> bool:
     """Whether this is a code of `device` at `now` that nobody has used; from here on it is used.
 
-    A wrong one is counted in the same transaction: whoever refuses because of it keeps its writes.
+    So it stays, and a wrong one stays counted, where the call is refused in the end.
     """
     if await _has_failed_too_often(store, device, now):
         return False
     device_now = now + device.drift_steps * STEP_SECONDS
     step = matching_step(_seed(device), unverified_code, device_now)
-    if step is not None and await _take_step(store, device, step, now):
-        return True
-    await _count_failure(store, device, now)
-    return False
+    is_good = step is not None and await _take_step(store, device, step, now)
+    if not is_good:
+        await _count_failure(store, device, now)
+    store.keep()
+    return is_good
 
 
 async def take_consecutive_codes(

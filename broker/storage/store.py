@@ -118,7 +118,7 @@ class Store:
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it; begin anew after a Conflict, a bounded number of times.
 
-        Where `work` raises, nothing is written; a Refusal may say that it wants its writes kept.
+        Where `work` raises, nothing is written; where that is a Refusal, what the transaction was told to keep.
 
         `work` may run several times, so it keeps its effects in the transaction.
         """
@@ -140,9 +140,8 @@ class Store:
         transaction = self._begin()
         try:
             answer = await work(transaction)
-        except Refusal as refusal:
-            if refusal.keeps_writes:
-                await transaction.commit()
+        except Refusal:
+            await transaction.commit_kept()
             raise
         if transaction.is_dirty:
             await transaction.commit()

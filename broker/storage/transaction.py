@@ -53,6 +53,7 @@ class Transaction(msgspec.Struct, eq=False):
     _cache: RecordCache
     _latest: Callable[[str, str, Usage | None], Usage | None]
     _views: dict[str, _View] = {}
+    _kept: dict[str, dict[str, _Put]] = {}
     is_dirty: bool = False
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
@@ -155,6 +156,16 @@ class Transaction(msgspec.Struct, eq=False):
                 await self._commit(partition, view)
         self._views = {}
         self.is_dirty = False
+
+    def keep(self) -> None:
+        """What is written so far shall be written even where the call is refused: that it was tried is a fact."""
+        self._kept = {partition: dict(view.writes) for partition, view in self._views.items()}
+
+    async def commit_kept(self) -> None:
+        """Write what was there at the last `keep`, and nothing since; raises Conflict as `commit` does."""
+        for partition, view in self._views.items():
+            view.writes = self._kept.get(partition, {})
+        await self.commit()
 
     async def _open(self, partition: str) -> tuple[_View, Pages]:
         """The view of `partition`, and its pages, which are those of the engine's revision as of its first read."""

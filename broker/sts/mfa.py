@@ -26,7 +26,6 @@ async def authenticated_at(call: Call, serial_number: str | None, unverified_cod
         raise access_denied(
             "MultiFactorAuthentication failed with invalid MFA one time pass code.",
             reason="the code matches no step, was used before, or came after too many wrong ones",
-            keeps_writes=True,
         )
     return int(call.now)
 

@@ -267,6 +267,19 @@ def test_a_one_time_code_opens_a_role_once(server: Server, account: Account, roo
     assert "guarded/session" in server.client("sts", session).get_caller_identity()["Arn"]
 
 
+def test_a_one_time_code_is_used_up_where_the_call_is_refused_all_the_same(
+    server: Server, account: Account, root: Any
+) -> None:
+    keys = new_user(server, account, "mia", allow("sts:*"))
+    phone = Phone(root, "mia")
+    closed = new_role(server, account, "closed", trust(server.new_account().account_id))
+    sts = server.client("sts", keys)
+    shown = phone.asked(phone.code(1))
+    told = refused(sts.assume_role, RoleArn=closed, RoleSessionName="session", **shown)
+    assert told[1] == "AccessDenied" and "sts:AssumeRole" in told[2]
+    assert refused(sts.get_session_token, **shown) == WRONG_CODE
+
+
 def test_the_code_of_somebody_elses_device_is_refused(server: Server, account: Account, root: Any) -> None:
     new_user(server, account, "mia")
     phone = Phone(root, "mia")

@@ -93,15 +93,21 @@ async def test_global_collections_need_no_account(store: Store) -> None:
     assert await store.engine.partitions("") == ["global"]
 
 
-@pytest.mark.parametrize("keeps", [False, True])
-async def test_a_refusal_leaves_nothing_behind_unless_it_says_so(store: Store, keeps: bool) -> None:
+async def test_a_refusal_leaves_nothing_behind_but_what_was_to_be_kept(store: Store) -> None:
     """An attempt that must be counted is refused and remembered."""
 
     async def attempt(transaction: Transaction) -> None:
         transaction.put(USERS, HERE, user("bob"))
-        raise Refusal("AccessDenied", "no", keeps_writes=keeps)
+        transaction.keep()
+        transaction.put(USERS, HERE, user("bob", path="/later/"))
+        transaction.put(USERS, HERE, user("eve"))
+        raise Refusal("AccessDenied", "no")
 
-    with pytest.raises(Refusal):
-        await store.transact(attempt)
-    found = await (await store.read()).find(USERS, HERE, "bob")
-    assert (found is not None) is keeps
+    async def plain(transaction: Transaction) -> None:
+        transaction.put(USERS, HERE, user("ann"))
+        raise Refusal("AccessDenied", "no")
+
+    for work in (attempt, plain):
+        with pytest.raises(Refusal):
+            await store.transact(work)
+    assert await (await store.read()).scan(USERS, HERE) == [user("bob")]

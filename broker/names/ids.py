@@ -11,18 +11,24 @@ from functools import lru_cache
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
 
-# Two base32 characters (RFC 4648, section 6) for each ten bits: eight look-ups make or read a key id.
+# Base32 (RFC 4648, section 6). Two characters are ten bits: eight look-ups read a key id.
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
-_PAIR_VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
+_PAIR_VALUES = {
+    first + second: 32 * high + low
+    for high, first in enumerate(_ALPHABET)
+    for low, second in enumerate(_ALPHABET)
+}
+
+# From a random byte to a character, each as likely as the others; of the ninth, the account owns the first bit.
+_CHARACTERS = (_ALPHABET * 8).encode()
+_NINTH = (_ALPHABET[:16] * 16, _ALPHABET[16:] * 16)
 
 _MARKER = 1 << 79
 _ACCOUNT_SHIFT = 39
-_ENTROPY_MASK = (1 << _ACCOUNT_SHIFT) - 1
 _ACCOUNT_MASK = (1 << 40) - 1
 
 UNIQUE_ID_ENTROPY = 11
-ACCESS_KEY_ID_ENTROPY = 5
+ACCESS_KEY_ID_ENTROPY = 8
 
 
 def unique_id(prefix: str, entropy: bytes) -> str:
@@ -33,28 +39,19 @@ def unique_id(prefix: str, entropy: bytes) -> str:
 
 
 def access_key_id(prefix: str, account: str, entropy: bytes) -> str:
-    """An access key id of `account` (twelve digits), from at least five bytes of entropy."""
+    """An access key id of `account` (twelve digits), from at least eight bytes of entropy."""
     if len(entropy) < ACCESS_KEY_ID_ENTROPY:
-        raise ValueError("an access key id needs five bytes of entropy")
-    account_part, rest = _account_part(account)
-    rest |= int.from_bytes(entropy[:ACCESS_KEY_ID_ENTROPY], "big") & _ENTROPY_MASK
-    return prefix + account_part + _forty_bits(rest)
+        raise ValueError("an access key id needs eight bytes of entropy")
+    account_part, ninth = _account_part(account)
+    return f"{prefix}{account_part}{ninth[entropy[0]]}{entropy[1:8].translate(_CHARACTERS).decode()}"
 
 
 @lru_cache(maxsize=4096)
-def _account_part(account: str) -> tuple[str, int]:
-    """The eight characters that every key id of `account` has, and the bit of it that the next eight begin with."""
+def _account_part(account: str) -> tuple[str, str]:
+    """The eight characters that every key id of `account` has, and the 256 among which a byte chooses the ninth."""
     number = _MARKER | int(account) << _ACCOUNT_SHIFT
-    return _forty_bits(number >> 40), number & 1 << _ACCOUNT_SHIFT
-
-
-def _forty_bits(number: int) -> str:
-    return (
-        _PAIRS[number >> 30]
-        + _PAIRS[number >> 20 & 0x3FF]
-        + _PAIRS[number >> 10 & 0x3FF]
-        + _PAIRS[number & 0x3FF]
-    )
+    characters = b32encode((number >> 40).to_bytes(5, "big")).decode()
+    return characters, _NINTH[number >> _ACCOUNT_SHIFT & 1]
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ requests, and nothing in them may change.
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from broker.names.principal import AssumedRole, FederatedUser, Root, User
 from broker.sealing.envelope import SealBroken
@@ -127,29 +128,32 @@ def _user_or_root(account: str, name: str | None, unique_id: str | None, path: s
     return User(account, name, unique_id or "", path)
 
 
-def _form(kind: type[_Session]) -> tuple[int, int, tuple[Any, ...]]:
-    """How a kind is written: its tag, how many fields are required, the defaults of the others."""
+_REQUIRED = object()  # equals no value
+
+
+def _form(kind: type[_Session]) -> tuple[int, tuple[Any, ...]]:
+    """How a kind is written: its tag, and each field's default or _REQUIRED."""
     tag = kind.__struct_config__.tag
     assert isinstance(tag, int)
     defaults = kind.__struct_defaults__
-    return tag, len(kind.__struct_fields__) - len(defaults), defaults
+    return tag, (_REQUIRED,) * (len(kind.__struct_fields__) - len(defaults)) + defaults
 
 
 _FORMS = {
     kind: _form(kind) for kind in (AssumedRoleClaims, FederatedUserClaims, SessionTokenClaims, RootClaims)
 }
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[SessionClaims] = msgspec.msgpack.Decoder(SessionClaims)
 
 
 def claims_to_bytes(claims: SessionClaims) -> bytes:
     """MessagePack array: the tag, then the fields up to the last that differs from its default."""
-    tag, required, defaults = _FORMS[type(claims)]
-    values = msgspec.structs.astuple(claims)
-    optional, last = values[required:], len(defaults) - 1
-    while last >= 0 and optional[last] == defaults[last]:
+    tag, defaults = _FORMS[type(claims)]
+    values = astuple(claims)
+    last = len(values) - 1
+    while values[last] == defaults[last]:
         last -= 1
-    return _encoder.encode((tag, *values[: required + last + 1]))
+    return _encode([tag, *values[: last + 1]])
 
 
 def claims_from_bytes(encoded: bytes) -> SessionClaims:

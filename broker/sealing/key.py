@@ -6,6 +6,7 @@ uses can be played against each other.
 
 import enum
 import hmac
+from hashlib import blake2b
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,17 +18,19 @@ KEY_ID_SIZE = 8
 SECRET_SIZE = 32
 KEY_ENTROPY = KEY_ID_SIZE + SECRET_SIZE
 
+NONCE_SIZE = 12  # of AES-GCM
+
 FOREVER = float("inf")
 
 
 class KeyMaterial:
     """The ciphers of one secret, set up once: per message a set-up would cost more than the sealing.
 
-    `aead` closes envelopes; `authenticate` is HMAC-SHA256 for derived secrets; `nonce_digest` is HMAC-SHA256
-    under a key that serves nonces only.
+    `aead` closes envelopes; `authenticate` is HMAC-SHA256 for derived secrets; `nonce` is BLAKE2b (RFC 7693) under
+    a key that serves nonces only.
     """
 
-    __slots__ = ("_mac", "_nonce_mac", "_secret", "aead")
+    __slots__ = ("_mac", "_nonce_hash", "_secret", "aead")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SECRET_SIZE:
@@ -35,7 +38,7 @@ class KeyMaterial:
         self._secret = secret
         self.aead = AESGCM(_expand(secret, b"aead", SECRET_SIZE))
         self._mac = HMAC(_expand(secret, b"mac", SECRET_SIZE), SHA256())
-        self._nonce_mac = HMAC(_expand(secret, b"nonce", SECRET_SIZE), SHA256())
+        self._nonce_hash = blake2b(key=_expand(secret, b"nonce blake2b", SECRET_SIZE), digest_size=NONCE_SIZE)
 
     def authenticate(self, message: bytes) -> bytes:
         """HMAC-SHA256 of `message`: 32 bytes."""
@@ -43,11 +46,11 @@ class KeyMaterial:
         mac.update(message)
         return mac.finalize()
 
-    def nonce_digest(self, message: bytes) -> bytes:
-        """HMAC-SHA256 of `message` for the choice of a nonce: 32 bytes."""
-        mac = self._nonce_mac.copy()
-        mac.update(message)
-        return mac.finalize()
+    def nonce(self, message: bytes) -> bytes:
+        """Keyed BLAKE2b of `message`: NONCE_SIZE bytes that nobody foretells."""
+        hashed = self._nonce_hash.copy()
+        hashed.update(message)
+        return hashed.digest()
 
     def derive(self, purpose: bytes, size: int) -> bytes:
         """`size` bytes that belong to `purpose` alone."""

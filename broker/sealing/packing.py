@@ -6,6 +6,7 @@ for what was packed with them is still in use; another dictionary takes another 
 """
 
 import zlib
+from struct import Struct
 
 from broker.sealing.envelope import OVERHEAD, SealBroken
 
@@ -13,6 +14,8 @@ PLAIN, DEFLATED = 1, 2
 HEADER_SIZE = 4
 COMPRESSED_ABOVE = 320  # bytes; below, compression costs more time than it saves room
 LARGEST_BODY = 1 << 17  # bytes; no set of policies and tags that could fit a token is larger
+
+_header = Struct(">I").pack
 
 # What session policies are made of, the commonest last: deflate reaches back for it as if it had been said.
 POLICY_WORDS = (
@@ -40,16 +43,19 @@ def pack(body: bytes, smallest: int = 0) -> bytes:
 
     Raises ValueError for a body over LARGEST_BODY, which `unpack` would refuse.
     """
+    form, content = (PLAIN, body) if len(body) <= COMPRESSED_ABOVE else _shorter(body)
+    size = HEADER_SIZE + len(content)
+    if size < smallest:
+        size = smallest
+    size += -(size + OVERHEAD) % 3
+    return _header(form << 24 | len(content)) + content.ljust(size - HEADER_SIZE, b"\0")
+
+
+def _shorter(body: bytes) -> tuple[int, bytes]:
     if len(body) > LARGEST_BODY:
         raise ValueError(f"a body of {len(body)} bytes is more than the {LARGEST_BODY} that can be packed")
-    form, content = PLAIN, body
-    if len(body) > COMPRESSED_ABOVE:
-        deflated = deflate(body)
-        if len(deflated) < len(body):
-            form, content = DEFLATED, deflated
-    size = max(HEADER_SIZE + len(content), smallest)
-    size += -(size + OVERHEAD) % 3
-    return (form << 24 | len(content)).to_bytes(HEADER_SIZE, "big") + content.ljust(size - HEADER_SIZE, b"\0")
+    deflated = deflate(body)
+    return (DEFLATED, deflated) if len(deflated) < len(body) else (PLAIN, body)
 
 
 def unpack(packed: bytes) -> bytes:

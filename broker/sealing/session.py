@@ -20,7 +20,8 @@ from broker.sealing.text import decode_text, encode_text
 
 LARGEST_TOKEN = 4096  # characters: the maximum of MinimumSessionTokenSize in the STS model
 TOKEN_ENTROPY = NONCE_ENTROPY
-SECRET_LENGTH = 40
+SECRET_LENGTH = 40  # characters of base64
+_SECRET_SIZE = SECRET_LENGTH * 3 // 4
 
 # Room for session policies and session tags, packed. The other claims of a session take less than the 980
 # bytes that remain of a token's 3,035; condition keys of a provider's assertion share those.
@@ -124,9 +125,9 @@ def _read(keyring: Keyring, unverified_token: str) -> tuple[SealingKey, SessionC
 
 
 def _secret_of(key: SealingKey, claims: SessionClaims) -> SecretKey:
-    """Forty characters of base64: 240 bits."""
+    """SECRET_LENGTH characters: 240 bits."""
     mac = key.material.authenticate(claims.access_key_id.encode() + claims.session_id)
-    return SecretKey(b2a_base64(mac, newline=False)[:SECRET_LENGTH].decode())
+    return SecretKey(b2a_base64(mac[:_SECRET_SIZE], newline=False).decode())
 
 
 def packed_size_percent(

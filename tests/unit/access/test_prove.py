@@ -27,7 +27,7 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS
 from tests.unit.access.conftest import NOW
 
 ACCOUNT = "111122223333"
-KEY = access_key_id(LONG_TERM_KEY, ACCOUNT, bytes(5))
+KEY = access_key_id(LONG_TERM_KEY, ACCOUNT, bytes(8))
 SECRET = "s" * 40
 ALICE = User(
     account_id=ACCOUNT, user_name="alice", user_id="AIDA1", created_at=0, tags={"Team": "red", "Floor": "3"}
@@ -254,7 +254,7 @@ async def test_the_account_of_a_key_is_in_its_id_or_on_record(store, put):
     await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id="bootstrapAdmin01", account_id=ACCOUNT))
     read = await store.read()
     assert await account_of_key(read, KEY) == ACCOUNT
-    assert await account_of_key(read, access_key_id(TEMPORARY_KEY, ACCOUNT, bytes(5))) == ACCOUNT
+    assert await account_of_key(read, access_key_id(TEMPORARY_KEY, ACCOUNT, bytes(8))) == ACCOUNT
     assert await account_of_key(read, "bootstrapAdmin01") == ACCOUNT
     for no_key in ("AIDA" + KEY[4:], "XXXX" + KEY[4:], "AKIA" + "1" * 16, "somebodyElses001"):
         assert await account_of_key(read, no_key) is None

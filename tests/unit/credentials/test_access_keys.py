@@ -34,5 +34,5 @@ def test_a_pair_never_shows_its_secret() -> None:
 
 
 def test_too_little_entropy_makes_no_pair() -> None:
-    with pytest.raises(ValueError, match="35 bytes"):
-        new_access_key_pair("123456789012", bytes(34))
+    with pytest.raises(ValueError, match="38 bytes"):
+        new_access_key_pair("123456789012", bytes(37))

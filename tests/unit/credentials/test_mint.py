@@ -179,12 +179,12 @@ def test_ids_and_nonce_are_made_of_different_bytes_of_one_draw() -> None:
             ROLE, now=NOW, duration=900
         )
 
-    drawn = bytes(range(37))
-    first, other_nonce = credentials_of(drawn), credentials_of(drawn[:21] + bytes(16))
-    assert opened(first).session_id == opened(other_nonce).session_id == drawn[5:21]
+    drawn = bytes(range(40))
+    first, other_nonce = credentials_of(drawn), credentials_of(drawn[:24] + bytes(16))
+    assert opened(first).session_id == opened(other_nonce).session_id == drawn[8:24]
     assert first.access_key_id == other_nonce.access_key_id
     assert first.session_token != other_nonce.session_token
-    assert credentials_of(drawn[:5] + bytes(32)).access_key_id == first.access_key_id
+    assert credentials_of(drawn[:8] + bytes(32)).access_key_id == first.access_key_id
 
 
 def test_the_mint_follows_the_keyring_when_it_rotates() -> None:

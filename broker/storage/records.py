@@ -3,6 +3,8 @@
 Times are whole epoch seconds. Names keep their spelling; `store.py` compares them without case.
 """
 
+from functools import cached_property
+
 import msgspec
 
 from broker.names.arn import iam_arn
@@ -64,7 +66,7 @@ class Group(Record, frozen=True, kw_only=True):
         return iam_arn(self.account_id, f"group{self.path}{self.group_name}")
 
 
-class Role(Record, frozen=True, kw_only=True):
+class Role(Record, frozen=True, kw_only=True, dict=True):
     account_id: str
     role_name: str
     role_id: str
@@ -80,8 +82,9 @@ class Role(Record, frozen=True, kw_only=True):
     # Whom the ARNs in the trust policy meant when it was stored, by unique id (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
 
-    @property
+    @cached_property
     def arn(self) -> str:
+        """Made once: every assumption of the role compares it."""
         return iam_arn(self.account_id, f"role{self.path}{self.role_name}")
 
 

@@ -14,8 +14,8 @@ from broker.protocol.shapes import sts as shapes
 from broker.storage.records import Role
 from broker.sts.answers import credentials_shape
 from broker.sts.mfa import authenticated_at
-from broker.sts.roles import find_role, parse_role_arn, tags_to_judge, trust_policy
-from broker.sts.session_policies import session_policies
+from broker.sts.roles import find_role, name_role, tags_to_judge, trust_policy
+from broker.sts.session_policies import NO_SESSION_POLICIES, session_policies
 from broker.sts.session_tags import NO_TAGS, SessionTags, session_tags
 
 
@@ -34,16 +34,18 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
     if request.provided_contexts:
         raise validation_error("This broker trusts no context provider: ProvidedContexts must be empty.")
     # INVARIANT: whatever passes here with a serial number has proven its code; `_request_keys` counts on it.
-    await authenticated_at(call, request.serial_number, request.token_code)
+    if request.serial_number is not None or request.token_code is not None:
+        await authenticated_at(call, request.serial_number, request.token_code)
     tags = session_tags(call.caller, request.tags, request.transitive_tag_keys)
-    source_identity = _source_identity(call, request)
-    role = await find_role(call, request.role_arn)
+    source_identity = _source_identity(call.caller.source_identity, request.source_identity)
+    named = name_role(request.role_arn)
+    role = await find_role(call, named)
     return AskedRole(
-        request.role_arn,
-        parse_role_arn(request.role_arn).account,
+        named.arn,
+        named.account,
         tags_to_judge(role, tags.inherited),
         _request_keys(request, tags, source_identity),
-        trust_policy(call, request.role_arn, role),
+        trust_policy(call, named, role),
         role,
         tags,
         source_identity,
@@ -54,18 +56,21 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
 async def assume_role(call: Call, request: shapes.AssumeRoleRequest) -> shapes.AssumeRoleResponse:
     caller, asked = call.caller, call.judged
     assert isinstance(asked, AskedRole) and asked.role is not None, "the gate passes no role that is missing"
-    await _require_extras(call, asked)
     role, tags = asked.role, asked.session_tags
+    if tags.tags or asked.source_identity is not None:
+        await _require_extras(call, asked)
     # What the metadata service delivers to an instance is a first session, not a link of a chain.
     chained = isinstance(caller.principal, AssumedRole) and caller.role_delivery is None
-    policies = await session_policies(call, role.account_id, request.policy, request.policy_arns)
+    policies = NO_SESSION_POLICIES
+    if request.policy is not None or request.policy_arns:
+        policies = await session_policies(call, role.account_id, request.policy, request.policy_arns)
     session = AssumedRole(role.account_id, role.role_name, role.role_id, request.role_session_name, role.path)
     minted = call.mint.assumed_role(
         session,
         now=call.now,
         duration=role_session_duration(request.duration_seconds, role.max_session_duration, chained=chained),
-        session_policy=policies.inline if policies else None,
-        session_policy_arns=policies.managed if policies else (),
+        session_policy=policies.inline,
+        session_policy_arns=policies.managed,
         tags=tags.tags,
         transitive_tag_keys=tags.transitive_keys,
         source_identity=asked.source_identity,
@@ -83,12 +88,11 @@ async def assume_role(call: Call, request: shapes.AssumeRoleRequest) -> shapes.A
     )
 
 
-def _source_identity(call: Call, request: shapes.AssumeRoleRequest) -> str | None:
+def _source_identity(carried: str | None, asked: str | None) -> str | None:
     """Set once, then carried along the chain; nobody changes it."""
-    carried = call.caller.source_identity
-    if carried is not None and request.source_identity not in (None, carried):
+    if carried is not None and asked not in (None, carried):
         raise access_denied("The source identity of the calling session cannot be changed.")
-    return carried or request.source_identity
+    return carried or asked
 
 
 async def _require_extras(call: Call, asked: AskedRole) -> None:

@@ -7,19 +7,31 @@ grants nothing. So nobody learns from a refusal which roles another account has.
 from collections.abc import Mapping
 from functools import lru_cache
 
+import msgspec
+
 from broker.access.trust import bound_trust_policy
 from broker.errors import validation_error
-from broker.names.arn import Arn, is_account_id, parse_arn
+from broker.names.arn import is_account_id, parse_arn
 from broker.operation import Call
 from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
+_TRUST = PolicyKind.TRUST
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
+class NamedRole(msgspec.Struct, frozen=True):
+    """What the ARN of a role says, whether or not there is such a role; `trust` is what its trust policy is called."""
+
+    arn: str
+    account: str
+    name: str
+    trust: Source
+
+
 @lru_cache(maxsize=4096)
-def parse_role_arn(text: str) -> Arn:
+def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
     try:
         arn = parse_arn(text)
@@ -27,22 +39,21 @@ def parse_role_arn(text: str) -> Arn:
         raise validation_error(f"{text} is invalid") from None
     if arn.service != "iam" or not is_account_id(arn.account) or not arn.resource.startswith("role/"):
         raise validation_error(f"{text} is invalid")
-    return arn
+    trust = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", text)
+    return NamedRole(text, arn.account, arn.resource.rpartition("/")[2], trust)
 
 
-async def find_role(call: Call, text: str) -> Role | None:
-    """The role whose ARN is `text`, path included."""
-    arn = parse_role_arn(text)
-    role = await call.store.find(ROLES, arn.account, arn.resource.rsplit("/", 1)[-1])
-    return role if role is not None and role.arn == text else None
+async def find_role(call: Call, named: NamedRole) -> Role | None:
+    """The role of that name whose ARN, path included, is the named one."""
+    role = await call.store.find(ROLES, named.account, named.name)
+    return role if role is not None and role.arn == named.arn else None
 
 
-def trust_policy(call: Call, arn: str, role: Role | None) -> PolicySet:
-    """What the policy of `role`, called `arn`, grants; of one that does not exist, nothing."""
+def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:
+    """What the policy of `role` grants; of one that does not exist, nothing."""
     if role is None:
         return _TRUSTS_NOBODY
-    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", arn)
-    return call.gate.library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
+    return call.gate.library.compiled(named.trust, bound_trust_policy(role), _TRUST)
 
 
 def tags_to_judge(role: Role | None, inherited: Mapping[str, str]) -> Mapping[str, str]:

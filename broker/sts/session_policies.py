@@ -10,18 +10,19 @@ from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import sts as shapes
 
 MANAGED_LIMIT = 10
+NO_SESSION_POLICIES = SessionPolicies()
 
 
 async def session_policies(
     call: Call, account: str, inline: str | None, managed: Sequence[shapes.PolicyDescriptorType]
-) -> SessionPolicies | None:
-    """The policies of a session in `account`; None where there are none.
+) -> SessionPolicies:
+    """The policies of a session in `account`, NO_SESSION_POLICIES where there are none.
 
     Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
     are too many, name nothing or do not exist. A limit that was meant is never dropped in silence.
     """
     if inline is None and not managed:
-        return None
+        return NO_SESSION_POLICIES
     arns = tuple(descriptor.arn or "" for descriptor in managed)
     if len(arns) > MANAGED_LIMIT:
         raise validation_error(

@@ -29,11 +29,10 @@ NO_TAGS = SessionTags({}, (), {})
 
 def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]) -> SessionTags:
     """What a session of `caller` making gets; raises InvalidParameterValue in AWS's words."""
-    inherited = {
-        key: caller.session_tags[key] for key in caller.transitive_tag_keys if key in caller.session_tags
-    }
-    if not tags and not transitive_keys and not inherited:
+    handed_on = caller.transitive_tag_keys
+    if not tags and not transitive_keys and not handed_on:
         return NO_TAGS
+    inherited = {key: caller.session_tags[key] for key in handed_on if key in caller.session_tags}
     passed = _passed(tags)
     _require_transitive(passed, transitive_keys, inherited)
     merged = {**inherited, **passed}

@@ -3,6 +3,8 @@
 import msgspec
 
 PARTITION = "aws"
+# What every ARN of the two services begins with: they are global, so the region is empty.
+IAM, STS = f"arn:{PARTITION}:iam::", f"arn:{PARTITION}:sts::"
 
 
 class Arn(msgspec.Struct, frozen=True):
@@ -28,12 +30,12 @@ def parse_arn(text: str) -> Arn:
 
 def iam_arn(account: str, resource: str) -> str:
     """The ARN of an IAM resource: IAM is global, so the region is empty."""
-    return f"arn:{PARTITION}:iam::{account}:{resource}"
+    return f"{IAM}{account}:{resource}"
 
 
 def sts_arn(account: str, resource: str) -> str:
     """The ARN of a session (`assumed-role/…`, `federated-user/…`)."""
-    return f"arn:{PARTITION}:sts::{account}:{resource}"
+    return f"{STS}{account}:{resource}"
 
 
 def is_account_id(text: str) -> bool:

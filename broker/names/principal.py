@@ -6,7 +6,7 @@
 
 import msgspec
 
-from broker.names.arn import iam_arn, sts_arn
+from broker.names.arn import STS, iam_arn, sts_arn
 
 
 class Root(msgspec.Struct, frozen=True, tag="root"):
@@ -51,7 +51,7 @@ class AssumedRole(msgspec.Struct, frozen=True, tag="assumed-role"):
 
     @property
     def arn(self) -> str:
-        return sts_arn(self.account, f"assumed-role/{self.role_name}/{self.session_name}")
+        return f"{STS}{self.account}:assumed-role/{self.role_name}/{self.session_name}"
 
     @property
     def role_arn(self) -> str:

@@ -131,12 +131,12 @@ def _user_or_root(account: str, name: str | None, unique_id: str | None, path: s
 _REQUIRED = object()  # equals no value
 
 
-def _form(kind: type[_Session]) -> tuple[int, tuple[Any, ...]]:
-    """How a kind is written: its tag, and each field's default or _REQUIRED."""
+def _form(kind: type[_Session]) -> tuple[tuple[int], tuple[Any, ...]]:
+    """How a kind is written: first its tag; then the fields, with each one's default or _REQUIRED."""
     tag = kind.__struct_config__.tag
     assert isinstance(tag, int)
     defaults = kind.__struct_defaults__
-    return tag, (_REQUIRED,) * (len(kind.__struct_fields__) - len(defaults)) + defaults
+    return (tag,), (_REQUIRED,) * (len(kind.__struct_fields__) - len(defaults)) + defaults
 
 
 _FORMS = {
@@ -148,12 +148,12 @@ _decoder: msgspec.msgpack.Decoder[SessionClaims] = msgspec.msgpack.Decoder(Sessi
 
 def claims_to_bytes(claims: SessionClaims) -> bytes:
     """MessagePack array: the tag, then the fields up to the last that differs from its default."""
-    tag, defaults = _FORMS[type(claims)]
+    head, defaults = _FORMS[type(claims)]
     values = astuple(claims)
     last = len(values) - 1
     while values[last] == defaults[last]:
         last -= 1
-    return _encode([tag, *values[: last + 1]])
+    return _encode(head + values[: last + 1])
 
 
 def claims_from_bytes(encoded: bytes) -> SessionClaims:

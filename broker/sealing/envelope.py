@@ -55,7 +55,7 @@ def seal(key: SealingKey, plaintext: bytes, context: bytes, nonce_entropy: bytes
     material, header = key.material, VERSION + key.id
     # The lengths keep apart what else would run together: another split is another nonce.
     lengths = _lengths(len(nonce_entropy), len(context))
-    nonce = material.nonce(lengths + nonce_entropy + context + plaintext)
+    nonce = material.nonce(b"".join((lengths, nonce_entropy, context, plaintext)))
     return header + nonce + material.aead.encrypt(nonce, plaintext, header + context)
 
 

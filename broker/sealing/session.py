@@ -143,13 +143,9 @@ def packed_size_percent(
     if not (session_policy or session_policy_arns or tags):
         return None
     body = msgspec.msgpack.encode((session_policy, session_policy_arns, tags, transitive_tag_keys))
-    return _percent(min(len(body), len(deflate(body))), PACKED_BUDGET)
+    return -(-100 * min(len(body), len(deflate(body))) // PACKED_BUDGET)
 
 
 def utilization_percent(token_size: int) -> int:
     """SessionTokenUtilization: a token's characters as percent of the largest, rounded up."""
-    return _percent(token_size, LARGEST_TOKEN)
-
-
-def _percent(part: int, whole: int) -> int:
-    return -(-100 * part // whole)
+    return -(-100 * token_size // LARGEST_TOKEN)

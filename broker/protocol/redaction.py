@@ -1,13 +1,12 @@
 """Requests and answers as the journal may show them: CloudTrail's spelling; sensitive members and proofs hidden."""
 
 import base64
-from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from broker.protocol.model import Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
+from broker.protocol.straight import compile_function, indented
 from broker.protocol.xml import format_timestamp
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
@@ -19,7 +18,13 @@ PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertion
 # What these answer is no event: CloudTrail leaves `responseElements` out. GetSessionToken and its like give something.
 READING = ("Get", "List", "Simulate", "Decode")
 
-Show = Callable[[Any], Any]
+# Lines of straight-line code, and the expression that is shown once they have run.
+Shown = tuple[list[str], str]
+
+_CONVERSIONS = {
+    "blob": lambda value: base64.b64encode(value).decode(),
+    "timestamp": format_timestamp,
+}
 
 
 def audit_parameters(
@@ -54,43 +59,52 @@ def is_reading(operation: str) -> bool:
 def _redactor(service: ServiceModel, reference: Reference | None) -> Redactor:
     if reference is None:
         return lambda _request: None
-    show = _structure(service, reference.shape)
-    return lambda request: None if request is None else show(request)
+    lines, shown = _structure(service, reference.shape, 0)
+    lines = ["if v0 is None:", "    return None", *lines, f"return {shown}"]
+    return compile_function(f"record {reference.shape}", "v0", lines, _CONVERSIONS)
 
 
-def _structure(service: ServiceModel, name: str) -> Show:
+def _structure(service: ServiceModel, name: str, depth: int) -> Shown:
     fields = fields_by_wire_name(service.structs[name])
-    members = [
-        (label_of(wire_name), attrgetter(fields[wire_name]), _show(service, reference.shape))
-        for wire_name, reference in service.shapes[name].members.items()
-    ]
-
-    def show(struct: Any) -> dict[str, Any]:
-        shown = {}
-        for label, get, show_member in members:
-            value = get(struct)
-            if value is not None and value != () and value != {}:
-                shown[label] = value if show_member is None else show_member(value)
-        return shown
-
-    return show
+    value, lines = f"v{depth + 1}", [f"shown{depth} = {{}}"]
+    for wire_name, reference in service.shapes[name].members.items():
+        is_collection = service.shapes[reference.shape].type in ("list", "map")
+        member_lines, shown = _shown(service, reference.shape, depth + 1)
+        lines += [
+            f"{value} = v{depth}.{fields[wire_name]}",
+            f"if {value}:" if is_collection else f"if {value} is not None:",
+            *indented([*member_lines, f"shown{depth}[{label_of(wire_name)!r}] = {shown}"]),
+        ]
+    return lines, f"shown{depth}"
 
 
-def _show(service: ServiceModel, name: str) -> Show | None:
-    """How a value of shape `name` is shown; None: as it is."""
-    shape = service.shapes[name]
+def _shown(service: ServiceModel, name: str, depth: int) -> Shown:
+    """How the value of shape `name` in the variable v`depth` is shown."""
+    shape, value = service.shapes[name], f"v{depth}"
     if shape.sensitive or name in PROOFS:
-        return lambda _value: HIDDEN
+        return [], repr(HIDDEN)
     if shape.type == "structure":
-        return _structure(service, name)
+        return _structure(service, name, depth)
     if shape.type == "list":
         assert shape.member is not None
-        show_member = _show(service, shape.member.shape)
-        return list if show_member is None else lambda values: [show_member(value) for value in values]
+        return _members(service, shape.member.shape, depth)
     if shape.type == "map":
         assert shape.value is not None
-        show_value = _show(service, shape.value.shape)
-        return None if show_value is None else lambda values: {k: show_value(v) for k, v in values.items()}
-    if shape.type == "blob":
-        return lambda value: base64.b64encode(value).decode()
-    return format_timestamp if shape.type == "timestamp" else None
+        return _entries(service, shape.value.shape, depth)
+    return [], f"{shape.type}({value})" if shape.type in _CONVERSIONS else value
+
+
+def _members(service: ServiceModel, name: str, depth: int) -> Shown:
+    member, (lines, shown) = f"v{depth + 1}", _shown(service, name, depth + 1)
+    if shown == member:
+        return [], f"list(v{depth})"
+    loop = [f"for {member} in v{depth}:", *indented([*lines, f"shown{depth}.append({shown})"])]
+    return [f"shown{depth} = []", *loop], f"shown{depth}"
+
+
+def _entries(service: ServiceModel, name: str, depth: int) -> Shown:
+    key, value, (lines, shown) = f"key{depth}", f"v{depth + 1}", _shown(service, name, depth + 1)
+    if shown == value:
+        return [], f"v{depth}"
+    loop = [f"for {key}, {value} in v{depth}.items():", *indented([*lines, f"shown{depth}[{key}] = {shown}"])]
+    return [f"shown{depth} = {{}}", *loop], f"shown{depth}"

@@ -1,6 +1,7 @@
 """Results and refusals -> XML, in the layout of the AWS Query protocol.
 
-One renderer per operation, compiled on first use: for each structure a table of its elements, walked by one loop.
+One renderer per operation, written as straight-line Python on first use, in which texts stand as they are, and
+compiled once more with every text escaped when one needs it.
 An optional member that is None has no element. A list without members is rendered empty, as AWS does
 (`AttachedPolicies`), because botocore gives a caller no key at all for an element that is missing; only an empty
 `Tags` below the top is left out, where AWS leaves it out. Policy documents in IAM's answers are percent-encoded
@@ -14,8 +15,7 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
-from operator import attrgetter
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ import msgspec
 
 from broker.errors import Refusal, status_and_fault
 from broker.protocol.model import Renderer, ServiceModel, Shape, fields_by_wire_name
+from broker.protocol.straight import compile_function, indented
 
 # The namespace of refusals given before the service was known (measured on AWS STS: InvalidAction).
 FAULT_NAMESPACE = "http://webservices.amazon.com/AWSFault/2005-15-09"
@@ -30,8 +31,9 @@ PERCENT_ENCODED = frozenset({"policyDocumentType"})
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
 _needs_escape = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-Text = Callable[[Any], str]
+# As it is, an octet that stands for itself; a space for each that has to be escaped.
+_MARKED = bytes(octet for octet in range(128) if _needs_escape.match(chr(octet)))
+_UNMARKED = bytes.maketrans(_MARKED, b" " * len(_MARKED))
 
 
 def escape(text: str) -> str:
@@ -66,101 +68,116 @@ def render_refusal(service: ServiceModel | None, refusal: Refusal, request_id: s
 
 def _compile(service: ServiceModel, operation: str) -> Renderer:
     output = service.operations[operation].output
-    head = f'<{operation}Response xmlns="{service.namespace}">'
-    middle = "<ResponseMetadata><RequestId>"
-    tail = f"</RequestId></ResponseMetadata></{operation}Response>"
-    body: Text = lambda _result: ""  # noqa: E731
-    expected: type[Any] = type(None)
-    if output is not None:
-        expected, body = service.structs[output.shape], _structure(service, output.shape, is_top=True)
-        wrapper = output.result_wrapper or f"{operation}Result"
-        head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
+    expected = type(None) if output is None else service.structs[output.shape]
+    render_plain = _straight(service, operation, is_plain=True)
+    render_escaped = cache(lambda: _straight(service, operation, is_plain=False))
 
     def render(result: msgspec.Struct | None, request_id: str) -> bytes:
         if type(result) is not expected:
             raise TypeError(f"{operation} answers {expected.__name__}, not {type(result).__name__}")
-        return f"{head}{body(result)}{middle}{escape(request_id)}{tail}".encode()
+        answer, texts = render_plain(result, request_id)
+        if texts.isascii() and (octets := texts.encode()).translate(_UNMARKED) == octets:
+            return answer.encode()  # nearly always: one look at all texts together
+        return render_escaped()(result, request_id)[0].encode()
 
     return render
 
 
-class _Element(NamedTuple):
-    """How a member is shown: where it stands, its tags, its text; `empty` stands for a collection without members."""
-
-    get: Callable[[Any], Any]
-    opening: str
-    text: Text
-    closing: str
-    empty: str | None = None
-
-
-def _structure(service: ServiceModel, name: str, *, is_top: bool = False) -> Text:
-    shape = service.shapes[name]
-    fields = fields_by_wire_name(service.structs[name])
-    elements = [
-        _element(service, reference.shape, fields[wire_name], reference.location_name or wire_name, is_top)
-        for wire_name, reference in shape.members.items()
+def _straight(service: ServiceModel, operation: str, *, is_plain: bool) -> Callable[..., tuple[str, str]]:
+    """A function of result and request id that answers the XML and, where `is_plain`, all texts that it put into
+    the XML as they were; else they are escaped."""
+    output = service.operations[operation].output
+    head, body = f'<{operation}Response xmlns="{service.namespace}">', []
+    middle = "<ResponseMetadata><RequestId>"
+    if output is not None:
+        wrapper = output.result_wrapper or f"{operation}Result"
+        head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
+        body = _structure(_Place(service, is_plain), output.shape)
+    lines = [
+        f"answer, texts = {head!r}, ''",
+        *body,
+        "v1 = request_id",
+        *_text(middle, "v1", f"</RequestId></ResponseMetadata></{operation}Response>", is_plain),
+        "return answer, texts",
     ]
-
-    def render(struct: Any) -> str:
-        rendered = ""
-        for get, opening, text, closing, empty in elements:
-            value = get(struct)
-            if value is None:
-                continue
-            if value or empty is None:
-                rendered += f"{opening}{text(value)}{closing}"
-            else:
-                rendered += empty
-        return rendered
-
-    return render
+    return compile_function(operation, "v0, request_id", lines, {**_SCALARS, "escape": escape})
 
 
-def _element(service: ServiceModel, name: str, field: str, tag: str, is_top: bool) -> _Element:
-    shape, get = service.shapes[name], attrgetter(field)
+class _Place(NamedTuple):
+    """Where lines are written for: the value at `depth` is the variable v0, v1, ..."""
+
+    service: ServiceModel
+    is_plain: bool
+    depth: int = 0
+
+    @property
+    def value(self) -> str:
+        return f"v{self.depth}"
+
+    def below(self) -> "_Place":
+        return self._replace(depth=self.depth + 1)
+
+
+def _structure(place: _Place, name: str) -> list[str]:
+    """Lines that write the members of the structure at `place`."""
+    fields, lines = fields_by_wire_name(place.service.structs[name]), []
+    for wire_name, reference in place.service.shapes[name].members.items():
+        member = place.below()
+        lines.append(f"{member.value} = {place.value}.{fields[wire_name]}")
+        lines += _member(member, reference.shape, reference.location_name or wire_name)
+    return lines
+
+
+def _member(place: _Place, name: str, tag: str) -> list[str]:
+    """Lines that write a member of a structure, if it has a value."""
+    shape = place.service.shapes[name]
     if shape.flattened:
-        return _Element(get, "", _flattened(service, shape, tag), "", empty="")
-    empty = None
-    if shape.type in ("list", "map"):
-        empty = "" if tag == "Tags" and not is_top else f"<{tag}/>"
-    return _Element(get, f"<{tag}>", _text(service, name), f"</{tag}>", empty)
+        return [f"if {place.value}:", *indented(_members(place, shape, tag))]
+    if shape.type not in ("list", "map"):
+        return [f"if {place.value} is not None:", *indented(_element(place, name, tag))]
+    lines = [f"if {place.value}:", *indented(_element(place, name, tag))]
+    if tag != "Tags" or place.depth == 1:
+        lines += [f"elif {place.value} is not None:", f"    answer += '<{tag}/>'"]
+    return lines
 
 
-def _text(service: ServiceModel, name: str) -> Text:
-    """A function from a value of shape `name` to the content of its element."""
-    shape = service.shapes[name]
-    if shape.type == "structure":
-        return _structure(service, name)
-    if shape.type == "list":
-        assert shape.member is not None
-        return _members(_text(service, shape.member.shape), shape.member.location_name or "member")
-    if shape.type == "map":
-        return _entries(service, shape, "entry")
-    if name in PERCENT_ENCODED:
-        return lambda value: quote(value, safe="")
-    return _SCALARS.get(shape.type, escape)
-
-
-def _members(text: Text, tag: str) -> Text:
+def _element(place: _Place, name: str, tag: str) -> list[str]:
+    """Lines that write a value which is there, and its tags."""
+    shape = place.service.shapes[name]
     opening, closing = f"<{tag}>", f"</{tag}>"
-    return lambda values: "".join([f"{opening}{text(value)}{closing}" for value in values])
+    if shape.type == "structure":
+        content = _structure(place, name)
+    elif shape.type in ("list", "map"):
+        content = _members(place, shape, "member" if shape.type == "list" else "entry")
+    elif name in PERCENT_ENCODED:
+        return [f"answer += f'{opening}{{percent({place.value})}}{closing}'"]
+    elif shape.type in _SCALARS:
+        return [f"answer += f'{opening}{{{shape.type}({place.value})}}{closing}'"]
+    else:
+        return _text(opening, place.value, closing, place.is_plain)
+    return [f"answer += '{opening}'", *content, f"answer += '{closing}'"]
 
 
-def _entries(service: ServiceModel, shape: Shape, tag: str) -> Text:
+def _text(before: str, value: str, behind: str, is_plain: bool) -> list[str]:
+    if is_plain:
+        return [f"answer += f'{before}{{{value}}}{behind}'", f"texts += {value}"]
+    return [f"answer += f'{before}{{escape({value})}}{behind}'"]
+
+
+def _members(place: _Place, shape: Shape, tag: str) -> list[str]:
+    """Lines that write the members of the list, or the entries of the map, at `place`."""
+    member = place.below()
+    if shape.member is not None:
+        lines = _element(member, shape.member.shape, shape.member.location_name or tag)
+        return [f"for {member.value} in {place.value}:", *indented(lines)]
     assert shape.key is not None and shape.value is not None
-    key, value = shape.key.location_name or "key", shape.value.location_name or "value"
-    text = _text(service, shape.value.shape)
-    return lambda entries: "".join(
-        [f"<{tag}><{key}>{escape(k)}</{key}><{value}>{text(v)}</{value}></{tag}>" for k, v in entries.items()]
-    )
-
-
-def _flattened(service: ServiceModel, shape: Shape, tag: str) -> Text:
-    if shape.type == "map":
-        return _entries(service, shape, tag)
-    assert shape.member is not None
-    return _members(_text(service, shape.member.shape), shape.member.location_name or tag)
+    value, key = member.below(), shape.key.location_name or "key"
+    lines = [
+        *_text(f"<{tag}><{key}>", member.value, f"</{key}>", place.is_plain),
+        *_element(value, shape.value.shape, shape.value.location_name or "value"),
+        f"answer += '</{tag}>'",
+    ]
+    return [f"for {member.value}, {value.value} in {place.value}.items():", *indented(lines)]
 
 
 def format_timestamp(seconds: float) -> str:
@@ -173,7 +190,7 @@ def _format_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"
 
 
-_SCALARS: dict[str, Text] = {
+_SCALARS: dict[str, Callable[[Any], str]] = {
     "boolean": lambda value: "true" if value else "false",
     "integer": str,
     "long": str,
@@ -181,4 +198,5 @@ _SCALARS: dict[str, Text] = {
     "double": repr,
     "blob": lambda value: base64.b64encode(value).decode(),
     "timestamp": format_timestamp,
+    "percent": lambda value: quote(value, safe=""),
 }

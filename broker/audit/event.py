@@ -93,18 +93,23 @@ class Event(
     event_category: str = ""
 
 
+_UNKNOWN = UserIdentity()  # frozen: one for all
+_VARIANTS = ["89ab"[octet >> 6] for octet in range(256)]
+
+
 def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, entropy: bytes) -> Event:
     """The event of a request of which nothing is known yet; `entropy` is sixteen bytes for its id.
 
     Every text that comes from the wire passes `recordable` before it is put into an event.
     """
     return Event(
-        event_version="1.11",
-        event_time=_iso_time(int(now)),
-        source_ip=source_ip,
-        user_agent=user_agent,
-        request_id=request_id,
-        event_id=uuid_text(entropy),
+        "1.11",
+        _iso_time(now // 1),
+        source_ip,
+        user_agent,
+        request_id,
+        uuid_text(entropy),
+        _UNKNOWN,
         event_type="AwsApiCall",
         management_event=True,
         event_category="Management",
@@ -114,8 +119,7 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
 def uuid_text(entropy: bytes) -> str:
     """Sixteen random bytes as a UUID of version 4 (RFC 9562, 5.4); `uuid.UUID` takes five times as long."""
     digits = entropy.hex("-", 6)  # eight digits, twelve, twelve: the outer hyphens of the five groups stand
-    variant = "89ab"[entropy[8] >> 6]
-    return f"{digits[:13]}-4{digits[14:17]}-{variant}{digits[18:]}"
+    return f"{digits[:13]}-4{digits[14:17]}-{_VARIANTS[entropy[8]]}{digits[18:]}"
 
 
 def recordable(text: str) -> str:
@@ -132,5 +136,5 @@ def iso_time(seconds: float) -> str:
 
 
 @lru_cache(maxsize=256)
-def _iso_time(second: int) -> str:
+def _iso_time(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,6 +14,7 @@ import msgspec
 from broker.audit.event import Event
 
 _CHECK_EVERY = 64  # records between two looks at size and identity of the file: a look costs two system calls
+_USUAL_SIZE = 2048  # bytes that nearly every record fits into: it need not grow while it is written
 
 
 class JournalUnavailable(Exception):
@@ -27,7 +28,7 @@ class Journal:
         self._path = path
         self._maximum_size = maximum_size
         self._keep = keep
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_into = msgspec.json.Encoder().encode_into
         self._until_check = _CHECK_EVERY
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = self._open()
@@ -35,7 +36,9 @@ class Journal:
     def write(self, event: Event) -> None:
         """Append `event`; raises JournalUnavailable."""
         try:
-            line = self._encode(event) + b"\n"
+            line = bytearray(_USUAL_SIZE)
+            self._encode_into(event, line)
+            line += b"\n"
             self._until_check -= 1
             if self._until_check <= 0:
                 self._until_check = _CHECK_EVERY

@@ -17,6 +17,7 @@ import regex
 
 from broker.errors import Refusal, validation_error
 from broker.protocol.model import Shape
+from broker.protocol.scalars import is_integer
 
 ECHO_LIMIT = 4096
 VIOLATION_LIMIT = 100
@@ -26,14 +27,19 @@ NOT_NULL = "Member must not be null"
 # What XML 1.0 can carry, asked of strings for which the model has neither a pattern nor an enum: a character
 # that no answer can hold must not enter the store.
 XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]*"
-_is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
+_is_repeated_class = re.compile(r"\[(?:\\.|[^\[\]\\])+\][*+]", re.DOTALL).fullmatch
+_XML_CHARACTER = "[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_is_xml_text = re.compile(f"{_XML_CHARACTER}*").fullmatch
 
 Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
 
-def compile_pattern(pattern: str) -> Matches:
-    """A function that says whether the whole of a text matches a Java pattern of the model."""
+def compile_pattern(pattern: str, repeated: str = "") -> Matches:
+    """A function that says whether the whole of a text matches a Java pattern of the model.
+
+    `repeated` stands in the place of the quantifier at the pattern's end, where it is not empty.
+    """
     outside, inside = {"w": "[A-Za-z0-9_]", "d": "[0-9]"}, {"w": "A-Za-z0-9_", "d": "0-9"}
     translated, in_class = [], False
     for atom in re.findall(r"\\u[0-9A-Fa-f]{4}|\\.|.", pattern, re.DOTALL):
@@ -42,21 +48,45 @@ def compile_pattern(pattern: str) -> Matches:
         elif atom in ("[", "]"):
             in_class = atom == "["
         translated.append(atom)
-    text = "".join(translated)
+    text = "".join(translated[:-1]) + repeated if repeated else "".join(translated)
     return regex.compile(text).fullmatch if r"\p" in text else re.compile(text).fullmatch
+
+
+def acceptance(shape: Shape) -> Matches:
+    """A function that is true of a text which breaks no constraint of a string's shape: enum, or pattern and length.
+
+    Where a pattern is one repeated class, as nearly all are, the length is part of the expression: one call says all.
+    """
+    if shape.enum:
+        return frozenset(shape.enum).__contains__
+    low, high = shape.min or 0, shape.max
+    if shape.pattern is None:
+        return re.compile(f"{_XML_CHARACTER}{{{low},{'' if high is None else high}}}").fullmatch
+    if _is_repeated_class(shape.pattern):
+        least = max(low, 1) if shape.pattern[-1] == "+" else low
+        return compile_pattern(shape.pattern, f"{{{least},{'' if high is None else high}}}")
+    matches = compile_pattern(shape.pattern)
+    return lambda text: low <= len(text) and (high is None or len(text) <= high) and matches(text)
+
+
+def number_acceptance(shape: Shape, bits: int) -> Matches:
+    """The same for an integer whose magnitude has at most `bits` bits."""
+    least, most = -(1 << bits), (1 << bits) - 1
+    low = least if shape.min is None else max(least, shape.min)
+    high = most if shape.max is None else min(most, shape.max)
+    return lambda text: is_integer(text) and low <= int(text) <= high
 
 
 def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
     """Enum, pattern, and length in characters."""
     if shape.enum:
         return _enum_check(shape.enum)
-    low, high = shape.min or 0, shape.max
+    low, high, accepts = shape.min or 0, shape.max, acceptance(shape)
     matches = compile_pattern(shape.pattern) if shape.pattern else _is_xml_text
     broken_pattern = f"Member must satisfy regular expression pattern: {shape.pattern or XML_CHARACTERS}"
 
     def check(value: str) -> tuple[str, ...]:
-        fits = low <= len(value) and (high is None or len(value) <= high)
-        if fits and matches(value):
+        if accepts(value):
             return NONE_BROKEN
         mismatch = () if matches(value) else (broken_pattern,)
         return mismatch + _length_broken(len(value), low, high)

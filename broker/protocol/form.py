@@ -41,16 +41,18 @@ def parse_form(body: bytes, limit: int = PARAMETER_LIMIT) -> dict[str, str]:
         text = body.decode()
     except UnicodeDecodeError:
         raise _syntax_error("the form is not UTF-8") from None
-    if text.count("&") >= limit:
+    parts = text.replace("+", " ").split("&", limit)
+    if len(parts) > limit:
         raise _syntax_error(f"the form has more than {limit} parameters")
     parameters: dict[str, str] = {}
-    for part in text.replace("+", " ").split("&"):
+    for part in parts:
         name, _, value = part.partition("=")
         if "%" in name:
             name = _unescape(name)
         if name and name not in parameters:
             if "%" in value:
-                value = _unescape_arn(value) if name[-3:] == "Arn" else _unescape(value)
+                is_short_arn = "Arn" in name and len(value) < 256
+                value = _unescape_arn(value) if is_short_arn else _unescape(value)
             parameters[name] = value
     return parameters
 
@@ -65,13 +67,9 @@ def _unescape(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _unescape_short(text: str) -> str:
-    return _unescape(text)
-
-
 def _unescape_arn(text: str) -> str:
     """ARNs are most of what is escaped, come again and again, and are no secret: only they are remembered."""
-    return _unescape_short(text) if len(text) < 256 else _unescape(text)
+    return _unescape(text)
 
 
 def _unescape_octets(text: str) -> str:

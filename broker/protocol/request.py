@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from broker.protocol import constraints, form, scalars
-from broker.protocol.constraints import Violations
+from broker.protocol.constraints import Matches, Violations
 from broker.protocol.form import Tree
 from broker.protocol.model import Reader, ServiceModel, Shape, fields_by_wire_name, label_of
 
 Read = Callable[[str | Tree, str, Violations], Any]  # raw value, where it stands, violations -> value
+Plain = tuple[str, Matches, Callable[[str], Any] | None]  # field, acceptance of a text, conversion if any
 
 
 def read_request(
@@ -32,9 +33,33 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
     reference = service.operations[operation].input
     if reference is None:
         return lambda _parameters: None
-    shape = service.shapes[reference.shape]
-    scalar_names, roots = _names(service, shape)
-    read_structure = _structure(service, reference.shape, "")
+    shape, struct = service.shapes[reference.shape], service.structs[reference.shape]
+    plain, others = _plain_members(service, shape, fields_by_wire_name(struct))
+    read_carefully = _careful(service, reference.shape)
+
+    def read(parameters: Mapping[str, str]) -> msgspec.Struct:
+        values = {}
+        for name, text in parameters.items():
+            member = plain.get(name)
+            if member is not None:
+                field, accepts, convert = member
+                if not accepts(text):
+                    return read_carefully(parameters)
+                values[field] = text if convert is None else convert(text)
+            elif "." in name or name in others:
+                return read_carefully(parameters)
+        try:
+            return struct(**values)
+        except TypeError:  # a required member is missing
+            return read_carefully(parameters)
+
+    return read
+
+
+def _careful(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], msgspec.Struct]:
+    """A reader of requests that have nested members, or that are to be refused: it finds every violation."""
+    scalar_names, roots = _names(service, service.shapes[name])
+    read_structure = _structure(service, name, "")
 
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
         violations = Violations()
@@ -52,6 +77,29 @@ def _names(service: ServiceModel, shape: Shape) -> tuple[frozenset[str], frozens
     kinds = {ref.location_name or name: service.shapes[ref.shape].type for name, ref in shape.members.items()}
     roots = frozenset(name for name, kind in kinds.items() if kind in ("structure", "list", "map"))
     return frozenset(kinds) - roots, roots
+
+
+def _plain_members(
+    service: ServiceModel, shape: Shape, fields: Mapping[str, str]
+) -> tuple[dict[str, Plain], frozenset[str]]:
+    """The members whose text can be accepted by itself, and the wire names of all others."""
+    plain: dict[str, Plain] = {}
+    others = set()
+    for wire_name, reference in shape.members.items():
+        name, member = reference.location_name or wire_name, service.shapes[reference.shape]
+        if member.type == "string":
+            plain[name] = (fields[wire_name], constraints.acceptance(member), None)
+        elif member.type == "boolean":
+            plain[name] = (fields[wire_name], scalars.BOOLEANS.__contains__, scalars.BOOLEANS.__getitem__)
+        elif member.type in scalars.BITS:
+            plain[name] = (
+                fields[wire_name],
+                constraints.number_acceptance(member, scalars.BITS[member.type]),
+                int,
+            )
+        else:
+            others.add(name)
+    return plain, frozenset(others)
 
 
 def _reader(service: ServiceModel, name: str) -> Read:

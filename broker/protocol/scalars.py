@@ -11,8 +11,8 @@ import re
 
 from broker.errors import Refusal
 
-_is_integer = re.compile(r"[+-]?[0-9]{1,20}").fullmatch
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+is_integer = re.compile(r"[+-]?[0-9]{1,20}").fullmatch
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 BITS = {"integer": 31, "long": 63}
 
 
@@ -25,7 +25,7 @@ def parse_integer(text: str, bits: int) -> int:
     """A signed integer whose magnitude has at most `bits` bits."""
     if not text:
         raise malformed("missing value for decimal type")
-    if not _is_integer(text):
+    if not is_integer(text):
         raise malformed(reason="not an integer")
     number = int(text)
     if not -(1 << bits) <= number < 1 << bits:
@@ -46,7 +46,7 @@ def parse_boolean(text: str) -> bool:
     """An xsd:boolean."""
     if not text:
         raise malformed("missing value for boolean type")
-    value = _BOOLEANS.get(text)
+    value = BOOLEANS.get(text)
     if value is None:
         raise malformed("boolean must follow xsd1.1 definition")
     return value

@@ -94,11 +94,11 @@ def _straight(service: ServiceModel, operation: str, *, is_plain: bool) -> Calla
         head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
         body = _structure(_Place(service, is_plain), output.shape)
     lines = [
-        f"answer, texts = {head!r}, ''",
+        f"answer, texts = [{head!r}], []",
         *body,
         "v1 = request_id",
         *_text(middle, "v1", f"</RequestId></ResponseMetadata></{operation}Response>", is_plain),
-        "return answer, texts",
+        "return ''.join(answer), ''.join(texts)",
     ]
     return compile_function(operation, "v0, request_id", lines, {**_SCALARS, "escape": escape})
 
@@ -137,7 +137,7 @@ def _member(place: _Place, name: str, tag: str) -> list[str]:
         return [f"if {place.value} is not None:", *indented(_element(place, name, tag))]
     lines = [f"if {place.value}:", *indented(_element(place, name, tag))]
     if tag != "Tags" or place.depth == 1:
-        lines += [f"elif {place.value} is not None:", f"    answer += '<{tag}/>'"]
+        lines += [f"elif {place.value} is not None:", f"    answer.append('<{tag}/>')"]
     return lines
 
 
@@ -150,18 +150,18 @@ def _element(place: _Place, name: str, tag: str) -> list[str]:
     elif shape.type in ("list", "map"):
         content = _members(place, shape, "member" if shape.type == "list" else "entry")
     elif name in PERCENT_ENCODED:
-        return [f"answer += f'{opening}{{percent({place.value})}}{closing}'"]
+        return [f"answer.append(f'{opening}{{percent({place.value})}}{closing}')"]
     elif shape.type in _SCALARS:
-        return [f"answer += f'{opening}{{{shape.type}({place.value})}}{closing}'"]
+        return [f"answer.append(f'{opening}{{{shape.type}({place.value})}}{closing}')"]
     else:
         return _text(opening, place.value, closing, place.is_plain)
-    return [f"answer += '{opening}'", *content, f"answer += '{closing}'"]
+    return [f"answer.append('{opening}')", *content, f"answer.append('{closing}')"]
 
 
 def _text(before: str, value: str, behind: str, is_plain: bool) -> list[str]:
     if is_plain:
-        return [f"answer += f'{before}{{{value}}}{behind}'", f"texts += {value}"]
-    return [f"answer += f'{before}{{escape({value})}}{behind}'"]
+        return [f"answer.append(f'{before}{{{value}}}{behind}')", f"texts.append({value})"]
+    return [f"answer.append(f'{before}{{escape({value})}}{behind}')"]
 
 
 def _members(place: _Place, shape: Shape, tag: str) -> list[str]:
@@ -175,19 +175,15 @@ def _members(place: _Place, shape: Shape, tag: str) -> list[str]:
     lines = [
         *_text(f"<{tag}><{key}>", member.value, f"</{key}>", place.is_plain),
         *_element(value, shape.value.shape, shape.value.location_name or "value"),
-        f"answer += '</{tag}>'",
+        f"answer.append('</{tag}>')",
     ]
     return [f"for {member.value}, {value.value} in {place.value}.items():", *indented(lines)]
 
 
+@lru_cache(maxsize=256)
 def format_timestamp(seconds: float) -> str:
     """ISO 8601 in UTC, to the second, as every query service prints it."""
-    return _format_second(int(seconds))
-
-
-@lru_cache(maxsize=256)
-def _format_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
 
 
 _SCALARS: dict[str, Callable[[Any], str]] = {

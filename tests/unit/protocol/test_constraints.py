@@ -1,9 +1,19 @@
 """Constraints, in AWS's sentences (those of STS and IAM below were measured on AWS)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.errors import Refusal
-from broker.protocol.constraints import ECHO_LIMIT, VIOLATION_LIMIT, Violations, compile_pattern, echo
+from broker.protocol.constraints import (
+    ECHO_LIMIT,
+    VIOLATION_LIMIT,
+    Violations,
+    acceptance,
+    compile_pattern,
+    echo,
+    string_check,
+)
 from broker.protocol.model import ServiceModel, load_service
 from broker.protocol.request import read_request
 
@@ -189,6 +199,49 @@ def test_unicode_classes_are_javas() -> None:
     assert matches("Größe 東京 ½ a-b@c")
     assert not matches("a<b")
     assert not matches("a\tb")
+
+
+# One shape for each set of constraints on a string that the models have, and texts that sit at their borders.
+STRINGS = {
+    (shape.pattern, shape.min, shape.max): shape
+    for service in (STS, IAM)
+    for shape in service.shapes.values()
+    if shape.type == "string" and not shape.enum
+}
+SEEDS = [
+    "",
+    "a",
+    "/",
+    "/a/",
+    "aé",
+    "Größe 東京",
+    "\n",
+    "a\0",
+    "😀",
+    "\ud800",
+    "a b",
+    "0",
+    "-",
+    "\u0378",
+    "u10000",
+    "v1.a",
+]
+
+
+def is_xml_character(char: str) -> bool:
+    return char in "\t\n\r" or " " <= char <= "\ud7ff" or "\ue000" <= char <= "\ufffd" or char > "\uffff"
+
+
+@given(st.sampled_from(list(STRINGS.values())), st.sampled_from(SEEDS) | st.text(max_size=4), st.data())
+def test_a_text_is_accepted_where_its_length_and_its_pattern_are_right(shape, seed, data) -> None:
+    low, high = shape.min or 0, shape.max or 10_000
+    sizes = [size for size in (0, 1, low - 1, low, high, high + 1) if 0 <= size <= 10_001]
+    size = data.draw(st.sampled_from(sizes))
+    for text in (seed, (seed * size)[:size], ("a" * size + seed)[-size:] if size else ""):
+        matches = compile_pattern(shape.pattern)(text) if shape.pattern else all(map(is_xml_character, text))
+        is_right = low <= len(text) and (shape.max is None or len(text) <= shape.max) and bool(matches)
+        assert bool(acceptance(shape)(text)) == is_right
+        assert (string_check(shape)(text) == ()) == is_right
 
 
 def test_a_message_stays_bounded_whatever_was_sent() -> None:

@@ -56,6 +56,47 @@ def test_a_hostile_form_is_read_or_refused_but_never_crashes(noise: dict[str, st
         assert request.role_arn == GOOD["RoleArn"]
 
 
+FLAT = [
+    (service, name)
+    for service in (STS, IAM)
+    for name, operation in service.operations.items()
+    if operation.input is not None
+]
+TEXTS = [
+    "",
+    "a",
+    "1",
+    "true",
+    "900",
+    "0",
+    "-1",
+    "+7",
+    "x" * 70,
+    "a b",
+    "é",
+    "\0",
+    "/",
+    GOOD["RoleArn"],
+    "Active",
+]
+
+
+@given(st.sampled_from(FLAT), st.data())
+def test_a_flat_form_is_read_as_it_is_read_beside_nested_names(case, data) -> None:
+    service, operation = case
+    members = service.shapes[service.operations[operation].input.shape].members
+    names = st.sampled_from(["Action", "Other", *members])
+    form = data.draw(st.dictionaries(names, st.sampled_from(TEXTS), max_size=8))
+    form |= dict.fromkeys(service.shapes[service.operations[operation].input.shape].required, "900") | form
+    outcomes = []
+    for parameters in (form, {**form, "Nobody.knows": "x"}):
+        try:
+            outcomes.append(read_request(service, operation, parameters))
+        except Refusal as refusal:
+            outcomes.append((refusal.code, refusal.message))
+    assert outcomes[0] == outcomes[1]
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -4,7 +4,7 @@ Keys are written in lower case at once: the engine compares them so, and a conte
 Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
@@ -21,10 +21,18 @@ _TRUE, _FALSE = ("true",), ("false",)
 def request_context(
     caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys = _NO_KEYS
 ) -> Context:
-    """Every key that is filled for this caller, this request, this resource and the organization of both."""
-    keys = {**caller.condition_keys, **request_keys(facts), **organization_keys}
-    if caller.token_issued_at is not None:
-        _add_mfa(keys, caller, facts.now)
+    """Every key that is filled for this caller, this request, this resource and the organization of both.
+
+    Made when a condition or a variable asks for one: most decisions are taken without.
+    """
+    return Context.later(partial(_all_keys, caller, facts, resource, organization_keys))
+
+
+def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys) -> Keys:
+    keys = principal_keys(caller, facts.now)
+    keys |= request_keys(facts)
+    if organization_keys:
+        keys |= organization_keys
     account = resource.account or caller.account
     if account:
         keys["aws:resourceaccount"] = (account,)
@@ -32,7 +40,7 @@ def request_context(
         _add_resource_tags(keys, resource)
     for key, value in resource.keys.items():
         keys[key.lower()] = (value,) if isinstance(value, str) else value
-    return Context.of_lowered(keys)
+    return keys
 
 
 def principal_keys(caller: Caller, now: float) -> Keys:
@@ -45,11 +53,9 @@ def principal_keys(caller: Caller, now: float) -> Keys:
 
 def request_keys(facts: RequestFacts) -> Keys:
     """What is known of the transport and the moment."""
-    keys = {
-        **_keys_of_moment(int(facts.now)),
-        "aws:securetransport": _TRUE if facts.secure_transport else _FALSE,
-        "aws:requestedregion": (facts.region,),
-    }
+    keys = _keys_of_moment(int(facts.now)).copy()
+    keys["aws:securetransport"] = _TRUE if facts.secure_transport else _FALSE
+    keys["aws:requestedregion"] = (facts.region,)
     if facts.source_ip:
         keys["aws:sourceip"] = (facts.source_ip,)
     if facts.user_agent:

@@ -38,9 +38,10 @@ class Gate:
         if resource.policy is not None:
             layers = msgspec.structs.replace(layers, resource=resource.policy)
         context = request_context(caller, facts, resource, organization_keys)
+        federated_by = ""
         # A policy that names the user speaks of the sessions that the user handed out, too.
-        is_federated = isinstance(caller.principal, FederatedUser)
-        federated_by = caller.user.arn if is_federated and caller.user is not None else ""
+        if type(caller.principal) is FederatedUser and caller.user is not None:
+            federated_by = caller.user.arn
         request = AccessRequest(caller.principal, action, resource.arn, account, context, federated_by)
         return decide(request, layers)
 

@@ -33,9 +33,10 @@ _ENTRY = 1_500
 
 
 class _Gathered(msgspec.Struct, frozen=True):
-    """Layers of a principal, and the revisions (account, organization) at which they are true."""
+    """Layers of a principal, and the revisions of its account and of the organization at which they are true."""
 
-    revisions: tuple[int, int]
+    account_revision: int
+    organization_revision: int
     layers: Layers
     organization: Organization | None
 
@@ -55,11 +56,18 @@ class Gatherer:
         self, store: Transaction, caller: Caller, resource_account: str | None
     ) -> tuple[Layers, Keys]:
         """The layers, and the condition keys that the organization fills."""
-        gathered = await self._gathered(store, caller)
-        layers = gathered.layers
-        if caller.session_policies is not None or isinstance(caller.principal, FederatedUser):
+        account_revision = await store.revision(account_partition(caller.account)) if caller.account else 0
+        organization_revision = await store.revision(GLOBAL)
+        gathered = self._kept.find((caller.account, _identity(caller)))
+        if (
+            gathered is None
+            or gathered.account_revision != account_revision
+            or gathered.organization_revision != organization_revision
+        ):
+            gathered = await self._gathered(store, caller, account_revision, organization_revision)
+        layers, organization = gathered.layers, gathered.organization
+        if caller.session_policies is not None or type(caller.principal) is FederatedUser:
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
-        organization = gathered.organization
         if organization is None:
             return layers, _NO_KEYS
         account = resource_account or caller.account
@@ -67,21 +75,17 @@ class Gatherer:
             layers = self._with_resource_controls(organization, layers, account)
         return layers, organization_keys(organization, caller.account, account)
 
-    async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
-        key = (caller.account, _identity(caller))
-        revisions = (
-            await store.revision(account_partition(caller.account)) if caller.account else 0,
-            await store.revision(GLOBAL),
-        )
-        kept = self._kept.find(key)
-        if kept is not None and kept.revisions == revisions:
-            return kept
+    async def _gathered(
+        self, store: Transaction, caller: Caller, account_revision: int, organization_revision: int
+    ) -> _Gathered:
+        """Gathered anew, and kept for as long as these revisions stand."""
         organization = await store.find(ORGANIZATION, "", "")
-        made = _Gathered(revisions, await self._gather(store, caller, organization), organization)
+        layers = await self._gather(store, caller, organization)
+        made = _Gathered(account_revision, organization_revision, layers, organization)
         if store.is_dirty:
             return made  # it may have been made of writes that nobody will ever commit
-        layers = made.layers
         boundary = () if layers.boundary is None else (layers.boundary,)
+        key = (caller.account, _identity(caller))
         self._kept.keep(key, made, _ENTRY, (layers.identity, *boundary, *layers.scps))
         return made
 

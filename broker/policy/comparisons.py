@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from broker.policy.context import ByKey
 from broker.policy.patterns import Glob, Matcher
 from broker.policy.variables import (
-    ByKey,
     Template,
     is_static,
     parse_template,

@@ -27,6 +27,7 @@ from broker.policy.comparisons import (
     compile_readings,
     compile_texts,
 )
+from broker.policy.context import ByKey
 from broker.policy.elements import Condition
 from broker.policy.operands import (
     is_inside,
@@ -38,12 +39,7 @@ from broker.policy.operands import (
     read_number,
 )
 from broker.policy.patterns import compile_arn_glob, compile_glob
-from broker.policy.variables import (
-    ByKey,
-    Variable,
-    parse_template,
-    variables_of,
-)
+from broker.policy.variables import Variable, parse_template, variables_of
 
 Test = Callable[[ByKey], bool]
 FOR_ALL, FOR_ANY, IF_EXISTS, NULL = "ForAllValues:", "ForAnyValue:", "IfExists", "Null"

@@ -17,17 +17,21 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 import msgspec
 
 from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service, account_of
+from broker.policy.context import Context
 from broker.policy.elements import Effect
-from broker.policy.explanation import (
-    Explanation,
-    LayerAccount,
-    Match,
-    NearMiss,
-    explain,
+from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain
+from broker.policy.index import PolicySet
+from broker.policy.request import (
+    ALLOWED,
+    EXPLICITLY_DENIED,
+    IMPLICITLY_DENIED,
+    AccessRequest,
+    Layer,
+    Layers,
+    Outcome,
 )
-from broker.policy.request import AccessRequest, Layer, Layers, Outcome
-from broker.policy.services import NO_RULE, Rule, facts_of, rule_for
-from broker.policy.standing import Standing, names_of
+from broker.policy.services import NO_RULE, Rule, facts_of
+from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing, names_of
 
 __all__ = [
     "AccessRequest",
@@ -57,12 +61,12 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> bool:
-        return self.outcome is Outcome.ALLOWED
+        return self.outcome is ALLOWED
 
     @property
     def deciding(self) -> tuple[Match, ...]:
         """The statements that decided: all that allow, or all that deny; none for an implicit deny."""
-        wanted = {Outcome.ALLOWED: Effect.ALLOW, Outcome.EXPLICITLY_DENIED: Effect.DENY}.get(self.outcome)
+        wanted = {ALLOWED: Effect.ALLOW, EXPLICITLY_DENIED: Effect.DENY}.get(self.outcome)
         return tuple(match for match in self.explain().matches if match.statement.effect is wanted)
 
     def explain(self) -> Explanation:
@@ -72,25 +76,26 @@ class Decision(msgspec.Struct, frozen=True):
 
 def decide(request: AccessRequest, layers: Layers) -> Decision:
     """Total and pure: the same question gets the same answer, with its reasons."""
-    action = request.action.lower()
-    facts = facts_of(action)
-    rule = rule_for(facts, request.resource)
-    if rule is not NO_RULE and (rule.is_always_allowed or rule.is_never_allowed):
+    facts = facts_of(request.action)
+    rule = facts.rule
+    if rule.resource is not None and rule.resource.match(request.resource) is None:
+        rule = NO_RULE
+    if rule.is_always_allowed or rule.is_never_allowed:
         return _by_rule_alone(rule, request, layers)
     resource = request.resource if facts.supports_resources else "*"
-    return _by_policies(request, layers, action, resource, rule)
+    return _by_policies(request, layers, facts.action, resource, rule)
 
 
 def is_always_allowed(principal: Principal, action: str) -> bool:
     """Whether `decide` allows it whatever the resource, the policies and the context: then nobody need gather them."""
-    rule = facts_of(action.lower()).rule
-    return rule.is_always_allowed and rule.resource is None and not isinstance(principal, Anonymous)
+    rule = facts_of(action).rule
+    return rule.is_always_allowed and rule.resource is None and type(principal) is not Anonymous
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:
     if rule.is_always_allowed and not isinstance(request.principal, Anonymous):
-        return Decision(Outcome.ALLOWED, None, request, layers)
-    return Decision(Outcome.EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
+        return Decision(ALLOWED, None, request, layers)
+    return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 
 
 # Of several layers that say no, the first of these is named.
@@ -98,44 +103,52 @@ _VERDICTS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.IDENTITY, Layer.BOUNDAR
 
 
 def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: str, rule: Rule) -> Decision:
-    by_key, principal = request.context.by_key, request.principal
-    identity = layers.identity.on_action(action).verdict(resource, by_key)
+    context, principal = request.context, request.principal
+    identity = layers.identity.by_action[action].verdict(resource, context)
     # A boundary or session policy that does not exist limits nothing.
     boundary: Verdict = True
     if layers.boundary is not None:
-        boundary = layers.boundary.on_action(action).verdict(resource, by_key)
+        boundary = layers.boundary.by_action[action].verdict(resource, context)
     session: Verdict = True
     if layers.session is not None:
-        session = layers.session.on_action(action).verdict(resource, by_key)
+        session = layers.session.by_action[action].verdict(resource, context)
     scp: Verdict = True
-    if layers.scps and not _is_exempt_from_scps(principal, layers):
-        scp = _all_levels([level.on_action(action).verdict(resource, by_key) for level in layers.scps])
+    if layers.scps:
+        scp = _service_controls(principal, layers, action, resource, context)
     rcp: Verdict = True
     endpoint: Verdict = True
-    standing: Standing | None = Standing.NONE
+    standing: Standing | None = NONE
     if layers.resource is not None or layers.rcps or layers.endpoint is not None:
-        rcp, endpoint, standing = _resource_side(request, layers, action, resource)
+        names = names_of(principal, request.federated_by, request.canonical_user_id)
+        if layers.resource is not None:
+            standing = layers.resource.by_action[action].standing(resource, context, names)
+        if layers.rcps:
+            rcp = _resource_controls(layers, action, resource, context, names)
+        if layers.endpoint is not None:
+            endpoint = _limit(layers.endpoint, action, resource, context, names)
 
     # 1. An explicit deny, wherever it stands.
-    verdicts = (rcp, scp, endpoint, identity, boundary, session)
-    if False in verdicts:
-        return Decision(Outcome.EXPLICITLY_DENIED, _VERDICTS[verdicts.index(False)], request, layers)
+    if not (identity and boundary and session and scp and rcp and endpoint):
+        verdicts = (rcp, scp, endpoint, identity, boundary, session)
+        if False in verdicts:
+            return Decision(EXPLICITLY_DENIED, _VERDICTS[verdicts.index(False)], request, layers)
     if standing is None:
-        return Decision(Outcome.EXPLICITLY_DENIED, Layer.RESOURCE, request, layers)
+        return Decision(EXPLICITLY_DENIED, Layer.RESOURCE, request, layers)
 
     # 2. What limits everybody.
     if not (rcp and scp and endpoint):
-        return Decision(Outcome.IMPLICITLY_DENIED, _VERDICTS[verdicts.index(None)], request, layers)
+        return Decision(IMPLICITLY_DENIED, _VERDICTS[(rcp, scp, endpoint).index(None)], request, layers)
 
     # 3. to 5. Who has to allow, and does.
-    if isinstance(principal, Root):
+    kind = type(principal)
+    if kind is Root:
         identity = True
-    elif layers.session is None and isinstance(principal, FederatedUser):
+    elif kind is FederatedUser and layers.session is None:
         session = None
     stopped = _stopped_by(request, standing, rule, identity, boundary, session)
     if stopped is None:
-        return Decision(Outcome.ALLOWED, None, request, layers)
-    return Decision(Outcome.IMPLICITLY_DENIED, stopped, request, layers)
+        return Decision(ALLOWED, None, request, layers)
+    return Decision(IMPLICITLY_DENIED, stopped, request, layers)
 
 
 def _stopped_by(
@@ -149,14 +162,14 @@ def _stopped_by(
     """The first layer whose allow is needed and missing."""
     account, owner = account_of(request.principal), request.resource_account
     if account is None:
-        return None if standing is Standing.DIRECT else Layer.RESOURCE
+        return None if standing is DIRECT else Layer.RESOURCE
     if owner is None or owner in (account, AWS_ACCOUNT):
-        if standing is Standing.DIRECT:
+        if standing is DIRECT:
             return None
-        if standing is Standing.NONE and rule.needs_resource_policy:
+        if standing is NONE and rule.needs_resource_policy:
             return Layer.RESOURCE
-        identity = identity or standing is Standing.ROLE
-    elif standing is Standing.NONE:
+        identity = identity or standing is ROLE
+    elif standing is NONE:
         return Layer.RESOURCE
     if not identity:
         return Layer.IDENTITY
@@ -172,33 +185,25 @@ def _all_levels(verdicts: list[Verdict]) -> Verdict:
     return None if None in verdicts else True
 
 
-def _is_exempt_from_scps(principal: Principal, layers: Layers) -> bool:
-    """Organizations user guide, "Tasks and entities not restricted by SCPs"."""
-    return layers.is_management_account or layers.is_service_linked_role or isinstance(principal, Service)
+def _service_controls(
+    principal: Principal, layers: Layers, action: str, resource: str, context: Context
+) -> Verdict:
+    # Organizations user guide, "Tasks and entities not restricted by SCPs".
+    if layers.is_management_account or layers.is_service_linked_role or isinstance(principal, Service):
+        return True
+    return _all_levels([level.by_action[action].verdict(resource, context) for level in layers.scps])
 
 
-def _resource_side(
-    request: AccessRequest, layers: Layers, action: str, resource: str
-) -> tuple[Verdict, Verdict, Standing | None]:
-    """RCPs, endpoint policy, and what the resource's own policy grants to the principal."""
-    by_key = request.context.by_key
-    names = names_of(request.principal, request.federated_by, request.canonical_user_id)
-
-    rcp: Verdict = True
+def _resource_controls(layers: Layers, action: str, resource: str, context: Context, names: Names) -> Verdict:
     # Organizations user guide, "Resources and entities not restricted by RCPs".
-    if layers.rcps and not (layers.is_resource_in_management_account or layers.is_service_linked_role):
-        standings = [level.on_action(action).standing(resource, by_key, names) for level in layers.rcps]
-        rcp = _all_levels([_as_verdict(standing) for standing in standings])
-    endpoint: Verdict = True
-    if layers.endpoint is not None:
-        endpoint = _as_verdict(layers.endpoint.on_action(action).standing(resource, by_key, names))
-    granted: Standing | None = Standing.NONE
-    if layers.resource is not None:
-        granted = layers.resource.on_action(action).standing(resource, by_key, names)
-    return rcp, endpoint, granted
+    if layers.is_resource_in_management_account or layers.is_service_linked_role:
+        return True
+    return _all_levels([_limit(level, action, resource, context, names) for level in layers.rcps])
 
 
-def _as_verdict(standing: Standing | None) -> Verdict:
+def _limit(policies: PolicySet, action: str, resource: str, context: Context, names: Names) -> Verdict:
+    """What policies that name principals, but only limit, say to `names`."""
+    standing = policies.by_action[action].standing(resource, context, names)
     if standing is None:
         return False
-    return None if standing is Standing.NONE else True
+    return None if standing is NONE else True

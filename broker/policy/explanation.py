@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import msgspec
 
 from broker.policy.conditions import condition_variables, spell
+from broker.policy.context import ByKey
 from broker.policy.elements import Condition, Effect, Statement
 from broker.policy.index import PolicySet
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.services import facts_of
 from broker.policy.standing import names_of
 from broker.policy.statement import CompiledStatement, Source, resource_variables
-from broker.policy.variables import ByKey
 
 _PRINCIPAL_LAYERS = (Layer.RCP, Layer.ENDPOINT, Layer.RESOURCE)
 
@@ -88,13 +88,13 @@ def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
 
 
 def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> LayerAccount:
-    action = request.action.lower()
-    resource = request.resource if facts_of(action).supports_resources else "*"
+    facts = facts_of(request.action)
+    resource = request.resource if facts.supports_resources else "*"
     by_key = request.context.by_key
     matches: list[Match] = []
     misses: list[NearMiss] = []
     missing: dict[str, None] = {}
-    for source, compiled in policies.candidates(action, resource, by_key):
+    for source, compiled in policies.candidates(facts.action, resource, request.context):
         if not _speaks_of(compiled, layer, request):
             continue
         failing = [
@@ -114,7 +114,7 @@ def _speaks_of(compiled: CompiledStatement, layer: Layer, request: AccessRequest
     if layer not in _PRINCIPAL_LAYERS:
         return True
     names = names_of(request.principal, request.federated_by, request.canonical_user_id)
-    return bool(compiled.standing_of(names))
+    return bool(compiled.grants(names))
 
 
 def _near_miss(

@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
+from broker.policy.context import Context
 from broker.policy.elements import Policy, Statement
 from broker.policy.patterns import Matcher
-from broker.policy.standing import Names, Standing, everyone
+from broker.policy.standing import DIRECT, NONE, Names, Standing, everyone
 from broker.policy.statement import (
     CompiledStatement,
     ResourceMatcher,
@@ -21,7 +22,6 @@ from broker.policy.statement import (
     action_matcher,
     compile_statement,
 )
-from broker.policy.variables import ByKey
 
 # Action names come from callers, so what is kept per action is bounded and dropped as a whole.
 MOST_ACTIONS_KEPT: Final = 512
@@ -56,26 +56,29 @@ class ResourceIndex:
         """The statements that match every resource and ask nothing of the context."""
         return tuple(statement for statement in self._everywhere if not statement.tests)
 
-    def any_holds(self, resource: str, by_key: ByKey) -> bool:
+    def any_holds(self, resource: str, context: Context) -> bool:
         """Whether some statement matches. The hot path: no list is built, the first match ends it."""
-        if self._everywhere and _any_holds(self._everywhere, by_key):
-            return True
-        exact = self._exact.get(resource)
-        if exact is not None and _any_holds(exact, by_key):
-            return True
+        for statement in self._everywhere:
+            if statement.holds(context):
+                return True
+        for statement in self._exact.get(resource, ()):
+            if statement.holds(context):
+                return True
         for length in self._by_length:
             for statement, matcher in self._prefixed.get(resource[:length], ()):
-                if (matcher is None or matcher(resource, by_key)) and statement.holds(by_key):
+                if (matcher is None or matcher(resource, context)) and statement.holds(context):
                     return True
         return False
 
-    def candidates(self, resource: str, by_key: ByKey) -> tuple[CompiledStatement, ...]:
+    def candidates(self, resource: str, context: Context) -> tuple[CompiledStatement, ...]:
         """The statements whose resource matches; one with several such resources may stand there twice."""
-        found = self._everywhere + self._exact.get(resource, ())
+        found = self._everywhere
+        if resource in self._exact:
+            found += self._exact[resource]
         for length in self._by_length:
             prefixed = self._prefixed.get(resource[:length], ())
             found += tuple(
-                statement for statement, matcher in prefixed if matcher is None or matcher(resource, by_key)
+                statement for statement, matcher in prefixed if matcher is None or matcher(resource, context)
             )
         return found
 
@@ -95,33 +98,33 @@ class ActionIndex:
         self.allows_everything = bool(free)
         self.grants_everyone = any(statement.grants is everyone for statement in free)
 
-    def verdict(self, resource: str, by_key: ByKey) -> bool | None:
+    def verdict(self, resource: str, context: Context) -> bool | None:
         """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
         if self.allows_everything:
             return True
-        if self.denies is not None and self.denies.any_holds(resource, by_key):
+        if self.denies is not None and self.denies.any_holds(resource, context):
             return False
-        return True if self.allows.any_holds(resource, by_key) else None
+        return True if self.allows.any_holds(resource, context) else None
 
-    def standing(self, resource: str, by_key: ByKey, names: Names) -> Standing | None:
+    def standing(self, resource: str, context: Context, names: Names) -> Standing | None:
         """What a resource policy grants to `names`; None for an explicit deny."""
         if self.grants_everyone:
-            return Standing.DIRECT
+            return DIRECT
         if self.denies is not None:
-            for statement in self.denies.candidates(resource, by_key):
-                if statement.standing_of(names) and statement.holds(by_key):
+            for statement in self.denies.candidates(resource, context):
+                if statement.grants(names) and statement.holds(context):
                     return None
-        best = Standing.NONE
-        for statement in self.allows.candidates(resource, by_key):
-            standing = statement.standing_of(names)
-            if standing > best and statement.holds(by_key):
+        best = NONE
+        for statement in self.allows.candidates(resource, context):
+            standing = statement.grants(names)
+            if standing > best and statement.holds(context):
                 best = standing
         return best
 
-    def candidates(self, resource: str, by_key: ByKey) -> list[CompiledStatement]:
+    def candidates(self, resource: str, context: Context) -> list[CompiledStatement]:
         """Every statement, of either effect, that names the action and the resource; each once."""
-        denies = self.denies.candidates(resource, by_key) if self.denies is not None else ()
-        return list(dict.fromkeys(denies + self.allows.candidates(resource, by_key)))
+        denies = self.denies.candidates(resource, context) if self.denies is not None else ()
+        return list(dict.fromkeys(denies + self.allows.candidates(resource, context)))
 
 
 _SILENT: Final = ActionIndex([])
@@ -135,45 +138,35 @@ class ActionUnion:
     def __init__(self, indexes: "tuple[ActionIndex, ...]") -> None:
         self._indexes = indexes
 
-    def verdict(self, resource: str, by_key: ByKey) -> bool | None:
+    def verdict(self, resource: str, context: Context) -> bool | None:
         """As that of one index: a deny in any part, else an allow in any part."""
         found: bool | None = None
         for index in self._indexes:
-            verdict = index.verdict(resource, by_key)
+            verdict = index.verdict(resource, context)
             if verdict is False:
                 return False
             found = found or verdict
         return found
 
-    def standing(self, resource: str, by_key: ByKey, names: Names) -> Standing | None:
+    def standing(self, resource: str, context: Context, names: Names) -> Standing | None:
         """As that of one index: a deny in any part, else the best that any part grants."""
-        best = Standing.NONE
+        best = NONE
         for index in self._indexes:
-            standing = index.standing(resource, by_key, names)
+            standing = index.standing(resource, context, names)
             if standing is None:
                 return None
             best = max(best, standing)
         return best
 
-    def candidates(self, resource: str, by_key: ByKey) -> list[CompiledStatement]:
+    def candidates(self, resource: str, context: Context) -> list[CompiledStatement]:
         """Those of every part, in order."""
-        return [found for index in self._indexes for found in index.candidates(resource, by_key)]
+        return [found for index in self._indexes for found in index.candidates(resource, context)]
 
 
 def _union(indexes: "list[ActionIndex | ActionUnion]") -> "ActionIndex | ActionUnion":
     """Parts that say nothing about the action are left out; one that is left alone needs no union."""
     speaking = tuple(index for index in indexes if isinstance(index, ActionIndex) and not index.is_silent)
     return speaking[0] if len(speaking) == 1 else ActionUnion(speaking)
-
-
-def _any_holds(statements: tuple[CompiledStatement, ...], by_key: ByKey) -> bool:
-    for statement in statements:
-        for test in statement.tests:
-            if not test(by_key):
-                break
-        else:
-            return True
-    return False
 
 
 class _ActionsOfService:
@@ -212,6 +205,28 @@ class _ActionsOfService:
                 yield statement
 
 
+class _ByAction(dict[str, ActionIndex | ActionUnion]):
+    """Index by action, found when it is first asked for; a look-up of what is there is one step of the interpreter."""
+
+    __slots__ = ("_compiled", "_parts")
+
+    def __init__(self, compiled: "_Compiled | None", parts: "tuple[PolicySet, ...]") -> None:
+        self._compiled = compiled
+        self._parts = parts
+
+    def __missing__(self, action: str) -> ActionIndex | ActionUnion:
+        index: ActionIndex | ActionUnion
+        if self._compiled is not None:
+            statements = list(dict.fromkeys(self._compiled.actions.matching(action)))
+            index = ActionIndex(statements) if statements else _SILENT
+        else:
+            index = _union([part.by_action[action] for part in self._parts])
+        if len(self) >= MOST_ACTIONS_KEPT:
+            self.clear()
+        self[action] = index
+        return index
+
+
 class PolicySet:
     """Compiled policies, shareable between all principals that have the same ones; the answers never change.
 
@@ -219,13 +234,14 @@ class PolicySet:
     keeps what it has found per action. So does a set of the same text under another name (`under`).
     """
 
-    __slots__ = ("_by_action", "_compiled", "_parts", "_source")
+    __slots__ = ("_compiled", "_parts", "_source", "by_action")
 
     def __init__(self, compiled: "_Compiled | None", parts: "tuple[PolicySet, ...]" = ()) -> None:
         self._compiled = compiled
         self._parts = parts
         self._source: Source | None = None
-        self._by_action: dict[str, ActionIndex | ActionUnion] = {}
+        # What the set says about an action, whose name is lower-case: `policies.by_action["s3:getobject"]`.
+        self.by_action = _ByAction(compiled, parts)
 
     @classmethod
     def union(cls, *sets: "PolicySet") -> "PolicySet":
@@ -240,7 +256,7 @@ class PolicySet:
             return self
         named = PolicySet(self._compiled, self._parts)
         named._source = source
-        named._by_action = self._by_action
+        named.by_action = self.by_action
         return named
 
     @property
@@ -268,33 +284,14 @@ class PolicySet:
         return found if self._source is None else tuple((self._source, policy) for _, policy in found)
 
     def candidates(
-        self, action: str, resource: str, by_key: ByKey
+        self, action: str, resource: str, context: Context
     ) -> "list[tuple[Source, CompiledStatement]]":
         """Every statement that names the action (lower-case) and the resource, and the policy it stands in."""
         return [
             (self._source or leaf._source or statement.source, statement)
             for leaf in self.leaves
-            for statement in leaf.on_action(action).candidates(resource, by_key)
+            for statement in leaf.by_action[action].candidates(resource, context)
         ]
-
-    def on_action(self, action: str) -> "ActionIndex | ActionUnion":
-        """What the set says about `action`, which is lower-case."""
-        try:
-            return self._by_action[action]
-        except KeyError:
-            return self._keep(action)
-
-    def _keep(self, action: str) -> "ActionIndex | ActionUnion":
-        index: ActionIndex | ActionUnion
-        if self._compiled is not None:
-            statements = list(dict.fromkeys(self._compiled.actions.matching(action)))
-            index = ActionIndex(statements) if statements else _SILENT
-        else:
-            index = _union([part.on_action(action) for part in self._parts])
-        if len(self._by_action) >= MOST_ACTIONS_KEPT:
-            self._by_action.clear()
-        self._by_action[action] = index
-        return index
 
     def __repr__(self) -> str:
         return f"PolicySet({[source.name for source, _ in self.policies]})"

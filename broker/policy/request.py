@@ -17,6 +17,10 @@ class Outcome(enum.Enum):
     EXPLICITLY_DENIED = "explicitDeny"
 
 
+# As for `Standing`: a member is found sooner by a name of its own.
+ALLOWED, IMPLICITLY_DENIED, EXPLICITLY_DENIED = Outcome
+
+
 class Layer(enum.StrEnum):
     """The kinds of policy, in the order in which AWS's flow asks them."""
 

@@ -72,8 +72,9 @@ NO_RULE = Rule()
 
 
 class ActionFacts(msgspec.Struct, frozen=True):
-    """What is known of an action before any policy is read."""
+    """What is known of an action before any policy is read; `action` is its name in lower case."""
 
+    action: str
     rule: Rule
     supports_resources: bool
 
@@ -81,18 +82,11 @@ class ActionFacts(msgspec.Struct, frozen=True):
 # Action names come from callers: what is kept per action and per service is bounded.
 @lru_cache(maxsize=4096)
 def facts_of(action: str) -> ActionFacts:
-    """`action` is lower-case."""
-    service, _, name = action.partition(":")
-    rule = BY_ACTION.get(action) or BY_SERVICE.get(service) or NO_RULE
-    return ActionFacts(rule, name not in _without_resources(service))
-
-
-def rule_for(facts: ActionFacts, resource: str) -> Rule:
-    """The row for an action on a resource; NO_RULE where the general flow is all."""
-    rule = facts.rule
-    if rule is not NO_RULE and rule.resource is not None and rule.resource.match(resource) is None:
-        return NO_RULE
-    return rule
+    """`action` in any spelling: actions compare without case."""
+    lowered = action.lower()
+    service, _, name = lowered.partition(":")
+    rule = BY_ACTION.get(lowered) or BY_SERVICE.get(service) or NO_RULE
+    return ActionFacts(lowered, rule, name not in _without_resources(service))
 
 
 class _Reference(msgspec.Struct):

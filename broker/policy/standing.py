@@ -39,6 +39,10 @@ class Standing(enum.IntEnum):
     DIRECT = 3  # the very principal, or everyone: no implicit deny of another policy limits
 
 
+# Python 3.11 takes long to find a member by way of its class, and every decision names some.
+NONE, ACCOUNT, ROLE, DIRECT = Standing
+
+
 class Names(msgspec.Struct, frozen=True):
     """Every name by which policies may call one principal."""
 
@@ -88,7 +92,12 @@ def _entity_and_self(
 
 def everyone(names: Names) -> Standing:
     """`"Principal": "*"`."""
-    return Standing.DIRECT
+    return DIRECT
+
+
+def nobody(names: Names) -> Standing:
+    """An Allow that names no principal, or says NotPrincipal."""
+    return NONE
 
 
 def compile_principals(principals: Principals, *, denies: bool) -> Grants:
@@ -98,18 +107,18 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
 
     def grants(names: Names) -> Standing:
         if not aws.isdisjoint(names.itself):
-            return Standing.DIRECT
+            return DIRECT
         if not aws.isdisjoint(names.entity):
-            return Standing.ROLE
+            return ROLE
         if not aws.isdisjoint(names.account):
-            return Standing.ACCOUNT
+            return ACCOUNT
         if names.service:
             found = names.service in service or (denies and "*" in service)
         elif names.federated:
             found = names.federated in federated or (denies and "*" in federated)
         else:
             found = bool(canonical) and _is_canonical(names, canonical, denies)
-        return Standing.DIRECT if found else Standing.NONE
+        return DIRECT if found else NONE
 
     return everyone if principals.everyone else grants
 
@@ -123,7 +132,7 @@ def _is_canonical(names: Names, canonical: frozenset[str], denies: bool) -> bool
 
 def compile_not_principals(principals: Principals, *, denies: bool) -> Grants:
     if principals.everyone or not denies:
-        return lambda names: Standing.NONE
+        return nobody
     aws, service, federated = map(frozenset, (principals.aws, principals.service, principals.federated))
 
     def grants(names: Names) -> Standing:
@@ -133,7 +142,7 @@ def compile_not_principals(principals: Principals, *, denies: bool) -> Grants:
             spared = _is_spared(names, aws)
         else:
             spared = False
-        return Standing.NONE if spared else Standing.DIRECT
+        return NONE if spared else DIRECT
 
     return grants
 

@@ -9,10 +9,8 @@ import re
 
 import msgspec
 
-from broker.policy.context import Values
+from broker.policy.context import ByKey
 from broker.policy.patterns import Glob, Wild, parse_glob
-
-ByKey = dict[str, Values]
 
 
 class Variable(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies, parse_policy
+from broker.policy import Context, PolicyKind, PolicySet, Source, SourceKind, compile_policies, parse_policy
 from broker.policy.index import MOST_ACTIONS_KEPT
 
 SOURCE = Source(SourceKind.USER, "policy")
@@ -19,7 +19,7 @@ def allow(action: object, resource: object, sid: str = "", effect: str = "Allow"
 
 
 def sids(policies: PolicySet, action: str, resource: str) -> list[str]:
-    return sorted(found.statement.sid for found in policies.on_action(action).candidates(resource, {}))
+    return sorted(found.statement.sid for found in policies.by_action[action].candidates(resource, Context()))
 
 
 MANY = compiled(
@@ -51,8 +51,8 @@ def test_every_way_of_naming_an_action_and_a_resource_is_found() -> None:
 
 
 def test_a_variable_is_filled_in_when_it_is_asked() -> None:
-    index = MANY.on_action("s3:getobject")
-    found = index.candidates("arn:aws:s3:::bob/k", {"aws:username": ("bob",)})
+    index = MANY.by_action["s3:getobject"]
+    found = index.candidates("arn:aws:s3:::bob/k", Context({"aws:username": "bob"}))
     assert "variable" in {item.statement.sid for item in found}
 
 
@@ -73,8 +73,8 @@ def test_a_union_answers_for_all_its_parts_and_shares_them() -> None:
 def test_what_is_kept_per_action_is_bounded() -> None:
     policies = compiled(allow("*", "*"))
     for number in range(MOST_ACTIONS_KEPT * 2 + 5):
-        policies.on_action(f"s3:action{number}")
-    assert len(policies._by_action) <= MOST_ACTIONS_KEPT
+        policies.by_action[f"s3:action{number}"]
+    assert len(policies.by_action) <= MOST_ACTIONS_KEPT
 
 
 ACTIONS = st.sampled_from(["s3:Get", "s3:Put", "s3:*", "*", "s3:G*", "*:Get", "s3:?et", "ec2:Get", "ec2:*"])
@@ -108,19 +108,19 @@ STATEMENTS = st.builds(
 def test_the_verdict_of_many_statements_is_that_of_each_by_itself(
     statements: list[dict[str, object]], action: str, resource: str
 ) -> None:
-    together = compiled(*statements).on_action(action).verdict(resource, {})
+    together = compiled(*statements).by_action[action].verdict(resource, Context())
     alone = [compiled(statement) for statement in statements]
-    single = [one.on_action(action).verdict(resource, {}) for one in alone]
+    single = [one.by_action[action].verdict(resource, Context()) for one in alone]
     assert together is (False if False in single else True if True in single else None)
-    assert PolicySet.union(*alone).on_action(action).verdict(resource, {}) is together
+    assert PolicySet.union(*alone).by_action[action].verdict(resource, Context()) is together
 
 
 def test_policies_under_another_name_are_compiled_once_and_told_apart() -> None:
     first = compiled(allow("s3:GetObject", "*"), name="first")
     second = first.under(Source(SourceKind.GROUP, "second"))
     assert second.kept is first.kept
-    assert second.on_action("s3:getobject") is first.on_action("s3:getobject")
-    named = PolicySet.union(first, second).candidates("s3:getobject", "arn:aws:s3:::b/k", {})
+    assert second.by_action["s3:getobject"] is first.by_action["s3:getobject"]
+    named = PolicySet.union(first, second).candidates("s3:getobject", "arn:aws:s3:::b/k", Context())
     assert [source.name for source, _ in named] == ["first", "second"]
     assert [source.name for source, _ in second.policies] == ["second"]
 

@@ -30,7 +30,7 @@ def request_context(
 
 def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys) -> Keys:
     keys = principal_keys(caller, facts.now)
-    keys |= request_keys(facts)
+    add_request_keys(keys, facts)
     if organization_keys:
         keys |= organization_keys
     account = resource.account or caller.account
@@ -45,27 +45,26 @@ def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organizat
 
 def principal_keys(caller: Caller, now: float) -> Keys:
     """What would be known of `caller` in any request at `now`, without what only a request has: its way, its moment."""
-    keys = dict(caller.condition_keys)
+    keys = caller.condition_keys.copy()
     if caller.token_issued_at is not None:
         _add_mfa(keys, caller, now)
     return keys
 
 
-def request_keys(facts: RequestFacts) -> Keys:
-    """What is known of the transport and the moment."""
-    keys = _keys_of_moment(int(facts.now)).copy()
+def add_request_keys(keys: Keys, facts: RequestFacts) -> None:
+    """Add what is known of the transport and the moment."""
+    keys["aws:currenttime"], keys["aws:epochtime"] = _moment(int(facts.now))
     keys["aws:securetransport"] = _TRUE if facts.secure_transport else _FALSE
     keys["aws:requestedregion"] = (facts.region,)
     if facts.source_ip:
         keys["aws:sourceip"] = (facts.source_ip,)
     if facts.user_agent:
         keys["aws:useragent"] = (facts.user_agent,)
-    return keys
 
 
 @lru_cache(maxsize=16)
-def _keys_of_moment(second: int) -> Keys:
-    return {"aws:currenttime": (iso_time(second),), "aws:epochtime": (str(second),)}
+def _moment(second: int) -> tuple[tuple[str], tuple[str]]:
+    return (iso_time(second),), (str(second),)
 
 
 def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:
@@ -79,7 +78,14 @@ def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:
 def _add_resource_tags(keys: Keys, resource: Resource) -> None:
     is_iam = resource.arn.startswith("arn:aws:iam:")
     for key, value in resource.tags.items():
-        lowered = key.lower()
-        keys[f"aws:resourcetag/{lowered}"] = (value,)
+        for_all, for_iam = _resource_tag(key)
+        keys[for_all] = values = (value,)
         if is_iam:
-            keys[f"iam:resourcetag/{lowered}"] = (value,)
+            keys[for_iam] = values
+
+
+@lru_cache(maxsize=1024)
+def _resource_tag(key: str) -> tuple[str, str]:
+    """What conditions call the tag: on every resource, and on IAM's."""
+    lowered = key.lower()
+    return f"aws:resourcetag/{lowered}", f"iam:resourcetag/{lowered}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from broker.access.caller import Caller
+from broker.access.caller import Caller, Keys
 from broker.access.conditions import request_context
 from broker.access.denials import Denial, find_denial, seal_denial
 from broker.access.facts import RequestFacts
@@ -13,7 +13,14 @@ from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.errors import access_denied
 from broker.names.principal import FederatedUser
-from broker.policy import AccessRequest, Decision, access_denied_message, decide, is_always_allowed
+from broker.policy import (
+    AccessRequest,
+    Decision,
+    Layers,
+    access_denied_message,
+    decide,
+    is_always_allowed,
+)
 from broker.sealing.keyring import Keyring
 from broker.storage.store import Transaction
 
@@ -35,15 +42,7 @@ class Gate:
         """The decision on `action` by `caller`, with its reasons; raises only where a store is out of reach."""
         account = resource.account or caller.account
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
-        if resource.policy is not None:
-            layers = msgspec.structs.replace(layers, resource=resource.policy)
-        context = request_context(caller, facts, resource, organization_keys)
-        federated_by = ""
-        # A policy that names the user speaks of the sessions that the user handed out, too.
-        if type(caller.principal) is FederatedUser and caller.user is not None:
-            federated_by = caller.user.arn
-        request = AccessRequest(caller.principal, action, resource.arn, account, context, federated_by)
-        return decide(request, layers)
+        return _decided(layers, organization_keys, caller, facts, action, resource, account)
 
     async def require(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource
@@ -51,7 +50,9 @@ class Gate:
         """Pass, or raise Refusal AccessDenied: AWS's sentence and the encoded reasons."""
         if is_always_allowed(caller.principal, action):
             return
-        decision = await self.decide(store, caller, facts, action, resource)
+        account = resource.account or caller.account
+        layers, organization_keys = await self._gatherer.gather(store, caller, account)
+        decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
             sentence = access_denied_message(decision.request, decision)
             encoded = seal_denial(self._keyring(), decision, caller.account, self._entropy)
@@ -61,3 +62,25 @@ class Gate:
     def find_denial(self, unverified_text: str, now: float) -> Denial | None:
         """The reasons in an encoded authorization message; None for what is no message of this broker."""
         return find_denial(self._keyring(), unverified_text, now)
+
+
+def _decided(
+    layers: Layers,
+    organization_keys: Keys,
+    caller: Caller,
+    facts: RequestFacts,
+    action: str,
+    resource: Resource,
+    account: str,
+) -> Decision:
+    """The engine's answer; `account` owns the resource."""
+    if resource.policy is not None:
+        layers = msgspec.structs.replace(layers, resource=resource.policy)
+    federated_by = ""
+    # A policy that names the user speaks of the sessions that the user handed out, too.
+    if type(caller.principal) is FederatedUser and caller.user is not None:
+        federated_by = caller.user.arn
+    context = request_context(caller, facts, resource, organization_keys)
+    return decide(
+        AccessRequest(caller.principal, action, resource.arn, account, context, federated_by), layers
+    )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import broker.iam
 import broker.sts  # noqa: F401  # declares the operations
 from broker.access.caller import Caller, root_caller
-from broker.access.conditions import request_keys
+from broker.access.conditions import add_request_keys
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.access.simulation import role_caller, user_caller
@@ -241,7 +241,9 @@ async def resource_of(call: Call, declared: Operation, request: Any) -> Resource
 
 def entries(resource: Resource) -> tuple[shapes.ContextEntry, ...]:
     """What only the request knows: its way and moment, what it carries, and the tags of what it acts on."""
-    known: dict[str, Any] = {**request_keys(FACTS), **resource.keys}
+    known: dict[str, Any] = {}
+    add_request_keys(known, FACTS)
+    known |= resource.keys
     for key, value in resource.tags.items():
         known |= {f"aws:ResourceTag/{key}": value, f"iam:ResourceTag/{key}": value}
     return tuple(

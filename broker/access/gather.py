@@ -56,8 +56,13 @@ class Gatherer:
         self, store: Transaction, caller: Caller, resource_account: str | None
     ) -> tuple[Layers, Keys]:
         """The layers, and the condition keys that the organization fills."""
-        account_revision = await store.revision(account_partition(caller.account)) if caller.account else 0
-        organization_revision = await store.revision(GLOBAL)
+        partition = account_partition(caller.account)
+        account_revision = store.find_revision(partition) if caller.account else 0
+        if account_revision is None:
+            account_revision = await store.revision(partition)
+        organization_revision = store.find_revision(GLOBAL)
+        if organization_revision is None:
+            organization_revision = await store.revision(GLOBAL)
         gathered = self._kept.find((caller.account, _identity(caller)))
         if (
             gathered is None

@@ -146,6 +146,14 @@ class Transaction(msgspec.Struct, eq=False):
         view.is_pinned = True
         return pages.revision
 
+    def find_revision(self, partition: str) -> int | None:
+        """As `revision`, for a partition that the transaction has looked at; None, and unbound, for any other."""
+        view = self._views.get(partition)
+        if view is None or view.pages is None:
+            return None
+        view.is_pinned = True
+        return view.pages.revision
+
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where what was read is no longer so.
 

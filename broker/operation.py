@@ -6,7 +6,7 @@ resource and the handler (`perform`). The handler reads and writes through `call
 commits, and performs it anew where the commit meets a conflict.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
@@ -48,7 +48,7 @@ class Quotas(msgspec.Struct, frozen=True):
     trust_policy_size: int = 2048
 
 
-class Call(msgspec.Struct, kw_only=True, eq=False):
+class Call(msgspec.Struct, eq=False):
     """One performance of one operation: facts and tools, nothing that handlers hand to each other.
 
     `judged` is the resource that the gate has passed, with everything that was found for it: a handler that needs the
@@ -103,6 +103,8 @@ class Operation(msgspec.Struct, frozen=True):
     is_tagging: bool
     prove: Prove | None = None
 
+
+_NO_RESOURCE = Resource()
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
@@ -172,10 +174,6 @@ def with_request_tags(resource: Resource, request: Any) -> Resource:
     return msgspec.structs.replace(resource, keys={**resource.keys, **keys})
 
 
-def no_resource(account: str | None = None, keys: Mapping[str, str] | None = None) -> ResourceOf:
-    """For actions that support no resource: they match only `*`."""
-
-    async def resource(call: Call, request: Any) -> Resource:
-        return Resource(account=account or call.account, keys=keys or {})
-
-    return resource
+async def no_resource(call: Call, request: Any) -> Resource:
+    """For actions that support no resource: they match only `*`, in the caller's account."""
+    return _NO_RESOURCE

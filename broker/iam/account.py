@@ -24,7 +24,7 @@ from broker.storage.store import (
 )
 
 
-@operation("iam:CreateAccountAlias", resource=no_resource())
+@operation("iam:CreateAccountAlias", resource=no_resource)
 async def create_account_alias(call: Call, request: shapes.CreateAccountAliasRequest) -> None:
     """The new alias takes the place of the old one: an account has at most one."""
     alias = request.account_alias
@@ -36,7 +36,7 @@ async def create_account_alias(call: Call, request: shapes.CreateAccountAliasReq
     call.store.put(ACCOUNTS, "", account)
 
 
-@operation("iam:DeleteAccountAlias", resource=no_resource())
+@operation("iam:DeleteAccountAlias", resource=no_resource)
 async def delete_account_alias(call: Call, request: shapes.DeleteAccountAliasRequest) -> None:
     account = await get_account(call)
     if account.alias != request.account_alias:
@@ -44,7 +44,7 @@ async def delete_account_alias(call: Call, request: shapes.DeleteAccountAliasReq
     call.store.put(ACCOUNTS, "", msgspec.structs.replace(account, alias=None))
 
 
-@operation("iam:ListAccountAliases", resource=no_resource())
+@operation("iam:ListAccountAliases", resource=no_resource)
 async def list_account_aliases(
     call: Call, request: shapes.ListAccountAliasesRequest
 ) -> shapes.ListAccountAliasesResponse:
@@ -55,7 +55,7 @@ async def list_account_aliases(
     )
 
 
-@operation("iam:GetAccountSummary", resource=no_resource())
+@operation("iam:GetAccountSummary", resource=no_resource)
 async def get_account_summary(call: Call, request: None) -> shapes.GetAccountSummaryResponse:
     """Counts as they are, quotas as they are configured."""
     policies = await call.store.scan(POLICIES, call.account)

@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True):
         return f"{self.kind}/{self.name.lower()}"
 
 
-@operation("iam:GetAccountAuthorizationDetails", resource=no_resource())
+@operation("iam:GetAccountAuthorizationDetails", resource=no_resource)
 async def get_account_authorization_details(
     call: Call, request: shapes.GetAccountAuthorizationDetailsRequest
 ) -> shapes.GetAccountAuthorizationDetailsResponse:

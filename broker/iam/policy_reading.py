@@ -12,7 +12,7 @@ from broker.protocol.shapes import iam as shapes
 _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
 
 
-@operation("iam:GetContextKeysForCustomPolicy", resource=no_resource())
+@operation("iam:GetContextKeysForCustomPolicy", resource=no_resource)
 async def get_context_keys_for_custom_policy(
     call: Call, request: shapes.GetContextKeysForCustomPolicyRequest
 ) -> shapes.GetContextKeysForPolicyResponse:

@@ -82,7 +82,7 @@ class Simulation(msgspec.Struct, frozen=True):
     knows_roles: bool
 
 
-@operation("iam:SimulateCustomPolicy", resource=no_resource())
+@operation("iam:SimulateCustomPolicy", resource=no_resource)
 async def simulate_custom_policy(
     call: Call, request: shapes.SimulateCustomPolicyRequest
 ) -> shapes.SimulatePolicyResponse:

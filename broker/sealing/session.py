@@ -59,16 +59,12 @@ def mint_session_token(
     if len(claims.session_id) != SESSION_ID_SIZE:
         raise ValueError(f"a session id has {SESSION_ID_SIZE} bytes")
     key = keyring.for_purpose(_PURPOSE).primary
-    packed = pack(claims_to_bytes(claims), _packed_size(minimum_size))
+    # `pack` rounds up: from this size on, the token has at least `minimum_size` characters.
+    packed = pack(claims_to_bytes(claims), (minimum_size + 3) // 4 * 3 - OVERHEAD)
     size = (len(packed) + OVERHEAD) // 3 * 4
     if size > LARGEST_TOKEN:
         raise TokenTooLarge(size)
     return encode_text(seal(key, packed, _CONTEXT, entropy)), _secret_of(key, claims), size
-
-
-def _packed_size(token_size: int) -> int:
-    """The packed size from which a token has at least `token_size` characters; `pack` rounds up."""
-    return (token_size + 3) // 4 * 3 - OVERHEAD
 
 
 class OpenedSession(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from broker.operation import Call, no_resource, operation
 from broker.protocol.shapes import sts as shapes
 
 
-@operation("sts:GetAccessKeyInfo", resource=no_resource())
+@operation("sts:GetAccessKeyInfo", resource=no_resource)
 async def get_access_key_info(
     call: Call, request: shapes.GetAccessKeyInfoRequest
 ) -> shapes.GetAccessKeyInfoResponse:

@@ -10,7 +10,7 @@ from broker.operation import Call, no_resource, operation
 from broker.protocol.shapes import sts as shapes
 
 
-@operation("sts:DecodeAuthorizationMessage", resource=no_resource())
+@operation("sts:DecodeAuthorizationMessage", resource=no_resource)
 async def decode_authorization_message(
     call: Call, request: shapes.DecodeAuthorizationMessageRequest
 ) -> shapes.DecodeAuthorizationMessageResponse:

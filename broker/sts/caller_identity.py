@@ -4,7 +4,7 @@ from broker.operation import Call, no_resource, operation
 from broker.protocol.shapes import sts as shapes
 
 
-@operation("sts:GetCallerIdentity", resource=no_resource())
+@operation("sts:GetCallerIdentity", resource=no_resource)
 async def get_caller_identity(
     call: Call, request: shapes.GetCallerIdentityRequest
 ) -> shapes.GetCallerIdentityResponse:

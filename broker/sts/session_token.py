@@ -8,7 +8,7 @@ from broker.sts.answers import credentials_shape
 from broker.sts.mfa import authenticated_at
 
 
-@operation("sts:GetSessionToken", resource=no_resource())
+@operation("sts:GetSessionToken", resource=no_resource)
 async def get_session_token(
     call: Call, request: shapes.GetSessionTokenRequest
 ) -> shapes.GetSessionTokenResponse:

@@ -112,15 +112,7 @@ async def _perform(
         _record_caller(door, event, facts, caller)
     # 6-7. Judge, then handle.
     refuse_restricted(caller, service.name, declared.name)
-    call = Call(
-        caller=caller,
-        facts=facts,
-        store=store,
-        gate=door.gate,
-        mint=door.mint,
-        entropy=door.entropy,
-        quotas=door.quotas,
-    )
+    call = Call(caller, facts, store, door.gate, door.mint, door.entropy, door.quotas)
     return await perform(declared, call, request)
 
 

@@ -4,35 +4,40 @@ The only place where a signature makes a Caller. Codes and words of the refusals
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 
 from broker.access.caller import Caller, root_caller, user_caller
+from broker.access.logins import Login, Logins
 from broker.access.sessions import Sessions, invalid_token
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
-from broker.names.secret import SecretKey
 from broker.sealing.keyring import Keyring
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.refusals import missing_authentication_token
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import VerifiedRequest, verify
-from broker.storage.records import AccessKey, User
+from broker.storage.engine import account_partition
+from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transaction
 
 ACTIVE = "Active"
 
 _is_key_id = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch  # `accessKeyIdType` of the models
 
-_KEPT_USERS = 4096
+# The revision of a login whose records lie in two partitions: it is found out every time.
+_NEVER = -1
 
 
 class Prover:
-    """Proves callers; `keyring` gives the ring that session tokens are sealed with, as it is now."""
+    """Proves callers; `keyring` gives the ring that session tokens are sealed with, as it is now.
+
+    Clients come again with the same key or token. What is kept of one answers for nothing that may change: the
+    account's revision, and of a token its time and the keyring, are looked at for every request.
+    """
 
     def __init__(self, keyring: Callable[[], Keyring], signing_keys: SigningKeys) -> None:
-        self._sessions = Sessions(keyring)
+        self._logins = Logins()
+        self._sessions = Sessions(keyring, self._logins)
         self._signing_keys = signing_keys
-        self._users: OrderedDict[str, Caller] = OrderedDict()
 
     async def prove(
         self,
@@ -50,44 +55,38 @@ class Prover:
             raise missing_authentication_token()
         access_key_id, token = unverified.signer.access_key_id, unverified.session_token
         if token is None:
-            caller, secret = await self._claimed_long_term(store, access_key_id)
-            return caller, verify(request, unverified, secret, now, self._signing_keys, services=(service,))
-        session = await self._sessions.claimed(store, token, access_key_id, now)
-        secret = session.opened.secret
-        verified = verify(request, unverified, secret, now, self._signing_keys, services=(service,))
-        self._sessions.keep(session)
-        return session.caller, verified
+            login = await self._claimed(store, access_key_id)
+        else:
+            login = await self._sessions.claimed(store, token, access_key_id, now)
+        verified = verify(request, unverified, login.secret, now, self._signing_keys, services=(service,))
+        self._logins.keep(login)
+        return login.caller, verified
 
-    async def _claimed_long_term(self, store: Transaction, access_key_id: str) -> tuple[Caller, SecretKey]:
-        """Who it would be, if the signature holds under the secret beside it."""
+    async def _claimed(self, store: Transaction, access_key_id: str) -> Login:
+        """The login of a long-term key; found out anew where its account has moved on."""
         if access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
-        # First where its id says, for nearly every key is the broker's own.
-        account = account_of_access_key_id(access_key_id)
-        key = await store.find(ACCESS_KEYS, account, access_key_id) if account else None
+        kept = self._logins.find(access_key_id)
+        account, key, revision = account_of_access_key_id(access_key_id), None, _NEVER
+        if account is not None:
+            revision = await store.revision(account_partition(account))
+            if kept is not None and kept.revision == revision:
+                return kept
+            key = await store.find(ACCESS_KEYS, account, access_key_id)
         if key is None:
-            key = await _find_foreign_key(store, access_key_id)
-        if key is None:
-            raise invalid_token(f"access key {access_key_id} is unknown")
+            key, revision = await _get_foreign_key(store, access_key_id), _NEVER
         if key.status != ACTIVE:
             raise invalid_token(f"access key {access_key_id} is {key.status}")
-        if key.user_name is None:
-            return root_caller(key.account_id, access_key_id), key.secret
-        user = await store.find(USERS, key.account_id, key.user_name)
-        if user is None:
+        user = None if key.user_name is None else await store.find(USERS, key.account_id, key.user_name)
+        if user is None and key.user_name is not None:
             raise invalid_token(f"user {key.user_name} of access key {access_key_id} is gone")
-        return self._user_caller(user, access_key_id), key.secret
-
-    def _user_caller(self, user: User, access_key_id: str) -> Caller:
-        """The caller of a user's key, the same one again as long as the very record that it was made from stands."""
-        kept = self._users.get(access_key_id)
-        if kept is not None and kept.user is user:
-            return kept
-        caller = self._users[access_key_id] = user_caller(user, access_key_id)
-        self._users.move_to_end(access_key_id)
-        if len(self._users) > _KEPT_USERS:
-            self._users.popitem(last=False)
-        return caller
+        if kept is not None and kept.caller.account == key.account_id and kept.caller.user == user:
+            caller = kept.caller  # and with it what was made of it
+        elif user is None:
+            caller = root_caller(key.account_id, access_key_id)
+        else:
+            caller = user_caller(user, access_key_id)
+        return Login(access_key_id, revision, caller, key.secret)
 
 
 async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
@@ -99,9 +98,12 @@ async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
     return account_of_access_key_id(access_key_id) if is_key else None
 
 
-async def _find_foreign_key(store: Transaction, access_key_id: str) -> AccessKey | None:
-    """The long-term access key under an id that was brought along, and does not say whose it is."""
+async def _get_foreign_key(store: Transaction, access_key_id: str) -> AccessKey:
+    """The long-term access key under an id that was brought along, and does not say whose it is; raises Refusal."""
     if _is_key_id(access_key_id) is None:
         raise invalid_token("what stands for the access key id is none")
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
-    return await store.find(ACCESS_KEYS, foreign.account_id, access_key_id) if foreign else None
+    key = await store.find(ACCESS_KEYS, foreign.account_id, access_key_id) if foreign else None
+    if key is None:
+        raise invalid_token(f"access key {access_key_id} is unknown")
+    return key

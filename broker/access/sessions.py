@@ -3,13 +3,13 @@
 A session ends with its role or user: the record is read for every request, and a namesake is somebody else.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
+from broker.access.logins import Login, Logins
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.sealing.claims import (
@@ -21,45 +21,30 @@ from broker.sealing.claims import (
 )
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_living
+from broker.sealing.session import SessionExpired, open_session, require_living
+from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
 from broker.storage.store import ROLES, USERS, Transaction
 
-_KEPT_SESSIONS = 2048
-
-
-class Session(msgspec.Struct, frozen=True):
-    """An opened token, and the caller that it made of `record`. `name` is the token's digest."""
-
-    name: bytes
-    opened: OpenedSession
-    record: Role | User | None
-    caller: Caller
-
 
 class Sessions:
-    """Opens session tokens; those that have proven a caller are kept opened, least recently used first out.
+    """Opens session tokens, and finds whose they are."""
 
-    A client shows the same token for hours. What is kept answers for nothing but the opening: the access key id, the
-    time, the keyring and the record are looked at for every request.
-    """
-
-    def __init__(self, keyring: Callable[[], Keyring]) -> None:
+    def __init__(self, keyring: Callable[[], Keyring], logins: Logins) -> None:
         self._keyring = keyring
-        self._kept: OrderedDict[bytes, Session] = OrderedDict()
+        self._logins = logins
 
     async def claimed(
         self, store: Transaction, unverified_token: str, unverified_access_key_id: str, now: float
-    ) -> Session:
-        """Whose session it would be, if the signature holds under its secret; raises Refusal."""
+    ) -> Login:
+        """The login of a session; raises Refusal where the token, or what it stands for, is not good any more."""
         name = sha256(unverified_token.encode("utf-8", "surrogatepass")).digest()
-        kept = self._kept.get(name)
+        kept = self._logins.find(name)
+        opened = None if kept is None else kept.opened
         keyring = self._keyring()
         try:
-            if kept is not None and kept.opened.keyring is keyring:
-                opened = kept.opened
-            else:
-                kept, opened = None, open_session(keyring, unverified_token)
+            if opened is None or opened.keyring is not keyring:
+                opened = open_session(keyring, unverified_token)
             require_living(opened, unverified_access_key_id, now)
         except SessionExpired as expired:
             raise Refusal(
@@ -67,17 +52,15 @@ class Sessions:
             ) from None
         except SealBroken as broken:
             raise invalid_token(broken.reason) from None
-        record = await _find_record(store, opened.claims)
-        if kept is not None and kept.record is record:
+        revision = await store.revision(account_partition(opened.claims.account))
+        if kept is not None and kept.revision == revision and kept.opened is opened:
             return kept
-        return Session(name, opened, record, _session_caller(opened.claims, record))
-
-    def keep(self, session: Session) -> None:
-        """Only a session whose signature has just been verified: else a stranger could wash the others out."""
-        self._kept[session.name] = session
-        self._kept.move_to_end(session.name)
-        if len(self._kept) > _KEPT_SESSIONS:
-            self._kept.popitem(last=False)
+        record = await _find_record(store, opened.claims)
+        if kept is not None and kept.opened is opened and (kept.caller.role or kept.caller.user) == record:
+            caller = kept.caller  # and with it what was made of it
+        else:
+            caller = _session_caller(opened.claims, record)
+        return Login(name, revision, caller, opened.secret, opened)
 
 
 def invalid_token(reason: str) -> Refusal:

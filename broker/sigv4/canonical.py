@@ -31,11 +31,13 @@ def canonical_request(authorization: UnverifiedAuthorization, payload_hash: str,
         path = _normalised_path(path) if normalise_path else _object_path(path)
     if query:
         query = _canonical_query(query, without_signature=authorization.presigned)
-    # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
-    lines = "".join(
-        [f"{name}:{' '.join(headers[name].split())}\n" for name in signer.signed_headers if name in headers]
-    )
-    return f"{request.method}\n{path}\n{query}\n{lines}\n{signer.signed_line}\n{payload_hash}"
+    lines = [request.method, path, query]
+    for name in signer.signed_headers:
+        # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+        if name in headers:
+            lines.append(f"{name}:{' '.join(headers[name].split())}")  # noqa: PERF401  a fifth dearer
+    lines += ("", signer.signed_line, payload_hash)
+    return "\n".join(lines)
 
 
 def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> str:

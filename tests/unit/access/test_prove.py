@@ -23,7 +23,8 @@ from broker.sealing.session import open_session_token
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.sigv4.signing_keys import SigningKeys
 from broker.storage.records import AccessKey, ForeignAccessKey, Role, User
-from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Store
 from tests.unit.access.conftest import NOW
 
 ACCOUNT = "111122223333"
@@ -133,6 +134,43 @@ async def test_a_key_that_is_not_good_is_refused(prove, put, key, user, code):
     if user is not None:
         await put(USERS, ACCOUNT, user)
     assert await refused(prove(signed())) == code
+
+
+CHANGES = {
+    "inactive": (lambda store: store.put(ACCESS_KEYS, ACCOUNT, access_key(status="Inactive"))),
+    "deleted": (lambda store: store.delete(ACCESS_KEYS, ACCOUNT, KEY)),
+    "rotated": (lambda store: store.put(ACCESS_KEYS, ACCOUNT, access_key(secret=SecretKey("another")))),
+    "without its user": (lambda store: store.delete(USERS, ACCOUNT, "alice")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_a_key_that_was_good_is_refused_as_soon_as_it_is_not(prove, put, tmp_path, change):
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key())
+    for _ in range(2):
+        assert (await prove(signed())).principal == ALICE_HERSELF
+
+    async def work(transaction):
+        change(transaction)
+
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as other:
+        await other.transact(work)
+        assert await refused(prove(signed())) in ("InvalidClientTokenId", "SignatureDoesNotMatch")
+
+
+async def test_a_key_that_was_brought_along_is_refused_as_soon_as_it_is_not_good(prove, put, store):
+    key_id = "bootstrapAdmin01"
+    await put(ACCESS_KEYS, ACCOUNT, access_key(access_key_id=key_id, user_name=None))
+    await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=ACCOUNT))
+    for _ in range(2):
+        assert (await prove(signed(key_id))).principal == Root(ACCOUNT)
+
+    async def work(transaction):
+        transaction.delete(FOREIGN_ACCESS_KEYS, "", key_id)
+
+    await store.transact(work)
+    assert await refused(prove(signed(key_id))) == "InvalidClientTokenId"
 
 
 @pytest.mark.parametrize(

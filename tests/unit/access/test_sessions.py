@@ -5,6 +5,7 @@ import secrets
 import msgspec
 import pytest
 
+from broker.access.logins import Logins
 from broker.access.sessions import Sessions
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
@@ -27,7 +28,8 @@ class World:
 
     def __init__(self, store, put, ring):
         self.store, self.put, self.ring = store, put, ring
-        self.sessions = Sessions(lambda: self.ring)
+        self.logins = Logins()
+        self.sessions = Sessions(lambda: self.ring, self.logins)
         self.minted = Mint(lambda: self.ring, secrets.token_bytes).assumed_role(
             SESSION, now=NOW, duration=900
         )
@@ -47,7 +49,7 @@ class World:
 async def world(store, put, ring):
     world = World(store, put, ring)
     await put(ROLES, ACCOUNT, WORKER)
-    world.sessions.keep(await world.claim())
+    world.logins.keep(await world.claim())
     return world
 
 
@@ -71,6 +73,12 @@ async def test_a_kept_session_ends_in_time(world):
 
 async def test_a_kept_session_is_nobody_elses(world):
     assert await world.refused(key_id="ASIAQAAAAAAAAAAAAAAB") == "InvalidClientTokenId"
+
+
+async def test_a_kept_session_outlives_a_change_of_something_else(world):
+    before = await world.claim()
+    await world.put(ROLES, ACCOUNT, msgspec.structs.replace(WORKER, role_name="other"))
+    assert (await world.claim()).caller is before.caller
 
 
 async def test_a_kept_session_has_its_role_as_it_is_now(world):

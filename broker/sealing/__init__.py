@@ -4,7 +4,7 @@ Owns every secret-key operation but request signatures: which key seals, which s
 inside session tokens, the secret access keys derived from them, RFC 6238 codes. Pure: `now` (epoch
 seconds) and entropy are arguments. Never reads a clock, a file or a store, never prints a secret, and
 never tells a client why a seal is broken. Obeys NIST SP 800-38D (AES-GCM), RFC 5869 (HKDF), RFC 2104
-(HMAC), RFC 6238 (TOTP).
+(HMAC), RFC 7693 (BLAKE2), RFC 6238 (TOTP).
 
     key.py       SealingKey: one key, its state and the ciphers made from it
     keyring.py   staged -> primary -> retired; rotation as pure steps

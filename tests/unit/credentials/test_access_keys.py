@@ -1,11 +1,12 @@
 import string
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
-from broker.names.ids import account_of_access_key_id
+from broker.names.ids import ACCESS_KEY_ID_ENTROPY, LONG_TERM_KEY, access_key_id, account_of_access_key_id
 
 accounts = st.integers(0, 10**12 - 1).map(lambda number: f"{number:012d}")
 entropies = st.binary(min_size=ACCESS_KEY_ENTROPY, max_size=ACCESS_KEY_ENTROPY)
@@ -36,3 +37,20 @@ def test_a_pair_never_shows_its_secret() -> None:
 def test_too_little_entropy_makes_no_pair() -> None:
     with pytest.raises(ValueError, match="38 bytes"):
         new_access_key_pair("123456789012", bytes(37))
+
+
+def test_every_character_of_a_key_id_is_as_likely_as_any_other() -> None:
+    """The ninth has one bit of the account, which leaves it sixteen of the thirty-two."""
+    key_ids = [
+        access_key_id(LONG_TERM_KEY, "123456789012", bytes([byte] * ACCESS_KEY_ID_ENTROPY))
+        for byte in range(256)
+    ]
+    assert len({key_id[:12] for key_id in key_ids}) == 1
+    assert sorted(Counter(key_id[12] for key_id in key_ids).values()) == [16] * 16
+    for place in range(13, 20):
+        assert sorted(Counter(key_id[place] for key_id in key_ids).values()) == [8] * 32
+
+
+def test_too_little_entropy_makes_no_key_id() -> None:
+    with pytest.raises(ValueError, match="eight bytes"):
+        access_key_id(LONG_TERM_KEY, "123456789012", bytes(ACCESS_KEY_ID_ENTROPY - 1))

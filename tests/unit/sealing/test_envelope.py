@@ -121,6 +121,11 @@ def test_repeated_entropy_never_repeats_a_nonce_for_different_messages(
     assert (first == second) == ((message, context) == (other_message, other_context))
 
 
+def test_another_key_chooses_another_nonce_from_the_same_entropy() -> None:
+    other = seal(OTHER_RING.primary, b"message", b"context", ENTROPY)
+    assert sealed()[9:21] != other[9:21]
+
+
 def test_fresh_entropy_seals_the_same_message_differently() -> None:
     assert sealed() != seal(RING.primary, b"message", b"context", bytes(16))
 

@@ -23,7 +23,7 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Logins:
-    """At most `capacity` logins, least recently used first out."""
+    """At most `capacity` logins; the first that was kept goes first, and is found out anew if it is still in use."""
 
     def __init__(self, capacity: int = 4096) -> None:
         self._capacity = capacity
@@ -35,6 +35,8 @@ class Logins:
 
     def keep(self, login: Login) -> None:
         """Only a login whose signature has just been verified: else a stranger could wash the others out."""
+        if self._kept.get(login.name) is login:
+            return
         self._kept[login.name] = login
         self._kept.move_to_end(login.name)
         if len(self._kept) > self._capacity:

@@ -83,7 +83,8 @@ def verify(
         raise ValueError("an authorization proves the request that it was read from, and no other")
     if authorization.presigned or abs(now - authorization.timestamp) > dialect.skew:
         _require_current(authorization, now, dialect)
-    _require_signed_headers(authorization, dialect)
+    if not authorization.signer.accounted_for.issuperset(authorization.headers):
+        _require_signed_headers(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
         raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
@@ -121,13 +122,11 @@ def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dia
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
     AWS lets it: botocore's presigned URLs leave it out.
     """
-    headers, signer = authorization.headers, authorization.signer
-    if signer.accounted_for.issuperset(headers):
-        return
-    if "host" not in signer.signed:
+    signed = authorization.signer.signed
+    if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
-    for name in headers:
-        if name.startswith("x-amz-") and name not in signer.signed:
+    for name in authorization.headers:
+        if name.startswith("x-amz-") and name not in signed:
             raise refusals.unsigned_header(name, dialect.mismatch_code)
 
 

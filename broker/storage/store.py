@@ -105,15 +105,12 @@ class Store:
         finally:
             await self.engine.close()
 
-    def _begin(self) -> Transaction:
-        return Transaction(self.engine, self._cache, self._latest)
-
     async def transaction(self) -> Transaction:
-        return self._begin()
+        return Transaction(self.engine, self._cache, self._latest)
 
     async def read(self) -> Transaction:
         """A transaction that nobody will commit."""
-        return self._begin()
+        return Transaction(self.engine, self._cache, self._latest)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it; begin anew after a Conflict, a bounded number of times.
@@ -137,7 +134,7 @@ class Store:
             return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        transaction = self._begin()
+        transaction = Transaction(self.engine, self._cache, self._latest)
         try:
             answer = await work(transaction)
         except Refusal:

@@ -1,13 +1,14 @@
 """Requests and answers as the journal may show them: CloudTrail's spelling; sensitive members and proofs hidden."""
 
 import base64
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from broker.protocol.markup import format_timestamp
 from broker.protocol.model import Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
 from broker.protocol.straight import compile_function, indented
-from broker.protocol.xml import format_timestamp
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
@@ -51,6 +52,7 @@ def audit_answer(
     return redactor(answer)
 
 
+@lru_cache(maxsize=1024)
 def is_reading(operation: str) -> bool:
     """Whether `operation` makes nothing, by its name as AWS names things."""
     return operation.startswith(READING) and not operation.endswith("Token")

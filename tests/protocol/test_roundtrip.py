@@ -20,10 +20,11 @@ from botocore.serialize import create_serializer
 from broker.errors import Refusal
 from broker.protocol.constraints import string_check
 from broker.protocol.form import parse_form
+from broker.protocol.markup import PERCENT_ENCODED
 from broker.protocol.model import load_service
 from broker.protocol.redaction import HIDDEN, audit_parameters
 from broker.protocol.request import read_request
-from broker.protocol.xml import PERCENT_ENCODED, render_refusal, render_result
+from broker.protocol.xml import render_refusal, render_result
 
 SERVICES = {name: load_service(name) for name in ("iam", "sts")}
 MODELS = {name: BotocoreModel(Loader().load_service_model(name, "service-2"), name) for name in SERVICES}

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
+from broker.protocol.markup import format_timestamp
 from broker.protocol.model import load_service
 from broker.protocol.shapes import iam as shapes
 from broker.protocol.shapes.sts import Credentials, GetCallerIdentityResponse
-from broker.protocol.xml import FAULT_NAMESPACE, escape, format_timestamp, render_refusal, render_result
+from broker.protocol.xml import FAULT_NAMESPACE, escape, render_refusal, render_result
 
 STS, IAM = load_service("sts"), load_service("iam")
 
@@ -47,6 +48,12 @@ def test_an_empty_list_is_an_empty_element_but_no_tags_are_none() -> None:
     user = shapes.User(path="/", user_name="a", user_id="AIDA", arn="arn", create_date=0.0)
     assert b"Tags" not in render_result(IAM, "GetUser", shapes.GetUserResponse(user=user), "id-1")
     assert b"<Tags/>" in render_result(IAM, "ListUserTags", shapes.ListUserTagsResponse(tags=()), "id-1")
+
+
+def test_what_the_model_requires_of_an_answer_must_be_there() -> None:
+    user = shapes.User(path="/", user_name="a", user_id=None, arn="arn", create_date=0.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        render_result(IAM, "GetUser", shapes.GetUserResponse(user=user), "id-1")
 
 
 def test_policy_documents_in_answers_are_percent_encoded() -> None:

@@ -1,0 +1,140 @@
+"""Answers as code: from the model of an operation the lines that put its answer together.
+
+An optional member that is None has no element; a required one is there, or the answer is an error of ours. A list
+without members is rendered empty, as AWS does (`AttachedPolicies`), because botocore gives a caller no key at all for
+an element that is missing; only an empty `Tags` below the top is left out, where AWS leaves it out. Policy documents
+in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, AWS does it and every SDK undoes it.
+"""
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from broker.protocol.model import ServiceModel, Shape, fields_by_wire_name
+from broker.protocol.straight import indented
+
+PERCENT_ENCODED = frozenset({"policyDocumentType"})
+
+
+@lru_cache(maxsize=256)
+def format_timestamp(seconds: float) -> str:
+    """ISO 8601 in UTC, to the second, as every query service prints it."""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
+
+
+CONVERSIONS: dict[str, Callable[[Any], str]] = {
+    "boolean": lambda value: "true" if value else "false",
+    "integer": str,
+    "long": str,
+    "float": repr,
+    "double": repr,
+    "blob": lambda value: base64.b64encode(value).decode(),
+    "timestamp": format_timestamp,
+    "percent": lambda value: quote(value, safe=""),
+}
+
+
+class _Markup(NamedTuple):
+    """A step of an answer: what is written as it is."""
+
+    text: str
+
+
+class _Text(NamedTuple):
+    """A step of an answer: an expression for what is written between markup."""
+
+    expression: str
+
+
+_Steps = list[_Markup | _Text | str]  # a str is a line of code
+
+
+def _lines(steps: _Steps) -> list[str]:
+    """The code of `steps`, in which neighbours are written together."""
+    lines, markup, pieces = [], "", ""
+    for step in (*steps, ""):
+        if isinstance(step, _Markup):
+            markup += step.text
+        elif isinstance(step, _Text):
+            markup, pieces = "", f"{pieces}{markup!r}, {step.expression}, "
+        else:
+            pieces += f"{markup!r}, ''" if markup else ""
+            lines += [f"pieces += ({pieces})"] if pieces else []
+            lines += [step] if step else []
+            markup = pieces = ""
+    return lines
+
+
+def answer_lines(service: ServiceModel, operation: str) -> list[str]:
+    """The lines of a function that gives the pieces of an answer: markup and text by turns."""
+    output = service.operations[operation].output
+    head, middle = f'<{operation}Response xmlns="{service.namespace}">', "<ResponseMetadata><RequestId>"
+    members: _Steps = []
+    if output is not None:
+        wrapper = output.result_wrapper or f"{operation}Result"
+        head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
+        members = _structure(service, output.shape, 0)
+    tail = _Markup(f"</RequestId></ResponseMetadata></{operation}Response>")
+    steps = [_Markup(head), *members, _Markup(middle), _Text("request_id"), tail]
+    return ["pieces = []", *_lines(steps), "return pieces"]
+
+
+def _structure(service: ServiceModel, name: str, depth: int) -> _Steps:
+    """Steps that write the members of the structure in the variable v`depth`."""
+    shape, fields = service.shapes[name], fields_by_wire_name(service.structs[name])
+    steps: _Steps = []
+    for wire_name, reference in shape.members.items():
+        tag, member = reference.location_name or wire_name, f"v{depth}.{fields[wire_name]}"
+        is_scalar = service.shapes[reference.shape].type not in ("structure", "list", "map")
+        if is_scalar and wire_name in shape.required:
+            steps += _element(service, reference.shape, tag, member, depth + 1)
+        else:
+            steps += [f"v{depth + 1} = {member}", *_member(service, reference.shape, tag, depth + 1)]
+    return steps
+
+
+def _member(service: ServiceModel, name: str, tag: str, depth: int) -> list[str]:
+    """Lines that write the value in v`depth`, if there is one."""
+    shape, value = service.shapes[name], f"v{depth}"
+    if shape.flattened:
+        return [f"if {value}:", *indented(_lines(_members(service, shape, tag, depth)))]
+    lines = indented(_lines(_element(service, name, tag, value, depth)))
+    if shape.type not in ("list", "map"):
+        return [f"if {value} is not None:", *lines]
+    if tag == "Tags" and depth > 1:
+        return [f"if {value}:", *lines]
+    return [f"if {value}:", *lines, f"elif {value} is not None:", *indented(_lines([_Markup(f"<{tag}/>")]))]
+
+
+def _element(service: ServiceModel, name: str, tag: str, value: str, depth: int) -> _Steps:
+    """Steps that write a value and its tags; one that is no scalar is in v`depth`."""
+    shape = service.shapes[name]
+    content: _Steps = []
+    if shape.type == "structure":
+        content = _structure(service, name, depth)
+    elif shape.type in ("list", "map"):
+        content = _members(service, shape, "member" if shape.type == "list" else "entry", depth)
+    elif name in PERCENT_ENCODED:
+        content = [_Text(f"percent({value})")]
+    else:
+        content = [_Text(f"{shape.type}({value})" if shape.type in CONVERSIONS else value)]
+    return [_Markup(f"<{tag}>"), *content, _Markup(f"</{tag}>")]
+
+
+def _members(service: ServiceModel, shape: Shape, tag: str, depth: int) -> _Steps:
+    """Steps that write the members of the list, or the entries of the map, in v`depth`."""
+    value = f"v{depth + 1}"
+    if shape.member is not None:
+        steps = _element(service, shape.member.shape, shape.member.location_name or tag, value, depth + 1)
+        return [f"for {value} in v{depth}:", *indented(_lines(steps))]
+    assert shape.key is not None and shape.value is not None
+    key_tag, value_tag = shape.key.location_name or "key", shape.value.location_name or "value"
+    steps = [
+        *(_Markup(f"<{tag}><{key_tag}>"), _Text(f"key{depth}"), _Markup(f"</{key_tag}>")),
+        *_element(service, shape.value.shape, value_tag, value, depth + 1),
+        _Markup(f"</{tag}>"),
+    ]
+    return [f"for key{depth}, {value} in v{depth}.items():", *indented(_lines(steps))]

@@ -12,6 +12,7 @@ U+1000, a range from "0" to U+10FF, and two letters F: AWS refuses supplementary
 
 import re
 from collections.abc import Callable, Iterable, Sized
+from functools import lru_cache
 
 import regex
 
@@ -28,13 +29,13 @@ NOT_NULL = "Member must not be null"
 # that no answer can hold must not enter the store.
 XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]*"
 _is_repeated_class = re.compile(r"\[(?:\\.|[^\[\]\\])+\][*+]", re.DOTALL).fullmatch
-_XML_CHARACTER = "[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-_is_xml_text = re.compile(f"{_XML_CHARACTER}*").fullmatch
+_is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
 
 Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
 
+@lru_cache(maxsize=512)
 def compile_pattern(pattern: str, repeated: str = "") -> Matches:
     """A function that says whether the whole of a text matches a Java pattern of the model.
 
@@ -60,12 +61,10 @@ def acceptance(shape: Shape) -> Matches:
     if shape.enum:
         return frozenset(shape.enum).__contains__
     low, high = shape.min or 0, shape.max
-    if shape.pattern is None:
-        return re.compile(f"{_XML_CHARACTER}{{{low},{'' if high is None else high}}}").fullmatch
-    if _is_repeated_class(shape.pattern):
+    if shape.pattern and _is_repeated_class(shape.pattern):
         least = max(low, 1) if shape.pattern[-1] == "+" else low
         return compile_pattern(shape.pattern, f"{{{least},{'' if high is None else high}}}")
-    matches = compile_pattern(shape.pattern)
+    matches = compile_pattern(shape.pattern) if shape.pattern else _is_xml_text
     return lambda text: low <= len(text) and (high is None or len(text) <= high) and matches(text)
 
 
@@ -82,12 +81,12 @@ def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
     if shape.enum:
         return _enum_check(shape.enum)
     low, high, accepts = shape.min or 0, shape.max, acceptance(shape)
-    matches = compile_pattern(shape.pattern) if shape.pattern else _is_xml_text
     broken_pattern = f"Member must satisfy regular expression pattern: {shape.pattern or XML_CHARACTERS}"
 
     def check(value: str) -> tuple[str, ...]:
         if accepts(value):
             return NONE_BROKEN
+        matches = compile_pattern(shape.pattern) if shape.pattern else _is_xml_text
         mismatch = () if matches(value) else (broken_pattern,)
         return mismatch + _length_broken(len(value), low, high)
 

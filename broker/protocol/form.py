@@ -10,7 +10,7 @@ empty list or map is `Name=`. Indices begin at 1 and must leave no gap: a gap is
 SPARSE_LIMIT missing at once are refused before anything is built, whatever the index.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,8 @@ DEPTH_LIMIT = 16
 SPARSE_LIMIT = 10
 
 Tree = dict[str, Any]  # a name, an index -> text, or a Tree
+
+_COUNTED = [str(number) for number in range(1, 101)]
 
 _HEXADECIMAL = "0123456789abcdefABCDEF"
 _OCTETS = {high + low: bytes([int(high + low, 16)]) for high in _HEXADECIMAL for low in _HEXADECIMAL}
@@ -127,8 +129,14 @@ def members_of(raw: str | Tree, wrapper: str | None) -> Tree:
     return members
 
 
-def in_order(members: Tree) -> Iterator[tuple[int, str | Tree | None]]:
+def in_order(members: Tree) -> Iterable[tuple[int, str | Tree | None]]:
     """(index, member) from 1 upwards; a member that was left out is None. The wording is AWS's."""
+    if list(members) == _COUNTED[: len(members)]:
+        return enumerate(members.values(), 1)  # as every SDK sends them
+    return _sorted(members)
+
+
+def _sorted(members: Tree) -> Iterator[tuple[int, str | Tree | None]]:
     by_index = {_index(digits): member for digits, member in members.items()}
     previous = 0
     for index in sorted(by_index):

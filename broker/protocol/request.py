@@ -1,8 +1,9 @@
 """Parameters -> a typed request: one reader per operation, compiled on first use and then kept.
 
-A reader converts and checks in one pass over the model's members, never over the caller's names: what the model
-does not know has no way in. Conversions refuse at once (MalformedInput); constraints are gathered and refused
-together (ValidationError), in the model's order.
+What the model does not know has no way in: parameters are looked up among the model's members. Nearly every request
+breaks nothing, so the first reading asks of each text only whether it is accepted. Where one is not, or a required
+member is missing, the request is read once more, member by member in the model's order, and every violation is told:
+conversions refuse at once (MalformedInput); constraints are gathered and refused together (ValidationError).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +13,11 @@ import msgspec
 
 from broker.protocol import constraints, form, scalars
 from broker.protocol.constraints import Matches, Violations
-from broker.protocol.form import Tree
+from broker.protocol.members import Read, member_reader, structure_reader
 from broker.protocol.model import Reader, ServiceModel, Shape, fields_by_wire_name, label_of
 
-Read = Callable[[str | Tree, str, Violations], Any]  # raw value, where it stands, violations -> value
 Plain = tuple[str, Matches, Callable[[str], Any] | None]  # field, acceptance of a text, conversion if any
+Other = tuple[str, str, str, Read]  # wire name, field, where it stands, reader
 
 
 def read_request(
@@ -34,11 +35,12 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
     if reference is None:
         return lambda _parameters: None
     shape, struct = service.shapes[reference.shape], service.structs[reference.shape]
-    plain, others = _plain_members(service, shape, fields_by_wire_name(struct))
-    read_carefully = _careful(service, reference.shape)
+    plain, others = _members(service, shape, fields_by_wire_name(struct))
+    other_names = frozenset(wire_name for wire_name, *_ in others)
+    grow, read_carefully = _growth(service, shape), _careful(service, reference.shape)
 
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
-        values = {}
+        values, is_flat = {}, True
         for name, text in parameters.items():
             member = plain.get(name)
             if member is not None:
@@ -46,25 +48,37 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
                 if not accepts(text):
                     return read_carefully(parameters)
                 values[field] = text if convert is None else convert(text)
-            elif "." in name or name in others:
+            elif "." in name or name in other_names:
+                is_flat = False
+        if not is_flat:
+            violations = Violations()
+            _read_others(others, grow(parameters), violations, values)
+            if violations.sentences:
                 return read_carefully(parameters)
         try:
             return struct(**values)
         except TypeError:  # a required member is missing
             return read_carefully(parameters)
 
-    return read
+    return read_carefully if shape.union else read
+
+
+def _read_others(
+    others: list[Other], tree: Mapping[str, Any], violations: Violations, values: dict[str, Any]
+) -> None:
+    for wire_name, field, where, read_member in others:
+        raw = tree.get(wire_name)
+        if raw is not None:
+            values[field] = read_member(raw, where, violations)
 
 
 def _careful(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], msgspec.Struct]:
-    """A reader of requests that have nested members, or that are to be refused: it finds every violation."""
-    scalar_names, roots = _names(service, service.shapes[name])
-    read_structure = _structure(service, name, "")
+    """A reader of requests that are to be refused: it finds every violation."""
+    grow, read_structure = _growth(service, service.shapes[name]), structure_reader(service, name, "")
 
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
         violations = Violations()
-        raw: Any = form.grow(parameters, scalar_names, roots)
-        request: msgspec.Struct = read_structure(raw, "", violations)
+        request: msgspec.Struct = read_structure(dict(grow(parameters)), "", violations)
         if violations.sentences:
             raise violations.refusal()
         return request
@@ -72,173 +86,28 @@ def _careful(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], 
     return read
 
 
-def _names(service: ServiceModel, shape: Shape) -> tuple[frozenset[str], frozenset[str]]:
-    """The wire names of the scalar members and of those that have members themselves."""
+def _growth(service: ServiceModel, shape: Shape) -> Callable[[Mapping[str, str]], Mapping[str, Any]]:
     kinds = {ref.location_name or name: service.shapes[ref.shape].type for name, ref in shape.members.items()}
     roots = frozenset(name for name, kind in kinds.items() if kind in ("structure", "list", "map"))
-    return frozenset(kinds) - roots, roots
+    scalar_names = frozenset(kinds) - roots
+    return lambda parameters: form.grow(parameters, scalar_names, roots)
 
 
-def _plain_members(
+def _members(
     service: ServiceModel, shape: Shape, fields: Mapping[str, str]
-) -> tuple[dict[str, Plain], frozenset[str]]:
-    """The members whose text can be accepted by itself, and the wire names of all others."""
+) -> tuple[dict[str, Plain], list[Other]]:
+    """The members whose text can be accepted by itself, by wire name, and all others."""
     plain: dict[str, Plain] = {}
-    others = set()
+    others: list[Other] = []
     for wire_name, reference in shape.members.items():
-        name, member = reference.location_name or wire_name, service.shapes[reference.shape]
+        name, field = reference.location_name or wire_name, fields[wire_name]
+        member = service.shapes[reference.shape]
         if member.type == "string":
-            plain[name] = (fields[wire_name], constraints.acceptance(member), None)
+            plain[name] = field, constraints.acceptance(member), None
         elif member.type == "boolean":
-            plain[name] = (fields[wire_name], scalars.BOOLEANS.__contains__, scalars.BOOLEANS.__getitem__)
+            plain[name] = field, scalars.BOOLEANS.__contains__, scalars.BOOLEANS.__getitem__
         elif member.type in scalars.BITS:
-            plain[name] = (
-                fields[wire_name],
-                constraints.number_acceptance(member, scalars.BITS[member.type]),
-                int,
-            )
+            plain[name] = field, constraints.number_acceptance(member, scalars.BITS[member.type]), int
         else:
-            others.add(name)
-    return plain, frozenset(others)
-
-
-def _reader(service: ServiceModel, name: str) -> Read:
-    shape = service.shapes[name]
-    if shape.type == "structure":
-        return _structure(service, name, ".")
-    if shape.type == "list":
-        return _list(service, shape)
-    if shape.type == "map":
-        return _map(service, shape)
-    return _scalar(shape)
-
-
-def _structure(service: ServiceModel, name: str, separator: str) -> Read:
-    shape, struct = service.shapes[name], service.structs[name]
-    fields = fields_by_wire_name(struct)
-    members = [
-        (
-            reference.location_name or wire_name,
-            fields[wire_name],
-            separator + label_of(wire_name),
-            wire_name in shape.required,
-            _reader(service, reference.shape),
-        )
-        for wire_name, reference in shape.members.items()
-    ]
-
-    def read(raw: str | Tree, where: str, violations: Violations) -> msgspec.Struct | None:
-        if isinstance(raw, str):
-            raise scalars.malformed("Value found where not expected")
-        values = {}
-        for wire_name, field, label, is_required, read_member in members:
-            text = raw.get(wire_name)
-            if text is not None:
-                values[field] = read_member(text, where + label, violations)
-            elif is_required:
-                violations.add_null(where + label)
-        if shape.union and len(values) != 1:
-            raise scalars.malformed(reason=f"{where} is a union and needs exactly one member")
-        return None if violations.sentences else struct(**values)
-
-    return read
-
-
-def _list(service: ServiceModel, shape: Shape) -> Read:
-    assert shape.member is not None
-    read_member = _reader(service, shape.member.shape)
-    wrapper = None if shape.flattened else shape.member.location_name or "member"
-    check, show = constraints.size_check(shape), _list_echo(service.shapes[shape.member.shape])
-
-    def read(raw: str | Tree, where: str, violations: Violations) -> tuple[Any, ...]:
-        values = []
-        for index, member in form.in_order(form.members_of(raw, wrapper)):
-            place = f"{where}.{index}.member"
-            if member is None:
-                violations.add_null(place)
-            else:
-                values.append(read_member(member, place, violations))
-        broken = check(values)
-        if broken:
-            violations.add(show(values), where, broken)
-        return tuple(values)
-
-    return read
-
-
-def _list_echo(member: Shape) -> Callable[[list[Any]], str]:
-    """AWS prints a list as Java does, `[a, b]`; here, members that are structures or sensitive are not shown."""
-    if member.sensitive or member.type in ("structure", "list", "map", "blob"):
-        return lambda values: "" if values else " '[]'"
-    return lambda values: constraints.echo(f"[{', '.join(map(str, values))}]")
-
-
-def _map(service: ServiceModel, shape: Shape) -> Read:
-    assert shape.key is not None and shape.value is not None
-    read_value = _reader(service, shape.value.shape)
-    key_name, value_name = shape.key.location_name or "key", shape.value.location_name or "value"
-    check_key, check = (
-        constraints.string_check(service.shapes[shape.key.shape]),
-        constraints.size_check(shape),
-    )
-
-    def read(raw: str | Tree, where: str, violations: Violations) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for index, entry in form.in_order(form.members_of(raw, None if shape.flattened else "entry")):
-            key, value = _entry(entry, key_name, value_name)
-            if key is None or value is None:
-                violations.add_null(f"{where}.{index}.{'key' if key is None else 'value'}")
-            elif key not in values:
-                broken_key = check_key(key)
-                if broken_key:
-                    keys = f"Map keys must satisfy constraint: [{', '.join(broken_key)}]"
-                    violations.add("", where, (keys,))
-                values[key] = read_value(value, f"{where}.{key[:128]}.member", violations)
-        violations.add("", where, check(values))
-        return values
-
-    return read
-
-
-def _entry(entry: str | Tree | None, key_name: str, value_name: str) -> tuple[str | None, str | Tree | None]:
-    if isinstance(entry, str):
-        raise scalars.malformed("Value found where not expected")
-    if entry is None:
-        return None, None
-    key = entry.get(key_name)
-    if isinstance(key, dict):
-        raise scalars.malformed("Start of structure or map found where not expected.")
-    return key, entry.get(value_name)
-
-
-def _scalar(shape: Shape) -> Read:
-    convert, check = _conversion(shape)
-    show = constraints.echo_sensitive if shape.sensitive else constraints.echo
-
-    def read(raw: str | Tree, where: str, violations: Violations) -> Any:
-        if not isinstance(raw, str):
-            raise scalars.malformed("Start of structure or map found where not expected.")
-        value = raw if convert is None else convert(raw)
-        broken = check(value)
-        if broken:
-            violations.add(show(value), where, broken)
-        return value
-
-    return read
-
-
-def _conversion(shape: Shape) -> tuple[Callable[[str], Any] | None, Callable[[Any], tuple[str, ...]]]:
-    """How text becomes a scalar of `shape` (None: it stays text), and how the scalar is checked."""
-    kind = shape.type
-    if kind in scalars.BITS:
-        bits = scalars.BITS[kind]
-        return lambda text: scalars.parse_integer(text, bits), constraints.number_check(shape)
-    if kind in ("float", "double"):
-        return scalars.parse_float, constraints.number_check(shape)
-    if kind == "boolean":
-        return scalars.parse_boolean, lambda _value: constraints.NONE_BROKEN
-    if kind == "blob":
-        return scalars.parse_blob, constraints.size_check(shape)
-    if kind == "timestamp":
-        return scalars.parse_timestamp, lambda _value: constraints.NONE_BROKEN
-    return None, constraints.string_check(shape)
+            others.append((name, field, label_of(wire_name), member_reader(service, reference.shape)))
+    return plain, others

@@ -34,6 +34,9 @@ _is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
+# What a class of Unicode has in ASCII: letters, separators, numbers. `re` is twice as fast as `regex`.
+_ASCII_OF = {"L": "A-Za-z", "Z": " ", "N": "0-9"}
+
 
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str, repeated: str = "") -> Matches:
@@ -50,7 +53,11 @@ def compile_pattern(pattern: str, repeated: str = "") -> Matches:
             in_class = atom == "["
         translated.append(atom)
     text = "".join(translated[:-1]) + repeated if repeated else "".join(translated)
-    return regex.compile(text).fullmatch if r"\p" in text else re.compile(text).fullmatch
+    if r"\p" not in text:
+        return re.compile(text).fullmatch
+    in_ascii = re.compile(re.sub(r"\\p\{(\w)\}", lambda match: _ASCII_OF[match[1]], text)).fullmatch
+    in_unicode = regex.compile(text).fullmatch
+    return lambda value: in_ascii(value) if value.isascii() else in_unicode(value)
 
 
 def acceptance(shape: Shape) -> Matches:

@@ -1,6 +1,7 @@
 """Constraints, in AWS's sentences (those of STS and IAM below were measured on AWS)."""
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,6 +243,17 @@ def test_a_text_is_accepted_where_its_length_and_its_pattern_are_right(shape, se
         is_right = low <= len(text) and (shape.max is None or len(text) <= shape.max) and bool(matches)
         assert bool(acceptance(shape)(text)) == is_right
         assert (string_check(shape)(text) == ()) == is_right
+
+
+@pytest.mark.parametrize("service", [STS, IAM], ids=["sts", "iam"])
+def test_classes_of_unicode_are_the_same_in_ascii_as_their_own_engine_has_them(service: ServiceModel) -> None:
+    patterns = {shape.pattern for shape in service.shapes.values() if r"\p" in (shape.pattern or "")}
+    assert patterns
+    for pattern in patterns:
+        ours, theirs = compile_pattern(pattern), regex.compile(pattern).fullmatch
+        for char in map(chr, range(128)):
+            for text in (char, f"a{char}", f"{char}{char}0", f"ä{char}", ""):
+                assert bool(ours(text)) == bool(theirs(text)), (pattern, text)
 
 
 def test_a_message_stays_bounded_whatever_was_sent() -> None:

@@ -25,7 +25,7 @@ class Login(msgspec.Struct, frozen=True):
 class Logins:
     """At most `capacity` logins; the first that was kept goes first, and is found out anew if it is still in use."""
 
-    def __init__(self, capacity: int = 4096) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[str | bytes, Login] = OrderedDict()
         self.find = self._kept.get

@@ -23,6 +23,9 @@ ACTIVE = "Active"
 
 _is_key_id = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch  # `accessKeyIdType` of the models
 
+# A session may bring tags and policies of some ten thousand characters; a key has nothing of its own.
+_KEPT_KEYS, _KEPT_SESSIONS = 4096, 1024
+
 # The revision of a login whose records lie in two partitions: it is found out every time.
 _NEVER = -1
 
@@ -35,8 +38,9 @@ class Prover:
     """
 
     def __init__(self, keyring: Callable[[], Keyring], signing_keys: SigningKeys) -> None:
-        self._logins = Logins()
-        self._sessions = Sessions(keyring, self._logins)
+        self._of_keys = Logins(_KEPT_KEYS)
+        self._of_sessions = Logins(_KEPT_SESSIONS)
+        self._sessions = Sessions(keyring, self._of_sessions)
         self._signing_keys = signing_keys
 
     async def prove(
@@ -55,18 +59,19 @@ class Prover:
             raise missing_authentication_token()
         access_key_id, token = unverified.signer.access_key_id, unverified.session_token
         if token is None:
-            login = await self._claimed(store, access_key_id)
+            logins, login = self._of_keys, await self._claimed(store, access_key_id)
         else:
+            logins = self._of_sessions
             login = await self._sessions.claimed(store, token, access_key_id, now)
         verified = verify(request, unverified, login.secret, now, self._signing_keys, services=(service,))
-        self._logins.keep(login)
+        logins.keep(login)
         return login.caller, verified
 
     async def _claimed(self, store: Transaction, access_key_id: str) -> Login:
         """The login of a long-term key; found out anew where its account has moved on."""
         if access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
-        kept = self._logins.find(access_key_id)
+        kept = self._of_keys.find(access_key_id)
         account, key, revision = account_of_access_key_id(access_key_id), None, _NEVER
         if account is not None:
             revision = await store.revision(account_partition(account))

@@ -1,6 +1,7 @@
 """Session tokens as callers: what the token says, and the record that its principal's permissions come from.
 
-A session ends with its role or user: the record is read for every request, and a namesake is somebody else.
+A session ends with its role or user, and a namesake is somebody else: the record is looked for again whenever the
+account has moved on.
 """
 
 from collections.abc import Callable, Mapping

@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, store, put, ring):
         self.store, self.put, self.ring = store, put, ring
-        self.logins = Logins()
+        self.logins = Logins(16)
         self.sessions = Sessions(lambda: self.ring, self.logins)
         self.minted = Mint(lambda: self.ring, secrets.token_bytes).assumed_role(
             SESSION, now=NOW, duration=900

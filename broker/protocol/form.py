@@ -49,13 +49,14 @@ def parse_form(body: bytes, limit: int = PARAMETER_LIMIT) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for part in parts:
         name, _, value = part.partition("=")
-        if "%" in name:
-            name = _unescape(name)
+        if "%" not in part:
+            if name and name not in parameters:
+                parameters[name] = value
+            continue
+        name = _unescape(name) if "%" in name else name
         if name and name not in parameters:
-            if "%" in value:
-                is_short_arn = "Arn" in name and len(value) < 256
-                value = _unescape_arn(value) if is_short_arn else _unescape(value)
-            parameters[name] = value
+            is_short_arn = "Arn" in name and len(value) < 256
+            parameters[name] = _unescape_arn(value) if is_short_arn else _unescape(value)
     return parameters
 
 

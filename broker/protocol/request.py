@@ -35,6 +35,9 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
     if reference is None:
         return lambda _parameters: None
     shape, struct = service.shapes[reference.shape], service.structs[reference.shape]
+    if not shape.members:
+        request = struct()
+        return lambda _parameters: request
     plain, others = _members(service, shape, fields_by_wire_name(struct))
     other_names = frozenset(wire_name for wire_name, *_ in others)
     grow, read_carefully = _growth(service, shape), _careful(service, reference.shape)

@@ -70,7 +70,7 @@ class Measures:
         tally = self._tallies.get((service, operation, code))
         if tally is None:
             tally = self._new_tally((service, operation, code))
-        tally[bisect_left(BUCKETS, seconds)] += 1
+        tally[0 if seconds <= BUCKETS[0] else bisect_left(BUCKETS, seconds)] += 1  # nearly always the first
         tally[_SECONDS] += seconds
 
     def add(self, service: str, operation: str, code: str, number: int) -> None:

@@ -8,11 +8,17 @@ The processes that share a file take turns to write under a lock file of our own
 polled with sleeps of up to 100 ms; this one wakes who waits, and the kernel frees it when its holder is killed.
 INVARIANT: whatever writes or checkpoints holds the lock. SQLite up to 3.51.2 (Debian 12 has 3.40) may corrupt a file
 where a commit meets the checkpoint of another connection: https://www.sqlite.org/wal.html#walresetbug
+
+The lock file also holds the *bell*, a number in memory that all processes share: whoever commits makes it odd before
+and even again behind the commit, all under the lock. So a number that is even, and the same as at the last look into
+the database, says that nothing was committed since, for the price of reading it: a fortieth of a look. It stays odd
+where a writer was killed in between, and while it is odd everybody looks, until the next commit.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import mmap
 import os
 import sqlite3
 import threading
@@ -62,6 +68,10 @@ _BUSY_MILLISECONDS = 5000
 _COMMIT_TIMEOUT = 30.0
 _GROUP_LIMIT = 256
 
+# Seconds until commits are seen that were made by a program which does not ring the bell.
+_DEAF_SECONDS = 1.0
+_BELL_SIZE = 8  # bytes
+
 # Seconds between sweeps of expired records, and how many one sweep takes.
 _SWEEP_INTERVAL = 60.0
 _SWEEP_LIMIT = 1000
@@ -91,12 +101,13 @@ class SqliteEngine:
                 with self._exclusively():
                     self._writer = _open_database(self._path)
                     self._reader = _open_database(self._path)
+                    self._bell = _open_bell(self._lock_file)
             except BaseException:
                 os.close(self._lock_file)
                 raise
         self._execute = self._reader.cursor().execute
         self._data_version = -1
-        self._has_looked = False
+        self._heard = -1  # the bell at the last look
         self._revisions: dict[str, int] = {}
         self._next_sweep = clock()
         self._is_closed = False
@@ -107,14 +118,14 @@ class SqliteEngine:
     async def revision(self, partition: str) -> int:
         """See Engine. `data_version` moves with every commit of another connection, our own writer's included.
 
-        One look serves every request of this turn of the event loop. It stays strict: a task that runs before
-        `_end_turn` was woken before the look was taken (the loop runs handles first in, first out), so what it
-        answers had arrived by then, and a commit acknowledged before that is in the look. Whoever reads records that
-        may be newer asks for a new look: a revision must never be older than the records it is compared with.
+        A look is only taken where the bell was rung. The bell is read before the look, so a commit that comes in
+        between is looked for once more. Whoever has read records that may be newer asks for a new look all the same: a
+        revision must never be older than the records it is compared with.
         """
         try:
-            if not self._has_looked:
-                self._look()
+            heard = self._bell[0]
+            if heard != self._heard or heard & 1:
+                self._look(heard)
             known = self._revisions.get(partition)
             if known is None:
                 row = self._execute(_REVISION, (partition.encode(),)).fetchone()
@@ -123,16 +134,12 @@ class SqliteEngine:
             raise _unavailable(self._path, error) from error
         return known
 
-    def _look(self) -> None:
+    def _look(self, heard: int) -> None:
         version = self._execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
             self._revisions.clear()
             self._data_version = version
-        self._has_looked = True
-        asyncio.get_running_loop().call_soon(self._end_turn)
-
-    def _end_turn(self) -> None:
-        self._has_looked = False
+        self._heard = heard
 
     async def get(self, partition: str, key: str) -> bytes | None:
         with _explained(self._path):
@@ -153,13 +160,13 @@ class SqliteEngine:
         except sqlite3.Error as error:
             raise _unavailable(self._path, error) from error
         if found[0] != self._revisions.get(partition):
-            self._has_looked = False
+            self._heard = -1
         return found
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
-        self._has_looked = False
+        self._heard = -1
         first, most = prefix.encode(), _NO_LIMIT if limit is None else limit
         with _explained(self._path):
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
@@ -192,6 +199,7 @@ class SqliteEngine:
         self._is_closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._heard = -1
         with _explained(self._path), self._exclusively():
             self._reader.close()
             self._writer.close()
@@ -224,23 +232,28 @@ class SqliteEngine:
                 _answer(group)
 
     def _next_group(self) -> tuple[list[_Commit], bool]:
-        """The commits that wait by now, at least one; and whether more may come."""
+        """The commits that wait by now, none after a second without any; and whether more may come."""
         group: list[_Commit] = []
-        with contextlib.suppress(Empty):
+        try:
             while len(group) < _GROUP_LIMIT:
-                commit = self._queue.get(block=not group)
+                commit = self._queue.get(block=not group, timeout=_DEAF_SECONDS)
                 if commit is None:
                     return group, False
                 group.append(commit)
+        except Empty:
+            self._heard = -1
         return group, True
 
     def _write_group(self, group: list[_Commit]) -> None:
         """One SQLite transaction for all of `group`; each commit gets its own outcome."""
         try:
-            with self._exclusively(), _transaction(self._writer):
-                for commit in group:
-                    commit.outcome = self._write(commit)
-                self._sweep_sometimes()
+            with self._exclusively():
+                self._bell[0] |= 1
+                with _transaction(self._writer):
+                    for commit in group:
+                        commit.outcome = self._write(commit)
+                    self._sweep_sometimes()
+                self._bell[0] += 1
         except (sqlite3.Error, OSError) as error:
             for commit in group:
                 commit.outcome = _unavailable(self._path, error)
@@ -330,6 +343,12 @@ def _open_files(path: Path) -> int:
     if path.stat().st_mode & 0o077 and _may_be_ours(path):
         path.chmod(0o600)
     return os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _open_bell(lock_file: int) -> memoryview:
+    if os.fstat(lock_file).st_size < _BELL_SIZE:
+        os.ftruncate(lock_file, _BELL_SIZE)
+    return memoryview(mmap.mmap(lock_file, _BELL_SIZE)).cast("Q")
 
 
 def _may_be_ours(path: Path) -> bool:

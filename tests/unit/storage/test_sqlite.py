@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -189,7 +190,7 @@ async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
 ) -> None:
     engine = open_sqlite()
     await engine.commit("global", [Write("a", b"1")], 0)
-    # All of what follows is one turn of the event loop: the look that it began with stands, as long as it may.
+    # The other program rings no bell: the last look stands, as long as it may.
     assert await engine.revision("global") == 1
     assert await engine.fetch("global", ["a"]) == (1, [b"1"])
     with sqlite3.connect(tmp_path / "store.db") as another:
@@ -198,3 +199,52 @@ async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
     another.close()
     assert await engine.fetch("global", ["a"]) == (2, [b"2"])
     assert await engine.revision("global") == 2
+
+
+def commit_without_the_bell(path: Path, partition: str) -> None:
+    """As a program would that is not the broker, or one that was killed before it could ring."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(
+            "UPDATE revisions SET revision = revision + 1 WHERE partition = ?", (partition.encode(),)
+        )
+
+
+async def test_the_bell_is_heard_by_every_process_and_is_even_again(open_sqlite: OpenSqlite) -> None:
+    first, second = open_sqlite(), open_sqlite()
+    for number in range(1, 20):
+        assert await first.commit("account/1", [Write("a", b"1")], None) == number
+        assert await second.revision("account/1") == await first.revision("account/1") == number
+        assert first._bell[0] == second._bell[0] and first._bell[0] % 2 == 0
+
+
+async def test_a_commit_that_was_killed_before_it_could_ring_again_is_seen_all_the_same(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine, other = open_sqlite(), open_sqlite()
+    await engine.commit("account/1", [Write("a", b"1")], None)
+    assert await other.revision("account/1") == 1
+    engine._bell[0] |= 1  # a writer began ...
+    commit_without_the_bell(engine._path, "account/1")  # ... wrote, and is no more
+    assert await other.revision("account/1") == 2
+    commit_without_the_bell(engine._path, "account/1")
+    assert await other.revision("account/1") == await engine.revision("account/1") == 3
+    assert await engine.commit("account/1", [], None) == 4
+    assert await other.revision("account/1") == 4 and engine._bell[0] % 2 == 0
+
+
+async def test_a_program_that_does_not_ring_is_seen_after_a_second(open_sqlite: OpenSqlite) -> None:
+    engine = open_sqlite()
+    await engine.commit("account/1", [Write("a", b"1")], None)
+    assert await engine.revision("account/1") == 1
+    commit_without_the_bell(engine._path, "account/1")
+    async with asyncio.timeout(5):
+        while await engine.revision("account/1") == 1:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_closed_engine_answers_nothing_from_memory(open_sqlite: OpenSqlite) -> None:
+    engine = open_sqlite()
+    assert await engine.revision("account/1") == 0
+    await engine.close()
+    with pytest.raises(EngineUnavailable):
+        await engine.revision("account/1")

@@ -99,6 +99,8 @@ def work(
     is_ready: Callable[[], None],
 ) -> str:
     """Serve in this process until told to stop; why it could not, in a sentence, or nothing."""
+    import uvloop
+
     from broker.app import serve
     from broker.storage.engine import EngineUnavailable
     from broker.web.measures import Place
@@ -125,7 +127,8 @@ def work(
             signal.set_wakeup_fd(-1)
 
     try:
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         return str(error)
     return ""

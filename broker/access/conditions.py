@@ -4,13 +4,14 @@ Keys are written in lower case at once: the engine compares them so, and a conte
 Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
+
+import msgspec
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.audit.event import iso_time
-from broker.policy import Context
 
 Keys = dict[str, tuple[str, ...]]
 
@@ -18,14 +19,24 @@ _NO_KEYS: Keys = {}
 _TRUE, _FALSE = ("true",), ("false",)
 
 
-def request_context(
-    caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys = _NO_KEYS
-) -> Context:
+class RequestContext(msgspec.Struct, eq=False):
     """Every key that is filled for this caller, this request, this resource and the organization of both.
 
     Made when a condition or a variable asks for one: most decisions are taken without.
     """
-    return Context.later(partial(_all_keys, caller, facts, resource, organization_keys))
+
+    caller: Caller
+    facts: RequestFacts
+    resource: Resource
+    organization_keys: Keys = _NO_KEYS
+    _made: Keys | None = None
+
+    @property
+    def by_key(self) -> Keys:
+        made = self._made
+        if made is None:
+            made = self._made = _all_keys(self.caller, self.facts, self.resource, self.organization_keys)
+        return made
 
 
 def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys) -> Keys:

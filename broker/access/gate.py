@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from broker.access.caller import Caller, Keys
-from broker.access.conditions import request_context
+from broker.access.conditions import RequestContext
 from broker.access.denials import Denial, find_denial, seal_denial
 from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
@@ -80,7 +80,7 @@ def _decided(
     # A policy that names the user speaks of the sessions that the user handed out, too.
     if type(caller.principal) is FederatedUser and caller.user is not None:
         federated_by = caller.user.arn
-    context = request_context(caller, facts, resource, organization_keys)
+    context = RequestContext(caller, facts, resource, organization_keys)
     return decide(
         AccessRequest(caller.principal, action, resource.arn, account, context, federated_by), layers
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from broker.access.caller import Caller, root_caller
-from broker.access.conditions import request_context
+from broker.access.conditions import RequestContext
 from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
 from broker.access.resource import Resource
@@ -59,7 +59,7 @@ async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[
             asked = await _with_resource(layers, chosen, broker, action, text)
             resource = Resource(text, account, keys=_context(chosen.context))
             facts = RequestFacts(clock(), "", "", secure_transport=True)
-            context = request_context(caller, facts, resource)
+            context = RequestContext(caller, facts, resource)
             decisions.append(decide(AccessRequest(caller.principal, action, text, account, context), asked))
     return decisions
 

@@ -96,11 +96,11 @@ def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
     """Of an implicit denial: every key that the policies read, wherever they read it, and the request lacks."""
     if decision.outcome is not Outcome.IMPLICITLY_DENIED:
         return ()
-    layers, context = decision.layers, decision.request.context
+    layers, known = decision.layers, decision.request.context.by_key
     missing: dict[str, str] = {}
     for policies in (layers.identity, layers.boundary, layers.resource):
         for key in keys_of(policies) if policies is not None else ():
-            if key not in context:
+            if key.lower() not in known:
                 missing.setdefault(key.lower(), key)
     return tuple(missing.values())
 

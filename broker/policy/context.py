@@ -4,22 +4,29 @@ Keys compare without case (IAM User Guide, "IAM JSON policy elements: Condition"
 of strings: one for a single-valued key, any number, none included, for a multivalued one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 Values = tuple[str, ...]
 ByKey = dict[str, Values]
 
 
+class Keyed(Protocol):
+    """What decisions read their context from; it may be made when the first condition or variable asks for it."""
+
+    @property
+    def by_key(self) -> ByKey:
+        """All of it, by lower-case key: the same whenever it is asked for. Never change it."""
+        ...
+
+
 class Context:
-    """An immutable mapping from condition key to values."""
+    """An immutable mapping from condition key to values, made at once. `by_key`: see `Keyed`."""
 
-    __slots__ = ("_by_key", "_make")
-
-    _by_key: ByKey | None
-    _make: Callable[[], ByKey]
+    __slots__ = ("by_key",)
 
     def __init__(self, items: Mapping[str, str | Sequence[str]] | None = None) -> None:
-        self._by_key = {
+        self.by_key: ByKey = {
             key.lower(): (value,) if isinstance(value, str) else tuple(value)
             for key, value in (items or {}).items()
         }
@@ -28,27 +35,8 @@ class Context:
     def of_lowered(cls, by_key: ByKey) -> "Context":
         """Keys are lower-case, and `by_key` is given away for good."""
         context = cls.__new__(cls)
-        context._by_key = by_key
+        context.by_key = by_key
         return context
-
-    @classmethod
-    def later(cls, make: Callable[[], ByKey]) -> "Context":
-        """The cheap way, on each request: made when a condition or a variable first asks for a key, if one ever does.
-
-        `make` answers as for `of_lowered`, and the same whenever it is called.
-        """
-        context = cls.__new__(cls)
-        context._by_key = None
-        context._make = make
-        return context
-
-    @property
-    def by_key(self) -> ByKey:
-        """All of it, by lower-case key; never change it."""
-        made = self._by_key
-        if made is None:
-            made = self._by_key = self._make()
-        return made
 
     def get(self, key: str) -> Values | None:
         """The values of `key`, or None where the request carries no such key."""

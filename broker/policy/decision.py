@@ -17,7 +17,7 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 import msgspec
 
 from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service, account_of
-from broker.policy.context import Context
+from broker.policy.context import Keyed
 from broker.policy.elements import Effect
 from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain
 from broker.policy.index import PolicySet
@@ -160,7 +160,7 @@ def _stopped_by(
     session: Verdict,
 ) -> Layer | None:
     """The first layer whose allow is needed and missing."""
-    account, owner = account_of(request.principal), request.resource_account
+    account, owner = getattr(request.principal, "account", None), request.resource_account
     if account is None:
         return None if standing is DIRECT else Layer.RESOURCE
     if owner is None or owner in (account, AWS_ACCOUNT):
@@ -186,7 +186,7 @@ def _all_levels(verdicts: list[Verdict]) -> Verdict:
 
 
 def _service_controls(
-    principal: Principal, layers: Layers, action: str, resource: str, context: Context
+    principal: Principal, layers: Layers, action: str, resource: str, context: Keyed
 ) -> Verdict:
     # Organizations user guide, "Tasks and entities not restricted by SCPs".
     if layers.is_management_account or layers.is_service_linked_role or isinstance(principal, Service):
@@ -194,14 +194,14 @@ def _service_controls(
     return _all_levels([level.by_action[action].verdict(resource, context) for level in layers.scps])
 
 
-def _resource_controls(layers: Layers, action: str, resource: str, context: Context, names: Names) -> Verdict:
+def _resource_controls(layers: Layers, action: str, resource: str, context: Keyed, names: Names) -> Verdict:
     # Organizations user guide, "Resources and entities not restricted by RCPs".
     if layers.is_resource_in_management_account or layers.is_service_linked_role:
         return True
     return _all_levels([_limit(level, action, resource, context, names) for level in layers.rcps])
 
 
-def _limit(policies: PolicySet, action: str, resource: str, context: Context, names: Names) -> Verdict:
+def _limit(policies: PolicySet, action: str, resource: str, context: Keyed, names: Names) -> Verdict:
     """What policies that name principals, but only limit, say to `names`."""
     standing = policies.by_action[action].standing(resource, context, names)
     if standing is None:

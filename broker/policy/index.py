@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from broker.policy.context import Context
+from broker.policy.context import Keyed
 from broker.policy.elements import Policy, Statement
 from broker.policy.patterns import Matcher
 from broker.policy.standing import DIRECT, NONE, Names, Standing, everyone
@@ -56,7 +56,7 @@ class ResourceIndex:
         """The statements that match every resource and ask nothing of the context."""
         return tuple(statement for statement in self._everywhere if not statement.tests)
 
-    def any_holds(self, resource: str, context: Context) -> bool:
+    def any_holds(self, resource: str, context: Keyed) -> bool:
         """Whether some statement matches. The hot path: no list is built, the first match ends it."""
         for statement in self._everywhere:
             if statement.holds(context):
@@ -70,7 +70,7 @@ class ResourceIndex:
                     return True
         return False
 
-    def candidates(self, resource: str, context: Context) -> tuple[CompiledStatement, ...]:
+    def candidates(self, resource: str, context: Keyed) -> tuple[CompiledStatement, ...]:
         """The statements whose resource matches; one with several such resources may stand there twice."""
         found = self._everywhere
         if resource in self._exact:
@@ -98,7 +98,7 @@ class ActionIndex:
         self.allows_everything = bool(free)
         self.grants_everyone = any(statement.grants is everyone for statement in free)
 
-    def verdict(self, resource: str, context: Context) -> bool | None:
+    def verdict(self, resource: str, context: Keyed) -> bool | None:
         """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
         if self.allows_everything:
             return True
@@ -106,7 +106,7 @@ class ActionIndex:
             return False
         return True if self.allows.any_holds(resource, context) else None
 
-    def standing(self, resource: str, context: Context, names: Names) -> Standing | None:
+    def standing(self, resource: str, context: Keyed, names: Names) -> Standing | None:
         """What a resource policy grants to `names`; None for an explicit deny."""
         if self.grants_everyone:
             return DIRECT
@@ -121,7 +121,7 @@ class ActionIndex:
                 best = standing
         return best
 
-    def candidates(self, resource: str, context: Context) -> list[CompiledStatement]:
+    def candidates(self, resource: str, context: Keyed) -> list[CompiledStatement]:
         """Every statement, of either effect, that names the action and the resource; each once."""
         denies = self.denies.candidates(resource, context) if self.denies is not None else ()
         return list(dict.fromkeys(denies + self.allows.candidates(resource, context)))
@@ -138,7 +138,7 @@ class ActionUnion:
     def __init__(self, indexes: "tuple[ActionIndex, ...]") -> None:
         self._indexes = indexes
 
-    def verdict(self, resource: str, context: Context) -> bool | None:
+    def verdict(self, resource: str, context: Keyed) -> bool | None:
         """As that of one index: a deny in any part, else an allow in any part."""
         found: bool | None = None
         for index in self._indexes:
@@ -148,7 +148,7 @@ class ActionUnion:
             found = found or verdict
         return found
 
-    def standing(self, resource: str, context: Context, names: Names) -> Standing | None:
+    def standing(self, resource: str, context: Keyed, names: Names) -> Standing | None:
         """As that of one index: a deny in any part, else the best that any part grants."""
         best = NONE
         for index in self._indexes:
@@ -158,7 +158,7 @@ class ActionUnion:
             best = max(best, standing)
         return best
 
-    def candidates(self, resource: str, context: Context) -> list[CompiledStatement]:
+    def candidates(self, resource: str, context: Keyed) -> list[CompiledStatement]:
         """Those of every part, in order."""
         return [found for index in self._indexes for found in index.candidates(resource, context)]
 
@@ -284,7 +284,7 @@ class PolicySet:
         return found if self._source is None else tuple((self._source, policy) for _, policy in found)
 
     def candidates(
-        self, action: str, resource: str, context: Context
+        self, action: str, resource: str, context: Keyed
     ) -> "list[tuple[Source, CompiledStatement]]":
         """Every statement that names the action (lower-case) and the resource, and the policy it stands in."""
         return [

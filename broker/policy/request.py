@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 from broker.names.principal import Principal
-from broker.policy.context import Context
+from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
 
 
@@ -45,7 +45,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
     action: str
     resource: str
     resource_account: str | None
-    context: Context
+    context: Keyed
     federated_by: str = ""
     canonical_user_id: str = ""
 

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from broker.policy.conditions import Test, compile_condition
-from broker.policy.context import Context
+from broker.policy.context import Keyed
 from broker.policy.elements import OLD_VERSION, Condition, Effect, Policy, Statement
 from broker.policy.patterns import (
     STAR,
@@ -61,7 +61,7 @@ class Source(msgspec.Struct, frozen=True):
     arn: str = ""
 
 
-ResourceMatcher = Callable[[str, Context], bool]
+ResourceMatcher = Callable[[str, Keyed], bool]
 
 
 class ResourceEntry(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
     tests: tuple[Test, ...]
     has_variables: bool
 
-    def holds(self, context: Context) -> bool:
+    def holds(self, context: Keyed) -> bool:
         if not self.tests:
             return True  # and the context may never be made
         by_key = context.by_key
@@ -172,7 +172,7 @@ def _entry(resource: str, variables: bool) -> ResourceEntry:
     return ResourceEntry(prefix, matcher=None if is_prefix else partial(_ignoring_context, matcher))
 
 
-def _ignoring_context(matcher: Matcher, resource: str, context: Context) -> bool:
+def _ignoring_context(matcher: Matcher, resource: str, context: Keyed) -> bool:
     return matcher(resource)
 
 
@@ -184,25 +184,25 @@ def _resolving(template: Template) -> ResourceMatcher:
     return partial(_resolved_begins if body != template else _resolved_equals, body)
 
 
-def _resolved_equals(body: Template, resource: str, context: Context) -> bool:
+def _resolved_equals(body: Template, resource: str, context: Keyed) -> bool:
     return resolve_text(body, context.by_key) == resource
 
 
-def _resolved_begins(body: Template, resource: str, context: Context) -> bool:
+def _resolved_begins(body: Template, resource: str, context: Keyed) -> bool:
     beginning = resolve_text(body, context.by_key)
     return beginning is not None and resource.startswith(beginning)
 
 
-def _resolved_matches(template: Template, resource: str, context: Context) -> bool:
+def _resolved_matches(template: Template, resource: str, context: Keyed) -> bool:
     glob = resolve(template, context.by_key)
     return glob is not None and compile_resource_glob(glob)(resource)
 
 
-def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, context: Context) -> bool:
+def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, context: Keyed) -> bool:
     return not any(entry_matches(entry, resource, context) for entry in entries)
 
 
-def entry_matches(entry: ResourceEntry, resource: str, context: Context) -> bool:
+def entry_matches(entry: ResourceEntry, resource: str, context: Keyed) -> bool:
     if entry.is_exact:
         return resource == entry.text
     return resource.startswith(entry.text) and (entry.matcher is None or entry.matcher(resource, context))

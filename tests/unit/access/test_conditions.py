@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from broker.access.caller import Caller, root_caller
-from broker.access.conditions import request_context
+from broker.access.conditions import RequestContext
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.names.principal import AssumedRole, FederatedUser, Root, User
@@ -25,7 +25,7 @@ NOWHERE = Resource()
 
 
 def keys(caller, facts, resource=NOWHERE):
-    return request_context(caller, facts, resource).by_key
+    return RequestContext(caller, facts, resource).by_key
 
 
 def test_a_users_keys(facts):

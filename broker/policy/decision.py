@@ -16,7 +16,7 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 
 import msgspec
 
-from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service, account_of
+from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service
 from broker.policy.context import Keyed
 from broker.policy.elements import Effect
 from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain
@@ -160,7 +160,8 @@ def _stopped_by(
     session: Verdict,
 ) -> Layer | None:
     """The first layer whose allow is needed and missing."""
-    account, owner = getattr(request.principal, "account", None), request.resource_account
+    account: str | None = getattr(request.principal, "account", None)  # as `account_of`, in one step
+    owner = request.resource_account
     if account is None:
         return None if standing is DIRECT else Layer.RESOURCE
     if owner is None or owner in (account, AWS_ACCOUNT):

@@ -21,6 +21,7 @@ import fcntl
 import mmap
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -248,15 +249,19 @@ class SqliteEngine:
         """One SQLite transaction for all of `group`; each commit gets its own outcome."""
         try:
             with self._exclusively():
-                self._bell[0] |= 1
+                self._ring(self._bell[0] | 1)
                 with _transaction(self._writer):
                     for commit in group:
                         commit.outcome = self._write(commit)
                     self._sweep_sometimes()
-                self._bell[0] += 1
+                self._ring(self._bell[0] + 1)
         except (sqlite3.Error, OSError) as error:
             for commit in group:
                 commit.outcome = _unavailable(self._path, error)
+
+    def _ring(self, bell: int) -> None:
+        """By a write: where the disk is full it fails, but a store into mapped memory ends the process (SIGBUS)."""
+        os.pwrite(self._lock_file, bell.to_bytes(_BELL_SIZE, sys.byteorder), 0)
 
     def _write(self, commit: _Commit) -> int | Exception:
         execute = self._writer.execute
@@ -347,8 +352,8 @@ def _open_files(path: Path) -> int:
 
 def _open_bell(lock_file: int) -> memoryview:
     if os.fstat(lock_file).st_size < _BELL_SIZE:
-        os.ftruncate(lock_file, _BELL_SIZE)
-    return memoryview(mmap.mmap(lock_file, _BELL_SIZE)).cast("Q")
+        os.pwrite(lock_file, bytes(_BELL_SIZE), 0)  # not a hole, which a full disk could not fill: SIGBUS
+    return memoryview(mmap.mmap(lock_file, _BELL_SIZE, access=mmap.ACCESS_READ)).cast("Q")
 
 
 def _may_be_ours(path: Path) -> bool:

@@ -217,13 +217,28 @@ async def test_the_bell_is_heard_by_every_process_and_is_even_again(open_sqlite:
         assert first._bell[0] == second._bell[0] and first._bell[0] % 2 == 0
 
 
+async def test_a_full_disk_cannot_end_the_process_by_way_of_the_bell(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    """A store into a mapped file that finds no room is SIGBUS, and so, on tmpfs, is a look at a hole."""
+    (tmp_path / "store.db-lock").touch()  # as brokers left it that had no bell
+    engine = open_sqlite()
+    assert engine._bell.readonly
+    assert os.lseek(engine._lock_file, 0, os.SEEK_DATA) == 0
+    os.close(engine._lock_file)
+    engine._lock_file = os.open(os.devnull, os.O_RDONLY)
+    with pytest.raises(EngineUnavailable):
+        await engine.commit("global", [Write("a", b"1")], None)
+    assert await engine.get("global", "a") is None
+
+
 async def test_a_commit_that_was_killed_before_it_could_ring_again_is_seen_all_the_same(
     open_sqlite: OpenSqlite,
 ) -> None:
     engine, other = open_sqlite(), open_sqlite()
     await engine.commit("account/1", [Write("a", b"1")], None)
     assert await other.revision("account/1") == 1
-    engine._bell[0] |= 1  # a writer began ...
+    engine._ring(engine._bell[0] | 1)  # a writer began ...
     commit_without_the_bell(engine._path, "account/1")  # ... wrote, and is no more
     assert await other.revision("account/1") == 2
     commit_without_the_bell(engine._path, "account/1")

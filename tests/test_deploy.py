@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from broker.config import load_settings, setting_names, variable_of
-from broker.web.listeners import KEEP_ALIVE_SECONDS, LONGEST_LINE
+from broker.web.connection import KEEP_ALIVE_SECONDS, LONGEST_TARGET
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -112,5 +112,5 @@ def test_nginx_closes_idle_connections_before_the_broker_and_takes_what_the_brok
     text = text_of("nginx", "broker.conf")
     idle = re.search(r"keepalive_timeout (\d+)s", text)
     assert idle is not None and int(idle[1]) < KEEP_ALIVE_SECONDS
-    assert f"large_client_header_buffers 8 {LONGEST_LINE >> 10}k" in text
+    assert f"large_client_header_buffers 8 {LONGEST_TARGET >> 10}k" in text
     assert f"client_max_body_size {load_settings(None, {}).requests.maximum_body_bytes >> 10}k" in text

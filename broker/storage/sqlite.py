@@ -73,6 +73,9 @@ _GROUP_LIMIT = 256
 _DEAF_SECONDS = 1.0
 _BELL_SIZE = 8  # bytes
 
+# Strangers name accounts, too, in access key ids: how many revisions are remembered, and dropped as a whole.
+_MOST_REVISIONS = 1 << 15
+
 # Seconds between sweeps of expired records, and how many one sweep takes.
 _SWEEP_INTERVAL = 60.0
 _SWEEP_LIMIT = 1000
@@ -130,6 +133,8 @@ class SqliteEngine:
             known = self._revisions.get(partition)
             if known is None:
                 row = self._execute(_REVISION, (partition.encode(),)).fetchone()
+                if len(self._revisions) >= _MOST_REVISIONS:
+                    self._revisions.clear()
                 known = self._revisions[partition] = row[0] if row else 0
         except sqlite3.Error as error:
             raise _unavailable(self._path, error) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.storage import sqlite
 from broker.storage.engine import EngineUnavailable, Write
 from broker.storage.sqlite import SqliteEngine
 
@@ -255,6 +256,15 @@ async def test_a_program_that_does_not_ring_is_seen_after_a_second(open_sqlite: 
     async with asyncio.timeout(5):
         while await engine.revision("account/1") == 1:
             await asyncio.sleep(0.05)
+
+
+async def test_who_names_accounts_without_end_fills_no_memory(open_sqlite: OpenSqlite) -> None:
+    engine = open_sqlite()
+    assert await engine.commit("account/1", [Write("a", b"1")], None) == 1
+    for number in range(2, 2 * sqlite._MOST_REVISIONS):
+        assert await engine.revision(f"account/{number}") == 0
+    assert len(engine._revisions) <= sqlite._MOST_REVISIONS
+    assert await engine.revision("account/1") == 1
 
 
 async def test_a_closed_engine_answers_nothing_from_memory(open_sqlite: OpenSqlite) -> None:

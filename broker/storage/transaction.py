@@ -229,7 +229,7 @@ class Transaction(msgspec.Struct, eq=False):
             pages = self._cache.pages_at(partition, await self._engine.revision(partition))
             looked_at = len(view.reads), len(view.scans)
             is_same = await self._is_same(partition, view, pages)
-            if is_same is False:
+            if is_same is False or view.is_pinned:  # pinned beside us, while we looked
                 break
             # Reads of one transaction may run side by side: what another has read meanwhile counts as well.
             if is_same and looked_at == (len(view.reads), len(view.scans)):

@@ -20,10 +20,12 @@ from broker.storage.collection import Collection
 from broker.storage.engine import Engine
 
 # Bytes, as 100,000 roles were measured: what is around an encoded record; what is around a decoded one, and how many
-# times the size of its encoding it has itself.
+# times the size of its encoding it has itself. And, as 100,000 empty ones were, what is around a partition: strangers
+# name accounts that do not exist.
 _ENCODED_WEIGHT = 220
 _DECODED_WEIGHT = 300
 _DECODED_PER_BYTE = 2
+_PAGES_WEIGHT = 500
 
 # One part in so many of the memory is for decoded records.
 _DECODED_SHARE = 8
@@ -38,7 +40,7 @@ class Pages:
     """One partition at one revision: `encoded` records by stored key (None: known to be absent), and whole listings.
 
     `records` are those that are decoded. A listing holds, for a prefix, the sorted keys of *all* records under it;
-    they are all in `encoded`. `weight` is that of `encoded`.
+    they are all in `encoded`. `weight` is that of `encoded`, and the partition's own.
     """
 
     __slots__ = ("encoded", "listings", "records", "revision", "weight")
@@ -48,7 +50,7 @@ class Pages:
         self.encoded: dict[str, bytes | None] = {}
         self.records: dict[str, Any] = {}
         self.listings: dict[str, list[str]] = {}
-        self.weight = 0
+        self.weight = _PAGES_WEIGHT
 
 
 class RecordCache:
@@ -71,6 +73,7 @@ class RecordCache:
             if pages is not None:
                 self.weight -= pages.weight
             pages = self._partitions[partition] = Pages(revision)
+            self.weight += pages.weight
         self._partitions.move_to_end(partition)
         return pages
 

@@ -2,7 +2,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.storage.cache import _weight
+from broker.storage.cache import _PAGES_WEIGHT, _weight
 from broker.storage.engine import Engine, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store
@@ -94,7 +94,7 @@ def assert_weighed(store: Store) -> None:
     assert cache.weight == sum(pages.weight for pages in cache._partitions.values())
     assert cache.weight + cache.decoded_weight <= cache._limit + cache._decoded_limit
     for pages in cache._partitions.values():
-        assert pages.weight == sum(_weight(value) for value in pages.encoded.values())
+        assert pages.weight == _PAGES_WEIGHT + sum(_weight(value) for value in pages.encoded.values())
 
 
 async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_asked(
@@ -146,6 +146,14 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
         assert_weighed(store)
     assert engine.asked["scan"] == 29
     assert engine.asked["fetch"] == 0
+
+
+async def test_accounts_that_do_not_exist_weigh_what_they_take(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time, cache_limit=200_000)
+    for account in range(1000):
+        assert await (await store.read()).find(USERS, f"{account:012}", "bob") is None
+    assert 100 < len(store._cache._partitions) < 300
+    assert_weighed(store)
 
 
 async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sqlite: OpenSqlite) -> None:

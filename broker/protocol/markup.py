@@ -1,9 +1,10 @@
 """Answers as code: from the model of an operation the lines that put its answer together.
 
-An optional member that is None has no element; a required one is there, or the answer is an error of ours. A list
-without members is rendered empty, as AWS does (`AttachedPolicies`), because botocore gives a caller no key at all for
-an element that is missing; only an empty `Tags` below the top is left out, where AWS leaves it out. Policy documents
-in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, AWS does it and every SDK undoes it.
+A member that is None has no element, one that the model requires neither: AWS shows an account's root as a User
+without a UserName. A list without members is rendered empty, as AWS does (`AttachedPolicies`), because botocore gives a
+caller no key at all for an element that is missing; only an empty `Tags` below the top is left out, where AWS leaves it
+out. Policy documents in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, AWS does it and
+every SDK undoes it.
 """
 
 import base64
@@ -88,11 +89,7 @@ def _structure(service: ServiceModel, name: str, depth: int) -> _Steps:
     steps: _Steps = []
     for wire_name, reference in shape.members.items():
         tag, member = reference.location_name or wire_name, f"v{depth}.{fields[wire_name]}"
-        is_scalar = service.shapes[reference.shape].type not in ("structure", "list", "map")
-        if is_scalar and wire_name in shape.required:
-            steps += _element(service, reference.shape, tag, member, depth + 1)
-        else:
-            steps += [f"v{depth + 1} = {member}", *_member(service, reference.shape, tag, depth + 1)]
+        steps += [f"v{depth + 1} = {member}", *_member(service, reference.shape, tag, depth + 1)]
     return steps
 
 

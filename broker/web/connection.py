@@ -6,8 +6,9 @@ what a connection may take up:
 
 - a request's head has to be whole within KEEP_ALIVE_SECONDS after the response before it, its body within
   BODY_SECONDS after the head; neither may be larger than its limit;
-- requests that are sent ahead wait their turn, and responses keep their order (RFC 9112, section 9.3.2);
-- whoever does not read its responses gets no more of them.
+- requests that are sent ahead wait their turn, and responses keep their order (RFC 9112, section 9.3.2); while some
+  wait, no more are taken up;
+- whoever does not read its responses gets no more of them, and is cut off in the end.
 
 After something unreadable nothing that follows on the connection can be trusted to begin where it seems to: the
 connection is deaf from there on, answers what it had understood, and closes.
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self._is_deaf = False
+        self._is_deaf = self._is_held_back = False
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -110,7 +111,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._may_write.set()
-        self._transport.resume_reading()
+        if not self._is_held_back:
+            self._transport.resume_reading()
 
     def on_message_begin(self) -> None:
         self._target = b""
@@ -146,6 +148,9 @@ class Connection(asyncio.Protocol):
             if name == "content-length" and int(value) > self._server.maximum_body:
                 self._give_up_body(Trouble.TOO_LARGE)
                 raise Unreadable("the body is too large")
+            if name == "transfer-encoding" and version == "1.0":
+                # RFC 9112, section 6.1: who wrote that may have sent it through somebody who reads no chunks.
+                raise Unreadable("chunks in HTTP/1.0")
             if name == "expect":
                 is_asking = value.lower() == "100-continue"
         # RFC 9110, section 10.1.1: the client waits with the body until it is told that it is wanted.
@@ -205,6 +210,9 @@ class Connection(asyncio.Protocol):
         self._waiting.append(request)
         if self._task is None:
             self._task = self._loop.create_task(self._answer_waiting())
+        elif not self._is_held_back:
+            self._is_held_back = True
+            self._transport.pause_reading()
 
     async def _answer_waiting(self) -> None:
         """Respond to all that waits. A door answers whatever happens; should one raise, asyncio logs what."""
@@ -216,6 +224,8 @@ class Connection(asyncio.Protocol):
                 if not self._may_write.is_set():
                     await self._may_write.wait()
                 self._respond(request, response)
+            if self._is_held_back:
+                self._hear_again()
             if not self._is_deaf:
                 self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
             is_sound = True
@@ -223,6 +233,11 @@ class Connection(asyncio.Protocol):
             self._task = None
             if not is_sound:
                 self._transport.abort()
+
+    def _hear_again(self) -> None:
+        self._is_held_back = False
+        if self._may_write.is_set() and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _respond(self, request: Request | None, response: Response) -> None:
         if self._transport.is_closing():
@@ -240,10 +255,11 @@ class Connection(asyncio.Protocol):
         return bool(self._waiting) or not (self._is_deaf or self._server.is_stopping)
 
     def _close(self, *, is_refused: bool) -> None:
-        self._is_deaf = True
+        self._is_deaf, self._awaits_body = True, False
         self._waiting.clear()
         if not is_refused:
             self._transport.close()
+            self._expect_within(KEEP_ALIVE_SECONDS)
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -273,9 +289,10 @@ class Connection(asyncio.Protocol):
             if self._awaits_body:
                 self._give_up_body(Trouble.LATE)
                 self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
-            elif self._may_write.is_set():
+            elif self._may_write.is_set() and not self._transport.is_closing():
+                # What is written may still be on its way, but not for ever: a client need not read it.
                 self._transport.close()
-                return
+                self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
             else:
                 self._transport.abort()
                 return

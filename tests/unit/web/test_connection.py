@@ -89,6 +89,7 @@ async def place() -> AsyncIterator[Place]:
     door = Door()
     server = Server(door.answer, lambda: 1_800_000_000.0, maximum_body=MAXIMUM)
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await server.listen([listener])
     made = Place(server, door, listener.getsockname()[1])
     yield made
@@ -257,6 +258,18 @@ async def test_too_many_requests_sent_ahead_are_not_all_answered(place: Place):
     assert answered.count(b"HTTP/1.1 400") == 1
 
 
+async def test_while_requests_wait_no_more_are_taken_up(place: Place):
+    place.server.maximum_body = 200_000
+    place.door.gate.clear()
+    peer, sent = await place.peer(), [b"%d" % number + b"a" * 199_000 for number in range(20)]
+    peer.send(b"".join(post(body) for body in sent))
+    await asyncio.sleep(0.2)
+    (connection,) = place.server._connections
+    assert sum(len(waiting.body) for waiting in connection._waiting if waiting) < 1_000_000
+    place.door.gate.set()
+    assert [(await peer.told())["body"].encode() for _ in sent] == sent
+
+
 async def test_a_trailer_is_no_header(place: Place):
     peer = await place.peer()
     peer.send(chunked(b"abc", trailer=b"X-Forwarded-For: 1.2.3.4\r\nAuthorization: me\r\n") + GET)
@@ -371,6 +384,7 @@ async def test_half_a_request_is_never_heard(place: Place):
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
         b"GET / HTTP/1.1\nHost: a\n\n",
         b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
@@ -492,6 +506,24 @@ async def test_who_reads_nothing_is_answered_no_further(place: Place, monkeypatc
     assert not place.server._connections
     peer.writer.transport.resume_reading()
     assert (await peer.rest()).count(b"HTTP/1.1 200") < 8
+
+
+@pytest.mark.parametrize("head", [b"", b"Connection: close\r\n"], ids=["kept", "closed at once"])
+async def test_who_leaves_the_rest_of_an_answer_unread_is_cut_off(
+    place: Place, monkeypatch: pytest.MonkeyPatch, head: bytes
+):
+    monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.2)
+    place.door.size = 40_000  # too little for the transport to ask for a pause, too much for the kernel
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", place.port))
+        await asyncio.get_running_loop().sock_sendall(client, GET[:-2] + head + b"\r\n")
+        await asyncio.sleep(0.05)
+        (connection,) = place.server._connections
+        assert connection._transport.get_write_buffer_size()
+        await asyncio.sleep(0.5)
+        assert not place.server._connections
 
 
 async def test_who_is_refused_and_goes_on_sending_is_not_heard_for_long(

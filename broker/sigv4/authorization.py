@@ -176,7 +176,8 @@ def _find_signer(before_signature: str) -> UnverifiedSigner | None:
         signer = read_signer(algorithm, parts["Credential"], parts["SignedHeaders"])
     except (KeyError, Refusal):
         return None
-    return signer if "Signature" in parts else None
+    # The last part is what was put in: it may be another's, whose name only ends like this.
+    return signer if list(parts)[-1] == "Signature" else None
 
 
 def _read_header(header: str, date_text: str, region_set: str) -> tuple[UnverifiedSigner, str]:

@@ -74,6 +74,10 @@ def test_a_short_reading_of_a_header_is_the_long_one(before, signature):
     assert outcome_of(header) == outcome_of(header.replace("SignedHeaders", padding + "SignedHeaders"))
 
 
+def test_the_signature_is_the_part_of_that_name():
+    assert read_header(f"{HEADER}, XSignature=def", DATE).signature == "abc"
+
+
 def outcome_of(header):
     try:
         authorization = read_header(header, DATE)

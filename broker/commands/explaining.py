@@ -77,7 +77,7 @@ def _named(one: Match | NearMiss) -> str:
     statement = one.statement
     effect = "Deny" if statement.effect is Effect.DENY else "Allow"
     sid = f' "{statement.sid}"' if statement.sid else ""
-    return f"{effect}{sid} (line {statement.line}) of {one.source.kind.value} {one.source.name}"
+    return f"{effect}{sid} (line {statement.place.line}) of {one.source.kind.value} {one.source.name}"
 
 
 def _missing(decision: Decision) -> str:

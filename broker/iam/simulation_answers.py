@@ -113,8 +113,8 @@ def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Stat
         shapes.Statement(
             source_policy_id=_policy_id(match.source),
             source_policy_type=_TYPES[match.layer],
-            start_position=_position(match.statement.start),
-            end_position=_position(match.statement.end),
+            start_position=_position(match.statement.place.start),
+            end_position=_position(match.statement.place.end),
         )
         for match in told
     )

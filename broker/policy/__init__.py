@@ -17,13 +17,13 @@ from broker.policy.elements import (
     MalformedPolicy,
     Policy,
     PolicyKind,
-    Position,
     Principals,
     Statement,
 )
 from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
+from broker.policy.places import Position
 from broker.policy.reasons import access_denied_message, authorization_message
 from broker.policy.request import Layer
 from broker.policy.statement import Source, SourceKind

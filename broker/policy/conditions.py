@@ -13,7 +13,7 @@ multivalued context keys"):
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -109,6 +109,7 @@ class Spelling(msgspec.Struct, frozen=True):
     if_exists: bool
 
 
+@lru_cache(maxsize=512)
 def spell(operator: str) -> Spelling | None:
     """The parts of `operator`, or None where AWS knows no such operator (Null takes no IfExists)."""
     quantifier = next((prefix for prefix in (FOR_ALL, FOR_ANY) if operator.startswith(prefix)), "")

@@ -23,7 +23,6 @@ from broker.policy.elements import (
     MalformedPolicy,
     Policy,
     PolicyKind,
-    Position,
     Principals,
     Statement,
 )
@@ -35,7 +34,7 @@ from broker.policy.grammar import (
     check_sids,
     check_trust,
 )
-from broker.policy.reading import Placed, read_document, read_items
+from broker.policy.reading import read_document
 
 __all__ = [
     "Condition",
@@ -43,7 +42,6 @@ __all__ = [
     "MalformedPolicy",
     "Policy",
     "PolicyKind",
-    "Position",
     "Principals",
     "Statement",
     "parse_policy",
@@ -53,9 +51,12 @@ __all__ = [
 SYNTAX = "Syntax errors in policy."
 WRONG_VERSION = "Policy document must be version 2012-10-17 or greater."
 _SPACE = str.maketrans("", "", " \t\r\n")
+_MEMBERS = frozenset({"Version", "Id", "Statement"})
 _PAIRS = (("Action", "NotAction"), ("Resource", "NotResource"), ("Principal", "NotPrincipal"))
-_ELEMENTS = {"Sid", "Effect", "Condition", *(name for pair in _PAIRS for name in pair)}
-_PRINCIPAL_TYPES = {"AWS", "Service", "Federated", "CanonicalUser"}
+_ELEMENTS = frozenset({"Sid", "Effect", "Condition", *(name for pair in _PAIRS for name in pair)})
+_PRINCIPAL_TYPES = frozenset({"AWS", "Service", "Federated", "CanonicalUser"})
+_EFFECTS = {effect.value: effect for effect in Effect}
+_TRUST = PolicyKind.TRUST
 
 
 class Grammar(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ class Grammar(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] = (VERSION,)
     may_lack_version: bool = False
     needs_principal: bool = False
-    forbids_principal: bool = True
+    prohibited: tuple[str, ...] = ("Principal", "NotPrincipal")
     needs_resource: bool = True
     is_lenient: bool = False
     principal_refusal: str = "Has prohibited field {field}"
@@ -77,22 +78,20 @@ GRAMMARS: dict[PolicyKind, Grammar] = {
     PolicyKind.BOUNDARY: Grammar(),
     PolicyKind.SESSION: Grammar(_ANY_VERSION, may_lack_version=True),
     PolicyKind.SCP: Grammar(),
-    PolicyKind.RCP: Grammar(needs_principal=True, forbids_principal=False),
-    PolicyKind.ENDPOINT: Grammar(
-        _ANY_VERSION, may_lack_version=True, needs_principal=True, forbids_principal=False
-    ),
+    PolicyKind.RCP: Grammar(needs_principal=True, prohibited=()),
+    PolicyKind.ENDPOINT: Grammar(_ANY_VERSION, may_lack_version=True, needs_principal=True, prohibited=()),
     PolicyKind.TRUST: Grammar(
         _ANY_VERSION,
         may_lack_version=True,
         needs_principal=True,
-        forbids_principal=False,
+        prohibited=("Resource", "NotResource"),
         needs_resource=False,
     ),
     PolicyKind.RESOURCE: Grammar(
         _ANY_VERSION,
         may_lack_version=True,
         needs_principal=True,
-        forbids_principal=False,
+        prohibited=(),
         needs_resource=False,
         is_lenient=True,
     ),
@@ -109,7 +108,7 @@ def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False) -> Po
     members = _read(text, kind, grammar)
     version = _version(members, grammar)
     statements = _statements(text, members, kind, grammar)
-    policy = Policy(version, _text_of(members.get("Id")), statements, kind)
+    policy = Policy(version, _text_of(members, "Id"), statements, kind)
     _check(policy, grammar)
     return policy
 
@@ -119,95 +118,61 @@ def policy_size(text: str) -> int:
     return len(text.translate(_SPACE))
 
 
-def _read(text: str, kind: PolicyKind, grammar: Grammar) -> dict[str, Placed]:
+def _read(text: str, kind: PolicyKind, grammar: Grammar) -> dict[str, Any]:
     if text[:1].isspace() and not grammar.is_lenient:
         raise MalformedPolicy("JSON strings must not have leading spaces")
     try:
         members = read_document(text)
     except (ValueError, IndexError):
-        trust = kind is PolicyKind.TRUST
-        raise MalformedPolicy("This policy contains invalid Json" if trust else SYNTAX) from None
-    _refuse_unknown(members, {"Version", "Id", "Statement"}, kind)
+        raise MalformedPolicy("This policy contains invalid Json" if kind is _TRUST else SYNTAX) from None
+    _refuse_unknown(members, _MEMBERS, kind)
     return members
 
 
-def _refuse_unknown(members: dict[str, Any], known: set[str], kind: PolicyKind) -> None:
-    unknown = next((name for name in members if name not in known), None)
-    if unknown is not None:
-        raise MalformedPolicy(f"Unknown field {unknown}" if kind is PolicyKind.TRUST else SYNTAX)
+def _refuse_unknown(members: dict[str, Any], known: frozenset[str], kind: PolicyKind) -> None:
+    if not known.issuperset(members):
+        unknown = next(name for name in members if name not in known)
+        raise MalformedPolicy(f"Unknown field {unknown}" if kind is _TRUST else SYNTAX)
 
 
-def _version(members: dict[str, Placed], grammar: Grammar) -> str:
+def _version(members: dict[str, Any], grammar: Grammar) -> str:
     if "Version" not in members:
         return OLD_VERSION if grammar.may_lack_version else ""
-    version = members["Version"].value
+    version = members["Version"]
     if version not in (VERSION, OLD_VERSION):
         raise MalformedPolicy(SYNTAX)
     return str(version)
 
 
-def _text_of(placed: Placed | None) -> str:
-    if placed is None:
-        return ""
-    if not isinstance(placed.value, str):
+def _text_of(found: dict[str, Any], name: str) -> str:
+    text = found.get(name, "")
+    if not isinstance(text, str):
         raise MalformedPolicy(SYNTAX)
-    return placed.value
+    return text
 
 
 def _statements(
-    text: str, members: dict[str, Placed], kind: PolicyKind, grammar: Grammar
+    text: str, members: dict[str, Any], kind: PolicyKind, grammar: Grammar
 ) -> tuple[Statement, ...]:
-    placed = members.get("Statement")
-    if placed is None or placed.value in ([], {}):
-        trust = kind is PolicyKind.TRUST
-        raise MalformedPolicy("Could not parse the policy: Statement is empty!" if trust else SYNTAX)
-    items = read_items(text, placed) if isinstance(placed.value, list) else [placed]
-    lines = _Lines(text)
-    begins = [placed.start + 1, *(item.end for item in items)]
-    return tuple(
-        _statement(item, lines.position(begin), lines, kind, grammar)
-        for begin, item in zip(begins, items, strict=False)
-    )
+    found = members.get("Statement")
+    if found is None or found in ([], {}):
+        raise MalformedPolicy("Could not parse the policy: Statement is empty!" if kind is _TRUST else SYNTAX)
+    items = found if isinstance(found, list) else [found]
+    return tuple([_statement(item, text, number, kind, grammar) for number, item in enumerate(items)])
 
 
-class _Lines:
-    """Offsets to lines and columns, asked for in ascending order.
-
-    The simulator's positions are those of a reader that says where it stands before and after a statement: it has
-    just taken the bracket that opens the list, or the lone statement, or the last one of the statement before; and
-    the last one of this statement (measured; IAM API reference, SimulateCustomPolicy, its example).
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._line = 1
-        self._line_start = 0
-        self._at = 0
-
-    def position(self, offset: int) -> Position:
-        self._line += self._text.count("\n", self._at, offset)
-        newline = self._text.rfind("\n", self._at, offset)
-        if newline >= 0:
-            self._line_start = newline + 1
-        self._at = offset
-        return Position(self._line, offset - self._line_start + 1)
-
-
-def _statement(
-    placed: Placed, start: Position, lines: _Lines, kind: PolicyKind, grammar: Grammar
-) -> Statement:
-    found = placed.value
+def _statement(found: Any, text: str, number: int, kind: PolicyKind, grammar: Grammar) -> Statement:
     if not isinstance(found, dict):
         raise MalformedPolicy(SYNTAX)
     _refuse_unknown(found, _ELEMENTS, kind)
-    _refuse_prohibited(found, kind, grammar)
-    if any(first in found and second in found for first, second in _PAIRS):
-        raise MalformedPolicy(SYNTAX)
-    sid = found.get("Sid", "")
-    if not isinstance(sid, str):
-        raise MalformedPolicy(SYNTAX)
+    for field in grammar.prohibited:
+        if field in found:
+            raise MalformedPolicy(grammar.principal_refusal.format(field=field))
+    for first, second in _PAIRS:
+        if first in found and second in found:
+            raise MalformedPolicy(SYNTAX)
     return Statement(
-        sid,
+        _text_of(found, "Sid"),
         _effect(found, kind),
         _texts(found, "Action"),
         _texts(found, "NotAction"),
@@ -215,37 +180,30 @@ def _statement(
         _texts(found, "NotResource"),
         _principals(found, "Principal"),
         _principals(found, "NotPrincipal"),
-        _conditions(found.get("Condition", {}), grammar),
-        start,
-        line=lines.position(placed.start).line,
-        end=lines.position(placed.end),
+        _conditions(found["Condition"], grammar) if "Condition" in found else (),
+        text,
+        number,
     )
 
 
-def _refuse_prohibited(found: dict[str, Any], kind: PolicyKind, grammar: Grammar) -> None:
-    prohibited: tuple[str, ...] = ("Principal", "NotPrincipal") if grammar.forbids_principal else ()
-    prohibited += ("Resource", "NotResource") if kind is PolicyKind.TRUST else ()
-    for field in prohibited:
-        if field in found:
-            raise MalformedPolicy(grammar.principal_refusal.format(field=field))
-
-
 def _effect(found: dict[str, Any], kind: PolicyKind) -> Effect:
-    effect = found.get("Effect")
-    if effect is None and kind is PolicyKind.TRUST:
+    written = found.get("Effect")
+    effect = _EFFECTS.get(written) if isinstance(written, str) else None
+    if effect is not None:
+        return effect
+    if written is None and kind is _TRUST:
         raise MalformedPolicy("Missing required field Effect")
-    if effect not in ("Allow", "Deny"):
-        is_misspelt = isinstance(effect, str) and effect.lower() in ("allow", "deny")
-        raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX)
-    return Effect(effect)
+    is_misspelt = isinstance(written, str) and written.lower() in ("allow", "deny")
+    raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX)
 
 
 def _texts(found: dict[str, Any], name: str) -> tuple[str, ...] | None:
     if name not in found:
         return None
     values = found[name] if isinstance(found[name], list) else [found[name]]
-    if not all(isinstance(value, str) for value in values):
-        raise MalformedPolicy(SYNTAX)
+    for value in values:
+        if not isinstance(value, str):
+            raise MalformedPolicy(SYNTAX)
     return tuple(values)
 
 
@@ -257,9 +215,13 @@ def _principals(found: dict[str, Any], name: str) -> Principals | None:
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value or not _PRINCIPAL_TYPES.issuperset(value):
         raise MalformedPolicy(SYNTAX)
-    named = {kind: _texts(value, kind) or () for kind in _PRINCIPAL_TYPES}
+    aws = _texts(value, "AWS") or ()
     return Principals(
-        "*" in named["AWS"], named["AWS"], named["Service"], named["Federated"], named["CanonicalUser"]
+        "*" in aws,
+        aws,
+        _texts(value, "Service") or (),
+        _texts(value, "Federated") or (),
+        _texts(value, "CanonicalUser") or (),
     )
 
 
@@ -270,21 +232,21 @@ def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:
     for operator, keys in found.items():
         if not isinstance(keys, dict) or (keys and spell(operator) is None and not grammar.is_lenient):
             raise MalformedPolicy(SYNTAX)
-        if len({key.lower() for key in keys}) != len(keys):
+        if len(keys) > 1 and len({key.lower() for key in keys}) != len(keys):
             raise MalformedPolicy(SYNTAX)
-        conditions.extend(Condition(operator, key, _operands(values)) for key, values in keys.items())
+        for key, values in keys.items():
+            operands = values if isinstance(values, list) else [values]
+            conditions.append(Condition(operator, key, tuple([_operand(operand) for operand in operands])))
     return tuple(conditions)
-
-
-def _operands(values: Any) -> tuple[str, ...]:
-    return tuple(_operand(value) for value in (values if isinstance(values, list) else [values]))
 
 
 def _operand(value: Any) -> str:
     """AWS takes JSON's numbers and booleans for the strings they would be."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
+    if isinstance(value, int | float):
         return str(value)
     raise MalformedPolicy(SYNTAX)
 
@@ -292,7 +254,7 @@ def _operand(value: Any) -> str:
 def _check(policy: Policy, grammar: Grammar) -> None:
     if policy.version not in grammar.versions:
         raise MalformedPolicy(WRONG_VERSION)
-    if policy.kind is PolicyKind.TRUST:
+    if policy.kind is _TRUST:
         check_trust(policy)
         return
     if not grammar.is_lenient:

@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from broker.policy.places import Place, places_of
+
 
 class PolicyKind(enum.Enum):
     """What a policy is attached to: it decides what its grammar permits."""
@@ -39,13 +41,6 @@ VERSION = "2012-10-17"
 OLD_VERSION = "2008-10-17"  # what a document without Version means; it knows no variables
 
 
-class Position(msgspec.Struct, frozen=True):
-    """A place in the policy text; line and column count from 1, as the simulator's do."""
-
-    line: int
-    column: int
-
-
 class Condition(msgspec.Struct, frozen=True):
     """One operator applied to one key, as written: `{"StringEquals": {"aws:username": ["a", "b"]}}`."""
 
@@ -65,10 +60,7 @@ class Principals(msgspec.Struct, frozen=True):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement; of each pair of opposite elements at most one is not None.
-
-    `start` and `end` are what the simulator prints; `line` is where a reader finds the statement.
-    """
+    """One statement, the one with this `number` (from 0) in `text`; of opposite elements at most one is not None."""
 
     sid: str
     effect: Effect
@@ -79,9 +71,12 @@ class Statement(msgspec.Struct, frozen=True):
     principals: Principals | None = None
     not_principals: Principals | None = None
     conditions: tuple[Condition, ...] = ()
-    start: Position = Position(1, 1)
-    end: Position = Position(1, 1)
-    line: int = 1
+    text: str = ""
+    number: int = 0
+
+    @property
+    def place(self) -> Place:
+        return places_of(self.text)[self.number]
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ The words were measured against IAM; where they were measured is said in tests/u
 import re
 
 from broker.names.arn import PARTITION, is_account_id
-from broker.policy.conditions import spell
 from broker.policy.elements import Effect, MalformedPolicy, Policy, PolicyKind, Principals, Statement
 from broker.policy.operands import is_storable_date
 
+_NO_PRINCIPALS = Principals()
 WRONG_KIND = "The provided policy document does not meet the requirements of the specified policy type."
 LEGACY = "The policy failed legacy parsing"
 NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
@@ -45,9 +45,7 @@ def check_legacy(policy: Policy) -> None:
             if not _is_legacy_resource(resource):
                 raise MalformedPolicy(LEGACY)
         for condition in statement.conditions:
-            spelling = spell(condition.operator)
-            is_date = spelling is not None and spelling.name.startswith("Date")
-            if is_date and not all(_is_legacy_date(value) for value in condition.values):
+            if "Date" in condition.operator and not all(map(_is_legacy_date, condition.values)):
                 raise MalformedPolicy(LEGACY)
 
 
@@ -65,6 +63,8 @@ def _is_legacy_resource(resource: str) -> bool:
 
 def check_sids(policy: Policy) -> None:
     sids = [statement.sid for statement in policy.statements if statement.sid]
+    if not sids:
+        return
     if len(set(sids)) != len(sids):
         raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique.")
     if not all(_SID.fullmatch(sid) for sid in sids):
@@ -140,7 +140,7 @@ def check_trust(policy: Policy) -> None:
                 "Missing required field Action" if missing else "Has prohibited field NotAction"
             )
         _check_trust_actions(statement.actions)
-        _check_trust_principals(statement.principals or statement.not_principals or Principals())
+        _check_trust_principals(statement.principals or statement.not_principals or _NO_PRINCIPALS)
     check_sids(policy)
     check_legacy(policy)
 
@@ -153,15 +153,21 @@ def _check_trust_actions(actions: tuple[str, ...]) -> None:
 
 
 def _check_trust_principals(principals: Principals) -> None:
-    for kind, names, is_valid in (
-        ("AWS", principals.aws, _is_aws_principal),
-        ("SERVICE", principals.service, lambda name: _SERVICE_NAME.fullmatch(name) is not None),
-        ("FEDERATED", principals.federated, lambda name: _PROVIDER.fullmatch(name) is not None),
-        ("CANONICAL_USER", principals.canonical_user, lambda name: False),
-    ):
-        for name in names:
-            if not is_valid(name):
-                raise MalformedPolicy(f'Invalid principal in policy: "{kind}":"{name}"')
+    for name in principals.aws:
+        if not _is_aws_principal(name):
+            raise _invalid_principal("AWS", name)
+    for name in principals.service:
+        if _SERVICE_NAME.fullmatch(name) is None:
+            raise _invalid_principal("SERVICE", name)
+    for name in principals.federated:
+        if _PROVIDER.fullmatch(name) is None:
+            raise _invalid_principal("FEDERATED", name)
+    for name in principals.canonical_user:
+        raise _invalid_principal("CANONICAL_USER", name)
+
+
+def _invalid_principal(kind: str, name: str) -> MalformedPolicy:
+    return MalformedPolicy(f'Invalid principal in policy: "{kind}":"{name}"')
 
 
 def _is_aws_principal(name: str) -> bool:

@@ -5,7 +5,7 @@ for a whole resource in one look-up, those with a literal prefix in one look-up 
 Only what is left runs a matcher. Nothing here decides; it only finds which statements match a request.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -26,11 +26,17 @@ from broker.policy.statement import (
 # Action names come from callers, so what is kept per action is bounded and dropped as a whole.
 MOST_ACTIONS_KEPT: Final = 512
 
+# Where at most so many statements were compiled together they are asked one by one.
+FEW_STATEMENTS: Final = 4
+
 Prefixed = tuple[CompiledStatement, ResourceMatcher | None]
+_NO_EXACT: Final[dict[str, tuple[CompiledStatement, ...]]] = {}
+_NO_PREFIXED: Final[dict[str, tuple[Prefixed, ...]]] = {}
+_NO_LENGTHS: Final[tuple[int, ...]] = ()
 
 
 class ResourceIndex:
-    """The statements of one effect for one action, filed by resource."""
+    """The statements of one effect for one action, filed by resource. Most are small, so what is empty is shared."""
 
     __slots__ = ("_by_length", "_everywhere", "_exact", "_prefixed")
 
@@ -47,14 +53,16 @@ class ResourceIndex:
                 else:
                     everywhere.append(statement)
         self._everywhere = tuple(everywhere)
-        self._exact = {resource: tuple(found) for resource, found in exact.items()}
-        self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
-        self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
+        self._exact = {resource: tuple(found) for resource, found in exact.items()} if exact else _NO_EXACT
+        self._prefixed, self._by_length = _NO_PREFIXED, _NO_LENGTHS
+        if prefixed:
+            self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
+            self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
 
     @property
-    def unconditional(self) -> tuple[CompiledStatement, ...]:
+    def unconditional(self) -> list[CompiledStatement]:
         """The statements that match every resource and ask nothing of the context."""
-        return tuple(statement for statement in self._everywhere if not statement.tests)
+        return [statement for statement in self._everywhere if not statement.tests]
 
     def any_holds(self, resource: str, context: Keyed) -> bool:
         """Whether some statement matches. The hot path: no list is built, the first match ends it."""
@@ -91,12 +99,13 @@ class ActionIndex:
     def __init__(self, statements: list[CompiledStatement]) -> None:
         self.is_silent = not statements
         denies = [statement for statement in statements if statement.denies]
+        allows = [statement for statement in statements if not statement.denies] if denies else statements
         self.denies = ResourceIndex(denies) if denies else None
-        self.allows = ResourceIndex(statement for statement in statements if not statement.denies)
+        self.allows = ResourceIndex(allows)
         # The usual boundary, SCP or administrator's policy: no need to look at the request.
-        free = () if denies else self.allows.unconditional
+        free = [] if denies else self.allows.unconditional
         self.allows_everything = bool(free)
-        self.grants_everyone = any(statement.grants is everyone for statement in free)
+        self.grants_everyone = bool(free) and any(statement.grants is everyone for statement in free)
 
     def verdict(self, resource: str, context: Keyed) -> bool | None:
         """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
@@ -169,12 +178,24 @@ def _union(indexes: "list[ActionIndex | ActionUnion]") -> "ActionIndex | ActionU
     return speaking[0] if len(speaking) == 1 else ActionUnion(speaking)
 
 
+class _Few:
+    """Some statements, asked one by one which of them name an action."""
+
+    __slots__ = ("_statements",)
+
+    def __init__(self, statements: Sequence[CompiledStatement]) -> None:
+        self._statements = tuple(statements)
+
+    def matching(self, action: str) -> list[CompiledStatement]:
+        return [statement for statement in self._statements if statement.names_action(action)]
+
+
 class _ActionsOfService:
     """Statements by lower-case action: whole, by service (`s3:*`, `s3:get*`), and the rest."""
 
     __slots__ = ("_by_action", "_by_service", "_patterns")
 
-    def __init__(self, statements: Iterable[CompiledStatement]) -> None:
+    def __init__(self, statements: Sequence[CompiledStatement]) -> None:
         self._by_action: dict[str, list[CompiledStatement]] = {}
         self._by_service: dict[str, list[tuple[Matcher, CompiledStatement]]] = {}
         self._patterns: list[tuple[Matcher, CompiledStatement]] = []
@@ -195,7 +216,11 @@ class _ActionsOfService:
             else:
                 self._by_service.setdefault(service, []).append((action_matcher(action), statement))
 
-    def matching(self, action: str) -> Iterator[CompiledStatement]:
+    def matching(self, action: str) -> list[CompiledStatement]:
+        """Each statement once."""
+        return list(dict.fromkeys(self._matching(action)))
+
+    def _matching(self, action: str) -> Iterator[CompiledStatement]:
         yield from self._by_action.get(action, ())
         for matches, statement in self._by_service.get(action.partition(":")[0], ()):
             if matches(action):
@@ -217,7 +242,7 @@ class _ByAction(dict[str, ActionIndex | ActionUnion]):
     def __missing__(self, action: str) -> ActionIndex | ActionUnion:
         index: ActionIndex | ActionUnion
         if self._compiled is not None:
-            statements = list(dict.fromkeys(self._compiled.actions.matching(action)))
+            statements = self._compiled.actions.matching(action)
             index = ActionIndex(statements) if statements else _SILENT
         else:
             index = _union([part.by_action[action] for part in self._parts])
@@ -301,7 +326,7 @@ class _Compiled(msgspec.Struct, frozen=True, eq=False):
     """Policies that were compiled together."""
 
     policies: tuple[tuple[Source, Policy], ...]
-    actions: _ActionsOfService
+    actions: _Few | _ActionsOfService
     weight: int
 
 
@@ -309,13 +334,14 @@ def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     """Index `policies`; a denying statement that cannot be compiled denies, an allowing one never allows."""
     together = tuple(policies)
     shared: SharedTests = {}
-    compiled = _ActionsOfService(
+    compiled = [
         compile_statement(source, policy, statement, shared)
         for source, policy in together
         for statement in policy.statements
-    )
-    weight = sum(_weight(statement) for _, policy in together for statement in policy.statements)
-    return PolicySet(_Compiled(together, compiled, weight))
+    ]
+    weight = sum([_weight(one.statement) for one in compiled])
+    actions = _Few(compiled) if len(compiled) <= FEW_STATEMENTS else _ActionsOfService(compiled)
+    return PolicySet(_Compiled(together, actions, weight))
 
 
 def _weight(statement: Statement) -> int:

@@ -11,7 +11,7 @@ a principal whose account is listed and, where narrower names of that account ar
 
 import enum
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -102,6 +102,12 @@ def nobody(names: Names) -> Standing:
 
 def compile_principals(principals: Principals, *, denies: bool) -> Grants:
     """The standing that a Principal element gives; a type-wide `*` counts in a Deny only."""
+    if principals.everyone:
+        return everyone
+    if len(principals.aws) == 1 and not (
+        principals.service or principals.federated or principals.canonical_user
+    ):
+        return partial(_only, principals.aws[0])
     aws, service = frozenset(principals.aws), frozenset(principals.service)
     federated, canonical = frozenset(principals.federated), frozenset(principals.canonical_user)
 
@@ -120,7 +126,16 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
             found = bool(canonical) and _is_canonical(names, canonical, denies)
         return DIRECT if found else NONE
 
-    return everyone if principals.everyone else grants
+    return grants
+
+
+def _only(name: str, names: Names) -> Standing:
+    """The usual Principal element, one AWS name: as `grants` with nothing else listed."""
+    if name in names.itself:
+        return DIRECT
+    if name in names.entity:
+        return ROLE
+    return ACCOUNT if name in names.account else NONE
 
 
 def _is_canonical(names: Names, canonical: frozenset[str], denies: bool) -> bool:

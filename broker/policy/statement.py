@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -76,7 +76,10 @@ class ResourceEntry(msgspec.Struct, frozen=True):
 
 
 class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
-    """A statement ready to be asked. `actions` are lower-case patterns; `tests` go with its conditions."""
+    """A statement ready to be asked. `actions` are lower-case patterns; `tests` go with its conditions.
+
+    `knows_variables`: it stands in a policy of the current version.
+    """
 
     source: Source
     statement: Statement
@@ -86,7 +89,21 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
     resources: tuple[ResourceEntry, ...]
     grants: Grants
     tests: tuple[Test, ...]
-    has_variables: bool
+    knows_variables: bool
+
+    @property
+    def has_variables(self) -> bool:
+        return self.knows_variables and _has_variables(self.statement)
+
+    def names_action(self, action: str) -> bool:
+        """Whether it speaks about `action`, which is lower-case."""
+        named = action in self.actions
+        if not named:
+            for pattern in self.actions:
+                if ("*" in pattern or "?" in pattern) and action_matcher(pattern)(action):
+                    named = True
+                    break
+        return named is not self.is_not_action
 
     def holds(self, context: Keyed) -> bool:
         if not self.tests:
@@ -113,12 +130,12 @@ def compile_statement(
         source,
         statement,
         denies,
-        tuple(action.lower() for action in actions or ()),
+        tuple([action.lower() for action in actions or ()]),
         statement.actions is None,
         _resource_entries(statement, variables),
         _grants(statement, denies),
-        tuple(_shared_test(condition, variables, denies, shared) for condition in statement.conditions),
-        variables and _has_variables(statement),
+        tuple([_shared_test(condition, variables, denies, shared) for condition in statement.conditions]),
+        variables,
     )
 
 
@@ -136,6 +153,7 @@ def _has_variables(statement: Statement) -> bool:
     return any("${" in text for text in (*resources, *operands))
 
 
+@lru_cache(maxsize=4096)
 def action_matcher(pattern: str) -> Matcher:
     """`pattern` is lower-case, and so must be what it is asked about: actions compare without case."""
     return compile_glob(parse_glob(pattern))

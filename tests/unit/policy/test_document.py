@@ -223,19 +223,25 @@ def test_a_statement_knows_where_it_stands_as_the_simulator_counts() -> None:
         '"Condition":{"DateGreaterThan":{"aws:CurrentTime":"2018-08-16T12:00:00Z"}}}}'
     )
     statement = parse_policy(text, PolicyKind.IDENTITY).statements[0]
-    assert (statement.start.line, statement.start.column) == (1, 38)
-    assert (statement.end.line, statement.end.column) == (1, 167)
+    assert (statement.place.start.line, statement.place.start.column) == (1, 38)
+    assert (statement.place.end.line, statement.place.end.column) == (1, 167)
 
 
 def test_positions_follow_the_lines_of_the_text() -> None:
     text = json.dumps({"Version": "2012-10-17", "Statement": [WHOLE, WHOLE]}, indent=2)
     first, second = parse_policy(text, PolicyKind.IDENTITY).statements
-    assert [(first.start.line, first.start.column), (first.end.line, first.end.column)] == [(3, 17), (8, 6)]
-    assert [(second.start.line, second.start.column), (second.end.line, second.end.column)] == [
+    assert [
+        (first.place.start.line, first.place.start.column),
+        (first.place.end.line, first.place.end.column),
+    ] == [(3, 17), (8, 6)]
+    assert [
+        (second.place.start.line, second.place.start.column),
+        (second.place.end.line, second.place.end.column),
+    ] == [
         (8, 6),
         (13, 6),
     ]
-    assert [first.line, second.line] == [4, 9]
+    assert [first.place.line, second.place.line] == [4, 9]
 
 
 def test_an_inline_policy_may_be_of_the_old_version_and_a_managed_one_may_not() -> None:

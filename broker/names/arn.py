@@ -25,7 +25,8 @@ def parse_arn(text: str) -> Arn:
     parts = text.split(":", 5)
     if len(parts) != 6 or parts[0] != "arn" or not parts[1] or not parts[2] or not parts[5]:
         raise ValueError(f"{text!r} is not an ARN")
-    return Arn(*parts[1:])
+    _, partition, service, region, account, resource = parts
+    return Arn(partition, service, region, account, resource)
 
 
 def iam_arn(account: str, resource: str) -> str:

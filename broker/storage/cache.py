@@ -81,7 +81,7 @@ class RecordCache:
         self, partition: str, pages: Pages, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any] | None:
         """The records of stored keys (None for absent ones) at the pages' revision; None if it has moved on."""
-        found = {key: self._known(partition, pages, collection, key) for collection, key in wanted}
+        found = {key: self.find_known(partition, pages, collection, key) for collection, key in wanted}
         missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
             revision, values = await self._engine.fetch(partition, [key for _, key in missing])
@@ -105,7 +105,7 @@ class RecordCache:
         if listing is not None:
             start = bisect_right(listing, after)
             keys = listing[start:] if limit is None else listing[start : start + limit]
-            return [(key, self._known(partition, pages, collection, key)) for key in keys]
+            return [(key, self.find_known(partition, pages, collection, key)) for key in keys]
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != pages.revision:
             return None
@@ -153,7 +153,7 @@ class RecordCache:
             await asyncio.sleep(0)
         return found
 
-    def _known(self, partition: str, pages: Pages, collection: Collection[Any], key: str) -> Any:
+    def find_known(self, partition: str, pages: Pages, collection: Collection[Any], key: str) -> Any:
         """The record as the pages have it; UNKNOWN where they have not."""
         record = pages.records.get(key, UNKNOWN)
         if record is UNKNOWN and key in pages.encoded:
@@ -166,7 +166,7 @@ class RecordCache:
         self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
     ) -> Any:
         """The record that the engine answered with, kept if it may be."""
-        record = self._known(partition, pages, collection, key)
+        record = self.find_known(partition, pages, collection, key)
         if record is UNKNOWN:
             record = None if value is None else collection.decode(partition, key, value)
             if not collection.expiring:

@@ -70,7 +70,9 @@ class Transaction(msgspec.Struct, eq=False):
             return record  # type: ignore[no-any-return]
         record = pages.records.get(stored_key, UNKNOWN)
         if record is UNKNOWN:
-            record = await self._read(partition, view, collection, stored_key)
+            record = self._cache.find_known(partition, pages, collection, stored_key)
+            if record is UNKNOWN:
+                record = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, record)
         if collection is USAGE:
             record = self._latest(account, key, record)

@@ -11,21 +11,25 @@ import msgspec
 
 from broker.access.trust import bound_trust_policy
 from broker.errors import validation_error
-from broker.names.arn import is_account_id, parse_arn
+from broker.names.arn import PARTITION, is_account_id, parse_arn
 from broker.operation import Call
 from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
-_TRUST = PolicyKind.TRUST
+_TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
 class NamedRole(msgspec.Struct, frozen=True):
-    """What the ARN of a role says, whether or not there is such a role; `trust` is what its trust policy is called."""
+    """What the ARN of a role says, whether or not there is such a role; `trust` is what its trust policy is called.
+
+    `path` has its slashes; it is empty, as no role's is, where the ARN is not of the form that IAM gives to roles.
+    """
 
     arn: str
     account: str
+    path: str
     name: str
     trust: Source
 
@@ -39,14 +43,18 @@ def name_role(text: str) -> NamedRole:
         raise validation_error(f"{text} is invalid") from None
     if arn.service != "iam" or not is_account_id(arn.account) or not arn.resource.startswith("role/"):
         raise validation_error(f"{text} is invalid")
-    trust = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", text)
-    return NamedRole(text, arn.account, arn.resource.rpartition("/")[2], trust)
+    before, _, name = arn.resource.rpartition("/")
+    path = f"{before[4:]}/" if arn.partition == PARTITION and not arn.region else ""
+    return NamedRole(text, arn.account, path, name, Source(_RESOURCE, "AssumeRolePolicyDocument", text))
 
 
 async def find_role(call: Call, named: NamedRole) -> Role | None:
     """The role of that name whose ARN, path included, is the named one."""
     role = await call.store.find(ROLES, named.account, named.name)
-    return role if role is not None and role.arn == named.arn else None
+    # Names are looked up without case, and no path is: the record has to be the one that was named.
+    if role is None or role.role_name != named.name or role.path != named.path:
+        return None
+    return role if role.account_id == named.account else None
 
 
 def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:

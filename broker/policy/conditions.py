@@ -12,10 +12,11 @@ multivalued context keys"):
 # INVARIANT: what cannot be evaluated counts as met in a Deny and as not met in an Allow (`unknown`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import lru_cache, partial
 from operator import eq, ge, gt, le, lt
-from typing import Any
+from sys import intern
+from typing import Any, Final
 
 import msgspec
 
@@ -42,6 +43,8 @@ from broker.policy.patterns import compile_arn_glob, compile_glob
 from broker.policy.variables import Variable, parse_template, variables_of
 
 Test = Callable[[ByKey], bool]
+# Of more literals than these a set is worth its size.
+MANY_LITERALS: Final = 4
 FOR_ALL, FOR_ANY, IF_EXISTS, NULL = "ForAllValues:", "ForAnyValue:", "IfExists", "Null"
 
 
@@ -123,7 +126,7 @@ def spell(operator: str) -> Spelling | None:
 def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -> Test:
     """A function of the context; `unknown` is its answer where the condition cannot be evaluated."""
     spelling = spell(condition.operator)
-    key = condition.key.lower()
+    key = intern(condition.key.lower())
     if spelling is None:
         return partial(_unevaluable, unknown)
     if spelling.name == NULL:
@@ -131,7 +134,9 @@ def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -
     row = OPERATORS[spelling.name]
     missing = row.negated or spelling.if_exists
     if row.compile_operand is _EXACT and not spelling.quantifier and "${" not in "".join(condition.values):
-        return partial(_one_of, key, frozenset(condition.values), row.negated, unknown, missing)
+        values = condition.values
+        literals = frozenset(values) if len(values) > MANY_LITERALS else values
+        return partial(_one_of, key, literals, row.negated, unknown, missing)
     operand = row.compile_operand(condition.values, variables)
     if spelling.quantifier == FOR_ALL:
         return partial(_for_all, key, operand, row.negated, unknown)
@@ -168,9 +173,9 @@ def _single(key: str, operand: Operand, negated: bool, unknown: bool, missing: b
 
 
 def _one_of(
-    key: str, literals: frozenset[str], negated: bool, unknown: bool, missing: bool, by_key: ByKey
+    key: str, literals: Container[str], negated: bool, unknown: bool, missing: bool, by_key: ByKey
 ) -> bool:
-    """`_single` for the commonest operator, StringEquals with plain texts: a set look-up."""
+    """`_single` for the commonest operator, StringEquals with plain texts: one look whether it is among them."""
     had = by_key.get(key)
     if not had:
         return missing

@@ -10,6 +10,7 @@ let through, as those services do; an unknown operator cannot be evaluated, so i
 does not allow. Never let through: a key that stands twice, an unknown element, a value of the wrong type.
 """
 
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -174,12 +175,12 @@ def _statement(found: Any, text: str, number: int, kind: PolicyKind, grammar: Gr
     return Statement(
         _text_of(found, "Sid"),
         _effect(found, kind),
-        _texts(found, "Action"),
-        _texts(found, "NotAction"),
-        _texts(found, "Resource"),
-        _texts(found, "NotResource"),
-        _principals(found, "Principal"),
-        _principals(found, "NotPrincipal"),
+        _names(found["Action"]) if "Action" in found else None,
+        _names(found["NotAction"]) if "NotAction" in found else None,
+        _texts(found["Resource"]) if "Resource" in found else None,
+        _texts(found["NotResource"]) if "NotResource" in found else None,
+        _principals(found["Principal"]) if "Principal" in found else None,
+        _principals(found["NotPrincipal"]) if "NotPrincipal" in found else None,
         _conditions(found["Condition"], grammar) if "Condition" in found else (),
         text,
         number,
@@ -197,31 +198,34 @@ def _effect(found: dict[str, Any], kind: PolicyKind) -> Effect:
     raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX)
 
 
-def _texts(found: dict[str, Any], name: str) -> tuple[str, ...] | None:
-    if name not in found:
-        return None
-    values = found[name] if isinstance(found[name], list) else [found[name]]
-    for value in values:
+def _texts(found: Any) -> tuple[str, ...]:
+    if isinstance(found, str):
+        return (found,)
+    if not isinstance(found, list):
+        raise MalformedPolicy(SYNTAX)
+    for value in found:
         if not isinstance(value, str):
             raise MalformedPolicy(SYNTAX)
-    return tuple(values)
+    return tuple(found)
 
 
-def _principals(found: dict[str, Any], name: str) -> Principals | None:
-    if name not in found:
-        return None
-    value = found[name]
+def _names(found: Any) -> tuple[str, ...]:
+    """The same of words that very many policies share, which are kept once."""
+    return tuple(map(intern, _texts(found)))
+
+
+def _principals(value: Any) -> Principals:
     if value == "*":
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value or not _PRINCIPAL_TYPES.issuperset(value):
         raise MalformedPolicy(SYNTAX)
-    aws = _texts(value, "AWS") or ()
+    aws = _texts(value["AWS"]) if "AWS" in value else ()
     return Principals(
         "*" in aws,
         aws,
-        _texts(value, "Service") or (),
-        _texts(value, "Federated") or (),
-        _texts(value, "CanonicalUser") or (),
+        _texts(value["Service"]) if "Service" in value else (),
+        _texts(value["Federated"]) if "Federated" in value else (),
+        _texts(value["CanonicalUser"]) if "CanonicalUser" in value else (),
     )
 
 
@@ -236,7 +240,8 @@ def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:
             raise MalformedPolicy(SYNTAX)
         for key, values in keys.items():
             operands = values if isinstance(values, list) else [values]
-            conditions.append(Condition(operator, key, tuple([_operand(operand) for operand in operands])))
+            read = tuple([_operand(operand) for operand in operands])
+            conditions.append(Condition(intern(operator), intern(key), read))
     return tuple(conditions)
 
 

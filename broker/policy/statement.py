@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Callable
 from functools import lru_cache, partial
+from sys import intern
 
 import msgspec
 
@@ -115,7 +116,7 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
         return True
 
 
-EVERYTHING = ResourceEntry("")
+_EVERYTHING = (ResourceEntry(""),)
 SharedTests = dict[tuple[Condition, bool, bool], Test]
 
 
@@ -130,7 +131,7 @@ def compile_statement(
         source,
         statement,
         denies,
-        tuple([action.lower() for action in actions or ()]),
+        tuple([intern(action.lower()) for action in actions or ()]),
         statement.actions is None,
         _resource_entries(statement, variables),
         _grants(statement, denies),
@@ -172,7 +173,7 @@ def _resource_entries(statement: Statement, variables: bool) -> tuple[ResourceEn
     if statement.resources is not None:
         return tuple(_entry(resource, variables) for resource in statement.resources)
     if statement.not_resources is None:
-        return (EVERYTHING,)  # a policy of the resource itself, such as a trust policy, names none
+        return _EVERYTHING  # a policy of the resource itself, such as a trust policy, names none
     others = tuple(_entry(resource, variables) for resource in statement.not_resources)
     return (ResourceEntry("", matcher=partial(_none_matches, others)),)
 

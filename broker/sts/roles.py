@@ -4,6 +4,7 @@ A role that does not exist and a role that trusts nobody are one and the same to
 grants nothing. So nobody learns from a refusal which roles another account has.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -11,12 +12,13 @@ import msgspec
 
 from broker.access.trust import bound_trust_policy
 from broker.errors import validation_error
-from broker.names.arn import PARTITION, is_account_id, parse_arn
+from broker.names.arn import PARTITION
 from broker.operation import Call
 from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
+_ROLE = re.compile(r"arn:([^:]+):iam:([^:]*):([0-9]{12}):role(/(?:.*/)?)([^/]*)", re.DOTALL)
 _TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
@@ -37,15 +39,13 @@ class NamedRole(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=4096)
 def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
-    try:
-        arn = parse_arn(text)
-    except ValueError:
-        raise validation_error(f"{text} is invalid") from None
-    if arn.service != "iam" or not is_account_id(arn.account) or not arn.resource.startswith("role/"):
+    found = _ROLE.fullmatch(text)
+    if found is None:
         raise validation_error(f"{text} is invalid")
-    before, _, name = arn.resource.rpartition("/")
-    path = f"{before[4:]}/" if arn.partition == PARTITION and not arn.region else ""
-    return NamedRole(text, arn.account, path, name, Source(_RESOURCE, "AssumeRolePolicyDocument", text))
+    partition, region, account, path, name = found.groups()
+    if partition != PARTITION or region:
+        path = ""
+    return NamedRole(text, account, path, name, Source(_RESOURCE, "AssumeRolePolicyDocument", text))
 
 
 async def find_role(call: Call, named: NamedRole) -> Role | None:

@@ -54,11 +54,14 @@ def _account_part(account: str) -> tuple[str, str]:
     return characters, _NINTH[number >> _ACCOUNT_SHIFT & 1]
 
 
-@lru_cache(maxsize=4096)
 def account_of_access_key_id(key_id: str) -> str | None:
     """The account that `key_id` belongs to, or None where the id carries none."""
-    if len(key_id) != 20 or not key_id.isascii():
-        return None
+    # What strangers make up is not remembered at any length.
+    return _account_of(key_id) if len(key_id) == 20 and key_id.isascii() else None
+
+
+@lru_cache(maxsize=4096)
+def _account_of(key_id: str) -> str | None:
     number = 0
     try:
         for start in range(4, 20, 2):

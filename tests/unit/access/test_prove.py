@@ -173,6 +173,25 @@ async def test_a_key_that_was_brought_along_is_refused_as_soon_as_it_is_not_good
     assert await refused(prove(signed(key_id))) == "InvalidClientTokenId"
 
 
+async def test_an_id_that_was_brought_along_and_names_another_account_is_its_owners_until_that_has_it(
+    prove, put
+):
+    owner = "222233334444"
+    await put(USERS, owner, msgspec.structs.replace(ALICE, account_id=owner))
+    await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=KEY, account_id=owner))
+    await put(ACCESS_KEYS, owner, access_key(account_id=owner))
+    for _ in range(2):
+        assert (await prove(signed())).account == owner
+    await put(ACCESS_KEYS, owner, access_key(account_id=owner, status="Inactive"))
+    assert await refused(prove(signed())) == "InvalidClientTokenId"
+    await put(ACCESS_KEYS, owner, access_key(account_id=owner))
+    assert (await prove(signed())).account == owner
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key(secret=SecretKey("x" * 40)))
+    assert await refused(prove(signed())) == "SignatureDoesNotMatch"
+    assert (await prove(signed(secret="x" * 40))).account == ACCOUNT
+
+
 @pytest.mark.parametrize(
     "key_id", ["AKIA\udcff" + "A" * 15, "AKIA", "A" * 129, "AKIA" + "-" * 16, "AKIA/../" * 3]
 )

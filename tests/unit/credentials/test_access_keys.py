@@ -1,4 +1,5 @@
 import string
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -54,3 +55,13 @@ def test_every_character_of_a_key_id_is_as_likely_as_any_other() -> None:
 def test_too_little_entropy_makes_no_key_id() -> None:
     with pytest.raises(ValueError, match="eight bytes"):
         access_key_id(LONG_TERM_KEY, "123456789012", bytes(ACCESS_KEY_ID_ENTROPY - 1))
+
+
+def test_what_strangers_call_an_access_key_id_is_not_remembered_at_any_length():
+    tracemalloc.start()
+    try:
+        for number in range(4096):
+            assert account_of_access_key_id(f"AKIA{number:08000d}") is None
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()

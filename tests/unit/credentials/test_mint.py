@@ -248,3 +248,17 @@ def test_the_repr_of_credentials_holds_neither_secret_nor_token(mint: Mint) -> N
     credentials = mint.assumed_role(ROLE, now=NOW, duration=900)
     assert credentials.secret.reveal() not in repr(credentials)
     assert credentials.session_token not in repr(credentials)
+
+
+def test_every_byte_of_a_draw_has_one_use():
+    draw = secrets.token_bytes(40)
+
+    def made(entropy: bytes) -> tuple[str, bytes]:
+        drawn = iter([entropy])
+        minted = Mint(lambda: RING, lambda size: next(drawn)[:size]).assumed_role(ROLE, now=NOW, duration=900)
+        return minted.access_key_id, opened(minted).session_id
+
+    key_id, session_id = made(draw)
+    for place in range(len(draw)):
+        changed = made(draw[:place] + bytes([draw[place] ^ 1]) + draw[place + 1 :])
+        assert (changed[0] != key_id, changed[1] != session_id) == (place < 8, 8 <= place < 24)

@@ -33,7 +33,7 @@ class Keeping(Generic[Key, Kept]):
         """Keep `value`, which weighs `weight` beside the `policies` that it holds."""
         if key in self._entries:
             self._forget(*self._entries.pop(key)[1:])
-        leaves = tuple(leaf for one in policies for leaf in one.leaves)
+        leaves = tuple([leaf for one in policies for leaf in one.leaves])
         self._entries[key] = (value, weight, leaves)
         self.weight += weight
         for leaf in leaves:

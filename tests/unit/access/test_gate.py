@@ -159,3 +159,24 @@ async def test_only_the_brokers_own_messages_open(gate, denied, store, facts):
     assert Gate(PolicyLibrary(), lambda: foreign, secrets.token_bytes).find_denial(text, NOW) is None
     for broken in ("", "x", text[:-1], text[1:], "A" * 10_240):
         assert gate.find_denial(broken, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("document_says", "is_asked"),
+    [
+        ({}, False),
+        ({"Condition": {"StringEquals": {"aws:username": "alice"}}}, True),
+        ({"Resource": "arn:aws:s3:::${aws:username}"}, True),
+        ({"Resource": "arn:aws:s3:::al*"}, False),
+    ],
+)
+async def test_condition_keys_are_made_where_a_policy_asks_for_one(
+    gate, store, facts, document_says, is_asked
+):
+    caller = alice(statement(**document_says))
+    decision = await gate.decide(
+        await store.read(), caller, facts, "s3:ListBucket", Resource("arn:aws:s3:::alice")
+    )
+    assert decision.allowed
+    assert (decision.request.context._made is not None) is is_asked
+    assert decision.request.context.by_key["aws:username"] == ("alice",)

@@ -18,6 +18,7 @@ from broker.policy import (
     Effect,
     MalformedPolicy,
     PolicyKind,
+    Position,
     Principals,
     parse_policy,
     policy_size,
@@ -242,6 +243,18 @@ def test_positions_follow_the_lines_of_the_text() -> None:
         (13, 6),
     ]
     assert [first.place.line, second.place.line] == [4, 9]
+
+
+def test_a_statement_is_found_wherever_its_element_stands() -> None:
+    text = '{ "Id" : "a \\"Statement\\" : [", "Statement" :\n [ %s , %s ] , "Version" : "2012-10-17" }'
+    text %= (json.dumps(WHOLE), json.dumps(WHOLE))
+    places = [statement.place for statement in parse_policy(text, PolicyKind.IDENTITY).statements]
+    ends = [text.index(" , {"), text.index(" ] , ")]
+    line_start = text.index("\n") + 1
+    assert [place.line for place in places] == [2, 2]
+    assert places[0].start == Position(2, 3)
+    assert [place.end for place in places] == [Position(2, end - line_start + 1) for end in ends]
+    assert places[1].start == places[0].end
 
 
 def test_an_inline_policy_may_be_of_the_old_version_and_a_managed_one_may_not() -> None:

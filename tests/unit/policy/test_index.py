@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import Context, PolicyKind, PolicySet, Source, SourceKind, compile_policies, parse_policy
-from broker.policy.index import MOST_ACTIONS_KEPT
+from broker.policy.index import FEW_STATEMENTS, MOST_ACTIONS_KEPT, _ActionsOfService, _Few
+from broker.policy.statement import compile_statement
 
 SOURCE = Source(SourceKind.USER, "policy")
 
@@ -128,3 +129,29 @@ def test_policies_under_another_name_are_compiled_once_and_told_apart() -> None:
 def test_a_set_weighs_more_the_more_it_says() -> None:
     small, large = compiled(allow("s3:GetObject", "*")), compiled(*[allow("s3:Get*", "*")] * 10)
     assert 1_000 < small.weight < large.weight < 100_000
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    statements=st.lists(STATEMENTS, min_size=1, max_size=6),
+    excluded=st.lists(ACTIONS, min_size=1, max_size=2),
+    action=st.sampled_from(["s3:get", "s3:put", "ec2:get", "s3:", "sqs:get"]),
+)
+def test_few_statements_asked_one_by_one_are_those_that_the_index_finds(
+    statements: list[dict[str, object]], excluded: list[str], action: str
+) -> None:
+    statements = [*statements, {"Effect": "Allow", "NotAction": excluded, "Resource": "*"}]
+    text = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    policy = parse_policy(text, PolicyKind.IDENTITY)
+    made = [compile_statement(SOURCE, policy, statement, {}) for statement in policy.statements]
+    few, indexed = _Few(made).matching(action), _ActionsOfService(made).matching(action)
+    assert len(few) == len(indexed) == len(set(few))
+    assert set(few) == set(indexed)
+
+
+def test_many_statements_are_indexed_and_few_are_not() -> None:
+    kinds = [
+        type(compiled(*[allow("s3:*", "*")] * count).kept.actions)  # type: ignore[attr-defined]
+        for count in (1, FEW_STATEMENTS, FEW_STATEMENTS + 1)
+    ]
+    assert kinds == [_Few, _Few, _ActionsOfService]

@@ -3,6 +3,7 @@
 import copy
 from random import Random
 
+import msgspec
 import reference
 import worlds
 from casefiles import (
@@ -16,8 +17,9 @@ from casefiles import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.names import principal
 from broker.names.principal import Anonymous, Root
-from broker.policy import Outcome, decide, is_always_allowed
+from broker.policy import Context, Outcome, decide, is_always_allowed
 
 SEEDS = st.integers(0, 2**40)
 WORDS = {
@@ -221,3 +223,36 @@ def test_every_hand_written_case_keeps_its_decision_when_mixed_and_split():
         policies = shuffled(random, with_statements_split(case["policies"]))
         found = decide(*engine_question({**case, "policies": policies})).outcome
         assert found is expected, case["sentence"]
+
+
+class Watched:
+    """A context that is made when it is asked for, and knows whether it was."""
+
+    def __init__(self, made):
+        self.made, self.is_made = made, False
+
+    @property
+    def by_key(self):
+        self.is_made = True
+        return self.made.by_key
+
+
+@a_few
+@given(seed=SEEDS)
+def test_a_decision_that_never_asked_for_its_context_is_the_same_in_every_context(seed):
+    random, policies, flags, requests = world_of(seed)
+    layers = engine_layers(policies, flags)
+    for case in requests:
+        request = engine_request(case)
+        watched = Watched(request.context)
+        outcome = decide(msgspec.structs.replace(request, context=watched), layers).outcome
+        assert outcome is decide(request, layers).outcome
+        if not watched.is_made:
+            for other in (Context(), engine_request(worlds.request(random)).context):
+                assert decide(msgspec.structs.replace(request, context=other), layers).outcome is outcome
+
+
+def test_kinds_of_principals_are_told_apart_by_their_type_for_none_has_kinds_of_its_own():
+    kinds = principal.Principal.__args__
+    assert len(kinds) == 8
+    assert not [kind for kind in kinds if kind.__subclasses__()]

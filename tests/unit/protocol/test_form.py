@@ -41,6 +41,17 @@ def test_a_form_is_read_as_the_standard_library_reads_it_or_refused(text: str) -
     assert ours == theirs
 
 
+@given(st.text("a%2C3AFaf5", max_size=16))
+def test_the_escapes_of_an_arn_are_read_as_any_others(text: str) -> None:
+    def read(name: str) -> object:
+        try:
+            return parse_form(f"{name}={text}".encode())[name]
+        except Refusal as refusal:
+            return refusal.code
+
+    assert read("RoleArn") == read("Name")
+
+
 def test_a_parameter_without_an_equals_sign_is_an_empty_value() -> None:
     assert parse_form(b"flag&Action=A&&=x&empty=") == {"flag": "", "Action": "A", "empty": ""}
 

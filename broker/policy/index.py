@@ -38,7 +38,7 @@ _NO_LENGTHS: Final[tuple[int, ...]] = ()
 class ResourceIndex:
     """The statements of one effect for one action, filed by resource. Most are small, so what is empty is shared."""
 
-    __slots__ = ("_by_length", "_everywhere", "_exact", "_prefixed")
+    __slots__ = ("_by_length", "_exact", "_prefixed", "everywhere", "is_plain")
 
     def __init__(self, statements: Iterable[CompiledStatement]) -> None:
         everywhere: list[CompiledStatement] = []
@@ -52,26 +52,29 @@ class ResourceIndex:
                     prefixed.setdefault(entry.text, []).append((statement, entry.matcher))
                 else:
                     everywhere.append(statement)
-        self._everywhere = tuple(everywhere)
+        self.everywhere = tuple(everywhere)
         self._exact = {resource: tuple(found) for resource, found in exact.items()} if exact else _NO_EXACT
         self._prefixed, self._by_length = _NO_PREFIXED, _NO_LENGTHS
         if prefixed:
             self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
             self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
+        # As in a role's trust policy: whatever the resource, there is nothing else.
+        self.is_plain = not exact and not prefixed
 
     @property
     def unconditional(self) -> list[CompiledStatement]:
         """The statements that match every resource and ask nothing of the context."""
-        return [statement for statement in self._everywhere if not statement.tests]
+        return [statement for statement in self.everywhere if not statement.tests]
 
     def any_holds(self, resource: str, context: Keyed) -> bool:
         """Whether some statement matches. The hot path: no list is built, the first match ends it."""
-        for statement in self._everywhere:
-            if statement.holds(context):
+        for statement in self.everywhere:
+            if not statement.tests or statement.holds(context):
                 return True
-        for statement in self._exact.get(resource, ()):
-            if statement.holds(context):
-                return True
+        if resource in self._exact:
+            for statement in self._exact[resource]:
+                if not statement.tests or statement.holds(context):
+                    return True
         for length in self._by_length:
             for statement, matcher in self._prefixed.get(resource[:length], ()):
                 if (matcher is None or matcher(resource, context)) and statement.holds(context):
@@ -80,7 +83,7 @@ class ResourceIndex:
 
     def candidates(self, resource: str, context: Keyed) -> tuple[CompiledStatement, ...]:
         """The statements whose resource matches; one with several such resources may stand there twice."""
-        found = self._everywhere
+        found = self.everywhere
         if resource in self._exact:
             found += self._exact[resource]
         for length in self._by_length:
@@ -124,9 +127,10 @@ class ActionIndex:
                 if statement.grants(names) and statement.holds(context):
                     return None
         best = NONE
-        for statement in self.allows.candidates(resource, context):
+        allows = self.allows
+        for statement in allows.everywhere if allows.is_plain else allows.candidates(resource, context):
             standing = statement.grants(names)
-            if standing > best and statement.holds(context):
+            if standing > best and (not statement.tests or statement.holds(context)):
                 best = standing
         return best
 

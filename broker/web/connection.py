@@ -118,9 +118,8 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._body = bytearray()
-        self._received = (
-            0  # bytes of this message, more or less: those that came together with another's are not counted
-        )
+        # Bytes of this message, more or less: those that came together with another's are not counted.
+        self._received = 0
         self._is_in_head = True
         self._awaits_body = self._is_body_timed = False
 
@@ -200,7 +199,8 @@ class Connection(asyncio.Protocol):
             return
         self._is_deaf, self._awaits_body = True, False
         # Told without being quoted: what could not be read may hold a signature or a token.
-        reason = error.__context__ if isinstance(error.__context__, Unreadable) else type(error).__name__
+        causes = (error, error.__context__)  # the parser wraps what a callback raises
+        reason = next((cause for cause in causes if isinstance(cause, Unreadable)), type(error).__name__)
         _logger.info(
             "not an HTTP request", extra={"facts": {"source": self._peer.address, "reason": str(reason)}}
         )

@@ -419,6 +419,27 @@ async def test_what_can_be_read_in_two_ways_or_in_none_is_refused(
     assert record.facts["source"] == "127.0.0.1" and "\r" not in record.facts["reason"]
 
 
+_UNREADABLE = {
+    "the head is too large": b"GET / HTTP/1.1\r\nX: " + b"a" * 2 * limits.LARGEST_HEAD,
+    "the request line is too long": b"GET /" + b"a" * limits.LONGEST_TARGET + b" HTTP/1.1\r\n",
+    "too many headers, or too long ones": b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 100 + b"\r\n",
+    "neither HTTP/1.1 nor HTTP/1.0": b"GET / HTTP/2.0\r\n\r\n",
+    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HttpParserInvalidMethodError": b"AKIDEXAMPLE\r\n\r\n",  # llhttp's reasons by their names, and never what was sent
+}
+
+
+@pytest.mark.parametrize("reason", _UNREADABLE)
+async def test_the_operators_log_says_why_a_request_could_not_be_read(
+    place: Place, caplog: pytest.LogCaptureFixture, reason: str
+):
+    caplog.set_level(logging.INFO, "broker.web")
+    peer = await place.peer()
+    peer.send(_UNREADABLE[reason])
+    assert (await peer.response())[0] == 400
+    assert [record.facts["reason"] for record in caplog.records] == [reason]
+
+
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["by length", "in chunks"])
 async def test_a_body_may_be_as_large_as_its_limit_and_no_larger(place: Place, is_chunked: bool):
     for size, trouble in ((MAXIMUM, None), (MAXIMUM + 1, "TOO_LARGE")):

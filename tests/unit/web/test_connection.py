@@ -555,7 +555,8 @@ async def test_who_is_refused_and_goes_on_sending_is_not_heard_for_long(
         peer = await place.peer()
         peer.send(refused)
         for _ in range(10):
-            peer.send(GET)
+            if not peer.writer.is_closing():
+                peer.send(GET)
             await asyncio.sleep(0.03)
         await asyncio.sleep(0.1)
         assert not place.server._connections

@@ -66,8 +66,11 @@ def denied(gate, store, facts):
     return ask
 
 
-async def test_what_is_allowed_passes(gate, store, facts):
-    await gate.require(await store.read(), alice(statement()), facts, "iam:ListUsers", Resource())
+async def test_what_is_allowed_passes_and_nothing_else(gate, store, facts, denied):
+    caller = alice(statement(action="iam:ListUsers"))
+    assert await gate.require(await store.read(), caller, facts, "iam:ListUsers", Resource()) is None
+    sentence, _ = await denied(caller, "iam:ListRoles", Resource())
+    assert sentence.endswith("because no identity-based policy allows the iam:ListRoles action")
 
 
 async def test_a_denial_says_which_kind_of_policy_is_to_blame(denied, put):

@@ -97,23 +97,27 @@ def test_a_flat_form_is_read_as_it_is_read_beside_nested_names(case, data) -> No
     assert outcomes[0] == outcomes[1]
 
 
+VALUE = "Value found where not expected"
+STRUCTURE = "Start of structure or map found where not expected."
+
+
 @pytest.mark.parametrize(
-    "parameters",
+    ("parameters", "message"),
     [
-        {"Tags": "x"},
-        {"Tags.1.Key": "x"},
-        {"Tags.member": "x"},
-        {"Tags.member.1": "x"},
-        {"Tags.member.1.Key.x": "x"},
-        {"Tags.member.999999999.Key": "x"},
-        {"Tags.member.0.Key": "x"},
-        {"Tags.member.1.Key": "a", "Tags.member.01.Key": "b"},
-        {"RoleArn.member.1": "x"},
-        {"TransitiveTagKeys.member.1.x": "x"},
+        ({"Tags": "x"}, VALUE),
+        ({"Tags.1.Key": "x"}, "Top level element may not be treated as a list"),
+        ({"Tags.member": "x"}, "Top level element may not be treated as a list"),
+        ({"Tags.member.1": "x"}, VALUE),
+        ({"Tags.member.1.Key.x": "x"}, STRUCTURE),
+        ({"Tags.member.999999999.Key": "x"}, "Excessively sparse input would skip 999,999,998 list elements"),
+        ({"Tags.member.0.Key": "x"}, "0 is not a valid index"),
+        ({"Tags.member.1.Key": "a", "Tags.member.01.Key": "b"}, VALUE),
+        ({"RoleArn.member.1": "x"}, STRUCTURE),
+        ({"TransitiveTagKeys.member.1.x": "x"}, STRUCTURE),
     ],
 )
-def test_wrong_structure_is_malformed(parameters: dict[str, str]) -> None:
-    malformed(parameters)
+def test_wrong_structure_is_malformed(parameters: dict[str, str], message: str) -> None:
+    assert malformed(parameters).message == message
 
 
 def test_the_first_of_a_repeated_parameter_counts_at_every_depth() -> None:

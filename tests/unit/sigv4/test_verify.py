@@ -67,7 +67,11 @@ def test_any_region_is_accepted_unless_the_caller_limits_it(sign, region):
 
 
 def test_headers_that_proxies_add_need_no_signature(sign):
-    judge(with_headers(sign(body=FORM), ("x-amzn-trace-id", "Root=1"), ("x-forwarded-for", "203.0.113.1")))
+    added = [("x-amzn-trace-id", "Root=1"), ("x-forwarded-for", "203.0.113.1")]
+    request = with_headers(sign(body=FORM), *added)
+    proven = judge(request)
+    assert proven.request is request
+    assert proven.authorization.signer.signed.isdisjoint(name for name, _ in added)
 
 
 def test_a_presigned_get_caller_identity_of_botocore_verifies():

@@ -64,19 +64,20 @@ class Transaction(msgspec.Struct, eq=False):
         if view is None or pages is None:
             view, pages = await self._open(partition)
         stored_key = collection.stored_key(key)
-        record: Any
+        record: R | None
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
-            return record  # type: ignore[no-any-return]
-        record = pages.records.get(stored_key, UNKNOWN)
-        if record is UNKNOWN:
-            record = self._cache.find_known(partition, pages, collection, stored_key)
-            if record is UNKNOWN:
-                record = await self._read(partition, view, collection, stored_key)
-        view.reads[stored_key] = (collection, record)
+            return record
+        found: Any = pages.records.get(stored_key, UNKNOWN)
+        if found is UNKNOWN:
+            found = self._cache.find_known(partition, pages, collection, stored_key)
+            if found is UNKNOWN:
+                found = await self._read(partition, view, collection, stored_key)
+        view.reads[stored_key] = (collection, found)
         if collection is USAGE:
-            record = self._latest(account, key, record)
-        return record  # type: ignore[no-any-return]
+            found = self._latest(account, key, found)
+        record = found
+        return record
 
     async def get(
         self, collection: Collection[R], account: str, key: str, missing: Callable[[str], Refusal]

@@ -215,7 +215,7 @@ def _key(device: VirtualMfaDevice) -> str:
 
 def _listed(device: VirtualMfaDevice) -> shapes.MFADevice:
     return shapes.MFADevice(
-        user_name=device.user_name,  # type: ignore[arg-type]  # required by the model, and root has none
+        user_name=device.user_name,
         serial_number=device.serial_number,
         enable_date=device.enabled_at or 0,
     )

@@ -61,8 +61,8 @@ async def root_shape(call: Call) -> shapes.User:
     """The root user as GetUser shows it: no path, and for a name the account's alias where it has one."""
     account, settings = await get_account(call), await get_settings(call)
     return shapes.User(
-        path=None,  # type: ignore[arg-type]  # the model requires it, AWS leaves it out for root
-        user_name=account.alias,  # type: ignore[arg-type]
+        path=None,
+        user_name=account.alias,
         user_id=call.account,
         arn=Root(call.account).arn,
         create_date=account.created_at,

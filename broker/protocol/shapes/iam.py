@@ -342,8 +342,8 @@ class CreateUserRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, ren
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
-    path: str
-    user_name: str
+    path: str | None
+    user_name: str | None
     user_id: str
     arn: str
     create_date: float
@@ -1315,7 +1315,7 @@ class ListMFADevicesRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False,
 
 
 class MFADevice(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
-    user_name: str
+    user_name: str | None
     serial_number: str
     enable_date: float
 

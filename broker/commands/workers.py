@@ -10,12 +10,11 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from broker.web.board import Board
 from broker.web.measures import Place
 
 # What a worker does until it is told to stop; it answers why it could not, in a sentence, or nothing.
@@ -57,17 +56,16 @@ class _Running:
 
 def supervise(worker: Worker, number: int, *, grace: float) -> str:
     """Keep `number` workers until SIGTERM or SIGINT; why they could not start, or nothing. `grace` in seconds."""
-    with tempfile.TemporaryDirectory(prefix="broker-measures-") as board:
-        # Blocked, so that none is lost between two looks; `sigtimedwait` takes them one by one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            return _Supervisor(worker, Path(board), grace).run(number)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    # Blocked, so that none is lost between two looks; `sigtimedwait` takes them one by one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return _Supervisor(worker, Board(number), grace).run(number)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 class _Supervisor:
-    def __init__(self, worker: Worker, board: Path, grace: float) -> None:
+    def __init__(self, worker: Worker, board: Board, grace: float) -> None:
         self._worker = worker
         self._board = board
         self._grace = grace

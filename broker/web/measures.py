@@ -1,9 +1,9 @@
 """What an operator's dashboard reads: counts and durations, for every worker together.
 
 A request costs one look into a dictionary and two additions; the exposition format is made when somebody asks. Where
-several workers share the listeners, each writes its tallies once a second into a file of its own on a common board,
-and any of them answers for all: what the others counted is a second old at most. A worker that takes the place of
-one that died goes on from its file, so that no counter runs backwards.
+several workers share the listeners, each puts its tallies once a second on a common board, and any of them answers for
+all: what the others counted is a second old at most. A worker that takes the place of one that died goes on from what
+that one has left there, so that no counter runs backwards.
 
 Labels are names from the service models and our tables, never what a client sent: a label for every string that an
 attacker thinks of would fill the memory. `_MOST_TALLIES` holds even if somebody forgets that.
@@ -25,6 +25,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from broker.web.board import Board
+
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 _BOUNDS = [*(str(bound) for bound in BUCKETS), "+Inf"]
@@ -41,7 +43,7 @@ class Place(msgspec.Struct, frozen=True):
 
     worker: int = 0
     restarts: int = 0
-    board: Path | None = None
+    board: Board | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ class Measures:
         self._place = place
         self._tallies: dict[Key, list[float]] = {}
         if place.board is not None:
-            earlier = _read_snapshot(_file_of(place.board, place.worker))
+            earlier = _find_snapshot(place.board, place.worker)
             self._tallies.update(earlier.tallies if earlier else ())
 
     def count(self, service: str, operation: str, code: str, seconds: float) -> None:
@@ -79,12 +81,9 @@ class Measures:
         tally[_UNTIMED] += number
 
     async def publish(self) -> None:
-        """Put the tallies on the board, where there is one: whole or not at all."""
+        """Put the tallies on the board, where there is one."""
         if self._place.board is not None:
-            file = _file_of(self._place.board, self._place.worker)
-            fresh = file.with_suffix(".new")
-            fresh.write_bytes(msgspec.json.encode(self._snapshot()))
-            fresh.replace(file)
+            self._place.board.put(self._place.worker, msgspec.json.encode(self._snapshot()))
 
     def exposition(self) -> bytes:
         """The text format, for all workers."""
@@ -110,9 +109,11 @@ class Measures:
 
     def _others(self) -> Iterator[Snapshot]:
         board = self._place.board
-        for file in sorted(board.glob("worker-*.json")) if board is not None else ():
-            snapshot = _read_snapshot(file)
-            if snapshot is not None and snapshot.worker != self._place.worker:
+        if board is None:
+            return
+        for worker in range(len(board)):
+            snapshot = _find_snapshot(board, worker)
+            if snapshot is not None and worker != self._place.worker:
                 yield snapshot
 
 
@@ -191,15 +192,9 @@ def _requests_in(tally: list[float]) -> float:
     return sum(tally[:_SECONDS]) + tally[_UNTIMED]
 
 
-def _file_of(board: Path, worker: int) -> Path:
-    return board / f"worker-{worker}.json"
-
-
-def _read_snapshot(file: Path) -> Snapshot | None:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Snapshot)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+def _find_snapshot(board: Board, worker: int) -> Snapshot | None:
+    put = board.find(worker)
+    return None if put is None else msgspec.json.decode(put, type=Snapshot)
 
 
 def _resident_bytes() -> int:

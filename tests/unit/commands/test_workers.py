@@ -32,6 +32,7 @@ def start(folder: Path, body: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(folder)},
     )
 
 
@@ -133,3 +134,12 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path):
         pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(2)]
         supervisor.kill()
     assert all(dies_in_time(pid) for pid in pids)
+
+
+def test_a_supervisor_that_is_killed_leaves_nothing_behind(tmp_path: Path):
+    with start(tmp_path, "supervise(stay, 2, grace=5)") as supervisor:
+        pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(2)]
+        for pid in (supervisor.pid, *pids):
+            os.kill(pid, signal.SIGKILL)
+    assert all(dies_in_time(pid) for pid in pids)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0-0", "1-0"]

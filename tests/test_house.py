@@ -23,6 +23,7 @@ LONG_FUNCTIONS = {
 # Unit tests that are not named after one file, and what they are about.
 TESTS_OF_SEVERAL = {
     "commands/test_main.py": "broker/__main__.py and the table of commands",
+    "iam/test_root_tasks.py": "the law of AssumeRoot's tasks over all operations",
     "metadata/test_door.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",
     "policy/test_laws.py": "laws of the whole judge",

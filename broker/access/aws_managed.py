@@ -1,7 +1,8 @@
 """The managed policies that AWS keeps, in every account the same and for nobody to change.
 
 Their documents stand in `aws_managed.json`, in our own words with the meaning that the "AWS managed policy
-reference" documents; the actions of ReadOnlyAccess are generated into `read_only_access.json` by
+reference" documents, but for those of root tasks: these are AWS's to the letter, two or three denies that leave of
+root's permissions what the task needs. The actions of ReadOnlyAccess are generated into `read_only_access.json` by
 `scripts/generate-read-only-access`. Both are read when first asked for, not at start.
 """
 
@@ -17,6 +18,7 @@ from broker.storage.records import ManagedPolicy, PolicyVersion
 AWS_ACCOUNT = "aws"
 
 _PREFIX = "arn:aws:iam::aws:policy/"
+_TASK_PREFIX = f"{_PREFIX}root-task/"
 
 
 def is_aws_managed(arn: str) -> bool:
@@ -27,6 +29,16 @@ def is_aws_managed(arn: str) -> bool:
 def find_aws_managed(arn: str) -> ManagedPolicy | None:
     """The policy that AWS manages under `arn`; None where there is no such policy."""
     return _policies_by_arn().get(arn) if is_aws_managed(arn) else None
+
+
+def find_task_policy(arn: str) -> ManagedPolicy | None:
+    """The policy of one of AssumeRoot's tasks; None for every other policy, AWS's own included."""
+    return find_aws_managed(arn) if is_task_policy(arn) else None
+
+
+def is_task_policy(arn: str) -> bool:
+    """Whether `arn` names what only AssumeRoot may take: such a policy is attached to no entity and no session."""
+    return arn.startswith(_TASK_PREFIX)
 
 
 def all_aws_managed() -> tuple[ManagedPolicy, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from broker.access.aws_managed import find_aws_managed
+from broker.access.aws_managed import find_aws_managed, find_task_policy
 from broker.access.caller import Caller, Keys
 from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
@@ -71,7 +71,11 @@ class Gatherer:
         ):
             gathered = await self._gathered(store, caller, account_revision, organization_revision)
         layers, organization = gathered.layers, gathered.organization
-        if caller.session_policies is not None or type(caller.principal) is FederatedUser:
+        if (
+            caller.session_policies is not None
+            or caller.is_assumed_root
+            or type(caller.principal) is FederatedUser
+        ):
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
         if organization is None:
             return layers, _NO_KEYS
@@ -154,6 +158,8 @@ class Gatherer:
 
     async def _session_policies(self, store: Transaction, caller: Caller) -> PolicySet:
         """The session layer; a federated user without session policies has none of the user's permissions."""
+        if caller.is_assumed_root:
+            return self._task_policy(caller)
         policies = caller.session_policies
         if policies is None:
             return _EMPTY
@@ -162,6 +168,24 @@ class Gatherer:
             source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
             sets.append(self._library.compiled(source, policies.inline, PolicyKind.SESSION))
         return PolicySet.union(*sets)
+
+    def _task_policy(self, caller: Caller) -> PolicySet:
+        """The session layer of a root task: everything that root may, but for what the task policy denies.
+
+        AWS's task policies only deny, so here, and nowhere else, a session policy is not what has to allow. Any other
+        policy in the place of one would deny nothing: it allows nothing instead.
+        """
+        policies = caller.session_policies
+        if policies is None or policies.inline is not None or len(policies.managed) != 1:
+            return _EMPTY
+        task = find_task_policy(policies.managed[0])
+        if task is None:
+            return _EMPTY
+        kind = PolicyKind.SESSION
+        return PolicySet.union(
+            self._library.compiled(Source(SourceKind.NONE, "root"), _EVERYTHING, kind),
+            self._library.compiled(_managed_source(task, kind), task.document, kind),
+        )
 
     def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
         if organization is None or "SERVICE_CONTROL_POLICY" not in organization.features:

@@ -4,6 +4,7 @@
 minutes, and only principals of the management account or of the delegated IAM administrator may ask, never a root user.
 """
 
+from broker.access.aws_managed import find_task_policy
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
@@ -13,17 +14,6 @@ from broker.operation import Call, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 from broker.sts.answers import credentials_shape
-
-TASK_POLICIES = frozenset(
-    f"arn:aws:iam::aws:policy/root-task/{name}"
-    for name in (
-        "IAMAuditRootUserCredentials",
-        "IAMCreateRootUserPassword",
-        "IAMDeleteRootUserCredentials",
-        "S3UnlockBucketPolicy",
-        "SQSUnlockQueuePolicy",
-    )
-)
 
 
 async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) -> Resource:
@@ -39,7 +29,7 @@ async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) ->
 async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.AssumeRootResponse:
     account = _target_account(request.target_principal)
     task_policy_arn = request.task_policy_arn.arn or ""
-    if task_policy_arn not in TASK_POLICIES:
+    if find_task_policy(task_policy_arn) is None:
         raise validation_error(f"{task_policy_arn} is not a task policy of AssumeRoot.")
     await _require_organization(call, account)
     duration = LONGEST_ROOT_TASK if request.duration_seconds is None else request.duration_seconds

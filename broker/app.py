@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -44,7 +45,8 @@ from broker.web.tls import Certificate
 SERVICES = ("sts", "iam")
 LISTENERS = ("api", "metadata", "operations")
 
-_FLUSH_SECONDS = 5.0
+# When keys were last used is written this often, and of a key that is used all the time not more often than that.
+_FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _PUBLISH_SECONDS = 1.0
@@ -246,7 +248,7 @@ def _start_tasks(
 ) -> list[asyncio.Task[None]]:
     """What is to be done now and then."""
     rhythm: list[tuple[float, Callable[[], Awaitable[object]]]] = [
-        (_FLUSH_SECONDS, broker.store.flush_usage),
+        (_FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
         (_REFRESH_SECONDS, broker.keyrings.refresh),
         (_REFRESH_SECONDS, metadata.refresh),
         (_ROTATION_SECONDS, broker.keyrings.rotate_when_due),

@@ -92,6 +92,7 @@ class Store:
         self._chance = chance
         self._cache = RecordCache(engine, cache_limit)
         self._marks: dict[tuple[str, str], Usage] = {}
+        self._flushed: dict[tuple[str, str], float] = {}
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -160,20 +161,27 @@ class Store:
         """Remember that `key` (an access key id or role id) was used; written by the next `flush_usage`."""
         self._marks[account, key] = usage
 
-    async def flush_usage(self) -> None:
-        """Write the marks gathered so far, blindly; those that could not be written stay for the next time."""
+    async def flush_usage(self, rest: float = 0.0) -> None:
+        """Write the marks gathered so far, blindly; those that could not be written stay for the next time.
+
+        So do those of a key whose last mark was written less than `rest` seconds ago: a busy key is used all the time.
+        """
+        now = self._clock()
+        self._flushed = {mark: at for mark, at in self._flushed.items() if at <= now < at + rest}
         by_account: dict[str, dict[str, Usage]] = {}
         for (account, key), usage in self._marks.items():
-            by_account.setdefault(account, {})[key] = usage
+            if (account, key) not in self._flushed:
+                by_account.setdefault(account, {})[key] = usage
         accounts = list(by_account.items())
         for start in range(0, len(accounts), _FLUSH_WIDTH):
             some = accounts[start : start + _FLUSH_WIDTH]
-            await asyncio.gather(*(self._flush_account(account, marks) for account, marks in some))
+            await asyncio.gather(*(self._flush_account(account, marks, now) for account, marks in some))
 
-    async def _flush_account(self, account: str, marks: dict[str, Usage]) -> None:
+    async def _flush_account(self, account: str, marks: dict[str, Usage], now: float) -> None:
         writes = [Write(USAGE.stored_key(key), USAGE.encode(usage)) for key, usage in marks.items()]
         await self.engine.commit(usage_partition(account), writes, None)
         for key, usage in marks.items():
+            self._flushed[account, key] = now
             if self._marks.get((account, key)) is usage:
                 del self._marks[account, key]
 

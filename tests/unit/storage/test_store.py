@@ -51,6 +51,37 @@ async def test_usage_marks_are_read_at_once_and_written_by_the_flush(store: Stor
     assert await (await other.read()).find(USAGE, HERE, "AKIAX") == second
 
 
+async def test_a_key_that_is_used_all_the_time_is_written_once_in_its_rest(open_sqlite: OpenSqlite) -> None:
+    now = 1000.0
+    async with Store(open_sqlite(), lambda: now) as store:
+        for moment, written in ((1000, 1000), (1005, 1000), (1059, 1000), (1060, 1060), (1061, 1060)):
+            now = float(moment)
+            store.mark_used(HERE, "AKIAX", Usage(last_used_at=int(now)))
+            await store.flush_usage(60.0)
+            assert await stored_usage(store, "AKIAX") == written
+            assert await (await store.read()).find(USAGE, HERE, "AKIAX") == Usage(last_used_at=int(now))
+        store.mark_used(HERE, "AKIAY", Usage(last_used_at=7))
+        await store.flush_usage(60.0)
+        assert await stored_usage(store, "AKIAY") == 7
+
+
+async def test_a_clock_that_was_set_back_holds_no_mark_back(open_sqlite: OpenSqlite) -> None:
+    now = 1000.0
+    async with Store(open_sqlite(), lambda: now) as store:
+        store.mark_used(HERE, "AKIAX", Usage(last_used_at=1000))
+        await store.flush_usage(60.0)
+        now = 900.0
+        store.mark_used(HERE, "AKIAX", Usage(last_used_at=900))
+        await store.flush_usage(60.0)
+        assert await stored_usage(store, "AKIAX") == 900
+
+
+async def stored_usage(store: Store, key: str) -> int:
+    _, (value,) = await store.engine.fetch(usage_partition(HERE), [USAGE.stored_key(key)])
+    assert value is not None
+    return USAGE.decode(HERE, key, value).last_used_at
+
+
 async def test_usage_marks_leave_the_accounts_own_revision_alone(store: Store) -> None:
     for number in range(100):
         store.mark_used(f"{number:012}", "AKIAX", Usage(last_used_at=1))

@@ -10,6 +10,7 @@ let through, as those services do; an unknown operator cannot be evaluated, so i
 does not allow. Never let through: a key that stands twice, an unknown element, a value of the wrong type.
 """
 
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -139,10 +140,10 @@ def _refuse_unknown(members: dict[str, Any], known: frozenset[str], kind: Policy
 def _version(members: dict[str, Any], grammar: Grammar) -> str:
     if "Version" not in members:
         return OLD_VERSION if grammar.may_lack_version else ""
-    version = members["Version"]
-    if version not in (VERSION, OLD_VERSION):
-        raise MalformedPolicy(SYNTAX)
-    return str(version)
+    for version in (VERSION, OLD_VERSION):
+        if members["Version"] == version:
+            return version
+    raise MalformedPolicy(SYNTAX)
 
 
 def _text_of(found: dict[str, Any], name: str) -> str:
@@ -211,7 +212,12 @@ def _texts(found: Any) -> tuple[str, ...]:
 
 def _names(found: Any) -> tuple[str, ...]:
     """The same of words that very many policies share, which are kept once."""
-    return tuple(map(intern, _texts(found)))
+    return _shared(tuple(map(intern, _texts(found))))
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
 
 
 def _principals(value: Any) -> Principals:
@@ -219,6 +225,8 @@ def _principals(value: Any) -> Principals:
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value or not _PRINCIPAL_TYPES.issuperset(value):
         raise MalformedPolicy(SYNTAX)
+    if len(value) == 1 and isinstance(value.get("AWS"), str):
+        return _one_principal(value["AWS"])
     aws = _texts(value["AWS"]) if "AWS" in value else ()
     return Principals(
         "*" in aws,
@@ -227,6 +235,12 @@ def _principals(value: Any) -> Principals:
         _texts(value["Federated"]) if "Federated" in value else (),
         _texts(value["CanonicalUser"]) if "CanonicalUser" in value else (),
     )
+
+
+@lru_cache(maxsize=4096)
+def _one_principal(name: str) -> Principals:
+    """The usual element; very many policies name the same account."""
+    return Principals(name == "*", (name,))
 
 
 def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:

@@ -41,7 +41,7 @@ VERSION = "2012-10-17"
 OLD_VERSION = "2008-10-17"  # what a document without Version means; it knows no variables
 
 
-class Condition(msgspec.Struct, frozen=True):
+class Condition(msgspec.Struct, frozen=True, gc=False):
     """One operator applied to one key, as written: `{"StringEquals": {"aws:username": ["a", "b"]}}`."""
 
     operator: str
@@ -49,7 +49,7 @@ class Condition(msgspec.Struct, frozen=True):
     values: tuple[str, ...]
 
 
-class Principals(msgspec.Struct, frozen=True):
+class Principals(msgspec.Struct, frozen=True, gc=False):
     """Who a statement of a resource policy speaks about; `everyone` is `"*"` or `{"AWS": "*"}`."""
 
     everyone: bool = False
@@ -59,7 +59,7 @@ class Principals(msgspec.Struct, frozen=True):
     canonical_user: tuple[str, ...] = ()
 
 
-class Statement(msgspec.Struct, frozen=True):
+class Statement(msgspec.Struct, frozen=True, gc=False):
     """One statement, the one with this `number` (from 0) in `text`; of opposite elements at most one is not None."""
 
     sid: str
@@ -79,7 +79,7 @@ class Statement(msgspec.Struct, frozen=True):
         return places_of(self.text)[self.number]
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(msgspec.Struct, frozen=True, gc=False):
     """A parsed document. `version` is `2012-10-17`, or `2008-10-17` where the document names none."""
 
     version: str

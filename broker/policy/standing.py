@@ -107,7 +107,7 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
     if len(principals.aws) == 1 and not (
         principals.service or principals.federated or principals.canonical_user
     ):
-        return partial(_only, principals.aws[0])
+        return _only_to(principals.aws[0])
     aws, service = frozenset(principals.aws), frozenset(principals.service)
     federated, canonical = frozenset(principals.federated), frozenset(principals.canonical_user)
 
@@ -127,6 +127,12 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
         return DIRECT if found else NONE
 
     return grants
+
+
+@lru_cache(maxsize=4096)
+def _only_to(name: str) -> Grants:
+    """Very many policies name the same account."""
+    return partial(_only, name)
 
 
 def _only(name: str, names: Names) -> Standing:

@@ -54,7 +54,7 @@ class SourceKind(enum.StrEnum):
     ENDPOINT = "endpoint"
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """The policy that a statement stands in."""
 
     kind: SourceKind
@@ -65,7 +65,7 @@ class Source(msgspec.Struct, frozen=True):
 ResourceMatcher = Callable[[str, Keyed], bool]
 
 
-class ResourceEntry(msgspec.Struct, frozen=True):
+class ResourceEntry(msgspec.Struct, frozen=True, gc=False):
     """Where the index files a statement: under a whole resource, or under a literal prefix.
 
     A resource equal to `text` (`is_exact`), or beginning with it, is a match if `matcher` is None or agrees.
@@ -76,7 +76,7 @@ class ResourceEntry(msgspec.Struct, frozen=True):
     matcher: ResourceMatcher | None = None
 
 
-class CompiledStatement(msgspec.Struct, frozen=True, eq=False):
+class CompiledStatement(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A statement ready to be asked. `actions` are lower-case patterns; `tests` go with its conditions.
 
     `knows_variables`: it stands in a policy of the current version.

@@ -18,6 +18,14 @@ from broker.errors import Refusal, status_and_fault
 # The services this broker speaks for, and the version of each model: a folder of botocore's data.
 VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 
+# What AWS enforces and its models leave out: shape -> greatest length. AssumeRole was seen to refuse a policy of
+# 2,238 characters, in the words of a constraint and before the trust policy was asked (espressif/esp-rainmaker-neo);
+# "You can provide up to 10 managed policy ARNs" (STS API reference).
+_UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
+    "sts": {"unrestrictedSessionPolicyDocumentType": 2048, "policyDescriptorListType": 10},
+    "iam": {},
+}
+
 Reader = Callable[[Mapping[str, str]], msgspec.Struct | None]
 Renderer = Callable[[msgspec.Struct | None, str], bytes]
 Redactor = Callable[[msgspec.Struct | None], dict[str, Any] | None]
@@ -121,6 +129,8 @@ def load_service(name: str) -> ServiceModel:
     folder = resources.files(botocore) / "data" / name / VERSIONS[name]
     packed = (folder / "service-2.json.gz").read_bytes()
     document = msgspec.json.decode(gzip.decompress(packed), type=Document)
+    for shape, maximum in _UNDECLARED_MAXIMA[name].items():
+        document.shapes[shape] = msgspec.structs.replace(document.shapes[shape], max=maximum)
     return build_service(name, document, vars(import_module(f"broker.protocol.shapes.{name}")))
 
 

@@ -1,4 +1,4 @@
-"""Session policies of a request: checked as AWS checks them, at most ten managed ones, one inline."""
+"""Session policies of a request, checked as AWS checks them. How many and how long is a constraint of the protocol."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from broker.operation import Call
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import sts as shapes
 
-MANAGED_LIMIT = 10
 NO_SESSION_POLICIES = SessionPolicies()
 
 
@@ -19,16 +18,11 @@ async def session_policies(
     """The policies of a session in `account`, NO_SESSION_POLICIES where there are none.
 
     Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
-    are too many, name nothing or do not exist. A limit that was meant is never dropped in silence.
+    name nothing or do not exist. A limit that was meant is never dropped in silence.
     """
     if inline is None and not managed:
         return NO_SESSION_POLICIES
     arns = tuple(descriptor.arn or "" for descriptor in managed)
-    if len(arns) > MANAGED_LIMIT:
-        raise validation_error(
-            f"1 validation error detected: Value at 'policyArns' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {MANAGED_LIMIT}"
-        )
     for arn in arns:
         if await find_managed_policy(call.store, account, arn) is None:
             raise validation_error(f"The policy ARN {arn} does not exist or is not attachable.")

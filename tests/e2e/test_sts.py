@@ -125,6 +125,17 @@ def test_a_session_policy_must_be_a_policy(worker: tuple[Any, str]) -> None:
     assert refused(sts.assume_role, **request, PolicyArns=many)[1] == "ValidationError"
 
 
+def test_a_policy_that_is_too_long_is_refused_before_anybody_is_asked(worker: tuple[Any, str]) -> None:
+    sts, role = worker
+    long = document(allow("s3:GetObject", on="arn:aws:s3:::bucket/" + "x" * 2048))
+    for arn in (role, f"{role}-that-is-not-there"):
+        told = refused(sts.assume_role, RoleArn=arn, RoleSessionName="session", Policy=long)
+        assert told[:2] == (400, "ValidationError")
+        assert told[2].endswith(
+            "at 'policy' failed to satisfy constraint: Member must have length less than or equal to 2048"
+        )
+
+
 def test_session_policies_of_both_kinds_are_one_limit(
     server: Server, root: Any, worker: tuple[Any, str]
 ) -> None:

@@ -95,6 +95,37 @@ def test_the_bounds_themselves_are_allowed() -> None:
     assert read_request(STS, "AssumeRole", {"RoleArn": "é" * 2048, "RoleSessionName": "a" * 64})
 
 
+@pytest.mark.parametrize("operation", ["AssumeRole", "GetFederationToken"])
+def test_a_session_policy_has_at_most_2048_characters(operation: str) -> None:
+    given = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
+    for text in ("x" * 2048, "é" * 2048):
+        assert read_request(STS, operation, given | {"Policy": text}).policy == text
+    for text in ("x" * 2049, "é" * 2049):
+        assert refusal_of(STS, operation, given | {"Policy": text}).message == (
+            f"1 validation error detected: {broken(text, 'policy', AT_MOST.format(2048))}"
+        )
+
+
+@pytest.mark.parametrize("operation", ["AssumeRole", "GetFederationToken"])
+def test_a_session_has_at_most_ten_managed_policies_and_what_else_is_wrong_is_told_too(
+    operation: str,
+) -> None:
+    arns = {f"PolicyArns.member.{number}.arn": ARN for number in range(1, 12)}
+    given = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
+    ten = {name: arn for name, arn in arns.items() if "11" not in name}
+    assert len(read_request(STS, operation, given | ten).policy_arns) == 10
+    wrong = given | arns | {"RoleSessionName": "a", "Name": "a", "DurationSeconds": "1"}
+    name = "roleSessionName" if operation == "AssumeRole" else "name"
+    told = sorted(refusal_of(STS, operation, wrong).message.partition(" detected: ")[2].split("; "))
+    assert told == sorted(
+        [
+            broken("a", name, AT_LEAST.format(2)),
+            f"Value at 'policyArns' failed to satisfy constraint: {AT_MOST.format(10)}",
+            broken("1", "durationSeconds", NOT_BELOW.format(900)),
+        ]
+    )
+
+
 def test_a_member_of_a_list_is_named_by_its_position() -> None:
     tags = {
         "Tags.member.1.Key": "team",

@@ -28,6 +28,7 @@ from broker.operation import model
 from broker.sealing.keyring import RotationSchedule
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 from broker.sigv4.signing_keys import SigningKeys
+from broker.sigv4.verify import Dialect
 from broker.storage.engine import GLOBAL, Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
@@ -96,7 +97,11 @@ async def open_broker(
             store=store,
             gate=Gate(PolicyLibrary(), keyrings.sessions, entropy),
             mint=Mint(keyrings.sessions, entropy),
-            prover=Prover(keyrings.sessions, SigningKeys()),
+            prover=Prover(
+                keyrings.sessions,
+                SigningKeys(),
+                Dialect(honour_expires=settings.requests.honour_presigned_expires),
+            ),
         )
 
 

@@ -61,6 +61,7 @@ class Audit(Section, frozen=True):
 class Requests(Section, frozen=True):
     maximum_body_bytes: int = 256 << 10
     trusted_proxies: tuple[str, ...] = ()
+    honour_presigned_expires: bool = True
     graceful_shutdown_seconds: int = 20
 
 

@@ -14,7 +14,7 @@ from broker.sealing.keyring import Keyring
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.refusals import missing_authentication_token
 from broker.sigv4.signing_keys import SigningKeys
-from broker.sigv4.verify import VerifiedRequest, verify
+from broker.sigv4.verify import QUERY, Dialect, VerifiedRequest, verify
 from broker.storage.engine import account_partition
 from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transaction
@@ -33,15 +33,20 @@ _NEVER = -1
 class Prover:
     """Proves callers; `keyring` gives the ring that session tokens are sealed with, as it is now.
 
+    `dialect` says how long presigned URLs live.
+
     Clients come again with the same key or token. What is kept of one answers for nothing that may change: the
     account's revision, and of a token its time and the keyring, are looked at for every request.
     """
 
-    def __init__(self, keyring: Callable[[], Keyring], signing_keys: SigningKeys) -> None:
+    def __init__(
+        self, keyring: Callable[[], Keyring], signing_keys: SigningKeys, dialect: Dialect = QUERY
+    ) -> None:
         self._of_keys = Logins(_KEPT_KEYS)
         self._of_sessions = Logins(_KEPT_SESSIONS)
         self._sessions = Sessions(keyring, self._of_sessions)
         self._signing_keys = signing_keys
+        self._dialect = dialect
 
     async def prove(
         self,
@@ -63,7 +68,15 @@ class Prover:
         else:
             logins = self._of_sessions
             login = await self._sessions.claimed(store, token, access_key_id, now)
-        verified = verify(request, unverified, login.secret, now, self._signing_keys, services=(service,))
+        verified = verify(
+            request,
+            unverified,
+            login.secret,
+            now,
+            self._signing_keys,
+            services=(service,),
+            dialect=self._dialect,
+        )
         logins.keep(login)
         return login.caller, verified
 

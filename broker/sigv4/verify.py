@@ -34,7 +34,8 @@ class Dialect(msgspec.Struct, frozen=True):
 
     `longest_presigned` bounds a presigned URL whatever its X-Amz-Expires says: AWS's query services give it the
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
-    older than its X-Amz-Expires; AWS's query services do not look at it, and `aws eks get-token` counts on that.
+    older than its X-Amz-Expires; AWS's query services do not look at it, and aws-iam-authenticator counts on that
+    (kubernetes-sigs/aws-iam-authenticator#160).
     """
 
     mismatch_code: str = refusals.SIGNATURE_DOES_NOT_MATCH
@@ -81,8 +82,9 @@ def verify(
     """
     if authorization.request is not request:
         raise ValueError("an authorization proves the request that it was read from, and no other")
-    if authorization.presigned or abs(now - authorization.timestamp) > dialect.skew:
-        _require_current(authorization, now, dialect)
+    second = int(now)  # a signing time has no fraction: nor has what it is compared with
+    if authorization.presigned or abs(second - authorization.timestamp) > dialect.skew:
+        _require_current(authorization, second, dialect)
     if not authorization.signer.accounted_for.issuperset(authorization.headers):
         _require_signed_headers(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
@@ -101,7 +103,7 @@ def verify(
     return VerifiedRequest(request, authorization, payload_hash != UNSIGNED_PAYLOAD)
 
 
-def _require_current(authorization: UnverifiedAuthorization, now: float, dialect: Dialect) -> None:
+def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
     """Clauses "Signature expired" and "Signature not yet current" (Troubleshoot signed requests), ends inclusive."""
     signed = authorization.timestamp
     if signed > now + dialect.skew:

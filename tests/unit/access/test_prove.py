@@ -3,10 +3,11 @@
 import secrets
 from datetime import UTC, datetime
 from unittest import mock
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -22,6 +23,7 @@ from broker.names.secret import SecretKey
 from broker.sealing.session import open_session_token
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.sigv4.signing_keys import SigningKeys
+from broker.sigv4.verify import Dialect
 from broker.storage.records import AccessKey, ForeignAccessKey, Role, User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Store
@@ -78,6 +80,37 @@ def prove(prover, store):
         return caller
 
     return prove
+
+
+def presigned(seconds):
+    """What `aws eks get-token` and aws-iam-authenticator make of a key."""
+    request = AWSRequest("GET", "http://broker/?Action=GetCallerIdentity&Version=2011-06-15")
+    with mock.patch("botocore.auth.get_current_datetime", lambda: datetime.fromtimestamp(NOW, UTC)):
+        SigV4QueryAuth(Credentials(KEY, SECRET), "sts", "eu-west-1", seconds).add_auth(request)
+    return UnverifiedRequest("GET", "/", urlsplit(request.url).query, (("host", "broker"),), b"")
+
+
+async def test_a_presigned_url_is_good_for_as_long_as_it_says(prove, put):
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key())
+    assert (await prove(presigned(60), NOW + 60)).user == ALICE
+    assert await refused(prove(presigned(60), NOW + 61)) == "RequestExpired"
+
+
+async def test_a_presigned_url_is_good_for_fifteen_minutes_where_that_is_wanted(ring, store, put):
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key())
+    prover = Prover(lambda: ring, SigningKeys(), Dialect(honour_expires=False))
+    request = presigned(60)
+
+    async def prove(late_by):
+        return await prover.prove(
+            await store.read(), request, find_authorization(request), "sts", NOW + late_by
+        )
+
+    assert (await prove(14 * 60))[0].user == ALICE
+    assert (await prove(15 * 60))[0].user == ALICE
+    assert await refused(prove(15 * 60 + 1)) == "SignatureDoesNotMatch"
 
 
 async def refused(proving):

@@ -250,9 +250,25 @@ def test_a_signature_may_be_fifteen_minutes_early(sign, presign):
         )
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.5, 0.999])
+def test_a_signature_is_judged_in_whole_seconds(sign, presign, fraction):
+    """Its time has no fraction: a request that is refused is told two moments that differ."""
+    for request in (sign(), presign(expires=3600)):
+        for second in (-900, -899, 0, 899, 900):
+            judge(request, now=NOON + second + fraction)
+        assert refusal_of(request, now=NOON + 901 + fraction).message == (
+            "Signature expired: 20260101T120000Z is now earlier than 20260101T120001Z (20260101T121501Z - 15 min.)"
+        )
+        assert refusal_of(request, now=NOON - 901 + fraction).message == (
+            "Signature not yet current: 20260101T120000Z is still later than 20260101T115959Z "
+            "(20260101T114459Z + 15 min.)"
+        )
+
+
 def test_a_presigned_url_expires_when_it_says(presign):
     request = presign(expires=60)
-    judge(request, now=NOON + 60)
+    for second in (0, 60, 60.999):
+        judge(request, now=NOON + second)
     refusal = refusal_of(request, now=NOON + 61)
     assert (refusal.code, refusal.message) == ("RequestExpired", "Request has expired.")
     assert status_and_fault(refusal) == (400, "Sender")
@@ -267,8 +283,13 @@ def test_a_presigned_url_of_a_query_service_lives_no_longer_than_any_signature(p
 def test_a_presigned_url_may_be_given_the_life_that_aws_gives_it(presign):
     request = presign(expires=60)
     dialect = Dialect(honour_expires=False)
-    judge(request, now=NOON + 900, dialect=dialect)
-    assert refusal_of(request, now=NOON + 901, dialect=dialect).code == "SignatureDoesNotMatch"
+    for second in (61, 840, 900):
+        judge(request, now=NOON + second, dialect=dialect)
+    refusal = refusal_of(request, now=NOON + 901, dialect=dialect)
+    assert (refusal.code, refusal.message) == (
+        "SignatureDoesNotMatch",
+        "Signature expired: 20260101T120000Z is now earlier than 20260101T120001Z (20260101T121501Z - 15 min.)",
+    )
 
 
 def test_the_expiry_of_a_presigned_url_is_signed(presign):

@@ -6,8 +6,7 @@ operation, and in STS only GetCallerIdentity; root task sessions call no STS ope
 """
 
 from broker.access.caller import Caller
-from broker.access.sessions import invalid_token
-from broker.errors import access_denied
+from broker.errors import Refusal, access_denied
 from broker.names.principal import FederatedUser
 
 _SESSION_TOKEN_STS = frozenset({"AssumeRole", "GetCallerIdentity"})
@@ -31,13 +30,20 @@ def refuse_restricted(caller: Caller, service: str, operation: str) -> None:
 
 def _refuse_session_token(caller: Caller, service: str, operation: str) -> None:
     if service == "iam" and caller.mfa_authenticated_at is None:
-        raise invalid_token("credentials of GetSessionToken without MFA call no IAM operation")
+        raise _not_for_iam("credentials of GetSessionToken without MFA call no IAM operation")
     if service == "sts" and operation not in _SESSION_TOKEN_STS:
         raise access_denied(f"Cannot call {operation} with session credentials")
 
 
 def _refuse_federated(service: str, operation: str) -> None:
     if service == "iam":
-        raise invalid_token("credentials of GetFederationToken call no IAM operation")
+        raise _not_for_iam("credentials of GetFederationToken call no IAM operation")
     if service == "sts" and operation not in _FEDERATED_STS:
         raise access_denied(f"Cannot call {operation} with federated user credentials")
+
+
+def _not_for_iam(reason: str) -> Refusal:
+    """IAM's own sentence, without the full stop that an unknown key's has (aws/aws-cli#8918, aws-vault#1056)."""
+    return Refusal(
+        "InvalidClientTokenId", "The security token included in the request is invalid", reason=reason
+    )

@@ -59,6 +59,7 @@ def test_the_sentences_are_awss():
     with pytest.raises(Refusal) as refused:
         refuse_restricted(ROLE, "sts", "GetFederationToken")
     assert refused.value.message == "Cannot call GetFederationToken with session credentials"
-    with pytest.raises(Refusal) as refused:
-        refuse_restricted(SESSION_TOKEN, "iam", "ListUsers")
-    assert refused.value.message == "The security token included in the request is invalid."
+    for caller in (SESSION_TOKEN, FEDERATED):
+        with pytest.raises(Refusal) as refused:
+            refuse_restricted(caller, "iam", "ListUsers")
+        assert refused.value.message == "The security token included in the request is invalid"

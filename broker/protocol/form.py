@@ -5,9 +5,11 @@ operation does not know is ignored, and nothing unknown ever reaches a struct. B
 PARAMETER_LIMIT parameters, escapes and UTF-8 are strict, and a name that is known but has the wrong structure
 (`RoleArn.x`, `Tags.1.Key`) is refused instead of ignored.
 
-Lists are `Name.member.N`, flattened ones `Name.N`, maps `Name.entry.N.key|value`, structures `Name.Member`; an
-empty list or map is `Name=`. Indices begin at 1 and must leave no gap: a gap is a null member, more than
-SPARSE_LIMIT missing at once are refused before anything is built, whatever the index.
+Lists are `Name.member.N`, flattened ones `Name.N`, maps `Name.entry.N.key|value`, structures `Name.Member`; an empty
+list or map is `Name=`. An empty structure has no spelling: SDKs leave it out (botocore's QuerySerializer), so a value
+in the place of one was meant to be something else, perhaps a limit, and is refused. Indices begin at 1 and must leave
+no gap: a gap is a null member, more than SPARSE_LIMIT missing at once are refused before anything is built, whatever
+the index.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

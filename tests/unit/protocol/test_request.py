@@ -137,6 +137,16 @@ def test_a_union_holds_exactly_one_member() -> None:
     assert caught.value.code in ("MalformedInput", "ValidationError")
 
 
+@pytest.mark.parametrize("name", ["PolicyArns.member.1", "Tags.member.1"])
+def test_a_value_in_the_place_of_a_structure_is_malformed(name: str) -> None:
+    """No SDK spells an empty structure; what else it might have meant is not guessed, it might be a limit."""
+    for text in ("", "arn:aws:iam::aws:policy/ReadOnlyAccess"):
+        assert malformed({name: text}).message == "Value found where not expected"
+    with pytest.raises(Refusal) as refused:
+        read_request(STS, "AssumeRoot", {"TargetPrincipal": "123456789012", "TaskPolicyArn": ""})
+    assert refused.value.code == "MalformedInput"
+
+
 def test_an_empty_list_is_given_by_an_empty_value() -> None:
     assert read_request(STS, "AssumeRole", GOOD | {"Tags": ""}).tags == ()
 

@@ -1,8 +1,9 @@
 """One-time codes of virtual MFA devices: verified by the device's own clock, good once (RFC 6238, 5.2).
 
-The step that a code belongs to is written to the replay partition in the transaction of the call that took it, so two
-requests with one code cannot both succeed, on any node. Nor can a code be guessed: after FAILURE_LIMIT wrong ones the
-device opens nothing until the window of time is over ("throttling at the server", RFC 4226, 7.3).
+The step of the last code that was taken is written to the replay partition in the transaction of the call that took
+it, and every further code must be of a later step: two requests with one code cannot both succeed, on any node, and
+what was shown before that code is worth nothing. Nor can a code be guessed: after FAILURE_LIMIT wrong ones the device
+opens nothing until the window of time is over ("throttling at the server", RFC 4226, 7.3).
 """
 
 from base64 import b32decode
@@ -11,7 +12,7 @@ from broker.sealing.totp import STEP_SECONDS, matching_consecutive_step, matchin
 from broker.storage.records import Once, VirtualMfaDevice
 from broker.storage.store import ONCE, Transaction
 
-# A code is accepted one step early or late: after four steps none can match any more.
+# A code is accepted one step early or late: after four steps neither it nor an older one can match any more.
 _REMEMBERED_SECONDS = 4 * STEP_SECONDS
 
 # A difference of this many steps is the time it takes to type, and within what a single code may be off.
@@ -31,7 +32,7 @@ async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_cod
         return False
     device_now = now + device.drift_steps * STEP_SECONDS
     step = matching_step(_seed(device), unverified_code, device_now)
-    is_good = step is not None and await _take_step(store, device, step, now)
+    is_good = step is not None and await _take_steps(store, device, step, step, now)
     if not is_good:
         await _count_failure(store, device, now)
     store.keep()
@@ -47,23 +48,23 @@ async def take_consecutive_codes(
 ) -> int | None:
     """How far ahead of ours the device's clock is, in steps, as two unused codes in a row prove; None if they do not.
 
-    From here on both codes are used. `window` is how far off the clock may be, in steps.
+    From here on both codes are used, and all before them. `window` is how far off the clock may be, in steps.
     """
     step = matching_consecutive_step(_seed(device), *unverified_codes, now, window)
-    if step is None:
-        return None
-    are_new = [await _take_step(store, device, taken, now) for taken in (step - 1, step)]
-    if not all(are_new):
+    if step is None or not await _take_steps(store, device, step - 1, step, now):
         return None
     drift = step - int(now // STEP_SECONDS)
     return drift if abs(drift) > _TYPING_STEPS else 0
 
 
-async def _take_step(store: Transaction, device: VirtualMfaDevice, step: int, now: float) -> bool:
-    key = f"totp/{device.serial_number}/{step}"
-    if await store.find(ONCE, device.account_id, key) is not None:
+async def _take_steps(
+    store: Transaction, device: VirtualMfaDevice, first: int, last: int, now: float
+) -> bool:
+    key = f"totp/{device.serial_number}"
+    used = await store.find(ONCE, device.account_id, key)
+    if used is not None and first <= used.step:
         return False
-    once = Once(used_at=int(now))
+    once = Once(used_at=int(now), step=last)
     store.put(ONCE, device.account_id, once, key=key, expires_at=now + _REMEMBERED_SECONDS)
     return True
 

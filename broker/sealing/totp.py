@@ -1,7 +1,7 @@
 """Time-based one-time passwords of virtual MFA devices: RFC 6238 with HMAC-SHA1, six digits, thirty seconds.
 
-A code is good once: `matching_step` says which step it belongs to, and the store refuses a step that is not
-beyond the last one used (RFC 6238, 5.2).
+A code is good once: `matching_step` says which step it belongs to, and `credentials.one_time_codes` refuses a step
+that is not beyond the last one used (RFC 6238, 5.2).
 """
 
 import hmac

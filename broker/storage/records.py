@@ -178,9 +178,13 @@ class VirtualMfaDevice(Record, frozen=True, kw_only=True):
 
 
 class Once(Record, frozen=True, kw_only=True):
-    """Something that was used and may not be used again; in the replay partition, expiring."""
+    """Something that was used and may not be used again; in the replay partition, expiring.
+
+    `step` is the last that was used, where what is used comes in steps (one-time codes) and only later ones are good.
+    """
 
     used_at: int
+    step: int = 0
 
 
 class Instance(Record, frozen=True, kw_only=True):

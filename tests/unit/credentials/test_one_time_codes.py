@@ -1,3 +1,4 @@
+import asyncio
 from base64 import b32encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -60,6 +61,36 @@ async def test_a_code_of_the_step_or_its_neighbours_is_good_once(store: Store, s
     assert not await take(store, code, device())
 
 
+async def test_a_code_that_was_never_used_is_too_old_once_a_later_one_was(store: Store) -> None:
+    assert await take(store, totp(SEED, STEP), device())
+    assert not await take(store, totp(SEED, STEP - 1), device())
+    assert await take(store, totp(SEED, STEP + 1), device())
+    assert not await take(store, totp(SEED, STEP), device())
+
+
+async def test_what_was_used_is_remembered_for_as_long_as_an_older_code_could_be_good(store: Store) -> None:
+    assert await take(store, totp(SEED, STEP + 1), device())
+    for steps in (1, 2):
+        later = NOW + steps * STEP_SECONDS
+        for older in (-1, 0, 1):
+            assert not await take(store, totp(SEED, STEP + older), device(), later)
+    assert await take(store, totp(SEED, STEP + 2), device(), NOW + 2 * STEP_SECONDS)
+
+
+async def test_of_many_workers_with_the_same_code_one_takes_it(store: Store, tmp_path: Path) -> None:
+    """And of those with its neighbours, none takes an older one after a later one."""
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as other:
+        taken: list[int] = []
+
+        async def use(one: Store, steps: int) -> None:
+            if await take(one, totp(SEED, STEP + steps), device()):
+                taken.append(steps)
+
+        await asyncio.gather(*(use(one, steps) for steps in (0, -1, 1) for one in (store, other, store)))
+    assert 1 in taken
+    assert taken == sorted(set(taken))
+
+
 @pytest.mark.parametrize("steps", [-3, -2, 2, 3])
 async def test_a_code_from_farther_away_is_none(store: Store, steps: int) -> None:
     assert not await take(store, totp(SEED, STEP + steps), device())
@@ -85,10 +116,17 @@ async def test_codes_of_an_enrolment_are_used(store: Store) -> None:
 
 
 async def test_the_drift_of_a_clock_is_measured_beyond_the_time_of_typing(store: Store) -> None:
+    assert await enrol(store, -12, -11, window=20) == -11
     assert await enrol(store, -2, -1, window=20) == 0
     assert await enrol(store, 8, 9, window=20) == 9
-    assert await enrol(store, -12, -11, window=20) == -11
     assert await enrol(store, 30, 31, window=20) is None
+
+
+async def test_codes_of_an_enrolment_are_later_than_any_that_was_used(store: Store) -> None:
+    assert await take(store, totp(SEED, STEP), device())
+    assert await enrol(store, -1, 0) is None
+    assert await enrol(store, 0, 1) is None
+    assert await enrol(store, 1, 2) == 2
 
 
 async def test_codes_that_do_not_follow_each_other_prove_nothing(store: Store) -> None:

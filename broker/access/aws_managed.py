@@ -1,9 +1,9 @@
 """The managed policies that AWS keeps, in every account the same and for nobody to change.
 
 Their documents stand in `aws_managed.json`, in our own words with the meaning that the "AWS managed policy
-reference" documents, but for those of root tasks: these are AWS's to the letter, two or three denies that leave of
-root's permissions what the task needs. The actions of ReadOnlyAccess are generated into `read_only_access.json` by
-`scripts/generate-read-only-access`. Both are read when first asked for, not at start.
+reference" documents, but for those of root tasks: these are AWS's as the IAM User Guide prints them, two or three
+denies that leave of root's permissions what the task needs. The actions of ReadOnlyAccess are generated into
+`read_only_access.json` by `scripts/generate-read-only-access`. Both are read when first asked for, not at start.
 """
 
 import json

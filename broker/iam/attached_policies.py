@@ -9,6 +9,7 @@ from broker.errors import Refusal
 from broker.iam.entities import POLICY, no_such_entity, require_room
 from broker.iam.holders import HOLDERS, Holder
 from broker.iam.paging import page
+from broker.iam.protection import require_attachable
 from broker.iam.resources import Keys
 from broker.names.arn import parse_arn
 from broker.operation import Call, operation
@@ -24,6 +25,7 @@ async def _attach(holder: Holder, call: Call, request: Any) -> None:
     arn = request.policy_arn
     if await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
+    require_attachable(arn, holder.noun)
     if arn in record.attached_policies:
         return
     require_room(call, record.attached_policies, holder.attached_quota, f"PoliciesPer{holder.word}")

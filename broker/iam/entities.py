@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from broker.access.aws_managed import is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
 from broker.operation import Call
@@ -117,7 +118,9 @@ async def get_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice:
 
 async def require_boundary(call: Call, arn: str | None) -> None:
     """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names."""
-    if arn is not None and await find_managed_policy(call.store, call.account, arn) is None:
+    if arn is None:
+        return
+    if is_task_policy(arn) or await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
 
 

@@ -7,7 +7,7 @@ import msgspec
 from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.entities import Entity, get_entity, require_boundary
-from broker.iam.protection import RESERVED_PATHS, require_modifiable
+from broker.iam.protection import RESERVED_PATHS, require_attachable, require_modifiable
 from broker.iam.resources import KeysOf, no_keys
 from broker.operation import Call, ResourceOf, operation
 from broker.protocol.shapes import iam as shapes
@@ -77,6 +77,8 @@ async def delete_role_permissions_boundary(
 
 async def _set(call: Call, entity: Entity[Any], name: str, boundary: str | None) -> None:
     record = await get_entity(call, entity, name)
+    if boundary is not None:
+        require_attachable(boundary, entity.resource_type)
     await require_boundary(call, boundary)
     changed = msgspec.structs.replace(record, permissions_boundary=boundary)
     call.store.put(entity.collection, call.account, changed)

@@ -1,8 +1,8 @@
-"""What an account has but may not change: roles that AWS's services keep, policies that AWS keeps."""
+"""What an account has but may not change, or use as it likes: roles of AWS's services, policies that AWS keeps."""
 
 from typing import Any
 
-from broker.access.aws_managed import is_aws_managed
+from broker.access.aws_managed import is_aws_managed, is_task_policy
 from broker.errors import Refusal, access_denied
 from broker.operation import Call
 from broker.storage.records import Role
@@ -29,6 +29,12 @@ def require_free_path(path: str | None) -> None:
     """
     if (path or "/").startswith(RESERVED_PATHS):
         raise Refusal("InvalidInput", f"The path {path} is reserved and cannot be used to create a role.")
+
+
+def require_attachable(arn: str, noun: str) -> None:
+    """Raises PolicyNotAttachable for a policy that AWS keeps for AssumeRoot; `noun` is user, group or role."""
+    if is_task_policy(arn):
+        raise Refusal("PolicyNotAttachable", f"Cannot attach AWS reserved policy to an IAM {noun}.")
 
 
 def require_own_policy(call: Call, action: str, arn: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from broker.access.aws_managed import is_task_policy
 from broker.access.caller import SessionPolicies
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
@@ -24,7 +25,7 @@ async def session_policies(
         return NO_SESSION_POLICIES
     arns = tuple(descriptor.arn or "" for descriptor in managed)
     for arn in arns:
-        if await find_managed_policy(call.store, account, arn) is None:
+        if is_task_policy(arn) or await find_managed_policy(call.store, account, arn) is None:
             raise validation_error(f"The policy ARN {arn} does not exist or is not attachable.")
     if inline is not None:
         _require_document(inline)

@@ -3,9 +3,10 @@
 import json
 import secrets
 
+import msgspec
 import pytest
 
-from broker.access.caller import Caller, SessionPolicies
+from broker.access.caller import Caller, SessionPolicies, root_caller
 from broker.access.denials import LARGEST_ENCODED
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
@@ -13,7 +14,7 @@ from broker.access.resource import Resource
 from broker.errors import Refusal
 from broker.names.principal import FederatedUser
 from broker.names.principal import User as UserPrincipal
-from broker.policy import PolicyKind, Source, SourceKind
+from broker.policy import Layer, PolicyKind, Source, SourceKind
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
 from broker.storage.records import User
@@ -64,6 +65,42 @@ def denied(gate, store, facts):
         return sentence, denial.message
 
     return ask
+
+
+BUCKET = "arn:aws:s3:::reports"
+QUEUE = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:jobs"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+
+
+@pytest.mark.parametrize(
+    ("task", "action", "resource", "is_allowed"),
+    [
+        ("S3UnlockBucketPolicy", "s3:DeleteBucketPolicy", Resource(BUCKET), True),
+        ("S3UnlockBucketPolicy", "s3:ListAllMyBuckets", Resource(), True),
+        ("S3UnlockBucketPolicy", "s3:GetObject", Resource(f"{BUCKET}/a"), False),
+        ("S3UnlockBucketPolicy", "sqs:ListQueues", Resource(), False),
+        ("S3UnlockBucketPolicy", "iam:GetUser", Resource(ROOT), False),
+        ("SQSUnlockQueuePolicy", "sqs:SetQueueAttributes", Resource(QUEUE), True),
+        ("SQSUnlockQueuePolicy", "sqs:GetQueueAttributes", Resource(QUEUE), True),
+        ("SQSUnlockQueuePolicy", "sqs:GetQueueAttributes", Resource(QUEUE, OTHER), False),
+        ("SQSUnlockQueuePolicy", "sqs:ReceiveMessage", Resource(QUEUE), False),
+        ("SQSUnlockQueuePolicy", "s3:GetBucketPolicy", Resource(BUCKET), False),
+        ("IAMCreateRootUserPassword", "iam:CreateLoginProfile", Resource(ROOT), True),
+        ("IAMCreateRootUserPassword", "iam:CreateLoginProfile", Resource(f"{ROOT[:-4]}user/root"), False),
+        ("IAMDeleteRootUserCredentials", "iam:DeleteSigningCertificate", Resource(ROOT), True),
+        ("IAMDeleteRootUserCredentials", "iam:DeleteSigningCertificate", Resource(), False),
+        ("IAMAuditRootUserCredentials", "iam:GetLoginProfile", Resource(ROOT), True),
+        ("IAMAuditRootUserCredentials", "iam:PassRole", Resource(f"{ROOT[:-4]}role/root"), False),
+    ],
+)
+async def test_a_root_task_is_limited_in_every_service(
+    gate, store, facts, task, action, resource, is_allowed
+):
+    policies = SessionPolicies(managed=(f"arn:aws:iam::aws:policy/root-task/{task}",))
+    caller = msgspec.structs.replace(root_caller(ACCOUNT), session_policies=policies, is_assumed_root=True)
+    decision = await gate.decide(await store.read(), caller, facts, action, resource)
+    assert decision.allowed is is_allowed
+    assert is_allowed or decision.layer is Layer.SESSION
 
 
 async def test_what_is_allowed_passes_and_nothing_else(gate, store, facts, denied):

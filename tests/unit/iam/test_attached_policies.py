@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from broker.access.aws_managed import all_aws_managed
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 
@@ -80,6 +81,18 @@ async def test_what_is_no_policy_is_not_attached(iam, word, arn):
         "NoSuchEntity",
         f"Policy {arn} does not exist or is not attachable.",
     )
+
+
+async def test_the_policies_of_root_tasks_are_attached_to_nobody(iam, word):
+    for policy in all_aws_managed():
+        if policy.path == "/root-task/":
+            assert await iam.refused(attach(word, policy.arn)) == (
+                "PolicyNotAttachable",
+                f"Cannot attach AWS reserved policy to an IAM {word.lower()}.",
+            )
+    assert await attached(iam, word) == []
+    unknown = "arn:aws:iam::aws:policy/root-task/Ghost"
+    assert (await iam.refused(attach(word, unknown)))[0] == "NoSuchEntity"
 
 
 async def test_what_is_not_attached_is_not_detached(iam, word):

@@ -62,6 +62,21 @@ async def test_a_boundary_must_be_a_policy_that_exists(iam, word):
     )
 
 
+async def test_the_policy_of_a_root_task_is_nobodys_boundary(iam, word):
+    arn = "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials"
+    assert await iam.refused(put(word, arn)) == (
+        "PolicyNotAttachable",
+        f"Cannot attach AWS reserved policy to an IAM {word.lower()}.",
+    )
+    trust = {"assume_role_policy_document": TRUST} if word == "Role" else {}
+    creation = request("Create{}Request", word, "new", permissions_boundary=arn, **trust)
+    assert await iam.refused(creation) == (
+        "NoSuchEntity",
+        f"Scope ARN: {arn} does not exist or is not attachable.",
+    )
+    assert await boundary_of(iam, word) is None
+
+
 async def test_who_is_not_there_is_named_in_the_refusal(iam):
     for word in ("User", "Role"):
         expected = ("NoSuchEntity", f"The {word.lower()} with name ghost cannot be found.")

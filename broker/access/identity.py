@@ -43,6 +43,7 @@ def _session_context(caller: "Caller") -> SessionContext | None:
         ),
         session_issuer=_session_issuer(caller),
         source_identity=caller.source_identity,
+        assumed_root="true" if caller.is_assumed_root else None,
     )
 
 

@@ -24,6 +24,7 @@ class SessionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
     attributes: SessionAttributes
     session_issuer: SessionIssuer | None = None
     source_identity: str | None = None
+    assumed_root: str | None = None
     web_id_federation_data: dict[str, Any] | None = None
 
 

@@ -8,36 +8,37 @@ from broker.access.aws_managed import find_task_policy
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
-from broker.names.arn import iam_arn, is_account_id
+from broker.names.arn import is_account_id
 from broker.names.principal import Root
 from broker.operation import Call, operation
 from broker.protocol.shapes import sts as shapes
+from broker.storage.records import ManagedPolicy
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 from broker.sts.answers import credentials_shape
 
 
 async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) -> Resource:
-    """The member's root user. No policy of the member speaks about it: the organization's trust stands for one."""
+    """The member's root user. No policy of the member speaks about it: the organization's trust stands for one.
+
+    Raises ValidationError for a target or a task that is none, as AWS does before it asks any policy.
+    """
     if isinstance(call.caller.principal, Root):
         raise access_denied("AssumeRoot may not be called by root users.")
     account = _target_account(request.target_principal)
-    keys = {"sts:TaskPolicyArn": request.task_policy_arn.arn or "", "aws:ResourceAccount": account}
-    return Resource(iam_arn(account, "root"), call.account, keys=keys)
+    keys = {"sts:TaskPolicyArn": _task_policy(request).arn, "aws:ResourceAccount": account}
+    return Resource(Root(account).arn, call.account, keys=keys)
 
 
 @operation("sts:AssumeRoot", resource=member_root_resource)
 async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.AssumeRootResponse:
     account = _target_account(request.target_principal)
-    task_policy_arn = request.task_policy_arn.arn or ""
-    if find_task_policy(task_policy_arn) is None:
-        raise validation_error(f"{task_policy_arn} is not a task policy of AssumeRoot.")
     await _require_organization(call, account)
     duration = LONGEST_ROOT_TASK if request.duration_seconds is None else request.duration_seconds
     minted = call.mint.root_task(
         account,
         now=call.now,
         duration=duration,
-        task_policy_arn=task_policy_arn,
+        task_policy_arn=_task_policy(request).arn,
         issuer_arn=call.caller.principal.arn,
         source_identity=call.caller.source_identity,
         mfa_authenticated_at=call.caller.mfa_authenticated_at,
@@ -55,22 +56,49 @@ async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.A
 def _target_account(target: str) -> str:
     """An account id, or the ARN of its root user."""
     account = target if is_account_id(target) else target.removeprefix("arn:aws:iam::").removesuffix(":root")
-    if not is_account_id(account) or target not in (account, iam_arn(account, "root")):
-        raise validation_error(f"{target} is not an account or the root user of one.")
+    if not is_account_id(account) or target not in (account, Root(account).arn):
+        raise validation_error("Request must contain a valid target principal")
     return account
 
 
+def _task_policy(request: shapes.AssumeRootRequest) -> ManagedPolicy:
+    arn = request.task_policy_arn.arn
+    if arn is None:
+        raise validation_error(_NO_TASK_POLICY)
+    task_policy = find_task_policy(arn)
+    if task_policy is None:
+        raise validation_error("Request must contain valid AWS managed task policy ARN")
+    return task_policy
+
+
+# What AWS answers where `TaskPolicyArn` is there and empty, though its model lets it be.
+_NO_TASK_POLICY = (
+    "1 validation error detected: Value null at 'taskPolicyArn' failed to satisfy constraint: "
+    "Member must not be null"
+)
+
+
 async def _require_organization(call: Call, account: str) -> None:
+    """Raises AccessDenied, for every reason in AWS's one sentence: who is in the organization is not told."""
+    reason = await _find_reason_to_refuse(call, account)
+    if reason:
+        raise access_denied(
+            f"User: {call.caller.principal.arn} is not authorized to perform: sts:AssumeRoot "
+            f"on resource: {Root(account).arn}",
+            reason=reason,
+        )
+
+
+async def _find_reason_to_refuse(call: Call, account: str) -> str:
     organization = await call.store.find(ORGANIZATION, "", "")
     if organization is None or "ROOT_SESSIONS" not in organization.features:
-        raise access_denied("Centralized root access is not enabled for this organization.")
+        return "centralized root access is not enabled for an organization"
     if call.account not in (
         organization.management_account_id,
         organization.delegated_iam_administrator_id,
     ):
-        raise access_denied(
-            "AssumeRoot may be called from the management account or by the delegated administrator of IAM only."
-        )
+        return f"{call.account} is neither the management account nor the delegated administrator of IAM"
     is_member = account in organization.accounts and account != organization.management_account_id
     if not is_member or await call.store.find(ACCOUNTS, "", account) is None:
-        raise access_denied(f"{account} is not a member account of the organization.")
+        return f"{account} is not a member account of the organization"
+    return ""

@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 
 from broker.storage.records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Keys, Server
-from tests.e2e.scenes import Phone, allow, new_role, new_user, organization, refused, sentence, trust
+from tests.e2e.scenes import (
+    Phone,
+    allow,
+    new_role,
+    new_user,
+    organization,
+    records_of,
+    refused,
+    sentence,
+    trust,
+)
 
 TASK = "arn:aws:iam::aws:policy/root-task/"
 
@@ -40,6 +50,13 @@ def test_the_management_account_does_one_task_as_root_of_a_member(server: Server
         identity = server.client("sts", session).get_caller_identity()
         assert identity["Arn"] == f"arn:aws:iam::{member.account_id}:root"
         iam = server.client("iam", session)
+        # As in CloudTrail's userIdentity of such a session.
+        request_id = iam.get_user()["ResponseMetadata"]["RequestId"]
+        (record,) = records_of(server, request_id)
+        assert (record["userIdentity"]["type"], record["userIdentity"]["sessionContext"]["assumedRoot"]) == (
+            "Root",
+            "true",
+        )
         assert iam.get_account_summary()["SummaryMap"]["Users"] == 1
         _, code, message = refused(iam.list_users)
         assert (
@@ -151,5 +168,16 @@ def test_assume_root_is_refused_to_everybody_else(server: Server, account: Accou
         wrong = {"TargetPrincipal": member.account_id}
         administrator = {"arn": "arn:aws:iam::aws:policy/AdministratorAccess"}
         assert refused(admin.assume_root, **wrong, TaskPolicyArn=administrator)[1] == "ValidationError"
-        assert refused(admin.assume_root, **wrong, **task, DurationSeconds=901)[1] == "ValidationError"
+        assert refused(admin.assume_root, **wrong, **task, DurationSeconds=901) == (
+            400,
+            "ValidationError",
+            "1 validation error detected: Value '901' at 'durationSeconds' failed to satisfy constraint: "
+            "Member must have value less than or equal to 900",
+        )
+        assert refused(admin.assume_root, **wrong, TaskPolicyArn={}) == (
+            400,
+            "ValidationError",
+            "1 validation error detected: Value null at 'taskPolicyArn' failed to satisfy constraint: "
+            "Member must not be null",
+        )
     assert refused(admin.assume_root, **to_member)[1] == "AccessDenied"

@@ -12,8 +12,9 @@ from broker.sealing.totp import STEP_SECONDS, matching_consecutive_step, matchin
 from broker.storage.records import Once, VirtualMfaDevice
 from broker.storage.store import ONCE, Transaction
 
-# A code is accepted one step early or late: after four steps neither it nor an older one can match any more.
-_REMEMBERED_SECONDS = 4 * STEP_SECONDS
+# What a resynchronisation proves may set the device's clock back by many steps, so that old codes match once more; and
+# a server's own clock may be set back. A year is longer than either, and each device has but one such record.
+_REMEMBERED_SECONDS = 366 * 24 * 3600
 
 # A difference of this many steps is the time it takes to type, and within what a single code may be off.
 _TYPING_STEPS = 1
@@ -60,7 +61,7 @@ async def take_consecutive_codes(
 async def _take_steps(
     store: Transaction, device: VirtualMfaDevice, first: int, last: int, now: float
 ) -> bool:
-    key = f"totp/{device.serial_number}"
+    key = _used_key(device)
     used = await store.find(ONCE, device.account_id, key)
     if used is not None and first <= used.step:
         return False
@@ -82,6 +83,15 @@ async def _count_failure(store: Transaction, device: VirtualMfaDevice, now: floa
             expires_at = now + 2 * FAILURE_WINDOW
             store.put(ONCE, device.account_id, Once(used_at=int(now)), key=key, expires_at=expires_at)
             return
+
+
+def forget_codes(store: Transaction, device: VirtualMfaDevice) -> None:
+    """For a device that is deleted, and its seed with it: one made under the same name shows codes of its own."""
+    store.delete(ONCE, device.account_id, _used_key(device))
+
+
+def _used_key(device: VirtualMfaDevice) -> str:
+    return f"totp/{device.serial_number}"
 
 
 def _failure_key(device: VirtualMfaDevice, place: int, now: float) -> str:

@@ -6,7 +6,7 @@ account number, where AWS knows no way but its console. Codes: `broker.credentia
 
 import msgspec
 
-from broker.credentials.one_time_codes import take_consecutive_codes
+from broker.credentials.one_time_codes import forget_codes, take_consecutive_codes
 from broker.errors import Refusal, validation_error
 from broker.iam import entities, resources
 from broker.iam.answers import user_shape
@@ -112,6 +112,7 @@ async def delete_virtual_mfa_device(call: Call, request: shapes.DeleteVirtualMFA
     if device.enabled_at is not None:
         raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
     call.store.delete(MFA_DEVICES, call.account, _key(device))
+    forget_codes(call.store, device)
 
 
 @operation("iam:GetMFADevice", resource=resources.user_or_caller)

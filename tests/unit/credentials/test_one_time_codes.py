@@ -1,6 +1,8 @@
 import asyncio
+import random
 from base64 import b32encode
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,10 +48,10 @@ async def take(store: Store, code: str, owner: VirtualMfaDevice, now: float = NO
     return await store.transact(work)
 
 
-async def enrol(store: Store, first: int, second: int, window: int = 2) -> int | None:
+async def enrol(store: Store, first: int, second: int, window: int = 2, now: float = NOW) -> int | None:
     async def work(transaction: Transaction) -> int | None:
         codes = (totp(SEED, STEP + first), totp(SEED, STEP + second))
-        return await take_consecutive_codes(transaction, device(), codes, NOW, window)
+        return await take_consecutive_codes(transaction, device(), codes, now, window)
 
     return await store.transact(work)
 
@@ -89,6 +91,30 @@ async def test_of_many_workers_with_the_same_code_one_takes_it(store: Store, tmp
         await asyncio.gather(*(use(one, steps) for steps in (0, -1, 1) for one in (store, other, store)))
     assert 1 in taken
     assert taken == sorted(set(taken))
+
+
+@pytest.mark.parametrize("course", range(4))
+async def test_whatever_a_devices_clock_does_every_code_that_is_taken_is_later_than_the_last(
+    tmp_path: Path, course: int
+) -> None:
+    """Sign-ins and resynchronisations, old codes and new, minutes and hours apart."""
+    chance, moment, drift, taken = random.Random(course), NOW, 0, [STEP - 30]
+    async with Store(SqliteEngine(tmp_path / "course.sqlite", lambda: moment), lambda: moment) as store:
+        for _ in range(250):
+            moment += chance.choice((0, 1, STEP_SECONDS, 5 * STEP_SECONDS, 21 * STEP_SECONDS, 7200))
+            near = int(moment // STEP_SECONDS) + chance.randint(-21, 21)
+            step = chance.choice((near, taken[-1], chance.choice(taken)))
+            if chance.random() < 0.5:
+                step = chance.choice((step, int(moment // STEP_SECONDS) + drift))
+                if await take(store, totp(SEED, step), device(drift), moment):
+                    taken.append(step)
+                continue
+            proven = await enrol(store, step - 1 - STEP, step - STEP, 20, moment)
+            if proven is not None:
+                drift = proven
+                taken += [step - 1, step]
+    assert len(taken) > 20
+    assert all(earlier < later for earlier, later in pairwise(taken))
 
 
 @pytest.mark.parametrize("steps", [-3, -2, 2, 3])

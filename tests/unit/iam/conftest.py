@@ -78,14 +78,20 @@ class Iam:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
-        yield store
+async def iam(tmp_path: Path) -> AsyncIterator[Iam]:
+    made: list[Iam] = []
+
+    def clock() -> float:
+        return made[0].now if made else NOW
+
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", clock), clock) as store:
+        made.append(Iam(store))
+        yield made[0]
 
 
 @pytest.fixture
-async def iam(store: Store) -> Iam:
-    return Iam(store)
+async def store(iam: Iam) -> Store:
+    return iam.store
 
 
 @pytest.fixture

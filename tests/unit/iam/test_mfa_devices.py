@@ -162,6 +162,35 @@ async def test_a_clock_that_went_wrong_is_learned_by_resync(iam: Any, device: An
     assert await iam.refused(wrong) == WRONG_CODE
 
 
+def resyncing(iam: Any, device: shapes.VirtualMFADevice, codes: Any) -> Any:
+    return shapes.ResyncMFADeviceRequest(
+        user_name="bob",
+        serial_number=SERIAL,
+        authentication_code1=codes.authentication_code1,
+        authentication_code2=codes.authentication_code2,
+    )
+
+
+@pytest.mark.parametrize("steps_later", [0, 1, 5, 18])
+async def test_codes_that_enabled_a_device_are_never_good_again(
+    iam: Any, device: Any, steps_later: int
+) -> None:
+    used = enabling(iam, device, "bob")
+    await iam(used)
+    iam.now += steps_later * STEP_SECONDS
+    assert await iam.refused(resyncing(iam, device, used)) == WRONG_CODE
+    await iam(shapes.DeactivateMFADeviceRequest(user_name="bob", serial_number=SERIAL))
+    assert await iam.refused(used) == WRONG_CODE
+    await iam(enabling(iam, device, "bob", ahead=2))
+
+
+async def test_a_device_made_anew_under_its_name_begins_with_codes_of_its_own(iam: Any, device: Any) -> None:
+    await iam(enabling(iam, device, "bob"))
+    await iam(shapes.DeactivateMFADeviceRequest(user_name="bob", serial_number=SERIAL))
+    await iam(shapes.DeleteVirtualMFADeviceRequest(serial_number=SERIAL))
+    await iam(enabling(iam, await create(iam, "phone"), "bob"))
+
+
 async def test_root_enables_a_device_for_itself_by_its_account_number(iam: Any, device: Any) -> None:
     await iam(enabling(iam, device, ACCOUNT))
     listed = await iam(shapes.ListMFADevicesRequest())

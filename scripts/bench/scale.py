@@ -20,10 +20,10 @@ The goal is set for roles in use, hot or all; what a first time costs is shown b
 Operations: milliseconds until the answer, of one request at a time over a new connection, in an account that has
 1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
 
-Workers: the hot roles of the small store from one worker and from two, in turn, all processes free to run on all
-cores, the client wrk where it is installed. On a machine of two cores the client takes its share from the workers, so
-that the gain in requests per second is smaller than with a core for each: beside it stands what the CPU per request
-allows where each worker has a core.
+Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing, each
+with a client (wrk) of its own, in turn; all processes free to run on all cores. What the two brokers gain is what the
+machine has to give: cores of one processor share its caches, and on a machine of two cores the clients take their
+share. Beside the gain in requests per second stands what the CPU per request allows where each worker has a core.
 
     scripts/bench/scale.py                          everything: some five minutes
     scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -39,7 +39,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -139,7 +139,10 @@ def measure_assume_role(folder: Path, rounds: int, seconds: float) -> None:
         time.sleep(FLUSHED_AFTER)
         for mix in mixes("small"):
             for number in range(rounds):
-                for store, server in servers.items():
+                # Whoever comes first finds other caches than whoever comes last.
+                for store, server in Random(f"{mix} {number}").sample(
+                    sorted(servers.items()), k=len(servers)
+                ):
                     requests = requests_for(server, mixes(store)[mix], number)
                     if mix == "hot roles" and number == 0:
                         send_all(server, requests)
@@ -238,34 +241,48 @@ def _print_times(name: str, times: list[float]) -> None:
 
 
 def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    costs: dict[int, list[float]] = {1: [], 2: []}
+    if not shutil.which("wrk"):
+        print("\nworkers: skipped, for want of the client wrk (apt-get install wrk)")
+        return
+    copied = folder / "apart"
+    copied.mkdir(exist_ok=True)
+    for file in folder.glob("small.db*"):
+        shutil.copy(file, copied)
     cores = os.cpu_count() or 1
     os.sched_setaffinity(0, range(cores))
     everywhere = f"0-{cores - 1}"
-    if shutil.which("wrk"):
-        client, send = "wrk", lambda server, requests: load_by_wrk(server, requests, max(round(seconds), 1))
-    else:
-        client, send = "our own; apt-get install wrk for one that costs less", partial(load, seconds=seconds)
-    with serve(folder, "small", everywhere, 1) as one, serve(folder, "small", everywhere, 2) as two:
+    with (
+        serve(folder, "small", everywhere) as one,
+        serve(folder, "small", everywhere, 2) as two,
+        serve(copied, "small", everywhere) as other,
+    ):
+        rows = {"1 worker": [one], "2 workers": [two], "2 brokers apart": [one, other]}
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
         for number in range(rounds):
-            for workers, server in ((1, one), (2, two)):
-                requests = requests_for(server, mixes("small")["hot roles"], number)
-                cost, rate = send(server, requests)
-                rates[workers].append(rate)
-                costs[workers].append(cost)
+            for name, servers in rows.items():
+                figures[name].append(_at_once(servers, number, max(round(seconds), 1)))
     print(
-        f"\nclient: {client}\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'cores used':>11} {'gain':>6} "
-        f"{'with a core each':>17} {'goal':>5}"
+        f"\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'gain':>6} {'with a core each':>17} {'goal':>5}"
     )
-    base_rate, base_cost = statistics.median(rates[1]), statistics.median(costs[1])
-    for workers in (1, 2):
-        rate, cost = statistics.median(rates[workers]), statistics.median(costs[workers])
-        goal = f"{WORKERS_GOAL:.1f}" if workers == 2 else ""
+    base_cost, base_rate = (statistics.median(column) for column in zip(*figures["1 worker"], strict=True))
+    for name, found in figures.items():
+        cost, rate = (statistics.median(column) for column in zip(*found, strict=True))
+        number, goal = (1, "") if name == "1 worker" else (2, f"{WORKERS_GOAL:.1f}")
         print(
-            f"{workers:<16} {rate:10.0f} {cost:8.1f} {rate * cost / 1e6:11.2f} {rate / base_rate:6.2f} "
-            f"{workers * base_cost / cost:17.2f} {goal:>5}"
+            f"{name:16} {rate:10.0f} {cost:8.1f} {rate / base_rate:6.2f} {number * base_cost / cost:17.2f} {goal:>5}"
         )
+
+
+def _at_once(servers: Sequence[Server], seed: int, seconds: int) -> tuple[float, float]:
+    """The mean of the CPU per request, and the sum of the rates, of servers that are loaded at the same time."""
+
+    def send(server: Server) -> tuple[float, float]:
+        requests = requests_for(server, mixes("small")["hot roles"], seed)
+        return load_by_wrk(server, requests, seconds, connections=64)
+
+    with ThreadPoolExecutor() as pool:
+        costs, rates = zip(*pool.map(send, servers), strict=True)
+    return statistics.mean(costs), sum(rates)
 
 
 def main() -> None:

@@ -201,11 +201,13 @@ class Mint(msgspec.Struct, frozen=True):
         task_policy_arn: str,
         issuer_arn: str,
         source_identity: str | None = None,
-        mfa_authenticated_at: int | None = None,
         issuer_access_key_id: str | None = None,
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
-        """AssumeRoot: the root user of `account`, held to the task policy, on behalf of `issuer_arn`."""
+        """AssumeRoot: the root user of `account`, held to the task policy, on behalf of `issuer_arn`.
+
+        That the issuer gave a one-time code is no proof of the root user's own device: the session has no MFA.
+        """
         longest = LONGEST_ROOT_TASK
         key_id, session_id, issued_at, expires_at, entropy = self._begin(account, now, duration, longest)
         claims = RootClaims(
@@ -217,7 +219,6 @@ class Mint(msgspec.Struct, frozen=True):
             task_policy_arn=task_policy_arn,
             issuer_arn=issuer_arn,
             source_identity=source_identity,
-            mfa_authenticated_at=mfa_authenticated_at,
             issuer_access_key_id=issuer_access_key_id,
         )
         return self._sealed(claims, entropy, minimum_token_size)

@@ -41,7 +41,6 @@ async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.A
         task_policy_arn=_task_policy(request).arn,
         issuer_arn=call.caller.principal.arn,
         source_identity=call.caller.source_identity,
-        mfa_authenticated_at=call.caller.mfa_authenticated_at,
         issuer_access_key_id=call.caller.access_key_id,
         minimum_token_size=request.minimum_session_token_size or 0,
     )

@@ -74,6 +74,11 @@ async def test_a_task_lasts_as_long_as_asked(sts, organize, seconds):
     assert (claims.issued_at, claims.expires_at) == (int(NOW), int(NOW) + seconds)
 
 
+async def test_the_callers_one_time_code_says_nothing_of_the_root_users(sts, organize):
+    caller = user_caller(user(), mfa_authenticated_at=int(NOW))
+    assert sts.claims(await sts(asked(), caller)).mfa_authenticated_at is None
+
+
 async def test_the_source_identity_is_the_callers(sts, organize):
     await sts.put(ROLES, role("worker", TRUST))
     caller = session_caller(role("worker", TRUST), source_identity="ursula")

@@ -205,7 +205,7 @@ def _header_parts(header: str) -> tuple[str, dict[str, str]]:
     for part in rest.replace(",", " ").split():
         name, equals, value = part.partition("=")
         if not equals:
-            raise refusals.not_key_and_value(part, header)
+            raise refusals.not_key_and_value(header)
         if name in parts:
             raise refusals.repeated(name)
         parts[name] = value

@@ -7,8 +7,11 @@ marked (ours) stand where no answer of AWS is known.
 """
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 
 from broker.errors import Refusal
+from broker.sigv4.encoding import wire_bytes
 from broker.sigv4.timestamps import format_timestamp
 
 # Query services answer a signature that fails, and a scope that is wrong, with this code and 403 (measured on
@@ -25,7 +28,7 @@ def _printable(text: str) -> str:
 
 
 def incomplete(message: str, *, reason: str = "") -> Refusal:
-    """DANGER: what quotes the header needs a `reason`. It may be a bearer token, and the message is logged."""
+    """DANGER: what quotes a part of the header needs a `reason`, for the message is logged."""
     return Refusal("IncompleteSignature", _printable(message), reason=reason)
 
 
@@ -37,7 +40,10 @@ def missing_authentication_token() -> Refusal:
 def missing_header_parts(missing: list[str], authorization: str) -> Refusal:
     """`missing` holds the whole sentences."""
     sentences = " ".join(missing)
-    return incomplete(f"{sentences} Authorization={authorization}", reason=sentences)
+    return incomplete(
+        f"{sentences} (Hashed with SHA-256 and encoded with Base64) Authorization={_hashed(authorization)}",
+        reason=sentences,
+    )
 
 
 def missing_query_parts(names: list[str]) -> Refusal:
@@ -45,11 +51,20 @@ def missing_query_parts(names: list[str]) -> Refusal:
     return incomplete("".join(sentences) + "Re-examine the query-string parameters.")
 
 
-def not_key_and_value(part: str, header: str) -> Refusal:
+def not_key_and_value(authorization: str) -> Refusal:
     return incomplete(
-        f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{header}'.",
+        "Invalid key=value pair (missing equal-sign) in Authorization header "
+        f"(hashed with SHA-256 and encoded with Base64): '{_hashed(authorization)}'.",
         reason="the Authorization header holds what is no key=value pair",
     )
+
+
+def _hashed(authorization: str) -> str:
+    """A header that is no signature may be somebody's bearer token: AWS tells its hash only.
+
+    Seen in answers of DynamoDB, Bedrock and API Gateway, which share their front end with IAM and STS.
+    """
+    return b64encode(sha256(wire_bytes(authorization)).digest()).decode()
 
 
 def repeated(name: str) -> Refusal:

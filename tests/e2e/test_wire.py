@@ -207,6 +207,7 @@ def test_a_bearer_token_in_the_wrong_place_reaches_neither_journal_nor_log(serve
     secret = "eyJhbGciOiJub25lIn0.c2VjcmV0.bearer-of-secrets"
     answer = letter(server, None, WHO_AM_I).with_header("Authorization", f"Bearer {secret}").send(server)
     assert (answer.status, answer.code) == (400, "IncompleteSignature")
+    assert secret not in answer.message
     assert_recorded(server, answer)
     assert secret not in server.log
     assert secret not in (server.folder / "audit.jsonl").read_text()

@@ -1,3 +1,6 @@
+from base64 import b64encode
+from hashlib import sha256
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -83,7 +86,7 @@ def outcome_of(header):
         authorization = read_header(header, DATE)
         return authorization.signer, authorization.signature
     except Refusal as refusal:
-        return refusal.code, refusal.message.replace("," * 512, "")
+        return refusal.code, refusal.reason or refusal.message  # a message tells the hash of the whole header
 
 
 def test_a_presigned_query_is_read_whole():
@@ -123,6 +126,11 @@ def test_the_date_header_serves_alone():
     assert authorization.signed_at == "19941106T084937Z"
 
 
+def hashed(header):
+    """As AWS shows an Authorization header that it cannot read."""
+    return b64encode(sha256(header.encode("utf-8", "surrogateescape")).digest()).decode()
+
+
 def test_every_missing_part_of_a_header_is_named():
     refusal = refusal_of(read_header, "AWS4-HMAC-SHA256")
     assert refusal.code == "IncompleteSignature"
@@ -132,7 +140,7 @@ def test_every_missing_part_of_a_header_is_named():
         "Authorization header requires 'Signature' parameter. "
         "Authorization header requires 'SignedHeaders' parameter. "
         "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
-        "Authorization=AWS4-HMAC-SHA256"
+        f"(Hashed with SHA-256 and encoded with Base64) Authorization={hashed('AWS4-HMAC-SHA256')}"
     )
 
 
@@ -143,18 +151,26 @@ def test_a_truncated_header_is_refused(length):
     assert refusal_of(read_header, HEADER[:length], DATE).code == "IncompleteSignature"
 
 
-def test_a_part_without_an_equals_sign_is_shown():
-    refusal = refusal_of(read_header, "AWS4-HMAC-SHA256 Credential= AKID/x", DATE)
+def test_a_part_without_an_equals_sign_is_refused():
+    header = "AWS4-HMAC-SHA256 Credential= AKID/x"
+    refusal = refusal_of(read_header, header, DATE)
     assert refusal.code == "IncompleteSignature"
     assert refusal.message == (
-        "'AKID/x' not a valid key=value pair (missing equal-sign) in Authorization header: "
-        "'AWS4-HMAC-SHA256 Credential= AKID/x'."
+        "Invalid key=value pair (missing equal-sign) in Authorization header "
+        f"(hashed with SHA-256 and encoded with Base64): '{hashed(header)}'."
     )
 
 
-@pytest.mark.parametrize("header", ["Basic dXNlcg", "Bearer eyJhbGciOi.e30.x", "AWS AKID:signature", ""])
-def test_any_other_scheme_is_refused(header):
-    assert refusal_of(read_header, header, DATE).code == "IncompleteSignature"
+@pytest.mark.parametrize(
+    "header",
+    ["Basic dXNlcg==", "Basic dXNlcg", "Bearer eyJhbGciOi.e30.x", "Bearer \udcff", "AWS AKID:signature", ""],
+)
+def test_any_other_scheme_is_refused_and_what_it_carries_told_to_nobody(header):
+    refusal = refusal_of(read_header, header, DATE)
+    assert refusal.code == "IncompleteSignature"
+    assert hashed(header) in refusal.message
+    secret = header.partition(" ")[2]
+    assert not secret or secret not in refusal.message + refusal.reason
 
 
 def test_an_unknown_algorithm_is_refused():

@@ -207,6 +207,17 @@ def test_an_unsigned_header_of_amazons_cannot_be_smuggled(sign, presign, name):
         )
 
 
+def test_a_session_token_added_after_signing_is_refused(sign):
+    """The suite's post-sts-header-after, which some services of AWS take: nothing would prove whose token it is."""
+    token = ("x-amz-security-token", "FwoGZXIvYXdzEXAMPLE//////////wEaD+/=")
+    refusal = refusal_of(with_headers(sign(body=FORM), token))
+    assert (refusal.code, refusal.message) == (
+        "SignatureDoesNotMatch",
+        "'x-amz-security-token' must be a 'SignedHeader' in the AWS Authorization.",
+    )
+    assert status_and_fault(refusal) == (403, "Sender")
+
+
 def test_an_authorization_proves_no_other_request(sign):
     request = sign(body=FORM)
     twin = msgspec.structs.replace(request, body=b"Action=DeleteUser")

@@ -394,6 +394,9 @@ async def test_half_a_request_is_never_heard(place: Place):
         b"GET / HTTP/1.1\nHost: a\n\n",
         b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+        # Two cases of AWS's SigV4 suite: get-header-value-multiline and post-vanilla-query-space.
+        b"GET / HTTP/1.1\r\nHost: a\r\nMy-Header: one\r\n  two\r\n     three\r\n\r\n",
+        b"POST /?f oo=b ar HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x00c\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX\xc3\xa9: b\r\n\r\n",

@@ -93,6 +93,37 @@ def test_the_broker_does_not_make_a_master_key_where_it_may_not(own_server: Serv
     assert "there is no master key" in refused.stderr
 
 
+def test_a_store_opens_by_the_master_key_that_systemd_hands_over(own_server: Server, tmp_path: Path):
+    """`LoadCredential=broker-master-key:…`, as `deploy/systemd` has it; it counts more than the file."""
+    account = own_server.new_account()
+    session = session_of(own_server, account)
+    own_server.stop()
+    directory = tmp_path / "credentials"
+    directory.mkdir(0o700)
+    file = tmp_path / "master.key"
+    file.rename(directory / "broker-master-key")
+    own_server.environment |= {
+        "CREDENTIALS_DIRECTORY": str(directory),
+        "BROKER_KEYS_CREATE_MASTER_KEY": "false",
+    }
+    own_server.start()
+    assert who_is(own_server, session) == who_is(own_server, account.root)
+    assert not file.exists()
+    own_server.stop()
+    file.write_text(bytes(range(32)).hex())
+    own_server.start()
+    assert who_is(own_server, session).endswith(":root")
+
+
+def test_a_master_key_of_systemd_that_is_not_the_stores_opens_nothing(own_server: Server, tmp_path: Path):
+    own_server.stop()
+    (tmp_path / "broker-master-key").write_text(bytes(range(32)).hex())
+    own_server.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path)
+    refused = broker(own_server, "serve")
+    assert refused.returncode == 1
+    assert "does not open with this master key" in refused.stderr
+
+
 def test_a_session_of_another_broker_is_nobodys(own_server: Server, server: Server):
     elsewhere = session_of(server, server.new_account())
     with pytest.raises(ClientError, match="InvalidClientTokenId"):

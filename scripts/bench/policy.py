@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Decisions per second of the policy engine, on one core, beside cedarpy in the same run.
 
 A role's session asks through all layers: its identity policies (1 to 1,000 statements), a boundary, a session

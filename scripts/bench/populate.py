@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make a store with many accounts and roles, for scripts/bench/scale.py. Only for stores that hold nothing of worth:
 every secret in it can be computed from this file.
 
@@ -9,7 +8,7 @@ store it), and one trusts the account under an external id of its own, so that i
 
 Records are written through the sealed engine, an account a commit: about ten thousand roles a second.
 
-    scripts/bench/populate.py --accounts 1000 --roles 100 /tmp/scale/broker.db
+    .venv-test/bin/python scripts/bench/populate.py --accounts 1000 --roles 100 /tmp/scale/broker.db
 """
 
 import argparse

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Requests through the whole broker, beside a bare aiohttp handler in the same run.
 
 Each operation is sent over kept connections to `broker serve` with one worker and then to a bare aiohttp server that
@@ -7,8 +6,8 @@ a session name of its own. Printed are the server's CPU microseconds per request
 bare/broker of the CPU (1.0 would mean that the broker costs no more than aiohttp with nothing behind it). Servers run
 on the first core, the client on the last.
 
-    scripts/bench/requests.py                       all operations, SQLite, audit on
-    scripts/bench/requests.py --rounds 5 --seconds 3 assume-role
+    .venv-test/bin/python scripts/bench/requests.py          all operations, SQLite, audit on
+    .venv-test/bin/python scripts/bench/requests.py --rounds 5 --seconds 3 assume-role
 """
 
 import argparse

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The broker with few accounts and with very many: start, memory, AssumeRole, and two workers beside one.
 
 Two stores are made with scripts/bench/populate.py (SQLite; kept in --folder and used again): *small* has 10 accounts,
@@ -25,8 +24,8 @@ with a client (wrk) of its own, in turn; all processes free to run on all cores.
 machine has to give: cores of one processor share its caches, and on a machine of two cores the clients take their
 share. Beside the gain in requests per second stands what the CPU per request allows where each worker has a core.
 
-    scripts/bench/scale.py                          everything: some five minutes
-    scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
+    .venv-test/bin/python scripts/bench/scale.py             everything: some five minutes
+    .venv-test/bin/python scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
 """
 
 import argparse

@@ -1,0 +1,134 @@
+"""The scripts keep what they promise whenever they are broken off, and wherever they are called."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Stands for Python where an environment is built: what it "installs" are files, and it hangs where it is told to.
+PYTHON = """\
+#!/bin/sh
+echo "$*" >> "$SAID"
+case "$*" in
+"-c "*) ;;
+"-m venv "*)
+    mkdir -p "$3/bin"
+    cp "$0" "$3/bin/python"
+    [ "$HANG" != venv ] || { touch "$SAID.hangs"; exec sleep 60; }
+    touch "$3/bin/has-pip" ;;
+"-m pip --version") [ -e "$(dirname "$0")/has-pip" ] ;;
+"-m pip install "*)
+    touch "$(dirname "$0")/half-installed"
+    [ "$HANG" != pip ] || { touch "$SAID.hangs"; exec sleep 60; }
+    touch "$(dirname "$0")/installed" ;;
+esac
+"""
+
+
+class Clone:
+    """A folder with scripts/environment, a lock file, and a Python that only pretends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = folder / "said"
+        (folder / "scripts").mkdir()
+        (folder / "scripts" / "environment").write_bytes((ROOT / "scripts" / "environment").read_bytes())
+        (folder / "lock").write_text("one==1\n")
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python3.11").write_text(PYTHON)
+        (folder / "bin" / "python3.11").chmod(0o755)
+
+    def begin(self, hang: str = "") -> subprocess.Popen[bytes]:
+        script = (
+            "set -euo pipefail; . scripts/environment; environment .venv lock; test -e .venv/bin/installed"
+        )
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "SAID": str(self.said), "HANG": hang}
+        command = ["bash", "-c", script]
+        return subprocess.Popen(command, cwd=self.folder, env=environment, start_new_session=True)
+
+    def break_off(self, hang: str) -> None:
+        """Ctrl-C while it builds: the signal goes to everybody in the terminal's group."""
+        running = self.begin(hang)
+        hangs = self.said.with_name("said.hangs")
+        while not hangs.exists():
+            assert running.poll() is None
+            time.sleep(0.01)
+        hangs.unlink()
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(10) != 0
+
+    def installs(self) -> int:
+        return self.said.read_text().count("pip install") if self.said.exists() else 0
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+@pytest.mark.parametrize("hang", ["venv", "pip"])
+def test_an_environment_whose_building_was_broken_off_is_begun_anew(clone: Clone, hang: str):
+    clone.break_off(hang)
+    (clone.folder / ".venv" / "bin" / "left-behind").touch()
+    assert clone.begin().wait(10) == 0
+    assert not (clone.folder / ".venv" / "bin" / "left-behind").exists()
+
+
+def test_an_environment_is_built_once_and_again_for_another_lock(clone: Clone):
+    for _ in range(2):
+        assert clone.begin().wait(10) == 0
+    assert clone.installs() == 1
+    (clone.folder / "lock").write_text("one==2\n")
+    clone.break_off("pip")
+    assert clone.begin().wait(10) == 0
+    assert clone.installs() == 3
+
+
+def test_two_who_need_the_same_environment_build_it_once(clone: Clone):
+    both = [clone.begin() for _ in range(2)]
+    assert [one.wait(10) for one in both] == [0, 0]
+    assert clone.installs() == 1
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Path:
+    """scripts/broker of a clone whose environment is the one that runs the tests."""
+    clone = tmp_path / "clone"
+    (clone / "scripts").mkdir(parents=True)
+    for name in ("broker", "environment"):
+        (clone / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
+        (clone / "scripts" / name).chmod(0o755)
+    (clone / "broker").symlink_to(ROOT / "broker")
+    (clone / "scripts" / "locked").mkdir()
+    lock = clone / "scripts" / "locked" / "serve.txt"
+    lock.write_text("")
+    stamp = subprocess.run(["sha256sum", lock], capture_output=True, text=True, check=True).stdout.split()[0]
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / ".stamp").write_text(stamp)
+    python = clone / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return clone / "scripts" / "broker"
+
+
+def test_the_command_reads_files_where_it_is_called_and_may_be_linked(broker: Path, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "broker.py").write_text("raise SystemExit('not this one')")
+    (elsewhere / "p.json").write_text(
+        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'
+    )
+    link = tmp_path / "linked"
+    link.symlink_to(broker)
+    ended = subprocess.run(
+        [link, "policy", "check", "p.json"], cwd=elsewhere, capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("p.json: good, 1 statement")

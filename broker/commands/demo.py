@@ -30,7 +30,8 @@ _ROLE = "arn:aws:iam::222222222222:role/data-reader"
 _REGION = "us-east-1"
 _EXTERNAL_ID = "demo-external-id"
 _FAILURES = (ConfigurationError, DeclarationError, EngineUnavailable, JournalUnavailable, Conflict, OSError)
-_PEOPLE = ("alice", "bob", "carol")
+_READERS = ("alice", "bob", "carol")
+_PEOPLE = (*_READERS, "admin")
 
 
 class DemoFailed(Exception):
@@ -59,7 +60,7 @@ async def prepare_demo(settings: Settings) -> str:
     """Apply the demo and write its files; answers what to show. Raises as `open_broker` and `apply_and_keep` do."""
     file = _demo_file()
     declaration = read_declaration(file)
-    credentials, config = _demo_files(settings)
+    credentials, config = demo_files(settings)
     async with open_broker(settings) as broker:
         await _forget_lost_keys(broker, declaration, credentials, file)
         await apply_and_keep(broker, declaration, file, credentials)
@@ -68,7 +69,7 @@ async def prepare_demo(settings: Settings) -> str:
         config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
-    return _what_to_paste(config, credentials, endpoint, metadata_endpoint_of(settings))
+    return what_to_paste(settings, config, credentials)
 
 
 def _demo_file() -> Path:
@@ -79,9 +80,11 @@ def _demo_file() -> Path:
     raise ConfigurationError(f"{_FILE} is not here: start the demo where the broker's repository is")
 
 
-def _demo_files(settings: Settings) -> tuple[Path, Path]:
-    """Credentials and profiles of the demo's people: beside the master key."""
-    folder = Path(settings.keys.master_key_file).absolute().parent
+def demo_files(settings: Settings) -> tuple[Path, Path]:
+    """Credentials and profiles of the demo's people: beside the store, else (it is no file) beside the master key."""
+    scheme, _, path = settings.store.url.partition(":")
+    beside = path.removeprefix("//") if scheme == "sqlite" else settings.keys.master_key_file
+    folder = Path(beside).absolute().parent
     return folder / "demo-credentials", folder / "demo-config"
 
 
@@ -118,12 +121,14 @@ def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:
             external_id=_EXTERNAL_ID,
             role_session_name=f"{name}-{key_ids.get(name, 'demo')[-6:]}",
         )
-        for name in _PEOPLE
+        for name in _READERS
     ]
     return [Profile(name="default"), *people, *readers]
 
 
-def _what_to_paste(config: Path, credentials: Path, endpoint: str, metadata_endpoint: str) -> str:
+def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
+    """The page that the demo prints."""
+    endpoint, metadata_endpoint = endpoint_of(settings), metadata_endpoint_of(settings)
     return f"""\
 The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint}.
 Paste into another terminal:
@@ -136,11 +141,16 @@ Paste into another terminal:
   aws iam list-roles --profile data-reader                 # what the role may do there
   aws sts get-caller-identity --profile bob-as-data-reader      # refused: the role does not trust bob
   aws sts get-caller-identity --profile carol-as-data-reader    # refused: carol's own policies do not allow it
+  aws iam list-users --profile admin                       # admin may do everything in account 111111111111
 
-A program on an instance has no keys, only the address of the metadata service:
+A refusal ends with an encoded message for whoever may read it:
 
-  export AWS_EC2_METADATA_SERVICE_ENDPOINT={metadata_endpoint}
-  aws sts get-caller-identity                              # the role web-server, through its instance profile
+  aws sts decode-authorization-message --profile admin --encoded-message MESSAGE
+
+A program on an instance has no keys, only the address of the metadata service, and here nothing of yours:
+
+{metadata_command(settings)}
+
   TOKEN=$(curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {metadata_endpoint}/latest/api/token)
   curl -s -H "X-aws-ec2-metadata-token: $TOKEN" {metadata_endpoint}/latest/meta-data/
 
@@ -151,3 +161,13 @@ The profiles, as they would stand in ~/.aws/config:
   role_arn = {_ROLE}
   external_id = {_EXTERNAL_ID}
 """
+
+
+def metadata_command(settings: Settings) -> str:
+    """For a shell: a client with no file, key or variable of who calls it; README.md shows the same lines."""
+    ca_bundle = ca_bundle_of(settings)
+    trust = f"AWS_CA_BUNDLE={ca_bundle} " if ca_bundle else ""
+    return f"""\
+  env -i HOME="$HOME" PATH="$PATH" AWS_PAGER= AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \\
+    AWS_EC2_METADATA_SERVICE_ENDPOINT={metadata_endpoint_of(settings)} AWS_ENDPOINT_URL={endpoint_of(settings)} \\
+    {trust}AWS_DEFAULT_REGION={_REGION} aws sts get-caller-identity"""

@@ -8,7 +8,6 @@ import msgspec
 from broker.config import Settings, parse_address
 
 SERVICES = ("iam", "sts")
-SERVICES_SECTION = "broker"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,17 +21,22 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: str = "") -> str:
-    """The block for ~/.aws/config: the profiles, and one services section that they share."""
-    sections = [_profile_text(profile, region, ca_bundle) for profile in profiles]
+    """The block for ~/.aws/config: the profiles, and one services section that they share.
+
+    The section is named after the first profile, so that blocks of other profiles can stand in the same file: a
+    section that stands there twice breaks the whole file.
+    """
+    section = f"broker-{profiles[0].name}"
+    sections = [_profile_text(profile, section, region, ca_bundle) for profile in profiles]
     services = "".join(f"{service} =\n  endpoint_url = {endpoint}\n" for service in SERVICES)
-    return "\n".join([*sections, f"[services {SERVICES_SECTION}]\n{services}"])
+    return "\n".join([*sections, f"[services {section}]\n{services}"])
 
 
-def _profile_text(profile: Profile, region: str, ca_bundle: str) -> str:
+def _profile_text(profile: Profile, services: str, region: str, ca_bundle: str) -> str:
     lines = [
         "[default]" if profile.name == "default" else f"[profile {profile.name}]",
         f"region = {region}",
-        f"services = {SERVICES_SECTION}",
+        f"services = {services}",
     ]
     if ca_bundle:
         lines.append(f"ca_bundle = {ca_bundle}")

@@ -48,18 +48,10 @@ def run(chosen: argparse.Namespace) -> int:
     except ConfigurationError as error:
         print(f"broker serve: {error}", file=sys.stderr)
         return 2
-    if chosen.demo:
-        from broker.commands.demo import DemoFailed, prepare
-
-        try:
-            settings = prepare(settings)
-        except DemoFailed as error:
-            print(f"broker serve --demo: {error}", file=sys.stderr)
-            return 1
-    return _serve(settings)
+    return _serve(settings, with_demo=chosen.demo)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, *, with_demo: bool) -> int:
     # The rooms are imported here, once and before any fork: workers share their pages.
     from broker.commands.workers import supervise
     from broker.web.listeners import AddressUnavailable, beside, open_for_workers
@@ -72,6 +64,15 @@ def _serve(settings: Settings) -> int:
     except AddressUnavailable as error:
         print(f"broker serve: {error}", file=sys.stderr)
         return 1
+    if with_demo:
+        # Not before the addresses are ours: the files that it writes may be those of a demo that runs there.
+        from broker.commands.demo import DemoFailed, prepare
+
+        try:
+            settings = prepare(settings)
+        except DemoFailed as error:
+            print(f"broker serve --demo: {error}", file=sys.stderr)
+            return 1
     if settings.listen.workers == 1:
         why = work(settings, reserved, None, lambda: None)
     else:

@@ -4,6 +4,7 @@ import configparser
 from pathlib import Path
 
 import pytest
+from botocore.configloader import load_config
 
 from broker.commands.profiles import Profile, config_text, endpoint_of, metadata_endpoint_of
 from broker.config import load_settings
@@ -55,12 +56,24 @@ def test_a_profile_that_assumes_a_role_names_its_source(run: Run) -> None:
     parser.read_string(ended.shown)
     assert dict(parser["profile x"]) == {
         "region": "us-east-1",
-        "services": "broker",
+        "services": "broker-x",
         "role_arn": "arn:aws:iam::111111111111:role/r",
         "source_profile": "alice",
         "external_id": "e",
     }
-    assert parser["services broker"]["sts"] == "\nendpoint_url = https://iam.example"
+    assert parser["services broker-x"]["sts"] == "\nendpoint_url = https://iam.example"
+
+
+def test_blocks_of_two_profiles_can_stand_in_one_file(run: Run) -> None:
+    blocks = [
+        run("config", "print", "--profile", name, "--endpoint", f"https://{name}.example").shown
+        for name in ("default", "alice", "bob")
+    ]
+    Path("config").write_text("".join(blocks))
+    read = load_config("config")
+    assert set(read["profiles"]) == {"default", "alice", "bob"}
+    for name, profile in read["profiles"].items():
+        assert read["services"][profile["services"]]["iam"] == {"endpoint_url": f"https://{name}.example"}
 
 
 def test_a_role_without_a_source_is_a_wrong_use(run: Run) -> None:

@@ -18,7 +18,7 @@ import broker.sts  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
-from broker.audit.journal import Journal
+from broker.audit.journal import Journal, JournalUnavailable
 from broker.config import ConfigurationError, Keys, RootUser, Settings
 from broker.credentials.access_keys import AccessKeyPair
 from broker.credentials.keyrings import Keyrings
@@ -277,8 +277,11 @@ def _make_servers(
             return "stopping"
         try:
             await broker.engine.revision(GLOBAL)
+            door.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"
+        except JournalUnavailable as error:
+            return f"the journal cannot be written: {error}"
         return ""
 
     maximum_body = broker.settings.requests.maximum_body_bytes

@@ -191,6 +191,10 @@ class Deliveries:
 
     def _minted(self, granted: Grant, regrant: Regrant, now: float, previous: Kept | None) -> Kept:
         """New credentials, journalled and kept; `previous` again where the journal cannot be written."""
+        try:
+            self._journal.catch_up()  # else each read would mint in vain, and leave a record of it
+        except JournalUnavailable as error:
+            return _instead(previous, granted, error)
         minted = self._mint.assumed_role(
             granted.session,
             now=now,
@@ -210,10 +214,7 @@ class Deliveries:
         try:
             self._journal.write(event)
         except JournalUnavailable as error:
-            if previous is None:
-                raise service_unavailable(str(error)) from None
-            _logger.error("credentials of %s are not renewed: %s", granted.key, error)
-            return previous
+            return _instead(previous, granted, error)
         kept = Kept(
             session=granted.session,
             credentials=minted,
@@ -253,3 +254,10 @@ class Deliveries:
             "durationSeconds": self._session_seconds,
         }
         return event
+
+
+def _instead(previous: Kept | None, granted: Grant, error: JournalUnavailable) -> Kept:
+    if previous is None:
+        raise service_unavailable(str(error)) from None
+    _logger.error("credentials of %s are not renewed: %s", granted.key, error)
+    return previous

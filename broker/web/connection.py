@@ -10,15 +10,19 @@ what a connection may take up:
   wait, no more are taken up;
 - whoever does not read its responses gets no more of them, and is cut off in the end.
 
-After something unreadable nothing that follows on the connection can be trusted to begin where it seems to: the
-connection is deaf from there on, answers what it had understood, and closes.
+What is HTTP but beyond a limit goes to the door all the same, as a request with `trouble`: it is the door that
+refuses it, and leaves a record of it. Bytes that are no HTTP are told to the operator's log only: what they ask, and
+of whom, nobody can say.
+
+After either nothing that follows on the connection can be trusted to begin where it seems to: the connection is deaf
+from there on, answers what it had understood, and closes.
 """
 
 import asyncio
 import logging
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -97,7 +101,7 @@ class Connection(asyncio.Protocol):
         if self._awaits_body:
             self._receive_more_body()
         elif self._received > LARGEST_HEAD:
-            self._hear_no_more(Unreadable("the head is too large"))
+            self._receive_no_more_head()
 
     def eof_received(self) -> bool:
         """The client sends no more; what it has asked is still answered, where one direction can be closed alone."""
@@ -126,13 +130,13 @@ class Connection(asyncio.Protocol):
     def on_url(self, part: bytes) -> None:
         self._target += part
         if len(self._target) > LONGEST_TARGET:
-            raise Unreadable("the request line is too long")
+            self._give_up(Trouble.HEAD_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_in_head:
             return  # a trailer: what comes after the body does not pass for what came before it
         if len(name) + len(value) > LONGEST_HEADER or len(self._headers) == MOST_HEADERS:
-            raise Unreadable("too many headers, or too long ones")
+            self._give_up(Trouble.HEAD_TOO_LARGE)
         # RFC 9112, section 5.1: blanks around a value are no part of it; llhttp takes off those in front.
         text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
         self._headers.append((_header_name(name), text))
@@ -145,8 +149,7 @@ class Connection(asyncio.Protocol):
         is_asking = False
         for name, value in self._headers:
             if name == "content-length" and int(value) > self._server.maximum_body:
-                self._give_up_body(Trouble.TOO_LARGE)
-                raise Unreadable("the body is too large")
+                self._give_up(Trouble.TOO_LARGE)
             if name == "transfer-encoding" and version == "1.0":
                 # RFC 9112, section 6.1: who wrote that may have sent it through somebody who reads no chunks.
                 raise Unreadable("chunks in HTTP/1.0")
@@ -159,24 +162,35 @@ class Connection(asyncio.Protocol):
     def on_body(self, part: bytes) -> None:
         self._body += part
         if len(self._body) > self._server.maximum_body:
-            self._give_up_body(Trouble.TOO_LARGE)
-            raise Unreadable("the body is too large")
+            self._give_up(Trouble.TOO_LARGE)
 
     def on_message_complete(self) -> None:
         if len(self._waiting) == MOST_WAITING:
-            raise Unreadable("too many requests were sent ahead")
+            self._give_up(Trouble.TOO_MANY)
         self._is_in_head, self._awaits_body, self._received = True, False, 0
         self._hear()
+        self._target = b""
 
     def _receive_more_body(self) -> None:
         """Chunks may hold more than their content: extensions, trailers, and a frame around each byte."""
         if self._received > 2 * self._server.maximum_body + LARGEST_HEAD:
-            self._give_up_body(Trouble.TOO_LARGE)
+            self._refuse(Trouble.TOO_LARGE)
         elif not self._is_body_timed:
             self._is_body_timed = True
             self._expect_within(LAST_SECONDS if self._server.is_stopping else BODY_SECONDS)
 
-    def _give_up_body(self, trouble: Trouble) -> None:
+    def _receive_no_more_head(self) -> None:
+        if self._target:
+            self._refuse(Trouble.HEAD_TOO_LARGE)
+        else:
+            self._hear_no_more(Unreadable("no request line"))
+
+    def _give_up(self, trouble: Trouble) -> NoReturn:
+        """For callbacks of the parser, which reads no further then."""
+        self._refuse(trouble)
+        raise Unreadable(trouble.value)
+
+    def _refuse(self, trouble: Trouble) -> None:
         self._is_deaf, self._awaits_body = True, False
         self._body.clear()
         self._hear(trouble)
@@ -287,7 +301,7 @@ class Connection(asyncio.Protocol):
             self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS  # it is we who let the client wait
         elif self._loop.time() >= self._deadline:
             if self._awaits_body:
-                self._give_up_body(Trouble.LATE)
+                self._refuse(Trouble.LATE)
                 self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
             elif self._may_write.is_set() and not self._transport.is_closing():
                 # What is written may still be on its way, but not for ever: a client need not read it.

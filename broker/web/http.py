@@ -12,10 +12,24 @@ from broker.web.sockets import Peer
 
 
 class Trouble(Enum):
-    """Why a request's body is not there. The client gets an answer, and then its connection is closed."""
+    """Why a request is not whole. The client gets an answer, and then its connection is closed."""
 
+    HEAD_TOO_LARGE = "the head is larger than it may be"
     TOO_LARGE = "the body is larger than it may be"
     LATE = "the body did not arrive in time"
+    TOO_MANY = "too many requests were sent ahead"
+
+    @property
+    def status(self) -> HTTPStatus:
+        return _STATUSES[self]
+
+
+_STATUSES = {
+    Trouble.HEAD_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    Trouble.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Trouble.LATE: HTTPStatus.REQUEST_TIMEOUT,
+    Trouble.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
+}
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -23,7 +37,7 @@ class Request(msgspec.Struct, frozen=True):
 
     `target` is the raw request target. `headers` have lower-case names and stand in their order of arrival, repeated
     ones included; bytes that are not UTF-8 are surrogate escapes. `body` is what was sent, still compressed where it
-    was; it is empty where there was `trouble`.
+    was; where there was `trouble` it is empty, and of a head that is too large only the beginning is there.
     """
 
     method: str

@@ -24,7 +24,7 @@ from broker.sealing.keyring import Keyring
 from broker.storage.engine import EngineUnavailable
 from broker.storage.store import Conflict
 from broker.web.door import Door
-from broker.web.http import Request, Response, Trouble, header_lines
+from broker.web.http import Request, Response, header_lines
 from broker.web.log import log_failure
 
 TOKEN = "x-aws-ec2-metadata-token"  # noqa: S105  a header's name
@@ -113,7 +113,7 @@ class MetadataDoor:
         try:
             # 1. What is asked for.
             if request.trouble is not None:
-                raise Refused(413 if request.trouble is Trouble.TOO_LARGE else 408, request.trouble.value)
+                raise Refused(request.trouble.status, request.trouble.value)
             steps = [unquote(step) for step in request.path.split("/") if step]
             if steps and steps[0] in _CONTAINER_ROOTS:
                 operation = "ContainerCredentials"

@@ -42,6 +42,8 @@ async def answer_query(door: Door, request: Request) -> Response:
     service: ServiceModel | None = None
     operation = ""
     try:
+        # No deed before the journal has taken the records of those before it.
+        door.journal.catch_up()
         # 2. Read a bounded body; name service and operation.
         unverified = read_unverified(request)
         authorization = find_authorization(unverified)
@@ -71,7 +73,7 @@ async def answer_query(door: Door, request: Request) -> Response:
         status, body = 200, render_result(service, operation, result, request_id)
     except Refusal as refusal:
         status, body = _refused(service, refusal, event, request_id)
-    except (EngineUnavailable, Conflict) as error:
+    except (EngineUnavailable, Conflict, JournalUnavailable) as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
         log_failure(request_id, error)
@@ -155,9 +157,18 @@ def read_unverified(request: Request) -> UnverifiedRequest:
 
 
 def _refusal_of(trouble: Trouble) -> Refusal:
-    if trouble is Trouble.TOO_LARGE:
-        return Refusal("RequestEntityTooLarge", "The request body is larger than this service takes.")
-    return Refusal("RequestTimeout", "The request's body did not arrive in time.", status=408)
+    match trouble:
+        case Trouble.HEAD_TOO_LARGE:
+            message = "Your request header section exceeds the maximum allowed size."
+            return Refusal("RequestHeaderSectionTooLarge", message, status=trouble.status)
+        case Trouble.TOO_LARGE:
+            message = "The request body is larger than this service takes."
+            return Refusal("RequestEntityTooLarge", message)
+        case Trouble.LATE:
+            message = "The request's body did not arrive in time."
+            return Refusal("RequestTimeout", message, status=trouble.status)
+        case Trouble.TOO_MANY:
+            return Refusal("Throttling", "Rate exceeded", reason=trouble.value)
 
 
 @lru_cache(maxsize=256)

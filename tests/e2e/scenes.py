@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+import urllib.error
+import urllib.request
 from base64 import b32decode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -97,6 +99,16 @@ def records(server: Server) -> list[dict[str, Any]]:
 
 def records_of(server: Server, request_id: str) -> list[dict[str, Any]]:
     return [record for record in records(server) if record["requestID"] == request_id]
+
+
+def ask(server: Server, path: str) -> tuple[int, str]:
+    """What the operations listener answers."""
+    try:
+        with urllib.request.urlopen(f"http://{server.operations}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 def who_am_i(server: Server, keys: Keys) -> tuple[int, str, str]:

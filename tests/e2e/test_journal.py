@@ -1,7 +1,9 @@
 """What is written down of a request, and what never is."""
 
 import json
+import resource
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import Account, Keys, Server
@@ -9,10 +11,12 @@ from tests.e2e.letters import VERSIONS, WHO_AM_I, letter
 from tests.e2e.scenes import (
     Phone,
     allow,
+    ask,
     assume,
     document,
     new_role,
     new_user,
+    records,
     records_of,
     refused,
     sentence,
@@ -99,3 +103,26 @@ def test_journal_and_log_hold_no_secret(server: Server, account: Account, root: 
     ]
     shown = {given["tokenCode"] for given in parameters if "tokenCode" in given}
     assert shown == {"HIDDEN_DUE_TO_SECURITY_REASONS"}
+
+
+def test_a_deed_whose_record_found_no_room_is_recorded_before_anything_else_is_done(tmp_path: Path) -> None:
+    journal = tmp_path / "audit.jsonl"
+    journal.write_bytes(b"{}\n" * 700_000)  # larger than the store will be: the limit is the journal's alone
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    server.start()
+    assert server.process is not None
+    try:
+        iam = server.client("iam", server.new_account().root)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, -1))
+        for name in ("done", "refused", "refused-too"):
+            assert refused(iam.create_user, UserName=name)[:2] == (503, "ServiceUnavailable")
+        assert ask(server, "/readyz")[0] == 503
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        assert ask(server, "/readyz")[0] == 200
+        assert [user["UserName"] for user in iam.list_users()["Users"]] == ["done"]
+    finally:
+        server.stop()
+    written = [record for record in records(server) if record]
+    assert (written[0]["eventName"], written[0]["requestParameters"]) == ("CreateUser", {"userName": "done"})
+    codes = [None, "ServiceUnavailable", "ServiceUnavailable", None]
+    assert [record.get("errorCode") for record in written] == codes

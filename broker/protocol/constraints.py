@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import regex
 
-from broker.errors import Refusal, validation_error
+from broker.errors import Refusal
 from broker.protocol.model import Shape
 from broker.protocol.scalars import is_integer
 
@@ -24,6 +24,7 @@ ECHO_LIMIT = 4096
 VIOLATION_LIMIT = 100
 NONE_BROKEN: tuple[str, ...] = ()
 NOT_NULL = "Member must not be null"
+HIDDEN_ECHO = " '***'"
 
 # What XML 1.0 can carry, asked of strings for which the model has neither a pattern nor an enum: a character
 # that no answer can hold must not enter the store.
@@ -135,27 +136,40 @@ def _length_broken(length: int, low: int, high: int | None) -> tuple[str, ...]:
 
 
 class Violations:
-    """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them."""
+    """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them.
 
-    __slots__ = ("sentences",)
+    `recorded` are the same sentences as the log and the journal may show them.
+    """
+
+    __slots__ = ("recorded", "sentences")
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
+        self.recorded: list[str] = []
 
-    def add(self, shown: str, where: str, broken: Iterable[str]) -> None:
-        """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all."""
+    def add(self, shown: str, where: str, broken: Iterable[str], *, is_proof: bool = False) -> None:
+        """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all.
+
+        A proof is shown to who sent it, as AWS does, and to nobody else.
+        """
         for constraint in broken:
             if len(self.sentences) < VIOLATION_LIMIT:
-                sentence = f"Value{shown} at '{where}' failed to satisfy constraint: {constraint}"
-                self.sentences.append(sentence)
+                rest = f" at '{where}' failed to satisfy constraint: {constraint}"
+                self.sentences.append(f"Value{shown}{rest}")
+                self.recorded.append(f"Value{HIDDEN_ECHO if is_proof else shown}{rest}")
 
     def add_null(self, where: str) -> None:
         self.add(" null", where, (NOT_NULL,))
 
     def refusal(self) -> Refusal:
-        count = len(self.sentences)
-        plural = "" if count == 1 else "s"
-        return validation_error(f"{count} validation error{plural} detected: {'; '.join(self.sentences)}")
+        message, recorded = _detected(self.sentences), _detected(self.recorded)
+        return Refusal("ValidationError", message, reason="" if recorded == message else recorded)
+
+
+def _detected(sentences: list[str]) -> str:
+    count = len(sentences)
+    plural = "" if count == 1 else "s"
+    return f"{count} validation error{plural} detected: {'; '.join(sentences)}"
 
 
 def echo(value: object) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from broker.protocol import constraints, form, scalars
 from broker.protocol.constraints import Violations
 from broker.protocol.form import Tree
-from broker.protocol.model import ServiceModel, Shape, fields_by_wire_name, label_of
+from broker.protocol.model import PROOFS, ServiceModel, Shape, fields_by_wire_name, label_of
 
 Read = Callable[[str | Tree, str, Violations], Any]  # raw value, where it stands, violations -> value
 
@@ -24,7 +24,7 @@ def member_reader(service: ServiceModel, name: str) -> Read:
         return _list(service, shape)
     if shape.type == "map":
         return _map(service, shape)
-    return _string(shape) if shape.type == "string" else _scalar(shape)
+    return _string(shape, name in PROOFS) if shape.type == "string" else _scalar(shape)
 
 
 def structure_reader(service: ServiceModel, name: str, separator: str) -> Read:
@@ -125,7 +125,7 @@ def _entry(entry: str | Tree | None, key_name: str, value_name: str) -> tuple[st
     return key, entry.get(value_name)
 
 
-def _string(shape: Shape) -> Read:
+def _string(shape: Shape, is_proof: bool) -> Read:
     accepts, check = constraints.acceptance(shape), constraints.string_check(shape)
     show = constraints.echo_sensitive if shape.sensitive else constraints.echo
 
@@ -133,7 +133,7 @@ def _string(shape: Shape) -> Read:
         if not isinstance(raw, str):
             raise scalars.malformed("Start of structure or map found where not expected.")
         if not accepts(raw):
-            violations.add(show(raw), where, check(raw))
+            violations.add(show(raw), where, check(raw), is_proof=is_proof)
         return raw
 
     return read

@@ -26,6 +26,10 @@ _UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
     "iam": {},
 }
 
+# Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
+# request was granted, and a reader of the journal might be quicker. `tokenType` is the session token in an answer.
+PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType"})
+
 Reader = Callable[[Mapping[str, str]], msgspec.Struct | None]
 Renderer = Callable[[msgspec.Struct | None, str], bytes]
 Redactor = Callable[[msgspec.Struct | None], dict[str, Any] | None]

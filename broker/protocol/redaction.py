@@ -7,14 +7,10 @@ from typing import Any
 import msgspec
 
 from broker.protocol.markup import format_timestamp
-from broker.protocol.model import Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
+from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
 from broker.protocol.straight import compile_function, indented
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
-
-# Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
-# request was granted, and a reader of the journal might be quicker. `tokenType` is the session token in an answer.
-PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType"})
 
 # What these answer is no event: CloudTrail leaves `responseElements` out. GetSessionToken and its like give something.
 READING = ("Get", "List", "Simulate", "Decode")

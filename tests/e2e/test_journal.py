@@ -92,7 +92,13 @@ def test_journal_and_log_hold_no_secret(server: Server, account: Account, root: 
         letter(server, live, WHO_AM_I, method="GET", expires=60).send(server)
         letter(server, live, WHO_AM_I, method="GET", expires=60, late_by=2000).send(server)
     who_am_i(server, replace(worker, session_token=(worker.session_token or "")[:-8]))
+    misspelt = ("654321 ", "987654x")
+    refused(sts.get_session_token, **phone.asked(misspelt[0]))
+    codes = {"AuthenticationCode1": misspelt[1], "AuthenticationCode2": misspelt[1]}
+    refused(root.enable_mfa_device, UserName="mia", SerialNumber=phone.serial_number, **codes)
     written = (server.folder / "audit.jsonl").read_text() + server.log
+    assert "Value '***' at 'tokenCode'" in written
+    assert not any(code in written for code in misspelt)
     for live in (account.root, keys, session, guest, worker):
         assert live.access_key_id in written
         assert live.secret_access_key not in written

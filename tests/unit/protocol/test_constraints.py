@@ -183,6 +183,22 @@ def test_a_sensitive_value_is_never_shown() -> None:
     assert "ppp" not in message
 
 
+def test_a_proof_is_shown_to_who_sent_it_and_not_to_who_reads_the_log() -> None:
+    given = {"RoleArn": "short", "RoleSessionName": "session", "TokenCode": "654321 "}
+    refusal = refusal_of(STS, "AssumeRole", given)
+    assert "Value '654321 ' at 'tokenCode' failed" in refusal.message
+    assert "654321" not in refusal.reason
+    assert refusal.reason == refusal.message.replace("'654321 '", "'***'")
+    codes = {"AuthenticationCode1": "987654x", "AuthenticationCode2": "1234567"}
+    refusal = refusal_of(IAM, "EnableMFADevice", {"UserName": "alice", "SerialNumber": "s" * 20, **codes})
+    assert "987654" in refusal.message and "1234567" in refusal.message
+    assert "987654" not in refusal.reason and "1234567" not in refusal.reason
+
+
+def test_where_no_proof_is_shown_the_log_reads_what_the_client_reads() -> None:
+    assert refusal_of(STS, "AssumeRole", {"RoleArn": ARN, "RoleSessionName": "a b"}).reason == ""
+
+
 def test_only_the_first_letter_of_a_name_is_lowered() -> None:
     given = {"RoleArn": ARN, "PrincipalArn": ARN, "SAMLAssertion": "x"}
     assert "at 'sAMLAssertion' failed" in refusal_of(STS, "AssumeRoleWithSAML", given).message

@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _serve(settings: Settings, *, with_demo: bool) -> int:
     # The rooms are imported here, once and before any fork: workers share their pages.
     from broker.commands.workers import supervise
-    from broker.web.listeners import AddressUnavailable, beside, open_for_workers
+    from broker.web.listeners import AddressUnavailable, beside, hold_connections, open_for_workers
     from broker.web.log import configure_logging
 
     configure_logging(settings.log.level)
@@ -76,11 +76,16 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     if settings.listen.workers == 1:
         why = work(settings, reserved, None, lambda: None)
     else:
+        # One worker is the metadata service: what it minted for a role is what all get who ask, and no worker tells
+        # another. Who asks while it is replaced waits.
+        metadata = reserved.pop("metadata")
+        hold_connections(metadata)
         for sockets in reserved.values():
             open_for_workers(sockets)
 
         def one_worker(place: Place, is_ready: Callable[[], None]) -> str:
             own = {name: beside(sockets) for name, sockets in reserved.items()}
+            own["metadata"] = metadata if place.worker == 0 else []
             return work(settings, own, place, is_ready)
 
         gc.collect()
@@ -150,6 +155,7 @@ def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
     return {
         name: ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in own)
         for name, own in sockets.items()
+        if own
     }
 
 

@@ -6,7 +6,8 @@ The law:
    that at every read whose facts have changed, and before every mint.
 2. New credentials are minted when half of a life has passed, and always while MINIMUM_LEFT remains: SDKs take what
    expires sooner for an outage (botocore extends it) or fetch it again and again.
-3. One mint, however many read at the same moment: nothing is awaited between the look and the mint.
+3. One mint, however many read at the same moment: nothing is awaited between the look and the mint, and one of a
+   broker's workers alone serves metadata (`commands/serve.py`).
 4. No journal record, no mint. Where the journal fails, credentials that are still good are served on.
 5. `MaxSessionDuration` is no limit here, as with EC2: it limits those who call AssumeRole.
 """

@@ -2,14 +2,16 @@
 
 SO_REUSEPORT lets every process of the same user join a listening address, a second broker too. So an address is
 first bound without it, which the kernel refuses while anybody listens there; only then may sockets of our own
-workers stand beside it. The reserving socket never listens: it gets no connections, and keeps others out while
-workers are replaced.
+workers stand beside it. The reserving socket does not listen then: it gets no connections, and keeps others out
+while workers are replaced. Where one worker alone serves, it takes its connections from the reserving socket itself.
 """
 
 import errno
 import os
 import socket
 from collections.abc import Sequence
+
+BACKLOG = 1024  # connections that wait to be taken
 
 
 class AddressUnavailable(Exception):
@@ -40,6 +42,12 @@ def open_for_workers(reserved: Sequence[socket.socket]) -> None:
     for one in reserved:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def hold_connections(reserved: Sequence[socket.socket]) -> None:
+    """From now on connections wait at the reserved addresses until a process takes them, and while it is replaced."""
+    for one in reserved:
+        one.listen(BACKLOG)
 
 
 def beside(reserved: Sequence[socket.socket]) -> list[socket.socket]:

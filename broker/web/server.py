@@ -8,8 +8,8 @@ from ssl import SSLContext
 
 from broker.web.connection import Connection
 from broker.web.http import Answer
+from broker.web.listeners import BACKLOG
 
-_BACKLOG = 1024
 _HANDSHAKE_SECONDS = 15.0
 _CLOSING_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ class Server:
             listener = await loop.create_server(
                 lambda: Connection(self),
                 sock=one,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 ssl=context,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if context else None,
                 ssl_shutdown_timeout=_CLOSING_SECONDS if context else None,

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from broker.config import load_settings
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
 from tests.e2e.conftest import REGION, ROOT, Account, Server
+from tests.e2e.scenes import ask
 
 INSTANCE = "i-0123456789abcdef0"
 LIFE = 1210  # seconds: others are minted every nine seconds
@@ -64,7 +68,12 @@ def write(server: Server, work: Callable[[Transaction], None]) -> None:
 
 @pytest.fixture
 def machine(server: Server, account: Account, root: Any) -> Account:
-    """The instance belongs to a fresh account, where its profile has the role `web`, which may list users."""
+    make_machine(server, account, root)
+    return account
+
+
+def make_machine(server: Server, account: Account, root: Any) -> None:
+    """The instance belongs to `account`, where its profile has the role `web`, which may list users."""
     root.create_role(RoleName="web", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     allow = {"Effect": "Allow", "Action": "iam:ListUsers", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
@@ -75,7 +84,6 @@ def machine(server: Server, account: Account, root: Any) -> Account:
         instance_id=INSTANCE, account_id=account.account_id, instance_profile="machines", region=REGION
     )
     write(server, lambda store: store.put(INSTANCES, "", here))
-    return account
 
 
 def environment(server: Server, **further: str) -> dict[str, str]:
@@ -193,26 +201,19 @@ def test_a_program_works_on_across_rotations(server: Server, machine: Account):
     assert len({key for _, key in seen}) >= 3
 
 
-def test_a_change_of_the_profile_is_seen_by_the_next_read_of_every_worker(
-    server: Server, machine: Account, root
-):
+def test_a_change_of_the_profile_is_seen_by_the_next_read(server: Server, machine: Account, root):
     token = new_token(server)
     credentials = "/latest/meta-data/iam/security-credentials/"
-    # Every request is a new connection: the kernel gives them to both workers.
-    for _ in range(8):
-        assert get(server, credentials, token) == (200, "web")
-        assert json.loads(get(server, credentials + "web", token)[1])["Code"] == "Success"
+    assert get(server, credentials, token) == (200, "web")
+    assert json.loads(get(server, credentials + "web", token)[1])["Code"] == "Success"
     root.create_role(RoleName="database", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     root.remove_role_from_instance_profile(InstanceProfileName="machines", RoleName="web")
-    for _ in range(8):
-        assert get(server, credentials + "web", token)[0] == 404
+    assert get(server, credentials + "web", token)[0] == 404
     root.add_role_to_instance_profile(InstanceProfileName="machines", RoleName="database")
-    for _ in range(8):
-        assert get(server, credentials, token) == (200, "database")
+    assert get(server, credentials, token) == (200, "database")
     root.update_assume_role_policy(RoleName="database", PolicyDocument=trust("lambda.amazonaws.com"))
-    for _ in range(8):
-        told = json.loads(get(server, credentials + "database", token)[1])
-        assert told["Code"] == "AssumeRoleUnauthorizedAccess"
+    told = json.loads(get(server, credentials + "database", token)[1])
+    assert told["Code"] == "AssumeRoleUnauthorizedAccess"
 
 
 def test_without_a_token_nothing_is_read(server: Server, machine: Account):
@@ -292,3 +293,37 @@ def test_the_operators_certificate_verifies_the_identity_document(
         ["openssl", *command.split()], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert told.stdout == document, told.stderr
+
+
+def test_all_who_read_get_the_same_credentials_also_while_the_worker_that_minted_them_is_replaced(
+    tmp_path: Path,
+):
+    own = Server(
+        tmp_path,
+        f"sqlite:{tmp_path / 'broker.db'}",
+        arguments=("--workers", "3"),
+        environment={"BROKER_METADATA_LOOPBACK_INSTANCE": INSTANCE},
+    )
+    own.start()
+    try:
+        account = own.new_account()
+        make_machine(own, account, own.client("iam", account.root))
+        before = keys_read(own)
+        assert len(before) == 1
+        (pid,) = re.findall(r'^broker_worker_info\{pid="(\d+)",worker="0"\}', ask(own, "/metrics")[1], re.M)
+        os.kill(int(pid), signal.SIGKILL)
+        after = keys_read(own)
+        assert len(after) == 1 and after != before
+    finally:
+        assert own.stop() == 0, own.log
+
+
+def keys_read(server: Server) -> set[str]:
+    """Whose keys many readers get, who ask at once, each on connections of its own."""
+
+    def read(_: int) -> str:
+        path = "/latest/meta-data/iam/security-credentials/web"
+        return str(json.loads(get(server, path, new_token(server))[1])["AccessKeyId"])
+
+    with ThreadPoolExecutor(8) as pool:
+        return set(pool.map(read, range(40)))

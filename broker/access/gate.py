@@ -17,8 +17,8 @@ from broker.policy import (
     AccessRequest,
     Decision,
     Layers,
-    access_denied_message,
     decide,
+    denial_sentences,
     is_always_allowed,
 )
 from broker.sealing.keyring import Keyring
@@ -54,10 +54,10 @@ class Gate:
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
-            sentence = access_denied_message(decision.request, decision)
+            sentence, exact = denial_sentences(decision.request, decision)
             encoded = seal_denial(self._keyring(), decision, caller.account, self._entropy)
-            ending = f" Encoded authorization failure message: {encoded}" if encoded else ""
-            raise access_denied(f"{sentence}{ending}", reason=sentence)
+            ending = f". Encoded authorization failure message: {encoded}" if encoded else ""
+            raise access_denied(f"{sentence}{ending}", reason=exact)
 
     def find_denial(self, unverified_text: str, now: float) -> Denial | None:
         """The reasons in an encoded authorization message; None for what is no message of this broker."""

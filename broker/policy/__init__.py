@@ -24,7 +24,7 @@ from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
 from broker.policy.places import Position
-from broker.policy.reasons import access_denied_message, authorization_message
+from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import Layer
 from broker.policy.statement import Source, SourceKind
 
@@ -56,6 +56,7 @@ __all__ = [
     "compile_policies",
     "context_keys",
     "decide",
+    "denial_sentences",
     "grants_service",
     "is_always_allowed",
     "parse_policy",

@@ -19,7 +19,7 @@ import msgspec
 from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service
 from broker.policy.context import Keyed
 from broker.policy.elements import Effect
-from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain
+from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain, matches_in
 from broker.policy.index import PolicySet
 from broker.policy.request import (
     ALLOWED,
@@ -68,6 +68,12 @@ class Decision(msgspec.Struct, frozen=True):
         """The statements that decided: all that allow, or all that deny; none for an implicit deny."""
         wanted = {ALLOWED: Effect.ALLOW, EXPLICITLY_DENIED: Effect.DENY}.get(self.outcome)
         return tuple(match for match in self.explain().matches if match.statement.effect is wanted)
+
+    @property
+    def denying(self) -> tuple[Match, ...]:
+        """The statements that deny in the layer that stopped the request."""
+        found = matches_in(self.request, self.layers, self.layer)
+        return tuple(match for match in found if match.statement.effect is Effect.DENY)
 
     def explain(self) -> Explanation:
         """The full reasons, computed now and not before."""

@@ -70,6 +70,13 @@ def explain(request: AccessRequest, layers: Layers) -> Explanation:
     )
 
 
+def matches_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
+    """What matched in one layer alone."""
+    for one, policies in policies_in_order(layers):
+        if one is layer:
+            yield from _account(request, layer, policies).matches
+
+
 def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
     """Every policy set that has a say, in the order of the flow; what is exempt is left out."""
     if not (layers.is_resource_in_management_account or layers.is_service_linked_role):

@@ -5,12 +5,14 @@ across accounts, what stands on the resource's side is not his to read, so the s
 service's own rule refuses has no reason in AWS's answer either.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from broker.names.principal import account_of
 from broker.policy.decision import AccessRequest, Decision, Layer, Match, Outcome
 from broker.policy.elements import Condition, Principals, Statement
+from broker.policy.shown import shown_resource
 
 # layer -> AWS's name for the kind of policy, without its article
 KINDS: dict[Layer, str] = {
@@ -26,26 +28,64 @@ _OWNERS_SIDE = (Layer.RESOURCE, Layer.RCP)
 _OWNERS_KEYS = ("aws:resourcetag/", "iam:resourcetag/")
 
 
+_POLICY_ARN = re.compile(r"arn:[^:]+:(?:iam|organizations)::[^:]*:policy/")
+
+
 def access_denied_message(request: AccessRequest, decision: Decision) -> str:
     """AWS's sentence for a denial; raises ValueError for an allowed request, which has none."""
+    return denial_sentences(request, decision)[0]
+
+
+def denial_sentences(request: AccessRequest, decision: Decision) -> tuple[str, str]:
+    """AWS's sentence, and the operator's, which calls the resource by its ARN whatever AWS's shows.
+
+    Raises ValueError for an allowed request, which has none.
+    """
     if decision.allowed:
         raise ValueError("an allowed request has no AccessDenied sentence")
-    sentence = (
-        f"User: {request.principal.arn} is not authorized to perform: {request.action} "
-        f"on resource: {request.resource}"
-    )
-    kind = KINDS.get(decision.layer) if decision.layer else None
-    if kind is None or (decision.layer in _OWNERS_SIDE and _is_cross_account(request)):
-        return sentence
+    who = f"User: {request.principal.arn} is not authorized to perform: {request.action}"
+    why = _why(request, decision)
+    shown = shown_resource(request.action, request.resource)
+    exact = f"{who} on resource: {request.resource}{why}"
+    return (f"{who}{why}" if shown is None else f"{who} on resource: {shown}{why}", exact)
+
+
+def _why(request: AccessRequest, decision: Decision) -> str:
+    """Which kind of policy denies or does not allow, where the caller may know it."""
+    layer = decision.layer
+    kind = KINDS.get(layer) if layer else None
+    if kind is None or (layer in _OWNERS_SIDE and _is_cross_account(request)):
+        return ""
+    article = "an" if kind[0] in "aeiou" else "a"
+    if layer is Layer.RESOURCE and request.action.lower().startswith("sts:"):
+        article, kind = "the", "role trust policy"
     if decision.outcome is Outcome.EXPLICITLY_DENIED:
-        article = "an" if kind[0] in "aeiou" else "a"
-        return f"{sentence} with an explicit deny in {article} {kind}"
-    return f"{sentence} because no {kind} allows the {request.action} action"
+        return f" with an explicit deny in {article} {kind}{_denying_policy(request, decision)}"
+    return f" because no {kind} allows the {request.action} action"
+
+
+def _denying_policy(request: AccessRequest, decision: Decision) -> str:
+    """The ARN of the first policy that denies and has one, as the sentence ends with it since January 2026.
+
+    Managed policies have one; inline ones have none, and nor have our organization's, which are known by name
+    (an ARN of AWS's form would have to be invented). Within one account or one organization only.
+    """
+    if _is_cross_account(request) and not _is_in_one_organization(request):
+        return ""
+    arns = (match.source.arn for match in decision.denying)
+    found = next((arn for arn in arns if _POLICY_ARN.match(arn)), None)
+    return f": {found}" if found else ""
 
 
 def _is_cross_account(request: AccessRequest) -> bool:
     owner = request.resource_account
     return owner is not None and owner != account_of(request.principal)
+
+
+def _is_in_one_organization(request: AccessRequest) -> bool:
+    keys = request.context.by_key
+    organization = keys.get("aws:principalorgid")
+    return organization is not None and organization == keys.get("aws:resourceorgid")
 
 
 def authorization_message(decision: Decision) -> dict[str, Any]:

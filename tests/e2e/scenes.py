@@ -84,12 +84,12 @@ def refused(call: Any, **arguments: Any) -> tuple[int, str, str]:
 
 def sentence(message: str) -> str:
     """An AccessDenied message without its encoded half."""
-    return message.partition(" Encoded authorization failure message: ")[0]
+    return message.partition(". Encoded authorization failure message: ")[0]
 
 
 def encoded(message: str) -> str:
     """The encoded half."""
-    return message.partition(" Encoded authorization failure message: ")[2]
+    return message.partition(". Encoded authorization failure message: ")[2]
 
 
 def records(server: Server) -> list[dict[str, Any]]:

@@ -230,7 +230,7 @@ def test_an_administrator_of_the_own_account_needs_the_roles_trust(server: Serve
         server.client("sts", keys).assume_role, RoleArn=role_arn, RoleSessionName="session"
     )
     assert code == "AccessDenied"
-    assert "because no resource-based policy allows the sts:AssumeRole action" in message
+    assert "because no role trust policy allows the sts:AssumeRole action" in message
 
 
 def test_a_role_that_does_not_exist_looks_like_one_that_trusts_nobody(scene: Scene) -> None:

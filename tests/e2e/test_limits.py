@@ -95,7 +95,7 @@ def test_a_missing_external_id_is_refused(server: Server, account: Account) -> N
         assert (status, code) == (403, "AccessDenied")
         assert sentence(message) == (
             f"User: arn:aws:iam::{account.account_id}:user/ursula is not authorized to perform: sts:AssumeRole "
-            f"on resource: {role} because no resource-based policy allows the sts:AssumeRole action"
+            f"on resource: {role} because no role trust policy allows the sts:AssumeRole action"
         )
     sts.assume_role(**request, ExternalId="s3cret")
 
@@ -203,7 +203,7 @@ def test_a_source_identity_needs_the_trust_to_set_it(server: Server, account: Ac
         SourceIdentity="ursula",
     )
     assert told[1] == "AccessDenied"
-    assert "because no resource-based policy allows the sts:SetSourceIdentity action" in told[2]
+    assert "because no role trust policy allows the sts:SetSourceIdentity action" in told[2]
 
 
 def tags(**pairs: str) -> list[dict[str, str]]:
@@ -220,7 +220,7 @@ def test_tags_need_the_trust_to_tag(server: Server, account: Account) -> None:
         Tags=tags(team="blue"),
     )
     assert told[1] == "AccessDenied"
-    assert "because no resource-based policy allows the sts:TagSession action" in told[2]
+    assert "because no role trust policy allows the sts:TagSession action" in told[2]
 
 
 def test_a_trust_policy_says_which_tags(server: Server, account: Account) -> None:

@@ -107,7 +107,7 @@ async def test_without_a_name_a_user_manages_its_own_keys(iam: Any, key: shapes.
     # Not even one's own keys without a permission: IAM allows no action by itself.
     refusal = await iam.refused(shapes.ListAccessKeysRequest(), user="bob")
     assert refusal[0] == "AccessDenied"
-    assert f"on resource: arn:aws:iam::{ACCOUNT}:user/bob" in refusal[1]
+    assert "on resource: user bob because" in refusal[1]
 
 
 async def test_a_session_of_a_role_must_name_a_user(iam: Any, key: shapes.AccessKey) -> None:

@@ -19,15 +19,19 @@ from broker.policy import (
     authorization_message,
     compile_policies,
     decide,
+    denial_sentences,
     parse_policy,
 )
 
 BOB = User("111122223333", "bob", "AIDAEXAMPLE1234567890")
 BUCKET = "arn:aws:s3:::reports"
+INLINE = Source(SourceKind.USER, "policy", BOB.arn)
 SENTENCE = f"User: {BOB.arn} is not authorized to perform: s3:ListBucket on resource: {BUCKET}"
 
 
-def policies(effect: str, kind: PolicyKind = PolicyKind.IDENTITY, **elements: object) -> PolicySet:
+def policies(
+    effect: str, kind: PolicyKind = PolicyKind.IDENTITY, source: Source = INLINE, **elements: object
+) -> PolicySet:
     statement: dict[str, object] = {
         "Sid": "It",
         "Effect": effect,
@@ -38,7 +42,7 @@ def policies(effect: str, kind: PolicyKind = PolicyKind.IDENTITY, **elements: ob
     if kind in (PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.ENDPOINT):
         statement["Principal"] = "*"
     text = json.dumps({"Version": "2012-10-17", "Statement": statement})
-    return compile_policies([(Source(SourceKind.USER, "policy"), parse_policy(text, kind))])
+    return compile_policies([(source, parse_policy(text, kind))])
 
 
 def asked(
@@ -130,6 +134,91 @@ def test_across_accounts_nothing_is_told_of_the_owners_policies() -> None:
 def test_across_accounts_the_callers_own_policies_are_named() -> None:
     decision = asked(Layers(OTHER, resource=policies("Allow", PolicyKind.RESOURCE)), account="444455556666")
     assert sentence(decision).endswith("because no identity-based policy allows the s3:ListBucket action")
+
+
+def managed(name: str, **elements: object) -> PolicySet:
+    source = Source(SourceKind.USER_MANAGED, name, f"arn:aws:iam::111122223333:policy/team/{name}")
+    return policies("Deny", source=source, **elements)
+
+
+ENDING = ": arn:aws:iam::111122223333:policy/team/No"
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        (Layers(managed("No")), "an identity-based policy"),
+        (Layers(ALLOW, boundary=managed("No")), "a permissions boundary"),
+        (Layers(ALLOW, session=managed("No")), "a session policy"),
+    ],
+)
+def test_an_explicit_deny_ends_with_the_arn_of_the_managed_policy(layers: Layers, reason: str) -> None:
+    assert sentence(asked(layers)) == f"{SENTENCE} with an explicit deny in {reason}{ENDING}"
+
+
+def test_an_organizations_policy_is_named_where_it_has_an_arn() -> None:
+    arn = "arn:aws:organizations::111122223333:policy/o-a1/service_control_policy/p-1"
+    named = policies("Deny", source=Source(SourceKind.SCP, "NoLists", arn))
+    assert sentence(asked(Layers(ALLOW, scps=(named,)))).endswith(f"a service control policy: {arn}")
+    ours = policies("Deny", source=Source(SourceKind.SCP, "NoLists", "ou-workloads"))
+    assert sentence(asked(Layers(ALLOW, scps=(ours,)))).endswith("a service control policy")
+
+
+def test_of_several_policies_that_deny_the_first_with_an_arn_is_named() -> None:
+    both = PolicySet.union(policies("Deny"), managed("No"), managed("Never"))
+    assert sentence(asked(Layers(both))).endswith(f"identity-based policy{ENDING}")
+
+
+def test_only_a_policy_that_denies_in_the_layer_that_stops_the_request_is_named() -> None:
+    allows = Source(SourceKind.USER_MANAGED, "Yes", "arn:aws:iam::111122223333:policy/Yes")
+    mixed = PolicySet.union(
+        policies("Allow", source=allows), managed("Other", Action="ec2:*"), policies("Deny")
+    )
+    assert sentence(asked(Layers(mixed, boundary=managed("No")))).endswith("an identity-based policy")
+
+
+def test_across_accounts_a_policys_arn_is_told_within_an_organization_only() -> None:
+    def ending(**organizations: str) -> str:
+        keys = {f"aws:{side}OrgID": name for side, name in organizations.items()}
+        told = sentence(asked(Layers(managed("No")), account="444455556666", **keys))
+        return told.removeprefix(f"{SENTENCE} with an explicit deny in an identity-based policy")
+
+    assert ending(Principal="o-a1", Resource="o-a1") == ENDING
+    assert ending() == ending(Principal="o-a1") == ending(Principal="o-a1", Resource="o-b2") == ""
+
+
+def test_a_role_that_does_not_trust_is_a_role_trust_policy() -> None:
+    role = "arn:aws:iam::111122223333:role/rob"
+
+    def told(policy: PolicySet, account: str = "111122223333") -> str:
+        layers = Layers(policies("Allow", Action="sts:*"), resource=policy)
+        request = AccessRequest(BOB, "sts:AssumeRole", role, account, Context({}))
+        return sentence(decide(request, layers)).removeprefix(
+            f"User: {BOB.arn} is not authorized to perform: "
+        )
+
+    asked_for = f"sts:AssumeRole on resource: {role}"
+    denies = policies("Deny", PolicyKind.RESOURCE, Action="sts:*")
+    assert told(NO_POLICIES) == f"{asked_for} because no role trust policy allows the sts:AssumeRole action"
+    assert told(denies) == f"{asked_for} with an explicit deny in the role trust policy"
+    assert told(NO_POLICIES, "444455556666") == told(denies, "444455556666") == asked_for
+
+
+def test_the_operator_reads_the_arn_where_the_caller_reads_a_noun() -> None:
+    role = "arn:aws:iam::111122223333:role/team/rob"
+    decision = decide(AccessRequest(BOB, "iam:GetRole", role, None, Context({})), Layers(NO_POLICIES))
+    told, exact = denial_sentences(decision.request, decision)
+    assert "perform: iam:GetRole on resource: role rob because no identity-based policy" in told
+    assert exact == told.replace("role rob", role)
+    assert authorization_message(decision)["context"]["resource"] == role
+
+
+def test_an_action_without_resources_is_told_without_one() -> None:
+    decision = decide(AccessRequest(BOB, "sts:GetAccessKeyInfo", "*", None, Context({})), Layers(NO_POLICIES))
+    assert sentence(decision) == (
+        f"User: {BOB.arn} is not authorized to perform: sts:GetAccessKeyInfo "
+        "because no identity-based policy allows the sts:GetAccessKeyInfo action"
+    )
 
 
 def test_an_allowed_request_has_no_sentence() -> None:

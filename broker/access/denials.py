@@ -4,7 +4,7 @@ A long context (fifty tags on both sides) or a long policy would not fit: then t
 statements say, then all but who wanted what. What is left is always whole JSON in AWS's form.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -33,10 +33,17 @@ _decoder = msgspec.json.Decoder(Denial)
 
 
 def seal_denial(
-    keyring: Keyring, decision: Decision, account: str, entropy: Callable[[int], bytes]
+    keyring: Keyring,
+    decision: Decision,
+    spelled: Mapping[str, str],
+    account: str,
+    entropy: Callable[[int], bytes],
 ) -> str | None:
-    """Text for the caller's account; None where not even the shortest form is short enough."""
-    for message in _shorter_and_shorter(authorization_message(decision)):
+    """Text for the caller's account; None where not even the shortest form is short enough.
+
+    `spelled`: see `authorization_message`.
+    """
+    for message in _shorter_and_shorter(authorization_message(decision, spelled)):
         encoded = msgspec.json.encode(Denial(account, message))
         try:
             text = seal_message(keyring, _PURPOSE, encoded, b"", entropy(MESSAGE_ENTROPY))
@@ -58,7 +65,7 @@ def find_denial(keyring: Keyring, unverified_text: str, now: float) -> Denial | 
 def _shorter_and_shorter(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield message
     conditions = message["context"]["conditions"]["items"]
-    untagged = [condition for condition in conditions if not condition["key"].startswith(_TAG_KEYS)]
+    untagged = [condition for condition in conditions if not condition["key"].lower().startswith(_TAG_KEYS)]
     message = {**message, "context": {**message["context"], "conditions": {"items": untagged}}}
     yield message
     statements = message["matchedStatements"]["items"][:_NAMED_STATEMENTS]

@@ -11,6 +11,7 @@ from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
+from broker.access.spelling import spelled_keys
 from broker.errors import access_denied
 from broker.names.principal import FederatedUser
 from broker.policy import (
@@ -55,7 +56,8 @@ class Gate:
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
             sentence, exact = denial_sentences(decision.request, decision)
-            encoded = seal_denial(self._keyring(), decision, caller.account, self._entropy)
+            spelled = spelled_keys(caller, resource)
+            encoded = seal_denial(self._keyring(), decision, spelled, caller.account, self._entropy)
             ending = f". Encoded authorization failure message: {encoded}" if encoded else ""
             raise access_denied(f"{sentence}{ending}", reason=exact)
 

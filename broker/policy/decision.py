@@ -14,12 +14,14 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 # INVARIANT: total and pure. Whatever is missing or unknown leads to a denial.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service
 from broker.policy.context import Keyed
 from broker.policy.elements import Effect
-from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, explain, matches_in
+from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, denials_in, explain
 from broker.policy.index import PolicySet
 from broker.policy.request import (
     ALLOWED,
@@ -70,10 +72,9 @@ class Decision(msgspec.Struct, frozen=True):
         return tuple(match for match in self.explain().matches if match.statement.effect is wanted)
 
     @property
-    def denying(self) -> tuple[Match, ...]:
-        """The statements that deny in the layer that stopped the request."""
-        found = matches_in(self.request, self.layers, self.layer)
-        return tuple(match for match in found if match.statement.effect is Effect.DENY)
+    def denying(self) -> Iterator[Match]:
+        """The statements that deny in the layer that stopped the request, found as they are asked for."""
+        return denials_in(self.request, self.layers, self.layer)
 
     def explain(self) -> Explanation:
         """The full reasons, computed now and not before."""

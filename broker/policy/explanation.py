@@ -1,6 +1,6 @@
 """The whole account of a decision, layer by layer; computed when asked, never on the way to an answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -70,11 +70,20 @@ def explain(request: AccessRequest, layers: Layers) -> Explanation:
     )
 
 
-def matches_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
-    """What matched in one layer alone."""
+def denials_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
+    """What denies in one layer alone, one after the other: whoever wants the first asks for no more."""
     for one, policies in policies_in_order(layers):
-        if one is layer:
-            yield from _account(request, layer, policies).matches
+        if one is not layer:
+            continue
+        for source, compiled in _candidates(request, policies):
+            if compiled.denies and _speaks_of(compiled, one, request) and compiled.holds(request.context):
+                yield Match(source, compiled.statement, one)
+
+
+def _candidates(request: AccessRequest, policies: PolicySet) -> Iterable[tuple[Source, CompiledStatement]]:
+    facts = facts_of(request.action)
+    resource = request.resource if facts.supports_resources else "*"
+    return policies.candidates(facts.action, resource, request.context)
 
 
 def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
@@ -95,13 +104,11 @@ def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
 
 
 def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> LayerAccount:
-    facts = facts_of(request.action)
-    resource = request.resource if facts.supports_resources else "*"
     by_key = request.context.by_key
     matches: list[Match] = []
     misses: list[NearMiss] = []
     missing: dict[str, None] = {}
-    for source, compiled in policies.candidates(facts.action, resource, request.context):
+    for source, compiled in _candidates(request, policies):
         if not _speaks_of(compiled, layer, request):
             continue
         failing = [

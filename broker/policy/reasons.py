@@ -6,12 +6,12 @@ service's own rule refuses has no reason in AWS's answer either.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from broker.names.principal import account_of
+from broker.names.principal import AssumedRole, Principal, User, account_of
 from broker.policy.decision import AccessRequest, Decision, Layer, Match, Outcome
-from broker.policy.elements import Condition, Principals, Statement
+from broker.policy.elements import Principals, Statement
 from broker.policy.shown import shown_resource
 
 # layer -> AWS's name for the kind of policy, without its article
@@ -28,6 +28,7 @@ _OWNERS_SIDE = (Layer.RESOURCE, Layer.RCP)
 _OWNERS_KEYS = ("aws:resourcetag/", "iam:resourcetag/")
 
 
+_AS_THEY_ARE: Mapping[str, str] = {}
 _POLICY_ARN = re.compile(r"arn:[^:]+:(?:iam|organizations)::[^:]*:policy/")
 
 
@@ -88,15 +89,16 @@ def _is_in_one_organization(request: AccessRequest) -> bool:
     return organization is not None and organization == keys.get("aws:resourceorgid")
 
 
-def authorization_message(decision: Decision) -> dict[str, Any]:
-    """The JSON that DecodeAuthorizationMessage gives (STS API reference).
+def authorization_message(decision: Decision, spelled: Mapping[str, str] = _AS_THEY_ARE) -> dict[str, Any]:
+    """The JSON that DecodeAuthorizationMessage gives: the members that AWS's messages have, and no others.
 
     It is read by the account that asked, so of a resource in another one it holds neither policies nor tags.
+    `spelled` says how condition keys are written, by the lower-case key; those that it lacks are shown in lower case.
     """
     request = decision.request
     hides_owner = _is_cross_account(request)
     conditions = [
-        {"key": key, "values": _items({"value": value} for value in values)}
+        {"key": spelled.get(key, key), "values": _values(values)}
         for key, values in sorted(request.context.by_key.items())
         if not (hides_owner and key.startswith(_OWNERS_KEYS))
     ]
@@ -105,15 +107,21 @@ def authorization_message(decision: Decision) -> dict[str, Any]:
     return {
         "allowed": decision.allowed,
         "explicitDeny": explicit,
-        "matchedStatements": _items(_statement(match) for match in shown),
+        "matchedStatements": _items(_statement(match, request.principal) for match in shown),
         "failures": _items(()),
         "context": {
-            "principal": {"id": request.principal.user_id, "arn": request.principal.arn},
+            "principal": _principal(request.principal),
             "action": request.action,
             "resource": request.resource,
             "conditions": _items(conditions),
         },
     }
+
+
+def _principal(principal: Principal) -> dict[str, str]:
+    """Only users have a name."""
+    name = {"name": principal.name} if isinstance(principal, User) else {}
+    return {"id": principal.user_id, **name, "arn": principal.arn}
 
 
 def _items(entries: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -124,19 +132,31 @@ def _values(values: Iterable[str] | None) -> dict[str, list[dict[str, Any]]]:
     return _items({"value": value} for value in values or ())
 
 
-def _statement(match: Match) -> dict[str, Any]:
+def _statement(match: Match, principal: Principal) -> dict[str, Any]:
+    """As AWS's messages show it: without operators, and with what NotAction and NotResource name as if they did not."""
     statement: Statement = match.statement
     return {
         "statementId": statement.sid,
         "effect": statement.effect.value.upper(),
-        "principals": _values(_principal_names(statement.principals)),
+        "principals": _values(_principals(match, principal)),
         "principalGroups": _items(()),
-        "actions": _values(statement.actions),
-        "notActions": _values(statement.not_actions),
-        "resources": _values(statement.resources),
-        "notResources": _values(statement.not_resources),
-        "conditions": _items(_condition(condition) for condition in statement.conditions),
+        "actions": _values(statement.actions or statement.not_actions),
+        "resources": _values(statement.resources or statement.not_resources),
+        "conditions": _items(
+            {"key": condition.key, "values": _values(condition.values)} for condition in statement.conditions
+        ),
     }
+
+
+def _principals(match: Match, principal: Principal) -> tuple[str, ...]:
+    """Whom the statement is about: the ids that AWS shows for the caller's own policies, else its Principal element."""
+    if match.layer is Layer.BOUNDARY:
+        return ("SCOPE_POLICY_ISSUER",)
+    if match.layer is Layer.IDENTITY:
+        return (principal.role_id if isinstance(principal, AssumedRole) else principal.user_id,)
+    if match.layer is Layer.SCP:
+        return (principal.user_id,)
+    return _principal_names(match.statement.principals)
 
 
 def _principal_names(principals: Principals | None) -> tuple[str, ...]:
@@ -145,7 +165,3 @@ def _principal_names(principals: Principals | None) -> tuple[str, ...]:
     if principals.everyone:
         return ("*",)
     return (*principals.aws, *principals.service, *principals.federated, *principals.canonical_user)
-
-
-def _condition(condition: Condition) -> dict[str, Any]:
-    return {"operator": condition.operator, "key": condition.key, "values": _values(condition.values)}

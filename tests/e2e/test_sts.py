@@ -361,6 +361,8 @@ def test_a_denial_opens_for_those_who_may_read_it_in_its_own_account(
     context = opened["context"]
     assert context["action"] == "iam:ListRoles"
     assert context["principal"]["arn"] == f"arn:aws:iam::{account.account_id}:user/poor"
+    assert context["principal"]["name"] == "poor"
+    assert statement["principals"]["items"] == [{"value": context["principal"]["id"]}]
     assert {"key": "aws:username", "values": {"items": [{"value": "poor"}]}} in context["conditions"]["items"]
 
     told = refused(server.client("sts", poor).decode_authorization_message, EncodedMessage=encoded(message))
@@ -391,7 +393,7 @@ def test_the_longest_context_still_makes_a_message_that_opens(server: Server, ac
     opened = json.loads(sts.decode_authorization_message(EncodedMessage=encoded(message))["DecodedMessage"])
     assert opened["context"]["resource"] == role
     shown = {condition["key"] for condition in opened["context"]["conditions"]["items"]}
-    assert "aws:principalarn" in shown and not any(key.startswith("aws:requesttag/") for key in shown)
+    assert "aws:PrincipalArn" in shown and not any(key.startswith("aws:RequestTag/") for key in shown)
 
 
 def test_a_denial_tells_nothing_of_the_other_accounts_policies_and_tags(

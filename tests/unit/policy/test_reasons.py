@@ -1,8 +1,9 @@
 import json
+from typing import Any
 
 import pytest
 
-from broker.names.principal import Principal, Root, User
+from broker.names.principal import AssumedRole, Principal, Root, User
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -267,11 +268,73 @@ def test_the_encoded_message_has_awss_members() -> None:
     assert statement["actions"] == {"items": [{"value": "s3:*"}]}
     assert message["failures"] == {"items": []}
     assert message["context"] == {
-        "principal": {"id": BOB.unique_id, "arn": BOB.arn},
+        "principal": {"id": BOB.unique_id, "name": "bob", "arn": BOB.arn},
         "action": "s3:ListBucket",
         "resource": BUCKET,
         "conditions": {"items": [{"key": "aws:sourceip", "values": {"items": [{"value": "192.0.2.1"}]}}]},
     }
+
+
+def statements(decision: Decision) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = authorization_message(decision)["matchedStatements"]["items"]
+    return shown
+
+
+def values(*texts: str) -> dict[str, list[dict[str, str]]]:
+    return {"items": [{"value": text} for text in texts]}
+
+
+def test_a_statement_has_awss_members_and_no_others() -> None:
+    elements = {"Sid": "MustHaveMFA", "NotAction": ["iam:ListUsers", "iam:EnableMFADevice"], "Resource": "*"}
+    condition = {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
+    denies = json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Condition": condition, **elements}}
+    )
+    compiled = compile_policies([(INLINE, parse_policy(denies, PolicyKind.IDENTITY))])
+    assert statements(asked(Layers(compiled))) == [
+        {
+            "statementId": "MustHaveMFA",
+            "effect": "DENY",
+            "principals": values(BOB.unique_id),
+            "principalGroups": values(),
+            "actions": values("iam:ListUsers", "iam:EnableMFADevice"),
+            "resources": values("*"),
+            "conditions": {"items": [{"key": "aws:MultiFactorAuthPresent", "values": values("false")}]},
+        }
+    ]
+
+
+WORKER = AssumedRole("111122223333", "worker", "AROAEXAMPLE", "i-1")
+
+
+@pytest.mark.parametrize(
+    ("layers", "principal", "named"),
+    [
+        (Layers(policies("Deny")), BOB, BOB.unique_id),
+        (Layers(policies("Deny")), WORKER, "AROAEXAMPLE"),
+        (Layers(ALLOW, scps=(policies("Deny"),)), WORKER, "AROAEXAMPLE:i-1"),
+        (Layers(ALLOW, boundary=policies("Deny")), BOB, "SCOPE_POLICY_ISSUER"),
+        (Layers(ALLOW, resource=DENY_FOR_ALL), BOB, "*"),
+    ],
+)
+def test_a_statement_says_whom_it_is_about(layers: Layers, principal: Principal, named: str) -> None:
+    (statement,) = statements(asked(layers, principal=principal))
+    assert statement["principals"] == values(named)
+
+
+def test_only_a_user_has_a_name() -> None:
+    for principal, names in ((BOB, ["id", "name", "arn"]), (WORKER, ["id", "arn"])):
+        message = authorization_message(asked(Layers(NO_POLICIES), principal=principal))
+        assert list(message["context"]["principal"]) == names
+
+
+def test_condition_keys_are_spelled_as_they_are_said_to_be() -> None:
+    decision = asked(Layers(NO_POLICIES), **{"aws:SourceIp": "192.0.2.1", "aws:Other": "x"})
+    message = authorization_message(decision, {"aws:sourceip": "aws:SourceIp"})
+    assert [condition["key"] for condition in message["context"]["conditions"]["items"]] == [
+        "aws:other",
+        "aws:SourceIp",
+    ]
 
 
 def test_root_is_stopped_by_organization_policies_and_by_nothing_else() -> None:

@@ -61,7 +61,9 @@ def test_the_management_account_does_one_task_as_root_of_a_member(server: Server
         _, code, message = refused(iam.list_users)
         assert (
             code,
-            sentence(message).endswith("with an explicit deny in a session policy"),
+            sentence(message).endswith(
+                f"with an explicit deny in a session policy: {TASK}IAMAuditRootUserCredentials"
+            ),
         ) == (
             "AccessDenied",
             True,
@@ -103,7 +105,9 @@ def test_a_root_task_touches_root_and_no_user(server: Server, account: Account) 
         ):
             status, code, message = refused(call, **asked)
             assert (status, code) == (403, "AccessDenied")
-            assert sentence(message).endswith("with an explicit deny in a session policy")
+            denies, _, policy = sentence(message).rpartition(": ")
+            assert denies.endswith("with an explicit deny in a session policy")
+            assert policy in (f"{TASK}IAMDeleteRootUserCredentials", f"{TASK}IAMAuditRootUserCredentials")
         without_her_name = {"AccessKeyId": dora.access_key_id}
         assert refused(deletion.delete_access_key, **without_her_name)[1] == "NoSuchEntity"
         devices = server.client("iam", dora).list_mfa_devices()["MFADevices"]

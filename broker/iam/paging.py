@@ -1,12 +1,16 @@
 """Pages of a list: `Marker`, `MaxItems`, `IsTruncated`.
 
-A marker is the key of the last item of a page, opaque to the client: the next page begins behind that key, whether
-or not its item is still there. Keys too long for a marker (the model allows 320 characters) stand in it as a digest.
+Law: items that are there from the first page to the last are shown once each, whatever comes and goes meanwhile. A list
+is therefore in the order of its items' *places*, and a marker, opaque to the client, is the place of the last item of a
+page: the next page begins behind it, whether or not that item is still there. A place is the item's key. The model
+allows a marker 320 characters: of a longer key the place is the beginning and a digest of the whole.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,9 +19,10 @@ from broker.errors import Refusal, validation_error
 
 DEFAULT_MAX_ITEMS = 100
 
+# Bytes. A place with a digest is longer than any without: the two are never the same.
 _CHECK_SIZE = 4
 _LONGEST_KEY = 200
-_KEY, _DIGEST = b"k", b"d"
+_DIGEST_SIZE = 32
 
 T = TypeVar("T")
 
@@ -31,55 +36,50 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 def page(items: Iterable[T], key: Callable[[T], str], marker: str | None, max_items: int | None) -> Page[T]:
-    """The page of `items` in order of `key` that begins behind `marker`; refuses a marker that is none of ours."""
-    ordered = sorted(items, key=key)
-    start = _start(ordered, key, marker) if marker is not None else 0
+    """The page of `items` in order of `key` that begins behind `marker`; refuses a marker that is none of ours.
+
+    Keys that differ only behind their first 200 bytes are in no order that means something.
+    """
+    ordered = sorted(((_place(key(item)), item) for item in items), key=_PLACE_OF)
+    start = 0 if marker is None else bisect_right(ordered, _open_marker(marker), key=_PLACE_OF)
     end = start + (max_items or DEFAULT_MAX_ITEMS)
-    chosen = tuple(ordered[start:end])
+    chosen = tuple(item for _, item in ordered[start:end])
     if end >= len(ordered):
         return Page(chosen, False, None)
-    return Page(chosen, True, _marker(key(chosen[-1])))
+    return Page(chosen, True, _marker(ordered[end - 1][0]))
 
 
-def _start(ordered: list[T], key: Callable[[T], str], marker: str) -> int:
-    """Where the page behind `marker` begins."""
-    kind, rest = _open_marker(marker)
-    if kind == _DIGEST:
-        here = [index for index, item in enumerate(ordered) if _body(key(item)) == kind + rest]
-        if not here:
-            raise _invalid_marker()
-        return here[0] + 1
-    last = rest.decode()
-    return next((index for index, item in enumerate(ordered) if key(item) > last), len(ordered))
+_PLACE_OF = itemgetter(0)
 
 
-def _body(key: str) -> bytes:
+def _place(key: str) -> bytes:
     encoded = key.encode()
     if len(encoded) <= _LONGEST_KEY:
-        return _KEY + encoded
-    return _DIGEST + blake2b(encoded, digest_size=32).digest()
+        return encoded
+    return encoded[:_LONGEST_KEY] + blake2b(encoded, digest_size=_DIGEST_SIZE).digest()
 
 
-def _marker(key: str) -> str:
-    body = _body(key)
-    return urlsafe_b64encode(_check(body) + body).decode()
+def _marker(place: bytes) -> str:
+    return urlsafe_b64encode(_check(place) + place).decode()
 
 
-def _open_marker(marker: str) -> tuple[bytes, bytes]:
-    """Kind and content of a marker that we made."""
+def _open_marker(marker: str) -> bytes:
+    """The place in a marker that we made, or one that we could have made."""
     try:
-        sealed = urlsafe_b64decode(marker.encode("ascii"))
+        opened = urlsafe_b64decode(marker.encode("ascii"))
+        check, place = opened[:_CHECK_SIZE], opened[_CHECK_SIZE:]
+        if len(place) <= _LONGEST_KEY:
+            place.decode()
     except ValueError:
         raise _invalid_marker() from None
-    check, body = sealed[:_CHECK_SIZE], sealed[_CHECK_SIZE:]
-    if not body or check != _check(body):
+    if check != _check(place) or _LONGEST_KEY < len(place) != _LONGEST_KEY + _DIGEST_SIZE:
         raise _invalid_marker()
-    return body[:1], body[1:]
+    return place
 
 
-def _check(body: bytes) -> bytes:
+def _check(place: bytes) -> bytes:
     """Tells a mangled marker from ours; no secret, for a marker grants nothing."""
-    return blake2b(body, digest_size=_CHECK_SIZE).digest()
+    return blake2b(place, digest_size=_CHECK_SIZE, person=b"place").digest()
 
 
 def _invalid_marker() -> Refusal:

@@ -156,3 +156,23 @@ async def test_what_is_attached_to_a_user_or_their_group_is_granted(iam):
         await iam(attach(word, "arn:aws:iam::aws:policy/IAMReadOnlyAccess", name))
         await iam(shapes.ListUsersRequest(), user="bob")
         await iam(detach(word, "arn:aws:iam::aws:policy/IAMReadOnlyAccess", name))
+
+
+async def test_policies_with_long_names_are_detached_and_deleted_page_by_page(iam, word):
+    for number in range(4):
+        name = f"{number}{'n' * 120}"
+        created = await iam(
+            shapes.CreatePolicyRequest(policy_name=name, path=f"/{'p' * 500}/", policy_document=ALLOW)
+        )
+        await iam(attach(word, created.policy.arn))
+    listing, names = request("ListAttached{}PoliciesRequest", word, max_items=1), []
+    while True:
+        answer = await iam(listing)
+        for policy in answer.attached_policies:
+            await iam(detach(word, policy.policy_arn))
+            await iam(shapes.DeletePolicyRequest(policy_arn=policy.policy_arn))
+            names.append(policy.policy_name[0])
+        if not answer.is_truncated:
+            break
+        listing = request("ListAttached{}PoliciesRequest", word, max_items=1, marker=answer.marker)
+    assert names == ["0", "1", "2", "3"]

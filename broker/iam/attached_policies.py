@@ -6,7 +6,7 @@ import msgspec
 
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
-from broker.iam.entities import POLICY, no_such_entity, require_room
+from broker.iam.entities import POLICY, no_such_entity, require_policy_arn, require_room
 from broker.iam.holders import HOLDERS, Holder
 from broker.iam.paging import page
 from broker.iam.protection import require_attachable
@@ -23,6 +23,7 @@ def _policy_arn_key(request: Any) -> Keys:
 async def _attach(holder: Holder, call: Call, request: Any) -> None:
     record = await holder.get(call, request)
     arn = request.policy_arn
+    require_policy_arn(arn)
     if await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
     require_attachable(arn, holder.noun)
@@ -35,6 +36,7 @@ async def _attach(holder: Holder, call: Call, request: Any) -> None:
 
 async def _detach(holder: Holder, call: Call, request: Any) -> None:
     record = await holder.get(call, request)
+    require_policy_arn(request.policy_arn)
     left = tuple(arn for arn in record.attached_policies if arn != request.policy_arn)
     if left == record.attached_policies:
         raise no_such_entity(POLICY, request.policy_arn)

@@ -3,6 +3,7 @@
 AWS's sentences for what is missing, taken or too many stand here and nowhere else.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -10,13 +11,20 @@ import msgspec
 
 from broker.access.aws_managed import is_task_policy
 from broker.access.gather import find_managed_policy
-from broker.errors import Refusal
+from broker.errors import Refusal, validation_error
+from broker.names.arn import PARTITION
 from broker.operation import Call
 from broker.storage import store
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
 R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
+
+
+# The path of a policy is narrower than other paths: the model's policyPathType.
+_POLICY_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):iam::([0-9]{12}|aws):policy(/[A-Za-z0-9.,+@=_-]+)+"
+).fullmatch
 
 
 class Entity(msgspec.Struct, Generic[R], frozen=True):
@@ -91,8 +99,18 @@ async def require_free(call: Call, entity: Entity[R], name: str) -> None:
         raise Refusal("EntityAlreadyExists", entity.taken.format(name))
 
 
+def require_policy_arn(arn: str) -> None:
+    """Raises InvalidInput for what cannot be the ARN of a managed policy, whoever keeps it."""
+    found = _POLICY_ARN(arn)
+    if found is None:
+        raise Refusal("InvalidInput", f"ARN {arn} is not valid.")
+    if found["partition"] != PARTITION:
+        raise validation_error("Invalid ARN partition")
+
+
 async def get_policy(call: Call, arn: str) -> ManagedPolicy:
-    """The managed policy of that ARN, AWS's or the account's own; raises NoSuchEntity."""
+    """The managed policy of that ARN, AWS's or the account's own; raises NoSuchEntity, or as `require_policy_arn`."""
+    require_policy_arn(arn)
     policy = await find_managed_policy(call.store, call.account, arn)
     if policy is None:
         raise no_such_entity(POLICY, arn)

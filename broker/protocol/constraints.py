@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import regex
 
-from broker.errors import Refusal
+from broker.errors import Refusal, validation_error
 from broker.protocol.model import Shape
 from broker.protocol.scalars import is_integer
 
@@ -24,6 +24,7 @@ ECHO_LIMIT = 4096
 VIOLATION_LIMIT = 100
 NONE_BROKEN: tuple[str, ...] = ()
 NOT_NULL = "Member must not be null"
+_PATTERN = "Member must satisfy regular expression pattern"
 HIDDEN_ECHO = " '***'"
 
 # What XML 1.0 can carry, asked of strings for which the model has neither a pattern nor an enum: a character
@@ -31,6 +32,28 @@ HIDDEN_ECHO = " '***'"
 XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]*"
 _is_repeated_class = re.compile(r"\[(?:\\.|[^\[\]\\])+\][*+]", re.DOTALL).fullmatch
 _is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
+
+# Where a member's pattern is broken IAM answers in words of its own, of that member alone, and whatever else is broken:
+# an ARN of 89 characters as roleName "must contain only …", though 64 are the most (torchserve-examples#7). It does
+# not do so everywhere: of instanceProfileName it quotes the pattern (packer#10024).
+_OF_NAMES = "It must contain only alphanumeric characters and/or the following: +=,.@_-"
+_OF_PATHS = "It must begin and end with / and contain only alphanumeric characters and/or / characters."
+_OF_PREFIXES = (
+    "It must begin with the / character and contain only alphanumeric characters and/or / characters."
+)
+OWN_RULES: dict[str, dict[str, str]] = {
+    "iam": {
+        "userName": _OF_NAMES,
+        "newUserName": _OF_NAMES,
+        "groupName": _OF_NAMES,
+        "newGroupName": _OF_NAMES,
+        "roleName": _OF_NAMES,
+        "policyName": _OF_NAMES,
+        "path": _OF_PATHS,
+        "newPath": _OF_PATHS,
+        "pathPrefix": _OF_PREFIXES,
+    },
+}
 
 Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
@@ -89,7 +112,7 @@ def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
     if shape.enum:
         return _enum_check(shape.enum)
     low, high, accepts = shape.min or 0, shape.max, acceptance(shape)
-    broken_pattern = f"Member must satisfy regular expression pattern: {shape.pattern or XML_CHARACTERS}"
+    broken_pattern = f"{_PATTERN}: {shape.pattern or XML_CHARACTERS}"
 
     def check(value: str) -> tuple[str, ...]:
         if accepts(value):
@@ -99,6 +122,11 @@ def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
         return mismatch + _length_broken(len(value), low, high)
 
     return check
+
+
+def breaks_pattern(broken: tuple[str, ...]) -> bool:
+    """Whether a pattern is among the constraints that a check found broken: it is the first of them."""
+    return bool(broken) and broken[0].startswith(_PATTERN)
 
 
 def _enum_check(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
@@ -138,14 +166,16 @@ def _length_broken(length: int, low: int, high: int | None) -> tuple[str, ...]:
 class Violations:
     """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them.
 
-    `recorded` are the same sentences as the log and the journal may show them.
+    `recorded` are the same sentences as the log and the journal may show them. `own` is what the service says in words
+    of its own; where it says so, it says nothing else.
     """
 
-    __slots__ = ("recorded", "sentences")
+    __slots__ = ("own", "recorded", "sentences")
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
         self.recorded: list[str] = []
+        self.own = ""
 
     def add(self, shown: str, where: str, broken: Iterable[str], *, is_proof: bool = False) -> None:
         """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all.
@@ -161,7 +191,13 @@ class Violations:
     def add_null(self, where: str) -> None:
         self.add(" null", where, (NOT_NULL,))
 
+    def add_own(self, where: str, rule: str) -> None:
+        """The first rule that is broken is the one that is told."""
+        self.own = self.own or f"The specified value for {where} is invalid. {rule}"
+
     def refusal(self) -> Refusal:
+        if self.own:
+            return validation_error(self.own)
         message, recorded = _detected(self.sentences), _detected(self.recorded)
         return Refusal("ValidationError", message, reason="" if recorded == message else recorded)
 

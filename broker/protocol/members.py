@@ -3,7 +3,7 @@
 Conversions refuse at once (MalformedInput); constraints are gathered, in the model's order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,7 +24,9 @@ def member_reader(service: ServiceModel, name: str) -> Read:
         return _list(service, shape)
     if shape.type == "map":
         return _map(service, shape)
-    return _string(shape, name in PROOFS) if shape.type == "string" else _scalar(shape)
+    if shape.type == "string":
+        return _string(shape, constraints.OWN_RULES.get(service.name, {}), is_proof=name in PROOFS)
+    return _scalar(shape)
 
 
 def structure_reader(service: ServiceModel, name: str, separator: str) -> Read:
@@ -125,7 +127,7 @@ def _entry(entry: str | Tree | None, key_name: str, value_name: str) -> tuple[st
     return key, entry.get(value_name)
 
 
-def _string(shape: Shape, is_proof: bool) -> Read:
+def _string(shape: Shape, own_rules: Mapping[str, str], *, is_proof: bool) -> Read:
     accepts, check = constraints.acceptance(shape), constraints.string_check(shape)
     show = constraints.echo_sensitive if shape.sensitive else constraints.echo
 
@@ -133,7 +135,10 @@ def _string(shape: Shape, is_proof: bool) -> Read:
         if not isinstance(raw, str):
             raise scalars.malformed("Start of structure or map found where not expected.")
         if not accepts(raw):
-            violations.add(show(raw), where, check(raw), is_proof=is_proof)
+            broken = check(raw)
+            violations.add(show(raw), where, broken, is_proof=is_proof)
+            if raw and where in own_rules and constraints.breaks_pattern(broken):
+                violations.add_own(where, own_rules[where])
         return raw
 
     return read

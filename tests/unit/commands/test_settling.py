@@ -300,7 +300,7 @@ async def test_a_refused_change_names_line_and_reason_and_changes_nothing(declar
         ('accounts: {"1": {}}', "an account's id has twelve digits"),
         (
             account("{users: {'a b': {}}}"),
-            "CreateUser was refused: ValidationError: 1 validation error detected",
+            "CreateUser was refused: ValidationError: The specified value for userName is invalid",
         ),
         (account("{users: {a: {path: people}}}"), "CreateUser was refused: ValidationError"),
         (

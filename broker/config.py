@@ -285,8 +285,13 @@ def _check_root(root: RootUser) -> None:
         )
     if root.account_id and not is_account_id(root.account_id):
         raise ConfigurationError("root.account_id has twelve digits")
-    if root.access_key_id and not (16 <= len(root.access_key_id) <= 128 and root.access_key_id.isalnum()):
+    if root.access_key_id and not _is_access_key_id(root.access_key_id):
         raise ConfigurationError("root.access_key_id has 16 to 128 letters and digits")
+
+
+def _is_access_key_id(text: str) -> bool:
+    """ASCII only: a SigV4 credential could not carry any other letter."""
+    return 16 <= len(text) <= 128 and text.isascii() and text.isalnum()
 
 
 def parse_address(text: str, name: str) -> tuple[str, int]:

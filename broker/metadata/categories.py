@@ -197,7 +197,7 @@ LISTINGS: dict[str, Callable[[Subject, Mapping[str, Any]], str]] = {
 }
 
 # The operator's own categories may not speak of these: credentials come from the mint alone.
-_RESERVED = ("iam", "identity-credentials")
+RESERVED = ("iam", "identity-credentials")
 
 
 def lookup(path: Sequence[str], subject: Subject) -> Leaf | None:
@@ -231,7 +231,7 @@ def tree(subject: Subject) -> dict[str, Any]:
             _plant(root, path.split("/"), value)
     for path, text in subject.instance.categories.items():
         steps = [step for step in path.split("/") if step]
-        if steps and text and steps[0] not in _RESERVED:
+        if steps and text and steps[0] not in RESERVED:
             _plant(root, ["meta-data", *steps], text)
     return root
 

@@ -92,6 +92,16 @@ def test_the_root_user_comes_from_the_three_variables_of_the_bootstrap() -> None
     assert root.secret_access_key.reveal() == "a-secret"
 
 
+@pytest.mark.parametrize("key_id", ["short", "é" * 20, "１" * 20, "AKIA-EXAMPLE-0000000", "A" * 129])
+def test_a_root_key_id_has_letters_and_digits_of_ascii(tmp_path: Path, key_id: str) -> None:
+    given = {
+        "BROKER_ROOT_ACCOUNT_ID": "123456789012",
+        "BROKER_ROOT_ACCESS_KEY_ID": key_id,
+        "BROKER_ROOT_SECRET_ACCESS_KEY": "a-secret",
+    }
+    assert "root.access_key_id has 16 to 128 letters and digits" in refusal(tmp_path, **given)
+
+
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("from-a-file\n")

@@ -1,6 +1,4 @@
-"""What no IAM operation makes: accounts, instances and the organization, written as records."""
-
-from typing import Any
+"""What no IAM operation makes: accounts and the organization, written as records. Instances: `instances.py`."""
 
 import msgspec
 
@@ -9,11 +7,10 @@ from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import Document, given, is_set
 from broker.commands.declaration.holders import meant
 from broker.commands.declaration.source import DeclarationError
-from broker.metadata.instances import parse_address
 from broker.names.arn import is_account_id
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
-from broker.storage.records import Account, Instance, Organization, OrganizationalUnit
-from broker.storage.store import ACCOUNTS, INSTANCES, ORGANIZATION
+from broker.storage.records import Account, Organization, OrganizationalUnit
+from broker.storage.store import ACCOUNTS, ORGANIZATION
 
 FEATURES = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 
@@ -49,38 +46,6 @@ async def settle_alias(attempt: Attempt, account: str, wanted: declared.Account)
     await attempt.perform(
         account, "CreateAccountAlias", {"AccountAlias": alias}, "+", f"alias {alias}", wanted.where
     )
-
-
-async def settle_instance(attempt: Attempt, instance_id: str, wanted: Any) -> None:
-    current = await attempt.store.find(INSTANCES, "", instance_id)
-    fields = {name: getattr(wanted, name) for name in Instance.__struct_fields__ if name != "instance_id"}
-    fields = {name: value for name, value in fields.items() if is_set(value)}
-    if isinstance(fields.get("user_data"), str):
-        fields["user_data"] = fields["user_data"].encode()
-    if current is None and "account_id" not in fields:
-        raise DeclarationError(f"{wanted.where}: account_id is missing: whose instance is it?")
-    account = fields.get("account_id") or (current.account_id if current else "")
-    if await attempt.store.find(ACCOUNTS, "", account) is None:
-        raise DeclarationError(f"{wanted.where}: there is no account {account}; declare it")
-    before = current or Instance(instance_id=instance_id, account_id=account, launched_at=attempt.now)
-    after = msgspec.structs.replace(before, **fields)
-    if current != after:
-        attempt.put(account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}")
-
-
-async def check_addresses(attempt: Attempt, declaration: declared.Declaration) -> None:
-    """Refuse an address that is none, or that two instances have: the metadata service would answer neither."""
-    holders: dict[str, str] = {}
-    for instance in await attempt.store.scan(INSTANCES, ""):
-        wanted = declaration.instances.get(instance.instance_id)
-        for text in instance.addresses:
-            address = parse_address(text)
-            where = wanted.where if wanted is not None else f"instance {instance.instance_id}"
-            if address is None:
-                raise DeclarationError(f"{where}: {text} is no address")
-            other = holders.setdefault(str(address), instance.instance_id)
-            if other != instance.instance_id:
-                raise DeclarationError(f"{where}: {other} has the address {address} already")
 
 
 async def settle_organization(attempt: Attempt, wanted: declared.Organization) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from broker.app import Broker
-from broker.commands.declaration import entities, places
+from broker.commands.declaration import entities, instances, places
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import Declaration, Organization
 from broker.commands.declaration.keys import settle_access_keys
@@ -61,9 +61,9 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
     if attempt.prune:
         await prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
-        await places.settle_instance(attempt, instance_id, instance)
+        await instances.settle_instance(attempt, instance_id, instance)
     if declaration.instances:
-        await places.check_addresses(attempt, declaration)
+        await instances.check_addresses(attempt, declaration)
     # Last, so that a control policy of this very file does not stand in the way of what the file declares.
     if isinstance(declaration.organization, Organization):
         await places.settle_organization(attempt, declaration.organization)

@@ -328,6 +328,34 @@ async def test_a_refused_change_names_line_and_reason_and_changes_nothing(declar
             + f'i-2: {{account_id: "{A}", addresses: ["::ffff:10.0.0.1"]}}}}',
             "i-1 has the address 10.0.0.1 already",
         ),
+        *[
+            (
+                account("{}") + f'instances: {{i-1: {{account_id: "{A}", hop_limit: {limit}}}}}',
+                f"instances.i-1: hop_limit is a number from 1 to 64, not {limit}",
+            )
+            for limit in (0, 65, 255, 256, -1)
+        ],
+        *[
+            (
+                account("{}") + f'instances: {{i-1: {{account_id: "{A}", mac: "{mac}"}}}}',
+                "instances.i-1: mac is six pairs of lower-case hexadecimal digits",
+            )
+            for mac in ("zz", "../x", "0e:49:61:0f:c3:1", "0E:49:61:0F:C3:11", "0e-49-61-0f-c3-11")
+        ],
+        *[
+            (
+                account("{}") + f'instances: {{i-1: {{account_id: "{A}", categories: {{"{path}": x}}}}}}',
+                "is no path below meta-data: write steps as in spot/instance-action",
+            )
+            for path in ("../user-data", "", "/", "spot//x", "spot/", "a b", "spot/.", "é")
+        ],
+        *[
+            (
+                account("{}") + f'instances: {{i-1: {{account_id: "{A}", categories: {{"{path}": x}}}}}}',
+                "credentials come from the broker alone",
+            )
+            for path in ("iam/security-credentials/evil", "identity-credentials/ec2/info", "iam")
+        ],
         (
             "organization: {organization_id: o, management_account_id: '1', units: {a: {parent: b}, b: {parent: a}}}",
             "a hangs under itself",
@@ -458,3 +486,14 @@ def test_a_form_has_members_numbered_from_one() -> None:
         "E.member.2": "q",
         "F.member.1.Key": "k",
     }
+
+
+@pytest.mark.parametrize("limit", [1, 64])
+async def test_an_instance_has_the_hop_limit_mac_and_categories_that_are_declared(
+    declare: Declare, limit: int
+) -> None:
+    text = f"hop_limit: {limit}, mac: '0e:49:61:0f:c3:11', categories: {{spot/instance-action: stop}}"
+    await declare(account("{}") + f'instances: {{i-1: {{account_id: "{A}", {text}}}}}')
+    instance = await declare.find(INSTANCES, "", "i-1")
+    assert (instance.hop_limit, instance.mac) == (limit, "0e:49:61:0f:c3:11")
+    assert instance.categories == {"spot/instance-action": "stop"}

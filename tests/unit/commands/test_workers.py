@@ -75,6 +75,16 @@ def test_all_stop_together_and_in_good_order(tmp_path: Path):
     assert not any(is_alive(pid) for pid in pids)
 
 
+def test_who_presses_ctrl_c_again_and_again_gets_the_same_good_order(tmp_path: Path):
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
+    for worker in range(2):
+        pid_in(tmp_path / f"{worker}-0")
+    while supervisor.poll() is None:
+        supervisor.send_signal(signal.SIGINT)
+    out, err = supervisor.communicate(timeout=10)
+    assert (supervisor.returncode, out, err) == (0, "", "")
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path: Path):
     supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
     pid_in(tmp_path / "1-0")

@@ -18,10 +18,21 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, as are those of its commands, that refuses what it does not know with its own usage."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Argparse would hand what a command does not know to the outermost parser, which shows no option of it."""
+        chosen, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return chosen, unknown
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="broker",
         description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
         epilog="`broker COMMAND --help` explains a command. Start with `broker serve --demo`.",
@@ -34,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
             import_module(f"broker.commands.{file}").add_arguments(command)
     chosen = parser.parse_args(given)
     file, _ = COMMANDS[chosen.command]
-    return int(import_module(f"broker.commands.{file}").run(chosen))
+    try:
+        return int(import_module(f"broker.commands.{file}").run(chosen))
+    except KeyboardInterrupt:
+        return 130  # as a shell says of who was ended by SIGINT
 
 
 if __name__ == "__main__":

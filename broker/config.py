@@ -186,7 +186,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
                 raise ConfigurationError(f"{plain} and {variable} both name the secret: set one of them")
             given[known[plain]] = _Given(_read_secret(variable, text), variable)
         else:
-            hint = _nearest(variable, list(known))
+            # Without the prefix: all are near one another with it.
+            bare = [name.removeprefix(_PREFIX) for name in known]
+            hint = _nearest(variable.removeprefix(_PREFIX), bare, f"{_PREFIX}{{}}")
             raise ConfigurationError(f"the environment variable {variable} is no setting{hint}")
     return given
 

@@ -88,6 +88,12 @@ def test_compose_keeps_what_the_brokers_promise_rests_on():
     assert all(port.startswith("127.0.0.1:") for port in services["broker"]["ports"])
 
 
+def test_the_master_key_of_compose_is_never_committed():
+    secrets = yaml.safe_load(text_of("compose.yaml"))["secrets"]
+    ignored = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert f"/{(DEPLOY / secrets['master-key']['file']).relative_to(ROOT)}" in ignored
+
+
 def test_systemd_takes_the_units(tmp_path: Path):
     analyze = shutil.which("systemd-analyze")
     if analyze is None:

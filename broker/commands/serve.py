@@ -121,10 +121,17 @@ def work(
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            if not stop.is_set():
+                _logger.info("stopping")
+            stop.set()
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop.set)
+            loop.add_signal_handler(name, end)
         try:
             await serve(settings, sockets, ready, stop, place or Place())
+            _logger.info("stopped")
         finally:
             # Who ends need not be told to: asyncio closes its wake-up pipe before it lets go of the signals, and one
             # that comes in between would be told on standard error.

@@ -19,11 +19,9 @@ def documented_command(store: Path, copy: Path) -> list[str]:
     guide = (ROOT / "deploy" / "README.md").read_text("utf-8")
     found = re.search(r"^# backup\n(.+)$", guide, re.MULTILINE)
     assert found is not None
-    python, *command = shlex.split(
-        found[1].replace("var/broker.db", str(store)).replace("backup.db", str(copy))
-    )
-    assert python == "python3"
-    return [sys.executable, *command]
+    command = found[1].replace("var/broker.db", str(store)).replace("backup.db", str(copy))
+    assert "python3 -c" in command
+    return ["bash", "-euc", command.replace("python3", shlex.quote(sys.executable))]
 
 
 @pytest.fixture
@@ -51,6 +49,7 @@ def test_a_copy_of_a_running_store_opens_elsewhere_with_the_master_key(folders: 
     writer = threading.Thread(target=go_on_writing)
     writer.start()
     subprocess.run(documented_command(first / "broker.db", second / "broker.db"), check=True)
+    assert (second / "broker.db").stat().st_mode & 0o777 == 0o600
     enough.set()
     writer.join()
     new_user(server, account, "after")
@@ -74,6 +73,7 @@ def test_a_copy_without_its_master_key_is_refused(folders: tuple[Path, Path]):
     with pytest.raises(ClientError):
         server.client("iam", account.root).get_user(UserName="nobody")
     subprocess.run(documented_command(first / "broker.db", second / "broker.db"), check=True)
+    assert (second / "broker.db").stat().st_mode & 0o777 == 0o600
     assert server.stop() == 0
     restored = Server(second, f"sqlite:{second / 'broker.db'}")
     with pytest.raises(AssertionError, match="the server ended: broker serve: "):

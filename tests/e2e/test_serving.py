@@ -71,6 +71,12 @@ def test_told_to_stop_it_ends_with_zero(own: Server, how: signal.Signals):
     assert own.stop(how) == 0
 
 
+def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):
+    assert own.stop() == 0
+    said = [json.loads(line)["message"] for line in own.log.splitlines()]
+    assert said == ["serving", "stopping", "stopped"]
+
+
 def test_a_request_in_flight_is_answered_before_the_end(own: Server):
     account = own.new_account()
     sent = letter(own, account.root, WHO_AM_I)

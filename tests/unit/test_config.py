@@ -176,6 +176,10 @@ def test_a_variable_that_cannot_stand_is_refused_by_name(
     assert said in refusal(tmp_path, **variable)
 
 
+def test_nothing_is_suggested_for_what_is_near_nothing(tmp_path: Path) -> None:
+    assert refusal(tmp_path, BROKER_WHATEVER="x") == "the environment variable BROKER_WHATEVER is no setting"
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"/nowhere/broker\.toml cannot be read: No such file"):
         load_settings(Path("/nowhere/broker.toml"), {})

@@ -37,6 +37,24 @@ def test_help_imports_no_room() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "usage"),
+    [
+        (["serve", "--deamon"], "usage: broker serve "),
+        (["policy", "check", "p.json", "--strict"], "usage: broker policy check "),
+    ],
+)
+def test_a_wrong_option_is_answered_by_the_command_it_was_given_to(
+    given: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(usage)
+    assert f"unrecognized arguments: {given[-1]}" in said
+
+
 def test_an_unknown_command_is_used_wrongly(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["aply"])

@@ -116,15 +116,12 @@ def _was_rotated(path: Path, handle: IO[bytes]) -> bool:
 
 def shown_record(line: str) -> str:
     """A record as one line for a reader; what is no record is shown as it is, but nothing speaks to the terminal."""
-    summary, failure = (_printable(part) for part in _summary(line))
+    from broker.commands.refusing import printable
+
+    summary, failure = (printable(part) for part in _summary(line))
     if not failure:
         return summary
     return f"{summary}  \x1b[31m{failure}\x1b[0m" if sys.stdout.isatty() else f"{summary}  {failure}"
-
-
-def _printable(text: str) -> str:
-    """Control characters, which a client may have put into a name, do nothing to the reader's terminal."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def _summary(line: str) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def _ask_store(chosen: argparse.Namespace) -> int:
 
 
 def _check(file: Path, kind: str) -> int:
-    from broker.commands.refusing import read_text
+    from broker.commands.refusing import malformed, read_text
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
 
     text = read_text(file)
@@ -133,7 +133,7 @@ def _check(file: Path, kind: str) -> int:
             text, PolicyKind("identity" if kind == "managed" else kind), is_managed=kind == "managed"
         )
     except MalformedPolicy as error:
-        print(f"{file}: {error.message}", file=sys.stderr)
+        print(malformed(file, error), file=sys.stderr)
         return 1
     count = len(policy.statements)
     print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")

@@ -1,7 +1,13 @@
 """How a command says no: one line on standard error that begins with the command, and an exit status."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker.policy import MalformedPolicy
 
 
 class CommandRefused(Exception):
@@ -11,6 +17,16 @@ class CommandRefused(Exception):
 def failed(command: str, message: str, status: int = 1) -> int:
     print(f"{command}: {message}", file=sys.stderr)
     return status
+
+
+def malformed(file: Path, error: MalformedPolicy) -> str:
+    """AWS's sentence on a policy, and below it what AWS keeps to itself: what is wrong, and where."""
+    return printable(f"{file}: {error.message}") + (f"\n  {printable(error.fault)}" if error.fault else "")
+
+
+def printable(text: str) -> str:
+    """Control characters, which a stranger may have put into a name, do nothing to the reader's terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def read_text(file: Path) -> str:

@@ -20,7 +20,7 @@ from broker.access.simulation import (
     user_caller,
 )
 from broker.app import Broker, clock
-from broker.commands.refusing import CommandRefused, read_text
+from broker.commands.refusing import CommandRefused, malformed, read_text
 from broker.names.arn import Arn, parse_arn
 from broker.names.principal import User
 from broker.policy import (
@@ -143,7 +143,7 @@ def _compiled(files: Iterable[Path], kind: PolicyKind, source_kind: SourceKind) 
         try:
             policies.append((Source(source_kind, file.name), parse_policy(read_text(file), kind)))
         except MalformedPolicy as error:
-            raise CommandRefused(f"{file}: {error.message}") from None
+            raise CommandRefused(malformed(file, error)) from None
     return compile_policies(policies)
 
 

@@ -16,7 +16,8 @@ def require_document(
     try:
         return parse_policy(text, kind, is_managed=is_managed)
     except MalformedPolicy as error:
-        raise Refusal("MalformedPolicyDocument", error.message) from None
+        reason = f"{error.message} ({error.fault})" if error.fault else ""
+        raise Refusal("MalformedPolicyDocument", error.message, reason=reason) from None
 
 
 def require_size(text: str, limit: int, quota_name: str) -> None:

@@ -27,6 +27,8 @@ from broker.policy.elements import (
     PolicyKind,
     Principals,
     Statement,
+    fault_in,
+    quoted,
 )
 from broker.policy.grammar import (
     check_actions,
@@ -36,7 +38,7 @@ from broker.policy.grammar import (
     check_sids,
     check_trust,
 )
-from broker.policy.reading import read_document
+from broker.policy.reading import fault_of, read_document
 
 __all__ = [
     "Condition",
@@ -125,8 +127,9 @@ def _read(text: str, kind: PolicyKind, grammar: Grammar) -> dict[str, Any]:
         raise MalformedPolicy("JSON strings must not have leading spaces")
     try:
         members = read_document(text)
-    except (ValueError, IndexError):
-        raise MalformedPolicy("This policy contains invalid Json" if kind is _TRUST else SYNTAX) from None
+    except (ValueError, IndexError) as error:
+        message = "This policy contains invalid Json" if kind is _TRUST else SYNTAX
+        raise MalformedPolicy(message, fault_of(error)) from None
     _refuse_unknown(members, _MEMBERS, kind)
     return members
 
@@ -134,7 +137,8 @@ def _read(text: str, kind: PolicyKind, grammar: Grammar) -> dict[str, Any]:
 def _refuse_unknown(members: dict[str, Any], known: frozenset[str], kind: PolicyKind) -> None:
     if not known.issuperset(members):
         unknown = next(name for name in members if name not in known)
-        raise MalformedPolicy(f"Unknown field {unknown}" if kind is _TRUST else SYNTAX)
+        fault = f"there is no element {quoted(unknown)} here, but {', '.join(sorted(known))}"
+        raise MalformedPolicy(f"Unknown field {unknown}" if kind is _TRUST else SYNTAX, fault)
 
 
 def _version(members: dict[str, Any], grammar: Grammar) -> str:
@@ -143,13 +147,13 @@ def _version(members: dict[str, Any], grammar: Grammar) -> str:
     for version in (VERSION, OLD_VERSION):
         if members["Version"] == version:
             return version
-    raise MalformedPolicy(SYNTAX)
+    raise MalformedPolicy(SYNTAX, f"Version is {quoted(members['Version'])}, not {VERSION} or {OLD_VERSION}")
 
 
 def _text_of(found: dict[str, Any], name: str) -> str:
     text = found.get(name, "")
     if not isinstance(text, str):
-        raise MalformedPolicy(SYNTAX)
+        raise MalformedPolicy(SYNTAX, f"{name} is {quoted(text)}, not a text")
     return text
 
 
@@ -158,28 +162,36 @@ def _statements(
 ) -> tuple[Statement, ...]:
     found = members.get("Statement")
     if found is None or found in ([], {}):
-        raise MalformedPolicy("Could not parse the policy: Statement is empty!" if kind is _TRUST else SYNTAX)
-    items = found if isinstance(found, list) else [found]
-    return tuple([_statement(item, text, number, kind, grammar) for number, item in enumerate(items)])
+        message = "Could not parse the policy: Statement is empty!" if kind is _TRUST else SYNTAX
+        raise MalformedPolicy(message, "there is no Statement, or nothing in it")
+    statements: list[Statement] = []
+    try:
+        for item in found if isinstance(found, list) else [found]:
+            statements.append(_statement(item, text, len(statements), kind, grammar))
+    except MalformedPolicy as error:
+        fault = fault_in(text, len(statements), error.fault or "of this statement")
+        raise MalformedPolicy(error.message, fault) from None
+    return tuple(statements)
 
 
 def _statement(found: Any, text: str, number: int, kind: PolicyKind, grammar: Grammar) -> Statement:
     if not isinstance(found, dict):
-        raise MalformedPolicy(SYNTAX)
+        raise MalformedPolicy(SYNTAX, f"a statement is an object, not {quoted(found)}")
     _refuse_unknown(found, _ELEMENTS, kind)
     for field in grammar.prohibited:
         if field in found:
-            raise MalformedPolicy(grammar.principal_refusal.format(field=field))
+            fault = f"{field} has no place in a policy of this kind"
+            raise MalformedPolicy(grammar.principal_refusal.format(field=field), fault)
     for first, second in _PAIRS:
         if first in found and second in found:
-            raise MalformedPolicy(SYNTAX)
+            raise MalformedPolicy(SYNTAX, f"{first} and {second} exclude one another")
     return Statement(
         _text_of(found, "Sid"),
         _effect(found, kind),
-        _names(found["Action"]) if "Action" in found else None,
-        _names(found["NotAction"]) if "NotAction" in found else None,
-        _texts(found["Resource"]) if "Resource" in found else None,
-        _texts(found["NotResource"]) if "NotResource" in found else None,
+        _names(found, "Action") if "Action" in found else None,
+        _names(found, "NotAction") if "NotAction" in found else None,
+        _texts(found, "Resource") if "Resource" in found else None,
+        _texts(found, "NotResource") if "NotResource" in found else None,
         _principals(found["Principal"]) if "Principal" in found else None,
         _principals(found["NotPrincipal"]) if "NotPrincipal" in found else None,
         _conditions(found["Condition"], grammar) if "Condition" in found else (),
@@ -194,25 +206,28 @@ def _effect(found: dict[str, Any], kind: PolicyKind) -> Effect:
     if effect is not None:
         return effect
     if written is None and kind is _TRUST:
-        raise MalformedPolicy("Missing required field Effect")
+        raise MalformedPolicy("Missing required field Effect", "there is no Effect")
     is_misspelt = isinstance(written, str) and written.lower() in ("allow", "deny")
-    raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX)
+    fault = f"Effect is {quoted(written)}, not Allow or Deny" if "Effect" in found else "there is no Effect"
+    raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX, fault)
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    if isinstance(found, str):
-        return (found,)
-    if not isinstance(found, list):
-        raise MalformedPolicy(SYNTAX)
-    for value in found:
-        if not isinstance(value, str):
-            raise MalformedPolicy(SYNTAX)
-    return tuple(found)
+def _texts(found: dict[str, Any], name: str) -> tuple[str, ...]:
+    """The texts of the element with that name, which is there."""
+    value = found[name]
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        raise MalformedPolicy(SYNTAX, f"{name} is {quoted(value)}, not a text or a list of texts")
+    for one in value:
+        if not isinstance(one, str):
+            raise MalformedPolicy(SYNTAX, f"{name} holds {quoted(one)}, which is no text")
+    return tuple(value)
 
 
-def _names(found: Any) -> tuple[str, ...]:
+def _names(found: dict[str, Any], name: str) -> tuple[str, ...]:
     """The same of words that very many policies share, which are kept once."""
-    return _shared(tuple(map(intern, _texts(found))))
+    return _shared(tuple(map(intern, _texts(found, name))))
 
 
 @lru_cache(maxsize=1024)
@@ -224,16 +239,17 @@ def _principals(value: Any) -> Principals:
     if value == "*":
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value or not _PRINCIPAL_TYPES.issuperset(value):
-        raise MalformedPolicy(SYNTAX)
+        types = ", ".join(sorted(_PRINCIPAL_TYPES))
+        raise MalformedPolicy(SYNTAX, f'a principal is "*" or an object of {types}, not {quoted(value)}')
     if len(value) == 1 and isinstance(value.get("AWS"), str):
         return _one_principal(value["AWS"])
-    aws = _texts(value["AWS"]) if "AWS" in value else ()
+    aws = _texts(value, "AWS") if "AWS" in value else ()
     return Principals(
         "*" in aws,
         aws,
-        _texts(value["Service"]) if "Service" in value else (),
-        _texts(value["Federated"]) if "Federated" in value else (),
-        _texts(value["CanonicalUser"]) if "CanonicalUser" in value else (),
+        _texts(value, "Service") if "Service" in value else (),
+        _texts(value, "Federated") if "Federated" in value else (),
+        _texts(value, "CanonicalUser") if "CanonicalUser" in value else (),
     )
 
 
@@ -245,13 +261,17 @@ def _one_principal(name: str) -> Principals:
 
 def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:
     if not isinstance(found, dict):
-        raise MalformedPolicy(SYNTAX)
+        raise MalformedPolicy(SYNTAX, f"Condition is {quoted(found)}, not an object")
     conditions: list[Condition] = []
     for operator, keys in found.items():
-        if not isinstance(keys, dict) or (keys and spell(operator) is None and not grammar.is_lenient):
-            raise MalformedPolicy(SYNTAX)
+        if not isinstance(keys, dict):
+            raise MalformedPolicy(
+                SYNTAX, f"under {quoted(operator)} belong keys with values, not {quoted(keys)}"
+            )
+        if keys and spell(operator) is None and not grammar.is_lenient:
+            raise MalformedPolicy(SYNTAX, f"{quoted(operator)} is no condition operator")
         if len(keys) > 1 and len({key.lower() for key in keys}) != len(keys):
-            raise MalformedPolicy(SYNTAX)
+            raise MalformedPolicy(SYNTAX, f"under {quoted(operator)} a key stands twice")
         for key, values in keys.items():
             operands = values if isinstance(values, list) else [values]
             read = tuple([_operand(operand) for operand in operands])
@@ -267,12 +287,13 @@ def _operand(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    raise MalformedPolicy(SYNTAX)
+    raise MalformedPolicy(SYNTAX, f"a condition compares with texts, not with {quoted(value)}")
 
 
 def _check(policy: Policy, grammar: Grammar) -> None:
     if policy.version not in grammar.versions:
-        raise MalformedPolicy(WRONG_VERSION)
+        fault = f"Version is {policy.version}" if policy.version else "there is no Version"
+        raise MalformedPolicy(WRONG_VERSION, fault)
     if policy.kind is _TRUST:
         check_trust(policy)
         return
@@ -290,10 +311,10 @@ def _check(policy: Policy, grammar: Grammar) -> None:
 def _check_elements(policy: Policy, grammar: Grammar) -> None:
     for statement in policy.statements:
         if not (statement.actions or statement.not_actions):
-            raise MalformedPolicy("Policy statement must contain actions.")
+            raise MalformedPolicy("Policy statement must contain actions.", statement.fault("no Action"))
         if grammar.needs_resource and not (statement.resources or statement.not_resources):
-            raise MalformedPolicy("Policy statement must contain resources.")
+            raise MalformedPolicy("Policy statement must contain resources.", statement.fault("no Resource"))
         if (statement.resources == () or statement.not_resources == ()) and grammar.is_lenient:
-            raise MalformedPolicy("Policy statement must contain resources.")
+            raise MalformedPolicy("Policy statement must contain resources.", statement.fault("no Resource"))
         if grammar.needs_principal and statement.principals is None and statement.not_principals is None:
-            raise MalformedPolicy("Missing required field Principal")
+            raise MalformedPolicy("Missing required field Principal", statement.fault("no Principal"))

@@ -1,6 +1,7 @@
 """The elements of a policy document as frozen structures (IAM User Guide, "IAM JSON policy elements reference")."""
 
 import enum
+import json
 
 import msgspec
 
@@ -30,14 +31,29 @@ class Effect(enum.Enum):
 
 
 class MalformedPolicy(ValueError):
-    """A document that AWS would not store; `message` is in AWS's words."""
+    """A document that AWS would not store; `message` is in AWS's words.
 
-    def __init__(self, message: str) -> None:
+    `fault` says what is wrong and where, for who wrote the document: AWS says neither, so it is never sent.
+    """
+
+    def __init__(self, message: str, fault: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.fault = fault
+
+
+def fault_in(text: str, number: int, what: str) -> str:
+    return f"line {places_of(text)[number].line}: {what}"
+
+
+def quoted(value: object) -> str:
+    """A value of a document as JSON in ASCII, cut where it is long."""
+    shown = json.dumps(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
 VERSION = "2012-10-17"
+_LONGEST_SHOWN = 80  # characters
 OLD_VERSION = "2008-10-17"  # what a document without Version means; it knows no variables
 
 
@@ -77,6 +93,10 @@ class Statement(msgspec.Struct, frozen=True, gc=False):
     @property
     def place(self) -> Place:
         return places_of(self.text)[self.number]
+
+    def fault(self, what: str) -> str:
+        """`what` is wrong, and the line of this statement."""
+        return fault_in(self.text, self.number, what)
 
 
 class Policy(msgspec.Struct, frozen=True, gc=False):

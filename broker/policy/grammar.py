@@ -6,7 +6,15 @@ The words were measured against IAM; where they were measured is said in tests/u
 import re
 
 from broker.names.arn import PARTITION, is_account_id
-from broker.policy.elements import Effect, MalformedPolicy, Policy, PolicyKind, Principals, Statement
+from broker.policy.elements import (
+    Effect,
+    MalformedPolicy,
+    Policy,
+    PolicyKind,
+    Principals,
+    Statement,
+    quoted,
+)
 from broker.policy.operands import is_storable_date
 
 _NO_PRINCIPALS = Principals()
@@ -43,10 +51,11 @@ def check_legacy(policy: Policy) -> None:
     for statement in policy.statements:
         for resource in _resources(statement):
             if not _is_legacy_resource(resource):
-                raise MalformedPolicy(LEGACY)
+                raise MalformedPolicy(LEGACY, statement.fault(f"{quoted(resource)} is no whole ARN"))
         for condition in statement.conditions:
             if "Date" in condition.operator and not all(map(_is_legacy_date, condition.values)):
-                raise MalformedPolicy(LEGACY)
+                fault = f"{condition.operator} on {quoted(condition.key)} has a value that is no date"
+                raise MalformedPolicy(LEGACY, statement.fault(fault))
 
 
 def _is_legacy_date(value: str) -> bool:
@@ -96,7 +105,8 @@ def _check_resource(resource: str) -> None:
     if parts[0] != "arn":
         raise MalformedPolicy(f'Resource {resource} must be in ARN format or "*".')
     if len(parts) < 3 or "*" in parts[2] or "?" in parts[2]:
-        raise MalformedPolicy("Resource vendor must be fully qualified and cannot contain regexes.")
+        message = "Resource vendor must be fully qualified and cannot contain regexes."
+        raise MalformedPolicy(message, f"the resource {quoted(resource)}")
     if len(parts) == 6:
         _check_service_resource(resource, service=parts[2], region=parts[3], path=parts[5])
 
@@ -114,17 +124,20 @@ def _check_service_resource(resource: str, *, service: str, region: str, path: s
 def check_actions(policy: Policy) -> None:
     for statement in policy.statements:
         for action in (statement.actions or ()) + (statement.not_actions or ()):
-            _check_action(action)
+            _check_action(statement, action)
 
 
-def _check_action(action: str) -> None:
+def _check_action(statement: Statement, action: str) -> None:
     vendor, *rest = action.split(":")
     if not rest and action != "*":
-        raise MalformedPolicy(NO_VENDOR)
+        raise MalformedPolicy(NO_VENDOR, statement.fault(f"the action {quoted(action)} names no service"))
     if len(rest) > 1:
-        raise MalformedPolicy("Actions/Condition can contain only one colon.")
+        fault = statement.fault(f"the action {quoted(action)}")
+        raise MalformedPolicy("Actions/Condition can contain only one colon.", fault)
     if vendor != "*" and _NOT_IN_VENDOR.search(vendor):
-        raise MalformedPolicy(f"Vendor {vendor} is not valid")
+        raise MalformedPolicy(
+            f"Vendor {vendor} is not valid", statement.fault(f"the action {quoted(action)}")
+        )
 
 
 def check_trust(policy: Policy) -> None:
@@ -139,17 +152,18 @@ def check_trust(policy: Policy) -> None:
             raise MalformedPolicy(
                 "Missing required field Action" if missing else "Has prohibited field NotAction"
             )
-        _check_trust_actions(statement.actions)
+        _check_trust_actions(statement, statement.actions)
         _check_trust_principals(statement.principals or statement.not_principals or _NO_PRINCIPALS)
     check_sids(policy)
     check_legacy(policy)
 
 
-def _check_trust_actions(actions: tuple[str, ...]) -> None:
+def _check_trust_actions(statement: Statement, actions: tuple[str, ...]) -> None:
     for action in actions:
-        _check_action(action)
+        _check_action(statement, action)
         if action.partition(":")[0].lower() != "sts":
-            raise MalformedPolicy("AssumeRole policy may only specify STS AssumeRole actions.")
+            fault = statement.fault(f"the action {quoted(action)}")
+            raise MalformedPolicy("AssumeRole policy may only specify STS AssumeRole actions.", fault)
 
 
 def _check_trust_principals(principals: Principals) -> None:
@@ -183,7 +197,9 @@ def check_control_policy(policy: Policy) -> None:
     for statement in policy.statements:
         everyone = statement.principals is not None and statement.principals.everyone
         if not everyone or statement.actions is None:
-            raise MalformedPolicy(WRONG_KIND)
+            fault = 'everyone is the principal ("*") of each statement, and Action stands there'
+            raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
         full = statement.actions == ("*",) and statement.resources == ("*",) and not statement.conditions
         if statement.effect is Effect.ALLOW and not full:
-            raise MalformedPolicy(WRONG_KIND)
+            fault = "a resource control policy denies; it allows nothing but everything"
+            raise MalformedPolicy(WRONG_KIND, statement.fault(fault))

@@ -16,7 +16,9 @@ _NESTING = re.compile(r"[\[{\]}]")
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{json.dumps(twice)} stands twice in one object")
     return found
 
 
@@ -25,6 +27,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant)
+
+
+def fault_of(error: Exception) -> str:
+    """What `read_document` found wrong, and where the JSON told so."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return str(error)
 
 
 def read_document(text: str) -> dict[str, Any]:

@@ -30,7 +30,49 @@ def test_a_document_is_checked_in_awss_words(run: Run) -> None:
     file = write("p.json", allow("s3:*"))
     assert run("policy", "check", file).shown == "p.json: good, 1 statement, 88 characters\n"
     ended = run("policy", "check", file, "--kind", "trust")
-    assert (ended.status, ended.said) == (1, "p.json: Has prohibited field Resource\n")
+    said = "p.json: Has prohibited field Resource\n  line 1: Resource has no place in a policy of this kind\n"
+    assert (ended.status, ended.said) == (1, said)
+
+
+SYNTAX = "p.json: Syntax errors in policy.\n  "
+STATEMENT = '{\n "Version": "2012-10-17",\n "Statement": [\n  %s\n ]\n}\n'
+GOOD = '{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (STATEMENT % '{"Effect": "Allow"', SYNTAX + "line 5, column 2: Expecting ',' delimiter"),
+        (STATEMENT % (GOOD + ",\n  " + GOOD.replace("Allow", "Alow")), SYNTAX + 'line 5: Effect is "Alow", not Allow'),
+        (STATEMENT % GOOD.replace("Action", "Acton"), SYNTAX + 'line 4: there is no element "Acton" here, but Action,'),
+        (STATEMENT % GOOD.replace('"s3:*"', "[7]"), SYNTAX + "line 4: Action holds 7, which is no text"),
+        (STATEMENT % GOOD.replace('"Effect"', '"Action"'), SYNTAX + '"Action" stands twice in one object'),
+        (
+            STATEMENT % GOOD.replace("}", ', "Condition": {"StringEqual": {"a:b": "c"}}}'),
+            SYNTAX + 'line 4: "StringEqual" is no condition operator',
+        ),
+        (
+            STATEMENT % GOOD.replace("s3:*", "GetObject"),
+            "prefaced by a vendor, e.g., iam, sdb, ec2, etc.\n  line 4: the action \"GetObject\" names no service",
+        ),
+        (
+            STATEMENT % GOOD.replace('"*"', '"arn:aws:s3:::"'),
+            'p.json: The policy failed legacy parsing\n  line 4: "arn:aws:s3:::" is no whole ARN',
+        ),
+    ],
+)  # fmt: skip
+def test_below_awss_words_stands_what_is_wrong_and_where(run: Run, text: str, said: str) -> None:
+    Path("p.json").write_text(text)
+    for arguments in (("check", "p.json"), ("simulate", "--action", "s3:GetObject", "--policy", "p.json")):
+        ended = run("policy", *arguments)
+        assert (ended.status, ended.shown) == (1 if arguments[0] == "check" else 2, "")
+        assert said in ended.said
+
+
+def test_a_document_says_nothing_to_the_terminal(run: Run) -> None:
+    Path("p.json").write_text('{"Version": "2012-10-17", "\\u001b[31m": 1, "Statement": []}')
+    for kind in ("identity", "trust"):
+        assert "\x1b" not in run("policy", "check", "p.json", "--kind", kind).said
 
 
 def test_a_document_may_come_from_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ stand in public issue reports of Terraform and of the AWS CLI ("Has prohibited f
 """
 
 import json
+import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -383,6 +385,29 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ELEMENTS, inner, max_size=4),
     max_leaves=12,
 )
+
+
+GOOD_STATEMENT = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+ODD_STATEMENTS = st.dictionaries(
+    st.sampled_from(["Sid", "Effect", "Action", "NotAction", "Resource", "Principal", "Condition"]),
+    ANY_JSON,
+    max_size=3,
+).map(lambda odd: {**GOOD_STATEMENT, **odd})
+
+
+@settings(max_examples=150, deadline=None)
+@given(odd=ODD_STATEMENTS, kind=st.sampled_from(PolicyKind), indent=st.sampled_from([None, 1]))
+def test_a_fault_names_the_line_of_its_statement(
+    odd: dict[str, Any], kind: PolicyKind, indent: int | None
+) -> None:
+    good = {**GOOD_STATEMENT, "Sid": "First"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [good, odd]}, indent=indent)
+    try:
+        parse_policy(text, kind)
+    except MalformedPolicy as refused:
+        lines = {1} if indent is None else {4, 10}
+        named = re.match(r"line (\d+): ", refused.fault)
+        assert named is None or int(named[1]) in lines
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from broker.commands.colours import in_red
 from broker.commands.settings import add_settings_arguments, settings_of
 
 DESCRIPTION = """\
@@ -35,10 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
     tail.add_argument(
-        "-n", "--lines", metavar="N", type=int, default=20, help="how many records to begin with (20)"
+        "-n", "--lines", metavar="N", type=_count, default=20, help="how many records to begin with (20)"
     )
     tail.add_argument("--json", action="store_true", help="whole records, one a line")
     add_settings_arguments(tail)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records: 0 or more")
+    return int(text)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -53,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
     if not path.exists() and not chosen.follow:
         return failed("broker audit tail", f"there is no journal at {path}; audit.path says where it is")
     try:
-        for line in tail_lines(path, max(0, chosen.lines), chosen.follow):
+        for line in tail_lines(path, chosen.lines, chosen.follow):
             print(line if chosen.json else shown_record(line), flush=chosen.follow)
     except KeyboardInterrupt:
         return 0
@@ -121,7 +128,7 @@ def shown_record(line: str) -> str:
     summary, failure = (printable(part) for part in _summary(line))
     if not failure:
         return summary
-    return f"{summary}  \x1b[31m{failure}\x1b[0m" if sys.stdout.isatty() else f"{summary}  {failure}"
+    return f"{summary}  {in_red(failure, sys.stdout)}"
 
 
 def _summary(line: str) -> tuple[str, str]:

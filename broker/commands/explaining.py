@@ -29,7 +29,8 @@ def print_decisions(decisions: list[Decision]) -> None:
         ]
         for decision in decisions
     ]
-    print_table(["ACTION", "RESOURCE", "DECISION", "BY"], rows)
+    styles = {outcome.value: style for outcome, style in _STYLES.items()}
+    print_table(["ACTION", "RESOURCE", "DECISION", "BY"], rows, styles)
 
 
 def print_explanations(decisions: list[Decision]) -> None:

@@ -1,7 +1,6 @@
 """`broker policy`: is this document one, and what would be decided, and why."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +123,7 @@ def _ask_store(chosen: argparse.Namespace) -> int:
 
 
 def _check(file: Path, kind: str) -> int:
-    from broker.commands.refusing import malformed, read_text
+    from broker.commands.refusing import failed, malformed, read_text
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
 
     text = read_text(file)
@@ -133,8 +132,7 @@ def _check(file: Path, kind: str) -> int:
             text, PolicyKind("identity" if kind == "managed" else kind), is_managed=kind == "managed"
         )
     except MalformedPolicy as error:
-        print(malformed(file, error), file=sys.stderr)
-        return 1
+        return failed(str(file), malformed(error))
     count = len(policy.statements)
     print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")
     return 0

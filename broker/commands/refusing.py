@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker.commands.colours import in_red
+
 if TYPE_CHECKING:
     from broker.policy import MalformedPolicy
 
@@ -15,13 +17,13 @@ class CommandRefused(Exception):
 
 
 def failed(command: str, message: str, status: int = 1) -> int:
-    print(f"{command}: {message}", file=sys.stderr)
+    print(f"{in_red(f'{command}:', sys.stderr)} {message}", file=sys.stderr)
     return status
 
 
-def malformed(file: Path, error: MalformedPolicy) -> str:
+def malformed(error: MalformedPolicy) -> str:
     """AWS's sentence on a policy, and below it what AWS keeps to itself: what is wrong, and where."""
-    return printable(f"{file}: {error.message}") + (f"\n  {printable(error.fault)}" if error.fault else "")
+    return printable(error.message) + (f"\n  {printable(error.fault)}" if error.fault else "")
 
 
 def printable(text: str) -> str:

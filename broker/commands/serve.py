@@ -8,11 +8,11 @@ import gc
 import logging
 import resource
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from socket import socket
 from typing import TYPE_CHECKING
 
+from broker.commands.refusing import failed
 from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings
 
@@ -46,8 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
             listen__workers=chosen.workers,
         )
     except ConfigurationError as error:
-        print(f"broker serve: {error}", file=sys.stderr)
-        return 2
+        return failed("broker serve", str(error), 2)
     return _serve(settings, with_demo=chosen.demo)
 
 
@@ -62,8 +61,7 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     try:
         reserved = _reserve_addresses(settings)
     except AddressUnavailable as error:
-        print(f"broker serve: {error}", file=sys.stderr)
-        return 1
+        return failed("broker serve", str(error))
     if with_demo:
         # Not before the addresses are ours: the files that it writes may be those of a demo that runs there.
         from broker.commands.demo import DemoFailed, prepare
@@ -71,8 +69,7 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         try:
             settings = prepare(settings)
         except DemoFailed as error:
-            print(f"broker serve --demo: {error}", file=sys.stderr)
-            return 1
+            return failed("broker serve --demo", str(error))
     if settings.listen.workers == 1:
         why = work(settings, reserved, None, lambda: None)
     else:
@@ -93,9 +90,7 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         why = supervise(
             one_worker, settings.listen.workers, grace=settings.requests.graceful_shutdown_seconds
         )
-    if why:
-        print(f"broker serve: {why}", file=sys.stderr)
-    return 1 if why else 0
+    return failed("broker serve", why) if why else 0
 
 
 def work(

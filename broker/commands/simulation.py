@@ -44,6 +44,7 @@ _ACCOUNT = "123456789012"
 
 async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
     """A decision for each action on each resource. Raises CommandRefused for what cannot be asked."""
+    _require_whole_actions(chosen.action)
     store = await broker.store.read() if broker is not None else None
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
     decisions = []
@@ -62,6 +63,14 @@ async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[
             context = RequestContext(caller, facts, resource)
             decisions.append(decide(AccessRequest(caller.principal, action, text, account, context), asked))
     return decisions
+
+
+def _require_whole_actions(actions: Iterable[str]) -> None:
+    """An action without its service would match nothing and look denied."""
+    for action in actions:
+        service, colon, name = action.partition(":")
+        if not (service and colon and name):
+            raise CommandRefused(f"--action: {action!r} names no service; write it as in s3:GetObject")
 
 
 def _simulated_user() -> Caller:
@@ -143,7 +152,7 @@ def _compiled(files: Iterable[Path], kind: PolicyKind, source_kind: SourceKind) 
         try:
             policies.append((Source(source_kind, file.name), parse_policy(read_text(file), kind)))
         except MalformedPolicy as error:
-            raise CommandRefused(malformed(file, error)) from None
+            raise CommandRefused(f"{file}: {malformed(error)}") from None
     return compile_policies(policies)
 
 

@@ -2,27 +2,35 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from broker.commands.colours import has_colours
+
+_NO_STYLES: Mapping[str, str] = MappingProxyType({})
 
 
 def console() -> Console:
     """Standard output; in a pipe without colour, and never broken into lines."""
     if sys.stdout.isatty():
-        return Console(highlight=False, markup=False, emoji=False)
+        system: Literal["auto"] | None = "auto" if has_colours(sys.stdout) else None
+        return Console(highlight=False, markup=False, emoji=False, color_system=system)
     return Console(highlight=False, markup=False, emoji=False, no_color=True, width=10_000, soft_wrap=True)
 
 
-def print_table(headings: list[str], rows: list[list[str]]) -> None:
-    """Columns: ruled and coloured in a terminal, padded with spaces in a pipe."""
+def print_table(headings: list[str], rows: list[list[str]], styles: Mapping[str, str] = _NO_STYLES) -> None:
+    """Columns: coloured in a terminal, padded with spaces in a pipe. `styles` are those of cells, by their text."""
     if sys.stdout.isatty():
         table = Table(box=None, header_style="bold", pad_edge=False)
         for heading in headings:
             table.add_column(heading, overflow="fold")  # never cut: an id that is not whole is of no use
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
         console().print(table)
         return
     widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
@@ -33,7 +41,7 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
 def print_json(value: Any) -> None:
     """Indented JSON; coloured in a terminal."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    if sys.stdout.isatty():
+    if has_colours(sys.stdout):
         Console().print_json(text, indent=2)
     else:
         print(text)

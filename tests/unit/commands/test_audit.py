@@ -105,6 +105,16 @@ def test_a_journal_that_is_not_there_is_told(run: Run) -> None:
     assert (ended.status, "there is no journal at" in ended.said) == (1, True)
 
 
+@pytest.mark.parametrize("count", ["-3", "all", "1.5"])
+def test_a_number_of_records_that_is_none_is_refused(
+    run: Run, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("audit", "tail", "-n", count)
+    assert ended.value.code == 2
+    assert f"'{count}' is no number of records" in capsys.readouterr().err
+
+
 def test_whole_records_are_json_lines(run: Run) -> None:
     run("root-key", "111111111111", "--create-account")
     (line,) = run("audit", "tail", "--json").shown.splitlines()

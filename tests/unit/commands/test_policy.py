@@ -107,6 +107,14 @@ def test_files_are_simulated_without_a_store(run: Run) -> None:
     assert not Path("broker.db").exists()
 
 
+@pytest.mark.parametrize("action", ["GetObject", "s3:", ":GetObject"])
+def test_an_action_without_its_service_cannot_be_asked_for(run: Run, action: str) -> None:
+    write("p.json", allow("*"))
+    ended = run("policy", "simulate", "--policy", "p.json", "--action", action)
+    assert (ended.status, ended.shown) == (2, "")
+    assert f"--action: '{action}' names no service; write it as in s3:GetObject" in ended.said
+
+
 def test_what_a_condition_missed_is_told(run: Run) -> None:
     write("p.json", allow("s3:Get*", Sid="Mine", Condition={"StringEquals": {"aws:SourceVpc": ["a", "b"]}}))
     asking = ("--policy", "p.json", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::x/1")

@@ -37,7 +37,7 @@ async def find_container(
     if max(len(unverified_id), len(unverified_token)) > _LONGEST_SECRET:
         raise _unknown_id("the id or the token is too long")
     if not unverified_id and not unverified_token:
-        raise Refusal("NoIdInRequest", "CredentialsV2Request: No Credential ID in the request", status=400)
+        raise Refusal("NoIdInRequest", "No Credential ID in the request", status=400)
     key = container_key(unverified_id) if unverified_id else authorization_key(unverified_token)
     container = await store.find(CONTAINERS, "", key)
     if container is None:
@@ -97,8 +97,7 @@ def credentials_text(kept: Kept) -> str:
 
 def uninitialized(reason: str) -> Refusal:
     """The container is known, but has no credentials now."""
-    message = "CredentialsV2Request: Credentials uninitialized for ID"
-    return Refusal("CredentialsUninitialized", message, reason=reason, status=503)
+    return Refusal("CredentialsUninitialized", "Credentials uninitialized for ID", reason=reason, status=503)
 
 
 async def find_role(store: Transaction, role_arn: str) -> Role | None:
@@ -117,7 +116,7 @@ def _digest(kind: str, secret: str) -> str:
 
 def _unknown_id(reason: str) -> Refusal:
     return Refusal(
-        "InvalidIdInRequest", "CredentialsV2Request: Credentials not found", reason=reason, status=400
+        "InvalidIdInRequest", "Credentials not found", reason=reason, status=400
     )
 
 

@@ -130,7 +130,9 @@ class MetadataDoor:
             code = refusal.code
             status = refusal.status or HTTPStatus.SERVICE_UNAVAILABLE
             _log(request, status, refusal.reason or refusal.message)
-            return _container_error(status, refusal) if operation == "ContainerCredentials" else _page(status)
+            if operation == "ContainerCredentials":
+                return _container_error(status, refusal, steps[0])
+            return _page(status)
         except (EngineUnavailable, Conflict) as error:
             code = "ServiceUnavailable"
             _log(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
@@ -229,8 +231,10 @@ def _page(status: int, headers: Mapping[str, str] | None = None) -> Response:
     return Response(int(status), header_lines(given), body.encode())
 
 
-def _container_error(status: int, refusal: Refusal) -> Response:
-    members = {"code": refusal.code, "message": refusal.message, "HTTPErrorCode": int(status)}
+def _container_error(status: int, refusal: Refusal, version: str) -> Response:
+    """As the ECS agent answers; `version` is v1 or v2."""
+    message = f"Credentials{version.upper()}Request: {refusal.message}"
+    members = {"code": refusal.code, "message": message, "HTTPErrorCode": int(status)}
     headers = {"Content-Type": JSON, "Server": _SERVER}
     return Response(int(status), header_lines(headers), msgspec.json.encode(members))
 

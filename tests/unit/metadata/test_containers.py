@@ -59,7 +59,8 @@ async def test_an_id_or_a_token_gets_the_credentials_of_the_role(
 async def test_the_agents_errors(host: Client, path: str, status: int, code: str):
     answer = await host.get(path)
     assert (answer.status, answer.json["code"]) == (status, code)
-    assert answer.json["message"]
+    version = path[1:3].upper()
+    assert answer.json["message"].startswith(f"Credentials{version}Request: ")
 
 
 async def test_a_wrong_token_is_refused(host: Client):

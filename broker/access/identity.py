@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
+from broker.names.ids import is_key_id
 from broker.names.principal import Anonymous, AssumedRole, FederatedUser, Root, SamlSubject, User, WebIdentity
 
 if TYPE_CHECKING:
@@ -57,3 +58,9 @@ def _session_issuer(caller: "Caller") -> SessionIssuer | None:
             "IAMUser", caller.user.user_id, caller.user.arn, caller.account, caller.user.user_name
         )
     return None
+
+
+def claimed_identity(unverified_access_key_id: str) -> UserIdentity:
+    """Of a request that nothing is proven of: which key it claims to be signed with, and not whose that would be."""
+    claimed = unverified_access_key_id if is_key_id(unverified_access_key_id) else ""
+    return UserIdentity("Unknown", access_key_id=claimed)

@@ -3,13 +3,12 @@
 The only place where a signature makes a Caller. Codes and words of the refusals are STS's ("Common Errors").
 """
 
-import re
 from collections.abc import Callable
 
 from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.logins import Login, Logins
 from broker.access.sessions import Sessions, invalid_token
-from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
+from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id, is_key_id
 from broker.sealing.keyring import Keyring
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.refusals import missing_authentication_token
@@ -20,8 +19,6 @@ from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transaction
 
 ACTIVE = "Active"
-
-_is_key_id = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch  # `accessKeyIdType` of the models
 
 # A session may bring tags and policies of some ten thousand characters; a key has nothing of its own.
 _KEPT_KEYS, _KEPT_SESSIONS = 4096, 1024
@@ -118,7 +115,7 @@ async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
 
 async def _get_foreign_key(store: Transaction, access_key_id: str) -> AccessKey:
     """The long-term access key under an id that was brought along, and does not say whose it is; raises Refusal."""
-    if _is_key_id(access_key_id) is None:
+    if not is_key_id(access_key_id):
         raise invalid_token("what stands for the access key id is none")
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
     key = await store.find(ACCESS_KEYS, foreign.account_id, access_key_id) if foreign else None

@@ -34,7 +34,7 @@ class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="came
     `invoked_by` is the service that acted by itself; only records of such have it.
     """
 
-    type: str = "Unknown"
+    type: str
     principal_id: str = ""
     arn: str = ""
     account_id: str = ""
@@ -70,7 +70,10 @@ class Event(
         "event_category": "eventCategory",
     },
 ):
-    """A CloudTrail record. `request_parameters` are redacted before they come here."""
+    """A CloudTrail record. `request_parameters` are redacted before they come here.
+
+    As CloudTrail's, a record says `null` of a request's parameters and of an answer's elements where there are none.
+    """
 
     event_version: str
     event_time: str
@@ -78,14 +81,14 @@ class Event(
     user_agent: str
     request_id: str
     event_id: str
-    user_identity: UserIdentity = msgspec.field(default_factory=UserIdentity)
+    user_identity: UserIdentity
+    request_parameters: dict[str, Any] | None
+    response_elements: dict[str, Any] | None
     event_source: str = ""
     event_name: str = ""
     aws_region: str = ""
     error_code: str = ""
     error_message: str = ""
-    request_parameters: dict[str, Any] | None = None
-    response_elements: dict[str, Any] | None = None
     additional_event_data: dict[str, Any] | None = None
     read_only: bool | None = None
     event_type: str = ""
@@ -94,7 +97,7 @@ class Event(
     event_category: str = ""
 
 
-_UNKNOWN = UserIdentity()  # frozen: one for all
+_UNKNOWN = UserIdentity("Unknown")  # frozen: one for all
 _VARIANTS = ["89ab"[octet >> 6] for octet in range(256)]
 
 
@@ -111,6 +114,8 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
         request_id,
         uuid_text(entropy),
         _UNKNOWN,
+        None,
+        None,
         event_type="AwsApiCall",
         management_event=True,
         event_category="Management",

@@ -115,9 +115,7 @@ def _digest(kind: str, secret: str) -> str:
 
 
 def _unknown_id(reason: str) -> Refusal:
-    return Refusal(
-        "InvalidIdInRequest", "Credentials not found", reason=reason, status=400
-    )
+    return Refusal("InvalidIdInRequest", "Credentials not found", reason=reason, status=400)
 
 
 def _wrong_token() -> Refusal:

@@ -5,6 +5,7 @@ account the way AWS's do: sixteen base32 characters hold eighty bits, of which t
 next forty are the account number. So GetAccessKeyInfo needs no look-up, and a store knows which account to ask.
 """
 
+import re
 from base64 import b32encode
 from functools import lru_cache
 
@@ -30,6 +31,8 @@ _ACCOUNT_MASK = (1 << 40) - 1
 UNIQUE_ID_ENTROPY = 11
 ACCESS_KEY_ID_ENTROPY = 8
 
+_KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch
+
 
 def unique_id(prefix: str, entropy: bytes) -> str:
     """`prefix` and seventeen base32 characters, from at least eleven bytes of entropy."""
@@ -52,6 +55,11 @@ def _account_part(account: str) -> tuple[str, str]:
     number = _MARKER | int(account) << _ACCOUNT_SHIFT
     characters = b32encode((number >> 40).to_bytes(5, "big")).decode()
     return characters, _NINTH[number >> _ACCOUNT_SHIFT & 1]
+
+
+def is_key_id(text: str) -> bool:
+    """Whether an access key could have this id, ours or brought along: `accessKeyIdType` of the models."""
+    return _KEY_ID(text) is not None
 
 
 def account_of_access_key_id(key_id: str) -> str | None:

@@ -12,7 +12,7 @@ from broker.protocol.straight import compile_function, indented
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-# What these answer is no event: CloudTrail leaves `responseElements` out. GetSessionToken and its like give something.
+# What these answer is no event: CloudTrail's `responseElements` are null. GetSessionToken and its like give something.
 READING = ("Get", "List", "Simulate", "Decode")
 
 # Lines of straight-line code, and the expression that is shown once they have run.

@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.identity import claimed_identity
 from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
@@ -40,6 +41,7 @@ async def answer_query(door: Door, request: Request) -> Response:
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
     service: ServiceModel | None = None
+    authorization: UnverifiedAuthorization | None = None
     operation = ""
     try:
         # No deed before the journal has taken the records of those before it.
@@ -72,6 +74,8 @@ async def answer_query(door: Door, request: Request) -> Response:
         # 8. Render.
         status, body = 200, render_result(service, operation, result, request_id)
     except Refusal as refusal:
+        if authorization is not None and not event.recipient_account_id:
+            event.user_identity = claimed_identity(authorization.signer.access_key_id)
         status, body = _refused(service, refusal, event, request_id)
     except (EngineUnavailable, Conflict, JournalUnavailable) as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)

@@ -48,7 +48,12 @@ def test_every_refusal_leaves_one_record_that_says_who_and_why(server: Server, a
     forged = letter(server, replace(keys, secret_access_key="x" * 40), asked).send(server)
     (record,) = records_of(server, forged.request_id)
     assert record["errorCode"] == "SignatureDoesNotMatch"
-    assert record["userIdentity"] == {}, "nobody is named who has not proven to be it"
+    claimed = {"type": "Unknown", "accessKeyId": keys.access_key_id}
+    assert record["userIdentity"] == claimed, "nobody is named who has not proven to be it"
+    assert (record["requestParameters"], record["responseElements"]) == (None, None)
+    nonsense = letter(server, replace(keys, access_key_id="no key's id"), asked).send(server)
+    (record,) = records_of(server, nonsense.request_id)
+    assert record["userIdentity"] == {"type": "Unknown"}
 
 
 def test_the_record_of_a_session_names_the_key_that_it_was_given(server: Server, account: Account) -> None:

@@ -215,7 +215,7 @@ def test_a_head_without_measure_is_refused_and_leaves_one_record(server: Server,
     assert answer.startswith(b"HTTP/1.1 431")
     (request_id,) = re.findall(r"<RequestId>([^<]+)<", answer.decode())
     (record,) = records_of(server, request_id)
-    assert (record["sourceIPAddress"], record["userIdentity"]) == ("127.0.0.1", {})
+    assert (record["sourceIPAddress"], record["userIdentity"]) == ("127.0.0.1", {"type": "Unknown"})
     assert record["errorCode"] == "RequestHeaderSectionTooLarge"
 
 

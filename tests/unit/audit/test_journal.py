@@ -32,7 +32,8 @@ def test_a_record_is_on_disk_when_write_returns(tmp_path):
     journal.close()
     assert record["requestID"] == "request-1"
     assert record["eventTime"] == "2026-01-01T00:00:00Z"
-    assert record["userIdentity"] == {}
+    assert record["userIdentity"] == {"type": "Unknown"}
+    assert (record["requestParameters"], record["responseElements"]) == (None, None)
     assert record["sourceIPAddress"] == "10.0.0.1"
 
 

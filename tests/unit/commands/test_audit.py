@@ -40,13 +40,13 @@ def test_what_is_written_is_followed_across_rotations(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     wanted = [f"Event{number:03d}" for number in range(200)]
 
-    journal = Journal(path, maximum_size=20_000, keep=20)
+    journal = Journal(path, maximum_size=32_000, keep=20)
 
     def write() -> None:
         time.sleep(0.1)
         for number, name in enumerate(wanted):
             journal.write(event(name))
-            # The journal looks at its size every 64 records; the reader, several times a second.
+            # A file takes more records than are written at once: the reader looks several times a second.
             if number % 64 == 63:
                 time.sleep(1.0)
         journal.close()

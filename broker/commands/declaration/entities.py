@@ -8,6 +8,7 @@ from msgspec import UNSET
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt, tag_list
 from broker.commands.declaration.declared import given
+from broker.commands.declaration.differences import told_change
 from broker.commands.declaration.holders import (
     Subject,
     is_same_document,
@@ -96,7 +97,9 @@ async def boundary_arn(attempt: Attempt, account: str, wanted: declared.User | d
 async def _settle_path(attempt: Attempt, subject: Subject, current: str, value: Any) -> None:
     path = meant(attempt, value, "/")
     if path is not UNSET and path != current:
-        await subject.change(attempt, f"Update{subject.word}", {"NewPath": path}, "~", f"path {path}")
+        await subject.change(
+            attempt, f"Update{subject.word}", {"NewPath": path}, "~", told_change("path", current, path)
+        )
 
 
 async def settle_memberships(attempt: Attempt, account: str, name: str, wanted: declared.User) -> None:
@@ -148,7 +151,8 @@ async def settle_instance_profile(
         await settle_tags(attempt, subject, profile.tags, wanted.tags)
         current = profile.role_names
     role = meant(attempt, wanted.role, None)
-    if role is UNSET or current == ((role,) if role else ()):
+    # A name in another case is the same name.
+    if role is UNSET or [name.lower() for name in current] == ([role.lower()] if role else []):
         return
     for old in current:
         await subject.change(attempt, "RemoveRoleFromInstanceProfile", {"RoleName": old}, "-", f"role {old}")

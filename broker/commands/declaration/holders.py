@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from broker.access.aws_managed import all_aws_managed
 from broker.commands.declaration.attempt import Attempt, tag_list
 from broker.commands.declaration.declared import Document
+from broker.commands.declaration.differences import told_change
 from broker.commands.declaration.source import DeclarationError
 from broker.storage.store import POLICIES
 
@@ -72,8 +73,12 @@ async def settle_tags(attempt: Attempt, subject: Subject, current: dict[str, str
         )
     changed = {key: text for key, text in tags.items() if current.get(key) != text}
     if changed:
-        shown = ", ".join(f"{key}={text}" for key, text in changed.items())
+        shown = ", ".join(_told_tag(key, text, current) for key, text in changed.items())
         await subject.change(attempt, f"Tag{subject.word}", {"Tags": tag_list(changed)}, "~", f"tags {shown}")
+
+
+def _told_tag(key: str, text: str, current: dict[str, str]) -> str:
+    return told_change(key, current[key], text) if key in current else f"{key}={text}"
 
 
 async def settle_boundary(attempt: Attempt, subject: Subject, current: str | None, value: Any) -> None:
@@ -89,7 +94,11 @@ async def settle_boundary(attempt: Attempt, subject: Subject, current: str | Non
     if arn != current:
         operation = f"Put{subject.word}PermissionsBoundary"
         await subject.change(
-            attempt, operation, {"PermissionsBoundary": arn}, "~", f"permissions boundary {arn}"
+            attempt,
+            operation,
+            {"PermissionsBoundary": arn},
+            "~",
+            told_change("permissions boundary", current, arn) if current else f"permissions boundary {arn}",
         )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import is_set
+from broker.commands.declaration.differences import told_changes
 from broker.commands.declaration.source import DeclarationError
 from broker.metadata.categories import RESERVED
 from broker.metadata.instances import parse_address
@@ -36,7 +37,8 @@ async def settle_instance(attempt: Attempt, instance_id: str, wanted: Any) -> No
     before = current or Instance(instance_id=instance_id, account_id=account, launched_at=attempt.now)
     after = msgspec.structs.replace(before, **fields)
     if current != after:
-        attempt.put(account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}")
+        told = f": {told_changes(before, after)}" if current else ""
+        attempt.put(account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}{told}")
 
 
 async def check_addresses(attempt: Attempt, declaration: declared.Declaration) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import Document, given, is_set
+from broker.commands.declaration.differences import told_changes
 from broker.commands.declaration.holders import meant
 from broker.commands.declaration.source import DeclarationError
 from broker.names.arn import is_account_id
@@ -24,7 +25,8 @@ async def settle_account(attempt: Attempt, account: str, wanted: declared.Accoun
         before, name=given(wanted.name, before.name), email=given(wanted.email, before.email)
     )
     if current != after:
-        attempt.put(account, ACCOUNTS, after, "~" if current else "+", f"account {account}")
+        told = f": {told_changes(before, after)}" if current else ""
+        attempt.put(account, ACCOUNTS, after, "~" if current else "+", f"account {account}{told}")
 
 
 async def settle_alias(attempt: Attempt, account: str, wanted: declared.Account) -> None:
@@ -60,7 +62,9 @@ async def settle_organization(attempt: Attempt, wanted: declared.Organization) -
         features=wanted.features,
     )
     if current != after:
-        attempt.put("", ORGANIZATION, after, "~" if current else "+", f"organization {after.organization_id}")
+        told = f": {told_changes(current, after)}" if current else ""
+        text = f"organization {after.organization_id}{told}"
+        attempt.put("", ORGANIZATION, after, "~" if current else "+", text)
 
 
 def _check_organization(wanted: declared.Organization) -> None:

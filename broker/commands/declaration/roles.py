@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterator
 
+import msgspec
+
 from broker.access.trust import shown_trust_policy
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt, tag_list
 from broker.commands.declaration.declared import Declaration, given
+from broker.commands.declaration.differences import told_changes
 from broker.commands.declaration.entities import boundary_arn
 from broker.commands.declaration.holders import (
     is_same_document,
@@ -89,6 +92,7 @@ async def _settle(attempt: Attempt, account: str, name: str, wanted: declared.Ro
     description = given(wanted.description, role.description)
     if (duration, description) != (role.max_session_duration, role.description):
         changed = {"MaxSessionDuration": duration, "Description": description}
-        await subject.change(attempt, "UpdateRole", changed, "~", "description, maximum session duration")
+        after = msgspec.structs.replace(role, max_session_duration=duration, description=description)
+        await subject.change(attempt, "UpdateRole", changed, "~", told_changes(role, after))
     await settle_boundary(attempt, subject, role.permissions_boundary, wanted.permissions_boundary)
     await settle_tags(attempt, subject, role.tags, wanted.tags)

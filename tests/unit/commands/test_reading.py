@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -154,11 +155,6 @@ def test_a_refusal_names_the_line_and_what_would_do(tmp_path: Path, text: str, s
     assert said in refusal(tmp_path, text)
 
 
-def test_a_refusal_of_toml_names_the_path(tmp_path: Path) -> None:
-    said = refusal(tmp_path, '[accounts.1.users.al]\ngroup = ["a"]\n', "demo.toml")
-    assert said == "demo.toml: accounts.1.users.al.group: there is no group here; did you mean groups?"
-
-
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(DeclarationError, match=r"/nowhere\.yaml cannot be read: No such file"):
         read_declaration(Path("/nowhere.yaml"))
@@ -167,3 +163,85 @@ def test_a_file_that_is_not_there_is_named() -> None:
 def test_the_demo_is_a_declaration() -> None:
     declaration = read_declaration(Path(__file__).parents[3] / "config" / "demo.yaml")
     assert list(declaration.accounts) == ["111111111111", "222222222222"]
+
+
+TOML = """
+# [accounts.none]
+[accounts.111111111111.users.one]
+tags = {a = "b"}
+[accounts.111111111111.policies."a.b"]
+document = '''
+[accounts]
+oops = 1
+'''
+groups = 1
+
+[[accounts.111111111111.users.two.access_keys]]
+access_key_id = "AKIA"
+[[accounts.111111111111.users.two.access_keys]]
+access_key_id = "AKIA"
+secret_fil = "x"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            TOML.replace("secret_fil ", "secret_file "),
+            "t.toml:10: accounts.111111111111.policies.a.b.groups: there is no groups here",
+        ),
+        (
+            TOML.replace("groups = 1", ""),
+            "t.toml:16: accounts.111111111111.users.two.access_keys.1.secret_fil: there is no secret_fil",
+        ),
+        (
+            '[accounts.1.users.b]\n\npath = "/"\ntgs = {a = 1}\n',
+            "t.toml:4: accounts.1.users.b.tgs: there is no",
+        ),
+        ("[accounts.1.users.a]\ntags = [\n]\n", "t.toml:2: accounts.1.users.a.tags: a mapping belongs here"),
+        (
+            '[accounts.1]\nname = "x"\nusers = {a = {}, b = {tgs = 1}}\n',
+            "t.toml:3: accounts.1.users.b.tgs: there is no tgs",
+        ),
+        (
+            'accounts.1.users."a\\u0062" = {} # "\n[accounts.1.users.c]\n'
+            'path = """\n[x]\n"quoted\\""""\nno = 1\n',
+            "t.toml:6: accounts.1.users.c.no: there is no no here",
+        ),
+        ("[accounts.1.users.a]\n[accounts\n", "t.toml:2: Expected"),
+    ],
+)
+def test_toml_names_the_line_of_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text, "t.toml").startswith(said)
+
+
+def test_what_is_not_utf_8_is_refused_by_its_line(tmp_path: Path) -> None:
+    for name in ("demo.yaml", "demo.toml"):
+        (tmp_path / name).write_bytes(b"# one\n# two\n# \xff\n")
+        with pytest.raises(DeclarationError, match=rf"{name}:3: what stands here is not UTF-8"):
+            read_declaration(tmp_path / name)
+    assert refusal(tmp_path, "a: 1\nb: \x00\n").startswith("demo.yaml:2: special characters are not allowed")
+
+
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{held}'] * 9)}]\n" for held, name in pairwise("abcdefghi")
+)
+BELOW = "a0: &a0 {a: {}}\n" + "".join(
+    f"a{n}: &a{n} {'{a: ' * 50}*a{n - 1}{'}' * 50}\n" for n in range(1, 100)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("demo.yaml", "accounts:\n  " + "[" * 20_000 + "]" * 20_000, "demo.yaml:2: nested too deeply"),
+        ("demo.yaml", "accounts:\n  " + "{a: " * 3000 + "}" * 3000, "demo.yaml:2: nested too deeply"),
+        ("demo.yaml", BELOW, "demo.yaml:1: nested too deeply"),
+        ("demo.yaml", LAUGHS, "demo.yaml:1: anchors are repeated so often"),
+        ("demo.toml", "a = " + "[" * 20_000 + "]" * 20_000, "demo.toml: nested too deeply"),
+    ],
+    ids=["lists", "mappings", "anchors in anchors", "laughs", "TOML"],
+)
+def test_what_is_endless_is_refused_at_once(tmp_path: Path, name: str, text: str, said: str) -> None:
+    assert refusal(tmp_path, text, name).startswith(said)

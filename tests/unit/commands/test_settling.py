@@ -150,7 +150,7 @@ async def test_a_list_is_meant_whole(declare: Declare) -> None:
         )
     )
     assert changes == [
-        "~ user alice: path /",
+        "~ user alice: path /people/ -> /",
         f"- user alice: permissions boundary arn:aws:iam::{A}:policy/team/reader",
         "- user alice: tags team",
         "~ user alice: tags Team=y",
@@ -176,6 +176,36 @@ async def test_a_changed_document_becomes_the_version_in_force_and_old_ones_make
     policy = await declare.find(POLICIES, A, "p")
     assert (policy.default_version_id, len(policy.versions)) == ("v7", 5)
     assert "s3:Get6" in policy.document
+
+
+async def test_a_name_in_another_case_is_the_same_name(declare: Declare) -> None:
+    await declare(FULL)
+    policies = "[Reader, 'arn:aws:iam::aws:policy/ReadOnlyAccess']"
+    alice = f"{{groups: [Developers], attached_policies: {policies}, permissions_boundary: READER}}"
+    text = account(f"{{users: {{alice: {alice}}}, instance_profiles: {{web: {{role: WEB}}}}}}")
+    assert await declare(text) == []
+
+
+async def test_a_change_is_told_with_what_was_and_what_will_be(declare: Declare) -> None:
+    await declare(FULL)
+    text = (
+        FULL.replace("7200", "3600").replace("[10.0.0.1]", "[10.0.0.2, fd00::1]").replace('"hello"', "S3CRET")
+    )
+    text = text.replace("i-1: {", "i-1: {hop_limit: 2, tags: {a: b}, ").replace("name: first", "name: second")
+    text = text.replace("web servers", "the servers of the web").replace("owner: a", "owner: b")
+    changes = await declare(text, dry=True)
+    assert changes == [
+        f"~ account {A}: name first -> second",
+        "~ policy reader: tags owner a -> b",
+        "~ role web: description web servers -> the servers of the web, max_session_duration 7200 -> 3600",
+        "~ instance i-1: addresses [10.0.0.1] -> [10.0.0.2, fd00::1], tags, user_data, hop_limit 1 -> 2",
+    ]
+    assert await declare(text) == changes
+
+
+async def test_only_what_changes_is_told(declare: Declare) -> None:
+    await declare(FULL)
+    assert await declare(FULL.replace("7200", "3600")) == ["~ role web: max_session_duration 7200 -> 3600"]
 
 
 async def test_white_space_and_order_in_a_document_are_no_change(declare: Declare) -> None:

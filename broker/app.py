@@ -81,7 +81,7 @@ async def open_broker(
 ) -> AsyncIterator[Broker]:
     """Open the store and its keys. Raises ConfigurationError and EngineUnavailable, in words for the operator."""
     master = read_master_key(settings.keys, environment)
-    engine = open_engine(settings.store.url)
+    engine = open_engine(settings.store.url.reveal())
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
         await keyrings.load()
@@ -126,7 +126,13 @@ def open_engine(url: str) -> Engine:
     if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
         from broker.storage.redis import RedisEngine
 
-        return RedisEngine(url)
+        try:
+            return RedisEngine(url)
+        except ValueError:
+            # Not in its own words: they quote the part that cannot be read, which may be the password.
+            raise ConfigurationError(
+                "store.url: this URL of a Redis cannot be read; in user and password / @ : ? # are percent-encoded"
+            ) from None
     raise ConfigurationError(
         f"store.url: {scheme!r} is no engine; write sqlite:PATH or redis://HOST:PORT/NUMBER"
     )

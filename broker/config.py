@@ -6,6 +6,7 @@ Imported by `app.py` and the command line only; rooms get the values they need, 
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -41,7 +42,7 @@ class Tls(Section, frozen=True):
 
 
 class StoreSettings(Section, frozen=True):
-    url: str = "sqlite:var/broker.db"
+    url: SecretKey = SecretKey("sqlite:var/broker.db")  # a Redis has its password in it
 
 
 class Keys(Section, frozen=True):
@@ -99,6 +100,7 @@ _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.s
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _LEVELS = ("debug", "info", "warning", "error")
 _PREFIX = "BROKER_"
+_PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
 _KINDS: dict[Any, str] = {
     str: "a text",
@@ -220,11 +222,21 @@ def _nearest(name: str, known: list[str], form: str = "{}") -> str:
     near = difflib.get_close_matches(name, known, 1)
     if near:
         return f"; did you mean {form.format(near[0])}?"
-    return f"; it knows {', '.join(known)}" if len(known) <= 25 else ""
+    return f"; it knows {', '.join(known)}" if len(known) <= 25 else "; config/broker.toml explains all"
 
 
 def _is_secret(name: str) -> bool:
     return bool(name) and field_of(name).type is SecretKey
+
+
+def shown_url(url: SecretKey) -> str:
+    """Where the records are, in a form that may be printed: without the password, wherever in the URL it is."""
+    before, at, rest = url.reveal().rpartition("@")
+    scheme, separator, login = before.partition("://")
+    if at:
+        user = login.partition(":")[0] if separator else ""
+        rest = f"{scheme if separator else ''}{separator}{user}:***@{rest}"
+    return _PASSWORD_OPTION.sub(r"\1=***", rest)
 
 
 def variable_of(name: str) -> str:
@@ -262,9 +274,10 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("keys.staged_for_minutes cannot be longer than keys.rotate_every_hours")
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
         raise ConfigurationError("tls.certificate_file and tls.key_file belong together: set both or neither")
-    if not settings.store.url.startswith(_STORES):
+    if not settings.store.url.reveal().startswith(_STORES):
         raise ConfigurationError(
-            f"store.url: {settings.store.url!r} is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER"
+            f"store.url: {shown_url(settings.store.url)!r} is no store; "
+            "write sqlite:PATH or redis://HOST:PORT/NUMBER"
         )
     if settings.log.level not in _LEVELS:
         raise ConfigurationError(f"log.level is one of {', '.join(_LEVELS)}")

@@ -62,7 +62,7 @@ def _check(settings: "Settings") -> int:
 
     from broker.app import read_certificate, read_master_key
     from broker.commands.terminal import print_table
-    from broker.config import field_of, setting_names
+    from broker.config import field_of, setting_names, shown_url
 
     read_certificate(settings)
     keys = settings.keys
@@ -73,7 +73,7 @@ def _check(settings: "Settings") -> int:
         section, _, key = name.partition(".")
         value = getattr(getattr(settings, section), key)
         if value != field_of(name).default:
-            rows.append([name, _shown(value)])
+            rows.append([name, shown_url(value) if name == "store.url" else _shown(value)])
     if rows:
         print_table(["SETTING", "VALUE"], rows)
     print(

@@ -82,7 +82,7 @@ def _demo_file() -> Path:
 
 def demo_files(settings: Settings) -> tuple[Path, Path]:
     """Credentials and profiles of the demo's people: beside the store, else (it is no file) beside the master key."""
-    scheme, _, path = settings.store.url.partition(":")
+    scheme, _, path = settings.store.url.reveal().partition(":")
     beside = path.removeprefix("//") if scheme == "sqlite" else settings.keys.master_key_file
     folder = Path(beside).absolute().parent
     return folder / "demo-credentials", folder / "demo-config"

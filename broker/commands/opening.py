@@ -8,7 +8,7 @@ from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
 from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
-from broker.config import ConfigurationError
+from broker.config import ConfigurationError, shown_url
 from broker.storage.engine import Conflict, EngineUnavailable
 
 
@@ -29,7 +29,7 @@ def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[i
     except (ConfigurationError, CommandRefused) as error:
         return failed(command, str(error))
     except EngineUnavailable as error:
-        return failed(command, f"the store {settings.store.url} cannot be used: {error}")
+        return failed(command, f"the store {shown_url(settings.store.url)} cannot be used: {error}")
     except Conflict:
         return failed(command, "others keep changing the same records; run it again")
     except JournalUnavailable as error:

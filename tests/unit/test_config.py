@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from broker.config import ConfigurationError, Settings, field_of, load_settings, setting_names, variable_of
+from broker.app import open_engine
+from broker.config import (
+    ConfigurationError,
+    Settings,
+    field_of,
+    load_settings,
+    setting_names,
+    shown_url,
+    variable_of,
+)
 from broker.names.secret import SecretKey
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -140,7 +149,7 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[store]\nplace = 2\n", "FILE: [store] has no setting place; it knows url"),
         ("api = 1\n", "FILE: api stands outside of every [section]"),
         ('[listen]\nworkers = "2"\n', "FILE: listen.workers is a whole number, not '2'"),
-        ("[store]\nurl = 2\n", "FILE: store.url is a text, not 2"),
+        ("[store]\nurl = 2\n", "FILE: store.url is a text, not what is given"),
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
         ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
         ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),
@@ -162,7 +171,7 @@ def test_a_file_that_cannot_stand_is_refused_in_words_that_help(tmp_path: Path, 
     ("variable", "said"),
     [
         ({"BROKER_STORE_URI": "x"}, "BROKER_STORE_URI is no setting; did you mean BROKER_STORE_URL?"),
-        ({"BROKER_STORE_URL_FILE": "x"}, "BROKER_STORE_URL_FILE is no setting"),
+        ({"BROKER_LOG_LEVEL_FILE": "x"}, "BROKER_LOG_LEVEL_FILE is no setting"),
         (
             {"BROKER_LISTEN_WORKERS": "two"},
             "BROKER_LISTEN_WORKERS: listen.workers is a whole number, not 'two'",
@@ -176,8 +185,43 @@ def test_a_variable_that_cannot_stand_is_refused_by_name(
     assert said in refusal(tmp_path, **variable)
 
 
-def test_nothing_is_suggested_for_what_is_near_nothing(tmp_path: Path) -> None:
-    assert refusal(tmp_path, BROKER_WHATEVER="x") == "the environment variable BROKER_WHATEVER is no setting"
+def test_who_is_near_nothing_is_told_where_all_settings_are(tmp_path: Path) -> None:
+    said = refusal(tmp_path, BROKER_WHATEVER="x")
+    assert said == "the environment variable BROKER_WHATEVER is no setting; config/broker.toml explains all"
+
+
+def test_the_stores_url_may_lie_in_a_file_for_it_holds_a_password(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("redis://broker:hunter2@store:6379/0\n")
+    settings = load_settings(None, {"BROKER_STORE_URL_FILE": str(secret)})
+    assert settings.store.url.reveal() == "redis://broker:hunter2@store:6379/0"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:var/broker.db", "sqlite:var/broker.db"),
+        ("redis://store:6379/0", "redis://store:6379/0"),
+        ("redis://:hunter2@store:6379/0", "redis://:***@store:6379/0"),
+        ("rediss://broker:hunter2@store/0", "rediss://broker:***@store/0"),
+        ("redis://broker:hun@ter2/@store/0", "redis://broker:***@store/0"),
+        ("redis://hunter2", "redis://hunter2"),
+        ("redis://store/0?db=1&password=hunter2&x=y", "redis://store/0?db=1&password=***&x=y"),
+        ("unix://broker:hunter2@/run/redis.sock?db=0", "unix://broker:***@/run/redis.sock?db=0"),
+        ("broker:hunter2@store", ":***@store"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert shown_url(SecretKey(url)) == shown
+
+
+def test_a_url_that_cannot_stand_is_refused_without_its_password(tmp_path: Path) -> None:
+    assert "hunter2" not in refusal(tmp_path, BROKER_STORE_URL="rediz://:hunter2@store")
+    for url in ("redis://:hunter2/@store:1/0", "redis://:x@store:hunter2/0", "redis://store/0?db=hunter2"):
+        with pytest.raises(ConfigurationError, match="cannot be read") as refused:
+            open_engine(url)
+        assert "hunter2" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

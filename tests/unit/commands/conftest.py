@@ -64,7 +64,7 @@ def run(
     for name in [name for name in os.environ if name.startswith("BROKER_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BROKER_STORE_URL", settings.store.url)
+    monkeypatch.setenv("BROKER_STORE_URL", settings.store.url.reveal())
     monkeypatch.setenv("BROKER_KEYS_MASTER_KEY_FILE", settings.keys.master_key_file)
     monkeypatch.setenv("BROKER_AUDIT_PATH", settings.audit.path)
 

@@ -103,3 +103,17 @@ def test_an_endpoint_with_a_certificate_is_https_and_profiles_trust_it() -> None
     settings = load_settings(None, {"BROKER_TLS_CERTIFICATE_FILE": "c", "BROKER_TLS_KEY_FILE": "k"})
     assert endpoint_of(settings) == "https://127.0.0.1:8080"
     assert "ca_bundle = c\n" in config_text([Profile(name="a")], "https://h", "r", "c")
+
+
+def test_the_password_in_the_stores_url_is_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "redis://broker:hunter2@127.0.0.1:1/0"
+    monkeypatch.setenv("BROKER_STORE_URL", url)
+    told = [
+        run("config", "check"),
+        run("keys", "list"),
+        run("keys", "list", "--store", url.replace("1/", "x/")),
+    ]
+    assert "redis://broker:***@127.0.0.1:1/0" in told[0].shown
+    assert "redis://broker:***@127.0.0.1:1/0 cannot be used" in told[1].said
+    assert "cannot be read" in told[2].said
+    assert "hunter2" not in "".join(one.shown + one.said for one in told)

@@ -28,6 +28,8 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
+CLI_1 = Path(sys.executable).with_name("aws")
+CLI_2 = ROOT / ".tools" / "aws-cli-2" / "awscli" / "aws"
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,18 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     running.start()
     yield running
     assert running.stop() == 0, running.log
+
+
+@pytest.fixture(params=[CLI_1, CLI_2], ids=["cli-1", "cli-2"])
+def cli(request: pytest.FixtureRequest) -> Path:
+    """The real AWS CLI, in both versions that are in use."""
+    path: Path = request.param
+    if path.exists() or path is CLI_1:
+        return path
+    message = "no AWS CLI 2: scripts/aws-cli-2 could not fetch it (is npm there, and the registry?)"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture

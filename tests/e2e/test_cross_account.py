@@ -6,7 +6,6 @@ With what everybody has: boto3 and both versions of the AWS CLI, an `~/.aws/conf
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import REGION, ROOT, Account, Keys, Server
+from tests.e2e.conftest import CLI_1, REGION, Account, Keys, Server
 from tests.e2e.scenes import allow, deny, document, new_role, new_user, refused, sentence, trust
 
-CLI_1 = Path(sys.executable).with_name("aws")
-CLI_2 = ROOT / ".tools" / "aws-cli-2" / "awscli" / "aws"
 EXTERNAL_ID = "contract:42/b"
 
 
@@ -101,14 +98,6 @@ def scene(server: Server, account: Account, tmp_path: Path) -> Scene:
     config = tmp_path / "config"
     config.write_text(profiles(alice, role_arn))
     return Scene(server, account, other, alice, role_arn, config)
-
-
-@pytest.fixture(params=["CLI 1", "CLI 2"])
-def cli(request: pytest.FixtureRequest) -> Path:
-    path = CLI_1 if request.param == "CLI 1" else CLI_2
-    if not path.exists() and path is CLI_2:
-        pytest.skip("no AWS CLI 2: scripts/aws-cli-2 could not fetch it (is npm there, and the registry?)")
-    return path
 
 
 def run(cli: Path, scene: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -167,9 +167,9 @@ def test_boto3_is_the_role_of_the_instance_and_may_what_the_role_may(server: Ser
     assert refusal == "AccessDenied"
 
 
-def test_the_aws_cli_is_the_role_of_the_instance(server: Server, machine: Account):
+def test_the_aws_cli_is_the_role_of_the_instance(server: Server, machine: Account, cli: Path):
     told = subprocess.run(
-        [sys.executable, "-m", "awscli", "sts", "get-caller-identity", "--output", "json"],
+        [str(cli), "sts", "get-caller-identity", "--output", "json"],
         env=environment(server),
         capture_output=True,
         text=True,

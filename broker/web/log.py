@@ -42,7 +42,9 @@ def log_refusal(event: Event) -> None:
         facts = {
             "request_id": event.request_id,
             "source": event.source_ip,
-            "action": f"{event.event_source.removesuffix('.amazonaws.com')}:{event.event_name}",
+            "action": ":".join(
+                filter(None, (event.event_source.removesuffix(".amazonaws.com"), event.event_name))
+            ),
             "code": event.error_code,
             "reason": event.error_message,
             "principal": event.user_identity.arn,

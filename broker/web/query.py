@@ -23,6 +23,7 @@ from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.door import Door
+from broker.web.elsewhere import Elsewhere, elsewhere_or
 from broker.web.http import Request, Response, Trouble, header_lines
 from broker.web.log import log_failure, log_refusal
 from broker.web.peers import source_of
@@ -42,7 +43,7 @@ async def answer_query(door: Door, request: Request) -> Response:
     event = begin_event(now, request_id, source, user_agent, random[16:])
     service: ServiceModel | None = None
     authorization: UnverifiedAuthorization | None = None
-    operation = ""
+    operation, headers = "", _HEADERS
     try:
         # No deed before the journal has taken the records of those before it.
         door.journal.catch_up()
@@ -76,7 +77,10 @@ async def answer_query(door: Door, request: Request) -> Response:
     except Refusal as refusal:
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
-        status, body = _refused(service, refusal, event, request_id)
+        told = refusal if service is not None else elsewhere_or(refusal, request, door.services)
+        status, body = _refused(service, told, event, request_id)
+        if isinstance(told, Elsewhere) and told.wants_json:
+            headers, body = told.headers(), told.body()
     except (EngineUnavailable, Conflict, JournalUnavailable) as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
@@ -88,8 +92,9 @@ async def answer_query(door: Door, request: Request) -> Response:
         door.journal.write(event)
     except JournalUnavailable as error:
         status, body = _refused(service, service_unavailable(str(error)), event, request_id)
+        headers = _HEADERS
     door.measures.count(service.name if service else "", operation, event.error_code, door.timer() - started)
-    return Response(status, b"%bx-amzn-RequestId: %b\r\n" % (_HEADERS, request_id.encode()), body)
+    return Response(status, b"%bx-amzn-RequestId: %b\r\n" % (headers, request_id.encode()), body)
 
 
 async def _perform(
@@ -137,6 +142,8 @@ def _refused(
     service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
 ) -> tuple[int, bytes]:
     # The first line only: what follows in a signature's refusal quotes the request, session token and all.
+    if isinstance(refusal, Elsewhere):
+        event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
     event.error_code = refusal.code
     event.error_message = recordable(refusal.reason or refusal.message.partition("\n")[0])
     log_refusal(event)

@@ -1,0 +1,45 @@
+"""Clients of other services that were sent here by one endpoint URL for all: what they show says so."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.e2e.conftest import Account, Server
+
+ASKED = [
+    ("organizations", "list_accounts", {}, "UnknownOperationException"),  # JSON 1.1
+    ("dynamodb", "list_tables", {}, "UnknownOperationException"),  # JSON 1.0
+    ("lambda", "list_functions", {}, "UnknownOperationException"),  # REST, JSON
+    ("s3", "list_buckets", {}, "InvalidAction"),  # REST, XML
+    ("s3", "put_object", {"Bucket": "one", "Key": "two", "Body": b"three"}, "InvalidAction"),
+    ("sns", "list_topics", {}, "InvalidAction"),  # query
+    ("ec2", "describe_instances", {}, "InvalidAction"),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "parameters", "code"), ASKED)
+def test_a_client_of_another_service_is_told_what_is_here(
+    server: Server, account: Account, service: str, operation: str, parameters: dict[str, Any], code: str
+) -> None:
+    options = {"s3": {"addressing_style": "path"}} if service == "s3" else {}
+    client = server.client(service, account.root, **options)
+    with pytest.raises(ClientError) as refused:
+        getattr(client, operation)(**parameters)
+    said = refused.value.response["Error"]
+    assert (said["Code"], said["Message"]) == (code, f"This endpoint serves IAM and STS, not {service}.")
+
+
+def test_the_log_and_the_journal_say_what_was_asked(server: Server, account: Account) -> None:
+    with pytest.raises(ClientError) as refused:
+        server.client("organizations", account.root).describe_organization()
+    request_id = refused.value.response["ResponseMetadata"]["RequestId"]
+    (line,) = [line for line in server.log.splitlines() if request_id in line]
+    assert '"action": "organizations:DescribeOrganization"' in line
+    journal = (server.folder / "audit.jsonl").read_text().splitlines()
+    (record,) = [json.loads(entry) for entry in journal if request_id in entry]
+    assert (record["eventSource"], record["eventName"]) == (
+        "organizations.amazonaws.com",
+        "DescribeOrganization",
+    )

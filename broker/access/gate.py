@@ -55,7 +55,7 @@ class Gate:
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
-            sentence, exact = denial_sentences(decision.request, decision)
+            sentence, exact = denial_sentences(decision.request, decision, resource.asked_for)
             spelled = spelled_keys(caller, resource)
             encoded = seal_denial(self._keyring(), decision, spelled, caller.account, self._entropy)
             ending = f". Encoded authorization failure message: {encoded}" if encoded else ""

@@ -14,7 +14,8 @@ class Resource(msgspec.Struct, frozen=True):
 
     `account` owns it (None: the caller's). `tags` become aws:ResourceTag/* (and iam:ResourceTag/* where `arn` is an
     IAM one). `keys` are condition keys that only this operation fills. `policy` is its resource policy, compiled:
-    a role's trust policy.
+    a role's trust policy. `asked_for` is what the refusal names in the place of `arn`, where the ARN would tell
+    whoever may not ask more than they said: another ARN, or words.
     """
 
     arn: str = "*"
@@ -22,3 +23,4 @@ class Resource(msgspec.Struct, frozen=True):
     tags: Mapping[str, str] = _NONE
     keys: Mapping[str, str | tuple[str, ...]] = _NONE
     policy: PolicySet | None = None
+    asked_for: str = ""

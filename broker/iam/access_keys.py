@@ -22,13 +22,15 @@ NEVER_USED = "N/A"
 
 
 async def key_owner(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Resource:
-    """The user that the key belongs to; an unknown key has no owner and matches only `*`."""
+    """The user that the key belongs to; an unknown key has no owner and matches only `*`. A refusal names the key."""
     key = await call.store.find(ACCESS_KEYS, call.account, request.access_key_id)
     if key is None:
-        return Resource()
-    if key.user_name is None:
-        return Resource(Root(call.account).arn)
-    return await resources.entity_resource(call, entities.USER, key.user_name)
+        owner = Resource()
+    elif key.user_name is None:
+        owner = Resource(Root(call.account).arn)
+    else:
+        owner = await resources.entity_resource(call, entities.USER, key.user_name)
+    return msgspec.structs.replace(owner, asked_for=f"access key {request.access_key_id}")
 
 
 @operation("iam:CreateAccessKey", resource=resources.user_or_caller)

@@ -1,6 +1,7 @@
 """What an operation acts on, as the gate sees it: ARN and tags, looked up by a field of the request.
 
-An entity that is not there has the ARN that it would have, so that whoever may not ask learns nothing of what exists.
+An entity that is not there has the ARN that it would have, and a refusal calls one that is there by the same: the name
+as the request spells it, and no path. So whoever may not ask learns nothing of what exists.
 The resource types per action: Service Authorization Reference, "Actions, resources, and condition keys for IAM".
 """
 
@@ -52,9 +53,10 @@ async def entity_resource(
 ) -> Resource:
     """The entity called `name` in the caller's account; at `path` where there is none."""
     record = await call.store.find(entity.collection, call.account, name)
+    asked_for = arn_at(call, entity, path, name)
     if record is None:
-        return Resource(arn_at(call, entity, path, name), keys=keys or {})
-    return Resource(record.arn, tags=getattr(record, "tags", {}), keys=keys or {})
+        return Resource(asked_for, keys=keys or {})
+    return Resource(record.arn, tags=getattr(record, "tags", {}), keys=keys or {}, asked_for=asked_for)
 
 
 def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:
@@ -114,7 +116,7 @@ async def mfa_resource(call: Call, request: Any) -> Resource:
     device = await entities.find_mfa_device(call, request.serial_number)
     if device is None:
         return Resource(request.serial_number)
-    return Resource(device.serial_number, tags=device.tags)
+    return Resource(device.serial_number, tags=device.tags, asked_for=request.serial_number)
 
 
 async def new_mfa_resource(call: Call, request: Any) -> Resource:

@@ -37,8 +37,10 @@ def access_denied_message(request: AccessRequest, decision: Decision) -> str:
     return denial_sentences(request, decision)[0]
 
 
-def denial_sentences(request: AccessRequest, decision: Decision) -> tuple[str, str]:
+def denial_sentences(request: AccessRequest, decision: Decision, asked_for: str = "") -> tuple[str, str]:
     """AWS's sentence, and the operator's, which calls the resource by its ARN whatever AWS's shows.
+
+    AWS's speaks of `asked_for`, where there is one, in the place of the resource's ARN.
 
     Raises ValueError for an allowed request, which has none.
     """
@@ -46,7 +48,7 @@ def denial_sentences(request: AccessRequest, decision: Decision) -> tuple[str, s
         raise ValueError("an allowed request has no AccessDenied sentence")
     who = f"User: {request.principal.arn} is not authorized to perform: {request.action}"
     why = _why(request, decision)
-    shown = shown_resource(request.action, request.resource)
+    shown = shown_resource(request.action, asked_for or request.resource)
     exact = f"{who} on resource: {request.resource}{why}"
     return (f"{who}{why}" if shown is None else f"{who} on resource: {shown}{why}", exact)
 

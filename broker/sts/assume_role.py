@@ -46,9 +46,9 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
         tags_to_judge(role, tags.inherited),
         _request_keys(request, tags, source_identity),
         trust_policy(call, named, role),
-        role,
-        tags,
-        source_identity,
+        role=role,
+        session_tags=tags,
+        source_identity=source_identity,
     )
 
 

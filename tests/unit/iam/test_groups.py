@@ -119,7 +119,7 @@ async def test_the_permission_is_asked_on_the_group_not_on_the_user(iam: Any, re
         shapes.RemoveUserFromGroupRequest(group_name="red", user_name="bob"), user="bob"
     )
     assert code == "AccessDenied"
-    assert "on resource: group Red because" in message
+    assert "on resource: group red because" in message
 
 
 async def test_two_changes_of_one_group_at_once_both_count(iam: Any, red: shapes.Group) -> None:

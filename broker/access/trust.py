@@ -9,14 +9,16 @@ ARNs of accounts that this broker does not keep have no id here; they are matche
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from broker.names.arn import parse_arn
+from broker.names.arn import iam_arn, parse_arn
 from broker.storage.records import Role
 from broker.storage.store import ACCOUNTS, ROLES, USERS, Transaction
 
+_ACCOUNT = re.compile(r'"([0-9]{12})"')
 _PRINCIPAL_ELEMENTS = ("principal", "notprincipal")
 
 
@@ -27,8 +29,8 @@ def bound_trust_policy(role: Role) -> str:
     return _replaced(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
-async def shown_trust_policy(store: Transaction, role: Role) -> str:
-    """The trust policy to show: as written, but a principal that is gone shows as its id, one renamed by its ARN."""
+async def named_trust_policy(store: Transaction, role: Role) -> str:
+    """The trust policy as written, but a principal that is gone stands there as its id, one renamed by its ARN."""
     changed = {}
     for arn, unique_id in role.trusted_ids.items():
         if await find_unique_id(store, arn) != unique_id:
@@ -36,6 +38,23 @@ async def shown_trust_policy(store: Transaction, role: Role) -> str:
     if not changed:
         return role.assume_role_policy
     return _replaced(role.assume_role_policy, tuple(changed.items()))
+
+
+async def shown_trust_policy(store: Transaction, role: Role) -> str:
+    """The same as IAM shows it: AWS "silently converts" an account's number to the ARN of its root, in policies of
+    every kind (terraform-provider-aws#1546). It means the same.
+    """
+    return _with_account_arns(await named_trust_policy(store, role))
+
+
+@lru_cache(maxsize=1024)
+def _with_account_arns(text: str) -> str:
+    """`text` with each account that is a principal by its number called by its root's ARN; else just as it is."""
+    accounts = sorted(set(_ACCOUNT.findall(text)))
+    if not accounts:
+        return text
+    replaced = _replaced(text, tuple((account, iam_arn(account, "root")) for account in accounts))
+    return text if json.loads(replaced) == json.loads(text) else replaced
 
 
 async def find_unique_id(store: Transaction, arn: str) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from broker.access.trust import shown_trust_policy
+from broker.access.trust import named_trust_policy
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt, tag_list
 from broker.commands.declaration.declared import Declaration, given
@@ -79,8 +79,8 @@ async def _settle(attempt: Attempt, account: str, name: str, wanted: declared.Ro
     subject = named_subject(account, "Role", "role", name, wanted.where)
     require_same(subject, "name", role.role_name, name)
     require_same(subject, "path", role.path, wanted.path)
-    # As shown, not as stored: where a trusted user was deleted and made anew, the role has to trust the new one.
-    if not is_same_document(await shown_trust_policy(attempt.store, role), wanted.trust_policy):
+    # As it names them now, not as stored: where a trusted user was made anew, the role has to trust the new one.
+    if not is_same_document(await named_trust_policy(attempt.store, role), wanted.trust_policy):
         document = {**subject.parameters, "PolicyDocument": wanted.trust_policy.text}
         text = "" if is_waiting else f"{subject.label}: trust policy"
         await attempt.perform(

@@ -307,6 +307,26 @@ async def test_accounts_and_everyone_are_bound_to_nobody(iam, store, principal):
     assert (await record(store)).trusted_ids == {}
 
 
+@pytest.mark.parametrize("element", ["Principal", "NotPrincipal"])
+async def test_an_account_is_shown_by_the_arn_of_its_root_and_judged_as_written(iam, store, element):
+    condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    statement = {"Effect": "Deny", "Action": "sts:AssumeRole", "Condition": condition}
+    written = {"AWS": [ACCOUNT, f"arn:aws:iam::{OTHER_ACCOUNT}:root"], "Service": "ec2.amazonaws.com"}
+    shown = {**written, "AWS": [f"arn:aws:iam::{one}:root" for one in (ACCOUNT, OTHER_ACCOUNT)]}
+    document = json.dumps({"Version": "2012-10-17", "Statement": {**statement, element: written}})
+    await iam(new_role(document=document))
+    told = json.loads((await get(iam)).assume_role_policy_document)
+    assert told == {"Version": "2012-10-17", "Statement": {**statement, element: shown}}
+    assert bound_trust_policy(await record(store)) == document
+
+
+async def test_a_trust_policy_that_names_no_account_so_is_shown_to_the_letter(iam):
+    condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    document = trusting({"Service": "ec2.amazonaws.com"}, Condition=condition).replace(",", " , ")
+    await iam(new_role(document=document))
+    assert (await get(iam)).assume_role_policy_document == document
+
+
 async def test_principals_of_accounts_elsewhere_pass_by_name(iam, store):
     document = trusting({"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:role/deployer"})
     await iam(new_role(document=document))

@@ -77,11 +77,15 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def open_broker(
-    settings: Settings, environment: Mapping[str, str] = os.environ
+    settings: Settings, environment: Mapping[str, str] = os.environ, *, may_create: bool = True
 ) -> AsyncIterator[Broker]:
-    """Open the store and its keys. Raises ConfigurationError and EngineUnavailable, in words for the operator."""
-    master = read_master_key(settings.keys, environment)
-    engine = open_engine(settings.store.url.reveal())
+    """Open the store and its keys, which are made where they are missing and `may_create` says so.
+
+    Raises ConfigurationError and EngineUnavailable, in words for the operator.
+    """
+    keys = settings.keys if may_create else msgspec.structs.replace(settings.keys, create_master_key=False)
+    master = read_master_key(keys, environment)
+    engine = open_engine(settings.store.url.reveal(), may_create=may_create)
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
         await keyrings.load()
@@ -116,13 +120,11 @@ async def _bootstrap(store: Store, root: RootUser) -> None:
         raise ConfigurationError(f"root.access_key_id: {error}") from None
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, may_create: bool = True) -> Engine:
     """`sqlite:PATH` or `redis://…`; raises ConfigurationError for anything else."""
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
-        path = Path(rest.removeprefix("//"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteEngine(path, clock)
+        return SqliteEngine(Path(rest.removeprefix("//")), clock, may_create=may_create)
     if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
         from broker.storage.redis import RedisEngine
 
@@ -230,7 +232,8 @@ async def serve(
         Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
     )
     try:
-        async with open_broker(settings) as broker:
+        # Who takes a dead worker's place finds store and keys, or somebody took them away: others must not be made.
+        async with open_broker(settings, may_create=place.restarts == 0) as broker:
             door = make_door(broker, journal, Measures(place))
             metadata = make_metadata_door(broker, door)
             servers = _make_servers(broker, door, metadata, stop)

@@ -13,12 +13,14 @@ The lock file also holds the *bell*, a number in memory that all processes share
 and even again behind the commit, all under the lock. So a number that is even, and the same as at the last look into
 the database, says that nothing was committed since, for the price of reading it: a fortieth of a look. It stays odd
 where a writer was killed in between, and while it is odd everybody looks, until the next commit.
+
+A file that was moved or deleted would still be written to, and all that is lost with the last process that has it open.
+So before each commit, and with each look, both files have to be at their paths still; else nothing is answered.
 """
 
 import asyncio
 import contextlib
 import fcntl
-import mmap
 import os
 import sqlite3
 import sys
@@ -30,19 +32,13 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from broker.storage.engine import Conflict, EngineUnavailable, Write
-
-# In the header of the file: "BRKR", whose file it is; and how its tables are laid out.
-APPLICATION_ID = 0x42524B52
-SCHEMA_VERSION = 1
-
-# Names and keys are blobs of UTF-8: they sort by their bytes, and `prefix + 0xff` is behind all that begin with it.
-_SCHEMA = (
-    "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE records (partition BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, expires_at REAL,"
-    " PRIMARY KEY (partition, key)) WITHOUT ROWID",
-    "CREATE INDEX expiry ON records (expires_at) WHERE expires_at IS NOT NULL",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+from broker.storage.sqlite_files import (
+    BELL_SIZE,
+    lock_path,
+    open_bell,
+    open_database,
+    open_files,
+    transaction,
 )
 
 _REVISION = "SELECT revision FROM revisions WHERE partition = ?"
@@ -65,13 +61,11 @@ _SWEEP = (
 )
 
 _NO_LIMIT = -1
-_BUSY_MILLISECONDS = 5000
 _COMMIT_TIMEOUT = 30.0
 _GROUP_LIMIT = 256
 
 # Seconds until commits are seen that were made by a program which does not ring the bell.
 _DEAF_SECONDS = 1.0
-_BELL_SIZE = 8  # bytes
 
 # Strangers name accounts, too, in access key ids: how many revisions are remembered, and dropped as a whole.
 _MOST_REVISIONS = 1 << 15
@@ -95,17 +89,18 @@ class _Commit(msgspec.Struct, eq=False):
 class SqliteEngine:
     """An `Engine` over one file. Each process opens its own, after any fork."""
 
-    def __init__(self, path: Path | str, clock: Callable[[], float]) -> None:
-        """Open or create the store at `path`; raises EngineUnavailable saying what is wrong with it."""
+    def __init__(self, path: Path | str, clock: Callable[[], float], *, may_create: bool = True) -> None:
+        """Open the store at `path`, or create it where that is allowed; raises EngineUnavailable with the reason."""
         self._path = Path(path)
         self._clock = clock
         with _explained(self._path):
-            self._lock_file = _open_files(self._path)
+            self._lock_file = open_files(self._path, may_create)
             try:
                 with self._exclusively():
-                    self._writer = _open_database(self._path)
-                    self._reader = _open_database(self._path)
-                    self._bell = _open_bell(self._lock_file)
+                    self._writer = open_database(self._path, may_create)
+                    self._reader = open_database(self._path, may_create)
+                    self._bell = open_bell(self._lock_file)
+                    self._places = [(file, file.stat()) for file in (self._path, lock_path(self._path))]
             except BaseException:
                 os.close(self._lock_file)
                 raise
@@ -140,7 +135,18 @@ class SqliteEngine:
             raise _unavailable(self._path, error) from error
         return known
 
+    def _require_places(self) -> None:
+        """Raises EngineUnavailable where another file, or none, is at the path of one that is open here."""
+        for file, opened in self._places:
+            try:
+                is_there = os.path.samestat(opened, file.stat())
+            except FileNotFoundError:
+                is_there = False
+            if not is_there:
+                raise EngineUnavailable(f"{file}: the file was moved or deleted; put it back, or start anew")
+
     def _look(self, heard: int) -> None:
+        self._require_places()
         version = self._execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
             self._revisions.clear()
@@ -254,19 +260,23 @@ class SqliteEngine:
         """One SQLite transaction for all of `group`; each commit gets its own outcome."""
         try:
             with self._exclusively():
+                self._require_places()
                 self._ring(self._bell[0] | 1)
-                with _transaction(self._writer):
+                with transaction(self._writer):
                     for commit in group:
                         commit.outcome = self._write(commit)
                     self._sweep_sometimes()
                 self._ring(self._bell[0] + 1)
+        except EngineUnavailable as error:
+            for commit in group:
+                commit.outcome = error
         except (sqlite3.Error, OSError) as error:
             for commit in group:
                 commit.outcome = _unavailable(self._path, error)
 
     def _ring(self, bell: int) -> None:
         """By a write: where the disk is full it fails, but a store into mapped memory ends the process (SIGBUS)."""
-        os.pwrite(self._lock_file, bell.to_bytes(_BELL_SIZE, sys.byteorder), 0)
+        os.pwrite(self._lock_file, bell.to_bytes(BELL_SIZE, sys.byteorder), 0)
 
     def _write(self, commit: _Commit) -> int | Exception:
         execute = self._writer.execute
@@ -320,19 +330,6 @@ def _settle(commits: list[_Commit]) -> None:
             commit.answer.set_result(commit.outcome)
 
 
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk or an I/O error has rolled back already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _unavailable(path: Path, error: Exception) -> EngineUnavailable:
     return EngineUnavailable(f"{path}: {error}")
 
@@ -343,55 +340,3 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise _unavailable(path, error) from error
-
-
-def _open_files(path: Path) -> int:
-    """Make the store's file before SQLite does, so that none but its owner may read it; answer the lock file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    # A path that was mistyped must not close somebody else's file to them.
-    if path.stat().st_mode & 0o077 and _may_be_ours(path):
-        path.chmod(0o600)
-    return os.open(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _open_bell(lock_file: int) -> memoryview:
-    if os.fstat(lock_file).st_size < _BELL_SIZE:
-        os.pwrite(lock_file, bytes(_BELL_SIZE), 0)  # not a hole, which a full disk could not fill: SIGBUS
-    return memoryview(mmap.mmap(lock_file, _BELL_SIZE, access=mmap.ACCESS_READ)).cast("Q")
-
-
-def _may_be_ours(path: Path) -> bool:
-    """Whether the file is empty, or its header has our application id where SQLite keeps it."""
-    with path.open("rb") as file:
-        header = file.read(72)
-    return not header or header[68:72] == APPLICATION_ID.to_bytes(4)
-
-
-def _open_database(path: Path) -> sqlite3.Connection:
-    """A connection to the store at `path`, whose tables are made where the file is empty."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-        _require_ours(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if not (application or version or tables):
-        with _transaction(connection):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-    elif application != APPLICATION_ID:
-        raise EngineUnavailable(f"{path}: an SQLite file of another program, not a store of the broker")
-    elif version != SCHEMA_VERSION:
-        reason = f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}"
-        raise EngineUnavailable(reason)

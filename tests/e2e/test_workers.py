@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
 from tests.e2e.scenes import allow, document
+from tests.e2e.scenes import ask as operations
 
 WORKERS = 3
 # Connections are spread by chance: of so many, none of three workers is left out but once in a million runs.
@@ -211,3 +212,31 @@ def test_a_store_that_is_none_ends_the_start_with_one_sentence(fleet: Server, tm
 
 def test_a_setting_that_cannot_be_ends_the_start_as_wrong_use(fleet: Server, tmp_path: Path):
     assert second_broker(fleet, tmp_path, "--workers", "none").returncode == 2
+
+
+def test_a_store_that_was_taken_away_is_not_made_anew_by_a_workers_successor(tmp_path: Path):
+    """Nor are requests answered from what is left of it; put back, it is all there."""
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", "2"))
+    server.start()
+    files = ["broker.db", "broker.db-wal", "broker.db-shm", "master.key"]
+    try:
+        account = server.new_account()
+        assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
+        assert set(served_by(server)) == {"0", "1"}
+        known = pids(server)
+        for name in files:
+            (tmp_path / name).rename(tmp_path / f"away.{name}")
+        time.sleep(1.2)
+        os.kill(known["1"], signal.SIGKILL)
+        time.sleep(2)
+        away = codes(MANY, lambda: ask(server, account.root, "CreateUser", UserName="lost"))
+        assert away == {(503, "ServiceUnavailable")}
+        assert codes(MANY, lambda: letter(server, account.root, WHO_AM_I).send(server)) == away
+        assert operations(server, "/readyz")[0] == 503
+        assert not [name for name in files if (tmp_path / name).exists()]
+        for name in files:
+            (tmp_path / f"away.{name}").rename(tmp_path / name)
+        await_successor(server, "1", known["1"])
+        assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
+    finally:
+        assert server.stop() == 0, server.log

@@ -273,3 +273,39 @@ async def test_a_closed_engine_answers_nothing_from_memory(open_sqlite: OpenSqli
     await engine.close()
     with pytest.raises(EngineUnavailable):
         await engine.revision("account/1")
+
+
+@pytest.mark.parametrize("name", ["store.db", "store.db-lock"])
+async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
+    open_sqlite: OpenSqlite, tmp_path: Path, name: str
+) -> None:
+    engine, file = open_sqlite(), tmp_path / name
+    await engine.commit("global", [Write("a", b"1")], 0)
+    file.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
+            await engine.commit("global", [Write("a", b"2")], 1)
+        file.touch()  # another one in its place is no better
+    await asyncio.sleep(1.1)
+    with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
+        await engine.revision("global")
+    (tmp_path / "away").rename(file)
+    assert await engine.revision("global") == 1
+    assert await engine.commit("global", [Write("a", b"2")], 1) == 2
+
+
+async def test_who_may_not_create_a_store_needs_one_that_is_there(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    for prepare in (lambda: None, (tmp_path / "store.db").touch):
+        prepare()
+        with pytest.raises(EngineUnavailable):
+            SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
+    (tmp_path / "store.db-lock").touch()
+    with pytest.raises(EngineUnavailable, match="the store that was here is gone"):
+        SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    engine = SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+    assert await engine.get("global", "a") == b"1"
+    await engine.close()

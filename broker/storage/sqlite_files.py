@@ -1,0 +1,100 @@
+"""The files of an SQLite store: made private, opened, and recognized as ours."""
+
+import contextlib
+import mmap
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from broker.storage.engine import EngineUnavailable
+
+# In the header of the file: "BRKR", whose file it is; and how its tables are laid out.
+APPLICATION_ID = 0x42524B52
+SCHEMA_VERSION = 1
+
+# Names and keys are blobs of UTF-8: they sort by their bytes, and `prefix + 0xff` is behind all that begin with it.
+_SCHEMA = (
+    "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE records (partition BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, expires_at REAL,"
+    " PRIMARY KEY (partition, key)) WITHOUT ROWID",
+    "CREATE INDEX expiry ON records (expires_at) WHERE expires_at IS NOT NULL",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+_BUSY_MILLISECONDS = 5000
+BELL_SIZE = 8  # bytes
+
+
+def open_files(path: Path, may_create: bool) -> int:
+    """Make the store's file before SQLite does, so that none but its owner may read it; answer the lock file."""
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if may_create else 0)
+    if may_create:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, flags, 0o600))
+    # A path that was mistyped must not close somebody else's file to them.
+    if path.stat().st_mode & 0o077 and _may_be_ours(path):
+        path.chmod(0o600)
+    return os.open(lock_path(path), flags, 0o600)
+
+
+def lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
+
+
+def open_bell(lock_file: int) -> memoryview:
+    if os.fstat(lock_file).st_size < BELL_SIZE:
+        os.pwrite(lock_file, bytes(BELL_SIZE), 0)  # not a hole, which a full disk could not fill: SIGBUS
+    return memoryview(mmap.mmap(lock_file, BELL_SIZE, access=mmap.ACCESS_READ)).cast("Q")
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether the file is empty, or its header has our application id where SQLite keeps it."""
+    with path.open("rb") as file:
+        header = file.read(72)
+    return not header or header[68:72] == APPLICATION_ID.to_bytes(4)
+
+
+def open_database(path: Path, may_create: bool) -> sqlite3.Connection:
+    """A connection to the store at `path`, whose tables are made where the file is empty and that is allowed."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        _require_ours(connection, path, may_create)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path, may_create: bool) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not (application or version or tables):
+        if not may_create:
+            raise EngineUnavailable(f"{path}: the store that was here is gone: the file is empty")
+        with transaction(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+    elif application != APPLICATION_ID:
+        raise EngineUnavailable(f"{path}: an SQLite file of another program, not a store of the broker")
+    elif version != SCHEMA_VERSION:
+        reason = f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}"
+        raise EngineUnavailable(reason)
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk or an I/O error has rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from broker.audit.event import uuid_text
 from broker.errors import Refusal
 from broker.metadata.credentials import Deliveries
 from broker.metadata.instances import Instances
@@ -61,6 +62,7 @@ class MetadataDoor:
         session_seconds: int = 21_600,
     ) -> None:
         self._clock = door.clock
+        self._entropy = door.entropy
         self._timer = door.timer
         self._measures = door.measures
         self._store = door.store
@@ -124,25 +126,36 @@ class MetadataDoor:
             return await self._read(request, steps)
         except Refused as refused:
             code = str(refused.status)
-            _log(request, refused.status, refused.reason)
+            self._log(request, refused.status, refused.reason)
             return _page(refused.status, refused.headers)
         except Refusal as refusal:
             code = refusal.code
             status = refusal.status or HTTPStatus.SERVICE_UNAVAILABLE
-            _log(request, status, refusal.reason or refusal.message)
+            self._log(request, status, refusal.reason or refusal.message)
             if operation == "ContainerCredentials":
                 return _container_error(status, refusal, steps[0])
             return _page(status)
         except (EngineUnavailable, Conflict) as error:
             code = "ServiceUnavailable"
-            _log(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            self._log(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             return _page(HTTPStatus.SERVICE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
             code = "InternalFailure"
-            log_failure("", error)
+            log_failure(uuid_text(self._entropy(16)), error)
             return _page(HTTPStatus.INTERNAL_SERVER_ERROR)
         finally:
             self._measures.count("metadata", operation, code, self._timer() - started)
+
+    def _log(self, request: Request, status: int, reason: str) -> None:
+        """The id is the log's alone: EC2's service gives its clients none."""
+        if _logger.isEnabledFor(logging.INFO):
+            facts = {
+                "request_id": uuid_text(self._entropy(16)),
+                "source": request.peer.address,
+                "status": int(status),
+                "reason": reason,
+            }
+            _logger.info("metadata refused", extra={"facts": facts})
 
     async def _put_token(self, request: Request, steps: list[str]) -> Response:
         # 2. May it be asked for so?
@@ -237,9 +250,3 @@ def _container_error(status: int, refusal: Refusal, version: str) -> Response:
     members = {"code": refusal.code, "message": message, "HTTPErrorCode": int(status)}
     headers = {"Content-Type": JSON, "Server": _SERVER}
     return Response(int(status), header_lines(headers), msgspec.json.encode(members))
-
-
-def _log(request: Request, status: int, reason: str) -> None:
-    if _logger.isEnabledFor(logging.INFO):
-        facts = {"source": request.peer.address, "status": int(status), "reason": reason}
-        _logger.info("metadata refused", extra={"facts": facts})

@@ -1,5 +1,8 @@
 """Status codes and headers to the letter, through real HTTP."""
 
+import logging
+import uuid
+
 import pytest
 
 from broker.storage.store import INSTANCES
@@ -180,3 +183,14 @@ async def test_nothing_is_answered_from_memory_while_the_store_is_away(world: Wo
     await world.store.engine.close()
     assert (await machine.get(ID_PATH, token)).status == 503
     assert (await machine.get(CREDENTIALS + "web", token)).status == 503
+
+
+async def test_each_refusal_is_told_to_the_operator_under_an_id_of_its_own(
+    machine: Client, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "broker.web")
+    for _ in range(2):
+        assert (await machine.get(ID_PATH)).status == 401
+    told = [record.facts for record in caplog.records if record.getMessage() == "metadata refused"]
+    assert [facts["status"] for facts in told] == [401, 401]
+    assert len({uuid.UUID(facts["request_id"]) for facts in told}) == 2

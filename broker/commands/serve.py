@@ -106,7 +106,11 @@ def work(
     from broker.storage.engine import EngineUnavailable
     from broker.web.measures import Place
 
+    is_serving = False
+
     def ready() -> None:
+        nonlocal is_serving
+        is_serving = True
         # What is in memory by now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -118,7 +122,7 @@ def work(
         loop = asyncio.get_running_loop()
 
         def end() -> None:
-            if not stop.is_set():
+            if is_serving and not stop.is_set():
                 _logger.info("stopping")
             stop.set()
 

@@ -9,6 +9,7 @@ from broker.access.caller import root_caller
 from broker.access.facts import RequestFacts
 from broker.app import Broker, clock, entropy
 from broker.audit.event import Event
+from broker.commands.declaration.declared import Document
 from broker.commands.declaration.source import DeclarationError
 from broker.commands.records import SOURCE_ADDRESS, command_event
 from broker.errors import Refusal
@@ -57,9 +58,18 @@ class Attempt:
         self._command = command
 
     async def perform(
-        self, account: str, operation: str, parameters: dict[str, Any], sign: str, text: str, where: str
+        self,
+        account: str,
+        operation: str,
+        parameters: dict[str, Any],
+        sign: str,
+        text: str,
+        where: str,
+        document: Document | None = None,
     ) -> Any:
         """Perform an IAM operation as the account's root; raises DeclarationError with AWS's refusal.
+
+        A refusal names `where`, or the place of `document`, if it is that which is malformed.
 
         `parameters` are those of the wire, so they keep every constraint that the service model knows.
         """
@@ -71,6 +81,8 @@ class Attempt:
             answer = await perform(find_operation("iam", operation), self._call(account, event), request)
         except Refusal as refusal:
             reason = refusal.reason or refusal.message
+            if document is not None and refusal.code == "MalformedPolicyDocument":
+                where = document.where
             raise DeclarationError(f"{where}: {operation} was refused: {refusal.code}: {reason}") from None
         self.events.append(event)
         if text:

@@ -35,7 +35,10 @@ async def settle_policy(attempt: Attempt, account: str, name: str, wanted: decla
             "Description": given(wanted.description, None),
             "Tags": tag_list(given(wanted.tags, {})),
         }
-        await attempt.perform(account, "CreatePolicy", parameters, "+", f"policy {name}", wanted.where)
+        document = wanted.document
+        await attempt.perform(
+            account, "CreatePolicy", parameters, "+", f"policy {name}", wanted.where, document
+        )
         return
     subject = Subject(account, "Policy", f"policy {name}", {"PolicyArn": policy.arn}, wanted.where)
     require_same(subject, "name", policy.policy_name, name)
@@ -44,7 +47,7 @@ async def settle_policy(attempt: Attempt, account: str, name: str, wanted: decla
     if not is_same_document(policy.document, wanted.document):
         await _make_room_for_version(attempt, subject, policy)
         version = {"PolicyDocument": wanted.document.text, "SetAsDefault": True}
-        await subject.change(attempt, "CreatePolicyVersion", version, "~", "document")
+        await subject.change(attempt, "CreatePolicyVersion", version, "~", "document", wanted.document)
     await settle_tags(attempt, subject, policy.tags, wanted.tags)
 
 

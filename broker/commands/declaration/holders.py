@@ -24,11 +24,16 @@ class Subject(msgspec.Struct, frozen=True):
     where: str
 
     async def change(
-        self, attempt: Attempt, operation: str, more: dict[str, Any], sign: str, text: str
+        self,
+        attempt: Attempt,
+        operation: str,
+        more: dict[str, Any],
+        sign: str,
+        text: str,
+        document: Document | None = None,
     ) -> None:
-        await attempt.perform(
-            self.account, operation, {**self.parameters, **more}, sign, f"{self.label}: {text}", self.where
-        )
+        parameters, told = {**self.parameters, **more}, f"{self.label}: {text}"
+        await attempt.perform(self.account, operation, parameters, sign, told, self.where, document)
 
 
 def named_subject(account: str, word: str, noun: str, name: str, where: str) -> Subject:
@@ -136,6 +141,7 @@ async def settle_inline(attempt: Attempt, subject: Subject, current: dict[str, s
                 {"PolicyName": name, "PolicyDocument": document.text},
                 "~" if name in current else "+",
                 f"inline policy {name}",
+                document,
             )
 
 

@@ -70,7 +70,8 @@ async def _create(attempt: Attempt, account: str, name: str, wanted: declared.Ro
         "PermissionsBoundary": await boundary_arn(attempt, account, wanted),
         "Tags": tag_list(given(wanted.tags, {})),
     }
-    await attempt.perform(account, "CreateRole", parameters, "+", f"role {name}", wanted.where)
+    document = wanted.trust_policy
+    await attempt.perform(account, "CreateRole", parameters, "+", f"role {name}", wanted.where, document)
 
 
 async def _settle(attempt: Attempt, account: str, name: str, wanted: declared.Role, is_waiting: bool) -> None:

@@ -115,6 +115,14 @@ async def test_everything_that_is_declared_is_made(declare: Declare) -> None:
     assert list(organization.units["r-1"].service_control_policies) == ["all"]
 
 
+@pytest.mark.parametrize("head", ["roles: {r: {path: /,", "policies: {p: {path: /,", "users: {u: {path: /,"])
+async def test_a_malformed_document_is_refused_at_its_own_line(declare: Declare, head: str) -> None:
+    key = {"r": "trust_policy: %s", "p": "document: %s", "u": "inline_policies: {in: %s}"}[head[0]]
+    wrong = key % '{Version: "2012-10-17", Statement: {Effect: Alow}}'
+    with pytest.raises(DeclarationError, match=r"demo\.yaml:4: .*MalformedPolicyDocument"):
+        await declare(f'accounts:\n  "{A}":\n    {head}\n      {wrong}}}}}\n')
+
+
 @pytest.mark.parametrize("prune", [False, True])
 async def test_a_second_run_changes_nothing(declare: Declare, prune: bool) -> None:
     await declare(FULL)
@@ -317,9 +325,8 @@ async def test_a_refused_change_names_line_and_reason_and_changes_nothing(declar
         """
     with pytest.raises(DeclarationError) as refused:
         await declare(text)
-    assert f"demo.yaml:7: accounts.{A}.groups.developers: PutGroupPolicy was refused: Malformed" in str(
-        refused.value
-    )
+    where = f"demo.yaml:9: accounts.{A}.groups.developers.inline_policies.p"
+    assert f"{where}: PutGroupPolicy was refused: Malformed" in str(refused.value)
     assert await declare.find(USERS, A, "alice") is None
     assert await declare.find(ACCOUNTS, "", A) is None
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ class RedisServer:
         scheme = "redis+cluster" if is_cluster else "redis"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._databases = count()
+
+    def new_store(self) -> str:
+        """The URL of a database that no other test has."""
+        return f"{self.url}/{next(self._databases)}"
 
     def start(self, settings: str = "") -> None:
         """`settings`: lines as in redis.conf, on top of the durable ones."""
@@ -28,6 +34,7 @@ class RedisServer:
             pytest.fail("redis-server is not installed: run scripts/test, which installs what the tests need")
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         options += ["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning"]
+        options += ["--databases", "1" if self.is_cluster else "100"]
         if self.is_cluster:
             options += ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]
         configuration = self.folder / "redis.conf"

@@ -185,7 +185,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     store = (
         f"sqlite:{folder / 'broker.db'}"
         if request.param == "sqlite"
-        else request.getfixturevalue("redis_server").url
+        else request.getfixturevalue("redis_server").new_store()
     )
     running = Server(folder, store)
     running.start()

@@ -37,7 +37,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A broker of two workers to whom loopback is INSTANCE."""
     folder = tmp_path_factory.mktemp(f"metadata-{request.param}")
     redis = request.param == "redis"
-    store = f"{request.getfixturevalue('redis_server').url}/1" if redis else f"sqlite:{folder / 'broker.db'}"
+    store = request.getfixturevalue("redis_server").new_store() if redis else f"sqlite:{folder / 'broker.db'}"
     running = Server(
         folder,
         store,

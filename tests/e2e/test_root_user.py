@@ -8,17 +8,19 @@ from broker.storage.engine import Engine
 from broker.storage.redis import RedisEngine
 from broker.storage.sqlite import SqliteEngine
 from tests.e2e.conftest import Keys, Server
+from tests.redis_server import RedisServer
 
 ACCOUNT = "210987654321"
 KEYS = Keys("bootstrapAdmin02", "a-secret-of-the-operators-own-choosing")
 
 
 @pytest.fixture
-def bare(server: Server) -> Iterator[Server]:
+def bare(server: Server, redis_server: RedisServer) -> Iterator[Server]:
     """A broker on an empty store of the same engine as `server`, whose settings name a root user."""
     folder = server.folder / "bare"
     folder.mkdir()
-    store = f"{server.store}/2" if server.store.startswith("redis:") else f"sqlite:{folder / 'broker.db'}"
+    is_redis = server.store.startswith("redis:")
+    store = redis_server.new_store() if is_redis else f"sqlite:{folder / 'broker.db'}"
     environment = {
         "BROKER_ROOT_ACCOUNT_ID": ACCOUNT,
         "BROKER_ROOT_ACCESS_KEY_ID": KEYS.access_key_id,

@@ -30,7 +30,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store = (
         f"sqlite:{folder / 'broker.db'}"
         if request.param == "sqlite"
-        else f"{request.getfixturevalue('redis_server').url}/2"
+        else request.getfixturevalue("redis_server").new_store()
     )
     running = Server(folder, store, ("--workers", str(WORKERS)))
     running.start()

@@ -213,6 +213,7 @@ def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
         broker.keyrings.sessions,
         loopback_instance=chosen.loopback_instance,
         session_seconds=chosen.session_seconds,
+        requests_per_second=chosen.requests_per_second,
     )
 
 

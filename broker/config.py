@@ -69,6 +69,7 @@ class Requests(Section, frozen=True):
 class Metadata(Section, frozen=True):
     loopback_instance: str = ""
     session_seconds: int = 6 * 3600
+    requests_per_second: int = 0
 
 
 class Log(Section, frozen=True):
@@ -119,6 +120,7 @@ _RANGES = {
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
     "metadata.session_seconds": (1210, 43_200),
+    "metadata.requests_per_second": (0, 1_000_000),
 }
 
 

@@ -13,6 +13,7 @@ task credentials endpoint.
     credentials.py         deliveries: minted, kept, renewed; one record in the journal for each mint
     containers.py          which container asks, and for which role
     reading.py             from a peer, a proof and a path to an answer
+    throttle.py            how often one machine may ask
     identity_documents.py  the instance identity document and its signatures
     texts.py               JSON as the metadata service prints it
 

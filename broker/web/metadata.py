@@ -21,6 +21,7 @@ from broker.errors import Refusal
 from broker.metadata.credentials import Deliveries
 from broker.metadata.instances import Instances
 from broker.metadata.reading import JSON, TEXT, Answer, Reader, Refused
+from broker.metadata.throttle import Throttle
 from broker.sealing.keyring import Keyring
 from broker.storage.engine import EngineUnavailable
 from broker.storage.store import Conflict
@@ -60,6 +61,7 @@ class MetadataDoor:
         *,
         loopback_instance: str = "",
         session_seconds: int = 21_600,
+        requests_per_second: int = 0,
     ) -> None:
         self._clock = door.clock
         self._entropy = door.entropy
@@ -72,11 +74,16 @@ class MetadataDoor:
         self._reader = Reader(
             door.store, door.gate, instances, self._deliveries, keyring, door.clock, door.entropy
         )
+        self._throttle = Throttle(requests_per_second)
         self._remembered: dict[MemoryKey, _Remembered] = {}
         self._short_ways = 0
 
     async def answer(self, request: Request) -> Response:
         """Answer one request, whatever is wrong with it."""
+        if not self._throttle.admits(request.peer.address, self._timer()):
+            # Counted, but no line in the log: who asks too often is not to write as often.
+            self._measures.count("metadata", "Read", "Throttling", 0.0)
+            return _page(HTTPStatus.SERVICE_UNAVAILABLE)
         if request.method == "GET" and request.trouble is None:
             remembered = self._remembered.get(_memory_key(request))
             if remembered is not None and await self._is_still_true(remembered.answer):

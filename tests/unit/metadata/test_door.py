@@ -194,3 +194,9 @@ async def test_each_refusal_is_told_to_the_operator_under_an_id_of_its_own(
     told = [record.facts for record in caplog.records if record.getMessage() == "metadata refused"]
     assert [facts["status"] for facts in told] == [401, 401]
     assert len({uuid.UUID(facts["request_id"]) for facts in told}) == 2
+
+
+async def test_who_asks_too_often_is_told_to_come_back(world: World):
+    await world.machine()
+    hurried = await world.client(requests_per_second=2)
+    assert [(await hurried.get(ID_PATH)).status for _ in range(4)] == [401, 401, 503, 503]

@@ -263,13 +263,14 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
     print(
         f"\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'gain':>6} {'with a core each':>17} {'goal':>5}"
     )
-    base_cost, base_rate = (statistics.median(column) for column in zip(*figures["1 worker"], strict=True))
     for name, found in figures.items():
         cost, rate = (statistics.median(column) for column in zip(*found, strict=True))
         number, goal = (1, "") if name == "1 worker" else (2, f"{WORKERS_GOAL:.1f}")
-        print(
-            f"{name:16} {rate:10.0f} {cost:8.1f} {rate / base_rate:6.2f} {number * base_cost / cost:17.2f} {goal:>5}"
-        )
+        # Round by round, as above.
+        rounds_of_both = list(zip(figures["1 worker"], found, strict=True))
+        gain = statistics.median(here[1] / alone[1] for alone, here in rounds_of_both)
+        with_cores = statistics.median(number * alone[0] / here[0] for alone, here in rounds_of_both)
+        print(f"{name:16} {rate:10.0f} {cost:8.1f} {gain:6.2f} {with_cores:17.2f} {goal:>5}")
 
 
 def _at_once(servers: Sequence[Server], seed: int, seconds: int) -> tuple[float, float]:

@@ -17,7 +17,7 @@ class RedisServer:
     def __init__(self, folder: Path, *, is_cluster: bool = False) -> None:
         self.folder = folder
         self.is_cluster = is_cluster
-        self.port = _free_port()
+        self.port = free_port()
         scheme = "redis+cluster" if is_cluster else "redis"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +74,7 @@ class RedisServer:
         pytest.fail(f"redis-server does not answer {answer!r}: {(self.folder / 'log').read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         # A cluster node listens at its port plus 10,000 as well.

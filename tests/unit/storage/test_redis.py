@@ -10,7 +10,7 @@ import pytest
 
 from broker.storage.engine import EngineUnavailable, Write
 from broker.storage.redis import RedisEngine
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, free_port
 
 HERE = "account/111111111111"
 
@@ -144,11 +144,9 @@ async def test_a_connection_under_tls_trusts_only_the_named_authority(tmp_path: 
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     server = RedisServer(tmp_path)
-    tls = (
-        f"tls-port {server.port + 1}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n"
-    )
-    server.start(tls)
-    url = f"rediss://127.0.0.1:{server.port + 1}"
+    port = free_port()
+    server.start(f"tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n")
+    url = f"rediss://127.0.0.1:{port}"
     trusting, untrusting = RedisEngine(f"{url}?ssl_ca_certs={certificate}"), RedisEngine(url)
     assert await trusting.commit(HERE, [Write("a", b"1")], 0) == 1
     with pytest.raises(EngineUnavailable, match="certificate"):

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib import import_module
+from typing import Any
 
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
@@ -21,7 +22,7 @@ COMMANDS = {
 class _Parser(argparse.ArgumentParser):
     """A parser, as are those of its commands, that refuses what it does not know with its own usage."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Argparse would hand what a command does not know to the outermost parser, which shows no option of it."""
         chosen, unknown = super().parse_known_args(args, namespace)
         if unknown:

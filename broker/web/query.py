@@ -69,24 +69,19 @@ async def answer_query(door: Door, request: Request) -> Response:
             )
         )
         event.response_elements = audit_answer(service, operation, result)
-        event.read_only = (
-            is_reading(operation) or service.name == "sts"
-        )  # CloudTrail counts issuing as reading
+        # CloudTrail counts issuing as reading.
+        event.read_only = is_reading(operation) or service.name == "sts"
         # 8. Render.
         status, body = 200, render_result(service, operation, result, request_id)
-    except Refusal as refusal:
+    except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
+        refusal = _refusal_for(error, request_id)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
-        told = refusal if service is not None else elsewhere_or(refusal, request, door.services)
-        status, body = _refused(service, told, event, request_id)
-        if isinstance(told, Elsewhere) and told.wants_json:
-            headers, body = told.headers(), told.body()
-    except (EngineUnavailable, Conflict, JournalUnavailable) as error:
-        status, body = _refused(service, service_unavailable(str(error)), event, request_id)
-    except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
-        log_failure(request_id, error)
-        failure = Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
-        status, body = _refused(service, failure, event, request_id)
+        if service is None:
+            refusal = elsewhere_or(refusal, request, door.services)
+        status, body = _refused(service, refusal, event, request_id)
+        if isinstance(refusal, Elsewhere) and refusal.wants_json:
+            headers, body = refusal.headers(), refusal.body()
     # 9. Journal, then answer: no journal, no answer.
     try:
         door.journal.write(event)
@@ -138,13 +133,23 @@ def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller
         door.store.mark_used(caller.account, caller.role.role_id, usage)
 
 
+def _refusal_for(error: Exception, request_id: str) -> Refusal:
+    """What the client is told of `error`: a fault of ours is told to the operator alone."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, EngineUnavailable | Conflict | JournalUnavailable):
+        return service_unavailable(str(error))
+    log_failure(request_id, error)
+    return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
+
+
 def _refused(
     service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
 ) -> tuple[int, bytes]:
-    # The first line only: what follows in a signature's refusal quotes the request, session token and all.
     if isinstance(refusal, Elsewhere):
         event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
     event.error_code = refusal.code
+    # The first line only: what follows in a signature's refusal quotes the request, session token and all.
     event.error_message = recordable(refusal.reason or refusal.message.partition("\n")[0])
     log_refusal(event)
     return render_refusal(service, refusal, request_id)

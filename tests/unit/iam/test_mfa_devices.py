@@ -189,6 +189,8 @@ async def test_a_device_made_anew_under_its_name_begins_with_codes_of_its_own(ia
     await iam(shapes.DeactivateMFADeviceRequest(user_name="bob", serial_number=SERIAL))
     await iam(shapes.DeleteVirtualMFADeviceRequest(serial_number=SERIAL))
     await iam(enabling(iam, await create(iam, "phone"), "bob"))
+    listed = await iam(shapes.ListMFADevicesRequest(user_name="bob"))
+    assert [entry.serial_number for entry in listed.mfa_devices] == [SERIAL]
 
 
 async def test_root_enables_a_device_for_itself_by_its_account_number(iam: Any, device: Any) -> None:

@@ -179,9 +179,13 @@ def _become(worker: Worker, place: Place, report: int, lifeline: int) -> None:
         _logger.exception("a worker failed")
         _say(report, f"a worker failed: {type(error).__name__}: {error}".encode()[: _MOST_WORDS - 1])
     finally:
-        logging.shutdown()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            # Told to stop again while it ends, it ends all the same.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            logging.shutdown()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def _say(report: int, words: bytes) -> None:

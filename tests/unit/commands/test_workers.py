@@ -13,7 +13,9 @@ from pathlib import Path
 from broker.commands.workers import supervise
 folder = Path(sys.argv[1])
 class Stop(Exception): pass
-def stop(*_): raise Stop
+def stop(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stop
 def stay(place, is_ready):
     signal.signal(signal.SIGTERM, stop)
     (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
@@ -83,6 +85,32 @@ def test_who_presses_ctrl_c_again_and_again_gets_the_same_good_order(tmp_path: P
         supervisor.send_signal(signal.SIGINT)
     out, err = supervisor.communicate(timeout=10)
     assert (supervisor.returncode, out, err) == (0, "", "")
+
+
+def test_a_worker_that_is_told_to_stop_while_it_ends_never_becomes_a_second_supervisor(tmp_path: Path):
+    """Its handler raises each time it is told, even while what it logged is being written out."""
+    body = """
+import logging
+def again(*_): raise Stop
+def flush_slowly():
+    (folder / "ends").write_text(str(os.getpid()))
+    time.sleep(1)
+logging.shutdown = flush_slowly
+def ends(place, is_ready):
+    signal.signal(signal.SIGTERM, again)
+    is_ready()
+    return stay(place, is_ready) if place.worker else ""
+try:
+    supervise(ends, 2, grace=5)
+finally:
+    with open(folder / "supervisors", "a") as file:
+        file.write("one\\n")
+"""
+    supervisor = start(tmp_path, body)
+    pid_in(tmp_path / "1-0")
+    pid_in(tmp_path / "ends")
+    stop(supervisor)
+    assert (tmp_path / "supervisors").read_text() == "one\n"
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path):

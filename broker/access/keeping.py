@@ -1,6 +1,9 @@
-"""What was made once and may be used again: kept by weight, least recently used first out."""
+"""What was made once and may be used again: kept by weight. Things go in the order in which they came, but what was
+used since its turn came last is passed over: who finds something touches nothing else, as a list in the order of use
+would have it.
+"""
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
@@ -10,12 +13,23 @@ Key = TypeVar("Key", bound=Hashable)
 Kept = TypeVar("Kept")
 
 
+class _Entry(Generic[Kept]):
+    __slots__ = ("is_used", "leaves", "value", "weight")
+
+    def __init__(self, value: Kept, weight: int, leaves: tuple[PolicySet, ...]) -> None:
+        self.value = value
+        self.weight = weight
+        self.leaves = leaves
+        self.is_used = False
+
+
 class Keeping(Generic[Key, Kept]):
     """As much as weighs `limit` bytes together, by estimate; policies that several entries share weigh once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[Key, tuple[Kept, int, tuple[PolicySet, ...]]] = OrderedDict()
+        self._entries: dict[Key, _Entry[Kept]] = {}
+        self._turns: deque[Key] = deque()
         self._holders: dict[object, int] = {}
         self.weight = 0
 
@@ -26,28 +40,38 @@ class Keeping(Generic[Key, Kept]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        self._entries.move_to_end(key)
-        return entry[0]
+        entry.is_used = True
+        return entry.value
 
     def keep(self, key: Key, value: Kept, weight: int, policies: Iterable[PolicySet]) -> None:
         """Keep `value`, which weighs `weight` beside the `policies` that it holds."""
         if key in self._entries:
-            self._forget(*self._entries.pop(key)[1:])
-        leaves = tuple([leaf for one in policies for leaf in one.leaves])
-        self._entries[key] = (value, weight, leaves)
+            self._forget(self._entries[key])
+        else:
+            self._turns.append(key)
+        entry = _Entry(value, weight, tuple([leaf for one in policies for leaf in one.leaves]))
+        self._entries[key] = entry
         self.weight += weight
-        for leaf in leaves:
+        for leaf in entry.leaves:
             holders = self._holders.get(leaf.kept, 0)
             self._holders[leaf.kept] = holders + 1
             if not holders:
                 self.weight += leaf.weight
         while self.weight > self._limit and self._entries:
-            _, (_, lightened, dropped) = self._entries.popitem(last=False)
-            self._forget(lightened, dropped)
+            self._pass_by(self._turns.popleft())
 
-    def _forget(self, weight: int, leaves: tuple[PolicySet, ...]) -> None:
-        self.weight -= weight
-        for leaf in leaves:
+    def _pass_by(self, key: Key) -> None:
+        entry = self._entries[key]
+        if entry.is_used:
+            entry.is_used = False
+            self._turns.append(key)
+        else:
+            del self._entries[key]
+            self._forget(entry)
+
+    def _forget(self, entry: _Entry[Kept]) -> None:
+        self.weight -= entry.weight
+        for leaf in entry.leaves:
             holders = self._holders[leaf.kept] - 1
             if holders:
                 self._holders[leaf.kept] = holders

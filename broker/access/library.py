@@ -3,6 +3,8 @@
 A stored document that cannot be parsed is no reason to ignore it: whoever it speaks about is refused.
 """
 
+from collections.abc import Hashable
+
 from broker.access.keeping import Keeping
 from broker.errors import service_unavailable
 from broker.policy import MalformedPolicy, PolicyKind, PolicySet, Source, compile_policies, parse_policy
@@ -17,14 +19,18 @@ class PolicyLibrary:
     """Compiled documents that together weigh at most `limit` bytes, least recently used first out."""
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
-        self._sets: Keeping[tuple[PolicyKind, str], PolicySet] = Keeping(limit)
+        self._sets: Keeping[tuple[PolicyKind, Hashable], PolicySet] = Keeping(limit)
 
-    def compiled(self, source: Source, text: str, kind: PolicyKind) -> PolicySet:
-        """The set of one document; raises Refusal ServiceUnavailable where a stored document does not parse."""
-        key = (kind, text)
+    def compiled(self, source: Source, document: Hashable, kind: PolicyKind) -> PolicySet:
+        """The set of one document: a text, or what `str` makes a text of, once.
+
+        Raises Refusal ServiceUnavailable where a stored document does not parse.
+        """
+        key = (kind, document)
         found = self._sets.find(key)
         if found is not None:
             return found.under(source)
+        text = str(document)
         try:
             made = compile_policies([(source, parse_policy(text, kind))]).under(source)
         except MalformedPolicy as error:

@@ -6,10 +6,10 @@ its engine; made up is only the caller. Never decides.
 
 from broker.access.caller import Caller
 from broker.access.library import PolicyLibrary
-from broker.access.trust import bound_trust_policy
+from broker.access.trust import compiled_trust_policy
 from broker.names import principal
 from broker.names.arn import is_account_id, parse_arn
-from broker.policy import PolicyKind, PolicySet, Source, SourceKind
+from broker.policy import PolicyKind, PolicySet
 from broker.storage.records import Role, User
 from broker.storage.store import ROLES, Transaction
 
@@ -52,5 +52,4 @@ async def find_trust_policy(store: Transaction, library: PolicyLibrary, role_arn
     role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
     if role is None or role.arn != role_arn:
         return None
-    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
-    return library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
+    return compiled_trust_policy(library, role, role.arn)

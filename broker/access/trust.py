@@ -14,19 +14,43 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+from broker.access.library import PolicyLibrary
 from broker.names.arn import iam_arn, parse_arn
+from broker.policy import PolicyKind, PolicySet, Source, SourceKind
 from broker.storage.records import Role
 from broker.storage.store import ACCOUNTS, ROLES, USERS, Transaction
 
 _ACCOUNT = re.compile(r'"([0-9]{12})"')
+_TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
 _PRINCIPAL_ELEMENTS = ("principal", "notprincipal")
+
+
+class BoundText(msgspec.Struct, frozen=True):
+    """A trust policy as written, and which of the ARNs in it meant which unique id."""
+
+    text: str
+    trusted_ids: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return _replaced(self.text, self.trusted_ids)
 
 
 def bound_trust_policy(role: Role) -> str:
     """The trust policy to judge by: every ARN that was bound is replaced by its unique id."""
+    return str(_bound(role))
+
+
+def compiled_trust_policy(library: PolicyLibrary, role: Role, arn: str) -> PolicySet:
+    """The same as the library has it; `arn` is that of the role."""
+    return library.compiled(Source(_RESOURCE, "AssumeRolePolicyDocument", arn), _bound(role), _TRUST)
+
+
+def _bound(role: Role) -> str | BoundText:
     if not role.trusted_ids:
         return role.assume_role_policy
-    return _replaced(role.assume_role_policy, tuple(role.trusted_ids.items()))
+    return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
 async def named_trust_policy(store: Transaction, role: Role) -> str:
@@ -86,7 +110,6 @@ async def _arn_now(store: Transaction, account: str, unique_id: str) -> str:
     return next((user.arn for user in users if user.user_id == unique_id), unique_id)
 
 
-@lru_cache(maxsize=1024)
 def _replaced(text: str, names: tuple[tuple[str, str], ...]) -> str:
     """`text` with each name in its principal elements replaced; a pure function of what it is given."""
     document = json.loads(text)

@@ -22,14 +22,13 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
-from broker.access.trust import bound_trust_policy
+from broker.access.trust import compiled_trust_policy
 from broker.audit.event import Event, UserIdentity, begin_event
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.credentials.mint import Mint, TemporaryCredentials
 from broker.errors import Refusal, service_unavailable
 from broker.metadata.texts import iso_time
 from broker.names.principal import AssumedRole, Service
-from broker.policy import PolicyKind, Source, SourceKind
 from broker.storage.engine import EngineUnavailable
 from broker.storage.records import Role
 from broker.storage.store import Conflict, Store, Transaction
@@ -98,8 +97,7 @@ async def grant(
     context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT,
 ) -> Grant:
     """Ask the gate whether `service` may assume `role`: its trust policy is the only one that can say so."""
-    source = Source(SourceKind.RESOURCE, "AssumeRolePolicyDocument", role.arn)
-    trust = gate.library.compiled(source, bound_trust_policy(role), PolicyKind.TRUST)
+    trust = compiled_trust_policy(gate.library, role, role.arn)
     keys = {
         "sts:RoleSessionName": session_name,
         "aws:SourceAccount": role.account_id,

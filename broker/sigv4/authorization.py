@@ -87,11 +87,11 @@ class UnverifiedAuthorization(msgspec.Struct, frozen=True):
 
     @property
     def region(self) -> str:
-        return self.signer.region
+        return self.signer.scope.region
 
     @property
     def service(self) -> str:
-        return self.signer.service
+        return self.signer.scope.service
 
     def __repr__(self) -> str:
         return f"UnverifiedAuthorization({self.access_key_id}, {self.signed_at}, ***)"
@@ -154,10 +154,10 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
     is_usual = is_one_part and date_text and len(before) <= _LONGEST_REPEATED
     signer = _find_signer(before) if is_usual else None
     region_set: tuple[str, ...] = ()
-    if signer is None or signer.algorithm == ASYMMETRIC:
+    if signer is None or signer.scope.algorithm == ASYMMETRIC:
         region_text = headers.get("x-amz-region-set") or ""
         signer, signature = _read_header(header, date_text, region_text)
-        region_set = _parse_region_set(region_text) if signer.algorithm == ASYMMETRIC else ()
+        region_set = _parse_region_set(region_text) if signer.scope.algorithm == ASYMMETRIC else ()
     timestamp, signed_at = _signing_time(date_text)
     token = headers.get("x-amz-security-token") or None
     return UnverifiedAuthorization(

@@ -25,24 +25,24 @@ def canonical_request(authorization: UnverifiedAuthorization, payload_hash: str,
     The clause on headers: "Lowercase(name) : Trim(value)", sequential spaces made one, the values of repeated ones
     joined by commas.
     """
-    request, headers, signer = authorization.request, authorization.headers, authorization.signer
+    request, headers, signed = authorization.request, authorization.headers, authorization.signer.headers
     path, query = request.path, request.query
     if path != "/":
         path = _normalised_path(path) if normalise_path else _object_path(path)
     if query:
         query = _canonical_query(query, without_signature=authorization.presigned)
     lines = [request.method, path, query]
-    for name in signer.signed_headers:
+    for name in signed.names:
         # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
         if name in headers:
             lines.append(f"{name}:{' '.join(headers[name].split())}")  # noqa: PERF401  a fifth dearer
-    lines += ("", signer.signed_line, payload_hash)
+    lines += ("", signed.line, payload_hash)
     return "\n".join(lines)
 
 
 def string_to_sign(authorization: UnverifiedAuthorization, canonical: str) -> str:
-    signer, digest = authorization.signer, sha256(wire_bytes(canonical)).hexdigest()
-    return f"{signer.algorithm}\n{authorization.signed_at}\n{signer.scope}\n{digest}"
+    scope, digest = authorization.signer.scope, sha256(wire_bytes(canonical)).hexdigest()
+    return f"{scope.algorithm}\n{authorization.signed_at}\n{scope.text}\n{digest}"
 
 
 def _normalised_path(path: str) -> str:

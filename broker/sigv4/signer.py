@@ -5,7 +5,7 @@ has no region. Because this part comes again and again, it is read once and what
 """
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 
@@ -34,50 +34,59 @@ _UNSIGNED_HEADERS = frozenset(
 )
 
 
-class UnverifiedSigner(msgspec.Struct, frozen=True, dict=True):
-    """A credential and the names of the signed headers, which are lower-case and sorted.
-
-    `date` is YYYYMMDD. SigV4 names one `region`; SigV4A leaves it empty.
-    """
+class UnverifiedScope(msgspec.Struct, frozen=True, dict=True):
+    """What a credential is good for. `date` is YYYYMMDD. SigV4 names one `region`; SigV4A leaves it empty."""
 
     algorithm: str
-    access_key_id: str
     date: str
     region: str
     service: str
-    signed_headers: tuple[str, ...]
 
     @cached_property
-    def scope(self) -> str:
+    def text(self) -> str:
         """SigV4A leaves the region out: one signature is good for a set of them."""
         region = "" if self.algorithm == ASYMMETRIC else f"{self.region}/"
         return f"{self.date}/{region}{self.service}/{TERMINATOR}"
-
-    @cached_property
-    def key_name(self) -> tuple[str, ...]:
-        """What a signing key is derived for, besides the secret."""
-        if self.algorithm == ASYMMETRIC:
-            return (self.access_key_id, ASYMMETRIC)
-        return (self.access_key_id, self.date, self.region, self.service)
-
-    @cached_property
-    def signed(self) -> frozenset[str]:
-        return frozenset(self.signed_headers)
 
     @cached_property
     def is_region_named(self) -> bool:
         """Whether the region could be one; SigV4A names none."""
         return self.algorithm != ASYMMETRIC and is_region_name(self.region)
 
+    def key_name(self, access_key_id: str) -> tuple[str, ...]:
+        """What a signing key is derived for, besides the secret."""
+        if self.algorithm == ASYMMETRIC:
+            return (access_key_id, ASYMMETRIC)
+        return (access_key_id, self.date, self.region, self.service)
+
+
+class SignedHeaders(msgspec.Struct, frozen=True, dict=True):
+    """The names of the signed headers, lower-case and sorted."""
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def all(self) -> frozenset[str]:
+        return frozenset(self.names)
+
     @cached_property
     def accounted_for(self) -> frozenset[str]:
         """Headers that may come with the signature, some of them: nothing where it does not even cover the host."""
-        return self.signed | _UNSIGNED_HEADERS if "host" in self.signed else frozenset()
+        return self.all | _UNSIGNED_HEADERS if "host" in self.all else frozenset()
 
     @cached_property
-    def signed_line(self) -> str:
-        """The signed headers as the canonical request names them."""
-        return ";".join(self.signed_headers)
+    def line(self) -> str:
+        """The names as the canonical request has them."""
+        return ";".join(self.names)
+
+
+class UnverifiedSigner(msgspec.Struct, frozen=True):
+    """A credential and the signed headers. Very many signers share a few scopes and sets of headers."""
+
+    access_key_id: str
+    scope: UnverifiedScope
+    headers: SignedHeaders
+    key_name: tuple[str, ...]
 
 
 def is_region_name(text: str) -> bool:
@@ -86,33 +95,39 @@ def is_region_name(text: str) -> bool:
 
 def read_signer(algorithm: str, credential: str, signed_headers: str) -> UnverifiedSigner:
     """Raises Refusal IncompleteSignature, or SignatureDoesNotMatch for a wrong terminator."""
-    access_key_id, date, region, service = _parse_credential(algorithm, credential)
-    names = _parse_signed_headers(signed_headers)
-    return UnverifiedSigner(algorithm, access_key_id, date, region, service, names)
+    access_key_id, slash, rest = credential.partition("/")
+    try:
+        scope = _parse_scope(algorithm, rest if slash else None)
+    except ValueError as error:
+        raise refusals.malformed_credential(credential, str(error)) from None
+    headers = _parse_signed_headers(signed_headers)
+    return UnverifiedSigner(access_key_id, scope, headers, scope.key_name(access_key_id))
 
 
-def _parse_credential(algorithm: str, credential: str) -> tuple[str, str, str, str]:
-    """Access key id, date, region (empty for SigV4A) and service."""
-    parts = credential.split("/")
+@lru_cache(maxsize=256)
+def _parse_scope(algorithm: str, text: str | None) -> UnverifiedScope:
+    """What stands behind the access key id. Raises ValueError with the form that the credential should have."""
+    parts = [] if text is None else text.split("/")
     if algorithm == SYMMETRIC:
-        if len(parts) != 5:
-            raise refusals.malformed_credential(credential, "keyid/date/region/service/term")
-        access_key_id, date, region, service, terminator = parts
-    elif algorithm == ASYMMETRIC:
         if len(parts) != 4:
-            raise refusals.malformed_credential(credential, "keyid/date/service/term")
-        access_key_id, date, service, terminator = parts
+            raise ValueError("keyid/date/region/service/term")
+        date, region, service, terminator = parts
+    elif algorithm == ASYMMETRIC:
+        if len(parts) != 3:
+            raise ValueError("keyid/date/service/term")
+        date, service, terminator = parts
         region = ""
     else:
         raise refusals.unsupported_algorithm(algorithm)
     if terminator != TERMINATOR:
         raise refusals.wrong_terminator(terminator, TERMINATOR)
-    return access_key_id, date, region, service
+    return UnverifiedScope(algorithm, date, region, service)
 
 
-def _parse_signed_headers(text: str) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def _parse_signed_headers(text: str) -> SignedHeaders:
     lowered = text.lower()
     # A presigned query could bring a line feed in here, and with it lines of its own into the canonical request.
     if _SIGNED_HEADERS.fullmatch(lowered) is None:
         raise refusals.malformed_signed_headers(text)
-    return tuple(sorted({name for name in lowered.split(";") if name}))
+    return SignedHeaders(tuple(sorted({name for name in lowered.split(";") if name})))

@@ -85,7 +85,7 @@ def verify(
     second = int(now)  # a signing time has no fraction: nor has what it is compared with
     if authorization.presigned or abs(second - authorization.timestamp) > dialect.skew:
         _require_current(authorization, second, dialect)
-    if not authorization.signer.accounted_for.issuperset(authorization.headers):
+    if not authorization.signer.headers.accounted_for.issuperset(authorization.headers):
         _require_signed_headers(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
@@ -124,7 +124,7 @@ def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dia
     A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
     AWS lets it: botocore's presigned URLs leave it out.
     """
-    signed = authorization.signer.signed
+    signed = authorization.signer.headers.all
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name in authorization.headers:
@@ -139,31 +139,32 @@ def _require_scope(
     dialect: Dialect,
 ) -> None:
     """Everything that is wrong with the credential scope, in one answer and in AWS's order."""
-    signer, day = authorization.signer, authorization.signed_at[:8]
-    is_region_right = (regions is None and signer.is_region_named) or _is_region_accepted(
+    scope, day = authorization.signer.scope, authorization.signed_at[:8]
+    is_region_right = (regions is None and scope.is_region_named) or _is_region_accepted(
         authorization, regions
     )
-    if is_region_right and signer.service in services and signer.date == day:
+    if is_region_right and scope.service in services and scope.date == day:
         return
     wrong = []
     if not is_region_right:
-        region = signer.region or ",".join(authorization.region_set)
+        region = scope.region or ",".join(authorization.region_set)
         wrong.append(f"Credential should be scoped to a valid region, not '{region}'. ")
-    if signer.service not in services:
+    if scope.service not in services:
         expected = "' or '".join(sorted(services))
         wrong.append(f"Credential should be scoped to correct service: '{expected}'. ")
-    if signer.date != day:
+    if scope.date != day:
         wrong.append(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{signer.date}' != '{day}', from '{authorization.signed_at}'."
+            f"'{scope.date}' != '{day}', from '{authorization.signed_at}'."
         )
     raise refusals.mismatch("".join(wrong), dialect.mismatch_code)
 
 
 def _is_region_accepted(authorization: UnverifiedAuthorization, regions: Collection[str] | None) -> bool:
     """A SigV4A region set is accepted where one of its patterns speaks of an accepted region."""
-    if authorization.signer.algorithm != ASYMMETRIC:
-        return authorization.signer.is_region_named and (regions is None or authorization.region in regions)
+    scope = authorization.signer.scope
+    if scope.algorithm != ASYMMETRIC:
+        return scope.is_region_named and (regions is None or authorization.region in regions)
     patterns = authorization.region_set
     if not all(pattern == "*" or is_region_name(pattern.removesuffix("*")) for pattern in patterns):
         return False
@@ -213,6 +214,7 @@ def _is_signed(
 
 
 def _derive(signer: UnverifiedSigner, secret: SecretKey) -> SigningKey:
-    if signer.algorithm == ASYMMETRIC:
+    scope = signer.scope
+    if scope.algorithm == ASYMMETRIC:
         return derive_public_key(signer.access_key_id, secret)
-    return set_up(derive_signing_key(secret, signer.date, signer.region, signer.service))
+    return set_up(derive_signing_key(secret, scope.date, scope.region, scope.service))

@@ -3,10 +3,11 @@
 INVARIANT: everything in a `Pages` is true at its revision. Whoever finds that the partition has moved takes other
 pages; nobody refreshes pages in place.
 
-Every record is kept encoded, which is small: a hundred thousand roles fit. Those that were asked for lately are kept
-decoded as well. Memory is bounded by an estimate of what both weigh: of the encoded ones the partition that was used
-longest ago goes first, and a partition that fills the cache alone loses the older half of itself; of the decoded ones
-the first decoded goes first, and is decoded anew, in microseconds, if it is still in use.
+Every record is kept encoded, which is small: a hundred thousand roles fit. Those that are asked for again and again are
+kept decoded as well: to keep what is asked for once, and to throw out another for it, costs more than to decode it.
+Memory is bounded by an estimate of what both weigh. Of the encoded ones partitions go in the order in which they came,
+but one that was used since its turn came last is passed over; a partition that fills the cache alone loses the older
+half of itself. Of the decoded ones the first decoded goes first, and is decoded anew, in microseconds, if it is in use.
 """
 
 import asyncio
@@ -30,6 +31,9 @@ _PAGES_WEIGHT = 500
 # One part in so many of the memory is for decoded records.
 _DECODED_SHARE = 8
 
+# A record is kept decoded if it was decoded before among the last so many, about.
+_LATELY = 4096
+
 # How many records are decoded before other requests get their turn.
 _SCAN_PAGE = 1000
 
@@ -40,10 +44,11 @@ class Pages:
     """One partition at one revision: `encoded` records by stored key (None: known to be absent), and whole listings.
 
     `records` are those that are decoded. A listing holds, for a prefix, the sorted keys of *all* records under it;
-    they are all in `encoded`. `weight` is that of `encoded`, and the partition's own.
+    they are all in `encoded`. `weight` is that of `encoded`, and the partition's own. `is_used` says whether anybody
+    asked for them since it was last looked at.
     """
 
-    __slots__ = ("encoded", "listings", "records", "revision", "weight")
+    __slots__ = ("encoded", "is_used", "listings", "records", "revision", "weight")
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
@@ -51,6 +56,7 @@ class Pages:
         self.records: dict[str, Any] = {}
         self.listings: dict[str, list[str]] = {}
         self.weight = _PAGES_WEIGHT
+        self.is_used = False
 
 
 class RecordCache:
@@ -63,6 +69,9 @@ class RecordCache:
         self._partitions: OrderedDict[str, Pages] = OrderedDict()
         # Whose `records`, which key in them, and its weight, in the order of decoding.
         self._decoded: deque[tuple[dict[str, Any], str, int]] = deque()
+        # The encodings that were decoded lately, by identity. One that is gone may lend its number to another, which is
+        # then kept decoded a little early.
+        self._lately: set[int] = set()
         self.weight = 0
         self.decoded_weight = 0
 
@@ -74,7 +83,8 @@ class RecordCache:
                 self.weight -= pages.weight
             pages = self._partitions[partition] = Pages(revision)
             self.weight += pages.weight
-        self._partitions.move_to_end(partition)
+        else:
+            pages.is_used = True
         return pages
 
     async def read(
@@ -155,10 +165,12 @@ class RecordCache:
 
     def find_known(self, partition: str, pages: Pages, collection: Collection[Any], key: str) -> Any:
         """The record as the pages have it; UNKNOWN where they have not."""
-        record = pages.records.get(key, UNKNOWN)
-        if record is UNKNOWN and key in pages.encoded:
-            value = pages.encoded[key]
-            record = None if value is None else collection.decode(partition, key, value)
+        record = pages.records.get(key)
+        if record is None:
+            value = pages.encoded.get(key, UNKNOWN)
+            if value is None or value is UNKNOWN:
+                return value
+            record = collection.decode(partition, key, value)
             self._keep_decoded(pages, key, record, value)
         return record
 
@@ -178,14 +190,22 @@ class RecordCache:
         weight = _weight(value) - before
         pages.encoded[key] = value
         pages.weight += weight
-        self._keep_decoded(pages, key, record, value)
+        pages.records.pop(key, None)
+        if value is not None:
+            self._keep_decoded(pages, key, record, value)
         if self._partitions.get(partition) is pages:
             self.weight += weight
             if self.weight > self._limit:
                 self._shrink()
 
-    def _keep_decoded(self, pages: Pages, key: str, record: Any, value: bytes | None) -> None:
-        weight = _DECODED_WEIGHT + _DECODED_PER_BYTE * len(value or b"")
+    def _keep_decoded(self, pages: Pages, key: str, record: Any, value: bytes) -> None:
+        """Keep the `record` that was made of `value`, if not for the first time."""
+        if id(value) not in self._lately:
+            if len(self._lately) >= _LATELY:
+                self._lately.clear()
+            self._lately.add(id(value))
+            return
+        weight = _DECODED_WEIGHT + _DECODED_PER_BYTE * len(value)
         pages.records[key] = record
         self._decoded.append((pages.records, key, weight))
         self.decoded_weight += weight
@@ -196,8 +216,12 @@ class RecordCache:
 
     def _shrink(self) -> None:
         while self.weight > self._limit and len(self._partitions) > 1:
-            _, oldest = self._partitions.popitem(last=False)
-            self.weight -= oldest.weight
+            partition, oldest = self._partitions.popitem(last=False)
+            if oldest.is_used:
+                oldest.is_used = False
+                self._partitions[partition] = oldest
+            else:
+                self.weight -= oldest.weight
         if self.weight > self._limit:
             (pages,) = self._partitions.values()
             pages.listings.clear()

@@ -68,8 +68,8 @@ class Transaction(msgspec.Struct, eq=False):
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
             return record
-        found: Any = pages.records.get(stored_key, UNKNOWN)
-        if found is UNKNOWN:
+        found: Any = pages.records.get(stored_key)
+        if found is None:
             found = self._cache.find_known(partition, pages, collection, stored_key)
             if found is UNKNOWN:
                 found = await self._read(partition, view, collection, stored_key)

@@ -10,21 +10,20 @@ from functools import lru_cache
 
 import msgspec
 
-from broker.access.trust import bound_trust_policy
+from broker.access.trust import compiled_trust_policy
 from broker.errors import validation_error
 from broker.names.arn import PARTITION
 from broker.operation import Call
-from broker.policy import PolicyKind, PolicySet, Source, SourceKind, compile_policies
+from broker.policy import PolicySet, compile_policies
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
 _ROLE = re.compile(r"arn:([^:]+):iam:([^:]*):([0-9]{12}):role(/(?:.*/)?)([^/]*)", re.DOTALL)
-_TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
 class NamedRole(msgspec.Struct, frozen=True):
-    """What the ARN of a role says, whether or not there is such a role; `trust` is what its trust policy is called.
+    """What the ARN of a role says, whether or not there is such a role.
 
     `path` has its slashes; it is empty, as no role's is, where the ARN is not of the form that IAM gives to roles.
     """
@@ -33,10 +32,10 @@ class NamedRole(msgspec.Struct, frozen=True):
     account: str
     path: str
     name: str
-    trust: Source
 
 
-@lru_cache(maxsize=4096)
+# No larger: among very many roles hardly one comes again soon, and a long memory is slow where nothing is in cache.
+@lru_cache(maxsize=256)
 def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
     found = _ROLE.fullmatch(text)
@@ -45,7 +44,7 @@ def name_role(text: str) -> NamedRole:
     partition, region, account, path, name = found.groups()
     if partition != PARTITION or region:
         path = ""
-    return NamedRole(text, account, path, name, Source(_RESOURCE, "AssumeRolePolicyDocument", text))
+    return NamedRole(text, account, path, name)
 
 
 async def find_role(call: Call, named: NamedRole) -> Role | None:
@@ -61,7 +60,7 @@ def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:
     """What the policy of `role` grants; of one that does not exist, nothing."""
     if role is None:
         return _TRUSTS_NOBODY
-    return call.gate.library.compiled(named.trust, bound_trust_policy(role), _TRUST)
+    return compiled_trust_policy(call.gate.library, role, named.arn)
 
 
 def tags_to_judge(role: Role | None, inherited: Mapping[str, str]) -> Mapping[str, str]:

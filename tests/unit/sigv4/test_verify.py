@@ -71,7 +71,7 @@ def test_headers_that_proxies_add_need_no_signature(sign):
     request = with_headers(sign(body=FORM), *added)
     proven = judge(request)
     assert proven.request is request
-    assert proven.authorization.signer.signed.isdisjoint(name for name, _ in added)
+    assert proven.authorization.signer.headers.all.isdisjoint(name for name, _ in added)
 
 
 def test_a_presigned_get_caller_identity_of_botocore_verifies():
@@ -95,7 +95,7 @@ def test_a_presigned_get_caller_identity_of_botocore_verifies():
 def test_a_presigned_url_may_sign_headers_of_its_own(presign):
     """`aws eks get-token` binds the cluster's name in this way."""
     request = presign(headers=[("x-k8s-aws-id", "my-cluster")])
-    assert "x-k8s-aws-id" in judge(request).authorization.signer.signed
+    assert "x-k8s-aws-id" in judge(request).authorization.signer.headers.all
     changed = with_headers(request, ("x-k8s-aws-id", "other"), without=("x-k8s-aws-id",))
     assert refusal_of(changed).code == "SignatureDoesNotMatch"
 
@@ -349,7 +349,8 @@ def test_everything_wrong_with_a_scope_is_said_at_once(sign):
 def test_what_is_no_region_is_refused(sign, region):
     request = sign(region="PLACE")
     authorization = find_authorization(request)
-    signer = msgspec.structs.replace(authorization.signer, region=region)
+    scope = msgspec.structs.replace(authorization.signer.scope, region=region)
+    signer = msgspec.structs.replace(authorization.signer, scope=scope)
     authorization = msgspec.structs.replace(authorization, signer=signer)
     with pytest.raises(Refusal) as caught:
         verify(request, authorization, SECRET, NOON, SigningKeys(), services={"sts"})

@@ -104,9 +104,8 @@ async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_a
     store = Store(engine, time.time, cache_limit=200_000)
     await write(store, *(user(f"{n:03}", path="/x" * 50) for n in range(200)))
     names = [f"{n:03}" for n in range(200)]
-    reader = await store.read()
-    for name in names:
-        await reader.find(USERS, HERE, name)
+    for name in [*names, *names]:
+        await (await store.read()).find(USERS, HERE, name)
     (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
     assert 0 < len(pages.records) < len(pages.encoded) == 200
     engine.asked.clear()
@@ -116,6 +115,25 @@ async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_a
     ]
     assert engine.asked["fetch"] == 0
     assert_weighed(store)
+
+
+async def test_only_what_is_asked_for_again_stays_decoded(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time)
+    await write(store, *(user(f"{n:03}") for n in range(100)))
+    for number in range(100):
+        for name in ("000", f"{number:03}"):
+            assert await (await store.read()).find(USERS, HERE, name) == user(name)
+    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
+    assert set(pages.records) == {"user/000"}
+
+
+async def test_what_was_kept_decoded_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time)
+    for number in range(10):
+        for _ in range(number):
+            await (await store.read()).find(USERS, HERE, "bob")
+        await write(store, user("bob", path=f"/{number}/"))
+        assert await (await store.read()).find(USERS, HERE, "bob") == user("bob", path=f"/{number}/")
 
 
 async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSqlite) -> None:

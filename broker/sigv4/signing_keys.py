@@ -19,7 +19,7 @@ SigningKey = HMAC | EllipticCurvePublicKey
 
 
 class SigningKeys:
-    """Derived keys, least recently used first out.
+    """Derived keys; the first that was kept goes first, and is derived anew if it is still in use.
 
     An entry carries the digest of the secret that made it: after a rotation the old entry cannot be found, and
     the new key takes its place. The secret itself is never kept.
@@ -40,7 +40,6 @@ class SigningKeys:
         entry = self._keys.get(name)
         if entry is None or not hmac.compare_digest(entry[0], secret_digest):
             return None
-        self._keys.move_to_end(name)
         return entry[1]
 
     def keep(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:

@@ -34,8 +34,8 @@ class NamedRole(msgspec.Struct, frozen=True):
     name: str
 
 
-# No larger: among very many roles hardly one comes again soon, and a long memory is slow where nothing is in cache.
-@lru_cache(maxsize=256)
+# For the few that come again and again: among very many roles a long memory would cost more than it saves.
+@lru_cache(maxsize=64)
 def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
     found = _ROLE.fullmatch(text)

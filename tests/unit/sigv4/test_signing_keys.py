@@ -30,15 +30,15 @@ def test_a_rotated_secret_never_finds_the_old_key():
     assert len(keys) == 1
 
 
-def test_the_cache_is_bounded_and_forgets_the_least_recently_used():
+def test_the_cache_is_bounded_and_forgets_what_was_kept_first():
     keys = SigningKeys(capacity=2)
     keys.keep(("a",), OLD, b"a")
     keys.keep(("b",), OLD, b"b")
-    assert keys.find(("a",), OLD) == b"a"
+    keys.keep(("a",), NEW, b"a anew")
     keys.keep(("c",), OLD, b"c")
     assert len(keys) == 2
     assert keys.find(("b",), OLD) is None
-    assert keys.find(("a",), OLD) == b"a"
+    assert keys.find(("a",), NEW) == b"a anew"
 
 
 def test_the_cache_prints_neither_keys_nor_secrets():

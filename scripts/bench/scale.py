@@ -20,9 +20,10 @@ Operations: milliseconds until the answer, of one request at a time over a new c
 1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
 
 Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing, each
-with a client (wrk) of its own, in turn; all processes free to run on all cores. What the two brokers gain is what the
-machine has to give: cores of one processor share its caches, and on a machine of two cores the clients take their
-share. Beside the gain in requests per second stands what the CPU per request allows where each worker has a core.
+with a client (wrk) of its own, in turn; all processes free to run on all cores. Beside the gain in requests per second
+stands what the CPU per request allows where each worker has a core, for on a machine of two cores the clients take
+their share. What two cores have to give is shown by two loops that count beside one, and touch no memory: where they do
+not gain nearly two, the cores are not two free ones, but threads of one, or somebody else's as well.
 
     .venv-test/bin/python scripts/bench/scale.py             everything: some five minutes
     .venv-test/bin/python scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -43,7 +44,7 @@ from pathlib import Path
 from random import Random
 
 from populate import ATTACHED, access_key, account_id, bench_role, master_key_file, populate, trust
-from serving import Server, ask, free_address, load, load_by_wrk, send_all, signed
+from serving import Server, ask, count_loops, free_address, load, load_by_wrk, send_all, signed
 
 ROLES = 100
 ACCOUNTS = {"small": 10, "large": 1000}
@@ -255,30 +256,35 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
         serve(folder, "small", everywhere, 2) as two,
         serve(copied, "small", everywhere) as other,
     ):
-        rows = {"1 worker": [one], "2 workers": [two], "2 brokers apart": [one, other]}
+        rows: dict[str, Callable[[int], tuple[float, float]]] = {
+            "1 loop": lambda _: count_loops(1, seconds),
+            "2 loops": lambda _: count_loops(2, seconds),
+            "1 worker": lambda number: _at_once([one], number, seconds),
+            "2 workers": lambda number: _at_once([two], number, seconds),
+            "2 brokers apart": lambda number: _at_once([one, other], number, seconds),
+        }
         figures: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
         for number in range(rounds):
-            for name, servers in rows.items():
-                figures[name].append(_at_once(servers, number, max(round(seconds), 1)))
-    print(
-        f"\n{'workers':16} {'requests/s':>10} {'CPU us':>8} {'gain':>6} {'with a core each':>17} {'goal':>5}"
-    )
+            for name, measure in rows.items():
+                figures[name].append(measure(number))
+    print(f"\n{'workers':16} {'a second':>10} {'CPU us':>8} {'gain':>6} {'with a core each':>17} {'goal':>5}")
     for name, found in figures.items():
         cost, rate = (statistics.median(column) for column in zip(*found, strict=True))
-        number, goal = (1, "") if name == "1 worker" else (2, f"{WORKERS_GOAL:.1f}")
+        goal = f"{WORKERS_GOAL:.1f}" if name == "2 workers" else ""
         # Round by round, as above.
-        rounds_of_both = list(zip(figures["1 worker"], found, strict=True))
-        gain = statistics.median(here[1] / alone[1] for alone, here in rounds_of_both)
-        with_cores = statistics.median(number * alone[0] / here[0] for alone, here in rounds_of_both)
+        alone = figures["1 loop" if "loop" in name else "1 worker"]
+        pairs = list(zip(alone, found, strict=True))
+        gain = statistics.median(here[1] / before[1] for before, here in pairs)
+        with_cores = statistics.median(int(name[0]) * before[0] / here[0] for before, here in pairs)
         print(f"{name:16} {rate:10.0f} {cost:8.1f} {gain:6.2f} {with_cores:17.2f} {goal:>5}")
 
 
-def _at_once(servers: Sequence[Server], seed: int, seconds: int) -> tuple[float, float]:
+def _at_once(servers: Sequence[Server], seed: int, seconds: float) -> tuple[float, float]:
     """The mean of the CPU per request, and the sum of the rates, of servers that are loaded at the same time."""
 
     def send(server: Server) -> tuple[float, float]:
         requests = requests_for(server, mixes("small")["hot roles"], seed)
-        return load_by_wrk(server, requests, seconds, connections=64)
+        return load_by_wrk(server, requests, max(round(seconds), 1), connections=64)
 
     with ThreadPoolExecutor() as pool:
         costs, rates = zip(*pool.map(send, servers), strict=True)

@@ -175,6 +175,30 @@ def load_by_wrk(
     return used / done * 1e6, float(told.partition("Requests/sec:")[2].split()[0])
 
 
+_LOOP = """
+import sys, time
+begin, end = map(float, sys.argv[1:])
+while time.monotonic() < begin:
+    pass
+used, done = time.process_time(), 0
+while time.monotonic() < end:
+    for _ in range(1000):
+        pass
+    done += 1
+print((time.process_time() - used) / done * 1e6, done / (end - begin))
+"""
+
+
+def count_loops(processes: int, seconds: float) -> tuple[float, float]:
+    """As `load`, of processes that only count, each for itself: what the machine has to give, memory aside."""
+    begin = time.monotonic() + 0.2
+    command = [sys.executable, "-c", _LOOP, str(begin), str(begin + seconds)]
+    counting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    told = [process.communicate()[0].split() for process in counting]
+    costs, rates = zip(*((float(cost), float(rate)) for cost, rate in told), strict=True)
+    return sum(costs) / processes, sum(rates)
+
+
 def send_all(server: Server, requests: Sequence[bytes], connections: int = 16) -> None:
     """Each request once."""
     asyncio.run(_load(server, iter(requests), None, connections))

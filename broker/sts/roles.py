@@ -6,7 +6,6 @@ grants nothing. So nobody learns from a refusal which roles another account has.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 
 import msgspec
 
@@ -18,7 +17,8 @@ from broker.policy import PolicySet, compile_policies
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
-_ROLE = re.compile(r"arn:([^:]+):iam:([^:]*):([0-9]{12}):role(/(?:.*/)?)([^/]*)", re.DOTALL)
+_ROLE = re.compile(rf"arn:{PARTITION}:iam::([0-9]{{12}}):role(/(?:.*/)?)([^/]*)", re.DOTALL)
+_ROLE_ELSEWHERE = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL)
 _TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
@@ -34,17 +34,16 @@ class NamedRole(msgspec.Struct, frozen=True):
     name: str
 
 
-# For the few that come again and again: among very many roles a long memory would cost more than it saves.
-@lru_cache(maxsize=64)
 def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
     found = _ROLE.fullmatch(text)
-    if found is None:
+    if found is not None:
+        return NamedRole(text, *found.groups())
+    elsewhere = _ROLE_ELSEWHERE.fullmatch(text)
+    if elsewhere is None:
         raise validation_error(f"{text} is invalid")
-    partition, region, account, path, name = found.groups()
-    if partition != PARTITION or region:
-        path = ""
-    return NamedRole(text, account, path, name)
+    account, name = elsewhere.groups()
+    return NamedRole(text, account, "", name)
 
 
 async def find_role(call: Call, named: NamedRole) -> Role | None:

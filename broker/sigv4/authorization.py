@@ -13,11 +13,10 @@ import msgspec
 from broker.errors import Refusal
 from broker.sigv4 import refusals
 from broker.sigv4.encoding import query_pairs, trimmed, wire_text
-from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, read_signer
+from broker.sigv4.signer import ASYMMETRIC, LONGEST_REPEATED, UnverifiedSigner, read_signer
 from broker.sigv4.timestamps import format_timestamp, parse_time
 
 LONGEST_EXPIRES = 604_800  # seconds, seven days: "Authenticating requests: using query parameters"
-_LONGEST_REPEATED = 512  # characters of an Authorization header that are worth remembering
 
 # Headers that this package or its callers act on: two of a kind are refused rather than interpreted.
 _SINGLE_HEADERS = frozenset(
@@ -151,7 +150,7 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
     date_text = headers.get("x-amz-date") or headers.get("date") or ""
     before, _, signature = header.rpartition("Signature=")
     is_one_part = "," not in signature and signature.split() == [signature]
-    is_usual = is_one_part and date_text and len(before) <= _LONGEST_REPEATED
+    is_usual = is_one_part and date_text and len(before) <= LONGEST_REPEATED
     signer = _find_signer(before) if is_usual else None
     region_set: tuple[str, ...] = ()
     if signer is None or signer.scope.algorithm == ASYMMETRIC:

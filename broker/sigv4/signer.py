@@ -15,6 +15,8 @@ SYMMETRIC = "AWS4-HMAC-SHA256"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
 TERMINATOR = "aws4_request"
 
+LONGEST_REPEATED = 512  # characters of what clients repeat that are worth remembering
+
 _SIGNED_HEADERS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z;-]+")  # RFC 9110 tokens, lower case
 
 # What clients and proxies commonly send unsigned. None is of Amazon's own (`x-amz-`); others are looked at one by one.
@@ -95,19 +97,19 @@ def is_region_name(text: str) -> bool:
 
 def read_signer(algorithm: str, credential: str, signed_headers: str) -> UnverifiedSigner:
     """Raises Refusal IncompleteSignature, or SignatureDoesNotMatch for a wrong terminator."""
-    access_key_id, slash, rest = credential.partition("/")
+    access_key_id, _, rest = credential.partition("/")
     try:
-        scope = _parse_scope(algorithm, rest if slash else None)
+        scope = (_known_scope if len(rest) <= LONGEST_REPEATED else _parse_scope)(algorithm, rest)
     except ValueError as error:
         raise refusals.malformed_credential(credential, str(error)) from None
-    headers = _parse_signed_headers(signed_headers)
+    is_short = len(signed_headers) <= LONGEST_REPEATED
+    headers = (_known_signed_headers if is_short else _parse_signed_headers)(signed_headers)
     return UnverifiedSigner(access_key_id, scope, headers, scope.key_name(access_key_id))
 
 
-@lru_cache(maxsize=256)
-def _parse_scope(algorithm: str, text: str | None) -> UnverifiedScope:
+def _parse_scope(algorithm: str, text: str) -> UnverifiedScope:
     """What stands behind the access key id. Raises ValueError with the form that the credential should have."""
-    parts = [] if text is None else text.split("/")
+    parts = text.split("/")
     if algorithm == SYMMETRIC:
         if len(parts) != 4:
             raise ValueError("keyid/date/region/service/term")
@@ -124,10 +126,13 @@ def _parse_scope(algorithm: str, text: str | None) -> UnverifiedScope:
     return UnverifiedScope(algorithm, date, region, service)
 
 
-@lru_cache(maxsize=256)
 def _parse_signed_headers(text: str) -> SignedHeaders:
     lowered = text.lower()
     # A presigned query could bring a line feed in here, and with it lines of its own into the canonical request.
     if _SIGNED_HEADERS.fullmatch(lowered) is None:
         raise refusals.malformed_signed_headers(text)
     return SignedHeaders(tuple(sorted({name for name in lowered.split(";") if name})))
+
+
+_known_scope = lru_cache(maxsize=256)(_parse_scope)
+_known_signed_headers = lru_cache(maxsize=256)(_parse_signed_headers)

@@ -25,7 +25,7 @@ from broker.sealing.keyring import Keyring
 from broker.sealing.session import SessionExpired, open_session, require_living
 from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
-from broker.storage.store import ROLES, USERS, Transaction
+from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
 
 
 class Sessions:
@@ -91,10 +91,21 @@ async def _find_record(store: Transaction, claims: SessionClaims) -> Role | User
         name, user_id = claims.issuer_name, claims.issuer_id
     if name is None:
         return None
-    user = await store.find(USERS, claims.account, name)
-    if user is None or user.user_id != user_id:
+    user = await _find_user(store, claims.account, name, user_id)
+    if user is None:
+        # Whoever has been renamed is found by the id; whoever has the name now is a stranger.
+        renamed = await store.find(RENAMED_USERS, claims.account, user_id or "")
+        if renamed is not None:
+            user = await _find_user(store, claims.account, renamed.user_name, user_id)
+    if user is None:
         raise invalid_token(f"user {name} ({user_id}) of the session is gone")
     return user
+
+
+async def _find_user(store: Transaction, account: str, name: str, user_id: str | None) -> User | None:
+    """The user of that name, if it is the one with that id."""
+    user = await store.find(USERS, account, name)
+    return user if user is not None and user.user_id == user_id else None
 
 
 def _session_caller(claims: SessionClaims, record: Role | User | None) -> Caller:

@@ -17,8 +17,8 @@ from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_t
 from broker.names import ids
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import User
-from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, USERS
+from broker.storage.records import RenamedUser, User
+from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, RENAMED_USERS, USERS
 
 
 @operation("iam:CreateUser", resource=resources.new(entities.USER, "user_name", resources.boundary_keys))
@@ -70,11 +70,14 @@ async def update_user(call: Call, request: shapes.UpdateUserRequest) -> None:
     await require_renamable(call, entities.USER, user, renamed.user_name)
     call.store.delete(USERS, call.account, user.user_name)
     call.store.put(USERS, call.account, renamed)
-    await _carry_credentials(call, renamed)
+    if renamed.user_name != user.user_name:
+        await _carry_credentials(call, renamed)
 
 
 async def _carry_credentials(call: Call, user: User) -> None:
-    """Access keys and MFA devices name their user: let them name the user as it is called now."""
+    """Access keys, MFA devices and sessions name their user: let them find the user as it is called now."""
+    renamed = RenamedUser(user_id=user.user_id, user_name=user.user_name)
+    call.store.put(RENAMED_USERS, call.account, renamed)
     for key_id in user.access_key_ids:
         key = await call.store.find(ACCESS_KEYS, call.account, key_id)
         if key is not None:
@@ -97,6 +100,8 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
         (user.groups, "remove users from group"),
     )
     call.store.delete(USERS, call.account, user.user_name)
+    if await call.store.find(RENAMED_USERS, call.account, user.user_id) is not None:
+        call.store.delete(RENAMED_USERS, call.account, user.user_id)
 
 
 @operation("iam:TagUser", resource=resources.user_resource)

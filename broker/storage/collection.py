@@ -30,6 +30,7 @@ from broker.storage.records import (
     Once,
     Organization,
     Record,
+    RenamedUser,
     Role,
     SigningIdentity,
     Usage,
@@ -127,6 +128,7 @@ FOREIGN_ACCESS_KEYS = Collection(
 
 SETTINGS = Collection("settings", AccountSettings, _single)
 USERS = Collection("user", User, lambda u: u.user_name)
+RENAMED_USERS = Collection("renamed-user", RenamedUser, lambda r: r.user_id, exact=True)
 GROUPS = Collection("group", Group, lambda g: g.group_name)
 ROLES = Collection("role", Role, lambda r: r.role_name)
 POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)

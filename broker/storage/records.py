@@ -52,6 +52,13 @@ class User(Record, frozen=True, kw_only=True):
         return iam_arn(self.account_id, f"user{self.path}{self.user_name}")
 
 
+class RenamedUser(Record, frozen=True, kw_only=True):
+    """What a user who was renamed is called now: sessions know their user by its id and by the name it had."""
+
+    user_id: str
+    user_name: str
+
+
 class Group(Record, frozen=True, kw_only=True):
     account_id: str
     group_name: str

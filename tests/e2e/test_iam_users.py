@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from broker.sealing.totp import STEP_SECONDS, totp
 from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.scenes import allow, new_user, who_am_i
 
 ALLOW_IAM_OF_SELF = {
     "Version": "2012-10-17",
@@ -159,6 +160,27 @@ def test_a_renamed_users_key_acts_under_the_new_name(server: Server, account: Ac
     root.update_user(UserName="amy", NewUserName="amelia")
     identity = server.client("sts", keys).get_caller_identity()
     assert identity["Arn"] == f"arn:aws:iam::{account.account_id}:user/amelia"
+
+
+def test_a_renamed_users_sessions_go_on_until_the_user_is_deleted(
+    server: Server, account: Account, root: Any
+) -> None:
+    keys = new_user(server, account, "maria", allow("sts:GetFederationToken"))
+    sts = server.client("sts", keys)
+    session = Keys.of(sts.get_session_token()["Credentials"])
+    federated = Keys.of(sts.get_federation_token(Name="guest")["Credentials"])
+    root.update_user(UserName="maria", NewUserName="marie", NewPath="/staff/")
+    root.update_user(UserName="marie", NewUserName="mary")
+    root.create_user(UserName="maria")
+    answer = server.client("sts", session).get_caller_identity()
+    assert answer["Arn"] == f"arn:aws:iam::{account.account_id}:user/staff/mary"
+    assert server.client("sts", federated).get_caller_identity()["Arn"].endswith(":federated-user/guest")
+    root.delete_user_policy(UserName="mary", PolicyName="scene")
+    root.delete_access_key(UserName="mary", AccessKeyId=keys.access_key_id)
+    root.delete_user(UserName="mary")
+    root.create_user(UserName="mary")
+    for gone in (session, federated):
+        assert who_am_i(server, gone)[:2] == (403, "InvalidClientTokenId")
 
 
 def test_the_last_use_of_a_key_is_seen(server: Server, root: Any) -> None:

@@ -10,10 +10,11 @@ from broker.access.sessions import Sessions
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
 from broker.names.principal import AssumedRole
+from broker.names.principal import User as UserPrincipal
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring, promote, stage
-from broker.storage.records import Role
-from broker.storage.store import ROLES
+from broker.storage.records import RenamedUser, Role, User
+from broker.storage.store import RENAMED_USERS, ROLES, USERS
 from tests.unit.access.conftest import NOW
 
 ACCOUNT = "111122223333"
@@ -21,6 +22,7 @@ WORKER = Role(
     account_id=ACCOUNT, role_name="worker", role_id="AROA1", created_at=0, assume_role_policy="{}", tags={}
 )
 SESSION = AssumedRole(ACCOUNT, "worker", "AROA1", "night")
+ALICE = User(account_id=ACCOUNT, user_name="alice", user_id="AIDA1", created_at=0)
 
 
 class World:
@@ -102,3 +104,46 @@ async def test_no_session_prints_its_secret(world):
     session = await world.claim()
     assert world.minted.secret.reveal() not in repr(session)
     assert world.minted.session_token not in repr(session)
+
+
+def as_user(world, kind):
+    """The same world, but the session is one that alice got."""
+    mint, alice = Mint(lambda: world.ring, secrets.token_bytes), UserPrincipal(ACCOUNT, "alice", "AIDA1")
+    world.minted = {
+        "session token": lambda: mint.session_token(alice, now=NOW, duration=900),
+        "federation token": lambda: mint.federated_user(alice, "guest", now=NOW, duration=900),
+    }[kind]()
+    return world
+
+
+async def rename(store, old, new):
+    """As UpdateUser does it."""
+
+    async def work(transaction):
+        user = await transaction.get(USERS, ACCOUNT, old, AssertionError)
+        transaction.delete(USERS, ACCOUNT, old)
+        transaction.put(USERS, ACCOUNT, msgspec.structs.replace(user, user_name=new))
+        transaction.put(RENAMED_USERS, ACCOUNT, RenamedUser(user_id=user.user_id, user_name=new))
+
+    await store.transact(work)
+
+
+@pytest.mark.parametrize("kind", ["session token", "federation token"])
+async def test_a_session_follows_its_user_through_every_renaming(world, store, kind):
+    await world.put(USERS, ACCOUNT, ALICE)
+    as_user(world, kind).logins.keep(await world.claim())
+    for old, new in (("alice", "ada"), ("ada", "augusta"), ("augusta", "alice"), ("alice", "Ada")):
+        await rename(store, old, new)
+        assert (await world.claim()).caller.user == msgspec.structs.replace(ALICE, user_name=new)
+
+
+@pytest.mark.parametrize("kind", ["session token", "federation token"])
+async def test_a_namesake_of_a_renamed_user_is_a_stranger_to_its_sessions(world, store, kind):
+    await world.put(USERS, ACCOUNT, ALICE)
+    as_user(world, kind)
+    await rename(store, "alice", "ada")
+    await world.put(USERS, ACCOUNT, msgspec.structs.replace(ALICE, user_id="AIDA2"))
+    assert (await world.claim()).caller.user.user_name == "ada"
+    # The user is gone, and somebody else has the name that it bore last.
+    await world.put(USERS, ACCOUNT, msgspec.structs.replace(ALICE, user_name="ada", user_id="AIDA3"))
+    assert await world.refused() == "InvalidClientTokenId"

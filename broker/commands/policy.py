@@ -129,7 +129,10 @@ def _check(file: Path, kind: str) -> int:
     text = read_text(file)
     try:
         policy = parse_policy(
-            text, PolicyKind("identity" if kind == "managed" else kind), is_managed=kind == "managed"
+            text,
+            PolicyKind("identity" if kind == "managed" else kind),
+            is_managed=kind == "managed",
+            is_new=True,
         )
     except MalformedPolicy as error:
         return failed(str(file), malformed(error))

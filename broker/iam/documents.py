@@ -14,7 +14,7 @@ def require_document(
 ) -> Policy:
     """The parsed policy; raises MalformedPolicyDocument with the engine's sentence."""
     try:
-        return parse_policy(text, kind, is_managed=is_managed)
+        return parse_policy(text, kind, is_managed=is_managed, is_new=True)
     except MalformedPolicy as error:
         reason = f"{error.message} ({error.fault})" if error.fault else ""
         raise Refusal("MalformedPolicyDocument", error.message, reason=reason) from None

@@ -31,6 +31,7 @@ from broker.policy.elements import (
     quoted,
 )
 from broker.policy.grammar import (
+    check_accounts,
     check_actions,
     check_control_policy,
     check_legacy,
@@ -103,10 +104,12 @@ GRAMMARS: dict[PolicyKind, Grammar] = {
 _MANAGED = Grammar(principal_refusal="Policy document should not specify a principal.")
 
 
-def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False) -> Policy:
+def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False, is_new: bool = False) -> Policy:
     """The policy in `text`; raises MalformedPolicy where AWS would refuse it as a policy of `kind`.
 
-    `is_managed`: it is to become a managed policy, which takes the current version only.
+    `is_managed`: it is to become a managed policy, which takes the current version only. `is_new`: it is not stored
+    yet. INVARIANT: what was stored once is read by every later version, or those whom it speaks about are locked out;
+    so what a later version learns to refuse it refuses in new policies only.
     """
     grammar = _MANAGED if is_managed and kind is PolicyKind.IDENTITY else GRAMMARS[kind]
     members = _read(text, kind, grammar)
@@ -114,6 +117,8 @@ def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False) -> Po
     statements = _statements(text, members, kind, grammar)
     policy = Policy(version, _text_of(members, "Id"), statements, kind)
     _check(policy, grammar)
+    if is_new and kind in (PolicyKind.IDENTITY, PolicyKind.BOUNDARY):
+        check_accounts(policy)
     return policy
 
 

@@ -30,11 +30,13 @@ IAM_PATHS = (
     "saml-provider/, oidc-provider/, report/, access-report/"
 )
 # Resources that IAM's authorization reference has gained since that sentence was written.
-_NEWER_IAM_PATHS = ("root", "delegation-request/", "context-provider/", "template/")
+_NEWER_IAM_PATHS = ("root", "delegation-request/", "context-provider/", "template/", "role-template/")
 # S3's own ARNs with a region: access points, batch jobs, dashboards.
 _S3_WITH_REGION = ("accesspoint", "job/", "storage-lens", "access-grants", "async-request", "*")
 _IAM_STARTS = (*IAM_PATHS.split(", "), *_NEWER_IAM_PATHS)
 _NOT_IN_VENDOR = re.compile(r"[^a-zA-Z0-9\-.]")
+# Twelve digits, a pattern of them, or whom AWS keeps things for (`aws`, `aws-marketplace`); or nobody.
+_RESOURCE_ACCOUNT = re.compile(r"[0-9]{12}|[0-9*?]*[*?][0-9*?]*|[a-z][a-z-]*|")
 _SID = re.compile(r"[0-9A-Za-z]*")
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}|AROA[A-Z0-9]{12,124}:[\w+=,.@-]{2,64}", re.ASCII)
@@ -68,6 +70,19 @@ def _is_legacy_resource(resource: str) -> bool:
     if len(parts) < 4 or parts[1] != PARTITION:
         return True
     return bool(parts[2]) and (len(parts) == 6 or resource.endswith("*")) and bool(parts[-1])
+
+
+def check_accounts(policy: Policy) -> None:
+    """What the older parser refuses as well: accounts that there cannot be, and variables in the place of one.
+
+    "You can't use a variable to replace parts of the ARN before the fifth colon" (Policy variables).
+    """
+    for statement in policy.statements:
+        for resource in _resources(statement):
+            parts = resource.split(":", 5)
+            is_looked_at = len(parts) == 6 and parts[1] == PARTITION
+            if is_looked_at and _RESOURCE_ACCOUNT.fullmatch(parts[4]) is None:
+                raise MalformedPolicy(LEGACY, statement.fault(f"{quoted(resource)} names no account"))
 
 
 def check_sids(policy: Policy) -> None:

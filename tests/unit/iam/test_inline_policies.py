@@ -119,3 +119,13 @@ async def test_what_a_policy_grants_is_granted_until_it_is_deleted(iam):
     await iam(shapes.ListUsersRequest(), user="bob")
     await iam(delete("User", name="bob"))
     assert (await iam.refused(shapes.ListUsersRequest(), user="bob"))[0] == "AccessDenied"
+
+
+@pytest.mark.parametrize("word", CREATE)
+async def test_a_resource_of_an_account_that_there_cannot_be_is_refused(iam, word):
+    await iam(CREATE[word])
+    typo = ALLOW.replace('"*"}', '"arn:aws:iam::11112222333:role/admin"}')
+    assert await iam.refused(put(word, typo)) == (
+        "MalformedPolicyDocument",
+        "The policy failed legacy parsing",
+    )

@@ -166,6 +166,49 @@ def test_a_malformed_managed_policy_is_refused_in_awss_words(text: str, message:
     assert refusal(text) == message
 
 
+# Placeholders that were left, a variable, a digit too few: CreatePolicy refuses them all.
+NO_ACCOUNTS = ["ACCOUNT_ID", "<ACCOUNT_ID>", "${aws:PrincipalAccount}", "11112222333", "1111222233334", "1"]
+
+
+@pytest.mark.parametrize("element", ["Resource", "NotResource"])
+@pytest.mark.parametrize("account", NO_ACCOUNTS)
+def test_a_new_policy_names_accounts_that_there_could_be(account: str, element: str) -> None:
+    """A Deny that names none would deny nothing, and nobody would notice."""
+    deny = {"Effect": "Deny", "Action": "sqs:*", element: [BUCKET, f"arn:aws:sqs:eu-west-1:{account}:jobs"]}
+    with pytest.raises(MalformedPolicy) as refused:
+        parse_policy(document(deny), PolicyKind.IDENTITY, is_new=True)
+    assert refused.value.message == LEGACY
+    assert "names no account" in refused.value.fault
+
+
+@pytest.mark.parametrize("account", NO_ACCOUNTS)
+def test_a_policy_that_was_stored_with_such_an_account_is_still_read(account: str) -> None:
+    """Else an update of the broker would lock out everybody whom an old policy speaks about."""
+    text = document({**WHOLE, "Resource": f"arn:aws:sqs:eu-west-1:{account}:jobs"})
+    assert parse_policy(text, PolicyKind.IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "arn:aws:sqs:eu-west-1:111122223333:jobs",
+        "arn:aws:sqs:eu-west-1:*:jobs",
+        "arn:aws:sqs:eu-west-1:1111????*:jobs",
+        "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "arn:aws:imagebuilder:eu-west-1:aws-marketplace:component/*",
+        BUCKET,
+        "arn:aws:sqs:*",
+        # From policies that AWS itself keeps: the older parser does not look at other partitions.
+        "arn:*:kms:*:${aws:PrincipalAccount}:key/*",
+        "arn:aws:iam::aws:role-template/telemetry.example/Template:1",
+        "arn:aws:iam::*:delegation-request/*",
+    ],
+)
+def test_a_new_policy_may_name_what_awss_own_policies_name(resource: str) -> None:
+    text = document({**WHOLE, "Resource": resource})
+    assert parse_policy(text, PolicyKind.IDENTITY, is_managed=True, is_new=True)
+
+
 @pytest.mark.parametrize(
     "kind", [PolicyKind.IDENTITY, PolicyKind.BOUNDARY, PolicyKind.SESSION, PolicyKind.SCP]
 )

@@ -36,7 +36,7 @@ async def create_instance_profile(
         instance_profile_id=call.new_id(ids.INSTANCE_PROFILE),
         path=request.path or "/",
         created_at=int(call.now),
-        tags=new_tags(call, request.tags),
+        tags=await new_tags(call, "iam:TagInstanceProfile", request),
     )
     call.store.put(INSTANCE_PROFILES, call.account, profile)
     return shapes.CreateInstanceProfileResponse(instance_profile=await instance_profile_shape(call, profile))

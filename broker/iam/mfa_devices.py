@@ -59,7 +59,7 @@ async def create_virtual_mfa_device(
         path=path,
         seed=SecretKey(base32_seed(seed)),
         created_at=int(call.now),
-        tags=new_tags(call, request.tags),
+        tags=await new_tags(call, "iam:TagMFADevice", request),
     )
     call.store.put(MFA_DEVICES, call.account, device)
     shown = shapes.VirtualMFADevice(

@@ -31,7 +31,7 @@ async def create_policy(call: Call, request: shapes.CreatePolicyRequest) -> shap
         path=request.path or "/",
         description=request.description,
         versions=(PolicyVersion(version_id="v1", document=request.policy_document, created_at=now),),
-        tags=new_tags(call, request.tags),
+        tags=await new_tags(call, "iam:TagPolicy", request),
         created_at=now,
         updated_at=now,
     )

@@ -35,7 +35,7 @@ async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.C
         trusted_ids=await require_trust_policy(call, request.assume_role_policy_document),
         description=request.description,
         max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
-        tags=new_tags(call, request.tags),
+        tags=await new_tags(call, "iam:TagRole", request),
         permissions_boundary=request.permissions_boundary,
     )
     call.store.put(ROLES, call.account, role)

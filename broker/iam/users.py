@@ -31,7 +31,7 @@ async def create_user(call: Call, request: shapes.CreateUserRequest) -> shapes.C
         user_id=call.new_id(ids.USER),
         path=request.path or "/",
         created_at=int(call.now),
-        tags=new_tags(call, request.tags),
+        tags=await new_tags(call, "iam:TagUser", request),
         permissions_boundary=request.permissions_boundary,
     )
     call.store.put(USERS, call.account, user)

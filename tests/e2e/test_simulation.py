@@ -190,7 +190,7 @@ def test_what_is_simulated_of_a_user_is_what_happens_to_the_user(
         account,
         "alice",
         allow("iam:Get*", "iam:ListUsers"),
-        allow("iam:CreateUser", Condition=blue),
+        allow("iam:CreateUser", "iam:TagUser", Condition=blue),
         deny("iam:GetRole", on="*"),
     )
     root.tag_user(UserName="alice", Tags=[{"Key": "team", "Value": "blue"}])

@@ -226,8 +226,8 @@ async def test_request_tags_are_condition_keys(iam: Any, store: Store) -> None:
     await give(
         store,
         "admin",
-        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:CreateUser","Resource":"*",'
-        '"Condition":{"StringEquals":{"aws:RequestTag/team":"red"}}}}',
+        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["iam:CreateUser","iam:TagUser"],'
+        '"Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"red"}}}}',
     )
     refusal = await iam.refused(
         shapes.CreateUserRequest(user_name="eve", tags=tags(team="blue")), user="admin"

@@ -4,8 +4,8 @@ A row gives a leaf (text, or bytes for user data), a directory (a mapping), a `D
 record, or None (or nothing in it) where the machine has no such category; then neither the path nor its name in any
 listing exists. Every dated version shows the same tree: later categories are not hidden from older versions.
 EC2 User Guide, "Instance metadata categories". Not here, since they speak of AWS's own machinery: elastic-gpus,
-elastic-inference, identity-credentials. What only an operator can know (spot, autoscaling, events) comes from the
-record's `categories`.
+elastic-inference, identity-credentials; nor instance-identity/dsa2048, for the signing key is RSA. What only an
+operator can know (spot, autoscaling, events) comes from the record's `categories`.
 """
 
 import enum

@@ -11,7 +11,7 @@ in the context where ContextEntries put them there, and among MissingContextValu
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -33,6 +33,7 @@ from broker.iam.simulation_inputs import (
     owner_in,
     owners_of,
     require_actions,
+    require_comparable,
     resources_in,
 )
 from broker.iam.simulation_subjects import (
@@ -165,6 +166,7 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
     require_actions(request.action_names)
     chosen = _page(request, len(simulation.resources))
     policies = _given_policies(request)
+    require_comparable(simulation.entered, _policy_sets(simulation, policies))
     keys_of = remembering_keys()
     results = []
     for _, action in chosen.items:
@@ -197,6 +199,13 @@ def _given_policies(request: Request) -> dict[PolicyKind, PolicySet]:
         return {}
     kinds = {kind_of_resource_policy(action) for action in request.action_names}
     return {kind: compiled_resource_policy(text, kind) for kind in kinds}
+
+
+def _policy_sets(simulation: Simulation, given: Mapping[PolicyKind, PolicySet]) -> Iterator[PolicySet | None]:
+    """Every set that a decision may look into."""
+    yield from given.values()
+    for layers in simulation.layers.values():
+        yield from (layers.identity, layers.boundary, *layers.scps, *layers.rcps)
 
 
 async def _decision(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from broker.access.conditions import Keys
 from broker.access.simulation import owner_of
 from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
@@ -22,6 +23,10 @@ EVERYTHING = "*"
 
 # Decisions that one answer may take: a page ends before it, a single action on more resources is refused.
 MOST_DECISIONS = 5_000
+
+# Comparisons that one decision may take, for everybody else waits meanwhile: a tenth of a second. A request brings no
+# more than fifty values of a key.
+MOST_COMPARISONS = 100_000
 
 
 def compiled_policies(texts: Iterable[str]) -> PolicySet:
@@ -100,6 +105,24 @@ def _require_arn(name: str) -> None:
         parse_arn(name)
     except ValueError:
         raise invalid_input(f"ResourceNames are not in a valid ARN format: {name}.") from None
+
+
+def require_comparable(entered: Keys, sets: Iterable[PolicySet | None]) -> None:
+    """Raises InvalidInput where each of many context values would be compared with each of many in the policies."""
+    most = max(map(len, entered.values()), default=0)
+    if most <= 1:
+        return
+    compared = sum(
+        len(condition.values)
+        for policies in sets
+        for _, policy in (policies.policies if policies is not None else ())
+        for statement in policy.statements
+        for condition in statement.conditions
+    )
+    if most * compared > MOST_COMPARISONS:
+        raise invalid_input(
+            f"ContextEntries: {most} values of a key cannot be compared with {compared} in the conditions at once."
+        )
 
 
 def owner_in(text: str | None) -> str | None:

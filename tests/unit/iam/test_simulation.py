@@ -301,3 +301,30 @@ async def test_whoever_may_not_simulate_learns_nothing_of_who_is_there(iam, alic
         code, _ = await iam.refused(principal(arn), user="mallory")
         assert code == "AccessDenied"
     assert (await iam.refused(custom(), user="mallory"))[0] == "AccessDenied"
+
+
+@pytest.mark.parametrize("place", ["policy", "boundary", "resource policy"])
+async def test_a_comparison_of_very_much_with_very_much_is_refused(iam, place):
+    """One decision is made at a stroke: everybody else would wait for it, minutes where the request is full."""
+    condition = {"ForAllValues:StringLike": {"aws:x": [f"*b{number}" for number in range(1000)]}}
+    slow, quick = document(allow("s3:*", Condition=condition)), document(allow("s3:*"))
+    resource = document(
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": condition}
+    )
+    fields = {
+        "policy": {"policy_input_list": (slow,)},
+        "boundary": {"permissions_boundary_policy_input_list": (slow,)},
+        "resource policy": {"resource_policy": resource, "resource_arns": (A,), "caller_arn": ALICE},
+    }[place]
+    fields = {"policy_input_list": (quick,), "action_names": ("s3:GetObject",), **fields}
+
+    def asked(values):
+        entries = (entry("aws:x", *(f"{number}" for number in range(values)), kind="stringList"),)
+        return shapes.SimulateCustomPolicyRequest(**fields, context_entries=entries)
+
+    code, message = await iam.refused(asked(101))
+    assert (code, message) == (
+        "InvalidInput",
+        "ContextEntries: 101 values of a key cannot be compared with 1000 in the conditions at once.",
+    )
+    assert (await iam(asked(100))).evaluation_results

@@ -21,11 +21,13 @@ from broker.access.gather import Gatherer
 from broker.access.simulation import find_trust_policy, kind_of_resource_policy
 from broker.errors import Refusal
 from broker.iam.paging import DEFAULT_MAX_ITEMS, Page, page
-from broker.iam.simulation_answers import evaluation_result, finding, remembering_keys
+from broker.iam.simulation_answers import Finding, evaluation_result, finding, remembering_keys
 from broker.iam.simulation_context import entered_keys
 from broker.iam.simulation_exclusions import without, without_resource_controls
 from broker.iam.simulation_inputs import (
     MOST_DECISIONS,
+    MOST_TOLD,
+    MOST_TOLD_AT_ONCE,
     compiled_controls,
     compiled_policies,
     compiled_resource_policy,
@@ -63,9 +65,6 @@ from broker.policy import (
 from broker.protocol.shapes import iam as shapes
 
 Request = shapes.SimulateCustomPolicyRequest | shapes.SimulatePrincipalPolicyRequest
-
-# Decisions after which other requests get their turn.
-_AT_A_TIME = 100
 
 
 class Simulation(msgspec.Struct, frozen=True):
@@ -164,28 +163,36 @@ async def _gathered(
 
 async def _simulated(call: Call, request: Request, simulation: Simulation) -> shapes.SimulatePolicyResponse:
     require_actions(request.action_names)
-    chosen = _page(request, len(simulation.resources))
+    # Fewer than MaxItems where that is much work.
+    most = min(request.max_items or DEFAULT_MAX_ITEMS, max(1, MOST_DECISIONS // len(simulation.resources)))
+    chosen = _page(request, most)
     policies = _given_policies(request)
     require_comparable(simulation.entered, _policy_sets(simulation, policies))
     keys_of = remembering_keys()
-    results = []
+    results: list[shapes.EvaluationResult] = []
+    told = 0
     for _, action in chosen.items:
-        findings = []
+        findings: list[Finding] = []
+        before = told
         for resource in simulation.resources:
             decision = await _decision(call, simulation, policies, action, resource)
             findings.append(finding(decision, keys_of))
-            if len(findings) % _AT_A_TIME == 0:
-                await asyncio.sleep(0)
+            told += len(findings[-1].statements)
+            if told - before > MOST_TOLD_AT_ONCE:
+                raise invalid_input(f"{action}: more statements match than can be told in one answer.")
+            # A decision among thousands of statements takes its time: others get theirs.
+            await asyncio.sleep(0)
         results.append(evaluation_result(action, findings))
-        await asyncio.sleep(0)
+        if told > MOST_TOLD:
+            chosen = _page(request, len(results))
+            break
     return shapes.SimulatePolicyResponse(
         evaluation_results=tuple(results), is_truncated=chosen.is_truncated, marker=chosen.marker
     )
 
 
-def _page(request: Request, resources: int) -> Page[tuple[int, str]]:
-    """Some of the actions, in the order in which they were asked for; fewer than MaxItems if that is much work."""
-    most = min(request.max_items or DEFAULT_MAX_ITEMS, max(1, MOST_DECISIONS // resources))
+def _page(request: Request, most: int) -> Page[tuple[int, str]]:
+    """The next `most` of the actions, in the order in which they were asked for."""
     try:
         return page(enumerate(request.action_names), lambda one: f"{one[0]:06}", request.marker, most)
     except Refusal:

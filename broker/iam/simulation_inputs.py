@@ -24,6 +24,11 @@ EVERYTHING = "*"
 # Decisions that one answer may take: a page ends before it, a single action on more resources is refused.
 MOST_DECISIONS = 5_000
 
+# Statements after which a page ends; and how many a single action may have, on all its resources: a few kilobytes of
+# policy could else make gigabytes of answer.
+MOST_TOLD = 10_000
+MOST_TOLD_AT_ONCE = 50_000
+
 # Comparisons that one decision may take, for everybody else waits meanwhile: a tenth of a second. A request brings no
 # more than fifty values of a key.
 MOST_COMPARISONS = 100_000

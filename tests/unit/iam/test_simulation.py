@@ -328,3 +328,29 @@ async def test_a_comparison_of_very_much_with_very_much_is_refused(iam, place):
         "ContextEntries: 101 values of a key cannot be compared with 1000 in the conditions at once.",
     )
     assert (await iam(asked(100))).evaluation_results
+
+
+MANY_STATEMENTS = document(*[allow("s3:*")] * 300)
+
+
+async def test_a_page_ends_where_very_much_has_been_told(iam):
+    names = tuple(f"s3:Get{number}" for number in range(50))
+    found, pages, marker = [], 0, None
+    while pages == 0 or marker is not None:
+        answer = await iam(custom(MANY_STATEMENTS, action_names=names, marker=marker))
+        found += [one.eval_action_name for one in answer.evaluation_results]
+        assert answer.is_truncated is (answer.marker is not None)
+        pages, marker = pages + 1, answer.marker
+    assert (tuple(found), pages) == (names, 2)
+
+
+async def test_an_action_of_which_more_would_be_told_than_an_answer_holds_is_refused(iam):
+    """A few kilobytes of policy and of resources could else make gigabytes of answer."""
+    resources = tuple(f"arn:aws:s3:::reports/{number}" for number in range(200))
+    refusal = await iam.refused(custom(MANY_STATEMENTS, resource_arns=resources))
+    assert refusal == (
+        "InvalidInput",
+        "s3:GetObject: more statements match than can be told in one answer.",
+    )
+    (result,) = (await iam(custom(MANY_STATEMENTS, resource_arns=resources[:100]))).evaluation_results
+    assert len(result.resource_specific_results) == 100

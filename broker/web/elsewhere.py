@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from broker.errors import Refusal
 from broker.web.http import Request, header_lines
 
-_SCOPE = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/(?:[a-z0-9-]+/)?([a-z0-9-]{1,32})/aws4_request", re.ASCII)
+# Every part is bounded: anybody may send a header that begins a credential again and again.
+_SCOPE = re.compile(
+    r"Credential=[^/,\s]{1,128}/[0-9]{8}/(?:[a-z0-9-]{1,64}/)?([a-z0-9-]{1,32})/aws4_request", re.ASCII
+)
 _OPERATION = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _REPLACED = ("InvalidAction", "MissingAction", "UnsupportedHttpVerb", "UnsupportedMediaType")
 _REST_XML = ("s3", "s3express", "s3-outposts", "s3-object-lambda", "route53", "cloudfront")
@@ -46,7 +49,9 @@ class Elsewhere(Refusal):
 
 def elsewhere_or(refusal: Refusal, request: Request, services: Iterable[str]) -> Refusal:
     """`refusal`, or what takes its place where the request was signed for a service that is none of `services`."""
+    if refusal.code not in _REPLACED:
+        return refusal
     scope = _SCOPE.search(request.find_header("authorization") or "")
-    if scope is None or scope[1] in services or refusal.code not in _REPLACED:
+    if scope is None or scope[1] in services:
         return refusal
     return Elsewhere(request, scope[1], " and ".join(sorted(name.upper() for name in services)))

@@ -26,6 +26,7 @@ _STORED_DATE = re.compile(
     r"[0-9]{2,}(?:-(?P<month>[0-9]{1,2})(?:-(?P<day>[0-9]{1,2}))?)?"
     r"(?:[Tt](?:[0-9]{1,2}(?::[0-9]{1,2}(?::[0-9]{1,2}(?:\.[0-9]{1,9})?)?)?)?(?:Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 _SIGNED_64_BITS = range(-(2**63), 2**63)
 
 
@@ -63,8 +64,8 @@ def _offset(zone: str | None) -> timedelta:
 
 def is_storable_date(text: str) -> bool:
     """Whether IAM's older parser takes `text` for a date; a whole number must fit into 64 bits."""
-    if text.lstrip("-").isdecimal() and text.isascii():
-        return int(text[:40]) in _SIGNED_64_BITS and text.count("-") < 2
+    if _WHOLE_NUMBER.fullmatch(text):
+        return int(text[:40]) in _SIGNED_64_BITS
     found = _STORED_DATE.fullmatch(text)
     return found is not None and int(found["month"] or 1) <= 12 and int(found["day"] or 1) <= 31
 

@@ -1,4 +1,4 @@
-"""JSON as a policy may be written: no key twice, no NaN, bounded nesting.
+"""JSON as a policy may be written: no key twice, no NaN, no half of a character, bounded nesting.
 
 Nesting is bounded twice: by `DEEPEST`, counted before anything is parsed, and by the decoder's own limit.
 """
@@ -45,7 +45,18 @@ def read_document(text: str) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
     if type(members) is not dict or not members:
         raise ValueError("an object with members expected")
+    if "\\u" in text or not text.isascii():
+        _refuse_half_characters(members)
     return members
+
+
+def _refuse_half_characters(members: dict[str, Any]) -> None:
+    """JSON can write a surrogate that stands alone; UTF-8 cannot, and so no answer, no record and no sealed message."""
+    try:
+        json.dumps(members, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        alone = ascii(error.object[error.start])
+        raise ValueError(f"a surrogate stands alone: {alone} is half of a character") from None
 
 
 def _refuse_depth(text: str) -> None:

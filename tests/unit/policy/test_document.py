@@ -47,6 +47,12 @@ def refusal(text: str, kind: PolicyKind = PolicyKind.IDENTITY, *, is_managed: bo
     return refused.value.message
 
 
+def fault(text: str, kind: PolicyKind) -> str:
+    with pytest.raises(MalformedPolicy) as refused:
+        parse_policy(text, kind)
+    return refused.value.fault
+
+
 def without(*names: str) -> dict[str, object]:
     return {name: value for name, value in WHOLE.items() if name not in names}
 
@@ -90,6 +96,8 @@ def without(*names: str) -> dict[str, object]:
         (document({**WHOLE, "Action": "a a:ListBucket"}), "Vendor a a is not valid"),
         (document({**WHOLE, "Action": "s3:List:Bucket"}), "Actions/Condition can contain only one colon."),
         (document({**WHOLE, "Action": {}}), SYNTAX),
+        (document({**WHOLE, "Condition": {"DateEquals": {"aws:CurrentTime": "--5"}}}), LEGACY),
+        (document({**WHOLE, "Condition": {"DateEquals": {"aws:CurrentTime": "-5-"}}}), LEGACY),
         (document({**WHOLE, "Action": [[]]}), SYNTAX),
         (document({**WHOLE, "Action": None}), SYNTAX),
         (document({**WHOLE, "NotAction": "iam:dsf"}), SYNTAX),
@@ -399,6 +407,23 @@ def test_a_resource_control_policy_speaks_of_everyone_and_allows_nothing_of_its_
     assert len(parse_policy(document(full, deny), PolicyKind.RCP).statements) == 2
     for wrong in ({**full, "Action": "s3:*"}, {**deny, "Principal": {"AWS": "123456789012"}}):
         assert "does not meet the requirements" in refusal(document(wrong), PolicyKind.RCP)
+
+
+@pytest.mark.parametrize("kind", PolicyKind)
+@pytest.mark.parametrize("half", ["\ud800", "\udfff", "\ude00\ud83d"])
+def test_half_a_character_is_refused_in_every_kind_of_policy(kind: PolicyKind, half: str) -> None:
+    """No journal, no answer and no sealed message could carry it."""
+    for change in ({"Resource": half}, {"Sid": half}, {"Condition": {"StringEquals": {half: "x"}}}):
+        escaped = document({**WHOLE, **change})
+        assert "a surrogate stands alone" in fault(escaped, kind)
+        assert "a surrogate stands alone" in fault(json.dumps(json.loads(escaped), ensure_ascii=False), kind)
+
+
+def test_a_whole_character_may_be_written_as_two_surrogates() -> None:
+    text = document({**WHOLE, "Resource": "arn:aws:s3:::\N{GRINNING FACE}"})
+    assert "\\ud83d" in text
+    (statement,) = parse_policy(text, PolicyKind.IDENTITY).statements
+    assert statement.resources == ("arn:aws:s3:::\N{GRINNING FACE}",)
 
 
 def test_white_space_does_not_count_towards_the_size() -> None:

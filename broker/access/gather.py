@@ -12,7 +12,7 @@ from broker.access.aws_managed import find_aws_managed, find_task_policy
 from broker.access.caller import Caller, Keys
 from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
-from broker.access.organization import organization_keys
+from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
 from broker.errors import service_unavailable
 from broker.names.principal import FederatedUser
 from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
@@ -80,7 +80,7 @@ class Gatherer:
         if organization is None:
             return layers, _NO_KEYS
         account = resource_account or caller.account
-        if "RESOURCE_CONTROL_POLICY" in organization.features:
+        if RESOURCE_CONTROL_POLICY in organization.features:
             layers = self._with_resource_controls(organization, layers, account)
         return layers, organization_keys(organization, caller.account, account)
 
@@ -188,7 +188,7 @@ class Gatherer:
         )
 
     def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
-        if organization is None or "SERVICE_CONTROL_POLICY" not in organization.features:
+        if organization is None or SERVICE_CONTROL_POLICY not in organization.features:
             return ()
         return tuple(
             self._controls(name, unit.service_control_policies, PolicyKind.SCP)

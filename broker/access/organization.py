@@ -1,4 +1,4 @@
-"""Condition keys that the organization fills: aws:PrincipalOrgID and its like.
+"""What an organization can be asked to do, and the condition keys that it fills: aws:PrincipalOrgID and its like.
 
 "AWS global condition context keys": they are in a request only where the account concerned belongs to an organization.
 A path names the organization, its root and the units down to the account's own, each followed by a slash.
@@ -6,6 +6,11 @@ A path names the organization, its root and the units down to the account's own,
 
 from broker.access.caller import Keys
 from broker.storage.records import Organization
+
+# The features that an organization may have enabled, in the words of AWS's APIs; each does nothing where it is not.
+SERVICE_CONTROL_POLICY, RESOURCE_CONTROL_POLICY = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
+ROOT_SESSIONS = "ROOT_SESSIONS"
+FEATURES = (SERVICE_CONTROL_POLICY, RESOURCE_CONTROL_POLICY, ROOT_SESSIONS)
 
 
 def organization_keys(organization: Organization, principal_account: str, resource_account: str) -> Keys:

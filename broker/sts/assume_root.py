@@ -5,6 +5,7 @@ minutes, and only principals of the management account or of the delegated IAM a
 """
 
 from broker.access.aws_managed import find_task_policy
+from broker.access.organization import ROOT_SESSIONS
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
@@ -90,7 +91,7 @@ async def _require_organization(call: Call, account: str) -> None:
 
 async def _find_reason_to_refuse(call: Call, account: str) -> str:
     organization = await call.store.find(ORGANIZATION, "", "")
-    if organization is None or "ROOT_SESSIONS" not in organization.features:
+    if organization is None or ROOT_SESSIONS not in organization.features:
         return "centralized root access is not enabled for an organization"
     if call.account not in (
         organization.management_account_id,

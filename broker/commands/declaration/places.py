@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broker.access.organization import FEATURES, RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
 from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import Document, given, is_set
@@ -13,7 +14,11 @@ from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.storage.records import Account, Organization, OrganizationalUnit
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 
-FEATURES = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
+# Policies of a place -> the feature without which they are not asked.
+_NEEDED_FEATURES = {
+    "service_control_policies": SERVICE_CONTROL_POLICY,
+    "resource_control_policies": RESOURCE_CONTROL_POLICY,
+}
 
 
 async def settle_account(attempt: Attempt, account: str, wanted: declared.Account) -> None:
@@ -68,9 +73,18 @@ async def settle_organization(attempt: Attempt, wanted: declared.Organization) -
 
 
 def _check_organization(wanted: declared.Organization) -> None:
+    """Raises DeclarationError for what would be stored and then do nothing, or something else than it says."""
+    for name in ("management_account_id", "delegated_iam_administrator_id"):
+        account_id = getattr(wanted, name)
+        if account_id is not None and not is_account_id(account_id):
+            raise DeclarationError(f"{wanted.where}: {name} has twelve digits")
+    for feature in wanted.features:
+        if feature not in FEATURES:
+            raise DeclarationError(
+                f"{wanted.where}: there is no feature {feature}; there are {', '.join(FEATURES)}"
+            )
     for place in (*wanted.units.values(), *wanted.accounts.values()):
-        if place.parent is not None and place.parent not in wanted.units:
-            raise DeclarationError(f"{place.where}: there is no unit {place.parent} to be its parent")
+        _check_place(wanted, place)
     for name, account in wanted.accounts.items():
         if not is_account_id(name):
             raise DeclarationError(f"{account.where}: an account's id has twelve digits")
@@ -78,6 +92,14 @@ def _check_organization(wanted: declared.Organization) -> None:
             raise DeclarationError(f"{account.where}: parent is missing: a root or a unit")
     for name, unit in wanted.units.items():
         _check_ends(wanted, name, unit)
+
+
+def _check_place(wanted: declared.Organization, place: declared.OrganizationalUnit) -> None:
+    if place.parent is not None and place.parent not in wanted.units:
+        raise DeclarationError(f"{place.where}: there is no unit {place.parent} to be its parent")
+    for name, feature in _NEEDED_FEATURES.items():
+        if getattr(place, name) and feature not in wanted.features:
+            raise DeclarationError(f"{place.where}: its {name} limit nobody: features lacks {feature}")
 
 
 def _check_ends(wanted: declared.Organization, name: str, unit: declared.OrganizationalUnit) -> None:

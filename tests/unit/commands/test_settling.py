@@ -394,16 +394,17 @@ async def test_a_refused_change_names_line_and_reason_and_changes_nothing(declar
             for path in ("iam/security-credentials/evil", "identity-credentials/ec2/info", "iam")
         ],
         (
-            "organization: {organization_id: o, management_account_id: '1', units: {a: {parent: b}, b: {parent: a}}}",
+            "organization: {organization_id: o, management_account_id: '222222222222', "
+            "units: {a: {parent: b}, b: {parent: a}}}",
             "a hangs under itself",
         ),
         (
-            "organization: {organization_id: o, management_account_id: '1', units: {a: {parent: c}}}",
+            "organization: {organization_id: o, management_account_id: '222222222222', units: {a: {parent: c}}}",
             "there is no unit c to be its parent",
         ),
         (
-            "organization: {organization_id: o, management_account_id: '1', "
-            "units: {a: {service_control_policies: {p: {Version: x}}}}}",
+            "organization: {organization_id: o, management_account_id: '222222222222', "
+            "features: [SERVICE_CONTROL_POLICY], units: {a: {service_control_policies: {p: {Version: x}}}}}",
             "organization.units.a.service_control_policies.p: ",
         ),
     ],
@@ -494,6 +495,42 @@ async def test_every_change_is_an_event_of_the_accounts_root_without_secrets(dec
     assert created.request_parameters["userName"] == "alice"
     assert attempt.keys[0].secret.reveal() not in repr(attempt.events)
     assert len(attempt.events) == len(attempt.changes)
+
+
+MANAGED = f"management_account_id: '{B}'"
+ALL = "{all: {Version: 2012-10-17, Statement: {Effect: Allow, Action: '*', Resource: '*'}}}"
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            f"{MANAGED}, features: [SERVICE_CONTROL_POLICIES]",
+            "there is no feature SERVICE_CONTROL_POLICIES; there are SERVICE",
+        ),
+        (
+            f"{MANAGED}, units: {{r-1: {{service_control_policies: {ALL}}}}}",
+            "organization.units.r-1: its service_control_policies limit nobody: "
+            "features lacks SERVICE_CONTROL_POLICY",
+        ),
+        (
+            f"{MANAGED}, features: [SERVICE_CONTROL_POLICY], units: {{r: {{}}}}, "
+            f"accounts: {{'{A}': {{parent: r, resource_control_policies: {ALL}}}}}",
+            f"organization.accounts.{A}: its resource_control_policies limit nobody",
+        ),
+        ("management_account_id: '22222222222'", "management_account_id has twelve digits"),
+        (
+            f"{MANAGED}, delegated_iam_administrator_id: ops",
+            "delegated_iam_administrator_id has twelve digits",
+        ),
+    ],
+)
+async def test_an_organization_that_would_not_do_what_it_says_is_refused(
+    declare: Declare, members: str, said: str
+) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        await declare(f"organization: {{organization_id: o-1, {members}}}")
+    assert said in str(refused.value)
 
 
 async def test_a_control_policy_stands_in_the_way_of_apply_as_of_everybody_else(declare: Declare) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from broker.names.arn import is_account_id
+from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
 from broker.operation import Quotas
 
@@ -101,6 +102,7 @@ _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.s
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _LEVELS = ("debug", "info", "warning", "error")
 _PREFIX = "BROKER_"
+_is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
 _KINDS: dict[Any, str] = {
@@ -217,6 +219,8 @@ def _read_secret(variable: str, path: str) -> str:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
         raise ConfigurationError(f"{variable}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{variable}: the content of {path} is not UTF-8") from None
 
 
 def _nearest(name: str, known: list[str], form: str = "{}") -> str:
@@ -302,18 +306,13 @@ def _check_root(root: RootUser) -> None:
         )
     if root.account_id and not is_account_id(root.account_id):
         raise ConfigurationError("root.account_id has twelve digits")
-    if root.access_key_id and not _is_access_key_id(root.access_key_id):
-        raise ConfigurationError("root.access_key_id has 16 to 128 letters and digits")
-
-
-def _is_access_key_id(text: str) -> bool:
-    """ASCII only: a SigV4 credential could not carry any other letter."""
-    return 16 <= len(text) <= 128 and text.isascii() and text.isalnum()
+    if root.access_key_id and not is_key_id(root.access_key_id):
+        raise ConfigurationError("root.access_key_id has 16 to 128 letters, digits and underscores")
 
 
 def parse_address(text: str, name: str) -> tuple[str, int]:
     """`HOST:PORT`, an IPv6 host in brackets; raises ConfigurationError."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not _is_port(port) or int(port) > 65535:
         raise ConfigurationError(f"{name}: {text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)

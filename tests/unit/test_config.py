@@ -102,13 +102,13 @@ def test_the_root_user_comes_from_the_three_variables_of_the_bootstrap() -> None
 
 
 @pytest.mark.parametrize("key_id", ["short", "é" * 20, "１" * 20, "AKIA-EXAMPLE-0000000", "A" * 129])
-def test_a_root_key_id_has_letters_and_digits_of_ascii(tmp_path: Path, key_id: str) -> None:
+def test_a_root_key_id_has_letters_digits_and_underscores_of_ascii(tmp_path: Path, key_id: str) -> None:
     given = {
         "BROKER_ROOT_ACCOUNT_ID": "123456789012",
         "BROKER_ROOT_ACCESS_KEY_ID": key_id,
         "BROKER_ROOT_SECRET_ACCESS_KEY": "a-secret",
     }
-    assert "root.access_key_id has 16 to 128 letters and digits" in refusal(tmp_path, **given)
+    assert "root.access_key_id has 16 to 128 letters, digits and underscores" in refusal(tmp_path, **given)
 
 
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
@@ -128,6 +128,13 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
 def test_a_secret_in_a_file_that_cannot_be_read_names_the_variable() -> None:
     with pytest.raises(ConfigurationError, match="BROKER_ROOT_SECRET_ACCESS_KEY_FILE: cannot read /nowhere"):
         load_settings(None, {"BROKER_ROOT_SECRET_ACCESS_KEY_FILE": "/nowhere"})
+
+
+def test_a_secret_in_a_file_that_is_no_text_is_refused_without_being_quoted(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"hunter2\xff")
+    with pytest.raises(ConfigurationError, match=r"BROKER_STORE_URL_FILE: .*secret is not UTF-8") as refused:
+        load_settings(None, {"BROKER_STORE_URL_FILE": str(tmp_path / "secret")})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_secret_that_is_given_twice_is_refused(tmp_path: Path) -> None:
@@ -153,6 +160,9 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
         ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
         ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),
+        ("[listen]\napi = 'here:80²'\n", "listen.api: 'here:80²' is not HOST:PORT"),
+        (f"[listen]\napi = 'here:{'1' * 5000}'\n", "is not HOST:PORT"),
+        ("[listen]\napi = 'here:65536'\n", "is not HOST:PORT"),
         ("[store]\nurl = 'mysql:x'\n", "store.url: 'mysql:x' is no store; write sqlite:PATH or redis://HOST"),
         ("[log]\nlevel = 'loud'\n", "log.level is one of debug, info, warning, error"),
         ("[requests]\ntrusted_proxies = ['10.0.0.0/99']\n", "10.0.0.0/99 is no address or CIDR network"),

@@ -9,7 +9,7 @@ from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt, NewKey
 from broker.commands.declaration.declared import FixedKey, is_set
 from broker.commands.declaration.source import DeclarationError
-from broker.names.ids import account_of_access_key_id
+from broker.names.ids import account_of_access_key_id, is_key_id
 from broker.names.secret import SecretKey
 from broker.storage.records import AccessKey, ForeignAccessKey, User
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS
@@ -37,8 +37,8 @@ async def settle_access_keys(attempt: Attempt, account: str, name: str, wanted: 
 async def _bring(attempt: Attempt, account: str, name: str, wanted: FixedKey) -> None:
     """See to it that the key is an active one of the user; its id must be nobody else's."""
     store, key_id = attempt.store, wanted.access_key_id
-    if not (16 <= len(key_id) <= 128 and key_id.isascii() and key_id.isalnum()):
-        raise DeclarationError(f"{wanted.where}: access_key_id has 16 to 128 letters and digits")
+    if not is_key_id(key_id):
+        raise DeclarationError(f"{wanted.where}: access_key_id has 16 to 128 letters, digits and underscores")
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", key_id)
     existing = await store.find(ACCESS_KEYS, account, key_id)
     if (foreign and foreign.account_id != account) or (existing and existing.user_name != name):

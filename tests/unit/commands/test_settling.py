@@ -468,7 +468,10 @@ async def test_a_key_that_is_brought_along_is_the_users(
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("{access_key_id: short, secret_file: s}", "access_key_id has 16 to 128 letters and digits"),
+        (
+            "{access_key_id: short, secret_file: s}",
+            "access_key_id has 16 to 128 letters, digits and underscores",
+        ),
         ("{access_key_id: AKIADEMODEMODEMO}", "one of secret_file and secret_variable says where"),
         ("{access_key_id: AKIADEMODEMODEMO, secret_file: none}", "none cannot be read, or is empty"),
         ("{access_key_id: AKIADEMODEMODEMO, secret_variable: UNSET_X}", "variable UNSET_X is not set"),

@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from broker.web.http import Request
 
+_LONGEST_ADDRESS = 64  # characters: what is longer is none, and not worth remembering
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -26,18 +28,18 @@ def source_of(request: Request, trusted: Networks) -> tuple[str, bool]:
     forwarded = [hop.strip() for value in request.all_headers("x-forwarded-for") for hop in value.split(",")]
     source = peer
     for hop in reversed(forwarded):
-        if not _is_address(hop):
+        if len(hop) > _LONGEST_ADDRESS or not _is_address(hop):
             break
-        source = hop
-        if not _is_trusted(hop, trusted):
+        source = _address(hop)
+        if not _is_trusted(source, trusted):
             break
     return source, secure or (request.find_header("x-forwarded-proto") or "").lower() == "https"
 
 
 @lru_cache(maxsize=4096)
-def _address(peer: str) -> str:
-    host = peer.partition("%")[0]
-    # A v4 client of a dual-stack socket is that v4 client.
+def _address(text: str) -> str:
+    """Without a zone; a v4 client of a dual-stack socket is that v4 client."""
+    host = text.partition("%")[0]
     return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host
 
 

@@ -65,6 +65,7 @@ async def _certificate(broker: "Broker", chosen: argparse.Namespace) -> int:
 
 async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.app import entropy
+    from broker.commands.profiles import metadata_endpoint_of
     from broker.commands.records import command_event, open_journal
     from broker.metadata.containers import authorization_key, container_key
     from broker.storage.store import CONTAINERS
@@ -86,7 +87,7 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
         event = command_event("metadata container", container.account_id, "broker:PutContainer", parameters)
         journal.write(event)
     print(f"# broker metadata forget {key}", file=sys.stderr)
-    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{broker.settings.listen.metadata}{path}")
+    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI={metadata_endpoint_of(broker.settings)}{path}")
     if chosen.token:
         print(f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}")
     return 0

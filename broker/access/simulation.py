@@ -6,12 +6,12 @@ its engine; made up is only the caller. Never decides.
 
 from broker.access.caller import Caller
 from broker.access.library import PolicyLibrary
-from broker.access.trust import compiled_trust_policy
+from broker.access.trust import compiled_trust_policy, find_role
 from broker.names import principal
 from broker.names.arn import is_account_id, parse_arn
 from broker.policy import PolicyKind, PolicySet
 from broker.storage.records import Role, User
-from broker.storage.store import ROLES, Transaction
+from broker.storage.store import Transaction
 
 # What a role session is called that was never assumed.
 SESSION_NAME = "simulation"
@@ -45,11 +45,5 @@ def kind_of_resource_policy(action: str) -> PolicyKind:
 
 async def find_trust_policy(store: Transaction, library: PolicyLibrary, role_arn: str) -> PolicySet | None:
     """The trust policy of the role, as AssumeRole is judged by it; None where no role bears this ARN."""
-    try:
-        arn = parse_arn(role_arn)
-    except ValueError:
-        return None
-    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
-    if role is None or role.arn != role_arn:
-        return None
-    return compiled_trust_policy(library, role, role.arn)
+    role = await find_role(store, role_arn)
+    return None if role is None else compiled_trust_policy(library, role, role.arn)

@@ -53,6 +53,16 @@ def _bound(role: Role) -> str | BoundText:
     return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
+async def find_role(store: Transaction, role_arn: str) -> Role | None:
+    """The role that bears exactly this ARN."""
+    try:
+        arn = parse_arn(role_arn)
+    except ValueError:
+        return None
+    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
+    return role if role is not None and role.arn == role_arn else None
+
+
 async def named_trust_policy(store: Transaction, role: Role) -> str:
     """The trust policy as written, but a principal that is gone stands there as its id, one renamed by its ARN."""
     changed = {}
@@ -94,8 +104,8 @@ async def find_unique_id(store: Transaction, arn: str) -> str | None:
         user = await store.find(USERS, parts.account, name)
         return user.user_id if user is not None and user.arn == arn else None
     if parts.service == "iam" and kind == "role":
-        role = await store.find(ROLES, parts.account, name)
-        return role.role_id if role is not None and role.arn == arn else None
+        role = await find_role(store, arn)
+        return None if role is None else role.role_id
     return None
 
 

@@ -97,9 +97,9 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
     """Raises CommandRefused for a role or an instance that there is not, and for a name no session has."""
     import re
 
+    from broker.access.trust import find_role
     from broker.app import clock
     from broker.commands.refusing import CommandRefused
-    from broker.metadata.containers import find_role
     from broker.storage.records import Container
     from broker.storage.store import INSTANCES
 

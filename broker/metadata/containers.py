@@ -10,12 +10,12 @@ from hashlib import sha256
 from secrets import compare_digest
 
 from broker.access.gate import Gate
+from broker.access.trust import find_role
 from broker.errors import Refusal
 from broker.metadata.credentials import ECS_TASKS, Grant, Kept, grant
 from broker.metadata.texts import iso_time, json_text
-from broker.names.arn import parse_arn
-from broker.storage.records import Container, Role
-from broker.storage.store import CONTAINERS, ROLES, Transaction
+from broker.storage.records import Container
+from broker.storage.store import CONTAINERS, Transaction
 
 _LONGEST_SECRET = 4096  # characters
 
@@ -98,16 +98,6 @@ def credentials_text(kept: Kept) -> str:
 def uninitialized(reason: str) -> Refusal:
     """The container is known, but has no credentials now."""
     return Refusal("CredentialsUninitialized", "Credentials uninitialized for ID", reason=reason, status=503)
-
-
-async def find_role(store: Transaction, role_arn: str) -> Role | None:
-    """The role that bears exactly this ARN."""
-    try:
-        arn = parse_arn(role_arn)
-    except ValueError:
-        return None
-    role = await store.find(ROLES, arn.account, arn.resource.rpartition("/")[2])
-    return role if role is not None and role.arn == role_arn else None
 
 
 def _digest(kind: str, secret: str) -> str:

@@ -122,8 +122,8 @@ def _condition_keys(caller: Caller) -> Keys:
     return keys
 
 
-def user_caller(user: records.User, access_key_id: str) -> Caller:
-    """A user with a key of its own."""
+def user_caller(user: records.User, access_key_id: str = "") -> Caller:
+    """A user as its own long-term key proves it; without a key where somebody only asks what the user may do."""
     principal = User(user.account_id, user.user_name, user.user_id, user.path)
     return Caller(
         principal=principal, account=user.account_id, access_key_id=access_key_id, user=user, tags=user.tags

@@ -7,25 +7,19 @@ its engine; made up is only the caller. Never decides.
 from broker.access.caller import Caller
 from broker.access.library import PolicyLibrary
 from broker.access.trust import compiled_trust_policy, find_role
-from broker.names import principal
 from broker.names.arn import is_account_id, parse_arn
+from broker.names.principal import AssumedRole
 from broker.policy import PolicyKind, PolicySet
-from broker.storage.records import Role, User
+from broker.storage.records import Role
 from broker.storage.store import Transaction
 
 # What a role session is called that was never assumed.
 SESSION_NAME = "simulation"
 
 
-def user_caller(user: User) -> Caller:
-    """The user as its own long-term keys would prove it."""
-    who = principal.User(user.account_id, user.user_name, user.user_id, user.path)
-    return Caller(principal=who, account=user.account_id, user=user, tags=user.tags)
-
-
 def role_caller(role: Role, now: float, session_name: str = SESSION_NAME) -> Caller:
     """A session of the role that was assumed just now, without MFA, tags or session policies."""
-    who = principal.AssumedRole(role.account_id, role.role_name, role.role_id, session_name, role.path)
+    who = AssumedRole(role.account_id, role.role_name, role.role_id, session_name, role.path)
     return Caller(principal=who, account=role.account_id, role=role, tags=role.tags, token_issued_at=int(now))
 
 

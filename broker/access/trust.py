@@ -24,7 +24,7 @@ from broker.storage.store import ACCOUNTS, ROLES, USERS, Transaction
 
 _ACCOUNT = re.compile(r'"([0-9]{12})"')
 _TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
-_PRINCIPAL_ELEMENTS = ("principal", "notprincipal")
+_PRINCIPAL_ELEMENTS = ("Principal", "NotPrincipal")
 
 
 class BoundText(msgspec.Struct, frozen=True):
@@ -124,10 +124,11 @@ def _replaced(text: str, names: tuple[tuple[str, str], ...]) -> str:
     """`text` with each name in its principal elements replaced; a pure function of what it is given."""
     document = json.loads(text)
     by_name = dict(names)
-    statements = next(value for key, value in document.items() if key.lower() == "statement")
+    statements = document["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
-        for element, principals in statement.items():
-            if element.lower() in _PRINCIPAL_ELEMENTS and isinstance(principals, dict):
+        for element in _PRINCIPAL_ELEMENTS:
+            principals = statement.get(element)
+            if isinstance(principals, dict):
                 statement[element] = {
                     kind: _renamed(entries, by_name) for kind, entries in principals.items()
                 }

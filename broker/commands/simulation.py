@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from broker.access.caller import Caller, root_caller
+from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.conditions import RequestContext
 from broker.access.facts import RequestFacts
 from broker.access.gather import Gatherer
@@ -17,7 +17,6 @@ from broker.access.simulation import (
     kind_of_resource_policy,
     owner_of,
     role_caller,
-    user_caller,
 )
 from broker.app import Broker, clock
 from broker.commands.refusing import CommandRefused, malformed, read_text

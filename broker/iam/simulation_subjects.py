@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from broker.access.caller import Caller
+from broker.access.caller import Caller, user_caller
 from broker.access.conditions import Keys, principal_keys
 from broker.access.resource import Resource
-from broker.access.simulation import SESSION_NAME, role_caller, user_caller
+from broker.access.simulation import SESSION_NAME, role_caller
 from broker.errors import Refusal
 from broker.iam import entities
 from broker.iam.entities import Entity

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from broker.access.sessions import merged_tags
 from broker.access.trust import compiled_trust_policy
 from broker.errors import validation_error
 from broker.names.arn import PARTITION
@@ -64,9 +65,4 @@ def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:
 
 def tags_to_judge(role: Role | None, inherited: Mapping[str, str]) -> Mapping[str, str]:
     """The role's tags; inherited transitive ones stand before its own already now."""
-    if role is None:
-        return {}
-    if not inherited:
-        return role.tags
-    taken = {key.lower() for key in inherited}
-    return {key: value for key, value in role.tags.items() if key.lower() not in taken} | dict(inherited)
+    return {} if role is None else merged_tags(role.tags, inherited)

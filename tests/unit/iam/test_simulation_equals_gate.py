@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 import broker.iam
 import broker.sts  # noqa: F401  # declares the operations
-from broker.access.caller import Caller, root_caller
+from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.conditions import add_request_keys
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
-from broker.access.simulation import role_caller, user_caller
+from broker.access.simulation import role_caller
 from broker.names.arn import iam_arn
 from broker.operation import OPERATIONS, Call, Operation, with_request_tags
 from broker.policy import PolicyKind, Source, SourceKind, compile_policies, parse_policy

@@ -4,7 +4,6 @@ import argparse
 import sys
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from broker.commands.settings import add_settings_arguments
 
@@ -65,6 +64,7 @@ async def _certificate(broker: "Broker", chosen: argparse.Namespace) -> int:
 
 async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.app import entropy
+    from broker.audit.event import uuid_text
     from broker.commands.profiles import metadata_endpoint_of
     from broker.commands.records import command_event, open_journal
     from broker.metadata.containers import authorization_key, container_key
@@ -75,7 +75,7 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
         secret = urlsafe_b64encode(entropy(33)).decode()
         key, path = authorization_key(secret), "/v1/credentials"
     else:
-        secret = str(UUID(bytes=entropy(16), version=4))
+        secret = uuid_text(entropy(16))
         key, path = container_key(secret), f"/v2/credentials/{secret}"
 
     async def work(store: "Transaction") -> None:

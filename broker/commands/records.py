@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from broker.access.caller import root_caller
 from broker.access.identity import identity_of
 from broker.app import clock, entropy
-from broker.audit.event import Event, UserIdentity, begin_event
+from broker.audit.event import Event, UserIdentity, begin_event, uuid_text
 from broker.audit.journal import Journal
 from broker.config import Audit
 
@@ -26,7 +25,7 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
     random = entropy(32)
     event = begin_event(
         clock(),
-        str(UUID(bytes=random[:16], version=4)),
+        uuid_text(random[:16]),
         SOURCE_ADDRESS,
         f"broker {command}",
         random[16:],

@@ -11,9 +11,10 @@ from secrets import compare_digest
 
 from broker.access.gate import Gate
 from broker.access.trust import find_role
+from broker.audit.event import iso_time
 from broker.errors import Refusal
 from broker.metadata.credentials import ECS_TASKS, Grant, Kept, grant
-from broker.metadata.texts import iso_time, json_text
+from broker.metadata.texts import json_text
 from broker.storage.records import Container
 from broker.storage.store import CONTAINERS, Transaction
 

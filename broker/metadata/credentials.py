@@ -14,7 +14,6 @@ The law:
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from uuid import UUID
 
 import msgspec
 
@@ -23,11 +22,10 @@ from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
 from broker.access.trust import compiled_trust_policy
-from broker.audit.event import Event, UserIdentity, begin_event
+from broker.audit.event import Event, UserIdentity, begin_event, iso_time, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.credentials.mint import Mint, TemporaryCredentials
 from broker.errors import Refusal, service_unavailable
-from broker.metadata.texts import iso_time
 from broker.names.principal import AssumedRole, Service
 from broker.storage.engine import EngineUnavailable
 from broker.storage.records import Role
@@ -240,8 +238,7 @@ class Deliveries:
     def _event(self, granted: Grant, now: float) -> Event:
         """AssumeRole as a service makes it ("CloudTrail userIdentity element", AWSService)."""
         random = self._entropy(32)
-        request_id = str(UUID(bytes=random[:16], version=4))
-        event = begin_event(now, request_id, granted.service, granted.service, random[16:])
+        event = begin_event(now, uuid_text(random[:16]), granted.service, granted.service, random[16:])
         event.user_identity = UserIdentity(type="AWSService", invoked_by=granted.service)
         event.event_source, event.event_name = "sts.amazonaws.com", "AssumeRole"
         event.aws_region = granted.region

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 
-from broker.metadata.texts import iso_time, json_text
+from broker.audit.event import iso_time
+from broker.metadata.texts import json_text
 from broker.sealing.identity import (
     SERIAL_ENTROPY,
     KeyAndCertificate,

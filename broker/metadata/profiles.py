@@ -6,8 +6,9 @@ The two `Code`s that are not Success are those of the IAM User Guide, "Troublesh
 import msgspec
 
 from broker.access.gate import Gate
+from broker.audit.event import iso_time
 from broker.metadata.credentials import EC2, Grant, Kept, grant
-from broker.metadata.texts import iso_time, json_text
+from broker.metadata.texts import json_text
 from broker.names.arn import iam_arn
 from broker.storage.records import Instance, InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES, Transaction

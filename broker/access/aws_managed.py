@@ -13,11 +13,10 @@ from importlib.resources import files
 from typing import Any
 
 from broker.names import ids
+from broker.names.arn import AWS_ACCOUNT, IAM
 from broker.storage.records import ManagedPolicy, PolicyVersion
 
-AWS_ACCOUNT = "aws"
-
-_PREFIX = "arn:aws:iam::aws:policy/"
+_PREFIX = f"{IAM}{AWS_ACCOUNT}:policy/"
 _TASK_PREFIX = f"{_PREFIX}root-task/"
 
 

@@ -8,12 +8,10 @@ from functools import lru_cache
 
 import msgspec
 
-from broker.access.caller import Caller
+from broker.access.caller import Caller, Keys
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.audit.event import iso_time
-
-Keys = dict[str, tuple[str, ...]]
 
 _NO_KEYS: Keys = {}
 _TRUE, _FALSE = ("true",), ("false",)

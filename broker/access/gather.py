@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from broker.access.aws_managed import find_aws_managed, find_task_policy
+from broker.access.aws_managed import find_aws_managed, find_task_policy, is_aws_managed
 from broker.access.caller import Caller, Keys
 from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
 from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
 from broker.errors import service_unavailable
+from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import FederatedUser
 from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
 from broker.storage.engine import GLOBAL, account_partition
@@ -234,7 +235,7 @@ def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
         return Source(SourceKind.BOUNDARY, policy.policy_name, policy.arn)
     if kind is PolicyKind.SESSION:
         return Source(SourceKind.SESSION, policy.policy_name, policy.arn)
-    is_aws = policy.account_id == "aws"
+    is_aws = policy.account_id == AWS_ACCOUNT
     return Source(
         SourceKind.AWS_MANAGED if is_aws else SourceKind.USER_MANAGED, policy.policy_name, policy.arn
     )
@@ -258,7 +259,7 @@ def _levels(organization: Organization, account: str) -> list[tuple[str, Organiz
 
 async def find_managed_policy(store: Transaction, account: str, arn: str) -> ManagedPolicy | None:
     """The managed policy called `arn`: one of AWS's, or of `account`."""
-    if arn.startswith("arn:aws:iam::aws:"):
+    if is_aws_managed(arn):
         return find_aws_managed(arn)
     policy = await store.find(POLICIES, account, arn.rsplit("/", 1)[-1])
     return policy if policy is not None and policy.arn == arn else None

@@ -2,7 +2,7 @@
 
 from broker.iam.tags import tag_shapes
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Group, User
+from broker.storage.records import Group, Usage, User
 
 # The model's enum says PermissionsBoundaryPolicy, its documentation and AWS's answers say this.
 BOUNDARY_TYPE = "Policy"
@@ -40,6 +40,13 @@ def group_shape(group: Group) -> shapes.Group:
         arn=group.arn,
         create_date=group.created_at,
     )
+
+
+def last_used_shape(usage: Usage | None) -> shapes.RoleLastUsed:
+    """When and where a role was last used; empty for one that never was."""
+    if usage is None:
+        return shapes.RoleLastUsed()
+    return shapes.RoleLastUsed(last_used_date=usage.last_used_at, region=usage.region or None)
 
 
 def boundary_shape(policy_arn: str | None) -> shapes.AttachedPermissionsBoundary | None:

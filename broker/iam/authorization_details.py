@@ -7,7 +7,7 @@ import msgspec
 
 from broker.access.aws_managed import find_aws_managed
 from broker.access.trust import shown_trust_policy
-from broker.iam.answers import boundary_shape
+from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.attached_policies import attached_shape
 from broker.iam.instance_profiles import instance_profile_shape
 from broker.iam.paging import page
@@ -112,10 +112,7 @@ async def _role_detail(call: Call, role: Role, profiles: list[InstanceProfile]) 
         attached_managed_policies=_attached(role.attached_policies),
         permissions_boundary=boundary_shape(role.permissions_boundary),
         tags=tag_shapes(role.tags),
-        role_last_used=shapes.RoleLastUsed(
-            last_used_date=usage.last_used_at if usage else None,
-            region=(usage.region or None) if usage else None,
-        ),
+        role_last_used=last_used_shape(usage),
     )
 
 

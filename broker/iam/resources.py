@@ -75,17 +75,11 @@ def listed(resource_type: str) -> ResourceOf:
     return resource
 
 
-def policy_named(field: str = "policy_arn", keys: KeysOf = no_keys) -> ResourceOf:
-    """The managed policy whose ARN stands in `field`; tags only where it is the account's own."""
-
-    async def resource(call: Call, request: Any) -> Resource:
-        arn = getattr(request, field)
-        record = await call.store.find(entities.POLICY.collection, call.account, arn.rpartition("/")[2])
-        if record is None or record.arn != arn:
-            return Resource(arn, keys=keys(request))
-        return Resource(arn, tags=record.tags, keys=keys(request))
-
-    return resource
+async def policy_resource(call: Call, request: Any) -> Resource:
+    """The managed policy whose ARN the request carries; tags only where it is the account's own."""
+    arn = request.policy_arn
+    record = await call.store.find(entities.POLICY.collection, call.account, arn.rpartition("/")[2])
+    return Resource(arn) if record is None or record.arn != arn else Resource(arn, tags=record.tags)
 
 
 def implied_user_name(call: Call, user_name: str | None) -> str | None:
@@ -127,4 +121,3 @@ user_resource = named(entities.USER, "user_name")
 group_resource = named(entities.GROUP, "group_name")
 role_resource = named(entities.ROLE, "role_name")
 instance_profile_resource = named(entities.INSTANCE_PROFILE, "instance_profile_name")
-policy_resource = policy_named()

@@ -4,7 +4,7 @@ import msgspec
 
 from broker.access.trust import shown_trust_policy
 from broker.iam import entities, resources
-from broker.iam.answers import boundary_shape
+from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.documents import require_trust_policy
 from broker.iam.entities import get_role, require_boundary, require_new, require_nothing_left
 from broker.iam.paging import page
@@ -46,10 +46,7 @@ async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.C
 async def get_role_(call: Call, request: shapes.GetRoleRequest) -> shapes.GetRoleResponse:
     role = await get_role(call, request.role_name)
     usage = await call.store.find(USAGE, call.account, role.role_id)
-    last_used = shapes.RoleLastUsed()
-    if usage is not None:
-        last_used = shapes.RoleLastUsed(last_used_date=usage.last_used_at, region=usage.region or None)
-    shape = msgspec.structs.replace(await role_shape(call, role), role_last_used=last_used)
+    shape = msgspec.structs.replace(await role_shape(call, role), role_last_used=last_used_shape(usage))
     return shapes.GetRoleResponse(role=shape)
 
 

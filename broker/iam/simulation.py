@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from broker.access.caller import Caller
-from broker.access.conditions import Keys
+from broker.access.caller import Caller, Keys
 from broker.access.gather import Gatherer
 from broker.access.simulation import find_trust_policy, kind_of_resource_policy
 from broker.errors import Refusal

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from broker.access.conditions import Keys
+from broker.access.caller import Keys
 from broker.iam.simulation_subjects import invalid_input
 from broker.policy import read_date
 from broker.protocol.shapes import iam as shapes

@@ -10,7 +10,7 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
-from broker.names.arn import iam_arn, is_account_id, parse_arn
+from broker.names.arn import AWS_ACCOUNT, iam_arn, is_account_id, parse_arn
 from broker.policy import Layers, PolicySet, Source, SourceKind, compile_policies
 from broker.protocol.shapes import iam as shapes
 
@@ -74,7 +74,7 @@ def _managed(text: str) -> IsExcluded:
         arn = parse_arn(text)
     except ValueError:
         raise _malformed(text) from None
-    is_account = arn.account == "aws" or is_account_id(arn.account)
+    is_account = arn.account == AWS_ACCOUNT or is_account_id(arn.account)
     if arn.service != "iam" or not is_account or not arn.resource.startswith("policy/"):
         raise _malformed(text)
     matches = _selector(text)

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from broker.access.caller import Caller, user_caller
-from broker.access.conditions import Keys, principal_keys
+from broker.access.caller import Caller, Keys, user_caller
+from broker.access.conditions import principal_keys
 from broker.access.resource import Resource
 from broker.access.simulation import SESSION_NAME, role_caller
 from broker.errors import Refusal

@@ -3,6 +3,8 @@
 import msgspec
 
 PARTITION = "aws"
+# In the place of an account where AWS itself is the owner, as of the policies that it manages.
+AWS_ACCOUNT = "aws"
 # What every ARN of the two services begins with: they are global, so the region is empty.
 IAM, STS = f"arn:{PARTITION}:iam::", f"arn:{PARTITION}:sts::"
 

@@ -9,7 +9,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 
 from broker.policy.analysis import context_keys, grants_service
 from broker.policy.context import Context
-from broker.policy.decision import AccessRequest, Decision, Layers, Outcome, decide, is_always_allowed
+from broker.policy.decision import Decision, decide, is_always_allowed
 from broker.policy.document import parse_policy, policy_size
 from broker.policy.elements import (
     Condition,
@@ -25,7 +25,7 @@ from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
 from broker.policy.places import Position
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
-from broker.policy.request import Layer
+from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.statement import Source, SourceKind
 
 __all__ = [

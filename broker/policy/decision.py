@@ -18,10 +18,11 @@ from collections.abc import Iterator
 
 import msgspec
 
+from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service
 from broker.policy.context import Keyed
 from broker.policy.elements import Effect
-from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss, denials_in, explain
+from broker.policy.explanation import Explanation, Match, denials_in, explain
 from broker.policy.index import PolicySet
 from broker.policy.request import (
     ALLOWED,
@@ -35,22 +36,7 @@ from broker.policy.request import (
 from broker.policy.services import NO_RULE, Rule, facts_of
 from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing, names_of
 
-__all__ = [
-    "AccessRequest",
-    "Decision",
-    "Explanation",
-    "Layer",
-    "LayerAccount",
-    "Layers",
-    "Match",
-    "NearMiss",
-    "Outcome",
-    "decide",
-    "is_always_allowed",
-]
-
 Verdict = bool | None  # an explicit deny is False, an allow True, silence None
-AWS_ACCOUNT = "aws"  # the owner of AWS-managed policies: everybody's own account
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -171,7 +157,7 @@ def _stopped_by(
     owner = request.resource_account
     if account is None:
         return None if standing is DIRECT else Layer.RESOURCE
-    if owner is None or owner in (account, AWS_ACCOUNT):
+    if owner is None or owner in (account, AWS_ACCOUNT):  # what AWS owns is in everybody's own account
         if standing is DIRECT:
             return None
         if standing is NONE and rule.needs_resource_policy:

@@ -41,18 +41,6 @@ from broker.policy.grammar import (
 )
 from broker.policy.reading import fault_of, read_document
 
-__all__ = [
-    "Condition",
-    "Effect",
-    "MalformedPolicy",
-    "Policy",
-    "PolicyKind",
-    "Principals",
-    "Statement",
-    "parse_policy",
-    "policy_size",
-]
-
 SYNTAX = "Syntax errors in policy."
 WRONG_VERSION = "Policy document must be version 2012-10-17 or greater."
 _SPACE = str.maketrans("", "", " \t\r\n")

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from broker.names.principal import AssumedRole, Principal, User, account_of
-from broker.policy.decision import AccessRequest, Decision, Layer, Match, Outcome
+from broker.policy.decision import Decision
 from broker.policy.elements import Principals, Statement
+from broker.policy.explanation import Match
+from broker.policy.request import AccessRequest, Layer, Outcome
 from broker.policy.shown import shown_resource
 
 # layer -> AWS's name for the kind of policy, without its article
@@ -26,7 +28,6 @@ KINDS: dict[Layer, str] = {
 }
 _OWNERS_SIDE = (Layer.RESOURCE, Layer.RCP)
 _OWNERS_KEYS = ("aws:resourcetag/", "iam:resourcetag/")
-
 
 _AS_THEY_ARE: Mapping[str, str] = {}
 _POLICY_ARN = re.compile(r"arn:[^:]+:(?:iam|organizations)::[^:]*:policy/")

@@ -19,10 +19,10 @@ from broker.commands.declaration.holders import (
     settle_boundary,
     settle_tags,
 )
+from broker.iam.roles import DEFAULT_MAX_SESSION_DURATION
 from broker.names.arn import iam_arn, sts_arn
 from broker.storage.store import ROLES
 
-_DEFAULT_DURATION = 3600
 _TRUSTS_NOBODY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -88,7 +88,7 @@ async def _settle(attempt: Attempt, account: str, name: str, wanted: declared.Ro
             account, "UpdateAssumeRolePolicy", document, "~", text, wanted.trust_policy.where
         )
     duration = given(
-        meant(attempt, wanted.max_session_duration, _DEFAULT_DURATION), role.max_session_duration
+        meant(attempt, wanted.max_session_duration, DEFAULT_MAX_SESSION_DURATION), role.max_session_duration
     )
     description = given(wanted.description, role.description)
     if (duration, description) != (role.max_session_duration, role.description):

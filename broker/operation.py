@@ -121,11 +121,17 @@ def operation(
 ) -> Callable[[Handler], Handler]:
     """Declare the handler of `action` ("iam:CreateUser") and the resource that it acts on.
 
-    Raises ValueError at import for a name that the service model lacks and for a second owner.
+    Raises ValueError at import for a name that the service model lacks, for a second owner, and for a `prove` that is
+    missing, or that callers who sign do not need.
     """
     service, _, name = action.partition(":")
-    if name not in model(service).operations:
+    modelled = model(service).operations.get(name)
+    if modelled is None:
         raise ValueError(f"the model of {service} knows no operation {name}")
+    if modelled.is_unsigned and prove is None:
+        raise ValueError(f"nobody signs {action}: it has to prove its caller itself")
+    if prove is not None and not modelled.is_unsigned:
+        raise ValueError(f"callers sign {action}: their signature is the proof")
 
     def declare(handler: Handler) -> Handler:
         if (service, name) in OPERATIONS:

@@ -25,7 +25,6 @@ class SessionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
     session_issuer: SessionIssuer | None = None
     source_identity: str | None = None
     assumed_root: str | None = None
-    web_id_federation_data: dict[str, Any] | None = None
 
 
 class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

@@ -4,7 +4,7 @@ Keys compare without case (IAM User Guide, "IAM JSON policy elements: Condition"
 of strings: one for a single-valued key, any number, none included, for a multivalued one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 Values = tuple[str, ...]
@@ -21,7 +21,7 @@ class Keyed(Protocol):
 
 
 class Context:
-    """An immutable mapping from condition key to values, made at once. `by_key`: see `Keyed`."""
+    """A context that is made at once. `by_key`: see `Keyed`."""
 
     __slots__ = ("by_key",)
 
@@ -37,29 +37,6 @@ class Context:
         context = cls.__new__(cls)
         context.by_key = by_key
         return context
-
-    def get(self, key: str) -> Values | None:
-        """The values of `key`, or None where the request carries no such key."""
-        return self.by_key.get(key.lower())
-
-    def with_(self, items: Mapping[str, str | Sequence[str]]) -> "Context":
-        """A new context in which `items` replace what stood under their keys."""
-        return Context.of_lowered({**self.by_key, **Context(items).by_key})
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.by_key)
-
-    def __contains__(self, key: str) -> bool:
-        return key.lower() in self.by_key
-
-    def __len__(self) -> int:
-        return len(self.by_key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Context) and self.by_key == other.by_key
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self.by_key.items()))
 
     def __repr__(self) -> str:
         return f"Context({self.by_key!r})"

@@ -89,8 +89,6 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
     api_version: str
     endpoint_prefix: str
-    protocol: str
-    service_id: str
     signing_name: str | None = None
     xml_namespace: str = ""
 
@@ -110,7 +108,6 @@ class ServiceModel(msgspec.Struct, frozen=True):
     api_version: str
     namespace: str
     signing_name: str
-    protocol: str
     operations: dict[str, Operation]
     shapes: dict[str, Shape]
     structs: Mapping[str, type[msgspec.Struct]]
@@ -146,7 +143,6 @@ def build_service(name: str, document: Document, structs: Mapping[str, type[msgs
         api_version=metadata.api_version,
         namespace=metadata.xml_namespace,
         signing_name=metadata.signing_name or metadata.endpoint_prefix,
-        protocol=metadata.protocol,
         operations=document.operations,
         shapes=document.shapes,
         structs=structs,

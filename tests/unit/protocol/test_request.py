@@ -190,7 +190,7 @@ def test_flattened_lists_and_maps_lose_their_wrapper() -> None:
     service = build_service(
         "labels",
         Document(
-            metadata=Metadata("2026-01-01", "labels", "query", "Labels", None, "urn:labels"),
+            metadata=Metadata("2026-01-01", "labels", None, "urn:labels"),
             operations={
                 "Label": Operation(
                     "Label", Reference(shape="Labels"), Reference("Labels", None, "LabelResult")

@@ -14,7 +14,7 @@ Two keyrings live in the store, sealed by the master key:
 
   sessions   closes session tokens and authorization messages. It rotates by itself on the schedule of [keys];
              a retired key is dropped when the last token that it sealed has expired.
-  storage    closes the secrets among the records. It rotates by command only, and its keys are kept for ever.
+  storage    closes the records. It rotates by command only, and its keys are kept for ever.
 
 A rotation is two steps, so that every node can open before any node seals:
 
@@ -24,6 +24,8 @@ A rotation is two steps, so that every node can open before any node seals:
   broker keys list
   broker keys rotate                    the next step of the sessions keyring, now
   broker keys rotate --ring storage     the next step of the storage keyring
+  broker keys drop KEY                  a retired key of the sessions keyring opens nothing any more, for good: every
+                                        session whose token it sealed is refused within fifteen seconds
   broker keys master                    which master key seals the keyrings; see its own --help
 """
 
@@ -58,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument(
         "--at-once", action="store_true", help="promote a key even where it was staged less than a minute ago"
     )
+    dropping = actions.add_parser("drop", help="forget a retired session key, and end the sessions it sealed")
+    dropping.add_argument("key", metavar="KEY", help="as `broker keys list` shows it")
     master = actions.add_parser(
         "master",
         help="the master key: which it is, and its rotation",
@@ -70,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--finish", action="store_const", const="finish", dest="step", help="forget the old one"
     )
-    for one in (listing, rotate, master):
+    for one in (listing, rotate, dropping, master):
         add_settings_arguments(one)
 
 
@@ -86,6 +90,8 @@ def run(chosen: argparse.Namespace) -> int:
     async def work(broker: "Broker") -> int:
         if chosen.action == "rotate":
             print(await rotate_ring(broker, chosen.ring, chosen.at_once))
+        elif chosen.action == "drop":
+            print(await drop_key(broker, chosen.key))
         else:
             show_rings(broker)
         return 0
@@ -124,6 +130,25 @@ def _require_settled(ring: "Keyring", at_once: bool) -> None:
             f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "
             f"{_SETTLED_AFTER - age:.0f} seconds, or add --at-once"
         )
+
+
+async def drop_key(broker: "Broker", shown_id: str) -> str:
+    """Forget a key of the sessions' ring; answers what was done. Raises CommandRefused."""
+    from broker.commands.records import command_event, open_journal
+    from broker.commands.refusing import CommandRefused
+
+    ring = broker.keyrings.sessions()
+    key = next((key for key in ring.keys if key.id.hex() == shown_id), None)
+    if key is None:
+        raise CommandRefused(
+            f"the sessions keyring has no key {shown_id}; `broker keys list` shows those it has"
+        )
+    if key is ring.primary:
+        raise CommandRefused(f"{shown_id} is the key that seals: rotate first, twice")
+    with open_journal(broker.settings.audit) as journal:
+        await broker.keyrings.drop(key.id)
+        journal.write(command_event("keys drop", "", "broker:DropKey", {"ring": "sessions", "key": shown_id}))
+    return f"sessions: key {shown_id} is dropped; what it sealed is refused"
 
 
 def show_rings(broker: "Broker") -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from broker.sealing.envelope import SealBroken
 from broker.sealing.key import FOREVER, KEY_ENTROPY
-from broker.sealing.keyring import Keyring, RotationSchedule, new_keyring, promote, rotate_due, stage
+from broker.sealing.keyring import Keyring, RotationSchedule, drop, new_keyring, promote, rotate_due, stage
 from broker.sealing.master import MasterKey, is_sealed_by_current, open_keyring, seal_keyring
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write
 
@@ -82,6 +82,13 @@ class Keyrings:
         """Seal with the staged key from now on; raises ValueError where none is staged."""
         open_for = FOREVER if name == STORAGE else self._schedule.open_for
         await self._change(name, lambda ring: ring and promote(ring, self._clock(), open_for))
+
+    async def drop(self, key_id: bytes) -> None:
+        """Forget a key of the sessions' ring before its time: what it sealed is refused, on every node that reads this.
+
+        Raises ValueError for the primary. Keys of the storage ring are never dropped: records would be lost with them.
+        """
+        await self._change(SESSIONS, lambda ring: ring and drop(ring, key_id))
 
     async def _change(self, name: str, step: Callable[[Keyring | None], Keyring | None]) -> None:
         """Commit what `step` makes of the ring (None: nothing); another node's change is read, then tried anew."""

@@ -66,10 +66,14 @@ Regrant = Callable[[Transaction], Awaitable[Grant | None]]
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """Credentials that are being delivered; `was_read` since they were minted. Times in epoch seconds."""
+    """Credentials that are being delivered; `was_read` since they were minted. Times in epoch seconds.
+
+    `sealed_by` is the id of the key that closed their token: dropped, it takes them with it.
+    """
 
     session: AssumedRole
     credentials: TemporaryCredentials
+    sealed_by: bytes
     renew_at: float
     regrant: Regrant
     was_read: bool = False
@@ -156,12 +160,17 @@ class Deliveries:
             self._audit_refusal(granted, now)
             return None
         kept = self._kept.get(granted.key)
-        if kept is not None and (kept.session != granted.session or now >= kept.good_until):
+        if kept is not None and not self._are_good(kept, granted, now):
             kept = None
         if kept is None or now >= kept.renew_at:
             kept = self._minted(granted, regrant, now, kept)
         kept.was_read = True
         return kept
+
+    def _are_good(self, kept: Kept, granted: Grant, now: float) -> bool:
+        """Whether what is kept is of this very session, long enough, and opens."""
+        opens = self._mint.keyring().find(kept.sealed_by) is not None
+        return opens and kept.session == granted.session and now < kept.good_until
 
     async def renew(self, store: Store) -> None:
         """Mint anew, in the background, what was read and is past half of its life; forget what is over."""
@@ -215,6 +224,7 @@ class Deliveries:
         kept = Kept(
             session=granted.session,
             credentials=minted,
+            sealed_by=self._mint.keyring().primary.id,
             renew_at=now + self._renew_after,
             regrant=regrant,
         )

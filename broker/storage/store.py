@@ -33,7 +33,7 @@ from broker.storage.collection import (
     Collection,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
-from broker.storage.records import Once, Usage
+from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
 
 __all__ = [
@@ -146,18 +146,6 @@ class Store:
         if transaction.is_dirty:
             await transaction.commit()
         return answer
-
-    async def use_once(self, account: str, key: str, expires_at: float) -> bool:
-        """Whether `key` was not used before; from now until `expires_at` (epoch seconds) it is, durably."""
-
-        async def claim(transaction: Transaction) -> bool:
-            if await transaction.find(ONCE, account, key) is not None:
-                return False
-            used = Once(used_at=int(self._clock()))
-            transaction.put(ONCE, account, used, key=key, expires_at=expires_at)
-            return True
-
-        return await self.transact(claim)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Remember that `key` (an access key id or role id) was used; written by the next `flush_usage`."""

@@ -36,6 +36,28 @@ def test_a_retired_storage_key_opens_for_ever_and_a_sessions_key_does_not(run: R
     assert [line.endswith("for ever") for line in lines] == [False, True]
 
 
+def test_a_key_that_is_suspected_opens_nothing_any_more_from_the_moment_it_is_dropped(run: Run) -> None:
+    run("root-key", A, "--create-account")
+    suspected = re.findall(r"^sessions\s+(\w+)", run("keys", "list").shown, re.MULTILINE)[0]
+    refused = run("keys", "drop", suspected)
+    assert (refused.status, "rotate first" in refused.said) == (1, True)
+    run("keys", "rotate")
+    run("keys", "rotate", "--at-once")
+    assert states(run) == ["retired", "primary"]
+    assert "is dropped" in run("keys", "drop", suspected).shown
+    assert states(run) == ["primary"]
+    assert "broker:DropKey" in run("audit", "tail").shown
+    assert "the sessions keyring has no key" in run("keys", "drop", suspected).said
+
+
+def test_a_storage_key_is_never_dropped_for_records_are_sealed_by_it(run: Run) -> None:
+    run("keys", "rotate", "--ring", "storage")
+    (primary, staged) = re.findall(r"^storage\s+(\w+)", run("keys", "list").shown, re.MULTILINE)
+    for key in (primary, staged):
+        assert "the sessions keyring has no key" in run("keys", "drop", key).said
+    assert states(run, "storage") == ["primary", "staged"]
+
+
 def test_rotations_are_journalled(run: Run) -> None:
     run("keys", "rotate")
     run("keys", "master", "--rotate")

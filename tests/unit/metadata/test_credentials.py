@@ -1,6 +1,7 @@
 """Credentials through the door: minted once, renewed at half life, gone with the role."""
 
 import asyncio
+import secrets
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ import pytest
 from broker.access.sessions import session_caller
 from broker.audit.journal import JournalUnavailable
 from broker.metadata.credentials import MINIMUM_LEFT, Deliveries
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import drop, promote, stage
 from broker.sealing.session import open_session_token
 from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES
 from tests.unit.metadata.conftest import (
@@ -97,6 +100,17 @@ async def test_credentials_stay_until_half_of_their_life_and_are_others_from_the
     second = (await machine.get(CREDENTIALS + "web", token)).json
     assert second["AccessKeyId"] != first["AccessKeyId"]
     assert seconds_left(second, world.now) == LIFE
+
+
+async def test_credentials_whose_key_was_dropped_are_delivered_no_more(world: World, machine: Client):
+    first = (await machine.get(CREDENTIALS + "web", await machine.token())).json
+    suspected = world.ring.primary.id
+    world.ring = promote(stage(world.ring, NOW, secrets.token_bytes(KEY_ENTROPY)), NOW, 3600)
+    assert (await machine.get(CREDENTIALS + "web", await machine.token())).json == first
+    world.ring = drop(world.ring, suspected)
+    second = (await machine.get(CREDENTIALS + "web", await machine.token())).json
+    assert second["AccessKeyId"] != first["AccessKeyId"]
+    open_session_token(world.ring, second["Token"], second["AccessKeyId"], NOW)
 
 
 @pytest.mark.parametrize("life", [1210, 1500, 3600, LIFE, 43_200])

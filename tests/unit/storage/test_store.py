@@ -1,7 +1,5 @@
-import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,27 +13,9 @@ from broker.storage.engine import (
 from broker.storage.records import Usage
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCOUNTS, USAGE, USERS, Store, Transaction
-from tests.unit.storage.people import HERE, THERE, user
+from tests.unit.storage.people import HERE, user
 
 OpenSqlite = Callable[[], SqliteEngine]
-
-
-async def test_of_many_who_use_a_code_at_once_exactly_one_may(store: Store, other: Store) -> None:
-    expires = time.time() + 60
-    uses = [one.use_once(HERE, "code/123456", expires) for one in [store, other] * 8]
-    assert sorted(await asyncio.gather(*uses)) == [False] * 15 + [True]
-    assert await store.use_once(HERE, "code/654321", expires)
-    assert await store.use_once(THERE, "code/123456", expires)
-
-
-async def test_a_code_may_be_used_again_when_its_time_is_over(tmp_path: Path) -> None:
-    now = 1000.0
-    async with Store(SqliteEngine(tmp_path / "store.db", lambda: now), lambda: now) as store:
-        assert await store.use_once(HERE, "code", 1030.0)
-        now = 1029.9
-        assert not await store.use_once(HERE, "code", 1060.0)
-        now = 1030.0
-        assert await store.use_once(HERE, "code", 1060.0)
 
 
 async def test_usage_marks_are_read_at_once_and_written_by_the_flush(store: Store, other: Store) -> None:

@@ -133,6 +133,9 @@ class _Given(msgspec.Struct, frozen=True):
     where: str
     is_text: bool = True  # a variable or an option is text, whatever the setting's type
 
+    def __repr__(self) -> str:
+        return f"_Given(***, {self.where})"  # it may be a secret's
+
 
 def load_settings(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, str] | None = None

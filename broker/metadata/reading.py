@@ -47,6 +47,9 @@ class Token(msgspec.Struct, frozen=True):
     life: int
     hop_limit: int
 
+    def __repr__(self) -> str:
+        return f"Token(***, {self.life}, {self.hop_limit})"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes for whoever asked; true until `good_until` (epoch seconds), with `keyring`, at `revisions`.
@@ -60,6 +63,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     keyring: Keyring
     revisions: Revisions
     kept: Kept | None = None
+
+    def __repr__(self) -> str:
+        return f"Answer({self.media_type}, ***)"  # credentials may be in it
 
 
 class _Found(msgspec.Struct, kw_only=True):

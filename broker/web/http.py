@@ -78,6 +78,9 @@ class Response(msgspec.Struct, frozen=True):
     header_lines: bytes
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"Response({self.status}, ***)"  # credentials may be in it
+
 
 # What answers requests. It answers whatever is wrong with a request, and raises nothing.
 Answer = Callable[[Request], Awaitable[Response]]

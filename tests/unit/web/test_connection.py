@@ -653,12 +653,3 @@ async def test_what_outlasts_the_grace_is_cut_off(place: Place, caplog: pytest.L
     await place.server.stop(0.1)
     assert "1 connections did not end" in caplog.text
     assert await peer.rest() == b""
-
-
-def test_no_value_ends_its_header_line():
-    from broker.web.http import header_lines
-
-    assert header_lines({"A": "b", "C": "d"}) == b"A: b\r\nC: d\r\n"
-    for broken in ("a\r\nSet-Cookie: x", "a\n", "\r"):
-        with pytest.raises(ValueError, match="line break"):
-            header_lines({"A": broken})

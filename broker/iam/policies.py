@@ -10,7 +10,6 @@ from broker.iam.documents import require_document, require_size
 from broker.iam.entities import get_policy, require_new
 from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
-from broker.iam.protection import require_own_policy
 from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
 from broker.names import ids
 from broker.operation import Call, operation
@@ -65,7 +64,6 @@ async def list_policies(call: Call, request: shapes.ListPoliciesRequest) -> shap
 
 @operation("iam:DeletePolicy", resource=resources.policy_resource)
 async def delete_policy(call: Call, request: shapes.DeletePolicyRequest) -> None:
-    require_own_policy(call, "iam:DeletePolicy", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     if (await count_usage(call)).count(policy.arn, None):
         raise Refusal("DeleteConflict", "Cannot delete a policy attached to entities.")
@@ -80,7 +78,6 @@ async def delete_policy(call: Call, request: shapes.DeletePolicyRequest) -> None
 
 @operation("iam:TagPolicy", resource=resources.policy_resource)
 async def tag_policy(call: Call, request: shapes.TagPolicyRequest) -> None:
-    require_own_policy(call, "iam:TagPolicy", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     tagged = msgspec.structs.replace(policy, tags=merge_tags(call, policy.tags, request.tags))
     call.store.put(POLICIES, call.account, tagged)
@@ -88,7 +85,6 @@ async def tag_policy(call: Call, request: shapes.TagPolicyRequest) -> None:
 
 @operation("iam:UntagPolicy", resource=resources.policy_resource)
 async def untag_policy(call: Call, request: shapes.UntagPolicyRequest) -> None:
-    require_own_policy(call, "iam:UntagPolicy", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     untagged = msgspec.structs.replace(policy, tags=without_tags(policy.tags, request.tag_keys))
     call.store.put(POLICIES, call.account, untagged)

@@ -7,7 +7,6 @@ from broker.iam import resources
 from broker.iam.entities import get_policy
 from broker.iam.paging import page
 from broker.iam.policies import require_managed_document
-from broker.iam.protection import require_own_policy
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
@@ -18,7 +17,6 @@ from broker.storage.store import POLICIES
 async def create_policy_version(
     call: Call, request: shapes.CreatePolicyVersionRequest
 ) -> shapes.CreatePolicyVersionResponse:
-    require_own_policy(call, "iam:CreatePolicyVersion", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     require_managed_document(call, request.policy_document)
     limit = call.quotas.policy_versions
@@ -67,7 +65,6 @@ async def list_policy_versions(
 
 @operation("iam:SetDefaultPolicyVersion", resource=resources.policy_resource)
 async def set_default_policy_version(call: Call, request: shapes.SetDefaultPolicyVersionRequest) -> None:
-    require_own_policy(call, "iam:SetDefaultPolicyVersion", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     version = _get_version(policy, request.version_id)
     changed = msgspec.structs.replace(policy, default_version_id=version.version_id)
@@ -76,7 +73,6 @@ async def set_default_policy_version(call: Call, request: shapes.SetDefaultPolic
 
 @operation("iam:DeletePolicyVersion", resource=resources.policy_resource)
 async def delete_policy_version(call: Call, request: shapes.DeletePolicyVersionRequest) -> None:
-    require_own_policy(call, "iam:DeletePolicyVersion", request.policy_arn)
     policy = await get_policy(call, request.policy_arn)
     version = _get_version(policy, request.version_id)
     if version.version_id == policy.default_version_id:

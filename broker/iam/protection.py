@@ -1,10 +1,12 @@
-"""What an account has but may not change, or use as it likes: roles of AWS's services, policies that AWS keeps."""
+"""What an account has but may not change, or use as it likes: roles of AWS's services, policies of root tasks.
+
+Nobody changes the policies that AWS keeps, either: that is a rule of the engine (`broker.policy`).
+"""
 
 from typing import Any
 
-from broker.access.aws_managed import is_aws_managed, is_task_policy
-from broker.errors import Refusal, access_denied
-from broker.operation import Call
+from broker.access.aws_managed import is_task_policy
+from broker.errors import Refusal
 from broker.storage.records import Role
 
 SINGLE_SIGN_ON_PATH = "/aws-reserved/"
@@ -35,12 +37,3 @@ def require_attachable(arn: str, noun: str) -> None:
     """Raises PolicyNotAttachable for a policy that AWS keeps for AssumeRoot; `noun` is user, group or role."""
     if is_task_policy(arn):
         raise Refusal("PolicyNotAttachable", f"Cannot attach AWS reserved policy to an IAM {noun}.")
-
-
-def require_own_policy(call: Call, action: str, arn: str) -> None:
-    """Raises AccessDenied for a policy that AWS manages: nobody may change it, not even the root user."""
-    if is_aws_managed(arn):
-        raise access_denied(
-            f"User: {call.caller.principal.arn} is not authorized to perform: {action} "
-            f"on resource: policy {arn}"
-        )

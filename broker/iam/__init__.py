@@ -30,6 +30,7 @@ from broker.iam import (
     policy_versions,
     roles,
     simulation,
+    tagging,
     users,
 )
 
@@ -50,5 +51,6 @@ __all__ = [
     "policy_versions",
     "roles",
     "simulation",
+    "tagging",
     "users",
 ]

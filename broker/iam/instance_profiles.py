@@ -15,7 +15,7 @@ from broker.iam.entities import (
 from broker.iam.paging import Page, page
 from broker.iam.protection import require_modifiable
 from broker.iam.roles import listed_role_shape
-from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
@@ -129,31 +129,6 @@ async def delete_instance_profile(call: Call, request: shapes.DeleteInstanceProf
     profile = await get_instance_profile(call, request.instance_profile_name)
     require_nothing_left((profile.role_names, "remove roles from instance profile"))
     call.store.delete(INSTANCE_PROFILES, call.account, profile.instance_profile_name)
-
-
-@operation("iam:TagInstanceProfile", resource=resources.instance_profile_resource)
-async def tag_instance_profile(call: Call, request: shapes.TagInstanceProfileRequest) -> None:
-    profile = await get_instance_profile(call, request.instance_profile_name)
-    tagged = msgspec.structs.replace(profile, tags=merge_tags(call, profile.tags, request.tags))
-    call.store.put(INSTANCE_PROFILES, call.account, tagged)
-
-
-@operation("iam:UntagInstanceProfile", resource=resources.instance_profile_resource)
-async def untag_instance_profile(call: Call, request: shapes.UntagInstanceProfileRequest) -> None:
-    profile = await get_instance_profile(call, request.instance_profile_name)
-    untagged = msgspec.structs.replace(profile, tags=without_tags(profile.tags, request.tag_keys))
-    call.store.put(INSTANCE_PROFILES, call.account, untagged)
-
-
-@operation("iam:ListInstanceProfileTags", resource=resources.instance_profile_resource)
-async def list_instance_profile_tags(
-    call: Call, request: shapes.ListInstanceProfileTagsRequest
-) -> shapes.ListInstanceProfileTagsResponse:
-    profile = await get_instance_profile(call, request.instance_profile_name)
-    chosen = page(tag_shapes(profile.tags), tag_key, request.marker, request.max_items)
-    return shapes.ListInstanceProfileTagsResponse(
-        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
-    )
 
 
 def _page(

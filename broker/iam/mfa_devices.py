@@ -1,4 +1,4 @@
-"""Virtual MFA devices: made with a seed, enabled for a user by two codes in a row, tagged, deleted.
+"""Virtual MFA devices: made with a seed, enabled for a user by two codes in a row, deleted.
 
 The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by root itself: `UserName` is then the
 account number, where AWS knows no way but its console. Codes: `broker.credentials.one_time_codes`.
@@ -20,7 +20,7 @@ from broker.iam.owners import (
     root_shape,
 )
 from broker.iam.paging import page
-from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
 from broker.names.principal import Root
 from broker.names.secret import SecretKey
@@ -150,31 +150,6 @@ async def list_virtual_mfa_devices(
         virtual_mfa_devices=tuple([await _virtual(call, device) for device in chosen.items]),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
-    )
-
-
-@operation("iam:TagMFADevice", resource=resources.mfa_resource)
-async def tag_mfa_device(call: Call, request: shapes.TagMFADeviceRequest) -> None:
-    device = await entities.get_mfa_device(call, request.serial_number)
-    tagged = msgspec.structs.replace(device, tags=merge_tags(call, device.tags, request.tags))
-    call.store.put(MFA_DEVICES, call.account, tagged)
-
-
-@operation("iam:UntagMFADevice", resource=resources.mfa_resource)
-async def untag_mfa_device(call: Call, request: shapes.UntagMFADeviceRequest) -> None:
-    device = await entities.get_mfa_device(call, request.serial_number)
-    untagged = msgspec.structs.replace(device, tags=without_tags(device.tags, request.tag_keys))
-    call.store.put(MFA_DEVICES, call.account, untagged)
-
-
-@operation("iam:ListMFADeviceTags", resource=resources.mfa_resource)
-async def list_mfa_device_tags(
-    call: Call, request: shapes.ListMFADeviceTagsRequest
-) -> shapes.ListMFADeviceTagsResponse:
-    device = await entities.get_mfa_device(call, request.serial_number)
-    chosen = page(tag_shapes(device.tags), tag_key, request.marker, request.max_items)
-    return shapes.ListMFADeviceTagsResponse(
-        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
     )
 
 

@@ -10,7 +10,7 @@ from broker.iam.documents import require_document, require_size
 from broker.iam.entities import get_policy, require_new
 from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
-from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
@@ -74,31 +74,6 @@ async def delete_policy(call: Call, request: shapes.DeletePolicyRequest) -> None
             "versions. The default version is deleted with the policy.",
         )
     call.store.delete(POLICIES, call.account, policy.policy_name)
-
-
-@operation("iam:TagPolicy", resource=resources.policy_resource)
-async def tag_policy(call: Call, request: shapes.TagPolicyRequest) -> None:
-    policy = await get_policy(call, request.policy_arn)
-    tagged = msgspec.structs.replace(policy, tags=merge_tags(call, policy.tags, request.tags))
-    call.store.put(POLICIES, call.account, tagged)
-
-
-@operation("iam:UntagPolicy", resource=resources.policy_resource)
-async def untag_policy(call: Call, request: shapes.UntagPolicyRequest) -> None:
-    policy = await get_policy(call, request.policy_arn)
-    untagged = msgspec.structs.replace(policy, tags=without_tags(policy.tags, request.tag_keys))
-    call.store.put(POLICIES, call.account, untagged)
-
-
-@operation("iam:ListPolicyTags", resource=resources.policy_resource)
-async def list_policy_tags(
-    call: Call, request: shapes.ListPolicyTagsRequest
-) -> shapes.ListPolicyTagsResponse:
-    policy = await get_policy(call, request.policy_arn)
-    chosen = page(tag_shapes(policy.tags), tag_key, request.marker, request.max_items)
-    return shapes.ListPolicyTagsResponse(
-        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
-    )
 
 
 def require_managed_document(call: Call, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Roles: their lives, trust policies, settings and tags."""
+"""Roles: their lives, trust policies and settings. Their tags: `tagging.py`."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from broker.iam.entities import get_role, require_boundary, require_new, require
 from broker.iam.paging import page
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
 from broker.iam.protection import SINGLE_SIGN_ON_PATH, require_free_path
-from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
@@ -113,29 +113,6 @@ async def delete_role(call: Call, request: shapes.DeleteRoleRequest) -> None:
         ),
     )
     call.store.delete(ROLES, call.account, role.role_name)
-
-
-@operation("iam:TagRole", resource=resources.role_resource)
-async def tag_role(call: Call, request: shapes.TagRoleRequest) -> None:
-    role = await get_role(call, request.role_name)
-    tagged = msgspec.structs.replace(role, tags=merge_tags(call, role.tags, request.tags))
-    call.store.put(ROLES, call.account, tagged)
-
-
-@operation("iam:UntagRole", resource=resources.role_resource)
-async def untag_role(call: Call, request: shapes.UntagRoleRequest) -> None:
-    role = await get_role(call, request.role_name)
-    untagged = msgspec.structs.replace(role, tags=without_tags(role.tags, request.tag_keys))
-    call.store.put(ROLES, call.account, untagged)
-
-
-@operation("iam:ListRoleTags", resource=resources.role_resource)
-async def list_role_tags(call: Call, request: shapes.ListRoleTagsRequest) -> shapes.ListRoleTagsResponse:
-    role = await get_role(call, request.role_name)
-    chosen = page(tag_shapes(role.tags), tag_key, request.marker, request.max_items)
-    return shapes.ListRoleTagsResponse(
-        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
-    )
 
 
 async def role_shape(call: Call, role: Role) -> shapes.Role:

@@ -1,4 +1,4 @@
-"""Users: their lives, names, paths and tags."""
+"""Users: their lives, names and paths. Their tags: `tagging.py`."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ from broker.iam.entities import (
 )
 from broker.iam.owners import root_shape
 from broker.iam.paging import page
-from broker.iam.tags import merge_tags, new_tags, tag_key, tag_shapes, without_tags
+from broker.iam.tags import new_tags
 from broker.names import ids
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
@@ -102,26 +102,3 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
     call.store.delete(USERS, call.account, user.user_name)
     if await call.store.find(RENAMED_USERS, call.account, user.user_id) is not None:
         call.store.delete(RENAMED_USERS, call.account, user.user_id)
-
-
-@operation("iam:TagUser", resource=resources.user_resource)
-async def tag_user(call: Call, request: shapes.TagUserRequest) -> None:
-    user = await entities.get_user(call, request.user_name)
-    tagged = msgspec.structs.replace(user, tags=merge_tags(call, user.tags, request.tags))
-    call.store.put(USERS, call.account, tagged)
-
-
-@operation("iam:UntagUser", resource=resources.user_resource)
-async def untag_user(call: Call, request: shapes.UntagUserRequest) -> None:
-    user = await entities.get_user(call, request.user_name)
-    untagged = msgspec.structs.replace(user, tags=without_tags(user.tags, request.tag_keys))
-    call.store.put(USERS, call.account, untagged)
-
-
-@operation("iam:ListUserTags", resource=resources.user_resource)
-async def list_user_tags(call: Call, request: shapes.ListUserTagsRequest) -> shapes.ListUserTagsResponse:
-    user = await entities.get_user(call, request.user_name)
-    chosen = page(tag_shapes(user.tags), tag_key, request.marker, request.max_items)
-    return shapes.ListUserTagsResponse(
-        tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker
-    )

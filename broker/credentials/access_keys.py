@@ -1,11 +1,22 @@
-"""New long-lived access keys: the id carries its account, the secret is forty random characters."""
+"""Long-lived access keys: new ones, whose id carries their account, and where those live whose id does not.
+
+A new secret is forty random characters. An id that was brought along says nothing of its account, or something untrue; so
+a record says where its key is, and whoever puts such a key on record, or deletes one, keeps that record true.
+"""
 
 from base64 import b64encode
 
 import msgspec
 
-from broker.names.ids import ACCESS_KEY_ID_ENTROPY, LONG_TERM_KEY, access_key_id
+from broker.names.ids import (
+    ACCESS_KEY_ID_ENTROPY,
+    LONG_TERM_KEY,
+    access_key_id,
+    account_of_access_key_id,
+)
 from broker.names.secret import SecretKey
+from broker.storage.records import ForeignAccessKey
+from broker.storage.store import FOREIGN_ACCESS_KEYS, Transaction
 
 _SECRET_ENTROPY = 30  # bytes: exactly forty characters of base64, 240 bits
 ACCESS_KEY_ENTROPY = ACCESS_KEY_ID_ENTROPY + _SECRET_ENTROPY
@@ -27,3 +38,18 @@ def new_access_key_pair(account: str, entropy: bytes) -> AccessKeyPair:
         raise ValueError(f"an access key needs {ACCESS_KEY_ENTROPY} bytes of entropy")
     secret = b64encode(entropy[ACCESS_KEY_ID_ENTROPY:ACCESS_KEY_ENTROPY]).decode()
     return AccessKeyPair(access_key_id(LONG_TERM_KEY, account, entropy), SecretKey(secret))
+
+
+async def put_place(store: Transaction, account_id: str, key_id: str) -> None:
+    """Say where the key lives, unless its id does; the id is nobody else's."""
+    if account_of_access_key_id(key_id) == account_id:
+        return
+    if await store.find(FOREIGN_ACCESS_KEYS, "", key_id) is None:
+        place = ForeignAccessKey(access_key_id=key_id, account_id=account_id)
+        store.put(FOREIGN_ACCESS_KEYS, "", place)
+
+
+async def delete_place(store: Transaction, key_id: str) -> None:
+    """For a key that is deleted: forget where it lived, if that was on record."""
+    if await store.find(FOREIGN_ACCESS_KEYS, "", key_id) is not None:
+        store.delete(FOREIGN_ACCESS_KEYS, "", key_id)

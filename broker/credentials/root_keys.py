@@ -5,10 +5,8 @@ IAM has no operation that makes them (on AWS it is done in the console), so the 
 
 import msgspec
 
-from broker.credentials.access_keys import AccessKeyPair
-from broker.names.ids import account_of_access_key_id
-from broker.names.secret import SecretKey
-from broker.storage.records import AccessKey, Account, AccountSettings, ForeignAccessKey
+from broker.credentials.access_keys import AccessKeyPair, delete_place, put_place
+from broker.storage.records import AccessKey, Account, AccountSettings
 from broker.storage.store import ACCESS_KEYS, ACCOUNTS, FOREIGN_ACCESS_KEYS, SETTINGS, Transaction
 
 
@@ -38,22 +36,20 @@ async def ensure_root_key(store: Transaction, account_id: str, pair: AccessKeyPa
     if existing is not None and existing.user_name is not None:
         raise KeyTaken(f"access key {pair.access_key_id} belongs to user {existing.user_name}")
     if existing is None or existing.secret != pair.secret or existing.status != "Active":
-        put_root_key(store, account_id, pair, now)
-    if foreign is None and account_of_access_key_id(pair.access_key_id) != account_id:
-        place = ForeignAccessKey(access_key_id=pair.access_key_id, account_id=account_id)
-        store.put(FOREIGN_ACCESS_KEYS, "", place)
+        _put_root_key(store, account_id, pair, now)
+    await put_place(store, account_id, pair.access_key_id)
     settings = await store.find(SETTINGS, account_id) or AccountSettings()
     if pair.access_key_id not in settings.root_access_key_ids:
         ids = (*settings.root_access_key_ids, pair.access_key_id)
         store.put(SETTINGS, account_id, msgspec.structs.replace(settings, root_access_key_ids=ids))
 
 
-def put_root_key(store: Transaction, account_id: str, pair: AccessKeyPair, now: float) -> None:
+def _put_root_key(store: Transaction, account_id: str, pair: AccessKeyPair, now: float) -> None:
     key = AccessKey(
         account_id=account_id,
         access_key_id=pair.access_key_id,
         user_name=None,
-        secret=SecretKey(pair.secret.reveal()),
+        secret=pair.secret,
         created_at=int(now),
     )
     store.put(ACCESS_KEYS, account_id, key)
@@ -66,8 +62,7 @@ async def rotate_root_key(
     settings = await store.find(SETTINGS, account_id) or AccountSettings()
     for key_id in settings.root_access_key_ids:
         store.delete(ACCESS_KEYS, account_id, key_id)
-        if await store.find(FOREIGN_ACCESS_KEYS, "", key_id) is not None:
-            store.delete(FOREIGN_ACCESS_KEYS, "", key_id)
+        await delete_place(store, key_id)
     store.put(SETTINGS, account_id, msgspec.structs.replace(settings, root_access_key_ids=()))
     await ensure_root_key(store, account_id, pair, now)
     return settings.root_access_key_ids

@@ -6,7 +6,12 @@ The secret is shown once, by CreateAccessKey.
 import msgspec
 
 from broker.access.resource import Resource
-from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair
+from broker.credentials.access_keys import (
+    ACCESS_KEY_ENTROPY,
+    AccessKeyPair,
+    delete_place,
+    new_access_key_pair,
+)
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
@@ -16,7 +21,7 @@ from broker.names.principal import Root
 from broker.operation import Call, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccessKey
-from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USAGE
+from broker.storage.store import ACCESS_KEYS, USAGE
 
 NEVER_USED = "N/A"
 
@@ -74,8 +79,7 @@ async def delete_access_key(call: Call, request: shapes.DeleteAccessKeyRequest) 
     owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
     key = await _get_key(call, owner, request.access_key_id)
     call.store.delete(ACCESS_KEYS, call.account, key.access_key_id)
-    if await call.store.find(FOREIGN_ACCESS_KEYS, "", key.access_key_id) is not None:
-        call.store.delete(FOREIGN_ACCESS_KEYS, "", key.access_key_id)
+    await delete_place(call.store, key.access_key_id)
     rest = tuple(key_id for key_id in access_key_ids(owner) if key_id != key.access_key_id)
     put_access_key_ids(call, owner, rest)
 

@@ -1,5 +1,7 @@
 """Records as IAM's answers show them."""
 
+import msgspec
+
 from broker.iam.tags import tag_shapes
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, Usage, User
@@ -10,12 +12,8 @@ BOUNDARY_TYPE = "Policy"
 
 def user_shape(user: User) -> shapes.User:
     """A user as GetUser and CreateUser show it: tags and boundary included."""
-    return shapes.User(
-        path=user.path,
-        user_name=user.user_name,
-        user_id=user.user_id,
-        arn=user.arn,
-        create_date=user.created_at,
+    return msgspec.structs.replace(
+        listed_user_shape(user),
         permissions_boundary=boundary_shape(user.permissions_boundary),
         tags=tag_shapes(user.tags),
     )

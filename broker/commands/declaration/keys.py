@@ -1,7 +1,6 @@
 """Access keys of declared users: made and shown once, or brought along."""
 
 import os
-from typing import Any
 
 import msgspec
 
@@ -9,9 +8,10 @@ from broker.commands.declaration import declared
 from broker.commands.declaration.attempt import Attempt, NewKey
 from broker.commands.declaration.declared import FixedKey, is_set
 from broker.commands.declaration.source import DeclarationError
-from broker.names.ids import account_of_access_key_id, is_key_id
+from broker.credentials.access_keys import put_place
+from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
-from broker.storage.records import AccessKey, ForeignAccessKey, User
+from broker.storage.records import AccessKey, User
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS
 
 _SHORTEST_SECRET = 16
@@ -46,12 +46,11 @@ async def _bring(attempt: Attempt, account: str, name: str, wanted: FixedKey) ->
     secret = _secret(attempt, wanted)
     if existing is not None and existing.secret == secret and existing.status == "Active":
         return
-    key: Any = AccessKey(
+    key = AccessKey(
         account_id=account, access_key_id=key_id, user_name=name, secret=secret, created_at=attempt.now
     )
     store.put(ACCESS_KEYS, account, key)
-    if foreign is None and account_of_access_key_id(key_id) != account:
-        store.put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=account))
+    await put_place(store, account, key_id)
     user = await store.find(USERS, account, name)
     assert user is not None
     if key_id not in user.access_key_ids:

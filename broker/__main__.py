@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, as are those of its commands, that refuses what it does not know with its own usage."""
+    """Refuses what it does not know with its own usage; so do the parsers of its commands, which are of this class."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Argparse would hand what a command does not know to the outermost parser, which shows no option of it."""
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(import_module(f"broker.commands.{file}").run(chosen))
     except KeyboardInterrupt:
-        return 130  # as a shell says of who was ended by SIGINT
+        return 130  # what a shell answers for a process that SIGINT ended
 
 
 if __name__ == "__main__":

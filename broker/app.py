@@ -233,7 +233,7 @@ async def serve(
         Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
     )
     try:
-        # Who takes a dead worker's place finds store and keys, or somebody took them away: others must not be made.
+        # A dead worker's successor finds the store and its keys. If not, somebody took them away: make no others.
         async with open_broker(settings, may_create=place.restarts == 0) as broker:
             door = make_door(broker, journal, Measures(place))
             metadata = make_metadata_door(broker, door)

@@ -53,7 +53,7 @@ def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organizat
 
 
 def principal_keys(caller: Caller, now: float) -> Keys:
-    """What would be known of `caller` in any request at `now`, without what only a request has: its way, its moment."""
+    """What is known of `caller` in any request at `now`; not what only a request has, such as its address."""
     keys = caller.condition_keys.copy()
     if caller.token_issued_at is not None:
         _add_mfa(keys, caller, now)

@@ -61,6 +61,6 @@ def _session_issuer(caller: "Caller") -> SessionIssuer | None:
 
 
 def claimed_identity(unverified_access_key_id: str) -> UserIdentity:
-    """Of a request that nothing is proven of: which key it claims to be signed with, and not whose that would be."""
+    """For a request of which nothing is proven: the key it claims to be signed with, and not whose key that is."""
     claimed = unverified_access_key_id if is_key_id(unverified_access_key_id) else ""
     return UserIdentity("Unknown", access_key_id=claimed)

@@ -164,7 +164,7 @@ The profiles, as they would stand in ~/.aws/config:
 
 
 def metadata_command(settings: Settings) -> str:
-    """For a shell: a client with no file, key or variable of who calls it; README.md shows the same lines."""
+    """For a shell: a client that sees no file, key or variable of its user; README.md shows the same lines."""
     ca_bundle = ca_bundle_of(settings)
     trust = f"AWS_CA_BUNDLE={ca_bundle} " if ca_bundle else ""
     return f"""\

@@ -73,8 +73,8 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     if settings.listen.workers == 1:
         why = work(settings, reserved, None, lambda: None)
     else:
-        # One worker is the metadata service: what it minted for a role is what all get who ask, and no worker tells
-        # another. Who asks while it is replaced waits.
+        # One worker is the metadata service: everybody who asks for a role gets what it minted, and no worker need tell
+        # another. Whoever asks while it is being replaced waits.
         metadata = reserved.pop("metadata")
         hold_connections(metadata)
         for sockets in reserved.values():
@@ -132,8 +132,8 @@ def work(
             await serve(settings, sockets, ready, stop, place or Place())
             _logger.info("stopped")
         finally:
-            # Who ends need not be told to: asyncio closes its wake-up pipe before it lets go of the signals, and one
-            # that comes in between would be told on standard error.
+            # It is ending, so nobody need tell it to: asyncio closes its wake-up pipe before it lets go of the signals,
+            # and one that comes in between would be reported on standard error.
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, signal.SIG_IGN)
             signal.set_wakeup_fd(-1)

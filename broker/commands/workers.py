@@ -61,7 +61,7 @@ def supervise(worker: Worker, number: int, *, grace: float) -> str:
     try:
         return _Supervisor(worker, Board(number), grace).run(number)
     finally:
-        # Who ends need not be told to: a signal that waits by now would be raised as KeyboardInterrupt, or kill.
+        # It is ending, so nobody need tell it to: a signal that still waits would raise KeyboardInterrupt, or kill.
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

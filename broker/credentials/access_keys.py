@@ -1,7 +1,7 @@
 """Long-lived access keys: new ones, whose id carries their account, and where those live whose id does not.
 
-A new secret is forty random characters. An id that was brought along says nothing of its account, or something untrue; so
-a record says where its key is, and whoever puts such a key on record, or deletes one, keeps that record true.
+A new secret is forty random characters. An id that was brought along says nothing of its account, or something untrue.
+So a record says where its key is; whoever puts such a key on record, or deletes one, keeps that record true.
 """
 
 from base64 import b64encode

@@ -30,7 +30,7 @@ async def add_user_to_group(call: Call, request: shapes.AddUserToGroupRequest) -
 
 @operation("iam:RemoveUserFromGroup", resource=resources.group_resource)
 async def remove_user_from_group(call: Call, request: shapes.RemoveUserFromGroupRequest) -> None:
-    """Removing who is no member changes nothing."""
+    """Removing somebody who is no member changes nothing."""
     group = await get_group(call, request.group_name)
     user = await get_user(call, request.user_name)
     if is_member(user, group):

@@ -20,9 +20,8 @@ def bounded(
 ) -> ResourceOf:
     """The user or role that `field` names, with the boundary that it has now as iam:PermissionsBoundary.
 
-    A key of the same name among `keys` stands before it: to set a boundary is to ask about the new one. `reserved` are
-    paths of roles that the request may not touch: AWS answers UnmodifiableEntity there, and the gate would answer
-    AccessDenied.
+    A key of the same name among `keys` wins, because setting a boundary is judged by the new one. `reserved` are paths
+    of roles that the request may not touch: AWS answers UnmodifiableEntity, where the gate would answer AccessDenied.
     """
 
     async def resource(call: Call, request: Any) -> Resource:

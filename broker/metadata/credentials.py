@@ -44,7 +44,7 @@ _logger = logging.getLogger("broker.metadata")
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """A judged delivery: `service` may (`allowed`) or may not assume `role` for who is known by `key`."""
+    """A judged delivery: `service` may (`allowed`) or may not assume `role` for the machine or container `key`."""
 
     key: str
     service: str

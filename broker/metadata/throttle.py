@@ -29,7 +29,7 @@ class Throttle:
         return True
 
     def _forget(self, now: float) -> None:
-        """Those who owe nothing; where all do, everybody: who has so many addresses is not stopped by counting them."""
+        """Forget those who owe nothing, or all where all owe: counting stops nobody who has so many addresses."""
         self._paid_until = {address: until for address, until in self._paid_until.items() if until > now}
         if len(self._paid_until) >= _MOST_ADDRESSES:
             self._paid_until.clear()

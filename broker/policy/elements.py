@@ -33,7 +33,7 @@ class Effect(enum.Enum):
 class MalformedPolicy(ValueError):
     """A document that AWS would not store; `message` is in AWS's words.
 
-    `fault` says what is wrong and where, for who wrote the document: AWS says neither, so it is never sent.
+    `fault` tells the author of the document what is wrong and where: AWS tells neither, so it is never sent.
     """
 
     def __init__(self, message: str, fault: str = "") -> None:

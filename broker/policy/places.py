@@ -1,8 +1,8 @@
-"""Where each statement stands in the text of a policy; looked for when somebody wants to be told, which is seldom.
+"""Where each statement stands in the text of a policy; worked out only when somebody asks, which is seldom.
 
-The simulator's positions are those of a reader that says where it stands before and after a statement: it has just
-taken the bracket that opens the list, or the lone statement, or the last one of the statement before; and the last
-one of this statement (measured; IAM API reference, SimulateCustomPolicy, its example).
+The simulator's positions are those of a reader. It starts just behind the bracket that opens the list of statements (or
+the lone statement), or just behind the statement before; it ends just behind the last bracket of this statement
+(measured; IAM API reference, SimulateCustomPolicy, its example).
 """
 
 import re

@@ -33,9 +33,9 @@ XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF
 _is_repeated_class = re.compile(r"\[(?:\\.|[^\[\]\\])+\][*+]", re.DOTALL).fullmatch
 _is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
 
-# Where a member's pattern is broken IAM answers in words of its own, of that member alone, and whatever else is broken:
-# an ARN of 89 characters as roleName "must contain only …", though 64 are the most (torchserve-examples#7). It does
-# not do so everywhere: of instanceProfileName it quotes the pattern (packer#10024).
+# Where one of these members breaks its pattern IAM says so in words of its own, and says nothing of whatever else is
+# broken: an ARN of 89 characters as roleName "must contain only …", though 64 are the most (torchserve-examples#7).
+# Not every name has such words: of instanceProfileName it quotes the pattern (packer#10024).
 _OF_NAMES = "It must contain only alphanumeric characters and/or the following: +=,.@_-"
 _OF_PATHS = "It must begin and end with / and contain only alphanumeric characters and/or / characters."
 _OF_PREFIXES = (
@@ -180,7 +180,7 @@ class Violations:
     def add(self, shown: str, where: str, broken: Iterable[str], *, is_proof: bool = False) -> None:
         """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all.
 
-        A proof is shown to who sent it, as AWS does, and to nobody else.
+        A proof is shown to its sender, as AWS does, and to nobody else.
         """
         for constraint in broken:
             if len(self.sentences) < VIOLATION_LIMIT:

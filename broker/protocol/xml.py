@@ -43,8 +43,10 @@ def render_result(
 
 
 def render_refusal(service: ServiceModel | None, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
-    """HTTP status and body of a refusal; `service` is None where no service was named. An empty message has no
-    element, as on AWS."""
+    """HTTP status and body of a refusal; `service` is None where no service was named.
+
+    An empty message has no element, as on AWS.
+    """
     status, fault = status_and_fault(refusal) if service is None else service.status_and_fault(refusal)
     namespace = FAULT_NAMESPACE if service is None else service.namespace
     message = f"<Message>{escape(refusal.message)}</Message>" if refusal.message else ""

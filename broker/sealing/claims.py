@@ -89,9 +89,7 @@ class FederatedUserClaims(_Session, frozen=True, tag=2):
 
 
 class SessionTokenClaims(_Session, frozen=True, tag=3):
-    """GetSessionToken: the caller again, for a while and perhaps with MFA; `user_*` are None for the root
-    user.
-    """
+    """GetSessionToken: the caller again, for a while and perhaps with MFA; `user_*` are None for the root user."""
 
     user_name: str | None = None
     user_path: str = "/"

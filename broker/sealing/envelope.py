@@ -8,8 +8,8 @@ The law:
 2. Only the primary key seals. Any key of the keyring opens; a version, key or length that is unknown refuses.
 3. No nonce twice under one key. A nonce is BLAKE2b (RFC 7693: keyed, twelve bytes) of entropy, context and
    plaintext: with fresh entropy it is random, and should entropy ever repeat (a cloned machine, a forked
-   worker), two different messages still get different nonces. Who opens takes the nonce as it stands, so how it
-   is chosen is no part of the form. For random 96-bit nonces NIST SP 800-38D,
+   worker), two different messages still get different nonces. Opening takes the nonce as it stands, so how it is
+   chosen is no part of the form. For random 96-bit nonces NIST SP 800-38D,
    8.3, bounds a key at 2^32 messages; the daily rotation of `keyring.py` holds that up to 49,000 seals a
    second, sustained. Each purpose (`Keyring.for_purpose`) has a key, and so a bound, of its own. A subkey
    per message would lift the bound, and cost a cipher set-up (2 us) at every seal and every open.

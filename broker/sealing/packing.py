@@ -38,8 +38,7 @@ POLICY_WORDS = (
 
 
 def pack(body: bytes, smallest: int = 0) -> bytes:
-    """`body` packed into at least `smallest` bytes, and as many more as make its envelope a multiple of
-    three.
+    """`body` packed into at least `smallest` bytes, and as many more as make its envelope a multiple of three.
 
     Raises ValueError for a body over LARGEST_BODY, which `unpack` would refuse.
     """
@@ -59,9 +58,7 @@ def _shorter(body: bytes) -> tuple[int, bytes]:
 
 
 def unpack(packed: bytes) -> bytes:
-    """The body of `packed`; raises SealBroken for an unknown form or one that would grow past
-    LARGEST_BODY.
-    """
+    """The body of `packed`; raises SealBroken for an unknown form or one that would grow past LARGEST_BODY."""
     header = int.from_bytes(packed[:HEADER_SIZE], "big")
     form, size = header >> 24, header & 0xFFFFFF
     content = packed[HEADER_SIZE : HEADER_SIZE + size]

@@ -140,7 +140,7 @@ class Transaction(msgspec.Struct, eq=False):
     async def revision(self, partition: str) -> int:
         """The revision that this transaction sees; from here on it is bound to exactly this one.
 
-        For who keeps things made from a partition's records: what was kept at this revision counts as read.
+        For those who keep things made from a partition's records: what was kept at this revision counts as read.
         """
         view = self._views.get(partition)
         pages = None if view is None else view.pages

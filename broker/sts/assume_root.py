@@ -79,7 +79,7 @@ _NO_TASK_POLICY = (
 
 
 async def _require_organization(call: Call, account: str) -> None:
-    """Raises AccessDenied, for every reason in AWS's one sentence: who is in the organization is not told."""
+    """Raises AccessDenied, in one sentence for every reason: it does not tell who is in the organization."""
     reason = await _find_reason_to_refuse(call, account)
     if reason:
         raise access_denied(

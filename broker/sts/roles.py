@@ -64,5 +64,5 @@ def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:
 
 
 def tags_to_judge(role: Role | None, inherited: Mapping[str, str]) -> Mapping[str, str]:
-    """The role's tags; inherited transitive ones stand before its own already now."""
+    """The role's tags as the session will have them: inherited transitive tags override its own."""
     return {} if role is None else merged_tags(role.tags, inherited)

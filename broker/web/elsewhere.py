@@ -1,6 +1,6 @@
 """Requests for other services of AWS: told that they are not here, in a form that their clients show.
 
-Who sets one endpoint URL for all services sends them all here. Nothing of such a request is proven, and nothing is
+Whoever sets one endpoint URL for all services sends them all here. Nothing of such a request is proven, and nothing is
 told but which services are here. The services' protocols: botocore's models; what JSON clients read of a refusal:
 AWS JSON 1.1 and restJson1 ("Error serialization", Smithy).
 """

@@ -1,7 +1,7 @@
 """The door of the metadata service: numbered steps from a request to text, and a short way for what was just proven.
 
 Status codes, headers and bodies are those of EC2's own service (EC2 User Guide, "Use the Instance Metadata Service to
-access instance metadata"); the container endpoints are the ECS agent's. Who asks is the peer of the connection: no
+access instance metadata"); the container endpoints are the ECS agent's. The asker is the peer of the connection: no
 header is believed, and a request for a token that came through a proxy is refused.
 
 An answer is remembered with what it rests on. It is given again to the same address, for the same path with the same
@@ -81,7 +81,7 @@ class MetadataDoor:
     async def answer(self, request: Request) -> Response:
         """Answer one request, whatever is wrong with it."""
         if not self._throttle.admits(request.peer.address, self._timer()):
-            # Counted, but no line in the log: who asks too often is not to write as often.
+            # Counted, but no line in the log: whoever asks too often shall not make us write as often.
             self._measures.count("metadata", "Read", "Throttling", 0.0)
             return _page(HTTPStatus.SERVICE_UNAVAILABLE)
         if request.method == "GET" and request.trouble is None:

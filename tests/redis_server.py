@@ -5,10 +5,14 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 
 class RedisServer:
@@ -17,7 +21,7 @@ class RedisServer:
     def __init__(self, folder: Path, *, is_cluster: bool = False) -> None:
         self.folder = folder
         self.is_cluster = is_cluster
-        self.port = free_port()
+        self.port = free_port(below=55536)  # a cluster node listens at its port plus 10,000 as well
         scheme = "redis+cluster" if is_cluster else "redis"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,6 +57,15 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    @contextmanager
+    def running(self) -> Iterator["RedisServer"]:
+        """Started, and killed in the end."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.kill()
+
     def own_all_slots(self) -> None:
         self.ask(b"CLUSTER ADDSLOTSRANGE 0 16383")
         self._await(b"CLUSTER INFO", b"cluster_state:ok")
@@ -72,11 +85,3 @@ class RedisServer:
                 pass
             time.sleep(0.01)
         pytest.fail(f"redis-server does not answer {answer!r}: {(self.folder / 'log').read_text()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        # A cluster node listens at its port plus 10,000 as well.
-        port: int = probe.getsockname()[1]
-    return port if port < 55000 else port - 20000

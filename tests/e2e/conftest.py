@@ -4,12 +4,12 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from broker.app import clock, open_broker
 from broker.config import load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
 from broker.credentials.root_keys import ensure_root_key
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -70,12 +71,6 @@ _making_a_client = Lock()
 def sdk() -> boto3.session.Session:
     """One session, so that a service's model is read once and not for every client: a quarter of a second each."""
     return boto3.session.Session()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass
@@ -142,6 +137,17 @@ class Server:
         self.process.send_signal(how)
         return self.process.wait(30)
 
+    @contextmanager
+    def running(self) -> Iterator["Server"]:
+        """Started, and in the end stopped in good order, unless the test has stopped it."""
+        self.start()
+        try:
+            yield self
+        finally:
+            assert self.process is not None
+            if self.process.poll() is None:
+                assert self.stop() == 0, self.log
+
     def new_account(self, account_id: str | None = None) -> Account:
         """Another account with root keys of its own, written into the store beside the running server."""
         chosen = account_id or f"{secrets.randbelow(9 * 10**11) + 10**11}"
@@ -172,10 +178,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")).running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", params=["sqlite", "redis"])
@@ -187,10 +191,15 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         if request.param == "sqlite"
         else request.getfixturevalue("redis_server").new_store()
     )
-    running = Server(folder, store)
-    running.start()
-    yield running
-    assert running.stop() == 0, running.log
+    with Server(folder, store).running() as running:
+        yield running
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Server]:
+    """A server of this test alone, to be stopped and started."""
+    with Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}").running() as running:
+        yield running
 
 
 @pytest.fixture(params=[CLI_1, CLI_2], ids=["cli-1", "cli-2"])

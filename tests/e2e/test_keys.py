@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,6 @@ from botocore.exceptions import ClientError
 from broker.sealing.key import KEY_ID_SIZE
 from broker.sealing.text import decode_text
 from tests.e2e.conftest import ROOT, Account, Keys, Server
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server of this test alone, to be stopped and started."""
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
-    server.start()
-    yield server
-    if server.process is not None and server.process.poll() is None:
-        server.stop()
 
 
 def broker(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,96 +37,109 @@ def who_is(server: Server, keys: Keys) -> str:
     return str(server.client("sts", keys).get_caller_identity()["Arn"])
 
 
-def test_a_session_outlives_the_rotation_of_the_key_that_sealed_it(own_server: Server):
-    account = own_server.new_account()
-    old = session_of(own_server, account)
+def test_a_session_outlives_the_rotation_of_the_key_that_sealed_it(own: Server):
+    account = own.new_account()
+    old = session_of(own, account)
     for options in ((), ("--at-once",)):
-        rotated = broker(own_server, "keys", "rotate", *options)
+        rotated = broker(own, "keys", "rotate", *options)
         assert rotated.returncode == 0, rotated.stderr
-    assert who_is(own_server, old).endswith(":root")
-    own_server.stop()
-    own_server.start()
-    new = session_of(own_server, account)
-    assert who_is(own_server, old) == who_is(own_server, new)
+    assert who_is(own, old).endswith(":root")
+    own.stop()
+    own.start()
+    new = session_of(own, account)
+    assert who_is(own, old) == who_is(own, new)
     assert sealing_key_of(old) != sealing_key_of(new)
 
 
-def test_records_sealed_before_a_rotation_of_the_storage_ring_still_open(own_server: Server):
-    account = own_server.new_account()
-    own_server.client("iam", account.root).create_user(UserName="before")
+def test_a_session_ends_with_the_key_that_is_dropped(own: Server):
+    account = own.new_account()
+    old = session_of(own, account)
+    for options in (("rotate",), ("rotate", "--at-once"), ("drop", sealing_key_of(old).hex())):
+        done = broker(own, "keys", *options)
+        assert done.returncode == 0, done.stderr
+    own.stop()
+    own.start()
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        who_is(own, old)
+    assert who_is(own, session_of(own, account)).endswith(":root")
+
+
+def test_records_sealed_before_a_rotation_of_the_storage_ring_still_open(own: Server):
+    account = own.new_account()
+    own.client("iam", account.root).create_user(UserName="before")
     for options in ((), ("--at-once",)):
-        rotated = broker(own_server, "keys", "rotate", "--ring", "storage", *options)
+        rotated = broker(own, "keys", "rotate", "--ring", "storage", *options)
         assert rotated.returncode == 0, rotated.stderr
-    own_server.stop()
-    own_server.start()
-    iam = own_server.client("iam", account.root)
+    own.stop()
+    own.start()
+    iam = own.client("iam", account.root)
     iam.create_user(UserName="after")
     assert [user["UserName"] for user in iam.list_users()["Users"]] == ["after", "before"]
 
 
-def test_the_broker_does_not_start_with_another_master_key(own_server: Server):
-    own_server.stop()
-    own_server.environment["BROKER_KEYS_MASTER_KEY"] = bytes(range(32)).hex()
-    refused = broker(own_server, "serve")
+def test_the_broker_does_not_start_with_another_master_key(own: Server):
+    own.stop()
+    own.environment["BROKER_KEYS_MASTER_KEY"] = bytes(range(32)).hex()
+    refused = broker(own, "serve")
     assert refused.returncode == 1
     assert "does not open with this master key" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_the_broker_does_not_make_a_master_key_where_it_may_not(own_server: Server):
-    own_server.stop()
-    Path(own_server.settings["BROKER_KEYS_MASTER_KEY_FILE"]).unlink()
-    own_server.environment["BROKER_KEYS_CREATE_MASTER_KEY"] = "false"
-    refused = broker(own_server, "serve")
+def test_the_broker_does_not_make_a_master_key_where_it_may_not(own: Server):
+    own.stop()
+    Path(own.settings["BROKER_KEYS_MASTER_KEY_FILE"]).unlink()
+    own.environment["BROKER_KEYS_CREATE_MASTER_KEY"] = "false"
+    refused = broker(own, "serve")
     assert refused.returncode == 1
     assert "there is no master key" in refused.stderr
 
 
-def test_a_store_opens_by_the_master_key_that_systemd_hands_over(own_server: Server, tmp_path: Path):
+def test_a_store_opens_by_the_master_key_that_systemd_hands_over(own: Server, tmp_path: Path):
     """`LoadCredential=broker-master-key:…`, as `deploy/systemd` has it; it counts more than the file."""
-    account = own_server.new_account()
-    session = session_of(own_server, account)
-    own_server.stop()
+    account = own.new_account()
+    session = session_of(own, account)
+    own.stop()
     directory = tmp_path / "credentials"
     directory.mkdir(0o700)
     file = tmp_path / "master.key"
     file.rename(directory / "broker-master-key")
-    own_server.environment |= {
+    own.environment |= {
         "CREDENTIALS_DIRECTORY": str(directory),
         "BROKER_KEYS_CREATE_MASTER_KEY": "false",
     }
-    own_server.start()
-    assert who_is(own_server, session) == who_is(own_server, account.root)
+    own.start()
+    assert who_is(own, session) == who_is(own, account.root)
     assert not file.exists()
-    own_server.stop()
+    own.stop()
     file.write_text(bytes(range(32)).hex())
-    own_server.start()
-    assert who_is(own_server, session).endswith(":root")
+    own.start()
+    assert who_is(own, session).endswith(":root")
 
 
-def test_a_master_key_of_systemd_that_is_not_the_stores_opens_nothing(own_server: Server, tmp_path: Path):
-    own_server.stop()
+def test_a_master_key_of_systemd_that_is_not_the_stores_opens_nothing(own: Server, tmp_path: Path):
+    own.stop()
     (tmp_path / "broker-master-key").write_text(bytes(range(32)).hex())
-    own_server.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path)
-    refused = broker(own_server, "serve")
+    own.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path)
+    refused = broker(own, "serve")
     assert refused.returncode == 1
     assert "does not open with this master key" in refused.stderr
 
 
-def test_a_session_of_another_broker_is_nobodys(own_server: Server, server: Server):
+def test_a_session_of_another_broker_is_nobodys(own: Server, server: Server):
     elsewhere = session_of(server, server.new_account())
     with pytest.raises(ClientError, match="InvalidClientTokenId"):
-        who_is(own_server, elsewhere)
+        who_is(own, elsewhere)
 
 
-def test_no_secret_lies_in_the_clear_in_the_store_or_the_journal(own_server: Server):
-    account = own_server.new_account()
-    iam = own_server.client("iam", account.root)
+def test_no_secret_lies_in_the_clear_in_the_store_or_the_journal(own: Server):
+    account = own.new_account()
+    iam = own.client("iam", account.root)
     iam.create_user(UserName="alice")
     key = iam.create_access_key(UserName="alice")["AccessKey"]
-    session = session_of(own_server, account)
-    own_server.stop()
-    files = {file: file.read_bytes() for file in own_server.folder.rglob("*") if file.is_file()}
+    session = session_of(own, account)
+    own.stop()
+    files = {file: file.read_bytes() for file in own.folder.rglob("*") if file.is_file()}
     assert any(b"alice" in content for content in files.values())
     for secret in (
         key["SecretAccessKey"],

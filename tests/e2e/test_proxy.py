@@ -16,9 +16,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import REGION, ROOT, Account, Keys, Server, free_port
+from tests.e2e.conftest import REGION, ROOT, Account, Keys, Server
 from tests.e2e.letters import WHO_AM_I, letter
 from tests.e2e.scenes import Statement, allow, new_user
+from tests.ports import free_port
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 

@@ -84,9 +84,7 @@ def test_a_presigned_url_ends_when_it_says(server: Server, account: Account) -> 
 def test_a_presigned_url_is_good_for_fifteen_minutes_where_the_operator_wants_it(tmp_path: Path) -> None:
     """What a cluster needs whose users log in by `aws eks get-token`."""
     environment = {"BROKER_REQUESTS_HONOUR_PRESIGNED_EXPIRES": "false"}
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=environment)
-    server.start()
-    try:
+    with Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=environment).running() as server:
         root = server.new_account().root
         for seconds in (70, 840, 880):
             kept = letter(server, root, WHO_AM_I, method="GET", expires=60, late_by=seconds)
@@ -94,8 +92,6 @@ def test_a_presigned_url_is_good_for_fifteen_minutes_where_the_operator_wants_it
         old = letter(server, root, WHO_AM_I, method="GET", expires=60, late_by=930).send(server)
         assert (old.status, old.code) == (403, "SignatureDoesNotMatch")
         assert old.message.startswith("Signature expired: ")
-    finally:
-        server.stop()
 
 
 def test_a_body_changed_after_signing_is_refused(server: Server, account: Account) -> None:

@@ -26,10 +26,8 @@ def bare(server: Server, redis_server: RedisServer) -> Iterator[Server]:
         "BROKER_ROOT_ACCESS_KEY_ID": KEYS.access_key_id,
         "BROKER_ROOT_SECRET_ACCESS_KEY": KEYS.secret_access_key,
     }
-    started = Server(folder, store, environment=environment)
-    started.start()
-    yield started
-    assert started.stop() == 0, started.log
+    with Server(folder, store, environment=environment).running() as running:
+        yield running
 
 
 async def accounts(server: Server) -> list[str]:

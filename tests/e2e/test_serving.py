@@ -24,17 +24,6 @@ from tests.e2e.scenes import ask, records_of
 from tests.redis_server import RedisServer
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Server]:
-    """A server that a test may stop: whoever does so finds it stopped here."""
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
-    server.start()
-    yield server
-    assert server.process is not None
-    if server.process.poll() is None:
-        assert server.stop() == 0, server.log
-
-
 def connect(server: Server) -> socket.socket:
     host, _, port = server.api.partition(":")
     return socket.create_connection((host, int(port)), timeout=20)
@@ -291,11 +280,23 @@ def test_every_line_of_the_log_is_json_and_refusals_carry_the_request_id(own: Se
 # The store is away
 
 
-def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(tmp_path: Path):
-    redis = RedisServer(tmp_path)
-    redis.start()
-    server = Server(tmp_path, redis.url)
-    server.start()
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test alone, to be killed and started."""
+    with RedisServer(tmp_path).running() as running:
+        yield running
+
+
+@pytest.fixture
+def on_redis(redis: RedisServer) -> Iterator[Server]:
+    with Server(redis.folder, redis.url).running() as running:
+        yield running
+
+
+def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
+    on_redis: Server, redis: RedisServer
+):
+    server = on_redis
     account = server.new_account()
     who_am_i = letter(server, account.root, WHO_AM_I)
     assert who_am_i.send(server).status == 200
@@ -314,15 +315,10 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(tmp
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert who_am_i.send(server).status == 200
-    assert server.stop() == 0
-    redis.kill()
 
 
-def test_a_store_that_hangs_is_given_up_after_a_moment(tmp_path: Path):
-    redis = RedisServer(tmp_path)
-    redis.start()
-    server = Server(tmp_path, redis.url)
-    server.start()
+def test_a_store_that_hangs_is_given_up_after_a_moment(on_redis: Server, redis: RedisServer):
+    server = on_redis
     account = server.new_account()
     who_am_i = letter(server, account.root, WHO_AM_I)
     assert who_am_i.send(server).status == 200
@@ -338,15 +334,10 @@ def test_a_store_that_hangs_is_given_up_after_a_moment(tmp_path: Path):
     assert time.monotonic() - started < 10
     redis.signal(signal.SIGCONT)
     assert who_am_i.send(server).status == 200
-    assert server.stop() == 0
-    redis.kill()
 
 
-def test_told_to_stop_while_the_store_is_away_it_stops_in_good_order(tmp_path: Path):
-    redis = RedisServer(tmp_path)
-    redis.start()
-    server = Server(tmp_path, redis.url)
-    server.start()
+def test_told_to_stop_while_the_store_is_away_it_stops_in_good_order(on_redis: Server, redis: RedisServer):
+    server = on_redis
     account = server.new_account()
     letter(server, account.root, WHO_AM_I).send(server)
     redis.kill()

@@ -69,10 +69,8 @@ def secured(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path
         "BROKER_TLS_RELOAD_SECONDS": "1",
     }
     arguments = ("--workers", request.param)
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments, environment)
-    server.start()
-    yield server
-    assert server.stop() == 0, server.log
+    with Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments, environment).running() as running:
+        yield running
 
 
 def client(server: Server, service: str, account: Account, authority: Path | bool) -> Any:

@@ -32,10 +32,8 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if request.param == "sqlite"
         else request.getfixturevalue("redis_server").new_store()
     )
-    running = Server(folder, store, ("--workers", str(WORKERS)))
-    running.start()
-    yield running
-    assert running.stop() == 0, running.log
+    with Server(folder, store, ("--workers", str(WORKERS))).running() as running:
+        yield running
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from broker.storage.engine import EngineUnavailable, Write
 from broker.storage.redis import RedisEngine
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 HERE = "account/111111111111"
 

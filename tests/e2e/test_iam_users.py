@@ -276,7 +276,7 @@ def test_an_alias_belongs_to_one_account(server: Server, account: Account, root:
     assert other.get_user()["User"]["UserName"] == alias
 
 
-def test_the_summary_counts(root: Any) -> None:
+def test_the_summary_counts_what_an_account_has(root: Any) -> None:
     before = root.get_account_summary()["SummaryMap"]
     assert (before["Users"], before["AccountAccessKeysPresent"], before["UsersQuota"]) == (0, 1, 5000)
     root.create_user(UserName="amy")

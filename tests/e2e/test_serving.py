@@ -222,7 +222,7 @@ def test_a_body_without_measure_is_refused(server: Server):
 # Telling
 
 
-def test_alive_and_ready(server: Server):
+def test_a_broker_that_serves_is_alive_and_ready(server: Server):
     assert ask(server, "/livez") == (200, "alive\n")
     assert ask(server, "/readyz") == (200, "ready\n")
 

@@ -28,7 +28,7 @@ def keys(caller, facts, resource=NOWHERE):
     return RequestContext(caller, facts, resource).by_key
 
 
-def test_a_users_keys(facts):
+def test_a_user_fills_the_keys_of_long_term_credentials(facts):
     found = keys(ALICE, facts)
     assert found["aws:principalarn"] == (f"arn:aws:iam::{ACCOUNT}:user/ops/alice",)
     assert found["aws:principaltype"] == ("User",)
@@ -44,7 +44,7 @@ def test_a_users_keys(facts):
         assert absent not in found, "long-term credentials have no such key at all"
 
 
-def test_a_sessions_keys(facts):
+def test_a_session_fills_the_keys_of_temporary_credentials(facts):
     found = keys(SESSION, facts)
     assert found["aws:principalarn"] == (f"arn:aws:iam::{ACCOUNT}:role/ops/worker",)
     assert found["aws:principaltype"] == ("AssumedRole",)
@@ -59,7 +59,7 @@ def test_a_sessions_keys(facts):
     assert "aws:multifactorauthage" not in found
 
 
-def test_mfa_has_an_age(facts):
+def test_a_session_with_mfa_says_how_long_ago_it_was(facts):
     found = keys(msgspec.structs.replace(SESSION, mfa_authenticated_at=int(NOW) - 61), facts)
     assert found["aws:multifactorauthpresent"] == ("true",)
     assert found["aws:multifactorauthage"] == ("61",)

@@ -56,7 +56,9 @@ async def test_an_id_or_a_token_gets_the_credentials_of_the_role(
         ("/v2/credentials/" + "a" * 5000, 400, "InvalidIdInRequest"),
     ],
 )
-async def test_the_agents_errors(host: Client, path: str, status: int, code: str):
+async def test_what_proves_no_container_is_refused_in_the_agents_codes(
+    host: Client, path: str, status: int, code: str
+):
     answer = await host.get(path)
     assert (answer.status, answer.json["code"]) == (status, code)
     version = path[1:3].upper()

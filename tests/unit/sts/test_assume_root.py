@@ -157,8 +157,12 @@ async def test_the_delegated_administrator_may_and_a_member_may_not(sts, organiz
     assert await sts.refused(asked(), caller) == denied(caller.principal.arn)
 
 
-async def test_root_may_not(sts, organize):
-    assert (await sts.refused(asked(), root_caller(ACCOUNT)))[0] == "AccessDenied"
+async def test_not_even_the_management_accounts_root_user_assumes_root(sts, organize):
+    assert await sts(asked(), user_caller(user()))
+    assert await sts.refused(asked(), root_caller(ACCOUNT)) == (
+        "AccessDenied",
+        "AssumeRoot may not be called by root users.",
+    )
 
 
 async def test_the_policy_of_a_task_limits_no_other_session(sts, organize):

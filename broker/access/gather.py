@@ -16,12 +16,11 @@ from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_
 from broker.errors import service_unavailable
 from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import FederatedUser
-from broker.policy import Layers, PolicyKind, PolicySet, Source, SourceKind, compile_policies
+from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
 from broker.storage.engine import GLOBAL, account_partition
 from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
-_EMPTY = compile_policies([])
 _NO_KEYS: Keys = {}
 _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 _EVERYTHING_FOR_EVERYONE = (
@@ -100,7 +99,7 @@ class Gatherer:
         return made
 
     async def _gather(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
-        identity, boundary = _EMPTY, None
+        identity, boundary = NO_POLICIES, None
         if caller.role is not None:
             identity = await self._attached(store, caller.role)
             boundary = await self._boundary(store, caller.account, caller.role.permissions_boundary)
@@ -155,7 +154,7 @@ class Gatherer:
         if arn is None:
             return None
         sets = await self._managed(store, account, [arn], PolicyKind.BOUNDARY)
-        return sets[0] if sets else _EMPTY
+        return sets[0] if sets else NO_POLICIES
 
     async def _session_policies(self, store: Transaction, caller: Caller) -> PolicySet:
         """The session layer; a federated user without session policies has none of the user's permissions."""
@@ -163,7 +162,7 @@ class Gatherer:
             return self._task_policy(caller)
         policies = caller.session_policies
         if policies is None:
-            return _EMPTY
+            return NO_POLICIES
         sets = await self._managed(store, caller.account, policies.managed, PolicyKind.SESSION)
         if policies.inline is not None:
             source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
@@ -178,10 +177,10 @@ class Gatherer:
         """
         policies = caller.session_policies
         if policies is None or policies.inline is not None or len(policies.managed) != 1:
-            return _EMPTY
+            return NO_POLICIES
         task = find_task_policy(policies.managed[0])
         if task is None:
-            return _EMPTY
+            return NO_POLICIES
         kind = PolicyKind.SESSION
         return PolicySet.union(
             self._library.compiled(Source(SourceKind.NONE, "root"), _EVERYTHING, kind),

@@ -14,13 +14,12 @@ from broker.access.trust import compiled_trust_policy
 from broker.errors import validation_error
 from broker.names.arn import PARTITION
 from broker.operation import Call
-from broker.policy import PolicySet, compile_policies
+from broker.policy import NO_POLICIES, PolicySet
 from broker.storage.records import Role
 from broker.storage.store import ROLES
 
 _ROLE = re.compile(rf"arn:{PARTITION}:iam::([0-9]{{12}}):role(/(?:.*/)?)([^/]*)", re.DOTALL)
 _ROLE_ELSEWHERE = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL)
-_TRUSTS_NOBODY: PolicySet = compile_policies([])
 
 
 class NamedRole(msgspec.Struct, frozen=True):
@@ -59,7 +58,7 @@ async def find_role(call: Call, named: NamedRole) -> Role | None:
 def trust_policy(call: Call, named: NamedRole, role: Role | None) -> PolicySet:
     """What the policy of `role` grants; of one that does not exist, nothing."""
     if role is None:
-        return _TRUSTS_NOBODY
+        return NO_POLICIES
     return compiled_trust_policy(call.gate.library, role, named.arn)
 
 

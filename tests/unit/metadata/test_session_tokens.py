@@ -1,7 +1,8 @@
+import re
 import secrets
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from broker.metadata.session_tokens import (
@@ -63,7 +64,17 @@ def test_what_is_no_token_does_not_open(text: str):
         open_token(RING, HERE, text, NOW)
 
 
-@given(st.text())
-def test_a_life_is_a_plain_number_in_range_or_none(text: str):
-    life = parse_life(text)
-    assert life is None or (1 <= life <= LONGEST_LIFE and int(text) == life)
+@given(st.integers(-5, 2 * LONGEST_LIFE))
+@example(0)
+@example(1)
+@example(LONGEST_LIFE)
+@example(LONGEST_LIFE + 1)
+def test_a_life_is_a_number_of_seconds_in_range(seconds: int):
+    assert parse_life(str(seconds)) == (seconds if 1 <= seconds <= LONGEST_LIFE else None)
+
+
+@given(st.text() | st.text(alphabet="12_.+-٣²e "))
+@example("1" * 5000)
+def test_what_is_no_plain_number_is_no_life(text: str):
+    assume(re.fullmatch(r"\s*[0-9]{1,10}\s*", text) is None)
+    assert parse_life(text) is None

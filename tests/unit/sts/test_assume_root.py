@@ -157,6 +157,12 @@ async def test_the_delegated_administrator_may_and_a_member_may_not(sts, organiz
     assert await sts.refused(asked(), caller) == denied(caller.principal.arn)
 
 
+async def test_where_there_is_no_organization_nobody_assumes_root(sts):
+    await sts.put(USERS, user())
+    caller = user_caller(user())
+    assert await sts.refused(asked(), caller) == denied(caller.principal.arn)
+
+
 async def test_not_even_the_management_accounts_root_user_assumes_root(sts, organize):
     assert await sts(asked(), user_caller(user()))
     assert await sts.refused(asked(), root_caller(ACCOUNT)) == (

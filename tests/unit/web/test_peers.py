@@ -34,6 +34,7 @@ def source(peer: str, *forwarded: str, is_secure: bool = False, proto: str = "")
         ("::ffff:10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
         ("10.0.0.1", ["198.51.100.7, ::ffff:10.0.0.2"], "198.51.100.7"),
         ("10.0.0.1", ["::ffff:198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["::ffff:c633:6407"], "::ffff:c633:6407"),  # it need not be spelled with dots
         ("fd00::1", ["2001:db8::7"], "2001:db8::7"),
         ("fd00::1%eth0", ["fe80::7%eth0"], "fe80::7"),
         ("", ["198.51.100.7"], ""),
@@ -51,6 +52,7 @@ def test_only_a_trusted_proxy_says_that_the_client_spoke_tls() -> None:
     assert not source("10.0.0.1", "198.51.100.7", proto="http")[1]
     assert not source("192.0.2.1", "198.51.100.7", proto="https")[1]
     assert source("192.0.2.1", is_secure=True)[1]
+    assert source("10.0.0.1", "198.51.100.7", is_secure=True)[1]
 
 
 def test_what_is_too_long_for_an_address_is_none() -> None:

@@ -1,6 +1,7 @@
 """What an account has but may not change, or use as it likes: roles of AWS's services, policies of root tasks.
 
-Nobody changes the policies that AWS keeps, either: that is a rule of the engine (`broker.policy`).
+Nobody changes the policies that AWS keeps, or creates a role under a reserved path: that is the engine's rule
+(`broker.policy`, its table of services).
 """
 
 from typing import Any
@@ -21,16 +22,6 @@ def require_modifiable(record: Any, reserved: tuple[str, ...] = RESERVED_PATHS) 
             f"Cannot perform the operation on the protected role '{record.role_name}' - "
             "this role is only modifiable by AWS",
         )
-
-
-def require_free_path(path: str | None) -> None:
-    """Raises InvalidInput for a path that only AWS's services create roles under.
-
-    INVARIANT: what stands under a reserved path was never made by CreateRole, for its path exempts a service-linked
-    role from organization policies.
-    """
-    if (path or "/").startswith(RESERVED_PATHS):
-        raise Refusal("InvalidInput", f"The path {path} is reserved and cannot be used to create a role.")
 
 
 def require_attachable(arn: str, noun: str) -> None:

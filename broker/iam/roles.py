@@ -9,7 +9,7 @@ from broker.iam.documents import require_trust_policy
 from broker.iam.entities import get_role, require_boundary, require_new, require_nothing_left
 from broker.iam.paging import page
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
-from broker.iam.protection import SINGLE_SIGN_ON_PATH, require_free_path
+from broker.iam.protection import SINGLE_SIGN_ON_PATH
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, operation
@@ -22,7 +22,6 @@ DEFAULT_MAX_SESSION_DURATION = 3600
 
 @operation("iam:CreateRole", resource=resources.new(entities.ROLE, "role_name", resources.boundary_keys))
 async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.CreateRoleResponse:
-    require_free_path(request.path)
     await require_new(call, entities.ROLE, request.role_name)
     await require_boundary(call, request.permissions_boundary)
     role = Role(

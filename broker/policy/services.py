@@ -54,6 +54,7 @@ BY_ACTION: dict[str, Rule] = {
     "iam:tagpolicy": _NOT_AWS_MANAGED,
     "iam:untagpolicy": _NOT_AWS_MANAGED,
     "iam:attachrolepolicy": _NOT_RESERVED,
+    # INVARIANT: no role under a reserved path is anybody's own: the path exempts it from organization policies.
     "iam:createrole": _NOT_RESERVED,
     "iam:deleterole": _NOT_RESERVED,
     "iam:deleterolepermissionsboundary": _NOT_RESERVED,

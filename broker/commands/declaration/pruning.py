@@ -42,7 +42,7 @@ async def _prune_profiles(attempt: Attempt, account: str, wanted: declared.Accou
 async def _prune_roles(attempt: Attempt, account: str, wanted: declared.Account) -> None:
     named = _names(wanted.roles)
     for role in await attempt.store.scan(ROLES, account):
-        if role.role_name.lower() not in named and not role.path.startswith(tuple(RESERVED_PATHS)):
+        if role.role_name.lower() not in named and not role.path.startswith(RESERVED_PATHS):
             subject = named_subject(account, "Role", "role", role.role_name, wanted.where)
             await _empty(attempt, subject, role)
             await _delete(attempt, subject)

@@ -157,6 +157,18 @@ async def test_the_delegated_administrator_may_and_a_member_may_not(sts, organiz
     assert await sts.refused(asked(), caller) == denied(caller.principal.arn)
 
 
+async def test_a_member_that_this_broker_does_not_keep_has_no_root_user_here(sts, organize):
+    place = OrganizationalUnit(parent=None)
+    await organize(accounts={ACCOUNT: place, "333300003333": place})
+    caller = user_caller(user())
+    assert await sts.refused(asked("333300003333"), caller) == denied(caller.principal.arn, "333300003333")
+
+
+async def test_a_task_sessions_token_is_as_large_as_asked(sts, organize):
+    answer = await sts(asked(minimum_session_token_size=2000), user_caller(user()))
+    assert len(answer.credentials.session_token) == answer.session_token_size >= 2000
+
+
 async def test_where_there_is_no_organization_nobody_assumes_root(sts):
     await sts.put(USERS, user())
     caller = user_caller(user())

@@ -9,6 +9,7 @@ from broker.storage.records import Container
 from broker.storage.store import CONTAINERS, INSTANCES, ROLES
 from tests.unit.metadata.conftest import ACCOUNT, INSTANCE, NOW, Client, World, instance, role
 
+LIFE = 21_600
 ID = "0f6f4a4e-9d3c-4f0e-8f5b-6a1f6f4f8d11"
 BEARER = "Bearer 2f1a8f4d"
 TASK = Container(account_id=ACCOUNT, role_arn=f"arn:aws:iam::{ACCOUNT}:role/task", session_name="task-1")
@@ -135,3 +136,17 @@ async def test_other_methods_and_paths_are_refused(host: Client):
 def test_ids_and_tokens_never_share_a_key():
     assert container_key(ID) != authorization_key(ID)
     assert ID not in container_key(ID)
+
+
+@pytest.mark.parametrize(("ends_after", "mints"), [(None, 2), (LIFE, 2), (LIFE // 2, 1), (LIFE // 4, 1)])
+async def test_credentials_are_renewed_in_the_background_only_while_the_container_may_ask(
+    world: World, ends_after: int | None, mints: int
+):
+    await world.put(ROLES, role("task", service="ecs-tasks.amazonaws.com"))
+    expires_at = None if ends_after is None else int(NOW) + ends_after
+    await world.put(CONTAINERS, msgspec.structs.replace(TASK, expires_at=expires_at), key=container_key(ID))
+    door = world.door()
+    assert (await (await world.client(door)).get(f"/v2/credentials/{ID}")).status == 200
+    world.now = NOW + LIFE // 2
+    await door.refresh()
+    assert len(world.journalled()) == mints

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from broker.access.conditions import Keys
+from broker.access.caller import Keys
 from broker.access.simulation import owner_of
 from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -51,6 +52,10 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _PUBLISH_SECONDS = 1.0
+
+# Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
+_OWN_FILES = 64
+_OPERATIONS_CONNECTIONS = 32
 
 _logger = logging.getLogger("broker.app")
 
@@ -295,11 +300,25 @@ def _make_servers(
         return ""
 
     maximum_body = broker.settings.requests.maximum_body_bytes
+    most = most_connections(broker.settings.listen.maximum_connections)
+    operations = operations_door(door.measures, why_not_ready)
     return {
-        "api": Server(query, clock, maximum_body=maximum_body),
-        "metadata": Server(metadata.answer, clock),
-        "operations": Server(operations_door(door.measures, why_not_ready), clock),
+        "api": Server(query, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
+        "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
+        "operations": Server(
+            operations, clock, maximum_connections=_OPERATIONS_CONNECTIONS, name="operations"
+        ),
     }
+
+
+def most_connections(wanted: int) -> int:
+    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = (files - _OWN_FILES - _OPERATIONS_CONNECTIONS) // 2
+    if most >= wanted or files == resource.RLIM_INFINITY:
+        return wanted
+    _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))
+    return max(1, most)
 
 
 async def _warn_of_weaknesses(engine: Engine) -> None:

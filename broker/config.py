@@ -34,6 +34,7 @@ class Listen(Section, frozen=True):
     metadata: str = "127.0.0.1:1338"
     operations: str = "127.0.0.1:9464"
     workers: int = 1
+    maximum_connections: int = 4096
 
 
 class Tls(Section, frozen=True):
@@ -114,6 +115,7 @@ _KINDS: dict[Any, str] = {
 }
 _RANGES = {
     "listen.workers": (1, 256),
+    "listen.maximum_connections": (1, 1_000_000),
     "tls.reload_seconds": (1, 86_400),
     "keys.rotate_every_hours": (1, 24 * 366),
     "keys.staged_for_minutes": (1, 60 * 24 * 366),

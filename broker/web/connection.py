@@ -70,12 +70,12 @@ class Connection(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._is_deaf = self._is_held_back = False
+        self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._peer = Peer(transport)
-        self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
         self._timer = self._loop.call_at(self._deadline, self._watch)
         self._server.add(self)
 
@@ -288,6 +288,14 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when (by the loop's clock) nothing but the client is waited for; None while it waits for us."""
+        if self._task is not None and self._may_write.is_set():
+            return None
+        is_in_body = self._awaits_body and self._is_body_timed
+        return self._deadline - (BODY_SECONDS if is_in_body else KEEP_ALIVE_SECONDS)
 
     def _expect_within(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds

@@ -30,7 +30,7 @@ from broker.sealing.keyring import RotationSchedule
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import Dialect
-from broker.storage.engine import GLOBAL, Engine, EngineUnavailable
+from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
@@ -291,7 +291,7 @@ def _make_servers(
         if stop.is_set():
             return "stopping"
         try:
-            await broker.engine.revision(GLOBAL)
+            await broker.keyrings.refresh()
             door.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"

@@ -53,13 +53,14 @@ class Keyrings:
                 )
 
     async def refresh(self) -> bool:
-        """Read the rings anew where they changed; answers whether they did."""
+        """Read the rings anew where they changed; answers whether they did. Those that it has are never dropped."""
         revision = await self._engine.revision(PARTITION)
         if revision == self._revision:
             return False
-        self._rings = {
-            name: self._open(name, sealed) for name, sealed in await self._engine.scan(PARTITION, "")
-        }
+        rings = {name: self._open(name, sealed) for name, sealed in await self._engine.scan(PARTITION, "")}
+        if not rings.keys() >= self._rings.keys():
+            raise EngineUnavailable("the keyrings are gone: the store was emptied, or it is another one")
+        self._rings = rings
         self._revision = revision
         return True
 

@@ -12,6 +12,12 @@ holds the revision too, so its values are true at that revision.
 
 What the server has to promise: `appendonly yes`, `appendfsync always`, no eviction, and no failover to a replica
 that lacks acknowledged writes (`weaknesses` tells what of this it can see). Expiry goes by the server's clock.
+
+Two breaches of it are noticed, and nothing is answered while they last:
+- A partition is behind a revision that this process has seen: the server was emptied, restored, or lacks what another
+  one acknowledged. What revisions mean from then on is another history, so they are counted from a new origin.
+- The server is a replica, or a master that may not write. Revisions are asked by GETEX, which reads as GET does, but
+  is a writing command (Redis 6.2), so that a replica, which may be behind, does not answer it.
 """
 
 import asyncio
@@ -72,6 +78,9 @@ table.insert(found, 1, redis.call('GET', KEYS[1]) or '0')
 return found
 """
 
+# How far the origins of two histories are apart: more than there will be commits.
+_HISTORY = 1 << 44
+
 _DELETED = b"deleted"
 _NO_LIMIT = -1
 
@@ -92,6 +101,9 @@ class RedisEngine:
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
+        self._seen: dict[str, int] = {}  # the latest revision of each partition, as the server counts
+        self._behind: dict[str, int] = {}  # partitions that were found behind, and where they were seen
+        self._origin = 0
 
     async def revision(self, partition: str) -> int:
         """See Engine. Those who ask meanwhile share one question, always one that is yet to be sent."""
@@ -111,7 +123,7 @@ class RedisEngine:
         revision, *values = await self._read(
             "MGET", _revision(partition), *(_value(partition, k) for k in keys)
         )
-        return int(revision or 0), values
+        return int(revision or 0) + self._origin, values
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
@@ -124,6 +136,9 @@ class RedisEngine:
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
         """See Engine. Never sent twice: where the connection breaks, whether it was done is unknown."""
+        self._require_nothing_lost()
+        if expecting is not None:
+            expecting -= self._origin
         keys = [_revision(partition), _index(partition, "keys"), _index(partition, "expiry")]
         arguments: list[bytes | str | int] = ["" if expecting is None else expecting]
         for write in writes:
@@ -137,7 +152,8 @@ class RedisEngine:
             is_committed, revision = await self._run(_COMMIT, keys, arguments)
         if not is_committed:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
-        return int(revision)
+        self._seen[partition] = max(self._seen.get(partition, 0), int(revision))
+        return int(revision) + self._origin
 
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = _bounds(prefix, "")
@@ -175,7 +191,7 @@ class RedisEngine:
             waiting, self._waiting = self._waiting, {}
             try:
                 async with _explained():
-                    answers = await self._again(self._revisions, list(waiting))
+                    answers = await self._revisions_not_behind(list(waiting))
             except EngineUnavailable as error:
                 _fail(waiting, error)
             except BaseException:
@@ -187,13 +203,36 @@ class RedisEngine:
                 _settle(waiting, answers)
         self._asking = None
 
+    async def _revisions_not_behind(self, partitions: list[str]) -> list[int]:
+        """Raises EngineUnavailable where one is behind what was seen before, and as long as any is that was."""
+        asked = [*partitions, *(name for name in self._behind if name not in partitions)]
+        seen = [self._seen.get(name, 0) for name in asked]  # before asking: meanwhile others may see more
+        answers = await self._again(self._revisions, asked)
+        was_behind, self._behind = bool(self._behind), {}
+        for name, before, answer in zip(asked, seen, answers, strict=True):
+            if answer < before:
+                self._behind[name] = before
+            elif answer > before:
+                self._seen[name] = max(self._seen.get(name, 0), answer)
+        self._require_nothing_lost()
+        if was_behind:
+            self._origin += _HISTORY
+        return [answer + self._origin for answer in answers[: len(partitions)]]
+
+    def _require_nothing_lost(self) -> None:
+        for name, seen in self._behind.items():
+            raise EngineUnavailable(
+                f"redis: the server has lost commits: {name} is behind revision {seen}, which it had acknowledged; "
+                "restore it, or restart the brokers if it is as it should be"
+            )
+
     async def _revisions(self, partitions: list[str]) -> list[int]:
         if len(partitions) == 1:
-            return [int(await self._client.execute_command("GET", _revision(partitions[0])) or 0)]
+            return [int(await self._client.execute_command("GETEX", _revision(partitions[0])) or 0)]
         # One by one, since each may lie in another slot; on one connection, in one round trip.
         pipeline = self._client.pipeline(transaction=False)
         for partition in partitions:
-            pipeline.get(_revision(partition))
+            pipeline.execute_command("GETEX", _revision(partition))
         return [int(answer or 0) for answer in await pipeline.execute()]
 
     async def _scan_once(
@@ -225,7 +264,7 @@ class RedisEngine:
         keys = [_revision(partition), _index(partition, "keys")]
         async with _explained():
             revision, *found = await self._again(self._run, _RANGE, keys, [lowest, highest, wanted])
-        return int(revision), [key.decode() for key in found]
+        return int(revision) + self._origin, [key.decode() for key in found]
 
     async def _read(self, *command: Any) -> Any:
         async with _explained():

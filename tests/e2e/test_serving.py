@@ -317,6 +317,23 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
     assert who_am_i.send(server).status == 200
 
 
+def test_a_store_that_was_emptied_is_not_taken_for_one_without_keys(on_redis: Server, redis: RedisServer):
+    server = on_redis
+    account = server.new_account()
+    asked = letter(server, account.root, WHO_AM_I)
+    assert asked.send(server).status == 200
+    redis.ask(b"FLUSHALL")
+    answer = asked.send(server)
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    status, why = ask(server, "/readyz")
+    assert status == 503 and "the server has lost commits" in why
+    # Whom this broker has never seen is not refused as unknown either.
+    stranger = letter(server, Keys("AKIAJXYZJXYZJXYZJXYZ", "x" * 40), WHO_AM_I)
+    assert stranger.send(server).status == 503
+    assert server.stop() == 0, server.log
+    assert "Traceback" not in server.log
+
+
 def test_a_store_that_hangs_is_given_up_after_a_moment(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.engine import Conflict, EngineUnavailable, Write
 from broker.storage.redis import RedisEngine
 from tests.ports import free_port
 from tests.redis_server import RedisServer
@@ -55,7 +55,7 @@ async def test_many_who_ask_for_revisions_share_a_few_questions(
     redis_server.ask(b"CONFIG RESETSTAT")
     assert await asyncio.gather(*(engine.revision(HERE) for _ in range(200))) == [1] * 200
     assert await asyncio.gather(*(engine.revision(f"account/{n % 5}") for n in range(200))) == [0] * 200
-    asked = re.search(rb"cmdstat_get:calls=(\d+)", redis_server.ask(b"INFO commandstats"))
+    asked = re.search(rb"cmdstat_getex:calls=(\d+)", redis_server.ask(b"INFO commandstats"))
     assert int(asked[1]) == 6
 
 
@@ -68,7 +68,7 @@ async def test_who_asks_while_a_question_is_under_way_is_answered_by_a_later_one
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
     assert await asyncio.gather(first, second) == [0, 0]
-    assert b"cmdstat_get:calls=2" in redis_server.ask(b"INFO commandstats")
+    assert b"cmdstat_getex:calls=2" in redis_server.ask(b"INFO commandstats")
 
 
 async def test_one_who_gives_up_takes_no_answer_from_the_others(engine: RedisEngine) -> None:
@@ -103,6 +103,70 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
     redis_server.ask(b"SCRIPT FLUSH")
     assert await engine.commit(HERE, [Write("a", b"2")], 1) == 2
     assert await engine.scan(HERE, "") == [("a", b"2")]
+
+
+async def test_a_server_that_has_lost_commits_is_not_believed(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    for revision in range(3):
+        await engine.commit(HERE, [Write("a", b"%d" % revision)], revision)
+    await engine.commit("global", [Write("b", b"")], 0)
+    redis_server.ask(b"FLUSHALL")
+    for _ in range(2):
+        with pytest.raises(
+            EngineUnavailable, match="lost commits: account/111111111111 is behind revision 3"
+        ):
+            await engine.revision(HERE)
+    # From then on whatever else is asked is no answer, and nothing is written, blindly least of all.
+    with pytest.raises(EngineUnavailable, match="lost commits"):
+        await engine.revision("account/222222222222")
+    with pytest.raises(EngineUnavailable, match="lost commits"):
+        await engine.commit("usage/111111111111", [Write("c", b"")], None)
+
+
+async def test_a_server_that_is_restored_is_believed_and_is_another_history(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    known = [await engine.commit(HERE, [Write("a", b"%d" % revision)], revision) for revision in range(3)]
+    redis_server.ask(b"FLUSHALL")
+    with pytest.raises(EngineUnavailable, match="lost commits"):
+        await engine.revision(HERE)
+    restored = RedisEngine(redis_server.url)
+    for revision in range(3):
+        await restored.commit(HERE, [Write("a", b"other")], revision)
+    await restored.close()
+    # Nothing that was kept from before may pass for what is there now, though the server counts as far again.
+    again = await engine.revision(HERE)
+    assert again not in known
+    assert await engine.fetch(HERE, ["a"]) == (again, [b"other"])
+    assert await engine.scan(HERE, "") == [("a", b"other")]
+    with pytest.raises(Conflict):
+        await engine.commit(HERE, [Write("a", b"late")], known[-1])
+    assert await engine.commit(HERE, [Write("a", b"new")], again) == again + 1
+
+
+async def test_an_answer_that_was_under_way_during_a_commit_is_no_loss(engine: RedisEngine) -> None:
+    async def ask_again_and_again() -> None:
+        for _ in range(200):
+            await engine.revision(HERE)
+
+    async def commit_again_and_again() -> None:
+        for revision in range(200):
+            await engine.commit(HERE, [], revision)
+
+    await asyncio.gather(*(ask_again_and_again() for _ in range(8)), commit_again_and_again())
+    assert await engine.revision(HERE) == 200
+
+
+async def test_a_replica_is_not_asked_what_is_true(engine: RedisEngine, redis_server: RedisServer) -> None:
+    await engine.commit(HERE, [Write("a", b"1")], 0)
+    redis_server.ask(b"REPLICAOF 127.0.0.1 1")
+    with pytest.raises(EngineUnavailable, match="replica"):
+        await engine.revision(HERE)
+    with pytest.raises(EngineUnavailable, match="replica"):
+        await asyncio.gather(engine.revision(HERE), engine.revision("global"))
+    redis_server.ask(b"REPLICAOF NO ONE")
+    assert await engine.revision(HERE) == 1
 
 
 async def test_the_weaknesses_of_a_server_are_named(engine: RedisEngine, redis_server: RedisServer) -> None:

@@ -93,7 +93,7 @@ async def open_broker(
     engine = open_engine(settings.store.url.reveal(), may_create=may_create)
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
-        await keyrings.load()
+        await keyrings.load(may_create=may_create)
     except BaseException:
         await engine.close()
         raise

@@ -17,6 +17,8 @@ PARTITION = "keys"
 SESSIONS = "sessions"
 STORAGE = "storage"
 
+_GONE = "the keyrings are gone: the store was emptied, or it is another one"
+
 
 class Keyrings:
     """Both rings, as last read. `load` before use; `refresh` and `rotate` keep them true."""
@@ -43,10 +45,15 @@ class Keyrings:
     def storage(self) -> Keyring:
         return self._rings[STORAGE]
 
-    async def load(self) -> None:
-        """Read the rings, making those that do not exist yet. Raises EngineUnavailable for another master's."""
+    async def load(self, *, may_create: bool = True) -> None:
+        """Read the rings, making those that do not exist yet where `may_create` says so.
+
+        Raises EngineUnavailable for another master's, and where a ring is missing that may not be made.
+        """
         await self.refresh()
         for name in (SESSIONS, STORAGE):
+            if name not in self._rings and not may_create:
+                raise EngineUnavailable(_GONE)
             if name not in self._rings:
                 await self._change(
                     name, lambda ring: ring or new_keyring(self._clock(), self._entropy(KEY_ENTROPY))
@@ -59,7 +66,7 @@ class Keyrings:
             return False
         rings = {name: self._open(name, sealed) for name, sealed in await self._engine.scan(PARTITION, "")}
         if not rings.keys() >= self._rings.keys():
-            raise EngineUnavailable("the keyrings are gone: the store was emptied, or it is another one")
+            raise EngineUnavailable(_GONE)
         self._rings = rings
         self._revision = revision
         return True

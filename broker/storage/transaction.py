@@ -6,7 +6,10 @@ Law:
 - What it reads in one partition is one state of it. Where the partition moves on in between, what was read so far is
   read again; if that is unchanged the transaction goes on at the new revision, else it raises Conflict.
 - A commit holds only if, at that moment, everything that the transaction read in the partition is still so.
-- Partitions are committed one after another, each all or nothing, in the order in which they were first written.
+- Partitions are committed one after another, each all or nothing; who is killed in between, or finds the next one
+  changed, leaves the first ones done. So the order is such that what is left does no harm: what is put outside of
+  accounts goes before them (a code is spent before what it proves is there, a global pointer is there before the record
+  that it leads to), and where things are only deleted outside, that goes last (a pointer outlives its record).
 """
 
 from collections.abc import Callable
@@ -17,8 +20,10 @@ import msgspec
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, Pages, RecordCache
 from broker.storage.collection import USAGE, Collection, R
-from broker.storage.engine import Conflict, Engine, Write
+from broker.storage.engine import Conflict, Engine, Write, account_partition
 from broker.storage.records import Usage
+
+_ACCOUNTS = account_partition("")
 
 # How often a transaction follows a partition that moves under it.
 _FOLLOW_LIMIT = 8
@@ -162,9 +167,9 @@ class Transaction(msgspec.Struct, eq=False):
 
         A transaction that wrote nothing has nothing to commit and never conflicts here.
         """
-        for partition, view in self._views.items():
-            if view.writes:
-                await self._commit(partition, view)
+        written = [(partition, view) for partition, view in self._views.items() if view.writes]
+        for partition, view in sorted(written, key=_turn) if len(written) > 1 else written:
+            await self._commit(partition, view)
         self._views = {}
         self.is_dirty = False
 
@@ -283,6 +288,14 @@ class Transaction(msgspec.Struct, eq=False):
                 self._cache.advance(partition, view.pages, revision, kept)
             return
         raise _moved(partition)
+
+
+def _turn(written: tuple[str, _View]) -> int:
+    """Which partitions are committed first, see the law above."""
+    partition, view = written
+    if partition.startswith(_ACCOUNTS):
+        return 1
+    return 0 if any(put.record is not None for put in view.writes.values()) else 2
 
 
 def _moved(partition: str) -> Conflict:

@@ -18,6 +18,7 @@ from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
 from tests.e2e.scenes import allow, document
 from tests.e2e.scenes import ask as operations
+from tests.redis_server import RedisServer
 
 WORKERS = 3
 # Connections are spread by chance: of so many, none of three workers is left out but once in a million runs.
@@ -238,3 +239,23 @@ def test_a_store_that_was_taken_away_is_not_made_anew_by_a_workers_successor(tmp
         assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
     finally:
         assert server.stop() == 0, server.log
+
+
+def test_a_redis_that_was_emptied_gets_no_new_keys_from_a_workers_successor(tmp_path: Path):
+    redis = RedisServer(tmp_path)
+    redis.start()
+    server = Server(tmp_path, redis.url, ("--workers", "2"))
+    server.start()
+    try:
+        account = server.new_account()
+        assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
+        victim = await_successor(server, "1", 0)
+        redis.ask(b"FLUSHALL")
+        os.kill(victim, signal.SIGKILL)
+        time.sleep(1.5)
+        assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(503, "ServiceUnavailable")}
+        assert redis.ask(b"DBSIZE") == b":0\r\n"
+        assert "the keyrings are gone" in server.log
+    finally:
+        assert server.stop() == 0, server.log
+        redis.kill()

@@ -1,7 +1,7 @@
 """A real store, a real gate, and `iam(...)`: one operation performed as it is behind the wire."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from broker.names import principal
 from broker.operation import OPERATIONS, Call, Quotas, perform
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
+from broker.storage.engine import EngineUnavailable
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
 from tests.unit.iam.simulating import new_alice
@@ -87,6 +88,21 @@ async def iam(tmp_path: Path) -> AsyncIterator[Iam]:
     async with Store(SqliteEngine(tmp_path / "broker.sqlite", clock), clock) as store:
         made.append(Iam(store))
         yield made[0]
+
+
+@pytest.fixture
+def broken_off(iam: Iam, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, the second commit of each transaction fails: as if the process were killed before it."""
+    commit, seen = iam.store.engine.commit, 0
+
+    async def fail_at_the_second(*arguments: Any) -> int:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            raise EngineUnavailable("killed")
+        return await commit(*arguments)
+
+    return lambda: monkeypatch.setattr(iam.store.engine, "commit", fail_at_the_second)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 from broker.sealing.totp import STEP_SECONDS, totp
+from broker.storage.engine import EngineUnavailable
 
 ACCOUNT = "111122223333"
 SERIAL = f"arn:aws:iam::{ACCOUNT}:mfa/phone"
@@ -231,3 +232,30 @@ async def test_devices_have_tags(iam: Any, device: Any) -> None:
 async def test_a_name_too_long_for_a_serial_number_is_refused(iam: Any) -> None:
     request = shapes.CreateVirtualMFADeviceRequest(virtual_mfa_device_name="x", path=f"/{'p' * 300}/")
     assert (await iam.refused(request))[0] == "ValidationError"
+
+
+async def test_codes_are_spent_before_the_device_that_they_enable_is(
+    iam: Any, device: Any, broken_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a broker leaves that is killed between the two commits."""
+    broken_off()
+    with pytest.raises(EngineUnavailable):
+        await iam(enabling(iam, device, "bob"))
+    monkeypatch.undo()
+    assert (await iam(shapes.ListMFADevicesRequest(user_name="bob"))).mfa_devices == ()
+    assert await iam.refused(enabling(iam, device, "bob")) == WRONG_CODE
+    iam.now += 2 * STEP_SECONDS
+    await iam(enabling(iam, device, "bob"))
+
+
+async def test_codes_are_forgotten_after_the_device_that_showed_them_is_gone(
+    iam: Any, device: Any, broken_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolment = enabling(iam, device, "bob")
+    await iam(enrolment)
+    await iam(shapes.DeactivateMFADeviceRequest(user_name="bob", serial_number=SERIAL))
+    broken_off()
+    with pytest.raises(EngineUnavailable):
+        await iam(shapes.DeleteVirtualMFADeviceRequest(serial_number=SERIAL))
+    monkeypatch.undo()
+    assert (await iam(shapes.ListVirtualMFADevicesRequest())).virtual_mfa_devices == ()

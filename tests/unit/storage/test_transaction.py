@@ -1,18 +1,29 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.storage.engine import (
+    GLOBAL,
     Conflict,
     account_partition,
 )
-from broker.storage.records import AccessKey, AccountSettings, Once, Usage
+from broker.storage.records import AccessKey, AccountSettings, ForeignAccessKey, Once, Usage
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import ACCESS_KEYS, ONCE, SETTINGS, USAGE, USERS, Store, Transaction
+from broker.storage.store import (
+    ACCESS_KEYS,
+    FOREIGN_ACCESS_KEYS,
+    ONCE,
+    SETTINGS,
+    USAGE,
+    USERS,
+    Store,
+    Transaction,
+)
 from tests.unit.storage.people import HERE, THERE, user, write
 
 OpenSqlite = Callable[[], SqliteEngine]
@@ -297,3 +308,31 @@ async def test_expiry_belongs_to_expiring_collections_and_a_key_to_records_that_
     with pytest.raises(ValueError, match="key"):
         transaction.put(USAGE, HERE, Usage(last_used_at=1))
     assert not transaction.is_dirty
+
+
+async def test_a_pointer_is_there_before_its_record_and_outlives_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits over two partitions may be broken off in between: what is left then does no harm."""
+    key = AccessKey(
+        account_id=HERE, access_key_id="MINE", user_name=None, secret=SecretKey("s"), created_at=1
+    )
+    pointer = ForeignAccessKey(access_key_id="MINE", account_id=HERE)
+    commit, order = store.engine.commit, []
+
+    async def told(partition: str, *arguments: Any) -> int:
+        order.append(partition)
+        return await commit(partition, *arguments)
+
+    monkeypatch.setattr(store.engine, "commit", told)
+    transaction = await store.transaction()
+    transaction.put(ACCESS_KEYS, HERE, key)
+    transaction.put(FOREIGN_ACCESS_KEYS, "", pointer)
+    await transaction.commit()
+    assert order == [GLOBAL, account_partition(HERE)]
+    order.clear()
+    transaction = await store.transaction()
+    transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
+    transaction.delete(ACCESS_KEYS, HERE, "MINE")
+    await transaction.commit()
+    assert order == [account_partition(HERE), GLOBAL]

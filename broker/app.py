@@ -52,6 +52,7 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _PUBLISH_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 # Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
 _OWN_FILES = 64
@@ -273,6 +274,7 @@ def _start_tasks(
         (_REFRESH_SECONDS, metadata.refresh),
         (_ROTATION_SECONDS, broker.keyrings.rotate_when_due),
         (_PUBLISH_SECONDS, door.measures.publish),
+        (_LOOK_SECONDS, door.journal.look),
     ]
     if certificate is not None:
         rhythm.append((broker.settings.tls.reload_seconds, certificate.reload_if_changed))
@@ -292,6 +294,7 @@ def _make_servers(
             return "stopping"
         try:
             await broker.keyrings.refresh()
+            await door.journal.look()
             door.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"
@@ -339,10 +342,14 @@ def read_certificate(settings: Settings) -> Certificate | None:
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do `work` again and again; a store that is away is logged, and asked again the next time."""
+    """Do `work` again and again; what it fails for is logged once, and it is tried again the next time."""
+    logged = ""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
+            logged = ""
         except Exception as error:  # noqa: BLE001  a background task that dies would die silently
-            _logger.warning("%s failed: %s", work.__qualname__, error)
+            if str(error) != logged:
+                logged = str(error)
+                _logger.warning("%s failed: %s", work.__qualname__, error)

@@ -73,6 +73,17 @@ class Journal:
         except OSError as error:
             raise JournalUnavailable(f"{self._path}: {error.strerror}") from error
 
+    async def look(self) -> None:
+        """Follow the file at the path, which may have been moved or deleted; raises JournalUnavailable, as `write`
+        does from then on, where there can be none.
+
+        To be called now and then: what is written between a deletion and the next look is deleted, too.
+        """
+        try:
+            self._follow_or_rotate(0)
+        except OSError as error:
+            raise JournalUnavailable(f"{self._path}: {error.strerror}") from error
+
     def close(self) -> None:
         try:
             self.catch_up()
@@ -112,9 +123,11 @@ class Journal:
 
     def _follow_or_rotate(self, needed: int) -> None:
         """Have a descriptor of the file at the path, with room for `needed` bytes, or without any yet."""
-        self._until_check = _CHECK_EVERY
+        # Until the look has succeeded, whoever writes takes it anew: the descriptor may be that of a deleted file.
+        self._until_check = 0
         if not self._is_current():
             self._reopen()
+        self._until_check = _CHECK_EVERY
         if not self._is_full(needed):
             return
         # The journal's own descriptor is the lock: it exists, and dies with the process.

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; 1 where the broker cannot start."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start."""
     try:
         settings = settings_of(
             chosen,
@@ -103,6 +103,7 @@ def work(
     import uvloop
 
     from broker.app import serve
+    from broker.commands.workers import stopping_signals
     from broker.storage.engine import EngineUnavailable
     from broker.web.measures import Place
 
@@ -126,7 +127,8 @@ def work(
                 _logger.info("stopping")
             stop.set()
 
-        for name in (signal.SIGTERM, signal.SIGINT):
+        signals = stopping_signals()
+        for name in signals:
             loop.add_signal_handler(name, end)
         try:
             await serve(settings, sockets, ready, stop, place or Place())
@@ -134,7 +136,7 @@ def work(
         finally:
             # It is ending, so nobody need tell it to: asyncio closes its wake-up pipe before it lets go of the signals,
             # and one that comes in between would be reported on standard error.
-            for name in (signal.SIGTERM, signal.SIGINT):
+            for name in signals:
                 signal.signal(name, signal.SIG_IGN)
             signal.set_wakeup_fd(-1)
 

@@ -24,7 +24,8 @@ _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _LONG_LIFE = 10.0  # seconds after which a death counts as the first
 _GRACE_MARGIN = 8.0
-_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = (signal.SIGCHLD, *_STOPPING)
 _READY = b"\0"
 _MOST_WORDS = 4096
 
@@ -54,15 +55,20 @@ class _Running:
         return self.said.removeprefix(_READY).decode(errors="replace")
 
 
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """Those that end a broker in good order; SIGHUP, which a terminal sends that closes, unless `nohup` says no."""
+    return tuple(one for one in _STOPPING if signal.getsignal(one) is not signal.SIG_IGN)
+
+
 def supervise(worker: Worker, number: int, *, grace: float) -> str:
-    """Keep `number` workers until SIGTERM or SIGINT; why they could not start, or nothing. `grace` in seconds."""
+    """Keep `number` workers until told to stop; why they could not start, or nothing. `grace` in seconds."""
     # Blocked, so that none is lost between two looks; `sigtimedwait` takes them one by one.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         return _Supervisor(worker, Board(number), grace).run(number)
     finally:
         # It is ending, so nobody need tell it to: a signal that still waits would raise KeyboardInterrupt, or kill.
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in _STOPPING:
             signal.signal(name, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
@@ -77,6 +83,7 @@ class _Supervisor:
         self._due: dict[Place, float] = {}  # places without a worker, and when they get one
         self._pauses: dict[int, float] = {}
         self._has_served = False
+        self._stopping = stopping_signals()
         self._stop_until: float | None = None
         self._why = ""
 
@@ -85,7 +92,7 @@ class _Supervisor:
             self._start(Place(worker=place, board=self._board))
         while self._running or (self._due and self._stop_until is None):
             told = signal.sigtimedwait(_SIGNALS, self._patience())
-            if told is not None and told.si_signo != signal.SIGCHLD:
+            if told is not None and told.si_signo in self._stopping:
                 self._stop()
             self._bury()
             self._start_those_due()

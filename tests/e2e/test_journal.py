@@ -2,6 +2,8 @@
 
 import json
 import resource
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,29 @@ def test_a_deed_whose_record_found_no_room_is_recorded_before_anything_else_is_d
     assert (written[0]["eventName"], written[0]["requestParameters"]) == ("CreateUser", {"userName": "done"})
     codes = [None, "ServiceUnavailable", "ServiceUnavailable", None]
     assert [record.get("errorCode") for record in written] == codes
+
+
+def test_where_the_journals_folder_is_gone_nothing_is_answered_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    server = Server(
+        tmp_path,
+        f"sqlite:{tmp_path / 'broker.db'}",
+        environment={"BROKER_AUDIT_PATH": f"{folder}/audit.jsonl"},
+    )
+    server.start()
+    try:
+        sts = server.client("sts", server.new_account().root)
+        sts.get_caller_identity()
+        shutil.rmtree(folder)
+        time.sleep(1.5)
+        for _ in range(100):
+            assert refused(sts.get_caller_identity)[:2] == (503, "ServiceUnavailable")
+        status, why = ask(server, "/readyz")
+        assert status == 503 and "the journal cannot be written" in why and "No such file or directory" in why
+        assert server.log.count("Journal.look failed") == 1
+        folder.mkdir()
+        assert ask(server, "/readyz")[0] == 200
+        sts.get_caller_identity()
+        assert len((folder / "audit.jsonl").read_text().splitlines()) == 101
+    finally:
+        assert server.stop() == 0

@@ -55,9 +55,29 @@ def resident_kilobytes(server: Server) -> int:
 # Stopping
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_ends_with_zero(own: Server, how: signal.Signals):
-    assert own.stop(how) == 0
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_told_to_stop_it_ends_with_zero(tmp_path: Path, how: signal.Signals, workers: str):
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
+    server.start()
+    assert server.stop(how) == 0
+    said = [json.loads(line)["message"] for line in server.log.splitlines()]
+    assert sorted(said) == sorted(["serving", "stopping", "stopped"] * int(workers))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path: Path, workers: str):
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the child inherits
+    try:
+        server.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert ask(server, "/readyz")[0] == 200
+    assert server.stop() == 0, server.log
 
 
 def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):

@@ -1,9 +1,11 @@
 """The journal keeps every record, whole, through rotation and several writers."""
 
+import asyncio
 import json
 import multiprocessing
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +77,32 @@ def test_several_processes_share_one_journal_and_lose_nothing(tmp_path):
         worker.join()
         assert worker.exitcode == 0
     assert len({record["requestID"] for record in lines(tmp_path)}) == 1500
+
+
+def test_where_the_folder_is_gone_no_record_goes_to_the_file_that_was_deleted(tmp_path: Path):
+    folder = tmp_path / "journal"
+    journal = Journal(folder / "audit.jsonl")
+    journal.write(event(0))
+    shutil.rmtree(folder)
+    with pytest.raises(JournalUnavailable, match="No such file or directory"):
+        asyncio.run(journal.look())
+    for number in range(1, 200):
+        with pytest.raises(JournalUnavailable, match="No such file or directory"):
+            journal.write(event(number))
+    folder.mkdir()
+    journal.write(event(200))
+    journal.close()
+    assert [record["requestID"] for record in lines(folder)] == [f"request-{n}" for n in range(1, 201)]
+
+
+def test_a_journal_that_was_moved_is_begun_anew_at_the_next_look(tmp_path: Path):
+    journal = Journal(tmp_path / "audit.jsonl")
+    for number in range(3):
+        journal.write(event(number))
+        (tmp_path / "audit.jsonl").rename(tmp_path / f"moved-{number}")
+        asyncio.run(journal.look())
+    journal.close()
+    assert [len((tmp_path / f"moved-{n}").read_text().splitlines()) for n in range(3)] == [1, 1, 1]
 
 
 def test_a_journal_that_cannot_be_written_says_so(caplog: pytest.LogCaptureFixture):

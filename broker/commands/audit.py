@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ Show the last records of the journal, one line each: when, who, what, from where
 """
 
 _POLL_SECONDS = 0.3
+_LATE_SECONDS = 1.5  # workers may write so long into a file that another one has renamed
 _BLOCK = 64 << 10
 
 
@@ -72,33 +74,67 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def tail_lines(path: Path, count: int, follow: bool) -> Iterator[str]:
-    """The last `count` lines of the journal, then, where `follow` says so, those to come, across rotations."""
+def tail_lines(path: Path, number: int, follow: bool) -> Iterator[str]:
+    """The last `number` lines of the journal, then, where `follow` says so, those to come, across rotations."""
     is_new = not path.exists()
     while not path.exists():
         time.sleep(_POLL_SECONDS)
-    handle = path.open("rb")
+    handle: IO[bytes] = path.open("rb")
     try:
-        handle.seek(0 if is_new else _start_of_last(handle, count))
-        rest = b""
+        handle.seek(0 if is_new else _start_of_last(handle, number))
+        rest, patience = b"", _LATE_SECONDS
         while True:
             *lines, rest = (rest + handle.read()).split(b"\n")
             yield from (line.decode("utf-8", "replace") for line in lines)
             if not follow:
                 return
-            time.sleep(_POLL_SECONDS)
-            if _was_rotated(path, handle):
-                yield from (line.decode("utf-8", "replace") for line in (rest + handle.read()).splitlines())
-                handle.close()
-                handle, rest = path.open("rb"), b""
+            successor = _successor(path, handle)
+            if successor is None or (successor == path and patience > 0):
+                patience -= _POLL_SECONDS if successor else 0
+                time.sleep(_POLL_SECONDS)
+                continue
+            # Once more: there may be more since the last look, and nobody writes there now.
+            yield from (line.decode("utf-8", "replace") for line in (rest + handle.read()).splitlines())
+            following = _open_successor(path, handle)
+            handle.close()
+            handle, rest, patience = following, b"", _LATE_SECONDS
     finally:
         handle.close()
 
 
-def _start_of_last(handle: IO[bytes], count: int) -> int:
-    """The position where the last `count` lines begin; reads backwards, for journals are long."""
+def _open_successor(path: Path, handle: IO[bytes]) -> IO[bytes]:
+    """The file that follows the one of `handle`, whatever is renamed while it is looked for."""
+    while True:
+        try:
+            following = (_successor(path, handle) or path).open("rb")
+            if os.path.samestat(os.fstat(following.fileno()), (_successor(path, handle) or path).stat()):
+                return following
+            following.close()
+        except FileNotFoundError:
+            time.sleep(_POLL_SECONDS)
+
+
+def _successor(path: Path, handle: IO[bytes]) -> Path | None:
+    """Where the file lies that was begun after the one of `handle`; None while that is the one that is written."""
+    own, newer = os.fstat(handle.fileno()), path
+    for number in count():
+        place = path.with_name(f"{path.name}.{number}") if number else path
+        try:
+            is_own = os.path.samestat(place.stat(), own)
+        except FileNotFoundError:
+            if number:
+                return path  # moved elsewhere, or deleted
+            continue
+        if is_own:
+            return newer if number else None
+        newer = place
+    return path
+
+
+def _start_of_last(handle: IO[bytes], number: int) -> int:
+    """The position where the last `number` lines begin; reads backwards, for journals are long."""
     position = handle.seek(0, os.SEEK_END)
-    if count == 0:
+    if number == 0:
         return position
     seen = 0
     while position > 0:
@@ -109,16 +145,9 @@ def _start_of_last(handle: IO[bytes], count: int) -> int:
         found = len(block)
         while (found := block.rfind(b"\n", 0, found)) >= 0:
             seen += 1
-            if seen > count:
+            if seen > number:
                 return position + found + 1
     return 0
-
-
-def _was_rotated(path: Path, handle: IO[bytes]) -> bool:
-    try:
-        return not os.path.samestat(path.stat(), os.fstat(handle.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def shown_record(line: str) -> str:

@@ -31,24 +31,47 @@ def test_the_last_lines_are_found_however_long_they_are(tmp_path: Path, count: i
     assert list(tail_lines(journal, count, follow=False)) == (lines[-count:] if count else [])
 
 
+def test_what_a_worker_writes_late_into_a_renamed_file_is_followed_too(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    late, quick = Journal(path), Journal(path)
+    late.write(event("First"))
+
+    def write() -> None:
+        time.sleep(0.4)
+        path.rename(tmp_path / "audit.jsonl.1")
+        quick._until_check = 0  # it is the one that looks first
+        quick.write(event("New"))
+        time.sleep(0.6)
+        late.write(event("Late"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    for line in tail_lines(path, 1, follow=True):
+        seen.append(json.loads(line)["eventName"])
+        if len(seen) == 3:
+            break
+    writer.join()
+    assert seen == ["First", "Late", "New"]
+
+
 def test_an_empty_journal_has_no_last_lines(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").touch()
     assert list(tail_lines(tmp_path / "audit.jsonl", 10, follow=False)) == []
 
 
-def test_what_is_written_is_followed_across_rotations(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_what_is_written_is_followed_across_rotations(tmp_path: Path, pause: float) -> None:
+    """However many there are between two looks of the reader."""
     path = tmp_path / "audit.jsonl"
     wanted = [f"Event{number:03d}" for number in range(200)]
-
-    journal = Journal(path, maximum_size=32_000, keep=20)
+    journal = Journal(path, maximum_size=4096, keep=200)
 
     def write() -> None:
-        time.sleep(0.1)
-        for number, name in enumerate(wanted):
+        time.sleep(0.4)
+        for name in wanted:
             journal.write(event(name))
-            # A file takes more records than are written at once: the reader looks several times a second.
-            if number % 64 == 63:
-                time.sleep(1.0)
+            time.sleep(pause)
         journal.close()
 
     writer = threading.Thread(target=write)

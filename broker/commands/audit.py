@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from itertools import count
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ Show the last records of the journal, one line each: when, who, what, from where
 """
 
 _POLL_SECONDS = 0.3
+_SEARCHES = 10
 _LATE_SECONDS = 1.5  # workers may write so long into a file that another one has renamed
 _BLOCK = 64 << 10
 
@@ -116,19 +117,31 @@ def _open_successor(path: Path, handle: IO[bytes]) -> IO[bytes]:
 
 def _successor(path: Path, handle: IO[bytes]) -> Path | None:
     """Where the file lies that was begun after the one of `handle`; None while that is the one that is written."""
-    own, newer = os.fstat(handle.fileno()), path
-    for number in count():
-        place = path.with_name(f"{path.name}.{number}") if number else path
-        try:
-            is_own = os.path.samestat(place.stat(), own)
-        except FileNotFoundError:
-            if number:
-                return path  # moved elsewhere, or deleted
-            continue
-        if is_own:
-            return newer if number else None
-        newer = place
+    own = os.fstat(handle.fileno())
+    # A rotation that is under way may have renamed it behind our back; one that was moved elsewhere stays away.
+    for _ in range(_SEARCHES):
+        newer = path
+        for place in _files(path):
+            if _is_at(place, own):
+                return newer if place != path else None
+            newer = place
     return path
+
+
+def _files(path: Path) -> list[Path]:
+    """The journal's files, the newest first."""
+    numbers = [
+        found.name.removeprefix(f"{path.name}.") for found in path.parent.glob(f"{escape(path.name)}.*")
+    ]
+    rotated = sorted(int(number) for number in numbers if number.isdecimal())
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in rotated)]
+
+
+def _is_at(place: Path, own: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(place.stat(), own)
+    except FileNotFoundError:
+        return False
 
 
 def _start_of_last(handle: IO[bytes], number: int) -> int:

@@ -15,7 +15,8 @@ the database, says that nothing was committed since, for the price of reading it
 where a writer was killed in between, and while it is odd everybody looks, until the next commit.
 
 A file that was moved or deleted would still be written to, and all that is lost with the last process that has it open.
-So before each commit, and with each look, both files have to be at their paths still; else nothing is answered.
+So before each commit, and with each look, all files have to be at their paths still, SQLite's own beside ours; else
+nothing is answered.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ import msgspec
 from broker.storage.engine import Conflict, EngineUnavailable, Write
 from broker.storage.sqlite_files import (
     BELL_SIZE,
-    lock_path,
+    files_of,
     open_bell,
     open_database,
     open_files,
@@ -100,7 +101,7 @@ class SqliteEngine:
                     self._writer = open_database(self._path, may_create)
                     self._reader = open_database(self._path, may_create)
                     self._bell = open_bell(self._lock_file)
-                    self._places = [(file, file.stat()) for file in (self._path, lock_path(self._path))]
+                    self._places = [(file, file.stat()) for file in files_of(self._path)]
             except BaseException:
                 os.close(self._lock_file)
                 raise

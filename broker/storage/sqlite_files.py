@@ -43,6 +43,13 @@ def lock_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-lock")
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files of an open store: the database, our lock, and what SQLite keeps beside it as long as it is open."""
+    real = path.resolve()  # as SQLite follows links
+    beside = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+    return [path, lock_path(path), *(file for file in beside if file.exists())]
+
+
 def open_bell(lock_file: int) -> memoryview:
     if os.fstat(lock_file).st_size < BELL_SIZE:
         os.pwrite(lock_file, bytes(BELL_SIZE), 0)  # not a hole, which a full disk could not fill: SIGBUS

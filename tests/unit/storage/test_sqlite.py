@@ -275,7 +275,7 @@ async def test_a_closed_engine_answers_nothing_from_memory(open_sqlite: OpenSqli
         await engine.revision("account/1")
 
 
-@pytest.mark.parametrize("name", ["store.db", "store.db-lock"])
+@pytest.mark.parametrize("name", ["store.db", "store.db-lock", "store.db-wal", "store.db-shm"])
 async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
     open_sqlite: OpenSqlite, tmp_path: Path, name: str
 ) -> None:
@@ -292,6 +292,21 @@ async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
     (tmp_path / "away").rename(file)
     assert await engine.revision("global") == 1
     assert await engine.commit("global", [Write("a", b"2")], 1) == 2
+
+
+async def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "store.db").symlink_to(tmp_path / "disk" / "real.db")
+    engine = SqliteEngine(tmp_path / "store.db", time.time)
+    await engine.commit("global", [Write("a", b"1")], 0)
+    (tmp_path / "disk" / "real.db-wal").unlink()
+    with pytest.raises(EngineUnavailable, match=r"real\.db-wal: the file was moved or deleted"):
+        await engine.commit("global", [Write("a", b"2")], 1)
+    await engine.close()
+    # What was in the deleted file is in the database since the end.
+    engine = SqliteEngine(tmp_path / "store.db", time.time)
+    assert await engine.get("global", "a") == b"1"
+    await engine.close()
 
 
 async def test_who_may_not_create_a_store_needs_one_that_is_there(

@@ -165,7 +165,7 @@ def read_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey:
         return parse_master_key(path.read_bytes(), _previous_masters(path))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"there is no master key: {keys.master_key_file} does not exist and keys.create_master_key is off"
+            f"there is no master key: {keys.master_key_file} does not exist, and none may be made here"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the master key cannot be used: {error}") from None

@@ -85,7 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
             _show_keys(attempt, declaration)
         return 0
 
-    return with_broker(chosen, work)
+    return with_broker(chosen, work, may_create=True)
 
 
 async def apply_and_keep(

@@ -12,8 +12,13 @@ from broker.config import ConfigurationError, shown_url
 from broker.storage.engine import Conflict, EngineUnavailable
 
 
-def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[int]]) -> int:
-    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings cannot stand."""
+def with_broker(
+    chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[int]], *, may_create: bool = False
+) -> int:
+    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings cannot stand.
+
+    Store and keys are made only where `may_create`: a path that was mistyped is told, not filled.
+    """
     command = f"broker {chosen.command}"
     try:
         settings = settings_of(chosen)
@@ -21,7 +26,7 @@ def with_broker(chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[i
         return failed(command, str(error), 2)
 
     async def main() -> int:
-        async with open_broker(settings) as broker:
+        async with open_broker(settings, may_create=may_create) as broker:
             return await work(broker)
 
     try:

@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
         )  # the CLI of version 1 knows the second only
         return 0
 
-    return with_broker(chosen, work)
+    return with_broker(chosen, work, may_create=True)
 
 
 async def make_root_key(

@@ -148,3 +148,29 @@ def test_no_secret_lies_in_the_clear_in_the_store_or_the_journal(own: Server):
         session.session_token or "",
     ):
         assert not [file for file, content in files.items() if secret.encode() in content]
+
+
+@pytest.mark.parametrize("command", [("keys", "list"), ("keys", "rotate"), ("metadata", "certificate")])
+def test_a_command_makes_no_store_where_there_is_none(
+    own_server: Server, tmp_path: Path, command: tuple[str, ...]
+):
+    own_server.stop()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for settings in (
+        {"BROKER_STORE_URL": f"sqlite:{empty}/mistyped.db"},
+        {
+            "BROKER_KEYS_MASTER_KEY_FILE": f"{empty}/master.key",
+            "BROKER_STORE_URL": f"sqlite:{empty}/mistyped.db",
+        },
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "broker", *command],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", **own_server.settings, **settings},
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 1 and ended.stdout == ""
+        assert str(empty) in ended.stderr
+    assert list(empty.iterdir()) == []

@@ -1,5 +1,6 @@
 """A real broker on a temporary store, and `declare(text)`: a declaration applied to it."""
 
+import asyncio
 import os
 import textwrap
 from collections.abc import AsyncIterator, Callable
@@ -60,7 +61,13 @@ Run = Callable[..., Ended]
 def run(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """`run("keys", "list")`: a command in this process, in an empty folder, on a store of its own."""
+    """`run("keys", "list")`: a command in this process, in a folder and on a new store of its own."""
+
+    async def make_the_store() -> None:
+        async with open_broker(settings, {}):
+            pass
+
+    asyncio.run(make_the_store())
     for name in [name for name in os.environ if name.startswith("BROKER_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -96,6 +96,8 @@ def test_a_file_that_cannot_be_read_is_a_wrong_use(run: Run, arguments: tuple[st
 
 
 def test_files_are_simulated_without_a_store(run: Run) -> None:
+    for file in Path().glob("broker.db*"):
+        file.unlink()
     write("p.json", allow("s3:Get*", "arn:aws:s3:::x/${aws:username}/*"))
     ended = run("policy", "simulate", "--policy", "p.json", "--action", "s3:GetObject", "--action", "s3:PutObject",
                 "--resource", "arn:aws:s3:::x/simulated/1")  # fmt: skip

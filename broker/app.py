@@ -247,8 +247,9 @@ async def serve(
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name == "api" else None
                 await server.listen(sockets[name], tls)
-            tasks = _start_tasks(broker, door, metadata, certificate)
-            await _warn_of_weaknesses(broker.engine)
+            told: set[str] = set()
+            await _warn_of_weaknesses(broker.engine, told)
+            tasks = _start_tasks(broker, door, metadata, certificate, told)
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
@@ -265,20 +266,30 @@ async def serve(
 
 
 def _start_tasks(
-    broker: Broker, door: Door, metadata: MetadataDoor, certificate: Certificate | None
+    broker: Broker,
+    door: Door,
+    metadata: MetadataDoor,
+    certificate: Certificate | None,
+    told: set[str],
 ) -> list[asyncio.Task[None]]:
-    """What is to be done now and then."""
-    rhythm: list[tuple[float, Callable[[], Awaitable[object]]]] = [
-        (_FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
-        (_REFRESH_SECONDS, broker.keyrings.refresh),
-        (_REFRESH_SECONDS, metadata.refresh),
-        (_ROTATION_SECONDS, broker.keyrings.rotate_when_due),
-        (_PUBLISH_SECONDS, door.measures.publish),
-        (_LOOK_SECONDS, door.journal.look),
+    """What is to be done now and then; `told` are the store's weaknesses that were logged."""
+    rhythm: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+        ("writing when keys were last used", _FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
+        ("reading the keyrings", _REFRESH_SECONDS, broker.keyrings.refresh),
+        ("renewing the metadata's credentials", _REFRESH_SECONDS, metadata.refresh),
+        ("rotating the keyrings", _ROTATION_SECONDS, broker.keyrings.rotate_when_due),
+        (
+            "asking for the store's settings",
+            _ROTATION_SECONDS,
+            partial(_warn_of_weaknesses, broker.engine, told),
+        ),
+        ("counting", _PUBLISH_SECONDS, door.measures.publish),
+        ("looking at the journal", _LOOK_SECONDS, door.journal.look),
     ]
     if certificate is not None:
-        rhythm.append((broker.settings.tls.reload_seconds, certificate.reload_if_changed))
-    return [asyncio.create_task(_every(seconds, work)) for seconds, work in rhythm]
+        seconds = broker.settings.tls.reload_seconds
+        rhythm.append(("looking at the certificate", seconds, certificate.reload_if_changed))
+    return [asyncio.create_task(_every(*one)) for one in rhythm]
 
 
 def _make_servers(
@@ -324,11 +335,14 @@ def most_connections(wanted: int) -> int:
     return max(1, most)
 
 
-async def _warn_of_weaknesses(engine: Engine) -> None:
-    """Say what of the engine's promises its server's settings take away, where the engine can tell."""
+async def _warn_of_weaknesses(engine: Engine, told: set[str]) -> None:
+    """Say what of the engine's promises its server's settings take away, where the engine can tell: once each."""
     weaknesses = getattr(engine, "weaknesses", None)
-    for weakness in await weaknesses() if weaknesses is not None else ():
+    found = set(await weaknesses()) if weaknesses is not None else set()
+    for weakness in found - told:
         _logger.warning("the store is weaker than it should be: %s", weakness)
+    told.clear()
+    told.update(found)
 
 
 def read_certificate(settings: Settings) -> Certificate | None:
@@ -341,7 +355,7 @@ def read_certificate(settings: Settings) -> Certificate | None:
         raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     """Do `work` again and again; what it fails for is logged once, and it is tried again the next time."""
     logged = ""
     while True:
@@ -352,4 +366,4 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         except Exception as error:  # noqa: BLE001  a background task that dies would die silently
             if str(error) != logged:
                 logged = str(error)
-                _logger.warning("%s failed: %s", work.__qualname__, error)
+                _logger.warning("%s failed: %s", name, error)

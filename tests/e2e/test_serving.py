@@ -337,6 +337,24 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
     assert who_am_i.send(server).status == 200
 
 
+def test_marks_of_last_use_are_written_again_after_the_store_was_away(on_redis: Server, redis: RedisServer):
+    server = on_redis
+    account = server.new_account()
+    asked = letter(server, account.root, WHO_AM_I)
+    assert asked.send(server).status == 200
+    redis.kill()
+    deadline = time.monotonic() + 15
+    while "writing when keys were last used failed" not in server.log:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.1)
+    redis.start()
+    marks = f"broker:{{{account.account_id}}}:usage/{account.account_id}:revision".encode()
+    deadline = time.monotonic() + 15
+    while redis.ask(b"EXISTS " + marks) != b":1\r\n":
+        assert time.monotonic() < deadline, "they are never written"
+        time.sleep(0.1)
+
+
 def test_a_store_that_was_emptied_is_not_taken_for_one_without_keys(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()

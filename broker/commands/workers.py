@@ -57,7 +57,8 @@ class _Running:
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
     """Those that end a broker in good order; SIGHUP, which a terminal sends that closes, unless `nohup` says no."""
-    return tuple(one for one in _STOPPING if signal.getsignal(one) is not signal.SIG_IGN)
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(one for one in _STOPPING if one is not signal.SIGHUP or not is_nohup)
 
 
 def supervise(worker: Worker, number: int, *, grace: float) -> str:

@@ -265,12 +265,18 @@ class PolicySet:
 
     __slots__ = ("_compiled", "_parts", "_source", "by_action")
 
-    def __init__(self, compiled: "_Compiled | None", parts: "tuple[PolicySet, ...]" = ()) -> None:
+    def __init__(
+        self,
+        compiled: "_Compiled | None",
+        parts: "tuple[PolicySet, ...]" = (),
+        source: Source | None = None,
+        by_action: _ByAction | None = None,
+    ) -> None:
         self._compiled = compiled
         self._parts = parts
-        self._source: Source | None = None
+        self._source = source
         # What the set says about an action, whose name is lower-case: `policies.by_action["s3:getobject"]`.
-        self.by_action = _ByAction(compiled, parts)
+        self.by_action = _ByAction(compiled, parts) if by_action is None else by_action
 
     @classmethod
     def union(cls, *sets: "PolicySet") -> "PolicySet":
@@ -281,12 +287,7 @@ class PolicySet:
 
     def under(self, source: Source) -> "PolicySet":
         """These policies as those of `source`: what is compiled, and what was found per action, is shared."""
-        if source == self._source:
-            return self
-        named = PolicySet(self._compiled, self._parts)
-        named._source = source
-        named.by_action = self.by_action
-        return named
+        return PolicySet(self._compiled, self._parts, source, self.by_action)
 
     @property
     def leaves(self) -> "tuple[PolicySet, ...]":

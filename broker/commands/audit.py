@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -130,10 +129,8 @@ def _successor(path: Path, handle: IO[bytes]) -> Path | None:
 
 def _files(path: Path) -> list[Path]:
     """The journal's files, the newest first."""
-    numbers = [
-        found.name.removeprefix(f"{path.name}.") for found in path.parent.glob(f"{escape(path.name)}.*")
-    ]
-    rotated = sorted(int(number) for number in numbers if number.isdecimal())
+    parts = [file.name.rpartition(".") for file in path.parent.iterdir()]
+    rotated = sorted(int(number) for name, _, number in parts if name == path.name and number.isdecimal())
     return [path, *(path.with_name(f"{path.name}.{number}") for number in rotated)]
 
 

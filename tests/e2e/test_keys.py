@@ -151,10 +151,8 @@ def test_no_secret_lies_in_the_clear_in_the_store_or_the_journal(own: Server):
 
 
 @pytest.mark.parametrize("command", [("keys", "list"), ("keys", "rotate"), ("metadata", "certificate")])
-def test_a_command_makes_no_store_where_there_is_none(
-    own_server: Server, tmp_path: Path, command: tuple[str, ...]
-):
-    own_server.stop()
+def test_a_command_makes_no_store_where_there_is_none(own: Server, tmp_path: Path, command: tuple[str, ...]):
+    own.stop()
     empty = tmp_path / "empty"
     empty.mkdir()
     for settings in (
@@ -167,7 +165,7 @@ def test_a_command_makes_no_store_where_there_is_none(
         ended = subprocess.run(
             [sys.executable, "-m", "broker", *command],
             cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", **own_server.settings, **settings},
+            env={"PATH": "/usr/bin:/bin", **own.settings, **settings},
             capture_output=True,
             text=True,
         )

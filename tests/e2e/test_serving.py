@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -55,29 +55,34 @@ def resident_kilobytes(server: Server) -> int:
 # Stopping
 
 
+@contextmanager
+def hangups(disposition: signal.Handlers) -> Iterator[None]:
+    """What becomes of SIGHUP in the children that are started here, whoever has started us."""
+    before = signal.signal(signal.SIGHUP, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_told_to_stop_it_ends_with_zero(tmp_path: Path, how: signal.Signals, workers: str):
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
-    server.start()
-    assert server.stop(how) == 0
+    stopped = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
+    with hangups(signal.SIG_DFL), stopped.running() as server:
+        assert server.stop(how) == 0
     said = [json.loads(line)["message"] for line in server.log.splitlines()]
     assert sorted(said) == sorted(["serving", "stopping", "stopped"] * int(workers))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path: Path, workers: str):
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the child inherits
-    try:
-        server.start()
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert server.process is not None
-    server.process.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
-    assert ask(server, "/readyz")[0] == 200
-    assert server.stop() == 0, server.log
+    started = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
+    with hangups(signal.SIG_IGN), started.running() as server:
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert ask(server, "/readyz")[0] == 200
 
 
 def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):

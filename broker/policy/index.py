@@ -38,7 +38,7 @@ _NO_LENGTHS: Final[tuple[int, ...]] = ()
 class ResourceIndex:
     """The statements of one effect for one action, filed by resource. Most are small, so what is empty is shared."""
 
-    __slots__ = ("_by_length", "_exact", "_prefixed", "everywhere", "is_plain")
+    __slots__ = ("_by_length", "_exact", "_prefixed", "everywhere")
 
     def __init__(self, statements: Iterable[CompiledStatement]) -> None:
         everywhere: list[CompiledStatement] = []
@@ -58,8 +58,11 @@ class ResourceIndex:
         if prefixed:
             self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
             self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
-        # As in a role's trust policy: whatever the resource, there is nothing else.
-        self.is_plain = not exact and not prefixed
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the resource makes no difference."""
+        return not self._exact and not self._prefixed
 
     @property
     def unconditional(self) -> list[CompiledStatement]:
@@ -97,7 +100,7 @@ class ResourceIndex:
 class ActionIndex:
     """Everything a policy set says about one action."""
 
-    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_silent")
+    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_silent", "only")
 
     def __init__(self, statements: list[CompiledStatement]) -> None:
         self.is_silent = not statements
@@ -105,6 +108,8 @@ class ActionIndex:
         allows = [statement for statement in statements if not statement.denies] if denies else statements
         self.denies = ResourceIndex(denies) if denies else None
         self.allows = ResourceIndex(allows)
+        # As in a role's trust policy: statements that allow, whatever the resource, and there is nothing else.
+        self.only = self.allows.everywhere if not denies and self.allows.is_plain else None
         # The usual boundary, SCP or administrator's policy: no need to look at the request.
         free = [] if denies else self.allows.unconditional
         self.allows_everything = bool(free)
@@ -127,8 +132,8 @@ class ActionIndex:
                 if statement.grants(names) and statement.holds(context):
                     return None
         best = NONE
-        allows = self.allows
-        for statement in allows.everywhere if allows.is_plain else allows.candidates(resource, context):
+        only = self.only
+        for statement in self.allows.candidates(resource, context) if only is None else only:
             standing = statement.grants(names)
             if standing > best and (not statement.tests or statement.holds(context)):
                 best = standing

@@ -164,7 +164,7 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _find_signer(before_signature: str) -> UnverifiedSigner | None:
     """The signer in a header whose signature has no comma and no space: whichever, it does not change the reading.
 

@@ -9,7 +9,7 @@ from broker.access.keeping import Keeping
 from broker.errors import service_unavailable
 from broker.policy import MalformedPolicy, PolicyKind, PolicySet, Source, compile_policies, parse_policy
 
-DEFAULT_LIMIT = 64 * 1024 * 1024
+DEFAULT_LIMIT = 80 * 1024 * 1024
 
 # Bytes that an entry takes beside its text and its compiled form.
 _ENTRY = 400

@@ -22,8 +22,8 @@ Operations: milliseconds until the answer, of one request at a time over a new c
 Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing, each
 with a client (wrk) of its own, in turn; all processes free to run on all cores. Beside the gain in requests per second
 stands what the CPU per request allows where each worker has a core, for on a machine of two cores the clients take
-their share. What two cores have to give is shown by two loops that count beside one, and touch no memory: where they do
-not gain nearly two, the cores are not two free ones, but threads of one, or somebody else's as well.
+their share. What two cores have to give is shown by two loops beside one: each reads, writes and hashes a little JSON
+in a process of its own. Where they gain far less than two, the cores are no two free ones, but threads of one.
 
     .venv-test/bin/python scripts/bench/scale.py             everything: some five minutes
     .venv-test/bin/python scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -51,6 +51,7 @@ ACCOUNTS = {"small": 10, "large": 1000}
 START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
 RATIO_GOAL, WORKERS_GOAL = 0.9, 1.7
 REQUESTS = 4000
+AHEAD = 8  # a divisor of REQUESTS
 FLUSHED_AFTER = 6.0  # seconds until the broker has written when keys were last used
 PARTS = ("start", "assume-role", "operations", "workers")
 FULL_ROLES = 1000
@@ -284,7 +285,7 @@ def _at_once(servers: Sequence[Server], seed: int, seconds: float) -> tuple[floa
 
     def send(server: Server) -> tuple[float, float]:
         requests = requests_for(server, mixes("small")["hot roles"], seed)
-        return load_by_wrk(server, requests, max(round(seconds), 1), connections=64)
+        return load_by_wrk(server, requests, max(round(seconds), 1), connections=64, ahead=AHEAD)
 
     with ThreadPoolExecutor() as pool:
         costs, rates = zip(*pool.map(send, servers), strict=True)

@@ -6,6 +6,7 @@ grants nothing. So nobody learns from a refusal which roles another account has.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -34,6 +35,8 @@ class NamedRole(msgspec.Struct, frozen=True):
     name: str
 
 
+# For the few that come again and again: among very many roles a long memory would cost more than it saves.
+@lru_cache(maxsize=64)
 def name_role(text: str) -> NamedRole:
     """Raises ValidationError for what is no ARN of a role."""
     found = _ROLE.fullmatch(text)

@@ -78,10 +78,10 @@ async def shown_trust_policy(store: Transaction, role: Role) -> str:
     """The same as IAM shows it: AWS "silently converts" an account's number to the ARN of its root, in policies of
     every kind (terraform-provider-aws#1546). It means the same.
     """
-    return _with_account_arns(await named_trust_policy(store, role))
+    text = await named_trust_policy(store, role)
+    return (_remembered if len(text) <= _LONGEST_REMEMBERED else _with_account_arns)(text)
 
 
-@lru_cache(maxsize=1024)
 def _with_account_arns(text: str) -> str:
     """`text` with each account that is a principal by its number called by its root's ARN; else just as it is."""
     accounts = sorted(set(_ACCOUNT.findall(text)))
@@ -89,6 +89,11 @@ def _with_account_arns(text: str) -> str:
         return text
     replaced = _replaced(text, tuple((account, iam_arn(account, "root")) for account in accounts))
     return text if json.loads(replaced) == json.loads(text) else replaced
+
+
+# White space does not count as size, so a document may be a hundred kilobytes long.
+_LONGEST_REMEMBERED = 8192  # characters
+_remembered = lru_cache(maxsize=1024)(_with_account_arns)
 
 
 async def find_unique_id(store: Transaction, arn: str) -> str | None:

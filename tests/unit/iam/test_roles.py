@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from broker.access import trust
 from broker.access.trust import bound_trust_policy
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
@@ -319,6 +320,15 @@ async def test_an_account_is_shown_by_the_arn_of_its_root_and_judged_as_written(
     told = json.loads((await get(iam)).assume_role_policy_document)
     assert told == {"Version": "2012-10-17", "Statement": {**statement, element: shown}}
     assert bound_trust_policy(await record(store)) == document
+
+
+async def test_a_long_trust_policy_is_shown_as_a_short_one_and_not_remembered(iam):
+    document = trusting({"AWS": ACCOUNT}).replace(" ", " " * 4000)
+    await iam(new_role(document=document))
+    before = trust._remembered.cache_info().currsize
+    told = json.loads((await get(iam)).assume_role_policy_document)
+    assert told["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    assert trust._remembered.cache_info().currsize == before
 
 
 async def test_a_trust_policy_that_names_no_account_so_is_shown_to_the_letter(iam):

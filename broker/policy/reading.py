@@ -51,7 +51,10 @@ def read_document(text: str) -> dict[str, Any]:
 
 
 def _refuse_half_characters(members: dict[str, Any]) -> None:
-    """JSON can write a surrogate that stands alone; UTF-8 cannot, and so no answer, no record and no sealed message."""
+    """JSON can write a surrogate that stands alone; UTF-8 cannot, and so no answer, no record and no sealed message.
+
+    So it is refused in what is stored, too, unlike other things that later versions learn to refuse.
+    """
     try:
         json.dumps(members, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

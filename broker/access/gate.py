@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from broker.access.assumable import AssumableRoles
 from broker.access.caller import Caller, Keys
 from broker.access.conditions import RequestContext
 from broker.access.denials import Denial, find_denial, seal_denial
@@ -33,6 +34,7 @@ class Gate:
         self, library: PolicyLibrary, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
     ) -> None:
         self.library = library
+        self.assumable_roles = AssumableRoles(library)
         self._gatherer = Gatherer(library)
         self._keyring = keyring
         self._entropy = entropy

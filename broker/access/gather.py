@@ -40,6 +40,12 @@ class _Gathered(msgspec.Struct, frozen=True):
     layers: Layers
     organization: Organization | None
 
+    @property
+    def leaves(self) -> tuple[PolicySet, ...]:
+        layers = self.layers
+        boundary = () if layers.boundary is None else (layers.boundary,)
+        return tuple(leaf for one in (layers.identity, *boundary, *layers.scps) for leaf in one.leaves)
+
 
 class Gatherer:
     """Gathers; what it keeps weighs at most `limit` bytes and is forgotten least recently used first."""
@@ -93,9 +99,7 @@ class Gatherer:
         made = _Gathered(account_revision, organization_revision, layers, organization)
         if store.is_dirty:
             return made  # it may have been made of writes that nobody will ever commit
-        boundary = () if layers.boundary is None else (layers.boundary,)
-        key = (caller.account, _identity(caller))
-        self._kept.keep(key, made, _ENTRY, (layers.identity, *boundary, *layers.scps))
+        self._kept.keep((caller.account, _identity(caller)), made, _ENTRY)
         return made
 
     async def _gather(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:

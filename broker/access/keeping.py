@@ -4,22 +4,29 @@ would have it.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
 
 from broker.policy import PolicySet
 
+
+class HasPolicies(Protocol):
+    """A thing to keep; `leaves` are the policies that it holds, the same ones each time."""
+
+    @property
+    def leaves(self) -> tuple[PolicySet, ...]: ...
+
+
 Key = TypeVar("Key", bound=Hashable)
-Kept = TypeVar("Kept")
+Kept = TypeVar("Kept", bound=HasPolicies)
 
 
 class _Entry(Generic[Kept]):
-    __slots__ = ("is_used", "leaves", "value", "weight")
+    __slots__ = ("is_used", "value", "weight")
 
-    def __init__(self, value: Kept, weight: int, leaves: tuple[PolicySet, ...]) -> None:
+    def __init__(self, value: Kept, weight: int) -> None:
         self.value = value
         self.weight = weight
-        self.leaves = leaves
         self.is_used = False
 
 
@@ -43,16 +50,15 @@ class Keeping(Generic[Key, Kept]):
         entry.is_used = True
         return entry.value
 
-    def keep(self, key: Key, value: Kept, weight: int, policies: Iterable[PolicySet]) -> None:
-        """Keep `value`, which weighs `weight` beside the `policies` that it holds."""
+    def keep(self, key: Key, value: Kept, weight: int) -> None:
+        """Keep `value`, which weighs `weight` beside the policies that it holds."""
         if key in self._entries:
             self._forget(self._entries[key])
         else:
             self._turns.append(key)
-        entry = _Entry(value, weight, tuple([leaf for one in policies for leaf in one.leaves]))
-        self._entries[key] = entry
+        self._entries[key] = _Entry(value, weight)
         self.weight += weight
-        for leaf in entry.leaves:
+        for leaf in value.leaves:
             holders = self._holders.get(leaf.kept, 0)
             self._holders[leaf.kept] = holders + 1
             if not holders:
@@ -71,7 +77,7 @@ class Keeping(Generic[Key, Kept]):
 
     def _forget(self, entry: _Entry[Kept]) -> None:
         self.weight -= entry.weight
-        for leaf in entry.leaves:
+        for leaf in entry.value.leaves:
             holders = self._holders[leaf.kept] - 1
             if holders:
                 self._holders[leaf.kept] = holders

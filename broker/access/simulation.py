@@ -40,4 +40,4 @@ def kind_of_resource_policy(action: str) -> PolicyKind:
 async def find_trust_policy(store: Transaction, library: PolicyLibrary, role_arn: str) -> PolicySet | None:
     """The trust policy of the role, as AssumeRole is judged by it; None where no role bears this ARN."""
     role = await find_role(store, role_arn)
-    return None if role is None else compiled_trust_policy(library, role, role.arn)
+    return None if role is None else compiled_trust_policy(library, role)

@@ -42,9 +42,19 @@ def bound_trust_policy(role: Role) -> str:
     return str(_bound(role))
 
 
-def compiled_trust_policy(library: PolicyLibrary, role: Role, arn: str) -> PolicySet:
-    """The same as the library has it; `arn` is that of the role."""
-    return library.compiled(Source(_RESOURCE, "AssumeRolePolicyDocument", arn), _bound(role), _TRUST)
+def compiled_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
+    """The same as the engine has it."""
+    return library.compiled(trust_policy_source(role.arn), _bound(role), _TRUST)
+
+
+def shared_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
+    """The same as the library has it, which roles with the same text share; `under` makes it that of one role."""
+    return library.shared(trust_policy_source(role.arn), _bound(role), _TRUST)
+
+
+def trust_policy_source(role_arn: str) -> Source:
+    """What reasons call a role's trust policy."""
+    return Source(_RESOURCE, "AssumeRolePolicyDocument", role_arn)
 
 
 def _bound(role: Role) -> str | BoundText:

@@ -99,7 +99,7 @@ async def grant(
     context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT,
 ) -> Grant:
     """Ask the gate whether `service` may assume `role`: its trust policy is the only one that can say so."""
-    trust = compiled_trust_policy(gate.library, role, role.arn)
+    trust = compiled_trust_policy(gate.library, role)
     keys = {
         "sts:RoleSessionName": session_name,
         "aws:SourceAccount": role.account_id,

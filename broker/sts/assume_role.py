@@ -5,24 +5,25 @@ and one-time code are part of what is asked, so they stand in the context before
 question is what the session is made of.
 """
 
+from broker.access.assumable import AssumableRole, account_of_role
 from broker.access.resource import Resource
+from broker.access.sessions import merged_tags
 from broker.credentials.durations import role_session_duration
 from broker.errors import access_denied, validation_error
 from broker.names.principal import AssumedRole, Root
 from broker.operation import Call, operation
+from broker.policy import NO_POLICIES
 from broker.protocol.shapes import sts as shapes
-from broker.storage.records import Role
 from broker.sts.answers import credentials_shape
 from broker.sts.mfa import authenticated_at
-from broker.sts.roles import find_role, name_role, tags_to_judge, trust_policy
 from broker.sts.session_policies import NO_SESSION_POLICIES, session_policies
 from broker.sts.session_tags import NO_TAGS, SessionTags, session_tags
 
 
 class AskedRole(Resource, frozen=True):
-    """The role as the gate sees it; with the record, the tags and the source identity that the session gets."""
+    """The role as the gate sees it; with the tags and the source identity that the session gets."""
 
-    role: Role | None = None
+    role: AssumableRole | None = None
     session_tags: SessionTags = NO_TAGS
     source_identity: str | None = None
 
@@ -38,14 +39,14 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
         await authenticated_at(call, request.serial_number, request.token_code)
     tags = session_tags(call.caller, request.tags, request.transitive_tag_keys)
     source_identity = _source_identity(call.caller.source_identity, request.source_identity)
-    named = name_role(request.role_arn)
-    role = await find_role(call, named)
+    role = await call.gate.assumable_roles.find(call.store, request.role_arn)
     return AskedRole(
-        named.arn,
-        named.account,
-        tags_to_judge(role, tags.inherited),
+        request.role_arn,
+        account_of_role(request.role_arn) if role is None else role.account,
+        # The role's tags as the session will have them: inherited transitive tags override its own.
+        {} if role is None else merged_tags(role.tags, tags.inherited),
         _request_keys(request, tags, source_identity),
-        trust_policy(call, named, role),
+        NO_POLICIES if role is None else role.trust_policy,
         role=role,
         session_tags=tags,
         source_identity=source_identity,
@@ -63,8 +64,8 @@ async def assume_role(call: Call, request: shapes.AssumeRoleRequest) -> shapes.A
     chained = isinstance(caller.principal, AssumedRole) and caller.role_delivery is None
     policies = NO_SESSION_POLICIES
     if request.policy is not None or request.policy_arns:
-        policies = await session_policies(call, role.account_id, request.policy, request.policy_arns)
-    session = AssumedRole(role.account_id, role.role_name, role.role_id, request.role_session_name, role.path)
+        policies = await session_policies(call, role.account, request.policy, request.policy_arns)
+    session = AssumedRole(role.account, role.name, role.role_id, request.role_session_name, role.path)
     minted = call.mint.assumed_role(
         session,
         now=call.now,

@@ -67,7 +67,7 @@ def test_what_is_kept_never_weighs_more_than_the_limit_and_the_oldest_goes_first
     kept: Keeping[int, PolicySet] = Keeping(limit)
     for number in range(100):
         one = compiled(str(number))
-        kept.keep(number, one, 100, [one])
+        kept.keep(number, one, 100)
         kept.find(0)
         assert kept.weight <= limit
     assert kept.find(0) is not None
@@ -76,18 +76,17 @@ def test_what_is_kept_never_weighs_more_than_the_limit_and_the_oldest_goes_first
 
 
 def test_policies_that_many_hold_weigh_once_and_weigh_nothing_when_the_last_is_gone():
-    kept: Keeping[int, int] = Keeping(1_000_000)
+    kept: Keeping[int, PolicySet] = Keeping(1_000_000)
     shared = compiled()
     for number in range(10):
-        union = PolicySet.union(compiled(str(number)), shared)
-        kept.keep(number, number, 100, [union])
+        kept.keep(number, PolicySet.union(compiled(str(number)), shared), 100)
     assert kept.weight == 10 * 100 + 11 * shared.weight
     for number in range(10):
-        kept.keep(number, number, 50, [])
+        kept.keep(number, PolicySet.union(), 50)
     assert kept.weight == 10 * 50
 
 
 def test_an_entry_that_is_too_heavy_by_itself_is_not_kept():
-    kept: Keeping[int, int] = Keeping(1_000)
-    kept.keep(1, 1, 2_000, [])
+    kept: Keeping[int, PolicySet] = Keeping(1_000)
+    kept.keep(1, PolicySet.union(), 2_000)
     assert (len(kept), kept.weight) == (0, 0)

@@ -10,8 +10,9 @@
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
     names | errors           how things are called; how a request is refused
+    memo                     answers that are kept, where thousands are in use
 
-Imports go downwards only; what stands beside a `|` never imports its neighbour. The two lowest floors are pure:
+Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:
 `now` and entropy are arguments. `pyproject.toml` holds these rules as import contracts, `tests/test_house.py`
 the ones that imports cannot show.
 
@@ -23,5 +24,7 @@ Changes to the proposal in `shared/design/house.md`, each on purpose:
 - `web/` speaks HTTP through httptools (llhttp) and a connection of its own instead of aiohttp's server: a request
   whose answer takes 100 microseconds cannot spend as many again on being received, and the limits of a connection
   (sizes, times, what happens at the end) are one file that says them all.
+- `memo.py` lies below everything: what is looked up at each request, under thousands of keys, must not be put into an
+  order of use, as `functools.lru_cache` does.
 - `names/secret.py` holds `SecretKey`, which every floor above needs.
 """

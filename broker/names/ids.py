@@ -7,7 +7,8 @@ next forty are the account number. So GetAccessKeyInfo needs no look-up, and a s
 
 import re
 from base64 import b32encode
-from functools import lru_cache
+
+from broker.memo import Memo
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
@@ -45,16 +46,18 @@ def access_key_id(prefix: str, account: str, entropy: bytes) -> str:
     """An access key id of `account` (twelve digits), from at least eight bytes of entropy."""
     if len(entropy) < ACCESS_KEY_ID_ENTROPY:
         raise ValueError("an access key id needs eight bytes of entropy")
-    account_part, ninth = _account_part(account)
+    account_part, ninth = _account_parts[account]
     return f"{prefix}{account_part}{ninth[entropy[0]]}{entropy[1:8].translate(_CHARACTERS).decode()}"
 
 
-@lru_cache(maxsize=4096)
 def _account_part(account: str) -> tuple[str, str]:
     """The eight characters that every key id of `account` has, and the 256 among which a byte chooses the ninth."""
     number = _MARKER | int(account) << _ACCOUNT_SHIFT
     characters = b32encode((number >> 40).to_bytes(5, "big")).decode()
     return characters, _NINTH[number >> _ACCOUNT_SHIFT & 1]
+
+
+_account_parts = Memo(_account_part)
 
 
 def is_key_id(text: str) -> bool:
@@ -65,10 +68,9 @@ def is_key_id(text: str) -> bool:
 def account_of_access_key_id(key_id: str) -> str | None:
     """The account that `key_id` belongs to, or None where the id carries none."""
     # What strangers make up is not remembered at any length.
-    return _account_of(key_id) if len(key_id) == 20 and key_id.isascii() else None
+    return _accounts[key_id] if len(key_id) == 20 and key_id.isascii() else None
 
 
-@lru_cache(maxsize=4096)
 def _account_of(key_id: str) -> str | None:
     number = 0
     try:
@@ -78,3 +80,6 @@ def _account_of(key_id: str) -> str | None:
         return None
     account = number >> _ACCOUNT_SHIFT & _ACCOUNT_MASK
     return f"{account:012d}" if number & _MARKER and account < 10**12 else None
+
+
+_accounts = Memo(_account_of)

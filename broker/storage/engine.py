@@ -14,7 +14,6 @@ Law, examined by `tests/conformance/test_engines.py`:
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -23,7 +22,6 @@ GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 
 
-@lru_cache(maxsize=4096)
 def account_partition(account_id: str) -> str:
     return f"account/{account_id}"
 

@@ -24,8 +24,8 @@ from broker.storage.store import ROLES, Transaction
 # Bytes that an entry takes: its ARN, an id, a place; and what a tag takes beside its text.
 _ENTRY, _TAG = 350, 150
 
-# How many tags of roles are remembered, so that those which are tagged alike share them.
-_MOST_TAGS = 1024
+# Roles of one team or stage are often tagged alike: so many sets of tags are remembered, none of more bytes than these.
+_MOST_TAGS, _LONGEST_TAGS = 1024, 1000
 
 _ROLE = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL)
 _BEFORE_ACCOUNT = len(iam_arn("", "")) - 1
@@ -78,16 +78,16 @@ class AssumableRoles:
         revision = store.find_revision(partition)
         if revision is None:
             revision = await store.revision(partition)
-        if kept is not None and kept.revision == revision:
+        if kept is not None and kept.revision == revision and not store.is_dirty:
             return kept
         role = await store.find(ROLES, account, role_arn.rpartition("/")[2])
         # Names are looked up without case, and no path is: the record has to be the one that was named.
         if role is None or role.arn != role_arn:
             return None
+        # Not kept, where it may be made of writes that nobody will ever commit.
         return self._made(role, revision, is_kept=not store.is_dirty)
 
     def _made(self, role: Role, revision: int, *, is_kept: bool) -> AssumableRole:
-        """`is_kept` not, where it may be made of writes that nobody will ever commit."""
         pairs = tuple(role.tags.items())
         tags = self._tags.get(pairs)
         made = AssumableRole(
@@ -99,18 +99,13 @@ class AssumableRoles:
             revision,
         )
         if is_kept:
-            weight = _ENTRY
-            if tags is None:
-                weight += sum(_TAG + len(key) + len(value) for key, value in pairs)
-                self._remember(pairs, role.tags)
-            self._library.kept.keep(made.arn, made, weight)
+            weight = 0 if tags is not None else sum(_TAG + len(key) + len(value) for key, value in pairs)
+            if 0 < weight <= _LONGEST_TAGS:
+                if len(self._tags) >= _MOST_TAGS:
+                    self._tags.clear()
+                self._tags[pairs] = role.tags
+            self._library.kept.keep(made.arn, made, _ENTRY + weight)
         return made
-
-    def _remember(self, pairs: tuple[tuple[str, str], ...], tags: Mapping[str, str]) -> None:
-        """Roles of one team or stage are often tagged alike."""
-        if len(self._tags) >= _MOST_TAGS:
-            self._tags.clear()
-        self._tags[pairs] = tags
 
 
 def account_of_role(role_arn: str) -> str:

@@ -48,7 +48,7 @@ class _Gathered(msgspec.Struct, frozen=True):
 
 
 class Gatherer:
-    """Gathers; what it keeps weighs at most `limit` bytes and is forgotten least recently used first."""
+    """Gathers; what it keeps weighs at most `limit` bytes and goes in its turn."""
 
     def __init__(self, library: PolicyLibrary, limit: int = DEFAULT_LIMIT) -> None:
         self._library = library

@@ -3,8 +3,6 @@
 Times are whole epoch seconds. Names keep their spelling; `store.py` compares them without case.
 """
 
-from functools import cached_property
-
 import msgspec
 
 from broker.names.arn import iam_arn
@@ -73,7 +71,7 @@ class Group(Record, frozen=True, kw_only=True):
         return iam_arn(self.account_id, f"group{self.path}{self.group_name}")
 
 
-class Role(Record, frozen=True, kw_only=True, dict=True):
+class Role(Record, frozen=True, kw_only=True):
     account_id: str
     role_name: str
     role_id: str
@@ -89,9 +87,8 @@ class Role(Record, frozen=True, kw_only=True, dict=True):
     # Whom the ARNs in the trust policy meant when it was stored, by unique id (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
 
-    @cached_property
+    @property
     def arn(self) -> str:
-        """Made once: every assumption of the role compares it."""
         return iam_arn(self.account_id, f"role{self.path}{self.role_name}")
 
 

@@ -208,3 +208,24 @@ async def test_a_limit_that_was_meant_is_never_dropped(sts):
     assert sts.claims(limited).session_policy_arns == ("arn:aws:iam::aws:policy/ReadOnlyAccess",)
     foreign = asked(policy_arns=(PolicyDescriptorType(arn=f"arn:aws:iam::{OTHER}:policy/anything"),))
     assert (await sts.refused(foreign, user_caller(ALICE)))[0] == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("arn", "is_assumed"),
+    [
+        ("arn:aws:iam::{}:role/ops/worker", True),
+        ("arn:aws:iam::{}:role/worker", False),
+        ("arn:aws:iam::{}:role/ops/Worker", False),
+        ("arn:aws:iam::{}:role/OPS/worker", False),
+        ("arn:aws-cn:iam::{}:role/ops/worker", False),
+        ("arn:aws:iam:us-east-1:{}:role/ops/worker", False),
+    ],
+)
+async def test_only_the_arn_that_names_the_role_letter_by_letter_finds_it(sts, arn, is_assumed) -> None:
+    await sts.put(ROLES, role("worker", trust(principal="*"), path="/ops/"))
+    request = asked(role_arn=arn.format(ACCOUNT))
+    if is_assumed:
+        answer = await sts(request, user_caller(user()))
+        assert answer.assumed_role_user.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/session"
+    else:
+        assert (await sts.refused(request, user_caller(user())))[0] == "AccessDenied"

@@ -253,10 +253,11 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
     os.sched_setaffinity(0, range(cores))
     everywhere = f"0-{cores - 1}"
     with (
-        serve(folder, "small", everywhere) as one,
+        serve(folder, "small", "0") as one,
         serve(folder, "small", everywhere, 2) as two,
-        serve(copied, "small", everywhere) as other,
+        serve(copied, "small", str(cores - 1)) as other,
     ):
+        two.spread()
         rows: dict[str, Callable[[int], tuple[float, float]]] = {
             "1 loop": lambda _: count_loops(1, seconds),
             "2 loops": lambda _: count_loops(2, seconds),

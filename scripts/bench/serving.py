@@ -68,6 +68,12 @@ class Server:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
 
+    def spread(self) -> None:
+        """Each worker on a core of its own: of three busy processes on two cores some are moved, away from their caches."""
+        for core, worker in enumerate(self.processes()[1:]):
+            for task in Path(f"/proc/{worker}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {core})
+
     def cpu_seconds(self) -> float:
         """User and system time of all threads that live."""
         tasks = [task for pid in self.processes() for task in Path(f"/proc/{pid}/task").iterdir()]

@@ -69,7 +69,7 @@ class Server:
         return [pid, *map(int, children)]
 
     def spread(self) -> None:
-        """Each worker on a core of its own: of three busy processes on two cores some are moved, away from their caches."""
+        """Each worker on a core of its own: of three busy processes on two cores some are moved about."""
         for core, worker in enumerate(self.processes()[1:]):
             for task in Path(f"/proc/{worker}/task").iterdir():
                 os.sched_setaffinity(int(task.name), {core})

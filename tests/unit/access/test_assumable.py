@@ -178,6 +178,10 @@ async def test_roles_that_are_tagged_alike_share_their_tags_however_many_kinds_t
     for record in records:
         found = await roles.find(read, record.arn)
         assert (found.role_id, found.tags) == (record.role_id, record.tags)
+    await put(ROLES, ACCOUNT, role("a", tags={"stage": "new"}), role("b", tags={"stage": "new"}))
+    read = await store.read()
+    one, other = [await roles.find(read, ARN.replace("worker", name)) for name in "ab"]
+    assert one.tags is other.tags
 
 
 PIECES = [

@@ -83,7 +83,12 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         def one_worker(place: Place, is_ready: Callable[[], None]) -> str:
             own = {name: beside(sockets) for name, sockets in reserved.items()}
             own["metadata"] = metadata if place.worker == 0 else []
-            return work(settings, own, place, is_ready)
+
+            def ready() -> None:
+                _copy_program_text()  # now that all of it is loaded
+                is_ready()
+
+            return work(settings, own, place, ready)
 
         gc.collect()
         gc.freeze()
@@ -146,6 +151,16 @@ def work(
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         return str(error)
     return ""
+
+
+def _copy_program_text() -> None:
+    """A worker is quicker with code of its own; where the kernel forbids it, it does without."""
+    from broker.commands.program_text import copy_program_text
+
+    try:
+        copy_program_text()
+    except OSError as error:
+        _logger.info("workers share the program's text", extra={"facts": {"reason": str(error)}})
 
 
 def _reserve_addresses(settings: Settings) -> dict[str, list[socket]]:

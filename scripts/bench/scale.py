@@ -19,11 +19,12 @@ The goal is set for roles in use, hot or all; what a first time costs is shown b
 Operations: milliseconds until the answer, of one request at a time over a new connection, in an account that has
 1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
 
-Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing, each
-with a client (wrk) of its own, in turn; all processes free to run on all cores. Beside the gain in requests per second
-stands what the CPU per request allows where each worker has a core, for on a machine of two cores the clients take
-their share. What two cores have to give is shown by two loops beside one: each reads, writes and hashes a little JSON
-in a process of its own. Where they gain far less than two, the cores are no two free ones, but threads of one.
+Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing but the
+files of the program, in turn, free to run on all cores. The client works only while they stand still (SIGSTOP), so all
+cores are theirs, as far as the machine gives them: `gain` is of the rounds in which each worker, the one and the two,
+had a core for 95 % of the time (their number stands behind it), `by CPU` what the cost of a request allows, of all
+rounds. What two cores have to give is shown by two loops beside one: each reads, writes and hashes a little JSON in a
+process of its own.
 
     .venv-test/bin/python scripts/bench/scale.py             everything: some five minutes
     .venv-test/bin/python scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -31,6 +32,7 @@ in a process of its own. Where they gain far less than two, the cores are no two
 
 import argparse
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -39,19 +41,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
 from populate import ATTACHED, access_key, account_id, bench_role, master_key_file, populate, trust
-from serving import Server, ask, count_loops, free_address, load, load_by_wrk, send_all, signed
+from serving import (
+    Backlog,
+    Burst,
+    Server,
+    ask,
+    count_loops,
+    free_address,
+    load,
+    load_from_backlogs,
+    send_all,
+    signed,
+)
 
 ROLES = 100
 ACCOUNTS = {"small": 10, "large": 1000}
 START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
 RATIO_GOAL, WORKERS_GOAL = 0.9, 1.7
+FREE = 0.95  # of its time that a core must have been ours
 REQUESTS = 4000
-AHEAD = 8  # a divisor of REQUESTS
 FLUSHED_AFTER = 6.0  # seconds until the broker has written when keys were last used
 PARTS = ("start", "assume-role", "operations", "workers")
 FULL_ROLES = 1000
@@ -242,9 +256,6 @@ def _print_times(name: str, times: list[float]) -> None:
 
 
 def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
-    if not shutil.which("wrk"):
-        print("\nworkers: skipped, for want of the client wrk (apt-get install wrk)")
-        return
     copied = folder / "apart"
     copied.mkdir(exist_ok=True)
     for file in folder.glob("small.db*"):
@@ -252,45 +263,45 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
     cores = os.cpu_count() or 1
     os.sched_setaffinity(0, range(cores))
     everywhere = f"0-{cores - 1}"
-    with (
-        serve(folder, "small", "0") as one,
-        serve(folder, "small", everywhere, 2) as two,
-        serve(copied, "small", str(cores - 1)) as other,
-    ):
-        two.spread()
-        rows: dict[str, Callable[[int], tuple[float, float]]] = {
+    with ExitStack() as stack:
+
+        def backlog(where: Path, workers: int) -> Backlog:
+            server = stack.enter_context(serve(where, "small", everywhere, workers))
+            return stack.enter_context(Backlog(server))
+
+        one, two, other = backlog(folder, 1), backlog(folder, 2), backlog(copied, 1)
+        rows: dict[str, Callable[[int], Burst]] = {
             "1 loop": lambda _: count_loops(1, seconds),
             "2 loops": lambda _: count_loops(2, seconds),
             "1 worker": lambda number: _at_once([one], number, seconds),
             "2 workers": lambda number: _at_once([two], number, seconds),
             "2 brokers apart": lambda number: _at_once([one, other], number, seconds),
         }
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
-        for number in range(rounds):
+        figures: dict[str, list[Burst]] = {name: [] for name in rows}
+        for number in range(-1, rounds):
             for name, measure in rows.items():
-                figures[name].append(measure(number))
-    print(f"\n{'workers':16} {'a second':>10} {'CPU us':>8} {'gain':>6} {'with a core each':>17} {'goal':>5}")
+                figure = measure(number)
+                if number >= 0:  # the round before the first finds nothing in memory
+                    figures[name].append(figure)
+    print(
+        f"\n{'workers':16} {'a second':>10} {'CPU us':>8} {'by CPU':>7} {'gain':>6} {'goal':>5} {'rounds':>7}"
+    )
     for name, found in figures.items():
-        cost, rate = (statistics.median(column) for column in zip(*found, strict=True))
-        goal = f"{WORKERS_GOAL:.1f}" if name == "2 workers" else ""
+        number = int(name[0])
         # Round by round, as above.
-        alone = figures["1 loop" if "loop" in name else "1 worker"]
-        pairs = list(zip(alone, found, strict=True))
-        gain = statistics.median(here[1] / before[1] for before, here in pairs)
-        with_cores = statistics.median(int(name[0]) * before[0] / here[0] for before, here in pairs)
-        print(f"{name:16} {rate:10.0f} {cost:8.1f} {gain:6.2f} {with_cores:17.2f} {goal:>5}")
+        pairs = list(zip(figures["1 loop" if "loop" in name else "1 worker"], found, strict=True))
+        free = [pair for pair in pairs if pair[0].cores >= FREE and pair[1].cores >= FREE * number]
+        by_cpu = statistics.median(number * alone.cost / here.cost for alone, here in pairs)
+        gain = statistics.median(here.rate / alone.rate for alone, here in free) if free else math.nan
+        goal = f"{WORKERS_GOAL:.1f}" if name == "2 workers" else ""
+        rate, cost = (statistics.median(getattr(one, what) for one in found) for what in ("rate", "cost"))
+        print(f"{name:16} {rate:10.0f} {cost:8.1f} {by_cpu:7.2f} {gain:6.2f} {goal:>5} {len(free):7}")
 
 
-def _at_once(servers: Sequence[Server], seed: int, seconds: float) -> tuple[float, float]:
-    """The mean of the CPU per request, and the sum of the rates, of servers that are loaded at the same time."""
-
-    def send(server: Server) -> tuple[float, float]:
-        requests = requests_for(server, mixes("small")["hot roles"], seed)
-        return load_by_wrk(server, requests, max(round(seconds), 1), connections=64, ahead=AHEAD)
-
-    with ThreadPoolExecutor() as pool:
-        costs, rates = zip(*pool.map(send, servers), strict=True)
-    return statistics.mean(costs), sum(rates)
+def _at_once(backlogs: Sequence[Backlog], seed: int, seconds: float) -> Burst:
+    hot = mixes("small")["hot roles"]
+    loads = [(one, cycle(requests_for(one.server, hot, seed))) for one in backlogs]
+    return load_from_backlogs(loads, seconds)
 
 
 def main() -> None:

@@ -5,21 +5,24 @@ The client sends requests that were signed beforehand, over kept connections, an
 """
 
 import asyncio
+import contextlib
 import copy
 import hmac
+import operator
 import os
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 REGION = "eu-central-1"
 START_PATIENCE = 60.0
@@ -67,12 +70,6 @@ class Server:
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
-
-    def spread(self) -> None:
-        """Each worker on a core of its own: of three busy processes on two cores some are moved about."""
-        for core, worker in enumerate(self.processes()[1:]):
-            for task in Path(f"/proc/{worker}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {core})
 
     def cpu_seconds(self) -> float:
         """User and system time of all threads that live."""
@@ -145,45 +142,81 @@ def load(
     return asyncio.run(_load(server, cycle(requests), seconds, connections))
 
 
-_WRK_SCRIPT = """
-local requests, number = {{}}, 0
-for _, text in io.open("{file}", "rb"):read("*a"):gmatch("()(.-)\\n%-%-%-%-\\n") do requests[#requests + 1] = text end
-request = function()
-  number = number % #requests + 1
-  return requests[number]
-end
-"""
+class Burst(NamedTuple):
+    """The servers' CPU microseconds per request, requests per second, and how many cores they were busy on."""
+
+    cost: float
+    rate: float
+    cores: float
 
 
-def load_by_wrk(
-    server: Server, requests: Sequence[bytes], seconds: int, connections: int = 16, ahead: int = 1
-) -> tuple[float, float]:
-    """As `load`, by the load generator wrk (Debian's package of that name), which costs a tenth of our own client, and
-    less where it sends so many requests `ahead` at a time.
+class Backlog:
+    """Connections on which requests wait for a server that stands still but while it is measured.
+
+    So the client works while no figure is taken, and all cores are the server's: on a machine of two, two workers have
+    them to themselves. Leaving it lets the server go on.
     """
-    sent = [b"".join(requests[start : start + ahead]) for start in range(0, len(requests), ahead)]
-    with tempfile.TemporaryDirectory() as folder:
-        file, script = Path(folder, "requests"), Path(folder, "script.lua")
-        file.write_bytes(b"".join(some + b"\n----\n" for some in sent))
-        script.write_text(_WRK_SCRIPT.format(file=file))
-        command = [
-            "wrk",
-            "-t1",
-            "--timeout",
-            "10s",
-            f"-c{connections}",
-            f"-d{seconds}",
-            "-s",
-            str(script),
-            f"http://{server.address}/",
-        ]
-        cpu = server.cpu_seconds()
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        used = server.cpu_seconds() - cpu
-    if "Non-2xx" in told or "Socket errors" in told:
-        sys.exit(f"refused: {told}")
-    done = int(told.partition(" requests in ")[0].split()[-1])
-    return used / done * 1e6, float(told.partition("Requests/sec:")[2].split()[0])
+
+    CONNECTIONS = 240
+    AHEAD = 24  # requests; the broker takes 32 on a connection before it answers the first
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        host, port = server.address.split(":")
+        self._connections = [socket.create_connection((host, int(port))) for _ in range(self.CONNECTIONS)]
+        self._unanswered = [0] * self.CONNECTIONS
+        self.signal(signal.SIGSTOP)
+
+    def __enter__(self) -> "Backlog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.signal(signal.SIGCONT)
+        for connection in self._connections:
+            connection.close()
+
+    def signal(self, name: signal.Signals) -> None:
+        for process in self.server.processes():
+            os.kill(process, name)
+
+    def fill(self, requests: Iterator[bytes]) -> None:
+        """As many requests on every connection as were answered since the last time."""
+        for place, connection in enumerate(self._connections):
+            more = self.AHEAD - self._unanswered[place]
+            connection.sendall(b"".join(islice(requests, more)))
+            self._unanswered[place] += more
+
+    def take(self) -> int:
+        """How many answers have come; one that refuses ends the bench."""
+        return sum(self._take_from(place) for place in range(self.CONNECTIONS))
+
+    def _take_from(self, place: int) -> int:
+        received = b""
+        with contextlib.suppress(BlockingIOError):
+            while more := self._connections[place].recv(1 << 20, socket.MSG_DONTWAIT):
+                received += more
+        answered = received.count(b"HTTP/1.1 200")
+        if answered < received.count(b"HTTP/1.1 ") or answered > self._unanswered[place]:
+            sys.exit(f"refused: {received.decode()}")
+        self._unanswered[place] -= answered
+        return answered
+
+
+def load_from_backlogs(loads: Sequence[tuple[Backlog, Iterator[bytes]]], seconds: float) -> Burst:
+    """Let servers run at the same time for so long."""
+    backlogs = [backlog for backlog, _ in loads]
+    for backlog, requests in loads:
+        backlog.fill(requests)
+    began, cpu = time.perf_counter(), sum(backlog.server.cpu_seconds() for backlog in backlogs)
+    for backlog in backlogs:
+        backlog.signal(signal.SIGCONT)
+    time.sleep(seconds)
+    for backlog in backlogs:
+        backlog.signal(signal.SIGSTOP)
+    elapsed = time.perf_counter() - began
+    used = sum(backlog.server.cpu_seconds() for backlog in backlogs) - cpu
+    done = sum(backlog.take() for backlog in backlogs)
+    return Burst(used / done * 1e6, done / elapsed, used / elapsed)
 
 
 _LOOP = """
@@ -201,8 +234,8 @@ print((time.process_time() - used) / done * 1e6, done / (end - begin))
 """
 
 
-def count_loops(processes: int, seconds: float) -> tuple[float, float]:
-    """As `load`, of processes that read, write and hash a little JSON, each for itself and without a word to others.
+def count_loops(processes: int, seconds: float) -> Burst:
+    """As `load_from_backlogs`, of processes that read, write and hash a little JSON, each without a word to others.
 
     They share no memory and need little of their own: what they lose beside one another, the machine has not to give.
     """
@@ -211,7 +244,7 @@ def count_loops(processes: int, seconds: float) -> tuple[float, float]:
     counting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     told = [process.communicate()[0].split() for process in counting]
     costs, rates = zip(*((float(cost), float(rate)) for cost, rate in told), strict=True)
-    return sum(costs) / processes, sum(rates)
+    return Burst(sum(costs) / processes, sum(rates), sum(map(operator.mul, costs, rates)) / 1e6)
 
 
 def send_all(server: Server, requests: Sequence[bytes], connections: int = 16) -> None:

@@ -1,19 +1,30 @@
 """What /proc says of a process's code."""
 
 import re
+import time
 from pathlib import Path
 
-_MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ \d+ +(/.*)$")
+_MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ \d+ +/.*$")
 
 
-def shared_code(pid: int | str) -> set[str]:
-    """The files of which some page of code is not the process's own."""
-    shared, file, size = set(), "", 0
+def own_code(pid: int | str) -> float:
+    """Which part of the code from files that a process has in memory is its own, from 0 to 1."""
+    in_memory = own = 0
+    is_code = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if mapping := _MAPPING.match(line):
-            file = mapping[2] if mapping[1] == "r-xp" else ""
-        elif file and line.startswith("Size:"):
-            size = int(line.split()[1])
-        elif file and line.startswith("Anonymous:") and int(line.split()[1]) < size:
-            shared.add(file)
-    return shared
+        if not line[0].isupper():
+            mapping = _MAPPING.match(line)
+            is_code = mapping is not None and mapping[1] == "r-xp"
+        elif is_code and line.startswith("Rss:"):
+            in_memory += int(line.split()[1])
+        elif is_code and line.startswith("Anonymous:"):
+            own += int(line.split()[1])
+    return own / in_memory
+
+
+def await_own_code(pid: int) -> None:
+    """A broker may answer some moments before it has copied what it runs on; what it loads later is shared."""
+    deadline = time.monotonic() + 15
+    while own_code(pid) < 0.9:
+        assert time.monotonic() < deadline, f"of the code of {pid} only {own_code(pid):.0%} is its own"
+        time.sleep(0.1)

@@ -83,12 +83,7 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         def one_worker(place: Place, is_ready: Callable[[], None]) -> str:
             own = {name: beside(sockets) for name, sockets in reserved.items()}
             own["metadata"] = metadata if place.worker == 0 else []
-
-            def ready() -> None:
-                _copy_program_text()  # now that all of it is loaded
-                is_ready()
-
-            return work(settings, own, place, ready)
+            return work(settings, own, place, is_ready)
 
         gc.collect()
         gc.freeze()
@@ -120,6 +115,7 @@ def work(
         # What is in memory by now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+        _copy_program_text()  # now that all of it is loaded
         _logger.info("serving", extra={"facts": _addresses(sockets)})
         is_ready()
 
@@ -154,13 +150,13 @@ def work(
 
 
 def _copy_program_text() -> None:
-    """A worker is quicker with code of its own; where the kernel forbids it, it does without."""
+    """A broker is quicker on code of its own; where the kernel forbids it, it does without."""
     from broker.commands.program_text import copy_program_text
 
     try:
         copy_program_text()
     except OSError as error:
-        _logger.info("workers share the program's text", extra={"facts": {"reason": str(error)}})
+        _logger.info("the program's text stays shared", extra={"facts": {"reason": str(error)}})
 
 
 def _reserve_addresses(settings: Settings) -> dict[str, list[socket]]:

@@ -18,7 +18,7 @@ from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
 from tests.e2e.scenes import allow, document
 from tests.e2e.scenes import ask as operations
-from tests.program_text import shared_code
+from tests.program_text import await_own_code
 from tests.redis_server import RedisServer
 
 WORKERS = 3
@@ -154,14 +154,6 @@ def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(fleet: Ser
 def test_each_worker_runs_on_code_of_its_own(fleet: Server):
     for pid in pids(fleet).values():
         await_own_code(pid)
-
-
-def await_own_code(pid: int) -> None:
-    """A worker may answer some moments before it has copied what it runs on."""
-    deadline = time.monotonic() + 15
-    while shared := shared_code(pid):
-        assert time.monotonic() < deadline, f"worker {pid} shares {shared}"
-        time.sleep(0.1)
 
 
 def try_to_create(server: Server, account: Account, name: str) -> str:

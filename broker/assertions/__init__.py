@@ -1,5 +1,7 @@
-"""What an identity provider claims: OIDC tokens and SAML responses, verified. Empty until federation is built.
+"""What an identity provider claims: OIDC tokens and SAML responses, verified.
 
-Will own the proof that a provider signed an assertion and that it is within its time; never fetches a key, never reads
-a clock. Will obey OpenID Connect Core 1.0 and SAML 2.0.
+Owns the proof that a provider signed an assertion, that it is within its time, and that it is meant for us. A proof is
+a pure function of the assertion, the provider's keys and the moment; it notes its checks in order (`checks`), so that a
+person can be shown which check failed and what would have passed. Never fetches a key, never reads a clock,
+never decides what a proven subject may do. Obeys RFC 7515 to 7519 and 8725, OpenID Connect Core 1.0 and SAML 2.0.
 """

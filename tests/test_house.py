@@ -95,6 +95,11 @@ def test_only_the_composition_root_names_engines():
     assert [place for path in SOURCES if name(path) not in allowed for place in words(path, pattern)] == []
 
 
+def test_federation_is_no_http_server():
+    pattern = r"aiohttp(\.web| import .*\bweb\b)"
+    assert [place for path in SOURCES if "federation/" in name(path) for place in words(path, pattern)] == []
+
+
 def test_commands_alone_print():
     printing = {
         f"{name(path)}:{node.lineno}"

@@ -1,0 +1,126 @@
+"""Outgoing GET requests to identity providers: bounded in size, time and redirects, and only to admitted addresses."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from broker.federation.addresses import find_address, is_admitted
+
+LARGEST_ANSWER = 1 << 20  # bytes
+LONGEST_WAIT = 5.0  # seconds, for all of one fetch, redirects included
+MOST_REDIRECTS = 3
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class FetchFailed(Exception):
+    """Why there is no answer, in words for the operator."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What may be fetched from: `plain_http` admits http URLs, `private_networks` addresses that are not public."""
+
+    plain_http: bool = False
+    private_networks: tuple[str, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The body of a 200, and the value of its Cache-Control."""
+
+    body: bytes
+    cache_control: str = ""
+
+
+class AdmittedResolver(AbstractResolver):
+    """Resolves names to admitted addresses. The connection goes to what it answers: nothing is resolved twice."""
+
+    def __init__(self, private_networks: Sequence[str], resolver: AbstractResolver | None = None) -> None:
+        self._private_networks = private_networks
+        self._resolver = resolver or ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        admitted = [one for one in found if _is_admitted(one["host"], self._private_networks)]
+        if not admitted:
+            raise OSError(f"{host} has no address that may be reached")
+        return admitted
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+class Fetcher:
+    """Fetches with `session`, whose connector resolves through `AdmittedResolver`."""
+
+    def __init__(self, session: aiohttp.ClientSession, reach: Reach = Reach()) -> None:  # noqa: B008  frozen
+        self._session = session
+        self._reach = reach
+
+    async def get(self, url: str) -> Answer:
+        """The answer of `url`, after at most MOST_REDIRECTS redirects; raises FetchFailed."""
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                return await self._follow(url)
+        except TimeoutError:
+            raise FetchFailed(f"{url} did not answer within {LONGEST_WAIT:g} seconds") from None
+        except aiohttp.ClientConnectorError as error:
+            raise FetchFailed(f"{url} cannot be reached: {error.os_error or error}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise FetchFailed(f"{url} cannot be read: {error}") from None
+
+    async def _follow(self, url: str) -> Answer:
+        for _ in range(MOST_REDIRECTS + 1):
+            require_admitted(url, self._reach)
+            async with self._session.get(
+                url,
+                allow_redirects=False,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ) as response:
+                location = response.headers.get("Location")
+                if response.status not in _REDIRECTS or location is None:
+                    return await _read(response, url)
+            url = urljoin(url, location)
+        raise FetchFailed(f"{url}: more than {MOST_REDIRECTS} redirects")
+
+
+async def _read(response: aiohttp.ClientResponse, url: str) -> Answer:
+    if response.status != 200:
+        raise FetchFailed(f"{url} answered {response.status}")
+    body = b""
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > LARGEST_ANSWER:
+            raise FetchFailed(f"{url} answered with more than {LARGEST_ANSWER} bytes")
+    return Answer(body, response.headers.get("Cache-Control", ""))
+
+
+def require_admitted(url: str, reach: Reach) -> None:
+    """Raises FetchFailed where the URL itself says that it may not be fetched: its scheme, or an address in it.
+
+    An address in a URL is never resolved, so the resolver does not see it.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise FetchFailed(f"{url} is no URL") from None
+    if parts.scheme != "https" and not (parts.scheme == "http" and reach.plain_http):
+        raise FetchFailed(f"{url} is not https")
+    if not host or parts.username is not None or parts.password is not None:
+        raise FetchFailed(f"{url} names no host, or a user")
+    address = find_address(host)
+    if address is not None and not is_admitted(address, reach.private_networks):
+        raise FetchFailed(f"{url} is at an address that may not be reached")
+
+
+def _is_admitted(host: str, private_networks: Sequence[str]) -> bool:
+    address = find_address(host)
+    return address is not None and is_admitted(address, private_networks)

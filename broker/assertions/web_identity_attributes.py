@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
+from broker.assertions.session_attributes import SessionAttributes
 from broker.assertions.web_identity import WebIdentityClaims
 
 _AWS = "https://aws.amazon.com/"
@@ -19,14 +20,6 @@ _PRINCIPAL_TAGS, _TRANSITIVE = "principal_tags", "transitive_tag_keys"
 
 MOST_KEYS = 500
 _DEEPEST = 4
-
-
-class SessionAttributes(msgspec.Struct, frozen=True):
-    """What an assertion asks to be set on its session. The bounds of tags and names are STS's, and checked there."""
-
-    tags: dict[str, str] = {}
-    transitive_tag_keys: tuple[str, ...] = ()
-    source_identity: str | None = None
 
 
 def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,373 @@
+"""SAML 2.0 responses, verified (SAML 2.0 core and profiles, section 4.1.4.3, as AWS's sign-in applies it).
+
+The response or its assertion is signed by the provider. What is read is what was signed (`xml_signatures`): the
+assertion inside the signed response, or the signed assertion alone.
+"""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import xmlsec
+from lxml import etree
+from lxml.etree import _Element as Element
+from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
+
+from broker.assertions.checks import Checks
+from broker.assertions.saml_metadata import ProviderMetadata, time_of
+from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of
+from broker.assertions.xml_signatures import signature_of, signed_content
+
+LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
+LEEWAY = 60  # seconds that a provider's clock may differ from ours, either way
+REDEEM_WITHIN = 300  # seconds: STS, "Token must be redeemed within 5 minutes of issuance"
+
+_SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
+_BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+_ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}EncryptedData"
+_CONDITIONS = frozenset(f"{SAML}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction"))
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """Whom a response has to be meant for: `recipients` are URLs of the assertion consumer, `audiences` our names.
+
+    `request_id` is that of the request which the response answers; None where no request was made.
+    """
+
+    recipients: tuple[str, ...]
+    audiences: tuple[str, ...]
+    request_id: str | None = None
+    allow_sha1: bool = False
+    leeway: int = LEEWAY
+
+
+class NameId(msgspec.Struct, frozen=True):
+    """The subject. `format` is a URI, empty where none is given."""
+
+    value: str
+    format: str = ""
+    name_qualifier: str = ""
+    sp_name_qualifier: str = ""
+
+
+class SamlAssertion(msgspec.Struct, frozen=True):
+    """A verified assertion; times in epoch seconds. `expires_at` is when the last of its replays could be accepted."""
+
+    id: str
+    issuer: str
+    name_id: NameId
+    recipient: str
+    audiences: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+    session_expires_at: float | None
+    attributes: Mapping[str, tuple[str, ...]]
+
+
+def read_response(unverified_text: str, checks: Checks) -> Element:
+    """The root of the response in base64 text; raises CheckFailed."""
+    size = len(unverified_text)
+    checks.require(
+        "size", size <= LONGEST_RESPONSE, found=size, wanted=f"at most {LONGEST_RESPONSE} characters"
+    )
+    try:
+        root = read_document(b64decode("".join(unverified_text.split()), validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise checks.fail("document", found=error, wanted="XML in base64") from None
+    checks.require(
+        "response", root.tag == f"{PROTOCOL}Response", found=root.tag, wanted=f"{PROTOCOL}Response"
+    )
+    checks.require("version", root.get("Version") == "2.0", found=root.get("Version"), wanted="2.0")
+    return root
+
+
+def unverified_issuer(root: Element) -> str | None:
+    """Which provider says that it made the response; only its keys can make this true."""
+    for element in (root.find(f"{SAML}Issuer"), root.find(f"{SAML}Assertion/{SAML}Issuer")):
+        if element is not None and not len(element):
+            return text_of(element)
+    return None
+
+
+def verify_response(
+    root: Element,
+    provider: ProviderMetadata,
+    private_keys: Sequence[str],
+    expected: Expected,
+    now: float,
+    checks: Checks,
+) -> SamlAssertion:
+    """The assertion of `provider` in the response; raises CheckFailed. `private_keys` (PEM) open encrypted ones.
+
+    Each check is noted in `checks`, in order.
+    """
+    checks.require(
+        "metadata validity",
+        provider.valid_until is None or now < provider.valid_until,
+        found=provider.valid_until,
+        wanted=f"later than {int(now)}",
+    )
+    try:
+        response, assertion = _signed_assertion(root, provider, private_keys, expected, checks)
+        _verify_response_element(response, provider, expected, checks)
+        return _verify_assertion(assertion, provider, expected, now, checks)
+    except ValueError as error:  # an element or a time that is not of its form
+        raise checks.fail("form", found=error) from None
+
+
+def _signed_assertion(
+    root: Element,
+    provider: ProviderMetadata,
+    private_keys: Sequence[str],
+    expected: Expected,
+    checks: Checks,
+) -> tuple[Element, Element]:
+    """The response, as signed where it is, and the one assertion in it, as signed or as part of the signed response."""
+    response_signature = signature_of(root, checks)
+    response = root
+    if response_signature is not None:
+        response = signed_content(
+            root, response_signature, provider.certificates, checks, allow_sha1=expected.allow_sha1
+        )
+    assertion = _only_assertion(response, private_keys, checks)
+    signature = signature_of(assertion, checks)
+    checks.require(
+        "signed",
+        response_signature is not None or signature is not None,
+        found="neither the response nor its assertion is signed",
+        wanted="one of them signed",
+    )
+    if signature is not None:
+        assertion = signed_content(
+            assertion, signature, provider.certificates, checks, allow_sha1=expected.allow_sha1
+        )
+    return response, assertion
+
+
+def _only_assertion(response: Element, private_keys: Sequence[str], checks: Checks) -> Element:
+    """The one assertion, deciphered where it is encrypted. One anywhere else is a forgery being prepared."""
+    plain = response.findall(f"{SAML}Assertion")
+    encrypted = response.findall(f"{SAML}EncryptedAssertion")
+    everywhere = [*response.iter(f"{SAML}Assertion"), *response.iter(f"{SAML}EncryptedAssertion")]
+    checks.require(
+        "assertions",
+        len(plain) + len(encrypted) == 1 == len(everywhere),
+        found=f"{len(everywhere)} assertions, {len(plain) + len(encrypted)} of them in the response itself",
+        wanted="one, in the response itself",
+    )
+    if plain:
+        return plain[0]
+    opened = _decrypted(encrypted[0], private_keys, checks)
+    checks.require("decrypted", opened.tag == f"{SAML}Assertion", found=opened.tag, wanted="an assertion")
+    nested = [
+        one for one in opened.iter(f"{SAML}Assertion", f"{SAML}EncryptedAssertion") if one is not opened
+    ]
+    checks.require(
+        "assertions", not nested, found=f"{len(nested)} more inside the encrypted one", wanted="one"
+    )
+    return opened
+
+
+def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) -> Element:
+    data = encrypted.findall(_ENCRYPTED)
+    checks.require("encryption", len(data) == 1, found=f"{len(data)} EncryptedData", wanted="one")
+    checks.require("private keys", bool(private_keys), found="none", wanted="a private key of the provider")
+    for key in private_keys:
+        try:
+            # In its place: what was encrypted may use the prefixes that are declared around it.
+            opened = Utils.decrypt_element(data[0], key, inplace=True)
+        except xmlsec.Error:
+            continue
+        if isinstance(opened.tag, str):
+            return read_document(etree.tostring(opened, with_tail=False))
+    raise checks.fail("decryption", found=f"opened by none of {len(private_keys)} keys", wanted="a known key")
+
+
+def _verify_response_element(
+    response: Element, provider: ProviderMetadata, expected: Expected, checks: Checks
+) -> None:
+    status = response.find(f"{PROTOCOL}Status/{PROTOCOL}StatusCode")
+    code = None if status is None else status.get("Value")
+    checks.require("status", code == _SUCCESS, found=code, wanted=_SUCCESS)
+    issuers = response.findall(f"{SAML}Issuer")
+    for issuer in issuers:
+        _require_issuer(text_of(issuer), provider, checks)
+    destination = response.get("Destination")
+    checks.require(
+        "destination",
+        destination is None or destination in expected.recipients,
+        found=destination,
+        wanted=" or ".join(expected.recipients),
+    )
+    _require_request(response.get("InResponseTo"), expected, checks)
+
+
+def _require_issuer(issuer: str, provider: ProviderMetadata, checks: Checks) -> None:
+    checks.require("issuer", issuer == provider.entity_id, found=issuer, wanted=provider.entity_id)
+
+
+def _require_request(answered: str | None, expected: Expected, checks: Checks) -> None:
+    """A response to a request answers that one; where no request was made, what it says to answer is not judged."""
+    checks.require(
+        "request",
+        expected.request_id is None or answered == expected.request_id,
+        found=answered,
+        wanted=expected.request_id,
+    )
+
+
+def _verify_assertion(
+    assertion: Element, provider: ProviderMetadata, expected: Expected, now: float, checks: Checks
+) -> SamlAssertion:
+    checks.require("version", assertion.get("Version") == "2.0", found=assertion.get("Version"), wanted="2.0")
+    identifier = assertion.get("ID", "")
+    checks.require("id", bool(identifier), found="none", wanted="an ID")
+    issuer = text_of(_one(assertion, "Issuer", checks))
+    _require_issuer(issuer, provider, checks)
+    issued_at = _issued_at(assertion, now, expected.leeway, checks)
+    subject = _one(assertion, "Subject", checks)
+    name_id = _name_id(subject, checks)
+    recipient, confirmed_until = _verify_confirmation(subject, expected, now, checks)
+    conditions = _one(assertion, "Conditions", checks)
+    _verify_period(conditions, "conditions", now, expected.leeway, checks)
+    return SamlAssertion(
+        identifier,
+        issuer,
+        name_id,
+        recipient,
+        _verify_audiences(conditions, expected, checks),
+        issued_at,
+        min(confirmed_until, issued_at + REDEEM_WITHIN) + expected.leeway,
+        _session_end(assertion, now, expected.leeway, checks),
+        _attributes(assertion, checks),
+    )
+
+
+def _one(parent: Element, name: str, checks: Checks) -> Element:
+    found = parent.findall(f"{SAML}{name}")
+    checks.require(name, len(found) == 1, found=f"{len(found)} {name} elements", wanted="one")
+    return found[0]
+
+
+def _issued_at(assertion: Element, now: float, leeway: int, checks: Checks) -> float:
+    text = assertion.get("IssueInstant", "")
+    issued_at = time_of(text)
+    checks.require("issue instant", issued_at <= now + leeway, found=text, wanted=f"not after {int(now)}")
+    checks.require(
+        "redemption",
+        now < issued_at + REDEEM_WITHIN + leeway,
+        found=text,
+        wanted=f"within {REDEEM_WITHIN // 60} minutes before {int(now)}",
+    )
+    return issued_at
+
+
+def _name_id(subject: Element, checks: Checks) -> NameId:
+    element = _one(subject, "NameID", checks)
+    value = text_of(element)
+    checks.require("subject", 0 < len(value) <= 1024, found=len(value), wanted="1 to 1024 characters")
+    return NameId(
+        value,
+        element.get("Format", ""),
+        element.get("NameQualifier", ""),
+        element.get("SPNameQualifier", ""),
+    )
+
+
+def _verify_confirmation(
+    subject: Element, expected: Expected, now: float, checks: Checks
+) -> tuple[str, float]:
+    """The recipient, and until when the bearer is confirmed."""
+    confirmation = _one(subject, "SubjectConfirmation", checks)
+    method = confirmation.get("Method")
+    checks.require("subject confirmation", method == _BEARER, found=method, wanted=_BEARER)
+    data = _one(confirmation, "SubjectConfirmationData", checks)
+    recipient = data.get("Recipient", "")
+    checks.require(
+        "recipient",
+        recipient in expected.recipients,
+        found=recipient,
+        wanted=" or ".join(expected.recipients),
+    )
+    checks.require(
+        "subject confirmation", "NotOnOrAfter" in data.attrib, found="no NotOnOrAfter", wanted="NotOnOrAfter"
+    )
+    _verify_period(data, "subject confirmation", now, expected.leeway, checks)
+    _require_request(data.get("InResponseTo"), expected, checks)
+    return recipient, time_of(data.get("NotOnOrAfter", ""))
+
+
+def _verify_period(element: Element, name: str, now: float, leeway: int, checks: Checks) -> None:
+    begins, ends = element.get("NotBefore"), element.get("NotOnOrAfter")
+    checks.require(
+        f"{name} not before",
+        begins is None or time_of(begins) <= now + leeway,
+        found=begins,
+        wanted=f"not after {int(now)}",
+    )
+    checks.require(
+        f"{name} not on or after",
+        ends is None or now < time_of(ends) + leeway,
+        found=ends,
+        wanted=f"later than {int(now)}",
+    )
+
+
+def _verify_audiences(conditions: Element, expected: Expected, checks: Checks) -> tuple[str, ...]:
+    """Every restriction has to name us; a condition that is not known cannot be said to hold."""
+    unknown = [str(one.tag) for one in conditions if one.tag not in _CONDITIONS]
+    checks.require("conditions", not unknown, found=", ".join(unknown) or "known ones", wanted="known ones")
+    restrictions = conditions.findall(f"{SAML}AudienceRestriction")
+    checks.require(
+        "audience", bool(restrictions), found="no restriction", wanted=" or ".join(expected.audiences)
+    )
+    named: list[str] = []
+    for restriction in restrictions:
+        audiences = [text_of(one) for one in restriction.findall(f"{SAML}Audience")]
+        checks.require(
+            "audience",
+            any(one in expected.audiences for one in audiences),
+            found=", ".join(audiences),
+            wanted=" or ".join(expected.audiences),
+        )
+        named += audiences
+    return tuple(named)
+
+
+def _session_end(assertion: Element, now: float, leeway: int, checks: Checks) -> float | None:
+    statements = assertion.findall(f"{SAML}AuthnStatement")
+    checks.require("authentication", bool(statements), found="no AuthnStatement", wanted="an AuthnStatement")
+    ends = [time_of(text) for one in statements if (text := one.get("SessionNotOnOrAfter")) is not None]
+    end = min(ends, default=None)
+    checks.require("session", end is None or now < end + leeway, found=end, wanted=f"later than {int(now)}")
+    return end
+
+
+def _attributes(assertion: Element, checks: Checks) -> dict[str, tuple[str, ...]]:
+    pairs = list(_read_attributes(assertion))
+    attributes = dict(pairs)
+    checks.require(
+        "attributes",
+        len(attributes) == len(pairs),
+        found="an attribute that is there twice",
+        wanted="each attribute once, with all its values",
+    )
+    return attributes
+
+
+def _read_attributes(assertion: Element) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for statement in assertion.findall(f"{SAML}AttributeStatement"):
+        if statement.find(f"{SAML}EncryptedAttribute") is not None:
+            raise ValueError("encrypted attributes are not accepted: encrypt the assertion")
+        for attribute in statement.findall(f"{SAML}Attribute"):
+            values = attribute.findall(f"{SAML}AttributeValue")
+            yield attribute.get("Name", ""), tuple(map(_value, values))
+
+
+def _value(element: Element) -> str:
+    """A text; eduPersonTargetedID is a NameID in its value."""
+    inner = list(element)
+    if len(inner) == 1 and inner[0].tag == f"{SAML}NameID" and not (element.text or "").strip():
+        return text_of(inner[0])
+    return text_of(element)

@@ -1,0 +1,155 @@
+"""Enveloped XML signatures (XML-DSig core, SAML 2.0 core section 5.4): what exactly did the provider sign?
+
+The law: what is read is not the document that came but the canonical bytes whose digest is in the signed `SignedInfo`,
+parsed again. So no element that an ID could also mean, no comment and no transform can make the reader look at anything
+but what was signed.
+"""
+
+import hashlib
+import hmac
+from base64 import b64decode
+from collections.abc import Sequence
+from copy import deepcopy
+
+import xmlsec
+from lxml import etree
+from lxml.etree import _Element as Element
+from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
+
+from broker.assertions.checks import Checks
+from broker.assertions.xml_documents import SIGNATURE, read_document
+
+_EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+_ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+_PREFIXES = f"{{{_EXCLUSIVE}}}InclusiveNamespaces"
+_DSIG, _DSIG_MORE = "http://www.w3.org/2000/09/xmldsig#", "http://www.w3.org/2001/04/xmldsig-more#"
+_DSIG_2007, _XMLENC = "http://www.w3.org/2007/05/xmldsig-more#", "http://www.w3.org/2001/04/xmlenc#"
+
+METHODS = frozenset(
+    (
+        *(f"{_DSIG_MORE}rsa-sha{size}" for size in (256, 384, 512)),
+        *(f"{_DSIG_MORE}ecdsa-sha{size}" for size in (256, 384, 512)),
+        *(f"{_DSIG_2007}sha{size}-rsa-MGF1" for size in (256, 384, 512)),
+    )
+)
+DIGESTS = {
+    f"{_XMLENC}sha256": "sha256",
+    f"{_DSIG_MORE}sha384": "sha384",
+    f"{_XMLENC}sha512": "sha512",
+}
+# Weak: accepted only where a setting says so.
+WEAK_METHODS = frozenset((f"{_DSIG}rsa-sha1", f"{_DSIG_MORE}ecdsa-sha1"))
+WEAK_DIGESTS = {f"{_DSIG}sha1": "sha1"}
+
+
+def signature_of(element: Element, checks: Checks) -> Element | None:
+    """The signature that `element` envelops, None where it has none; raises CheckFailed where it has several."""
+    found = element.findall(f"{SIGNATURE}Signature")
+    checks.require("signatures", len(found) <= 1, found=len(found), wanted="at most one for an element")
+    return found[0] if found else None
+
+
+def signed_content(
+    element: Element,
+    signature: Element,
+    certificates: Sequence[str],
+    checks: Checks,
+    *,
+    allow_sha1: bool = False,
+) -> Element:
+    """What the holder of one of `certificates` (PEM) signed of `element`, parsed anew; raises CheckFailed."""
+    reference = _require_form(element, signature, checks, allow_sha1)
+    checks.require(
+        "signature",
+        _is_signed_by(element, signature, certificates),
+        found=f"made by none of {len(certificates)} keys",
+        wanted="made by a signing key of the provider's metadata",
+    )
+    content = _canonical(element, reference)
+    digest_name = (DIGESTS | WEAK_DIGESTS)[_algorithm(reference, "DigestMethod")]
+    stated = b64decode(reference.findtext(f"{SIGNATURE}DigestValue") or "")
+    checks.require(
+        "digest",
+        hmac.compare_digest(hashlib.new(digest_name, content).digest(), stated),
+        found="another content than the one that was signed",
+        wanted="the content that was signed",
+    )
+    return read_document(content)
+
+
+def _require_form(element: Element, signature: Element, checks: Checks, allow_sha1: bool) -> Element:
+    """The one reference of the signature; raises CheckFailed where the signature is not of SAML's form."""
+    infos = signature.findall(f"{SIGNATURE}SignedInfo")
+    references = signature.findall(f"{SIGNATURE}SignedInfo/{SIGNATURE}Reference")
+    checks.require(
+        "signature form",
+        len(infos) == len(references) == 1,
+        found=f"{len(references)} references",
+        wanted="one reference",
+    )
+    info, reference = infos[0], references[0]
+    methods = METHODS | WEAK_METHODS if allow_sha1 else METHODS
+    method = _algorithm(info, "SignatureMethod")
+    checks.require("signature algorithm", method in methods, found=method, wanted="SHA-256 or better")
+    canonicalization = _algorithm(info, "CanonicalizationMethod")
+    checks.require(
+        "canonicalization", canonicalization == _EXCLUSIVE, found=canonicalization, wanted=_EXCLUSIVE
+    )
+    digests = DIGESTS | WEAK_DIGESTS if allow_sha1 else DIGESTS
+    digest = _algorithm(reference, "DigestMethod")
+    checks.require("digest algorithm", digest in digests, found=digest, wanted="SHA-256 or better")
+    transforms = [
+        transform.get("Algorithm")
+        for transform in reference.iterfind(f"{SIGNATURE}Transforms/{SIGNATURE}Transform")
+    ]
+    checks.require(
+        "transforms",
+        transforms == [_ENVELOPED, _EXCLUSIVE],
+        found=", ".join(map(str, transforms)),
+        wanted="the enveloped signature transform and exclusive canonicalization",
+    )
+    identifier, target = element.get("ID"), reference.get("URI")
+    checks.require(
+        "signed element",
+        bool(identifier) and target == f"#{identifier}",
+        found=target,
+        wanted=f"#{identifier}",
+    )
+    return reference
+
+
+def _algorithm(parent: Element, name: str) -> str:
+    found = parent.find(f"{SIGNATURE}{name}")
+    return "" if found is None else found.get("Algorithm", "")
+
+
+def _is_signed_by(element: Element, signature: Element, certificates: Sequence[str]) -> bool:
+    """Whether one of the certificates' keys made the signature; what the signature says of its key is ignored."""
+    xmlsec.tree.add_ids(element, ["ID"])
+    return any(
+        Utils.validate_node_sign(signature, element, cert=certificate) is True for certificate in certificates
+    )
+
+
+def _canonical(element: Element, reference: Element) -> bytes:
+    """Exclusive canonical form of `element` without its signature: what the digest is taken of."""
+    copy = deepcopy(element)
+    copy.tail = None
+    signature = copy.find(f"{SIGNATURE}Signature")
+    assert signature is not None
+    _remove(copy, signature)
+    listed = reference.find(f"{SIGNATURE}Transforms/{SIGNATURE}Transform/{_PREFIXES}")
+    prefixes = [] if listed is None else listed.get("PrefixList", "").split()
+    return etree.tostring(
+        copy, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=prefixes
+    )
+
+
+def _remove(parent: Element, child: Element) -> None:
+    """Take `child` out; the text behind it stays."""
+    tail, before = child.tail or "", child.getprevious()
+    if before is None:
+        parent.text = (parent.text or "") + tail
+    else:
+        before.tail = (before.tail or "") + tail
+    parent.remove(child)

@@ -2,7 +2,8 @@
 
 It works on plain dicts and lists, as the case files hold them. A request is
 `{"principal", "action", "resource", "resource_account", "context"}`; its principal
-`{"kind", "account", "arn", "unique_id", "role_arn", "role_id"}`. Layers are lists of documents by name:
+`{"kind", "account", "arn", "unique_id", "role_arn", "role_id"}` (`role_arn` of a federated user: the user behind
+it; `resource_account`: None where the owner is unknown). Layers are lists of documents by name:
 `identity`, `boundary`, `session`, `resource`, `endpoint` (None where no such policy applies), `scps` and
 `rcps` (a list of documents per level), and `flags`.
 

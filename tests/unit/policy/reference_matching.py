@@ -202,7 +202,7 @@ def address_of(text):
 
 
 def in_range(wanted, given):
-    """An IPv4 address is in no IPv6 range but a mapped one: the examples of AWS list `0.0.0.0/0` and `::/0` both."""
+    """An IPv4 address is in no range of IPv6 but a mapped one: S3's guide has policies list both kinds of ranges."""
     try:
         network, address = network_of(wanted), address_of(given)
     except ValueError:

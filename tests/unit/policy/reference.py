@@ -48,9 +48,14 @@ def standing(statement, request):
         denies = (
             statement["Effect"] == "Deny"
         )  # "Using it with "Effect":"Allow" is not supported": grants nothing
-        spares = is_spared(statement["NotPrincipal"], principal, has_boundary=request["has_boundary"])
+        spares = is_spared(statement["NotPrincipal"], principal, has_boundary=has_boundary(request))
         return "itself" if denies and not spares else None
     return naming(statement["Principal"], principal) if "Principal" in statement else "itself"
+
+
+def has_boundary(request):
+    """Boundaries are attached to users and roles ("Permissions boundaries for IAM entities"), so to no outsider."""
+    return request["boundary"] is not None and request["principal"]["kind"] not in OUTSIDE_EVERY_ACCOUNT
 
 
 def is_spared(element, principal, *, has_boundary):
@@ -155,7 +160,7 @@ def applicable(layers, principal):
 def decide(request, layers):
     """`allowed`, `implicitly-denied` or `explicitly-denied`."""
     context = {key.lower(): as_list(value) for key, value in request["context"].items()}
-    request = {**request, "context": context, "has_boundary": layers.get("boundary") is not None}
+    request = {**request, "context": context, "boundary": layers.get("boundary")}
     action, principal = request["action"].lower(), request["principal"]
     if action in ALWAYS_ALLOWED:
         return EXPLICIT if principal["kind"] == "anonymous" else ALLOWED  # who has proven nothing is nobody

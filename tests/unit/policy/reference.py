@@ -45,11 +45,9 @@ def how_aws_names(entry, principal):
 def standing(statement, request):
     principal = request["principal"]
     if "NotPrincipal" in statement:
-        denies = (
-            statement["Effect"] == "Deny"
-        )  # "Using it with "Effect":"Allow" is not supported": grants nothing
-        spares = is_spared(statement["NotPrincipal"], principal, has_boundary=has_boundary(request))
-        return "itself" if denies and not spares else None
+        # "Using it with "Effect":"Allow" is not supported": there it grants nothing.
+        denies = statement["Effect"] == "Deny" and not is_spared(statement["NotPrincipal"], request)
+        return "itself" if denies else None
     return naming(statement["Principal"], principal) if "Principal" in statement else "itself"
 
 
@@ -58,17 +56,17 @@ def has_boundary(request):
     return request["boundary"] is not None and request["principal"]["kind"] not in OUTSIDE_EVERY_ACCOUNT
 
 
-def is_spared(element, principal, *, has_boundary):
-    """Whether a Deny leaves out the principal, because the NotPrincipal `element` lists all of its names.
+def is_spared(element, request):
+    """Whether a Deny leaves out the caller, because the NotPrincipal `element` lists all of its names.
 
     IAM User Guide, "AWS JSON policy elements: NotPrincipal": the Deny reaches every principal that is not
     listed. AWS "might validate the account first and then the user", of a session "the account first, then
     the role, and then the assumed-role user": each of these is a principal that the Deny reaches if it is not
-    listed itself, and "might" is read as "does", which is the safe reading.
+    listed itself, and "might" is read as "does", which is the safe reading. It "will always deny any IAM
+    principal that has a permissions boundary policy attached", whatever is listed.
     """
-    if (
-        has_boundary
-    ):  # "will always deny [...], regardless of the values specified in the NotPrincipal element"
+    principal = request["principal"]
+    if has_boundary(request):
         return False
     if element == "*" or "*" in as_list(element.get("AWS", [])):
         return True

@@ -27,6 +27,7 @@ TESTS_OF_SEVERAL = {
     "metadata/test_door.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",
     "policy/test_laws.py": "laws of the whole judge",
+    "policy/test_worlds.py": "what the random worlds of those laws draw",
     "sigv4/test_against_botocore.py": "the whole room against botocore",
     "storage/test_serial.py": "the law of transactions, over engine and store",
 }

@@ -11,7 +11,8 @@ list of such lists per level for `scps` and `rcps`. A policy is a whole document
 away. `principal` is `{"user": "alice"}`, `{"assumed-role": "deployer", "session": "build"}`,
 `{"root": "111122223333"}`, `{"federated-user": "bob"}`, `{"web-identity": provider, "subject": s}`,
 `{"saml": provider, "subject": s}`, `{"service": "ec2.amazonaws.com"}` or `"anonymous"`; `account`, `path` and
-`id` may be added, and `by` for the user behind a federated one. `flags` name the exemptions of Layers.
+`id` may be added, and `by` for the user behind a federated one. `resource_account` is null where the owner of
+the resource is unknown. `flags` name the exemptions of Layers.
 `decision` is `allowed`, `implicitly-denied`, `explicitly-denied`, or `denied` for either; `deciding` lists Sids
 that are among those which decide (none at all, if empty); `layer` is the layer that stops a denied request.
 

@@ -2,7 +2,8 @@
 
 It works on plain dicts and lists, as the case files hold them. A request is
 `{"principal", "action", "resource", "resource_account", "context"}`; its principal
-`{"kind", "account", "arn", "unique_id", "role_arn", "role_id"}`. Layers are lists of documents by name:
+`{"kind", "account", "arn", "unique_id", "role_arn", "role_id"}` (`role_arn` of a federated user: the user behind
+it; `resource_account`: None where the owner is unknown). Layers are lists of documents by name:
 `identity`, `boundary`, `session`, `resource`, `endpoint` (None where no such policy applies), `scps` and
 `rcps` (a list of documents per level), and `flags`.
 
@@ -41,23 +42,56 @@ def how_aws_names(entry, principal):
     return "account" if account and entry in (account, f"arn:aws:iam::{account}:root") else None
 
 
-def standing(statement, principal):
+def standing(statement, request):
+    principal = request["principal"]
     if "NotPrincipal" in statement:
-        denies = statement["Effect"] == "Deny"  # "we strongly recommend that you do not use" it otherwise
-        return "itself" if denies and not is_spared(statement["NotPrincipal"], principal) else None
+        # "Using it with "Effect":"Allow" is not supported": there it grants nothing.
+        denies = statement["Effect"] == "Deny" and not is_spared(statement["NotPrincipal"], request)
+        return "itself" if denies else None
     return naming(statement["Principal"], principal) if "Principal" in statement else "itself"
 
 
-def is_spared(element, principal):
-    """A principal of an account needs its account listed, and all of its own names where any is narrower."""
-    if not principal["account"] or element == "*":
-        return naming(element, principal) is not None
-    listed, account = as_list(element.get("AWS", [])), principal["account"]
-    narrower = [entry for entry in listed if f"::{account}:" in entry and not entry.endswith(":root")]
-    needed = [name for name in (principal["role_arn"], principal["arn"]) if name]
-    has_account = account in listed or f"arn:aws:iam::{account}:root" in listed
-    is_whole_account = not narrower or principal["kind"] == "root"
-    return has_account and (is_whole_account or all(name in listed for name in needed))
+def has_boundary(request):
+    """Boundaries are attached to users and roles ("Permissions boundaries for IAM entities"), so to no outsider."""
+    return request["boundary"] is not None and request["principal"]["kind"] not in OUTSIDE_EVERY_ACCOUNT
+
+
+def is_spared(element, request):
+    """Whether a Deny leaves out the caller, because the NotPrincipal `element` lists all of its names.
+
+    IAM User Guide, "AWS JSON policy elements: NotPrincipal": the Deny reaches every principal that is not
+    listed. AWS "might validate the account first and then the user", of a session "the account first, then
+    the role, and then the assumed-role user": each of these is a principal that the Deny reaches if it is not
+    listed itself, and "might" is read as "does", which is the safe reading. It "will always deny any IAM
+    principal that has a permissions boundary policy attached", whatever is listed.
+    """
+    principal = request["principal"]
+    if has_boundary(request):
+        return False
+    if element == "*" or "*" in as_list(element.get("AWS", [])):
+        return True
+    if principal["kind"] == "anonymous":
+        return False
+    listed = {kind: set(as_list(names)) for kind, names in element.items()}
+    return all(listed.get(kind, set()) & names for kind, names in names_to_list(principal))
+
+
+def names_to_list(principal):
+    """What a NotPrincipal must list to spare the principal: (type, spellings), of which one is enough, for each."""
+    own = {principal["arn"], principal["unique_id"]}
+    account = ("AWS", {principal["account"], f"arn:aws:iam::{principal['account']}:root"})
+    role = ("AWS", {principal["role_arn"], principal["role_id"]})
+    # The page does not say whether the user behind GetFederationToken counts; issue 10 demands it, as of a role.
+    maker = [("AWS", {principal["role_arn"]})] if principal["role_arn"] else []
+    return {
+        "root": [account],
+        "user": [account, ("AWS", own)],
+        "assumed-role": [account, role, ("AWS", own)],
+        "federated-user": [account, *maker, ("AWS", {principal["arn"]})],
+        "service": [("Service", {principal["arn"]})],
+        "web-identity": [("Federated", {principal["arn"]})],
+        "saml-subject": [("Federated", {principal["arn"]})],
+    }[principal["kind"]]
 
 
 # --- Statements and documents ---
@@ -70,7 +104,7 @@ def matching(documents, effect, request):
     for document in documents or []:
         version = document.get("Version", "2008-10-17")
         for statement in as_list(document["Statement"]):
-            how = standing(statement, request["principal"])
+            how = standing(statement, request)
             if statement["Effect"] != effect or not how or not action_matches(statement, request["action"]):
                 continue
             if not resource_matches(statement, request["resource"], context, version):
@@ -111,8 +145,10 @@ def applicable(layers, principal):
     flags = layers.get("flags", ())
     linked = "service-linked-role" in flags
     guards = []
-    # SCPs handed in for somebody without an account are taken at their word; services are exempt.
-    if principal["kind"] != "service" and not linked and "management-account" not in flags:
+    # "SCPs affect only IAM users and roles that are managed by accounts that are part of the organization"
+    # (Organizations User Guide, "Service control policies"): who has no account is not limited by them.
+    outside = principal["kind"] in OUTSIDE_EVERY_ACCOUNT
+    if not outside and not linked and "management-account" not in flags:
         guards += layers.get("scps", [])
     if not linked and "resource-in-management-account" not in flags:
         guards += layers.get("rcps", [])
@@ -122,7 +158,7 @@ def applicable(layers, principal):
 def decide(request, layers):
     """`allowed`, `implicitly-denied` or `explicitly-denied`."""
     context = {key.lower(): as_list(value) for key, value in request["context"].items()}
-    request = {**request, "context": context}
+    request = {**request, "context": context, "boundary": layers.get("boundary")}
     action, principal = request["action"].lower(), request["principal"]
     if action in ALWAYS_ALLOWED:
         return EXPLICIT if principal["kind"] == "anonymous" else ALLOWED  # who has proven nothing is nobody
@@ -159,6 +195,7 @@ def is_granted(request, layers):
     if principal["kind"] == "federated-user" and layers.get("session") is None:
         limits = False  # GetFederationToken: without a session policy the session has no permissions
     needs_resource_policy = action.startswith(RESOURCE_POLICY_NEEDED)
+    # An owner that is not known (None) is not the caller's own account.
     if principal["account"] != request["resource_account"]:
         return identity and limits and bool(grants)
     if "itself" in grants or ("role" in grants and limits):

@@ -185,9 +185,26 @@ def compared(read, compare):
     return matches
 
 
+MAPPED = ipaddress.ip_network("::ffff:0:0/96")
+
+
+def network_of(text):
+    """A range; an IPv4 one where it lies within the IPv4-mapped addresses (RFC 4291, section 2.5.5.2)."""
+    network = ipaddress.ip_network(text, strict=False)
+    if network.version == 6 and network.subnet_of(MAPPED):
+        return ipaddress.ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+def address_of(text):
+    address = ipaddress.ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def in_range(wanted, given):
+    """An IPv4 address is in no range of IPv6 but a mapped one: S3's guide has policies list both kinds of ranges."""
     try:
-        network, address = ipaddress.ip_network(wanted, strict=False), ipaddress.ip_address(given)
+        network, address = network_of(wanted), address_of(given)
     except ValueError:
         return None
     return address in network

@@ -6,6 +6,7 @@ from random import Random
 import msgspec
 import reference
 import worlds
+from callers import spared
 from casefiles import (
     LEVELLED,
     decision_cases,
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.names import principal
-from broker.names.principal import Anonymous, Root
+from broker.names.principal import Anonymous, Root, account_of
 from broker.policy import Context, Outcome, decide, is_always_allowed
 
 SEEDS = st.integers(0, 2**40)
@@ -35,10 +36,10 @@ def test_engine_and_reference_agree_on_a_hundred_thousand_questions():
     random = Random(20261121)
     counted = dict.fromkeys(WORDS.values(), 0)
     for number in range(WORLDS):
-        policies, flags = worlds.policies(random), worlds.flags(random)
-        layers = engine_layers(policies, flags)
+        world = worlds.world(random)
+        layers = engine_layers(world["policies"], world["flags"])
         for _ in range(REQUESTS_PER_WORLD):
-            case = {**worlds.request(random), "policies": policies, "flags": flags}
+            case = {**world, **worlds.request(random, world["callers"])}
             expected = reference.decide(*reference_question(case))
             decided = WORDS[decide(engine_request(case), layers).outcome]
             assert decided == expected, f"world {number}: {decided} instead of {expected}: {case}"
@@ -50,8 +51,9 @@ def test_engine_and_reference_agree_on_a_hundred_thousand_questions():
 def world_of(seed):
     """Policies, flags and some requests."""
     random = Random(seed)
-    policies, flags = worlds.policies(random), worlds.flags(random)
-    return random, policies, flags, [worlds.request(random) for _ in range(12)]
+    world = worlds.world(random)
+    requests = [worlds.request(random, world["callers"]) for _ in range(12)]
+    return random, world["policies"], world["flags"], requests
 
 
 def outcomes(policies, flags, requests):
@@ -123,6 +125,48 @@ def test_adding_an_allow_never_denies(seed):
     )
 
 
+def with_lists_changed(value, change):
+    """`value` with each NotPrincipal of a Deny as `change` gives it."""
+    if isinstance(value, list):
+        return [with_lists_changed(one, change) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: with_lists_changed(one, change) for key, one in value.items()}
+    if found.get("Effect") == "Deny" and "NotPrincipal" in found:
+        found["NotPrincipal"] = change(found["NotPrincipal"])
+    return found
+
+
+def joined(one, other):
+    """An element that names what either names."""
+    if "*" in (one, other):
+        return "*"
+    kinds = [*one, *(kind for kind in other if kind not in one)]
+    return {
+        kind: reference.as_list(one.get(kind, [])) + reference.as_list(other.get(kind, [])) for kind in kinds
+    }
+
+
+@given(SEEDS)
+@a_few
+def test_a_longer_list_in_not_principal_denies_nobody_more(seed):
+    random, policies, flags, requests = world_of(seed)
+    callers = [request["principal"] for request in requests]
+    longer = with_lists_changed(policies, lambda element: joined(element, spared(random, callers)))
+    for old, new in zip(outcomes(policies, flags, requests), outcomes(longer, flags, requests), strict=True):
+        assert old is Outcome.EXPLICITLY_DENIED or new is old
+
+
+@given(SEEDS)
+@a_few
+def test_no_list_in_not_principal_spares_a_caller_with_a_boundary(seed):
+    _, policies, flags, requests = world_of(seed)
+    requests = [one for one in requests if account_of(engine_request(one).principal)]
+    bounded = {**policies, "boundary": worlds.full_access()}
+    longest = with_lists_changed(bounded, lambda element: "*")
+    assert outcomes(longest, flags, requests) == outcomes(bounded, flags, requests)
+
+
 def shuffled(random, value):
     """`value` with every list of it, and every order of keys, mixed."""
     if isinstance(value, list):
@@ -180,7 +224,7 @@ def test_an_scp_rcp_boundary_session_or_endpoint_policy_never_widens(seed):
     limits = {
         "boundary": worlds.documents(random, 2),
         "session": worlds.documents(random, 2),
-        "endpoint": worlds.documents(random, 2, names_principals=True),
+        "endpoint": worlds.resource_documents(random, 2),
         "scps": [worlds.documents(random, 2)],
         "rcps": [worlds.resource_control_policies(random)],
     }

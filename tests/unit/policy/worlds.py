@@ -1,9 +1,12 @@
 """Random worlds: policies in every layer, principals and requests, drawn from small pools so that they meet.
 
-Everything is plain JSON in the shape of a case (see casefiles.py), so both judges can be asked about it.
+Everything is plain JSON in the shape of a case (see casefiles.py), so both judges can be asked about it. A
+world has a few callers of its own: its lists of NotPrincipal are drawn near their names, and half of its
+requests are theirs.
 """
 
-A, B = "111122223333", "444455556666"
+from callers import CALLERS, OIDC, SAML, A, B, spared
+
 RESOURCES = {
     "s3:GetObject": [
         "arn:aws:s3:::reports/2026.csv",
@@ -30,13 +33,6 @@ RESOURCE_PATTERNS = [
     "arn:aws:s3:::reports/${*}", "arn:aws:s3:::${aws:TagKeys}*", f"arn:aws:sqs:*:{A}:*", "arn:aws:sqs:eu-*:*:j?bs",
     "arn:aws:kms:*:*:key/*", "arn:aws:iam::*:role/*",
 ]  # fmt: skip
-PRINCIPALS = [
-    {"user": "alice"}, {"user": "alice"}, {"user": "bob", "id": "AIDABOBBOBBOBBOBB0001"},
-    {"user": "alice", "account": B}, {"assumed-role": "builder", "session": "run-7"},
-    {"assumed-role": "builder", "session": "run-8"}, {"assumed-role": "deployer", "session": "x", "account": B},
-    {"federated-user": "fay", "by": "alice"}, {"root": A}, {"root": B}, {"service": "sns.amazonaws.com"},
-    {"web-identity": "accounts.google.com", "subject": "7"}, "anonymous",
-]  # fmt: skip
 ELEMENTS = [
     "*", "*", {"AWS": "*"}, {"AWS": A}, {"AWS": f"arn:aws:iam::{A}:root"}, {"AWS": B},
     {"AWS": f"arn:aws:iam::{A}:user/alice"}, {"AWS": [f"arn:aws:iam::{A}:user/bob", f"arn:aws:iam::{B}:root"]},
@@ -44,11 +40,8 @@ ELEMENTS = [
     {"AWS": f"arn:aws:sts::{A}:assumed-role/builder/run-7"}, {"AWS": f"arn:aws:sts::{A}:federated-user/fay"},
     {"Service": "sns.amazonaws.com"}, {"Federated": "accounts.google.com"},
     {"AWS": f"arn:aws:iam::{A}:user/alice", "Service": ["sns.amazonaws.com", "events.amazonaws.com"]},
-]  # fmt: skip
-SPARED = [
-    {"AWS": [f"arn:aws:iam::{A}:user/alice", f"arn:aws:iam::{A}:root"]}, {"AWS": A}, {"AWS": B},
-    {"Service": "sns.amazonaws.com"},
-    {"AWS": [f"arn:aws:iam::{A}:role/builder", f"arn:aws:sts::{A}:assumed-role/builder/run-7", A]},
+    {"Federated": SAML}, {"Federated": [OIDC, f"{SAML}-2"]},
+    {"AWS": [f"arn:aws:iam::{A}:role/ci/tester", f"arn:aws:sts::{A}:federated-user/gil"]},
 ]  # fmt: skip
 STRINGS = ("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase")
 PATTERNS = ("StringLike", "StringNotLike")
@@ -79,8 +72,29 @@ KEYS = {
     "example:Blob": (("BinaryEquals",), ["AAEC", "AAED"], ["AAEC", "!"]),
     "aws:SourceIp": (
         ("IpAddress", "NotIpAddress"),
-        ["203.0.113.0/24", "203.0.113.7", "2001:db8::/32", "0.0.0.0/0", "nowhere"],
-        ["203.0.113.7", "192.0.2.1", "2001:db8::1", "1.2.3"],
+        [
+            "203.0.113.0/24",
+            "203.0.113.7",
+            "2001:db8::/32",
+            "0.0.0.0/0",
+            "nowhere",
+            "::/0",
+            "203.0.113.9/24",
+            "::ffff:203.0.113.0/120",
+            "::ffff:203.0.113.7",
+            "::ffff:192.0.0.0/104",
+            "::FFFF:0:0/96",
+            "::/96",
+        ],
+        [
+            "203.0.113.7",
+            "192.0.2.1",
+            "2001:db8::1",
+            "1.2.3",
+            "::ffff:203.0.113.7",
+            "::ffff:c000:201",
+            "::203.0.113.7",
+        ],
     ),
     "aws:SourceArn": (
         ARNS,
@@ -95,6 +109,9 @@ KEYS = {
 MULTIVALUED = "aws:TagKeys"
 
 
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
 def some(random, pool):
     """One entry of `pool`, or a short list of them."""
     return (
@@ -105,7 +122,7 @@ def some(random, pool):
 
 
 def condition(random):
-    key = random.choice(list(KEYS))
+    key = random.choice([*KEYS, "aws:SourceIp"])
     operators, wanted, _ = KEYS[key]
     if random.random() < 0.1:
         return {"Null": {key: random.choice(["true", "false"])}}
@@ -116,39 +133,77 @@ def condition(random):
 
 
 def conditions(random):
+    """The element Condition, or nothing."""
     found = {}
     for _ in range(random.choice((0, 0, 0, 1, 1, 2))):
         for operator, keys in condition(random).items():
             found.setdefault(operator, {}).update(keys)
-    return found
+    return {"Condition": found} if found else {}
 
 
-def statement(random, *, names_principals=False):
-    written = {"Effect": "Allow" if random.random() < 0.75 else "Deny"}
+def statement(random, *, denies=0.25):
+    written = {"Effect": "Deny" if random.random() < denies else "Allow"}
     written["NotAction" if random.random() < 0.1 else "Action"] = some(random, ACTION_PATTERNS)
     written["NotResource" if random.random() < 0.1 else "Resource"] = some(random, RESOURCE_PATTERNS)
-    found = conditions(random)
-    if found:
-        written["Condition"] = found
-    if names_principals and written["Effect"] == "Deny" and random.random() < 0.2:
-        written["NotPrincipal"] = random.choice(SPARED)
-    elif names_principals:
-        written["Principal"] = random.choice(ELEMENTS)
+    return {**written, **conditions(random)}
+
+
+def principals(random, effect, callers, *, allows_everyone_but=True):
+    """Principal, or NotPrincipal: in most Denies, and now and then in an Allow, where it grants nothing."""
+    chance = 0.65 if effect == "Deny" else 0.05 if allows_everyone_but else 0
+    if random.random() < chance:
+        return {"NotPrincipal": spared(random, callers)}
+    return {"Principal": random.choice(ELEMENTS)}
+
+
+def document(random):
+    return {"Version": "2012-10-17", "Statement": [statement(random) for _ in range(random.randint(1, 3))]}
+
+
+def documents(random, most):
+    return [document(random) for _ in range(random.randint(0, most))]
+
+
+def resource_statement(random, callers):
+    """Of a resource or an endpoint. As AWS's examples do, a Deny to all but some often speaks of everything."""
+    written = statement(random, denies=0.35)
+    written.update(principals(random, written["Effect"], callers))
+    if "NotPrincipal" in written and random.random() < 0.6:
+        return {**EVERYTHING, "Effect": written["Effect"], "NotPrincipal": written["NotPrincipal"]}
     return written
 
 
-def document(random, *, names_principals=False, versions=("2012-10-17",)):
-    statements = [statement(random, names_principals=names_principals) for _ in range(random.randint(1, 3))]
-    return {"Version": random.choice(versions), "Statement": statements}
+def resource_document(random, callers):
+    """Where it denies all but some, it often allows everyone else, so that the Deny decides."""
+    statements = [resource_statement(random, callers) for _ in range(random.randint(1, 3))]
+    if any("NotPrincipal" in one for one in statements) and random.random() < 0.6:
+        statements.append({**EVERYTHING, "Principal": "*"})
+    return {"Version": random.choice(("2012-10-17", "2012-10-17", "2008-10-17")), "Statement": statements}
 
 
-def documents(random, most, **how):
-    return [document(random, **how) for _ in range(random.randint(0, most))]
+def resource_documents(random, most, callers=CALLERS):
+    return [resource_document(random, callers) for _ in range(random.randint(0, most))]
+
+
+def trust_statement(random, callers):
+    """It names no resource, and no action but those by which a role is assumed."""
+    effect = "Allow" if random.random() < 0.6 else "Deny"
+    named = principals(random, effect, callers, allows_everyone_but=False)
+    action = some(random, ["sts:AssumeRole", "sts:AssumeRole", "sts:*", "sts:assumeROLE", "sts:TagSession"])
+    return {"Effect": effect, "Action": action, **named, **conditions(random)}
+
+
+def trust_document(random, callers):
+    """The one policy of a role."""
+    statements = [trust_statement(random, callers) for _ in range(random.randint(1, 3))]
+    if random.random() < 0.5:
+        statements.append({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"})
+    return [{"Version": "2012-10-17", "Statement": statements}]
 
 
 def resource_control_policies(random):
     """Allows nothing but everything, as Organizations demands; denies what it likes."""
-    full = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    full = {**EVERYTHING, "Principal": "*"}
     denies = [
         {**statement(random), "Effect": "Deny", "Principal": "*"} for _ in range(random.choice((0, 0, 1)))
     ]
@@ -157,24 +212,26 @@ def resource_control_policies(random):
     return [{"Version": "2012-10-17", "Statement": statements}] if statements else []
 
 
-def full_access(random):
-    return [{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]
+def full_access():
+    return [{"Version": "2012-10-17", "Statement": EVERYTHING}]
 
 
-def policies(random):
+def policies(random, callers=CALLERS):
     """Documents in some of the layers; an identity layer always."""
-    named = {"names_principals": True, "versions": ("2012-10-17", "2012-10-17", "2008-10-17")}
-    found = {"identity": documents(random, 3)}
+    found = {"identity": full_access() if random.random() < 0.2 else documents(random, 3)}
     for layer, chance in (("boundary", 0.3), ("session", 0.3)):
         if random.random() < chance:
-            found[layer] = full_access(random) if random.random() < 0.4 else documents(random, 2)
+            found[layer] = full_access() if random.random() < 0.4 else documents(random, 2)
     if random.random() < 0.6:
-        found["resource"] = documents(random, 2, **named)
+        is_trust = random.random() < 0.35
+        found["resource"] = (
+            trust_document(random, callers) if is_trust else resource_documents(random, 2, callers)
+        )
     if random.random() < 0.2:
-        found["endpoint"] = documents(random, 2, **named)
-    if random.random() < 0.25:
+        found["endpoint"] = resource_documents(random, 2, callers)
+    if random.random() < 0.3:
         found["scps"] = [
-            full_access(random) + documents(random, 1) if random.random() < 0.7 else documents(random, 2)
+            full_access() + documents(random, 1) if random.random() < 0.7 else documents(random, 2)
             for _ in range(random.randint(1, 3))
         ]
     if random.random() < 0.2:
@@ -189,8 +246,15 @@ def flags(random):
     return [random.choice(FLAGS)] if random.random() < 0.1 else []
 
 
-def request(random):
-    action = random.choice(list(RESOURCES))
+def world(random):
+    """Policies, flags, and the callers that the policies are near to."""
+    callers = random.sample(CALLERS, 2)
+    return {"policies": policies(random, callers), "flags": flags(random), "callers": callers}
+
+
+def request(random, callers=CALLERS):
+    """A request of one of `callers`, or as likely of anyone."""
+    action = random.choice([*RESOURCES, "sts:AssumeRole", "sts:AssumeRole"])
     context = {}
     for key, (_, _, values) in KEYS.items():
         if random.random() < 0.55:
@@ -198,9 +262,9 @@ def request(random):
             if key == MULTIVALUED:
                 context[key] = random.sample(values, random.randint(0, 3))
     return {
-        "principal": random.choice(PRINCIPALS),
+        "principal": random.choice(callers if random.random() < 0.5 else CALLERS),
         "action": action if random.random() < 0.9 else action.upper(),
         "resource": random.choice(RESOURCES[action]),
-        "resource_account": A if random.random() < 0.8 else B,
+        "resource_account": random.choices([A, B, None], [0.75, 0.17, 0.08])[0],
         "context": context,
     }

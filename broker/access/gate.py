@@ -80,11 +80,14 @@ def _decided(
     """The engine's answer; `account` owns the resource."""
     if resource.policy is not None:
         layers = msgspec.structs.replace(layers, resource=resource.policy)
-    federated_by = ""
+    federated_by = federated_by_id = ""
     # A policy that names the user speaks of the sessions that the user handed out, too.
     if type(caller.principal) is FederatedUser and caller.user is not None:
-        federated_by = caller.user.arn
+        federated_by, federated_by_id = caller.user.arn, caller.user.user_id
     context = RequestContext(caller, facts, resource, organization_keys)
     return decide(
-        AccessRequest(caller.principal, action, resource.arn, account, context, federated_by), layers
+        AccessRequest(
+            caller.principal, action, resource.arn, account, context, federated_by, federated_by_id
+        ),
+        layers,
     )

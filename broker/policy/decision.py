@@ -32,9 +32,10 @@ from broker.policy.request import (
     Layer,
     Layers,
     Outcome,
+    names_in,
 )
 from broker.policy.services import NO_RULE, Rule, facts_of
-from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing, names_of
+from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing
 
 Verdict = bool | None  # an explicit deny is False, an allow True, silence None
 
@@ -112,7 +113,7 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
     endpoint: Verdict = True
     standing: Standing | None = NONE
     if layers.resource is not None or layers.rcps or layers.endpoint is not None:
-        names = names_of(principal, request.federated_by, request.canonical_user_id)
+        names = names_in(request, layers)
         if layers.resource is not None:
             standing = layers.resource.by_action[action].standing(resource, context, names)
         if layers.rcps:

@@ -7,6 +7,7 @@ import msgspec
 from broker.names.principal import Principal
 from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
+from broker.policy.standing import Names, names_of
 
 
 class Outcome(enum.Enum):
@@ -37,8 +38,9 @@ class Layer(enum.StrEnum):
 class AccessRequest(msgspec.Struct, frozen=True):
     """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, where known.
 
-    `federated_by` is the ARN of the user who made a federated session; `canonical_user_id` that of the
-    principal's account, which only policies with CanonicalUser ask for.
+    `federated_by` is the ARN of the user who made a federated session, `federated_by_id` its unique id; both are
+    empty where the root user did. `canonical_user_id` is that of the principal's account, which only policies with
+    CanonicalUser ask for.
     """
 
     principal: Principal
@@ -47,6 +49,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
     resource_account: str | None
     context: Keyed
     federated_by: str = ""
+    federated_by_id: str = ""
     canonical_user_id: str = ""
 
 
@@ -63,3 +66,16 @@ class Layers(msgspec.Struct, frozen=True):
     is_management_account: bool = False  # the principal's account: exempt from SCPs
     is_service_linked_role: bool = False  # exempt from SCPs and RCPs
     is_resource_in_management_account: bool = False  # exempt from RCPs
+
+
+def names_in(request: AccessRequest, layers: Layers) -> Names:
+    """By which names policies may call the one who asks."""
+    federated_by: tuple[str, ...] = ()
+    if request.federated_by or request.federated_by_id:
+        federated_by = tuple(filter(None, (request.federated_by, request.federated_by_id)))
+    return names_of(
+        request.principal,
+        has_boundary=layers.boundary is not None,
+        federated_by=federated_by,
+        canonical_user_id=request.canonical_user_id,
+    )

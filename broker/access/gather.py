@@ -60,7 +60,10 @@ class Gatherer:
         self._kept: Keeping[tuple[str, str], _Gathered] = Keeping(limit)
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
-        """Every layer but the resource's own policy, which the operation declares."""
+        """Every layer but the resource's own policy, which the operation declares.
+
+        `resource_account` None: it is not known whose the resource is, and so which resource control policies hold.
+        """
         return (await self.gather(store, caller, resource_account))[0]
 
     async def gather(
@@ -90,10 +93,9 @@ class Gatherer:
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
         if organization is None:
             return layers, _NO_KEYS
-        account = resource_account or caller.account
         if RESOURCE_CONTROL_POLICY in organization.features:
-            layers = self._with_resource_controls(organization, layers, account)
-        return layers, organization_keys(organization, caller.account, account)
+            layers = self._with_resource_controls(organization, layers, resource_account)
+        return layers, organization_keys(organization, caller.account, resource_account)
 
     async def _gathered(
         self, store: Transaction, caller: Caller, account_revision: int, organization_revision: int
@@ -219,7 +221,11 @@ class Gatherer:
             for name, unit in _levels(organization, account)
         )
 
-    def _with_resource_controls(self, organization: Organization, layers: Layers, account: str) -> Layers:
+    def _with_resource_controls(
+        self, organization: Organization, layers: Layers, account: str | None
+    ) -> Layers:
+        if account is None:
+            return msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
         full = self._library.compiled(
             Source(SourceKind.RCP, "RCPFullAWSAccess"), _EVERYTHING_FOR_EVERYONE, PolicyKind.RCP
         )

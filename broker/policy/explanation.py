@@ -8,7 +8,15 @@ from broker.policy.conditions import condition_variables, spell
 from broker.policy.context import ByKey
 from broker.policy.elements import Condition, Effect, Statement
 from broker.policy.index import PolicySet
-from broker.policy.request import AccessRequest, Layer, Layers, Outcome, names_in
+from broker.policy.request import (
+    AccessRequest,
+    Layer,
+    Layers,
+    Outcome,
+    are_rcps_exempted,
+    are_scps_exempted,
+    names_in,
+)
 from broker.policy.services import facts_of
 from broker.policy.standing import Names
 from broker.policy.statement import CompiledStatement, Source, resource_variables
@@ -67,14 +75,17 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(request: AccessRequest, layers: Layers) -> Explanation:
     names = names_in(request, layers)
     return Explanation(
-        tuple(_account(request, names, layer, policies) for layer, policies in policies_in_order(layers))
+        tuple(
+            _account(request, names, layer, policies)
+            for layer, policies in policies_in_order(request, layers)
+        )
     )
 
 
 def denials_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
     """What denies in one layer alone, one after the other: whoever wants the first asks for no more."""
     names = names_in(request, layers)
-    for one, policies in policies_in_order(layers):
+    for one, policies in policies_in_order(request, layers):
         if one is not layer:
             continue
         for source, compiled in _candidates(request, policies):
@@ -88,11 +99,11 @@ def _candidates(request: AccessRequest, policies: PolicySet) -> Iterable[tuple[S
     return policies.candidates(facts.action, resource, request.context)
 
 
-def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
+def policies_in_order(request: AccessRequest, layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
     """Every policy set that has a say, in the order of the flow; what is exempt is left out."""
-    if not (layers.is_resource_in_management_account or layers.is_service_linked_role):
+    if not are_rcps_exempted(layers):
         yield from ((Layer.RCP, level) for level in layers.rcps)
-    if not (layers.is_management_account or layers.is_service_linked_role):
+    if not are_scps_exempted(request.principal, layers):
         yield from ((Layer.SCP, level) for level in layers.scps)
     for layer, policies in (
         (Layer.ENDPOINT, layers.endpoint),

@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from broker.names.principal import Principal
+from broker.names.principal import Principal, account_of
 from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
 from broker.policy.standing import Names, names_of
@@ -36,7 +36,7 @@ class Layer(enum.StrEnum):
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, where known.
+    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, None where that is not known.
 
     `federated_by` is the ARN of the user who made a federated session, `federated_by_id` its unique id; both are
     empty where the root user did. `canonical_user_id` is that of the principal's account, which only policies with
@@ -79,3 +79,17 @@ def names_in(request: AccessRequest, layers: Layers) -> Names:
         federated_by=federated_by,
         canonical_user_id=request.canonical_user_id,
     )
+
+
+def are_scps_exempted(principal: Principal, layers: Layers) -> bool:
+    """Organizations user guide, "Tasks and entities not restricted by SCPs".
+
+    SCPs limit the users and roles of an account: services, federated subjects and anonymous callers are in none.
+    """
+    is_in_no_account = account_of(principal) is None
+    return is_in_no_account or layers.is_management_account or layers.is_service_linked_role
+
+
+def are_rcps_exempted(layers: Layers) -> bool:
+    """Organizations user guide, "Resources and entities not restricted by RCPs"."""
+    return layers.is_resource_in_management_account or layers.is_service_linked_role

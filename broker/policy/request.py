@@ -7,7 +7,7 @@ import msgspec
 from broker.names.principal import Principal, account_of
 from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
-from broker.policy.standing import Names, names_of
+from broker.policy.standing import Names, bounded_names, names_of, usual_names
 
 
 class Outcome(enum.Enum):
@@ -70,15 +70,11 @@ class Layers(msgspec.Struct, frozen=True):
 
 def names_in(request: AccessRequest, layers: Layers) -> Names:
     """By which names policies may call the one who asks."""
-    federated_by: tuple[str, ...] = ()
-    if request.federated_by or request.federated_by_id:
-        federated_by = tuple(filter(None, (request.federated_by, request.federated_by_id)))
-    return names_of(
-        request.principal,
-        has_boundary=layers.boundary is not None,
-        federated_by=federated_by,
-        canonical_user_id=request.canonical_user_id,
-    )
+    has_boundary = layers.boundary is not None
+    if not (request.federated_by or request.federated_by_id or request.canonical_user_id):
+        return (bounded_names if has_boundary else usual_names)[request.principal]
+    federated_by = tuple(filter(None, (request.federated_by, request.federated_by_id)))
+    return names_of(request.principal, has_boundary, federated_by, request.canonical_user_id)
 
 
 def are_scps_exempted(principal: Principal, layers: Layers) -> bool:

@@ -66,23 +66,11 @@ Grants = Callable[[Names], Standing]
 
 def names_of(
     principal: Principal,
-    *,
     has_boundary: bool = False,
     federated_by: tuple[str, ...] = (),
     canonical_user_id: str = "",
 ) -> Names:
     """`federated_by`: the names of the user who made a federated session; empty where the root user did."""
-    if federated_by or canonical_user_id:
-        return _names_of(principal, has_boundary, federated_by, canonical_user_id)
-    return (_bounded_names if has_boundary else _usual_names)[principal]
-
-
-def _names_of(
-    principal: Principal,
-    has_boundary: bool = False,
-    federated_by: tuple[str, ...] = (),
-    canonical_user_id: str = "",
-) -> Names:
     if isinstance(principal, Service):
         return Names(service=principal.name)
     if isinstance(principal, WebIdentity | SamlSubject):
@@ -94,8 +82,9 @@ def _names_of(
     return Names(account, entity, itself, canonical_user=canonical_user_id, has_boundary=has_boundary)
 
 
-_usual_names = Memo(_names_of)
-_bounded_names = Memo(partial(_names_of, has_boundary=True))
+# The names of principals of whom nothing else is known, and of those with a permissions boundary.
+usual_names = Memo(names_of)
+bounded_names = Memo(partial(names_of, has_boundary=True))
 
 
 def _entity_and_self(

@@ -43,7 +43,7 @@ class Gate:
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource
     ) -> Decision:
         """The decision on `action` by `caller`, with its reasons; raises only where a store is out of reach."""
-        account = resource.account or caller.account
+        account = _owner(resource, caller)
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         return _decided(layers, organization_keys, caller, facts, action, resource, account)
 
@@ -53,7 +53,7 @@ class Gate:
         """Pass, or raise Refusal AccessDenied: AWS's sentence and the encoded reasons."""
         if is_always_allowed(caller.principal, action):
             return
-        account = resource.account or caller.account
+        account = _owner(resource, caller)
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
@@ -68,6 +68,11 @@ class Gate:
         return find_denial(self._keyring(), unverified_text, now)
 
 
+def _owner(resource: Resource, caller: Caller) -> str | None:
+    """Whose `resource` is; None where nothing says so, and the caller is in no account."""
+    return resource.account or caller.account or None
+
+
 def _decided(
     layers: Layers,
     organization_keys: Keys,
@@ -75,16 +80,19 @@ def _decided(
     facts: RequestFacts,
     action: str,
     resource: Resource,
-    account: str,
+    account: str | None,
 ) -> Decision:
-    """The engine's answer; `account` owns the resource."""
+    """The engine's answer; `account` owns the resource, None where that is not known."""
     if resource.policy is not None:
         layers = msgspec.structs.replace(layers, resource=resource.policy)
-    federated_by = ""
+    federated_by = federated_by_id = ""
     # A policy that names the user speaks of the sessions that the user handed out, too.
     if type(caller.principal) is FederatedUser and caller.user is not None:
-        federated_by = caller.user.arn
+        federated_by, federated_by_id = caller.user.arn, caller.user.user_id
     context = RequestContext(caller, facts, resource, organization_keys)
     return decide(
-        AccessRequest(caller.principal, action, resource.arn, account, context, federated_by), layers
+        AccessRequest(
+            caller.principal, action, resource.arn, account, context, federated_by, federated_by_id
+        ),
+        layers,
     )

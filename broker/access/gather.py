@@ -2,9 +2,13 @@
 
 What a principal's policies say depends on its account and on the organization, so what was gathered is true as long
 as the revisions of these two partitions stand. Session policies belong to the token and are joined at each request.
+
+# INVARIANT: nothing that cannot be found is left out, for it may deny. IAM deletes no policy that is attached or a
+# boundary, and no group with members: where one is missing, the store is broken and the request is refused. A session
+# policy may be deleted while its session lives: then it denies everything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -15,7 +19,7 @@ from broker.access.library import PolicyLibrary
 from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
 from broker.errors import service_unavailable
 from broker.names.arn import AWS_ACCOUNT
-from broker.names.principal import FederatedUser
+from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
 from broker.storage.engine import GLOBAL, account_partition
 from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
@@ -23,6 +27,7 @@ from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
 _NO_KEYS: Keys = {}
 _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+_NOTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
 _EVERYTHING_FOR_EVERYONE = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
 )
@@ -55,7 +60,10 @@ class Gatherer:
         self._kept: Keeping[tuple[str, str], _Gathered] = Keeping(limit)
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
-        """Every layer but the resource's own policy, which the operation declares."""
+        """Every layer but the resource's own policy, which the operation declares.
+
+        `resource_account` None: it is not known whose the resource is, and so which resource control policies hold.
+        """
         return (await self.gather(store, caller, resource_account))[0]
 
     async def gather(
@@ -85,10 +93,9 @@ class Gatherer:
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
         if organization is None:
             return layers, _NO_KEYS
-        account = resource_account or caller.account
         if RESOURCE_CONTROL_POLICY in organization.features:
-            layers = self._with_resource_controls(organization, layers, account)
-        return layers, organization_keys(organization, caller.account, account)
+            layers = self._with_resource_controls(organization, layers, resource_account)
+        return layers, organization_keys(organization, caller.account, resource_account)
 
     async def _gathered(
         self, store: Transaction, caller: Caller, account_revision: int, organization_revision: int
@@ -110,7 +117,7 @@ class Gatherer:
         elif caller.user is not None:
             identity = await self._user_policies(store, caller.user)
             boundary = await self._boundary(store, caller.account, caller.user.permissions_boundary)
-        elif caller.account:
+        elif type(caller.principal) in _OF_ROOT:
             # Root needs no policy; what it handed to a federated user or a root task is everything, then limited.
             identity = self._library.compiled(
                 Source(SourceKind.NONE, "root"), _EVERYTHING, PolicyKind.IDENTITY
@@ -129,8 +136,9 @@ class Gatherer:
         sets = [await self._attached(store, user)]
         for name in user.groups:
             group = await store.find(GROUPS, user.account_id, name)
-            if group is not None:
-                sets.append(await self._attached(store, group))
+            if group is None:
+                raise service_unavailable(f"group {name} of {user.arn} is not in the store")
+            sets.append(await self._attached(store, group))
         return PolicySet.union(*sets)
 
     async def _attached(self, store: Transaction, entity: User | Group | Role) -> PolicySet:
@@ -140,25 +148,29 @@ class Gatherer:
             self._library.compiled(Source(kind, name, entity.arn), text, PolicyKind.IDENTITY)
             for name, text in entity.inline_policies.items()
         ]
-        sets += await self._managed(store, entity.account_id, entity.attached_policies, PolicyKind.IDENTITY)
+        sets += [
+            await self._managed(store, entity.account_id, arn, PolicyKind.IDENTITY)
+            for arn in entity.attached_policies
+        ]
         return sets[0] if len(sets) == 1 else PolicySet.union(*sets)
 
-    async def _managed(
-        self, store: Transaction, account: str, arns: Iterable[str], kind: PolicyKind
-    ) -> list[PolicySet]:
-        sets = []
-        for arn in arns:
-            policy = await find_managed_policy(store, account, arn)
-            if policy is not None:
-                sets.append(self._library.compiled(_managed_source(policy, kind), policy.document, kind))
-        return sets
+    async def _managed(self, store: Transaction, account: str, arn: str, kind: PolicyKind) -> PolicySet:
+        found = await self._find_managed(store, account, arn, kind)
+        if found is None:
+            raise service_unavailable(f"policy {arn}, {kind.value} of account {account}, is not in the store")
+        return found
+
+    async def _find_managed(
+        self, store: Transaction, account: str, arn: str, kind: PolicyKind
+    ) -> PolicySet | None:
+        policy = await find_managed_policy(store, account, arn)
+        if policy is None:
+            return None
+        return self._library.compiled(_managed_source(policy, kind), policy.document, kind)
 
     async def _boundary(self, store: Transaction, account: str, arn: str | None) -> PolicySet | None:
-        """None: no boundary. A boundary whose policy is gone allows nothing."""
-        if arn is None:
-            return None
-        sets = await self._managed(store, account, [arn], PolicyKind.BOUNDARY)
-        return sets[0] if sets else NO_POLICIES
+        """None: no boundary."""
+        return None if arn is None else await self._managed(store, account, arn, PolicyKind.BOUNDARY)
 
     async def _session_policies(self, store: Transaction, caller: Caller) -> PolicySet:
         """The session layer; a federated user without session policies has none of the user's permissions."""
@@ -167,7 +179,10 @@ class Gatherer:
         policies = caller.session_policies
         if policies is None:
             return NO_POLICIES
-        sets = await self._managed(store, caller.account, policies.managed, PolicyKind.SESSION)
+        sets = []
+        for arn in policies.managed:
+            found = await self._find_managed(store, caller.account, arn, PolicyKind.SESSION)
+            sets.append(self._denying(arn) if found is None else found)
         if policies.inline is not None:
             source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
             sets.append(self._library.compiled(source, policies.inline, PolicyKind.SESSION))
@@ -177,19 +192,26 @@ class Gatherer:
         """The session layer of a root task: everything that root may, but for what the task policy denies.
 
         AWS's task policies only deny, so here, and nowhere else, a session policy is not what has to allow. Any other
-        policy in the place of one would deny nothing: it allows nothing instead.
+        policy in the place of one would deny nothing: everything is denied instead.
         """
         policies = caller.session_policies
         if policies is None or policies.inline is not None or len(policies.managed) != 1:
-            return NO_POLICIES
+            return self._denying("")
         task = find_task_policy(policies.managed[0])
         if task is None:
-            return NO_POLICIES
+            return self._denying(policies.managed[0])
         kind = PolicyKind.SESSION
         return PolicySet.union(
             self._library.compiled(Source(SourceKind.NONE, "root"), _EVERYTHING, kind),
             self._library.compiled(_managed_source(task, kind), task.document, kind),
         )
+
+    def _denying(self, arn: str) -> PolicySet:
+        """In the place of the session policy `arn`, which is gone. A deny: silence does not stop what a resource's
+        policy grants to the very session.
+        """
+        source = Source(SourceKind.SESSION, "a session policy that is gone", arn)
+        return self._library.compiled(source, _NOTHING, PolicyKind.SESSION)
 
     def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
         if organization is None or SERVICE_CONTROL_POLICY not in organization.features:
@@ -199,7 +221,11 @@ class Gatherer:
             for name, unit in _levels(organization, account)
         )
 
-    def _with_resource_controls(self, organization: Organization, layers: Layers, account: str) -> Layers:
+    def _with_resource_controls(
+        self, organization: Organization, layers: Layers, account: str | None
+    ) -> Layers:
+        if account is None:
+            return msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
         full = self._library.compiled(
             Source(SourceKind.RCP, "RCPFullAWSAccess"), _EVERYTHING_FOR_EVERYONE, PolicyKind.RCP
         )
@@ -223,14 +249,18 @@ class Gatherer:
         )
 
 
+# Whose permissions are the root user's, where no record of a user or role was read.
+_OF_ROOT = (Root, FederatedUser)
 _SOURCE_KINDS = {User: SourceKind.USER, Group: SourceKind.GROUP, Role: SourceKind.ROLE}
 
 
 def _identity(caller: Caller) -> str:
-    """Whose policies speak: the unique id of a role or a user, or the account's root."""
+    """Whose policies speak: the unique id of a role or a user, or the account's root; empty where no one's do."""
     if caller.role is not None:
         return caller.role.role_id
-    return caller.user.user_id if caller.user is not None else "root"
+    if caller.user is not None:
+        return caller.user.user_id
+    return "root" if type(caller.principal) in _OF_ROOT else ""
 
 
 def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:

@@ -13,14 +13,18 @@ ROOT_SESSIONS = "ROOT_SESSIONS"
 FEATURES = (SERVICE_CONTROL_POLICY, RESOURCE_CONTROL_POLICY, ROOT_SESSIONS)
 
 
-def organization_keys(organization: Organization, principal_account: str, resource_account: str) -> Keys:
-    """The keys for this principal and this resource; those of an account outside are left out."""
+def organization_keys(
+    organization: Organization, principal_account: str, resource_account: str | None
+) -> Keys:
+    """The keys for this principal and this resource; those of an account outside, or unknown, are left out."""
     keys: Keys = {}
     if principal_account in organization.accounts or principal_account == organization.management_account_id:
         keys["aws:principalorgid"] = (organization.organization_id,)
         keys["aws:principalorgmasteraccountid"] = (organization.management_account_id,)
         keys["aws:principalorgpaths"] = (organization_path(organization, principal_account),)
-    if resource_account in organization.accounts or resource_account == organization.management_account_id:
+    if resource_account is not None and (
+        resource_account in organization.accounts or resource_account == organization.management_account_id
+    ):
         keys["aws:resourceorgid"] = (organization.organization_id,)
         keys["aws:resourceorgpaths"] = (organization_path(organization, resource_account),)
     return keys

@@ -12,10 +12,10 @@ _NONE: Mapping[str, str] = {}
 class Resource(msgspec.Struct, frozen=True):
     """A resource as the gate sees it.
 
-    `account` owns it (None: the caller's). `tags` become aws:ResourceTag/* (and iam:ResourceTag/* where `arn` is an
-    IAM one). `keys` are condition keys that only this operation fills. `policy` is its resource policy, compiled:
-    a role's trust policy. `asked_for` is what the refusal names in the place of `arn`, where the ARN would tell
-    whoever may not ask more than they said: another ARN, or words.
+    `account` owns it (None: the caller's; unknown, where the caller is in no account). `tags` become aws:ResourceTag/*
+    (and iam:ResourceTag/* where `arn` is an IAM one). `keys` are condition keys that only this operation fills.
+    `policy` is its resource policy, compiled: a role's trust policy. `asked_for` is what the refusal names in the place
+    of `arn`, where the ARN would tell whoever may not ask more than they said: another ARN, or words.
     """
 
     arn: str = "*"

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from broker.metadata.identity_documents import document_text
-from broker.metadata.instances import parse_address
+from broker.metadata.instances import find_address
 from broker.storage.records import Instance
 
 VERSIONS = (
@@ -85,7 +85,7 @@ def _local_ipv4(subject: Subject) -> str | None:
     """As recorded, else the first v4 address that the machine asks from."""
     if subject.instance.local_ipv4:
         return subject.instance.local_ipv4
-    addresses = (parse_address(text) for text in subject.instance.addresses)
+    addresses = (find_address(text) for text in subject.instance.addresses)
     return next((str(address) for address in addresses if address is not None and address.version == 4), None)
 
 

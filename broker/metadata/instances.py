@@ -6,8 +6,8 @@ speaks for neither.
 
 import logging
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from broker.names.addresses import Address, parse_address
 from broker.storage.engine import GLOBAL
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
@@ -30,7 +30,7 @@ class Instances:
 
     async def find(self, store: Transaction, peer: str) -> Instance | None:
         """The instance that asks from `peer`, an address in any spelling; None where there is none, or not one."""
-        address = parse_address(peer)
+        address = find_address(peer)
         if address is None:
             return None
         revision = await store.revision(GLOBAL)
@@ -43,15 +43,12 @@ class Instances:
         return await store.find(INSTANCES, "", instance_id) if instance_id else None
 
 
-def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address; a v4 one that is written as v6 is the v4 one, a zone is no part of it."""
+def find_address(text: str) -> Address | None:
+    """The address; a v4 one that is written as v6 is the v4 one, a zone is no part of it. None for what is none."""
     try:
-        address = ip_address(text.partition("%")[0])
+        return parse_address(text.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 async def _index(store: Transaction) -> dict[str, str]:
@@ -70,7 +67,7 @@ def _enter(ids: dict[str, str], instances: Iterable[Instance]) -> None:
     """Add the addresses of `instances`; one that is taken by another belongs to nobody, which is empty text."""
     for instance in instances:
         for text in instance.addresses:
-            address = parse_address(text)
+            address = find_address(text)
             if address is None:
                 _logger.warning("instance %s: %r is no address", instance.instance_id, text)
             elif ids.setdefault(str(address), instance.instance_id) != instance.instance_id:

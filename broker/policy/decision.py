@@ -7,7 +7,8 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 3. Within one account, the identity side or the resource side must allow. What a resource policy grants to the
    principal itself stands by itself; what it grants to the role is limited by boundary and session policies;
    what it grants to the account only counts where a service asks for it, and leaves the rest to identity policies.
-4. Across accounts, the resource side and the identity side must both allow.
+4. Across accounts, the resource side and the identity side must both allow. So they must where the owner of the
+   resource is unknown: it may be another account.
 5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
    user needs no identity policy; a federated user has nothing without a session policy.
 
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 import msgspec
 
 from broker.names.arn import AWS_ACCOUNT
-from broker.names.principal import Anonymous, FederatedUser, Principal, Root, Service
+from broker.names.principal import Anonymous, FederatedUser, Principal, Root
 from broker.policy.context import Keyed
 from broker.policy.elements import Effect
 from broker.policy.explanation import Explanation, Match, denials_in, explain
@@ -32,9 +33,12 @@ from broker.policy.request import (
     Layer,
     Layers,
     Outcome,
+    are_rcps_exempted,
+    are_scps_exempted,
+    names_in,
 )
 from broker.policy.services import NO_RULE, Rule, facts_of
-from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing, names_of
+from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing
 
 Verdict = bool | None  # an explicit deny is False, an allow True, silence None
 
@@ -112,7 +116,7 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
     endpoint: Verdict = True
     standing: Standing | None = NONE
     if layers.resource is not None or layers.rcps or layers.endpoint is not None:
-        names = names_of(principal, request.federated_by, request.canonical_user_id)
+        names = names_in(request, layers)
         if layers.resource is not None:
             standing = layers.resource.by_action[action].standing(resource, context, names)
         if layers.rcps:
@@ -157,7 +161,7 @@ def _stopped_by(
     owner = request.resource_account
     if account is None:
         return None if standing is DIRECT else Layer.RESOURCE
-    if owner is None or owner in (account, AWS_ACCOUNT):  # what AWS owns is in everybody's own account
+    if owner in (account, AWS_ACCOUNT):  # what AWS owns is in everybody's own account
         if standing is DIRECT:
             return None
         if standing is NONE and rule.needs_resource_policy:
@@ -182,15 +186,13 @@ def _all_levels(verdicts: list[Verdict]) -> Verdict:
 def _service_controls(
     principal: Principal, layers: Layers, action: str, resource: str, context: Keyed
 ) -> Verdict:
-    # Organizations user guide, "Tasks and entities not restricted by SCPs".
-    if layers.is_management_account or layers.is_service_linked_role or isinstance(principal, Service):
+    if are_scps_exempted(principal, layers):
         return True
     return _all_levels([level.by_action[action].verdict(resource, context) for level in layers.scps])
 
 
 def _resource_controls(layers: Layers, action: str, resource: str, context: Keyed, names: Names) -> Verdict:
-    # Organizations user guide, "Resources and entities not restricted by RCPs".
-    if layers.is_resource_in_management_account or layers.is_service_linked_role:
+    if are_rcps_exempted(layers):
         return True
     return _all_levels([_limit(level, action, resource, context, names) for level in layers.rcps])
 

@@ -35,6 +35,7 @@ from broker.policy.grammar import (
     check_actions,
     check_control_policy,
     check_legacy,
+    check_new_trust,
     check_resources,
     check_sids,
     check_trust,
@@ -107,6 +108,8 @@ def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False, is_ne
     _check(policy, grammar)
     if is_new and kind in (PolicyKind.IDENTITY, PolicyKind.BOUNDARY):
         check_accounts(policy)
+    if is_new and kind is _TRUST:
+        check_new_trust(policy)
     return policy
 
 

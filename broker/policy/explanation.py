@@ -8,9 +8,17 @@ from broker.policy.conditions import condition_variables, spell
 from broker.policy.context import ByKey
 from broker.policy.elements import Condition, Effect, Statement
 from broker.policy.index import PolicySet
-from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.request import (
+    AccessRequest,
+    Layer,
+    Layers,
+    Outcome,
+    are_rcps_exempted,
+    are_scps_exempted,
+    names_in,
+)
 from broker.policy.services import facts_of
-from broker.policy.standing import names_of
+from broker.policy.standing import Names
 from broker.policy.statement import CompiledStatement, Source, resource_variables
 
 _PRINCIPAL_LAYERS = (Layer.RCP, Layer.ENDPOINT, Layer.RESOURCE)
@@ -65,18 +73,23 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain(request: AccessRequest, layers: Layers) -> Explanation:
+    names = names_in(request, layers)
     return Explanation(
-        tuple(_account(request, layer, policies) for layer, policies in policies_in_order(layers))
+        tuple(
+            _account(request, names, layer, policies)
+            for layer, policies in policies_in_order(request, layers)
+        )
     )
 
 
 def denials_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
     """What denies in one layer alone, one after the other: whoever wants the first asks for no more."""
-    for one, policies in policies_in_order(layers):
+    names = names_in(request, layers)
+    for one, policies in policies_in_order(request, layers):
         if one is not layer:
             continue
         for source, compiled in _candidates(request, policies):
-            if compiled.denies and _speaks_of(compiled, one, request) and compiled.holds(request.context):
+            if compiled.denies and _speaks_of(compiled, one, names) and compiled.holds(request.context):
                 yield Match(source, compiled.statement, one)
 
 
@@ -86,11 +99,11 @@ def _candidates(request: AccessRequest, policies: PolicySet) -> Iterable[tuple[S
     return policies.candidates(facts.action, resource, request.context)
 
 
-def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
+def policies_in_order(request: AccessRequest, layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
     """Every policy set that has a say, in the order of the flow; what is exempt is left out."""
-    if not (layers.is_resource_in_management_account or layers.is_service_linked_role):
+    if not are_rcps_exempted(layers):
         yield from ((Layer.RCP, level) for level in layers.rcps)
-    if not (layers.is_management_account or layers.is_service_linked_role):
+    if not are_scps_exempted(request.principal, layers):
         yield from ((Layer.SCP, level) for level in layers.scps)
     for layer, policies in (
         (Layer.ENDPOINT, layers.endpoint),
@@ -103,13 +116,13 @@ def policies_in_order(layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
             yield layer, policies
 
 
-def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> LayerAccount:
+def _account(request: AccessRequest, names: Names, layer: Layer, policies: PolicySet) -> LayerAccount:
     by_key = request.context.by_key
     matches: list[Match] = []
     misses: list[NearMiss] = []
     missing: dict[str, None] = {}
     for source, compiled in _candidates(request, policies):
-        if not _speaks_of(compiled, layer, request):
+        if not _speaks_of(compiled, layer, names):
             continue
         failing = [
             condition
@@ -124,11 +137,8 @@ def _account(request: AccessRequest, layer: Layer, policies: PolicySet) -> Layer
     return LayerAccount(layer, _outcome(matches), tuple(matches), tuple(misses), tuple(missing))
 
 
-def _speaks_of(compiled: CompiledStatement, layer: Layer, request: AccessRequest) -> bool:
-    if layer not in _PRINCIPAL_LAYERS:
-        return True
-    names = names_of(request.principal, request.federated_by, request.canonical_user_id)
-    return bool(compiled.grants(names))
+def _speaks_of(compiled: CompiledStatement, layer: Layer, names: Names) -> bool:
+    return layer not in _PRINCIPAL_LAYERS or bool(compiled.grants(names))
 
 
 def _near_miss(

@@ -173,6 +173,14 @@ def check_trust(policy: Policy) -> None:
     check_legacy(policy)
 
 
+def check_new_trust(policy: Policy) -> None:
+    """IAM User Guide, "... NotPrincipal": a role trust policy takes none. An old one is judged as it was stored."""
+    for statement in policy.statements:
+        if statement.not_principals is not None:
+            fault = "write a Principal and a condition on aws:PrincipalArn"
+            raise MalformedPolicy("Has prohibited field NotPrincipal", statement.fault(fault))
+
+
 def _check_trust_actions(statement: Statement, actions: tuple[str, ...]) -> None:
     for action in actions:
         _check_action(statement, action)

@@ -9,7 +9,8 @@ from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+
+from broker.names.addresses import parse_address, parse_network
 
 Address = tuple[int, int]  # IP version, bits
 Network = tuple[int, int, int]  # IP version, bits of the network, mask
@@ -85,18 +86,17 @@ def read_bytes(text: str) -> bytes | None:
 def read_address(text: str) -> Address | None:
     """An address; IPv4 written inside IPv6 (`::ffff:192.0.2.1`) is the IPv4 address that it is."""
     try:
-        address = ip_address(text)
+        address = parse_address(text)
     except ValueError:
         return None
-    plain = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-    return plain.version, int(plain)
+    return address.version, int(address)
 
 
 @lru_cache(maxsize=1024)
 def read_network(text: str) -> Network | None:
-    """One address or a CIDR range; bits set beyond the mask are ignored."""
+    """One address or a CIDR range, IPv4 written inside IPv6 as above; bits set beyond the mask are ignored."""
     try:
-        network = ip_network(text, strict=False)
+        network = parse_network(text)
     except ValueError:
         return None
     return network.version, int(network.network_address), int(network.netmask)

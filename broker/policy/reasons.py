@@ -82,8 +82,9 @@ def _denying_policy(request: AccessRequest, decision: Decision) -> str:
 
 
 def _is_cross_account(request: AccessRequest) -> bool:
+    """Of an unknown owner, too, the caller may not know what its policies say."""
     owner = request.resource_account
-    return owner is not None and owner != account_of(request.principal)
+    return owner is None or owner != account_of(request.principal)
 
 
 def _is_in_one_organization(request: AccessRequest) -> bool:

@@ -4,9 +4,10 @@ import enum
 
 import msgspec
 
-from broker.names.principal import Principal
+from broker.names.principal import Principal, account_of
 from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
+from broker.policy.standing import Names, bounded_names, names_of, usual_names
 
 
 class Outcome(enum.Enum):
@@ -35,10 +36,11 @@ class Layer(enum.StrEnum):
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, where known.
+    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, None where that is not known.
 
-    `federated_by` is the ARN of the user who made a federated session; `canonical_user_id` that of the
-    principal's account, which only policies with CanonicalUser ask for.
+    `federated_by` is the ARN of the user who made a federated session, `federated_by_id` its unique id; both are
+    empty where the root user did. `canonical_user_id` is that of the principal's account, which only policies with
+    CanonicalUser ask for.
     """
 
     principal: Principal
@@ -47,6 +49,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
     resource_account: str | None
     context: Keyed
     federated_by: str = ""
+    federated_by_id: str = ""
     canonical_user_id: str = ""
 
 
@@ -63,3 +66,26 @@ class Layers(msgspec.Struct, frozen=True):
     is_management_account: bool = False  # the principal's account: exempt from SCPs
     is_service_linked_role: bool = False  # exempt from SCPs and RCPs
     is_resource_in_management_account: bool = False  # exempt from RCPs
+
+
+def names_in(request: AccessRequest, layers: Layers) -> Names:
+    """By which names policies may call the one who asks."""
+    has_boundary = layers.boundary is not None
+    if not (request.federated_by or request.federated_by_id or request.canonical_user_id):
+        return (bounded_names if has_boundary else usual_names)[request.principal]
+    federated_by = tuple(filter(None, (request.federated_by, request.federated_by_id)))
+    return names_of(request.principal, has_boundary, federated_by, request.canonical_user_id)
+
+
+def are_scps_exempted(principal: Principal, layers: Layers) -> bool:
+    """Organizations user guide, "Tasks and entities not restricted by SCPs".
+
+    SCPs limit the users and roles of an account: services, federated subjects and anonymous callers are in none.
+    """
+    is_in_no_account = account_of(principal) is None
+    return is_in_no_account or layers.is_management_account or layers.is_service_linked_role
+
+
+def are_rcps_exempted(layers: Layers) -> bool:
+    """Organizations user guide, "Resources and entities not restricted by RCPs"."""
+    return layers.is_resource_in_management_account or layers.is_service_linked_role

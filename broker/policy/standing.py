@@ -5,13 +5,16 @@ within a single account". Names are compared whole: there are no partial wildcar
 speaks of all its sessions, a session's ARN only of that session.
 
 NotPrincipal works with Deny only, as AWS documents; with Allow it gives nothing. A Deny with NotPrincipal spares
-a principal whose account is listed and, where narrower names of that account are listed, whose user or role
-(and then session) is listed too: AWS checks the account, the role and the session one after the other.
+whom it lists with every name that AWS checks, one after the other: the root user with its account, a user with
+account and user, a role's session with account, role and session, a federated user with account, user and federated
+user. A caller with a permissions boundary is never spared.
+
+# INVARIANT: whom a list spares depends on that caller's own names alone, so a longer list spares no fewer.
 """
 
 import enum
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MethodType
 
 import msgspec
@@ -55,19 +58,19 @@ class Names(msgspec.Struct, frozen=True):
     federated: str = ""
     canonical_user: str = ""
     is_anonymous: bool = False
-    is_role_session: bool = False
+    has_boundary: bool = False  # a permissions boundary limits it
 
 
 Grants = Callable[[Names], Standing]
 
 
-def names_of(principal: Principal, federated_by: str = "", canonical_user_id: str = "") -> Names:
-    if federated_by or canonical_user_id:
-        return _names_of(principal, federated_by, canonical_user_id)
-    return _usual_names[principal]
-
-
-def _names_of(principal: Principal, federated_by: str = "", canonical_user_id: str = "") -> Names:
+def names_of(
+    principal: Principal,
+    has_boundary: bool = False,
+    federated_by: tuple[str, ...] = (),
+    canonical_user_id: str = "",
+) -> Names:
+    """`federated_by`: the names of the user who made a federated session; empty where the root user did."""
     if isinstance(principal, Service):
         return Names(service=principal.name)
     if isinstance(principal, WebIdentity | SamlSubject):
@@ -76,27 +79,23 @@ def _names_of(principal: Principal, federated_by: str = "", canonical_user_id: s
         return Names(is_anonymous=True)
     account = (principal.account, iam_arn(principal.account, "root"))
     entity, itself = _entity_and_self(principal, federated_by)
-    return Names(
-        account,
-        entity,
-        itself,
-        canonical_user=canonical_user_id,
-        is_role_session=isinstance(principal, AssumedRole),
-    )
+    return Names(account, entity, itself, canonical_user=canonical_user_id, has_boundary=has_boundary)
 
 
-_usual_names = Memo(_names_of)
+# The names of principals of whom nothing else is known, and of those with a permissions boundary.
+usual_names = Memo(names_of)
+bounded_names = Memo(partial(names_of, has_boundary=True))
 
 
 def _entity_and_self(
-    principal: Root | User | AssumedRole | FederatedUser, federated_by: str
+    principal: Root | User | AssumedRole | FederatedUser, federated_by: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if isinstance(principal, User):
         return (), (principal.arn, principal.unique_id)
     if isinstance(principal, AssumedRole):
         return (principal.role_arn, principal.role_id), (principal.arn, principal.user_id)
     if isinstance(principal, FederatedUser):
-        return (federated_by,) if federated_by else (), (principal.arn,)
+        return federated_by, (principal.arn,)
     return (), ()
 
 
@@ -162,39 +161,33 @@ def _is_canonical(names: Names, canonical: frozenset[str], denies: bool) -> bool
 
 
 def compile_not_principals(principals: Principals, *, denies: bool) -> Grants:
-    if principals.everyone or not denies:
+    if not denies:
         return nobody
+    if principals.everyone:
+        return _bounded
     aws, service, federated = map(frozenset, (principals.aws, principals.service, principals.federated))
 
     def grants(names: Names) -> Standing:
-        if names.service or names.federated:
-            spared = names.service in service or names.federated in federated
-        elif names.account:
+        if names.account:
             spared = _is_spared(names, aws)
+        elif names.service:
+            spared = names.service in service
         else:
-            spared = False
+            spared = bool(names.federated) and names.federated in federated
         return NONE if spared else DIRECT
 
     return grants
 
 
+def _bounded(names: Names) -> Standing:
+    """Whom a list denies that names everyone."""
+    return DIRECT if names.has_boundary else NONE
+
+
 def _is_spared(names: Names, listed: frozenset[str]) -> bool:
-    if listed.isdisjoint(names.account):
+    """Account, entity and the caller itself, each by one of its names, as far as there is one."""
+    if names.has_boundary or listed.isdisjoint(names.account):
         return False
-    account = names.account[0]
-    if not names.itself or not any(_is_narrower(name, account) for name in listed):
-        return True
-    if not names.is_role_session:
-        return not listed.isdisjoint(names.itself)
-    if listed.isdisjoint(names.entity):
+    if names.entity and listed.isdisjoint(names.entity):
         return False
-    sessions = names.itself[0].rpartition("/")[0] + "/"
-    return not listed.isdisjoint(names.itself) or not any(name.startswith(sessions) for name in listed)
-
-
-def _is_narrower(name: str, account: str) -> bool:
-    """Whether `name` speaks of less than the whole account; a unique id may belong to any account."""
-    parts = name.split(":", 5)
-    return (len(parts) != 6 and len(name) > 12) or (
-        len(parts) == 6 and parts[4] == account and parts[5] != "root"
-    )
+    return not names.itself or not listed.isdisjoint(names.itself)

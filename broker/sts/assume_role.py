@@ -7,7 +7,6 @@ question is what the session is made of.
 
 from broker.access.assumable import AssumableRole, account_of_role
 from broker.access.resource import Resource
-from broker.access.sessions import merged_tags
 from broker.credentials.durations import role_session_duration
 from broker.errors import access_denied, validation_error
 from broker.names.principal import AssumedRole, Root
@@ -43,8 +42,8 @@ async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -
     return AskedRole(
         request.role_arn,
         account_of_role(request.role_arn) if role is None else role.account,
-        # The role's tags as the session will have them: inherited transitive tags override its own.
-        {} if role is None else merged_tags(role.tags, tags.inherited),
+        # INVARIANT: its own tags. What the session inherits is the caller's, and would answer for the caller.
+        {} if role is None else role.tags,
         _request_keys(request, tags, source_identity),
         NO_POLICIES if role is None else role.trust_policy,
         role=role,

@@ -17,14 +17,13 @@ RESERVED_PREFIX = "aws:"
 
 
 class SessionTags(msgspec.Struct, frozen=True):
-    """The tags of a new session; `transitive_keys` are among them, `inherited` came with the calling session."""
+    """The tags of a new session, passed and inherited ones; `transitive_keys` are among them."""
 
     tags: Mapping[str, str]
     transitive_keys: tuple[str, ...]
-    inherited: Mapping[str, str]
 
 
-NO_TAGS = SessionTags({}, (), {})
+NO_TAGS = SessionTags({}, ())
 
 
 def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]) -> SessionTags:
@@ -41,7 +40,7 @@ def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Se
     wanted = {key.lower() for key in transitive_keys}
     # As the tag spells it, so that the next session of the chain finds it again.
     chosen = (key for key in passed if key.lower() in wanted)
-    return SessionTags(merged, (*inherited, *chosen), inherited)
+    return SessionTags(merged, (*inherited, *chosen))
 
 
 def _passed(tags: Sequence[shapes.Tag]) -> dict[str, str]:

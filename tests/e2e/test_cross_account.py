@@ -11,11 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from broker.storage.store import ROLES, Transaction
 from tests.e2e.conftest import CLI_1, REGION, Account, Keys, Server
-from tests.e2e.scenes import allow, deny, document, new_role, new_user, refused, sentence, trust
+from tests.e2e.scenes import (
+    allow,
+    assume,
+    deny,
+    document,
+    in_broker,
+    new_role,
+    new_user,
+    refused,
+    sentence,
+    trust,
+)
 
 EXTERNAL_ID = "contract:42/b"
 
@@ -230,3 +243,74 @@ def test_a_role_that_does_not_exist_looks_like_one_that_trusts_nobody(scene: Sce
         for arn in (scene.role_arn, f"arn:aws:iam::{scene.other.account_id}:role/nowhere")
     }
     assert len(told) == 1
+
+
+def test_an_old_not_principal_spares_none_but_whom_it_lists_whole(server: Server, account: Account) -> None:
+    """As an earlier version stored it: a new one with NotPrincipal is refused."""
+    root = server.client("iam", account.root)
+    listed = new_user(server, account, "listed", allow("sts:AssumeRole"))
+    other = new_user(server, account, "other", allow("sts:AssumeRole"))
+    role_arn = new_role(server, account, "guarded", trust(account.account_id))
+    user_arn = f"arn:aws:iam::{account.account_id}:user/listed"
+    sparing = document(
+        trust(account.account_id),
+        {
+            "Effect": "Deny",
+            "NotPrincipal": {"AWS": [account.account_id, user_arn]},
+            "Action": "sts:AssumeRole",
+        },
+    )
+    new = {"RoleName": "guarded", "PolicyDocument": sparing}
+    assert refused(root.update_assume_role_policy, **new)[1:] == (
+        "MalformedPolicyDocument",
+        "Has prohibited field NotPrincipal",
+    )
+    ids = {user_arn: root.get_user(UserName="listed")["User"]["UserId"]}
+
+    def may(keys: Keys) -> bool:
+        try:
+            server.client("sts", keys).assume_role(RoleArn=role_arn, RoleSessionName="session")
+        except ClientError as error:
+            assert "explicit deny in the role trust policy" in str(error)
+            return False
+        return True
+
+    assert may(listed) and may(other)
+    store_trust(server, account, "guarded", sparing, ids)
+    assert may(listed) and not may(other)
+    everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+    root.put_user_permissions_boundary(UserName="listed", PermissionsBoundary=everything)
+    assert not may(listed)
+    root.delete_user_permissions_boundary(UserName="listed")
+    store_trust(server, account, "guarded", sparing.replace(f', "{user_arn}"', ""), {})
+    assert not may(listed) and not may(other)
+
+
+def store_trust(server: Server, account: Account, name: str, text: str, ids: dict[str, str]) -> None:
+    async def write(store: Transaction) -> None:
+        role = await store.find(ROLES, account.account_id, name)
+        assert role is not None
+        changed = msgspec.structs.replace(role, assume_role_policy=text, trusted_ids=ids)
+        store.put(ROLES, account.account_id, changed)
+
+    in_broker(server, lambda broker: broker.store.transact(write))
+
+
+def test_a_chain_reaches_roles_of_its_own_team_only(server: Server, account: Account) -> None:
+    """ABAC: the tag that is handed on is the caller's, and says nothing of the next role."""
+    keys = new_user(server, account, "alice", allow("sts:*"))
+    actions = ("sts:AssumeRole", "sts:TagSession")
+    trusts = trust(account.account_id, *actions)
+    same_team = {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}
+    first = new_role(server, account, "first", trusts, allow(*actions, Condition=same_team))
+    roles = {
+        team: new_role(server, account, f"team-{team}", trusts, Tags=[{"Key": "team", "Value": team}])
+        for team in ("blue", "red")
+    }
+    roles["none"] = new_role(server, account, "team-none", trusts)
+    tagged = {"Tags": [{"Key": "team", "Value": "blue"}], "TransitiveTagKeys": ["team"]}
+    blue = assume(server, keys, first, **tagged)
+    assert assume(server, blue, roles["blue"]).session_token
+    for team in ("red", "none"):
+        sts = server.client("sts", blue)
+        assert refused(sts.assume_role, RoleArn=roles[team], RoleSessionName="session")[1] == "AccessDenied"

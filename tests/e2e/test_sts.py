@@ -154,6 +154,27 @@ def test_session_policies_of_both_kinds_are_one_limit(
     assert refused(iam.list_groups)[1] == "AccessDenied"
 
 
+def test_a_session_may_nothing_once_a_policy_that_limits_it_is_deleted(
+    server: Server, root: Any, worker: tuple[Any, str]
+) -> None:
+    sts, role = worker
+    limit = root.create_policy(PolicyName="limit", PolicyDocument=document(deny("iam:ListUsers")))
+    arns = ["arn:aws:iam::aws:policy/AdministratorAccess", limit["Policy"]["Arn"]]
+    answer = sts.assume_role(
+        RoleArn=role, RoleSessionName="session", PolicyArns=[{"arn": arn} for arn in arns]
+    )
+    iam = server.client("iam", Keys.of(answer["Credentials"]))
+    iam.list_roles()
+    assert refused(iam.list_users)[1] == "AccessDenied"
+    root.delete_policy(PolicyArn=arns[1])
+    for call in (iam.list_users, iam.list_roles):
+        _, code, message = refused(call)
+        assert (code, message.partition(". ")[0].rpartition(" with ")[2]) == (
+            "AccessDenied",
+            f"an explicit deny in a session policy: {arns[1]}",
+        )
+
+
 def test_tags_and_source_identity_speak_in_the_sessions_policies(
     server: Server, root: Any, worker: tuple[Any, str]
 ) -> None:

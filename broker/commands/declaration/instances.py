@@ -12,7 +12,7 @@ from broker.commands.declaration.declared import is_set
 from broker.commands.declaration.differences import told_changes
 from broker.commands.declaration.source import DeclarationError
 from broker.metadata.categories import RESERVED
-from broker.metadata.instances import parse_address
+from broker.metadata.instances import find_address
 from broker.storage.records import Instance
 from broker.storage.store import ACCOUNTS, INSTANCES
 
@@ -47,7 +47,7 @@ async def check_addresses(attempt: Attempt, declaration: declared.Declaration) -
     for instance in await attempt.store.scan(INSTANCES, ""):
         wanted = declaration.instances.get(instance.instance_id)
         for text in instance.addresses:
-            address = parse_address(text)
+            address = find_address(text)
             where = wanted.where if wanted is not None else f"instance {instance.instance_id}"
             if address is None:
                 raise DeclarationError(f"{where}: {text} is no address")

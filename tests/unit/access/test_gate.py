@@ -13,13 +13,13 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.errors import Refusal
-from broker.names.principal import FederatedUser
+from broker.names.principal import Anonymous, FederatedUser, Service, WebIdentity
 from broker.names.principal import User as UserPrincipal
 from broker.policy import Layer, PolicyKind, Source, SourceKind
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
-from broker.storage.records import ManagedPolicy, PolicyVersion, User
-from broker.storage.store import POLICIES, USERS
+from broker.storage.records import ManagedPolicy, Organization, OrganizationalUnit, PolicyVersion, User
+from broker.storage.store import ORGANIZATION, POLICIES, USERS
 from tests.unit.access.conftest import NOW
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -188,6 +188,32 @@ async def test_a_deny_that_names_a_user_holds_for_whom_it_federated(gate, store,
         resource = resource_of(gate, ACCOUNT, statement("Deny", "s3:*", Principal={"AWS": named}))
         decision = await gate.decide(await store.read(), guest, facts, "s3:GetObject", resource)
         assert decision.allowed is is_allowed
+
+
+@pytest.mark.parametrize("features", [(), ("RESOURCE_CONTROL_POLICY",)], ids=["no RCPs", "RCPs"])
+async def test_whose_a_resource_is_is_the_callers_account_only_where_the_caller_has_one(
+    gate, store, facts, put, features
+):
+    """Of an unknown owner it is not known which resource control policies hold: then none allows."""
+    everything = {"all": document(statement())}
+    organization = Organization(
+        organization_id="o-1",
+        management_account_id=OTHER,
+        accounts={ACCOUNT: OrganizationalUnit(parent=None, service_control_policies=everything)},
+        features=features,
+    )
+    await put(ORGANIZATION, "", organization)
+    granting = resource_of(gate, None, statement(Principal="*"))
+    read = await store.read()
+    decision = await gate.decide(read, alice(statement()), facts, "s3:GetObject", granting)
+    assert (decision.request.resource_account, decision.allowed) == (ACCOUNT, True)
+    for who in (Service("sns.amazonaws.com"), WebIdentity("accounts.google.com", "7"), Anonymous()):
+        nobody = Caller(principal=who, account="")
+        decision = await gate.decide(read, nobody, facts, "s3:GetObject", granting)
+        assert decision.request.resource_account is None
+        assert decision.layer is (Layer.RCP if features else None)
+        owned = replace(granting, account=ACCOUNT)
+        assert (await gate.decide(read, nobody, facts, "s3:GetObject", owned)).allowed
 
 
 def tagged(count, text):

@@ -11,7 +11,17 @@ from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
 from broker.names.principal import AssumedRole, FederatedUser
 from broker.names.principal import User as UserPrincipal
-from broker.policy import AccessRequest, Context, Layer, decide
+from broker.policy import (
+    AccessRequest,
+    Context,
+    Layer,
+    Outcome,
+    PolicyKind,
+    Source,
+    SourceKind,
+    decide,
+    denial_sentences,
+)
 from broker.storage.records import (
     Group,
     ManagedPolicy,
@@ -24,6 +34,7 @@ from broker.storage.records import (
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, USERS
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 
 
@@ -53,7 +64,7 @@ def caller_of(record, **facts):
     return Caller(principal=principal, account=ACCOUNT, user=record, **facts)
 
 
-def worker(**facts):
+def worker(permissions_boundary=None, attached_policies=(), **facts):
     role = Role(
         account_id=ACCOUNT,
         role_name="worker",
@@ -61,6 +72,8 @@ def worker(**facts):
         created_at=0,
         assume_role_policy="{}",
         inline_policies={"all": policy("*")},
+        permissions_boundary=permissions_boundary,
+        attached_policies=attached_policies,
     )
     principal = AssumedRole(ACCOUNT, "worker", "AROA1", "night")
     return Caller(principal=principal, account=ACCOUNT, role=role, token_issued_at=0, **facts)
@@ -96,7 +109,7 @@ async def test_a_users_permissions_come_from_itself_its_groups_and_what_is_attac
     alice = user(
         inline_policies={"tag": policy("iam:TagUser"), "no": policy("iam:GetRole", effect="Deny")},
         attached_policies=(managed("listing", "{}").arn,),
-        groups=("readers", "gone"),
+        groups=("readers",),
     )
     for action in ("iam:TagUser", "iam:ListUsers", "iam:GetUser", "s3:GetObject"):
         assert await stopped_by(caller_of(alice), action) is None
@@ -106,13 +119,78 @@ async def test_a_users_permissions_come_from_itself_its_groups_and_what_is_attac
     assert await stopped_by(caller_of(user()), "iam:ListUsers") is Layer.IDENTITY
 
 
-async def test_a_boundary_whose_policy_is_gone_allows_nothing(stopped_by, put):
+async def test_a_boundary_limits(stopped_by, put):
     boundary = managed("boundary", policy("iam:ListUsers"))
-    alice = user(inline_policies={"all": policy("*")}, permissions_boundary=boundary.arn)
-    assert await stopped_by(caller_of(alice), "iam:ListUsers") is Layer.BOUNDARY
     await put(POLICIES, ACCOUNT, boundary)
+    alice = user(inline_policies={"all": policy("*")}, permissions_boundary=boundary.arn)
     assert await stopped_by(caller_of(alice), "iam:ListUsers") is None
     assert await stopped_by(caller_of(alice), "iam:ListRoles") is Layer.BOUNDARY
+
+
+GONE = managed("gone", "{}").arn
+EVERYTHING = {"all": policy("*")}
+IN_A_GROUP = Group(
+    account_id=ACCOUNT, group_name="denied", group_id="AGPA1", created_at=0, attached_policies=(GONE,)
+)
+
+
+@pytest.mark.parametrize(
+    ("caller", "said"),
+    [
+        (caller_of(user(inline_policies=EVERYTHING, attached_policies=(GONE,))), GONE),
+        (caller_of(user(inline_policies=EVERYTHING, permissions_boundary=GONE)), GONE),
+        (caller_of(user(inline_policies=EVERYTHING, groups=("gone",))), "group gone"),
+        (caller_of(user(inline_policies=EVERYTHING, groups=("denied",))), GONE),
+        (worker(attached_policies=(GONE,)), GONE),
+        (worker(attached_policies=("arn:aws:iam::aws:policy/Gone",)), "arn:aws:iam::aws:policy/Gone"),
+        (worker(permissions_boundary="arn:aws:iam::aws:policy/Gone"), "arn:aws:iam::aws:policy/Gone"),
+    ],
+    ids=["a user's", "a boundary", "a group", "a group's", "a role's", "one of AWS's", "AWS's as boundary"],
+)
+async def test_a_policy_or_group_that_cannot_be_found_stops_whom_it_speaks_about(
+    stopped_by, put, caller, said
+):
+    """It may deny. IAM deletes nothing that is in use, so the store is broken: that is no reason to widen anybody."""
+    await put(GROUPS, ACCOUNT, IN_A_GROUP)
+    with pytest.raises(Refusal) as refused:
+        await stopped_by(caller, "iam:ListUsers")
+    assert refused.value.code == "ServiceUnavailable"
+    assert said in refused.value.reason and said not in refused.value.message
+
+
+async def test_a_session_is_not_widened_when_a_policy_of_its_own_is_deleted(gatherer, store, put):
+    """Not even where the resource's policy names the very session, or everyone: there only a deny counts."""
+    denying = managed("denying", policy("iam:CreateUser", effect="Deny"))
+    await put(POLICIES, ACCOUNT, denying)
+    guest = Caller(principal=FederatedUser(ACCOUNT, "guest"), account=ACCOUNT, user=user(), token_issued_at=0)
+    limits = (
+        SessionPolicies(managed=(ADMINISTRATOR, denying.arn)),
+        SessionPolicies(managed=(denying.arn,)),
+        SessionPolicies(policy("*"), (denying.arn,)),
+    )
+    callers = [worker(session_policies=limit) for limit in limits]
+    callers.append(msgspec.structs.replace(guest, session_policies=limits[0]))
+    text = policy("*", Principal="*")
+    to_everyone = gatherer._library.compiled(Source(SourceKind.RESOURCE, "r"), text, PolicyKind.RESOURCE)
+
+    async def decided(caller, action):
+        layers = await gatherer.layers_of(await store.read(), caller, ACCOUNT)
+        layers = msgspec.structs.replace(layers, resource=to_everyone)
+        return decide(AccessRequest(caller.principal, action, "*", ACCOUNT, Context()), layers)
+
+    for caller in callers:
+        assert (await decided(caller, "iam:ListUsers")).allowed
+        assert (await decided(caller, "iam:CreateUser")).layer is Layer.SESSION
+
+    async def delete(transaction):
+        transaction.delete(POLICIES, ACCOUNT, "denying")
+
+    await store.transact(delete)
+    for caller in callers:
+        for action in ("iam:CreateUser", "iam:ListUsers"):
+            decision = await decided(caller, action)
+            assert (decision.outcome, decision.layer) == (Outcome.EXPLICITLY_DENIED, Layer.SESSION)
+            assert denying.arn in denial_sentences(decision.request, decision)[0]
 
 
 async def test_session_policies_are_one_layer_and_stay_one_when_theirs_is_deleted(stopped_by, put, store):
@@ -134,7 +212,9 @@ async def test_session_policies_are_one_layer_and_stay_one_when_theirs_is_delete
         transaction.delete(POLICIES, ACCOUNT, "limit")
 
     await store.transact(delete)
-    assert await stopped_by(one, "iam:ListUsers") is Layer.SESSION
+    for limited in (one, both):
+        for action in ("iam:ListUsers", "iam:ListRoles"):
+            assert await stopped_by(limited, action) is Layer.SESSION
 
 
 async def test_a_federated_user_has_nothing_but_what_its_session_policies_and_its_maker_allow(stopped_by):
@@ -237,6 +317,26 @@ async def test_resource_controls_are_those_of_the_resources_account(stopped_by, 
     assert await stopped_by(worker(), "s3:GetObject", OTHER) is Layer.RCP
 
 
+async def test_a_root_task_without_a_task_policy_may_not_even_what_everyone_may(gatherer, store):
+    text = policy("*", Principal="*")
+    to_everyone = gatherer._library.compiled(Source(SourceKind.RESOURCE, "r"), text, PolicyKind.RESOURCE)
+    for arns in ((), ("arn:aws:iam::aws:policy/root-task/Gone",), (READ_ONLY,)):
+        limits = SessionPolicies(managed=arns) if arns else None
+        task = msgspec.structs.replace(root_caller(ACCOUNT), session_policies=limits, is_assumed_root=True)
+        layers = await gatherer.layers_of(await store.read(), task, ACCOUNT)
+        layers = msgspec.structs.replace(layers, resource=to_everyone)
+        request = AccessRequest(task.principal, "s3:GetObject", "*", ACCOUNT, Context())
+        assert decide(request, layers).layer is Layer.SESSION
+
+
+async def test_root_has_everything_and_a_caller_of_whom_no_record_was_read_nothing(stopped_by):
+    """Nor what was gathered for root before, under whatever name that is remembered."""
+    assert await stopped_by(root_caller(ACCOUNT), "iam:ListUsers") is None
+    for nameless in (caller_of(None), msgspec.structs.replace(worker(), role=None)):
+        assert await stopped_by(nameless, "iam:ListUsers") is Layer.IDENTITY
+    assert await stopped_by(root_caller(ACCOUNT), "iam:ListUsers") is None
+
+
 async def test_what_was_gathered_is_true_until_something_changes(stopped_by, put):
     await put(POLICIES, ACCOUNT, managed("listing", policy("iam:ListUsers")))
     alice = user(attached_policies=(managed("listing", "{}").arn,))
@@ -255,7 +355,8 @@ async def test_writes_that_nobody_committed_are_never_remembered(gatherer, stopp
     layers = await gatherer.layers_of(abandoned, caller_of(alice), ACCOUNT)
     request = AccessRequest(caller_of(alice).principal, "iam:ListUsers", "*", ACCOUNT, Context())
     assert decide(request, layers).allowed
-    assert await stopped_by(caller_of(alice), "iam:ListUsers") is Layer.IDENTITY
+    with pytest.raises(Refusal, match="ServiceUnavailable"):
+        await stopped_by(caller_of(alice), "iam:ListUsers")
 
 
 async def test_a_stored_policy_that_does_not_parse_stops_whom_it_speaks_about(stopped_by):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from broker.access.trust import bound_trust_policy
 from broker.app import Broker
@@ -22,6 +23,7 @@ from broker.storage.store import (
     POLICIES,
     ROLES,
     USERS,
+    Transaction,
 )
 
 from .conftest import Declare
@@ -305,8 +307,6 @@ async def test_prune_leaves_what_only_the_service_may_change(declare: Declare) -
     await attempt.perform(A, "CreateRole", parameters, "+", "role", "test")
     role = await attempt.store.find(ROLES, A, "Linked")
     assert role is not None
-    from msgspec.structs import replace
-
     attempt.store.put(ROLES, A, replace(role, path="/aws-service-role/a.amazonaws.com/"))
     await attempt.store.commit()
     assert await declare(account("{}"), prune=True) == []
@@ -329,6 +329,27 @@ async def test_a_refused_change_names_line_and_reason_and_changes_nothing(declar
     assert f"{where}: PutGroupPolicy was refused: Malformed" in str(refused.value)
     assert await declare.find(USERS, A, "alice") is None
     assert await declare.find(ACCOUNTS, "", A) is None
+
+
+async def test_not_principal_in_a_trust_policy_is_refused_where_it_is_new_and_left_where_it_is_not(
+    declare: Declare,
+) -> None:
+    body = '{roles: {app: {trust_policy: {Version: "2012-10-17", Statement: %s}}}}'
+    spared = body % f'{{Effect: Deny, NotPrincipal: {{AWS: "{A}"}}, Action: "sts:AssumeRole"}}'
+    with pytest.raises(DeclarationError, match="Has prohibited field NotPrincipal"):
+        await declare(account(spared))
+    assert await declare.find(ROLES, A, "app") is None
+    await declare(account(body % f'{{Effect: Allow, Principal: {{AWS: "{A}"}}, Action: "sts:AssumeRole"}}'))
+    with pytest.raises(DeclarationError, match="Has prohibited field NotPrincipal"):
+        await declare(account(spared))
+    text = declare.read(account(spared)).accounts[A].roles["app"].trust_policy.text
+    stored = replace(await declare.find(ROLES, A, "app"), assume_role_policy=text)
+
+    async def store_it(store: Transaction) -> None:
+        store.put(ROLES, A, stored)
+
+    await declare.broker.store.transact(store_it)
+    assert await declare(account(spared)) == []
 
 
 @pytest.mark.parametrize(

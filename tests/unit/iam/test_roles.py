@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from broker.access import trust
@@ -316,10 +317,35 @@ async def test_an_account_is_shown_by_the_arn_of_its_root_and_judged_as_written(
     written = {"AWS": [ACCOUNT, f"arn:aws:iam::{OTHER_ACCOUNT}:root"], "Service": "ec2.amazonaws.com"}
     shown = {**written, "AWS": [f"arn:aws:iam::{one}:root" for one in (ACCOUNT, OTHER_ACCOUNT)]}
     document = json.dumps({"Version": "2012-10-17", "Statement": {**statement, element: written}})
-    await iam(new_role(document=document))
+    await iam(new_role())
+    await store_trust(store, document)
     told = json.loads((await get(iam)).assume_role_policy_document)
     assert told == {"Version": "2012-10-17", "Statement": {**statement, element: shown}}
     assert bound_trust_policy(await record(store)) == document
+
+
+async def store_trust(store, document):
+    """As an earlier version of the broker may have stored it."""
+
+    async def work(transaction):
+        role = await transaction.find(ROLES, ACCOUNT, "app")
+        transaction.put(ROLES, ACCOUNT, msgspec.structs.replace(role, assume_role_policy=document))
+
+    await store.transact(work)
+
+
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+async def test_a_trust_policy_with_not_principal_is_refused_and_changes_nothing(iam, effect):
+    statement = {"Effect": effect, "Action": "sts:AssumeRole", "NotPrincipal": {"AWS": ACCOUNT}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    said = {"Deny": "Has prohibited field NotPrincipal", "Allow": "Allow with NotPrincipal is not allowed."}
+    refusal = ("MalformedPolicyDocument", said[effect])
+    assert await iam.refused(new_role(document=document)) == refusal
+    assert (await iam.refused(shapes.GetRoleRequest(role_name="app")))[0] == "NoSuchEntity"
+    await iam(new_role())
+    update = shapes.UpdateAssumeRolePolicyRequest(role_name="app", policy_document=document)
+    assert await iam.refused(update) == refusal
+    assert (await get(iam)).assume_role_policy_document == EC2
 
 
 async def test_a_long_trust_policy_is_shown_as_a_short_one_and_not_remembered(iam):

@@ -235,4 +235,4 @@ async def test_what_is_no_task_policy_leaves_a_root_task_nothing(account: Iam) -
     ):
         caller = msgspec.structs.replace(task("x"), session_policies=policies)
         code, message = await account.refused("GetAccountSummary", caller=caller)
-        assert (code, "because no session policy allows" in message) == ("AccessDenied", True)
+        assert (code, "with an explicit deny in a session policy" in message) == ("AccessDenied", True)

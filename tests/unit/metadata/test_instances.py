@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.metadata.instances import Instances, parse_address
+from broker.metadata.instances import Instances, find_address
 from broker.storage.store import INSTANCES
 from tests.unit.metadata.conftest import INSTANCE, World, instance
 
@@ -84,4 +84,4 @@ async def test_more_instances_than_one_page_are_all_found(world: World):
 
 @given(st.ip_addresses())
 def test_an_address_is_read_as_it_prints(address):
-    assert parse_address(str(address)) in (address, getattr(address, "ipv4_mapped", None))
+    assert find_address(str(address)) in (address, getattr(address, "ipv4_mapped", None))

@@ -42,6 +42,15 @@ def holds(operator: str, wanted: list[str], had: list[str] | None, *, denies: bo
         ("IpAddress", "203.0.113.0/24", "203.0.113.7", "203.0.114.7"),
         ("IpAddress", "2001:db8::/32", "2001:DB8::1", "2001:db9::1"),
         ("IpAddress", "203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"),
+        ("IpAddress", "203.0.113.0/24", "::ffff:cb00:7107", "::ffff:cb00:7207"),
+        ("IpAddress", "::ffff:203.0.113.7", "203.0.113.7", "203.0.113.8"),
+        ("IpAddress", "::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.1"),
+        ("IpAddress", "::FFFF:A00:0/104", "10.255.0.1", "11.0.0.1"),
+        ("IpAddress", "::ffff:10.1.2.3/104", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
+        ("IpAddress", "::ffff:0:0/96", "192.0.2.1", "::fffe:c000:201"),
+        ("IpAddress", "::/0", "2001:db8::1", "192.0.2.1"),
+        ("IpAddress", "::/0", "::fffe:0:1", "::ffff:192.0.2.1"),
+        ("IpAddress", "0.0.0.0/0", "::ffff:192.0.2.1", "2001:db8::1"),
         ("ArnEquals", "arn:aws:sns:*:1:t*", "arn:aws:sns:eu:1:topic", "arn:aws:sns:eu:2:topic"),
         ("ArnLike", "arn:aws:sns:*:1:t?", "arn:aws:sns:eu:1:tt", "arn:aws:sns:eu:1:t"),
     ],
@@ -55,6 +64,16 @@ def test_an_operator_matches_one_value_and_not_the_other(
     assert not holds(operator, [wanted], None)
     assert holds(operator + "IfExists", [wanted], None)
     assert not holds(operator + "IfExists", [wanted], [other])
+
+
+@pytest.mark.parametrize("wanted", ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:a00:0/104"])
+@pytest.mark.parametrize("inside", ["10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203"])
+@pytest.mark.parametrize("outside", ["11.1.2.3", "::ffff:11.1.2.3", "2001:db8::1"])
+def test_an_ipv4_address_is_inside_or_outside_whatever_it_and_the_range_are_written_as(
+    wanted: str, inside: str, outside: str
+) -> None:
+    assert holds("IpAddress", [wanted], [inside]) and not holds("NotIpAddress", [wanted], [inside])
+    assert holds("NotIpAddress", [wanted], [outside]) and not holds("IpAddress", [wanted], [outside])
 
 
 NEGATED = {

@@ -366,6 +366,19 @@ def test_a_trust_policy_needs_a_principal_and_cannot_allow_everyone_but() -> Non
     assert refusal("x", PolicyKind.TRUST) == "This policy contains invalid Json"
 
 
+def test_a_new_trust_policy_takes_no_not_principal_and_an_old_one_is_still_read() -> None:
+    """The guide, "... NotPrincipal": not "in an IAM role trust policy". IAM accepted it once with Deny."""
+    listed = {"AWS": ["123456789012", "arn:aws:iam::123456789012:user/bob"]}
+    unnamed = {name: value for name, value in TRUST.items() if name != "Principal"}
+    text = document({**unnamed, "Effect": "Deny", "NotPrincipal": listed})
+    assert parse_policy(text, PolicyKind.TRUST).statements[0].not_principals is not None
+    with pytest.raises(MalformedPolicy) as refused:
+        parse_policy(text, PolicyKind.TRUST, is_new=True)
+    assert refused.value.message == "Has prohibited field NotPrincipal"
+    assert "line 1: " in refused.value.fault
+    assert parse_policy(document(TRUST), PolicyKind.TRUST, is_new=True)
+
+
 @pytest.mark.parametrize(
     "principal",
     [

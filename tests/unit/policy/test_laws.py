@@ -237,6 +237,19 @@ def test_an_scp_rcp_boundary_session_or_endpoint_policy_never_widens(seed):
 
 @given(SEEDS)
 @a_few
+def test_of_an_unknown_owner_is_allowed_only_what_is_allowed_whoever_owns_it(seed):
+    _, policies, flags, requests = world_of(seed)
+
+    def owned_by(account):
+        return outcomes(policies, flags, [{**request, "resource_account": account} for request in requests])
+
+    unknown, a, b = owned_by(None), owned_by(worlds.A), owned_by(worlds.B)
+    for each in zip(unknown, a, b, strict=True):
+        assert (each[0] is Outcome.ALLOWED) is all(one is Outcome.ALLOWED for one in each)
+
+
+@given(SEEDS)
+@a_few
 def test_deciding_changes_neither_the_policies_nor_the_next_decision(seed):
     _, policies, flags, requests = world_of(seed)
     layers = engine_layers(copy.deepcopy(policies), flags)

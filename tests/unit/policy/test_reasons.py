@@ -207,7 +207,7 @@ def test_a_role_that_does_not_trust_is_a_role_trust_policy() -> None:
 
 def test_the_operator_reads_the_arn_where_the_caller_reads_a_noun() -> None:
     role = "arn:aws:iam::111122223333:role/team/rob"
-    decision = decide(AccessRequest(BOB, "iam:GetRole", role, None, Context({})), Layers(NO_POLICIES))
+    decision = decide(AccessRequest(BOB, "iam:GetRole", role, BOB.account, Context({})), Layers(NO_POLICIES))
     told, exact = denial_sentences(decision.request, decision)
     assert "perform: iam:GetRole on resource: role rob because no identity-based policy" in told
     assert exact == told.replace("role rob", role)
@@ -215,7 +215,9 @@ def test_the_operator_reads_the_arn_where_the_caller_reads_a_noun() -> None:
 
 
 def test_an_action_without_resources_is_told_without_one() -> None:
-    decision = decide(AccessRequest(BOB, "sts:GetAccessKeyInfo", "*", None, Context({})), Layers(NO_POLICIES))
+    decision = decide(
+        AccessRequest(BOB, "sts:GetAccessKeyInfo", "*", BOB.account, Context({})), Layers(NO_POLICIES)
+    )
     assert sentence(decision) == (
         f"User: {BOB.arn} is not authorized to perform: sts:GetAccessKeyInfo "
         "because no identity-based policy allows the sts:GetAccessKeyInfo action"

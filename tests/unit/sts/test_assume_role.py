@@ -3,8 +3,10 @@
 import json
 from base64 import b32encode
 
+import msgspec
 import pytest
 
+from broker.access.sessions import session_caller as session_of
 from broker.credentials.one_time_codes import FAILURE_LIMIT
 from broker.names.principal import AssumedRole
 from broker.names.secret import SecretKey
@@ -172,18 +174,102 @@ async def test_what_is_no_arn_of_a_role_is_invalid(sts, arn):
     )
 
 
-async def test_inherited_tags_stand_before_the_roles_own_when_the_trust_is_judged(sts):
-    same_team = {"StringEquals": {"aws:ResourceTag/Team": "blue", "aws:PrincipalTag/Team": "blue"}}
-    first = role("first", trust())
-    await sts.put(ROLES, first, role("worker", trust(Condition=same_team), tags={"team": "red"}))
-    inheriting = session_caller(
-        first, tags={"Team": "blue"}, session_tags={"Team": "blue"}, transitive_tag_keys=("Team",)
+def sparing(*names):
+    """A trust policy as none can be stored any more: the account may, but whom the Deny does not spare."""
+    allow = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": list(ACTIONS)}
+    deny = {"Effect": "Deny", "NotPrincipal": {"AWS": list(names)}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]})
+
+
+USER_ARN, ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:user/alice", f"arn:aws:iam::{ACCOUNT}:role/first"
+NIGHT, DAY = (f"arn:aws:sts::{ACCOUNT}:assumed-role/first/{name}" for name in ("night", "day"))
+USER_ID, ROLE_ID = "AIDAALICEALICEALICE01", "AROAFIRSTFIRSTFIRST01"
+IDS = {USER_ARN: USER_ID, ROLE_ARN: ROLE_ID, NIGHT: f"{ROLE_ID}:night", DAY: f"{ROLE_ID}:day"}
+LISTED = msgspec.structs.replace(user(), user_id=USER_ID)
+FIRST = msgspec.structs.replace(role("first", trust()), role_id=ROLE_ID)
+
+
+@pytest.mark.parametrize("is_bound", [True, False], ids=["by ids", "by names"])
+@pytest.mark.parametrize(
+    ("spared", "user_may", "session_may"),
+    [
+        ((ACCOUNT,), False, False),
+        ((ACCOUNT, USER_ARN), True, False),
+        ((USER_ARN,), False, False),
+        ((ACCOUNT, ROLE_ARN), False, False),
+        ((ACCOUNT, ROLE_ARN, DAY), False, False),
+        ((ACCOUNT, NIGHT), False, False),
+        ((ACCOUNT, ROLE_ARN, NIGHT), False, True),
+        ((ACCOUNT, ROLE_ARN, NIGHT, DAY, USER_ARN), True, True),
+    ],
+)
+async def test_an_old_not_principal_in_a_trust_policy_spares_whom_it_lists_with_every_name(
+    sts, spared, user_may, session_may, is_bound
+):
+    ids = {name: IDS[name] for name in spared if name in IDS} if is_bound else {}
+    await sts.put(ROLES, FIRST, role("worker", sparing(*spared), trusted_ids=ids))
+    for caller, may in ((user_caller(LISTED), user_may), (session_caller(FIRST), session_may)):
+        if may:
+            assert (await sts(asked(), caller)).assumed_role_user.assumed_role_id == "AROAWORKER:session"
+        else:
+            code, message = await sts.refused(asked(), caller)
+            assert (code, "explicit deny in the role trust policy" in message) == ("AccessDenied", True)
+
+
+async def test_an_old_not_principal_never_spares_a_caller_with_a_permissions_boundary(sts):
+    everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+    bounded_user, first = (
+        msgspec.structs.replace(record, permissions_boundary=everything) for record in (LISTED, FIRST)
     )
-    answer = await sts(asked(), inheriting)
-    assert sts.claims(answer).tags == (("Team", "blue"),)
-    assert sts.claims(answer).transitive_tag_keys == ("Team",)
-    private = session_caller(first, tags={"Team": "blue"}, session_tags={"Team": "blue"})
-    assert (await sts.refused(asked(), private))[0] == "AccessDenied"
+    listed = (ACCOUNT, USER_ARN, ROLE_ARN, NIGHT)
+    await sts.put(ROLES, first, role("worker", sparing(*listed), trusted_ids=IDS))
+    for caller in (user_caller(bounded_user), session_caller(first)):
+        code, message = await sts.refused(asked(), caller)
+        assert (code, "explicit deny in the role trust policy" in message) == ("AccessDenied", True)
+
+
+async def test_a_namesake_of_a_spared_role_is_not_spared(sts):
+    anew = role("first", trust())
+    await sts.put(ROLES, anew, role("worker", sparing(ACCOUNT, ROLE_ARN, NIGHT), trusted_ids=IDS))
+    assert (await sts.refused(asked(), session_caller(anew)))[0] == "AccessDenied"
+    assert (await sts(asked(), session_caller(FIRST))).assumed_role_user is not None
+
+
+SAME_TEAM = {"StringEquals": {"aws:ResourceTag/Team": "${aws:PrincipalTag/Team}"}}
+
+
+def of_team(first, team, **more):
+    """A session that carries a transitive tag, as the first link of a chain has it."""
+    tags = {"Team": team}
+    return session_caller(first, tags=tags, session_tags=tags, transitive_tag_keys=("Team",), **more)
+
+
+@pytest.mark.parametrize("side", ["trust policy", "caller's policy"])
+@pytest.mark.parametrize(
+    ("tags", "is_own"), [({"team": "blue"}, True), ({"Team": "red"}, False), ({}, False)]
+)
+async def test_a_role_is_judged_by_its_own_tags_whatever_the_chain_hands_on(sts, tags, is_own, side):
+    everywhere = {"Effect": "Allow", "Action": list(ACTIONS), "Resource": "*", "Condition": SAME_TEAM}
+    by_team = json.dumps({"Version": "2012-10-17", "Statement": everywhere})
+    first = role("first", trust())
+    if side == "caller's policy":
+        first = msgspec.structs.replace(first, inline_policies={"by team": by_team})
+    condition = {"Condition": SAME_TEAM} if side == "trust policy" else {}
+    await sts.put(ROLES, first, role("worker", trust(**condition), tags=tags))
+    if not is_own:
+        assert (await sts.refused(asked(), of_team(first, "blue")))[0] == "AccessDenied"
+        return
+    claims = sts.claims(await sts(asked(), of_team(first, "blue")))
+    assert (claims.tags, claims.transitive_tag_keys) == ((("Team", "blue"),), ("Team",))
+
+
+async def test_what_the_session_inherits_overrides_the_roles_own_tag_afterwards(sts):
+    first, worker = role("first", trust()), role("worker", trust(), tags={"team": "red"})
+    await sts.put(ROLES, first, worker)
+    claims = sts.claims(await sts(asked(), of_team(first, "blue")))
+    caller = await session_of(await sts.store.read(), claims)
+    assert caller.tags == {"Team": "blue"}
+    assert sts.claims(await sts(asked(role_arn=ROLE_ARN), caller)).tags == (("Team", "blue"),)
 
 
 async def test_a_source_identity_is_carried_and_needs_permission_each_time(sts):

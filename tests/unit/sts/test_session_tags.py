@@ -37,7 +37,7 @@ def test_what_is_transitive_is_inherited_by_every_later_session(names, data):
         FIRST, session_tags=dict(first.tags), transitive_tag_keys=first.transitive_keys
     )
     second = session_tags(passed_on, [], [])
-    assert second.tags == second.inherited == {name: f"<{name}>" for name in wanted}
+    assert second.tags == {name: f"<{name}>" for name in wanted}
     third = session_tags(
         session_caller(FIRST, session_tags=second.tags, transitive_tag_keys=second.transitive_keys), [], []
     )
@@ -50,7 +50,6 @@ def test_an_inherited_key_is_not_set_again_in_any_spelling():
     found = session_tags(caller, tags(cost="2"), ["COST"])
     assert found.tags == {"Team": "blue", "cost": "2"}
     assert found.transitive_keys == ("Team", "cost")
-    assert found.inherited == {"Team": "blue"}
 
 
 def test_keys_that_differ_in_case_only_are_one_key():

@@ -20,7 +20,7 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.audit.journal import Journal, JournalUnavailable
-from broker.config import ConfigurationError, Keys, RootUser, Settings
+from broker.config import ConfigurationError, Keys, RootUser, Settings, parse_address
 from broker.credentials.access_keys import AccessKeyPair
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
@@ -36,6 +36,7 @@ from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
 from broker.web.door import Door
 from broker.web.health import operations_door
+from broker.web.host_names import parse_host_names
 from broker.web.http import Request, Response
 from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
@@ -209,7 +210,14 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         quotas=settings.quotas,
         services={model(name).signing_name: model(name) for name in SERVICES},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
+        host_names=parse_host_names(host_names(settings)),
     )
+
+
+def host_names(settings: Settings) -> list[str]:
+    """Those that are listed, and those that the listeners without signatures are said to listen at."""
+    at = [parse_address(text, "listen")[0] for text in (settings.listen.metadata, settings.listen.operations)]
+    return [*settings.listen.host_names, *at]
 
 
 def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
@@ -315,7 +323,7 @@ def _make_servers(
 
     maximum_body = broker.settings.requests.maximum_body_bytes
     most = most_connections(broker.settings.listen.maximum_connections)
-    operations = operations_door(door.measures, why_not_ready)
+    operations = operations_door(door.measures, why_not_ready, door.host_names)
     return {
         "api": Server(query, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),

@@ -33,6 +33,7 @@ class Listen(Section, frozen=True):
     api: str = "127.0.0.1:8080"
     metadata: str = "127.0.0.1:1338"
     operations: str = "127.0.0.1:9464"
+    host_names: tuple[str, ...] = ()
     workers: int = 1
     maximum_connections: int = 4096
 
@@ -103,6 +104,9 @@ _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.s
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _LEVELS = ("debug", "info", "warning", "error")
 _PREFIX = "BROKER_"
+_is_host_name = re.compile(
+    r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
+).fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
@@ -274,6 +278,12 @@ def _check(settings: Settings) -> None:
     """What types cannot say."""
     for name in ("api", "metadata", "operations"):
         parse_address(getattr(settings.listen, name), f"listen.{name}")
+    for host_name in settings.listen.host_names:
+        if not _is_host_name(host_name):
+            raise ConfigurationError(
+                f"listen.host_names: {host_name!r} is no host name; "
+                "write it as it stands in a URL between // and the port, without wildcards"
+            )
     for name, (low, high) in _RANGES.items():
         section, _, key = name.partition(".")
         if not low <= getattr(getattr(settings, section), key) <= high:

@@ -4,13 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from broker.config import load_settings, setting_names, variable_of
+from broker.config import load_settings, parse_address, setting_names, variable_of
 from broker.web.connection import KEEP_ALIVE_SECONDS, LONGEST_TARGET
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,36 @@ def test_the_charts_settings_are_settings(tmp_path: Path):
     file = tmp_path / "broker.toml"
     file.write_text(yaml.safe_load(text_of("helm", "broker", "values.yaml"))["settings"])
     assert load_settings(file, {}).requests.trusted_proxies == ()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.toml")), ids=lambda path: path.name)
+def test_an_example_that_listens_to_others_believes_no_proxy_and_has_tls(file: Path):
+    """As it stands: in the reader's own network any address of an example may be somebody else's."""
+    settings = load_settings(file, {})
+    host, _ = parse_address(settings.listen.api, "listen.api")
+    if not ip_address(host).is_loopback:
+        assert settings.requests.trusted_proxies == ()
+        assert settings.tls.certificate_file and settings.tls.key_file
+    for unsigned in (settings.listen.metadata, settings.listen.operations):
+        address = ip_address(parse_address(unsigned, "listen")[0])
+        assert address.is_loopback or address == ip_address("169.254.169.254")
+    assert settings.metadata.loopback_instance == ""
+
+
+def test_what_asks_for_no_signature_is_opened_on_purpose_only():
+    containerfile = text_of("Containerfile")
+    for listener, port in (("METADATA", 1338), ("OPERATIONS", 9464)):
+        assert f"BROKER_LISTEN_{listener}=127.0.0.1:{port}" in containerfile
+    assert re.findall(r"^EXPOSE (.*)$", containerfile, re.MULTILINE) == ["8080"]
+    services = yaml.safe_load(text_of("compose.yaml"))
+    assert "BROKER_LISTEN_METADATA" not in services["services"]["broker"]["environment"]
+    assert services["services"]["redis"]["networks"] == ["store"]
+    assert services["networks"]["store"]["internal"] is True
+    stateful = text_of("helm", "broker", "templates", "statefulset.yaml")
+    opened = (
+        r"if \.Values\.metadata\.enabled \}\}\s+- name: BROKER_LISTEN_METADATA\s+value: 0\.0\.0\.0:1338\n"
+    )
+    assert re.search(opened, stateful) and stateful.count("BROKER_LISTEN_METADATA") == 1
 
 
 def test_the_pods_run_with_as_few_rights_as_there_are():

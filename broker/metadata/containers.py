@@ -36,17 +36,17 @@ async def find_container(
 ) -> tuple[str, Container]:
     """The record that the id or the token (empty: none) proves, and its key; raises Refusal in the agent's codes."""
     if max(len(unverified_id), len(unverified_token)) > _LONGEST_SECRET:
-        raise _unknown_id("the id or the token is too long")
+        raise unknown_id("the id or the token is too long")
     if not unverified_id and not unverified_token:
         raise Refusal("NoIdInRequest", "No Credential ID in the request", status=400)
     key = container_key(unverified_id) if unverified_id else authorization_key(unverified_token)
     container = await store.find(CONTAINERS, "", key)
     if container is None:
-        raise _unknown_id("no container has this id or token") if unverified_id else _wrong_token()
+        raise unknown_id("no container has this id or token") if unverified_id else _wrong_token()
     if container.expires_at is not None and now >= container.expires_at:
-        raise _unknown_id(f"the container's record ended at {container.expires_at}")
+        raise unknown_id(f"the container's record ended at {container.expires_at}")
     if container.instance_id is not None and container.instance_id != asking_instance:
-        raise _unknown_id(f"the container lives on {container.instance_id}, not on {asking_instance}")
+        raise unknown_id(f"the container lives on {container.instance_id}, not on {asking_instance}")
     wanted = container.authorization_digest
     if wanted is not None and not compare_digest(wanted, authorization_key(unverified_token)):
         raise _wrong_token()
@@ -105,7 +105,8 @@ def _digest(kind: str, secret: str) -> str:
     return sha256(f"{kind}\0{secret}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _unknown_id(reason: str) -> Refusal:
+def unknown_id(reason: str) -> Refusal:
+    """No container has what the request presents as an id."""
     return Refusal("InvalidIdInRequest", "Credentials not found", reason=reason, status=400)
 
 

@@ -1,10 +1,11 @@
 """Sealed messages as text: encoded authorization messages, metadata session tokens, pagination markers.
 
 Each purpose has keys of its own; the context binds a message to what it is for (an account, an instance),
-and a message says for itself until when it is good, inside, where nobody can change it.
+and a message says for itself until when it is good, inside, where nobody can change it. A message of one fixed size
+is sealed as it is, which saves the header and the padding that messages of any length need.
 """
 
-from broker.sealing.envelope import SealBroken, key_of, open_with, seal
+from broker.sealing.envelope import OVERHEAD, SealBroken, key_of, open_with, seal
 from broker.sealing.keyring import Keyring
 from broker.sealing.packing import pack, unpack
 from broker.sealing.text import decode_text, encode_text
@@ -17,7 +18,7 @@ def seal_message(keyring: Keyring, purpose: bytes, message: bytes, context: byte
 
     Long messages are compressed. Raises ValueError where the text would pass LARGEST_MESSAGE.
     """
-    text = encode_text(seal(keyring.for_purpose(purpose).primary, pack(message), context, entropy))
+    text = seal_fixed(keyring, purpose, pack(message), context, entropy)
     if len(text) > LARGEST_MESSAGE:
         raise ValueError(f"a sealed message of {len(text)} characters is over the {LARGEST_MESSAGE} allowed")
     return text
@@ -29,9 +30,24 @@ def open_message(keyring: Keyring, purpose: bytes, unverified_text: str, context
     `now` (epoch seconds) closes retired keys on time, not messages: their own expiry is their reader's to
     check.
     """
+    return unpack(open_fixed(keyring, purpose, unverified_text, context, now))
+
+
+def seal_fixed(keyring: Keyring, purpose: bytes, message: bytes, context: bytes, entropy: bytes) -> str:
+    """As `seal_message`, for messages of one size: OVERHEAD and the message are a multiple of three bytes.
+
+    Raises ValueError for another size, whose text would have two spellings.
+    """
+    if (OVERHEAD + len(message)) % 3:
+        raise ValueError(f"a message of {len(message)} bytes makes no envelope of a multiple of three")
+    return encode_text(seal(keyring.for_purpose(purpose).primary, message, context, entropy))
+
+
+def open_fixed(keyring: Keyring, purpose: bytes, unverified_text: str, context: bytes, now: float) -> bytes:
+    """The message that `seal_fixed` was given; raises SealBroken. Its size is its reader's to check."""
     envelope = decode_text(unverified_text, LARGEST_MESSAGE)
     key = key_of(keyring.for_purpose(purpose), envelope)
-    message = unpack(open_with(key, envelope, context))
+    message = open_with(key, envelope, context)
     if not key.opens_at(now):
         raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
     return message

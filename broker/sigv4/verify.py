@@ -27,6 +27,7 @@ from broker.sigv4.signing_keys import (
 )
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+CONTENT_SHA256 = "x-amz-content-sha256"
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -121,15 +122,23 @@ def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: 
 def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
     """The clause: "You must include the host header [...] and any x-amz-* headers in the request".
 
-    A smuggled header of AWS's own would otherwise be obeyed without proof. Content-Type may stay unsigned, as
-    AWS lets it: botocore's presigned URLs leave it out.
+    A smuggled header of AWS's own would otherwise be obeyed without proof. The hash of the body may stay unsigned where
+    it is right: it says nothing that the signature does not cover. Content-Type may, as AWS lets it: botocore's
+    presigned URLs leave it out.
     """
     signed = authorization.signer.headers.all
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name in authorization.headers:
-        if name.startswith("x-amz-") and name not in signed:
+        if name.startswith("x-amz-") and name not in signed and not _is_hash_of_body(name, authorization):
             raise refusals.unsigned_header(name, dialect.mismatch_code)
+
+
+def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization) -> bool:
+    """x-amz-content-sha256, and right; aws-requests-auth sends it unsigned."""
+    if name != CONTENT_SHA256:
+        return False
+    return trimmed(authorization.headers[name]) == _computed_hash(authorization)
 
 
 def _require_scope(
@@ -181,21 +190,26 @@ def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> s
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
-    claimed = authorization.headers.get("x-amz-content-sha256", "")  # unsigned it has been refused already
+    # Unsigned it has been refused already, unless it is the hash itself.
+    claimed = authorization.headers.get(CONTENT_SHA256, "")
     if claimed:
         claimed = trimmed(claimed)
     if dialect.unsigned_payload and (
         claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
     ):
         return UNSIGNED_PAYLOAD
-    body = authorization.request.body
-    computed = sha256(body).hexdigest() if body else EMPTY_SHA256
+    computed = _computed_hash(authorization)
     if claimed and claimed != computed:
         raise refusals.mismatch(
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
             dialect.mismatch_code,
         )
     return computed
+
+
+def _computed_hash(authorization: UnverifiedAuthorization) -> str:
+    body = authorization.request.body
+    return sha256(body).hexdigest() if body else EMPTY_SHA256
 
 
 def _is_signed(

@@ -1,8 +1,8 @@
 """The life of one connection: bytes in, whole requests to the door, responses out, one after the other.
 
 The grammar of HTTP/1.1 (RFC 9112) is llhttp's, through httptools, in its strict mode: it is llhttp that refuses two
-lengths, a length beside chunks, and line ends of one character, which others might read otherwise. What is here is
-what a connection may take up:
+lengths, a length beside chunks, and line ends of one character, which others might read otherwise. For which host a
+request is, `target.py` says, and refuses what is unclear. What is here is what a connection may take up:
 
 - a request's head has to be whole within KEEP_ALIVE_SECONDS after the response before it, its body within
   BODY_SECONDS after the head; neither may be larger than its limit;
@@ -28,6 +28,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from broker.web.http import Request, Response, Trouble, header_lines, render_response
 from broker.web.sockets import Peer
+from broker.web.target import UnclearHost, origin_form, require_host
 
 if TYPE_CHECKING:
     from broker.web.server import Server
@@ -147,7 +148,12 @@ class Connection(asyncio.Protocol):
         if version not in _VERSIONS:
             raise Unreadable("neither HTTP/1.1 nor HTTP/1.0")
         is_asking = False
+        host: str | None = None
         for name, value in self._headers:
+            if name == "host":
+                if host is not None:
+                    raise Unreadable("two Host headers")
+                host = value
             if name == "content-length" and int(value) > self._server.maximum_body:
                 self._give_up(Trouble.TOO_LARGE)
             if name == "transfer-encoding" and version == "1.0":
@@ -155,9 +161,19 @@ class Connection(asyncio.Protocol):
                 raise Unreadable("chunks in HTTP/1.0")
             if name == "expect":
                 is_asking = value.lower() == "100-continue"
+        self._read_host(host, version)
         # RFC 9110, section 10.1.1: the client waits with the body until it is told that it is wanted.
         if is_asking and self._task is None and version == "1.1":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _read_host(self, host: str | None, version: str) -> None:
+        try:
+            require_host(host, version)
+            self._target, named = origin_form(self._target, host)
+        except UnclearHost as error:
+            raise Unreadable(str(error)) from None
+        if named is not None and host is None:
+            self._headers.append(("host", named))
 
     def on_body(self, part: bytes) -> None:
         self._body += part

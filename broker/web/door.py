@@ -11,6 +11,7 @@ from broker.credentials.mint import Mint
 from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
 from broker.storage.store import Store
+from broker.web.host_names import HostNames
 from broker.web.measures import Measures
 from broker.web.peers import Networks
 
@@ -30,3 +31,4 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     quotas: Quotas
     services: Mapping[str, ServiceModel]
     trusted_proxies: Networks = ()
+    host_names: HostNames = frozenset()

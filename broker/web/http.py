@@ -35,9 +35,10 @@ _STATUSES = {
 class Request(msgspec.Struct, frozen=True):
     """One request, read to its end. Everything in it is what the client says, and unverified.
 
-    `target` is the raw request target. `headers` have lower-case names and stand in their order of arrival, repeated
-    ones included; bytes that are not UTF-8 are surrogate escapes. `body` is what was sent, still compressed where it
-    was; where there was `trouble` it is empty, and of a head that is too large only the beginning is there.
+    `target` is the raw request target; one that came in the absolute form is here in the origin form. `headers` have
+    lower-case names and stand in their order of arrival, repeated ones included; bytes that are not UTF-8 are
+    surrogate escapes. At most one of them is Host, and it names a host. `body` is what was sent, still compressed
+    where it was; where there was `trouble` it is empty, and of a head that is too large only the beginning is there.
     """
 
     method: str

@@ -18,6 +18,7 @@ import msgspec
 
 from broker.audit.event import uuid_text
 from broker.errors import Refusal
+from broker.metadata.containers import unknown_id
 from broker.metadata.credentials import Deliveries
 from broker.metadata.instances import Instances
 from broker.metadata.reading import JSON, TEXT, Answer, Reader, Refused
@@ -26,6 +27,7 @@ from broker.sealing.keyring import Keyring
 from broker.storage.engine import EngineUnavailable
 from broker.storage.store import Conflict
 from broker.web.door import Door
+from broker.web.host_names import is_called_by
 from broker.web.http import Request, Response, header_lines
 from broker.web.log import log_failure
 
@@ -68,6 +70,7 @@ class MetadataDoor:
         self._timer = door.timer
         self._measures = door.measures
         self._store = door.store
+        self._host_names = door.host_names
         self._keyring = keyring
         self._deliveries = Deliveries(door.mint, door.journal, door.clock, door.entropy, session_seconds)
         instances = Instances(loopback_instance)
@@ -84,7 +87,8 @@ class MetadataDoor:
             # Counted, but no line in the log: whoever asks too often shall not make us write as often.
             self._measures.count("metadata", "Read", "Throttling", 0.0)
             return _page(HTTPStatus.SERVICE_UNAVAILABLE)
-        if request.method == "GET" and request.trouble is None:
+        is_read = request.method == "GET" and request.trouble is None
+        if is_read and is_called_by(request, self._host_names):
             remembered = self._remembered.get(_memory_key(request))
             if remembered is not None and await self._is_still_true(remembered.answer):
                 self._short_ways += 1
@@ -120,7 +124,11 @@ class MetadataDoor:
         started = self._timer()
         operation, code = "Read", ""
         try:
-            # 1. What is asked for.
+            # 1. What is asked for, and of whom.
+            if not is_called_by(request, self._host_names):
+                raise Refused(
+                    403, f"called by {request.find_header('host')!r}, which listen.host_names has not"
+                )
             if request.trouble is not None:
                 raise Refused(request.trouble.status, request.trouble.value)
             steps = [unquote(step) for step in request.path.split("/") if step]
@@ -197,10 +205,10 @@ class MetadataDoor:
         # 2. May it be asked for so?
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "a method that reads nothing", {"Allow": "GET, HEAD"})
-        if steps[1:2] != ["credentials"] or len(steps) > (3 if steps[0] == "v2" else 2):
+        if steps[1:2] != ["credentials"]:
             raise Refused(404, "no such path of the container endpoints")
         # 3. Which container, for which role.
-        unverified_id = steps[2] if len(steps) == 3 else _container_id(request.query)
+        unverified_id = _container_id(request, steps)
         unverified_token = request.find_header("authorization") or ""
         answer = await self._reader.container(request.peer.address, unverified_id, unverified_token)
         return self._response(request, answer)
@@ -233,12 +241,25 @@ def _memory_key(request: Request) -> MemoryKey:
     return request.peer.address, request.target, token, authorization
 
 
-def _container_id(query: str) -> str:
-    return next((value for name, value in parse_qsl(query) if name == "id"), "")
+def _container_id(request: Request, steps: list[str]) -> str:
+    """The id of `/v1/credentials?id=ID` and of `/v2/credentials/ID`, or nothing; raises Refusal.
+
+    As the agent reads it, all that follows is the id: with a slash behind it, it is another one, which no container
+    has. An id is a secret, and there is one path that it is read at.
+    """
+    sent = [unquote(step) for step in request.path.split("/")]
+    following = sent[3:]
+    if sent[1:3] != steps[:2] or (steps[0] == "v1" and following):
+        raise unknown_id("the path is not one of the container endpoints: empty or further segments")
+    if steps[0] == "v2":
+        return "/".join(following)
+    return next((value for name, value in parse_qsl(request.query) if name == "id"), "")
 
 
 def _page(status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """A status as the small page that EC2 answers with."""
+    """A status as the small page that EC2 answers with; of a 403 it sends no body."""
+    if status == HTTPStatus.FORBIDDEN:
+        return Response(403, header_lines({"Content-Type": TEXT, "Server": _SERVER}), b"")
     title = f"{int(status)} - {HTTPStatus(status).phrase}"
     body = (
         '<?xml version="1.0" encoding="iso-8859-1"?>\n'

@@ -23,6 +23,17 @@ from tests.e2e.conftest import Account, Keys, Server
 
 Statement = dict[str, Any]
 
+# Prints the access key id of the default chain of AWS's Common Runtime, which stands behind several SDKs. For instance
+# metadata it knows no endpoint but 169.254.169.254.
+COMMON_RUNTIME_WHO = """
+import json
+from awscrt.auth import AwsCredentialsProvider
+from awscrt.io import ClientBootstrap, DefaultHostResolver, EventLoopGroup
+group = EventLoopGroup(1)
+provider = AwsCredentialsProvider.new_default_chain(ClientBootstrap(group, DefaultHostResolver(group)))
+print(json.dumps(provider.get_credentials().result(30).access_key_id))
+"""
+
 
 def document(*statements: Statement) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -22,7 +22,7 @@ from broker.config import load_settings
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
 from tests.e2e.conftest import REGION, ROOT, Account, Server
-from tests.e2e.scenes import ask
+from tests.e2e.scenes import COMMON_RUNTIME_WHO, ask
 
 INSTANCE = "i-0123456789abcdef0"
 LIFE = 1210  # seconds: others are minted every nine seconds
@@ -272,6 +272,25 @@ def test_a_container_is_its_role_until_it_is_forgotten(server: Server, account: 
     assert refusal in failing_program(server, who, **variables)
     assert operator(server, "forget", key).returncode == 1
     assert not any(secret in server.log for secret in variables.values())
+
+
+@pytest.mark.parametrize("form", ["id", "token"])
+def test_a_container_whose_program_is_built_on_awss_common_runtime_is_its_role(
+    server: Server, account: Account, root, form: str
+):
+    root.create_role(RoleName="task", AssumeRolePolicyDocument=trust("ecs-tasks.amazonaws.com"))
+    role_arn = f"arn:aws:iam::{account.account_id}:role/task"
+    made = operator(server, "container", role_arn, *(["--token"] if form == "token" else []))
+    assert made.returncode == 0, made.stderr
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in made.stdout.splitlines())
+    (key,) = program(server, COMMON_RUNTIME_WHO, **variables)
+    records = [json.loads(line) for line in (server.folder / "audit.jsonl").read_text().splitlines()]
+    minted = {
+        record["responseElements"]["credentials"]["accessKeyId"]
+        for record in records
+        if record["eventName"] == "AssumeRole" and record["requestParameters"]["roleArn"] == role_arn
+    }
+    assert minted == {key}
 
 
 def test_a_container_gets_no_role_that_there_is_not(server: Server, account: Account):

@@ -26,6 +26,7 @@ from broker.config import load_settings
 from broker.storage.records import Instance, InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES, Transaction
 from tests.e2e.conftest import ROOT, Server
+from tests.e2e.scenes import COMMON_RUNTIME_WHO
 
 pytestmark = pytest.mark.root
 
@@ -294,6 +295,17 @@ def test_boto3_finds_its_credentials_with_no_configuration_at_all(host: Host):
     assert len(keys) == 2
 
 
+def test_awss_common_runtime_finds_its_credentials_with_no_configuration_at_all(host: Host):
+    if host.network.family.name == "v6":
+        pytest.skip("the Common Runtime asks 169.254.169.254 and no other address")
+    keys = set()
+    for name in ("one", "two"):
+        done = host.network.python(name, COMMON_RUNTIME_WHO)
+        assert done.returncode == 0, done.stderr
+        keys.add(json.loads(done.stdout))
+    assert len(keys) == 2
+
+
 def test_a_hop_limit_of_one_reaches_the_machine_and_not_its_container(host: Host):
     assert token(host.network, "one")[0] == 200
     status, why = token(host.network, "container")
@@ -314,8 +326,9 @@ def test_an_answer_that_was_held_back_is_not_sent_further_later(host: Host):
 PIPELINED = """
 import os, socket
 connection = socket.create_connection((os.environ["URL"], 80), timeout=4)
-put = b"PUT /latest/api/token HTTP/1.1\\r\\nHost: x\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\n\\r\\n"
-connection.sendall(put + b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+host = b"Host: localhost\\r\\n"
+put = b"PUT /latest/api/token HTTP/1.1\\r\\n" + host + b"X-aws-ec2-metadata-token-ttl-seconds: 60\\r\\n\\r\\n"
+connection.sendall(put + b"GET / HTTP/1.1\\r\\n" + host + b"\\r\\n")
 got = b""
 try:
     got = connection.recv(65536)

@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,20 @@ def test_an_unsigned_header_of_awss_own_is_not_smuggled_in(
     assert answer.status == 403
     # With a token, the key is no long-term key any more: so it is refused before the headers are compared.
     assert answer.code == ("InvalidClientTokenId" if "Token" in name else "SignatureDoesNotMatch")
+
+
+def test_an_unsigned_hash_of_the_body_is_taken_and_another_one_is_not(
+    server: Server, account: Account
+) -> None:
+    """As aws-requests-auth sends it with every request, also with session credentials."""
+    session = Keys.of(server.client("sts", account.root).get_session_token()["Credentials"])
+    for keys in (account.root, session):
+        sent = letter(server, keys, WHO_AM_I)
+        right = sha256(sent.body).hexdigest()
+        assert sent.with_header("x-amz-content-sha256", right).send(server).status == 200
+        for wrong in (sha256(b"").hexdigest(), "UNSIGNED-PAYLOAD"):
+            answer = sent.with_header("x-amz-content-sha256", wrong).send(server)
+            assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
 
 
 def test_a_deactivated_key_is_refused_until_it_is_active_again(

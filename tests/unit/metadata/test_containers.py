@@ -129,8 +129,33 @@ async def test_a_role_that_is_gone_or_of_another_account_has_no_credentials(worl
 
 async def test_other_methods_and_paths_are_refused(host: Client):
     assert (await host("POST", f"/v2/credentials/{ID}")).status == 405
-    assert (await host.get(f"/v2/credentials/{ID}/more")).status == 404
     assert (await host.get("/v2/metadata")).status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/credentials/{id}/",
+        "/v2/credentials/{id}/more",
+        "/v2/credentials//{id}",
+        "/v2/credentials/{id}%2F",
+        "/v2//credentials/{id}",
+        "//v2/credentials/{id}",
+        "//v1/credentials?id={id}",
+        "/v1/credentials/?id={id}",
+        "/v1/credentials/{id}",
+        "/v1//credentials?id={id}",
+    ],
+)
+async def test_an_id_is_read_at_one_path_only(host: Client, path: str):
+    answer = await host.get(path.format(id=ID))
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+    message = f"Credentials{path.strip('/')[:2].upper()}Request: Credentials not found"
+    assert answer.json == {"code": "InvalidIdInRequest", "message": message, "HTTPErrorCode": 400}
+
+
+async def test_the_second_version_reads_no_id_from_the_query(host: Client):
+    assert (await host.get(f"/v2/credentials?id={ID}")).json["code"] == "NoIdInRequest"
 
 
 def test_ids_and_tokens_never_share_a_key():

@@ -109,6 +109,38 @@ async def test_who_is_no_known_machine_is_forbidden_everything(world: World):
     assert (await client("PUT", TOKEN_PATH, **{TTL: "60"})).status == 403
 
 
+async def test_what_is_forbidden_has_no_body(world: World, machine: Client):
+    """As on EC2; botocore and others look at the status only."""
+    refused = [
+        await machine("PUT", "/2021-03-23/api/token", **{TTL: "60"}),
+        await machine.get(ID_PATH, Host="rebind.example"),
+    ]
+    await world.put(INSTANCES, instance(metadata_enabled=False))
+    refused += [await machine.get(ID_PATH)]
+    for answer in refused:
+        assert (answer.status, answer.body) == (403, b"")
+        assert (answer.headers["Content-Type"], answer.headers["Server"]) == ("text/plain", "EC2ws")
+
+
+async def test_a_name_that_may_be_a_web_pages_own_is_forbidden_everything(
+    machine: Client, caplog: pytest.LogCaptureFixture
+):
+    """DNS rebinding: a page whose name resolves to this machine sends its name as the Host."""
+    caplog.set_level(logging.INFO, "broker.web")
+    token = await machine.token()
+    for _ in range(2):
+        assert (await machine.get(ID_PATH, token)).status == 200
+    for host in ("rebind.example", f"rebind.example:{machine.port}", "evil.localhost"):
+        rebound = {"Host": host}
+        assert (await machine("PUT", TOKEN_PATH, **{TTL: "60"}, **rebound)).status == 403
+        assert (await machine.get(ID_PATH, token, **rebound)).status == 403
+        assert (await machine.get("/v2/credentials/id", **rebound)).status == 403
+    reasons = {record.facts["reason"] for record in caplog.records}
+    assert "called by 'rebind.example', which listen.host_names has not" in reasons
+    for host in ("localhost", f"LOCALHOST.:{machine.port}", "[::1]", "::1"):
+        assert (await machine.get(ID_PATH, token, Host=host)).status == 200
+
+
 async def test_head_answers_as_get_without_the_body(machine: Client):
     token = await machine.token()
     answer = await machine("HEAD", ID_PATH, **{"X-aws-ec2-metadata-token": token})

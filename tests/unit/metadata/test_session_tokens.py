@@ -36,10 +36,28 @@ def test_a_token_never_opens_from_its_end_on(life: int, later: float):
         open_token(RING, HERE, sealed(life), NOW + life + later)
 
 
-def test_no_two_tokens_are_the_same_and_none_is_long():
-    tokens = {sealed() for _ in range(100)}
-    assert len(tokens) == 100
-    assert max(map(len, tokens)) <= 100
+def test_no_two_tokens_are_the_same():
+    assert len({sealed() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("now", [0.0, NOW, 2.0**40 - LONGEST_LIFE - 1])
+def test_a_token_is_as_long_as_ec2s_and_fits_the_64_characters_of_awss_common_runtime(now: float):
+    longest = instance(instance_id="i-" + "f" * 4096, account_id="9" * 12)
+    for machine in (HERE, longest):
+        entropy = secrets.token_bytes(TOKEN_ENTROPY)
+        token = seal_token(RING, machine, now=now, life=LONGEST_LIFE, entropy=entropy)
+        assert len(token) == 56
+        assert open_token(RING, machine, token, now) == int(now) + LONGEST_LIFE
+
+
+def test_a_token_of_the_version_before_opens_until_its_end():
+    """Sealed by that version: after an upgrade, machines go on with the tokens that they have."""
+    old = "AQABAgMEBQYHse2PxAABkjeGsOHuxJpSzPdOM82dBpXG3g2MvlhaVVICV_s4fpZ0nsRn"
+    ring = new_keyring(NOW, bytes(range(KEY_ENTROPY)))
+    assert open_token(ring, HERE, old, NOW + LONGEST_LIFE - 1) == NOW + LONGEST_LIFE
+    for machine, now in ((HERE, NOW + LONGEST_LIFE), (THERE, NOW)):
+        with pytest.raises(SealBroken):
+            open_token(ring, machine, old, now)
 
 
 def test_a_token_opens_for_its_own_machine_only():

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.sealing.envelope import SealBroken
+from broker.sealing.envelope import OVERHEAD, SealBroken
 from broker.sealing.keyring import new_keyring, promote, stage
-from broker.sealing.message import LARGEST_MESSAGE, open_message, seal_message
+from broker.sealing.message import LARGEST_MESSAGE, open_fixed, open_message, seal_fixed, seal_message
 
 NOW = 1_000.0
 RING = new_keyring(NOW, bytes(range(40)))
@@ -48,6 +48,20 @@ def test_a_retired_key_opens_messages_until_its_time() -> None:
     with pytest.raises(SealBroken) as broken:
         open_message(after, IMDS, text, b"", NOW + 60)
     assert "opens nothing since 1060" in broken.value.reason
+
+
+@given(st.binary(max_size=64))
+def test_a_message_of_a_fixed_size_is_sealed_as_it_is_or_not_at_all(message: bytes) -> None:
+    if (OVERHEAD + len(message)) % 3:
+        with pytest.raises(ValueError, match="multiple of three"):
+            seal_fixed(RING, IMDS, message, b"i-0aaa", ENTROPY)
+        return
+    text = seal_fixed(RING, IMDS, message, b"i-0aaa", ENTROPY)
+    assert len(text) == (OVERHEAD + len(message)) // 3 * 4
+    assert open_fixed(RING, IMDS, text, b"i-0aaa", NOW) == message
+    for purpose, context in ((IMDS, b"i-0bbb"), (AUTHORIZATION, b"i-0aaa")):
+        with pytest.raises(SealBroken):
+            open_fixed(RING, purpose, text, context, NOW)
 
 
 def test_a_long_message_is_compressed_and_a_longer_one_refused() -> None:

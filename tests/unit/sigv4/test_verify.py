@@ -10,7 +10,7 @@ from broker.errors import Refusal, status_and_fault
 from broker.names.secret import SecretKey
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.sigv4.signing_keys import SigningKeys
-from broker.sigv4.verify import JSON, S3, Dialect, missing_authentication_token, verify
+from broker.sigv4.verify import JSON, QUERY, S3, Dialect, missing_authentication_token, verify
 
 SECRET = SecretKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 NOON = 1767268800.0
@@ -393,6 +393,44 @@ def test_a_claimed_hash_must_be_the_bodys(sign):
         assert (refusal.code, refusal.message) == (
             "SignatureDoesNotMatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        )
+
+
+@pytest.mark.parametrize(("body", "token"), [(FORM, None), (FORM, "token"), (b"", None)])
+def test_the_bodys_hash_may_be_named_in_an_unsigned_header(sign, presign, body, token):
+    """As aws-requests-auth names it, beside the signed headers host, x-amz-date and x-amz-security-token."""
+    claim = ("x-amz-content-sha256", sha256(body).hexdigest())
+    request = with_headers(sign(body=body, token=token), claim)
+    proven = judge(request)
+    assert "x-amz-content-sha256" not in proven.authorization.signer.headers.all
+    assert proven.body_is_signed
+    changed = msgspec.structs.replace(request, body=b"Action=Other")
+    fitting = with_headers(
+        changed, (claim[0], sha256(b"Action=Other").hexdigest()), without=("x-amz-content-sha256",)
+    )
+    assert "must be a 'SignedHeader'" in refusal_of(changed).message
+    assert refusal_of(fitting).message.startswith(MISMATCH)
+    assert judge(with_headers(presign(), ("x-amz-content-sha256", sha256(b"").hexdigest())))
+
+
+@pytest.mark.parametrize("dialect", [QUERY, JSON, S3])
+def test_an_unsigned_claim_that_is_not_the_bodys_hash_is_refused(sign, dialect):
+    right = sha256(FORM).hexdigest()
+    for claim in (
+        sha256(b"other").hexdigest(),
+        right.upper(),
+        right[:-1],
+        f"{right},{right}",
+        "",
+        "UNSIGNED-PAYLOAD",
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    ):
+        request = with_headers(sign(body=FORM), ("x-amz-content-sha256", claim))
+        refusal = refusal_of(request, dialect=dialect)
+        assert (refusal.code, refusal.message) == (
+            dialect.mismatch_code,
+            "'x-amz-content-sha256' must be a 'SignedHeader' in the AWS Authorization.",
         )
 
 

@@ -146,6 +146,28 @@ async def test_a_request_is_heard_as_it_was_sent(place: Place):
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "target", "hosts"),
+    [
+        (b"GET http://here/one?two=%20 HTTP/1.1\r\nHost: here\r\n\r\n", "/one?two=%20", ["here"]),
+        (b"GET http://HERE:80 HTTP/1.1\r\nHost: here\r\n\r\n", "/", ["here"]),
+        (b"GET http://here/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "/", ["here"]),
+        (b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n", "*", ["here"]),
+    ],
+)
+async def test_a_request_line_in_the_absolute_form_is_heard_in_the_origin_form(
+    place: Place, sent: bytes, target: str, hosts: list[str]
+):
+    peer = await place.peer()
+    for cut in (0, 12):
+        peer.send(sent[:cut])
+        await asyncio.sleep(0)
+        peer.send(sent[cut:])
+        told = await peer.told()
+        assert told["target"] == target
+        assert [value for name, value in told["headers"] if name == "host"] == hosts
+
+
 async def test_a_response_has_its_length_and_the_date_of_the_clock(place: Place):
     peer = await place.peer()
     peer.send(GET)
@@ -402,6 +424,16 @@ async def test_half_a_request_is_never_heard(place: Place):
         b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x00c\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX\xc3\xa9: b\r\n\r\n",
         b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nHOST: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nX: a\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n",
+        b"GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\r\n" * 4 * limits.LARGEST_HEAD,
@@ -427,6 +459,11 @@ async def test_what_can_be_read_in_two_ways_or_in_none_is_refused(
 _UNREADABLE = {
     "no request line": b"\r\n" * 2 * limits.LARGEST_HEAD,
     "neither HTTP/1.1 nor HTTP/1.0": b"GET / HTTP/2.0\r\n\r\n",
+    "no Host header": b"GET / HTTP/1.1\r\n\r\n",
+    "two Host headers": b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+    "a Host header that names no host": b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "a request line that names no host": b"GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n",
+    "a request line and a Host header that name two hosts": b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n",
     "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HttpParserInvalidMethodError": b"AKIDEXAMPLE\r\n\r\n",  # llhttp's reasons by their names, and never what was sent
 }

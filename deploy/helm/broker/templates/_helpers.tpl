@@ -13,3 +13,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "broker.name" -}}
 {{- printf "%s-broker" .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
+
+{{- define "broker.hostNames" -}}
+{{- $name := include "broker.name" . }}
+{{- $names := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) }}
+{{- $names = append $names (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) }}
+{{- join "," (concat $names .Values.metadata.hostNames) }}
+{{- end }}

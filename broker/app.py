@@ -41,7 +41,7 @@ from broker.web.http import Request, Response
 from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
 from broker.web.peers import parse_networks
-from broker.web.query import answer_query
+from broker.web.requests import answer_request
 from broker.web.server import Server
 from broker.web.tls import Certificate
 
@@ -305,8 +305,8 @@ def _make_servers(
 ) -> Mapping[str, Server]:
     """What answers at each of LISTENERS."""
 
-    async def query(request: Request) -> Response:
-        return await answer_query(door, request)
+    async def api(request: Request) -> Response:
+        return await answer_request(door, request)
 
     async def why_not_ready() -> str:
         if stop.is_set():
@@ -325,7 +325,7 @@ def _make_servers(
     most = most_connections(broker.settings.listen.maximum_connections)
     operations = operations_door(door.measures, why_not_ready, door.host_names)
     return {
-        "api": Server(query, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
+        "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=_OPERATIONS_CONNECTIONS, name="operations"

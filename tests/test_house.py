@@ -18,7 +18,7 @@ LONGEST_FUNCTION = 50
 # Each exception with its reason.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS = {
-    "web/query.py:answer_query": "the way of a request, in numbered steps whose local variables are the state",
+    "web/requests.py:answer_request": "the way of a request, in numbered steps whose local variables are the state",
 }
 # Unit tests that are not named after one file, and what they are about.
 TESTS_OF_SEVERAL = {
@@ -133,7 +133,7 @@ def test_nobody_is_called_manager():
 
 def test_exceptions_are_caught_blindly_at_doors_only():
     """`except Exception` belongs to the doors, to background tasks that must live on, and to the end of a process."""
-    allowed = {"web/query.py", "web/metadata.py", "app.py"}
+    allowed = {"web/requests.py", "web/metadata.py", "app.py"}
     pattern = r"^\s*except (Base)?Exception\b.*:"
     blind = {
         place

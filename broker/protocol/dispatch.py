@@ -1,31 +1,47 @@
-"""Which operation a request names: the service from its signature, else from Action and Version.
+"""Which wire protocol a request speaks, from its headers alone: whatever is wrong with the rest is refused in it."""
 
-AWS has one endpoint per service; this broker has one for all. A signed request names its service in the
-credential scope; an unsigned one (AssumeRoleWithWebIdentity, AssumeRoleWithSAML) is found by Action and Version.
-"""
+from functools import lru_cache
 
-from collections.abc import Mapping
+from broker.protocol.query import QUERY, QUERY_JSON
+from broker.protocol.wire import WireProtocol
 
-from broker.errors import Refusal
-from broker.protocol.model import ServiceModel
+_JSON = "application/json"
+_ANSWERS = (_JSON, "text/xml", "application/xml")
+# What is looked at of an Accept header: media ranges, and parameters of each.
+_MOST_RANGES, _MOST_PARAMETERS = 16, 4
 
 
-def name_operation(
-    services: Mapping[str, ServiceModel], signing_name: str | None, action: str | None, version: str | None
-) -> tuple[ServiceModel, str]:
-    """The service and the operation; `services` is by signing name.
+def find_protocol(headers: tuple[tuple[str, str], ...]) -> WireProtocol:
+    """The protocol of a request with these headers (names in lower case); never raises."""
+    for name, value in headers:
+        if name == "accept":
+            return QUERY_JSON if prefers_json(value) else QUERY
+    return QUERY
 
-    A signing name that no service has finds its service like an unsigned request: that its scope is wrong is
-    for SigV4 to say. Raises MissingAction and InvalidAction. (Where an action is missing, AWS redirects to a
-    page about IAM; where its version is missing or wrong, it answers InvalidAction, in these words.)
+
+@lru_cache(maxsize=256)
+def prefers_json(unverified_accept: str) -> bool:
+    """Whether an Accept header names JSON, and XML neither before it nor with a greater weight (RFC 9110, 12.5.1).
+
+    `*/*` and its like name neither: XML is what a query service answers by itself.
     """
-    if action is None:
-        raise Refusal("MissingAction", "The request is missing an action or a required parameter.")
-    signed_for = services.get(signing_name) if signing_name else None
-    if signed_for is not None and signed_for.api_version == version and action in signed_for.operations:
-        return signed_for, action
-    for service in () if signed_for else services.values():
-        if service.api_version == version and action in service.operations:
-            return service, action
-    shown = "NO_VERSION_SPECIFIED" if version is None else version[:64]
-    raise Refusal("InvalidAction", f"Could not find operation {action[:128]} for version {shown}")
+    best, best_weight = "", 0.0
+    for media_range in unverified_accept.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]:
+        media_type, *parameters = (
+            piece.strip() for piece in media_range.split(";", _MOST_PARAMETERS + 1)[: _MOST_PARAMETERS + 1]
+        )
+        weight = _weight(parameters)
+        if media_type in _ANSWERS and weight > best_weight:
+            best, best_weight = media_type, weight
+    return best == _JSON
+
+
+def _weight(parameters: list[str]) -> float:
+    """`q` of a media range, 1 where it has none, 0 where it is none."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            text = value.strip()
+            is_number = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= 5
+            return min(float(text), 1.0) if is_number else 0.0
+    return 1.0

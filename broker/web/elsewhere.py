@@ -5,12 +5,13 @@ told but which services are here. The services' protocols: botocore's models; wh
 AWS JSON 1.1 and restJson1 ("Error serialization", Smithy).
 """
 
-import json
 import re
 from collections.abc import Iterable
 
 from broker.errors import Refusal
-from broker.web.http import Request, header_lines
+from broker.protocol.json import refuse_as_json_services_do
+from broker.protocol.wire import FORM, Refuse
+from broker.web.http import Request
 
 # Every part is bounded: anybody may send a header that begins a credential again and again.
 _SCOPE = re.compile(
@@ -19,14 +20,13 @@ _SCOPE = re.compile(
 _OPERATION = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _REPLACED = ("InvalidAction", "MissingAction", "UnsupportedHttpVerb", "UnsupportedMediaType")
 _REST_XML = ("s3", "s3express", "s3-outposts", "s3-object-lambda", "route53", "cloudfront")
-_FORM = "application/x-www-form-urlencoded"
 
 
 class Elsewhere(Refusal):
     """A request for `service`, one that is not here; `operation` is empty where the request does not say."""
 
     def __init__(self, request: Request, service: str, served: str) -> None:
-        is_form = (request.find_header("content-type") or "").startswith(_FORM)
+        is_form = (request.find_header("content-type") or "").startswith(FORM)
         self.service = service
         self.wants_json = not is_form and service not in _REST_XML
         super().__init__(
@@ -38,14 +38,6 @@ class Elsewhere(Refusal):
         operation = (request.find_header("x-amz-target") or "").rpartition(".")[2]
         self.operation = operation if _OPERATION.fullmatch(operation) else ""
 
-    def headers(self) -> bytes:
-        return header_lines(
-            {"Content-Type": "application/json", "x-amzn-ErrorType": self.code, "Server": "broker"}
-        )
-
-    def body(self) -> bytes:
-        return json.dumps({"__type": self.code, "message": self.message}).encode()
-
 
 def elsewhere_or(refusal: Refusal, request: Request, services: Iterable[str]) -> Refusal:
     """`refusal`, or what takes its place where the request was signed for a service that is none of `services`."""
@@ -55,3 +47,10 @@ def elsewhere_or(refusal: Refusal, request: Request, services: Iterable[str]) ->
     if scope is None or scope[1] in services:
         return refusal
     return Elsewhere(request, scope[1], " and ".join(sorted(name.upper() for name in services)))
+
+
+def refuse_elsewhere(refusal: Refusal, refuse: Refuse) -> Refuse:
+    """How `refusal` is rendered: as JSON services do where its client speaks to one, else by `refuse`."""
+    if isinstance(refusal, Elsewhere) and refusal.wants_json:
+        return refuse_as_json_services_do
+    return refuse

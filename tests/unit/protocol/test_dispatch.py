@@ -1,57 +1,57 @@
-"""Which operation a request names (the refusals of STS were measured on AWS)."""
+"""Which wire protocol a request speaks: found by its headers, at a price that no client sets."""
+
+import time
 
 import pytest
 
-from broker.errors import Refusal
-from broker.protocol.dispatch import name_operation
-from broker.protocol.model import load_service
-
-SERVICES = {service.signing_name: service for service in (load_service("iam"), load_service("sts"))}
-
-
-def refusal_of(signing_name: str | None, action: str | None, version: str | None) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        name_operation(SERVICES, signing_name, action, version)
-    return caught.value
-
-
-@pytest.mark.parametrize("signing_name", ["sts", None, "s3"])
-def test_an_operation_is_found_by_its_service_or_by_its_version(signing_name: str | None) -> None:
-    service, operation = name_operation(SERVICES, signing_name, "GetCallerIdentity", "2011-06-15")
-    assert (service.name, operation) == ("sts", "GetCallerIdentity")
-
-
-def test_the_operations_without_a_signature_are_the_models() -> None:
-    unsigned = {
-        name
-        for model in SERVICES.values()
-        for name, operation in model.operations.items()
-        if operation.is_unsigned
-    }
-    assert unsigned == {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
+from broker.protocol.dispatch import find_protocol, prefers_json
+from broker.protocol.query import QUERY, QUERY_JSON
+from broker.web.connection import LONGEST_HEADER
 
 
 @pytest.mark.parametrize(
-    ("action", "version", "shown"),
+    "accept",
     [
-        ("NoSuchAction", "2011-06-15", "NoSuchAction for version 2011-06-15"),
-        ("GetCallerIdentity", None, "GetCallerIdentity for version NO_VERSION_SPECIFIED"),
-        ("GetCallerIdentity", "", "GetCallerIdentity for version "),
-        ("GetCallerIdentity", "2000-01-01", "GetCallerIdentity for version 2000-01-01"),
-        ("", "2011-06-15", " for version 2011-06-15"),
-        ("ListUsers", "2010-05-08", "ListUsers for version 2010-05-08"),
-        ("getcalleridentity", "2011-06-15", "getcalleridentity for version 2011-06-15"),
-        ("__class__", "2011-06-15", "__class__ for version 2011-06-15"),
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/json, text/plain, */*",  # axios
+        "application/json;q=0.9, application/xml;q=0.8",
+        "text/xml;q=0.5, application/json",
+        "application/xml;q=0, application/json;q=0.1",
     ],
 )
-def test_what_sts_does_not_know_is_an_invalid_action(action: str, version: str | None, shown: str) -> None:
-    refusal = refusal_of("sts", action, version)
-    assert (refusal.code, refusal.message) == ("InvalidAction", f"Could not find operation {shown}")
+def test_who_accepts_json_gets_json(accept: str) -> None:
+    assert find_protocol((("host", "a"), ("accept", accept))) is QUERY_JSON
 
 
-def test_a_request_without_an_action_is_refused() -> None:
-    assert refusal_of("sts", None, "2011-06-15").code == "MissingAction"
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "application/*",
+        "text/xml",
+        "text/xml, application/json",
+        "application/json;q=0",
+        "application/json;q=nan",
+        "application/json;q=",
+        "application/json;q=0.5, application/xml",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "application/jsonp",
+        ", ;;,=",
+    ],
+)
+def test_everyone_else_gets_xml(accept: str) -> None:
+    assert find_protocol((("accept", accept),)) is QUERY
 
 
-def test_a_huge_action_is_not_echoed_whole() -> None:
-    assert len(refusal_of(None, "A" * 100_000, "2" * 100_000).message) < 300
+def test_who_says_nothing_gets_xml() -> None:
+    assert find_protocol(()) is QUERY
+
+
+@pytest.mark.parametrize("part", [",", ";", "a/b;q=1,", "application/json;a=b;"])
+def test_a_header_of_many_media_ranges_costs_no_more_than_another(part: str) -> None:
+    begun = time.perf_counter()
+    prefers_json(part * (LONGEST_HEADER // len(part)))
+    assert time.perf_counter() - begun < 0.01

@@ -1,6 +1,5 @@
-"""The way of an AWS Query request, in numbered steps: one function, whose local variables are the state."""
+"""The way of a request, in numbered steps: one function for every wire protocol, its local variables are the state."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -11,29 +10,24 @@ from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, service_unavailable
-from broker.operation import Call, Operation, find_operation, perform
-from broker.protocol.dispatch import name_operation
-from broker.protocol.form import parse_form
+from broker.operation import Call, find_operation, perform
+from broker.protocol.dispatch import find_protocol
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, is_reading
-from broker.protocol.request import read_request
-from broker.protocol.xml import render_refusal, render_result
+from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.door import Door
-from broker.web.elsewhere import Elsewhere, elsewhere_or
+from broker.web.elsewhere import Elsewhere, elsewhere_or, refuse_elsewhere
 from broker.web.http import Request, Response, Trouble, header_lines
 from broker.web.log import log_failure, log_refusal
 from broker.web.peers import source_of
 
-_HEADERS = header_lines({"Content-Type": "text/xml", "Server": "broker"})
-_FORM = "application/x-www-form-urlencoded"
 
-
-async def answer_query(door: Door, request: Request) -> Response:
-    """Answer one request of IAM or STS, whatever is wrong with it."""
+async def answer_request(door: Door, request: Request) -> Response:
+    """Answer one request of the API, whatever is wrong with it."""
     started, now = door.timer(), door.clock()
     random = door.entropy(32)
     request_id = uuid_text(random[:16])
@@ -41,85 +35,74 @@ async def answer_query(door: Door, request: Request) -> Response:
     user_agent = recordable(request.find_header("user-agent") or "")
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
-    service: ServiceModel | None = None
+    protocol = find_protocol(request.headers)
+    refuse, named, operation = protocol.refuse, None, ""
     authorization: UnverifiedAuthorization | None = None
-    operation, headers = "", _HEADERS
     try:
         # No deed before the journal has taken the records of those before it.
         door.journal.catch_up()
-        # 2. Read a bounded body; name service and operation.
-        unverified = read_unverified(request)
+        # 2. Name service and operation.
+        unverified = read_unverified(request, protocol)
         authorization = find_authorization(unverified)
-        parameters = unverified_parameters(unverified)
-        service, operation = name_operation(
-            door.services,
-            authorization.service if authorization else None,
-            parameters.get("Action"),
-            parameters.get("Version"),
-        )
+        message = parse_message(unverified, protocol.body_type)
+        signing_name = authorization.service if authorization else None
+        service, operation = protocol.name(door.services, signing_name, message)
+        named = service
         region = recordable(authorization.region if authorization else "") or "us-east-1"
         event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
         event.aws_region = region
         facts = RequestFacts(now, request_id, source, user_agent, secure, region, service.name)
         declared = find_operation(service.name, operation)
-        # 3-7. Prove, type, judge, handle, commit; anew from 3 where another commit came between.
-        result = await door.store.transact(
-            lambda store: _perform(
-                door, store, facts, event, service, declared, unverified, authorization, parameters
-            )
-        )
+
+        async def perform_once(store: Transaction) -> Any:
+            # 3. The signed caller, where the operation wants one.
+            caller = None
+            if declared.prove is None:
+                caller, _ = await door.prover.prove(
+                    store, unverified, authorization, service.signing_name, now
+                )
+                _record_caller(door, event, facts, caller)
+            # 4. Read: a typed request that keeps every constraint of the model.
+            typed = protocol.read(service, operation, message)
+            event.request_parameters = audit_parameters(service, operation, typed)
+            # 5. The asserted caller, where the flow itself proves one.
+            if caller is None:
+                assert declared.prove is not None
+                caller = await declared.prove(store, facts, typed)
+                _record_caller(door, event, facts, caller)
+            refuse_restricted(caller, service.name, operation)
+            # 6-8. Prepare, judge, handle.
+            call = Call(caller, facts, store, door.gate, door.mint, door.entropy, door.quotas)
+            return await perform(declared, call, typed)
+
+        # 3-8 run once more where another commit came between.
+        result = await door.store.transact(perform_once)
         event.response_elements = audit_answer(service, operation, result)
         # CloudTrail counts issuing as reading.
         event.read_only = is_reading(operation) or service.name == "sts"
-        # 8. Render.
-        status, body = 200, render_result(service, operation, result, request_id)
+        # 9. Render.
+        answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
         refusal = _refusal_for(error, request_id)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
-        if service is None:
+        if named is None:
             refusal = elsewhere_or(refusal, request, door.services)
-        status, body = _refused(service, refusal, event, request_id)
-        if isinstance(refusal, Elsewhere) and refusal.wants_json:
-            headers, body = refusal.headers(), refusal.body()
-    # 9. Journal, then answer: no journal, no answer.
+            refuse = refuse_elsewhere(refusal, refuse)
+        answer = _refused(refuse, named, refusal, event, request_id)
+    # 10. Journal, then answer: no journal, no answer.
     try:
         door.journal.write(event)
     except JournalUnavailable as error:
-        status, body = _refused(service, service_unavailable(str(error)), event, request_id)
-        headers = _HEADERS
-    door.measures.count(service.name if service else "", operation, event.error_code, door.timer() - started)
-    return Response(status, b"%bx-amzn-RequestId: %b\r\n" % (headers, request_id.encode()), body)
+        answer = _refused(protocol.refuse, named, service_unavailable(str(error)), event, request_id)
+    door.measures.count(named.name if named else "", operation, event.error_code, door.timer() - started)
+    lines = _header_lines(answer.content_type, answer.headers)
+    return Response(answer.status, b"%bx-amzn-RequestId: %b\r\n" % (lines, request_id.encode()), answer.body)
 
 
-async def _perform(
-    door: Door,
-    store: Transaction,
-    facts: RequestFacts,
-    event: Event,
-    service: ServiceModel,
-    declared: Operation,
-    unverified: UnverifiedRequest,
-    authorization: UnverifiedAuthorization | None,
-    parameters: Mapping[str, str],
-) -> Any:
-    # 3. The signed caller, where the operation wants one.
-    caller = None
-    if declared.prove is None:
-        caller, _ = await door.prover.prove(store, unverified, authorization, service.signing_name, facts.now)
-        _record_caller(door, event, facts, caller)
-    # 4. The form, as a typed request that keeps every constraint of the model.
-    request = read_request(service, declared.name, parameters)
-    event.request_parameters = audit_parameters(service, declared.name, request)
-    # 5. The asserted caller, where the flow itself proves one.
-    if caller is None:
-        assert declared.prove is not None
-        caller = await declared.prove(store, facts, request)
-        _record_caller(door, event, facts, caller)
-    # 6-7. Judge, then handle.
-    refuse_restricted(caller, service.name, declared.name)
-    call = Call(caller, facts, store, door.gate, door.mint, door.entropy, door.quotas)
-    return await perform(declared, call, request)
+@lru_cache(maxsize=64)
+def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    return header_lines({"Content-Type": content_type, **dict(headers), "Server": "broker"})
 
 
 def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
@@ -144,29 +127,29 @@ def _refusal_for(error: Exception, request_id: str) -> Refusal:
 
 
 def _refused(
-    service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
-) -> tuple[int, bytes]:
+    refuse: Refuse, service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
+) -> Rendered:
     if isinstance(refusal, Elsewhere):
         event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
     event.error_code = refusal.code
     # The first line only: what follows in a signature's refusal quotes the request, session token and all.
     event.error_message = recordable(refusal.reason or refusal.message.partition("\n")[0])
     log_refusal(event)
-    return render_refusal(service, refusal, request_id)
+    return refuse(service, refusal, request_id)
 
 
-def read_unverified(request: Request) -> UnverifiedRequest:
-    """The request as it arrived; raises Refusal for methods and bodies that no query service takes."""
-    if request.method not in ("GET", "POST"):
+def read_unverified(request: Request, protocol: WireProtocol) -> UnverifiedRequest:
+    """The request as it arrived; raises Refusal for methods and bodies that its protocol does not take."""
+    if request.method not in protocol.methods:
         raise Refusal(
             "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
         )
     if request.trouble is not None:
         raise _refusal_of(request.trouble)
-    if request.body and not _is_form(request.find_header("content-type") or ""):
+    if request.body and _media_type(request.find_header("content-type") or "") != protocol.body_type:
         raise Refusal(
             "UnsupportedMediaType",
-            f"The content-type is not supported: a query request has {_FORM}.",
+            f"The content-type is not supported: a query request has {protocol.body_type}.",
         )
     path, _, query = request.target.partition("?")
     return UnverifiedRequest(request.method, path, query, request.headers, request.body)
@@ -188,14 +171,5 @@ def _refusal_of(trouble: Trouble) -> Refusal:
 
 
 @lru_cache(maxsize=256)
-def _is_form(unverified_content_type: str) -> bool:
-    return unverified_content_type.partition(";")[0].strip().lower() == _FORM
-
-
-def unverified_parameters(request: UnverifiedRequest) -> Mapping[str, str]:
-    """Those of the query string and of the body; where both name one, the body counts."""
-    query = parse_form(request.query.encode("utf-8", "surrogateescape")) if request.query else {}
-    if not request.body:
-        return query
-    body = parse_form(request.body)
-    return {**query, **body} if query else body
+def _media_type(unverified_content_type: str) -> str:
+    return unverified_content_type.partition(";")[0].strip().lower()

@@ -1,25 +1,28 @@
-"""Operations: what a handler is given (`Call`), and what it must declare (`@operation`).
+"""Operations: what an operation is given (`Call`), and what it must declare (`@operation`).
 
-A handler is a coroutine function from a call and a typed request to a typed result. Around it stand the steps that
-no operation may forget: the caller was proven before the call existed, and the gate judges between the declared
-resource and the handler (`perform`). The handler reads and writes through `call.store`; whoever performs the call
-commits, and performs it anew where the commit meets a conflict.
+An operation has two phases. `prepare` finds what the request is about: the resource that the gate judges, and whatever
+the operation needs of it; it writes nothing. Then the gate decides. Then the handler acts on what was found. So the
+permission is for what is acted on, and no operation can forget to ask (`perform`). The caller was proven before the
+call existed. Both phases read, and the handler writes, through `call.store`; it is committed around the call, which is
+performed once more where the commit meets a conflict.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
 from broker.credentials.mint import Mint
-from broker.errors import not_implemented
+from broker.credentials.one_time_codes import OfferedCode, require_code
+from broker.errors import Refusal, not_implemented
 from broker.names.ids import unique_id
-from broker.protocol.model import ServiceModel, load_service
+from broker.protocol.model import VERSIONS, ServiceModel, load_service
 from broker.storage.store import Transaction
 
 
@@ -48,12 +51,8 @@ class Quotas(msgspec.Struct, frozen=True):
     trust_policy_size: int = 2048
 
 
-class Call(msgspec.Struct, eq=False):
-    """One performance of one operation: facts and tools, nothing that handlers hand to each other.
-
-    `judged` is the resource that the gate has passed, with everything that was found for it: a handler that needs the
-    same records acts on those, not on what it would find a second time. None until then.
-    """
+class Call(msgspec.Struct, frozen=True, eq=False):
+    """One performance of one operation: facts and tools, nothing that prepare and handle hand to each other."""
 
     caller: Caller
     facts: RequestFacts
@@ -62,7 +61,6 @@ class Call(msgspec.Struct, eq=False):
     mint: Mint
     entropy: Callable[[int], bytes]
     quotas: Quotas
-    judged: Resource | None = None
 
     @property
     def now(self) -> float:
@@ -82,8 +80,40 @@ class Call(msgspec.Struct, eq=False):
         await self.gate.require(self.store, self.caller, self.facts, action, resource)
 
 
-ResourceOf = Callable[[Call, Any], Awaitable[Resource]]
-Handler = Callable[[Call, Any], Awaitable[Any]]
+R = TypeVar("R")
+F = TypeVar("F")
+F_co = TypeVar("F_co", covariant=True)
+A = TypeVar("A")
+
+
+class Prepared(msgspec.Struct, Generic[F_co], frozen=True):
+    """What `prepare` found: `resource` is what the gate judges, `found` what the handler then acts on.
+
+    `offered_code` is a one-time code that the request offers; `perform` uses it up, before the gate.
+    """
+
+    resource: Resource
+    found: F_co
+    offered_code: OfferedCode | None = None
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """What `prepare` answers where the request names what is not there: judged alike, and refused behind the gate.
+
+    So a caller who may not ask learns nothing of what exists.
+    """
+
+    resource: Resource
+    refusal: Refusal
+    offered_code: OfferedCode | None = None
+
+
+# Condition keys that only the operation itself fills.
+Keys = Mapping[str, str | tuple[str, ...]]
+
+# Finds what a request is about and writes nothing; raises Refusal only for what may be told to callers who may not ask.
+Prepare = Callable[[Call, R], Awaitable[Prepared[F] | Absent]]
+Handle = Callable[[Call, R, Prepared[F]], Awaitable[A]]
 
 # The proof of a caller who did not sign: an assertion in the request, which the flow itself judges.
 Prove = Callable[[Transaction, RequestFacts, Any], Awaitable[Caller]]
@@ -98,13 +128,14 @@ class Operation(msgspec.Struct, frozen=True):
     service: str
     name: str
     action: str
-    resource: ResourceOf
-    handler: Handler
+    prepare: Prepare[Any, Any]
+    handle: Handle[Any, Any, Any]
     is_tagging: bool
     prove: Prove | None = None
 
 
-_NO_RESOURCE = Resource()
+_NOTHING = Prepared(Resource(), None)
+_MFA_PRESENT: Keys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiFactorAuthAge": "0"}
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
@@ -117,15 +148,15 @@ def model(service: str) -> ServiceModel:
 
 
 def operation(
-    action: str, *, resource: ResourceOf, prove: Prove | None = None
-) -> Callable[[Handler], Handler]:
-    """Declare the handler of `action` ("iam:CreateUser") and the resource that it acts on.
+    action: str, *, prepare: Prepare[R, F], prove: Prove | None = None
+) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
+    """Declare the handler of `action` ("iam:CreateUser"), and what finds the resource that it acts on.
 
-    Raises ValueError at import for a name that the service model lacks, for a second owner, and for a `prove` that is
+    Raises ValueError at import for a name that no service model has, for a second owner, and for a `prove` that is
     missing, or that callers who sign do not need.
     """
     service, _, name = action.partition(":")
-    modelled = model(service).operations.get(name)
+    modelled = model(service).operations.get(name) if service in VERSIONS else None
     if modelled is None:
         raise ValueError(f"the model of {service} knows no operation {name}")
     if modelled.is_unsigned and prove is None:
@@ -133,12 +164,12 @@ def operation(
     if prove is not None and not modelled.is_unsigned:
         raise ValueError(f"callers sign {action}: their signature is the proof")
 
-    def declare(handler: Handler) -> Handler:
+    def declare(handle: Handle[R, F, A]) -> Handle[R, F, A]:
         if (service, name) in OPERATIONS:
             raise ValueError(f"{action} has an owner already")
         is_tagging = _is_tagging(model(service), name)
-        OPERATIONS[service, name] = Operation(service, name, action, resource, handler, is_tagging, prove)
-        return handler
+        OPERATIONS[service, name] = Operation(service, name, action, prepare, handle, is_tagging, prove)
+        return handle
 
     return declare
 
@@ -160,26 +191,41 @@ def find_operation(service: str, name: str) -> Operation:
 
 
 async def perform(declared: Operation, call: Call, request: Any) -> Any:
-    """Judge, then handle: the resource is declared by the operation, the gate decides, the handler acts."""
-    resource = await declared.resource(call, request)
-    if declared.is_tagging:
-        resource = with_request_tags(resource, request)
-    await call.gate.require(call.store, call.caller, call.facts, declared.action, resource)
-    call.judged = resource
-    return await declared.handler(call, request)
+    """Prepare, judge, handle: the operation finds its resource, the gate decides, the operation acts."""
+    prepared = await prepare(declared, call, request)
+    if prepared.offered_code is not None:
+        # The only effect before the gate. It stays where the call is refused: the code is used up, a wrong one counted.
+        await require_code(call.store, prepared.offered_code, call.now)
+        prepared = replace(prepared, resource=_with_keys(prepared.resource, _MFA_PRESENT))
+    await call.gate.require(call.store, call.caller, call.facts, declared.action, prepared.resource)
+    if isinstance(prepared, Absent):
+        raise prepared.refusal
+    return await declared.handle(call, request, prepared)
 
 
-def with_request_tags(resource: Resource, request: Any) -> Resource:
-    """Add aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation that carries tags."""
+async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any] | Absent:
+    """What the operation found, its resource with the condition keys of tags where requests carry them."""
+    prepared = await declared.prepare(call, request)
+    if declared.is_tagging and (keys := request_tag_keys(request)):
+        return replace(prepared, resource=_with_keys(prepared.resource, keys))
+    return prepared
+
+
+def request_tag_keys(request: Any) -> Keys:
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation that carries tags."""
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
-        return resource
+        return {}
     keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
     keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
-    return msgspec.structs.replace(resource, keys={**resource.keys, **keys})
+    return keys
 
 
-async def no_resource(call: Call, request: Any) -> Resource:
+def _with_keys(resource: Resource, keys: Keys) -> Resource:
+    return replace(resource, keys={**resource.keys, **keys})
+
+
+async def no_resource(call: Call, request: Any) -> Prepared[None]:
     """For actions that support no resource: they match only `*`, in the caller's account."""
-    return _NO_RESOURCE
+    return _NOTHING

@@ -171,6 +171,29 @@ def test_unit_tests_are_named_after_what_they_test():
     assert strays == [], "name it after a file, or say in TESTS_OF_SEVERAL what it is about"
 
 
+@pytest.mark.parametrize("room", ["iam", "sts"])
+def test_every_file_that_declares_an_operation_is_imported_by_its_room(room: str):
+    declaring = {path.stem for path in (PACKAGE / room).glob("*.py") if declares_operations(path)}
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == f"broker.{room}"
+        for alias in node.names
+    }
+    assert imported == declaring, "an operation in a file that is not imported does not exist"
+
+
+def declares_operations(path: Path) -> bool:
+    return any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Name)
+        and decorator.func.id == "operation"
+        for function in functions_of(path)
+        for decorator in function.decorator_list
+    )
+
+
 def test_tests_have_no_packages():
     """The tests' modules are found by path (--import-mode=importlib)."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []

@@ -7,11 +7,18 @@ operation, and in STS only GetCallerIdentity; root task sessions call no STS ope
 
 from broker.access.caller import Caller
 from broker.errors import Refusal, access_denied
-from broker.names.principal import FederatedUser
+from broker.names.principal import FederatedUser, Root, User
 
 _SESSION_TOKEN_STS = frozenset({"AssumeRole", "GetCallerIdentity"})
 _FEDERATED_STS = frozenset({"GetCallerIdentity"})
 _LONG_TERM_ONLY = frozenset({"GetSessionToken", "GetFederationToken"})
+
+
+def long_term_principal(caller: Caller, operation: str) -> User | Root:
+    """Whose long-term credentials these are; raises AccessDenied where they are not long-term."""
+    if caller.is_temporary or not isinstance(caller.principal, User | Root):
+        raise access_denied(f"Cannot call {operation} with session credentials")
+    return caller.principal
 
 
 def refuse_restricted(caller: Caller, service: str, operation: str) -> None:

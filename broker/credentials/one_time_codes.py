@@ -8,6 +8,9 @@ opens nothing until the window of time is over ("throttling at the server", RFC 
 
 from base64 import b32decode
 
+import msgspec
+
+from broker.errors import access_denied
 from broker.sealing.totp import STEP_SECONDS, matching_consecutive_step, matching_step
 from broker.storage.records import Once, VirtualMfaDevice
 from broker.storage.store import ONCE, Transaction
@@ -22,6 +25,25 @@ _TYPING_STEPS = 1
 # Of a million codes three are good at a time, so ten guesses an hour find one in four years, on average.
 FAILURE_LIMIT = 10
 FAILURE_WINDOW = 3600  # seconds
+
+
+class OfferedCode(msgspec.Struct, frozen=True):
+    """A one-time code that a request offers, and the device that it says to be of; neither proven nor used yet."""
+
+    device: VirtualMfaDevice
+    unverified_code: str
+
+    def __repr__(self) -> str:
+        return f"OfferedCode({self.device.serial_number}, ***)"
+
+
+async def require_code(store: Transaction, offered: OfferedCode, now: float) -> None:
+    """Use the code up; raises AccessDenied for a wrong one, and for one that was used before."""
+    if not await take_code(store, offered.device, offered.unverified_code, now):
+        raise access_denied(
+            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
+            reason="the code matches no step, was used before, or came after too many wrong ones",
+        )
 
 
 async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_code: str, now: float) -> bool:

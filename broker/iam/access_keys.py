@@ -15,10 +15,10 @@ from broker.credentials.access_keys import (
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
-from broker.iam.owners import Owner, access_key_ids, get_account, get_owner, name_of, put_access_key_ids
+from broker.iam.owners import Owner, access_key_ids, get_account, name_of, put_access_key_ids
 from broker.iam.paging import page
 from broker.names.principal import Root
-from broker.operation import Call, operation
+from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, USAGE
@@ -26,23 +26,24 @@ from broker.storage.store import ACCESS_KEYS, USAGE
 NEVER_USED = "N/A"
 
 
-async def key_owner(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Resource:
-    """The user that the key belongs to; an unknown key has no owner and matches only `*`. A refusal names the key."""
-    key = await call.store.find(ACCESS_KEYS, call.account, request.access_key_id)
+async def found_key(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Prepared[AccessKey] | Absent:
+    """The key, judged as its owner; an unknown key has none and matches only `*`. A refusal names the key."""
+    key_id = request.access_key_id
+    key = await call.store.find(ACCESS_KEYS, call.account, key_id)
+    asked_for = f"access key {key_id}"
     if key is None:
-        owner = Resource()
-    elif key.user_name is None:
-        owner = Resource(Root(call.account).arn)
-    else:
-        owner = await resources.entity_resource(call, entities.USER, key.user_name)
-    return msgspec.structs.replace(owner, asked_for=f"access key {request.access_key_id}")
+        return Absent(Resource(asked_for=asked_for), _no_such_key(key_id))
+    if key.user_name is None:
+        return Prepared(Resource(Root(call.account).arn, asked_for=asked_for), key)
+    owner = (await resources.find(call, entities.USER, key.user_name)).resource
+    return Prepared(msgspec.structs.replace(owner, asked_for=asked_for), key)
 
 
-@operation("iam:CreateAccessKey", resource=resources.user_or_caller)
+@operation("iam:CreateAccessKey", prepare=resources.found_owner)
 async def create_access_key(
-    call: Call, request: shapes.CreateAccessKeyRequest
+    call: Call, request: shapes.CreateAccessKeyRequest, prepared: Prepared[Owner]
 ) -> shapes.CreateAccessKeyResponse:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    owner = prepared.found
     key_ids = access_key_ids(owner)
     require_room(call, key_ids, "access_keys_per_user", "AccessKeysPerUser")
     pair = await _new_pair(call)
@@ -65,18 +66,22 @@ async def create_access_key(
     return shapes.CreateAccessKeyResponse(access_key=shown)
 
 
-@operation("iam:UpdateAccessKey", resource=resources.user_or_caller)
-async def update_access_key(call: Call, request: shapes.UpdateAccessKeyRequest) -> None:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+@operation("iam:UpdateAccessKey", prepare=resources.found_owner)
+async def update_access_key(
+    call: Call, request: shapes.UpdateAccessKeyRequest, prepared: Prepared[Owner]
+) -> None:
+    owner = prepared.found
     key = await _get_key(call, owner, request.access_key_id)
     if request.status == "Expired":
         raise Refusal("InvalidInput", "The status of an access key can be set to Active or Inactive only.")
     call.store.put(ACCESS_KEYS, call.account, msgspec.structs.replace(key, status=request.status))
 
 
-@operation("iam:DeleteAccessKey", resource=resources.user_or_caller)
-async def delete_access_key(call: Call, request: shapes.DeleteAccessKeyRequest) -> None:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+@operation("iam:DeleteAccessKey", prepare=resources.found_owner)
+async def delete_access_key(
+    call: Call, request: shapes.DeleteAccessKeyRequest, prepared: Prepared[Owner]
+) -> None:
+    owner = prepared.found
     key = await _get_key(call, owner, request.access_key_id)
     call.store.delete(ACCESS_KEYS, call.account, key.access_key_id)
     await delete_place(call.store, key.access_key_id)
@@ -84,11 +89,11 @@ async def delete_access_key(call: Call, request: shapes.DeleteAccessKeyRequest) 
     put_access_key_ids(call, owner, rest)
 
 
-@operation("iam:ListAccessKeys", resource=resources.user_or_caller)
+@operation("iam:ListAccessKeys", prepare=resources.found_owner)
 async def list_access_keys(
-    call: Call, request: shapes.ListAccessKeysRequest
+    call: Call, request: shapes.ListAccessKeysRequest, prepared: Prepared[Owner]
 ) -> shapes.ListAccessKeysResponse:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    owner = prepared.found
     chosen = page(access_key_ids(owner), str, request.marker, request.max_items)
     keys = [await _get_key(call, owner, key_id) for key_id in chosen.items]
     return shapes.ListAccessKeysResponse(
@@ -106,13 +111,11 @@ async def list_access_keys(
     )
 
 
-@operation("iam:GetAccessKeyLastUsed", resource=key_owner)
+@operation("iam:GetAccessKeyLastUsed", prepare=found_key)
 async def get_access_key_last_used(
-    call: Call, request: shapes.GetAccessKeyLastUsedRequest
+    call: Call, request: shapes.GetAccessKeyLastUsedRequest, prepared: Prepared[AccessKey]
 ) -> shapes.GetAccessKeyLastUsedResponse:
-    key = await call.store.find(ACCESS_KEYS, call.account, request.access_key_id)
-    if key is None:
-        raise _no_such_key(request.access_key_id)
+    key = prepared.found
     usage = await call.store.find(USAGE, call.account, key.access_key_id)
     return shapes.GetAccessKeyLastUsedResponse(
         user_name=key.user_name,

@@ -10,7 +10,7 @@ from broker.errors import Refusal, validation_error
 from broker.iam.owners import get_account, get_settings
 from broker.iam.paging import page
 from broker.names.arn import is_account_id
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccountSettings
 from broker.storage.store import (
@@ -24,8 +24,10 @@ from broker.storage.store import (
 )
 
 
-@operation("iam:CreateAccountAlias", resource=no_resource)
-async def create_account_alias(call: Call, request: shapes.CreateAccountAliasRequest) -> None:
+@operation("iam:CreateAccountAlias", prepare=no_resource)
+async def create_account_alias(
+    call: Call, request: shapes.CreateAccountAliasRequest, prepared: Prepared[None]
+) -> None:
     """The new alias takes the place of the old one: an account has at most one."""
     alias = request.account_alias
     if is_account_id(alias):
@@ -36,17 +38,19 @@ async def create_account_alias(call: Call, request: shapes.CreateAccountAliasReq
     call.store.put(ACCOUNTS, "", account)
 
 
-@operation("iam:DeleteAccountAlias", resource=no_resource)
-async def delete_account_alias(call: Call, request: shapes.DeleteAccountAliasRequest) -> None:
+@operation("iam:DeleteAccountAlias", prepare=no_resource)
+async def delete_account_alias(
+    call: Call, request: shapes.DeleteAccountAliasRequest, prepared: Prepared[None]
+) -> None:
     account = await get_account(call)
     if account.alias != request.account_alias:
         raise Refusal("NoSuchEntity", f"The account alias {request.account_alias} cannot be found.")
     call.store.put(ACCOUNTS, "", msgspec.structs.replace(account, alias=None))
 
 
-@operation("iam:ListAccountAliases", resource=no_resource)
+@operation("iam:ListAccountAliases", prepare=no_resource)
 async def list_account_aliases(
-    call: Call, request: shapes.ListAccountAliasesRequest
+    call: Call, request: shapes.ListAccountAliasesRequest, prepared: Prepared[None]
 ) -> shapes.ListAccountAliasesResponse:
     account = await get_account(call)
     chosen = page((account.alias,) if account.alias else (), str, request.marker, request.max_items)
@@ -55,8 +59,10 @@ async def list_account_aliases(
     )
 
 
-@operation("iam:GetAccountSummary", resource=no_resource)
-async def get_account_summary(call: Call, request: None) -> shapes.GetAccountSummaryResponse:
+@operation("iam:GetAccountSummary", prepare=no_resource)
+async def get_account_summary(
+    call: Call, request: None, prepared: Prepared[None]
+) -> shapes.GetAccountSummaryResponse:
     """Counts as they are, quotas as they are configured."""
     policies = await call.store.scan(POLICIES, call.account)
     devices = await call.store.scan(MFA_DEVICES, call.account)

@@ -7,12 +7,12 @@ import msgspec
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
 from broker.iam.entities import POLICY, no_such_entity, require_policy_arn, require_room
-from broker.iam.holders import HOLDERS, Holder
+from broker.iam.holders import HOLDERS, Holder, HolderRecord
 from broker.iam.paging import page
 from broker.iam.protection import require_attachable
 from broker.iam.resources import Keys
 from broker.names.arn import parse_arn
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 
 
@@ -20,8 +20,7 @@ def _policy_arn_key(request: Any) -> Keys:
     return {"iam:PolicyARN": request.policy_arn}
 
 
-async def _attach(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get(call, request)
+async def _attach(holder: Holder, call: Call, request: Any, record: HolderRecord) -> None:
     arn = request.policy_arn
     require_policy_arn(arn)
     if await find_managed_policy(call.store, call.account, arn) is None:
@@ -34,8 +33,7 @@ async def _attach(holder: Holder, call: Call, request: Any) -> None:
     holder.put(call, msgspec.structs.replace(record, attached_policies=attached))
 
 
-async def _detach(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get(call, request)
+async def _detach(holder: Holder, call: Call, request: Any, record: HolderRecord) -> None:
     require_policy_arn(request.policy_arn)
     left = tuple(arn for arn in record.attached_policies if arn != request.policy_arn)
     if left == record.attached_policies:
@@ -43,8 +41,7 @@ async def _detach(holder: Holder, call: Call, request: Any) -> None:
     holder.put(call, msgspec.structs.replace(record, attached_policies=left))
 
 
-async def _list(holder: Holder, call: Call, request: Any) -> Any:
-    record = await holder.get(call, request)
+async def _list(holder: Holder, call: Call, request: Any, record: HolderRecord) -> Any:
     prefix = request.path_prefix or "/"
     attached = [arn for arn in record.attached_policies if path_of(arn).startswith(prefix)]
     chosen = page(attached, sort_key, request.marker, request.max_items)
@@ -75,19 +72,19 @@ def sort_key(arn: str) -> str:
 
 
 def _declare(holder: Holder) -> None:
-    changed = holder.changed_resource(_policy_arn_key)
+    changed = holder.found_to_change(_policy_arn_key)
 
-    @operation(f"iam:Attach{holder.word}Policy", resource=changed)
-    async def attach_policy(call: Call, request: Any) -> None:
-        await _attach(holder, call, request)
+    @operation(f"iam:Attach{holder.word}Policy", prepare=changed)
+    async def attach_policy(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> None:
+        await _attach(holder, call, request, prepared.found)
 
-    @operation(f"iam:Detach{holder.word}Policy", resource=changed)
-    async def detach_policy(call: Call, request: Any) -> None:
-        await _detach(holder, call, request)
+    @operation(f"iam:Detach{holder.word}Policy", prepare=changed)
+    async def detach_policy(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> None:
+        await _detach(holder, call, request, prepared.found)
 
-    @operation(f"iam:ListAttached{holder.word}Policies", resource=holder.resource())
-    async def list_attached_policies(call: Call, request: Any) -> Any:
-        return await _list(holder, call, request)
+    @operation(f"iam:ListAttached{holder.word}Policies", prepare=holder.found())
+    async def list_attached_policies(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> Any:
+        return await _list(holder, call, request, prepared.found)
 
 
 for _holder in HOLDERS:

@@ -13,7 +13,7 @@ from broker.iam.instance_profiles import instance_profile_shape
 from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
 from broker.iam.tags import tag_shapes
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User
 from broker.storage.store import GROUPS, INSTANCE_PROFILES, POLICIES, ROLES, USAGE, USERS
@@ -33,9 +33,9 @@ class Entry(msgspec.Struct, frozen=True):
         return f"{self.kind}/{self.name.lower()}"
 
 
-@operation("iam:GetAccountAuthorizationDetails", resource=no_resource)
+@operation("iam:GetAccountAuthorizationDetails", prepare=no_resource)
 async def get_account_authorization_details(
-    call: Call, request: shapes.GetAccountAuthorizationDetailsRequest
+    call: Call, request: shapes.GetAccountAuthorizationDetailsRequest, prepared: Prepared[None]
 ) -> shapes.GetAccountAuthorizationDetailsResponse:
     usage = await count_usage(call)
     entries = [

@@ -5,13 +5,14 @@ AWS's sentences for what is missing, taken or too many stand here and nowhere el
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from broker.access.aws_managed import is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
+from broker.iam.paging import Page, page
 from broker.names.arn import PARTITION
 from broker.operation import Call
 from broker.storage import store
@@ -25,6 +26,17 @@ R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
 _POLICY_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::([0-9]{12}|aws):policy(/[A-Za-z0-9.,+@=_-]+)+"
 ).fullmatch
+
+
+class ListByPath(Protocol):
+    """A request for a list, as far as all of them are alike."""
+
+    @property
+    def path_prefix(self) -> str | None: ...
+    @property
+    def marker(self) -> str | None: ...
+    @property
+    def max_items(self) -> int | None: ...
 
 
 class Entity(msgspec.Struct, Generic[R], frozen=True):
@@ -85,6 +97,16 @@ async def get_entity(call: Call, entity: Entity[R], name: str) -> R:
     return await call.store.get(entity.collection, call.account, name, lambda _: no_such_entity(entity, name))
 
 
+async def page_by_path(call: Call, entity: Entity[R], request: ListByPath) -> Page[R]:
+    """The page of the account's entities under the path that the request asks for, by name."""
+    prefix = request.path_prefix or "/"
+    records = await call.store.scan(entity.collection, call.account)
+    under = [record for record in records if record.path.startswith(prefix)]
+    return page(
+        under, lambda record: entity.collection.key_of(record).lower(), request.marker, request.max_items
+    )
+
+
 async def require_new(call: Call, entity: Entity[R], name: str) -> None:
     """Raises EntityAlreadyExists where the name is taken, LimitExceeded where the account is full."""
     await require_free(call, entity, name)
@@ -129,9 +151,12 @@ async def get_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice:
     """As `find_mfa_device`; raises NoSuchEntity."""
     device = await find_mfa_device(call, serial_number)
     if device is None:
-        sentence = f"VirtualMFADevice with serial number {serial_number} does not exist."
-        raise Refusal("NoSuchEntity", sentence)
+        raise no_such_mfa_device(serial_number)
     return device
+
+
+def no_such_mfa_device(serial_number: str) -> Refusal:
+    return Refusal("NoSuchEntity", f"VirtualMFADevice with serial number {serial_number} does not exist.")
 
 
 async def require_boundary(call: Call, arn: str | None) -> None:

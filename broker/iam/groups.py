@@ -5,18 +5,20 @@ import msgspec
 from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.answers import group_shape, listed_user_shape
-from broker.iam.entities import require_new, require_nothing_left, require_renamable
+from broker.iam.entities import page_by_path, require_new, require_nothing_left, require_renamable
 from broker.iam.memberships import members_of, rename_membership
 from broker.iam.paging import page
 from broker.names import ids
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group
 from broker.storage.store import GROUPS
 
 
-@operation("iam:CreateGroup", resource=resources.new(entities.GROUP, "group_name"))
-async def create_group(call: Call, request: shapes.CreateGroupRequest) -> shapes.CreateGroupResponse:
+@operation("iam:CreateGroup", prepare=resources.new(entities.GROUP, "group_name"))
+async def create_group(
+    call: Call, request: shapes.CreateGroupRequest, prepared: Prepared[None]
+) -> shapes.CreateGroupResponse:
     await require_new(call, entities.GROUP, request.group_name)
     group = Group(
         account_id=call.account,
@@ -29,9 +31,11 @@ async def create_group(call: Call, request: shapes.CreateGroupRequest) -> shapes
     return shapes.CreateGroupResponse(group=group_shape(group))
 
 
-@operation("iam:GetGroup", resource=resources.group_resource)
-async def get_group(call: Call, request: shapes.GetGroupRequest) -> shapes.GetGroupResponse:
-    group = await entities.get_group(call, request.group_name)
+@operation("iam:GetGroup", prepare=resources.found_group)
+async def get_group(
+    call: Call, request: shapes.GetGroupRequest, prepared: Prepared[Group]
+) -> shapes.GetGroupResponse:
+    group = prepared.found
     members = await members_of(call, group)
     chosen = page(members, lambda user: user.user_name.lower(), request.marker, request.max_items)
     return shapes.GetGroupResponse(
@@ -42,11 +46,11 @@ async def get_group(call: Call, request: shapes.GetGroupRequest) -> shapes.GetGr
     )
 
 
-@operation("iam:ListGroups", resource=resources.listed("group"))
-async def list_groups(call: Call, request: shapes.ListGroupsRequest) -> shapes.ListGroupsResponse:
-    prefix = request.path_prefix or "/"
-    groups = [group for group in await call.store.scan(GROUPS, call.account) if group.path.startswith(prefix)]
-    chosen = page(groups, lambda group: group.group_name.lower(), request.marker, request.max_items)
+@operation("iam:ListGroups", prepare=resources.listed("group"))
+async def list_groups(
+    call: Call, request: shapes.ListGroupsRequest, prepared: Prepared[None]
+) -> shapes.ListGroupsResponse:
+    chosen = await page_by_path(call, entities.GROUP, request)
     return shapes.ListGroupsResponse(
         groups=tuple(group_shape(group) for group in chosen.items),
         is_truncated=chosen.is_truncated,
@@ -54,10 +58,10 @@ async def list_groups(call: Call, request: shapes.ListGroupsRequest) -> shapes.L
     )
 
 
-@operation("iam:UpdateGroup", resource=resources.group_resource)
-async def update_group(call: Call, request: shapes.UpdateGroupRequest) -> None:
+@operation("iam:UpdateGroup", prepare=resources.found_group)
+async def update_group(call: Call, request: shapes.UpdateGroupRequest, prepared: Prepared[Group]) -> None:
     """Rename or move; the caller needs the permission on both names ("Renaming an IAM group")."""
-    group = await entities.get_group(call, request.group_name)
+    group = prepared.found
     renamed = msgspec.structs.replace(
         group, group_name=request.new_group_name or group.group_name, path=request.new_path or group.path
     )
@@ -69,9 +73,9 @@ async def update_group(call: Call, request: shapes.UpdateGroupRequest) -> None:
     call.store.put(GROUPS, call.account, renamed)
 
 
-@operation("iam:DeleteGroup", resource=resources.group_resource)
-async def delete_group(call: Call, request: shapes.DeleteGroupRequest) -> None:
-    group = await entities.get_group(call, request.group_name)
+@operation("iam:DeleteGroup", prepare=resources.found_group)
+async def delete_group(call: Call, request: shapes.DeleteGroupRequest, prepared: Prepared[Group]) -> None:
+    group = prepared.found
     require_nothing_left(
         (await members_of(call, group), "remove users from group"),
         (group.inline_policies, "delete policies"),

@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 
 from broker.iam import entities, resources
-from broker.iam.entities import Entity, get_entity
+from broker.iam.entities import Entity
 from broker.iam.permissions_boundaries import bounded
 from broker.iam.protection import RESERVED_PATHS
 from broker.iam.resources import KeysOf, no_keys
-from broker.operation import Call, ResourceOf
+from broker.operation import Call, Prepare
 from broker.protocol.shapes import iam as shapes
+from broker.storage.records import Group, Role, User
+
+HolderRecord = User | Group | Role
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -34,28 +37,24 @@ class Holder(msgspec.Struct, frozen=True):
     def field(self) -> str:
         return f"{self.noun}_name"
 
-    def resource(self, keys: KeysOf = no_keys) -> ResourceOf:
-        """The holder that a request names, as the gate sees it when the request only reads."""
-        return resources.named(self.entity, self.field, keys)
+    def found(self, keys: KeysOf = no_keys) -> Prepare[Any, HolderRecord]:
+        """The holder that a request names, where it only reads."""
+        return resources.found(self.entity, self.field, keys)
 
-    def changed_resource(self, keys: KeysOf = no_keys) -> ResourceOf:
-        """The same when the request changes its policies: its boundary is a condition key then.
+    def found_to_change(self, keys: KeysOf = no_keys) -> Prepare[Any, HolderRecord]:
+        """The same where the request changes its policies: its boundary is a condition key then.
 
         Raises UnmodifiableEntity for a role that only AWS may change.
         """
         if not self.may_be_bounded:
-            return self.resource(keys)
+            return self.found(keys)
         return bounded(self.entity, self.field, keys, RESERVED_PATHS)
 
     def name_in(self, request: Any) -> str:
         name: str = getattr(request, self.field)
         return name
 
-    async def get(self, call: Call, request: Any) -> Any:
-        """The record that the request names; raises NoSuchEntity."""
-        return await get_entity(call, self.entity, self.name_in(request))
-
-    def put(self, call: Call, record: Any) -> None:
+    def put(self, call: Call, record: HolderRecord) -> None:
         call.store.put(self.entity.collection, call.account, record)
 
     def answer(self, pattern: str, **fields: Any) -> Any:

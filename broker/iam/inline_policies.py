@@ -6,14 +6,13 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.iam.documents import require_document
-from broker.iam.holders import HOLDERS, Holder
+from broker.iam.holders import HOLDERS, Holder, HolderRecord
 from broker.iam.paging import page
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.policy import policy_size
 
 
-async def _put(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get(call, request)
+async def _put(holder: Holder, call: Call, request: Any, record: HolderRecord) -> None:
     policies = {**record.inline_policies, request.policy_name: request.policy_document}
     limit = getattr(call.quotas, holder.inline_quota)
     if sum(map(policy_size, policies.values())) > limit:
@@ -25,8 +24,7 @@ async def _put(holder: Holder, call: Call, request: Any) -> None:
     holder.put(call, msgspec.structs.replace(record, inline_policies=policies))
 
 
-async def _get(holder: Holder, call: Call, request: Any) -> Any:
-    record = await holder.get(call, request)
+async def _get(holder: Holder, call: Call, request: Any, record: HolderRecord) -> Any:
     if request.policy_name not in record.inline_policies:
         raise _no_such_policy(holder, request)
     return holder.answer(
@@ -37,16 +35,14 @@ async def _get(holder: Holder, call: Call, request: Any) -> Any:
     )
 
 
-async def _delete(holder: Holder, call: Call, request: Any) -> None:
-    record = await holder.get(call, request)
+async def _delete(holder: Holder, call: Call, request: Any, record: HolderRecord) -> None:
     if request.policy_name not in record.inline_policies:
         raise _no_such_policy(holder, request)
     left = {name: text for name, text in record.inline_policies.items() if name != request.policy_name}
     holder.put(call, msgspec.structs.replace(record, inline_policies=left))
 
 
-async def _list(holder: Holder, call: Call, request: Any) -> Any:
-    record = await holder.get(call, request)
+async def _list(holder: Holder, call: Call, request: Any, record: HolderRecord) -> Any:
     chosen = page(record.inline_policies, str, request.marker, request.max_items)
     return holder.answer(
         "List{}PoliciesResponse",
@@ -63,21 +59,21 @@ def _no_such_policy(holder: Holder, request: Any) -> Refusal:
 
 
 def _declare(holder: Holder) -> None:
-    @operation(f"iam:Put{holder.word}Policy", resource=holder.changed_resource())
-    async def put_policy(call: Call, request: Any) -> None:
-        await _put(holder, call, request)
+    @operation(f"iam:Put{holder.word}Policy", prepare=holder.found_to_change())
+    async def put_policy(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> None:
+        await _put(holder, call, request, prepared.found)
 
-    @operation(f"iam:Get{holder.word}Policy", resource=holder.resource())
-    async def get_policy(call: Call, request: Any) -> Any:
-        return await _get(holder, call, request)
+    @operation(f"iam:Get{holder.word}Policy", prepare=holder.found())
+    async def get_policy(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> Any:
+        return await _get(holder, call, request, prepared.found)
 
-    @operation(f"iam:Delete{holder.word}Policy", resource=holder.changed_resource())
-    async def delete_policy(call: Call, request: Any) -> None:
-        await _delete(holder, call, request)
+    @operation(f"iam:Delete{holder.word}Policy", prepare=holder.found_to_change())
+    async def delete_policy(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> None:
+        await _delete(holder, call, request, prepared.found)
 
-    @operation(f"iam:List{holder.word}Policies", resource=holder.resource())
-    async def list_policies(call: Call, request: Any) -> Any:
-        return await _list(holder, call, request)
+    @operation(f"iam:List{holder.word}Policies", prepare=holder.found())
+    async def list_policies(call: Call, request: Any, prepared: Prepared[HolderRecord]) -> Any:
+        return await _list(holder, call, request, prepared.found)
 
 
 for _holder in HOLDERS:

@@ -5,9 +5,9 @@ import msgspec
 from broker.iam import entities, resources
 from broker.iam.entities import (
     ROLE,
-    get_instance_profile,
     get_role,
     no_such_entity,
+    page_by_path,
     require_new,
     require_nothing_left,
     require_room,
@@ -17,17 +17,17 @@ from broker.iam.protection import require_modifiable
 from broker.iam.roles import listed_role_shape
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import InstanceProfile
+from broker.storage.records import InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES
 
 
 @operation(
-    "iam:CreateInstanceProfile", resource=resources.new(entities.INSTANCE_PROFILE, "instance_profile_name")
+    "iam:CreateInstanceProfile", prepare=resources.new(entities.INSTANCE_PROFILE, "instance_profile_name")
 )
 async def create_instance_profile(
-    call: Call, request: shapes.CreateInstanceProfileRequest
+    call: Call, request: shapes.CreateInstanceProfileRequest, prepared: Prepared[None]
 ) -> shapes.CreateInstanceProfileResponse:
     await require_new(call, entities.INSTANCE_PROFILE, request.instance_profile_name)
     profile = InstanceProfile(
@@ -36,31 +36,25 @@ async def create_instance_profile(
         instance_profile_id=call.new_id(ids.INSTANCE_PROFILE),
         path=request.path or "/",
         created_at=int(call.now),
-        tags=await new_tags(call, "iam:TagInstanceProfile", request),
+        tags=await new_tags(call, "iam:TagInstanceProfile", prepared.resource, request),
     )
     call.store.put(INSTANCE_PROFILES, call.account, profile)
     return shapes.CreateInstanceProfileResponse(instance_profile=await instance_profile_shape(call, profile))
 
 
-@operation("iam:GetInstanceProfile", resource=resources.instance_profile_resource)
-async def get_instance_profile_(
-    call: Call, request: shapes.GetInstanceProfileRequest
+@operation("iam:GetInstanceProfile", prepare=resources.found_instance_profile)
+async def get_instance_profile(
+    call: Call, request: shapes.GetInstanceProfileRequest, prepared: Prepared[InstanceProfile]
 ) -> shapes.GetInstanceProfileResponse:
-    profile = await get_instance_profile(call, request.instance_profile_name)
+    profile = prepared.found
     return shapes.GetInstanceProfileResponse(instance_profile=await instance_profile_shape(call, profile))
 
 
-@operation("iam:ListInstanceProfiles", resource=resources.listed("instance-profile"))
+@operation("iam:ListInstanceProfiles", prepare=resources.listed("instance-profile"))
 async def list_instance_profiles(
-    call: Call, request: shapes.ListInstanceProfilesRequest
+    call: Call, request: shapes.ListInstanceProfilesRequest, prepared: Prepared[None]
 ) -> shapes.ListInstanceProfilesResponse:
-    prefix = request.path_prefix or "/"
-    profiles = [
-        profile
-        for profile in await call.store.scan(INSTANCE_PROFILES, call.account)
-        if profile.path.startswith(prefix)
-    ]
-    chosen = _page(profiles, request.marker, request.max_items)
+    chosen = await page_by_path(call, entities.INSTANCE_PROFILE, request)
     return shapes.ListInstanceProfilesResponse(
         instance_profiles=await _listed(call, chosen),
         is_truncated=chosen.is_truncated,
@@ -68,17 +62,19 @@ async def list_instance_profiles(
     )
 
 
-@operation("iam:ListInstanceProfilesForRole", resource=resources.role_resource)
+@operation("iam:ListInstanceProfilesForRole", prepare=resources.found_role)
 async def list_instance_profiles_for_role(
-    call: Call, request: shapes.ListInstanceProfilesForRoleRequest
+    call: Call, request: shapes.ListInstanceProfilesForRoleRequest, prepared: Prepared[Role]
 ) -> shapes.ListInstanceProfilesForRoleResponse:
-    role = await get_role(call, request.role_name)
+    role = prepared.found
     profiles = [
         profile
         for profile in await call.store.scan(INSTANCE_PROFILES, call.account)
         if role.role_name in profile.role_names
     ]
-    chosen = _page(profiles, request.marker, request.max_items)
+    chosen = page(
+        profiles, lambda profile: profile.instance_profile_name.lower(), request.marker, request.max_items
+    )
     return shapes.ListInstanceProfilesForRoleResponse(
         instance_profiles=await _listed(call, chosen),
         is_truncated=chosen.is_truncated,
@@ -86,9 +82,11 @@ async def list_instance_profiles_for_role(
     )
 
 
-@operation("iam:AddRoleToInstanceProfile", resource=resources.instance_profile_resource)
-async def add_role_to_instance_profile(call: Call, request: shapes.AddRoleToInstanceProfileRequest) -> None:
-    profile = await get_instance_profile(call, request.instance_profile_name)
+@operation("iam:AddRoleToInstanceProfile", prepare=resources.found_instance_profile)
+async def add_role_to_instance_profile(
+    call: Call, request: shapes.AddRoleToInstanceProfileRequest, prepared: Prepared[InstanceProfile]
+) -> None:
+    profile = prepared.found
     await _require_pass_role(call, request.role_name)
     role = await get_role(call, request.role_name)
     require_modifiable(role)
@@ -99,23 +97,19 @@ async def add_role_to_instance_profile(call: Call, request: shapes.AddRoleToInst
 
 async def _require_pass_role(call: Call, role_name: str) -> None:
     """Whoever gives machines a role must be allowed to pass it to EC2; the keys are those the model documents."""
-    resource = await resources.entity_resource(
-        call,
-        ROLE,
-        role_name,
-        {
-            "iam:PassedToService": "ec2.amazonaws.com",
-            "iam:AssociatedResourceArn": f"arn:aws:ec2:*:{call.account}:instance/*",
-        },
-    )
-    await call.require("iam:PassRole", resource)
+    keys: resources.Keys = {
+        "iam:PassedToService": "ec2.amazonaws.com",
+        "iam:AssociatedResourceArn": f"arn:aws:ec2:*:{call.account}:instance/*",
+    }
+    passed = await resources.find(call, ROLE, role_name, keys)
+    await call.require("iam:PassRole", passed.resource)
 
 
-@operation("iam:RemoveRoleFromInstanceProfile", resource=resources.instance_profile_resource)
+@operation("iam:RemoveRoleFromInstanceProfile", prepare=resources.found_instance_profile)
 async def remove_role_from_instance_profile(
-    call: Call, request: shapes.RemoveRoleFromInstanceProfileRequest
+    call: Call, request: shapes.RemoveRoleFromInstanceProfileRequest, prepared: Prepared[InstanceProfile]
 ) -> None:
-    profile = await get_instance_profile(call, request.instance_profile_name)
+    profile = prepared.found
     role = await get_role(call, request.role_name)
     require_modifiable(role)
     if role.role_name not in profile.role_names:
@@ -124,17 +118,13 @@ async def remove_role_from_instance_profile(
     call.store.put(INSTANCE_PROFILES, call.account, msgspec.structs.replace(profile, role_names=left))
 
 
-@operation("iam:DeleteInstanceProfile", resource=resources.instance_profile_resource)
-async def delete_instance_profile(call: Call, request: shapes.DeleteInstanceProfileRequest) -> None:
-    profile = await get_instance_profile(call, request.instance_profile_name)
+@operation("iam:DeleteInstanceProfile", prepare=resources.found_instance_profile)
+async def delete_instance_profile(
+    call: Call, request: shapes.DeleteInstanceProfileRequest, prepared: Prepared[InstanceProfile]
+) -> None:
+    profile = prepared.found
     require_nothing_left((profile.role_names, "remove roles from instance profile"))
     call.store.delete(INSTANCE_PROFILES, call.account, profile.instance_profile_name)
-
-
-def _page(
-    profiles: list[InstanceProfile], marker: str | None, max_items: int | None
-) -> Page[InstanceProfile]:
-    return page(profiles, lambda profile: profile.instance_profile_name.lower(), marker, max_items)
 
 
 async def _listed(call: Call, chosen: Page[InstanceProfile]) -> tuple[shapes.InstanceProfile, ...]:

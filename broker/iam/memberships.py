@@ -10,16 +10,18 @@ from broker.iam import resources
 from broker.iam.answers import group_shape
 from broker.iam.entities import get_group, get_user, require_room
 from broker.iam.paging import page
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, User
 from broker.storage.store import USERS
 
 
-@operation("iam:AddUserToGroup", resource=resources.group_resource)
-async def add_user_to_group(call: Call, request: shapes.AddUserToGroupRequest) -> None:
+@operation("iam:AddUserToGroup", prepare=resources.found_group)
+async def add_user_to_group(
+    call: Call, request: shapes.AddUserToGroupRequest, prepared: Prepared[Group]
+) -> None:
     """Adding a member again changes nothing."""
-    group = await get_group(call, request.group_name)
+    group = prepared.found
     user = await get_user(call, request.user_name)
     if is_member(user, group):
         return
@@ -28,21 +30,23 @@ async def add_user_to_group(call: Call, request: shapes.AddUserToGroupRequest) -
     call.store.put(USERS, call.account, joined)
 
 
-@operation("iam:RemoveUserFromGroup", resource=resources.group_resource)
-async def remove_user_from_group(call: Call, request: shapes.RemoveUserFromGroupRequest) -> None:
+@operation("iam:RemoveUserFromGroup", prepare=resources.found_group)
+async def remove_user_from_group(
+    call: Call, request: shapes.RemoveUserFromGroupRequest, prepared: Prepared[Group]
+) -> None:
     """Removing somebody who is no member changes nothing."""
-    group = await get_group(call, request.group_name)
+    group = prepared.found
     user = await get_user(call, request.user_name)
     if is_member(user, group):
         groups = tuple(name for name in user.groups if not _same(name, group.group_name))
         call.store.put(USERS, call.account, msgspec.structs.replace(user, groups=groups))
 
 
-@operation("iam:ListGroupsForUser", resource=resources.user_resource)
+@operation("iam:ListGroupsForUser", prepare=resources.found_user)
 async def list_groups_for_user(
-    call: Call, request: shapes.ListGroupsForUserRequest
+    call: Call, request: shapes.ListGroupsForUserRequest, prepared: Prepared[User]
 ) -> shapes.ListGroupsForUserResponse:
-    user = await get_user(call, request.user_name)
+    user = prepared.found
     chosen = page(user.groups, str.lower, request.marker, request.max_items)
     groups = [await get_group(call, name) for name in chosen.items]
     return shapes.ListGroupsForUserResponse(

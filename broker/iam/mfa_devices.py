@@ -4,6 +4,8 @@ The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by
 account number, where AWS knows no way but its console. Codes: `broker.credentials.one_time_codes`.
 """
 
+from typing import Any
+
 import msgspec
 
 from broker.credentials.one_time_codes import forget_codes, take_consecutive_codes
@@ -13,7 +15,7 @@ from broker.iam.answers import user_shape
 from broker.iam.entities import get_user, require_room
 from broker.iam.owners import (
     Owner,
-    get_owner,
+    get_settings,
     mfa_serial_numbers,
     name_of,
     put_mfa_serial_numbers,
@@ -24,7 +26,7 @@ from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
 from broker.names.principal import Root
 from broker.names.secret import SecretKey
-from broker.operation import Call, operation
+from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.sealing.qr import qr_png
 from broker.sealing.totp import SEED_SIZE, base32_seed, enrolment_uri, new_seed
@@ -39,9 +41,17 @@ _ENROLMENT_WINDOW = 2
 _RESYNC_WINDOW = 20
 
 
-@operation("iam:CreateVirtualMFADevice", resource=resources.new_mfa_resource)
+async def found_user_or_root(call: Call, request: Any) -> Prepared[Owner] | Absent:
+    """The user that the request names; root, where root itself names its account number."""
+    named = await resources.found_user(call, request)
+    if isinstance(call.caller.principal, Root) and request.user_name == call.account:
+        return Prepared(named.resource, await get_settings(call))
+    return named
+
+
+@operation("iam:CreateVirtualMFADevice", prepare=resources.new_mfa_device)
 async def create_virtual_mfa_device(
-    call: Call, request: shapes.CreateVirtualMFADeviceRequest
+    call: Call, request: shapes.CreateVirtualMFADeviceRequest, prepared: Prepared[None]
 ) -> shapes.CreateVirtualMFADeviceResponse:
     path, name = request.path or "/", request.virtual_mfa_device_name
     serial_number = iam_arn(call.account, f"mfa{path}{name}")
@@ -59,7 +69,7 @@ async def create_virtual_mfa_device(
         path=path,
         seed=SecretKey(base32_seed(seed)),
         created_at=int(call.now),
-        tags=await new_tags(call, "iam:TagMFADevice", request),
+        tags=await new_tags(call, "iam:TagMFADevice", prepared.resource, request),
     )
     call.store.put(MFA_DEVICES, call.account, device)
     shown = shapes.VirtualMFADevice(
@@ -71,9 +81,11 @@ async def create_virtual_mfa_device(
     return shapes.CreateVirtualMFADeviceResponse(virtual_mfa_device=shown)
 
 
-@operation("iam:EnableMFADevice", resource=resources.user_resource)
-async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) -> None:
-    owner = await get_owner(call, _root_or_user(call, request.user_name))
+@operation("iam:EnableMFADevice", prepare=found_user_or_root)
+async def enable_mfa_device(
+    call: Call, request: shapes.EnableMFADeviceRequest, prepared: Prepared[Owner]
+) -> None:
+    owner = prepared.found
     device = await entities.get_mfa_device(call, request.serial_number)
     if device.enabled_at is not None:
         raise Refusal("EntityAlreadyExists", "MFA Device is already in use.")
@@ -88,17 +100,21 @@ async def enable_mfa_device(call: Call, request: shapes.EnableMFADeviceRequest) 
     put_mfa_serial_numbers(call, owner, (*mfa_serial_numbers(owner), device.serial_number))
 
 
-@operation("iam:ResyncMFADevice", resource=resources.user_resource)
-async def resync_mfa_device(call: Call, request: shapes.ResyncMFADeviceRequest) -> None:
-    owner = await get_owner(call, _root_or_user(call, request.user_name))
+@operation("iam:ResyncMFADevice", prepare=found_user_or_root)
+async def resync_mfa_device(
+    call: Call, request: shapes.ResyncMFADeviceRequest, prepared: Prepared[Owner]
+) -> None:
+    owner = prepared.found
     device = await _get_enabled(call, owner, request.serial_number)
     drift = await _proven_drift(call, device, request, _RESYNC_WINDOW)
     call.store.put(MFA_DEVICES, call.account, msgspec.structs.replace(device, drift_steps=drift))
 
 
-@operation("iam:DeactivateMFADevice", resource=resources.user_or_caller)
-async def deactivate_mfa_device(call: Call, request: shapes.DeactivateMFADeviceRequest) -> None:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+@operation("iam:DeactivateMFADevice", prepare=resources.found_owner)
+async def deactivate_mfa_device(
+    call: Call, request: shapes.DeactivateMFADeviceRequest, prepared: Prepared[Owner]
+) -> None:
+    owner = prepared.found
     device = await _get_enabled(call, owner, request.serial_number)
     released = msgspec.structs.replace(device, user_name=None, enabled_at=None, drift_steps=0)
     call.store.put(MFA_DEVICES, call.account, released)
@@ -106,29 +122,33 @@ async def deactivate_mfa_device(call: Call, request: shapes.DeactivateMFADeviceR
     put_mfa_serial_numbers(call, owner, rest)
 
 
-@operation("iam:DeleteVirtualMFADevice", resource=resources.mfa_resource)
-async def delete_virtual_mfa_device(call: Call, request: shapes.DeleteVirtualMFADeviceRequest) -> None:
-    device = await entities.get_mfa_device(call, request.serial_number)
+@operation("iam:DeleteVirtualMFADevice", prepare=resources.found_mfa_device)
+async def delete_virtual_mfa_device(
+    call: Call, request: shapes.DeleteVirtualMFADeviceRequest, prepared: Prepared[VirtualMfaDevice]
+) -> None:
+    device = prepared.found
     if device.enabled_at is not None:
         raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
     call.store.delete(MFA_DEVICES, call.account, _key(device))
     forget_codes(call.store, device)
 
 
-@operation("iam:GetMFADevice", resource=resources.user_or_caller)
-async def get_mfa_device(call: Call, request: shapes.GetMFADeviceRequest) -> shapes.GetMFADeviceResponse:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+@operation("iam:GetMFADevice", prepare=resources.found_owner)
+async def get_mfa_device(
+    call: Call, request: shapes.GetMFADeviceRequest, prepared: Prepared[Owner]
+) -> shapes.GetMFADeviceResponse:
+    owner = prepared.found
     device = await _get_enabled(call, owner, request.serial_number)
     return shapes.GetMFADeviceResponse(
         user_name=device.user_name, serial_number=device.serial_number, enable_date=device.enabled_at
     )
 
 
-@operation("iam:ListMFADevices", resource=resources.user_or_caller)
+@operation("iam:ListMFADevices", prepare=resources.found_owner)
 async def list_mfa_devices(
-    call: Call, request: shapes.ListMFADevicesRequest
+    call: Call, request: shapes.ListMFADevicesRequest, prepared: Prepared[Owner]
 ) -> shapes.ListMFADevicesResponse:
-    owner = await get_owner(call, resources.implied_user_name(call, request.user_name))
+    owner = prepared.found
     chosen = page(mfa_serial_numbers(owner), str, request.marker, request.max_items)
     devices = [await entities.get_mfa_device(call, number) for number in chosen.items]
     return shapes.ListMFADevicesResponse(
@@ -138,9 +158,9 @@ async def list_mfa_devices(
     )
 
 
-@operation("iam:ListVirtualMFADevices", resource=resources.listed("mfa"))
+@operation("iam:ListVirtualMFADevices", prepare=resources.listed("mfa"))
 async def list_virtual_mfa_devices(
-    call: Call, request: shapes.ListVirtualMFADevicesRequest
+    call: Call, request: shapes.ListVirtualMFADevicesRequest, prepared: Prepared[None]
 ) -> shapes.ListVirtualMFADevicesResponse:
     wanted = _ASSIGNMENTS[request.assignment_status or "Any"]
     devices = await call.store.scan(MFA_DEVICES, call.account)
@@ -154,12 +174,6 @@ async def list_virtual_mfa_devices(
 
 
 _ASSIGNMENTS = {"Any": (True, False), "Assigned": (True,), "Unassigned": (False,)}
-
-
-def _root_or_user(call: Call, user_name: str) -> str | None:
-    """None (root) where root itself names its account number; a user's name else."""
-    is_root = isinstance(call.caller.principal, Root) and user_name == call.account
-    return None if is_root else user_name
 
 
 async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualMfaDevice:

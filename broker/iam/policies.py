@@ -7,19 +7,21 @@ from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.attached_policies import sort_key
 from broker.iam.documents import require_document, require_size
-from broker.iam.entities import get_policy, require_new
+from broker.iam.entities import require_new
 from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES
 
 
-@operation("iam:CreatePolicy", resource=resources.new(entities.POLICY, "policy_name"))
-async def create_policy(call: Call, request: shapes.CreatePolicyRequest) -> shapes.CreatePolicyResponse:
+@operation("iam:CreatePolicy", prepare=resources.new(entities.POLICY, "policy_name"))
+async def create_policy(
+    call: Call, request: shapes.CreatePolicyRequest, prepared: Prepared[None]
+) -> shapes.CreatePolicyResponse:
     await require_new(call, entities.POLICY, request.policy_name)
     require_managed_document(call, request.policy_document)
     now = int(call.now)
@@ -30,7 +32,7 @@ async def create_policy(call: Call, request: shapes.CreatePolicyRequest) -> shap
         path=request.path or "/",
         description=request.description,
         versions=(PolicyVersion(version_id="v1", document=request.policy_document, created_at=now),),
-        tags=await new_tags(call, "iam:TagPolicy", request),
+        tags=await new_tags(call, "iam:TagPolicy", prepared.resource, request),
         created_at=now,
         updated_at=now,
     )
@@ -38,14 +40,18 @@ async def create_policy(call: Call, request: shapes.CreatePolicyRequest) -> shap
     return shapes.CreatePolicyResponse(policy=policy_shape(policy, await count_usage(call)))
 
 
-@operation("iam:GetPolicy", resource=resources.policy_resource)
-async def get_policy_(call: Call, request: shapes.GetPolicyRequest) -> shapes.GetPolicyResponse:
-    policy = await get_policy(call, request.policy_arn)
+@operation("iam:GetPolicy", prepare=resources.found_policy)
+async def get_policy(
+    call: Call, request: shapes.GetPolicyRequest, prepared: Prepared[ManagedPolicy]
+) -> shapes.GetPolicyResponse:
+    policy = prepared.found
     return shapes.GetPolicyResponse(policy=policy_shape(policy, await count_usage(call)))
 
 
-@operation("iam:ListPolicies", resource=resources.listed("policy"))
-async def list_policies(call: Call, request: shapes.ListPoliciesRequest) -> shapes.ListPoliciesResponse:
+@operation("iam:ListPolicies", prepare=resources.listed("policy"))
+async def list_policies(
+    call: Call, request: shapes.ListPoliciesRequest, prepared: Prepared[None]
+) -> shapes.ListPoliciesResponse:
     usage = await count_usage(call)
     must_be_used = request.only_attached or request.policy_usage_filter is not None
     policies = [
@@ -62,9 +68,11 @@ async def list_policies(call: Call, request: shapes.ListPoliciesRequest) -> shap
     )
 
 
-@operation("iam:DeletePolicy", resource=resources.policy_resource)
-async def delete_policy(call: Call, request: shapes.DeletePolicyRequest) -> None:
-    policy = await get_policy(call, request.policy_arn)
+@operation("iam:DeletePolicy", prepare=resources.found_policy)
+async def delete_policy(
+    call: Call, request: shapes.DeletePolicyRequest, prepared: Prepared[ManagedPolicy]
+) -> None:
+    policy = prepared.found
     if (await count_usage(call)).count(policy.arn, None):
         raise Refusal("DeleteConflict", "Cannot delete a policy attached to entities.")
     if len(policy.versions) > 1:

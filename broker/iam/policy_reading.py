@@ -1,30 +1,31 @@
 """Questions about policies that no request asks: which condition keys they read, which services they reach."""
 
+from broker.access.caller import Caller
 from broker.access.gather import Gatherer
 from broker.iam.paging import page
 from broker.iam.service_reference import service_namespaces
 from broker.iam.simulation_inputs import compiled_policies
-from broker.iam.simulation_subjects import get_source, invalid_input, source_resource
-from broker.operation import Call, no_resource, operation
+from broker.iam.simulation_subjects import found_source, invalid_input
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.policy import Policy, PolicySet, Source, SourceKind, context_keys, grants_service
 from broker.protocol.shapes import iam as shapes
 
 _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
 
 
-@operation("iam:GetContextKeysForCustomPolicy", resource=no_resource)
+@operation("iam:GetContextKeysForCustomPolicy", prepare=no_resource)
 async def get_context_keys_for_custom_policy(
-    call: Call, request: shapes.GetContextKeysForCustomPolicyRequest
+    call: Call, request: shapes.GetContextKeysForCustomPolicyRequest, prepared: Prepared[None]
 ) -> shapes.GetContextKeysForPolicyResponse:
     return _keys_of(compiled_policies(request.policy_input_list))
 
 
-@operation("iam:GetContextKeysForPrincipalPolicy", resource=source_resource("policy_source_arn"))
+@operation("iam:GetContextKeysForPrincipalPolicy", prepare=found_source("policy_source_arn"))
 async def get_context_keys_for_principal_policy(
-    call: Call, request: shapes.GetContextKeysForPrincipalPolicyRequest
+    call: Call, request: shapes.GetContextKeysForPrincipalPolicyRequest, prepared: Prepared[Caller]
 ) -> shapes.GetContextKeysForPolicyResponse:
     """The boundary's keys are among them: SimulatePrincipalPolicy needs them as well."""
-    source = await get_source(call, request.policy_source_arn)
+    source = prepared.found
     layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
     boundary = () if layers.boundary is None else (layers.boundary,)
     return _keys_of(PolicySet.union(layers.identity, compiled_policies(request.policy_input_list), *boundary))
@@ -35,15 +36,15 @@ def _keys_of(policies: PolicySet) -> shapes.GetContextKeysForPolicyResponse:
     return shapes.GetContextKeysForPolicyResponse(context_key_names=tuple(names))
 
 
-@operation("iam:ListPoliciesGrantingServiceAccess", resource=source_resource("arn"))
+@operation("iam:ListPoliciesGrantingServiceAccess", prepare=found_source("arn"))
 async def list_policies_granting_service_access(
-    call: Call, request: shapes.ListPoliciesGrantingServiceAccessRequest
+    call: Call, request: shapes.ListPoliciesGrantingServiceAccessRequest, prepared: Prepared[Caller]
 ) -> shapes.ListPoliciesGrantingServiceAccessResponse:
     namespaces = tuple(dict.fromkeys(request.service_namespaces))
     unknown = [namespace for namespace in namespaces if namespace not in service_namespaces()]
     if unknown:
         raise invalid_input(f"Invalid service namespace: [{', '.join(unknown)}]")
-    source = await get_source(call, request.arn)
+    source = prepared.found
     layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
     attached = sorted(layers.identity.policies, key=_order)
     chosen = page(enumerate(namespaces), lambda one: f"{one[0]:03}", request.marker, None)

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from broker.iam import resources
-from broker.iam.entities import get_policy
 from broker.iam.holders import HOLDERS, Holder
 from broker.iam.paging import page
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
+from broker.storage.records import ManagedPolicy
 
 PERMISSIONS_POLICY, PERMISSIONS_BOUNDARY = "PermissionsPolicy", "PermissionsBoundary"
 
@@ -58,11 +58,11 @@ def _uses(record: Any, arn: str, usage_filter: str | None) -> bool:
     return is_attached or (usage_filter != PERMISSIONS_POLICY and arn in _boundaries(record))
 
 
-@operation("iam:ListEntitiesForPolicy", resource=resources.policy_resource)
+@operation("iam:ListEntitiesForPolicy", prepare=resources.found_policy)
 async def list_entities_for_policy(
-    call: Call, request: shapes.ListEntitiesForPolicyRequest
+    call: Call, request: shapes.ListEntitiesForPolicyRequest, prepared: Prepared[ManagedPolicy]
 ) -> shapes.ListEntitiesForPolicyResponse:
-    policy = await get_policy(call, request.policy_arn)
+    policy = prepared.found
     prefix = request.path_prefix or "/"
     found = [
         (holder, record)

@@ -4,20 +4,19 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.iam import resources
-from broker.iam.entities import get_policy
 from broker.iam.paging import page
 from broker.iam.policies import require_managed_document
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES
 
 
-@operation("iam:CreatePolicyVersion", resource=resources.policy_resource)
+@operation("iam:CreatePolicyVersion", prepare=resources.found_policy)
 async def create_policy_version(
-    call: Call, request: shapes.CreatePolicyVersionRequest
+    call: Call, request: shapes.CreatePolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> shapes.CreatePolicyVersionResponse:
-    policy = await get_policy(call, request.policy_arn)
+    policy = prepared.found
     require_managed_document(call, request.policy_document)
     limit = call.quotas.policy_versions
     if len(policy.versions) >= limit:
@@ -40,21 +39,21 @@ async def create_policy_version(
     return shapes.CreatePolicyVersionResponse(policy_version=_listed_version_shape(changed, version))
 
 
-@operation("iam:GetPolicyVersion", resource=resources.policy_resource)
+@operation("iam:GetPolicyVersion", prepare=resources.found_policy)
 async def get_policy_version(
-    call: Call, request: shapes.GetPolicyVersionRequest
+    call: Call, request: shapes.GetPolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> shapes.GetPolicyVersionResponse:
-    policy = await get_policy(call, request.policy_arn)
+    policy = prepared.found
     version = _get_version(policy, request.version_id)
     shape = msgspec.structs.replace(_listed_version_shape(policy, version), document=version.document)
     return shapes.GetPolicyVersionResponse(policy_version=shape)
 
 
-@operation("iam:ListPolicyVersions", resource=resources.policy_resource)
+@operation("iam:ListPolicyVersions", prepare=resources.found_policy)
 async def list_policy_versions(
-    call: Call, request: shapes.ListPolicyVersionsRequest
+    call: Call, request: shapes.ListPolicyVersionsRequest, prepared: Prepared[ManagedPolicy]
 ) -> shapes.ListPolicyVersionsResponse:
-    policy = await get_policy(call, request.policy_arn)
+    policy = prepared.found
     chosen = page(policy.versions, _newest_first, request.marker, request.max_items)
     return shapes.ListPolicyVersionsResponse(
         versions=tuple(_listed_version_shape(policy, version) for version in chosen.items),
@@ -63,17 +62,21 @@ async def list_policy_versions(
     )
 
 
-@operation("iam:SetDefaultPolicyVersion", resource=resources.policy_resource)
-async def set_default_policy_version(call: Call, request: shapes.SetDefaultPolicyVersionRequest) -> None:
-    policy = await get_policy(call, request.policy_arn)
+@operation("iam:SetDefaultPolicyVersion", prepare=resources.found_policy)
+async def set_default_policy_version(
+    call: Call, request: shapes.SetDefaultPolicyVersionRequest, prepared: Prepared[ManagedPolicy]
+) -> None:
+    policy = prepared.found
     version = _get_version(policy, request.version_id)
     changed = msgspec.structs.replace(policy, default_version_id=version.version_id)
     call.store.put(POLICIES, call.account, changed)
 
 
-@operation("iam:DeletePolicyVersion", resource=resources.policy_resource)
-async def delete_policy_version(call: Call, request: shapes.DeletePolicyVersionRequest) -> None:
-    policy = await get_policy(call, request.policy_arn)
+@operation("iam:DeletePolicyVersion", prepare=resources.found_policy)
+async def delete_policy_version(
+    call: Call, request: shapes.DeletePolicyVersionRequest, prepared: Prepared[ManagedPolicy]
+) -> None:
+    policy = prepared.found
     version = _get_version(policy, request.version_id)
     if version.version_id == policy.default_version_id:
         raise Refusal("DeleteConflict", "Cannot delete the default version of a policy.")

@@ -1,4 +1,4 @@
-"""What an operation acts on, as the gate sees it: ARN and tags, looked up by a field of the request.
+"""What IAM operations prepare: the entity that a field of the request names, and what the gate sees of it.
 
 An entity that is not there has the ARN that it would have, and a refusal calls one that is there by the same: the name
 as the request spells it, and no path. So whoever may not ask learns nothing of what exists.
@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.access.resource import Resource
-from broker.errors import validation_error
+from broker.errors import Refusal, validation_error
 from broker.iam import entities
-from broker.iam.entities import Entity
+from broker.iam.entities import Entity, R, no_such_entity
+from broker.iam.owners import Owner, get_settings
 from broker.names.arn import iam_arn
 from broker.names.principal import Root, User
-from broker.operation import Call, ResourceOf
+from broker.operation import Absent, Call, Prepare, Prepared
+from broker.storage.records import ManagedPolicy, VirtualMfaDevice
 
 Keys = dict[str, str | tuple[str, ...]]
 KeysOf = Callable[[Any], Keys]
@@ -29,30 +31,41 @@ def boundary_keys(request: Any) -> Keys:
     return {"iam:PermissionsBoundary": request.permissions_boundary} if request.permissions_boundary else {}
 
 
-def named(entity: Entity[Any], field: str, keys: KeysOf = no_keys) -> ResourceOf:
+def found(entity: Entity[R], field: str, keys: KeysOf = no_keys) -> Prepare[Any, R]:
     """The entity that `field` of the request names, with the condition keys that `keys` reads from the request."""
 
-    async def resource(call: Call, request: Any) -> Resource:
-        return await entity_resource(call, entity, getattr(request, field), keys(request))
+    async def prepare(call: Call, request: Any) -> Prepared[R] | Absent:
+        return await find(call, entity, getattr(request, field), keys(request))
 
-    return resource
+    return prepare
 
 
-def new(entity: Entity[Any], field: str, keys: KeysOf = no_keys) -> ResourceOf:
+async def find(call: Call, entity: Entity[R], name: str, keys: Keys | None = None) -> Prepared[R] | Absent:
+    """The entity called `name` in the caller's account."""
+    record = await call.store.find(entity.collection, call.account, name)
+    resource = resource_of(call, entity, name, record, keys)
+    return Absent(resource, no_such_entity(entity, name)) if record is None else Prepared(resource, record)
+
+
+def new(entity: Entity[Any], field: str, keys: KeysOf = no_keys) -> Prepare[Any, None]:
     """The entity that the request is about to create, at the path that it asks for."""
 
-    async def resource(call: Call, request: Any) -> Resource:
+    async def prepare(call: Call, request: Any) -> Prepared[None]:
         arn = arn_at(call, entity, getattr(request, "path", None), getattr(request, field))
-        return Resource(arn, keys=keys(request))
+        return Prepared(Resource(arn, keys=keys(request)), None)
 
-    return resource
+    return prepare
 
 
-async def entity_resource(
-    call: Call, entity: Entity[Any], name: str, keys: Keys | None = None, path: str | None = None
+def resource_of(
+    call: Call,
+    entity: Entity[R],
+    name: str,
+    record: R | None,
+    keys: Keys | None = None,
+    path: str | None = None,
 ) -> Resource:
-    """The entity called `name` in the caller's account; at `path` where there is none."""
-    record = await call.store.find(entity.collection, call.account, name)
+    """The entity called `name`, whose record is `record`; at `path` where there is none."""
     asked_for = arn_at(call, entity, path, name)
     if record is None:
         return Resource(asked_for, keys=keys or {})
@@ -63,23 +76,27 @@ def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:
     return iam_arn(call.account, f"{entity.resource_type}{path or '/'}{name}")
 
 
-def listed(resource_type: str) -> ResourceOf:
+def listed(resource_type: str) -> Prepare[Any, None]:
     """The path that a list asks for, as AWS names it in its refusals: `arn:aws:iam::ID:user/prefix/`.
 
     No resource type stands in the Service Authorization Reference for lists, and `Resource: "*"` matches as well.
     """
 
-    async def resource(call: Call, request: Any) -> Resource:
-        return Resource(iam_arn(call.account, resource_type + (getattr(request, "path_prefix", None) or "/")))
+    async def prepare(call: Call, request: Any) -> Prepared[None]:
+        path = getattr(request, "path_prefix", None) or "/"
+        return Prepared(Resource(iam_arn(call.account, resource_type + path)), None)
 
-    return resource
+    return prepare
 
 
-async def policy_resource(call: Call, request: Any) -> Resource:
-    """The managed policy whose ARN the request carries; tags only where it is the account's own."""
+async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
+    """The managed policy whose ARN the request carries, AWS's or the account's own."""
     arn = request.policy_arn
-    record = await call.store.find(entities.POLICY.collection, call.account, arn.rpartition("/")[2])
-    return Resource(arn) if record is None or record.arn != arn else Resource(arn, tags=record.tags)
+    try:
+        policy = await entities.get_policy(call, arn)
+    except Refusal as refusal:
+        return Absent(Resource(arn), refusal)
+    return Prepared(Resource(arn, tags=policy.tags), policy)
 
 
 def implied_user_name(call: Call, user_name: str | None) -> str | None:
@@ -97,27 +114,29 @@ def implied_user_name(call: Call, user_name: str | None) -> str | None:
     raise validation_error("Must specify userName when calling with non-User credentials")
 
 
-async def user_or_caller(call: Call, request: Any) -> Resource:
-    """The user named in the request, or else whoever signed it."""
+async def found_owner(call: Call, request: Any) -> Prepared[Owner] | Absent:
+    """The user named in the request, or else the caller: a user, or root, whose credentials are in the settings."""
     name = implied_user_name(call, request.user_name)
     if name is None:
-        return Resource(Root(call.account).arn)
-    return await entity_resource(call, entities.USER, name)
+        return Prepared(Resource(Root(call.account).arn), await get_settings(call))
+    return await find(call, entities.USER, name)
 
 
-async def mfa_resource(call: Call, request: Any) -> Resource:
+async def found_mfa_device(call: Call, request: Any) -> Prepared[VirtualMfaDevice] | Absent:
     """The MFA device whose serial number the request carries: a virtual device's is its ARN."""
     device = await entities.find_mfa_device(call, request.serial_number)
     if device is None:
-        return Resource(request.serial_number)
-    return Resource(device.serial_number, tags=device.tags, asked_for=request.serial_number)
+        return Absent(Resource(request.serial_number), entities.no_such_mfa_device(request.serial_number))
+    resource = Resource(device.serial_number, tags=device.tags, asked_for=request.serial_number)
+    return Prepared(resource, device)
 
 
-async def new_mfa_resource(call: Call, request: Any) -> Resource:
-    return Resource(iam_arn(call.account, f"mfa{request.path or '/'}{request.virtual_mfa_device_name}"))
+async def new_mfa_device(call: Call, request: Any) -> Prepared[None]:
+    arn = iam_arn(call.account, f"mfa{request.path or '/'}{request.virtual_mfa_device_name}")
+    return Prepared(Resource(arn), None)
 
 
-user_resource = named(entities.USER, "user_name")
-group_resource = named(entities.GROUP, "group_name")
-role_resource = named(entities.ROLE, "role_name")
-instance_profile_resource = named(entities.INSTANCE_PROFILE, "instance_profile_name")
+found_user = found(entities.USER, "user_name")
+found_group = found(entities.GROUP, "group_name")
+found_role = found(entities.ROLE, "role_name")
+found_instance_profile = found(entities.INSTANCE_PROFILE, "instance_profile_name")

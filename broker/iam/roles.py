@@ -6,13 +6,12 @@ from broker.access.trust import shown_trust_policy
 from broker.iam import entities, resources
 from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.documents import require_trust_policy
-from broker.iam.entities import get_role, require_boundary, require_new, require_nothing_left
-from broker.iam.paging import page
+from broker.iam.entities import page_by_path, require_boundary, require_new, require_nothing_left
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
 from broker.iam.protection import SINGLE_SIGN_ON_PATH
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
@@ -20,8 +19,10 @@ from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
 DEFAULT_MAX_SESSION_DURATION = 3600
 
 
-@operation("iam:CreateRole", resource=resources.new(entities.ROLE, "role_name", resources.boundary_keys))
-async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.CreateRoleResponse:
+@operation("iam:CreateRole", prepare=resources.new(entities.ROLE, "role_name", resources.boundary_keys))
+async def create_role(
+    call: Call, request: shapes.CreateRoleRequest, prepared: Prepared[None]
+) -> shapes.CreateRoleResponse:
     await require_new(call, entities.ROLE, request.role_name)
     await require_boundary(call, request.permissions_boundary)
     role = Role(
@@ -34,26 +35,28 @@ async def create_role(call: Call, request: shapes.CreateRoleRequest) -> shapes.C
         trusted_ids=await require_trust_policy(call, request.assume_role_policy_document),
         description=request.description,
         max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
-        tags=await new_tags(call, "iam:TagRole", request),
+        tags=await new_tags(call, "iam:TagRole", prepared.resource, request),
         permissions_boundary=request.permissions_boundary,
     )
     call.store.put(ROLES, call.account, role)
     return shapes.CreateRoleResponse(role=await role_shape(call, role))
 
 
-@operation("iam:GetRole", resource=bounded_role)
-async def get_role_(call: Call, request: shapes.GetRoleRequest) -> shapes.GetRoleResponse:
-    role = await get_role(call, request.role_name)
+@operation("iam:GetRole", prepare=bounded_role)
+async def get_role(
+    call: Call, request: shapes.GetRoleRequest, prepared: Prepared[Role]
+) -> shapes.GetRoleResponse:
+    role = prepared.found
     usage = await call.store.find(USAGE, call.account, role.role_id)
     shape = msgspec.structs.replace(await role_shape(call, role), role_last_used=last_used_shape(usage))
     return shapes.GetRoleResponse(role=shape)
 
 
-@operation("iam:ListRoles", resource=resources.listed("role"))
-async def list_roles(call: Call, request: shapes.ListRolesRequest) -> shapes.ListRolesResponse:
-    prefix = request.path_prefix or "/"
-    roles = [role for role in await call.store.scan(ROLES, call.account) if role.path.startswith(prefix)]
-    chosen = page(roles, lambda role: role.role_name.lower(), request.marker, request.max_items)
+@operation("iam:ListRoles", prepare=resources.listed("role"))
+async def list_roles(
+    call: Call, request: shapes.ListRolesRequest, prepared: Prepared[None]
+) -> shapes.ListRolesResponse:
+    chosen = await page_by_path(call, entities.ROLE, request)
     return shapes.ListRolesResponse(
         roles=tuple([await listed_role_shape(call, role) for role in chosen.items]),
         is_truncated=chosen.is_truncated,
@@ -61,9 +64,11 @@ async def list_roles(call: Call, request: shapes.ListRolesRequest) -> shapes.Lis
     )
 
 
-@operation("iam:UpdateRole", resource=changed_role)
-async def update_role(call: Call, request: shapes.UpdateRoleRequest) -> shapes.UpdateRoleResponse:
-    role = await get_role(call, request.role_name)
+@operation("iam:UpdateRole", prepare=changed_role)
+async def update_role(
+    call: Call, request: shapes.UpdateRoleRequest, prepared: Prepared[Role]
+) -> shapes.UpdateRoleResponse:
+    role = prepared.found
     changed = msgspec.structs.replace(
         role,
         description=role.description if request.description is None else request.description,
@@ -77,20 +82,22 @@ async def update_role(call: Call, request: shapes.UpdateRoleRequest) -> shapes.U
 @operation(
     # Service-linked roles may be described anew; those of single sign-on may not.
     "iam:UpdateRoleDescription",
-    resource=bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,)),
+    prepare=bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,)),
 )
 async def update_role_description(
-    call: Call, request: shapes.UpdateRoleDescriptionRequest
+    call: Call, request: shapes.UpdateRoleDescriptionRequest, prepared: Prepared[Role]
 ) -> shapes.UpdateRoleDescriptionResponse:
-    role = await get_role(call, request.role_name)
+    role = prepared.found
     changed = msgspec.structs.replace(role, description=request.description)
     call.store.put(ROLES, call.account, changed)
     return shapes.UpdateRoleDescriptionResponse(role=await role_shape(call, changed))
 
 
-@operation("iam:UpdateAssumeRolePolicy", resource=changed_role)
-async def update_assume_role_policy(call: Call, request: shapes.UpdateAssumeRolePolicyRequest) -> None:
-    role = await get_role(call, request.role_name)
+@operation("iam:UpdateAssumeRolePolicy", prepare=changed_role)
+async def update_assume_role_policy(
+    call: Call, request: shapes.UpdateAssumeRolePolicyRequest, prepared: Prepared[Role]
+) -> None:
+    role = prepared.found
     changed = msgspec.structs.replace(
         role,
         assume_role_policy=request.policy_document,
@@ -99,9 +106,9 @@ async def update_assume_role_policy(call: Call, request: shapes.UpdateAssumeRole
     call.store.put(ROLES, call.account, changed)
 
 
-@operation("iam:DeleteRole", resource=changed_role)
-async def delete_role(call: Call, request: shapes.DeleteRoleRequest) -> None:
-    role = await get_role(call, request.role_name)
+@operation("iam:DeleteRole", prepare=changed_role)
+async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: Prepared[Role]) -> None:
+    role = prepared.found
     profiles = await call.store.scan(INSTANCE_PROFILES, call.account)
     require_nothing_left(
         (role.attached_policies, "detach all policies"),

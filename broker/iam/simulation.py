@@ -39,14 +39,13 @@ from broker.iam.simulation_inputs import (
 )
 from broker.iam.simulation_subjects import (
     Subject,
-    get_source,
+    found_source,
     get_subject,
     invalid_input,
     nobody,
-    source_resource,
     stranger,
 )
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -81,9 +80,9 @@ class Simulation(msgspec.Struct, frozen=True):
     knows_roles: bool
 
 
-@operation("iam:SimulateCustomPolicy", resource=no_resource)
+@operation("iam:SimulateCustomPolicy", prepare=no_resource)
 async def simulate_custom_policy(
-    call: Call, request: shapes.SimulateCustomPolicyRequest
+    call: Call, request: shapes.SimulateCustomPolicyRequest, prepared: Prepared[None]
 ) -> shapes.SimulatePolicyResponse:
     if request.caller_arn is None and request.resource_policy is not None:
         raise invalid_input("Invalid caller - Caller cannot be null or empty.")
@@ -99,11 +98,11 @@ async def simulate_custom_policy(
     return await _simulated(call, request, _simulation(request, subject, by_owner, owners, resources))
 
 
-@operation("iam:SimulatePrincipalPolicy", resource=source_resource("policy_source_arn"))
+@operation("iam:SimulatePrincipalPolicy", prepare=found_source("policy_source_arn"))
 async def simulate_principal_policy(
-    call: Call, request: shapes.SimulatePrincipalPolicyRequest
+    call: Call, request: shapes.SimulatePrincipalPolicyRequest, prepared: Prepared[Caller]
 ) -> shapes.SimulatePolicyResponse:
-    source = await get_source(call, request.policy_source_arn)
+    source = prepared.found
     subject = await get_subject(call, source, request.policy_source_arn, request.caller_arn)
     resources, owners = _resources(request, subject)
     by_owner = await _gathered(call, source, set(owners.values()), request)

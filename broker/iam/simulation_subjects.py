@@ -8,15 +8,14 @@ import msgspec
 
 from broker.access.caller import Caller, Keys, user_caller
 from broker.access.conditions import principal_keys
-from broker.access.resource import Resource
 from broker.access.simulation import SESSION_NAME, role_caller
 from broker.errors import Refusal
 from broker.iam import entities
 from broker.iam.entities import Entity
-from broker.iam.resources import entity_resource
+from broker.iam.resources import resource_of
 from broker.names.arn import Arn, is_account_id, parse_arn
 from broker.names.principal import AssumedRole, Principal, User
-from broker.operation import Call, ResourceOf
+from broker.operation import Absent, Call, Prepare, Prepared
 from broker.storage.records import Group, Role
 from broker.storage.records import User as UserRecord
 
@@ -39,29 +38,22 @@ def invalid_input(message: str, *, reason: str = "") -> Refusal:
     return Refusal("InvalidInput", message, reason=reason)
 
 
-def source_resource(field: str) -> ResourceOf:
+def found_source(field: str) -> Prepare[Any, Caller]:
     """The user, group or role whose ARN stands in `field`; it is found by its name, whatever path is given.
 
-    Raises InvalidInput for what is none of the three, and for those of another account.
+    What is found is whom the gatherer gathers for: the user, a session of the role, or a member of the group and of
+    nothing else. Raises InvalidInput for what is none of the three, and for those of another account.
     """
 
-    async def resource(call: Call, request: Any) -> Resource:
+    async def prepare(call: Call, request: Any) -> Prepared[Caller] | Absent:
         entity, name, path = _source_name(call, getattr(request, field))
-        return await entity_resource(call, entity, name, path=path)
+        record = await call.store.find(entity.collection, call.account, name)
+        resource = resource_of(call, entity, name, record, path=path)
+        if record is None:
+            return Absent(resource, Refusal("NoSuchEntity", "Unable to retrieve specified IAM entity."))
+        return Prepared(resource, _caller_of(record, call.now))
 
-    return resource
-
-
-async def get_source(call: Call, text: str) -> Caller:
-    """Whom the gatherer gathers for: the user, a session of the role, or a member of the group and of nothing else.
-
-    Raises NoSuchEntity where there is no such entity.
-    """
-    entity, name, _ = _source_name(call, text)
-    record = await call.store.find(entity.collection, call.account, name)
-    if record is None:
-        raise Refusal("NoSuchEntity", "Unable to retrieve specified IAM entity.")
-    return _caller_of(record, call.now)
+    return prepare
 
 
 def _source_name(call: Call, text: str) -> tuple[Entity[Any], str, str]:

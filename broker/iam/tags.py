@@ -8,21 +8,20 @@ from typing import Any
 
 from broker.access.resource import Resource
 from broker.errors import Refusal
-from broker.operation import Call, with_request_tags
+from broker.operation import Call, request_tag_keys
 from broker.protocol.shapes import iam as shapes
 
 RESERVED_PREFIX = "aws:"
 
 
-async def new_tags(call: Call, tag_action: str, request: Any) -> dict[str, str]:
+async def new_tags(call: Call, tag_action: str, entity: Resource, request: Any) -> dict[str, str]:
     """The tags that a new entity begins with; raises AccessDenied where its creator may not tag it, else `merge_tags`.
 
     To create with tags takes both permissions (openshift/installer#1073), or who may not tag could have any tag that
     policies look at. Tagging has no condition keys but those of the tags: a boundary is none of them.
     """
     if request.tags:
-        assert call.judged is not None, "a handler runs behind the gate"
-        await call.require(tag_action, with_request_tags(Resource(call.judged.arn), request))
+        await call.require(tag_action, Resource(entity.arn, keys=request_tag_keys(request)))
     return merge_tags(call, {}, request.tags)
 
 

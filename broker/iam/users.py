@@ -6,23 +6,25 @@ from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.answers import listed_user_shape, user_shape
 from broker.iam.entities import (
+    page_by_path,
     require_boundary,
     require_new,
     require_nothing_left,
     require_renamable,
 )
-from broker.iam.owners import root_shape
-from broker.iam.paging import page
+from broker.iam.owners import Owner, root_shape
 from broker.iam.tags import new_tags
 from broker.names import ids
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import RenamedUser, User
 from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, RENAMED_USERS, USERS
 
 
-@operation("iam:CreateUser", resource=resources.new(entities.USER, "user_name", resources.boundary_keys))
-async def create_user(call: Call, request: shapes.CreateUserRequest) -> shapes.CreateUserResponse:
+@operation("iam:CreateUser", prepare=resources.new(entities.USER, "user_name", resources.boundary_keys))
+async def create_user(
+    call: Call, request: shapes.CreateUserRequest, prepared: Prepared[None]
+) -> shapes.CreateUserResponse:
     await require_new(call, entities.USER, request.user_name)
     await require_boundary(call, request.permissions_boundary)
     user = User(
@@ -31,26 +33,27 @@ async def create_user(call: Call, request: shapes.CreateUserRequest) -> shapes.C
         user_id=call.new_id(ids.USER),
         path=request.path or "/",
         created_at=int(call.now),
-        tags=await new_tags(call, "iam:TagUser", request),
+        tags=await new_tags(call, "iam:TagUser", prepared.resource, request),
         permissions_boundary=request.permissions_boundary,
     )
     call.store.put(USERS, call.account, user)
     return shapes.CreateUserResponse(user=user_shape(user))
 
 
-@operation("iam:GetUser", resource=resources.user_or_caller)
-async def get_user(call: Call, request: shapes.GetUserRequest) -> shapes.GetUserResponse:
-    name = resources.implied_user_name(call, request.user_name)
-    if name is None:
-        return shapes.GetUserResponse(user=await root_shape(call))
-    return shapes.GetUserResponse(user=user_shape(await entities.get_user(call, name)))
+@operation("iam:GetUser", prepare=resources.found_owner)
+async def get_user(
+    call: Call, request: shapes.GetUserRequest, prepared: Prepared[Owner]
+) -> shapes.GetUserResponse:
+    owner = prepared.found
+    shown = user_shape(owner) if isinstance(owner, User) else await root_shape(call)
+    return shapes.GetUserResponse(user=shown)
 
 
-@operation("iam:ListUsers", resource=resources.listed("user"))
-async def list_users(call: Call, request: shapes.ListUsersRequest) -> shapes.ListUsersResponse:
-    prefix = request.path_prefix or "/"
-    users = [user for user in await call.store.scan(USERS, call.account) if user.path.startswith(prefix)]
-    chosen = page(users, lambda user: user.user_name.lower(), request.marker, request.max_items)
+@operation("iam:ListUsers", prepare=resources.listed("user"))
+async def list_users(
+    call: Call, request: shapes.ListUsersRequest, prepared: Prepared[None]
+) -> shapes.ListUsersResponse:
+    chosen = await page_by_path(call, entities.USER, request)
     return shapes.ListUsersResponse(
         users=tuple(listed_user_shape(user) for user in chosen.items),
         is_truncated=chosen.is_truncated,
@@ -58,10 +61,10 @@ async def list_users(call: Call, request: shapes.ListUsersRequest) -> shapes.Lis
     )
 
 
-@operation("iam:UpdateUser", resource=resources.user_resource)
-async def update_user(call: Call, request: shapes.UpdateUserRequest) -> None:
+@operation("iam:UpdateUser", prepare=resources.found_user)
+async def update_user(call: Call, request: shapes.UpdateUserRequest, prepared: Prepared[User]) -> None:
     """Rename or move; the caller needs the permission on both names ("Renaming an IAM user")."""
-    user = await entities.get_user(call, request.user_name)
+    user = prepared.found
     renamed = msgspec.structs.replace(
         user, user_name=request.new_user_name or user.user_name, path=request.new_path or user.path
     )
@@ -89,9 +92,9 @@ async def _carry_credentials(call: Call, user: User) -> None:
             call.store.put(MFA_DEVICES, call.account, carried)
 
 
-@operation("iam:DeleteUser", resource=resources.user_resource)
-async def delete_user(call: Call, request: shapes.DeleteUserRequest) -> None:
-    user = await entities.get_user(call, request.user_name)
+@operation("iam:DeleteUser", prepare=resources.found_user)
+async def delete_user(call: Call, request: shapes.DeleteUserRequest, prepared: Prepared[User]) -> None:
+    user = prepared.found
     require_nothing_left(
         (user.inline_policies, "delete policies"),
         (user.attached_policies, "detach all policies"),

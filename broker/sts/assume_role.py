@@ -5,60 +5,67 @@ and one-time code are part of what is asked, so they stand in the context before
 question is what the session is made of.
 """
 
+import msgspec
+
 from broker.access.assumable import AssumableRole, account_of_role
 from broker.access.resource import Resource
 from broker.credentials.durations import role_session_duration
 from broker.errors import access_denied, validation_error
 from broker.names.principal import AssumedRole, Root
-from broker.operation import Call, operation
+from broker.operation import Absent, Call, Prepared, operation
 from broker.policy import NO_POLICIES
 from broker.protocol.shapes import sts as shapes
 from broker.sts.answers import credentials_shape
-from broker.sts.mfa import authenticated_at
+from broker.sts.mfa import find_offered_code
 from broker.sts.session_policies import NO_SESSION_POLICIES, session_policies
-from broker.sts.session_tags import NO_TAGS, SessionTags, session_tags
+from broker.sts.session_tags import SessionTags, session_tags
 
 
-class AskedRole(Resource, frozen=True):
-    """The role as the gate sees it; with the tags and the source identity that the session gets."""
+class FoundRole(msgspec.Struct, frozen=True):
+    """The role, and what its session is to carry."""
 
-    role: AssumableRole | None = None
-    session_tags: SessionTags = NO_TAGS
-    source_identity: str | None = None
+    role: AssumableRole
+    session_tags: SessionTags
+    source_identity: str | None
 
 
-async def assumed_role_resource(call: Call, request: shapes.AssumeRoleRequest) -> Resource:
-    """The role, and the condition keys of this request; a one-time code is verified and used up here."""
+async def asked_role(call: Call, request: shapes.AssumeRoleRequest) -> Prepared[FoundRole] | Absent:
+    """The role, the condition keys of this request, and the one-time code that it offers."""
     if isinstance(call.caller.principal, Root):
         raise access_denied("Roles may not be assumed by root accounts.")
     if request.provided_contexts:
         raise validation_error("This broker trusts no context provider: ProvidedContexts must be empty.")
-    # INVARIANT: whatever passes here with a serial number has proven its code; `_request_keys` counts on it.
+    code = None
     if request.serial_number is not None or request.token_code is not None:
-        await authenticated_at(call, request.serial_number, request.token_code)
+        code = await find_offered_code(call, request.serial_number, request.token_code)
     tags = session_tags(call.caller, request.tags, request.transitive_tag_keys)
     source_identity = _source_identity(call.caller.source_identity, request.source_identity)
+    keys = _request_keys(request, tags, source_identity)
     role = await call.gate.assumable_roles.find(call.store, request.role_arn)
-    return AskedRole(
+    if role is None:
+        # As a role that trusts no one: the gate refuses it in the same words.
+        account = account_of_role(request.role_arn)
+        missing = Resource(request.role_arn, account, keys=keys, policy=NO_POLICIES)
+        return Absent(missing, access_denied(f"{request.role_arn} cannot be assumed."), code)
+    resource = Resource(
         request.role_arn,
-        account_of_role(request.role_arn) if role is None else role.account,
+        role.account,
         # INVARIANT: its own tags. What the session inherits is the caller's, and would answer for the caller.
-        {} if role is None else role.tags,
-        _request_keys(request, tags, source_identity),
-        NO_POLICIES if role is None else role.trust_policy,
-        role=role,
-        session_tags=tags,
-        source_identity=source_identity,
+        role.tags,
+        keys,
+        role.trust_policy,
     )
+    return Prepared(resource, FoundRole(role, tags, source_identity), code)
 
 
-@operation("sts:AssumeRole", resource=assumed_role_resource)
-async def assume_role(call: Call, request: shapes.AssumeRoleRequest) -> shapes.AssumeRoleResponse:
-    caller, asked = call.caller, call.judged
-    assert isinstance(asked, AskedRole) and asked.role is not None, "the gate passes no role that is missing"
+@operation("sts:AssumeRole", prepare=asked_role)
+async def assume_role(
+    call: Call, request: shapes.AssumeRoleRequest, prepared: Prepared[FoundRole]
+) -> shapes.AssumeRoleResponse:
+    caller, asked = call.caller, prepared.found
     role, tags = asked.role, asked.session_tags
     if tags.tags or asked.source_identity is not None:
-        await _require_extras(call, asked)
+        await _require_extras(call, prepared)
     # What the metadata service delivers to an instance is a first session, not a link of a chain.
     chained = isinstance(caller.principal, AssumedRole) and caller.role_delivery is None
     policies = NO_SESSION_POLICIES
@@ -95,12 +102,12 @@ def _source_identity(carried: str | None, asked: str | None) -> str | None:
     return carried or asked
 
 
-async def _require_extras(call: Call, asked: AskedRole) -> None:
+async def _require_extras(call: Call, prepared: Prepared[FoundRole]) -> None:
     """Tags and a source identity are permissions of their own, on both sides, handed on ones included."""
-    if asked.session_tags.tags:
-        await call.require("sts:TagSession", asked)
-    if asked.source_identity is not None:
-        await call.require("sts:SetSourceIdentity", asked)
+    if prepared.found.session_tags.tags:
+        await call.require("sts:TagSession", prepared.resource)
+    if prepared.found.source_identity is not None:
+        await call.require("sts:SetSourceIdentity", prepared.resource)
 
 
 def _request_keys(
@@ -108,8 +115,6 @@ def _request_keys(
 ) -> dict[str, str | tuple[str, ...]]:
     """The condition keys that the request itself fills, for the role and for tags and source identity alike."""
     keys: dict[str, str | tuple[str, ...]] = {"sts:RoleSessionName": request.role_session_name}
-    if request.serial_number is not None:
-        keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = "true", "0"
     if request.external_id is not None:
         keys["sts:ExternalId"] = request.external_id
     if tags.transitive_keys:

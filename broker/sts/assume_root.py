@@ -4,6 +4,8 @@
 minutes, and only principals of the management account or of the delegated IAM administrator may ask, never a root user.
 """
 
+import msgspec
+
 from broker.access.aws_managed import find_task_policy
 from broker.access.organization import ROOT_SESSIONS
 from broker.access.resource import Resource
@@ -11,35 +13,44 @@ from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
 from broker.names.arn import is_account_id
 from broker.names.principal import Root
-from broker.operation import Call, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import ManagedPolicy
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 from broker.sts.answers import credentials_shape
 
 
-async def member_root_resource(call: Call, request: shapes.AssumeRootRequest) -> Resource:
+class RootTask(msgspec.Struct, frozen=True):
+    """What is to be done as root of `account`."""
+
+    account: str
+    policy_arn: str
+
+
+async def member_root(call: Call, request: shapes.AssumeRootRequest) -> Prepared[RootTask]:
     """The member's root user. No policy of the member speaks about it: the organization's trust stands for one.
 
     Raises ValidationError for a target or a task that is none, as AWS does before it asks any policy.
     """
     if isinstance(call.caller.principal, Root):
         raise access_denied("AssumeRoot may not be called by root users.")
-    account = _target_account(request.target_principal)
-    keys = {"sts:TaskPolicyArn": _task_policy(request).arn, "aws:ResourceAccount": account}
-    return Resource(Root(account).arn, call.account, keys=keys)
+    task = RootTask(_target_account(request.target_principal), _task_policy(request).arn)
+    keys = {"sts:TaskPolicyArn": task.policy_arn, "aws:ResourceAccount": task.account}
+    return Prepared(Resource(Root(task.account).arn, call.account, keys=keys), task)
 
 
-@operation("sts:AssumeRoot", resource=member_root_resource)
-async def assume_root(call: Call, request: shapes.AssumeRootRequest) -> shapes.AssumeRootResponse:
-    account = _target_account(request.target_principal)
-    await _require_organization(call, account)
+@operation("sts:AssumeRoot", prepare=member_root)
+async def assume_root(
+    call: Call, request: shapes.AssumeRootRequest, prepared: Prepared[RootTask]
+) -> shapes.AssumeRootResponse:
+    task = prepared.found
+    await _require_organization(call, task.account)
     duration = LONGEST_ROOT_TASK if request.duration_seconds is None else request.duration_seconds
     minted = call.mint.root_task(
-        account,
+        task.account,
         now=call.now,
         duration=duration,
-        task_policy_arn=_task_policy(request).arn,
+        task_policy_arn=task.policy_arn,
         issuer_arn=call.caller.principal.arn,
         source_identity=call.caller.source_identity,
         issuer_access_key_id=call.caller.access_key_id,

@@ -6,13 +6,13 @@ A message opens in the account whose request was denied and in no other; everyth
 import msgspec
 
 from broker.errors import Refusal
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import sts as shapes
 
 
-@operation("sts:DecodeAuthorizationMessage", resource=no_resource)
+@operation("sts:DecodeAuthorizationMessage", prepare=no_resource)
 async def decode_authorization_message(
-    call: Call, request: shapes.DecodeAuthorizationMessageRequest
+    call: Call, request: shapes.DecodeAuthorizationMessageRequest, prepared: Prepared[None]
 ) -> shapes.DecodeAuthorizationMessageResponse:
     denial = call.gate.find_denial(request.encoded_message, call.now)
     if denial is None or denial.account != call.account:

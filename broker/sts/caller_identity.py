@@ -1,12 +1,12 @@
 """GetCallerIdentity: who am I? Needs no permission, and no policy can forbid it."""
 
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import sts as shapes
 
 
-@operation("sts:GetCallerIdentity", resource=no_resource)
+@operation("sts:GetCallerIdentity", prepare=no_resource)
 async def get_caller_identity(
-    call: Call, request: shapes.GetCallerIdentityRequest
+    call: Call, request: shapes.GetCallerIdentityRequest, prepared: Prepared[None]
 ) -> shapes.GetCallerIdentityResponse:
     identity = call.caller.identity  # as the journal has it
     return shapes.GetCallerIdentityResponse(

@@ -1,30 +1,31 @@
 """GetFederationToken: a user hands part of its permissions to somebody with a name of their own."""
 
 from broker.access.resource import Resource
+from broker.access.restrictions import long_term_principal
 from broker.credentials.durations import user_session_duration
 from broker.names.arn import sts_arn
 from broker.names.principal import FederatedUser, Root, User
-from broker.operation import Call, operation, with_request_tags
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.sts.answers import credentials_shape
 from broker.sts.session_policies import session_policies
 from broker.sts.session_tags import session_tags
 
 
-async def federated_user_resource(call: Call, request: shapes.GetFederationTokenRequest) -> Resource:
-    return Resource(sts_arn(call.account, f"federated-user/{request.name}"))
+async def federated_user(call: Call, request: shapes.GetFederationTokenRequest) -> Prepared[User | Root]:
+    """The federated user that is about to be, and who hands its permissions on."""
+    principal = long_term_principal(call.caller, "GetFederationToken")
+    return Prepared(Resource(sts_arn(call.account, f"federated-user/{request.name}")), principal)
 
 
-@operation("sts:GetFederationToken", resource=federated_user_resource)
+@operation("sts:GetFederationToken", prepare=federated_user)
 async def get_federation_token(
-    call: Call, request: shapes.GetFederationTokenRequest
+    call: Call, request: shapes.GetFederationTokenRequest, prepared: Prepared[User | Root]
 ) -> shapes.GetFederationTokenResponse:
-    principal = call.caller.principal
-    assert isinstance(principal, User | Root), "temporary credentials never come here"
+    principal = prepared.found
     tags = session_tags(call.caller, request.tags, ())
     if tags.tags:
-        resource = with_request_tags(await federated_user_resource(call, request), request)
-        await call.require("sts:TagSession", resource)
+        await call.require("sts:TagSession", prepared.resource)
     policies = await session_policies(call, call.account, request.policy, request.policy_arns)
     minted = call.mint.federated_user(
         principal,

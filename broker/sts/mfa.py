@@ -1,6 +1,9 @@
-"""A one-time code in a request: verified against the caller's own device, good once."""
+"""The one-time code that a request offers, and the caller's own device that it is of.
 
-from broker.credentials.one_time_codes import take_code
+Here it is only found: `broker.operation.perform` verifies it and uses it up.
+"""
+
+from broker.credentials.one_time_codes import OfferedCode
 from broker.errors import access_denied
 from broker.names.principal import Root
 from broker.operation import Call
@@ -8,8 +11,10 @@ from broker.storage.records import VirtualMfaDevice
 from broker.storage.store import MFA_DEVICES, SETTINGS
 
 
-async def authenticated_at(call: Call, serial_number: str | None, unverified_code: str | None) -> int | None:
-    """The moment of authentication, None where no MFA was offered; raises AccessDenied for a wrong or used code."""
+async def find_offered_code(
+    call: Call, serial_number: str | None, unverified_code: str | None
+) -> OfferedCode | None:
+    """None where no MFA was offered; raises AccessDenied for half an offer and for a device of another."""
     if serial_number is None and unverified_code is None:
         return None
     if serial_number is None or unverified_code is None:
@@ -22,12 +27,7 @@ async def authenticated_at(call: Call, serial_number: str | None, unverified_cod
             "MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number "
             "is valid and associated with this user."
         )
-    if not await take_code(call.store, device, unverified_code, call.now):
-        raise access_denied(
-            "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-            reason="the code matches no step, was used before, or came after too many wrong ones",
-        )
-    return int(call.now)
+    return OfferedCode(device, unverified_code)
 
 
 async def _find_own_device(call: Call, serial_number: str) -> VirtualMfaDevice | None:

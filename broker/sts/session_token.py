@@ -1,24 +1,31 @@
 """GetSessionToken: the caller again, for a while, and perhaps with MFA. No permission is needed."""
 
+from broker.access.resource import Resource
+from broker.access.restrictions import long_term_principal
 from broker.credentials.durations import user_session_duration
 from broker.names.principal import Root, User
-from broker.operation import Call, no_resource, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.sts.answers import credentials_shape
-from broker.sts.mfa import authenticated_at
+from broker.sts.mfa import find_offered_code
 
 
-@operation("sts:GetSessionToken", resource=no_resource)
+async def caller_with_code(call: Call, request: shapes.GetSessionTokenRequest) -> Prepared[User | Root]:
+    principal = long_term_principal(call.caller, "GetSessionToken")
+    code = await find_offered_code(call, request.serial_number, request.token_code)
+    return Prepared(Resource(), principal, code)
+
+
+@operation("sts:GetSessionToken", prepare=caller_with_code)
 async def get_session_token(
-    call: Call, request: shapes.GetSessionTokenRequest
+    call: Call, request: shapes.GetSessionTokenRequest, prepared: Prepared[User | Root]
 ) -> shapes.GetSessionTokenResponse:
-    principal = call.caller.principal
-    assert isinstance(principal, User | Root), "temporary credentials never come here"
+    principal = prepared.found
     minted = call.mint.session_token(
         principal,
         now=call.now,
         duration=user_session_duration(request.duration_seconds, is_root=isinstance(principal, Root)),
-        mfa_authenticated_at=await authenticated_at(call, request.serial_number, request.token_code),
+        mfa_authenticated_at=None if prepared.offered_code is None else int(call.now),
         mfa_serial=request.serial_number,
         issuer_access_key_id=call.caller.access_key_id,
         minimum_token_size=request.minimum_session_token_size or 0,

@@ -1,10 +1,17 @@
-"""What a refusal tells whoever may not ask."""
+"""What operations prepare, and what a refusal says to a caller who may not ask."""
 
+import secrets
 from typing import Any
 
 import pytest
 
+from broker.access.caller import root_caller
+from broker.access.facts import RequestFacts
+from broker.operation import OPERATIONS, Absent, Call, Prepared, prepare
 from broker.protocol.shapes import iam as shapes
+from tests.unit.iam.conftest import Iam
+from tests.unit.iam.test_root_tasks import NAMES, keys_of
+from tests.unit.iam.test_root_tasks import request as request_of
 
 ACCOUNT = "111122223333"
 TRUST = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}}'
@@ -69,3 +76,27 @@ async def test_a_refusal_does_not_tell_whose_key_it_is(iam: Any, whose: str | No
     _, message = await iam.refused(shapes.GetAccessKeyLastUsedRequest(access_key_id=key_id), user="eve")
     assert f"iam:GetAccessKeyLastUsed on resource: access key {key_id} because" in message
     assert "bob" not in message
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+async def test_preparing_a_request_writes_nothing(iam: Iam, name: str, there: bool) -> None:
+    """What was found is judged first: `perform` alone knows what the gate said."""
+    if there:
+        for creation in ("CreateUser", "CreateGroup", "CreateRole", "CreateInstanceProfile"):
+            await iam(request_of(creation))
+        await iam(request_of("CreatePolicy", policy_name="limit"))
+    asked = request_of(name, **keys_of("dora"))
+    store = await iam.store.transaction()
+    call = Call(
+        caller=root_caller(ACCOUNT),
+        facts=RequestFacts(now=iam.now, request_id="r", source_ip="192.0.2.1"),
+        store=store,
+        gate=iam.gate,
+        mint=None,  # type: ignore[arg-type]
+        entropy=secrets.token_bytes,
+        quotas=iam.quotas,
+    )
+    prepared = await prepare(OPERATIONS["iam", name], call, None if isinstance(asked, str) else asked)
+    assert isinstance(prepared, Prepared | Absent)
+    assert not store.is_dirty

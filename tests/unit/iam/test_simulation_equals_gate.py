@@ -23,7 +23,7 @@ from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.access.simulation import role_caller
 from broker.names.arn import iam_arn
-from broker.operation import OPERATIONS, Call, Operation, with_request_tags
+from broker.operation import OPERATIONS, Call, Operation, Prepared, prepare
 from broker.policy import PolicyKind, Source, SourceKind, compile_policies, parse_policy
 from broker.protocol.shapes import iam as shapes
 from broker.protocol.shapes import sts
@@ -235,8 +235,7 @@ def call_of(iam: Iam, store: Transaction, caller: Caller) -> Call:
 
 async def resource_of(call: Call, declared: Operation, request: Any) -> Resource:
     """The resource that the gate is asked about, found as `perform` finds it."""
-    resource = await declared.resource(call, request)
-    return with_request_tags(resource, request) if declared.is_tagging else resource
+    return (await prepare(declared, call, request)).resource
 
 
 def entries(resource: Resource) -> tuple[shapes.ContextEntry, ...]:
@@ -266,7 +265,10 @@ async def simulated(call: Call, arn: str, action: str, resource: Resource, polic
         resource_policy=policy,
         context_entries=entries(resource),
     )
-    answer = await OPERATIONS["iam", "SimulatePrincipalPolicy"].handler(call, request)
+    declared = OPERATIONS["iam", "SimulatePrincipalPolicy"]
+    prepared = await declared.prepare(call, request)
+    assert isinstance(prepared, Prepared), "the source is there"
+    answer = await declared.handle(call, request, prepared)
     (result,) = answer.evaluation_results
     return str(result.eval_decision)
 

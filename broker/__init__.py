@@ -5,7 +5,7 @@
     config                   settings, checked at load
     web                      the only HTTP: requests in, responses out
     iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow
-    operation                what a handler is given and what it must declare
+    operation                prepare, gate, handle: what an operation is given and must declare
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse

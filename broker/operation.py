@@ -109,7 +109,7 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 # Condition keys that only the operation itself fills.
-Keys = Mapping[str, str | tuple[str, ...]]
+ConditionKeys = Mapping[str, str | tuple[str, ...]]
 
 # Finds what a request is about and writes nothing; raises Refusal only for what may be told to callers who may not ask.
 Prepare = Callable[[Call, R], Awaitable[Prepared[F] | Absent]]
@@ -135,7 +135,8 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 _NOTHING = Prepared(Resource(), None)
-_MFA_PRESENT: Keys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiFactorAuthAge": "0"}
+# INVARIANT: only a code that was used up a moment ago sets these.
+_MFA_PRESENT: ConditionKeys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiFactorAuthAge": "0"}
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
@@ -211,7 +212,7 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
     return prepared
 
 
-def request_tag_keys(request: Any) -> Keys:
+def request_tag_keys(request: Any) -> ConditionKeys:
     """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation that carries tags."""
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
@@ -222,7 +223,7 @@ def request_tag_keys(request: Any) -> Keys:
     return keys
 
 
-def _with_keys(resource: Resource, keys: Keys) -> Resource:
+def _with_keys(resource: Resource, keys: ConditionKeys) -> Resource:
     return replace(resource, keys={**resource.keys, **keys})
 
 

@@ -35,7 +35,7 @@ async def found_key(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> 
         return Absent(Resource(asked_for=asked_for), _no_such_key(key_id))
     if key.user_name is None:
         return Prepared(Resource(Root(call.account).arn, asked_for=asked_for), key)
-    owner = (await resources.find(call, entities.USER, key.user_name)).resource
+    owner = (await resources.prepare_entity(call, entities.USER, key.user_name)).resource
     return Prepared(msgspec.structs.replace(owner, asked_for=asked_for), key)
 
 

@@ -202,4 +202,3 @@ def _getter(entity: Entity[R]) -> Callable[[Call, str], Awaitable[R]]:
 get_user = _getter(USER)
 get_group = _getter(GROUP)
 get_role = _getter(ROLE)
-get_instance_profile = _getter(INSTANCE_PROFILE)

@@ -101,7 +101,7 @@ async def _require_pass_role(call: Call, role_name: str) -> None:
         "iam:PassedToService": "ec2.amazonaws.com",
         "iam:AssociatedResourceArn": f"arn:aws:ec2:*:{call.account}:instance/*",
     }
-    passed = await resources.find(call, ROLE, role_name, keys)
+    passed = await resources.prepare_entity(call, ROLE, role_name, keys)
     await call.require("iam:PassRole", passed.resource)
 
 

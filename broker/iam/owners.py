@@ -2,7 +2,6 @@
 
 import msgspec
 
-from broker.iam.entities import get_user
 from broker.names.principal import Root
 from broker.operation import Call
 from broker.protocol.shapes import iam as shapes
@@ -10,13 +9,6 @@ from broker.storage.records import Account, AccountSettings, User
 from broker.storage.store import ACCOUNTS, SETTINGS, USERS
 
 Owner = User | AccountSettings
-
-
-async def get_owner(call: Call, user_name: str | None) -> Owner:
-    """The user of that name, raising NoSuchEntity, or root where `user_name` is None."""
-    if user_name is None:
-        return await get_settings(call)
-    return await get_user(call, user_name)
 
 
 async def get_settings(call: Call) -> AccountSettings:

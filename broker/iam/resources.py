@@ -35,12 +35,14 @@ def found(entity: Entity[R], field: str, keys: KeysOf = no_keys) -> Prepare[Any,
     """The entity that `field` of the request names, with the condition keys that `keys` reads from the request."""
 
     async def prepare(call: Call, request: Any) -> Prepared[R] | Absent:
-        return await find(call, entity, getattr(request, field), keys(request))
+        return await prepare_entity(call, entity, getattr(request, field), keys(request))
 
     return prepare
 
 
-async def find(call: Call, entity: Entity[R], name: str, keys: Keys | None = None) -> Prepared[R] | Absent:
+async def prepare_entity(
+    call: Call, entity: Entity[R], name: str, keys: Keys | None = None
+) -> Prepared[R] | Absent:
     """The entity called `name` in the caller's account."""
     record = await call.store.find(entity.collection, call.account, name)
     resource = resource_of(call, entity, name, record, keys)
@@ -119,7 +121,7 @@ async def found_owner(call: Call, request: Any) -> Prepared[Owner] | Absent:
     name = implied_user_name(call, request.user_name)
     if name is None:
         return Prepared(Resource(Root(call.account).arn), await get_settings(call))
-    return await find(call, entities.USER, name)
+    return await prepare_entity(call, entities.USER, name)
 
 
 async def found_mfa_device(call: Call, request: Any) -> Prepared[VirtualMfaDevice] | Absent:

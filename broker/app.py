@@ -26,6 +26,7 @@ from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.credentials.root_keys import KeyTaken, ensure_root_key
 from broker.operation import model
+from broker.protocol.model import VERSIONS
 from broker.sealing.keyring import RotationSchedule
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 from broker.sigv4.signing_keys import SigningKeys
@@ -45,7 +46,6 @@ from broker.web.requests import answer_request
 from broker.web.server import Server
 from broker.web.tls import Certificate
 
-SERVICES = ("sts", "iam")
 LISTENERS = ("api", "metadata", "operations")
 
 # When keys were last used is written this often, and of a key that is used all the time not more often than that.
@@ -208,7 +208,7 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         journal=journal,
         measures=measures,
         quotas=settings.quotas,
-        services={model(name).signing_name: model(name) for name in SERVICES},
+        services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),
     )

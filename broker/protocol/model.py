@@ -23,7 +23,6 @@ VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 # "You can provide up to 10 managed policy ARNs" (STS API reference).
 _UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
     "sts": {"unrestrictedSessionPolicyDocumentType": 2048, "policyDescriptorListType": 10},
-    "iam": {},
 }
 
 # Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
@@ -131,7 +130,7 @@ def load_service(name: str) -> ServiceModel:
     folder = resources.files(botocore) / "data" / name / VERSIONS[name]
     packed = (folder / "service-2.json.gz").read_bytes()
     document = msgspec.json.decode(gzip.decompress(packed), type=Document)
-    for shape, maximum in _UNDECLARED_MAXIMA[name].items():
+    for shape, maximum in _UNDECLARED_MAXIMA.get(name, {}).items():
         document.shapes[shape] = msgspec.structs.replace(document.shapes[shape], max=maximum)
     return build_service(name, document, vars(import_module(f"broker.protocol.shapes.{name}")))
 

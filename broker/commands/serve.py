@@ -115,7 +115,6 @@ def work(
         # What is in memory by now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        _copy_program_text()  # now that all of it is loaded
         _logger.info("serving", extra={"facts": _addresses(sockets)})
         is_ready()
 
@@ -147,16 +146,6 @@ def work(
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         return str(error)
     return ""
-
-
-def _copy_program_text() -> None:
-    """A broker is quicker on code of its own; where the kernel forbids it, it does without."""
-    from broker.commands.program_text import copy_program_text
-
-    try:
-        copy_program_text()
-    except OSError as error:
-        _logger.info("the program's text stays shared", extra={"facts": {"reason": str(error)}})
 
 
 def _reserve_addresses(settings: Settings) -> dict[str, list[socket]]:

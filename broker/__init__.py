@@ -2,6 +2,7 @@
 
     __main__, commands       the command line: one file per command
     app                      composition root
+    master_key               where it is looked for, and when one is made
     config                   settings, checked at load
     web                      the only HTTP: requests in, responses out
     iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow

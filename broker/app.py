@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import resource
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,15 +19,13 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.audit.journal import Journal, JournalUnavailable
-from broker.config import ConfigurationError, Keys, RootUser, Settings, parse_address
-from broker.credentials.access_keys import AccessKeyPair
+from broker.config import ConfigurationError, Keys, Settings, parse_address
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
-from broker.credentials.root_keys import KeyTaken, ensure_root_key
+from broker.master_key import find_master_key, first_master_key, no_master_key
 from broker.operation import model
 from broker.protocol.model import VERSIONS
 from broker.sealing.keyring import RotationSchedule
-from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import Dialect
 from broker.storage.engine import Engine, EngineUnavailable
@@ -86,21 +83,27 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 async def open_broker(
     settings: Settings, environment: Mapping[str, str] = os.environ, *, may_create: bool = True
 ) -> AsyncIterator[Broker]:
-    """Open the store and its keys, which are made where they are missing and `may_create` says so.
+    """Open the store and its keys, which are made where both are missing and `may_create` says so.
 
     Raises ConfigurationError and EngineUnavailable, in words for the operator.
     """
-    keys = settings.keys if may_create else msgspec.structs.replace(settings.keys, create_master_key=False)
-    master = read_master_key(keys, environment)
+    may_create_key = may_create and settings.keys.create_master_key
+    master = find_master_key(settings.keys, environment)
+    if master is None and may_create and not may_create_key:
+        raise no_master_key(settings, environment, "none may be made: keys.create_master_key is off")
     engine = open_engine(settings.store.url.reveal(), may_create=may_create)
     try:
+        if master is None:
+            is_new = not await engine.partitions("")
+            master = first_master_key(
+                settings, environment, entropy, may_create=may_create_key, is_new=is_new
+            )
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
         await keyrings.load(may_create=may_create)
     except BaseException:
         await engine.close()
         raise
     async with Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store:
-        await _bootstrap(store, settings.root)
         yield Broker(
             settings=settings,
             engine=engine,
@@ -116,22 +119,19 @@ async def open_broker(
         )
 
 
-async def _bootstrap(store: Store, root: RootUser) -> None:
-    """The account and root key that the environment names; a store that has them already is not written to."""
-    if not root.account_id:
-        return
-    pair = AccessKeyPair(root.access_key_id, root.secret_access_key)
-    try:
-        await store.transact(lambda transaction: ensure_root_key(transaction, root.account_id, pair, clock()))
-    except KeyTaken as error:
-        raise ConfigurationError(f"root.access_key_id: {error}") from None
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite store; None for another engine's URL."""
+    return Path(url.removeprefix("sqlite:").removeprefix("//")) if url.startswith("sqlite:") else None
 
 
 def open_engine(url: str, *, may_create: bool = True) -> Engine:
     """`sqlite:PATH` or `redis://…`; raises ConfigurationError for anything else."""
     scheme, _, rest = url.partition(":")
-    if scheme == "sqlite" and rest:
-        return SqliteEngine(Path(rest.removeprefix("//")), clock, may_create=may_create)
+    path = sqlite_path(url)
+    if path is not None and rest:
+        if not may_create and not path.exists():
+            raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
+        return SqliteEngine(path, clock, may_create=may_create)
     if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
         from broker.storage.redis import RedisEngine
 
@@ -151,48 +151,6 @@ def rotation_schedule(keys: Keys) -> RotationSchedule:
     return RotationSchedule(
         rotate_every=keys.rotate_every_hours * 3600, staged_for=keys.staged_for_minutes * 60
     )
-
-
-def read_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey:
-    """From the environment, else from systemd's credentials, else from the file, which is made where allowed."""
-    try:
-        if keys.master_key.reveal():
-            return parse_master_key(keys.master_key.reveal())
-        directory = environment.get("CREDENTIALS_DIRECTORY")
-        credential = Path(directory, "broker-master-key") if directory else None
-        path = credential if credential and credential.exists() else Path(keys.master_key_file)
-        if not path.exists() and keys.create_master_key:
-            _create_master_key(path)
-        return parse_master_key(path.read_bytes(), _previous_masters(path))
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"there is no master key: {keys.master_key_file} does not exist, and none may be made here"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the master key cannot be used: {error}") from None
-
-
-def _previous_masters(path: Path) -> list[bytes]:
-    """The master before this one lies beside it while it is being replaced."""
-    previous = path.with_name(f"{path.name}.previous")
-    return [previous.read_bytes()] if previous.exists() else []
-
-
-def _create_master_key(path: Path) -> None:
-    """Whole or not at all, readable by its owner only; another process may be making it at the same moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(new_master_key_text(entropy(32)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
 
 
 def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
@@ -238,7 +196,7 @@ async def serve(
     stop: asyncio.Event,
     place: Place = Place(),  # noqa: B008  frozen
 ) -> None:
-    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun.
+    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun. Store and keys are there.
 
     `is_ready` is called when every listener is open. Raises ConfigurationError, EngineUnavailable and OSError.
     """
@@ -247,8 +205,8 @@ async def serve(
         Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
     )
     try:
-        # A dead worker's successor finds the store and its keys. If not, somebody took them away: make no others.
-        async with open_broker(settings, may_create=place.restarts == 0) as broker:
+        # They were made before the first worker started. If they are not there, they were taken away: make no others.
+        async with open_broker(settings, may_create=False) as broker:
             door = make_door(broker, journal, Measures(place))
             metadata = make_metadata_door(broker, door)
             servers = _make_servers(broker, door, metadata, stop)
@@ -257,6 +215,7 @@ async def serve(
                 await server.listen(sockets[name], tls)
             told: set[str] = set()
             await _warn_of_weaknesses(broker.engine, told)
+            await door.measures.publish()  # in the place of what a worker that died here has left
             tasks = _start_tasks(broker, door, metadata, certificate, told)
             is_ready()
             await stop.wait()

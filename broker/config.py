@@ -8,7 +8,7 @@ Imported by `app.py` and the command line only; rooms get the values they need, 
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from broker.operation import Quotas
 
 
 class ConfigurationError(ValueError):
-    """A setting that cannot stand; the message names it, and says what would do."""
+    """Settings that cannot stand; the message names each, and says what would do: a line each."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +35,7 @@ class Listen(Section, frozen=True):
     operations: str = "127.0.0.1:9464"
     host_names: tuple[str, ...] = ()
     workers: int = 1
+    worker_silence_seconds: int = 30
     maximum_connections: int = 4096
 
 
@@ -107,6 +108,8 @@ _PREFIX = "BROKER_"
 _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
+_is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
+_is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
@@ -119,6 +122,7 @@ _KINDS: dict[Any, str] = {
 }
 _RANGES = {
     "listen.workers": (1, 256),
+    "listen.worker_silence_seconds": (2, 3600),
     "listen.maximum_connections": (1, 1_000_000),
     "tls.reload_seconds": (1, 86_400),
     "keys.rotate_every_hours": (1, 24 * 366),
@@ -147,47 +151,53 @@ def load_settings(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, str] | None = None
 ) -> Settings:
     """The settings in force; `overrides` are dotted names from the command line. Raises ConfigurationError."""
+    faults: list[str] = []
     options = {name: _Given(text, f"the option for {name}") for name, text in (overrides or {}).items()}
-    given = {**_from_file(file), **_from_environment(environment), **options}
+    given = {**_from_file(file, faults), **_from_environment(environment, faults), **options}
     tables: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     for name, one in given.items():
         section, _, key = name.partition(".")
-        tables[section][key] = _typed(name, one)
+        try:
+            tables[section][key] = _typed(name, one)
+        except ConfigurationError as error:
+            faults.append(str(error))
     settings = Settings(**{section: kind(**tables[section]) for section, kind in _SECTIONS.items()})
-    _check(settings)
+    faults += _faults_of(settings)
+    if faults:
+        raise ConfigurationError("\n".join(faults))
     return settings
 
 
-def _from_file(file: Path | None) -> dict[str, _Given]:
-    if file is None:
-        return {}
+def _from_file(file: Path | None, faults: list[str]) -> dict[str, _Given]:
     given = {}
-    for section, table in _read_tables(file).items():
+    for section, table in _read_tables(file, faults).items():
+        hint = _nearest(section, list(_SECTIONS), "[{}]")
         if not isinstance(table, dict):
-            raise ConfigurationError(
-                f"{file}: {section} stands outside of every [section]{_nearest(section, list(_SECTIONS), '[{}]')}"
-            )
+            faults.append(f"{file}: {section} stands outside of every [section]{hint}")
+            continue
         if section not in _SECTIONS:
-            hint = _nearest(section, list(_SECTIONS), "[{}]")
-            raise ConfigurationError(f"{file}: there is no section [{section}]{hint}")
+            faults.append(f"{file}: there is no section [{section}]{hint}")
+            continue
         known = [field.name for field in msgspec.structs.fields(_SECTIONS[section])]
         for key, value in table.items():
-            if key not in known:
-                raise ConfigurationError(f"{file}: [{section}] has no setting {key}{_nearest(key, known)}")
-            given[f"{section}.{key}"] = _Given(value, str(file), is_text=False)
+            if key in known:
+                given[f"{section}.{key}"] = _Given(value, str(file), is_text=False)
+            else:
+                faults.append(f"{file}: [{section}] has no setting {key}{_nearest(key, known)}")
     return given
 
 
-def _read_tables(file: Path) -> dict[str, Any]:
+def _read_tables(file: Path | None, faults: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8")) if file is not None else {}
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
+        faults.append(f"{file} cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: {error}") from None
+        faults.append(f"{file}: {error}")
+    return {}
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(environment: Mapping[str, str], faults: list[str]) -> dict[str, _Given]:
     known = {variable_of(name): name for name in setting_names()}
     given: dict[str, _Given] = {}
     for variable, text in environment.items():
@@ -198,13 +208,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
             given[known[variable]] = _Given(text, variable)
         elif _is_secret(known.get(plain, "")):
             if plain in environment:
-                raise ConfigurationError(f"{plain} and {variable} both name the secret: set one of them")
-            given[known[plain]] = _Given(_read_secret(variable, text), variable)
+                faults.append(f"{plain} and {variable} both name the secret: set one of them")
+            else:
+                given[known[plain]] = _Given(_read_secret(known[plain], variable, text, faults), variable)
         else:
             # Without the prefix: all are near one another with it.
             bare = [name.removeprefix(_PREFIX) for name in known]
             hint = _nearest(variable.removeprefix(_PREFIX), bare, f"{_PREFIX}{{}}")
-            raise ConfigurationError(f"the environment variable {variable} is no setting{hint}")
+            faults.append(f"the environment variable {variable} is no setting{hint}")
     return given
 
 
@@ -223,13 +234,15 @@ def _typed(name: str, given: _Given) -> Any:
         raise ConfigurationError(f"{given.where}: {name} is {_KINDS[kind]}, not {shown}") from None
 
 
-def _read_secret(variable: str, path: str) -> str:
+def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
-        raise ConfigurationError(f"{variable}: cannot read {path}: {error.strerror}") from None
+        faults.append(f"{variable}: cannot read {path}: {error.strerror}")
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{variable}: the content of {path} is not UTF-8") from None
+        faults.append(f"{variable}: the content of {path} is not UTF-8")
+    # Something in its place, so that no second fault is found in its absence.
+    return str(field_of(name).default.reveal()) or "unread"
 
 
 def _nearest(name: str, known: list[str], form: str = "{}") -> str:
@@ -274,55 +287,66 @@ def setting_names() -> list[str]:
     ]
 
 
-def _check(settings: Settings) -> None:
+def _faults_of(settings: Settings) -> Iterator[str]:
     """What types cannot say."""
     for name in ("api", "metadata", "operations"):
-        parse_address(getattr(settings.listen, name), f"listen.{name}")
+        try:
+            parse_address(getattr(settings.listen, name), f"listen.{name}")
+        except ConfigurationError as error:
+            yield str(error)
     for host_name in settings.listen.host_names:
         if not _is_host_name(host_name):
-            raise ConfigurationError(
+            yield (
                 f"listen.host_names: {host_name!r} is no host name; "
                 "write it as it stands in a URL between // and the port, without wildcards"
             )
     for name, (low, high) in _RANGES.items():
         section, _, key = name.partition(".")
         if not low <= getattr(getattr(settings, section), key) <= high:
-            raise ConfigurationError(f"{name} is a number from {low} to {high}")
+            yield f"{name} is a number from {low} to {high}"
     for key in Quotas.__struct_fields__:
         if getattr(settings.quotas, key) < 0:
-            raise ConfigurationError(f"quotas.{key} cannot be negative")
+            yield f"quotas.{key} cannot be negative"
     if settings.keys.staged_for_minutes > settings.keys.rotate_every_hours * 60:
-        raise ConfigurationError("keys.staged_for_minutes cannot be longer than keys.rotate_every_hours")
+        yield "keys.staged_for_minutes cannot be longer than keys.rotate_every_hours"
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
-        raise ConfigurationError("tls.certificate_file and tls.key_file belong together: set both or neither")
-    if not settings.store.url.reveal().startswith(_STORES):
-        raise ConfigurationError(
-            f"store.url: {shown_url(settings.store.url)!r} is no store; "
-            "write sqlite:PATH or redis://HOST:PORT/NUMBER"
-        )
+        yield "tls.certificate_file and tls.key_file belong together: set both or neither"
+    yield from _faults_of_store(settings.store.url)
     if settings.log.level not in _LEVELS:
-        raise ConfigurationError(f"log.level is one of {', '.join(_LEVELS)}")
+        yield f"log.level is one of {', '.join(_LEVELS)}"
     for network in settings.requests.trusted_proxies:
         try:
             ip_network(network)
         except ValueError:
-            raise ConfigurationError(
-                f"requests.trusted_proxies: {network} is no address or CIDR network"
-            ) from None
-    _check_root(settings.root)
+            yield f"requests.trusted_proxies: {network} is no address or CIDR network"
+    yield from _faults_of_root(settings.root)
 
 
-def _check_root(root: RootUser) -> None:
+def _faults_of_store(url: SecretKey) -> Iterator[str]:
+    scheme, _, rest = url.reveal().partition(":")
+    if not url.reveal().startswith(_STORES):
+        yield (f"store.url: {shown_url(url)!r} is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER")
+    elif not rest.removeprefix("//"):
+        what = "file; write sqlite:PATH" if scheme == "sqlite" else "server; write redis://HOST:PORT/NUMBER"
+        yield f"store.url: {url.reveal()!r} names no {what}"
+    elif scheme.endswith("+cluster") and not _is_cluster(url.reveal().partition("://")[2]):
+        yield "store.url: behind HOST:PORT of a cluster comes nothing, for a cluster has one database"
+    elif scheme.startswith("redi") and not _is_database(url.reveal().partition("://")[2]):
+        # Not quoted: it may be a part of the password. redis-py takes `/abc` for 0, and `/1/2` for 12.
+        yield "store.url: behind HOST:PORT comes the number of a database, as in redis://HOST:PORT/0, or nothing"
+
+
+def _faults_of_root(root: RootUser) -> Iterator[str]:
     given = [bool(root.account_id), bool(root.access_key_id), bool(root.secret_access_key.reveal())]
     if any(given) and not all(given):
-        raise ConfigurationError(
+        yield (
             "BROKER_ROOT_ACCOUNT_ID, BROKER_ROOT_ACCESS_KEY_ID and BROKER_ROOT_SECRET_ACCESS_KEY belong together: "
             "set all three or none"
         )
     if root.account_id and not is_account_id(root.account_id):
-        raise ConfigurationError("root.account_id has twelve digits")
+        yield "root.account_id has twelve digits"
     if root.access_key_id and not is_key_id(root.access_key_id):
-        raise ConfigurationError("root.access_key_id has 16 to 128 letters, digits and underscores")
+        yield "root.access_key_id has 16 to 128 letters, digits and underscores"
 
 
 def parse_address(text: str, name: str) -> tuple[str, int]:

@@ -139,6 +139,24 @@ def test_systemd_takes_the_units(tmp_path: Path):
     assert (verified.returncode, ours) == (0, [])
 
 
+@pytest.mark.parametrize(("checked", "status"), [(0, "served"), (1, "1"), (2, "2")])
+def test_the_unit_serves_only_what_passed_the_check_and_ends_with_its_status_else(
+    tmp_path: Path, checked: int, status: str
+):
+    """RestartPreventExitStatus= says nothing of an ExecStartPre=, so the main process has to end with the status."""
+    unit = text_of("systemd", "broker.service")
+    assert "\nExecStartPre=" not in unit
+    assert "\nRestartPreventExitStatus=2\n" in unit
+    command = re.search(r"^ExecStart=/bin/sh -c '(.+)'$", unit, re.MULTILINE)
+    assert command is not None
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$3" = serve ] && echo served && exit 0\nexit {checked}\n')
+    python.chmod(0o755)
+    here = command[1].replace("$$", "$").replace("/opt/broker/.venv/bin/python", str(python))
+    ended = subprocess.run(["/bin/sh", "-c", here], capture_output=True, text=True)
+    assert (ended.stdout.strip() or str(ended.returncode)) == status
+
+
 def test_the_unit_gives_the_broker_time_to_stop():
     stop = re.search(r"^TimeoutStopSec=(\d+)", text_of("systemd", "broker.service"), re.MULTILINE)
     assert stop is not None

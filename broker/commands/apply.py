@@ -85,7 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
             _show_keys(attempt, declaration)
         return 0
 
-    return with_broker(chosen, work, may_create=True)
+    return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
 
 
 async def apply_and_keep(

@@ -52,13 +52,13 @@ def _count(text: str) -> int:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 when the records are shown or the reader had enough, 1 where there is no journal."""
-    from broker.commands.refusing import failed
+    from broker.commands.refusing import failed, refused_settings
     from broker.config import ConfigurationError
 
     try:
         path = Path(settings_of(chosen).audit.path)
     except ConfigurationError as error:
-        return failed("broker audit tail", str(error), 2)
+        return refused_settings("broker audit tail", error)
     if not path.exists() and not chosen.follow:
         return failed("broker audit tail", f"there is no journal at {path}; audit.path says where it is")
     try:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from broker.config import Settings
 
 DESCRIPTION = """\
-  broker config check --config broker.toml       what a server would refuse to start with; then what is set
+  broker config check --config broker.toml       what is set, and all that a server would refuse to start with
   broker config print --profile alice >> ~/.aws/config
   broker config print --profile data --role-arn arn:aws:iam::222222222222:role/data-reader \\
                       --source-profile alice --external-id demo-external-id
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0, or 1 for settings that cannot stand."""
-    from broker.commands.refusing import failed
+    """0; 2 for settings that cannot stand, 1 where it may pass what keeps a server from serving."""
+    from broker.commands.refusing import failed, refused_settings
     from broker.config import ConfigurationError
 
     try:
@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.action == "check":
             return _check(settings)
     except ConfigurationError as error:
-        return failed("broker config", str(error))
+        return refused_settings(f"broker config {chosen.action}", error)
     if bool(chosen.role_arn) != bool(chosen.source_profile):
         return failed("broker config print", "--role-arn and --source-profile belong together", 2)
     print(_block(settings, chosen), end="")
@@ -56,18 +56,31 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _check(settings: "Settings") -> int:
-    """Raises ConfigurationError for what only shows when it is used: certificates, the master key."""
+    """Look at all that a server would open, and make nothing; the status as `status_of` says."""
+    import asyncio
     import os
-    from pathlib import Path
 
-    from broker.app import read_certificate, read_master_key
+    from broker.commands.checking import find_faults, reserve_addresses, status_of
+    from broker.commands.refusing import failed
+
+    reserved, faults = reserve_addresses(settings)
+    for one in [one for sockets in reserved.values() for one in sockets]:
+        one.close()
+    faults += asyncio.run(find_faults(settings, os.environ))
+    is_default = _show_what_is_set(settings)
+    for fault in faults:
+        failed("broker config check", fault.message)
+    if not faults:
+        stands = "the settings can stand; all else is at its default"
+        print("all settings are at their defaults" if is_default else stands)
+    return status_of(faults)
+
+
+def _show_what_is_set(settings: "Settings") -> bool:
+    """Print the settings that are not at their defaults; whether all are."""
     from broker.commands.terminal import print_table
     from broker.config import field_of, setting_names, shown_url
 
-    read_certificate(settings)
-    keys = settings.keys
-    if keys.master_key.reveal() or Path(keys.master_key_file).exists() or not keys.create_master_key:
-        read_master_key(keys, os.environ)
     rows = []
     for name in setting_names():
         section, _, key = name.partition(".")
@@ -76,10 +89,7 @@ def _check(settings: "Settings") -> int:
             rows.append([name, shown_url(value) if name == "store.url" else _shown(value)])
     if rows:
         print_table(["SETTING", "VALUE"], rows)
-    print(
-        "the settings can stand; all else is at its default" if rows else "all settings are at their defaults"
-    )
-    return 0
+    return not rows
 
 
 def _shown(value: object) -> str:

@@ -4,14 +4,15 @@ import argparse
 import os
 from pathlib import Path
 
-from broker.app import Broker, entropy, read_master_key
+from broker.app import Broker, entropy
 from broker.commands.opening import with_broker
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys
 from broker.credentials.keyrings import PARTITION
-from broker.sealing.master import is_sealed_by_current, new_master_key_text
+from broker.master_key import find_master_key, no_master_key
+from broker.sealing.master import MasterKey, is_sealed_by_current, new_master_key_text
 
 
 def run_master(chosen: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def run_master(chosen: argparse.Namespace) -> int:
 
 
 async def _show(broker: Broker) -> int:
-    master = read_master_key(broker.settings.keys, os.environ)
+    master = _master_key(broker)
     print(f"master key    {master.id}")
     for key in master.ring.keys:
         if key.id.hex() != master.id:
@@ -61,7 +62,7 @@ def _rotate(chosen: argparse.Namespace, file: Path) -> int:
     async def seal_anew(broker: Broker) -> int:
         await broker.keyrings.rotate_when_due()
         await _require_sealed_by_current(broker, "a keyring is still sealed by the key before")
-        master = read_master_key(broker.settings.keys, os.environ)
+        master = _master_key(broker)
         with open_journal(broker.settings.audit) as journal:
             parameters = {"masterKeyId": master.id}
             journal.write(command_event("keys master --rotate", "", "broker:RotateMasterKey", parameters))
@@ -117,7 +118,7 @@ async def _finish(broker: Broker) -> int:
 
 
 async def _require_sealed_by_current(broker: Broker, otherwise: str) -> None:
-    master = read_master_key(broker.settings.keys, os.environ)
+    master = _master_key(broker)
     for _, sealed in await broker.engine.scan(PARTITION, ""):
         if not is_sealed_by_current(master, sealed):
             raise CommandRefused(otherwise)
@@ -128,6 +129,13 @@ def _require_no_rotation(file: Path) -> None:
         raise CommandRefused(
             f"{_previous(file)} exists: a rotation is under way; --rotate or --finish comes next"
         )
+
+
+def _master_key(broker: Broker) -> MasterKey:
+    master = find_master_key(broker.settings.keys, os.environ)
+    if master is None:
+        raise no_master_key(broker.settings, os.environ, "it was there a moment ago")
+    return master
 
 
 def _master_file(keys: Keys) -> Path:

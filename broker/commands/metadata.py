@@ -19,6 +19,7 @@ DESCRIPTION = """\
   broker metadata forget KEY                                 no more credentials for that container
 
 A container's role has to trust ecs-tasks.amazonaws.com. Its id or token is printed this once: the store keeps digests.
+The address is the one at which this machine's broker was last started on this store; --endpoint gives another.
 """
 
 
@@ -38,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     container.add_argument(
         "--token", action="store_true", help="prove itself with an authorization token instead of an id"
+    )
+    container.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="where the container reaches the metadata service (where this machine's broker was last started)",
     )
     forget = tasks.add_parser("forget", help="forget a container")
     forget.add_argument("key", metavar="KEY", help="as printed when it was made")
@@ -67,10 +73,12 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.audit.event import uuid_text
     from broker.commands.profiles import metadata_endpoint_of
     from broker.commands.records import command_event, open_journal
+    from broker.commands.serving import serving_settings
     from broker.metadata.containers import authorization_key, container_key
     from broker.storage.store import CONTAINERS
 
     container = await _container_record(broker, chosen)
+    endpoint = chosen.endpoint or metadata_endpoint_of(await serving_settings(broker))
     if chosen.token:
         secret = urlsafe_b64encode(entropy(33)).decode()
         key, path = authorization_key(secret), "/v1/credentials"
@@ -87,7 +95,7 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
         event = command_event("metadata container", container.account_id, "broker:PutContainer", parameters)
         journal.write(event)
     print(f"# broker metadata forget {key}", file=sys.stderr)
-    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI={metadata_endpoint_of(broker.settings)}{path}")
+    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI={endpoint}{path}")
     if chosen.token:
         print(f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}")
     return 0

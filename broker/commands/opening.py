@@ -3,30 +3,44 @@
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from tempfile import TemporaryDirectory
+
+import msgspec
 
 from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
-from broker.commands.refusing import CommandRefused, failed
+from broker.commands.checking import is_new_store
+from broker.commands.refusing import CommandRefused, failed, refused_settings
 from broker.commands.settings import settings_of
-from broker.config import ConfigurationError, shown_url
+from broker.config import ConfigurationError, Keys, Settings, StoreSettings, shown_url
+from broker.names.secret import SecretKey
 from broker.storage.engine import Conflict, EngineUnavailable
 
 
 def with_broker(
-    chosen: argparse.Namespace, work: Callable[[Broker], Awaitable[int]], *, may_create: bool = False
+    chosen: argparse.Namespace,
+    work: Callable[[Broker], Awaitable[int]],
+    *,
+    may_create: bool = False,
+    is_dry: bool = False,
 ) -> int:
     """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings cannot stand.
 
-    Store and keys are made only where `may_create`: a path that was mistyped is told, not filled.
+    Store and keys are made only where `may_create`: a path that was mistyped is told, not filled. Where `is_dry`, they
+    are not made either: what is yet to be made is looked at in a store of its own, which is thrown away.
     """
     command = f"broker {chosen.command}"
     try:
         settings = settings_of(chosen)
     except ConfigurationError as error:
-        return failed(command, str(error), 2)
+        return refused_settings(command, error)
 
     async def main() -> int:
-        async with open_broker(settings, may_create=may_create) as broker:
+        if is_dry and await is_new_store(settings):
+            with TemporaryDirectory(prefix="broker-dry-run-") as folder:
+                async with open_broker(_in_folder(settings, folder), {}) as broker:
+                    return await work(broker)
+        async with open_broker(settings, may_create=may_create and not is_dry) as broker:
             return await work(broker)
 
     try:
@@ -41,3 +55,11 @@ def with_broker(
         return failed(command, f"done, but not journalled: {error}")
     except OSError as error:
         return failed(command, str(error))
+
+
+def _in_folder(settings: Settings, folder: str) -> Settings:
+    return msgspec.structs.replace(
+        settings,
+        store=StoreSettings(SecretKey(f"sqlite:{folder}/broker.db")),
+        keys=Keys(master_key_file=f"{folder}/master.key"),
+    )

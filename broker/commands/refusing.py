@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from broker.commands.colours import in_red
 
 if TYPE_CHECKING:
+    from broker.config import ConfigurationError
     from broker.policy import MalformedPolicy
 
 
@@ -19,6 +20,13 @@ class CommandRefused(Exception):
 def failed(command: str, message: str, status: int = 1) -> int:
     print(f"{in_red(f'{command}:', sys.stderr)} {message}", file=sys.stderr)
     return status
+
+
+def refused_settings(command: str, error: ConfigurationError) -> int:
+    """Each of the faults on a line of its own."""
+    for fault in str(error).splitlines():
+        failed(command, fault)
+    return 2
 
 
 def malformed(error: MalformedPolicy) -> str:

@@ -40,21 +40,23 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.commands.opening import with_broker
 
     async def work(broker: "Broker") -> int:
-        pair, deleted = await make_root_key(broker, chosen)
         from broker.commands.profiles import endpoint_of
+        from broker.commands.serving import serving_settings
 
+        endpoint = endpoint_of(await serving_settings(broker))
+        pair, deleted = await make_root_key(broker, chosen)
         for key_id in deleted:
             print(f"# {key_id} is deleted and signs nothing any more", file=sys.stderr)
         print(f"export AWS_ACCESS_KEY_ID={pair.access_key_id}")
         print(f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}")
         print("unset AWS_SESSION_TOKEN AWS_PROFILE")
-        print(f"export AWS_ENDPOINT_URL={endpoint_of(broker.settings)}")
+        print(f"export AWS_ENDPOINT_URL={endpoint}")
         print(
             "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1"
         )  # the CLI of version 1 knows the second only
         return 0
 
-    return with_broker(chosen, work, may_create=True)
+    return with_broker(chosen, work, may_create=chosen.create_account)
 
 
 async def make_root_key(

@@ -8,11 +8,12 @@ import gc
 import logging
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 from typing import TYPE_CHECKING
 
-from broker.commands.refusing import failed
+from broker.commands.refusing import failed, refused_settings
 from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start, 2 where the settings cannot stand."""
     try:
         settings = settings_of(
             chosen,
@@ -46,22 +47,22 @@ def run(chosen: argparse.Namespace) -> int:
             listen__workers=chosen.workers,
         )
     except ConfigurationError as error:
-        return failed("broker serve", str(error), 2)
+        return refused_settings("broker serve", error)
     return _serve(settings, with_demo=chosen.demo)
 
 
 def _serve(settings: Settings, *, with_demo: bool) -> int:
     # The rooms are imported here, once and before any fork: workers share their pages.
-    from broker.commands.workers import supervise
-    from broker.web.listeners import AddressUnavailable, beside, hold_connections, open_for_workers
+    from broker.commands.checking import reserve_addresses
+    from broker.commands.serving import with_real_ports
     from broker.web.log import configure_logging
 
     configure_logging(settings.log.level)
     _allow_many_connections()
-    try:
-        reserved = _reserve_addresses(settings)
-    except AddressUnavailable as error:
-        return failed("broker serve", str(error))
+    reserved, faults = reserve_addresses(settings)
+    if faults:
+        return failed("broker serve", faults[0].message)
+    settings = with_real_ports(settings, reserved)
     if with_demo:
         # Not before the addresses are ours: the files that it writes may be those of a demo that runs there.
         from broker.commands.demo import DemoFailed, prepare
@@ -70,27 +71,41 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
             settings = prepare(settings)
         except DemoFailed as error:
             return failed("broker serve --demo", str(error))
+    why = _why_not_prepared(settings)
+    if why:
+        return failed("broker serve", why)
     if settings.listen.workers == 1:
-        why = work(settings, reserved, None, lambda: None)
+        why = work(settings, reserved, None, lambda: None, lambda: None)
     else:
-        # One worker is the metadata service: everybody who asks for a role gets what it minted, and no worker need tell
-        # another. Whoever asks while it is being replaced waits.
-        metadata = reserved.pop("metadata")
-        hold_connections(metadata)
-        for sockets in reserved.values():
-            open_for_workers(sockets)
-
-        def one_worker(place: Place, is_ready: Callable[[], None]) -> str:
-            own = {name: beside(sockets) for name, sockets in reserved.items()}
-            own["metadata"] = metadata if place.worker == 0 else []
-            return work(settings, own, place, is_ready)
-
-        gc.collect()
-        gc.freeze()
-        why = supervise(
-            one_worker, settings.listen.workers, grace=settings.requests.graceful_shutdown_seconds
-        )
+        why = _supervise(settings, reserved)
     return failed("broker serve", why) if why else 0
+
+
+def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
+    """Serve with several workers until told to stop; why they could not, in a sentence, or nothing."""
+    from broker.commands.workers import supervise
+    from broker.web.listeners import beside, hold_connections, open_for_workers
+
+    # One worker is the metadata service: everybody who asks for a role gets what it minted, and no worker need tell
+    # another. Whoever asks while it is being replaced waits.
+    metadata = reserved.pop("metadata")
+    hold_connections(metadata)
+    for sockets in reserved.values():
+        open_for_workers(sockets)
+
+    def one_worker(place: Place, is_ready: Callable[[], None], beat: Callable[[], None]) -> str:
+        own = {name: beside(sockets) for name, sockets in reserved.items()}
+        own["metadata"] = metadata if place.worker == 0 else []
+        return work(settings, own, place, is_ready, beat)
+
+    gc.collect()
+    gc.freeze()
+    return supervise(
+        one_worker,
+        settings.listen.workers,
+        grace=settings.requests.graceful_shutdown_seconds,
+        silence=settings.listen.worker_silence_seconds,
+    )
 
 
 def work(
@@ -98,12 +113,16 @@ def work(
     sockets: Mapping[str, Sequence[socket]],
     place: Place | None,
     is_ready: Callable[[], None],
+    beat: Callable[[], None],
 ) -> str:
-    """Serve in this process until told to stop; why it could not, in a sentence, or nothing."""
+    """Serve in this process until told to stop; why it could not, in a sentence, or nothing.
+
+    `beat` is called once a second as long as the event loop turns.
+    """
     import uvloop
 
     from broker.app import serve
-    from broker.commands.workers import stopping_signals
+    from broker.commands.workers import HEARTBEAT_SECONDS
     from broker.storage.engine import EngineUnavailable
     from broker.web.measures import Place
 
@@ -115,31 +134,21 @@ def work(
         # What is in memory by now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        _copy_program_text()  # now that all of it is loaded
         _logger.info("serving", extra={"facts": _addresses(sockets)})
         is_ready()
 
     async def main() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
 
         def end() -> None:
             if is_serving and not stop.is_set():
                 _logger.info("stopping")
             stop.set()
 
-        signals = stopping_signals()
-        for name in signals:
-            loop.add_signal_handler(name, end)
-        try:
-            await serve(settings, sockets, ready, stop, place or Place())
+        with _calling_when_told_to_stop(end):
+            async with _every(HEARTBEAT_SECONDS, beat):
+                await serve(settings, sockets, ready, stop, place or Place())
             _logger.info("stopped")
-        finally:
-            # It is ending, so nobody need tell it to: asyncio closes its wake-up pipe before it lets go of the signals,
-            # and one that comes in between would be reported on standard error.
-            for name in signals:
-                signal.signal(name, signal.SIG_IGN)
-            signal.set_wakeup_fd(-1)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -149,24 +158,61 @@ def work(
     return ""
 
 
-def _copy_program_text() -> None:
-    """A broker is quicker on code of its own; where the kernel forbids it, it does without."""
-    from broker.commands.program_text import copy_program_text
+@contextmanager
+def _calling_when_told_to_stop(end: Callable[[], None]) -> Iterator[None]:
+    from broker.commands.workers import stopping_signals
+
+    signals = stopping_signals()
+    for name in signals:
+        asyncio.get_running_loop().add_signal_handler(name, end)
+    try:
+        yield
+    finally:
+        # It is ending, so nobody need tell it to: asyncio closes its wake-up pipe before it lets go of the signals,
+        # and one that comes in between would be reported on standard error.
+        for name in signals:
+            signal.signal(name, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+
+
+@asynccontextmanager
+async def _every(seconds: float, beat: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `beat` at once and again and again, as often as the event loop gets to it."""
+
+    async def go_on() -> None:
+        while True:
+            beat()
+            await asyncio.sleep(seconds)
+
+    beating = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _why_not_prepared(settings: Settings) -> str:
+    from broker.audit.journal import JournalUnavailable
+    from broker.storage.engine import Conflict, EngineUnavailable
 
     try:
-        copy_program_text()
-    except OSError as error:
-        _logger.info("the program's text stays shared", extra={"facts": {"reason": str(error)}})
+        asyncio.run(_prepare(settings))
+    except (ConfigurationError, EngineUnavailable, JournalUnavailable, OSError) as error:
+        return str(error)
+    except Conflict:
+        return "others keep changing the same records; start it again"
+    return ""
 
 
-def _reserve_addresses(settings: Settings) -> dict[str, list[socket]]:
-    from broker.app import LISTENERS
-    from broker.config import parse_address
-    from broker.web.listeners import reserve
+async def _prepare(settings: Settings) -> None:
+    """Make what is missing, once and before any worker starts. Raises as `open_broker` and `bring_root_user` do."""
+    from broker.app import open_broker
+    from broker.commands.root_user import bring_root_user
+    from broker.commands.serving import write_down
 
-    return {
-        name: reserve(*parse_address(getattr(settings.listen, name), f"listen.{name}")) for name in LISTENERS
-    }
+    async with open_broker(settings) as broker:
+        await bring_root_user(broker)
+        await write_down(broker)
 
 
 def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:

@@ -1,8 +1,10 @@
-"""Worker processes: forked, watched, started anew when they die, and told to stop together.
+"""Worker processes: forked, watched, started anew when they die or hang, and told to stop together.
 
 Law: while no worker has ever been ready, one that fails ends the whole, with its own words; afterwards the broker
-lives on with the workers it has, and starts the missing one again and again, at growing intervals. A supervisor that
-is killed takes its workers with it: each holds the reading end of a pipe that only the supervisor could write to.
+lives on with the workers it has, and starts the missing one again and again, at growing intervals. A worker writes a
+heartbeat into the pipe through which it reports, once a second; one that is silent for too long is killed and replaced.
+A supervisor that is killed takes its workers with it: each holds the reading end of a pipe that only the supervisor
+could write to.
 """
 
 import contextlib
@@ -17,9 +19,11 @@ from collections.abc import Callable
 from broker.web.board import Board
 from broker.web.measures import Place
 
-# What a worker does until it is told to stop; it answers why it could not, in a sentence, or nothing.
-Worker = Callable[[Place, Callable[[], None]], str]
+# What a worker does until it is told to stop; it answers why it could not, in a sentence, or nothing. It calls the one
+# function when it serves, the other one every HEARTBEAT_SECONDS.
+Worker = Callable[[Place, Callable[[], None], Callable[[], None]], str]
 
+HEARTBEAT_SECONDS = 1.0
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _LONG_LIFE = 10.0  # seconds after which a death counts as the first
@@ -27,24 +31,35 @@ _GRACE_MARGIN = 8.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SIGNALS = (signal.SIGCHLD, *_STOPPING)
 _READY = b"\0"
+_HEARTBEAT = b"\1"
 _MOST_WORDS = 4096
 
 _logger = logging.getLogger("broker.workers")
 
 
 class _Running:
-    """A worker that lives: where it stands, since when, and the pipe through which it reports."""
+    """A worker that lives: where it stands, since when, the pipe through which it reports, and how long it was silent.
+
+    Silence is added up from look to look, and of a look that came late only two heartbeats count: a supervisor that was
+    stopped itself, with its workers or without them, has heard nothing in that time and accuses nobody of it.
+    """
 
     def __init__(self, place: Place, report: int, now: float) -> None:
         self.place = place
         self.report = report
         self.since = now
         self.said = b""
+        self.silence = 0.0
+        self._looked_at = now
 
-    def listen(self) -> None:
+    def listen(self, now: float) -> None:
         """Take in what it has said so far."""
+        self.silence += min(now - self._looked_at, 2 * HEARTBEAT_SECONDS)
+        self._looked_at = now
         with contextlib.suppress(BlockingIOError):
-            self.said += os.read(self.report, _MOST_WORDS)
+            while said := os.read(self.report, _MOST_WORDS):
+                self.said += said.replace(_HEARTBEAT, b"")
+                self.silence = 0.0
 
     @property
     def was_ready(self) -> bool:
@@ -61,12 +76,15 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
     return tuple(one for one in _STOPPING if one is not signal.SIGHUP or not is_nohup)
 
 
-def supervise(worker: Worker, number: int, *, grace: float) -> str:
-    """Keep `number` workers until told to stop; why they could not start, or nothing. `grace` in seconds."""
+def supervise(worker: Worker, number: int, *, grace: float, silence: float) -> str:
+    """Keep `number` workers until told to stop; why they could not start, or nothing.
+
+    In seconds: `grace`, which requests in progress have at the end, and `silence`, after which a worker is killed.
+    """
     # Blocked, so that none is lost between two looks; `sigtimedwait` takes them one by one.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        return _Supervisor(worker, Board(number), grace).run(number)
+        return _Supervisor(worker, Board(number), grace, silence).run(number)
     finally:
         # It is ending, so nobody need tell it to: a signal that still waits would raise KeyboardInterrupt, or kill.
         for name in _STOPPING:
@@ -75,10 +93,11 @@ def supervise(worker: Worker, number: int, *, grace: float) -> str:
 
 
 class _Supervisor:
-    def __init__(self, worker: Worker, board: Board, grace: float) -> None:
+    def __init__(self, worker: Worker, board: Board, grace: float, silence: float) -> None:
         self._worker = worker
         self._board = board
         self._grace = grace
+        self._silence = silence
         self._lifeline = os.pipe()
         self._running: dict[int, _Running] = {}
         self._due: dict[Place, float] = {}  # places without a worker, and when they get one
@@ -96,18 +115,22 @@ class _Supervisor:
             if told is not None and told.si_signo in self._stopping:
                 self._stop()
             self._bury()
+            self._kill_those_silent()
             self._start_those_due()
             self._kill_those_overdue()
         return self._why
 
     def _patience(self) -> float:
-        """Seconds until something is due even if nothing happens."""
+        """Seconds until something is due even if nothing happens: another look at the workers, if nothing else."""
         moments = list(self._due.values()) if self._stop_until is None else [self._stop_until]
-        return max(0.0, min(moments, default=time.monotonic() + 60.0) - time.monotonic())
+        now = time.monotonic()
+        return max(0.0, min([*moments, now + HEARTBEAT_SECONDS]) - now)
 
     def _start(self, place: Place) -> None:
         report, write = os.pipe()
+        # Neither waits for the other: a heartbeat that finds the pipe full, because nobody reads, is left out.
         os.set_blocking(report, False)
+        os.set_blocking(write, False)
         child = os.fork()
         if child == 0:
             os.close(report)
@@ -123,7 +146,7 @@ class _Supervisor:
             if child == 0:
                 return
             dead = self._running.pop(child)
-            dead.listen()
+            dead.listen(time.monotonic())
             os.close(dead.report)
             self._has_served = self._has_served or dead.was_ready or self._somebody_serves()
             if self._stop_until is not None:
@@ -137,7 +160,7 @@ class _Supervisor:
 
     def _somebody_serves(self) -> bool:
         for one in self._running.values():
-            one.listen()
+            one.listen(time.monotonic())
         return any(one.was_ready for one in self._running.values())
 
     def _replace(self, dead: _Running, code: int) -> None:
@@ -165,6 +188,15 @@ class _Supervisor:
         for child in self._running:
             os.kill(child, signal.SIGTERM)
 
+    def _kill_those_silent(self) -> None:
+        for child, one in self._running.items():
+            one.listen(time.monotonic())
+            if one.silence >= self._silence and self._stop_until is None:
+                facts = {"worker": one.place.worker, "pid": child, "seconds": round(one.silence)}
+                _logger.error("a worker gives no sign of life and is killed", extra={"facts": facts})
+                os.kill(child, signal.SIGKILL)
+                one.silence = 0.0
+
     def _kill_those_overdue(self) -> None:
         if self._stop_until is None or time.monotonic() < self._stop_until:
             return
@@ -180,7 +212,7 @@ def _become(worker: Worker, place: Place, report: int, lifeline: int) -> None:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _watch(lifeline)
-        why = worker(place, lambda: _say(report, _READY))
+        why = worker(place, lambda: _say(report, _READY), lambda: _say(report, _HEARTBEAT))
         _say(report, why.encode()[: _MOST_WORDS - 1])
         code = 1 if why else 0
     except BaseException as error:  # whatever it is, it must not run on as a second supervisor
@@ -197,7 +229,7 @@ def _become(worker: Worker, place: Place, report: int, lifeline: int) -> None:
 
 
 def _say(report: int, words: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, BlockingIOError):
         os.write(report, words)
 
 

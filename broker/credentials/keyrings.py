@@ -20,6 +20,10 @@ STORAGE = "storage"
 _GONE = "the keyrings are gone: the store was emptied, or it is another one"
 
 
+class WrongMasterKey(EngineUnavailable):
+    """The keyrings in the store were sealed by another master key."""
+
+
 class Keyrings:
     """Both rings, as last read. `load` before use; `refresh` and `rotate` keep them true."""
 
@@ -48,13 +52,14 @@ class Keyrings:
     async def load(self, *, may_create: bool = True) -> None:
         """Read the rings, making those that do not exist yet where `may_create` says so.
 
-        Raises EngineUnavailable for another master's, and where a ring is missing that may not be made.
+        Raises EngineUnavailable where a ring is missing that may not be made, or beside records, which the missing
+        one has sealed; WrongMasterKey for rings of another master key.
         """
         await self.refresh()
         for name in (SESSIONS, STORAGE):
-            if name not in self._rings and not may_create:
-                raise EngineUnavailable(_GONE)
             if name not in self._rings:
+                if not may_create or set(await self._engine.partitions("")) - {PARTITION}:
+                    raise EngineUnavailable(_GONE)
                 await self._change(
                     name, lambda ring: ring or new_keyring(self._clock(), self._entropy(KEY_ENTROPY))
                 )
@@ -119,6 +124,6 @@ class Keyrings:
             return open_keyring(self._master, sealed, name)
         except (SealBroken, ValueError) as error:
             reason = getattr(error, "reason", str(error))
-            raise EngineUnavailable(
+            raise WrongMasterKey(
                 f"the {name} keyring does not open with this master key ({self._master.id}): {reason}"
             ) from None

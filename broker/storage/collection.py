@@ -12,6 +12,7 @@ import msgspec
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
     GLOBAL,
+    SERVING_PARTITION,
     EngineUnavailable,
     account_partition,
     replay_partition,
@@ -32,6 +33,7 @@ from broker.storage.records import (
     Record,
     RenamedUser,
     Role,
+    Serving,
     SigningIdentity,
     Usage,
     User,
@@ -50,6 +52,11 @@ def global_partition(account: str) -> str:
 def containers_partition(account: str) -> str:
     """Containers come and go often, so they are kept out of the global partition's revision."""
     return CONTAINERS_PARTITION
+
+
+def serving_partition(account: str) -> str:
+    """Written at each start of a broker, and read by commands alone."""
+    return SERVING_PARTITION
 
 
 def _single(record: Record) -> str:
@@ -125,6 +132,7 @@ CONTAINERS = Collection("container", Container, partition=containers_partition, 
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
 )
+SERVING = Collection("serving", Serving, _single, partition=serving_partition)
 
 SETTINGS = Collection("settings", AccountSettings, _single)
 USERS = Collection("user", User, lambda u: u.user_name)

@@ -20,6 +20,7 @@ import msgspec
 
 GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
+SERVING_PARTITION = "serving"
 
 
 def account_partition(account_id: str) -> str:

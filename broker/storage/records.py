@@ -29,6 +29,8 @@ class AccountSettings(Record, frozen=True, kw_only=True):
     root_access_key_ids: tuple[str, ...] = ()
     root_mfa_serial_numbers: tuple[str, ...] = ()
     root_password_last_used_at: int | None = None
+    # Root keys that the environment brought along, marked when they were applied: each is applied once.
+    brought_root_keys: tuple[str, ...] = ()
 
 
 class User(Record, frozen=True, kw_only=True):
@@ -258,6 +260,20 @@ class SigningIdentity(Record, frozen=True, kw_only=True):
 
     private_key: SecretKey
     certificate: str
+
+
+class Node(Record, frozen=True, kw_only=True):
+    """Where the broker of a machine listens, HOST:PORT each, and the certificate of its API listener."""
+
+    api: str
+    metadata: str
+    certificate_file: str = ""
+
+
+class Serving(Record, frozen=True, kw_only=True):
+    """The machines that serve, by host name, each as it was started last; the newest change is the last."""
+
+    nodes: dict[str, Node] = {}
 
 
 class OrganizationalUnit(Record, frozen=True, kw_only=True):

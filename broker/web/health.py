@@ -10,13 +10,21 @@ from broker.web.measures import Measures
 
 _TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"})
 _METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST, "Server": "broker"})
+_NOTHING_ELSE = b"there is /livez, /livez/WORKER, /readyz and /metrics\n"
+# Seconds without a sign of life after which a worker is not alive: each gives one a second.
+_LONGEST_SILENCE = 5.0
+
 _READ_ONLY = header_lines({"Allow": "GET, HEAD"}) + _TEXT
 
 
 def operations_door(
     measures: Measures, why_not_ready: Callable[[], Awaitable[str]], host_names: HostNames
 ) -> Answer:
-    """`/livez`, `/readyz` and `/metrics`; `why_not_ready` answers nothing where the worker may have traffic."""
+    """`/livez`, `/readyz` and `/metrics`; `why_not_ready` answers nothing where the worker may have traffic.
+
+    Whichever worker is asked, `/livez` is 200, for it does answer, and names those that are not alive: the supervisor
+    sees to them. `/livez/NUMBER` is 503 where that worker is not alive.
+    """
 
     async def answer(request: Request) -> Response:
         if not is_called_by(request, host_names):
@@ -25,12 +33,34 @@ def operations_door(
             return Response(405, _READ_ONLY, b"only GET and HEAD\n")
         match request.path:
             case "/livez":
-                return Response(200, _TEXT, b"alive\n")
+                lines = [
+                    f"worker {worker}: {_shown(silence)}\n"
+                    for worker, silence in measures.silences().items()
+                    if not _is_alive(silence)
+                ]
+                return Response(200, _TEXT, "".join(["alive\n", *lines]).encode())
             case "/readyz":
                 why_not = await why_not_ready()
                 return Response(503 if why_not else 200, _TEXT, f"{why_not or 'ready'}\n".encode())
             case "/metrics":
                 return Response(200, _METRICS, measures.exposition())
-        return Response(404, _TEXT, b"there is /livez, /readyz and /metrics\n")
+        return _of_one_worker(request.path, measures) or Response(404, _TEXT, _NOTHING_ELSE)
 
     return answer
+
+
+def _of_one_worker(path: str, measures: Measures) -> Response | None:
+    for worker, silence in measures.silences().items():
+        if path == f"/livez/{worker}":
+            return Response(200 if _is_alive(silence) else 503, _TEXT, f"{_shown(silence)}\n".encode())
+    return None
+
+
+def _is_alive(silence: float | None) -> bool:
+    return silence is not None and silence < _LONGEST_SILENCE
+
+
+def _shown(silence: float | None) -> str:
+    if silence is None:
+        return "not started yet"
+    return "alive" if _is_alive(silence) else f"no sign of life for {silence:.0f} seconds"

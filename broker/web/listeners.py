@@ -15,7 +15,14 @@ BACKLOG = 1024  # connections that wait to be taken
 
 
 class AddressUnavailable(Exception):
-    """The broker cannot listen where it was told to; the message says where and why."""
+    """The broker cannot listen where it was told to; the message says where and why.
+
+    `may_pass` says whether it may become possible without a change of settings.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 def reserve(host: str, port: int) -> list[socket.socket]:
@@ -33,8 +40,27 @@ def reserve(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for one in reserved:
             one.close()
-        raise AddressUnavailable(f"cannot listen on {_shown(host, port)}: {_explained(error)}") from None
+        message = f"cannot listen on {_shown(host, port)}: {_explained(error)}"
+        raise AddressUnavailable(message, may_pass=error.errno != errno.EACCES) from None
     return reserved
+
+
+def overlap(some: Sequence[socket.socket], others: Sequence[socket.socket]) -> bool:
+    """Whether a connection could be meant for either: the kernel lets both bind, and only one listen."""
+    return any(_is_same_address(one, other) for one in some for other in others)
+
+
+def _is_same_address(one: socket.socket, other: socket.socket) -> bool:
+    (host, port), (other_host, other_port) = one.getsockname()[:2], other.getsockname()[:2]
+    if port != other_port:
+        return False
+    if one.family == other.family:
+        return host == other_host or _EVERY_ADDRESS & {host, other_host} != set()
+    six, its_host = (one, host) if one.family == socket.AF_INET6 else (other, other_host)
+    return its_host == "::" and not six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  compared with, not bound
 
 
 def open_for_workers(reserved: Sequence[socket.socket]) -> None:

@@ -11,6 +11,7 @@ attacker thinks of would fill the memory. `_MOST_TALLIES` holds even if somebody
 
 import os
 import resource
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What one worker did and needs: processor in seconds, memory in bytes."""
+    """What one worker did and needs: processor in seconds, memory in bytes; `taken_at` is monotonic."""
 
     worker: int
     restarts: int
@@ -55,6 +56,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     processor: float
     memory: int
     tallies: list[tuple[Key, list[float]]]
+    taken_at: float
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the worker has given this sign of life; it gives one a second."""
+        return max(0.0, time.monotonic() - self.taken_at)
 
 
 class Measures:
@@ -91,6 +98,12 @@ class Measures:
         registry.register(_Exposition([self._snapshot(), *self._others()]))
         return generate_latest(registry)
 
+    def silences(self) -> dict[int, float | None]:
+        """Seconds since each worker's last sign of life; None of one that has given none yet."""
+        found: dict[int, float | None] = dict.fromkeys(range(len(self._place.board or [0])))
+        found.update({one.worker: one.silence for one in (self._snapshot(), *self._others())})
+        return found
+
     def _new_tally(self, key: Key) -> list[float]:
         if len(self._tallies) >= _MOST_TALLIES:
             key = ("", "", "")
@@ -105,6 +118,7 @@ class Measures:
             processor=used.ru_utime + used.ru_stime,
             memory=_resident_bytes(),
             tallies=list(self._tallies.items()),
+            taken_at=time.monotonic(),
         )
 
     def _others(self) -> Iterator[Snapshot]:
@@ -175,6 +189,9 @@ class _Exposition(Collector):
         memory = GaugeMetricFamily(
             "broker_worker_resident_memory_bytes", "Resident memory of a worker.", labels=label
         )
+        silence = GaugeMetricFamily(
+            "broker_worker_silence_seconds", "Time since a worker's last sign of life.", labels=label
+        )
         process = GaugeMetricFamily(
             "broker_worker_info", "Which process a worker is; always 1.", labels=("worker", "pid")
         )
@@ -184,8 +201,9 @@ class _Exposition(Collector):
             restarts.add_metric((name,), one.restarts)
             processor.add_metric((name,), one.processor)
             memory.add_metric((name,), one.memory)
+            silence.add_metric((name,), one.silence)
             process.add_metric((name, str(one.pid)), 1)
-        return requests, restarts, processor, memory, process
+        return requests, restarts, processor, memory, silence, process
 
 
 def _requests_in(tally: list[float]) -> float:

@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import msgspec
 
-from broker.app import clock, entropy, open_engine, read_master_key, rotation_schedule
+from broker.app import clock, entropy, open_engine, rotation_schedule
 from broker.config import Keys
 from broker.credentials.keyrings import Keyrings
+from broker.master_key import create_master_key, find_master_key
 from broker.names import ids
 from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
@@ -153,9 +154,13 @@ async def populate(store: Path, accounts: int, roles: int) -> None:
     for left_over in store.parent.glob(unfinished.name + "*"):
         left_over.unlink()
     keys = Keys(master_key_file=str(master_key_file(store)))
+    if not master_key_file(store).exists():
+        create_master_key(master_key_file(store), entropy)
+    master = find_master_key(keys, {})
+    assert master is not None
     engine = open_engine(f"sqlite:{unfinished}")
     try:
-        keyrings = Keyrings(engine, read_master_key(keys, {}), clock, entropy, rotation_schedule(keys))
+        keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(keys))
         await keyrings.load()
         await _fill(SealedEngine(engine, keyrings.storage, entropy), accounts, roles)
     finally:

@@ -63,7 +63,7 @@ from serving import (
 ROLES = 100
 ACCOUNTS = {"small": 10, "large": 1000}
 START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
-RATIO_GOAL, WORKERS_GOAL = 0.9, 1.7
+RATIO_GOAL, WORKERS_GOAL = 0.9, 1.6
 WARMING = 2.0  # seconds
 FREE = 0.95  # of its time that a core must have been ours
 REQUESTS = 4000

@@ -79,3 +79,12 @@ def test_a_copy_without_its_master_key_is_refused(folders: tuple[Path, Path]):
     with pytest.raises(AssertionError, match="the server ended: broker serve: "):
         restored.start()
     assert "sealed" in restored.log or "master key" in restored.log
+
+
+def test_a_backup_of_a_store_that_is_not_there_makes_none(folders: tuple[Path, Path]):
+    first, second = folders
+    command = documented_command(first / "mistyped.db", second / "broker.db")
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "unable to open database file" in ended.stderr
+    assert list(first.iterdir()) == []

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ from botocore.exceptions import ClientError
 from tests.e2e.conftest import REGION, ROOT, Keys, Server
 
 A, B = "111111111111", "222222222222"
+TRUSTS_ECS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+)
 
 
 class Commands:
@@ -166,6 +177,28 @@ def test_a_root_key_is_what_a_shell_can_eat(broker: Commands) -> None:
     )
     keys = exported(lines)
     assert ended.stdout.strip() == f"{keys.access_key_id} {keys.secret_access_key}"
+
+
+def test_what_is_printed_is_where_the_broker_serves_and_not_where_settings_say(tmp_path: Path) -> None:
+    """It was started with options; the commands read the same settings without them."""
+    server = Server(tmp_path, f"sqlite:{tmp_path}/broker.db")
+    settings = dict(server.settings)
+    other = Server(tmp_path, server.store)
+    server.arguments = ("--api", other.api, "--metadata", other.metadata)
+    server.api = other.api
+    commands = Commands(settings, tmp_path)
+    role = declaration(A, {}).replace('"users": {}', f'"roles": {{"app": {{"trust_policy": {TRUSTS_ECS}}}}}')
+    with server.running():
+        commands("apply", commands.write("d.json", role))
+        made = commands("root-key", A)
+        assert f"AWS_ENDPOINT_URL=http://{other.api}\n" in made
+        made = commands("metadata", "container", f"arn:aws:iam::{A}:role/app")
+        url = made.partition("=")[2].strip()
+        assert url.startswith(f"http://{other.metadata}/v2/credentials/")
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert json.load(answer)["RoleArn"] == f"arn:aws:iam::{A}:role/app"
+        made = commands("metadata", "container", f"arn:aws:iam::{A}:role/app", "--endpoint", "http://h:1")
+        assert "=http://h:1/v2/credentials/" in made
 
 
 @pytest.fixture(scope="module")

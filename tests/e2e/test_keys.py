@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from broker.sealing.key import KEY_ID_SIZE
 from broker.sealing.text import decode_text
 from tests.e2e.conftest import ROOT, Account, Keys, Server
+from tests.redis_server import RedisServer
 
 
 def broker(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,6 +149,73 @@ def test_no_secret_lies_in_the_clear_in_the_store_or_the_journal(own: Server):
         session.session_token or "",
     ):
         assert not [file for file, content in files.items() if secret.encode() in content]
+
+
+DECLARATION = '{"accounts": {"111111111111": {"name": "a"}}}'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serve",),
+        ("serve", "--workers", "2"),
+        ("apply", "d.json"),
+        ("apply", "d.json", "--dry-run"),
+        ("root-key", "111111111111", "--create-account"),
+        ("keys", "list"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["sqlite", "redis"])
+def test_no_master_key_is_made_beside_a_store_that_another_one_sealed(
+    tmp_path: Path, redis_server: RedisServer, engine: str, command: tuple[str, ...]
+):
+    """The command is run in another folder than the first time, or the key was lost."""
+    store = redis_server.new_store() if engine == "redis" else f"sqlite:{tmp_path}/broker.db"
+    declared = tmp_path / "d.json"
+    declared.write_text(DECLARATION)
+    server = Server(tmp_path, store)
+    applied = broker(server, "apply", str(declared))
+    assert applied.returncode == 0, applied.stderr
+    server.environment["BROKER_KEYS_MASTER_KEY_FILE"] = str(tmp_path / "elsewhere" / "master.key")
+    refused = broker(server, *(str(declared) if one == "d.json" else one for one in command))
+    assert refused.returncode == 1, refused.stderr
+    assert f"there is no master key: {tmp_path}/elsewhere/master.key does not exist" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "elsewhere").exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "master.key").rename(tmp_path / "elsewhere" / "master.key")
+    assert broker(server, "keys", "list").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("root-key", "111111111111"), ("root-key", "111111111111", "--rotate")])
+def test_a_root_key_of_an_account_that_must_be_there_makes_no_store(tmp_path: Path, command: tuple[str, ...]):
+    server = Server(tmp_path, f"sqlite:{tmp_path}/new/broker.db")
+    server.environment["BROKER_KEYS_MASTER_KEY_FILE"] = f"{tmp_path}/new/master.key"
+    refused = broker(server, *command)
+    assert refused.returncode == 1
+    assert f"there is no store: {tmp_path}/new/broker.db does not exist" in refused.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "redis"])
+def test_a_dry_run_where_there_is_no_store_shows_all_and_makes_none(
+    tmp_path: Path, redis_server: RedisServer, engine: str
+):
+    (tmp_path / "d.json").write_text(DECLARATION)
+    store = redis_server.new_store() if engine == "redis" else f"sqlite:{tmp_path}/new/broker.db"
+    server = Server(tmp_path, store)
+    server.environment |= {
+        "BROKER_KEYS_MASTER_KEY_FILE": f"{tmp_path}/new/master.key",
+        "BROKER_AUDIT_PATH": f"{tmp_path}/new/audit.jsonl",
+    }
+    planned = broker(server, "apply", str(tmp_path / "d.json"), "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert "account 111111111111" in planned.stdout
+    assert "a dry run, nothing was written" in planned.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
+    done = broker(server, "apply", str(tmp_path / "d.json"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:-1] == planned.stdout.splitlines()[:-1]
 
 
 @pytest.mark.parametrize("command", [("keys", "list"), ("keys", "rotate"), ("metadata", "certificate")])

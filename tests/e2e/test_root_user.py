@@ -1,8 +1,17 @@
 """A root user that automation brings along in BROKER_ROOT_…: on both engines, of an account with nothing in it."""
 
-from collections.abc import Iterator
+import json
+import os
+import re
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from broker.storage.engine import Engine
 from broker.storage.redis import RedisEngine
@@ -11,14 +20,16 @@ from tests.e2e.conftest import Keys, Server
 from tests.redis_server import RedisServer
 
 ACCOUNT = "210987654321"
+_PIDS = re.compile(r'^broker_worker_info\{pid="(\d+)"', re.MULTILINE).findall
 KEYS = Keys("bootstrapAdmin02", "a-secret-of-the-operators-own-choosing")
 
 
 @pytest.fixture
-def bare(server: Server, redis_server: RedisServer) -> Iterator[Server]:
+def bare(
+    server: Server, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A broker on an empty store of the same engine as `server`, whose settings name a root user."""
-    folder = server.folder / "bare"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("bare")
     is_redis = server.store.startswith("redis:")
     store = redis_server.new_store() if is_redis else f"sqlite:{folder / 'broker.db'}"
     environment = {
@@ -58,3 +69,84 @@ async def test_a_root_user_brought_along_finds_its_account_empty_and_no_other(ba
         assert await accounts(bare) == [ACCOUNT]
         assert bare.stop() == 0, bare.log
         bare.start()
+
+
+def is_good(server: Server, keys: Keys) -> bool:
+    try:
+        server.client("sts", keys).get_caller_identity()
+    except ClientError as refused:
+        assert refused.response["Error"]["Code"] == "InvalidClientTokenId"
+        return False
+    return True
+
+
+def records_of_root_keys(server: Server) -> list[dict[str, Any]]:
+    lines = (server.folder / "audit.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["eventName"] == "CreateRootAccessKey"]
+
+
+def test_a_root_key_that_is_brought_along_leaves_one_record_and_no_second_one(bare: Server) -> None:
+    assert bare.stop() == 0, bare.log
+    bare.start()
+    (record,) = records_of_root_keys(bare)
+    assert record["eventSource"] == "broker"
+    assert record["recipientAccountId"] == ACCOUNT
+    assert record["requestParameters"] == {"accessKeyId": KEYS.access_key_id}
+    assert KEYS.secret_access_key not in json.dumps(record)
+
+
+def await_workers(server: Server, before: set[str]) -> set[str]:
+    """The process ids of two workers that are none of those `before`."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://{server.operations}/metrics", timeout=5) as answer:
+                now = set(_PIDS(answer.read().decode()))
+            if len(now) == 2 and not now & before:
+                return now
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"the workers do not come: {server.log}")
+
+
+def deactivate(iam: Any) -> None:
+    iam.update_access_key(AccessKeyId=KEYS.access_key_id, Status="Inactive")
+
+
+def delete(iam: Any) -> None:
+    iam.delete_access_key(AccessKeyId=KEYS.access_key_id)
+
+
+@pytest.mark.parametrize("revoke", [deactivate, delete])
+def test_a_root_key_that_was_revoked_stays_so_whatever_starts_again(
+    tmp_path: Path, revoke: Callable[[Any], None]
+) -> None:
+    """A worker that died, and the whole service with the same environment."""
+    environment = {
+        "BROKER_ROOT_ACCOUNT_ID": ACCOUNT,
+        "BROKER_ROOT_ACCESS_KEY_ID": KEYS.access_key_id,
+        "BROKER_ROOT_SECRET_ACCESS_KEY": KEYS.secret_access_key,
+    }
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", "2"), environment)
+    with server.running():
+        iam = server.client("iam", KEYS)
+        other = Keys.of(iam.create_access_key()["AccessKey"])
+        revoke(server.client("iam", other))
+        assert not is_good(server, KEYS)
+        known = await_workers(server, set())
+        for pid in known:
+            os.kill(int(pid), signal.SIGKILL)
+        await_workers(server, known)
+        assert not is_good(server, KEYS)
+        assert is_good(server, other)
+    with server.running():
+        assert not is_good(server, KEYS)
+        assert is_good(server, other)
+        assert "was revoked after it had been brought along, and stays so" in server.log
+        # Another id is another wish.
+    server.environment = {**environment, "BROKER_ROOT_ACCESS_KEY_ID": "bootstrapAdmin03"}
+    with server.running():
+        assert is_good(server, Keys("bootstrapAdmin03", KEYS.secret_access_key))
+        assert not is_good(server, KEYS)
+    assert len(records_of_root_keys(server)) == 2

@@ -21,7 +21,6 @@ import pytest
 from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.letters import WHO_AM_I, Answer, Letter, letter
 from tests.e2e.scenes import ask, records_of
-from tests.program_text import own_code_in_the_end
 from tests.redis_server import RedisServer
 
 
@@ -90,11 +89,6 @@ def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):
     assert own.stop() == 0
     said = [json.loads(line)["message"] for line in own.log.splitlines()]
     assert said == ["serving", "stopping", "stopped"]
-
-
-def test_it_runs_on_code_of_its_own(own: Server):
-    assert own.process is not None
-    assert own_code_in_the_end(own.process.pid) > 0.9
 
 
 def test_a_request_in_flight_is_answered_before_the_end(own: Server):

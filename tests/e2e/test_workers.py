@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,6 @@ from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
 from tests.e2e.scenes import allow, document
 from tests.e2e.scenes import ask as operations
-from tests.program_text import own_code_in_the_end
 from tests.redis_server import RedisServer
 
 WORKERS = 3
@@ -151,11 +151,46 @@ def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(fleet: Ser
     assert '"message": "a worker died and will be replaced"' in fleet.log
 
 
-def test_each_worker_runs_on_code_of_its_own(fleet: Server):
-    time.sleep(1.2)  # until each has told the others who it is
-    parts = {worker: own_code_in_the_end(pid) for worker, pid in pids(fleet).items()}
-    assert len(parts) == WORKERS
-    assert min(parts.values()) > 0.9
+def livez(server: Server, path: str = "") -> tuple[int, str]:
+    """What a worker that answers says; one that hangs takes its share of connections, too."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{server.operations}/livez{path}", timeout=0.5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except OSError:
+            assert time.monotonic() < deadline, server.log
+
+
+def test_each_worker_is_alive(fleet: Server):
+    time.sleep(1.2)
+    assert livez(fleet) == (200, "alive\n")
+    assert {livez(fleet, f"/{worker}") for worker in range(WORKERS)} == {(200, "alive\n")}
+    assert livez(fleet, f"/{WORKERS}")[0] == 404
+
+
+def test_a_worker_that_hangs_is_seen_killed_and_replaced(tmp_path: Path):
+    environment = {"BROKER_LISTEN_WORKER_SILENCE_SECONDS": "10"}
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", "2"), environment)
+    with server.running():
+        account = server.new_account()
+        time.sleep(1.2)
+        hung = pids(server)["1"]
+        began = time.monotonic()
+        os.kill(hung, signal.SIGSTOP)
+        while livez(server, "/1")[0] == 200:
+            assert time.monotonic() < began + 9, "nobody sees that it hangs"
+            time.sleep(0.2)
+        assert "no sign of life for" in livez(server)[1]
+        assert livez(server, "/0") == (200, "alive\n")
+        assert await_successor(server, "1", hung) != hung
+        assert 9 < time.monotonic() - began < 20
+        assert livez(server, "/1") == (200, "alive\n")
+        assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
+        assert '"message": "a worker gives no sign of life and is killed"' in server.log
+        assert f'"pid": {hung}' in server.log
 
 
 def try_to_create(server: Server, account: Account, name: str) -> str:

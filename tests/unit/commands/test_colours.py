@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "p.json").write_text(json.dumps(POLICY))
     (tmp_path / "audit.jsonl").write_text(json.dumps(RECORD) + "\n")
     (tmp_path / "d.yaml").write_text('accounts: {"111111111111": {name: a, users: {alice: {}}}}\n')
+    shown(tmp_path, ("root-key", "222222222222", "--create-account"), in_terminal=False)  # a store to look at
     return tmp_path
 
 

@@ -35,7 +35,7 @@ def test_what_is_not_the_default_is_listed_and_secrets_are_not(
 def test_what_a_server_would_refuse_is_told(run: Run, text: str, said: str) -> None:
     Path("b.toml").write_text(text)
     ended = run("config", "check", "--config", "b.toml")
-    assert (ended.status, said in ended.said) == (1, True)
+    assert (ended.status, said in ended.said) == (2, True)
 
 
 def test_a_master_key_that_is_none_is_told(run: Run) -> None:

@@ -16,12 +16,14 @@ class Stop(Exception): pass
 def stop(*_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stop
-def stay(place, is_ready):
+def stay(place, is_ready, beat):
     signal.signal(signal.SIGTERM, stop)
     (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
     is_ready()
     try:
-        while True: time.sleep(60)
+        while True:
+            beat()
+            time.sleep(0.2)
     except Stop:
         return ""
 """
@@ -71,14 +73,14 @@ def dies_in_time(pid: int) -> bool:
 
 
 def test_all_stop_together_and_in_good_order(tmp_path: Path):
-    supervisor = start(tmp_path, "print(repr(supervise(stay, 3, grace=5)))")
+    supervisor = start(tmp_path, "print(repr(supervise(stay, 3, grace=5, silence=30)))")
     pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(3)]
     assert stop(supervisor) == "''\n"
     assert not any(is_alive(pid) for pid in pids)
 
 
 def test_who_presses_ctrl_c_again_and_again_gets_the_same_good_order(tmp_path: Path):
-    supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5, silence=30)")
     for worker in range(2):
         pid_in(tmp_path / f"{worker}-0")
     while supervisor.poll() is None:
@@ -96,12 +98,12 @@ def flush_slowly():
     (folder / "ends").write_text(str(os.getpid()))
     time.sleep(1)
 logging.shutdown = flush_slowly
-def ends(place, is_ready):
+def ends(place, is_ready, beat):
     signal.signal(signal.SIGTERM, again)
     is_ready()
-    return stay(place, is_ready) if place.worker else ""
+    return stay(place, is_ready, beat) if place.worker else ""
 try:
-    supervise(ends, 2, grace=5)
+    supervise(ends, 2, grace=5, silence=30)
 finally:
     with open(folder / "supervisors", "a") as file:
         file.write("one\\n")
@@ -114,7 +116,7 @@ finally:
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path):
-    supervisor = start(tmp_path, "supervise(stay, 2, grace=5)")
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5, silence=30)")
     pid_in(tmp_path / "1-0")
     os.kill(pid_in(tmp_path / "0-0"), signal.SIGKILL)
     os.kill(pid_in(tmp_path / "0-1"), signal.SIGKILL)
@@ -125,23 +127,26 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path):
 
 def test_workers_that_cannot_start_end_the_whole_with_one_sentence(tmp_path: Path):
     supervisor = start(
-        tmp_path, "print(supervise(lambda place, is_ready: 'the store is a teapot', 3, grace=5))"
+        tmp_path,
+        "print(supervise(lambda place, is_ready, beat: 'the store is a teapot', 3, grace=5, silence=30))",
     )
     out, err = supervisor.communicate(timeout=10)
     assert (out, err) == ("the store is a teapot\n", "")
 
 
 def test_a_worker_that_raises_is_no_second_supervisor(tmp_path: Path):
-    supervisor = start(tmp_path, "print(supervise(lambda place, is_ready: 1 / 0, 2, grace=5))")
+    supervisor = start(
+        tmp_path, "print(supervise(lambda place, is_ready, beat: 1 / 0, 2, grace=5, silence=30))"
+    )
     out, _ = supervisor.communicate(timeout=10)
     assert out == "a worker failed: ZeroDivisionError: division by zero\n"
 
 
 def test_a_successor_that_cannot_start_is_tried_again(tmp_path: Path):
     body = """
-def fail_twice(place, is_ready):
-    return "not yet" if 0 < place.restarts < 3 else stay(place, is_ready)
-supervise(fail_twice, 2, grace=5)
+def fail_twice(place, is_ready, beat):
+    return "not yet" if 0 < place.restarts < 3 else stay(place, is_ready, beat)
+supervise(fail_twice, 2, grace=5, silence=30)
 """
     supervisor = start(tmp_path, body)
     pid_in(tmp_path / "1-0")
@@ -154,12 +159,12 @@ def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path):
     body = """
 import broker.commands.workers as workers
 workers._GRACE_MARGIN = 0.2
-def stubborn(place, is_ready):
+def stubborn(place, is_ready, beat):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (folder / "0-0").write_text(str(os.getpid()))
     is_ready()
     while True: time.sleep(60)
-supervise(stubborn, 1, grace=0.2)
+supervise(stubborn, 1, grace=0.2, silence=30)
 """
     supervisor = start(tmp_path, body)
     pid = pid_in(tmp_path / "0-0")
@@ -168,16 +173,88 @@ supervise(stubborn, 1, grace=0.2)
 
 
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path):
-    with start(tmp_path, "supervise(stay, 2, grace=5)") as supervisor:
+    with start(tmp_path, "supervise(stay, 2, grace=5, silence=30)") as supervisor:
         pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(2)]
         supervisor.kill()
     assert all(dies_in_time(pid) for pid in pids)
 
 
 def test_a_supervisor_that_is_killed_leaves_nothing_behind(tmp_path: Path):
-    with start(tmp_path, "supervise(stay, 2, grace=5)") as supervisor:
+    with start(tmp_path, "supervise(stay, 2, grace=5, silence=30)") as supervisor:
         pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(2)]
         for pid in (supervisor.pid, *pids):
             os.kill(pid, signal.SIGKILL)
     assert all(dies_in_time(pid) for pid in pids)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["0-0", "1-0"]
+
+
+HANGS = """
+def hangs(place, is_ready, beat):
+    signal.signal(signal.SIGTERM, stop)
+    (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
+    is_ready()
+    if (place.worker, place.restarts) == (0, 0):
+        beat()
+        while True: time.sleep(60)
+    return stay(place, is_ready, beat)
+supervise(hangs, 2, grace=5, silence=2)
+"""
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_killed_and_replaced_and_no_other(tmp_path: Path):
+    supervisor = start(tmp_path, HANGS)
+    hung = pid_in(tmp_path / "0-0")
+    assert is_alive(pid_in(tmp_path / "0-1"))
+    assert not is_alive(hung)
+    assert not (tmp_path / "1-1").exists()
+    stop(supervisor)
+
+
+def test_a_worker_that_hangs_before_it_could_serve_ends_the_start(tmp_path: Path):
+    body = """
+def hangs(place, is_ready, beat):
+    (folder / f"{place.worker}-0").write_text(str(os.getpid()))
+    while True: time.sleep(60)
+print(supervise(hangs, 1, grace=0.2, silence=2))
+"""
+    supervisor = start(tmp_path, body)
+    out, err = supervisor.communicate(timeout=20)
+    assert out == "a worker ended with status -9 before it could serve\n"
+    assert "a worker gives no sign of life and is killed" in err
+
+
+def test_who_was_stopped_with_its_workers_accuses_none_of_silence(tmp_path: Path):
+    """Ctrl-Z, a frozen container: all stand still, and go on."""
+    supervisor = start(tmp_path, "supervise(stay, 2, grace=5, silence=3)")
+    pids = [supervisor.pid, *(pid_in(tmp_path / f"{worker}-0") for worker in range(2))]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(2)
+    assert all(is_alive(pid) for pid in pids)
+    assert not list(tmp_path.glob("*-1"))
+    stop(supervisor)
+
+
+def test_a_worker_whose_supervisor_does_not_read_is_not_held_up(tmp_path: Path):
+    """More heartbeats than a pipe holds: it goes on all the same."""
+    body = """
+def busy(place, is_ready, beat):
+    signal.signal(signal.SIGTERM, stop)
+    is_ready()
+    (folder / "pid").write_text(str(os.getpid()))
+    while not (folder / "stopped").exists(): time.sleep(0.01)
+    for _ in range(100_000): beat()
+    (folder / "done").write_text("1")
+    return stay(place, is_ready, beat)
+supervise(busy, 1, grace=5, silence=30)
+"""
+    supervisor = start(tmp_path, body)
+    pid_in(tmp_path / "pid")
+    supervisor.send_signal(signal.SIGSTOP)
+    (tmp_path / "stopped").touch()
+    assert pid_in(tmp_path / "done")
+    supervisor.send_signal(signal.SIGCONT)
+    stop(supervisor)

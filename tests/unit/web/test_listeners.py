@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from broker.web.listeners import AddressUnavailable, beside, open_for_workers, reserve
+from broker.web.listeners import AddressUnavailable, beside, open_for_workers, overlap, reserve
 
 
 def port_of(sockets: list[socket.socket]) -> int:
@@ -88,3 +88,26 @@ def test_the_any_address_of_version_six_takes_version_four_too():
     with socket.create_connection(("127.0.0.1", port_of(reserved)), timeout=2) as client:
         assert client.getpeername()[1] == port_of(reserved)
     close(reserved)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.1", "::", True),
+        ("0.0.0.0", "::", True),
+        ("::1", "::", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("127.0.0.1", "::1", False),
+    ],
+)
+def test_addresses_overlap_where_a_connection_could_be_meant_for_either(one: str, other: str, is_same: bool):
+    first = reserve(one, 0)
+    second = reserve(other, port_of(first))
+    third = reserve(other, 0)
+    try:
+        assert overlap(first, second) is overlap(second, first) is is_same
+        assert not overlap(first, third)
+    finally:
+        close(first, second, third)

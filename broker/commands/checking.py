@@ -1,0 +1,184 @@
+"""What would keep a broker from serving with these settings: all of it at once, and nothing is made.
+
+`broker config check` looks and ends; `broker serve` looks before it makes anything.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from broker.app import (
+    LISTENERS,
+    Broker,
+    open_broker,
+    open_engine,
+    read_certificate,
+    sqlite_path,
+)
+from broker.commands.root_user import bring
+from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
+from broker.credentials.keyrings import WrongMasterKey
+from broker.master_key import find_master_key, no_master_key, sealed_by_another
+from broker.names.secret import SecretKey
+from broker.storage.engine import EngineUnavailable
+from broker.web.listeners import AddressUnavailable, overlap, reserve
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a broker could not serve, in words for the operator."""
+
+    message: str
+    may_pass: bool = (
+        False  # it may end without a change of settings or files: a Redis that is away, an address in use
+    )
+
+
+def status_of(faults: Sequence[Fault]) -> int:
+    """A command's exit status: 2 where starting again cannot help (systemd does not, then), 1 where it may."""
+    if not faults:
+        return 0
+    return 1 if all(fault.may_pass for fault in faults) else 2
+
+
+def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list[Fault]]:
+    """The sockets of LISTENERS, bound and not listening, and what is wrong with their addresses."""
+    reserved: dict[str, list[socket]] = {}
+    faults = []
+    for name in LISTENERS:
+        try:
+            own = reserve(*parse_address(getattr(settings.listen, name), f"listen.{name}"))
+        except AddressUnavailable as error:
+            faults.append(Fault(str(error), may_pass=error.may_pass))
+            continue
+        for other, sockets in reserved.items():
+            if overlap(own, sockets):
+                faults.append(Fault(f"listen.{name} and listen.{other} are the same address"))
+        reserved[name] = own
+    return reserved, faults
+
+
+async def find_faults(settings: Settings, environment: Mapping[str, str]) -> list[Fault]:
+    """All that is wrong but the addresses."""
+    faults = []
+    try:
+        read_certificate(settings)
+    except ConfigurationError as error:
+        faults.append(Fault(str(error)))
+    why_not = why_not_writable(Path(settings.audit.path))
+    if why_not:
+        faults.append(Fault(f"audit.path: the journal cannot be written: {why_not}"))
+    path = sqlite_path(settings.store.url.reveal())
+    with _store_to_look_at(path) as copy:
+        seen = settings
+        if copy is not None:
+            seen = msgspec.structs.replace(settings, store=StoreSettings(SecretKey(f"sqlite:{copy}")))
+        async for fault in _faults_of_store(settings, seen, environment):
+            message = fault.message.replace(str(copy), str(path)) if copy is not None else fault.message
+            faults.append(Fault(message, fault.may_pass))
+    return faults
+
+
+async def _faults_of_store(
+    settings: Settings, seen: Settings, environment: Mapping[str, str]
+) -> AsyncIterator[Fault]:
+    """Of the store, the master key, and the root user that the settings name; `seen` are those to open it with."""
+    is_redis = sqlite_path(settings.store.url.reveal()) is None
+    is_new: bool | None = None
+    try:
+        is_new = await is_new_store(seen)
+    except (ConfigurationError, EngineUnavailable, OSError) as error:
+        yield Fault(str(error), may_pass=is_redis and isinstance(error, EngineUnavailable))
+    try:
+        master = find_master_key(settings.keys, environment)
+    except ConfigurationError as error:
+        yield Fault(str(error))
+        return
+    if master is None:
+        for fault in _faults_of_missing_key(settings, environment, is_new):
+            yield fault
+    elif is_new is False:
+        async for fault in _faults_in_store(seen, environment, is_redis):
+            yield fault
+
+
+def _faults_of_missing_key(
+    settings: Settings, environment: Mapping[str, str], is_new: bool | None
+) -> Iterator[Fault]:
+    if not settings.keys.create_master_key:
+        yield Fault(
+            str(no_master_key(settings, environment, "none may be made: keys.create_master_key is off"))
+        )
+    elif is_new is False:
+        yield Fault(str(no_master_key(settings, environment, sealed_by_another(settings))))
+    else:
+        why_not = why_not_writable(Path(settings.keys.master_key_file))
+        if why_not:
+            yield Fault(f"keys.master_key_file: no master key can be made: {why_not}")
+
+
+async def _faults_in_store(
+    settings: Settings, environment: Mapping[str, str], is_redis: bool
+) -> AsyncIterator[Fault]:
+    """Of a store that holds something, opened as a server does."""
+    try:
+        async with open_broker(settings, environment, may_create=False) as broker:
+            await _look_at_root_user(broker)
+    except (ConfigurationError, EngineUnavailable, OSError) as error:
+        is_away = isinstance(error, EngineUnavailable) and not isinstance(error, WrongMasterKey)
+        yield Fault(str(error), may_pass=is_redis and is_away)
+
+
+async def _look_at_root_user(broker: Broker) -> None:
+    if broker.settings.root.account_id:
+        await bring(await broker.store.read(), broker.settings.root)  # and never committed
+
+
+async def is_new_store(settings: Settings) -> bool:
+    """Whether the store is yet to be made, or holds nothing; raises EngineUnavailable where it cannot be."""
+    path = sqlite_path(settings.store.url.reveal())
+    if path is not None and (path.is_dir() or not path.exists() or not path.stat().st_size):
+        why_not = why_not_writable(path)
+        if why_not:
+            raise EngineUnavailable(why_not)
+        return True
+    engine = open_engine(settings.store.url.reveal(), may_create=False)
+    try:
+        return not await engine.partitions("")
+    finally:
+        await engine.close()
+
+
+@contextmanager
+def _store_to_look_at(path: Path | None) -> Iterator[Path | None]:
+    """A copy of an SQLite store that no broker ever had open there, for a lock file would be made beside it."""
+    if path is None or not path.is_file() or path.with_name(f"{path.name}-lock").exists():
+        yield None
+        return
+    with TemporaryDirectory(prefix="broker-check-") as folder:
+        copy = Path(folder, path.name)
+        copy.with_name(f"{path.name}-lock").touch()
+        for suffix in ("", "-wal"):
+            if path.with_name(f"{path.name}{suffix}").exists():
+                shutil.copyfile(path.with_name(f"{path.name}{suffix}"), f"{copy}{suffix}")
+        yield copy
+
+
+def why_not_writable(path: Path) -> str:
+    """Why no file could be made or appended to at `path`, or nothing. Folders on the way would be made."""
+    try:
+        if path.exists():
+            if path.is_dir():
+                return f"{path} is a folder"
+            return "" if os.access(path, os.W_OK) else f"{path} may not be written"
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    if not parent.is_dir():
+        return f"{path}: {parent} is no folder"
+    return "" if os.access(parent, os.W_OK | os.X_OK) else f"{path}: nothing may be made in {parent}"

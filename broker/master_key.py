@@ -1,0 +1,91 @@
+"""The master key: where it is looked for, and when one is made.
+
+It is made for a store that holds nothing yet, and never beside one that holds what another master key has sealed.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from broker.config import ConfigurationError, Keys, Settings, shown_url
+from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
+
+
+def find_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey | None:
+    """From the environment, else from systemd's credentials, else from the file; None where there is no such file.
+
+    Raises ConfigurationError for one that cannot be used.
+    """
+    try:
+        if keys.master_key.reveal():
+            return parse_master_key(keys.master_key.reveal())
+        path = _master_key_path(keys, environment)
+        return parse_master_key(path.read_bytes(), _previous_masters(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the master key cannot be used: {error}") from None
+
+
+def no_master_key(
+    settings: Settings, environment: Mapping[str, str], why_none_is_made: str
+) -> ConfigurationError:
+    """Says which file was looked for, and why none is made there."""
+    path = _master_key_path(settings.keys, environment).absolute()
+    return ConfigurationError(f"there is no master key: {path} does not exist, and {why_none_is_made}")
+
+
+def sealed_by_another(settings: Settings) -> str:
+    """Why no master key is made beside a store that holds records."""
+    return (
+        f"the store {shown_url(settings.store.url)} holds what another one sealed: "
+        "say in keys.master_key_file where that one is"
+    )
+
+
+def first_master_key(
+    settings: Settings,
+    environment: Mapping[str, str],
+    entropy: Callable[[int], bytes],
+    *,
+    may_create: bool,
+    is_new: bool,
+) -> MasterKey:
+    """A new master key, where the store `is_new` and holds nothing yet; raises ConfigurationError where it is not."""
+    if is_new and may_create:
+        create_master_key(_master_key_path(settings.keys, environment), entropy)
+    # Looked for once more: another process may have made it, and the keyrings, since.
+    master = find_master_key(settings.keys, environment)
+    if master is None:
+        why = "none is made by this command" if is_new else sealed_by_another(settings)
+        raise no_master_key(settings, environment, why)
+    return master
+
+
+def _master_key_path(keys: Keys, environment: Mapping[str, str]) -> Path:
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    credential = Path(directory, "broker-master-key") if directory else None
+    return credential if credential and credential.exists() else Path(keys.master_key_file)
+
+
+def _previous_masters(path: Path) -> list[bytes]:
+    """The master before this one lies beside it while it is being replaced."""
+    previous = path.with_name(f"{path.name}.previous")
+    return [previous.read_bytes()] if previous.exists() else []
+
+
+def create_master_key(path: Path, entropy: Callable[[int], bytes]) -> None:
+    """Whole or not at all, readable by its owner only; another process may be making it at the same moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{entropy(8).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(new_master_key_text(entropy(32)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

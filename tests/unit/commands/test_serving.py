@@ -1,0 +1,45 @@
+"""Where this machine's broker serves, for commands that print addresses."""
+
+import socket
+
+import pytest
+
+from broker.app import Broker
+from broker.commands import serving
+from broker.commands.serving import serving_settings, with_real_ports, write_down
+from broker.config import load_settings
+from broker.storage.store import SERVING
+
+
+def test_a_port_that_the_kernel_chose_is_the_one_that_is_told() -> None:
+    settings = load_settings(
+        None, {"BROKER_LISTEN_API": "127.0.0.1:0", "BROKER_LISTEN_METADATA": "127.0.0.1:7"}
+    )
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        listen = with_real_ports(settings, {"api": [one], "metadata": [one]}).listen
+        assert listen.api == f"127.0.0.1:{one.getsockname()[1]}"
+        assert listen.metadata == "127.0.0.1:7"
+
+
+async def test_where_none_was_ever_started_settings_count(broker: Broker) -> None:
+    assert await serving_settings(broker) == broker.settings
+
+
+async def test_what_is_written_down_already_is_not_written_again(broker: Broker) -> None:
+    await write_down(broker)
+    revision = await broker.store.engine.revision("serving")
+    await write_down(broker)
+    assert await broker.store.engine.revision("serving") == revision == 1
+
+
+async def test_of_many_machines_the_oldest_are_forgotten(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pods have names that come once."""
+    monkeypatch.setattr(serving, "_MOST_NODES", 3)
+    for number in range(5):
+        monkeypatch.setattr(socket, "gethostname", lambda number=number: f"pod-{number}")
+        await write_down(broker)
+    found = await (await broker.store.read()).find(SERVING, "")
+    assert found is not None
+    assert list(found.nodes) == ["pod-2", "pod-3", "pod-4"]

@@ -1,11 +1,6 @@
 // An OpenID provider, as a test configures it: node openid_provider.mjs LIBRARY SETTINGS (a JSON file, see openid_provider.py).
 import { readFileSync } from 'node:fs';
-import { webcrypto } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
-
-// Debian 12 has Node 18, which lacks these two.
-globalThis.crypto ??= webcrypto;
-URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 
 const [library, file] = process.argv.slice(2);
 const { default: Provider, errors } = await import(pathToFileURL(library));

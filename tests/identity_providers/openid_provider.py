@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -167,10 +166,12 @@ class OpenIdProvider:
 
 def new_keys() -> list[dict[str, Any]]:
     """Private JWKs: one for RS256 and one for ES256, whose ids no key had before."""
-    made = time.time_ns()
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     curve_key = ec.generate_private_key(ec.SECP256R1())
-    return [
-        {**json.loads(RSAAlgorithm.to_jwk(rsa_key)), "kid": f"rsa-{made}", "use": "sig", "alg": "RS256"},
-        {**json.loads(ECAlgorithm.to_jwk(curve_key)), "kid": f"ec-{made}", "use": "sig", "alg": "ES256"},
-    ]
+    return [_jwk(RSAAlgorithm.to_jwk(rsa_key), "RS256"), _jwk(ECAlgorithm.to_jwk(curve_key), "ES256")]
+
+
+def _jwk(text: str, algorithm: str) -> dict[str, Any]:
+    jwk = json.loads(text)
+    jwk.pop("key_ops", None)  # oidc-provider would not publish it as a key that verifies
+    return {**jwk, "kid": secrets.token_hex(4), "use": "sig", "alg": algorithm}

@@ -25,7 +25,7 @@ SERVER = Path(__file__).with_suffix(".mjs")
 
 @dataclass(frozen=True)
 class Client:
-    """An application that the provider knows. `algorithm` is that of its ID tokens; `claims` stand in its own tokens."""
+    """An application that the provider knows. `algorithm` is that of its ID tokens, `claims` are in its own tokens."""
 
     client_id: str
     algorithm: str = "RS256"

@@ -29,6 +29,10 @@ def require_program(name: str) -> Path:
     return require_installed(None if found is None else Path(found), name)
 
 
+# The kernel ends the program with the tests that started it, also where these are killed.
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+
+
 class Process:
     """A program with a log of its own. What it needs of the environment is given; AWS's and proxies' are left out."""
 
@@ -48,7 +52,7 @@ class Process:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
-                self.command,
+                [*WITH_US, *self.command],
                 cwd=ROOT,
                 env={**inherited, **self._environment},
                 stdin=subprocess.DEVNULL,

@@ -57,6 +57,7 @@ def _settings_of(consumer: ServiceProvider) -> dict[str, Any]:
         "consumer_url": consumer.consumer_url,
         "signs_response": consumer.signs_response,
         "signs_assertion": consumer.signs_assertion,
+        "signature_algorithm": consumer.signature_algorithm,
         "encrypts_to": None if key is None else key.pem,
     }
 

@@ -1,4 +1,4 @@
-"""A SAML identity provider made of pysaml2: python -m tests.identity_providers.pysaml2_server SETTINGS (see pysaml2.py).
+"""A SAML identity provider made of pysaml2: python -m tests.identity_providers.pysaml2_server SETTINGS.
 
 The settings are read at each request, so that users and service providers may be added while it runs.
 """
@@ -17,7 +17,7 @@ from saml2.config import IdPConfig
 from saml2.metadata import entity_descriptor
 from saml2.saml import NAME_FORMAT_URI, NAMEID_FORMAT_PERSISTENT, NameID
 from saml2.server import Server
-from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
+from saml2.xmldsig import DIGEST_SHA256
 
 Settings = dict[str, Any]
 
@@ -82,7 +82,7 @@ def respond(settings: Settings, said: dict[str, str]) -> str:
         encrypt_assertion=certificate is not None,
         encrypt_cert_assertion=certificate,
         encrypt_assertion_self_contained=True,
-        sign_alg=SIG_RSA_SHA256,
+        sign_alg=consumer["signature_algorithm"],
         digest_alg=DIGEST_SHA256,
     )
     posted = server.apply_binding(

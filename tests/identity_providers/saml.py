@@ -59,6 +59,7 @@ class ServiceProvider:
     consumer_url: str = CONSUMER_URL
     signs_response: bool = False
     signs_assertion: bool = True
+    signature_algorithm: str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
     encrypts_to: KeyPair | None = None
 
 
@@ -103,9 +104,7 @@ class SamlProvider(ABC):
         query = urlencode({key: value for key, value in parameters.items() if value})
         return self.sign_in_at(f"{self.sign_on_url}?{query}", name)
 
-    def answer_request(
-        self, name: str, consumer: ServiceProvider, relay_state: str = ""
-    ) -> tuple[str, Form]:
+    def answer_request(self, name: str, consumer: ServiceProvider, relay_state: str = "") -> tuple[str, Form]:
         """SP-initiated: the ID of the request that the service provider made, and the form that answers it."""
         self.add_consumer(consumer)
         request_id, url = authentication_request(consumer, self.sign_on_url, relay_state)
@@ -121,15 +120,19 @@ class SamlProvider(ABC):
 
 
 def authentication_request(
-    consumer: ServiceProvider, destination: str, relay_state: str = ""
+    consumer: ServiceProvider, destination: str, relay_state: str = "", *, is_passive: bool = False
 ) -> tuple[str, str]:
-    """The request's ID, and the URL that brings it (SAML 2.0 Bindings, 3.4: HTTP Redirect)."""
+    """The request's ID, and the URL that brings it (SAML 2.0 Bindings, 3.4: HTTP Redirect).
+
+    `is_passive`: the person must not be asked anything.
+    """
     request_id = f"_{secrets.token_hex(16)}"
     issued = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = (
         '<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" Version="2.0"'
         f' ID="{request_id}" IssueInstant="{issued}" Destination="{destination}"'
         f' AssertionConsumerServiceURL="{consumer.consumer_url}"'
+        f' IsPassive="{str(is_passive).lower()}"'
         ' ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST">'
         '<saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">'
         f"{consumer.entity_id}</saml:Issuer></samlp:AuthnRequest>"

@@ -105,5 +105,6 @@ def _remote(consumer: ServiceProvider) -> dict[str, Any]:
         "AssertionConsumerService": [{"Binding": _POST, "Location": consumer.consumer_url, "index": 0}],
         "saml20.sign.response": consumer.signs_response,
         "saml20.sign.assertion": consumer.signs_assertion,
+        "signature.algorithm": consumer.signature_algorithm,
         **encryption,
     }

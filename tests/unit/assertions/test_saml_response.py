@@ -178,6 +178,22 @@ def test_a_failed_sign_in_is_no_proof() -> None:
     assert refused_by(document) == "status"
 
 
+def test_a_failure_without_an_assertion_is_refused_by_its_status_which_says_why() -> None:
+    """As SimpleSAMLphp answers a passive request for a person who has not signed in."""
+    codes = '<samlp:StatusCode Value="urn:x:Responder"><samlp:StatusCode Value="urn:x:NoPassive"/></samlp:StatusCode>'
+    status = f"<samlp:Status>{codes}<samlp:StatusMessage>not signed in</samlp:StatusMessage></samlp:Status>"
+    document = f'<samlp:Response {NS} ID="_r" Version="2.0">{status}</samlp:Response>'
+    with pytest.raises(CheckFailed) as failed:
+        verify(document)
+    assert failed.value.check.name == "status"
+    assert failed.value.check.found == "urn:x:Responder, urn:x:NoPassive, not signed in"
+
+
+def test_a_response_without_a_status_is_refused_by_it() -> None:
+    document = f'<samlp:Response {NS} ID="_r" Version="2.0"/>'
+    assert refused_by(document) == "status"
+
+
 def test_a_response_for_another_destination_is_refused() -> None:
     document = response(sign(assertion(), PAIR), extra='Destination="https://evil.example.com/"')
     assert refused_by(document) == "destination"

@@ -16,7 +16,7 @@ from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
 
 from broker.assertions.checks import Checks
 from broker.assertions.saml_metadata import ProviderMetadata, time_of
-from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of
+from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
 from broker.assertions.xml_signatures import signature_of, signed_content
 
 LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
@@ -279,8 +279,13 @@ def _issued_at(assertion: Element, now: float, leeway: int, checks: Checks) -> f
 
 def _name_id(subject: Element, checks: Checks) -> NameId:
     element = _one(subject, "NameID", checks)
-    value = text_of(element)
-    checks.require("subject", 0 < len(value) <= 1024, found=len(value), wanted="1 to 1024 characters")
+    value = value_of(element)
+    checks.require(
+        "subject",
+        0 < len(value) <= 1024 and not value.isspace(),
+        found=len(value),
+        wanted="1 to 1024 characters, not of white space alone",
+    )
     return NameId(
         value,
         element.get("Format", ""),
@@ -383,5 +388,5 @@ def _value(element: Element) -> str:
     """A text; eduPersonTargetedID is a NameID in its value."""
     inner = list(element)
     if len(inner) == 1 and inner[0].tag == f"{SAML}NameID" and not (element.text or "").strip():
-        return text_of(inner[0])
-    return text_of(element)
+        return value_of(inner[0])
+    return value_of(element)

@@ -22,7 +22,7 @@ from broker.federation.fetching import AdmittedResolver, Fetcher, Reach
 from broker.federation.provider_keys import REFRESH_INTERVAL, ProviderKeys
 from tests.identity_providers.browser import Browser
 from tests.identity_providers.certificates import KeyPair
-from tests.identity_providers.fixtures import ACCOUNT, ALICE, ROLES, STS
+from tests.identity_providers.fixtures import ACCOUNT, ALICE, ROLES, SAML_ALICE, STS
 from tests.identity_providers.openid_provider import OpenIdProvider
 from tests.identity_providers.saml import (
     AUDIENCE,
@@ -323,6 +323,24 @@ def test_a_provider_that_answers_with_a_failure_is_refused_by_its_status(
     response = Browser().get(url).form("SAMLResponse").values["SAMLResponse"]
     assert "status:NoPassive" in b64decode(response).decode()
     assert check_that_refuses_saml(simplesamlphp, response) == "status"
+
+
+def test_people_whose_names_differ_in_white_space_are_different_subjects(saml_provider: SamlProvider) -> None:
+    for name in ("alice\u00a0", "alice "):
+        saml_provider.add_user(name, SAML_ALICE)
+        response = saml_provider.sign_in(name, ServiceProvider()).values["SAMLResponse"]
+        assert verify_saml(saml_provider, response).name_id.value == name
+
+
+def test_both_keys_are_trusted_while_the_provider_replaces_its_key(simplesamlphp: SimpleSamlPhp) -> None:
+    with simplesamlphp.replacing_its_key() as replace:
+        metadata = metadata_of(simplesamlphp)
+        assert len(metadata.certificates) == 2
+        for _ in ("the old key", "the new key"):
+            response = simplesamlphp.sign_in("alice", ServiceProvider()).values["SAMLResponse"]
+            assert verify_saml(simplesamlphp, response, metadata=metadata).name_id.value == "alice"
+            replace()
+        assert len(metadata_of(simplesamlphp).certificates) == 1
 
 
 def test_a_wrong_password_brings_no_response(saml_provider: SamlProvider) -> None:

@@ -48,10 +48,15 @@ class Page:
             for form in root.forms
         ]
 
+    @property
+    def words(self) -> str:
+        """The beginning of what a person reads."""
+        return " ".join(html.document_fromstring(self.text or "<html/>").text_content().split())[:2000]
+
     def form(self, field: str) -> Form:
         """The one form that has `field`."""
         found = [form for form in self.forms if field in form.values]
-        assert len(found) == 1, f"{len(found)} forms with {field} at {self.url} ({self.status}):\n{self.text}"
+        assert len(found) == 1, f"{len(found)} forms with {field} at {self.url} ({self.status}): {self.words}"
         return found[0]
 
 

@@ -2,11 +2,12 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.processes import Process, require_installed, require_program
 from tests.identity_providers.saml import SamlProvider, ServiceProvider
 
@@ -54,6 +55,18 @@ class SimpleSamlPhp(SamlProvider):
         consumers = {one.entity_id: _remote(one) for one in self.consumers.values()}
         self._write("saml20-sp-remote", "metadata", consumers)
 
+    @contextmanager
+    def replacing_its_key(self) -> Iterator[Callable[[], None]]:
+        """It publishes its next key beside the one that it signs with; what is yielded makes it sign with the next."""
+        KeyPair("SimpleSAMLphp's next key").write(self.folder, "next")
+        both = {**self._hosted(), "new_privatekey": "next.key", "new_certificate": "next.crt"}
+        only_next = {**self._hosted(), "privatekey": "next.key", "certificate": "next.crt"}
+        self._write("saml20-idp-hosted", "metadata", {self.entity_id: both})
+        try:
+            yield lambda: self._write("saml20-idp-hosted", "metadata", {self.entity_id: only_next})
+        finally:
+            self._write("saml20-idp-hosted", "metadata", {self.entity_id: self._hosted()})
+
     def _write(self, name: str, variable: str, value: dict[str, Any]) -> None:
         """A file of PHP that reads its value from the JSON beside it, which is replaced as a whole."""
         data = self.folder / f"{name}.json"
@@ -84,6 +97,7 @@ class SimpleSamlPhp(SamlProvider):
             "module.enable": {"core": True, "saml": True, "exampleauth": True},
             "metadata.sources": [{"type": "flatfile"}],
             "authproc.idp": [],
+            "attributenamemapdir": "/etc/simplesamlphp/attributemap/",
         }
 
     def _hosted(self) -> dict[str, Any]:

@@ -178,6 +178,31 @@ def test_a_failed_sign_in_is_no_proof() -> None:
     assert refused_by(document) == "status"
 
 
+@pytest.mark.parametrize("name", ["alice ", " alice", "alice\u00a0", "\u2028alice", "alice\n", "\u3000alice"])
+def test_white_space_around_a_subject_makes_another_subject(name: str) -> None:
+    proven = verify(signed_assertion(name_id=name))
+    assert proven.name_id.value == name
+
+
+@pytest.mark.parametrize("value", ["admin ", " admin", "admin\u00a0", "\u2028admin"])
+def test_white_space_around_the_value_of_an_attribute_makes_another_value(value: str) -> None:
+    proven = verify(signed_assertion(attributes={**USUAL_ATTRIBUTES, "level": [value]}))
+    assert proven.attributes["level"] == (value,)
+
+
+def test_a_subject_of_white_space_alone_is_refused() -> None:
+    assert refused_by(signed_assertion(name_id=" \u00a0\n")) == "subject"
+
+
+@pytest.mark.parametrize("audience", [f"\n  {AUDIENCE}\t", f" {AUDIENCE}"])
+def test_white_space_around_an_audience_is_a_matter_of_layout(audience: str) -> None:
+    assert verify(signed_assertion(audience=audience)).audiences == (AUDIENCE,)
+
+
+def test_a_no_break_space_beside_an_audience_is_not() -> None:
+    assert refused_by(signed_assertion(audience=f"{AUDIENCE}\u00a0")) == "audience"
+
+
 def test_a_failure_without_an_assertion_is_refused_by_its_status_which_says_why() -> None:
     """As SimpleSAMLphp answers a passive request for a person who has not signed in."""
     codes = '<samlp:StatusCode Value="urn:x:Responder"><samlp:StatusCode Value="urn:x:NoPassive"/></samlp:StatusCode>'

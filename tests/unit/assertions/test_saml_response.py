@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -287,6 +288,21 @@ def test_a_changed_response_around_its_signed_assertion_is_refused_where_it_is_s
 
 def test_a_bad_signature_of_the_assertion_is_refused_inside_of_a_signed_response() -> None:
     assert refused_by(sign(response(sign(assertion(), OTHER)), PAIR)) == "signature"
+
+
+@pytest.mark.parametrize(
+    ("curve", "method"),
+    [(ec.SECP256R1(), Transform.ECDSA_SHA256), (ec.SECP384R1(), Transform.ECDSA_SHA384)],
+    ids=["P-256", "P-384"],
+)
+def test_keys_of_elliptic_curves_sign_as_well(curve: ec.EllipticCurve, method: Any) -> None:
+    """No provider of the tests has such keys: neither SimpleSAMLphp 1.19 nor pysaml2 signs with them."""
+    pair = KeyPair(curve=curve)
+    document = response(sign(assertion(), pair, (method, Transform.SHA256)))
+    provider = parse_saml_metadata(metadata(pair))
+    assert verify(document, provider=provider).id == "_assertion"
+    other = parse_saml_metadata(metadata(KeyPair(curve=curve)))
+    assert refused_by(document, provider=other) == "signature"
 
 
 def test_sha1_is_refused_unless_it_is_allowed() -> None:

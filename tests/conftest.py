@@ -1,4 +1,4 @@
-"""For all tests: how properties are explored.
+"""For all tests: how properties are explored, and identity providers for those who ask for them.
 
 At home every run tries other examples. In CI the examples are the same each time, so that what lands is decided by the
 change and not by the dice; and a busy machine is no reason to fail, for no test here is about time.
@@ -15,3 +15,5 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+pytest_plugins = ["tests.identity_providers.fixtures"]

@@ -200,7 +200,7 @@ def test_tests_have_no_packages():
 
 
 def test_scripts_can_be_run_or_are_sourced():
-    sourced = {"environment", "aws-cli-2"}
+    sourced = {"environment", "aws-cli-2", "oidc-provider"}
     for path in sorted((ROOT / "scripts").iterdir()):
         if path.is_dir():
             continue
@@ -216,6 +216,15 @@ def test_ci_runs_what_everybody_runs():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
     assert [step for step in steps if step.startswith("scripts/")] == ["scripts/check", "scripts/test"]
+
+
+def test_the_readme_names_every_package_that_the_tests_need():
+    script = (ROOT / "scripts" / "test").read_text("utf-8")
+    packages = {name for names in re.findall(r"missing\+=\(([^)]+)\)", script) for name in names.split()}
+    said = (ROOT / "README.md").read_text("utf-8").partition("installs what the tests need (")[2]
+    named = set(re.findall(r"[a-z0-9-]+", said.partition("as root")[0]))
+    assert len(packages) > 10
+    assert packages - named == set()
 
 
 def test_the_readme_lists_exactly_the_operations_that_work():

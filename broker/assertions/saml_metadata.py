@@ -37,7 +37,7 @@ def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
     """Raises ValueError for what is no metadata of one identity provider with keys that can be trusted."""
     if len(unverified_text) > LARGEST_METADATA:
         raise ValueError(f"more than {LARGEST_METADATA} characters")
-    root = read_document(unverified_text.encode())
+    root = read_document(unverified_text.encode(), ignore_comments=True)
     if root.tag != f"{METADATA}EntityDescriptor":
         raise ValueError("not a SAML 2.0 EntityDescriptor")
     descriptors = [

@@ -16,7 +16,7 @@ from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
 
 from broker.assertions.checks import Checks
 from broker.assertions.saml_metadata import ProviderMetadata, time_of
-from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of
+from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
 from broker.assertions.xml_signatures import signature_of, signed_content
 
 LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
@@ -108,6 +108,8 @@ def verify_response(
         found=provider.valid_until,
         wanted=f"later than {int(now)}",
     )
+    if _status_code(root) != _SUCCESS:  # mostly without an assertion, whose lack would hide why
+        raise checks.fail("status", found=_status(root), wanted=_SUCCESS)
     try:
         response, assertion = _signed_assertion(root, provider, private_keys, expected, checks)
         _verify_response_element(response, provider, expected, checks)
@@ -187,9 +189,7 @@ def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) 
 def _verify_response_element(
     response: Element, provider: ProviderMetadata, expected: Expected, checks: Checks
 ) -> None:
-    status = response.find(f"{PROTOCOL}Status/{PROTOCOL}StatusCode")
-    code = None if status is None else status.get("Value")
-    checks.require("status", code == _SUCCESS, found=code, wanted=_SUCCESS)
+    checks.require("status", _status_code(response) == _SUCCESS, found=_status(response), wanted=_SUCCESS)
     issuers = response.findall(f"{SAML}Issuer")
     for issuer in issuers:
         _require_issuer(text_of(issuer), provider, checks)
@@ -201,6 +201,20 @@ def _verify_response_element(
         wanted=" or ".join(expected.recipients),
     )
     _require_request(response.get("InResponseTo"), expected, checks)
+
+
+def _status_code(response: Element) -> str | None:
+    code = response.find(f"{PROTOCOL}Status/{PROTOCOL}StatusCode")
+    return None if code is None else code.get("Value")
+
+
+def _status(response: Element) -> str:
+    """The codes of the status, the outer one first, and its message: why a provider failed."""
+    status = response.find(f"{PROTOCOL}Status")
+    if status is None:
+        return "no status"
+    codes = [code.get("Value", "") for code in status.iter(f"{PROTOCOL}StatusCode")]
+    return ", ".join([*codes, *filter(None, [status.findtext(f"{PROTOCOL}StatusMessage")])])
 
 
 def _require_issuer(issuer: str, provider: ProviderMetadata, checks: Checks) -> None:
@@ -265,8 +279,13 @@ def _issued_at(assertion: Element, now: float, leeway: int, checks: Checks) -> f
 
 def _name_id(subject: Element, checks: Checks) -> NameId:
     element = _one(subject, "NameID", checks)
-    value = text_of(element)
-    checks.require("subject", 0 < len(value) <= 1024, found=len(value), wanted="1 to 1024 characters")
+    value = value_of(element)
+    checks.require(
+        "subject",
+        0 < len(value) <= 1024 and not value.isspace(),
+        found=len(value),
+        wanted="1 to 1024 characters, not of white space alone",
+    )
     return NameId(
         value,
         element.get("Format", ""),
@@ -369,5 +388,5 @@ def _value(element: Element) -> str:
     """A text; eduPersonTargetedID is a NameID in its value."""
     inner = list(element)
     if len(inner) == 1 and inner[0].tag == f"{SAML}NameID" and not (element.text or "").strip():
-        return text_of(inner[0])
-    return text_of(element)
+        return value_of(inner[0])
+    return value_of(element)

@@ -14,18 +14,23 @@ PROTOCOL = "{urn:oasis:names:tc:SAML:2.0:protocol}"
 METADATA = "{urn:oasis:names:tc:SAML:2.0:metadata}"
 SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}"
 
+_WHITE_SPACE = " \t\r\n"  # XML 1.0, section 2.3; no-break spaces and the like are letters to a provider
 _FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY", b"<!ELEMENT", b"<?xml-stylesheet")
 
 
-def read_document(unverified_text: bytes) -> Element:
-    """The root element; raises ValueError with the fault."""
+def read_document(unverified_text: bytes, *, ignore_comments: bool = False) -> Element:
+    """The root element; raises ValueError with the fault.
+
+    Comments are refused, for in a signed document they can split a text (exclusive canonicalization leaves them out).
+    With `ignore_comments` they are read as if they were not there: what an administrator uploads may have them.
+    """
     if b"\0" in unverified_text:
         raise ValueError("not UTF-8")
     for declaration in _FORBIDDEN:
         if declaration in unverified_text:
             raise ValueError(f"{declaration.decode()} is not accepted")
     try:
-        root = etree.fromstring(unverified_text, parser())
+        root = etree.fromstring(unverified_text, parser(ignore_comments=ignore_comments))
     except (etree.XMLSyntaxError, ValueError) as error:
         raise ValueError(f"not XML: {error}") from None
     if root.getroottree().docinfo.internalDTD:
@@ -34,9 +39,14 @@ def read_document(unverified_text: bytes) -> Element:
     return root
 
 
-def parser() -> etree.XMLParser:
+def parser(*, ignore_comments: bool = False) -> etree.XMLParser:
     return etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=ignore_comments,
     )
 
 
@@ -58,9 +68,15 @@ def _refuse_shape(root: Element) -> None:
 
 
 def text_of(element: Element | None) -> str:
-    """The text of a leaf, white space around it taken off; empty where the element is missing. Raises ValueError."""
-    if element is None:
-        return ""
+    """A URI or base64 in a leaf, XML's white space around it taken off; empty where the element is missing.
+
+    Raises ValueError.
+    """
+    return "" if element is None else value_of(element).strip(_WHITE_SPACE)
+
+
+def value_of(element: Element) -> str:
+    """The text of a leaf exactly as it is: `alice` and `alice ` are two subjects. Raises ValueError."""
     if len(element):
         raise ValueError(f"{etree.QName(element).localname} holds elements where a text is expected")
-    return (element.text or "").strip()
+    return element.text or ""

@@ -9,7 +9,7 @@ from typing import Any
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from lxml import etree
@@ -40,8 +40,13 @@ def moment(offset: float = 0) -> str:
 class KeyPair:
     """A private key and a certificate for it."""
 
-    def __init__(self, size: int = 2048) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=size)
+    def __init__(self, size: int = 2048, curve: ec.EllipticCurve | None = None) -> None:
+        """An RSA key of `size` bits, or one of `curve`."""
+        self.key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = (
+            rsa.generate_private_key(public_exponent=65537, key_size=size)
+            if curve is None
+            else ec.generate_private_key(curve)
+        )
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "idp")])
         begins = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
         self.certificate = (

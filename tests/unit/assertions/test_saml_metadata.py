@@ -60,6 +60,20 @@ def test_what_is_no_metadata_of_a_provider_that_can_be_trusted_is_refused(text: 
         parse_saml_metadata(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("<IDPSSO", "<!-- First the key of the back channel. --><IDPSSO"),
+        GOOD.replace("?>", "?><!-- made by the installer -->", 1),
+        f"{GOOD}<!-- the end -->",
+        GOOD.replace(PAIR.base64, f"{PAIR.base64[:40]}<!-- -->{PAIR.base64[40:]}"),
+    ],
+)
+def test_comments_in_metadata_are_read_over(text: str) -> None:
+    """Those that Shibboleth's installer writes have some."""
+    assert parse_saml_metadata(text) == parse_saml_metadata(GOOD)
+
+
 def test_addresses_that_no_browser_should_be_sent_to_are_left_out() -> None:
     assert parse_saml_metadata(GOOD.replace(f"{ENTITY}/sso", "javascript:alert(1)")).redirect_url == ""
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -178,6 +179,47 @@ def test_a_failed_sign_in_is_no_proof() -> None:
     assert refused_by(document) == "status"
 
 
+@pytest.mark.parametrize("name", ["alice ", " alice", "alice\u00a0", "\u2028alice", "alice\n", "\u3000alice"])
+def test_white_space_around_a_subject_makes_another_subject(name: str) -> None:
+    proven = verify(signed_assertion(name_id=name))
+    assert proven.name_id.value == name
+
+
+@pytest.mark.parametrize("value", ["admin ", " admin", "admin\u00a0", "\u2028admin"])
+def test_white_space_around_the_value_of_an_attribute_makes_another_value(value: str) -> None:
+    proven = verify(signed_assertion(attributes={**USUAL_ATTRIBUTES, "level": [value]}))
+    assert proven.attributes["level"] == (value,)
+
+
+def test_a_subject_of_white_space_alone_is_refused() -> None:
+    assert refused_by(signed_assertion(name_id=" \u00a0\n")) == "subject"
+
+
+@pytest.mark.parametrize("audience", [f"\n  {AUDIENCE}\t", f" {AUDIENCE}"])
+def test_white_space_around_an_audience_is_a_matter_of_layout(audience: str) -> None:
+    assert verify(signed_assertion(audience=audience)).audiences == (AUDIENCE,)
+
+
+def test_a_no_break_space_beside_an_audience_is_not() -> None:
+    assert refused_by(signed_assertion(audience=f"{AUDIENCE}\u00a0")) == "audience"
+
+
+def test_a_failure_without_an_assertion_is_refused_by_its_status_which_says_why() -> None:
+    """As SimpleSAMLphp answers a passive request for a person who has not signed in."""
+    codes = '<samlp:StatusCode Value="urn:x:Responder"><samlp:StatusCode Value="urn:x:NoPassive"/></samlp:StatusCode>'
+    status = f"<samlp:Status>{codes}<samlp:StatusMessage>not signed in</samlp:StatusMessage></samlp:Status>"
+    document = f'<samlp:Response {NS} ID="_r" Version="2.0">{status}</samlp:Response>'
+    with pytest.raises(CheckFailed) as failed:
+        verify(document)
+    assert failed.value.check.name == "status"
+    assert failed.value.check.found == "urn:x:Responder, urn:x:NoPassive, not signed in"
+
+
+def test_a_response_without_a_status_is_refused_by_it() -> None:
+    document = f'<samlp:Response {NS} ID="_r" Version="2.0"/>'
+    assert refused_by(document) == "status"
+
+
 def test_a_response_for_another_destination_is_refused() -> None:
     document = response(sign(assertion(), PAIR), extra='Destination="https://evil.example.com/"')
     assert refused_by(document) == "destination"
@@ -246,6 +288,21 @@ def test_a_changed_response_around_its_signed_assertion_is_refused_where_it_is_s
 
 def test_a_bad_signature_of_the_assertion_is_refused_inside_of_a_signed_response() -> None:
     assert refused_by(sign(response(sign(assertion(), OTHER)), PAIR)) == "signature"
+
+
+@pytest.mark.parametrize(
+    ("curve", "method"),
+    [(ec.SECP256R1(), Transform.ECDSA_SHA256), (ec.SECP384R1(), Transform.ECDSA_SHA384)],
+    ids=["P-256", "P-384"],
+)
+def test_keys_of_elliptic_curves_sign_as_well(curve: ec.EllipticCurve, method: Any) -> None:
+    """No provider of the tests has such keys: neither SimpleSAMLphp 1.19 nor pysaml2 signs with them."""
+    pair = KeyPair(curve=curve)
+    document = response(sign(assertion(), pair, (method, Transform.SHA256)))
+    provider = parse_saml_metadata(metadata(pair))
+    assert verify(document, provider=provider).id == "_assertion"
+    other = parse_saml_metadata(metadata(KeyPair(curve=curve)))
+    assert refused_by(document, provider=other) == "signature"
 
 
 def test_sha1_is_refused_unless_it_is_allowed() -> None:

@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -19,9 +19,12 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.audit.journal import Journal, JournalUnavailable
-from broker.config import ConfigurationError, Keys, Settings, parse_address
+from broker.config import ConfigurationError, FederationSettings, Keys, Settings, parse_address
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
+from broker.federation.federation import Federation, SamlRules
+from broker.federation.fetching import Reach
+from broker.federation.opening import open_federation
 from broker.master_key import find_master_key, first_master_key, no_master_key
 from broker.operation import model
 from broker.protocol.model import VERSIONS
@@ -77,6 +80,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     mint: Mint
     prover: Prover
+    federation: Federation
 
 
 @asynccontextmanager
@@ -103,7 +107,10 @@ async def open_broker(
     except BaseException:
         await engine.close()
         raise
-    async with Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store:
+    async with (
+        Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
+        _open_federation(settings.federation) as federation,
+    ):
         yield Broker(
             settings=settings,
             engine=engine,
@@ -116,12 +123,34 @@ async def open_broker(
                 SigningKeys(),
                 Dialect(honour_expires=settings.requests.honour_presigned_expires),
             ),
+            federation=federation,
         )
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite store; None for another engine's URL."""
     return Path(url.removeprefix("sqlite:").removeprefix("//")) if url.startswith("sqlite:") else None
+
+
+@asynccontextmanager
+async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federation]:
+    opened = open_federation(
+        clock,
+        reach=Reach(chosen.plain_http, chosen.private_networks),
+        saml=SamlRules(
+            chosen.saml_recipients, chosen.saml_audiences, chosen.saml_allow_sha1, chosen.saml_allow_replay
+        ),
+        leeway=chosen.clock_leeway_seconds,
+        single_use=chosen.single_use_tokens,
+        certificate_authorities=chosen.certificate_authorities,
+        pinned_keys=chosen.pinned_keys,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            federation = await stack.enter_async_context(opened)
+        except ValueError as error:
+            raise ConfigurationError(f"federation.{error}") from None
+        yield federation
 
 
 def open_engine(url: str, *, may_create: bool = True) -> Engine:
@@ -166,6 +195,7 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         journal=journal,
         measures=measures,
         quotas=settings.quotas,
+        federation=broker.federation,
         services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),

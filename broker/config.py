@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from broker.federation.federation import LONGEST_LEEWAY, SamlRules
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
@@ -76,6 +77,19 @@ class Metadata(Section, frozen=True):
     requests_per_second: int = 0
 
 
+class FederationSettings(Section, frozen=True):
+    plain_http: bool = False
+    private_networks: tuple[str, ...] = ()
+    certificate_authorities: str = ""
+    pinned_keys: tuple[str, ...] = ()
+    clock_leeway_seconds: int = 60
+    single_use_tokens: bool = False
+    saml_recipients: tuple[str, ...] = SamlRules().recipients
+    saml_audiences: tuple[str, ...] = SamlRules().audiences
+    saml_allow_sha1: bool = False
+    saml_allow_replay: bool = False
+
+
 class Log(Section, frozen=True):
     level: str = "info"
 
@@ -96,6 +110,7 @@ class Settings(Section, frozen=True):
     audit: Audit = Audit()
     requests: Requests = Requests()
     metadata: Metadata = Metadata()
+    federation: FederationSettings = FederationSettings()
     quotas: Quotas = Quotas()
     log: Log = Log()
     root: RootUser = RootUser()
@@ -133,6 +148,7 @@ _RANGES = {
     "requests.graceful_shutdown_seconds": (0, 3600),
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
+    "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
 }
 
 
@@ -314,12 +330,20 @@ def _faults_of(settings: Settings) -> Iterator[str]:
     yield from _faults_of_store(settings.store.url)
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
-    for network in settings.requests.trusted_proxies:
+    yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)
+    yield from _faults_of_networks("federation.private_networks", settings.federation.private_networks)
+    for pinned in settings.federation.pinned_keys:
+        if "://" not in pinned.partition("=")[0] or not pinned.partition("=")[2]:
+            yield f"federation.pinned_keys: {pinned!r} is not ISSUER=FILE"
+    yield from _faults_of_root(settings.root)
+
+
+def _faults_of_networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:
+    for network in networks:
         try:
             ip_network(network)
         except ValueError:
-            yield f"requests.trusted_proxies: {network} is no address or CIDR network"
-    yield from _faults_of_root(settings.root)
+            yield f"{name}: {network} is no address or CIDR network"
 
 
 def _faults_of_store(url: SecretKey) -> Iterator[str]:

@@ -21,6 +21,7 @@ from broker.access.resource import Resource
 from broker.credentials.mint import Mint
 from broker.credentials.one_time_codes import OfferedCode, require_code
 from broker.errors import Refusal, not_implemented
+from broker.federation.federation import Federation
 from broker.names.ids import unique_id
 from broker.protocol.model import VERSIONS, ServiceModel, load_service
 from broker.storage.store import Transaction
@@ -44,6 +45,9 @@ class Quotas(msgspec.Struct, frozen=True):
     access_keys_per_user: int = 2
     mfa_devices_per_user: int = 8
     virtual_mfa_devices: int = 5000
+    open_id_connect_providers: int = 100
+    client_ids_per_open_id_connect_provider: int = 100
+    saml_providers: int = 100
     tags: int = 50
     user_inline_size: int = 2048
     role_inline_size: int = 10240
@@ -61,6 +65,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     mint: Mint
     entropy: Callable[[int], bytes]
     quotas: Quotas
+    federation: Federation
 
     @property
     def now(self) -> float:
@@ -116,7 +121,7 @@ Prepare = Callable[[Call, R], Awaitable[Prepared[F] | Absent]]
 Handle = Callable[[Call, R, Prepared[F]], Awaitable[A]]
 
 # The proof of a caller who did not sign: an assertion in the request, which the flow itself judges.
-Prove = Callable[[Transaction, RequestFacts, Any], Awaitable[Caller]]
+Prove = Callable[[Federation, Transaction, RequestFacts, Any], Awaitable[Caller]]
 
 
 class Operation(msgspec.Struct, frozen=True):

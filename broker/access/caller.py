@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 from broker.access.identity import identity_of
+from broker.assertions.session_attributes import SessionAttributes
 from broker.audit.event import UserIdentity, iso_time
 from broker.names.principal import (
     Anonymous,
@@ -45,6 +46,26 @@ class SessionPolicies(msgspec.Struct, frozen=True):
     managed: tuple[str, ...] = ()
 
 
+class Asserted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the assertion that proved a caller says of itself and of the session that it asks for.
+
+    `account` is the role's. The names are as the answer shows them. `session_keys` are the condition keys, in lower
+    case, that stay with the session. `longest` is how many seconds it may live by the assertion, None: as long as the
+    role says.
+    """
+
+    account: str
+    issuer: str
+    subject: str
+    audience: str
+    subject_type: str = ""
+    name_qualifier: str = ""
+    attributes: SessionAttributes
+    session_keys: Keys
+    session_name: str = ""
+    longest: int | None = None
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Who calls, as proven.
 
@@ -52,7 +73,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     federated user it is the user who asked for the federation. Times are epoch seconds. `token_issued_at` is None
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
     `session_keys` are condition keys that the assumption gave to the session, in lower case. `is_session_token` marks
-    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot.
+    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `asserted` is there while an assertion is
+    traded for credentials.
     """
 
     principal: Principal
@@ -74,6 +96,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     instance_id: str | None = None
     is_session_token: bool = False
     is_assumed_root: bool = False
+    asserted: Asserted | None = None
 
     @property
     def is_temporary(self) -> bool:

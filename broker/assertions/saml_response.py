@@ -90,6 +90,11 @@ def unverified_issuer(root: Element) -> str | None:
     return None
 
 
+def is_encrypted(root: Element) -> bool:
+    """Whether the response carries its assertion encrypted; a response that carries others too is refused later."""
+    return root.find(f"{SAML}EncryptedAssertion") is not None
+
+
 def verify_response(
     root: Element,
     provider: ProviderMetadata,

@@ -43,14 +43,15 @@ def verify_web_identity(
     keys: Sequence[VerificationKey],
     *,
     issuer: str,
-    client_ids: Sequence[str],
+    client_ids: Sequence[str] | None,
     now: float,
     checks: Checks,
     leeway: int = LEEWAY,
 ) -> WebIdentityClaims:
     """The token's claims, if `issuer` made it for one of `client_ids` and it is within its time; raises CheckFailed.
 
-    Each check is noted in `checks`, in order.
+    `client_ids` None: for anyone, which only a condition of the trust policy then narrows. Each check is noted in
+    `checks`, in order.
     """
     claims = token.claims
     checks.require("issuer", claims.get("iss") == issuer, found=claims.get("iss"), wanted=issuer)
@@ -95,7 +96,9 @@ def _require_time(claims: Mapping[str, Any], name: str, checks: Checks) -> int:
     return int(value)
 
 
-def _verify_audience(claims: Mapping[str, Any], client_ids: Sequence[str], checks: Checks) -> tuple[str, ...]:
+def _verify_audience(
+    claims: Mapping[str, Any], client_ids: Sequence[str] | None, checks: Checks
+) -> tuple[str, ...]:
     """IAM User Guide, "Available keys for AWS OIDC federation": where `azp` is there, it is the audience."""
     authorized_party, audience = claims.get("azp"), claims.get("aud")
     stated = audience if authorized_party is None else authorized_party
@@ -104,8 +107,8 @@ def _verify_audience(claims: Mapping[str, Any], client_ids: Sequence[str], check
         raise checks.fail("audience", found=values, wanted="texts")
     checks.require(
         "audience",
-        any(value in client_ids for value in values),
+        any(client_ids is None or value in client_ids for value in values),
         found=", ".join(values),
-        wanted="one of the provider's client ids: " + ", ".join(client_ids),
+        wanted="one of the provider's client ids: " + ", ".join(client_ids or ()),
     )
     return tuple(values)

@@ -14,12 +14,13 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.assertions.strict_json import read_object
-from broker.federation.fetching import Fetcher, FetchFailed
+from broker.federation.fetching import Answer, FetchFailed
 
 REFRESH_INTERVAL = 15.0  # seconds between two requests to one provider
 SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = 60, 3600, 24 * 3600  # seconds
@@ -47,12 +48,18 @@ class Known(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
+class Fetches(Protocol):
+    """What keys are fetched with: a Fetcher."""
+
+    async def get(self, url: str) -> Answer: ...
+
+
 class ProviderKeys:
     """Remembers keys by issuer; `pinned` are those of issuers that are never asked."""
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        fetcher: Fetches,
         clock: Callable[[], float],
         pinned: dict[str, tuple[VerificationKey, ...]] | None = None,
     ) -> None:
@@ -116,7 +123,7 @@ class ProviderKeys:
         return found
 
 
-async def fetch_keys(fetcher: Fetcher, issuer: str) -> tuple[tuple[VerificationKey, ...], float]:
+async def fetch_keys(fetcher: Fetches, issuer: str) -> tuple[tuple[VerificationKey, ...], float]:
     """The keys that `issuer` publishes, by way of its discovery document, and their lifetime; raises FetchFailed."""
     location = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     document = await fetcher.get(location)

@@ -18,8 +18,10 @@ from broker.storage.store import (
     GROUPS,
     INSTANCE_PROFILES,
     MFA_DEVICES,
+    OPEN_ID_CONNECT_PROVIDERS,
     POLICIES,
     ROLES,
+    SAML_PROVIDERS,
     USERS,
 )
 
@@ -72,6 +74,8 @@ async def get_account_summary(
         "Roles": await call.store.count(ROLES, call.account),
         "Policies": len(policies),
         "InstanceProfiles": await call.store.count(INSTANCE_PROFILES, call.account),
+        "Providers": await call.store.count(OPEN_ID_CONNECT_PROVIDERS, call.account)
+        + await call.store.count(SAML_PROVIDERS, call.account),
         "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
@@ -90,7 +94,7 @@ def _root_counts(settings: AccountSettings) -> dict[str, int]:
 
 
 # What no operation of this broker can create yet, so that none is the true count.
-_NOT_KEPT = {"ServerCertificates": 0, "Providers": 0, "AccountSigningCertificatesPresent": 0}
+_NOT_KEPT = {"ServerCertificates": 0, "AccountSigningCertificatesPresent": 0}
 
 # What IAM fixes for everybody, from "IAM and AWS STS quotas".
 _FIXED = {

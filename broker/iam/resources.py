@@ -16,7 +16,8 @@ from broker.iam.owners import Owner, get_settings
 from broker.names.arn import iam_arn
 from broker.names.principal import Root, User
 from broker.operation import Absent, Call, Prepare, Prepared
-from broker.storage.records import ManagedPolicy, VirtualMfaDevice
+from broker.storage.records import ManagedPolicy, OpenIdConnectProvider, SamlProvider, VirtualMfaDevice
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 
 Keys = dict[str, str | tuple[str, ...]]
 KeysOf = Callable[[Any], Keys]
@@ -131,6 +132,29 @@ async def found_mfa_device(call: Call, request: Any) -> Prepared[VirtualMfaDevic
         return Absent(Resource(request.serial_number), entities.no_such_mfa_device(request.serial_number))
     resource = Resource(device.serial_number, tags=device.tags, asked_for=request.serial_number)
     return Prepared(resource, device)
+
+
+async def found_open_id_connect_provider(
+    call: Call, request: Any
+) -> Prepared[OpenIdConnectProvider] | Absent:
+    """The OpenID Connect provider whose ARN the request carries."""
+    arn = request.open_id_connect_provider_arn
+    name = arn.removeprefix(iam_arn(call.account, "oidc-provider/"))
+    provider = await call.store.find(OPEN_ID_CONNECT_PROVIDERS, call.account, name)
+    if provider is None or provider.arn != arn:
+        refusal = Refusal("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
+        return Absent(Resource(arn), refusal)
+    return Prepared(Resource(arn, tags=provider.tags), provider)
+
+
+async def found_saml_provider(call: Call, request: Any) -> Prepared[SamlProvider] | Absent:
+    """The SAML provider whose ARN the request carries."""
+    arn = request.saml_provider_arn
+    name = arn.removeprefix(iam_arn(call.account, "saml-provider/"))
+    provider = await call.store.find(SAML_PROVIDERS, call.account, name)
+    if provider is None or provider.arn != arn:
+        return Absent(Resource(arn), Refusal("NoSuchEntity", f"Manifest not found for arn {arn}"))
+    return Prepared(Resource(arn, tags=provider.tags), provider)
 
 
 async def new_mfa_device(call: Call, request: Any) -> Prepared[None]:

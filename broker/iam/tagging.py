@@ -1,4 +1,4 @@
-"""Tags of users, roles, managed policies, instance profiles and MFA devices: the operations on all are written once.
+"""Tags of everything in IAM that has them: the operations on all are written once.
 
 What a tag may be: `tags.py`.
 """
@@ -13,10 +13,20 @@ from broker.iam.tags import merge_tags, tag_key, tag_shapes, without_tags
 from broker.operation import Call, Prepare, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.collection import Collection
-from broker.storage.records import InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
-from broker.storage.store import MFA_DEVICES
+from broker.storage.records import (
+    InstanceProfile,
+    ManagedPolicy,
+    OpenIdConnectProvider,
+    Role,
+    SamlProvider,
+    User,
+    VirtualMfaDevice,
+)
+from broker.storage.store import MFA_DEVICES, OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 
-TaggedRecord = User | Role | ManagedPolicy | InstanceProfile | VirtualMfaDevice
+TaggedRecord = (
+    User | Role | ManagedPolicy | InstanceProfile | VirtualMfaDevice | OpenIdConnectProvider | SamlProvider
+)
 
 
 class Tagged(msgspec.Struct, frozen=True):
@@ -33,6 +43,8 @@ TAGGED = (
     Tagged("Policy", entities.POLICY.collection, resources.found_policy),
     Tagged("InstanceProfile", entities.INSTANCE_PROFILE.collection, resources.found_instance_profile),
     Tagged("MFADevice", MFA_DEVICES, resources.found_mfa_device),
+    Tagged("OpenIDConnectProvider", OPEN_ID_CONNECT_PROVIDERS, resources.found_open_id_connect_provider),
+    Tagged("SAMLProvider", SAML_PROVIDERS, resources.found_saml_provider),
 )
 
 

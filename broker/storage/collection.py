@@ -29,10 +29,12 @@ from broker.storage.records import (
     InstanceProfile,
     ManagedPolicy,
     Once,
+    OpenIdConnectProvider,
     Organization,
     Record,
     RenamedUser,
     Role,
+    SamlProvider,
     Serving,
     SigningIdentity,
     Usage,
@@ -142,6 +144,8 @@ ROLES = Collection("role", Role, lambda r: r.role_name)
 POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)
 INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.instance_profile_name)
 ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)
+OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
+SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)

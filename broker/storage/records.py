@@ -165,6 +165,58 @@ class InstanceProfile(Record, frozen=True, kw_only=True):
         return iam_arn(self.account_id, f"instance-profile{self.path}{self.instance_profile_name}")
 
 
+class OpenIdConnectProvider(Record, frozen=True, kw_only=True):
+    """An identity provider that issues OpenID Connect tokens; `url` is its issuer, scheme included."""
+
+    account_id: str
+    url: str
+    client_ids: tuple[str, ...] = ()
+    thumbprints: tuple[str, ...] = ()
+    created_at: int
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"oidc-provider/{self.name}")
+
+    @property
+    def name(self) -> str:
+        """The issuer without its scheme: what ARNs and condition keys call the provider."""
+        return self.url.partition("://")[2]
+
+
+class SamlPrivateKey(Record, frozen=True, kw_only=True):
+    """A private key (PEM) that opens encrypted assertions."""
+
+    key_id: str
+    added_at: int
+    key: SecretKey
+
+
+SAML_ENCRYPTION_REQUIRED = "Required"
+
+
+class SamlProvider(Record, frozen=True, kw_only=True):
+    """An identity provider that issues SAML assertions, described by its metadata.
+
+    `encryption_mode` is "", "Allowed" or "Required". `valid_until` is when IAM stops trusting the provider.
+    """
+
+    account_id: str
+    name: str
+    provider_id: str
+    metadata: str
+    valid_until: int
+    encryption_mode: str = ""
+    private_keys: tuple[SamlPrivateKey, ...] = ()
+    created_at: int
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"saml-provider/{self.name}")
+
+
 class VirtualMfaDevice(Record, frozen=True, kw_only=True):
     """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user.
 

@@ -8,6 +8,8 @@ and "Temporary security credentials in IAM" of the IAM User Guide.
 from broker.sts import (
     access_key_info,
     assume_role,
+    assume_role_with_saml,
+    assume_role_with_web_identity,
     assume_root,
     authorization_message,
     caller_identity,
@@ -18,6 +20,8 @@ from broker.sts import (
 __all__ = [
     "access_key_info",
     "assume_role",
+    "assume_role_with_saml",
+    "assume_role_with_web_identity",
     "assume_root",
     "authorization_message",
     "caller_identity",

@@ -10,10 +10,15 @@ import msgspec
 
 from broker.access.caller import Caller
 from broker.errors import Refusal
+from broker.protocol.constraints import compile_pattern
 from broker.protocol.shapes import sts as shapes
 
 TAG_LIMIT = 50
 RESERVED_PREFIX = "aws:"
+
+# The model's tagKeyType and tagValueType, for tags that do not come by way of it.
+_is_key = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}")
+_is_value = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}")
 
 
 class SessionTags(msgspec.Struct, frozen=True):
@@ -32,6 +37,21 @@ def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Se
     if not tags and not transitive_keys and not handed_on:
         return NO_TAGS
     inherited = {key: caller.session_tags[key] for key in handed_on if key in caller.session_tags}
+    return _merged(inherited, tags, transitive_keys)
+
+
+def asserted_tags(tags: Mapping[str, str], transitive_keys: Sequence[str]) -> SessionTags:
+    """What a session gets whose tags an assertion brings: a chain begins, and inherits nothing."""
+    if not all(_is_key(key) and _is_value(value) for key, value in tags.items()):
+        raise _invalid(
+            "A session tag of the assertion is no tag: its key or its value is too long or not allowed."
+        )
+    return _merged({}, [shapes.Tag(key=key, value=value) for key, value in tags.items()], transitive_keys)
+
+
+def _merged(
+    inherited: Mapping[str, str], tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]
+) -> SessionTags:
     passed = _passed(tags)
     _require_transitive(passed, transitive_keys, inherited)
     merged = {**inherited, **passed}

@@ -8,6 +8,7 @@ from broker.access.gate import Gate
 from broker.access.prove import Prover
 from broker.audit.journal import Journal
 from broker.credentials.mint import Mint
+from broker.federation.federation import Federation
 from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
 from broker.storage.store import Store
@@ -29,6 +30,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     measures: Measures
     quotas: Quotas
+    federation: Federation
     services: Mapping[str, ServiceModel]
     trusted_proxies: Networks = ()
     host_names: HostNames = frozenset()

@@ -68,11 +68,13 @@ async def answer_request(door: Door, request: Request) -> Response:
             # 5. The asserted caller, where the flow itself proves one.
             if caller is None:
                 assert declared.prove is not None
-                caller = await declared.prove(store, facts, typed)
+                caller = await declared.prove(door.federation, store, facts, typed)
                 _record_caller(door, event, facts, caller)
             refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
-            call = Call(caller, facts, store, door.gate, door.mint, door.entropy, door.quotas)
+            call = Call(
+                caller, facts, store, door.gate, door.mint, door.entropy, door.quotas, door.federation
+            )
             return await perform(declared, call, typed)
 
         # 3-8 run once more where another commit came between.
@@ -107,7 +109,7 @@ def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> by
 
 def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
     event.user_identity = caller.identity
-    event.recipient_account_id = caller.account
+    event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
     if caller.access_key_id and not caller.is_temporary:
         usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
         door.store.mark_used(caller.account, caller.access_key_id, usage)

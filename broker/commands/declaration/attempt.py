@@ -122,6 +122,7 @@ class Attempt:
             mint=self._broker.mint,
             entropy=entropy,
             quotas=self.quotas,
+            federation=self._broker.federation,
         )
 
 

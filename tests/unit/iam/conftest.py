@@ -21,6 +21,7 @@ from broker.sealing.keyring import new_keyring
 from broker.storage.engine import EngineUnavailable
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
+from tests.unit.federating import no_federation
 from tests.unit.iam.simulating import new_alice
 
 ACCOUNT = "111122223333"
@@ -36,6 +37,7 @@ class Iam:
         keyring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
         self.gate = Gate(PolicyLibrary(), lambda: keyring, secrets.token_bytes)
         self.quotas = Quotas()
+        self.federation = no_federation()
         self.now = NOW
 
     async def __call__(
@@ -58,6 +60,7 @@ class Iam:
                 mint=None,  # type: ignore[arg-type]  # no IAM operation mints
                 entropy=secrets.token_bytes,
                 quotas=self.quotas,
+                federation=self.federation,
             )
             return await perform(OPERATIONS["iam", name], call, body)
 

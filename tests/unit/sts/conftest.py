@@ -24,6 +24,7 @@ from broker.sealing.session import inspect_session_token
 from broker.storage.records import Role, User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store, Transaction
+from tests.unit.federating import no_federation
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
 NOW = 1_800_000_000.0
@@ -95,6 +96,7 @@ class Sts:
             mint=self._mint,
             entropy=secrets.token_bytes,
             quotas=Quotas(),
+            federation=no_federation(),
         )
 
     async def refused(self, request: msgspec.Struct, caller: Caller) -> tuple[str, str]:

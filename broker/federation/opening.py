@@ -1,0 +1,62 @@
+"""The life of federation: an HTTP client that reaches admitted addresses only, opened and closed with the broker."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.federation.federation import Federation, SamlRules
+from broker.federation.fetching import AdmittedResolver, Fetcher, Reach
+from broker.federation.provider_keys import ProviderKeys
+
+_MOST_CONNECTIONS = 32
+
+
+@asynccontextmanager
+async def open_federation(
+    clock: Callable[[], float],
+    *,
+    reach: Reach,
+    saml: SamlRules,
+    leeway: int,
+    single_use: bool,
+    certificate_authorities: str = "",
+    pinned_keys: Sequence[str] = (),
+) -> AsyncIterator[Federation]:
+    """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE.
+
+    Raises ValueError, in words for the operator, where one of the files cannot be used.
+    """
+    pinned = dict(map(_read_pinned, pinned_keys))
+    connector = aiohttp.TCPConnector(
+        resolver=AdmittedResolver(reach.private_networks),
+        use_dns_cache=False,
+        limit=_MOST_CONNECTIONS,
+        ssl=_tls_context(certificate_authorities),
+    )
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        keys = ProviderKeys(Fetcher(session, reach), clock, pinned)
+        try:
+            yield Federation(keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use)
+        finally:
+            await keys.close()
+
+
+def _tls_context(authorities: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authorities or None)
+    except OSError as error:  # an SSLError is one, too
+        raise ValueError(f"certificate_authorities: {authorities} cannot be used: {error}") from None
+
+
+def _read_pinned(pinned: str) -> tuple[str, tuple[VerificationKey, ...]]:
+    issuer, _, file = pinned.partition("=")
+    try:
+        return issuer, parse_key_set(Path(file).read_bytes())
+    except OSError as error:
+        raise ValueError(f"pinned_keys: {file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"pinned_keys: {file}: {error}") from None

@@ -1,0 +1,98 @@
+"""Roles that are assumed by an assertion of an identity provider: what both kinds of assertion have in common.
+
+Nobody has signed the request: the assertion proves the caller (`prove` of each flow), and what it asks to be set on the
+session is a permission of its own, as for AssumeRole.
+"""
+
+import re
+
+import msgspec
+
+from broker.access.assumable import AssumableRole, account_of_role
+from broker.access.resource import Resource
+from broker.assertions.checks import CheckFailed
+from broker.credentials.durations import role_session_duration
+from broker.credentials.mint import TemporaryCredentials
+from broker.errors import Refusal, access_denied
+from broker.names.principal import AssumedRole
+from broker.operation import Absent, Call, Prepared
+from broker.policy import NO_POLICIES
+from broker.protocol.shapes import sts as shapes
+from broker.sts.session_policies import session_policies
+from broker.sts.session_tags import SessionTags, asserted_tags
+
+# The model's sourceIdentityType, for one that does not come by way of it.
+_is_source_identity = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
+
+
+class AssertedRole(msgspec.Struct, frozen=True):
+    """The role, and the session that the assertion asks for."""
+
+    role: AssumableRole
+    session: AssumedRole
+    session_tags: SessionTags
+
+
+async def asserted_role(call: Call, role_arn: str, session_name: str) -> Prepared[AssertedRole] | Absent:
+    """The role, with the condition keys that the assertion fills beside those of its subject."""
+    asserted = call.caller.asserted
+    assert asserted is not None, "the flow's proof made this caller"
+    attributes = asserted.attributes
+    tags = asserted_tags(attributes.tags, attributes.transitive_tag_keys)
+    keys: dict[str, str | tuple[str, ...]] = {"sts:RoleSessionName": session_name}
+    if tags.tags:
+        keys |= {f"aws:RequestTag/{key}": value for key, value in tags.tags.items()}
+        keys["aws:TagKeys"] = tuple(tags.tags)
+    if tags.transitive_keys:
+        keys["sts:TransitiveTagKeys"] = tags.transitive_keys
+    if attributes.source_identity is not None:
+        keys["sts:SourceIdentity"] = _require_source_identity(attributes.source_identity)
+    role = await call.gate.assumable_roles.find(call.store, role_arn)
+    if role is None:
+        # As a role that trusts no one: the gate refuses it in the same words.
+        missing = Resource(role_arn, account_of_role(role_arn), keys=keys, policy=NO_POLICIES)
+        return Absent(missing, access_denied(f"{role_arn} cannot be assumed."))
+    session = AssumedRole(role.account, role.name, role.role_id, session_name, role.path)
+    resource = Resource(role_arn, role.account, role.tags, keys, role.trust_policy)
+    return Prepared(resource, AssertedRole(role, session, tags))
+
+
+def _require_source_identity(name: str) -> str:
+    if not _is_source_identity(name):
+        raise Refusal("InvalidParameterValue", "The source identity of the assertion is no valid name.")
+    return name
+
+
+async def minted_session(
+    call: Call,
+    request: shapes.AssumeRoleWithWebIdentityRequest | shapes.AssumeRoleWithSAMLRequest,
+    prepared: Prepared[AssertedRole],
+) -> TemporaryCredentials:
+    """The credentials; they live as long as the request, the role and the assertion say."""
+    asserted, found = call.caller.asserted, prepared.found
+    assert asserted is not None, "the flow's proof made this caller"
+    if found.session_tags.tags:
+        await call.require("sts:TagSession", prepared.resource)
+    if asserted.attributes.source_identity is not None:
+        await call.require("sts:SetSourceIdentity", prepared.resource)
+    role = found.role
+    policies = await session_policies(call, role.account, request.policy, request.policy_arns)
+    duration = role_session_duration(request.duration_seconds, role.max_session_duration, chained=False)
+    return call.mint.assumed_role(
+        found.session,
+        now=call.now,
+        duration=duration if asserted.longest is None else min(duration, asserted.longest),
+        session_policy=policies.inline,
+        session_policy_arns=policies.managed,
+        tags=found.session_tags.tags,
+        transitive_tag_keys=found.session_tags.transitive_keys,
+        source_identity=asserted.attributes.source_identity,
+        federated_provider=call.caller.federated_provider,
+        context=asserted.session_keys,
+        minimum_token_size=request.minimum_session_token_size or 0,
+    )
+
+
+def refused_assertion(code: str, message: str, failed: CheckFailed) -> Refusal:
+    """What the client reads says little; what the journal reads names the check that failed."""
+    return Refusal(code, message, reason=f"check failed: {failed}")

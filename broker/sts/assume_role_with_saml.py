@@ -1,0 +1,182 @@
+"""AssumeRoleWithSAML: a subject of a SAML provider takes on a role that trusts the provider.
+
+STS API Reference, and "Configure SAML assertions for the authentication response" of the IAM User Guide. The assertion
+has to offer the role and the provider that the request names. The sentences that a client reads are AWS's; the journal
+names the failed check.
+"""
+
+import asyncio
+import re
+
+from broker.access.assumable import account_of_role
+from broker.access.caller import Asserted, Caller
+from broker.access.facts import RequestFacts
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.saml_attributes import (
+    OfferedRole,
+    condition_keys,
+    name_qualifier,
+    offered_roles,
+    role_session_name,
+    session_attributes,
+    session_duration,
+    subject_type,
+)
+from broker.assertions.saml_metadata import parse_saml_metadata
+from broker.assertions.saml_response import (
+    Expected,
+    SamlAssertion,
+    is_encrypted,
+    read_response,
+    verify_response,
+)
+from broker.errors import Refusal, validation_error
+from broker.federation.federation import Federation
+from broker.federation.replay import use_once
+from broker.names.principal import SamlSubject
+from broker.operation import Absent, Call, Prepared, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.records import SAML_ENCRYPTION_REQUIRED, SamlProvider
+from broker.storage.store import SAML_PROVIDERS, Transaction
+from broker.sts.answers import credentials_shape
+from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+
+_PROVIDER = re.compile(r"arn:aws:iam::([0-9]{12}):saml-provider/([\w._-]{1,128})", re.ASCII)
+
+# Keys that stay with the session ("Cross-service SAML-based AWS STS federation context keys").
+_SESSION_KEYS = ("saml:namequalifier", "saml:sub", "saml:sub_type")
+
+_NOT_VALIDATED = ("InvalidIdentityToken", "Invalid SAML response: it could not be validated.")
+_SENTENCES = {
+    "redemption": ("ExpiredTokenException", "Token must be redeemed within 5 minutes of issuance"),
+    "conditions not on or after": ("ExpiredTokenException", "SAML Assertion has expired"),
+    "subject confirmation not on or after": ("ExpiredTokenException", "SAML Assertion has expired"),
+    "session": ("ExpiredTokenException", "SAML Assertion has expired"),
+    "issuer": ("InvalidIdentityToken", "Issuer not present in specified provider"),
+    "signature": ("InvalidIdentityToken", "Response signature invalid"),
+    "metadata validity": ("InvalidIdentityToken", "The metadata of the specified provider has expired"),
+    "role offered": (
+        "InvalidIdentityToken",
+        "The requested role is not among the roles that the SAML assertion offers with this provider.",
+    ),
+}
+
+
+async def saml_caller(
+    federation: Federation,
+    store: Transaction,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithSAMLRequest,
+) -> Caller:
+    """The subject that the assertion proves; raises Refusal as STS does."""
+    provider = await _get_provider(store, request.principal_arn)
+    account, checks = account_of_role(request.role_arn), Checks()
+    try:
+        # Parsing, deciphering and verifying take milliseconds, in C: others are answered meanwhile.
+        assertion = await asyncio.to_thread(
+            _verified, request.saml_assertion, provider, federation, facts.now, checks
+        )
+        offered = offered_roles(assertion, checks)
+        checks.require(
+            "role offered",
+            account == provider.account_id and OfferedRole(request.role_arn, provider.arn) in offered,
+            found=", ".join(one.role_arn for one in offered),
+            wanted=f"{request.role_arn} with {provider.arn}",
+        )
+        keys = condition_keys(assertion, provider.account_id, provider.name)
+        asserted = Asserted(
+            account=account,
+            issuer=assertion.issuer,
+            subject=assertion.name_id.value,
+            audience=assertion.recipient,
+            subject_type=subject_type(assertion),
+            name_qualifier=name_qualifier(assertion.issuer, provider.account_id, provider.name),
+            attributes=session_attributes(assertion, checks),
+            session_keys={key: keys[key] for key in _SESSION_KEYS},
+            session_name=role_session_name(assertion, checks),
+            longest=_longest(assertion, facts.now, checks),
+        )
+    except CheckFailed as failed:
+        raise refused_assertion(*_SENTENCES.get(failed.check.name, _NOT_VALIDATED), failed) from None
+    if not federation.saml.allow_replay:
+        await _require_unused(store, account, assertion, facts.now)
+    return Caller(
+        principal=SamlSubject(provider.arn, assertion.name_id.value),
+        account="",
+        session_keys=keys,
+        federated_provider=provider.arn,
+        asserted=asserted,
+    )
+
+
+async def _get_provider(store: Transaction, arn: str) -> SamlProvider:
+    """The provider that the request names; raises ValidationError for what is no ARN of one."""
+    named = _PROVIDER.fullmatch(arn)
+    if named is None:
+        raise validation_error(f"{arn} is invalid")
+    provider = await store.find(SAML_PROVIDERS, named[1], named[2])
+    if provider is None or provider.arn != arn:
+        raise Refusal("InvalidIdentityToken", "Specified provider doesn't exist")
+    return provider
+
+
+def _verified(
+    unverified_assertion: str, provider: SamlProvider, federation: Federation, now: float, checks: Checks
+) -> SamlAssertion:
+    rules = federation.saml
+    root = read_response(unverified_assertion, checks)
+    encrypted = is_encrypted(root)
+    checks.require(
+        "encryption mode",
+        encrypted or provider.encryption_mode != SAML_ENCRYPTION_REQUIRED,
+        found="a plain assertion",
+        wanted="an encrypted one",
+    )
+    expected = Expected(
+        rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
+    )
+    private_keys = [key.key.reveal() for key in provider.private_keys]
+    return verify_response(root, parse_saml_metadata(provider.metadata), private_keys, expected, now, checks)
+
+
+def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None:
+    """The lesser of SessionDuration and what is left until SessionNotOnOrAfter, in seconds."""
+    stated = session_duration(assertion, checks)
+    end = assertion.session_expires_at
+    left = None if end is None else max(0, int(end - now))
+    return min((one for one in (stated, left) if one is not None), default=None)
+
+
+async def _require_unused(store: Transaction, account: str, assertion: SamlAssertion, now: float) -> None:
+    if not await use_once(store, account, assertion.issuer, assertion.id, now, assertion.expires_at):
+        reason = f"check failed: single use: the assertion {assertion.id} was used before"
+        raise Refusal(*_NOT_VALIDATED, reason=reason)
+
+
+async def role_for_saml_subject(
+    call: Call, request: shapes.AssumeRoleWithSAMLRequest
+) -> Prepared[AssertedRole] | Absent:
+    assert call.caller.asserted is not None, "the proof of this flow made the caller"
+    return await asserted_role(call, request.role_arn, call.caller.asserted.session_name)
+
+
+@operation("sts:AssumeRoleWithSAML", prepare=role_for_saml_subject, prove=saml_caller)
+async def assume_role_with_saml(
+    call: Call, request: shapes.AssumeRoleWithSAMLRequest, prepared: Prepared[AssertedRole]
+) -> shapes.AssumeRoleWithSAMLResponse:
+    asserted, session = call.caller.asserted, prepared.found.session
+    assert asserted is not None, "the proof of this flow made the caller"
+    minted = await minted_session(call, request, prepared)
+    return shapes.AssumeRoleWithSAMLResponse(
+        credentials=credentials_shape(minted),
+        assumed_role_user=shapes.AssumedRoleUser(assumed_role_id=session.user_id, arn=session.arn),
+        packed_policy_size=minted.packed_policy_size,
+        subject=asserted.subject,
+        subject_type=asserted.subject_type,
+        issuer=asserted.issuer,
+        audience=asserted.audience,
+        name_qualifier=asserted.name_qualifier,
+        source_identity=asserted.attributes.source_identity,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )

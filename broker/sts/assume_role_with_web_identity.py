@@ -1,0 +1,195 @@
+"""AssumeRoleWithWebIdentity: a subject of an OpenID Connect provider takes on a role that trusts the provider.
+
+STS API Reference. The provider is the one of the role's account whose URL the token names as its issuer; Google and
+Cognito are known to every account. The sentences that a client reads are AWS's; the journal names the failed check.
+"""
+
+from broker.access.assumable import account_of_role
+from broker.access.caller import Asserted, Caller
+from broker.access.facts import RequestFacts
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.json_web_token import UnverifiedToken, read_token
+from broker.assertions.key_sets import VerificationKey
+from broker.assertions.web_identity import (
+    WebIdentityClaims,
+    unverified_issuer,
+    verify_web_identity,
+)
+from broker.assertions.web_identity_attributes import condition_keys, session_attributes
+from broker.errors import Refusal
+from broker.federation.federation import LONGEST_LEEWAY, Federation
+from broker.federation.provider_keys import ProviderUnreachable
+from broker.federation.replay import use_once
+from broker.names.principal import WebIdentity
+from broker.operation import Absent, Call, Prepared, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.records import OpenIdConnectProvider
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, Transaction
+from broker.sts.answers import credentials_shape
+from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+
+# What IAM knows without being told: issuer -> the name in trust policies. Their clients are not registered, so a trust
+# policy has to name its own by the `aud` key.
+WELL_KNOWN = {
+    "https://accounts.google.com": "accounts.google.com",
+    "https://cognito-identity.amazonaws.com": "cognito-identity.amazonaws.com",
+}
+
+# Claims that stay with the session, for policies of its later requests ("Cross-service AWS OIDC federation context
+# keys"). All others are for the trust policy alone.
+_SESSION_CLAIMS = ("amr", "aud", "email", "oaud", "sub")
+_LONGEST_SESSION_CLAIM = 256  # characters: a session token has room for 4,096 in all
+
+_NOT_A_JWT = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
+_NO_KEY = (
+    "Couldn't retrieve verification key from your identity provider,  please reference "
+    "AssumeRoleWithWebIdentity documentation for requirements"
+)
+
+# The check that failed -> code and sentence; any other is not explained.
+_SENTENCES = {
+    "key": ("InvalidIdentityToken", _NO_KEY),
+    "audience": ("InvalidIdentityToken", "Incorrect token audience"),
+    "redemption": ("ExpiredTokenException", "Token must be redeemed within 24 hours of issuance"),
+}
+_NOT_VALIDATED = ("InvalidIdentityToken", "The web identity token that was passed could not be validated.")
+
+
+async def web_identity_caller(
+    federation: Federation,
+    store: Transaction,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithWebIdentityRequest,
+) -> Caller:
+    """The subject that the token proves; raises Refusal as STS does."""
+    if request.provider_id is not None:
+        raise Refusal(
+            "InvalidParameterValue",
+            "This broker takes OpenID Connect tokens only: ProviderId must be left out.",
+        )
+    account, checks = account_of_role(request.role_arn), Checks()
+    try:
+        token = read_token(request.web_identity_token, checks)
+    except CheckFailed as failed:
+        raise refused_assertion("InvalidIdentityToken", _NOT_A_JWT, failed) from None
+    issuer, name, client_ids = await _find_provider(store, account, token)
+    keys = await _get_keys(federation, issuer, token)
+    try:
+        identity = verify_web_identity(
+            token,
+            keys,
+            issuer=str(token.claims["iss"]),
+            client_ids=client_ids,
+            now=facts.now,
+            leeway=federation.leeway,
+            checks=checks,
+        )
+        asserted_keys = condition_keys(identity, checks)
+        attributes = session_attributes(identity, checks)
+    except CheckFailed as failed:
+        raise _refusal_of(failed, facts.now) from None
+    if federation.single_use:
+        await _require_unused(store, account, identity, token, facts.now)
+    return Caller(
+        principal=WebIdentity(name, identity.subject),
+        account="",
+        session_keys=asserted_keys,
+        federated_provider=name,
+        asserted=Asserted(
+            account=account,
+            issuer=identity.issuer,
+            subject=identity.subject,
+            audience=identity.audience[0],
+            attributes=attributes,
+            session_keys=_session_keys(identity, asserted_keys),
+        ),
+    )
+
+
+async def _find_provider(
+    store: Transaction, account: str, token: UnverifiedToken
+) -> tuple[str, str, tuple[str, ...] | None]:
+    """The issuer to fetch keys from, the provider's name in policies, and its client ids (None: any).
+
+    Raises InvalidIdentityToken where the account has no such provider.
+    """
+    stated = unverified_issuer(token)
+    # Google's tokens may leave the scheme out.
+    issuer = f"https://{stated}" if f"https://{stated}" in WELL_KNOWN else stated
+    if issuer in WELL_KNOWN:
+        return issuer, WELL_KNOWN[issuer], None
+    provider: OpenIdConnectProvider | None = None
+    if issuer is not None:
+        provider = await store.find(OPEN_ID_CONNECT_PROVIDERS, account, issuer.partition("://")[2])
+    if provider is None or provider.url != issuer:
+        raise Refusal(
+            "InvalidIdentityToken",
+            f"No OpenIDConnect provider found in your account for {issuer}",
+            reason=f"account {account} has no provider for the issuer {issuer}",
+        )
+    return provider.url, provider.arn, provider.client_ids
+
+
+async def _get_keys(
+    federation: Federation, issuer: str, token: UnverifiedToken
+) -> tuple[VerificationKey, ...]:
+    try:
+        return await federation.keys.get(issuer, token.key_id)
+    except ProviderUnreachable as error:
+        raise Refusal("InvalidIdentityToken", _NO_KEY, reason=str(error)) from None
+
+
+def _refusal_of(failed: CheckFailed, now: float) -> Refusal:
+    check = failed.check
+    if check.name == "expiry":
+        message = f"Token expired: current date/time {int(now)} must be before the expiration date/time {check.found}"
+        return refused_assertion("ExpiredTokenException", message, failed)
+    return refused_assertion(*_SENTENCES.get(check.name, _NOT_VALIDATED), failed)
+
+
+async def _require_unused(
+    store: Transaction, account: str, identity: WebIdentityClaims, token: UnverifiedToken, now: float
+) -> None:
+    """By the token's own id where it has one, else by its signature: the same claims may be signed again."""
+    identifier = str(identity.claims.get("jti") or token.text.rpartition(".")[2])
+    expires_at = identity.expires_at + LONGEST_LEEWAY
+    if not await use_once(store, account, identity.issuer, identifier, now, expires_at):
+        raise Refusal(
+            *_NOT_VALIDATED, reason=f"check failed: single use: the token {identifier} was used before"
+        )
+
+
+def _session_keys(
+    identity: WebIdentityClaims, keys: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    provider = identity.issuer.partition("://")[2].lower() or identity.issuer.lower()
+    chosen = {f"{provider}:{claim}": keys.get(f"{provider}:{claim}", ()) for claim in _SESSION_CLAIMS}
+    return {
+        key: values for key, values in chosen.items() if 0 < sum(map(len, values)) <= _LONGEST_SESSION_CLAIM
+    }
+
+
+async def role_for_web_identity(
+    call: Call, request: shapes.AssumeRoleWithWebIdentityRequest
+) -> Prepared[AssertedRole] | Absent:
+    return await asserted_role(call, request.role_arn, request.role_session_name)
+
+
+@operation("sts:AssumeRoleWithWebIdentity", prepare=role_for_web_identity, prove=web_identity_caller)
+async def assume_role_with_web_identity(
+    call: Call, request: shapes.AssumeRoleWithWebIdentityRequest, prepared: Prepared[AssertedRole]
+) -> shapes.AssumeRoleWithWebIdentityResponse:
+    asserted, session = call.caller.asserted, prepared.found.session
+    assert asserted is not None, "the proof of this flow made the caller"
+    minted = await minted_session(call, request, prepared)
+    return shapes.AssumeRoleWithWebIdentityResponse(
+        credentials=credentials_shape(minted),
+        subject_from_web_identity_token=asserted.subject,
+        assumed_role_user=shapes.AssumedRoleUser(assumed_role_id=session.user_id, arn=session.arn),
+        packed_policy_size=minted.packed_policy_size,
+        provider=call.caller.principal.arn,
+        audience=asserted.audience,
+        source_identity=asserted.attributes.source_identity,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )

@@ -1,0 +1,22 @@
+"""Federation for tests that perform operations: providers whose keys are pinned, and none that could be asked."""
+
+from broker.assertions.key_sets import VerificationKey
+from broker.federation.federation import Federation
+from broker.federation.fetching import Answer, FetchFailed, Reach
+from broker.federation.provider_keys import ProviderKeys
+
+
+class _Unreachable:
+    """Nothing is fetched: these tests have no network."""
+
+    async def get(self, url: str) -> Answer:
+        raise FetchFailed(f"{url} cannot be reached")
+
+
+def no_federation(
+    now: float = 1_800_000_000.0,
+    pinned: dict[str, tuple[VerificationKey, ...]] | None = None,
+    **rules: object,
+) -> Federation:
+    keys = ProviderKeys(_Unreachable(), lambda: now, pinned)
+    return Federation(keys=keys, reach=Reach(), **rules)

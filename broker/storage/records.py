@@ -182,7 +182,7 @@ class OpenIdConnectProvider(Record, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The issuer without its scheme: what ARNs and condition keys call the provider."""
-        return self.url.partition("://")[2]
+        return self.url.rpartition("://")[2]
 
 
 class SamlPrivateKey(Record, frozen=True, kw_only=True):

@@ -96,6 +96,7 @@ async def test_preparing_a_request_writes_nothing(iam: Iam, name: str, there: bo
         mint=None,  # type: ignore[arg-type]
         entropy=secrets.token_bytes,
         quotas=iam.quotas,
+        federation=iam.federation,
     )
     prepared = await prepare(OPERATIONS["iam", name], call, None if isinstance(asked, str) else asked)
     assert isinstance(prepared, Prepared | Absent)

@@ -230,6 +230,7 @@ def call_of(iam: Iam, store: Transaction, caller: Caller) -> Call:
         mint=None,  # type: ignore[arg-type]  # nothing is minted before the gate has passed
         entropy=secrets.token_bytes,
         quotas=iam.quotas,
+        federation=iam.federation,
     )
 
 

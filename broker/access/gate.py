@@ -58,6 +58,8 @@ class Gate:
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
             sentence, exact = denial_sentences(decision.request, decision, resource.asked_for)
+            if not caller.account:
+                raise access_denied(sentence, reason=exact)  # no account may read the reasons
             spelled = spelled_keys(caller, resource)
             encoded = seal_denial(self._keyring(), decision, spelled, caller.account, self._entropy)
             ending = f". Encoded authorization failure message: {encoded}" if encoded else ""

@@ -28,7 +28,7 @@ def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tup
     Names differ without case in policies, so a token with two claims that differ in nothing else is refused: the one
     could pass for the other.
     """
-    provider = identity.issuer.partition("://")[2].lower()
+    provider = identity.issuer.rpartition("://")[2].lower()
     claims = [(f"{provider}:{name.lower()}", values) for name, values in _flattened(identity.claims)]
     keys = dict(claims)
     checks.require(

@@ -162,7 +162,7 @@ async def _require_unused(
 def _session_keys(
     identity: WebIdentityClaims, keys: dict[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    provider = identity.issuer.partition("://")[2].lower() or identity.issuer.lower()
+    provider = identity.issuer.rpartition("://")[2].lower()
     chosen = {f"{provider}:{claim}": keys.get(f"{provider}:{claim}", ()) for claim in _SESSION_CLAIMS}
     return {
         key: values for key, values in chosen.items() if 0 < sum(map(len, values)) <= _LONGEST_SESSION_CLAIM

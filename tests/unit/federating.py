@@ -2,7 +2,7 @@
 
 from broker.assertions.key_sets import VerificationKey
 from broker.federation.federation import Federation
-from broker.federation.fetching import Answer, FetchFailed, Reach
+from broker.federation.fetching import Answer, FetchFailed
 from broker.federation.provider_keys import ProviderKeys
 
 
@@ -19,4 +19,4 @@ def no_federation(
     **rules: object,
 ) -> Federation:
     keys = ProviderKeys(_Unreachable(), lambda: now, pinned)
-    return Federation(keys=keys, reach=Reach(), **rules)
+    return Federation(keys=keys, **rules)

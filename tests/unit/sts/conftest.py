@@ -75,34 +75,41 @@ class Sts:
         self._ring = ring
         self._gate = Gate(PolicyLibrary(), lambda: ring, secrets.token_bytes)
         self._mint = Mint(lambda: ring, secrets.token_bytes)
+        self.federation = no_federation(NOW)
+        self.facts = RequestFacts(
+            now=NOW, request_id="11111111-2222-4333-8444-555555555555", source_ip="192.0.2.1"
+        )
 
-    async def __call__(self, request: msgspec.Struct, caller: Caller) -> Any:
-        name = type(request).__name__.removesuffix("Request")
+    async def __call__(self, request: msgspec.Struct, caller: Caller | None = None) -> Any:
+        """Perform it; without a caller it is one that nobody signs, whose caller the flow itself proves."""
+        operation = OPERATIONS["sts", type(request).__name__.removesuffix("Request")]
 
         async def work(transaction: Transaction) -> Any:
-            return await perform(OPERATIONS["sts", name], self.call(transaction, caller), request)
+            proven = caller
+            if proven is None:
+                assert operation.prove is not None
+                proven = await operation.prove(self.federation, transaction, self.facts, request)
+            return await perform(operation, self.call(transaction, proven), request)
 
         return await self.store.transact(work)
 
     def call(self, transaction: Transaction, caller: Caller) -> Call:
-        facts = RequestFacts(
-            now=NOW, request_id="11111111-2222-4333-8444-555555555555", source_ip="192.0.2.1"
-        )
         return Call(
             caller=caller,
-            facts=facts,
+            facts=self.facts,
             store=transaction,
             gate=self._gate,
             mint=self._mint,
             entropy=secrets.token_bytes,
             quotas=Quotas(),
-            federation=no_federation(),
+            federation=self.federation,
         )
 
-    async def refused(self, request: msgspec.Struct, caller: Caller) -> tuple[str, str]:
-        """Code and message of the refusal, without its encoded half."""
+    async def refused(self, request: msgspec.Struct, caller: Caller | None = None) -> tuple[str, str]:
+        """Code and message of the refusal, without its encoded half; its reason is in `reason`."""
         with pytest.raises(Refusal) as refusal:
             await self(request, caller)
+        self.reason = refusal.value.reason
         return refusal.value.code, refusal.value.message.partition(" Encoded")[0]
 
     async def put(self, collection: Any, *records: Any) -> None:

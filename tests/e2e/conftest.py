@@ -29,6 +29,11 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
+# Identity providers of the tests are on the loopback network, without TLS.
+REACHES_LOOPBACK = {
+    "BROKER_FEDERATION_PLAIN_HTTP": "true",
+    "BROKER_FEDERATION_PRIVATE_NETWORKS": "127.0.0.0/8",
+}
 CLI_1 = Path(sys.executable).with_name("aws")
 CLI_2 = ROOT / ".tools" / "aws-cli-2" / "awscli" / "aws"
 
@@ -191,7 +196,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         if request.param == "sqlite"
         else request.getfixturevalue("redis_server").new_store()
     )
-    with Server(folder, store).running() as running:
+    with Server(folder, store, environment=REACHES_LOOPBACK).running() as running:
         yield running
 
 

@@ -23,8 +23,8 @@ from broker.config import ConfigurationError, FederationSettings, Keys, Settings
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.federation.federation import Federation, SamlRules
-from broker.federation.fetching import Reach
 from broker.federation.opening import open_federation
+from broker.federation.reach import Reach
 from broker.master_key import find_master_key, first_master_key, no_master_key
 from broker.operation import model
 from broker.protocol.model import VERSIONS

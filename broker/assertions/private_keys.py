@@ -4,7 +4,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from broker.assertions.saml_metadata import SMALLEST_RSA_KEY
+from broker.assertions.key_sets import SMALLEST_RSA_KEY
 
 
 def require_private_key(pem: str) -> None:

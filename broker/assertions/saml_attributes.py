@@ -11,7 +11,7 @@ from hashlib import sha1
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.saml_response import SamlAssertion
+from broker.assertions.saml_assertion import SamlAssertion
 from broker.assertions.session_attributes import SessionAttributes
 
 _AWS = "https://aws.amazon.com/SAML/Attributes/"

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml.etree import _Element as Element
 
+from broker.assertions.key_sets import SMALLEST_RSA_KEY
 from broker.assertions.xml_documents import METADATA, SIGNATURE, read_document, text_of
 
 LARGEST_METADATA = 10_000_000  # characters, as IAM takes them
-SMALLEST_RSA_KEY = 2048  # bits
 MOST_CERTIFICATES = 20
 
 _SAML_2 = "urn:oasis:names:tc:SAML:2.0:protocol"

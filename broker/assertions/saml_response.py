@@ -6,63 +6,26 @@ assertion inside the signed response, or the signed assertion alone.
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-import msgspec
 import xmlsec
 from lxml import etree
 from lxml.etree import _Element as Element
 from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
 
 from broker.assertions.checks import Checks
+from broker.assertions.saml_assertion import Expected, NameId, SamlAssertion
 from broker.assertions.saml_metadata import ProviderMetadata, time_of
 from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
 from broker.assertions.xml_signatures import signature_of, signed_content
 
 LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
-LEEWAY = 60  # seconds that a provider's clock may differ from ours, either way
 REDEEM_WITHIN = 300  # seconds: STS, "Token must be redeemed within 5 minutes of issuance"
 
 _SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 _BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 _ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}EncryptedData"
 _CONDITIONS = frozenset(f"{SAML}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction"))
-
-
-class Expected(msgspec.Struct, frozen=True):
-    """Whom a response has to be meant for: `recipients` are URLs of the assertion consumer, `audiences` our names.
-
-    `request_id` is that of the request which the response answers; None where no request was made.
-    """
-
-    recipients: tuple[str, ...]
-    audiences: tuple[str, ...]
-    request_id: str | None = None
-    allow_sha1: bool = False
-    leeway: int = LEEWAY
-
-
-class NameId(msgspec.Struct, frozen=True):
-    """The subject. `format` is a URI, empty where none is given."""
-
-    value: str
-    format: str = ""
-    name_qualifier: str = ""
-    sp_name_qualifier: str = ""
-
-
-class SamlAssertion(msgspec.Struct, frozen=True):
-    """A verified assertion; times in epoch seconds. `expires_at` is when the last of its replays could be accepted."""
-
-    id: str
-    issuer: str
-    name_id: NameId
-    recipient: str
-    audiences: tuple[str, ...]
-    issued_at: float
-    expires_at: float
-    session_expires_at: float | None
-    attributes: Mapping[str, tuple[str, ...]]
 
 
 def read_response(unverified_text: str, checks: Checks) -> Element:

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from broker.federation.fetching import Reach
 from broker.federation.provider_keys import ProviderKeys
+from broker.federation.reach import Reach
 
 LONGEST_LEEWAY = 600  # seconds that an operator may let a provider's clock differ
 

@@ -2,39 +2,23 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
-import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from broker.federation.addresses import find_address, is_admitted
+from broker.federation.reach import Answer, FetchFailed, Reach, require_admitted
 
 LARGEST_ANSWER = 1 << 20  # bytes
 LONGEST_WAIT = 5.0  # seconds, for all of one fetch, redirects included
 MOST_REDIRECTS = 3
+MOST_CONNECTIONS = 32
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-class FetchFailed(Exception):
-    """Why there is no answer, in words for the operator."""
-
-
-class Reach(msgspec.Struct, frozen=True):
-    """What may be fetched from: `plain_http` admits http URLs, `private_networks` addresses that are not public."""
-
-    plain_http: bool = False
-    private_networks: tuple[str, ...] = ()
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The body of a 200, and the value of its Cache-Control."""
-
-    body: bytes
-    cache_control: str = ""
 
 
 class AdmittedResolver(AbstractResolver):
@@ -57,6 +41,16 @@ class AdmittedResolver(AbstractResolver):
         await self._resolver.close()
 
 
+def open_fetcher(reach: Reach, tls: ssl.SSLContext) -> "Fetcher":
+    connector = aiohttp.TCPConnector(
+        resolver=AdmittedResolver(reach.private_networks),
+        use_dns_cache=False,
+        limit=MOST_CONNECTIONS,
+        ssl=tls,
+    )
+    return Fetcher(aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()), reach)
+
+
 class Fetcher:
     """Fetches with `session`, whose connector resolves through `AdmittedResolver`."""
 
@@ -75,6 +69,9 @@ class Fetcher:
             raise FetchFailed(f"{url} cannot be reached: {error.os_error or error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise FetchFailed(f"{url} cannot be read: {error}") from None
+
+    async def close(self) -> None:
+        await self._session.close()
 
     async def _follow(self, url: str) -> Answer:
         for _ in range(MOST_REDIRECTS + 1):
@@ -100,25 +97,6 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> Answer:
         if len(body) > LARGEST_ANSWER:
             raise FetchFailed(f"{url} answered with more than {LARGEST_ANSWER} bytes")
     return Answer(body, response.headers.get("Cache-Control", ""))
-
-
-def require_admitted(url: str, reach: Reach) -> None:
-    """Raises FetchFailed where the URL itself says that it may not be fetched: its scheme, or an address in it.
-
-    An address in a URL is never resolved, so the resolver does not see it.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise FetchFailed(f"{url} is no URL") from None
-    if parts.scheme != "https" and not (parts.scheme == "http" and reach.plain_http):
-        raise FetchFailed(f"{url} is not https")
-    if not host or parts.username is not None or parts.password is not None:
-        raise FetchFailed(f"{url} names no host, or a user")
-    address = find_address(host)
-    if address is not None and not is_admitted(address, reach.private_networks):
-        raise FetchFailed(f"{url} is at an address that may not be reached")
 
 
 def _is_admitted(host: str, private_networks: Sequence[str]) -> bool:

@@ -4,15 +4,15 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.federation.federation import Federation, SamlRules
-from broker.federation.fetching import AdmittedResolver, Fetcher, Reach
 from broker.federation.provider_keys import ProviderKeys
+from broker.federation.reach import Answer, Reach
 
-_MOST_CONNECTIONS = 32
+if TYPE_CHECKING:
+    from broker.federation.fetching import Fetcher
 
 
 @asynccontextmanager
@@ -31,18 +31,33 @@ async def open_federation(
     Raises ValueError, in words for the operator, where one of the files cannot be used.
     """
     pinned = dict(map(_read_pinned, pinned_keys))
-    connector = aiohttp.TCPConnector(
-        resolver=AdmittedResolver(reach.private_networks),
-        use_dns_cache=False,
-        limit=_MOST_CONNECTIONS,
-        ssl=_tls_context(certificate_authorities),
-    )
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        keys = ProviderKeys(Fetcher(session, reach), clock, pinned)
-        try:
-            yield Federation(keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use)
-        finally:
-            await keys.close()
+    fetcher = _LateFetcher(reach, _tls_context(certificate_authorities))
+    keys = ProviderKeys(fetcher, clock, pinned)
+    try:
+        yield Federation(keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use)
+    finally:
+        await keys.close()
+        await fetcher.close()
+
+
+class _LateFetcher:
+    """Opens its HTTP client when something is fetched first: a broker without providers loads none (ten megabytes)."""
+
+    def __init__(self, reach: Reach, tls: ssl.SSLContext) -> None:
+        self._reach = reach
+        self._tls = tls
+        self._fetcher: Fetcher | None = None
+
+    async def get(self, url: str) -> Answer:
+        if self._fetcher is None:
+            from broker.federation.fetching import open_fetcher
+
+            self._fetcher = open_fetcher(self._reach, self._tls)
+        return await self._fetcher.get(url)
+
+    async def close(self) -> None:
+        if self._fetcher is not None:
+            await self._fetcher.close()
 
 
 def _tls_context(authorities: str) -> ssl.SSLContext:

@@ -1,10 +1,12 @@
 """SAML providers: whose assertions may be traded for credentials of roles that trust them."""
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from broker.access.resource import Resource
 from broker.assertions.private_keys import require_private_key
-from broker.assertions.saml_metadata import parse_saml_metadata
 from broker.errors import Refusal
 from broker.iam.entities import require_room
 from broker.iam.resources import found_saml_provider
@@ -15,6 +17,9 @@ from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import SAML_ENCRYPTION_REQUIRED, SamlPrivateKey, SamlProvider
 from broker.storage.store import SAML_PROVIDERS
+
+if TYPE_CHECKING:
+    from broker.assertions.saml_metadata import ProviderMetadata
 
 MOST_PRIVATE_KEYS = 2
 
@@ -37,7 +42,7 @@ async def create_saml_provider(
         name=request.name,
         provider_id=call.new_id(_PROVIDER_ID),
         metadata=request.saml_metadata_document,
-        valid_until=_require_metadata(call, request.saml_metadata_document),
+        valid_until=await _require_metadata(call, request.saml_metadata_document),
         encryption_mode=request.assertion_encryption_mode or "",
         private_keys=_with_key(call, (), request.add_private_key),
         created_at=int(call.now),
@@ -60,7 +65,7 @@ async def update_saml_provider(
     provider = prepared.found
     metadata = request.saml_metadata_document
     if metadata is not None:
-        valid_until = _require_metadata(call, metadata)
+        valid_until = await _require_metadata(call, metadata)
         provider = msgspec.structs.replace(provider, metadata=metadata, valid_until=valid_until)
     keys = _without_key(provider, request.remove_private_key)
     provider = msgspec.structs.replace(
@@ -118,10 +123,10 @@ def _put(call: Call, provider: SamlProvider) -> None:
     call.store.put(SAML_PROVIDERS, call.account, provider)
 
 
-def _require_metadata(call: Call, document: str) -> int:
+async def _require_metadata(call: Call, document: str) -> int:
     """Until when the metadata is valid; raises InvalidInput for what no assertion could be verified with."""
     try:
-        metadata = parse_saml_metadata(document)
+        metadata = await asyncio.to_thread(_parsed, document)
     except ValueError as error:
         raise Refusal("InvalidInput", f"Could not parse metadata: {error}") from None
     latest = call.now + _LONGEST_VALIDITY
@@ -129,6 +134,13 @@ def _require_metadata(call: Call, document: str) -> int:
     if valid_until <= call.now:
         raise Refusal("InvalidInput", "The metadata document has expired.")
     return int(valid_until)
+
+
+def _parsed(document: str) -> "ProviderMetadata":
+    # Loaded where the first provider is made: lxml takes five megabytes.
+    from broker.assertions.saml_metadata import parse_saml_metadata
+
+    return parse_saml_metadata(document)
 
 
 def _with_key(call: Call, keys: tuple[SamlPrivateKey, ...], pem: str | None) -> tuple[SamlPrivateKey, ...]:

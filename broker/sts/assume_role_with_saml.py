@@ -12,6 +12,7 @@ from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.saml_assertion import Expected, SamlAssertion
 from broker.assertions.saml_attributes import (
     OfferedRole,
     condition_keys,
@@ -21,14 +22,6 @@ from broker.assertions.saml_attributes import (
     session_attributes,
     session_duration,
     subject_type,
-)
-from broker.assertions.saml_metadata import parse_saml_metadata
-from broker.assertions.saml_response import (
-    Expected,
-    SamlAssertion,
-    is_encrypted,
-    read_response,
-    verify_response,
 )
 from broker.errors import Refusal, validation_error
 from broker.federation.federation import Federation
@@ -123,6 +116,10 @@ async def _get_provider(store: Transaction, arn: str) -> SamlProvider:
 def _verified(
     unverified_assertion: str, provider: SamlProvider, federation: Federation, now: float, checks: Checks
 ) -> SamlAssertion:
+    # Loaded where the first assertion arrives: lxml and xmlsec take eleven megabytes.
+    from broker.assertions.saml_metadata import parse_saml_metadata
+    from broker.assertions.saml_response import is_encrypted, read_response, verify_response
+
     rules = federation.saml
     root = read_response(unverified_assertion, checks)
     encrypted = is_encrypted(root)

@@ -13,13 +13,15 @@ from lxml import etree
 from broker.assertions import saml_attributes, web_identity_attributes
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
+from broker.assertions.saml_assertion import Expected, SamlAssertion
 from broker.assertions.saml_attributes import OfferedRole
 from broker.assertions.saml_metadata import ProviderMetadata, parse_saml_metadata
-from broker.assertions.saml_response import Expected, SamlAssertion, read_response, verify_response
+from broker.assertions.saml_response import read_response, verify_response
 from broker.assertions.web_identity import LEEWAY, WebIdentityClaims, verify_web_identity
 from broker.assertions.xml_documents import SIGNATURE
-from broker.federation.fetching import AdmittedResolver, Fetcher, Reach
+from broker.federation.fetching import AdmittedResolver, Fetcher
 from broker.federation.provider_keys import REFRESH_INTERVAL, ProviderKeys
+from broker.federation.reach import Reach
 from tests.identity_providers.browser import Browser
 from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.fixtures import ACCOUNT, ALICE, ROLES, SAML_ALICE, STS

@@ -2,8 +2,8 @@
 
 from broker.assertions.key_sets import VerificationKey
 from broker.federation.federation import Federation
-from broker.federation.fetching import Answer, FetchFailed
 from broker.federation.provider_keys import ProviderKeys
+from broker.federation.reach import Answer, FetchFailed
 
 
 class _Unreachable:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.saml_assertion import NameId, SamlAssertion
 from broker.assertions.saml_attributes import (
     OfferedRole,
     condition_keys,
@@ -17,7 +18,6 @@ from broker.assertions.saml_attributes import (
     session_duration,
     subject_type,
 )
-from broker.assertions.saml_response import NameId, SamlAssertion
 from broker.assertions.session_attributes import SessionAttributes
 
 AWS = "https://aws.amazon.com/SAML/Attributes/"

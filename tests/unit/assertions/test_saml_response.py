@@ -12,12 +12,10 @@ from lxml import etree
 from xmlsec import Transform
 
 from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.saml_assertion import LEEWAY, Expected, SamlAssertion
 from broker.assertions.saml_metadata import parse_saml_metadata
 from broker.assertions.saml_response import (
-    LEEWAY,
     LONGEST_RESPONSE,
-    Expected,
-    SamlAssertion,
     read_response,
     unverified_issuer,
     verify_response,

@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
-from broker.federation.fetching import AdmittedResolver, Fetcher, Reach
+from broker.federation.fetching import AdmittedResolver, Fetcher
+from broker.federation.reach import Reach
 
 LOOPBACK = Reach(plain_http=True, private_networks=("127.0.0.0/8",))
 

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from broker.federation import fetching
-from broker.federation.fetching import Fetcher, FetchFailed, Reach, require_admitted
+from broker.federation.fetching import Fetcher
+from broker.federation.reach import FetchFailed, Reach, require_admitted
 from tests.unit.federation.conftest import LOOPBACK, Host
 
 MakeFetcher = Callable[..., Fetcher]

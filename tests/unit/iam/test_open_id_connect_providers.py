@@ -1,6 +1,6 @@
 import pytest
 
-from broker.federation.fetching import Reach
+from broker.federation.reach import Reach
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 from tests.unit.federating import no_federation

@@ -1,0 +1,44 @@
+"""What may be fetched from where, and what comes of it: apart from the HTTP client, which is loaded only when needed."""
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from broker.federation.addresses import find_address, is_admitted
+
+
+class FetchFailed(Exception):
+    """Why there is no answer, in words for the operator."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What may be fetched from: `plain_http` admits http URLs, `private_networks` addresses that are not public."""
+
+    plain_http: bool = False
+    private_networks: tuple[str, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The body of a 200, and the value of its Cache-Control."""
+
+    body: bytes
+    cache_control: str = ""
+
+
+def require_admitted(url: str, reach: Reach) -> None:
+    """Raises FetchFailed where the URL itself says that it may not be fetched: its scheme, or an address in it.
+
+    An address in a URL is never resolved, so the resolver does not see it.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise FetchFailed(f"{url} is no URL") from None
+    if parts.scheme != "https" and not (parts.scheme == "http" and reach.plain_http):
+        raise FetchFailed(f"{url} is not https")
+    if not host or parts.username is not None or parts.password is not None:
+        raise FetchFailed(f"{url} names no host, or a user")
+    address = find_address(host)
+    if address is not None and not is_admitted(address, reach.private_networks):
+        raise FetchFailed(f"{url} is at an address that may not be reached")

@@ -1,4 +1,4 @@
-"""What may be fetched from where, and what comes of it: apart from the HTTP client, which is loaded only when needed."""
+"""What may be fetched from where, and what comes of it; without the HTTP client, which is loaded only when needed."""
 
 from urllib.parse import urlsplit
 

@@ -160,12 +160,12 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
     if path is not None and rest:
         if not may_create and not path.exists():
             raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
-        return SqliteEngine(path, clock, may_create=may_create)
+        return SqliteEngine(path, clock, entropy, may_create=may_create)
     if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
         from broker.storage.redis import RedisEngine
 
         try:
-            return RedisEngine(url)
+            return RedisEngine(url, entropy)
         except ValueError:
             # Not in its own words: they quote the part that cannot be read, which may be the password.
             raise ConfigurationError(

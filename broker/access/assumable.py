@@ -17,7 +17,7 @@ from broker.access.trust import shared_trust_policy, trust_policy_source
 from broker.errors import validation_error
 from broker.names.arn import iam_arn
 from broker.policy import PolicySet
-from broker.storage.engine import account_partition
+from broker.storage.engine import Revision, account_partition
 from broker.storage.records import Role
 from broker.storage.store import ROLES, Transaction
 
@@ -40,7 +40,7 @@ class AssumableRole(msgspec.Struct, frozen=True, gc=False):
     max_session_duration: int
     tags: Mapping[str, str]
     shared_trust_policy: PolicySet
-    revision: int
+    revision: Revision
 
     @property
     def account(self) -> str:
@@ -87,7 +87,7 @@ class AssumableRoles:
         # Not kept, where it may be made of writes that nobody will ever commit.
         return self._made(role, revision, is_kept=not store.is_dirty)
 
-    def _made(self, role: Role, revision: int, *, is_kept: bool) -> AssumableRole:
+    def _made(self, role: Role, revision: Revision, *, is_kept: bool) -> AssumableRole:
         pairs = tuple(role.tags.items())
         tags = self._tags.get(pairs)
         made = AssumableRole(

@@ -21,7 +21,7 @@ from broker.errors import service_unavailable
 from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
-from broker.storage.engine import GLOBAL, account_partition
+from broker.storage.engine import GLOBAL, NEVER_WRITTEN, Revision, account_partition
 from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
@@ -40,8 +40,8 @@ _ENTRY = 1_500
 class _Gathered(msgspec.Struct, frozen=True):
     """Layers of a principal, and the revisions of its account and of the organization at which they are true."""
 
-    account_revision: int
-    organization_revision: int
+    account_revision: Revision
+    organization_revision: Revision
     layers: Layers
     organization: Organization | None
 
@@ -71,7 +71,7 @@ class Gatherer:
     ) -> tuple[Layers, Keys]:
         """The layers, and the condition keys that the organization fills."""
         partition = account_partition(caller.account)
-        account_revision = store.find_revision(partition) if caller.account else 0
+        account_revision = store.find_revision(partition) if caller.account else NEVER_WRITTEN
         if account_revision is None:
             account_revision = await store.revision(partition)
         organization_revision = store.find_revision(GLOBAL)
@@ -98,7 +98,7 @@ class Gatherer:
         return layers, organization_keys(organization, caller.account, resource_account)
 
     async def _gathered(
-        self, store: Transaction, caller: Caller, account_revision: int, organization_revision: int
+        self, store: Transaction, caller: Caller, account_revision: Revision, organization_revision: Revision
     ) -> _Gathered:
         """Gathered anew, and kept for as long as these revisions stand."""
         organization = await store.find(ORGANIZATION, "", "")

@@ -7,16 +7,18 @@ import msgspec
 from broker.access.caller import Caller
 from broker.names.secret import SecretKey
 from broker.sealing.session import OpenedSession
+from broker.storage.engine import Revision
 
 
 class Login(msgspec.Struct, frozen=True):
     """Who it would be, if the signature holds under `secret`: true as long as the caller's account is at `revision`.
 
-    `name` is the access key id, or the digest of the session token that was `opened`.
+    `name` is the access key id, or the digest of the session token that was `opened`. `revision` is None where its
+    records lie in two partitions: such a login is found out every time.
     """
 
     name: str | bytes
-    revision: int
+    revision: Revision | None
     caller: Caller
     secret: SecretKey
     opened: OpenedSession | None = None

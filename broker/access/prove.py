@@ -23,9 +23,6 @@ ACTIVE = "Active"
 # A session may bring tags and policies of some ten thousand characters; a key has nothing of its own.
 _KEPT_KEYS, _KEPT_SESSIONS = 4096, 1024
 
-# The revision of a login whose records lie in two partitions: it is found out every time.
-_NEVER = -1
-
 
 class Prover:
     """Proves callers; `keyring` gives the ring that session tokens are sealed with, as it is now.
@@ -82,14 +79,14 @@ class Prover:
         if access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
         kept = self._of_keys.find(access_key_id)
-        account, key, revision = account_of_access_key_id(access_key_id), None, _NEVER
+        account, key, revision = account_of_access_key_id(access_key_id), None, None
         if account is not None:
             revision = await store.revision(account_partition(account))
             if kept is not None and kept.revision == revision:
                 return kept
             key = await store.find(ACCESS_KEYS, account, access_key_id)
         if key is None:
-            key, revision = await _get_foreign_key(store, access_key_id), _NEVER
+            key, revision = await _get_foreign_key(store, access_key_id), None
         if key.status != ACTIVE:
             raise invalid_token(f"access key {access_key_id} is {key.status}")
         user = None if key.user_name is None else await store.find(USERS, key.account_id, key.user_name)

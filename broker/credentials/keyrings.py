@@ -11,7 +11,7 @@ from broker.sealing.envelope import SealBroken
 from broker.sealing.key import FOREVER, KEY_ENTROPY
 from broker.sealing.keyring import Keyring, RotationSchedule, drop, new_keyring, promote, rotate_due, stage
 from broker.sealing.master import MasterKey, is_sealed_by_current, open_keyring, seal_keyring
-from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write
+from broker.storage.engine import Conflict, Engine, EngineUnavailable, Revision, Write
 
 PARTITION = "keys"
 SESSIONS = "sessions"
@@ -41,7 +41,7 @@ class Keyrings:
         self._entropy = entropy
         self._schedule = schedule
         self._rings: dict[str, Keyring] = {}
-        self._revision = -1
+        self._revision: Revision | None = None
 
     def sessions(self) -> Keyring:
         return self._rings[SESSIONS]

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from broker.names.addresses import Address, parse_address
-from broker.storage.engine import GLOBAL
+from broker.storage.engine import GLOBAL, Revision
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
 
@@ -25,7 +25,7 @@ class Instances:
 
     def __init__(self, loopback_instance: str = "") -> None:
         self._loopback_instance = loopback_instance
-        self._revision = -1
+        self._revision: Revision | None = None
         self._ids: dict[str, str] = {}
 
     async def find(self, store: Transaction, peer: str) -> Instance | None:

@@ -18,7 +18,7 @@ from broker.metadata.instances import Instances
 from broker.metadata.session_tokens import TOKEN_ENTROPY, open_token, parse_life, seal_token
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.storage.engine import CONTAINERS_PARTITION, GLOBAL, account_partition
+from broker.storage.engine import CONTAINERS_PARTITION, GLOBAL, Revision, account_partition
 from broker.storage.records import Instance
 from broker.storage.store import Store, Transaction
 
@@ -27,7 +27,7 @@ TEXT, BYTES, JSON = "text/plain", "application/octet-stream", "application/json"
 _KEPT_WITHOUT_TOKEN = 3600.0  # seconds
 _REFUSAL_KEPT = 60.0
 
-Revisions = tuple[tuple[str, int], ...]
+Revisions = tuple[tuple[str, Revision], ...]
 
 
 class Refused(Exception):

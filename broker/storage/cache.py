@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from broker.storage.collection import Collection
-from broker.storage.engine import Engine
+from broker.storage.engine import Engine, Revision
 
 # Bytes, as 100,000 roles were measured: what is around an encoded record; what is around a decoded one, and how many
 # times the size of its encoding it has itself. And, as 100,000 empty ones were, what is around a partition: strangers
@@ -50,7 +50,7 @@ class Pages:
 
     __slots__ = ("encoded", "is_used", "listings", "records", "revision", "weight")
 
-    def __init__(self, revision: int) -> None:
+    def __init__(self, revision: Revision) -> None:
         self.revision = revision
         self.encoded: dict[str, bytes | None] = {}
         self.records: dict[str, Any] = {}
@@ -75,7 +75,7 @@ class RecordCache:
         self.weight = 0
         self.decoded_weight = 0
 
-    def pages_at(self, partition: str, revision: int) -> Pages:
+    def pages_at(self, partition: str, revision: Revision) -> Pages:
         """The pages of the `revision` that the engine has just answered; begun anew where it has moved."""
         pages = self._partitions.get(partition)
         if pages is None or pages.revision != revision:
@@ -129,14 +129,14 @@ class RecordCache:
         self,
         partition: str,
         pages: Pages,
-        revision: int,
+        revision: Revision,
         writes: Iterable[tuple[Collection[Any], str, Any, bytes | None]],
     ) -> None:
-        """Carry `pages` over to the `revision` that our own commit has just made of them.
+        """Carry `pages` over to the `revision` that our own commit, which expected theirs, has just made of them.
 
         Transactions that still hold the old pages find them empty, and ask the engine.
         """
-        if self._partitions.get(partition) is not pages or revision != pages.revision + 1:
+        if self._partitions.get(partition) is not pages:
             return
         successor = Pages(revision)
         successor.encoded, pages.encoded = pages.encoded, {}

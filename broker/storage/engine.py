@@ -2,13 +2,17 @@
 
 A *partition* is what changes together: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), or what belongs to no account (`global`). Every
-partition has one revision, a number that grows by one with each commit. A commit names the revision that it
-expects, so one number guards everything a transaction has read, scans included; and a cache that remembers the
-revision knows in one look whether it is still true.
+partition has one revision, which each commit replaces: the number of its commits, and a random mark of the last one.
+A commit names the revision that it expects, so one value guards everything a transaction has read, scans included; and
+a cache that remembers the revision knows in one look whether it is still true. Numbers alone would not do: where the
+last commits of a store were lost (a failover, an old backup) others soon commit as often again. A revision with its
+mark is found in one history only, and whoever compares it whole cannot take one history for another.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
 - `revision` answers with at least every commit that was acknowledged, by any process, before it was asked.
+- no two commits make the same revision, whatever was lost or set back in between.
+- a commit that raises has not happened and will not, unless it raises OutcomeUnknown.
 - an expired record is as absent as a deleted one, in `get` and in `scan`.
 - an engine that cannot know raises EngineUnavailable; it never answers from memory.
 """
@@ -37,6 +41,23 @@ def replay_partition(account_id: str) -> str:
     return f"replay/{account_id}"
 
 
+class Revision(msgspec.Struct, frozen=True):
+    """How many commits a partition has had, and the mark of the last one; to be compared whole.
+
+    `mark` is MARK_SIZE random bytes, and empty where a version of the broker committed that gave no marks.
+    """
+
+    number: int
+    mark: bytes
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+MARK_SIZE = 8
+NEVER_WRITTEN = Revision(0, b"")
+
+
 class Write(msgspec.Struct, frozen=True):
     """One change: `value` None deletes. `expires_at` is in epoch seconds."""
 
@@ -53,16 +74,20 @@ class EngineUnavailable(Exception):
     """The engine is out of reach or cannot vouch for an answer; the reason is for the operator."""
 
 
+class OutcomeUnknown(EngineUnavailable):
+    """A commit was begun, and whether it holds cannot be found out; nobody may say that it failed."""
+
+
 class Engine(Protocol):
     """What a storage engine is. Keys are text, never empty, and sort by their UTF-8 bytes."""
 
-    async def revision(self, partition: str) -> int:
-        """The partition's revision, 0 where nothing was ever written."""
+    async def revision(self, partition: str) -> Revision:
+        """The partition's revision, NEVER_WRITTEN where nothing ever was."""
         ...
 
     async def get(self, partition: str, key: str) -> bytes | None: ...
 
-    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         """The values of `keys` and the revision at which all of them are true together."""
         ...
 
@@ -72,11 +97,16 @@ class Engine(Protocol):
         """Records whose key begins with `prefix` and sorts behind `after`, in key order."""
         ...
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         """Apply all `writes` or none, and answer the new revision; `expecting` None writes blindly.
 
-        Raises Conflict where the partition's revision is not `expecting`.
+        Raises Conflict where the partition's revision is not `expecting`, and OutcomeUnknown where it cannot be known
+        whether the writes were applied.
         """
+        ...
+
+    async def now(self) -> float:
+        """Epoch seconds by the clock that all processes on this store share: that of the machine that holds it."""
         ...
 
     async def partitions(self, prefix: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 Each partition is a handful of keys that share one hash slot, the account's:
 
-    broker:{123456789012}:account/123456789012:revision       the number that grows with each commit
+    broker:{123456789012}:account/123456789012:revision       the number that grows with each commit, and its mark
     broker:{123456789012}:account/123456789012:keys           sorted set: which keys there are, in byte order
     broker:{123456789012}:account/123456789012:expiry         sorted set: those that expire, by millisecond
     broker:{123456789012}:account/123456789012:value:<key>    one string per record, expired by Redis itself
+    broker:{123456789012}:account/123456789012:receipt:<mark> for a minute: that the commit with this mark was done
 
 A commit is one script whose keys are all declared, so it is one step for everybody else. A read is one MGET that
 holds the revision too, so its values are true at that revision.
@@ -14,14 +15,17 @@ What the server has to promise: `appendonly yes`, `appendfsync always`, no evict
 that lacks acknowledged writes (`weaknesses` tells what of this it can see). Expiry goes by the server's clock.
 
 Two breaches of it are noticed, and nothing is answered while they last:
-- A partition is behind a revision that this process has seen: the server was emptied, restored, or lacks what another
-  one acknowledged. What revisions mean from then on is another history, so they are counted from a new origin.
+- A partition is behind a revision that this process has seen, or has another mark at its number: the server was
+  emptied, set back, or lacks what another one acknowledged. Where others have committed more often meanwhile that goes
+  unseen; but since no two histories share a revision, nothing that was remembered passes for what is there now.
 - The server is a replica, or a master that may not write. Revisions are asked by GETEX, which reads as GET does, but
   is a writing command (Redis 6.2), so that a replica, which may be behind, does not answer it.
+
+Where the answer to a commit is lost, its receipt says what became of it (`redis_scripts.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
 from typing import Any
@@ -30,56 +34,21 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
-from broker.storage.engine import Conflict, EngineUnavailable, Write
+from broker.storage.engine import (
+    MARK_SIZE,
+    NEVER_WRITTEN,
+    Conflict,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
+    Write,
+)
+from broker.storage.redis_scripts import COMMIT, RANGE, SETTLE, TIME, WITHDRAWN, parse_revision, revision_text
 
 _NAMESPACE = "broker"
 _SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-
-# KEYS: revision, keys, expiry, then each write's value. ARGV: the expected revision or "", then for each write its
-# key, its expiry (milliseconds, "" for none, "deleted") and its value. Answers {committed, revision}.
-_COMMIT = """
-local revision = tonumber(redis.call('GET', KEYS[1]) or '0')
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= revision then
-  return {0, revision}
-end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', KEYS[2], gone)
-  redis.call('ZREM', KEYS[3], gone)
-end
-for i = 4, #KEYS do
-  local at = 2 + (i - 4) * 3
-  local key, expiry, value = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  if expiry == 'deleted' then
-    redis.call('DEL', KEYS[i])
-    redis.call('ZREM', KEYS[2], key)
-    redis.call('ZREM', KEYS[3], key)
-  else
-    redis.call('SET', KEYS[i], value)
-    redis.call('ZADD', KEYS[2], 0, key)
-    if expiry == '' then
-      redis.call('ZREM', KEYS[3], key)
-    else
-      redis.call('PEXPIREAT', KEYS[i], expiry)
-      redis.call('ZADD', KEYS[3], expiry, key)
-    end
-  end
-end
-return {1, redis.call('INCR', KEYS[1])}
-"""
-
-# KEYS: revision, keys. ARGV: lowest, highest, how many. Answers the revision, then the keys in between.
-_RANGE = """
-local found = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
-table.insert(found, 1, redis.call('GET', KEYS[1]) or '0')
-return found
-"""
-
-# How far the origins of two histories are apart: more than there will be commits.
-_HISTORY = 1 << 44
 
 _DELETED = b"deleted"
 _NO_LIMIT = -1
@@ -88,24 +57,36 @@ _NO_LIMIT = -1
 _VALUES_AT_ONCE = 500
 _SCAN_ATTEMPTS = 20
 
+# Seconds between two attempts to find out what became of a commit; and for those under way when the engine is closed.
+_SETTLE_PAUSE = 0.1
+_CLOSE_TIMEOUT = 3.0
+
+_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+
 
 class RedisEngine:
     """An `Engine` over a Redis server. Lives on one event loop; connects when it is first asked, and again."""
 
-    def __init__(self, url: str, *, timeout: float = 2.0, connections: int = 32) -> None:
+    def __init__(
+        self, url: str, entropy: Callable[[int], bytes], *, timeout: float = 2.0, connections: int = 32
+    ) -> None:
         """`url`: redis://, rediss:// (TLS), unix://, or redis+cluster://, with user, password and options in it.
 
-        `timeout` in seconds, for connecting and for each answer. Raises ValueError for a URL that is none.
+        `entropy` gives that many fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
+        finding out what became of a commit whose answer was lost. Raises ValueError for a URL that is none.
         """
         self._client: Any = _client(url, timeout, connections)
-        self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._entropy = entropy
+        self._timeout = timeout
+        self._committing: set[asyncio.Future[None]] = set()
+        self._is_closed = False
+        self._waiting: dict[str, asyncio.Future[Revision]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
-        self._seen: dict[str, int] = {}  # the latest revision of each partition, as the server counts
-        self._behind: dict[str, int] = {}  # partitions that were found behind, and where they were seen
-        self._origin = 0
+        self._seen: dict[str, Revision] = {}  # the latest of each partition
+        self._lost: dict[str, Revision] = {}  # those that partitions no longer have
 
-    async def revision(self, partition: str) -> int:
+    async def revision(self, partition: str) -> Revision:
         """See Engine. Those who ask meanwhile share one question, always one that is yet to be sent."""
         waiting = self._waiting.get(partition)
         if waiting is None:
@@ -119,11 +100,11 @@ class RedisEngine:
         value: bytes | None = await self._read("GET", _value(partition, key))
         return value
 
-    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         revision, *values = await self._read(
             "MGET", _revision(partition), *(_value(partition, k) for k in keys)
         )
-        return int(revision or 0) + self._origin, values
+        return parse_revision(revision), values
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
@@ -134,26 +115,27 @@ class RedisEngine:
                 return found
         raise EngineUnavailable(f"redis: {partition} changed {_SCAN_ATTEMPTS} times while it was listed")
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
-        """See Engine. Never sent twice: where the connection breaks, whether it was done is unknown."""
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
+        """See Engine. Never sent twice: where the answer is lost, it is asked what became of it."""
         self._require_nothing_lost()
-        if expecting is not None:
-            expecting -= self._origin
+        mark = self._entropy(MARK_SIZE).hex()
         keys = [_revision(partition), _index(partition, "keys"), _index(partition, "expiry")]
-        arguments: list[bytes | str | int] = ["" if expecting is None else expecting]
+        keys.append(_receipt(partition, mark))
+        arguments: list[bytes | str | int] = ["" if expecting is None else revision_text(expecting), mark]
         for write in writes:
             keys.append(_value(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]
         async with _explained():
-            if not expecting and partition not in self._listed:
+            if not (expecting and expecting.number) and partition not in self._listed:
                 # In another slot, so it goes first: `partitions` leaves out what has no revision.
                 await self._client.execute_command("ZADD", _PARTITIONS, 0, partition)
                 self._listed.add(partition)
-            is_committed, revision = await self._run(_COMMIT, keys, arguments)
+            is_committed, answer = await self._commit(keys, arguments)
+        revision = parse_revision(answer)
         if not is_committed:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
-        self._seen[partition] = max(self._seen.get(partition, 0), int(revision))
-        return int(revision) + self._origin
+        self._see(partition, revision)
+        return revision
 
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = _bounds(prefix, "")
@@ -161,7 +143,13 @@ class RedisEngine:
         found = [name.decode() for name in names]
         async with _explained():
             revisions = await self._revisions(found)
-        return [name for name, revision in zip(found, revisions, strict=True) if revision]
+        return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
+
+    async def now(self) -> float:
+        """The server's clock, which expiry goes by as well. In a cluster, that of the node which has the keyrings."""
+        async with _explained():
+            seconds, microseconds = await self._again(self._run, TIME, [_revision("keys")], [])
+        return int(seconds) + int(microseconds) / 1e6
 
     async def weaknesses(self) -> list[str]:
         """What the server's settings take away from the promise of `commit`; a sentence each, for the operator."""
@@ -182,16 +170,55 @@ class RedisEngine:
         return found
 
     async def close(self) -> None:
+        """See to the end of the commits that are under way, within a while, then let go of the server."""
+        self._is_closed = True
+        if self._committing:
+            await asyncio.wait(self._committing, timeout=_CLOSE_TIMEOUT)
         if self._asking is not None:
             self._asking.cancel()
         await self._client.aclose()
+
+    async def _commit(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> tuple[int, bytes]:
+        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committing.add(under_way)
+        try:
+            is_committed, answer = await self._run(COMMIT, keys, arguments)
+        except ResponseError:
+            raise  # an answer: the server has refused it
+        except _FAILURES as error:
+            return 1, await self._settle(keys[3], error)
+        finally:
+            self._committing.discard(under_way)
+            under_way.set_result(None)
+        return is_committed, answer
+
+    async def _settle(self, receipt: str, lost: Exception) -> bytes:
+        """The revision that a commit has made whose answer was `lost`.
+
+        Raises EngineUnavailable where it is not done and never will be, and OutcomeUnknown where nobody can say.
+        """
+        why = f"redis: {lost or type(lost).__name__}"
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while True:
+            try:
+                answer: bytes = await self._run(SETTLE, [receipt], [])
+                break
+            except _FAILURES as error:
+                if self._is_closed or loop.time() >= deadline:
+                    reason = "the answer to a commit was lost, and nobody can say whether it was applied"
+                    raise OutcomeUnknown(f"{why}: {reason}: {error or type(error).__name__}") from lost
+            await asyncio.sleep(_SETTLE_PAUSE)
+        if answer == WITHDRAWN:
+            raise EngineUnavailable(f"{why}: the commit was not applied") from lost
+        return answer
 
     async def _ask_revisions(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
             try:
                 async with _explained():
-                    answers = await self._revisions_not_behind(list(waiting))
+                    answers = await self._revisions_not_lost(list(waiting))
             except EngineUnavailable as error:
                 _fail(waiting, error)
             except BaseException:
@@ -203,44 +230,47 @@ class RedisEngine:
                 _settle(waiting, answers)
         self._asking = None
 
-    async def _revisions_not_behind(self, partitions: list[str]) -> list[int]:
-        """Raises EngineUnavailable where one is behind what was seen before, and as long as any is that was."""
-        asked = [*partitions, *(name for name in self._behind if name not in partitions)]
-        seen = [self._seen.get(name, 0) for name in asked]  # before asking: meanwhile others may see more
-        answers = await self._again(self._revisions, asked)
-        was_behind, self._behind = bool(self._behind), {}
+    async def _revisions_not_lost(self, partitions: list[str]) -> list[Revision]:
+        """Raises EngineUnavailable where one that was seen before is lost, and as long as it is."""
+        asked = [*partitions, *(name for name in self._lost if name not in partitions)]
+        # Before asking: meanwhile others may see more.
+        seen = [self._seen.get(name, NEVER_WRITTEN) for name in asked]
+        answers: list[Revision] = await self._again(self._revisions, asked)
+        self._lost = {}
         for name, before, answer in zip(asked, seen, answers, strict=True):
-            if answer < before:
-                self._behind[name] = before
-            elif answer > before:
-                self._seen[name] = max(self._seen.get(name, 0), answer)
+            if answer.number > before.number:
+                self._see(name, answer)
+            elif answer != before:
+                self._lost[name] = before
         self._require_nothing_lost()
-        if was_behind:
-            self._origin += _HISTORY
-        return [answer + self._origin for answer in answers[: len(partitions)]]
+        return answers[: len(partitions)]
+
+    def _see(self, partition: str, revision: Revision) -> None:
+        if revision.number > self._seen.get(partition, NEVER_WRITTEN).number:
+            self._seen[partition] = revision
 
     def _require_nothing_lost(self) -> None:
-        for name, seen in self._behind.items():
+        for name, revision in self._lost.items():
             raise EngineUnavailable(
-                f"redis: the server has lost commits: {name} is behind revision {seen}, which it had acknowledged; "
-                "restore it, or restart the brokers if it is as it should be"
+                f"redis: the server has lost commits: {name} has no revision {revision} any more that was "
+                "acknowledged; restore it, or restart the brokers if it is as it should be"
             )
 
-    async def _revisions(self, partitions: list[str]) -> list[int]:
+    async def _revisions(self, partitions: list[str]) -> list[Revision]:
         if len(partitions) == 1:
-            return [int(await self._client.execute_command("GETEX", _revision(partitions[0])) or 0)]
+            return [parse_revision(await self._client.execute_command("GETEX", _revision(partitions[0])))]
         # One by one, since each may lie in another slot; on one connection, in one round trip.
         pipeline = self._client.pipeline(transaction=False)
         for partition in partitions:
             pipeline.execute_command("GETEX", _revision(partition))
-        return [int(answer or 0) for answer in await pipeline.execute()]
+        return [parse_revision(answer) for answer in await pipeline.execute()]
 
     async def _scan_once(
         self, partition: str, prefix: str, after: str, limit: int | None
     ) -> list[tuple[str, bytes]] | None:
         """None where a commit came in between. Keys whose value has expired are in the index a while longer."""
         found: list[tuple[str, bytes]] = []
-        seen: int | None = None
+        seen: Revision | None = None
         while limit is None or len(found) < limit:
             wanted = _NO_LIMIT if limit is None else limit - len(found)
             revision, keys = await self._range(partition, prefix, after, wanted)
@@ -259,12 +289,14 @@ class RedisEngine:
             after = keys[-1]
         return found
 
-    async def _range(self, partition: str, prefix: str, after: str, wanted: int) -> tuple[int, list[str]]:
+    async def _range(
+        self, partition: str, prefix: str, after: str, wanted: int
+    ) -> tuple[Revision, list[str]]:
         lowest, highest = _bounds(prefix, after)
         keys = [_revision(partition), _index(partition, "keys")]
         async with _explained():
-            revision, *found = await self._again(self._run, _RANGE, keys, [lowest, highest, wanted])
-        return int(revision) + self._origin, [key.decode() for key in found]
+            revision, *found = await self._again(self._run, RANGE, keys, [lowest, highest, wanted])
+        return parse_revision(revision), [key.decode() for key in found]
 
     async def _read(self, *command: Any) -> Any:
         async with _explained():
@@ -299,6 +331,10 @@ def _revision(partition: str) -> str:
 
 def _index(partition: str, which: str) -> str:
     return f"{_base(partition)}:{which}"
+
+
+def _receipt(partition: str, mark: str) -> str:
+    return f"{_base(partition)}:receipt:{mark}"
 
 
 def _value(partition: str, key: str) -> str:
@@ -343,17 +379,17 @@ def _no_retry() -> Retry:
 async def _explained() -> AsyncIterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except _FAILURES as error:
         raise EngineUnavailable(f"redis: {error or type(error).__name__}") from error
 
 
-def _settle(waiting: dict[str, "asyncio.Future[int]"], answers: list[int]) -> None:
+def _settle(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:
     for future, answer in zip(waiting.values(), answers, strict=True):
         if not future.done():
             future.set_result(answer)
 
 
-def _fail(waiting: dict[str, "asyncio.Future[int]"], error: EngineUnavailable) -> None:
+def _fail(waiting: dict[str, "asyncio.Future[Revision]"], error: EngineUnavailable) -> None:
     for future in waiting.values():
         if not future.done():
             future.set_exception(error)

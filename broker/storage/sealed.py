@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from broker.sealing.envelope import NONCE_ENTROPY, SealBroken, open_, seal
 from broker.sealing.keyring import Keyring
-from broker.storage.engine import Engine, EngineUnavailable, Write
+from broker.storage.engine import Engine, EngineUnavailable, Revision, Write
 
 _PURPOSE = b"storage records"
 
@@ -25,13 +25,14 @@ class SealedEngine:
         self._entropy = entropy
         self.revision = inner.revision
         self.partitions = inner.partitions
+        self.now = inner.now
         self.close = inner.close
 
     async def get(self, partition: str, key: str) -> bytes | None:
         sealed = await self._inner.get(partition, key)
         return None if sealed is None else self._open(partition, key, sealed)
 
-    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         revision, values = await self._inner.fetch(partition, keys)
         pairs = zip(keys, values, strict=True)
         return revision, [
@@ -44,7 +45,7 @@ class SealedEngine:
         pairs = await self._inner.scan(partition, prefix, after, limit)
         return [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         return await self._inner.commit(
             partition, [self._sealed(partition, write) for write in writes], expecting
         )

@@ -30,9 +30,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import msgspec
-
-from broker.storage.engine import Conflict, EngineUnavailable, Write
+from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, EngineUnavailable, Revision, Write
+from broker.storage.sqlite_commits import REVISION, Commit, answer, apply, failed, unavailable
 from broker.storage.sqlite_files import (
     BELL_SIZE,
     files_of,
@@ -42,27 +41,27 @@ from broker.storage.sqlite_files import (
     transaction,
 )
 
-_REVISION = "SELECT revision FROM revisions WHERE partition = ?"
 _GET = "SELECT value FROM records WHERE partition = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)"
 _FETCH = (
-    "SELECT (SELECT revision FROM revisions WHERE partition = ?1), (SELECT value FROM records"
-    " WHERE partition = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3))"
+    "SELECT revision, mark, (SELECT value FROM records WHERE partition = ?1 AND key = ?2"
+    " AND (expires_at IS NULL OR expires_at > ?3)) FROM revisions WHERE partition = ?1"
 )
 _SCAN = (
     "SELECT key, value FROM records WHERE partition = ? AND key >= ? AND key < ? AND key > ?"
     " AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?"
 )
 _PARTITIONS = "SELECT partition FROM revisions WHERE partition >= ? AND partition < ? ORDER BY partition"
-_PUT = "INSERT OR REPLACE INTO records (partition, key, value, expires_at) VALUES (?, ?, ?, ?)"
-_DELETE = "DELETE FROM records WHERE partition = ? AND key = ?"
-_MOVE = "INSERT OR REPLACE INTO revisions (partition, revision) VALUES (?, ?)"
 _SWEEP = (
     "DELETE FROM records WHERE (partition, key) IN"
     " (SELECT partition, key FROM records WHERE expires_at <= ? LIMIT ?)"
 )
 
 _NO_LIMIT = -1
+
+# Seconds until a commit that has not begun is withdrawn; and until the engine is closed, whoever waits.
 _COMMIT_TIMEOUT = 30.0
+_CLOSE_TIMEOUT = 4.0
+
 _GROUP_LIMIT = 256
 
 # Seconds until commits are seen that were made by a program which does not ring the bell.
@@ -76,24 +75,26 @@ _SWEEP_INTERVAL = 60.0
 _SWEEP_LIMIT = 1000
 
 
-class _Commit(msgspec.Struct, eq=False):
-    """A commit on its way to the writer thread; `outcome` is its new revision or why there is none."""
-
-    partition: bytes
-    rows: list[tuple[bytes, bytes | None, float | None]]
-    expecting: int | None
-    answer: asyncio.Future[int]
-    loop: asyncio.AbstractEventLoop
-    outcome: int | Exception = 0
-
-
 class SqliteEngine:
     """An `Engine` over one file. Each process opens its own, after any fork."""
 
-    def __init__(self, path: Path | str, clock: Callable[[], float], *, may_create: bool = True) -> None:
-        """Open the store at `path`, or create it where that is allowed; raises EngineUnavailable with the reason."""
+    def __init__(
+        self,
+        path: Path | str,
+        clock: Callable[[], float],
+        entropy: Callable[[int], bytes],
+        *,
+        may_create: bool = True,
+        timeout: float = _COMMIT_TIMEOUT,
+    ) -> None:
+        """Open the store at `path`, or create it where that is allowed; raises EngineUnavailable with the reason.
+
+        `entropy` gives that many fresh random bytes; `timeout` is how long a commit may wait to begin, in seconds.
+        """
         self._path = Path(path)
         self._clock = clock
+        self._entropy = entropy
+        self._timeout = timeout
         with _explained(self._path):
             self._lock_file = open_files(self._path, may_create)
             try:
@@ -108,14 +109,15 @@ class SqliteEngine:
         self._execute = self._reader.cursor().execute
         self._data_version = -1
         self._heard = -1  # the bell at the last look
-        self._revisions: dict[str, int] = {}
+        self._revisions: dict[str, Revision] = {}
         self._next_sweep = clock()
         self._is_closed = False
-        self._queue: SimpleQueue[_Commit | None] = SimpleQueue()
+        self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._waiting: set[Commit] = set()
         self._thread = threading.Thread(target=self._write_until_closed, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def revision(self, partition: str) -> int:
+    async def revision(self, partition: str) -> Revision:
         """See Engine. `data_version` moves with every commit of another connection, our own writer's included.
 
         A look is only taken where the bell was rung. The bell is read before the look, so a commit that comes in
@@ -128,12 +130,12 @@ class SqliteEngine:
                 self._look(heard)
             known = self._revisions.get(partition)
             if known is None:
-                row = self._execute(_REVISION, (partition.encode(),)).fetchone()
+                row = self._execute(REVISION, (partition.encode(),)).fetchone()
                 if len(self._revisions) >= _MOST_REVISIONS:
                     self._revisions.clear()
-                known = self._revisions[partition] = row[0] if row else 0
+                known = self._revisions[partition] = Revision(*row) if row else NEVER_WRITTEN
         except sqlite3.Error as error:
-            raise _unavailable(self._path, error) from error
+            raise unavailable(self._path, error) from error
         return known
 
     def _require_places(self) -> None:
@@ -159,7 +161,7 @@ class SqliteEngine:
             row = self._execute(_GET, (partition.encode(), key.encode(), self._clock())).fetchone()
             return row[0] if row else None
 
-    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         """See Engine. One statement for one key; several keys are read inside one read transaction."""
         try:
             if len(keys) == 1:
@@ -171,7 +173,7 @@ class SqliteEngine:
                 finally:
                     self._execute("COMMIT")
         except sqlite3.Error as error:
-            raise _unavailable(self._path, error) from error
+            raise unavailable(self._path, error) from error
         if found[0] != self._revisions.get(partition):
             self._heard = -1
         return found
@@ -185,19 +187,24 @@ class SqliteEngine:
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
             return [(key.decode(), value) for key, value in self._execute(_SCAN, bounds).fetchall()]
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
+        """See Engine. Who is cancelled, or waits in vain, withdraws the commit unless it has begun."""
         if self._is_closed:
             raise EngineUnavailable(f"{self._path}: the store is closed")
         rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int] = loop.create_future()
-        self._queue.put(_Commit(partition.encode(), rows, expecting, answer, loop))
+        outcome: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
+        commit = Commit(partition.encode(), rows, expecting, self._entropy(MARK_SIZE), outcome)
+        self._waiting.add(commit)
+        self._queue.put(commit)
         try:
-            async with asyncio.timeout(_COMMIT_TIMEOUT):
-                return await answer
-        except TimeoutError:
-            reason = f"{self._path}: no commit within {_COMMIT_TIMEOUT:.0f} s: another process holds it, or the disk"
-            raise EngineUnavailable(reason) from None
+            return await commit.wait(self._path, self._timeout)
+        finally:
+            commit.take()
+            commit.answer.cancel()
+            self._waiting.discard(commit)
+
+    async def now(self) -> float:
+        return self._clock()
 
     async def partitions(self, prefix: str) -> list[str]:
         first = prefix.encode()
@@ -206,26 +213,33 @@ class SqliteEngine:
             return [name.decode() for (name,) in rows]
 
     async def close(self) -> None:
-        """Finish the commits that wait, then let go of the file."""
+        """Finish the commits that wait, then let go of the file; withdraw them where that takes too long."""
         if self._is_closed:
             return
         self._is_closed = True
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, _CLOSE_TIMEOUT)
+        if self._thread.is_alive():  # it waits for the lock or the disk, and ends with the process
+            for commit in self._waiting:
+                commit.give_up(self._path)
+            return
         self._heard = -1
         with _explained(self._path), self._exclusively():
             self._reader.close()
             self._writer.close()
         os.close(self._lock_file)
 
-    def _fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    def _fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         name, now = partition.encode(), self._clock()
-        revision: int | None = None
+        revision = NEVER_WRITTEN
         values: list[bytes | None] = []
         for key in keys:
-            revision, value = self._execute(_FETCH, (name, key.encode(), now)).fetchone()
-            values.append(value)
-        return revision or 0, values
+            row = self._execute(_FETCH, (name, key.encode(), now)).fetchone()
+            if row is None:  # nothing was ever written there
+                return NEVER_WRITTEN, [None] * len(keys)
+            revision = Revision(row[0], row[1])
+            values.append(row[2])
+        return revision, values
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -242,11 +256,11 @@ class SqliteEngine:
             group, is_open = self._next_group()
             if group:
                 self._write_group(group)
-                _answer(group)
+                answer(group)
 
-    def _next_group(self) -> tuple[list[_Commit], bool]:
+    def _next_group(self) -> tuple[list[Commit], bool]:
         """The commits that wait by now, none after a second without any; and whether more may come."""
-        group: list[_Commit] = []
+        group: list[Commit] = []
         try:
             while len(group) < _GROUP_LIMIT:
                 commit = self._queue.get(block=not group, timeout=_DEAF_SECONDS)
@@ -257,50 +271,30 @@ class SqliteEngine:
             self._heard = -1
         return group, True
 
-    def _write_group(self, group: list[_Commit]) -> None:
-        """One SQLite transaction for all of `group`; each commit gets its own outcome."""
+    def _write_group(self, group: list[Commit]) -> None:
+        """One SQLite transaction for all of `group` that nobody has withdrawn; each commit gets its own outcome."""
         try:
             with self._exclusively():
                 self._require_places()
                 self._ring(self._bell[0] | 1)
+                begun = [commit for commit in group if commit.take()]
                 with transaction(self._writer):
-                    for commit in group:
-                        commit.outcome = self._write(commit)
+                    for commit in begun:
+                        commit.outcome = apply(self._writer, self._path, commit)
                     self._sweep_sometimes()
-                self._ring(self._bell[0] + 1)
+                # From here on all is committed. A bell that stays odd makes everybody look, which is no harm.
+                with contextlib.suppress(OSError):
+                    self._ring(self._bell[0] + 1)
         except EngineUnavailable as error:
             for commit in group:
                 commit.outcome = error
         except (sqlite3.Error, OSError) as error:
             for commit in group:
-                commit.outcome = _unavailable(self._path, error)
+                commit.outcome = failed(self._path, error)
 
     def _ring(self, bell: int) -> None:
         """By a write: where the disk is full it fails, but a store into mapped memory ends the process (SIGBUS)."""
         os.pwrite(self._lock_file, bell.to_bytes(BELL_SIZE, sys.byteorder), 0)
-
-    def _write(self, commit: _Commit) -> int | Exception:
-        execute = self._writer.execute
-        row = execute(_REVISION, (commit.partition,)).fetchone()
-        revision: int = row[0] if row else 0
-        if commit.expecting is not None and commit.expecting != revision:
-            return Conflict(f"{commit.partition.decode()}: at revision {revision}, not {commit.expecting}")
-        execute("SAVEPOINT one")
-        try:
-            for key, value, expires_at in commit.rows:
-                if value is None:
-                    execute(_DELETE, (commit.partition, key))
-                else:
-                    execute(_PUT, (commit.partition, key, value, expires_at))
-            execute(_MOVE, (commit.partition, revision + 1))
-        except sqlite3.DataError as error:
-            # What SQLite cannot hold (a value of a gigabyte) is the fault of this commit alone.
-            execute("ROLLBACK TO one")
-            return _unavailable(self._path, error)
-        finally:
-            if self._writer.in_transaction:
-                execute("RELEASE one")
-        return revision + 1
 
     def _sweep_sometimes(self) -> None:
         """Delete what expired; nobody sees it any more, so no revision moves."""
@@ -310,34 +304,9 @@ class SqliteEngine:
             self._next_sweep = now if swept == _SWEEP_LIMIT else now + _SWEEP_INTERVAL
 
 
-def _answer(group: list[_Commit]) -> None:
-    """Wake the tasks that wait for `group`: once per event loop, not once per commit."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Commit]] = {}
-    for commit in group:
-        by_loop.setdefault(commit.loop, []).append(commit)
-    for loop, commits in by_loop.items():
-        # A loop that was closed meanwhile has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, commits)
-
-
-def _settle(commits: list[_Commit]) -> None:
-    for commit in commits:
-        if commit.answer.done():
-            continue
-        if isinstance(commit.outcome, Exception):
-            commit.answer.set_exception(commit.outcome)
-        else:
-            commit.answer.set_result(commit.outcome)
-
-
-def _unavailable(path: Path, error: Exception) -> EngineUnavailable:
-    return EngineUnavailable(f"{path}: {error}")
-
-
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise _unavailable(path, error) from error
+        raise unavailable(path, error) from error

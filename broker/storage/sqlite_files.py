@@ -11,17 +11,23 @@ from broker.storage.engine import EngineUnavailable
 
 # In the header of the file: "BRKR", whose file it is; and how its tables are laid out.
 APPLICATION_ID = 0x42524B52
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Names and keys are blobs of UTF-8: they sort by their bytes, and `prefix + 0xff` is behind all that begin with it.
 _SCHEMA = (
-    "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL, mark BLOB NOT NULL DEFAULT x'')"
+    " WITHOUT ROWID",
     "CREATE TABLE records (partition BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, expires_at REAL,"
     " PRIMARY KEY (partition, key)) WITHOUT ROWID",
     "CREATE INDEX expiry ON records (expires_at) WHERE expires_at IS NOT NULL",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+# What makes a store of an older schema, the key, one of the next.
+_UPGRADES = {
+    1: ("ALTER TABLE revisions ADD COLUMN mark BLOB NOT NULL DEFAULT x''", "PRAGMA user_version = 2"),
+}
 
 _BUSY_MILLISECONDS = 5000
 BELL_SIZE = 8  # bytes
@@ -89,9 +95,13 @@ def _require_ours(connection: sqlite3.Connection, path: Path, may_create: bool) 
                 connection.execute(statement)
     elif application != APPLICATION_ID:
         raise EngineUnavailable(f"{path}: an SQLite file of another program, not a store of the broker")
-    elif version != SCHEMA_VERSION:
+    elif version != SCHEMA_VERSION and version not in _UPGRADES:
         reason = f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}"
         raise EngineUnavailable(reason)
+    for old in range(version, SCHEMA_VERSION) if version else ():
+        with transaction(connection):
+            for statement in _UPGRADES[old]:
+                connection.execute(statement)
 
 
 @contextlib.contextmanager

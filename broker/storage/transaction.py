@@ -20,7 +20,7 @@ import msgspec
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, Pages, RecordCache
 from broker.storage.collection import USAGE, Collection, R
-from broker.storage.engine import Conflict, Engine, Write, account_partition
+from broker.storage.engine import Conflict, Engine, Revision, Write, account_partition
 from broker.storage.records import Usage
 
 _ACCOUNTS = account_partition("")
@@ -142,7 +142,7 @@ class Transaction(msgspec.Struct, eq=False):
     def delete(self, collection: Collection[R], account: str, key: str = "") -> None:
         self._write(collection, account, collection.stored_key(key), _Put(collection, None, None))
 
-    async def revision(self, partition: str) -> int:
+    async def revision(self, partition: str) -> Revision:
         """The revision that this transaction sees; from here on it is bound to exactly this one.
 
         For those who keep things made from a partition's records: what was kept at this revision counts as read.
@@ -154,7 +154,7 @@ class Transaction(msgspec.Struct, eq=False):
         view.is_pinned = True
         return pages.revision
 
-    def find_revision(self, partition: str) -> int | None:
+    def find_revision(self, partition: str) -> Revision | None:
         """As `revision`, for a partition that the transaction has looked at; None, and unbound, for any other."""
         view = self._views.get(partition)
         if view is None or view.pages is None:

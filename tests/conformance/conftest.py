@@ -59,7 +59,9 @@ async def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
 
     def open_() -> Engine:
         engine: Engine = (
-            SqliteEngine(tmp_path / "store.db", time.time) if server is None else RedisEngine(server.url)
+            SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
+            if server is None
+            else RedisEngine(server.url, os.urandom)
         )
         if is_sealed:
             engine = SealedEngine(engine, lambda: ring, os.urandom)

@@ -49,7 +49,7 @@ class Writer:
 
 async def write_forever(path: Path, name: str, told: int) -> None:
     """Each commit writes its number under three keys of this writer's partition; another, in a shared partition."""
-    engine = SqliteEngine(path, time.time)
+    engine = SqliteEngine(path, time.time, os.urandom)
     partition = f"account/{name}"
     while True:
         number = await engine.revision(partition) + 1
@@ -62,7 +62,7 @@ async def write_forever(path: Path, name: str, told: int) -> None:
 
 async def require_acknowledged(path: Path, acknowledged: dict[str, int]) -> None:
     """The store opens, holds what was acknowledged, and nothing by halves."""
-    engine = SqliteEngine(path, time.time)
+    engine = SqliteEngine(path, time.time, os.urandom)
     for name, number in acknowledged.items():
         revision, values = await engine.fetch(f"account/{name}", list("abc"))
         assert revision >= number
@@ -91,7 +91,7 @@ def test_sqlite_processes_see_each_others_acknowledged_writes(tmp_path: Path) ->
     writer = Writer(path, name)
 
     async def watch() -> None:
-        engine = SqliteEngine(path, time.time)
+        engine = SqliteEngine(path, time.time, os.urandom)
         for _ in range(100):
             number = writer.next_acknowledged()
             assert await engine.revision(f"account/{name}") >= number
@@ -122,7 +122,7 @@ async def test_redis_keeps_what_was_acknowledged_when_the_server_is_killed(morta
     """One engine all the while: it finds the server again by itself."""
     chance = random.Random(3)
     partitions = [f"account/{name}" for name in NAMES]
-    engine = RedisEngine(mortal_redis.url)
+    engine = RedisEngine(mortal_redis.url, os.urandom)
     for _ in range(ROUNDS):
         # Before the clock runs: on a busy machine the server might be killed before it is asked.
         begun = [(partition, await engine.revision(partition)) for partition in partitions]
@@ -142,7 +142,7 @@ async def test_redis_keeps_what_was_acknowledged_when_the_server_is_killed(morta
 async def test_redis_out_of_reach_is_said_quickly_and_nothing_is_answered_from_memory(
     mortal_redis: RedisServer,
 ) -> None:
-    engine = RedisEngine(mortal_redis.url)
+    engine = RedisEngine(mortal_redis.url, os.urandom)
     await engine.commit("global", [Write("a", b"1")], None)
     assert await engine.revision("global") == 1
     mortal_redis.kill()

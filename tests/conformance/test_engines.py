@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from broker.storage.engine import Conflict, Engine, Write
+from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, Conflict, Engine, Revision, Write
 
 HERE = "account/111111111111"
 THERE = "account/222222222222"
@@ -29,20 +29,25 @@ async def increment(engine: Engine, key: str) -> None:
         return
 
 
+async def number_of(revision: Awaitable[Revision]) -> int:
+    return (await revision).number
+
+
 async def test_what_was_never_written_is_absent_and_at_revision_zero(engine: Engine) -> None:
-    assert await engine.revision(HERE) == 0
+    assert await engine.revision(HERE) == NEVER_WRITTEN
     assert await engine.get(HERE, "user/bob") is None
-    assert await engine.fetch(HERE, ["user/bob", "user/eve"]) == (0, [None, None])
+    assert await engine.fetch(HERE, ["user/bob", "user/eve"]) == (NEVER_WRITTEN, [None, None])
     assert await engine.scan(HERE, "") == []
     assert await engine.partitions("") == []
 
 
 async def test_a_commit_is_read_back_and_moves_the_revision_by_one(engine: Engine) -> None:
-    assert await engine.commit(HERE, [Write("user/bob", b"1"), Write("user/eve", b"2")], 0) == 1
-    assert await engine.commit(HERE, [Write("user/bob", b"3")], 1) == 2
-    assert await engine.revision(HERE) == 2
+    first = await engine.commit(HERE, [Write("user/bob", b"1"), Write("user/eve", b"2")], NEVER_WRITTEN)
+    second = await engine.commit(HERE, [Write("user/bob", b"3")], first)
+    assert (first.number, second.number) == (1, 2)
+    assert await engine.revision(HERE) == second
     assert await engine.get(HERE, "user/bob") == b"3"
-    assert await engine.fetch(HERE, ["user/eve", "none", "user/bob"]) == (2, [b"2", None, b"3"])
+    assert await engine.fetch(HERE, ["user/eve", "none", "user/bob"]) == (second, [b"2", None, b"3"])
 
 
 async def test_a_deleted_record_is_absent_and_may_come_back(engine: Engine) -> None:
@@ -60,39 +65,48 @@ async def test_within_one_commit_the_last_write_of_a_key_counts(engine: Engine) 
 
 
 async def test_an_unexpected_revision_conflicts_and_changes_nothing(engine: Engine) -> None:
-    await engine.commit(HERE, [Write("a", b"1")], 0)
-    for wrong in (0, 2, 7):
+    right = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+    others = [Revision(number, right.mark) for number in (0, 2, 7)]
+    for wrong in (NEVER_WRITTEN, Revision(1, b""), Revision(1, bytes(MARK_SIZE)), *others):
         with pytest.raises(Conflict):
             await engine.commit(HERE, [Write("a", b"x"), Write("b", b"x"), Write("c", None)], wrong)
-    assert await engine.revision(HERE) == 1
+    assert await engine.revision(HERE) == right
     assert await engine.scan(HERE, "") == [("a", b"1")]
 
 
 async def test_a_blind_commit_holds_at_any_revision(engine: Engine) -> None:
     for round_ in range(1, 4):
-        assert await engine.commit(HERE, [Write("a", b"%d" % round_)], None) == round_
+        assert (await engine.commit(HERE, [Write("a", b"%d" % round_)], None)).number == round_
 
 
 async def test_a_commit_of_nothing_still_moves_the_revision(engine: Engine) -> None:
-    assert await engine.commit(HERE, [], 0) == 1
-    assert await engine.revision(HERE) == 1
+    made = await engine.commit(HERE, [], NEVER_WRITTEN)
+    assert made.number == 1
+    assert await engine.revision(HERE) == made
+
+
+async def test_no_two_commits_make_one_revision(engine: Engine) -> None:
+    """Not even the first of two partitions: no store that is set back may come upon what another history was at."""
+    made = [await engine.commit(f"account/{number % 5}", [], None) for number in range(50)]
+    assert len(set(made)) == len({revision.mark for revision in made}) == 50
+    assert {len(revision.mark) for revision in made} == {MARK_SIZE}
 
 
 async def test_partitions_do_not_see_each_other(engine: Engine) -> None:
-    await engine.commit(HERE, [Write("a", b"here")], 0)
-    await engine.commit(THERE, [Write("a", b"there"), Write("b", b"there")], 0)
-    await engine.commit("usage/111111111111", [Write("a", b"usage")], 0)
+    here = await engine.commit(HERE, [Write("a", b"here")], NEVER_WRITTEN)
+    await engine.commit(THERE, [Write("a", b"there"), Write("b", b"there")], NEVER_WRITTEN)
+    await engine.commit("usage/111111111111", [Write("a", b"usage")], NEVER_WRITTEN)
     assert await engine.scan(HERE, "") == [("a", b"here")]
-    assert await engine.revision(HERE) == 1
+    assert await engine.revision(HERE) == here
     assert await engine.scan("usage/111111111111", "") == [("a", b"usage")]
 
 
 async def test_partitions_are_listed_in_order_even_when_all_their_records_are_gone(engine: Engine) -> None:
     for partition in ("usage/1", "account/9", "account/10", "global"):
         await engine.commit(partition, [Write("a", b"1")], None)
-    await engine.commit("account/9", [Write("a", None)], 1)
+    await engine.commit("account/9", [Write("a", None)], await engine.revision("account/9"))
     with pytest.raises(Conflict):
-        await engine.commit("account/never", [Write("a", b"1")], 5)
+        await engine.commit("account/never", [Write("a", b"1")], Revision(5, bytes(MARK_SIZE)))
     assert await engine.partitions("account/") == ["account/10", "account/9"]
     assert await engine.partitions("") == ["account/10", "account/9", "global", "usage/1"]
 
@@ -132,12 +146,12 @@ async def test_a_page_may_begin_behind_a_key_that_is_gone_or_out_of_the_prefix(e
 
 async def test_an_expired_record_is_absent_everywhere(engine: Engine) -> None:
     soon = time.time() + 0.2
-    await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], 0)
+    await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], NEVER_WRITTEN)
     assert await engine.get(HERE, "a") == b"1"
     assert len(await engine.scan(HERE, "")) == 3
     await asyncio.sleep(0.3)
     assert await engine.get(HERE, "a") is None
-    assert await engine.fetch(HERE, ["a", "b"]) == (1, [None, b"2"])
+    assert await engine.fetch(HERE, ["a", "b"]) == (await engine.revision(HERE), [None, b"2"])
     assert await engine.scan(HERE, "") == [("b", b"2")]
     assert await engine.scan(HERE, "", limit=1) == [("b", b"2")]
 
@@ -157,18 +171,20 @@ async def test_a_record_may_be_born_expired(engine: Engine) -> None:
 
 
 async def test_of_many_commits_that_expect_one_revision_exactly_one_holds(engine: Engine) -> None:
-    await engine.commit(HERE, [Write("a", b"")], 0)
-    attempts = [engine.commit(HERE, [Write("a", b"%d" % i), Write(f"b{i}", b"")], 1) for i in range(20)]
+    first = await engine.commit(HERE, [Write("a", b"")], NEVER_WRITTEN)
+    attempts = [engine.commit(HERE, [Write("a", b"%d" % i), Write(f"b{i}", b"")], first) for i in range(20)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    assert [outcome for outcome in outcomes if not isinstance(outcome, Conflict)] == [2]
-    winner = next(i for i, outcome in enumerate(outcomes) if outcome == 2)
+    assert [outcome for outcome in outcomes if not isinstance(outcome, Conflict)] == [
+        await engine.revision(HERE)
+    ]
+    winner = next(i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Conflict))
     assert await engine.scan(HERE, "") == [("a", b"%d" % winner), (f"b{winner}", b"")]
 
 
 async def test_a_conflict_beside_other_commits_spoils_none_of_them(engine: Engine) -> None:
-    await engine.commit(HERE, [Write("a", b"")], 0)
-    good = [engine.commit(f"account/{i}", [Write("a", b"1")], 0) for i in range(10)]
-    bad = [engine.commit(HERE, [Write("a", b"x")], 9) for _ in range(10)]
+    await engine.commit(HERE, [Write("a", b"")], NEVER_WRITTEN)
+    good = [number_of(engine.commit(f"account/{i}", [Write("a", b"1")], NEVER_WRITTEN)) for i in range(10)]
+    bad = [number_of(engine.commit(HERE, [Write("a", b"x")], NEVER_WRITTEN)) for _ in range(10)]
     outcomes = await asyncio.gather(
         *(one for pair in zip(good, bad, strict=True) for one in pair), return_exceptions=True
     )
@@ -180,7 +196,8 @@ async def test_no_increment_is_lost_among_concurrent_ones(open_engine: Callable[
     engines = [open_engine(), open_engine()]
     await asyncio.gather(*(increment(engines[i % 2], "counter") for i in range(16)))
     assert await engines[0].get(HERE, "counter") == b"16"
-    assert await engines[0].revision(HERE) == await engines[1].revision(HERE) == 16
+    assert await engines[0].revision(HERE) == await engines[1].revision(HERE)
+    assert (await engines[0].revision(HERE)).number == 16
 
 
 async def test_a_record_that_appears_after_a_scan_is_guarded_by_the_revision(engine: Engine) -> None:
@@ -193,7 +210,7 @@ async def test_a_record_that_appears_after_a_scan_is_guarded_by_the_revision(eng
         await engine.commit(HERE, [Write(f"key/{name}", b"")], revision)
         return True
 
-    await engine.commit(HERE, [Write("key/first", b"")], 0)
+    await engine.commit(HERE, [Write("key/first", b"")], NEVER_WRITTEN)
     outcomes = await asyncio.gather(*map(add_unless_two, "abcdef"), return_exceptions=True)
     assert outcomes.count(True) == 1
     assert len(await engine.scan(HERE, "key/")) == 2
@@ -205,28 +222,29 @@ async def test_readers_see_a_commit_whole_or_not_at_all(open_engine: Callable[[]
     done = asyncio.Event()
 
     async def write() -> None:
-        for revision in range(25):
-            await writer.commit(HERE, [Write(key, b"%d" % (revision + 1)) for key in keys], revision)
+        made = NEVER_WRITTEN
+        for number in range(1, 26):
+            made = await writer.commit(HERE, [Write(key, b"%d" % number) for key in keys], made)
         done.set()
 
     async def read() -> None:
         while not done.is_set():
             revision, values = await reader.fetch(HERE, keys)
-            assert set(values) == {b"%d" % revision if revision else None}
+            assert set(values) == {b"%d" % revision.number if revision.number else None}
             listed = await reader.scan(HERE, "")
             assert len(listed) in (0, len(keys))
             assert len({value for _, value in listed}) <= 1
             await asyncio.sleep(0)
 
     await asyncio.gather(write(), read())
-    assert await reader.revision(HERE) == 25
+    assert (await reader.revision(HERE)).number == 25
 
 
 async def test_whoever_asks_after_an_acknowledgement_sees_it(open_engine: Callable[[], Engine]) -> None:
     writer, reader = open_engine(), open_engine()
     for round_ in range(1, 30):
-        await writer.commit(HERE, [Write("a", b"%d" % round_)], None)
-        assert await reader.revision(HERE) == round_
+        made = await writer.commit(HERE, [Write("a", b"%d" % round_)], None)
+        assert await reader.revision(HERE) == made
         assert await reader.get(HERE, "a") == b"%d" % round_
 
 
@@ -240,13 +258,13 @@ async def test_many_who_ask_at_once_each_see_what_was_acknowledged_before(
     async def ask() -> None:
         while not done:
             before = acknowledged
-            assert await reader.revision(HERE) >= before
+            assert (await reader.revision(HERE)).number >= before
             await asyncio.sleep(0)
 
     async def write() -> None:
         nonlocal acknowledged, done
         for _ in range(60):
-            acknowledged = await writer.commit(HERE, [Write("a", b"")], None)
+            acknowledged = (await writer.commit(HERE, [Write("a", b"")], None)).number
             await asyncio.sleep(0)
         done = True
 
@@ -257,28 +275,34 @@ async def test_what_was_committed_is_there_when_the_store_is_opened_again(
     open_engine: Callable[[], Engine],
 ) -> None:
     first = open_engine()
-    await first.commit(HERE, [Write("a", b"1"), Write("b", b"2", time.time() + 60)], 0)
+    made = await first.commit(HERE, [Write("a", b"1"), Write("b", b"2", time.time() + 60)], NEVER_WRITTEN)
     await first.close()
     second = open_engine()
-    assert await second.revision(HERE) == 1
+    assert await second.revision(HERE) == made
     assert await second.scan(HERE, "") == [("a", b"1"), ("b", b"2")]
 
 
 async def test_closing_twice_is_closing_once(open_engine: Callable[[], Engine]) -> None:
     """What the first closing let go of may by then be somebody else's: a file's number is soon given anew."""
     first = open_engine()
-    await first.commit(HERE, [Write("a", b"1")], 0)
+    made = await first.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     await first.close()
     second = open_engine()
     await first.close()
-    assert await second.commit(HERE, [Write("b", b"2")], 1) == 2
+    await second.commit(HERE, [Write("b", b"2")], made)
     assert await second.scan(HERE, "") == [("a", b"1"), ("b", b"2")]
 
 
 async def test_thousands_of_records_in_one_commit(engine: Engine) -> None:
-    await engine.commit(HERE, [Write(f"role/{i:05}", b"x" * 100) for i in range(5000)], 0)
+    await engine.commit(HERE, [Write(f"role/{i:05}", b"x" * 100) for i in range(5000)], NEVER_WRITTEN)
     assert len(await engine.scan(HERE, "role/")) == 5000
     assert [key for key, _ in await engine.scan(HERE, "role/", "role/02499", 2)] == [
         "role/02500",
         "role/02501",
     ]
+
+
+async def test_the_clock_of_the_store_is_one_for_all_who_share_it(open_engine: Callable[[], Engine]) -> None:
+    before = time.time()
+    first, second = await open_engine().now(), await open_engine().now()
+    assert before - 0.01 <= first <= second <= time.time() + 0.01

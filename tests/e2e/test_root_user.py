@@ -44,7 +44,9 @@ def bare(
 async def accounts(server: Server) -> list[str]:
     url = server.store
     engine: Engine = (
-        RedisEngine(url) if url.startswith("redis:") else SqliteEngine(url.removeprefix("sqlite:"), lambda: 0)
+        RedisEngine(url, os.urandom)
+        if url.startswith("redis:")
+        else SqliteEngine(url.removeprefix("sqlite:"), lambda: 0, os.urandom)
     )
     try:
         return [name.removeprefix("account/") for name in await engine.partitions("account/")]

@@ -1,6 +1,7 @@
 """What an assumption has to know of a role, and for how long it is true."""
 
 import json
+import os
 
 import msgspec
 import pytest
@@ -124,7 +125,9 @@ async def test_a_role_that_is_deleted_or_moves_to_another_path_is_not_found(find
 async def test_what_another_process_commits_is_seen(find, put, tmp_path):
     await put(ROLES, ACCOUNT, role())
     assert trusted(await find()) == (ACCOUNT,)
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as beside:
+    async with Store(
+        SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW
+    ) as beside:
 
         async def change(transaction):
             transaction.put(ROLES, ACCOUNT, role(assume_role_policy=trust("444455556666")))

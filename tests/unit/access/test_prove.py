@@ -1,5 +1,6 @@
 """From keys and tokens to callers, and what is refused on the way."""
 
+import os
 import secrets
 from datetime import UTC, datetime
 from unittest import mock
@@ -187,7 +188,7 @@ async def test_a_key_that_was_good_is_refused_as_soon_as_it_is_not(prove, put, t
     async def work(transaction):
         change(transaction)
 
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as other:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW) as other:
         await other.transact(work)
         assert await refused(prove(signed())) in ("InvalidClientTokenId", "SignatureDoesNotMatch")
 

@@ -15,7 +15,7 @@ from broker.storage.sqlite import SqliteEngine
 
 async def test_keyrings_that_vanish_are_missed_and_those_in_memory_stay(tmp_path: Path):
     master = parse_master_key(new_master_key_text(os.urandom(32)))
-    engine = SqliteEngine(tmp_path / "broker.db", time.time)
+    engine = SqliteEngine(tmp_path / "broker.db", time.time, os.urandom)
     keyrings = Keyrings(engine, master, time.time, os.urandom, RotationSchedule())
     await keyrings.load()
     before = keyrings.sessions()

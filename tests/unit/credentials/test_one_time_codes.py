@@ -1,4 +1,5 @@
 import asyncio
+import os
 import random
 from base64 import b32encode
 from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ SEED = bytes(range(40))
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW) as store:
         yield store
 
 
@@ -81,7 +82,7 @@ async def test_what_was_used_is_remembered_for_as_long_as_an_older_code_could_be
 
 async def test_of_many_workers_with_the_same_code_one_takes_it(store: Store, tmp_path: Path) -> None:
     """And of those with its neighbours, none takes an older one after a later one."""
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as other:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW) as other:
         taken: list[int] = []
 
         async def use(one: Store, steps: int) -> None:
@@ -99,7 +100,9 @@ async def test_whatever_a_devices_clock_does_every_code_that_is_taken_is_later_t
 ) -> None:
     """Sign-ins and resynchronisations, old codes and new, minutes and hours apart."""
     chance, moment, drift, taken = random.Random(course), NOW, 0, [STEP - 30]
-    async with Store(SqliteEngine(tmp_path / "course.sqlite", lambda: moment), lambda: moment) as store:
+    async with Store(
+        SqliteEngine(tmp_path / "course.sqlite", lambda: moment, os.urandom), lambda: moment
+    ) as store:
         for _ in range(250):
             moment += chance.choice((0, 1, STEP_SECONDS, 5 * STEP_SECONDS, 21 * STEP_SECONDS, 7200))
             near = int(moment // STEP_SECONDS) + chance.randint(-21, 21)

@@ -1,5 +1,6 @@
 """A real store, a real gate, and `iam(...)`: one operation performed as it is behind the wire."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ async def iam(tmp_path: Path) -> AsyncIterator[Iam]:
     def clock() -> float:
         return made[0].now if made else NOW
 
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", clock), clock) as store:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", clock, os.urandom), clock) as store:
         made.append(Iam(store))
         yield made[0]
 

@@ -6,6 +6,7 @@ same action on the same resource, and told what only a request knows. Policies o
 
 import asyncio
 import json
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -297,7 +298,9 @@ async def compared(iam: Iam, arn: str, service: str, request: Any, given_trust: 
 async def judge_everything(world: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Every request by alice and by a session of the role."""
     with tempfile.TemporaryDirectory() as folder:
-        async with Store(SqliteEngine(Path(folder, "broker.sqlite"), lambda: NOW), lambda: NOW) as store:
+        async with Store(
+            SqliteEngine(Path(folder, "broker.sqlite"), lambda: NOW, os.urandom), lambda: NOW
+        ) as store:
             await store.transact(lambda transaction: write(transaction, world))
             iam = Iam(store)
             return [

@@ -1,6 +1,7 @@
 """A real store, gate, mint and journal behind a real door; only the clock is the test's."""
 
 import json
+import os
 import secrets
 import socket
 import time
@@ -178,7 +179,7 @@ class Client:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     ring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
     engine = SealedEngine(
-        SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: ring, secrets.token_bytes
+        SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: ring, secrets.token_bytes
     )
     async with Store(engine, lambda: NOW) as store:
         made = World(tmp_path, store)

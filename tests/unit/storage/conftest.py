@@ -1,5 +1,6 @@
 """Engines over files of their own, and a record to fill them with."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ async def open_sqlite(tmp_path: Path) -> AsyncIterator[Callable[[], SqliteEngine
     opened: list[SqliteEngine] = []
 
     def open_() -> SqliteEngine:
-        opened.append(SqliteEngine(tmp_path / "store.db", time.time))
+        opened.append(SqliteEngine(tmp_path / "store.db", time.time, os.urandom))
         return opened[-1]
 
     yield open_

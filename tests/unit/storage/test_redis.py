@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -18,7 +19,7 @@ HERE = "account/111111111111"
 
 @pytest.fixture
 async def engine(redis_server: RedisServer) -> AsyncIterator[RedisEngine]:
-    engine = RedisEngine(redis_server.url, timeout=0.5)
+    engine = RedisEngine(redis_server.url, os.urandom, timeout=0.5)
     yield engine
     await engine.close()
 
@@ -131,7 +132,7 @@ async def test_a_server_that_is_restored_is_believed_and_is_another_history(
     redis_server.ask(b"FLUSHALL")
     with pytest.raises(EngineUnavailable, match="lost commits"):
         await engine.revision(HERE)
-    restored = RedisEngine(redis_server.url)
+    restored = RedisEngine(redis_server.url, os.urandom)
     for revision in range(3):
         await restored.commit(HERE, [Write("a", b"other")], revision)
     await restored.close()
@@ -182,12 +183,12 @@ async def test_the_weaknesses_of_a_server_are_named(engine: RedisEngine, redis_s
 
 async def test_a_wrong_password_is_refused_and_not_repeated_in_the_reason(redis_server: RedisServer) -> None:
     redis_server.ask(b"CONFIG SET requirepass correct-horse")
-    wrong = RedisEngine(redis_server.url.replace("://", "://:wrong-horse@"))
+    wrong = RedisEngine(redis_server.url.replace("://", "://:wrong-horse@"), os.urandom)
     with pytest.raises(EngineUnavailable) as refused:
         await wrong.revision(HERE)
     assert "horse" not in str(refused.value)
     await wrong.close()
-    right = RedisEngine(redis_server.url.replace("://", "://default:correct-horse@"))
+    right = RedisEngine(redis_server.url.replace("://", "://default:correct-horse@"), os.urandom)
     assert await right.commit(HERE, [], 0) == 1
     await right.close()
 
@@ -212,7 +213,10 @@ async def test_a_connection_under_tls_trusts_only_the_named_authority(tmp_path: 
     port = free_port()
     server.start(f"tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n")
     url = f"rediss://127.0.0.1:{port}"
-    trusting, untrusting = RedisEngine(f"{url}?ssl_ca_certs={certificate}"), RedisEngine(url)
+    trusting, untrusting = (
+        RedisEngine(f"{url}?ssl_ca_certs={certificate}", os.urandom),
+        RedisEngine(url, os.urandom),
+    )
     assert await trusting.commit(HERE, [Write("a", b"1")], 0) == 1
     with pytest.raises(EngineUnavailable, match="certificate"):
         await untrusting.get(HERE, "a")
@@ -224,4 +228,4 @@ async def test_a_connection_under_tls_trusts_only_the_named_authority(tmp_path: 
 @pytest.mark.parametrize("url", ["", "http://localhost", "redis:/localhost", "redis://localhost:port"])
 def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError):
-        RedisEngine(url)
+        RedisEngine(url, os.urandom)

@@ -5,6 +5,7 @@ has read, it must have been so at one moment after it began; and what it commits
 """
 
 import asyncio
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -119,7 +120,7 @@ class World:
 def test_transactions_are_as_if_one_came_after_the_other(taken: list[tuple[str, int, str]]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            engines = [SqliteEngine(Path(folder) / "store.db", time.time) for _ in range(2)]
+            engines = [SqliteEngine(Path(folder) / "store.db", time.time, os.urandom) for _ in range(2)]
             # The second remembers next to nothing: eviction must not show either.
             world = World([Store(engines[0], time.time), Store(engines[1], time.time, cache_limit=900)])
             for kind, who, name in taken:

@@ -34,7 +34,7 @@ async def test_a_file_that_others_could_read_is_made_private(open_sqlite: OpenSq
 
 
 async def test_the_folder_is_made_where_it_is_missing(tmp_path: Path) -> None:
-    engine = SqliteEngine(tmp_path / "new" / "folder" / "store.db", time.time)
+    engine = SqliteEngine(tmp_path / "new" / "folder" / "store.db", time.time, os.urandom)
     await engine.close()
     assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
 
@@ -43,7 +43,7 @@ async def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> No
     path = tmp_path / "store.db"
     path.write_text("users:\n  - name: bob\n" * 100)
     with pytest.raises(EngineUnavailable, match=r"store\.db: file is not a database"):
-        SqliteEngine(path, time.time)
+        SqliteEngine(path, time.time, os.urandom)
     assert path.read_text().startswith("users:")
 
 
@@ -54,7 +54,7 @@ async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_pat
     foreign.close()
     before = path.read_bytes()
     with pytest.raises(EngineUnavailable, match="an SQLite file of another program"):
-        SqliteEngine(path, time.time)
+        SqliteEngine(path, time.time, os.urandom)
     assert path.read_bytes() == before
 
 
@@ -69,13 +69,13 @@ async def test_the_store_of_a_newer_broker_is_refused(open_sqlite: OpenSqlite, t
 
 async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="Is a directory"):
-        SqliteEngine(tmp_path, time.time)
+        SqliteEngine(tmp_path, time.time, os.urandom)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6])
 async def test_a_file_that_was_cut_short_is_not_read_as_if_whole(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "store.db"
-    engine = SqliteEngine(path, time.time)
+    engine = SqliteEngine(path, time.time, os.urandom)
     await engine.commit("global", [Write(f"{n:04}", os.urandom(500)) for n in range(1000)], None)
     await engine.close()
     os.truncate(path, int(path.stat().st_size * keep))
@@ -85,7 +85,7 @@ async def test_a_file_that_was_cut_short_is_not_read_as_if_whole(tmp_path: Path,
 
 async def test_a_file_with_broken_pages_is_not_read_as_if_whole(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    engine = SqliteEngine(path, time.time)
+    engine = SqliteEngine(path, time.time, os.urandom)
     await engine.commit("global", [Write(f"{n:04}", os.urandom(500)) for n in range(1000)], None)
     await engine.close()
     with path.open("r+b") as file:
@@ -96,7 +96,7 @@ async def test_a_file_with_broken_pages_is_not_read_as_if_whole(tmp_path: Path) 
 
 
 async def read_everything(path: Path) -> None:
-    engine = SqliteEngine(path, time.time)
+    engine = SqliteEngine(path, time.time, os.urandom)
     try:
         await engine.scan("global", "")
     finally:
@@ -105,7 +105,7 @@ async def read_everything(path: Path) -> None:
 
 async def test_expired_records_leave_the_file_in_time(tmp_path: Path) -> None:
     now = 1000.0
-    engine = SqliteEngine(tmp_path / "store.db", lambda: now)
+    engine = SqliteEngine(tmp_path / "store.db", lambda: now, os.urandom)
     writes = [Write(f"{n:04}", b"", now + 10) for n in range(2500)]
     await engine.commit("replay/1", [*writes, Write("kept", b""), Write("later", b"", 9999.0)], None)
     now = 1100.0
@@ -182,7 +182,7 @@ def test_a_file_of_another_program_keeps_its_mode(tmp_path):
     path.write_text("root:x:0:0:root:/root:/bin/bash\n")
     path.chmod(0o644)
     with pytest.raises(EngineUnavailable, match="not a database"):
-        SqliteEngine(path, lambda: 0.0)
+        SqliteEngine(path, lambda: 0.0, os.urandom)
     assert path.stat().st_mode & 0o777 == 0o644
 
 
@@ -297,14 +297,14 @@ async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
 async def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "store.db").symlink_to(tmp_path / "disk" / "real.db")
-    engine = SqliteEngine(tmp_path / "store.db", time.time)
+    engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
     await engine.commit("global", [Write("a", b"1")], 0)
     (tmp_path / "disk" / "real.db-wal").unlink()
     with pytest.raises(EngineUnavailable, match=r"real\.db-wal: the file was moved or deleted"):
         await engine.commit("global", [Write("a", b"2")], 1)
     await engine.close()
     # What was in the deleted file is in the database since the end.
-    engine = SqliteEngine(tmp_path / "store.db", time.time)
+    engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
     assert await engine.get("global", "a") == b"1"
     await engine.close()
 
@@ -315,12 +315,12 @@ async def test_who_may_not_create_a_store_needs_one_that_is_there(
     for prepare in (lambda: None, (tmp_path / "store.db").touch):
         prepare()
         with pytest.raises(EngineUnavailable):
-            SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+            SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
     (tmp_path / "store.db-lock").touch()
     with pytest.raises(EngineUnavailable, match="the store that was here is gone"):
-        SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+        SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     await open_sqlite().commit("global", [Write("a", b"1")], 0)
-    engine = SqliteEngine(tmp_path / "store.db", time.time, may_create=False)
+    engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     assert await engine.get("global", "a") == b"1"
     await engine.close()

@@ -1,5 +1,6 @@
 """A real store, gate and mint, and `sts(...)`: one operation performed as it is behind the wire."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -126,5 +127,5 @@ class Sts:
 
 @pytest.fixture
 async def sts(tmp_path: Path) -> AsyncIterator[Sts]:
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
+    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW) as store:
         yield Sts(store)

@@ -1,0 +1,89 @@
+"""The scripts that a Redis server runs for the engine, each in one step for everybody else.
+
+A revision is written as its number and its mark (`17:9f2c4b6a8d0e1f30`), by brokers that gave no marks as its number
+alone, and where nothing was ever written it is `0`. It is compared as a whole.
+
+A commit leaves a receipt, under its mark: who did not get the answer asks for it (`SETTLE`). Where there is none, that
+leaves one which says so: should the commit still be on its way, it finds the receipt and does nothing.
+"""
+
+from broker.storage.engine import NEVER_WRITTEN, Revision
+
+# Seconds that a receipt is there to be asked for; and that a commit which was withdrawn may still be on its way.
+_RECEIPT_SECONDS = 60
+_WITHDRAWN_SECONDS = 3600
+
+# KEYS: revision, keys, expiry, receipt, then each write's value. ARGV: the expected revision or "", the mark, then for
+# each write its key, its expiry (milliseconds, "" for none, "deleted") and its value. Answers {committed, revision}.
+COMMIT = f"""
+local revision = redis.call('GET', KEYS[1]) or '0'
+local receipt = redis.call('GET', KEYS[4])
+if receipt and receipt ~= 'withdrawn' then
+  return {{1, receipt}}
+end
+if receipt or ARGV[1] ~= '' and ARGV[1] ~= revision then
+  return {{0, revision}}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[2], gone)
+  redis.call('ZREM', KEYS[3], gone)
+end
+for i = 5, #KEYS do
+  local at = 3 + (i - 5) * 3
+  local key, expiry, value = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  if expiry == 'deleted' then
+    redis.call('DEL', KEYS[i])
+    redis.call('ZREM', KEYS[2], key)
+    redis.call('ZREM', KEYS[3], key)
+  else
+    redis.call('SET', KEYS[i], value)
+    redis.call('ZADD', KEYS[2], 0, key)
+    if expiry == '' then
+      redis.call('ZREM', KEYS[3], key)
+    else
+      redis.call('PEXPIREAT', KEYS[i], expiry)
+      redis.call('ZADD', KEYS[3], expiry, key)
+    end
+  end
+end
+revision = string.format('%d:%s', string.match(revision, '^%d+') + 1, ARGV[2])
+redis.call('SET', KEYS[1], revision)
+redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
+return {{1, revision}}
+"""
+
+# KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it is not done and never will be.
+SETTLE = f"""
+local revision = redis.call('GET', KEYS[1])
+if not revision then
+  revision = 'withdrawn'
+  redis.call('SET', KEYS[1], revision, 'EX', {_WITHDRAWN_SECONDS})
+end
+return revision
+"""
+WITHDRAWN = b"withdrawn"
+
+# KEYS: revision, keys. ARGV: lowest, highest, how many. Answers the revision, then the keys in between.
+RANGE = """
+local found = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
+table.insert(found, 1, redis.call('GET', KEYS[1]) or '0')
+return found
+"""
+
+
+# KEYS: one that says which node of a cluster is asked.
+TIME = "return redis.call('TIME')"
+
+
+def revision_text(revision: Revision) -> str:
+    return f"{revision.number}:{revision.mark.hex()}" if revision.mark else str(revision.number)
+
+
+def parse_revision(answer: bytes | None) -> Revision:
+    """As the server has it; None where it has none."""
+    if answer is None:
+        return NEVER_WRITTEN
+    number, _, mark = answer.decode().partition(":")
+    return Revision(int(number), bytes.fromhex(mark))

@@ -11,18 +11,21 @@ class Relay:
     """Relays 127.0.0.1:`port` to the `target` port, as a virtual address does before and after a failover.
 
     `loses_answer_of`: what is said of each piece that a client sends. Where it says yes, the piece reaches the server,
-    the server's answer reaches nobody, and the connection is cut, once. `is_cut`: connections are accepted and closed.
+    the server's answer reaches nobody, and the connection is cut, once. `holds_back`: pieces that reach the server
+    when `let_go` says so, whether or not their client is still there. `is_cut`: connections are accepted and closed.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.loses_answer_of: Callable[[bytes], bool] | None = None
+        self.holds_back: Callable[[bytes], bool] | None = None
         self.is_cut = False
         self.is_cut_afterwards = False  # whether `is_cut` follows a lost answer
         self.lost = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
+        self._held_back: list[tuple[_Connection, bytes]] = []
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -41,6 +44,16 @@ class Relay:
     def cut(self) -> None:
         while self._open:
             _close(self._open.pop())
+
+    def hold_back(self, connection: "_Connection", data: bytes) -> None:
+        self._held_back.append((connection, data))
+
+    def let_go(self) -> None:
+        """What was held back reaches the server, which has answered when this returns."""
+        assert self._held_back
+        while self._held_back:
+            connection, data = self._held_back.pop()
+            connection.send_late(data)
 
     def _accept(self) -> None:
         while True:
@@ -66,9 +79,20 @@ class _Connection:
     def __init__(self, relay: Relay, client: socket.socket, server: socket.socket) -> None:
         self._relay, self._client, self._server = relay, client, server
         self._loses_next = False
+        self._has_answered = threading.Event()
+
+    def send_late(self, data: bytes) -> None:
+        self._has_answered.clear()
+        self._server.sendall(data)
+        assert self._has_answered.wait(5)
+        _close(self._server)
 
     def send(self) -> None:
         while data := _receive(self._client):
+            holds = self._relay.holds_back
+            if holds is not None and holds(data):
+                self._relay.hold_back(self, data)
+                return
             loses = self._relay.loses_answer_of
             if loses is not None and loses(data):
                 self._relay.loses_answer_of = None
@@ -81,6 +105,7 @@ class _Connection:
 
     def answer(self) -> None:
         while data := _receive(self._server):
+            self._has_answered.set()
             if self._loses_next:
                 self._relay.is_cut = self._relay.is_cut or self._relay.is_cut_afterwards
                 _close(self._client)

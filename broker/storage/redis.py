@@ -45,9 +45,18 @@ from broker.storage.engine import (
     Revision,
     Write,
 )
-from broker.storage.redis_scripts import COMMIT, RANGE, SETTLE, TIME, WITHDRAWN, parse_revision, revision_text
+from broker.storage.redis_names import (
+    PARTITIONS,
+    bounds,
+    index_key,
+    parse_revision,
+    receipt_key,
+    revision_key,
+    revision_text,
+    value_key,
+)
+from broker.storage.redis_scripts import COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
 
-_NAMESPACE = "broker"
 _SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 
 _DELETED = b"deleted"
@@ -97,12 +106,12 @@ class RedisEngine:
         return await asyncio.shield(waiting)
 
     async def get(self, partition: str, key: str) -> bytes | None:
-        value: bytes | None = await self._read("GET", _value(partition, key))
+        value: bytes | None = await self._read("GET", value_key(partition, key))
         return value
 
     async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         revision, *values = await self._read(
-            "MGET", _revision(partition), *(_value(partition, k) for k in keys)
+            "MGET", revision_key(partition), *(value_key(partition, k) for k in keys)
         )
         return parse_revision(revision), values
 
@@ -119,16 +128,16 @@ class RedisEngine:
         """See Engine. Never sent twice: where the answer is lost, it is asked what became of it."""
         self._require_nothing_lost()
         mark = self._entropy(MARK_SIZE).hex()
-        keys = [_revision(partition), _index(partition, "keys"), _index(partition, "expiry")]
-        keys.append(_receipt(partition, mark))
+        keys = [revision_key(partition), index_key(partition, "keys"), index_key(partition, "expiry")]
+        keys.append(receipt_key(partition, mark))
         arguments: list[bytes | str | int] = ["" if expecting is None else revision_text(expecting), mark]
         for write in writes:
-            keys.append(_value(partition, write.key))
+            keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]
         async with _explained():
             if not (expecting and expecting.number) and partition not in self._listed:
                 # In another slot, so it goes first: `partitions` leaves out what has no revision.
-                await self._client.execute_command("ZADD", _PARTITIONS, 0, partition)
+                await self._client.execute_command("ZADD", PARTITIONS, 0, partition)
                 self._listed.add(partition)
             is_committed, answer = await self._commit(keys, arguments)
         revision = parse_revision(answer)
@@ -138,8 +147,8 @@ class RedisEngine:
         return revision
 
     async def partitions(self, prefix: str) -> list[str]:
-        lowest, highest = _bounds(prefix, "")
-        names = await self._read("ZRANGE", _PARTITIONS, lowest, highest, "BYLEX")
+        lowest, highest = bounds(prefix, "")
+        names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
         async with _explained():
             revisions = await self._revisions(found)
@@ -148,7 +157,7 @@ class RedisEngine:
     async def now(self) -> float:
         """The server's clock, which expiry goes by as well. In a cluster, that of the node which has the keyrings."""
         async with _explained():
-            seconds, microseconds = await self._again(self._run, TIME, [_revision("keys")], [])
+            seconds, microseconds = await self._again(self._run, TIME, [revision_key("keys")], [])
         return int(seconds) + int(microseconds) / 1e6
 
     async def weaknesses(self) -> list[str]:
@@ -186,6 +195,8 @@ class RedisEngine:
         except ResponseError:
             raise  # an answer: the server has refused it
         except _FAILURES as error:
+            if isinstance(error.__context__, ConnectionRefusedError):
+                raise  # it was never sent
             return 1, await self._settle(keys[3], error)
         finally:
             self._committing.discard(under_way)
@@ -258,11 +269,11 @@ class RedisEngine:
 
     async def _revisions(self, partitions: list[str]) -> list[Revision]:
         if len(partitions) == 1:
-            return [parse_revision(await self._client.execute_command("GETEX", _revision(partitions[0])))]
+            return [parse_revision(await self._client.execute_command("GETEX", revision_key(partitions[0])))]
         # One by one, since each may lie in another slot; on one connection, in one round trip.
         pipeline = self._client.pipeline(transaction=False)
         for partition in partitions:
-            pipeline.execute_command("GETEX", _revision(partition))
+            pipeline.execute_command("GETEX", revision_key(partition))
         return [parse_revision(answer) for answer in await pipeline.execute()]
 
     async def _scan_once(
@@ -292,8 +303,8 @@ class RedisEngine:
     async def _range(
         self, partition: str, prefix: str, after: str, wanted: int
     ) -> tuple[Revision, list[str]]:
-        lowest, highest = _bounds(prefix, after)
-        keys = [_revision(partition), _index(partition, "keys")]
+        lowest, highest = bounds(prefix, after)
+        keys = [revision_key(partition), index_key(partition, "keys")]
         async with _explained():
             revision, *found = await self._again(self._run, RANGE, keys, [lowest, highest, wanted])
         return parse_revision(revision), [key.decode() for key in found]
@@ -315,36 +326,6 @@ class RedisEngine:
             return await self._client.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self._client.execute_command("EVAL", script, len(keys), *keys, *arguments)
-
-
-_PARTITIONS = f"{_NAMESPACE}:partitions"
-
-
-def _base(partition: str) -> str:
-    """Where the partition's keys begin; its hash tag is what follows the slash: the account."""
-    return f"{_NAMESPACE}:{{{partition.rpartition('/')[2]}}}:{partition}"
-
-
-def _revision(partition: str) -> str:
-    return f"{_base(partition)}:revision"
-
-
-def _index(partition: str, which: str) -> str:
-    return f"{_base(partition)}:{which}"
-
-
-def _receipt(partition: str, mark: str) -> str:
-    return f"{_base(partition)}:receipt:{mark}"
-
-
-def _value(partition: str, key: str) -> str:
-    return f"{_base(partition)}:value:{key}"
-
-
-def _bounds(prefix: str, after: str) -> tuple[bytes, bytes]:
-    """Of a BYLEX range: what begins with `prefix` and is behind `after`. No UTF-8 holds the byte 0xff."""
-    lowest = b"(" + after.encode() if after and after >= prefix else b"[" + prefix.encode()
-    return lowest, b"(" + prefix.encode() + b"\xff"
 
 
 def _expiry(write: Write) -> bytes | int | str:

@@ -1,13 +1,8 @@
 """The scripts that a Redis server runs for the engine, each in one step for everybody else.
 
-A revision is written as its number and its mark (`17:9f2c4b6a8d0e1f30`), by brokers that gave no marks as its number
-alone, and where nothing was ever written it is `0`. It is compared as a whole.
-
 A commit leaves a receipt, under its mark: who did not get the answer asks for it (`SETTLE`). Where there is none, that
 leaves one which says so: should the commit still be on its way, it finds the receipt and does nothing.
 """
-
-from broker.storage.engine import NEVER_WRITTEN, Revision
 
 # Seconds that a receipt is there to be asked for; and that a commit which was withdrawn may still be on its way.
 _RECEIPT_SECONDS = 60
@@ -75,15 +70,3 @@ return found
 
 # KEYS: one that says which node of a cluster is asked.
 TIME = "return redis.call('TIME')"
-
-
-def revision_text(revision: Revision) -> str:
-    return f"{revision.number}:{revision.mark.hex()}" if revision.mark else str(revision.number)
-
-
-def parse_revision(answer: bytes | None) -> Revision:
-    """As the server has it; None where it has none."""
-    if answer is None:
-        return NEVER_WRITTEN
-    number, _, mark = answer.decode().partition(":")
-    return Revision(int(number), bytes.fromhex(mark))

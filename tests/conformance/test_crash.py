@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.engine import EngineUnavailable, OutcomeUnknown, Revision, Write
 from broker.storage.redis import RedisEngine
 from broker.storage.sqlite import SqliteEngine
 from tests.redis_server import RedisServer
@@ -52,10 +52,11 @@ async def write_forever(path: Path, name: str, told: int) -> None:
     engine = SqliteEngine(path, time.time, os.urandom)
     partition = f"account/{name}"
     while True:
-        number = await engine.revision(partition) + 1
+        before = await engine.revision(partition)
+        number = before.number + 1
         value = b"%d" % number
         shared = engine.commit("shared", [Write(name, value)], None)
-        own = engine.commit(partition, [Write(key, value + b"x" * 2000) for key in "abc"], number - 1)
+        own = engine.commit(partition, [Write(key, value + b"x" * 2000) for key in "abc"], before)
         await asyncio.gather(own, shared)
         os.write(told, b"%d\n" % number)
 
@@ -65,8 +66,8 @@ async def require_acknowledged(path: Path, acknowledged: dict[str, int]) -> None
     engine = SqliteEngine(path, time.time, os.urandom)
     for name, number in acknowledged.items():
         revision, values = await engine.fetch(f"account/{name}", list("abc"))
-        assert revision >= number
-        assert set(values) == {b"%d" % revision + b"x" * 2000 if revision else None}
+        assert revision.number >= number
+        assert set(values) == {b"%d" % revision.number + b"x" * 2000 if revision.number else None}
         assert int(await engine.get("shared", name) or 0) >= number
     await engine.close()
 
@@ -94,12 +95,12 @@ def test_sqlite_processes_see_each_others_acknowledged_writes(tmp_path: Path) ->
         engine = SqliteEngine(path, time.time, os.urandom)
         for _ in range(100):
             number = writer.next_acknowledged()
-            assert await engine.revision(f"account/{name}") >= number
+            assert (await engine.revision(f"account/{name}")).number >= number
             value = await engine.get(f"account/{name}", "a")
             assert value is not None
             assert int(value.rstrip(b"x")) >= number
             await engine.commit("account/ours", [Write("a", b"")], None)
-        assert await engine.revision("account/ours") == 100
+        assert (await engine.revision("account/ours")).number == 100
         await engine.close()
 
     try:
@@ -108,10 +109,10 @@ def test_sqlite_processes_see_each_others_acknowledged_writes(tmp_path: Path) ->
         writer.kill()
 
 
-async def write_until_killed(engine: RedisEngine, partition: str, acknowledged: int) -> int:
-    """The last number that was acknowledged, from the one that is now."""
+async def write_until_killed(engine: RedisEngine, partition: str, acknowledged: Revision) -> Revision:
+    """The last revision that was acknowledged, from the one that is now."""
     while True:
-        number = b"%d" % (acknowledged + 1)
+        number = b"%d" % (acknowledged.number + 1)
         try:
             acknowledged = await engine.commit(partition, [Write(key, number) for key in "abc"], acknowledged)
         except EngineUnavailable:
@@ -131,11 +132,11 @@ async def test_redis_keeps_what_was_acknowledged_when_the_server_is_killed(morta
         mortal_redis.kill()
         acknowledged = await asyncio.gather(*writers)
         mortal_redis.start()
-        for partition, number in zip(partitions, acknowledged, strict=True):
+        for partition, known in zip(partitions, acknowledged, strict=True):
             revision, values = await engine.fetch(partition, list("abc"))
-            assert revision >= number
-            assert set(values) == {b"%d" % revision if revision else None}
-    assert min(acknowledged) > ROUNDS
+            assert revision.number >= known.number
+            assert set(values) == {b"%d" % revision.number if revision.number else None}
+    assert min(revision.number for revision in acknowledged) > ROUNDS
     await engine.close()
 
 
@@ -144,14 +145,15 @@ async def test_redis_out_of_reach_is_said_quickly_and_nothing_is_answered_from_m
 ) -> None:
     engine = RedisEngine(mortal_redis.url, os.urandom)
     await engine.commit("global", [Write("a", b"1")], None)
-    assert await engine.revision("global") == 1
+    assert (await engine.revision("global")).number == 1
     mortal_redis.kill()
     began = time.monotonic()
     for question in (engine.revision("global"), engine.get("global", "a"), engine.scan("global", "")):
         with pytest.raises(EngineUnavailable):
             await question
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(EngineUnavailable) as refused:
         await engine.commit("global", [Write("a", b"2")], None)
+    assert not isinstance(refused.value, OutcomeUnknown)  # it was never sent
     assert time.monotonic() - began < 1
     mortal_redis.start()
     assert await engine.get("global", "a") == b"1"

@@ -146,7 +146,9 @@ async def test_a_page_may_begin_behind_a_key_that_is_gone_or_out_of_the_prefix(e
 
 async def test_an_expired_record_is_absent_everywhere(engine: Engine) -> None:
     soon = time.time() + 0.2
-    await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], NEVER_WRITTEN)
+    await engine.commit(
+        HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], NEVER_WRITTEN
+    )
     assert await engine.get(HERE, "a") == b"1"
     assert len(await engine.scan(HERE, "")) == 3
     await asyncio.sleep(0.3)

@@ -19,7 +19,7 @@ from broker.names import principal
 from broker.operation import OPERATIONS, Call, Quotas, perform
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
-from broker.storage.engine import EngineUnavailable
+from broker.storage.engine import EngineUnavailable, Revision
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
 from tests.unit.federating import no_federation
@@ -99,7 +99,7 @@ def broken_off(iam: Iam, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From its call on, the second commit of each transaction fails: as if the process were killed before it."""
     commit, seen = iam.store.engine.commit, 0
 
-    async def fail_at_the_second(*arguments: Any) -> int:
+    async def fail_at_the_second(*arguments: Any) -> Revision:
         nonlocal seen
         seen += 1
         if seen > 1:

@@ -3,7 +3,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from broker.storage.cache import _PAGES_WEIGHT, _weight
-from broker.storage.engine import Engine, Write, account_partition
+from broker.storage.engine import Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store
 from tests.unit.storage.people import HERE, user, write
@@ -18,9 +18,10 @@ class CountingEngine:
         self.inner = inner
         self.asked: Counter[str] = Counter()
         self.partitions = inner.partitions
+        self.now = inner.now
         self.close = inner.close
 
-    async def revision(self, partition: str) -> int:
+    async def revision(self, partition: str) -> Revision:
         self.asked["revision"] += 1
         return await self.inner.revision(partition)
 
@@ -28,7 +29,7 @@ class CountingEngine:
         self.asked["get"] += 1
         return await self.inner.get(partition, key)
 
-    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         self.asked["fetch"] += 1
         return await self.inner.fetch(partition, keys)
 
@@ -38,7 +39,7 @@ class CountingEngine:
         self.asked["scan"] += 1
         return await self.inner.scan(partition, prefix, after, limit)
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         self.asked["commit"] += 1
         return await self.inner.commit(partition, writes, expecting)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.storage.engine import Conflict, EngineUnavailable, Write
+from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision, Write
 from broker.storage.redis import RedisEngine
 from tests.ports import free_port
 from tests.redis_server import RedisServer
+from tests.relay import Relay
 
 HERE = "account/111111111111"
 
@@ -24,15 +25,28 @@ async def engine(redis_server: RedisServer) -> AsyncIterator[RedisEngine]:
     await engine.close()
 
 
+async def commit_times(engine: RedisEngine, times: int, value: bytes) -> Revision:
+    made = NEVER_WRITTEN
+    for _ in range(times):
+        made = await engine.commit(HERE, [Write("a", value)], made)
+    return made
+
+
+def is_commit(piece: bytes) -> bool:
+    return b"EVALSHA" in piece and b":value:" in piece
+
+
 async def test_all_keys_of_an_account_lie_in_one_slot(engine: RedisEngine, redis_server: RedisServer) -> None:
     for partition in (HERE, "usage/111111111111", "replay/111111111111"):
-        await engine.commit(partition, [Write("user/{bob}", b""), Write("b", b"", time.time() + 60)], 0)
+        await engine.commit(
+            partition, [Write("user/{bob}", b""), Write("b", b"", time.time() + 60)], NEVER_WRITTEN
+        )
     keys = [
         key
         for key in re.findall(rb"broker:\S+", redis_server.ask(b"KEYS broker:*"))
         if b"partitions" not in key
     ]
-    assert len(keys) == 15
+    assert len(keys) == 18
     assert len({redis_server.ask(b"CLUSTER KEYSLOT " + key) for key in keys}) == 1
 
 
@@ -40,9 +54,9 @@ async def test_the_index_forgets_expired_keys_at_the_next_commit(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     soon = time.time() + 0.1
-    await engine.commit(HERE, [Write("a", b"", soon), Write("b", b"", soon), Write("c", b"")], 0)
+    await engine.commit(HERE, [Write("a", b"", soon), Write("b", b"", soon), Write("c", b"")], None)
     await asyncio.sleep(0.15)
-    await engine.commit(HERE, [Write("a", b"again")], 1)
+    await engine.commit(HERE, [Write("a", b"again")], None)
     index = b"broker:{111111111111}:" + HERE.encode()
     assert redis_server.ask(b"ZCARD " + index + b":keys") == b":2\r\n"
     assert redis_server.ask(b"ZCARD " + index + b":expiry") == b":0\r\n"
@@ -52,10 +66,11 @@ async def test_the_index_forgets_expired_keys_at_the_next_commit(
 async def test_many_who_ask_for_revisions_share_a_few_questions(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    await engine.commit(HERE, [], 0)
+    made = await engine.commit(HERE, [], NEVER_WRITTEN)
     redis_server.ask(b"CONFIG RESETSTAT")
-    assert await asyncio.gather(*(engine.revision(HERE) for _ in range(200))) == [1] * 200
-    assert await asyncio.gather(*(engine.revision(f"account/{n % 5}") for n in range(200))) == [0] * 200
+    assert await asyncio.gather(*(engine.revision(HERE) for _ in range(200))) == [made] * 200
+    others = await asyncio.gather(*(engine.revision(f"account/{n % 5}") for n in range(200)))
+    assert others == [NEVER_WRITTEN] * 200
     asked = re.search(rb"cmdstat_getex:calls=(\d+)", redis_server.ask(b"INFO commandstats"))
     assert int(asked[1]) == 6
 
@@ -68,54 +83,53 @@ async def test_who_asks_while_a_question_is_under_way_is_answered_by_a_later_one
     while not engine._asking or engine._waiting:
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
-    assert await asyncio.gather(first, second) == [0, 0]
+    assert await asyncio.gather(first, second) == [NEVER_WRITTEN] * 2
     assert b"cmdstat_getex:calls=2" in redis_server.ask(b"INFO commandstats")
 
 
 async def test_one_who_gives_up_takes_no_answer_from_the_others(engine: RedisEngine) -> None:
-    await engine.commit(HERE, [], 0)
+    made = await engine.commit(HERE, [], NEVER_WRITTEN)
     asking = [asyncio.create_task(engine.revision(HERE)) for _ in range(4)]
     await asyncio.sleep(0)
     asking[0].cancel()
     outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    assert outcomes[1:] == [1, 1, 1]
-    assert await engine.revision(HERE) == 1
+    assert outcomes[1:] == [made] * 3
+    assert (await engine.revision(HERE)).number == 1
 
 
 async def test_a_server_that_hangs_is_given_up_in_time_and_found_again(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    await engine.commit(HERE, [Write("a", b"1")], 0)
+    made = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.signal(signal.SIGSTOP)
     began = time.monotonic()
-    questions = (engine.revision(HERE), engine.get(HERE, "a"), engine.commit(HERE, [Write("b", b"2")], 1))
+    questions = (engine.revision(HERE), engine.get(HERE, "a"), engine.commit(HERE, [Write("b", b"2")], made))
     outcomes = await asyncio.gather(*questions, return_exceptions=True)
     assert all(isinstance(outcome, EngineUnavailable) for outcome in outcomes), outcomes
     assert time.monotonic() - began < 2
     redis_server.signal(signal.SIGCONT)
     assert await engine.get(HERE, "a") == b"1"
-    assert await engine.revision(HERE) in (1, 2)
+    assert (await engine.revision(HERE)).number in (1, 2)
 
 
 async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    await engine.commit(HERE, [Write("a", b"1")], 0)
+    made = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.ask(b"SCRIPT FLUSH")
-    assert await engine.commit(HERE, [Write("a", b"2")], 1) == 2
+    assert (await engine.commit(HERE, [Write("a", b"2")], made)).number == 2
     assert await engine.scan(HERE, "") == [("a", b"2")]
 
 
 async def test_a_server_that_has_lost_commits_is_not_believed(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    for revision in range(3):
-        await engine.commit(HERE, [Write("a", b"%d" % revision)], revision)
-    await engine.commit("global", [Write("b", b"")], 0)
+    await commit_times(engine, 3, b"1")
+    await engine.commit("global", [Write("b", b"")], NEVER_WRITTEN)
     redis_server.ask(b"FLUSHALL")
     for _ in range(2):
         with pytest.raises(
-            EngineUnavailable, match="lost commits: account/111111111111 is behind revision 3"
+            EngineUnavailable, match="lost commits: account/111111111111 has no revision 3 any more"
         ):
             await engine.revision(HERE)
     # From then on whatever else is asked is no answer, and nothing is written, blindly least of all.
@@ -125,25 +139,71 @@ async def test_a_server_that_has_lost_commits_is_not_believed(
         await engine.commit("usage/111111111111", [Write("c", b"")], None)
 
 
-async def test_a_server_that_is_restored_is_believed_and_is_another_history(
+async def test_a_server_that_counts_as_far_again_has_lost_commits_all_the_same(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    known = [await engine.commit(HERE, [Write("a", b"%d" % revision)], revision) for revision in range(3)]
+    known = await commit_times(engine, 3, b"lost")
     redis_server.ask(b"FLUSHALL")
+    other = RedisEngine(redis_server.url, os.urandom)
+    there = await commit_times(other, 3, b"other")
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="has no revision 3 any more"):
+            await engine.revision(HERE)
+    with pytest.raises(EngineUnavailable, match="has no revision 3 any more"):
+        await engine.commit(HERE, [Write("a", b"late")], known)
+    # Whoever has not seen what was lost is not asked to know it, and takes neither for the other.
+    assert known.number == there.number and known != there
+    with pytest.raises(Conflict):
+        await other.commit(HERE, [Write("a", b"late")], known)
+    assert await other.scan(HERE, "") == [("a", b"other")]
+    await other.close()
+
+
+async def test_a_server_that_is_restored_is_believed_again(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    known = await commit_times(engine, 3, b"1")
+    key = b"broker:{111111111111}:account/111111111111:revision"
+    redis_server.ask(b"COPY %b away" % key)
+    redis_server.ask(b"DEL %b" % key)
     with pytest.raises(EngineUnavailable, match="lost commits"):
         await engine.revision(HERE)
-    restored = RedisEngine(redis_server.url, os.urandom)
-    for revision in range(3):
-        await restored.commit(HERE, [Write("a", b"other")], revision)
-    await restored.close()
-    # Nothing that was kept from before may pass for what is there now, though the server counts as far again.
-    again = await engine.revision(HERE)
-    assert again not in known
-    assert await engine.fetch(HERE, ["a"]) == (again, [b"other"])
-    assert await engine.scan(HERE, "") == [("a", b"other")]
+    redis_server.ask(b"COPY away %b" % key)
+    assert await engine.revision(HERE) == known
+    assert (await engine.commit(HERE, [Write("a", b"new")], known)).number == 4
+
+
+async def test_others_who_commit_more_often_than_was_lost_make_another_history(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    """The loss goes unseen, but nothing that was remembered is true at the new revision."""
+    known = await commit_times(engine, 3, b"lost")
+    redis_server.ask(b"FLUSHALL")
+    other = RedisEngine(redis_server.url, os.urandom)
+    there = await commit_times(other, 4, b"other")
+    assert await engine.revision(HERE) == there != known
+    assert await engine.fetch(HERE, ["a"]) == (there, [b"other"])
     with pytest.raises(Conflict):
-        await engine.commit(HERE, [Write("a", b"late")], known[-1])
-    assert await engine.commit(HERE, [Write("a", b"new")], again) == again + 1
+        await engine.commit(HERE, [Write("a", b"late")], known)
+    await other.close()
+
+
+async def test_a_store_of_brokers_that_gave_no_marks_is_read_and_goes_on(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    base = b"broker:{111111111111}:account/111111111111:"
+    redis_server.ask(b"SET %brevision 57" % base)
+    redis_server.ask(b"SET %bvalue:a old" % base)
+    redis_server.ask(b"ZADD %bkeys 0 a" % base)
+    redis_server.ask(b"ZADD broker:partitions 0 account/111111111111")
+    old = await engine.revision(HERE)
+    assert old == Revision(57, b"")
+    assert await engine.scan(HERE, "") == [("a", b"old")]
+    assert await engine.partitions("") == [HERE]
+    made = await engine.commit(HERE, [Write("b", b"new")], old)
+    assert made.number == 58 and await engine.revision(HERE) == made
+    with pytest.raises(Conflict):
+        await engine.commit(HERE, [Write("b", b"late")], Revision(58, b""))
 
 
 async def test_an_answer_that_was_under_way_during_a_commit_is_no_loss(engine: RedisEngine) -> None:
@@ -152,22 +212,21 @@ async def test_an_answer_that_was_under_way_during_a_commit_is_no_loss(engine: R
             await engine.revision(HERE)
 
     async def commit_again_and_again() -> None:
-        for revision in range(200):
-            await engine.commit(HERE, [], revision)
+        await commit_times(engine, 200, b"")
 
     await asyncio.gather(*(ask_again_and_again() for _ in range(8)), commit_again_and_again())
-    assert await engine.revision(HERE) == 200
+    assert (await engine.revision(HERE)).number == 200
 
 
 async def test_a_replica_is_not_asked_what_is_true(engine: RedisEngine, redis_server: RedisServer) -> None:
-    await engine.commit(HERE, [Write("a", b"1")], 0)
+    await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.ask(b"REPLICAOF 127.0.0.1 1")
     with pytest.raises(EngineUnavailable, match="replica"):
         await engine.revision(HERE)
     with pytest.raises(EngineUnavailable, match="replica"):
         await asyncio.gather(engine.revision(HERE), engine.revision("global"))
     redis_server.ask(b"REPLICAOF NO ONE")
-    assert await engine.revision(HERE) == 1
+    assert (await engine.revision(HERE)).number == 1
 
 
 async def test_the_weaknesses_of_a_server_are_named(engine: RedisEngine, redis_server: RedisServer) -> None:
@@ -189,7 +248,7 @@ async def test_a_wrong_password_is_refused_and_not_repeated_in_the_reason(redis_
     assert "horse" not in str(refused.value)
     await wrong.close()
     right = RedisEngine(redis_server.url.replace("://", "://default:correct-horse@"), os.urandom)
-    assert await right.commit(HERE, [], 0) == 1
+    assert (await right.commit(HERE, [], NEVER_WRITTEN)).number == 1
     await right.close()
 
 
@@ -217,12 +276,83 @@ async def test_a_connection_under_tls_trusts_only_the_named_authority(tmp_path: 
         RedisEngine(f"{url}?ssl_ca_certs={certificate}", os.urandom),
         RedisEngine(url, os.urandom),
     )
-    assert await trusting.commit(HERE, [Write("a", b"1")], 0) == 1
+    assert (await trusting.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)).number == 1
     with pytest.raises(EngineUnavailable, match="certificate"):
         await untrusting.get(HERE, "a")
     await trusting.close()
     await untrusting.close()
     server.kill()
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(redis_server: RedisServer) -> None:
+    with Relay(redis_server.port) as relay:
+        engine = RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom, timeout=0.5)
+        first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+        relay.loses_answer_of = is_commit
+        second = await engine.commit(HERE, [Write("a", b"2")], first)
+        assert relay.lost.is_set()
+        assert second.number == 2 and await engine.revision(HERE) == second
+        assert await engine.get(HERE, "a") == b"2"
+        await engine.close()
+
+
+async def test_a_commit_that_did_not_reach_the_server_never_will(redis_server: RedisServer) -> None:
+    """It is held back until it was asked what became of it, and arrives then."""
+    with Relay(redis_server.port) as relay:
+        engine = RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom, timeout=0.5)
+        first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+        relay.holds_back = is_commit
+        for expecting in (first, None):
+            with pytest.raises(EngineUnavailable, match="the commit was not applied") as refused:
+                await engine.commit(HERE, [Write("a", b"late")], expecting)
+            assert not isinstance(refused.value, OutcomeUnknown)
+            relay.let_go()
+            assert await engine.get(HERE, "a") == b"1"
+            assert await engine.revision(HERE) == first
+        await engine.close()
+
+
+async def test_of_a_commit_whose_answer_is_lost_with_the_server_nobody_says_that_it_failed(
+    redis_server: RedisServer,
+) -> None:
+    with Relay(redis_server.port) as relay:
+        engine = RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom, timeout=0.5)
+        first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+        relay.loses_answer_of, relay.is_cut_afterwards = is_commit, True
+        with pytest.raises(OutcomeUnknown, match="nobody can say whether it was applied"):
+            await engine.commit(HERE, [Write("a", b"2")], first)
+        relay.is_cut = False
+        assert await engine.get(HERE, "a") == b"2"
+        await engine.close()
+
+
+async def test_what_became_of_a_commit_is_asked_until_the_server_is_back(redis_server: RedisServer) -> None:
+    engine = RedisEngine(redis_server.url, os.urandom, timeout=5.0)
+    first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+    redis_server.signal(signal.SIGSTOP)
+    commit = asyncio.create_task(engine.commit(HERE, [Write("a", b"2")], first))
+    await asyncio.sleep(0.2)
+    redis_server.kill()
+    await asyncio.sleep(0.3)
+    assert not commit.done()
+    redis_server.start()
+    with pytest.raises(EngineUnavailable, match="the commit was not applied"):
+        await commit
+    assert await engine.revision(HERE) == first
+    await engine.close()
+
+
+async def test_closing_waits_for_a_commit_that_is_under_way(redis_server: RedisServer) -> None:
+    engine = RedisEngine(redis_server.url, os.urandom, timeout=5.0)
+    first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
+    redis_server.signal(signal.SIGSTOP)
+    commit = asyncio.create_task(engine.commit(HERE, [Write("a", b"2")], first))
+    await asyncio.sleep(0.1)
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0.1)
+    redis_server.signal(signal.SIGCONT)
+    assert (await commit).number == 2
+    await closing
 
 
 @pytest.mark.parametrize("url", ["", "http://localhost", "redis:/localhost", "redis://localhost:port"])

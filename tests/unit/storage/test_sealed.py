@@ -7,7 +7,7 @@ import pytest
 
 from broker.sealing.key import FOREVER
 from broker.sealing.keyring import Keyring, drop, new_keyring, promote, stage
-from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.engine import NEVER_WRITTEN, EngineUnavailable, Write
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 
@@ -31,7 +31,7 @@ def engine(inner: SqliteEngine, ring: Keyring) -> SealedEngine:
 
 
 async def test_no_value_is_on_the_disk_in_the_clear(engine: SealedEngine, tmp_path: Path) -> None:
-    await engine.commit("account/1", [Write("key/a", SECRET)], 0)
+    await engine.commit("account/1", [Write("key/a", SECRET)], NEVER_WRITTEN)
     written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"key/a" in written
     assert SECRET not in written
@@ -39,7 +39,7 @@ async def test_no_value_is_on_the_disk_in_the_clear(engine: SealedEngine, tmp_pa
 
 
 async def test_equal_values_look_different(engine: SealedEngine, inner: SqliteEngine) -> None:
-    await engine.commit("account/1", [Write("a", SECRET), Write("b", SECRET)], 0)
+    await engine.commit("account/1", [Write("a", SECRET), Write("b", SECRET)], NEVER_WRITTEN)
     assert await inner.get("account/1", "a") != await inner.get("account/1", "b")
 
 
@@ -47,7 +47,7 @@ async def test_equal_values_look_different(engine: SealedEngine, inner: SqliteEn
 async def test_a_value_moved_to_another_key_does_not_open(
     engine: SealedEngine, inner: SqliteEngine, partition: str, key: str
 ) -> None:
-    await engine.commit("account/1", [Write("a", SECRET)], 0)
+    await engine.commit("account/1", [Write("a", SECRET)], NEVER_WRITTEN)
     await inner.commit(partition, [Write(key, await inner.get("account/1", "a"))], None)
     for question in (engine.get(partition, key), engine.fetch(partition, [key]), engine.scan(partition, key)):
         with pytest.raises(EngineUnavailable, match=f"{partition} {key}: .*another context"):
@@ -56,7 +56,7 @@ async def test_a_value_moved_to_another_key_does_not_open(
 
 
 async def test_a_value_that_was_changed_does_not_open(engine: SealedEngine, inner: SqliteEngine) -> None:
-    await engine.commit("account/1", [Write("a", SECRET)], 0)
+    await engine.commit("account/1", [Write("a", SECRET)], NEVER_WRITTEN)
     sealed = await inner.get("account/1", "a")
     for at in range(len(sealed)):
         changed = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]

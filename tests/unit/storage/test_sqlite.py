@@ -1,17 +1,20 @@
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.storage import sqlite
-from broker.storage.engine import EngineUnavailable, Write
+from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision, Write
 from broker.storage.sqlite import SqliteEngine
+from broker.storage.sqlite_commits import failed
+from broker.storage.sqlite_files import APPLICATION_ID
 
 OpenSqlite = Callable[[], SqliteEngine]
 
@@ -21,7 +24,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 async def test_only_the_owner_may_read_the_files(open_sqlite: OpenSqlite, tmp_path: Path) -> None:
-    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    await open_sqlite().commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     names = ("store.db", "store.db-lock", "store.db-shm", "store.db-wal")
     assert modes(tmp_path) == dict.fromkeys(names, 0o600)
 
@@ -29,7 +32,7 @@ async def test_only_the_owner_may_read_the_files(open_sqlite: OpenSqlite, tmp_pa
 async def test_a_file_that_others_could_read_is_made_private(open_sqlite: OpenSqlite, tmp_path: Path) -> None:
     await open_sqlite().close()
     (tmp_path / "store.db").chmod(0o644)
-    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    await open_sqlite().commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     assert set(modes(tmp_path).values()) == {0o600}
 
 
@@ -63,7 +66,7 @@ async def test_the_store_of_a_newer_broker_is_refused(open_sqlite: OpenSqlite, t
     with sqlite3.connect(tmp_path / "store.db") as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(EngineUnavailable, match="store schema 99; this broker reads schema 1"):
+    with pytest.raises(EngineUnavailable, match="store schema 99; this broker reads schema 2"):
         open_sqlite()
 
 
@@ -112,7 +115,7 @@ async def test_expired_records_leave_the_file_in_time(tmp_path: Path) -> None:
     assert await engine.scan("replay/1", "") == [("kept", b""), ("later", b"")]
     for _ in range(3):
         await engine.commit("global", [], None)
-    assert await engine.revision("replay/1") == 1
+    assert (await engine.revision("replay/1")).number == 1
     await engine.close()
     with sqlite3.connect(tmp_path / "store.db") as file:
         assert file.execute("SELECT count(*) FROM records").fetchone() == (2,)
@@ -125,11 +128,11 @@ async def test_a_commit_waits_its_turn_while_another_process_writes(
     engine = open_sqlite()
     with (tmp_path / "store.db-lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], 0))
+        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN))
         await asyncio.sleep(0.1)
         assert not commit.done()
         assert await engine.get("global", "a") is None
-    assert await commit == 1
+    assert (await commit).number == 1
 
 
 async def test_closing_finishes_the_commits_that_wait(open_sqlite: OpenSqlite) -> None:
@@ -137,7 +140,7 @@ async def test_closing_finishes_the_commits_that_wait(open_sqlite: OpenSqlite) -
     commits = [asyncio.create_task(engine.commit("global", [Write(f"{n}", b"")], None)) for n in range(600)]
     await asyncio.sleep(0)
     await engine.close()
-    assert sorted(await asyncio.gather(*commits)) == list(range(1, 601))
+    assert sorted(made.number for made in await asyncio.gather(*commits)) == list(range(1, 601))
     assert len(await open_sqlite().scan("global", "")) == 600
     with pytest.raises(EngineUnavailable, match="closed"):
         await engine.commit("global", [], None)
@@ -151,7 +154,125 @@ async def test_who_no_longer_waits_for_a_commit_disturbs_nobody(open_sqlite: Ope
         commit.cancel()
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
-    assert all(isinstance(outcome, int) for outcome in outcomes[1::2])
+    assert all(isinstance(outcome, Revision) for outcome in outcomes[1::2])
+
+
+@contextlib.contextmanager
+def held_lock(path: Path) -> Iterator[None]:
+    """As another process that writes, or was stopped while it did."""
+    with path.with_name(f"{path.name}-lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+async def test_a_commit_that_waited_in_vain_is_withdrawn_and_never_applied(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    engine = SqliteEngine(path, time.time, os.urandom, timeout=0.2)
+    made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
+    with held_lock(path):
+        commits = [engine.commit("global", [Write("a", b"late")], expecting) for expecting in (made, None)]
+        outcomes = await asyncio.gather(*commits, return_exceptions=True)
+    assert all("it was withdrawn" in str(outcome) for outcome in outcomes)
+    assert not any(isinstance(outcome, OutcomeUnknown) for outcome in outcomes)
+    assert (await engine.commit("account/1", [Write("b", b"")], None)).number == 1  # all before it is over
+    assert await engine.revision("global") == made
+    assert await engine.get("global", "a") == b"1"
+    await engine.close()
+
+
+async def test_a_commit_is_withdrawn_by_who_is_cancelled_while_it_waits(
+    open_sqlite: OpenSqlite, tmp_path: Path
+) -> None:
+    engine = open_sqlite()
+    with held_lock(tmp_path / "store.db"):
+        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], None))
+        await asyncio.sleep(0.1)
+        commit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await commit
+    await engine.commit("account/1", [], None)
+    assert await engine.revision("global") == NEVER_WRITTEN
+
+
+async def test_a_commit_that_has_begun_in_time_is_waited_for(tmp_path: Path) -> None:
+    """Between the lock and the disk it can no longer be withdrawn: here it waits for SQLite's own lock."""
+    path = tmp_path / "store.db"
+    engine = SqliteEngine(path, time.time, os.urandom, timeout=0.2)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN))
+        await asyncio.sleep(0.5)
+        assert not commit.done()
+        other.execute("ROLLBACK")
+    assert (await commit).number == 1
+    await engine.close()
+
+
+async def test_closing_withdraws_what_cannot_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_CLOSE_TIMEOUT", 0.2)
+    path = tmp_path / "store.db"
+    engine = SqliteEngine(path, time.time, os.urandom)
+    with held_lock(path):
+        commit = asyncio.create_task(engine.commit("global", [Write("a", b"1")], None))
+        await asyncio.sleep(0.1)
+        await engine.close()
+        with pytest.raises(EngineUnavailable, match="closed before the commit could begin; it was withdrawn"):
+            await commit
+    engine._thread.join()
+    reader = SqliteEngine(path, time.time, os.urandom)
+    assert await reader.revision("global") == NEVER_WRITTEN
+    await reader.close()
+
+
+async def test_a_commit_is_done_even_where_the_bell_cannot_be_rung_behind_it(
+    open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, ring = open_sqlite(), SqliteEngine._ring
+
+    def fail_behind_the_commit(self: SqliteEngine, bell: int) -> None:
+        if bell % 2 == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        ring(self, bell)
+
+    monkeypatch.setattr(SqliteEngine, "_ring", fail_behind_the_commit)
+    made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
+    assert await open_sqlite().revision("global") == await engine.revision("global") == made
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_IOERR_FSYNC, OutcomeUnknown),
+        (sqlite3.SQLITE_FULL, EngineUnavailable),
+        (sqlite3.SQLITE_BUSY, EngineUnavailable),
+    ],
+)
+def test_where_the_disk_failed_nobody_knows_what_is_in_the_log(code: int, kind: type[Exception]) -> None:
+    error = sqlite3.OperationalError("disk")
+    error.sqlite_errorcode = code
+    assert type(failed(Path("store.db"), error)) is kind
+
+
+async def test_a_store_of_the_schema_before_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE revisions (partition BLOB PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;"
+            "CREATE TABLE records (partition BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+            " expires_at REAL, PRIMARY KEY (partition, key)) WITHOUT ROWID;"
+            "CREATE INDEX expiry ON records (expires_at) WHERE expires_at IS NOT NULL;"
+            "INSERT INTO revisions VALUES (CAST('global' AS BLOB), 57);"
+            "INSERT INTO records VALUES (CAST('global' AS BLOB), CAST('a' AS BLOB), CAST('1' AS BLOB), NULL);"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;"
+        )
+    engines = [SqliteEngine(path, time.time, os.urandom, may_create=is_first) for is_first in (True, False)]
+    assert await engines[0].fetch("global", ["a"]) == (Revision(57, b""), [b"1"])
+    made = await engines[0].commit("global", [Write("a", b"2")], Revision(57, b""))
+    assert made.number == 58 and await engines[1].revision("global") == made
+    with pytest.raises(Conflict):
+        await engines[1].commit("global", [Write("a", b"3")], Revision(58, b""))
+    for engine in engines:
+        await engine.close()
 
 
 async def test_commits_that_wait_together_share_one_transaction(
@@ -164,10 +285,11 @@ async def test_commits_that_wait_together_share_one_transaction(
     with (tmp_path / "store.db-lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         commits = [
-            asyncio.create_task(engine.commit(f"account/{n}", [Write("a", b"")], 0)) for n in range(100)
+            asyncio.create_task(engine.commit(f"account/{n}", [Write("a", b"")], NEVER_WRITTEN))
+            for n in range(100)
         ]
         await asyncio.sleep(0.05)
-    assert await asyncio.gather(*commits) == [1] * 100
+    assert {made.number for made in await asyncio.gather(*commits)} == {1}
     assert committed_transactions(tmp_path / "store.db-wal") - before <= 2
 
 
@@ -190,16 +312,16 @@ async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
     open_sqlite: OpenSqlite, tmp_path: Path
 ) -> None:
     engine = open_sqlite()
-    await engine.commit("global", [Write("a", b"1")], 0)
+    made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     # The other program rings no bell: the last look stands, as long as it may.
-    assert await engine.revision("global") == 1
-    assert await engine.fetch("global", ["a"]) == (1, [b"1"])
+    assert await engine.revision("global") == made
+    assert await engine.fetch("global", ["a"]) == (made, [b"1"])
     with sqlite3.connect(tmp_path / "store.db") as another:
         another.execute("UPDATE records SET value = ? WHERE key = ?", (b"2", b"a"))
         another.execute("UPDATE revisions SET revision = 2 WHERE partition = ?", (b"global",))
     another.close()
-    assert await engine.fetch("global", ["a"]) == (2, [b"2"])
-    assert await engine.revision("global") == 2
+    assert await engine.fetch("global", ["a"]) == (Revision(2, made.mark), [b"2"])
+    assert await engine.revision("global") == Revision(2, made.mark)
 
 
 def commit_without_the_bell(path: Path, partition: str) -> None:
@@ -213,8 +335,9 @@ def commit_without_the_bell(path: Path, partition: str) -> None:
 async def test_the_bell_is_heard_by_every_process_and_is_even_again(open_sqlite: OpenSqlite) -> None:
     first, second = open_sqlite(), open_sqlite()
     for number in range(1, 20):
-        assert await first.commit("account/1", [Write("a", b"1")], None) == number
-        assert await second.revision("account/1") == await first.revision("account/1") == number
+        assert (await first.commit("account/1", [Write("a", b"1")], None)).number == number
+        seen = await second.revision("account/1")
+        assert seen == await first.revision("account/1") and seen.number == number
         assert first._bell[0] == second._bell[0] and first._bell[0] % 2 == 0
 
 
@@ -238,38 +361,39 @@ async def test_a_commit_that_was_killed_before_it_could_ring_again_is_seen_all_t
 ) -> None:
     engine, other = open_sqlite(), open_sqlite()
     await engine.commit("account/1", [Write("a", b"1")], None)
-    assert await other.revision("account/1") == 1
+    assert (await other.revision("account/1")).number == 1
     engine._ring(engine._bell[0] | 1)  # a writer began ...
     commit_without_the_bell(engine._path, "account/1")  # ... wrote, and is no more
-    assert await other.revision("account/1") == 2
+    assert (await other.revision("account/1")).number == 2
     commit_without_the_bell(engine._path, "account/1")
-    assert await other.revision("account/1") == await engine.revision("account/1") == 3
-    assert await engine.commit("account/1", [], None) == 4
-    assert await other.revision("account/1") == 4 and engine._bell[0] % 2 == 0
+    seen = await other.revision("account/1")
+    assert seen == await engine.revision("account/1") and seen.number == 3
+    assert (await engine.commit("account/1", [], None)).number == 4
+    assert (await other.revision("account/1")).number == 4 and engine._bell[0] % 2 == 0
 
 
 async def test_a_program_that_does_not_ring_is_seen_after_a_second(open_sqlite: OpenSqlite) -> None:
     engine = open_sqlite()
     await engine.commit("account/1", [Write("a", b"1")], None)
-    assert await engine.revision("account/1") == 1
+    assert (await engine.revision("account/1")).number == 1
     commit_without_the_bell(engine._path, "account/1")
     async with asyncio.timeout(5):
-        while await engine.revision("account/1") == 1:
+        while (await engine.revision("account/1")).number == 1:
             await asyncio.sleep(0.05)
 
 
 async def test_who_names_accounts_without_end_fills_no_memory(open_sqlite: OpenSqlite) -> None:
     engine = open_sqlite()
-    assert await engine.commit("account/1", [Write("a", b"1")], None) == 1
+    assert (await engine.commit("account/1", [Write("a", b"1")], None)).number == 1
     for number in range(2, 2 * sqlite._MOST_REVISIONS):
-        assert await engine.revision(f"account/{number}") == 0
+        assert (await engine.revision(f"account/{number}")).number == 0
     assert len(engine._revisions) <= sqlite._MOST_REVISIONS
-    assert await engine.revision("account/1") == 1
+    assert (await engine.revision("account/1")).number == 1
 
 
 async def test_a_closed_engine_answers_nothing_from_memory(open_sqlite: OpenSqlite) -> None:
     engine = open_sqlite()
-    assert await engine.revision("account/1") == 0
+    assert (await engine.revision("account/1")).number == 0
     await engine.close()
     with pytest.raises(EngineUnavailable):
         await engine.revision("account/1")
@@ -280,28 +404,28 @@ async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
     open_sqlite: OpenSqlite, tmp_path: Path, name: str
 ) -> None:
     engine, file = open_sqlite(), tmp_path / name
-    await engine.commit("global", [Write("a", b"1")], 0)
+    await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     file.rename(tmp_path / "away")
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
-            await engine.commit("global", [Write("a", b"2")], 1)
+            await engine.commit("global", [Write("a", b"2")], None)
         file.touch()  # another one in its place is no better
     await asyncio.sleep(1.1)
     with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
         await engine.revision("global")
     (tmp_path / "away").rename(file)
-    assert await engine.revision("global") == 1
-    assert await engine.commit("global", [Write("a", b"2")], 1) == 2
+    assert (await engine.revision("global")).number == 1
+    assert (await engine.commit("global", [Write("a", b"2")], None)).number == 2
 
 
 async def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "store.db").symlink_to(tmp_path / "disk" / "real.db")
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
-    await engine.commit("global", [Write("a", b"1")], 0)
+    await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     (tmp_path / "disk" / "real.db-wal").unlink()
     with pytest.raises(EngineUnavailable, match=r"real\.db-wal: the file was moved or deleted"):
-        await engine.commit("global", [Write("a", b"2")], 1)
+        await engine.commit("global", [Write("a", b"2")], None)
     await engine.close()
     # What was in the deleted file is in the database since the end.
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
@@ -320,7 +444,7 @@ async def test_who_may_not_create_a_store_needs_one_that_is_there(
     (tmp_path / "store.db-lock").touch()
     with pytest.raises(EngineUnavailable, match="the store that was here is gone"):
         SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
-    await open_sqlite().commit("global", [Write("a", b"1")], 0)
+    await open_sqlite().commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     assert await engine.get("global", "a") == b"1"
     await engine.close()

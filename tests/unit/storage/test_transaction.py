@@ -152,7 +152,7 @@ async def test_a_change_of_something_else_is_no_conflict(store: Store, other: St
 async def test_who_asked_for_the_revision_is_bound_to_it(store: Store, other: Store) -> None:
     await write(store, user("bob"))
     transaction = await store.transaction()
-    assert await transaction.revision(account_partition(HERE)) == 1
+    assert (await transaction.revision(account_partition(HERE))).number == 1
     transaction.put(USERS, HERE, user("eve"))
     await write(other, user("alice"))
     with pytest.raises(Conflict):
@@ -166,13 +166,13 @@ async def test_who_asks_for_the_revision_beside_a_read_that_moves_on_is_bound_to
     fresh, partition = Store(store.engine, time.time), account_partition(HERE)
     reader = await fresh.read()
     assert len(await reader.scan(USERS, HERE)) == 1001
-    assert await other.engine.commit(partition, [], 1) == 2
+    assert (await other.engine.commit(partition, [], None)).number == 2
     moving = asyncio.create_task(reader.find(ACCESS_KEYS, HERE, "AKIAX"))
     await asyncio.sleep(0)  # the read reads the long listing again, to see whether it may go on
-    assert not moving.done() and await reader.revision(partition) == 1
+    assert not moving.done() and (await reader.revision(partition)).number == 1
     with pytest.raises(Conflict):
         await moving
-    assert await reader.revision(partition) == 1
+    assert (await reader.revision(partition)).number == 1
 
 
 async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_commit(

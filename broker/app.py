@@ -54,6 +54,7 @@ _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _PUBLISH_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
+_RECORD_SECONDS = 0.5
 
 # Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
 _OWN_FILES = 64
@@ -231,6 +232,7 @@ async def serve(
     `is_ready` is called when every listener is open. Raises ConfigurationError, EngineUnavailable and OSError.
     """
     certificate = read_certificate(settings)
+    servers: Mapping[str, Server] = {}
     journal = Journal(
         Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
     )
@@ -259,6 +261,8 @@ async def serve(
             raise
         _logger.warning("stopped while the store is away: %s", error)
     finally:
+        # The store is closed: what was still being done there has ended or was withdrawn, and is to leave its record.
+        await asyncio.gather(*(server.ends_within(_RECORD_SECONDS) for server in servers.values()))
         journal.close()
 
 

@@ -76,6 +76,25 @@ def not_implemented(message: str) -> Refusal:
     return Refusal("NotImplemented", message)
 
 
+def outcome_unknown(reason: str) -> Refusal:
+    """Whether it was done cannot be found out, so nobody may take it for a failure."""
+    return Refusal(
+        "ServiceUnavailable",
+        "It is unknown whether the request was carried out, because of a temporary failure of the server. "
+        "Look before you repeat it.",
+        reason=reason,
+    )
+
+
+def carried_out_unrecorded(reason: str) -> Refusal:
+    """It was done, but its record could not be written yet, and without a record nothing is answered."""
+    return Refusal(
+        "ServiceUnavailable",
+        "The request was carried out, but a temporary failure of the server prevents an answer. Do not repeat it.",
+        reason=f"carried out, but not journalled yet: {reason}",
+    )
+
+
 def service_unavailable(reason: str) -> Refusal:
     """A store or a key is out of reach: refuse, never guess."""
     return Refusal(

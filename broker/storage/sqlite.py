@@ -60,7 +60,7 @@ _NO_LIMIT = -1
 
 # Seconds until a commit that has not begun is withdrawn; and until the engine is closed, whoever waits.
 _COMMIT_TIMEOUT = 30.0
-_CLOSE_TIMEOUT = 4.0
+_CLOSE_TIMEOUT = 3.0
 
 _GROUP_LIMIT = 256
 

@@ -78,6 +78,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.1
 
 # How many partitions' usage marks are written at a time.
 _FLUSH_WIDTH = 32
+_LAST_FLUSH_SECONDS = 2.0  # when the store is left: a process that was told to end has but a few seconds
 
 
 class Store:
@@ -110,7 +111,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self.flush_usage()
+            async with asyncio.timeout(_LAST_FLUSH_SECONDS):
+                await self.flush_usage()
+        except TimeoutError:
+            raise EngineUnavailable("the last marks of use could not be written in time") from None
         finally:
             await self.engine.close()
 

@@ -7,7 +7,8 @@ Law:
   read again; if that is unchanged the transaction goes on at the new revision, else it raises Conflict.
 - A commit holds only if, at that moment, everything that the transaction read in the partition is still so.
 - Partitions are committed one after another, each all or nothing; who is killed in between, or finds the next one
-  changed, leaves the first ones done. So the order is such that what is left does no harm: what is put outside of
+  changed, leaves the first ones done. So the order is such that what is left does no harm (and who is alive says that
+  it was done in part): what is put outside of
   accounts goes before them (a code is spent before what it proves is there, a global pointer is there before the record
   that it leads to), and where things are only deleted outside, that goes last (a pointer outlives its record).
 """
@@ -20,7 +21,15 @@ import msgspec
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, Pages, RecordCache
 from broker.storage.collection import USAGE, Collection, R
-from broker.storage.engine import Conflict, Engine, Revision, Write, account_partition
+from broker.storage.engine import (
+    Conflict,
+    Engine,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
+    Write,
+    account_partition,
+)
 from broker.storage.records import Usage
 
 _ACCOUNTS = account_partition("")
@@ -165,11 +174,20 @@ class Transaction(msgspec.Struct, eq=False):
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where what was read is no longer so.
 
-        A transaction that wrote nothing has nothing to commit and never conflicts here.
+        A transaction that wrote nothing has nothing to commit and never conflicts here. Raises OutcomeUnknown where
+        some partitions are written and another is not.
         """
         written = [(partition, view) for partition, view in self._views.items() if view.writes]
+        done: list[str] = []
         for partition, view in sorted(written, key=_turn) if len(written) > 1 else written:
-            await self._commit(partition, view)
+            try:
+                await self._commit(partition, view)
+            except (EngineUnavailable, Conflict) as error:
+                if _is_partly_done(done, error):
+                    reason = f"committed in {', '.join(done)}, and not known to be in {partition}: {error}"
+                    raise OutcomeUnknown(reason) from error
+                raise
+            done.append(partition)
         self._views = {}
         self.is_dirty = False
 
@@ -296,6 +314,13 @@ def _turn(written: tuple[str, _View]) -> int:
     if partition.startswith(_ACCOUNTS):
         return 1
     return 0 if any(put.record is not None for put in view.writes.values()) else 2
+
+
+def _is_partly_done(done: list[str], error: Exception) -> bool:
+    """Whether part of it holds, so that it has not failed. Up to the first account a Conflict may begin anew."""
+    if isinstance(error, Conflict):
+        return any(partition.startswith(_ACCOUNTS) for partition in done)
+    return bool(done)
 
 
 def _moved(partition: str) -> Conflict:

@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self._is_deaf = self._is_held_back = False
+        self._is_deaf = self._is_held_back = self._is_lost = False
         self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
         self.on_message_begin()
 
@@ -81,11 +81,13 @@ class Connection(asyncio.Protocol):
         self._server.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        # An answer in the making is made to its end: what it does may not be half done.
-        self._is_deaf = True
+        # An answer in the making is made to its end: what it does may not be half done, and it leaves a record. Until
+        # then the server counts the connection as its own.
+        self._is_deaf = self._is_lost = True
         self._may_write.set()
         self._timer.cancel()
-        self._server.remove(self)
+        if self._task is None:
+            self._server.remove(self)
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
@@ -261,7 +263,9 @@ class Connection(asyncio.Protocol):
             is_sound = True
         finally:
             self._task = None
-            if not is_sound:
+            if self._is_lost:
+                self._server.remove(self)
+            elif not is_sound:
                 self._transport.abort()
 
     def _hear_again(self) -> None:
@@ -297,13 +301,16 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """The server stops: answer what was asked, wait a moment for what is on its way, and close."""
+        if self._is_lost:
+            return
         if self._awaits_body:
             self._expect_within(LAST_SECONDS)
         elif self._task is None and not self._is_deaf:
             self._transport.close()
 
     def abort(self) -> None:
-        self._transport.abort()
+        if not self._is_lost:
+            self._transport.abort()
 
     @property
     def waits_since(self) -> float | None:

@@ -9,14 +9,14 @@ from broker.access.identity import claimed_identity
 from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
-from broker.errors import Refusal, service_unavailable
+from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.operation import Call, find_operation, perform
 from broker.protocol.dispatch import find_protocol
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, is_reading
 from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
-from broker.storage.engine import Conflict, EngineUnavailable
+from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.door import Door
@@ -86,6 +86,8 @@ async def answer_request(door: Door, request: Request) -> Response:
         answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
         refusal = _refusal_for(error, request_id)
+        if isinstance(error, OutcomeUnknown):
+            event.additional_event_data = {"outcome": "unknown"}
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
         if named is None:
@@ -96,7 +98,7 @@ async def answer_request(door: Door, request: Request) -> Response:
     try:
         door.journal.write(event)
     except JournalUnavailable as error:
-        answer = _refused(protocol.refuse, named, service_unavailable(str(error)), event, request_id)
+        answer = _refused(protocol.refuse, named, _unjournalled(event, str(error)), event, request_id)
     door.measures.count(named.name if named else "", operation, event.error_code, door.timer() - started)
     lines = _header_lines(answer.content_type, answer.headers)
     return Response(answer.status, b"%bx-amzn-RequestId: %b\r\n" % (lines, request_id.encode()), answer.body)
@@ -122,10 +124,18 @@ def _refusal_for(error: Exception, request_id: str) -> Refusal:
     """What the client is told of `error`: a fault of ours is told to the operator alone."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, OutcomeUnknown):
+        return outcome_unknown(str(error))
     if isinstance(error, EngineUnavailable | Conflict | JournalUnavailable):
         return service_unavailable(str(error))
     log_failure(request_id, error)
     return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
+
+
+def _unjournalled(event: Event, reason: str) -> Refusal:
+    """What is answered where the record cannot be written; the journal still has it, as it was given it."""
+    is_deed = not event.error_code and event.read_only is False
+    return carried_out_unrecorded(reason) if is_deed else service_unavailable(reason)
 
 
 def _refused(

@@ -24,6 +24,7 @@ from broker.web.listeners import BACKLOG
 _TLS_SECONDS = {"ssl_handshake_timeout": 15.0, "ssl_shutdown_timeout": 5.0}
 _PAUSE_SECONDS = 0.2  # until it is tried again to take what waits
 _SILENT_SECONDS = 60.0  # between two sentences in the log about the same want
+_ENDING_SECONDS = 1.5  # for what is being done for a client that was cut off when the server stops
 _SHARE_CUT_OFF = 32  # one part in so many goes at once: looking for those that may go takes a look at all
 
 _logger = logging.getLogger("broker.web")
@@ -66,7 +67,10 @@ class Server:
             loop.add_reader(one, self._take, one, context)
 
     async def stop(self, grace: float) -> None:
-        """Take no more connections, answer what was asked, and close; what outlasts `grace` seconds is cut off."""
+        """Take no more connections, answer what was asked, and close; what outlasts `grace` seconds is cut off.
+
+        What is being done for those that are cut off is given a moment more to end, and to leave its record.
+        """
         self.is_stopping = True
         while self._listeners:
             listener = self._listeners.pop()
@@ -74,17 +78,24 @@ class Server:
             listener.close()
         for connection in list(self._connections):
             connection.finish()
-        try:
-            async with asyncio.timeout(grace):
-                while self._connections:
-                    self._is_empty.clear()
-                    await self._is_empty.wait()
-        except TimeoutError:
+        if not await self.ends_within(grace):
             _logger.warning("%d connections did not end within %s s", len(self._connections), grace)
             for connection in list(self._connections):
                 connection.abort()
         for arrival in self._arriving.values():
             arrival.cancel()
+        await self.ends_within(_ENDING_SECONDS)
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Whether all connections are gone, and nothing is being done for any, within so many seconds from now."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._connections:
+                    self._is_empty.clear()
+                    await self._is_empty.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def add(self, connection: Connection) -> None:
         self._arriving.pop(connection, None)

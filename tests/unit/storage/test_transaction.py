@@ -10,6 +10,9 @@ from broker.names.secret import SecretKey
 from broker.storage.engine import (
     GLOBAL,
     Conflict,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
     account_partition,
 )
 from broker.storage.records import AccessKey, AccountSettings, ForeignAccessKey, Once, Usage
@@ -310,6 +313,48 @@ async def test_expiry_belongs_to_expiring_collections_and_a_key_to_records_that_
     assert not transaction.is_dirty
 
 
+@pytest.mark.parametrize(
+    ("error", "answered"), [(EngineUnavailable("gone"), OutcomeUnknown), (Conflict("moved"), OutcomeUnknown)]
+)
+async def test_what_was_done_in_part_is_not_said_to_have_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, answered: type[Exception]
+) -> None:
+    """The user is deleted when the pointer cannot be; begun anew, the call would find no user and say so."""
+    commit = store.engine.commit
+
+    async def fail_outside_of_accounts(partition: str, *arguments: Any) -> Revision:
+        if partition == GLOBAL:
+            raise error
+        return await commit(partition, *arguments)
+
+    await write(store, user("bob"))
+    monkeypatch.setattr(store.engine, "commit", fail_outside_of_accounts)
+
+    async def delete(transaction: Transaction) -> None:
+        assert await transaction.find(USERS, HERE, "bob"), "it was begun anew"
+        transaction.delete(USERS, HERE, "bob")
+        transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
+
+    with pytest.raises(answered, match="committed in account/111111111111, and not known to be in global"):
+        await store.transact(delete)
+    assert await (await store.read()).find(USERS, HERE, "bob") is None
+
+
+async def test_a_commit_that_fails_before_anything_was_done_has_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> Revision:
+        raise EngineUnavailable("gone")
+
+    monkeypatch.setattr(store.engine, "commit", fail)
+    transaction = await store.transaction()
+    transaction.put(USERS, HERE, user("bob"))
+    transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
+    with pytest.raises(EngineUnavailable) as refused:
+        await transaction.commit()
+    assert not isinstance(refused.value, OutcomeUnknown)
+
+
 async def test_a_pointer_is_there_before_its_record_and_outlives_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,7 +365,7 @@ async def test_a_pointer_is_there_before_its_record_and_outlives_it(
     pointer = ForeignAccessKey(access_key_id="MINE", account_id=HERE)
     commit, order = store.engine.commit, []
 
-    async def told(partition: str, *arguments: Any) -> int:
+    async def told(partition: str, *arguments: Any) -> Revision:
         order.append(partition)
         return await commit(partition, *arguments)
 

@@ -371,7 +371,8 @@ async def test_a_half_closed_connection_still_gets_its_answer(place: Place):
     assert await peer.rest() == b""
 
 
-async def test_an_answer_that_nobody_waits_for_is_made_to_its_end(place: Place):
+async def gone_while_it_is_answered(place: Place) -> None:
+    """A client that asks something, and cuts its connection before the door has answered."""
     place.door.gate.clear()
     peer = await place.peer()
     peer.send(GET)
@@ -379,10 +380,27 @@ async def test_an_answer_that_nobody_waits_for_is_made_to_its_end(place: Place):
     peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     peer.writer.transport.abort()
     await asyncio.sleep(0.05)
-    assert not place.server._connections and not place.door.answered
+
+
+async def test_an_answer_that_nobody_waits_for_is_made_to_its_end(place: Place):
+    await gone_while_it_is_answered(place)
+    (connection,) = place.server._connections
+    assert connection._is_lost and not place.door.answered
     place.door.gate.set()
     await asyncio.sleep(0.05)
     assert [request.target for request in place.door.answered] == ["/one?two=%20"]
+    assert not place.server._connections
+
+
+async def test_the_end_waits_for_what_is_done_for_a_client_that_is_gone(place: Place):
+    """The store and the journal are closed next: what was done would leave no record."""
+    await gone_while_it_is_answered(place)
+    stopping = asyncio.create_task(place.server.stop(5))
+    await asyncio.sleep(0.05)
+    assert not stopping.done()
+    place.door.gate.set()
+    await stopping
+    assert len(place.door.answered) == 1
 
 
 async def test_half_a_request_is_never_heard(place: Place):
@@ -680,6 +698,19 @@ async def test_the_end_waits_a_moment_for_the_rest_of_a_body(place: Place, monke
     for peer in (in_time, late):
         peer.writer.close()
     await stopping
+
+
+async def test_what_is_done_for_a_client_that_is_cut_off_has_a_moment_more_to_end(place: Place):
+    place.door.gate.clear()
+    peer = await place.peer()
+    peer.send(GET)
+    await asyncio.sleep(0.05)
+    stopping = asyncio.create_task(place.server.stop(0.1))
+    assert await peer.rest() == b""
+    assert not stopping.done()
+    place.door.gate.set()
+    await stopping
+    assert len(place.door.answered) == 1
 
 
 async def test_what_outlasts_the_grace_is_cut_off(place: Place, caplog: pytest.LogCaptureFixture):

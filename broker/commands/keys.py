@@ -109,7 +109,7 @@ async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
             step, key = "staged", _ring(broker, name).staged
             follows = "; run this again in a minute, when every node knows it, to seal with it"
         else:
-            _require_settled(_ring(broker, name), at_once)
+            _require_settled(_ring(broker, name), at_once, await broker.engine.now())
             await broker.keyrings.promote(name)
             step, key, follows = "primary", _ring(broker, name).primary, ""
         assert key is not None
@@ -118,13 +118,12 @@ async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
     return f"{name}: key {key.id.hex()} is {step}{follows}"
 
 
-def _require_settled(ring: "Keyring", at_once: bool) -> None:
-    """Raises CommandRefused where a node may not have read the staged key yet."""
-    from broker.app import clock
+def _require_settled(ring: "Keyring", at_once: bool, now: float) -> None:
+    """Raises CommandRefused where a node may not have read the staged key yet; `now` is the store's."""
     from broker.commands.refusing import CommandRefused
 
     assert ring.staged is not None
-    age = clock() - ring.staged.created_at
+    age = now - ring.staged.created_at
     if age < _SETTLED_AFTER and not at_once:
         raise CommandRefused(
             f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "

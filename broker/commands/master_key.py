@@ -60,7 +60,7 @@ def _rotate(chosen: argparse.Namespace, file: Path) -> int:
         return 0
 
     async def seal_anew(broker: Broker) -> int:
-        await broker.keyrings.rotate_when_due()
+        await broker.keyrings.reseal()
         await _require_sealed_by_current(broker, "a keyring is still sealed by the key before")
         master = _master_key(broker)
         with open_journal(broker.settings.audit) as journal:
@@ -103,7 +103,7 @@ def _new_key() -> bytes:
 
 async def _finish(broker: Broker) -> int:
     file = _master_file(broker.settings.keys)
-    await broker.keyrings.rotate_when_due()
+    await broker.keyrings.reseal()
     await _require_sealed_by_current(
         broker, "a keyring is still sealed by the key before: --rotate comes first"
     )

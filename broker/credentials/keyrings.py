@@ -3,6 +3,11 @@
 Two rings: `sessions` closes what is handed to clients and forgets a key when its last token has expired; `storage`
 closes records, so its keys are never dropped, and it rotates by command only. They live in a partition of their own,
 in the engine below the sealed one: what opens the records cannot lie among them.
+
+Keys are dated by the store's clock, which is one for all nodes (on SQLite, the machine's). No node rotates whose own
+clock is more than MOST_SKEW apart from it: one of the two is wrong, and a key that is dropped too early ends
+everybody's sessions. So a key is dropped `open_for` after it was retired. A token outlives it only where the node that
+minted it was ahead by `open_for` less the longest session: twelve hours.
 """
 
 from collections.abc import Callable
@@ -16,6 +21,8 @@ from broker.storage.engine import Conflict, Engine, EngineUnavailable, Revision,
 PARTITION = "keys"
 SESSIONS = "sessions"
 STORAGE = "storage"
+
+MOST_SKEW = 15 * 60.0  # seconds: a node that is further off refuses everybody's signature, too
 
 _GONE = "the keyrings are gone: the store was emptied, or it is another one"
 
@@ -56,13 +63,12 @@ class Keyrings:
         one has sealed; WrongMasterKey for rings of another master key.
         """
         await self.refresh()
+        now = await self._engine.now()
         for name in (SESSIONS, STORAGE):
             if name not in self._rings:
                 if not may_create or set(await self._engine.partitions("")) - {PARTITION}:
                     raise EngineUnavailable(_GONE)
-                await self._change(
-                    name, lambda ring: ring or new_keyring(self._clock(), self._entropy(KEY_ENTROPY))
-                )
+                await self._change(name, lambda ring: ring or new_keyring(now, self._entropy(KEY_ENTROPY)))
 
     async def refresh(self) -> bool:
         """Read the rings anew where they changed; answers whether they did. Those that it has are never dropped."""
@@ -77,24 +83,34 @@ class Keyrings:
         return True
 
     async def rotate_when_due(self) -> None:
-        """The step that the schedule wants now, if any; then what the master's own rotation asks for."""
-        await self.refresh()
+        """What the master's own rotation asks for; then the step that the schedule wants now, if any.
+
+        Raises EngineUnavailable where this machine's clock and the store's disagree.
+        """
+        await self.reseal()
+        now = await self._now()
         await self._change(
             SESSIONS,
-            lambda ring: ring and rotate_due(ring, self._clock(), self._schedule, self._entropy(KEY_ENTROPY)),
+            lambda ring: ring and rotate_due(ring, now, self._schedule, self._entropy(KEY_ENTROPY)),
         )
+
+    async def reseal(self) -> None:
+        """Seal the rings under the current master where another one did."""
+        await self.refresh()
         for name, sealed in await self._engine.scan(PARTITION, ""):
             if not is_sealed_by_current(self._master, sealed):
                 await self._change(name, lambda ring: ring)
 
     async def stage(self, name: str) -> None:
-        """Add the ring's next key; raises ValueError where one waits already."""
-        await self._change(name, lambda ring: ring and stage(ring, self._clock(), self._entropy(KEY_ENTROPY)))
+        """Add the ring's next key; raises ValueError where one waits already, and as `rotate_when_due`."""
+        now = await self._now()
+        await self._change(name, lambda ring: ring and stage(ring, now, self._entropy(KEY_ENTROPY)))
 
     async def promote(self, name: str) -> None:
-        """Seal with the staged key from now on; raises ValueError where none is staged."""
+        """Seal with the staged key from now on; raises ValueError where none is staged, and as `rotate_when_due`."""
         open_for = FOREVER if name == STORAGE else self._schedule.open_for
-        await self._change(name, lambda ring: ring and promote(ring, self._clock(), open_for))
+        now = await self._now()
+        await self._change(name, lambda ring: ring and promote(ring, now, open_for))
 
     async def drop(self, key_id: bytes) -> None:
         """Forget a key of the sessions' ring before its time: what it sealed is refused, on every node that reads this.
@@ -102,6 +118,17 @@ class Keyrings:
         Raises ValueError for the primary. Keys of the storage ring are never dropped: records would be lost with them.
         """
         await self._change(SESSIONS, lambda ring: ring and drop(ring, key_id))
+
+    async def _now(self) -> float:
+        """The time by the store's clock; raises EngineUnavailable where this machine's clock says another."""
+        now = await self._engine.now()
+        skew = self._clock() - now
+        if abs(skew) > MOST_SKEW:
+            raise EngineUnavailable(
+                f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} the "
+                "store's: no key is rotated here until one of them is set right"
+            )
+        return now
 
     async def _change(self, name: str, step: Callable[[Keyring | None], Keyring | None]) -> None:
         """Commit what `step` makes of the ring (None: nothing); another node's change is read, then tried anew."""

@@ -61,6 +61,7 @@ _NO_LIMIT = -1
 # Seconds until a commit that has not begun is withdrawn; and until the engine is closed, whoever waits.
 _COMMIT_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 3.0
+_LOCK_PAUSE = 0.02  # seconds between two attempts to have the lock, when the engine is closed
 
 _GROUP_LIMIT = 256
 
@@ -224,10 +225,26 @@ class SqliteEngine:
                 commit.give_up(self._path)
             return
         self._heard = -1
-        with _explained(self._path), self._exclusively():
-            self._reader.close()
-            self._writer.close()
+        with _explained(self._path):
+            if not await self._locks_within(_CLOSE_TIMEOUT):
+                return  # whoever holds the lock has more to say about the file than we
+            try:
+                self._reader.close()
+                self._writer.close()
+            finally:
+                fcntl.flock(
+                    self._lock_file, fcntl.LOCK_UN
+                )  # closing would not do: the bell has the file open, too
         os.close(self._lock_file)
+
+    async def _locks_within(self, seconds: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            await asyncio.sleep(_LOCK_PAUSE)
+        return False
 
     def _fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
         name, now = partition.encode(), self._clock()

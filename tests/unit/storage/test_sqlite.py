@@ -224,6 +224,22 @@ async def test_closing_withdraws_what_cannot_begin(tmp_path: Path, monkeypatch: 
     await reader.close()
 
 
+async def test_closing_does_not_wait_for_another_process_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_CLOSE_TIMEOUT", 0.2)
+    engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
+    made = await engine.commit("global", [Write("a", b"1")], None)
+    with held_lock(tmp_path / "store.db"):
+        async with asyncio.timeout(2):
+            await engine.close()
+        with pytest.raises(EngineUnavailable, match="closed"):
+            await engine.commit("global", [], None)
+    reader = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
+    assert await reader.revision("global") == made
+    await reader.close()
+
+
 async def test_a_commit_is_done_even_where_the_bell_cannot_be_rung_behind_it(
     open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,15 +79,14 @@ async def answer_request(door: Door, request: Request) -> Response:
 
         # 3-8 run once more where another commit came between.
         result = await door.store.transact(perform_once)
-        event.response_elements = audit_answer(service, operation, result)
-        # CloudTrail counts issuing as reading.
+        # From here on it is done, whatever follows. CloudTrail counts issuing as reading.
         event.read_only = is_reading(operation) or service.name == "sts"
+        event.response_elements = audit_answer(service, operation, result)
         # 9. Render.
         answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
         refusal = _refusal_for(error, request_id)
-        if isinstance(error, OutcomeUnknown):
-            event.additional_event_data = {"outcome": "unknown"}
+        event.additional_event_data = _outcome_of(event, error)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
         if named is None:
@@ -130,6 +129,13 @@ def _refusal_for(error: Exception, request_id: str) -> Refusal:
         return service_unavailable(str(error))
     log_failure(request_id, error)
     return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
+
+
+def _outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
+    """For the record, where its error does not mean that nothing was done."""
+    if isinstance(error, OutcomeUnknown):
+        return {"outcome": "unknown"}
+    return {"outcome": "carried out"} if event.read_only is False else None
 
 
 def _unjournalled(event: Event, reason: str) -> Refusal:

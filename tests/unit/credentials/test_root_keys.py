@@ -1,5 +1,6 @@
 """Root keys that an environment brings along: applied once, and never against what was decided afterwards."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ OTHER_SECRET = AccessKeyPair(PAIR.access_key_id, SecretKey("changed-secret"))
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store(SqliteEngine(tmp_path / "broker.db", time.time), time.time) as opened:
+    async with Store(SqliteEngine(tmp_path / "broker.db", time.time, os.urandom), time.time) as opened:
         yield opened
 
 

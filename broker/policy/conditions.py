@@ -40,6 +40,7 @@ from broker.policy.operands import (
     read_number,
 )
 from broker.policy.patterns import compile_arn_glob, compile_glob
+from broker.policy.templates import compile_arn_template, compile_template
 from broker.policy.variables import Variable, parse_template, variables_of
 
 Test = Callable[[ByKey], bool]
@@ -70,7 +71,8 @@ def _date(compare: Callable[[Any, Any], bool]) -> CompileOperand:
 
 
 _EXACT, _IGNORING_CASE = partial(compile_texts, str), partial(compile_texts, str.casefold)
-_LIKE, _ARN = partial(compile_patterns, compile_glob), partial(compile_patterns, compile_arn_glob)
+_LIKE = partial(compile_patterns, compile_glob, compile_template)
+_ARN = partial(compile_patterns, compile_arn_glob, compile_arn_template)
 _ADDRESS = _reading(read_network, read_address, is_inside)
 
 # "IAM JSON policy elements: Condition operators", in the page's order.
@@ -188,7 +190,7 @@ def _for_all(key: str, operand: Operand, negated: bool, unknown: bool, by_key: B
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return True
-    ready = operand.resolved(by_key)
+    ready = operand.resolved(by_key, max(map(len, had)))
     answers = {ready.matches(value, by_key) for value in had}
     return negated not in answers and (unknown or None not in answers)
 
@@ -199,6 +201,6 @@ def _for_any(
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return if_exists and not had
-    ready = operand.resolved(by_key)
+    ready = operand.resolved(by_key, max(map(len, had)))
     answers = {ready.matches(value, by_key) for value in had}
     return (not negated) in answers or (unknown and None in answers)

@@ -25,12 +25,12 @@ from broker.policy.standing import (
     everyone,
     nobody,
 )
+from broker.policy.templates import Fill, compile_resource_template
 from broker.policy.variables import (
     Template,
     Variable,
     is_static,
     parse_template,
-    resolve,
     resolve_text,
     static_glob,
 )
@@ -196,25 +196,25 @@ def _ignoring_context(matcher: Matcher, resource: str, context: Keyed) -> bool:
 
 
 def _resolving(template: Template) -> ResourceMatcher:
-    """A matcher with variables; the usual forms, no wildcard or one `*` at the end, need no compiling."""
+    """A matcher with variables; the usual forms, no wildcard or one `*` at the end, are one comparison of texts."""
     body = template[:-1] if template[-1] is STAR else template
     if any(isinstance(piece, Wild) for piece in body):
-        return partial(_resolved_matches, template)
+        return partial(_filled_matches, compile_resource_template(template))
     return partial(_resolved_begins if body != template else _resolved_equals, body)
 
 
 def _resolved_equals(body: Template, resource: str, context: Keyed) -> bool:
-    return resolve_text(body, context.by_key) == resource
+    return resolve_text(body, context.by_key, len(resource)) == resource
 
 
 def _resolved_begins(body: Template, resource: str, context: Keyed) -> bool:
-    beginning = resolve_text(body, context.by_key)
+    beginning = resolve_text(body, context.by_key, len(resource))
     return beginning is not None and resource.startswith(beginning)
 
 
-def _resolved_matches(template: Template, resource: str, context: Keyed) -> bool:
-    glob = resolve(template, context.by_key)
-    return glob is not None and compile_resource_glob(glob)(resource)
+def _filled_matches(fill: Fill, resource: str, context: Keyed) -> bool:
+    matches = fill(context.by_key)
+    return matches is not None and matches(resource)
 
 
 def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, context: Keyed) -> bool:

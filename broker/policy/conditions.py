@@ -41,7 +41,7 @@ from broker.policy.operands import (
 )
 from broker.policy.patterns import compile_arn_glob, compile_glob
 from broker.policy.templates import compile_arn_template, compile_template
-from broker.policy.variables import Variable, parse_template, variables_of
+from broker.policy.variables import Variable, variables_in
 
 Test = Callable[[ByKey], bool]
 # Of more literals than these a set is worth its size.
@@ -149,11 +149,7 @@ def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -
 
 def condition_variables(condition: Condition) -> list[Variable]:
     """The variables that a condition of the current policy version reads."""
-    return [
-        variable
-        for value in condition.values
-        for variable in variables_of(parse_template(value, wildcards=False, variables=True))
-    ]
+    return [variable for value in condition.values for variable in variables_in(value)]
 
 
 def _unevaluable(unknown: bool, by_key: ByKey) -> bool:

@@ -28,11 +28,12 @@ Glob = tuple[str | Wild, ...]
 Item = TypeVar("Item")
 ARN_PARTS = 6
 _WILDCARDS = re.compile(r"([*?])")
+_WILDS: dict[str, str | Wild] = {"*": STAR, "?": ONE}
 
 
 def parse_glob(text: str) -> Glob:
     """`*` and `?` as wildcards, everything else literal."""
-    return tuple(Wild(piece) if piece in ("*", "?") else piece for piece in _WILDCARDS.split(text) if piece)
+    return tuple([_WILDS.get(piece, piece) for piece in _WILDCARDS.split(text) if piece])
 
 
 def compile_glob(glob: Glob) -> Matcher:

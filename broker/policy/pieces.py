@@ -16,7 +16,7 @@ import msgspec
 FEW_OCCURRENCES: Final = 4
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """`length` characters, of which `fragments` (offset, text) are literal; `longest` is the longest of them."""
 
     length: int

@@ -33,6 +33,7 @@ from broker.policy.variables import (
     parse_template,
     resolve_text,
     static_glob,
+    variables_in,
 )
 
 
@@ -230,5 +231,4 @@ def entry_matches(entry: ResourceEntry, resource: str, context: Keyed) -> bool:
 def resource_variables(statement: Statement) -> list[Variable]:
     """The variables in the resources of a statement of the current version."""
     resources = statement.resources or statement.not_resources or ()
-    templates = (parse_template(text, wildcards=True, variables=True) for text in resources)
-    return [piece for template in templates for piece in template if isinstance(piece, Variable)]
+    return [variable for text in resources for variable in variables_in(text)]

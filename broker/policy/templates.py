@@ -14,12 +14,14 @@ from broker.policy.context import ByKey
 from broker.policy.patterns import (
     ARN_PARTS,
     STAR,
+    Glob,
     Matcher,
     Wild,
     is_segmented,
     match_arn,
     match_segments,
     piece_of,
+    pieces_of,
     split_arn_glob,
     split_at_stars,
     whole_arn_parts,
@@ -51,47 +53,67 @@ def compile_template(template: Template) -> Fill:
 
 def compile_arn_template(template: Template) -> Fill:
     """As `compile_arn_glob`."""
-    return partial(_fill_shaped, _shaped(template, _arn))
+    return partial(_fill_shaped, _shaped(template, _arn, _late_arn))
 
 
 def compile_resource_template(template: Template) -> Fill:
     """As `compile_resource_glob`."""
-    return partial(_fill_shaped, _shaped(template, _resource))
+    return partial(_fill_shaped, _shaped(template, _resource, _late_resource))
 
 
 class _Shaped(msgspec.Struct, frozen=True):
-    """A template that has the form of an ARN, with `compiled` as it is by its own colons (None: not at all).
+    """A template that has the form of an ARN: `compiled` by its own colons, None where these do not make one.
 
-    Colons in the values of `shaping` would make other parts of it: `shape` is what compiles those.
+    Colons in the values of `shaping` would make other parts of it: `late` makes a pattern of such a one.
     """
 
     template: Template
-    shape: Callable[[Parts], Fill]
     shaping: tuple[Variable, ...]
     compiled: Fill | None
+    late: Callable[[Glob], Matcher]
 
 
-def _shaped(template: Template, shape: Callable[[Parts], Fill]) -> _Shaped:
+def _shaped(
+    template: Template, compiled: Callable[[Parts], Fill], late: Callable[[Glob], Matcher]
+) -> _Shaped:
     parts: Parts = split_arn_glob(template)
     # The sixth part keeps its colons.
     shaping = tuple(variable for part in parts[: ARN_PARTS - 1] for variable in variables_of(part))
     try:
-        compiled = shape(parts)
+        return _Shaped(template, shaping, compiled(parts), late)
     except ValueError:
-        compiled = None
-    return _Shaped(template, shape, shaping, compiled)
+        return _Shaped(template, shaping, None, late)
 
 
 def _fill_shaped(shaped: _Shaped, by_key: ByKey) -> Matcher | None:
+    is_as_compiled = shaped.compiled is not None
     for variable in shaped.shaping:
         if ":" in (value_of(variable, by_key) or ""):
-            glob = resolve(shaped.template, by_key)
-            return None if glob is None else shaped.shape(split_arn_glob(glob))(by_key)
-    if shaped.compiled is not None:
+            is_as_compiled = False
+            break
+    if is_as_compiled and shaped.compiled is not None:
         return shaped.compiled(by_key)
-    if resolve(shaped.template, by_key) is None:
-        return None
-    raise ValueError("not in ARN form")
+    glob = resolve(shaped.template, by_key)
+    return None if glob is None else shaped.late(glob)
+
+
+def _late_arn(glob: Glob) -> Matcher:
+    parts = whole_arn_parts(split_arn_glob(glob))
+    return partial(match_arn, [(index, partial(_glob_matches, part)) for index, part in enumerate(parts)])
+
+
+def _late_resource(glob: Glob) -> Matcher:
+    parts = split_arn_glob(glob)
+    if not is_segmented(parts):
+        return partial(_glob_matches, glob)
+    *front, last = parts
+    segments = [(partial(_glob_matches, part), part[-1:] == (STAR,)) for part in front]
+    return partial(match_segments, segments, pieces_of(last))
+
+
+def _glob_matches(glob: Glob, text: str) -> bool:
+    """What is not compiled, for most of it is never looked at: the first part that differs is the last to be read."""
+    return match_pieces(pieces_of(glob), text)
 
 
 def _arn(parts: Parts) -> Fill:

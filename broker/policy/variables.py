@@ -63,6 +63,14 @@ def _joined(pieces: list[str | Wild | Variable]) -> Template:
     return tuple(joined)
 
 
+def variables_in(text: str) -> list[Variable]:
+    """The variables of `text`, without the template that they stand in."""
+    if "${" not in text:
+        return []
+    found = (match.groups() for match in _VARIABLE.finditer(text))
+    return [_variable(key.strip(), default) for escaped, key, default in found if not escaped]
+
+
 def variables_of(template: Template) -> list[Variable]:
     return [piece for piece in template if isinstance(piece, Variable)]
 

@@ -58,7 +58,7 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def deciding(self) -> tuple[Match, ...]:
         """The statements that decided: all that allow, or all that deny; none for an implicit deny."""
-        return self.deciding_in(self.explain())
+        return () if self.outcome is IMPLICITLY_DENIED else self.deciding_in(self.explain())
 
     def deciding_in(self, explanation: Explanation) -> tuple[Match, ...]:
         """The same, where the decision has been explained already."""

@@ -159,13 +159,24 @@ def segment_of(part: Sequence[object], matches: Matcher) -> Segment:
 
 
 def match_segments(front: Sequence[Segment], last: Sequence[Piece], text: str) -> bool:
-    """Whether the first five parts match segments of `text` and the last one all of the rest.
-
-    `starts` are the numbers of the segments at which the next part may begin: a star that goes on may end before any
-    later colon.
-    """
+    """Whether the first five parts match segments of `text` and the last one all of the rest."""
     segments = text.split(":")
-    starts: Sequence[int] = (0,)
+    number = 0
+    for matches, goes_on in front:
+        if number + 1 >= len(segments) or not matches(segments[number]):
+            return False
+        number += 1
+        if goes_on:
+            starts = _starts_after(front[number:], segments, range(number, len(segments)))
+            return _ends_with(last, text, _offsets(segments, starts))
+    return _ends_with(last, text, _offsets(segments, (number,)))
+
+
+def _starts_after(front: Iterable[Segment], segments: Sequence[str], starts: Sequence[int]) -> Sequence[int]:
+    """Where the last part may begin, where `front` may begin at any of `starts`: all are numbers of segments.
+
+    A star that goes on may end before any later colon.
+    """
     for matches, goes_on in front:
         if goes_on:
             found = next((start for start in starts if matches(segments[start])), len(segments))
@@ -174,9 +185,7 @@ def match_segments(front: Sequence[Segment], last: Sequence[Piece], text: str) -
             starts = [start + 1 for start in starts if matches(segments[start])]
             if starts and starts[-1] == len(segments):
                 starts.pop()
-        if not starts:
-            return False
-    return _ends_with(last, text, _offsets(segments, starts))
+    return starts
 
 
 def _offsets(segments: Sequence[str], starts: Iterable[int]) -> Iterable[int]:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from broker.policy import Policy, PolicyKind, context_keys, grants_service, parse_policy
+from broker.policy import Policy, PolicyKind, context_keys, parse_policy, service_grants
 
 
 def policy(*statements: dict[str, object], version: str = "2012-10-17") -> Policy:
@@ -61,4 +61,4 @@ def test_the_old_version_reads_no_variables() -> None:
 def test_a_policy_grants_a_service_where_some_allow_reaches_it(
     statement: dict[str, object], *, grants: bool
 ) -> None:
-    assert grants_service(policy(statement), "s3") is grants
+    assert service_grants(policy(statement))("s3") is grants

@@ -96,7 +96,7 @@ async def simulate_custom_policy(
     layers = Layers(
         await compiled_policies(request.policy_input_list),
         boundary=find_compiled_boundary(request.permissions_boundary_policy_input_list),
-        scps=compiled_controls(request.ordered_organization_policy_input_list),
+        scps=await compiled_controls(request.ordered_organization_policy_input_list),
     )
     resources, owners = _resources(request, subject)
     by_owner = dict.fromkeys(owners.values(), layers)

@@ -58,19 +58,24 @@ def find_compiled_boundary(texts: tuple[str, ...]) -> PolicySet | None:
     )
 
 
-def compiled_controls(levels: Iterable[shapes.OrderedOrganizationPolicyType]) -> tuple[PolicySet, ...]:
+async def compiled_controls(
+    levels: Iterable[shapes.OrderedOrganizationPolicyType],
+) -> tuple[PolicySet, ...]:
     """OrderedOrganizationPolicyInputList: from the root of the organization down to the account."""
-    return tuple(_compiled_level(number, level) for number, level in enumerate(levels, 1))
+    return tuple([await _compiled_level(number, level) for number, level in enumerate(levels, 1)])
 
 
-def _compiled_level(number: int, level: shapes.OrderedOrganizationPolicyType) -> PolicySet:
+async def _compiled_level(number: int, level: shapes.OrderedOrganizationPolicyType) -> PolicySet:
     where = f"Organization policy at index {number}"
     if not level.service_control_policy_input_list:
         raise invalid_input(f"{where} must contain at least one service control policy")
-    return compile_policies(
-        (Source(SourceKind.SCP, where), _parsed(text, PolicyKind.SCP, where))
-        for text in level.service_control_policy_input_list
-    )
+    compiled = []
+    for text in level.service_control_policy_input_list:
+        compiled.append(
+            compile_policies([(Source(SourceKind.SCP, where), _parsed(text, PolicyKind.SCP, where))])
+        )
+        await asyncio.sleep(0)
+    return PolicySet.union(*compiled)
 
 
 def compiled_resource_policy(text: str, kind: PolicyKind) -> PolicySet:

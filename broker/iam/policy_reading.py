@@ -8,14 +8,6 @@ from broker.access.gather import Gatherer
 from broker.iam.paging import page
 from broker.iam.service_reference import service_namespaces
 from broker.iam.simulation_inputs import parsed_policies
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
-
-from broker.access.caller import Caller
-from broker.access.gather import Gatherer
-from broker.iam.paging import page
-from broker.iam.service_reference import service_namespaces
-from broker.iam.simulation_inputs import parsed_policies
 from broker.iam.simulation_subjects import found_source, invalid_input
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.policy import Policy, Source, SourceKind, context_keys, service_grants

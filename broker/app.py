@@ -200,6 +200,7 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),
+        service_principals=frozenset(settings.policies.service_principals),
     )
 
 

@@ -90,6 +90,10 @@ class FederationSettings(Section, frozen=True):
     saml_allow_replay: bool = False
 
 
+class Policies(Section, frozen=True):
+    service_principals: tuple[str, ...] = ()
+
+
 class Log(Section, frozen=True):
     level: str = "info"
 
@@ -112,6 +116,7 @@ class Settings(Section, frozen=True):
     metadata: Metadata = Metadata()
     federation: FederationSettings = FederationSettings()
     quotas: Quotas = Quotas()
+    policies: Policies = Policies()
     log: Log = Log()
     root: RootUser = RootUser()
 
@@ -125,6 +130,7 @@ _is_host_name = re.compile(
 ).fullmatch
 _is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
 _is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
+_is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
 _PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
@@ -335,6 +341,12 @@ def _faults_of(settings: Settings) -> Iterator[str]:
     for pinned in settings.federation.pinned_keys:
         if "://" not in pinned.partition("=")[0] or not pinned.partition("=")[2]:
             yield f"federation.pinned_keys: {pinned!r} is not ISSUER=FILE"
+    for service in settings.policies.service_principals:
+        if _is_service_principal(service) is None:
+            yield (
+                f"policies.service_principals: {service!r} is no service principal; write a name with dots, such as "
+                "scheduler.corp.example"
+            )
     yield from _faults_of_root(settings.root)
 
 

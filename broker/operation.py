@@ -56,7 +56,10 @@ class Quotas(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):
-    """One performance of one operation: facts and tools, nothing that prepare and handle hand to each other."""
+    """One performance of one operation: facts and tools, nothing that prepare and handle hand to each other.
+
+    `service_principals` are services of the operator's own, which new trust policies may name beside AWS's.
+    """
 
     caller: Caller
     facts: RequestFacts
@@ -66,6 +69,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     entropy: Callable[[int], bytes]
     quotas: Quotas
     federation: Federation
+    service_principals: frozenset[str] = frozenset()
 
     @property
     def now(self) -> float:

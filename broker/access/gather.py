@@ -145,7 +145,7 @@ class Gatherer:
         """Inline and managed policies of one entity."""
         kind = _SOURCE_KINDS[type(entity)]
         sets = [
-            self._library.compiled(Source(kind, name, entity.arn), text, PolicyKind.IDENTITY)
+            await self._library.compiled_in_turn(Source(kind, name, entity.arn), text, PolicyKind.IDENTITY)
             for name, text in entity.inline_policies.items()
         ]
         sets += [
@@ -166,7 +166,7 @@ class Gatherer:
         policy = await find_managed_policy(store, account, arn)
         if policy is None:
             return None
-        return self._library.compiled(_managed_source(policy, kind), policy.document, kind)
+        return await self._library.compiled_in_turn(_managed_source(policy, kind), policy.document, kind)
 
     async def _boundary(self, store: Transaction, account: str, arn: str | None) -> PolicySet | None:
         """None: no boundary."""

@@ -3,6 +3,7 @@
 A stored document that cannot be parsed is no reason to ignore it: whoever it speaks about is refused.
 """
 
+import asyncio
 from collections.abc import Hashable
 from typing import Any
 
@@ -28,6 +29,15 @@ class PolicyLibrary:
     def compiled(self, source: Source, document: Hashable, kind: PolicyKind) -> PolicySet:
         """The set of one document, as a policy of `source`; as `shared`."""
         return self.shared(source, document, kind).under(source)
+
+    async def compiled_in_turn(self, source: Source, document: str, kind: PolicyKind) -> PolicySet:
+        """As `compiled`; what has to be compiled first lets others have their turn before.
+
+        A principal may have a hundred policies, and all of an account's are gathered again when one has changed.
+        """
+        if self.kept.find((kind, document)) is None:
+            await asyncio.sleep(0)
+        return self.compiled(source, document, kind)
 
     def shared(self, source: Source, document: Hashable, kind: PolicyKind) -> PolicySet:
         """The set of one document (a text, or what `str` makes a text of, once), under the name of whoever came first.

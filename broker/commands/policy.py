@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="identity",
         help="what it is to be (identity); managed: an identity policy that is stored by itself",
     )
+    check.add_argument(
+        "--service-principal",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a service of your own that a trust policy may name, as in [policies] service_principals; may be repeated",
+    )
     for name, help_text in (("simulate", "allowed or not, in a line"), ("explain", "the say of each policy")):
         asking = actions.add_parser(
             name, help=help_text, description=ASKING, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -96,7 +103,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     try:
         if chosen.action_name == "check":
-            return _check(chosen.file, chosen.kind)
+            return _check(chosen.file, chosen.kind, chosen.service_principal)
         if chosen.principal is None:
             return _ask_files(chosen)
     except CommandRefused as error:
@@ -122,7 +129,7 @@ def _ask_store(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work)
 
 
-def _check(file: Path, kind: str) -> int:
+def _check(file: Path, kind: str, own_services: list[str]) -> int:
     from broker.commands.refusing import failed, malformed, read_text
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
 
@@ -133,6 +140,7 @@ def _check(file: Path, kind: str) -> int:
             PolicyKind("identity" if kind == "managed" else kind),
             is_managed=kind == "managed",
             is_new=True,
+            own_services=own_services,
         )
     except MalformedPolicy as error:
         return failed(str(file), malformed(error))

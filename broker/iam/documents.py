@@ -1,5 +1,7 @@
 """Policy documents at the door: their size, their grammar, and whom a trust policy means."""
 
+from collections.abc import Collection
+
 from broker.access.trust import find_unique_id, is_known_account
 from broker.errors import Refusal
 from broker.names.arn import is_account_id, parse_arn
@@ -10,11 +12,18 @@ from broker.storage.store import ROLES, USERS
 
 
 def require_document(
-    text: str, kind: PolicyKind = PolicyKind.IDENTITY, *, is_managed: bool = False
+    text: str,
+    kind: PolicyKind = PolicyKind.IDENTITY,
+    *,
+    is_managed: bool = False,
+    own_services: Collection[str] = (),
 ) -> Policy:
-    """The parsed policy; raises MalformedPolicyDocument with the engine's sentence."""
+    """The parsed policy; raises MalformedPolicyDocument with the engine's sentence.
+
+    `own_services`: see `parse_policy`.
+    """
     try:
-        return parse_policy(text, kind, is_managed=is_managed, is_new=True)
+        return parse_policy(text, kind, is_managed=is_managed, is_new=True, own_services=own_services)
     except MalformedPolicy as error:
         reason = f"{error.message} ({error.fault})" if error.fault else ""
         raise Refusal("MalformedPolicyDocument", error.message, reason=reason) from None
@@ -33,7 +42,7 @@ async def require_trust_policy(call: Call, text: str) -> dict[str, str]:
     broker. Of accounts elsewhere nothing is known: their principals pass, as AWS lets those pass that exist.
     """
     require_size(text, call.quotas.trust_policy_size, "ACLSizePerRole")
-    policy = require_document(text, PolicyKind.TRUST)
+    policy = require_document(text, PolicyKind.TRUST, own_services=call.service_principals)
     trusted_ids = {}
     for entry in _aws_principals(policy):
         unique_id = await _bound_id(call, entry)

@@ -1,13 +1,16 @@
 """Questions about policies that no request asks: which condition keys they read, which services they reach."""
 
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
 from broker.access.caller import Caller
 from broker.access.gather import Gatherer
 from broker.iam.paging import page
 from broker.iam.service_reference import service_namespaces
-from broker.iam.simulation_inputs import compiled_policies
+from broker.iam.simulation_inputs import parsed_policies
 from broker.iam.simulation_subjects import found_source, invalid_input
 from broker.operation import Call, Prepared, no_resource, operation
-from broker.policy import Policy, PolicySet, Source, SourceKind, context_keys, grants_service
+from broker.policy import Policy, Source, SourceKind, context_keys, service_grants
 from broker.protocol.shapes import iam as shapes
 
 _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
@@ -17,7 +20,7 @@ _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
 async def get_context_keys_for_custom_policy(
     call: Call, request: shapes.GetContextKeysForCustomPolicyRequest, prepared: Prepared[None]
 ) -> shapes.GetContextKeysForPolicyResponse:
-    return _keys_of(compiled_policies(request.policy_input_list))
+    return _keys_of([policy async for _, policy in parsed_policies(request.policy_input_list)])
 
 
 @operation("iam:GetContextKeysForPrincipalPolicy", prepare=found_source("policy_source_arn"))
@@ -27,13 +30,17 @@ async def get_context_keys_for_principal_policy(
     """The boundary's keys are among them: SimulatePrincipalPolicy needs them as well."""
     source = prepared.found
     layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
-    boundary = () if layers.boundary is None else (layers.boundary,)
-    return _keys_of(PolicySet.union(layers.identity, compiled_policies(request.policy_input_list), *boundary))
+    added = [policy async for _, policy in parsed_policies(request.policy_input_list)]
+    boundary = () if layers.boundary is None else layers.boundary.policies
+    return _keys_of([*_documents(layers.identity.policies), *added, *_documents(boundary)])
 
 
-def _keys_of(policies: PolicySet) -> shapes.GetContextKeysForPolicyResponse:
-    names = context_keys(policy for _, policy in policies.policies)
-    return shapes.GetContextKeysForPolicyResponse(context_key_names=tuple(names))
+def _documents(policies: Iterable[tuple[Source, Policy]]) -> Iterator[Policy]:
+    return (policy for _, policy in policies)
+
+
+def _keys_of(policies: Iterable[Policy]) -> shapes.GetContextKeysForPolicyResponse:
+    return shapes.GetContextKeysForPolicyResponse(context_key_names=tuple(context_keys(policies)))
 
 
 @operation("iam:ListPoliciesGrantingServiceAccess", prepare=found_source("arn"))
@@ -46,10 +53,16 @@ async def list_policies_granting_service_access(
         raise invalid_input(f"Invalid service namespace: [{', '.join(unknown)}]")
     source = prepared.found
     layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
-    attached = sorted(layers.identity.policies, key=_order)
+    attached = [
+        (source, service_grants(policy)) for source, policy in sorted(layers.identity.policies, key=_order)
+    ]
     chosen = page(enumerate(namespaces), lambda one: f"{one[0]:03}", request.marker, None)
+    entries = []
+    for _, namespace in chosen.items:
+        entries.append(_entry(namespace, attached))
+        await asyncio.sleep(0)  # a hundred services, each asked of a hundred policies
     return shapes.ListPoliciesGrantingServiceAccessResponse(
-        policies_granting_service_access=tuple(_entry(namespace, attached) for _, namespace in chosen.items),
+        policies_granting_service_access=tuple(entries),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
     )
@@ -62,9 +75,9 @@ def _order(attached: tuple[Source, Policy]) -> tuple[bool, str, str]:
 
 
 def _entry(
-    namespace: str, attached: list[tuple[Source, Policy]]
+    namespace: str, attached: Iterable[tuple[Source, Callable[[str], bool]]]
 ) -> shapes.ListPoliciesGrantingServiceAccessEntry:
-    granting = dict.fromkeys(source for source, policy in attached if grants_service(policy, namespace))
+    granting = dict.fromkeys(source for source, grants in attached if grants(namespace))
     return shapes.ListPoliciesGrantingServiceAccessEntry(
         service_namespace=namespace, policies=tuple(_policy_shape(source) for source in granting)
     )

@@ -22,6 +22,12 @@ from broker.errors import Refusal
 from broker.iam.paging import DEFAULT_MAX_ITEMS, Page, page
 from broker.iam.simulation_answers import Finding, evaluation_result, finding, remembering_keys
 from broker.iam.simulation_context import entered_keys
+from broker.iam.simulation_costs import (
+    MOST_OF_ACTION,
+    MOST_OF_PAGE,
+    require_comparable,
+    weight_of_decision,
+)
 from broker.iam.simulation_exclusions import without, without_resource_controls
 from broker.iam.simulation_inputs import (
     MOST_DECISIONS,
@@ -34,7 +40,6 @@ from broker.iam.simulation_inputs import (
     owner_in,
     owners_of,
     require_actions,
-    require_comparable,
     resources_in,
 )
 from broker.iam.simulation_subjects import (
@@ -89,9 +94,9 @@ async def simulate_custom_policy(
     arn = request.caller_arn
     subject = nobody(call.account, call.now) if arn is None else stranger(arn, call.now)
     layers = Layers(
-        compiled_policies(request.policy_input_list),
+        await compiled_policies(request.policy_input_list),
         boundary=find_compiled_boundary(request.permissions_boundary_policy_input_list),
-        scps=compiled_controls(request.ordered_organization_policy_input_list),
+        scps=await compiled_controls(request.ordered_organization_policy_input_list),
     )
     resources, owners = _resources(request, subject)
     by_owner = dict.fromkeys(owners.values(), layers)
@@ -138,7 +143,7 @@ async def _gathered(
 ) -> dict[str, Layers]:
     """The gate's layers, without what the request excludes and with what it adds; by owner of the resource."""
     gatherer = Gatherer(call.gate.library)
-    added = compiled_policies(request.policy_input_list)
+    added = await compiled_policies(request.policy_input_list)
     boundary = find_compiled_boundary(request.permissions_boundary_policy_input_list)
     own = without(await gatherer.layers_of(call.store, source, call.account), request.policy_exclusion_list)
     own = msgspec.structs.replace(
@@ -161,11 +166,8 @@ async def _gathered(
 
 async def _simulated(call: Call, request: Request, simulation: Simulation) -> shapes.SimulatePolicyResponse:
     require_actions(request.action_names)
-    # Fewer than MaxItems where that is much work.
-    most = min(request.max_items or DEFAULT_MAX_ITEMS, max(1, MOST_DECISIONS // len(simulation.resources)))
-    chosen = _page(request, most)
     policies = _given_policies(request)
-    require_comparable(simulation.entered, _policy_sets(simulation, policies))
+    chosen = _page(request, _most_actions(simulation, policies, request.max_items or DEFAULT_MAX_ITEMS))
     keys_of = remembering_keys()
     results: list[shapes.EvaluationResult] = []
     told = 0
@@ -174,8 +176,9 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
         before = told
         for resource in simulation.resources:
             decision = await _decision(call, simulation, policies, action, resource)
+            await asyncio.sleep(0)
             findings.append(finding(decision, keys_of))
-            told += len(findings[-1].statements)
+            told += len(findings[-1].statements) + len(findings[-1].missing_keys)
             if told - before > MOST_TOLD_AT_ONCE:
                 raise invalid_input(f"{action}: more statements match than can be told in one answer.")
             # A decision among thousands of statements takes its time: others get theirs.
@@ -187,6 +190,22 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
     return shapes.SimulatePolicyResponse(
         evaluation_results=tuple(results), is_truncated=chosen.is_truncated, marker=chosen.marker
     )
+
+
+def _most_actions(simulation: Simulation, given: Mapping[PolicyKind, PolicySet], max_items: int) -> int:
+    """How many of the actions a page takes: fewer than MaxItems where that is much work.
+
+    Raises InvalidInput where even one is too much.
+    """
+    require_comparable(simulation.entered, _policy_sets(simulation, given))
+    weight = weight_of_decision(simulation.entered, simulation.resources, _policy_sets(simulation, given))
+    resources = len(simulation.resources)
+    if weight * resources > MOST_OF_ACTION:
+        most = int(MOST_OF_ACTION / weight)
+        raise invalid_input(
+            f"ResourceArns: with these policies at most {most} resources can be simulated at once."
+        )
+    return min(max_items, max(1, min(MOST_DECISIONS, int(MOST_OF_PAGE / weight)) // resources))
 
 
 def _page(request: Request, most: int) -> Page[tuple[int, str]]:

@@ -62,7 +62,8 @@ def remembering_keys() -> KeysOf:
 
 def finding(decision: Decision, keys_of: KeysOf) -> Finding:
     """What organizations deny is told without a word about any other policy."""
-    accounts = decision.explain().layers
+    explanation = decision.explain()
+    accounts = explanation.layers
     resource, outcome = decision.request.resource, decision.outcome
     organizations = _all_allow(account for account in accounts if account.layer in _ORGANIZATION)
     if decision.layer in _ORGANIZATION:
@@ -70,7 +71,7 @@ def finding(decision: Decision, keys_of: KeysOf) -> Finding:
     return Finding(
         resource,
         outcome,
-        _statements(decision.deciding, outcome),
+        _statements(decision.deciding_in(explanation), outcome),
         _missing_keys(decision, keys_of),
         organizations,
         _all_allow(account for account in accounts if account.layer is Layer.BOUNDARY),

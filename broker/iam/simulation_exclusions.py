@@ -11,7 +11,7 @@ import msgspec
 from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
 from broker.names.arn import AWS_ACCOUNT, iam_arn, is_account_id, parse_arn
-from broker.policy import Layers, PolicySet, Source, SourceKind, compile_policies
+from broker.policy import Layers, PolicySet, Source, SourceKind
 from broker.protocol.shapes import iam as shapes
 
 _INLINE = (SourceKind.USER, SourceKind.GROUP, SourceKind.ROLE)
@@ -53,8 +53,13 @@ def without_resource_controls(layers: Layers, identifiers: Iterable[shapes.Polic
 
 
 def _kept(policies: PolicySet, excluded: list[IsExcluded]) -> PolicySet:
-    return compile_policies(
-        (source, policy) for source, policy in policies.policies if not any(test(source) for test in excluded)
+    """The gatherer's sets hold one document each, so none has to be compiled again."""
+    return PolicySet.union(
+        *(
+            leaf
+            for leaf in policies.leaves
+            if not any(is_excluded(source) for source, _ in leaf.policies for is_excluded in excluded)
+        )
     )
 
 

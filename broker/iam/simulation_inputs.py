@@ -1,8 +1,8 @@
 """What a simulation is told of policies and resources, checked in the words of AWS's simulator (measured)."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 
-from broker.access.caller import Keys
 from broker.access.simulation import owner_of
 from broker.errors import Refusal
 from broker.iam.simulation_subjects import invalid_input
@@ -29,20 +29,22 @@ MOST_DECISIONS = 5_000
 MOST_TOLD = 10_000
 MOST_TOLD_AT_ONCE = 50_000
 
-# Comparisons that one decision may take, for everybody else waits meanwhile: a tenth of a second. A request brings no
-# more than fifty values of a key.
-MOST_COMPARISONS = 100_000
+
+async def compiled_policies(texts: Iterable[str]) -> PolicySet:
+    """PolicyInputList: what may be an identity policy; a missing Version is the old one. Others get turns meanwhile."""
+    compiled = []
+    for source, policy in [one async for one in parsed_policies(texts)]:
+        compiled.append(compile_policies([(source, policy)]))
+        await asyncio.sleep(0)
+    return PolicySet.union(*compiled)
 
 
-def compiled_policies(texts: Iterable[str]) -> PolicySet:
-    """PolicyInputList: what may be an identity policy; a missing Version is the old one."""
-    return compile_policies(
-        (
-            Source(SourceKind.INLINE, f"PolicyInputList.{number}"),
-            _parsed(text, PolicyKind.SESSION, f"Policy input list item {number}"),
-        )
-        for number, text in enumerate(texts, 1)
-    )
+async def parsed_policies(texts: Iterable[str]) -> AsyncIterator[tuple[Source, Policy]]:
+    """The same, not compiled."""
+    for number, text in enumerate(texts, 1):
+        policy = _parsed(text, PolicyKind.SESSION, f"Policy input list item {number}")
+        yield Source(SourceKind.INLINE, f"PolicyInputList.{number}"), policy
+        await asyncio.sleep(0)
 
 
 def find_compiled_boundary(texts: tuple[str, ...]) -> PolicySet | None:
@@ -56,19 +58,24 @@ def find_compiled_boundary(texts: tuple[str, ...]) -> PolicySet | None:
     )
 
 
-def compiled_controls(levels: Iterable[shapes.OrderedOrganizationPolicyType]) -> tuple[PolicySet, ...]:
+async def compiled_controls(
+    levels: Iterable[shapes.OrderedOrganizationPolicyType],
+) -> tuple[PolicySet, ...]:
     """OrderedOrganizationPolicyInputList: from the root of the organization down to the account."""
-    return tuple(_compiled_level(number, level) for number, level in enumerate(levels, 1))
+    return tuple([await _compiled_level(number, level) for number, level in enumerate(levels, 1)])
 
 
-def _compiled_level(number: int, level: shapes.OrderedOrganizationPolicyType) -> PolicySet:
+async def _compiled_level(number: int, level: shapes.OrderedOrganizationPolicyType) -> PolicySet:
     where = f"Organization policy at index {number}"
     if not level.service_control_policy_input_list:
         raise invalid_input(f"{where} must contain at least one service control policy")
-    return compile_policies(
-        (Source(SourceKind.SCP, where), _parsed(text, PolicyKind.SCP, where))
-        for text in level.service_control_policy_input_list
-    )
+    compiled = []
+    for text in level.service_control_policy_input_list:
+        compiled.append(
+            compile_policies([(Source(SourceKind.SCP, where), _parsed(text, PolicyKind.SCP, where))])
+        )
+        await asyncio.sleep(0)
+    return PolicySet.union(*compiled)
 
 
 def compiled_resource_policy(text: str, kind: PolicyKind) -> PolicySet:
@@ -110,24 +117,6 @@ def _require_arn(name: str) -> None:
         parse_arn(name)
     except ValueError:
         raise invalid_input(f"ResourceNames are not in a valid ARN format: {name}.") from None
-
-
-def require_comparable(entered: Keys, sets: Iterable[PolicySet | None]) -> None:
-    """Raises InvalidInput where each of many context values would be compared with each of many in the policies."""
-    most = max(map(len, entered.values()), default=0)
-    if most <= 1:
-        return
-    compared = sum(
-        len(condition.values)
-        for policies in sets
-        for _, policy in (policies.policies if policies is not None else ())
-        for statement in policy.statements
-        for condition in statement.conditions
-    )
-    if most * compared > MOST_COMPARISONS:
-        raise invalid_input(
-            f"ContextEntries: {most} values of a key cannot be compared with {compared} in the conditions at once."
-        )
 
 
 def owner_in(text: str | None) -> str | None:

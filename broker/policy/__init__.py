@@ -7,7 +7,7 @@ never guesses: what cannot be evaluated denies in a Deny and does not allow in a
 Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluation logic" and its pages.
 """
 
-from broker.policy.analysis import context_keys, grants_service
+from broker.policy.analysis import context_keys, service_grants
 from broker.policy.context import Context
 from broker.policy.decision import Decision, decide, is_always_allowed
 from broker.policy.document import parse_policy, policy_size
@@ -57,9 +57,9 @@ __all__ = [
     "context_keys",
     "decide",
     "denial_sentences",
-    "grants_service",
     "is_always_allowed",
     "parse_policy",
     "policy_size",
     "read_date",
+    "service_grants",
 ]

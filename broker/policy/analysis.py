@@ -1,9 +1,9 @@
 """Questions about policies that no request asks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from broker.policy.conditions import condition_variables
-from broker.policy.elements import OLD_VERSION, Effect, Policy, Statement
+from broker.policy.elements import OLD_VERSION, Effect, Policy
 from broker.policy.patterns import compile_glob, parse_glob
 from broker.policy.statement import resource_variables
 
@@ -30,28 +30,39 @@ def _keys_of(policy: Policy) -> Iterator[str]:
                 yield from (variable.name for variable in condition_variables(condition))
 
 
-def grants_service(policy: Policy, service_namespace: str) -> bool:
-    """Whether some Allow of `policy` reaches an action of the service (ListPoliciesGrantingServiceAccess).
+def service_grants(policy: Policy) -> Callable[[str], bool]:
+    """Whether some Allow of `policy` reaches an action of a service, as a function of the service's namespace.
 
-    NotAction reaches every service but one that it excludes whole.
+    So that many can be asked about (ListPoliciesGrantingServiceAccess). NotAction reaches every service but one that
+    it excludes whole.
     """
-    service = service_namespace.lower()
-    allowing = (statement for statement in policy.statements if statement.effect is Effect.ALLOW)
-    return any(_reaches(statement, service) for statement in allowing)
+    named: set[str] = set()
+    spared: list[Callable[[str], bool]] = []
+    for statement in policy.statements:
+        if statement.effect is not Effect.ALLOW:
+            continue
+        if statement.actions is not None:
+            named.update(action.lower().partition(":")[0] for action in statement.actions)
+        else:
+            spared.append(_any_of(set(_excluded(statement.not_actions or ()))))
+    is_named = _any_of(named)
+
+    def grants(service_namespace: str) -> bool:
+        service = service_namespace.lower()
+        return is_named(service) or not all(is_excluded(service) for is_excluded in spared)
+
+    return grants
 
 
-def _reaches(statement: Statement, service: str) -> bool:
-    if statement.actions is not None:
-        return any(_names_service(action, service) for action in statement.actions)
-    excluded = (action.lower() for action in statement.not_actions or ())
-    return not any(action.endswith("*") and _covers(action, service) for action in excluded)
+def _excluded(actions: Iterable[str]) -> Iterator[str]:
+    """The services, or patterns of them, of which every action is among `actions`."""
+    for action in actions:
+        service, _, name = action.lower().partition(":")
+        if action.endswith("*") and name in ("", "*"):
+            yield service
 
 
-def _names_service(action: str, service: str) -> bool:
-    return compile_glob(parse_glob(action.lower().partition(":")[0]))(service)
-
-
-def _covers(pattern: str, service: str) -> bool:
-    """Whether `pattern` takes in every action of the service."""
-    vendor, _, name = pattern.partition(":")
-    return name in ("", "*") and compile_glob(parse_glob(vendor))(service)
+def _any_of(patterns: set[str]) -> Callable[[str], bool]:
+    literal = {pattern for pattern in patterns if "*" not in pattern and "?" not in pattern}
+    matchers = [compile_glob(parse_glob(pattern)) for pattern in patterns - literal]
+    return lambda text: text in literal or any(matches(text) for matches in matchers)

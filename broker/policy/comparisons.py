@@ -11,11 +11,11 @@ import msgspec
 
 from broker.policy.context import ByKey
 from broker.policy.patterns import Glob, Matcher
+from broker.policy.templates import Fill
 from broker.policy.variables import (
     Template,
     is_static,
     parse_template,
-    resolve,
     resolve_text,
     static_glob,
 )
@@ -26,11 +26,14 @@ class Operand(Protocol):
 
     def matches(self, value: str, by_key: ByKey) -> bool | None: ...
 
-    def resolved(self, by_key: ByKey) -> "Operand":
-        """The same with its variables filled in, for many values of one request."""
+    def resolved(self, by_key: ByKey, longest: int) -> "Operand":
+        """The same with its variables filled in, for values of one request of at most `longest` characters."""
 
 
 CompileOperand = Callable[[Sequence[str], bool], Operand]
+
+# Times that a text grows at most where its case is folded: "ΐ" becomes three characters.
+_LONGEST_CASEFOLD = 3
 
 
 class Texts(msgspec.Struct, frozen=True):
@@ -44,45 +47,62 @@ class Texts(msgspec.Struct, frozen=True):
         value = self.normal(value)
         if value in self.literals:
             return True
-        return bool(self.dynamic) and value in self.resolved(by_key).literals
+        return bool(self.dynamic) and value in self._filled(by_key, len(value))
 
-    def resolved(self, by_key: ByKey) -> "Texts":
+    def resolved(self, by_key: ByKey, longest: int) -> "Texts":
         if not self.dynamic:
             return self
-        texts = (resolve_text(item, by_key) for item in self.dynamic)
-        return Texts(self.normal, self.literals | {self.normal(text) for text in texts if text is not None})
+        return Texts(self.normal, self.literals | self._filled(by_key, longest * _LONGEST_CASEFOLD))
+
+    def _filled(self, by_key: ByKey, longest: int) -> set[str]:
+        texts = (resolve_text(item, by_key, longest) for item in self.dynamic)
+        return {self.normal(text) for text in texts if text is not None}
 
 
 class Patterns(msgspec.Struct, frozen=True):
-    """Globs; one that `compiled` refuses cannot be evaluated, then `otherwise` is None."""
+    """Globs; where one has not the form that it must have it cannot be evaluated, then `otherwise` is None."""
 
-    compiled: Callable[[Glob], Matcher]
     patterns: tuple[Matcher, ...]
     otherwise: bool | None = False
-    dynamic: tuple[Template, ...] = ()
+    dynamic: tuple[Fill, ...] = ()
 
     def matches(self, value: str, by_key: ByKey) -> bool | None:
         for pattern in self.patterns:
             if pattern(value):
                 return True
-        return self.resolved(by_key).matches(value, by_key) if self.dynamic else self.otherwise
+        otherwise = self.otherwise
+        for fill in self.dynamic:
+            filled = _filled(fill, by_key)
+            if filled is None:
+                otherwise = None
+            elif filled(value):
+                return True
+        return otherwise
 
-    def resolved(self, by_key: ByKey) -> "Patterns":
+    def resolved(self, by_key: ByKey, longest: int) -> "Patterns":
         if not self.dynamic:
             return self
-        globs = (resolve(item, by_key) for item in self.dynamic)
-        found = [_pattern(self.compiled, glob) for glob in globs if glob is not None]
-        return _patterns(self.compiled, [*self.patterns, *found], self.otherwise)
+        found = [_filled(fill, by_key) for fill in self.dynamic]
+        return _patterns([*self.patterns, *found], self.otherwise)
+
+
+def _filled(fill: Fill, by_key: ByKey) -> Matcher | None:
+    """The pattern for this request; None where it cannot be evaluated. Without a value it matches nothing."""
+    try:
+        return fill(by_key) or _nothing
+    except ValueError:
+        return None
+
+
+def _nothing(value: str) -> bool:
+    return False
 
 
 def _patterns(
-    compiled: Callable[[Glob], Matcher],
-    found: Sequence[Matcher | None],
-    otherwise: bool | None = False,
-    dynamic: tuple[Template, ...] = (),
+    found: Sequence[Matcher | None], otherwise: bool | None = False, dynamic: tuple[Fill, ...] = ()
 ) -> Patterns:
     readable = tuple(pattern for pattern in found if pattern is not None)
-    return Patterns(compiled, readable, None if None in found else otherwise, dynamic)
+    return Patterns(readable, None if None in found else otherwise, dynamic)
 
 
 def _pattern(compiled: Callable[[Glob], Matcher], glob: Glob) -> Matcher | None:
@@ -116,9 +136,9 @@ class Readings(msgspec.Struct, frozen=True):
         for item in self.wanted:
             if compare(had, item):
                 return True
-        return self.resolved(by_key).matches(value, by_key) if self.dynamic else self.otherwise
+        return self.resolved(by_key, len(value)).matches(value, by_key) if self.dynamic else self.otherwise
 
-    def resolved(self, by_key: ByKey) -> "Readings":
+    def resolved(self, by_key: ByKey, longest: int) -> "Readings":
         if not self.dynamic:
             return self
         texts = (resolve_text(item, by_key) for item in self.dynamic)
@@ -154,9 +174,17 @@ def compile_texts(normal: Callable[[str], str], values: Sequence[str], variables
     return Texts(normal, frozenset(normal(_text(glob)) for glob in static), dynamic)
 
 
-def compile_patterns(compiled: Callable[[Glob], Matcher], values: Sequence[str], variables: bool) -> Operand:
+def compile_patterns(
+    compiled: Callable[[Glob], Matcher],
+    template: Callable[[Template], Fill],
+    values: Sequence[str],
+    variables: bool,
+) -> Operand:
+    """`compiled` compiles values without variables, `template` those with."""
     static, dynamic = _split(values, variables, wildcards=True)
-    return _patterns(compiled, [_pattern(compiled, glob) for glob in static], dynamic=dynamic)
+    return _patterns(
+        [_pattern(compiled, glob) for glob in static], dynamic=tuple(template(item) for item in dynamic)
+    )
 
 
 def compile_readings(reading: Reading, values: Sequence[str], variables: bool) -> Operand:

@@ -40,7 +40,8 @@ from broker.policy.operands import (
     read_number,
 )
 from broker.policy.patterns import compile_arn_glob, compile_glob
-from broker.policy.variables import Variable, parse_template, variables_of
+from broker.policy.templates import compile_arn_template, compile_template
+from broker.policy.variables import Variable, variables_in
 
 Test = Callable[[ByKey], bool]
 # Of more literals than these a set is worth its size.
@@ -70,7 +71,8 @@ def _date(compare: Callable[[Any, Any], bool]) -> CompileOperand:
 
 
 _EXACT, _IGNORING_CASE = partial(compile_texts, str), partial(compile_texts, str.casefold)
-_LIKE, _ARN = partial(compile_patterns, compile_glob), partial(compile_patterns, compile_arn_glob)
+_LIKE = partial(compile_patterns, compile_glob, compile_template)
+_ARN = partial(compile_patterns, compile_arn_glob, compile_arn_template)
 _ADDRESS = _reading(read_network, read_address, is_inside)
 
 # "IAM JSON policy elements: Condition operators", in the page's order.
@@ -147,11 +149,7 @@ def compile_condition(condition: Condition, *, variables: bool, unknown: bool) -
 
 def condition_variables(condition: Condition) -> list[Variable]:
     """The variables that a condition of the current policy version reads."""
-    return [
-        variable
-        for value in condition.values
-        for variable in variables_of(parse_template(value, wildcards=False, variables=True))
-    ]
+    return [variable for value in condition.values for variable in variables_in(value)]
 
 
 def _unevaluable(unknown: bool, by_key: ByKey) -> bool:
@@ -188,7 +186,7 @@ def _for_all(key: str, operand: Operand, negated: bool, unknown: bool, by_key: B
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return True
-    ready = operand.resolved(by_key)
+    ready = operand.resolved(by_key, max(map(len, had)))
     answers = {ready.matches(value, by_key) for value in had}
     return negated not in answers and (unknown or None not in answers)
 
@@ -199,6 +197,6 @@ def _for_any(
     had = by_key.get(key, ())
     if had in ((), ("",)):
         return if_exists and not had
-    ready = operand.resolved(by_key)
+    ready = operand.resolved(by_key, max(map(len, had)))
     answers = {ready.matches(value, by_key) for value in had}
     return (not negated) in answers or (unknown and None in answers)

@@ -58,8 +58,12 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def deciding(self) -> tuple[Match, ...]:
         """The statements that decided: all that allow, or all that deny; none for an implicit deny."""
+        return () if self.outcome is IMPLICITLY_DENIED else self.deciding_in(self.explain())
+
+    def deciding_in(self, explanation: Explanation) -> tuple[Match, ...]:
+        """The same, where the decision has been explained already."""
         wanted = {ALLOWED: Effect.ALLOW, EXPLICITLY_DENIED: Effect.DENY}.get(self.outcome)
-        return tuple(match for match in self.explain().matches if match.statement.effect is wanted)
+        return tuple(match for match in explanation.matches if match.statement.effect is wanted)
 
     @property
     def denying(self) -> Iterator[Match]:

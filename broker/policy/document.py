@@ -10,6 +10,7 @@ let through, as those services do; an unknown operator cannot be evaluated, so i
 does not allow. Never let through: a key that stands twice, an unknown element, a value of the wrong type.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
 from sys import intern
 from typing import Any
@@ -37,6 +38,7 @@ from broker.policy.grammar import (
     check_legacy,
     check_new_trust,
     check_resources,
+    check_services,
     check_sids,
     check_trust,
 )
@@ -93,12 +95,20 @@ GRAMMARS: dict[PolicyKind, Grammar] = {
 _MANAGED = Grammar(principal_refusal="Policy document should not specify a principal.")
 
 
-def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False, is_new: bool = False) -> Policy:
+def parse_policy(
+    text: str,
+    kind: PolicyKind,
+    *,
+    is_managed: bool = False,
+    is_new: bool = False,
+    own_services: Collection[str] = (),
+) -> Policy:
     """The policy in `text`; raises MalformedPolicy where AWS would refuse it as a policy of `kind`.
 
     `is_managed`: it is to become a managed policy, which takes the current version only. `is_new`: it is not stored
     yet. INVARIANT: what was stored once is read by every later version, or those whom it speaks about are locked out;
-    so what a later version learns to refuse it refuses in new policies only.
+    so what a later version learns to refuse it refuses in new policies only. `own_services` are principals that new
+    policies may name although they are no services of AWS.
     """
     grammar = _MANAGED if is_managed and kind is PolicyKind.IDENTITY else GRAMMARS[kind]
     members = _read(text, kind, grammar)
@@ -109,7 +119,9 @@ def parse_policy(text: str, kind: PolicyKind, *, is_managed: bool = False, is_ne
     if is_new and kind in (PolicyKind.IDENTITY, PolicyKind.BOUNDARY):
         check_accounts(policy)
     if is_new and kind is _TRUST:
-        check_new_trust(policy)
+        check_new_trust(policy, own_services)
+    if is_new and kind is PolicyKind.RESOURCE:
+        check_services(policy, own_services)
     return policy
 
 

@@ -157,14 +157,15 @@ def _near_miss(
 
 def _missing_keys(compiled: CompiledStatement, by_key: ByKey) -> Iterator[str]:
     """Keys that conditions and variables read and the request lacks, as the policy spells them."""
+    has_variables = compiled.has_variables  # which all texts of the statement are asked for
     for condition in compiled.statement.conditions:
         if condition.key.lower() not in by_key and not _asks_for_absence(condition):
             yield condition.key
-        if compiled.has_variables:
+        if has_variables:
             for variable in condition_variables(condition):
                 if variable.key not in by_key:
                     yield variable.name
-    if compiled.has_variables:
+    if has_variables:
         for variable in resource_variables(compiled.statement):
             if variable.key not in by_key:
                 yield variable.name

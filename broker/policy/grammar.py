@@ -4,6 +4,7 @@ The words were measured against IAM; where they were measured is said in tests/u
 """
 
 import re
+from collections.abc import Collection
 
 from broker.names.arn import PARTITION, is_account_id
 from broker.policy.elements import (
@@ -16,11 +17,13 @@ from broker.policy.elements import (
     quoted,
 )
 from broker.policy.operands import is_storable_date
+from broker.policy.service_principals import service_fault
 
 _NO_PRINCIPALS = Principals()
 WRONG_KIND = "The provided policy document does not meet the requirements of the specified policy type."
 LEGACY = "The policy failed legacy parsing"
 NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+NO_PROVIDER = "Federated principals must be valid domain names or SAML metadata ARNs"
 NO_REGION: dict[str, str] = {
     "iam": "IAM resource {resource} cannot contain region information.",
     "s3": "Resource {resource} can not contain region information.",
@@ -46,6 +49,14 @@ _PRINCIPAL_ARN = re.compile(
     re.ASCII,
 )
 _PROVIDER = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:(?:saml|oidc)-provider/[^*?]+|[a-z0-9.-]+\.[a-z]+")
+
+# The same of new policies: the ARN of a provider of this partition, or the domain name of one that AWS knows itself.
+_NEW_PROVIDER = re.compile(
+    rf"arn:{PARTITION}:iam::[0-9]{{12}}:(?:saml-provider/[\w.-]{{1,128}}"
+    r"|oidc-provider/[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*(?::[0-9]{1,5})?(?:/[\x21-\x29\x2b-\x3e\x40-\x7e]*)?)"
+    r"|(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]+",
+    re.ASCII,
+)
 
 
 def check_legacy(policy: Policy) -> None:
@@ -173,12 +184,26 @@ def check_trust(policy: Policy) -> None:
     check_legacy(policy)
 
 
-def check_new_trust(policy: Policy) -> None:
+def check_new_trust(policy: Policy, own_services: Collection[str]) -> None:
     """IAM User Guide, "... NotPrincipal": a role trust policy takes none. An old one is judged as it was stored."""
     for statement in policy.statements:
         if statement.not_principals is not None:
             fault = "write a Principal and a condition on aws:PrincipalArn"
             raise MalformedPolicy("Has prohibited field NotPrincipal", statement.fault(fault))
+        for name in (statement.principals or _NO_PRINCIPALS).federated:
+            if _NEW_PROVIDER.fullmatch(name) is None:
+                raise MalformedPolicy(NO_PROVIDER, statement.fault(f"the principal {quoted(name)}"))
+    check_services(policy, own_services)
+
+
+def check_services(policy: Policy, own_services: Collection[str]) -> None:
+    """Refuses what can be no service; see `broker.policy.service_principals`."""
+    for statement in policy.statements:
+        for principals in (statement.principals, statement.not_principals):
+            for name in (principals or _NO_PRINCIPALS).service:
+                fault = "" if name == "*" else service_fault(name, own_services)
+                if fault:
+                    raise _invalid_principal("SERVICE", name, statement.fault(fault))
 
 
 def _check_trust_actions(statement: Statement, actions: tuple[str, ...]) -> None:
@@ -198,13 +223,13 @@ def _check_trust_principals(principals: Principals) -> None:
             raise _invalid_principal("SERVICE", name)
     for name in principals.federated:
         if _PROVIDER.fullmatch(name) is None:
-            raise _invalid_principal("FEDERATED", name)
+            raise MalformedPolicy(NO_PROVIDER)
     for name in principals.canonical_user:
         raise _invalid_principal("CANONICAL_USER", name)
 
 
-def _invalid_principal(kind: str, name: str) -> MalformedPolicy:
-    return MalformedPolicy(f'Invalid principal in policy: "{kind}":"{name}"')
+def _invalid_principal(kind: str, name: str, fault: str = "") -> MalformedPolicy:
+    return MalformedPolicy(f'Invalid principal in policy: "{kind}":"{name}"', fault)
 
 
 def _is_aws_principal(name: str) -> bool:

@@ -1,14 +1,17 @@
 """Globs for actions, ARNs and strings: anchored, compiled once, never exponential.
 
-A template is a sequence of literal text, `STAR` (any characters) and `ONE` (exactly one). The matcher of a
-template looks for its literal pieces from left to right and never goes back, so a thousand wildcards cost a
-thousand searches. ARN segments need two kinds of star; those run as a bit-parallel automaton, linear as well.
+A pattern is a sequence of literal text, `STAR` (any characters) and `ONE` (exactly one). The matcher of a pattern
+looks for what stands between its stars from left to right and never goes back, so a thousand wildcards cost a
+thousand searches. Nothing here makes regular expressions of them: their compilation would cost more than all matching.
 """
 
 import enum
 import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from broker.policy.pieces import Piece, begins_with, make_piece, match_pieces
 
 Matcher = Callable[[str], bool]
 
@@ -22,13 +25,15 @@ class Wild(enum.Enum):
 
 STAR, ONE = Wild.STAR, Wild.ONE
 Glob = tuple[str | Wild, ...]
+Item = TypeVar("Item")
 ARN_PARTS = 6
 _WILDCARDS = re.compile(r"([*?])")
+_WILDS: dict[str, str | Wild] = {"*": STAR, "?": ONE}
 
 
 def parse_glob(text: str) -> Glob:
     """`*` and `?` as wildcards, everything else literal."""
-    return tuple(Wild(piece) if piece in ("*", "?") else piece for piece in _WILDCARDS.split(text) if piece)
+    return tuple([_WILDS.get(piece, piece) for piece in _WILDCARDS.split(text) if piece])
 
 
 def compile_glob(glob: Glob) -> Matcher:
@@ -36,27 +41,45 @@ def compile_glob(glob: Glob) -> Matcher:
     if STAR not in glob and ONE not in glob:
         return "".join(map(str, glob)).__eq__
     if ONE in glob:
-        return _with_single_characters(glob)
-    pieces = _split_at_stars(glob)
-    if len(pieces) == 2 and not pieces[1]:
-        prefix = pieces[0]
+        return partial(match_pieces, pieces_of(glob))
+    texts = ["".join(map(str, part)) for part in split_at_stars(glob)]
+    if len(texts) == 2 and not texts[1]:
+        prefix = texts[0]
         return lambda text: text.startswith(prefix)
-    return _pieces_in_order(pieces)
+    return _texts_in_order(texts)
 
 
-def _split_at_stars(glob: Glob) -> list[str]:
-    pieces = [""]
-    for part in glob:
-        if isinstance(part, str):
-            pieces[-1] += part
+def split_at_stars(items: Iterable[Item]) -> list[list[Item]]:
+    parts: list[list[Item]] = [[]]
+    for item in items:
+        if item is STAR:
+            parts.append([])
         else:
-            pieces.append("")
-    return pieces
+            parts[-1].append(item)
+    return parts
 
 
-def _pieces_in_order(pieces: list[str]) -> Matcher:
-    first, last = pieces[0], pieces[-1]
-    middle = tuple(piece for piece in pieces[1:-1] if piece)
+def pieces_of(glob: Glob) -> tuple[Piece, ...]:
+    return tuple(piece_of(part) for part in split_at_stars(glob))
+
+
+def piece_of(items: Iterable[str | Wild]) -> Piece:
+    """What stands between two stars. Texts are not copied together: variables may bring in long ones."""
+    fragments: list[tuple[int, str]] = []
+    length = 0
+    for item in items:
+        if isinstance(item, str):
+            if item:
+                fragments.append((length, item))
+            length += len(item)
+        else:
+            length += 1
+    return make_piece(fragments, length)
+
+
+def _texts_in_order(texts: list[str]) -> Matcher:
+    first, last = texts[0], texts[-1]
+    middle = tuple(text for text in texts[1:-1] if text)
     shortest = len(first) + len(last)
 
     def matches(text: str) -> bool:
@@ -73,38 +96,11 @@ def _pieces_in_order(pieces: list[str]) -> Matcher:
     return matches
 
 
-def _with_single_characters(glob: Glob) -> Matcher:
-    """The same search by `re`: each piece is an atomic group, so the engine cannot go back into it."""
-    pieces: list[list[str | Wild]] = [[]]
-    for part in glob:
-        if part is STAR:
-            pieces.append([])
-        else:
-            pieces[-1].append(part)
-    first = re.compile(_expression(pieces[0]), re.DOTALL)
-    if len(pieces) == 1:
-        return lambda text: first.fullmatch(text) is not None
-    body = "".join(f"(?>.*?{_expression(piece)})" for piece in pieces[1:-1] if piece)
-    head = re.compile(_expression(pieces[0]) + body, re.DOTALL)
-    tail = re.compile(_expression(pieces[-1]), re.DOTALL)
-    length = sum(len(part) if isinstance(part, str) else 1 for part in pieces[-1])
-
-    def matches(text: str) -> bool:
-        end = len(text) - length
-        return end >= 0 and head.match(text, 0, end) is not None and tail.fullmatch(text, end) is not None
-
-    return matches
-
-
-def _expression(piece: Sequence[str | Wild]) -> str:
-    return "".join(re.escape(part) if isinstance(part, str) else "." for part in piece)
-
-
-def split_arn_glob(glob: Glob) -> list[Glob]:
-    """The parts between colons, at most six: the sixth keeps its colons."""
-    parts: list[list[str | Wild]] = [[]]
+def split_arn_glob(glob: Sequence[str | Item]) -> list[tuple[str | Item, ...]]:
+    """The parts between colons of the texts, at most six: the sixth keeps its colons."""
+    parts: list[list[str | Item]] = [[]]
     for item in glob:
-        if isinstance(item, Wild):
+        if not isinstance(item, str):
             parts[-1].append(item)
             continue
         first, *rest = item.split(":", ARN_PARTS - len(parts))
@@ -114,23 +110,32 @@ def split_arn_glob(glob: Glob) -> list[Glob]:
     return [tuple(part) for part in parts]
 
 
-def compile_arn_glob(glob: Glob) -> Matcher:
-    """For ArnLike: each of the six parts by itself; raises ValueError where `glob` is not in ARN form.
+def whole_arn_parts(parts: Sequence[tuple[str | Item | Wild, ...]]) -> list[tuple[str | Item | Wild, ...]]:
+    """All six parts for ArnLike; raises ValueError where `parts` are not those of an ARN.
 
     A shorter pattern that ends in `*` stands for all the parts that it leaves out.
     """
-    parts = split_arn_glob(glob)
-    if len(parts) < ARN_PARTS:
-        if not parts[-1] or parts[-1][-1] is not STAR:
-            raise ValueError("not in ARN form")
-        parts.extend([(STAR,)] * (ARN_PARTS - len(parts)))
+    if len(parts) < ARN_PARTS and (not parts[-1] or parts[-1][-1] is not STAR):
+        raise ValueError("not in ARN form")
+    return [*parts, *[(STAR,)] * (ARN_PARTS - len(parts))]
+
+
+def compile_arn_glob(glob: Glob) -> Matcher:
+    """For ArnLike: each of the six parts by itself; raises ValueError where `glob` is not in ARN form."""
+    parts = whole_arn_parts(split_arn_glob(glob))
     checks = tuple((index, compile_glob(part)) for index, part in enumerate(parts) if part != (STAR,))
+    return partial(match_arn, checks)
 
-    def matches(text: str) -> bool:
-        segments = text.split(":", ARN_PARTS - 1)
-        return len(segments) == ARN_PARTS and all(check(segments[index]) for index, check in checks)
 
-    return matches
+def match_arn(checks: Iterable[tuple[int, Matcher]], text: str) -> bool:
+    segments = text.split(":", ARN_PARTS - 1)
+    return len(segments) == ARN_PARTS and all(check(segments[index]) for index, check in checks)
+
+
+def is_segmented(parts: Sequence[tuple[object, ...]]) -> bool:
+    """Whether a Resource with these parts is more than a text with wildcards: see `compile_resource_glob`."""
+    front = parts[: ARN_PARTS - 1]
+    return len(parts) == ARN_PARTS and any(ONE in part or STAR in part[:-1] for part in front)
 
 
 def compile_resource_glob(glob: Glob) -> Matcher:
@@ -139,62 +144,67 @@ def compile_resource_glob(glob: Glob) -> Matcher:
     IAM User Guide, "IAM JSON policy elements: Resource", section on wildcards. The sixth part of an ARN, the
     resource itself, is one segment here: its own colons are ordinary characters.
     """
-    *front, _ = parts = split_arn_glob(glob)
-    if len(parts) < ARN_PARTS or not any(ONE in part or STAR in part[:-1] for part in front):
+    parts = split_arn_glob(glob)
+    if not is_segmented(parts):
         return compile_glob(glob)
-    segmented = compile_arn_glob(glob)
-    if not any(part and part[-1] is STAR for part in front):
-        return segmented
-    crossing = _automaton(parts)
-    return lambda text: segmented(text) or crossing(text)
+    *front, last = parts
+    return partial(match_segments, [segment_of(part, compile_glob(part)) for part in front], pieces_of(last))
 
 
-def _automaton(parts: list[Glob]) -> Matcher:
-    """One bit per position in the pattern; each character of the text moves all of them at once."""
-    units = _units(parts)
-    accept = 1 << len(units)
-    anything = no_colon = star_anything = star_no_colon = stars = 0
-    by_character: dict[str, int] = {}
-    for position, (unit, crosses) in enumerate(units):
-        bit = 1 << position
-        if unit is STAR:
-            stars |= bit
-            star_anything |= bit if crosses else 0
-            star_no_colon |= bit
-        elif unit is ONE:
-            anything |= bit if crosses else 0
-            no_colon |= bit
+Segment = tuple[Matcher, bool]  # what one part matches, and whether its last star goes on over colons
+
+
+def segment_of(part: Sequence[object], matches: Matcher) -> Segment:
+    return matches, bool(part) and part[-1] is STAR
+
+
+def match_segments(front: Sequence[Segment], last: Sequence[Piece], text: str) -> bool:
+    """Whether the first five parts match segments of `text` and the last one all of the rest."""
+    segments = text.split(":")
+    number = 0
+    for matches, goes_on in front:
+        if number + 1 >= len(segments) or not matches(segments[number]):
+            return False
+        number += 1
+        if goes_on:
+            starts = _starts_after(front[number:], segments, range(number, len(segments)))
+            return _ends_with(last, text, _offsets(segments, starts))
+    return _ends_with(last, text, _offsets(segments, (number,)))
+
+
+def _starts_after(front: Iterable[Segment], segments: Sequence[str], starts: Sequence[int]) -> Sequence[int]:
+    """Where the last part may begin, where `front` may begin at any of `starts`: all are numbers of segments.
+
+    A star that goes on may end before any later colon.
+    """
+    for matches, goes_on in front:
+        if goes_on:
+            found = next((start for start in starts if matches(segments[start])), len(segments))
+            starts = range(found + 1, len(segments))
         else:
-            by_character[str(unit)] = by_character.get(str(unit), 0) | bit
-
-    def closed(states: int) -> int:
-        while (states | (states & stars) << 1) != states:
-            states |= (states & stars) << 1
-        return states
-
-    def matches(text: str) -> bool:
-        states = closed(1)
-        for character in text:
-            step = by_character.get(character, 0) | (anything if character == ":" else no_colon)
-            stay = star_anything if character == ":" else star_no_colon
-            states = closed((states & step) << 1 | states & stay)
-            if not states:
-                return False
-        return bool(states & accept)
-
-    return matches
+            starts = [start + 1 for start in starts if matches(segments[start])]
+            if starts and starts[-1] == len(segments):
+                starts.pop()
+    return starts
 
 
-def _units(parts: list[Glob]) -> list[tuple[str | Wild, bool]]:
-    """Single characters and wildcards, each wildcard with whether it may stand for a colon."""
-    units: list[tuple[str | Wild, bool]] = []
-    for number, part in enumerate(parts):
-        last = number == ARN_PARTS - 1
-        for item, following in pairwise([*part, None]):
-            if isinstance(item, Wild):
-                units.append((item, last or (item is STAR and following is None)))
-            else:
-                units.extend((character, True) for character in item or "")
-        if not last:
-            units.append((":", True))
-    return units
+def _offsets(segments: Sequence[str], starts: Iterable[int]) -> Iterable[int]:
+    """Where the segments with these numbers, in their order, begin."""
+    offset = number = 0
+    for start in starts:
+        offset += sum(map(len, segments[number:start])) + start - number
+        number = start
+        yield offset
+
+
+def _ends_with(last: Sequence[Piece], text: str, offsets: Iterable[int]) -> bool:
+    """Whether `last` matches the rest of `text` from one of the offsets.
+
+    Of those where its first piece stands the first will do: whatever a later one left out its first star takes up.
+    """
+    first = last[0]
+    if len(last) == 1:
+        at = len(text) - first.length
+        return at in offsets and begins_with(first, text, at)
+    found = next((offset for offset in offsets if begins_with(first, text, offset)), None)
+    return found is not None and match_pieces(last, text[found:])

@@ -6,12 +6,15 @@ the lone statement), or just behind the statement before; it ends just behind th
 """
 
 import re
+from array import array
+from bisect import bisect_left
 from functools import lru_cache
 
 import msgspec
 
 from broker.policy.reading import DECODER
 
+_NEWLINE = re.compile("\n")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -30,15 +33,37 @@ class Place(msgspec.Struct, frozen=True):
     line: int
 
 
+class Places(msgspec.Struct, frozen=True):
+    """Offsets in a text: `before` the first statement, `starts` and `ends` of each, all ends of lines in `newlines`."""
+
+    before: int
+    starts: "array[int]"
+    ends: "array[int]"
+    newlines: "array[int]"
+
+    def __getitem__(self, number: int) -> Place:
+        """That of the statement with this number, from 0."""
+        begin = self.ends[number - 1] if number else self.before
+        start = self._position(self.starts[number])
+        return Place(self._position(begin), self._position(self.ends[number]), start.line)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def _position(self, offset: int) -> Position:
+        lines = bisect_left(self.newlines, offset)
+        return Position(lines + 1, offset - self.newlines[lines - 1] if lines else offset + 1)
+
+
 @lru_cache(maxsize=32)
-def places_of(text: str) -> tuple[Place, ...]:
+def places_of(text: str) -> Places:
     """A place for each statement of a policy that has been parsed, in the policy's order."""
-    begin, statements = _offsets(text)
-    places = []
+    before, statements = _offsets(text)
+    starts, ends = array("L"), array("L")
     for start, end in statements:
-        places.append(Place(_position(text, begin), _position(text, end), _position(text, start).line))
-        begin = end
-    return tuple(places)
+        starts.append(start)
+        ends.append(end)
+    return Places(before, starts, ends, array("L", (found.start() for found in _NEWLINE.finditer(text))))
 
 
 def _offsets(text: str) -> tuple[int, list[tuple[int, int]]]:
@@ -68,8 +93,3 @@ def _items(text: str, start: int) -> list[tuple[int, int]]:
 def _skip(text: str, at: int) -> int:
     space = _SPACE.match(text, at)
     return space.end() if space else at
-
-
-def _position(text: str, offset: int) -> Position:
-    line_start = text.rfind("\n", 0, offset) + 1
-    return Position(text.count("\n", 0, offset) + 1, offset - line_start + 1)

@@ -5,6 +5,7 @@ Nesting is bounded twice: by `DEEPEST`, counted before anything is parsed, and b
 
 import json
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 DEEPEST = 32
@@ -16,8 +17,8 @@ _NESTING = re.compile(r"[\[{\]}]")
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        twice = next(key for key in found if times[key] > 1)
         raise ValueError(f"{json.dumps(twice)} stands twice in one object")
     return found
 

@@ -25,14 +25,15 @@ from broker.policy.standing import (
     everyone,
     nobody,
 )
+from broker.policy.templates import Fill, compile_resource_template
 from broker.policy.variables import (
     Template,
     Variable,
     is_static,
     parse_template,
-    resolve,
     resolve_text,
     static_glob,
+    variables_in,
 )
 
 
@@ -196,25 +197,25 @@ def _ignoring_context(matcher: Matcher, resource: str, context: Keyed) -> bool:
 
 
 def _resolving(template: Template) -> ResourceMatcher:
-    """A matcher with variables; the usual forms, no wildcard or one `*` at the end, need no compiling."""
+    """A matcher with variables; the usual forms, no wildcard or one `*` at the end, are one comparison of texts."""
     body = template[:-1] if template[-1] is STAR else template
     if any(isinstance(piece, Wild) for piece in body):
-        return partial(_resolved_matches, template)
+        return partial(_filled_matches, compile_resource_template(template))
     return partial(_resolved_begins if body != template else _resolved_equals, body)
 
 
 def _resolved_equals(body: Template, resource: str, context: Keyed) -> bool:
-    return resolve_text(body, context.by_key) == resource
+    return resolve_text(body, context.by_key, len(resource)) == resource
 
 
 def _resolved_begins(body: Template, resource: str, context: Keyed) -> bool:
-    beginning = resolve_text(body, context.by_key)
+    beginning = resolve_text(body, context.by_key, len(resource))
     return beginning is not None and resource.startswith(beginning)
 
 
-def _resolved_matches(template: Template, resource: str, context: Keyed) -> bool:
-    glob = resolve(template, context.by_key)
-    return glob is not None and compile_resource_glob(glob)(resource)
+def _filled_matches(fill: Fill, resource: str, context: Keyed) -> bool:
+    matches = fill(context.by_key)
+    return matches is not None and matches(resource)
 
 
 def _none_matches(entries: tuple[ResourceEntry, ...], resource: str, context: Keyed) -> bool:
@@ -230,5 +231,4 @@ def entry_matches(entry: ResourceEntry, resource: str, context: Keyed) -> bool:
 def resource_variables(statement: Statement) -> list[Variable]:
     """The variables in the resources of a statement of the current version."""
     resources = statement.resources or statement.not_resources or ()
-    templates = (parse_template(text, wildcards=True, variables=True) for text in resources)
-    return [piece for template in templates for piece in template if isinstance(piece, Variable)]
+    return [variable for text in resources for variable in variables_in(text)]

@@ -6,6 +6,7 @@ brings in is literal, whatever characters it has: a tag whose value is `*` is no
 """
 
 import re
+from sys import maxsize
 
 import msgspec
 
@@ -62,6 +63,14 @@ def _joined(pieces: list[str | Wild | Variable]) -> Template:
     return tuple(joined)
 
 
+def variables_in(text: str) -> list[Variable]:
+    """The variables of `text`, without the template that they stand in."""
+    if "${" not in text:
+        return []
+    found = (match.groups() for match in _VARIABLE.finditer(text))
+    return [_variable(key.strip(), default) for escaped, key, default in found if not escaped]
+
+
 def variables_of(template: Template) -> list[Variable]:
     return [piece for piece in template if isinstance(piece, Variable)]
 
@@ -89,10 +98,21 @@ def resolve(template: Template, by_key: ByKey) -> Glob | None:
     return tuple(pieces)
 
 
-def resolve_text(template: Template, by_key: ByKey) -> str | None:
-    """The same for a template without wildcards."""
-    glob = resolve(template, by_key)
-    return None if glob is None else "".join(map(str, glob))
+def resolve_text(template: Template, by_key: ByKey, longest: int = maxsize) -> str | None:
+    """The same for a template without wildcards; None as well where it would be longer than `longest` characters.
+
+    What is to be equal to a text can be no longer; a few kilobytes of variables could else bring in gigabytes.
+    """
+    pieces = []
+    for piece in template:
+        text = value_of(piece, by_key) if isinstance(piece, Variable) else str(piece)
+        if text is None:
+            return None
+        longest -= len(text)
+        if longest < 0:
+            return None
+        pieces.append(text)
+    return "".join(pieces)
 
 
 def value_of(variable: Variable, by_key: ByKey) -> str | None:

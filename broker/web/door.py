@@ -34,3 +34,4 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     services: Mapping[str, ServiceModel]
     trusted_proxies: Networks = ()
     host_names: HostNames = frozenset()
+    service_principals: frozenset[str] = frozenset()

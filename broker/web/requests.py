@@ -73,7 +73,15 @@ async def answer_request(door: Door, request: Request) -> Response:
             refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
             call = Call(
-                caller, facts, store, door.gate, door.mint, door.entropy, door.quotas, door.federation
+                caller,
+                facts,
+                store,
+                door.gate,
+                door.mint,
+                door.entropy,
+                door.quotas,
+                door.federation,
+                door.service_principals,
             )
             return await perform(declared, call, typed)
 

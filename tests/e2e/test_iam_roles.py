@@ -1,6 +1,7 @@
 """Roles, policies, boundaries and instance profiles as boto3 sees them, and what they grant, through the wire."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -304,3 +305,19 @@ def test_a_tag_of_a_role_decides_who_may_change_it(server: Server, root: Any):
     root.create_role(RoleName="b", AssumeRolePolicyDocument=EC2, Tags=[{"Key": "Owner", "Value": "bob"}])
     iam.update_role(RoleName="a", MaxSessionDuration=3600)
     assert refusal(iam.update_role, RoleName="b", MaxSessionDuration=3600)[0] == "AccessDenied"
+
+
+def test_a_service_that_is_none_is_refused_but_for_the_operators_own(tmp_path: Path):
+    environment = {"BROKER_POLICIES_SERVICE_PRINCIPALS": "scheduler.corp.example,runner.corp.example"}
+    store = f"sqlite:{tmp_path / 'broker.db'}"
+    with Server(tmp_path, store, environment=environment).running() as server:
+        iam = server.client("iam", server.new_account().root)
+        misspelt = trust({"Service": "esc-tasks.amazonaws.com"})
+        assert refusal(iam.create_role, RoleName="tasks", AssumeRolePolicyDocument=misspelt) == (
+            "MalformedPolicyDocument",
+            'Invalid principal in policy: "SERVICE":"esc-tasks.amazonaws.com"',
+            400,
+        )
+        assert "did you mean ecs-tasks.amazonaws.com?" in server.log
+        document = trust({"Service": ["runner.corp.example", "ecs-tasks.amazonaws.com"]})
+        assert iam.create_role(RoleName="tasks", AssumeRolePolicyDocument=document)

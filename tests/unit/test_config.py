@@ -173,6 +173,10 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[listen]\nhost_names = ['here', 'there:80']\n", "listen.host_names: 'there:80' is no host name"),
         ("[listen]\nhost_names = ['*.example.com']\n", "'*.example.com' is no host name"),
         ("[listen]\nhost_names = ['']\n", "'' is no host name"),
+        (
+            "[policies]\nservice_principals = ['scheduler']\n",
+            "'scheduler' is no service principal; write a name with",
+        ),
         ("[listen]\nhost_names = ['bücher.example']\n", "'bücher.example' is no host name"),
         ("[tls]\nkey_file = 'x'\n", "tls.certificate_file and tls.key_file belong together"),
         ("[quotas]\nusers = -1\n", "quotas.users cannot be negative"),

@@ -123,6 +123,7 @@ class Attempt:
             entropy=entropy,
             quotas=self.quotas,
             federation=self._broker.federation,
+            service_principals=frozenset(self._broker.settings.policies.service_principals),
         )
 
 

@@ -1,5 +1,6 @@
 """Compiled documents: shared by text, told apart by name, bounded by weight."""
 
+import asyncio
 import json
 
 import pytest
@@ -90,3 +91,20 @@ def test_an_entry_that_is_too_heavy_by_itself_is_not_kept():
     kept: Keeping[int, PolicySet] = Keeping(1_000)
     kept.keep(1, PolicySet.union(), 2_000)
     assert (len(kept), kept.weight) == (0, 0)
+
+
+async def test_others_have_their_turn_while_many_policies_are_compiled():
+    library, turns = PolicyLibrary(), 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    for _ in range(2):
+        for number in range(50):
+            await library.compiled_in_turn(source("it"), text(str(number)), PolicyKind.IDENTITY)
+    running.cancel()
+    assert 49 <= turns <= 52, "one for each that is compiled, and none for what is there already"

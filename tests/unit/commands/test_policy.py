@@ -69,6 +69,16 @@ def test_below_awss_words_stands_what_is_wrong_and_where(run: Run, text: str, sa
         assert said in ended.said
 
 
+def test_a_trust_policy_is_checked_with_the_operators_own_services(run: Run) -> None:
+    trusted = {"Service": "scheduler.corp.example"}
+    file = write("p.json", {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"})
+    ended = run("policy", "check", file, "--kind", "trust")
+    assert ended.status == 1
+    assert 'Invalid principal in policy: "SERVICE":"scheduler.corp.example"\n  line 1: ' in ended.said
+    own = ("--service-principal", "scheduler.corp.example")
+    assert run("policy", "check", file, "--kind", "trust", *own).status == 0
+
+
 def test_a_document_says_nothing_to_the_terminal(run: Run) -> None:
     Path("p.json").write_text('{"Version": "2012-10-17", "\\u001b[31m": 1, "Statement": []}')
     for kind in ("identity", "trust"):

@@ -39,6 +39,7 @@ class Iam:
         self.gate = Gate(PolicyLibrary(), lambda: keyring, secrets.token_bytes)
         self.quotas = Quotas()
         self.federation = no_federation()
+        self.service_principals: frozenset[str] = frozenset()
         self.now = NOW
 
     async def __call__(
@@ -62,6 +63,7 @@ class Iam:
                 entropy=secrets.token_bytes,
                 quotas=self.quotas,
                 federation=self.federation,
+                service_principals=self.service_principals,
             )
             return await perform(OPERATIONS["iam", name], call, body)
 

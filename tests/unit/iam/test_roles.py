@@ -5,6 +5,7 @@ import pytest
 
 from broker.access import trust
 from broker.access.trust import bound_trust_policy
+from broker.errors import Refusal
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Account, Usage
@@ -501,3 +502,29 @@ async def test_whoever_may_not_ask_learns_nothing_of_what_exists(iam):
     there = await iam.refused(shapes.GetRoleRequest(role_name="app"), user="bob")
     absent = await iam.refused(shapes.GetRoleRequest(role_name="abc"), user="bob")
     assert there[0] == absent[0] == "AccessDenied"
+
+
+async def test_a_role_that_trusts_a_misspelt_service_is_refused_and_the_log_names_the_one_that_was_meant(iam):
+    await iam(new_role())
+    document = trusting({"Service": "esc-tasks.amazonaws.com"})
+    for request in (
+        new_role("other", document),
+        shapes.UpdateAssumeRolePolicyRequest(role_name="app", policy_document=document),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await iam(request)
+        assert refused.value.code == "MalformedPolicyDocument"
+        assert refused.value.message == 'Invalid principal in policy: "SERVICE":"esc-tasks.amazonaws.com"'
+        assert "did you mean ecs-tasks.amazonaws.com?" in refused.value.reason
+    assert (await get(iam)).assume_role_policy_document == EC2
+
+
+async def test_a_role_may_trust_a_service_of_the_operators_own(iam):
+    document = trusting({"Service": "scheduler.corp.example"})
+    assert (await iam.refused(new_role(document=document)))[0] == "MalformedPolicyDocument"
+    iam.service_principals = frozenset({"scheduler.corp.example"})
+    await iam(new_role(document=document))
+    iam.service_principals = frozenset()
+    assert (await get(iam)).assume_role_policy_document == document, (
+        "and it stays readable when the setting goes"
+    )

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -209,3 +211,17 @@ def test_operands_are_read_or_none() -> None:
     assert read_network("10.0.0.1/8") == read_network("10.0.0.0/8")
     assert is_storable_date("2019-07-01T13:20:15Z")
     assert not is_storable_date("sdfdsf")
+
+
+@pytest.mark.parametrize("operator", ["StringEquals", "StringLike", "ForAnyValue:StringEqualsIgnoreCase"])
+def test_variables_bring_in_no_more_text_than_could_be_equal(operator: str) -> None:
+    """Twenty kilobytes of policy made half a gigabyte, at each decision."""
+    test = compile_condition(
+        Condition(operator, "a:key", ("${a:big}" * 2500,)), variables=True, unknown=False
+    )
+    by_key = {"a:big": ("x" * 200_000,), "a:key": ("x" * 1000,)}
+    tracemalloc.start()
+    assert test(by_key) is False
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000

@@ -28,6 +28,8 @@ from broker.policy import (
 
 BUCKET = "arn:aws:s3:::example_bucket"
 SYNTAX = "Syntax errors in policy."
+# terraform-aws-modules/terraform-aws-eks#2594, terraform-aws-iam#202
+NO_PROVIDER = "Federated principals must be valid domain names or SAML metadata ARNs"
 VERSION = "Policy document must be version 2012-10-17 or greater."
 LEGACY = "The policy failed legacy parsing"
 NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
@@ -347,7 +349,8 @@ TRUST = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts
          'Invalid principal in policy: "AWS":"arn:aws:iam::123456789012:group/g"'),
         ({"Principal": {"AWS": "bob"}}, 'Invalid principal in policy: "AWS":"bob"'),
         ({"Principal": {"Service": "*"}}, 'Invalid principal in policy: "SERVICE":"*"'),
-        ({"Principal": {"Federated": "*"}}, 'Invalid principal in policy: "FEDERATED":"*"'),
+        ({"Principal": {"Federated": "*"}}, NO_PROVIDER),
+        ({"Principal": {"Federated": "https://accounts.google.com"}}, NO_PROVIDER),
         ({"Principal": {"Nobody": "x"}}, SYNTAX),
         ({"Principal": {}}, SYNTAX),
         ({"Principal": "123456789012"}, SYNTAX),
@@ -395,6 +398,61 @@ def test_a_new_trust_policy_takes_no_not_principal_and_an_old_one_is_still_read(
 def test_every_form_of_principal_is_read_in_a_trust_policy(principal: dict[str, object]) -> None:
     text = document({**TRUST, "Principal": principal})
     assert isinstance(parse_policy(text, PolicyKind.TRUST).statements[0].principals, Principals)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "arn:aws:iam::123456789012:saml-provider/Corp.ADFS_1-a",
+        "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
+        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
+        "arn:aws:iam::123456789012:oidc-provider/keycloak:8443/realms/corp",
+        "cognito-identity.amazonaws.com",
+        "accounts.google.com",
+        "www.amazon.com",
+        "graph.facebook.com",
+    ],
+)
+def test_a_new_trust_policy_takes_every_form_of_provider(provider: str) -> None:
+    text = document({**TRUST, "Principal": {"Federated": provider}})
+    assert parse_policy(text, PolicyKind.TRUST, is_new=True)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "arn:aws:iam::123456789012:oidc-provider/https://token.example.com",
+        "arn:aws:iam::123456789012:oidc-provider//realms/corp",
+        "arn:aws:iam::123456789012:saml-provider/Corp/ADFS",
+        "arn:aws-cn:iam::123456789012:saml-provider/Corp",
+        "accounts..google.com",
+        "-accounts.google.com",
+    ],
+)
+def test_what_is_no_provider_is_refused_in_new_trust_policies_and_read_in_old_ones(provider: str) -> None:
+    text = document({**TRUST, "Principal": {"Federated": provider}})
+    assert parse_policy(text, PolicyKind.TRUST)
+    with pytest.raises(MalformedPolicy) as refused:
+        parse_policy(text, PolicyKind.TRUST, is_new=True)
+    assert refused.value.message == NO_PROVIDER
+    assert provider in refused.value.fault
+
+
+@pytest.mark.parametrize("kind", [PolicyKind.TRUST, PolicyKind.RESOURCE])
+def test_what_is_no_service_is_refused_in_new_policies_and_read_in_old_ones(kind: PolicyKind) -> None:
+    """A role that trusts it is one that nothing can assume."""
+    text = document({**TRUST, "Principal": {"Service": ["ec2.amazonaws.com", "esc-tasks.amazonaws.com"]}})
+    assert parse_policy(text, kind)
+    with pytest.raises(MalformedPolicy) as refused:
+        parse_policy(text, kind, is_new=True)
+    assert refused.value.message == 'Invalid principal in policy: "SERVICE":"esc-tasks.amazonaws.com"'
+    assert refused.value.fault == "line 1: did you mean ecs-tasks.amazonaws.com?"
+    assert parse_policy(text, kind, is_new=True, own_services={"esc-tasks.amazonaws.com"})
+
+
+def test_a_new_resource_policy_may_speak_of_every_service() -> None:
+    denied = {**TRUST, "Effect": "Deny", "Principal": {"Service": "*"}}
+    assert parse_policy(document(denied), PolicyKind.RESOURCE, is_new=True)
 
 
 def test_a_stored_resource_policy_is_read_leniently_but_never_past_what_it_may_mean() -> None:

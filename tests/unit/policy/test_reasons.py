@@ -23,6 +23,7 @@ from broker.policy import (
     denial_sentences,
     parse_policy,
 )
+from tests.growth import called, growth
 
 BOB = User("111122223333", "bob", "AIDAEXAMPLE1234567890")
 BUCKET = "arn:aws:s3:::reports"
@@ -343,3 +344,20 @@ def test_root_is_stopped_by_organization_policies_and_by_nothing_else() -> None:
     root = Root("111122223333")
     assert asked(Layers(NO_POLICIES), principal=root).allowed
     assert asked(Layers(NO_POLICIES, scps=(OTHER,)), principal=root).layer is Layer.SCP
+
+
+def test_a_denial_of_many_conditions_is_explained_in_linear_time() -> None:
+    """Each condition asked all texts of its statement whether there is a variable: a simulation took minutes."""
+
+    def explaining(size: int):
+        keys = {f"aws:key{number}": "x" for number in range(size)}
+        decision = asked(Layers(policies("Allow", Condition={"StringEquals": keys})))
+        return decision.explain
+
+    assert growth(explaining, 400) < 9
+
+
+def test_an_implicit_denial_needs_no_explanation_to_say_that_nothing_decided() -> None:
+    decision = asked(Layers(OTHER))
+    assert "explain" not in called(lambda: decision.deciding)
+    assert decision.deciding == ()

@@ -33,6 +33,7 @@ from broker.web.door import Door
 from broker.web.measures import Measures
 from broker.web.metadata import MetadataDoor
 from broker.web.server import Server
+from tests.unit.federating import no_federation
 
 ACCOUNT = "111122223333"
 INSTANCE = "i-0123456789abcdef0"
@@ -113,6 +114,7 @@ class World:
             journal=self.journal,
             measures=Measures(),
             quotas=Quotas(),
+            federation=no_federation(),
             services={},
         )
         return MetadataDoor(door, lambda: self.ring, **settings)

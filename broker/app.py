@@ -20,9 +20,10 @@ from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.config import ConfigurationError, FederationSettings, Keys, Settings, parse_address
+from broker.credentials.issuer_keys import rotate_issuers
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
-from broker.federation.federation import Federation, SamlRules
+from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_federation
 from broker.federation.reach import Reach
 from broker.master_key import find_master_key, first_master_key, no_master_key
@@ -39,6 +40,7 @@ from broker.web.door import Door
 from broker.web.health import operations_door
 from broker.web.host_names import parse_host_names
 from broker.web.http import Request, Response
+from broker.web.issuers import answer_issuer
 from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
 from broker.web.peers import parse_networks
@@ -52,6 +54,7 @@ LISTENERS = ("api", "metadata", "operations")
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
+_ISSUERS_SECONDS = 900.0
 _PUBLISH_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
@@ -143,6 +146,7 @@ async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federati
         ),
         leeway=chosen.clock_leeway_seconds,
         single_use=chosen.single_use_tokens,
+        issuer=issuer_rules(chosen),
         certificate_authorities=chosen.certificate_authorities,
         pinned_keys=chosen.pinned_keys,
     )
@@ -152,6 +156,15 @@ async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federati
         except ValueError as error:
             raise ConfigurationError(f"federation.{error}") from None
         yield federation
+
+
+def issuer_rules(chosen: FederationSettings) -> IssuerRules:
+    schedule = msgspec.structs.replace(
+        IssuerRules().schedule,
+        rotate_every=chosen.issuer_rotate_every_hours * 3600,
+        staged_for=chosen.issuer_published_for_hours * 3600,
+    )
+    return IssuerRules(chosen.issuer_url, schedule)
 
 
 def open_engine(url: str, *, may_create: bool = True) -> Engine:
@@ -285,6 +298,7 @@ def _start_tasks(
             _ROTATION_SECONDS,
             partial(_warn_of_weaknesses, broker.engine, told),
         ),
+        ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
         ("counting", _PUBLISH_SECONDS, door.measures.publish),
         ("looking at the journal", _LOOK_SECONDS, door.journal.look),
     ]
@@ -300,7 +314,8 @@ def _make_servers(
     """What answers at each of LISTENERS."""
 
     async def api(request: Request) -> Response:
-        return await answer_request(door, request)
+        published = None if request.method == "POST" else await answer_issuer(door, request)
+        return published or await answer_request(door, request)
 
     async def why_not_ready() -> str:
         if stop.is_set():
@@ -335,6 +350,11 @@ def most_connections(wanted: int) -> int:
         return wanted
     _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))
     return max(1, most)
+
+
+async def _rotate_issuers(broker: Broker) -> None:
+    if broker.federation.issuer.url:
+        await rotate_issuers(broker.store, broker.federation.issuer.schedule, clock, entropy)
 
 
 async def _warn_of_weaknesses(engine: Engine, told: set[str]) -> None:

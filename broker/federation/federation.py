@@ -1,11 +1,19 @@
-"""What the flows are given of federation: the keys of providers, and what the operator lets assertions be."""
+"""What flows are given of federation: the keys of providers, and what the operator lets assertions and issuers be."""
+
+import re
 
 import msgspec
 
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
+from broker.sealing.keyring import HOUR, RotationSchedule
 
 LONGEST_LEEWAY = 600  # seconds that an operator may let a provider's clock differ
+
+# An issuer's identifier is compared letter by letter, and IAM takes 255 characters for the URL of a provider.
+is_issuer_url = re.compile(
+    r"(?=.{1,200}\Z)https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
+).fullmatch
 
 
 class SamlRules(msgspec.Struct, frozen=True):
@@ -20,11 +28,38 @@ class SamlRules(msgspec.Struct, frozen=True):
     allow_replay: bool = False
 
 
+class IssuerRules(msgspec.Struct, frozen=True):
+    """The broker as an issuer of tokens. `url` is where its accounts' issuers are; empty: it issues none.
+
+    By the `schedule` a key is published for `staged_for` before it signs, so that who verifies has fetched it by then,
+    and for `open_for` after its last signature: the longest token's hour, and an hour for clocks that differ.
+    """
+
+    url: str = ""
+    schedule: RotationSchedule = RotationSchedule(
+        rotate_every=30 * 24 * HOUR, staged_for=24 * HOUR, open_for=2 * HOUR
+    )
+
+    def identifier(self, issuer_id: str) -> str:
+        """The issuer's identifier: the `iss` of its tokens, and the URL that its documents are found below."""
+        return f"{self.url}/{issuer_id}"
+
+    def is_own(self, unverified_issuer: str | None) -> bool:
+        """Whether this is the identifier of an issuer of this broker."""
+        return (
+            bool(self.url) and unverified_issuer is not None and unverified_issuer.startswith(f"{self.url}/")
+        )
+
+
 class Federation(msgspec.Struct, frozen=True, kw_only=True):
-    """`leeway` is how many seconds a provider's clock may differ; `single_use` refuses a web identity token twice."""
+    """`leeway` is how many seconds a provider's clock may differ; `single_use` refuses a web identity token twice.
+
+    `issuer` is of the broker as a provider for others.
+    """
 
     keys: ProviderKeys
     reach: Reach = Reach()
     saml: SamlRules = SamlRules()
     leeway: int = 60
     single_use: bool = False
+    issuer: IssuerRules = IssuerRules()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
-from broker.federation.federation import Federation, SamlRules
+from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach
 
@@ -23,6 +23,7 @@ async def open_federation(
     saml: SamlRules,
     leeway: int,
     single_use: bool,
+    issuer: IssuerRules,
     certificate_authorities: str = "",
     pinned_keys: Sequence[str] = (),
 ) -> AsyncIterator[Federation]:
@@ -34,7 +35,9 @@ async def open_federation(
     fetcher = _LateFetcher(reach, _tls_context(certificate_authorities))
     keys = ProviderKeys(fetcher, clock, pinned)
     try:
-        yield Federation(keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use)
+        yield Federation(
+            keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use, issuer=issuer
+        )
     finally:
         await keys.close()
         await fetcher.close()

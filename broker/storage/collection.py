@@ -27,6 +27,7 @@ from broker.storage.records import (
     Group,
     Instance,
     InstanceProfile,
+    IssuerAccount,
     ManagedPolicy,
     Once,
     OpenIdConnectProvider,
@@ -37,6 +38,7 @@ from broker.storage.records import (
     SamlProvider,
     Serving,
     SigningIdentity,
+    TokenIssuer,
     Usage,
     User,
     VirtualMfaDevice,
@@ -134,6 +136,9 @@ CONTAINERS = Collection("container", Container, partition=containers_partition, 
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
 )
+ISSUER_ACCOUNTS = Collection(
+    "issuer-account", IssuerAccount, lambda i: i.issuer_id, partition=global_partition, exact=True
+)
 SERVING = Collection("serving", Serving, _single, partition=serving_partition)
 
 SETTINGS = Collection("settings", AccountSettings, _single)
@@ -146,6 +151,7 @@ INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.
 ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)
 OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
 SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
+TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)

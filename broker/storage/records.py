@@ -217,6 +217,35 @@ class SamlProvider(Record, frozen=True, kw_only=True):
         return iam_arn(self.account_id, f"saml-provider/{self.name}")
 
 
+class TokenKey(Record, frozen=True, kw_only=True):
+    """A key that an account's issuer signs tokens with: the private one in PEM, the public one as a JWK in JSON.
+
+    It signs from `signs_from` on, until another key of its algorithm does.
+    """
+
+    key_id: str
+    algorithm: str
+    private_key: SecretKey
+    public_key: str
+    created_at: int
+    signs_from: int
+
+
+class TokenIssuer(Record, frozen=True, kw_only=True):
+    """The account as an issuer of web identity tokens; `keys` in order of creation."""
+
+    issuer_id: str
+    is_enabled: bool = False
+    keys: tuple[TokenKey, ...] = ()
+
+
+class IssuerAccount(Record, frozen=True, kw_only=True):
+    """Whose issuer it is; in the global partition."""
+
+    issuer_id: str
+    account_id: str
+
+
 class VirtualMfaDevice(Record, frozen=True, kw_only=True):
     """A virtual MFA device; `user_name` None with `enabled_at` set means the account's root user.
 

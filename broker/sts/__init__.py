@@ -15,6 +15,7 @@ from broker.sts import (
     caller_identity,
     federation_token,
     session_token,
+    web_identity_token,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "caller_identity",
     "federation_token",
     "session_token",
+    "web_identity_token",
 ]

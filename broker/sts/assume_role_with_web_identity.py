@@ -52,6 +52,11 @@ _SENTENCES = {
     "audience": ("InvalidIdentityToken", "Incorrect token audience"),
     "redemption": ("ExpiredTokenException", "Token must be redeemed within 24 hours of issuance"),
 }
+# As on AWS: a session would else be traded for another one again and again, past its end and its limits.
+_OWN_TOKEN = (
+    "InvalidIdentityToken",
+    "A token that GetWebIdentityToken of this broker has issued cannot be traded for its credentials.",
+)
 _NOT_VALIDATED = ("InvalidIdentityToken", "The web identity token that was passed could not be validated.")
 
 
@@ -72,6 +77,8 @@ async def web_identity_caller(
         token = read_token(request.web_identity_token, checks)
     except CheckFailed as failed:
         raise refused_assertion("InvalidIdentityToken", _NOT_A_JWT, failed) from None
+    if federation.issuer.is_own(unverified_issuer(token)):
+        raise Refusal(*_OWN_TOKEN)
     issuer, name, client_ids = await _find_provider(store, account, token)
     keys = await _get_keys(federation, issuer, token)
     try:

@@ -52,7 +52,7 @@ def asserted_tags(tags: Mapping[str, str], transitive_keys: Sequence[str]) -> Se
 def _merged(
     inherited: Mapping[str, str], tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]
 ) -> SessionTags:
-    passed = _passed(tags)
+    passed = passed_tags(tags)
     _require_transitive(passed, transitive_keys, inherited)
     merged = {**inherited, **passed}
     if len(merged) > TAG_LIMIT:
@@ -63,7 +63,7 @@ def _merged(
     return SessionTags(merged, (*inherited, *chosen))
 
 
-def _passed(tags: Sequence[shapes.Tag]) -> dict[str, str]:
+def passed_tags(tags: Sequence[shapes.Tag]) -> dict[str, str]:
     passed = {tag.key: tag.value for tag in tags}
     if len({key.lower() for key in passed}) != len(tags):
         raise _invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")

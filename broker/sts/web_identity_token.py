@@ -1,0 +1,144 @@
+"""GetWebIdentityToken: a user or a role proves to others who it is, with a token of its account's issuer.
+
+IAM User Guide, "Understanding token claims"; STS API Reference. `ou_path` is a list and `principal_id` is there, as in
+AWS's tokens; the guide shows a text, and leaves the other out. A token never outlives the session that asked for it.
+"""
+
+from typing import Any
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.organization import organization_keys
+from broker.access.resource import Resource
+from broker.assertions.token_signing import SIGNING_ALGORITHMS
+from broker.audit.event import iso_time, uuid_text
+from broker.credentials.issuer_keys import signed_token
+from broker.errors import Refusal, access_denied, validation_error
+from broker.names.arn import sts_arn
+from broker.names.principal import AssumedRole, User
+from broker.operation import Call, Prepared, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.records import TokenIssuer
+from broker.storage.store import ORGANIZATION, TOKEN_ISSUERS
+from broker.sts.session_tags import passed_tags
+
+DEFAULT_DURATION = 300  # seconds
+LARGEST_PAYLOAD = 14_984  # bytes of claims in JSON, as measured on AWS
+
+_CLAIMS = "https://sts.amazonaws.com/"  # the claim under which AWS's own ones are
+
+# Condition key of the session -> claim.
+_SESSION_CLAIMS = {
+    "aws:federatedprovider": "federated_provider",
+    "aws:sourceidentity": "source_identity",
+    "ec2:roledelivery": "ec2_role_delivery",
+    "ec2:sourceinstancearn": "ec2_source_instance_arn",
+}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Whose token it will be, by ARN, and how many seconds it shall live."""
+
+    subject: str
+    duration: int
+
+
+async def asked_token(call: Call, request: shapes.GetWebIdentityTokenRequest) -> Prepared[Asked]:
+    """Whose token is asked for, and the condition keys of its audience, its life and its algorithm."""
+    if request.signing_algorithm not in SIGNING_ALGORITHMS:
+        raise validation_error(
+            f"1 validation error detected: Value '{request.signing_algorithm}' at 'signingAlgorithm' failed to "
+            f"satisfy constraint: Member must satisfy enum value set: [{', '.join(SIGNING_ALGORITHMS)}]"
+        )
+    passed_tags(request.tags)
+    asked = Asked(_subject(call.caller), request.duration_seconds or DEFAULT_DURATION)
+    keys: dict[str, str | tuple[str, ...]] = {
+        "sts:IdentityTokenAudience": request.audience,
+        "sts:DurationSeconds": str(asked.duration),
+        "sts:SigningAlgorithm": request.signing_algorithm,
+    }
+    return Prepared(Resource(sts_arn(call.account, "self"), keys=keys), asked)
+
+
+def _subject(caller: Caller) -> str:
+    """The ARN of the user or of the role; a session's own ARN says less about who it is."""
+    principal = caller.principal
+    if isinstance(principal, AssumedRole):
+        return principal.role_arn
+    if isinstance(principal, User):
+        return principal.arn
+    raise access_denied("Only users and roles may call GetWebIdentityToken")
+
+
+@operation("sts:GetWebIdentityToken", prepare=asked_token)
+async def get_web_identity_token(
+    call: Call, request: shapes.GetWebIdentityTokenRequest, prepared: Prepared[Asked]
+) -> shapes.GetWebIdentityTokenResponse:
+    if request.tags:
+        await call.require("sts:TagGetWebIdentityToken", prepared.resource)
+    expires_at = int(call.now) + prepared.found.duration
+    _require_within_session(call.caller, expires_at)
+    issuer = await _get_issuer(call)
+    claims = {
+        "iss": call.federation.issuer.identifier(issuer.issuer_id),
+        "sub": prepared.found.subject,
+        "aud": request.audience[0] if len(request.audience) == 1 else request.audience,
+        "iat": int(call.now),
+        "exp": expires_at,
+        "jti": uuid_text(call.entropy(16)),
+        _CLAIMS: await _own_claims(call, request, prepared.found.subject),
+    }
+    payload = msgspec.json.encode(claims)
+    if len(payload) > LARGEST_PAYLOAD:
+        raise Refusal("JWTPayloadSizeExceededException", "JWT payload exceeds maximum allowed size")
+    token = signed_token(issuer, request.signing_algorithm, payload, call.now)
+    return shapes.GetWebIdentityTokenResponse(web_identity_token=token, expiration=expires_at)
+
+
+def _require_within_session(caller: Caller, expires_at: int) -> None:
+    session_ends_at = caller.token_expires_at
+    if session_ends_at is not None and expires_at > session_ends_at:
+        raise Refusal(
+            "SessionDurationEscalationException",
+            "The requested token duration would extend the session beyond its original expiration time.",
+        )
+
+
+async def _get_issuer(call: Call) -> TokenIssuer:
+    issuer = await call.store.find(TOKEN_ISSUERS, call.account)
+    if issuer is None or not issuer.is_enabled or not call.federation.issuer.url:
+        raise Refusal(
+            "OutboundWebIdentityFederationDisabledException",
+            "Outbound web identity federation is disabled for this account.",
+            reason="" if call.federation.issuer.url else "federation.issuer_url is not set",
+        )
+    return issuer
+
+
+async def _own_claims(call: Call, request: shapes.GetWebIdentityTokenRequest, subject: str) -> dict[str, Any]:
+    """What AWS says of the account, of the principal and of its session; what does not apply is left out."""
+    caller = call.caller
+    known = caller.condition_keys
+    claims: dict[str, Any] = {
+        "aws_account": call.account,
+        "source_region": call.facts.region,
+        "principal_id": subject,
+        **await _organization_claims(call),
+        **{claim: known[key][0] for key, claim in _SESSION_CLAIMS.items() if key in known},
+    }
+    if caller.token_expires_at is not None:
+        claims["original_session_exp"] = iso_time(caller.token_expires_at)
+    if caller.tags:
+        claims["principal_tags"] = dict(caller.tags)
+    if request.tags:
+        claims["request_tags"] = {tag.key: tag.value for tag in request.tags}
+    return claims
+
+
+async def _organization_claims(call: Call) -> dict[str, Any]:
+    organization = await call.store.find(ORGANIZATION, "", "")
+    keys = {} if organization is None else organization_keys(organization, call.account, None)
+    if not keys:
+        return {}
+    return {"org_id": keys["aws:principalorgid"][0], "ou_path": keys["aws:principalorgpaths"]}

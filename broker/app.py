@@ -354,7 +354,8 @@ def most_connections(wanted: int) -> int:
 
 async def _rotate_issuers(broker: Broker) -> None:
     if broker.federation.issuer.url:
-        await rotate_issuers(broker.store, broker.federation.issuer.schedule, clock, entropy)
+        now = await broker.keyrings.rotation_time()
+        await rotate_issuers(broker.store, broker.federation.issuer.schedule, now, entropy)
 
 
 async def _warn_of_weaknesses(engine: Engine, told: set[str]) -> None:

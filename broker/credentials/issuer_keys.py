@@ -8,7 +8,8 @@ The law:
 2. A key is published from when it is made, and until the last token that it signed has expired.
 3. Each account has keys of its own: a verifier that looks at the signature alone takes no other account's token.
 
-A new key is made when the one before is old enough, by whichever worker sees it first.
+A new key is made when the one before is old enough, by whichever worker sees it first. Keys are dated by the store's
+clock: a node whose own is wrong makes none.
 """
 
 import asyncio
@@ -87,12 +88,12 @@ def signed_token(issuer: TokenIssuer, algorithm: str, payload: bytes, now: float
 async def rotate_issuers(
     store: Store,
     schedule: RotationSchedule,
-    clock: Callable[[], float],
+    now: float,
     entropy: Callable[[int], bytes],
 ) -> None:
-    """Make the keys that are due, of every account whose issuer is on; one account after another."""
+    """Make the keys that are due at `now` by the store's clock, of every account whose issuer is on."""
     for issuer in await (await store.read()).scan(ISSUER_ACCOUNTS, ""):
-        await _rotate(store, issuer.account_id, schedule, clock(), entropy)
+        await _rotate(store, issuer.account_id, schedule, now, entropy)
 
 
 async def _rotate(

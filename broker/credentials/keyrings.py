@@ -88,7 +88,7 @@ class Keyrings:
         Raises EngineUnavailable where this machine's clock and the store's disagree.
         """
         await self.reseal()
-        now = await self._now()
+        now = await self.rotation_time()
         await self._change(
             SESSIONS,
             lambda ring: ring and rotate_due(ring, now, self._schedule, self._entropy(KEY_ENTROPY)),
@@ -103,13 +103,13 @@ class Keyrings:
 
     async def stage(self, name: str) -> None:
         """Add the ring's next key; raises ValueError where one waits already, and as `rotate_when_due`."""
-        now = await self._now()
+        now = await self.rotation_time()
         await self._change(name, lambda ring: ring and stage(ring, now, self._entropy(KEY_ENTROPY)))
 
     async def promote(self, name: str) -> None:
         """Seal with the staged key from now on; raises ValueError where none is staged, and as `rotate_when_due`."""
         open_for = FOREVER if name == STORAGE else self._schedule.open_for
-        now = await self._now()
+        now = await self.rotation_time()
         await self._change(name, lambda ring: ring and promote(ring, now, open_for))
 
     async def drop(self, key_id: bytes) -> None:
@@ -119,7 +119,7 @@ class Keyrings:
         """
         await self._change(SESSIONS, lambda ring: ring and drop(ring, key_id))
 
-    async def _now(self) -> float:
+    async def rotation_time(self) -> float:
         """The time by the store's clock; raises EngineUnavailable where this machine's clock says another."""
         now = await self._engine.now()
         skew = self._clock() - now

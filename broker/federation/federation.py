@@ -10,6 +10,9 @@ from broker.sealing.keyring import HOUR, RotationSchedule
 
 LONGEST_LEEWAY = 600  # seconds that an operator may let a provider's clock differ
 
+ISSUER_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
+_is_issuer_id = re.compile(ISSUER_ID).fullmatch
+
 # An issuer's identifier is compared letter by letter, and IAM takes 255 characters for the URL of a provider.
 is_issuer_url = re.compile(
     r"(?=.{1,200}\Z)https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
@@ -45,10 +48,9 @@ class IssuerRules(msgspec.Struct, frozen=True):
         return f"{self.url}/{issuer_id}"
 
     def is_own(self, unverified_issuer: str | None) -> bool:
-        """Whether this is the identifier of an issuer of this broker."""
-        return (
-            bool(self.url) and unverified_issuer is not None and unverified_issuer.startswith(f"{self.url}/")
-        )
+        """Whether this is the identifier of an issuer of this broker, there or not; others may share its host."""
+        url, _, issuer_id = (unverified_issuer or "").rpartition("/")
+        return bool(self.url) and url == self.url and _is_issuer_id(issuer_id) is not None
 
 
 class Federation(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from broker.assertions.token_signing import SIGNING_ALGORITHMS
 from broker.credentials.issuer_keys import published_keys
-from broker.federation.federation import IssuerRules
+from broker.federation.federation import ISSUER_ID, IssuerRules
 from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.records import TokenIssuer
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Transaction
@@ -23,9 +23,7 @@ CONFIGURATION, KEYS = "openid-configuration", "jwks.json"
 # A key is published a day before it signs, so this may be long; it is short for those whose issuer is new.
 _MAXIMUM_AGE = 300  # seconds
 
-_find_name = re.compile(
-    r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/\.well-known/(openid-configuration|jwks\.json)"
-).fullmatch
+_find_name = re.compile(rf"/({ISSUER_ID})/\.well-known/(openid-configuration|jwks\.json)").fullmatch
 _JSON = header_lines(
     {
         "Content-Type": "application/json",

@@ -259,3 +259,53 @@ def test_no_two_settings_share_a_variable() -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(AttributeError):
         Settings().listen.workers = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://sts.example.com", "https://sts.example.com:8443/a/b", "https://10.0.0.1", "https://broker"],
+)
+def test_an_issuers_url_is_taken_as_it_stands(url: str) -> None:
+    assert load_settings(None, {"BROKER_FEDERATION_ISSUER_URL": url}).federation.issuer_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sts.example.com",
+        "https://",
+        "https://sts.example.com/",
+        "https://sts.example.com/a/",
+        "https://sts.example.com//a",
+        "https://sts.example.com?a=b",
+        "https://sts.example.com/a#b",
+        "https://STS.example.com",
+        "https://user@sts.example.com",
+        "ftp://sts.example.com",
+        "https://sts.example.com/" + "a" * 200,
+        "https://sts.example.com/a b",
+    ],
+)
+def test_an_issuers_url_that_tokens_could_not_bear_is_refused(tmp_path: Path, url: str) -> None:
+    assert "federation.issuer_url: " in refusal(tmp_path, BROKER_FEDERATION_ISSUER_URL=url)
+
+
+def test_an_issuer_at_plain_http_has_to_be_admitted(tmp_path: Path) -> None:
+    variables = {"BROKER_FEDERATION_ISSUER_URL": "http://127.0.0.1:8080"}
+    assert refusal(tmp_path, **variables) == (
+        "federation.issuer_url: http://127.0.0.1:8080 is not https; federation.plain_http admits that, for closed "
+        "networks"
+    )
+    admitted = load_settings(None, {**variables, "BROKER_FEDERATION_PLAIN_HTTP": "true"})
+    assert admitted.federation.issuer_url == "http://127.0.0.1:8080"
+
+
+def test_a_key_of_an_issuer_is_not_published_longer_before_it_signs_than_it_signs(tmp_path: Path) -> None:
+    told = refusal(
+        tmp_path,
+        BROKER_FEDERATION_ISSUER_ROTATE_EVERY_HOURS="23",
+        BROKER_FEDERATION_ISSUER_PUBLISHED_FOR_HOURS="24",
+    )
+    assert told == (
+        "federation.issuer_published_for_hours cannot be longer than federation.issuer_rotate_every_hours"
+    )

@@ -114,7 +114,7 @@ class Issuing:
         await self.store.transact(write)
 
     async def rotate(self) -> TokenIssuer:
-        await rotate_issuers(self.store, SCHEDULE, lambda: self.now, secrets.token_bytes)
+        await rotate_issuers(self.store, SCHEDULE, self.now, secrets.token_bytes)
         found = await (await self.store.read()).find(TOKEN_ISSUERS, ACCOUNT)
         assert found is not None
         return found
@@ -122,7 +122,9 @@ class Issuing:
 
 @pytest.fixture
 async def issuing(tmp_path: Path) -> AsyncIterator[Issuing]:
-    async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW), lambda: NOW) as store:
+    async with Store(
+        SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, secrets.token_bytes), lambda: NOW
+    ) as store:
         yield Issuing(store)
 
 

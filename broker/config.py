@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from broker.federation.federation import LONGEST_LEEWAY, SamlRules, is_issuer_url
+from broker.federation.federation import LONGEST_LEEWAY, SamlRules, faults_of_issuer_url
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
@@ -158,8 +158,8 @@ _RANGES = {
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
-    "federation.issuer_rotate_every_hours": (2, 24 * 366),
-    "federation.issuer_published_for_hours": (1, 24 * 366),
+    "federation.issuer_rotate_every_hours": (7 * 24, 24 * 366),
+    "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the key before signs
 }
 
 
@@ -352,21 +352,8 @@ def _faults_of(settings: Settings) -> Iterator[str]:
                 f"policies.service_principals: {service!r} is no service principal; write a name with dots, such as "
                 "scheduler.corp.example"
             )
-    yield from _faults_of_issuer(settings.federation)
+    yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
     yield from _faults_of_root(settings.root)
-
-
-def _faults_of_issuer(chosen: FederationSettings) -> Iterator[str]:
-    url = chosen.issuer_url
-    if url and not is_issuer_url(url):
-        yield (
-            f"federation.issuer_url: {url!r} is no issuer's URL: https://HOST or https://HOST/PATH, the host in small "
-            "letters, without a slash, a query or a fragment at its end"
-        )
-    elif url.startswith("http:") and not chosen.plain_http:
-        yield f"federation.issuer_url: {url} is not https; federation.plain_http admits that, for closed networks"
-    if chosen.issuer_published_for_hours > chosen.issuer_rotate_every_hours:
-        yield "federation.issuer_published_for_hours cannot be longer than federation.issuer_rotate_every_hours"
 
 
 def _faults_of_networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What flows are given of federation: the keys of providers, and what the operator lets assertions and issuers be."""
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,7 +15,7 @@ ISSUER_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
 _is_issuer_id = re.compile(ISSUER_ID).fullmatch
 
 # An issuer's identifier is compared letter by letter, and IAM takes 255 characters for the URL of a provider.
-is_issuer_url = re.compile(
+_is_issuer_url = re.compile(
     r"(?=.{1,200}\Z)https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
 ).fullmatch
 
@@ -51,6 +52,17 @@ class IssuerRules(msgspec.Struct, frozen=True):
         """Whether this is the identifier of an issuer of this broker, there or not; others may share its host."""
         url, _, issuer_id = (unverified_issuer or "").rpartition("/")
         return bool(self.url) and url == self.url and _is_issuer_id(issuer_id) is not None
+
+
+def faults_of_issuer_url(url: str, plain_http: bool) -> Iterator[str]:
+    """What makes `url` no value of the setting federation.issuer_url; in words for the operator."""
+    if url and not _is_issuer_url(url):
+        yield (
+            f"federation.issuer_url: {url!r} is no issuer's URL: https://HOST or https://HOST/PATH, the host in small "
+            "letters, without a slash, a query or a fragment at its end"
+        )
+    elif url.startswith("http:") and not plain_http:
+        yield f"federation.issuer_url: {url} is not https; federation.plain_http admits that, for closed networks"
 
 
 class Federation(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ COMMANDS = {
     "keys": ("keys", "List and rotate the keyrings and the master key."),
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),
+    "federation": ("federation", "Why was this assertion refused? Each check of a token or a SAML response."),
     "token": ("token", "Show what a session token says."),
     "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),

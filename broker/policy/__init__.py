@@ -20,7 +20,14 @@ from broker.policy.elements import (
     Principals,
     Statement,
 )
-from broker.policy.explanation import Explanation, LayerAccount, Match, NearMiss
+from broker.policy.explanation import (
+    Explanation,
+    JudgedCondition,
+    LayerAccount,
+    Match,
+    NearMiss,
+    resource_conditions,
+)
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
 from broker.policy.places import Position
@@ -36,6 +43,7 @@ __all__ = [
     "Decision",
     "Effect",
     "Explanation",
+    "JudgedCondition",
     "Layer",
     "LayerAccount",
     "Layers",
@@ -61,5 +69,6 @@ __all__ = [
     "parse_policy",
     "policy_size",
     "read_date",
+    "resource_conditions",
     "service_grants",
 ]

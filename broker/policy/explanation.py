@@ -44,6 +44,17 @@ class NearMiss(msgspec.Struct, frozen=True):
     wanted: tuple[str, ...]
 
 
+class JudgedCondition(msgspec.Struct, frozen=True):
+    """One condition of a statement, as it was judged. `had` is None where the key is missing."""
+
+    statement: Statement
+    operator: str
+    key: str
+    had: tuple[str, ...] | None
+    wanted: tuple[str, ...]
+    holds: bool
+
+
 class LayerAccount(msgspec.Struct, frozen=True):
     """What one layer said: its own outcome, what matched, what came nearest, what was missing."""
 
@@ -80,6 +91,24 @@ def explain(request: AccessRequest, layers: Layers) -> Explanation:
             for layer, policies in policies_in_order(request, layers)
         )
     )
+
+
+def resource_conditions(request: AccessRequest, layers: Layers) -> Iterator[JudgedCondition]:
+    """Every condition of the resource policy's statements that speak of this principal and this action."""
+    if layers.resource is None:
+        return
+    names, by_key = names_in(request, layers), request.context.by_key
+    for _, compiled in _candidates(request, layers.resource):
+        if _speaks_of(compiled, Layer.RESOURCE, names):
+            for condition, test in zip(compiled.statement.conditions, compiled.tests, strict=True):
+                yield JudgedCondition(
+                    compiled.statement,
+                    condition.operator,
+                    condition.key,
+                    by_key.get(condition.key.lower()),
+                    condition.values,
+                    test(by_key),
+                )
 
 
 def denials_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:

@@ -23,7 +23,7 @@ from broker.assertions.saml_attributes import (
     session_duration,
     subject_type,
 )
-from broker.errors import Refusal, validation_error
+from broker.errors import validation_error
 from broker.federation.federation import Federation
 from broker.federation.replay import use_once
 from broker.names.principal import SamlSubject
@@ -62,12 +62,23 @@ async def saml_caller(
     request: shapes.AssumeRoleWithSAMLRequest,
 ) -> Caller:
     """The subject that the assertion proves; raises Refusal as STS does."""
-    provider = await _get_provider(store, request.principal_arn)
-    account, checks = account_of_role(request.role_arn), Checks()
+    return await prove_saml(federation, store, facts.now, request, Checks())
+
+
+async def prove_saml(
+    federation: Federation,
+    store: Transaction,
+    now: float,
+    request: shapes.AssumeRoleWithSAMLRequest,
+    checks: Checks,
+) -> Caller:
+    """As `saml_caller`, with every check noted in `checks`, the one that failed last."""
+    provider = await _get_provider(store, request.principal_arn, checks)
+    account = account_of_role(request.role_arn)
     try:
         # Parsing, deciphering and verifying take milliseconds, in C: others are answered meanwhile.
         assertion = await asyncio.to_thread(
-            _verified, request.saml_assertion, provider, federation, facts.now, checks
+            _verified, request.saml_assertion, provider, federation, now, checks
         )
         offered = offered_roles(assertion, checks)
         checks.require(
@@ -87,12 +98,12 @@ async def saml_caller(
             attributes=session_attributes(assertion, checks),
             session_keys={key: keys[key] for key in _SESSION_KEYS},
             session_name=role_session_name(assertion, checks),
-            longest=_longest(assertion, facts.now, checks),
+            longest=_longest(assertion, now, checks),
         )
     except CheckFailed as failed:
         raise refused_assertion(*_SENTENCES.get(failed.check.name, _NOT_VALIDATED), failed) from None
     if not federation.saml.allow_replay:
-        await _require_unused(store, account, assertion, facts.now)
+        await _require_unused(store, account, assertion, now, checks)
     return Caller(
         principal=SamlSubject(provider.arn, assertion.name_id.value),
         account="",
@@ -102,14 +113,16 @@ async def saml_caller(
     )
 
 
-async def _get_provider(store: Transaction, arn: str) -> SamlProvider:
+async def _get_provider(store: Transaction, arn: str, checks: Checks) -> SamlProvider:
     """The provider that the request names; raises ValidationError for what is no ARN of one."""
     named = _PROVIDER.fullmatch(arn)
     if named is None:
         raise validation_error(f"{arn} is invalid")
     provider = await store.find(SAML_PROVIDERS, named[1], named[2])
     if provider is None or provider.arn != arn:
-        raise Refusal("InvalidIdentityToken", "Specified provider doesn't exist")
+        failed = checks.fail("provider", found=arn, wanted="the ARN of a SAML provider of this broker")
+        raise refused_assertion("InvalidIdentityToken", "Specified provider doesn't exist", failed)
+    checks.require("provider", True, found=arn)
     return provider
 
 
@@ -144,10 +157,19 @@ def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None
     return min((one for one in (stated, left) if one is not None), default=None)
 
 
-async def _require_unused(store: Transaction, account: str, assertion: SamlAssertion, now: float) -> None:
-    if not await use_once(store, account, assertion.issuer, assertion.id, now, assertion.expires_at):
-        reason = f"check failed: single use: the assertion {assertion.id} was used before"
-        raise Refusal(*_NOT_VALIDATED, reason=reason)
+async def _require_unused(
+    store: Transaction, account: str, assertion: SamlAssertion, now: float, checks: Checks
+) -> None:
+    is_first = await use_once(store, account, assertion.issuer, assertion.id, now, assertion.expires_at)
+    try:
+        checks.require(
+            "single use",
+            is_first,
+            found=f"{assertion.id} was used before",
+            wanted="an assertion not used yet",
+        )
+    except CheckFailed as failed:
+        raise refused_assertion(*_NOT_VALIDATED, failed) from None
 
 
 async def role_for_saml_subject(

@@ -67,36 +67,49 @@ async def web_identity_caller(
     request: shapes.AssumeRoleWithWebIdentityRequest,
 ) -> Caller:
     """The subject that the token proves; raises Refusal as STS does."""
+    return await prove_web_identity(federation, store, facts.now, request, Checks())
+
+
+async def prove_web_identity(
+    federation: Federation,
+    store: Transaction,
+    now: float,
+    request: shapes.AssumeRoleWithWebIdentityRequest,
+    checks: Checks,
+) -> Caller:
+    """As `web_identity_caller`, with every check noted in `checks`, the one that failed last."""
     if request.provider_id is not None:
         raise Refusal(
             "InvalidParameterValue",
             "This broker takes OpenID Connect tokens only: ProviderId must be left out.",
         )
-    account, checks = account_of_role(request.role_arn), Checks()
+    account = account_of_role(request.role_arn)
     try:
         token = read_token(request.web_identity_token, checks)
     except CheckFailed as failed:
         raise refused_assertion("InvalidIdentityToken", _NOT_A_JWT, failed) from None
     if federation.issuer.is_own(unverified_issuer(token)):
-        raise Refusal(*_OWN_TOKEN)
-    issuer, name, client_ids = await _find_provider(store, account, token)
-    keys = await _get_keys(federation, issuer, token)
+        raise refused_assertion(
+            *_OWN_TOKEN, checks.fail("provider", found="this broker itself", wanted="another issuer")
+        )
+    issuer, name, client_ids = await _find_provider(store, account, token, checks)
+    keys = await _get_keys(federation, issuer, token, checks)
     try:
         identity = verify_web_identity(
             token,
             keys,
             issuer=str(token.claims["iss"]),
             client_ids=client_ids,
-            now=facts.now,
+            now=now,
             leeway=federation.leeway,
             checks=checks,
         )
         asserted_keys = condition_keys(identity, checks)
         attributes = session_attributes(identity, checks)
     except CheckFailed as failed:
-        raise _refusal_of(failed, facts.now) from None
+        raise _refusal_of(failed, now) from None
     if federation.single_use:
-        await _require_unused(store, account, identity, token, facts.now)
+        await _require_unused(store, account, identity, token, now, checks)
     return Caller(
         principal=WebIdentity(name, identity.subject),
         account="",
@@ -114,7 +127,7 @@ async def web_identity_caller(
 
 
 async def _find_provider(
-    store: Transaction, account: str, token: UnverifiedToken
+    store: Transaction, account: str, token: UnverifiedToken, checks: Checks
 ) -> tuple[str, str, tuple[str, ...] | None]:
     """The issuer to fetch keys from, the provider's name in policies, and its client ids (None: any).
 
@@ -124,26 +137,30 @@ async def _find_provider(
     # Google's tokens may leave the scheme out.
     issuer = f"https://{stated}" if f"https://{stated}" in WELL_KNOWN else stated
     if issuer in WELL_KNOWN:
+        checks.require("provider", True, found=WELL_KNOWN[issuer])
         return issuer, WELL_KNOWN[issuer], None
     provider: OpenIdConnectProvider | None = None
     if issuer is not None:
         provider = await store.find(OPEN_ID_CONNECT_PROVIDERS, account, issuer.partition("://")[2])
     if provider is None or provider.url != issuer:
-        raise Refusal(
-            "InvalidIdentityToken",
-            f"No OpenIDConnect provider found in your account for {issuer}",
-            reason=f"account {account} has no provider for the issuer {issuer}",
-        )
+        wanted = f"the URL of a provider of account {account}"
+        message = f"No OpenIDConnect provider found in your account for {issuer}"
+        failed = checks.fail("provider", found=issuer, wanted=wanted)
+        raise refused_assertion("InvalidIdentityToken", message, failed)
+    checks.require("provider", True, found=provider.arn)
     return provider.url, provider.arn, provider.client_ids
 
 
 async def _get_keys(
-    federation: Federation, issuer: str, token: UnverifiedToken
+    federation: Federation, issuer: str, token: UnverifiedToken, checks: Checks
 ) -> tuple[VerificationKey, ...]:
     try:
-        return await federation.keys.get(issuer, token.key_id)
+        keys = await federation.keys.get(issuer, token.key_id)
     except ProviderUnreachable as error:
-        raise Refusal("InvalidIdentityToken", _NO_KEY, reason=str(error)) from None
+        failed = checks.fail("provider's keys", found=error, wanted=f"the keys that {issuer} publishes")
+        raise refused_assertion("InvalidIdentityToken", _NO_KEY, failed) from None
+    checks.require("provider's keys", True, found=", ".join(key.key_id or "(without id)" for key in keys))
+    return keys
 
 
 def _refusal_of(failed: CheckFailed, now: float) -> Refusal:
@@ -155,15 +172,23 @@ def _refusal_of(failed: CheckFailed, now: float) -> Refusal:
 
 
 async def _require_unused(
-    store: Transaction, account: str, identity: WebIdentityClaims, token: UnverifiedToken, now: float
+    store: Transaction,
+    account: str,
+    identity: WebIdentityClaims,
+    token: UnverifiedToken,
+    now: float,
+    checks: Checks,
 ) -> None:
     """By the token's own id where it has one, else by its signature: the same claims may be signed again."""
     identifier = str(identity.claims.get("jti") or token.text.rpartition(".")[2])
     expires_at = identity.expires_at + LONGEST_LEEWAY
-    if not await use_once(store, account, identity.issuer, identifier, now, expires_at):
-        raise Refusal(
-            *_NOT_VALIDATED, reason=f"check failed: single use: the token {identifier} was used before"
+    is_first = await use_once(store, account, identity.issuer, identifier, now, expires_at)
+    try:
+        checks.require(
+            "single use", is_first, found=f"{identifier} was used before", wanted="a token not used yet"
         )
+    except CheckFailed as failed:
+        raise refused_assertion(*_NOT_VALIDATED, failed) from None
 
 
 def _session_keys(

@@ -1,0 +1,120 @@
+"""Why would an assertion be refused? The same proofs and the same gate as for a request, check by check.
+
+For operators: what a client reads says little, on purpose. Nothing is minted, and what is written to the transaction is
+for the caller to throw away.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
+from broker.assertions.checks import Check, Checks
+from broker.credentials.mint import Mint
+from broker.errors import Refusal
+from broker.federation.federation import Federation
+from broker.operation import Absent, Call, Prepared, Quotas
+from broker.policy import Decision, denial_sentences, resource_conditions
+from broker.protocol.shapes import sts as shapes
+from broker.storage.store import Transaction
+from broker.sts.asserted_roles import AssertedRole
+from broker.sts.assume_role_with_saml import prove_saml, role_for_saml_subject
+from broker.sts.assume_role_with_web_identity import prove_web_identity, role_for_web_identity
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """The checks in their order. `refusal` is what a client would read, empty where `session_arn` would be given."""
+
+    checks: tuple[Check, ...]
+    refusal: str = ""
+    session_arn: str = ""
+
+
+async def examine(
+    federation: Federation,
+    store: Transaction,
+    gate: Gate,
+    mint: Mint,
+    entropy: Callable[[int], bytes],
+    quotas: Quotas,
+    now: float,
+    *,
+    role_arn: str,
+    saml_provider_arn: str | None,
+    session_name: str,
+    unverified_assertion: str,
+) -> Examined:
+    """What STS would say to the assertion now; a SAML one where a provider is named, else a web identity token."""
+    checks = Checks()
+    facts = RequestFacts(now=now, request_id="", source_ip="", service="sts")
+    try:
+        if saml_provider_arn is None:
+            request: Any = shapes.AssumeRoleWithWebIdentityRequest(
+                role_arn=role_arn, role_session_name=session_name, web_identity_token=unverified_assertion
+            )
+            caller = await prove_web_identity(federation, store, now, request, checks)
+        else:
+            request = shapes.AssumeRoleWithSAMLRequest(
+                role_arn=role_arn, principal_arn=saml_provider_arn, saml_assertion=unverified_assertion
+            )
+            caller = await prove_saml(federation, store, now, request, checks)
+        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation)
+        prepare = role_for_web_identity if saml_provider_arn is None else role_for_saml_subject
+        prepared = await prepare(call, request)
+    except Refusal as refusal:
+        return Examined(tuple(checks.made), f"{refusal.code}: {refusal.message}")
+    action = f"sts:{type(request).__name__.removesuffix('Request')}"
+    refusal_text = await _judge(call, prepared, action, checks)
+    if refusal_text or isinstance(prepared, Absent):
+        return Examined(tuple(checks.made), refusal_text)
+    return Examined(tuple(checks.made), session_arn=prepared.found.session.arn)
+
+
+async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: str, checks: Checks) -> str:
+    """Ask the gate for everything that the request would need; the first refusal, as the client would read it."""
+    _note(
+        checks,
+        "role",
+        not isinstance(prepared, Absent),
+        found=prepared.resource.arn,
+        wanted="a role of this broker",
+    )
+    for needed in (action, *_extra_actions(call.caller, prepared)):
+        decision = await call.gate.decide(call.store, call.caller, call.facts, needed, prepared.resource)
+        if needed == action:
+            _note_conditions(decision, checks)
+        sentence = "" if decision.allowed else denial_sentences(decision.request, decision)[0]
+        exact = "allowed" if decision.allowed else denial_sentences(decision.request, decision)[1]
+        _note(
+            checks,
+            f"permission {needed}",
+            decision.allowed,
+            found=exact,
+            wanted="allowed by the trust policy",
+        )
+        if sentence:
+            return f"AccessDenied: {sentence}"
+    return ""
+
+
+def _extra_actions(caller: Caller, prepared: Prepared[AssertedRole] | Absent) -> list[str]:
+    """Tags and a source identity are permissions of their own."""
+    assert caller.asserted is not None, "the proof of a flow made this caller"
+    has_tags = isinstance(prepared, Prepared) and bool(prepared.found.session_tags.tags)
+    extras = ["sts:TagSession"] if has_tags else []
+    return [*extras, "sts:SetSourceIdentity"] if caller.asserted.attributes.source_identity else extras
+
+
+def _note_conditions(decision: Decision, checks: Checks) -> None:
+    for judged in resource_conditions(decision.request, decision.layers):
+        had = "no such key" if judged.had is None else ", ".join(judged.had)
+        name = f"condition {judged.operator} {judged.key}"
+        _note(checks, name, judged.holds, found=had, wanted=" or ".join(judged.wanted))
+
+
+def _note(checks: Checks, name: str, passed: bool, *, found: str, wanted: str) -> None:
+    """A condition that does not hold ends nothing: another statement may allow."""
+    checks.made.append(Check(name, passed, found, wanted))

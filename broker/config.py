@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from broker.audit.journal import Sync
 from broker.federation.federation import LONGEST_LEEWAY, SamlRules, faults_of_issuer_url
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
@@ -62,6 +63,8 @@ class Audit(Section, frozen=True):
     path: str = "var/audit.jsonl"
     maximum_size_bytes: int = 100 << 20
     keep: int = 10
+    keep_unauthenticated: int = 1
+    sync: str = "none"
 
 
 class Requests(Section, frozen=True):
@@ -126,6 +129,7 @@ class Settings(Section, frozen=True):
 
 _SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
+_SYNCS = tuple(one.value for one in Sync)
 _LEVELS = ("debug", "info", "warning", "error")
 _PREFIX = "BROKER_"
 _is_host_name = re.compile(
@@ -153,6 +157,7 @@ _RANGES = {
     "keys.staged_for_minutes": (1, 60 * 24 * 366),
     "audit.maximum_size_bytes": (4096, 1 << 50),
     "audit.keep": (0, 10_000),
+    "audit.keep_unauthenticated": (0, 10_000),
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
     "metadata.session_seconds": (1210, 43_200),
@@ -339,6 +344,8 @@ def _faults_of(settings: Settings) -> Iterator[str]:
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
         yield "tls.certificate_file and tls.key_file belong together: set both or neither"
     yield from _faults_of_store(settings.store.url)
+    if settings.audit.sync not in _SYNCS:
+        yield f"audit.sync is one of {', '.join(_SYNCS)}"
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
     yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)

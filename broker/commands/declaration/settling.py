@@ -1,6 +1,7 @@
 """The order of the work: from what is named by others to what names them."""
 
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,8 @@ from broker.commands.declaration.declared import Declaration, Organization
 from broker.commands.declaration.keys import settle_access_keys
 from broker.commands.declaration.pruning import prune
 from broker.commands.declaration.roles import settle_roles
-from broker.storage.store import Transaction
+from broker.commands.records import NewKey, take_back_keys, transact_recorded
+from broker.storage.store import ACCESS_KEYS, Conflict, EngineUnavailable, Transaction
 
 T = TypeVar("T")
 
@@ -27,18 +29,53 @@ async def apply_declaration(
 ) -> Attempt:
     """Make the store what the declaration says, in one transaction; a dry run does the same and commits nothing.
 
-    Raises DeclarationError, and nothing is changed then; Conflict where others keep changing the same accounts.
-    The events of the attempt are not journalled yet.
+    Raises DeclarationError and CommandRefused, and nothing is changed then; Conflict where others keep changing the
+    same accounts. What is changed is journalled before it is committed.
     """
+    attempts: list[Attempt] = []
 
     async def work(store: Transaction) -> Attempt:
         attempt = Attempt(broker, store, command, folder, prune=must_prune)
+        attempts.append(attempt)
         await settle(attempt, declaration)
         return attempt
 
     if is_dry:
         return await work(await broker.store.transaction())
-    return await broker.store.transact(work)
+    try:
+        done = await transact_recorded(broker, work, lambda attempt: attempt.events)
+    except BaseException:
+        # Accounts are committed one after another: keys in the first ones may be there.
+        await _take_back(broker, command, attempts)
+        raise
+    done.keys = await _made(broker, attempts)
+    return done
+
+
+async def _made(broker: Broker, attempts: Sequence[Attempt]) -> list[NewKey]:
+    """The keys that are there, those of attempts that were committed in part included."""
+    if len(attempts) == 1:
+        return attempts[0].keys
+    store = await broker.store.read()
+    keys = [key for attempt in attempts for key in attempt.keys]
+    return [key for key in keys if await store.find(ACCESS_KEYS, key.account, key.access_key_id) is not None]
+
+
+async def _take_back(broker: Broker, command: str, attempts: Sequence[Attempt]) -> None:
+    keys = [key for attempt in attempts for key in attempt.keys]
+    if not keys:
+        return
+    try:
+        taken_back = await take_back_keys(broker, command, keys)
+    except (EngineUnavailable, Conflict, OSError):
+        named = ", ".join(key.access_key_id for key in keys)
+        print(
+            f"the secrets of {named} are lost: delete those of these access keys that are there",
+            file=sys.stderr,
+        )
+        return
+    for key in taken_back:
+        print(f"the access key {key.access_key_id} of user {key.user} was taken back", file=sys.stderr)
 
 
 async def settle(attempt: Attempt, declaration: Declaration) -> None:

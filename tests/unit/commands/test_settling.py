@@ -1,17 +1,23 @@
 """Applying declarations to a real store: what is made, changed, taken away, left alone, refused."""
 
 import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from broker.access.trust import bound_trust_policy
-from broker.app import Broker
+from broker.app import Broker, clock
 from broker.commands.declaration.attempt import form_of
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.settling import apply_declaration
 from broker.commands.declaration.source import DeclarationError
+from broker.storage.engine import Engine, EngineUnavailable, Write, account_partition
+from broker.storage.records import User
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
@@ -23,6 +29,7 @@ from broker.storage.store import (
     POLICIES,
     ROLES,
     USERS,
+    Store,
     Transaction,
 )
 
@@ -595,3 +602,77 @@ async def test_an_instance_has_the_hop_limit_mac_and_categories_that_are_declare
     instance = await declare.find(INSTANCES, "", "i-1")
     assert (instance.hop_limit, instance.mac) == (limit, "0e:49:61:0f:c3:11")
     assert instance.categories == {"spot/instance-action": "stop"}
+
+
+TWO_ACCOUNTS = """
+    accounts:
+      "111111111111":
+        users: {alice: {access_keys: 1}}
+      "222222222222":
+        users: {bob: {access_keys: 1}}
+"""
+
+
+class Interrupted:
+    """An engine in which `happens` comes before the first commit to the second account."""
+
+    def __init__(self, engine: Engine, happens: Callable[[], Awaitable[None]]) -> None:
+        self._engine = engine
+        self._happens: Callable[[], Awaitable[None]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+        if partition == account_partition(B) and self._happens is not None:
+            happens, self._happens = self._happens, None
+            await happens()
+        return await self._engine.commit(partition, writes, expecting)
+
+
+def interrupted(broker: Broker, folder: Path, happens: Callable[[], Awaitable[None]]) -> Declare:
+    store = Store(cast(Engine, Interrupted(broker.store.engine, happens)), clock)
+    return Declare(msgspec.structs.replace(broker, store=store), folder)
+
+
+async def test_keys_of_an_attempt_that_was_committed_in_part_are_shown_with_the_others(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """Accounts are committed one after another; where the second has changed meanwhile, all is tried again."""
+
+    async def make_bob() -> None:
+        bob = User(account_id=B, user_name="bob", user_id="AIDABOB", created_at=0)
+
+        async def work(store: Transaction) -> None:
+            store.put(USERS, B, bob)
+
+        await broker.store.transact(work)
+
+    declare = interrupted(broker, tmp_path, make_bob)
+    attempt = await declare.attempt(TWO_ACCOUNTS)
+    assert sorted((key.account, key.user) for key in attempt.keys) == [(A, "alice"), (B, "bob")]
+    for key in attempt.keys:
+        assert await declare.find(ACCESS_KEYS, key.account, key.access_key_id) is not None
+    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    by_request = Counter(record["requestID"] for record in records)
+    withdrawn = {record["requestID"] for record in records if "errorCode" in record}
+    assert {record["errorCode"] for record in records if "errorCode" in record} == {"ConcurrentModification"}
+    assert withdrawn == {request for request, count in by_request.items() if count == 2}
+
+
+async def test_keys_of_an_attempt_that_failed_in_part_are_taken_back(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail() -> None:
+        raise EngineUnavailable("the disk is gone")
+
+    declare = interrupted(broker, tmp_path, fail)
+    with pytest.raises(EngineUnavailable):
+        await declare.attempt(TWO_ACCOUNTS)
+    assert (await declare.find(USERS, A, "alice")).access_key_ids == ()
+    assert "of user alice was taken back" in capsys.readouterr().err
+    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert records[-1]["eventName"] == "DeleteAccessKey"
+    assert "the disk is gone" in {record.get("errorMessage") for record in records}
+    again = await declare.attempt(TWO_ACCOUNTS)
+    assert sorted(key.user for key in again.keys) == ["alice", "bob"]

@@ -1,6 +1,7 @@
 """Journal records of what the command line changes: the same journal, the same form, beside those of requests."""
 
 import getpass
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from broker.commands.refusing import CommandRefused
 from broker.config import Audit
 from broker.credentials.access_keys import delete_access_key
 from broker.names.secret import SecretKey
+from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 from broker.storage.store import Transaction
 
 T = TypeVar("T")
@@ -73,9 +75,9 @@ async def transact_recorded(
     ahead: list[Event] = []
     with open_journal(broker.settings.audit) as journal:
 
-        def withdraw(code: str, why: str) -> None:
+        def withdraw(code: str, why: str, outcome: str = "") -> None:
             for event in ahead:
-                journal.write(_failed(event, code, why))
+                journal.write(_failed(event, code, why, outcome))
             ahead.clear()
 
         async def recorded(store: Transaction) -> T:
@@ -92,14 +94,20 @@ async def transact_recorded(
         except JournalUnavailable as error:
             raise CommandRefused(f"nothing was changed: the journal cannot be written: {error}") from None
         except BaseException as error:
+            outcome = "unknown" if isinstance(error, OutcomeUnknown) else ""
             with suppress(JournalUnavailable):  # it says so itself when it is closed
-                withdraw("ServiceUnavailable", str(error) or type(error).__name__)
+                withdraw("ServiceUnavailable", str(error) or type(error).__name__, outcome)
             raise
 
 
-def _failed(event: Event, code: str, why: str) -> Event:
+def _failed(event: Event, code: str, why: str, outcome: str) -> Event:
+    data = {**(event.additional_event_data or {}), **({"outcome": outcome} if outcome else {})}
     return msgspec.structs.replace(
-        event, event_id=uuid_text(entropy(16)), error_code=code, error_message=shortened(why)
+        event,
+        event_id=uuid_text(entropy(16)),
+        error_code=code,
+        error_message=shortened(why),
+        additional_event_data=data,
     )
 
 
@@ -127,6 +135,24 @@ async def take_back_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -
             with suppress(JournalUnavailable):
                 journal.write(command_event(command, key.account, "iam:DeleteAccessKey", parameters))
     return deleted
+
+
+async def take_back_what_is_there(broker: Broker, command: str, keys: Sequence[NewKey]) -> None:
+    """After a commit that failed, in part perhaps, or whose outcome cannot be known; says what became of the keys."""
+    named = ", ".join(key.access_key_id for key in keys)
+    try:
+        taken_back = await take_back_keys(broker, command, keys)
+    except (EngineUnavailable, Conflict, OSError):
+        print(
+            f"the secrets of {named} are lost: delete those of these access keys that are there",
+            file=sys.stderr,
+        )
+        return
+    for key in taken_back:
+        print(
+            f"the access key {key.access_key_id} of {key.user or 'root'} in {key.account} was taken back",
+            file=sys.stderr,
+        )
 
 
 def _operator() -> str:

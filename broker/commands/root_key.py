@@ -86,9 +86,10 @@ async def make_root_key(
 ) -> tuple["AccessKeyPair", tuple[str, ...]]:
     """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
     from broker.app import clock, entropy
-    from broker.commands.records import transact_recorded
+    from broker.commands.records import NewKey, take_back_what_is_there, transact_recorded
     from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
     from broker.credentials.root_keys import ensure_account, rotate_root_key
+    from broker.storage.engine import OutcomeUnknown
 
     await _require_account(broker, chosen)
     pair = new_access_key_pair(chosen.account, entropy(ACCESS_KEY_ENTROPY))
@@ -98,7 +99,12 @@ async def make_root_key(
         await ensure_account(store, chosen.account, clock(), chosen.name)
         return await rotate_root_key(store, chosen.account, pair, clock())
 
-    deleted = await transact_recorded(broker, work, lambda deleted: [_event(chosen, pair, deleted)])
+    try:
+        deleted = await transact_recorded(broker, work, lambda deleted: [_event(chosen, pair, deleted)])
+    except OutcomeUnknown:
+        key = NewKey(chosen.account, "", pair.access_key_id, pair.secret)
+        await take_back_what_is_there(broker, "root-key", [key])
+        raise
     return pair, deleted
 
 

@@ -1,6 +1,5 @@
 """The order of the work: from what is named by others to what names them."""
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +11,8 @@ from broker.commands.declaration.declared import Declaration, Organization
 from broker.commands.declaration.keys import settle_access_keys
 from broker.commands.declaration.pruning import prune
 from broker.commands.declaration.roles import settle_roles
-from broker.commands.records import NewKey, take_back_keys, transact_recorded
-from broker.storage.store import ACCESS_KEYS, Conflict, EngineUnavailable, Transaction
+from broker.commands.records import NewKey, take_back_what_is_there, transact_recorded
+from broker.storage.store import ACCESS_KEYS, Transaction
 
 T = TypeVar("T")
 
@@ -46,7 +45,9 @@ async def apply_declaration(
         done = await transact_recorded(broker, work, lambda attempt: attempt.events)
     except BaseException:
         # Accounts are committed one after another: keys in the first ones may be there.
-        await _take_back(broker, command, attempts)
+        keys = [key for attempt in attempts for key in attempt.keys]
+        if keys:
+            await take_back_what_is_there(broker, command, keys)
         raise
     done.keys = await _made(broker, attempts)
     return done
@@ -59,23 +60,6 @@ async def _made(broker: Broker, attempts: Sequence[Attempt]) -> list[NewKey]:
     store = await broker.store.read()
     keys = [key for attempt in attempts for key in attempt.keys]
     return [key for key in keys if await store.find(ACCESS_KEYS, key.account, key.access_key_id) is not None]
-
-
-async def _take_back(broker: Broker, command: str, attempts: Sequence[Attempt]) -> None:
-    keys = [key for attempt in attempts for key in attempt.keys]
-    if not keys:
-        return
-    try:
-        taken_back = await take_back_keys(broker, command, keys)
-    except (EngineUnavailable, Conflict, OSError):
-        named = ", ".join(key.access_key_id for key in keys)
-        print(
-            f"the secrets of {named} are lost: delete those of these access keys that are there",
-            file=sys.stderr,
-        )
-        return
-    for key in taken_back:
-        print(f"the access key {key.access_key_id} of user {key.user} was taken back", file=sys.stderr)
 
 
 async def settle(attempt: Attempt, declaration: Declaration) -> None:

@@ -16,7 +16,7 @@ from broker.commands.declaration.attempt import form_of
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.settling import apply_declaration
 from broker.commands.declaration.source import DeclarationError
-from broker.storage.engine import Engine, EngineUnavailable, Write, account_partition
+from broker.storage.engine import Engine, EngineUnavailable, Revision, Write, account_partition
 from broker.storage.records import User
 from broker.storage.store import (
     ACCESS_KEYS,
@@ -623,7 +623,7 @@ class Interrupted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         if partition == account_partition(B) and self._happens is not None:
             happens, self._happens = self._happens, None
             await happens()
@@ -670,7 +670,7 @@ async def test_keys_of_an_attempt_that_failed_in_part_are_taken_back(
     with pytest.raises(EngineUnavailable):
         await declare.attempt(TWO_ACCOUNTS)
     assert (await declare.find(USERS, A, "alice")).access_key_ids == ()
-    assert "of user alice was taken back" in capsys.readouterr().err
+    assert "of alice in 111111111111 was taken back" in capsys.readouterr().err
     records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert records[-1]["eventName"] == "DeleteAccessKey"
     assert "the disk is gone" in {record.get("errorMessage") for record in records}

@@ -21,7 +21,7 @@ from broker.config import Settings, load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair
 from broker.credentials.root_keys import ensure_root_key
 from broker.storage.collection import ACCESS_KEYS, MFA_DEVICES
-from broker.storage.engine import Conflict, EngineUnavailable, Write, account_partition
+from broker.storage.engine import Conflict, EngineUnavailable, Revision, Write, account_partition
 from broker.storage.store import Store
 from broker.web.http import Request, Response
 from broker.web.measures import Measures
@@ -49,10 +49,10 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    async def commit(self, partition: str, writes: Sequence[Write], expecting: int | None) -> int:
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         if self.failures and partition == account_partition(ACCOUNT):
             raise self.failures.pop(0)
-        committed: int = await self._engine.commit(partition, writes, expecting)
+        committed: Revision = await self._engine.commit(partition, writes, expecting)
         return committed
 
 

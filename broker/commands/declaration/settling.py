@@ -1,6 +1,6 @@
 """The order of the work: from what is named by others to what names them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,8 +11,8 @@ from broker.commands.declaration.declared import Declaration, Organization
 from broker.commands.declaration.keys import settle_access_keys
 from broker.commands.declaration.pruning import prune
 from broker.commands.declaration.roles import settle_roles
-from broker.commands.records import NewKey, take_back_what_is_there, transact_recorded
-from broker.storage.store import ACCESS_KEYS, Transaction
+from broker.commands.records import take_back_what_is_there, transact_recorded
+from broker.storage.store import Transaction
 
 T = TypeVar("T")
 
@@ -42,24 +42,13 @@ async def apply_declaration(
     if is_dry:
         return await work(await broker.store.transaction())
     try:
-        done = await transact_recorded(broker, work, lambda attempt: attempt.events)
+        return await transact_recorded(broker, work, lambda attempt: attempt.events)
     except BaseException:
         # Accounts are committed one after another: keys in the first ones may be there.
         keys = [key for attempt in attempts for key in attempt.keys]
         if keys:
             await take_back_what_is_there(broker, command, keys)
         raise
-    done.keys = await _made(broker, attempts)
-    return done
-
-
-async def _made(broker: Broker, attempts: Sequence[Attempt]) -> list[NewKey]:
-    """The keys that are there, those of attempts that were committed in part included."""
-    if len(attempts) == 1:
-        return attempts[0].keys
-    store = await broker.store.read()
-    keys = [key for attempt in attempts for key in attempt.keys]
-    return [key for key in keys if await store.find(ACCESS_KEYS, key.account, key.access_key_id) is not None]
 
 
 async def settle(attempt: Attempt, declaration: Declaration) -> None:

@@ -1,7 +1,6 @@
 """Applying declarations to a real store: what is made, changed, taken away, left alone, refused."""
 
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +15,14 @@ from broker.commands.declaration.attempt import form_of
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.settling import apply_declaration
 from broker.commands.declaration.source import DeclarationError
-from broker.storage.engine import Engine, EngineUnavailable, Revision, Write, account_partition
+from broker.storage.engine import (
+    Engine,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
+    Write,
+    account_partition,
+)
 from broker.storage.records import User
 from broker.storage.store import (
     ACCESS_KEYS,
@@ -635,44 +641,57 @@ def interrupted(broker: Broker, folder: Path, happens: Callable[[], Awaitable[No
     return Declare(msgspec.structs.replace(broker, store=store), folder)
 
 
-async def test_keys_of_an_attempt_that_was_committed_in_part_are_shown_with_the_others(
-    broker: Broker, tmp_path: Path
+async def make_bob(broker: Broker) -> None:
+    bob = User(account_id=B, user_name="bob", user_id="AIDABOB", created_at=0)
+
+    async def work(store: Transaction) -> None:
+        store.put(USERS, B, bob)
+
+    await broker.store.transact(work)
+
+
+async def fail(broker: Broker) -> None:
+    raise EngineUnavailable("the disk is gone")
+
+
+@pytest.mark.parametrize("happens", [make_bob, fail])
+async def test_keys_of_an_attempt_that_was_committed_in_part_are_taken_back(
+    broker: Broker,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    happens: Callable[[Broker], Awaitable[None]],
 ) -> None:
-    """Accounts are committed one after another; where the second has changed meanwhile, all is tried again."""
-
-    async def make_bob() -> None:
-        bob = User(account_id=B, user_name="bob", user_id="AIDABOB", created_at=0)
-
-        async def work(store: Transaction) -> None:
-            store.put(USERS, B, bob)
-
-        await broker.store.transact(work)
-
-    declare = interrupted(broker, tmp_path, make_bob)
-    attempt = await declare.attempt(TWO_ACCOUNTS)
-    assert sorted((key.account, key.user) for key in attempt.keys) == [(A, "alice"), (B, "bob")]
-    for key in attempt.keys:
-        assert await declare.find(ACCESS_KEYS, key.account, key.access_key_id) is not None
-    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
-    by_request = Counter(record["requestID"] for record in records)
-    withdrawn = {record["requestID"] for record in records if "errorCode" in record}
-    assert {record["errorCode"] for record in records if "errorCode" in record} == {"ConcurrentModification"}
-    assert withdrawn == {request for request, count in by_request.items() if count == 2}
-
-
-async def test_keys_of_an_attempt_that_failed_in_part_are_taken_back(
-    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def fail() -> None:
-        raise EngineUnavailable("the disk is gone")
-
-    declare = interrupted(broker, tmp_path, fail)
-    with pytest.raises(EngineUnavailable):
+    """Accounts are committed one after another."""
+    declare = interrupted(broker, tmp_path, lambda: happens(broker))
+    with pytest.raises(OutcomeUnknown):
         await declare.attempt(TWO_ACCOUNTS)
     assert (await declare.find(USERS, A, "alice")).access_key_ids == ()
     assert "of alice in 111111111111 was taken back" in capsys.readouterr().err
     records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert records[-1]["eventName"] == "DeleteAccessKey"
-    assert "the disk is gone" in {record.get("errorMessage") for record in records}
+    failed = [record for record in records if "errorCode" in record]
+    assert {record["additionalEventData"]["outcome"] for record in failed} == {"unknown"}
     again = await declare.attempt(TWO_ACCOUNTS)
     assert sorted(key.user for key in again.keys) == ["alice", "bob"]
+
+
+async def test_records_of_an_attempt_that_others_were_faster_than_are_followed_by_an_error(
+    broker: Broker, tmp_path: Path
+) -> None:
+    declare = interrupted(broker, tmp_path, lambda: make_bob(broker))
+    await Declare(broker, tmp_path)('accounts: {"222222222222": {}}')
+    (tmp_path / "audit.jsonl").unlink()
+    attempt = await declare.attempt('accounts: {"222222222222": {users: {bob: {access_keys: 1}}}}')
+    (key,) = attempt.keys
+    assert (await declare.find(USERS, B, "bob")).access_key_ids == (key.access_key_id,)
+    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    said = [(record["eventName"], record.get("errorCode")) for record in records]
+    tried = ["CreateUser", "CreateAccessKey"]
+    assert said == [
+        *((name, None) for name in tried),
+        *((name, "ConcurrentModification") for name in tried),
+        ("CreateAccessKey", None),
+    ]
+    requests = [record["requestID"] for record in records]
+    assert requests[:2] == requests[2:4] and requests[4] not in requests[:4]
+    assert len({record["eventID"] for record in records}) == len(records)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,8 +17,8 @@ import broker.sts  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
-from broker.audit.journal import Journal, JournalUnavailable
-from broker.config import ConfigurationError, FederationSettings, Keys, Settings, parse_address
+from broker.audit.journal import Journal, JournalUnavailable, Sync
+from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings, parse_address
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
@@ -45,7 +44,7 @@ from broker.web.measures import Measures, Place
 from broker.web.metadata import MetadataDoor
 from broker.web.peers import parse_networks
 from broker.web.requests import answer_request
-from broker.web.server import Server
+from broker.web.server import OPERATIONS_CONNECTIONS, Server, most_connections
 from broker.web.tls import Certificate
 
 LISTENERS = ("api", "metadata", "operations")
@@ -58,10 +57,8 @@ _ISSUERS_SECONDS = 900.0
 _PUBLISH_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
+_SYNC_SECONDS = 0.5  # so that a record is on the disk within a second, and the disk may take half of it
 
-# Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
-_OWN_FILES = 64
-_OPERATIONS_CONNECTIONS = 32
 
 _logger = logging.getLogger("broker.app")
 
@@ -196,6 +193,17 @@ def rotation_schedule(keys: Keys) -> RotationSchedule:
     )
 
 
+def open_journal(audit: Audit) -> Journal:
+    """Raises OSError."""
+    return Journal(
+        Path(audit.path),
+        maximum_size=audit.maximum_size_bytes,
+        keep=audit.keep,
+        keep_unauthenticated=audit.keep_unauthenticated,
+        sync=Sync(audit.sync),
+    )
+
+
 def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
     settings = broker.settings
     return Door(
@@ -247,9 +255,7 @@ async def serve(
     """
     certificate = read_certificate(settings)
     servers: Mapping[str, Server] = {}
-    journal = Journal(
-        Path(settings.audit.path), maximum_size=settings.audit.maximum_size_bytes, keep=settings.audit.keep
-    )
+    journal = open_journal(settings.audit)
     try:
         # They were made before the first worker started. If they are not there, they were taken away: make no others.
         async with open_broker(settings, may_create=False) as broker:
@@ -302,6 +308,9 @@ def _start_tasks(
         ("counting", _PUBLISH_SECONDS, door.measures.publish),
         ("looking at the journal", _LOOK_SECONDS, door.journal.look),
     ]
+    if broker.settings.audit.sync != Sync.NONE.value:
+        # Where each answer waits for its record this finds nothing to do, unless a sync failed.
+        rhythm.append(("syncing the journal", _SYNC_SECONDS, door.journal.sync_behind))
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         rhythm.append(("looking at the certificate", seconds, certificate.reload_if_changed))
@@ -337,19 +346,9 @@ def _make_servers(
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
-            operations, clock, maximum_connections=_OPERATIONS_CONNECTIONS, name="operations"
+            operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
         ),
     }
-
-
-def most_connections(wanted: int) -> int:
-    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = (files - _OWN_FILES - _OPERATIONS_CONNECTIONS) // 2
-    if most >= wanted or files == resource.RLIM_INFINITY:
-        return wanted
-    _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))
-    return max(1, most)
 
 
 async def _rotate_issuers(broker: Broker) -> None:

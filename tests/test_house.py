@@ -30,6 +30,7 @@ TESTS_OF_SEVERAL = {
     "policy/test_worlds.py": "what the random worlds of those laws draw",
     "sigv4/test_against_botocore.py": "the whole room against botocore",
     "storage/test_serial.py": "the law of transactions, over engine and store",
+    "web/test_recording.py": "record, commit and answer of a request, with a whole broker",
 }
 GENERATED = ("protocol/shapes/",)
 

@@ -95,6 +95,14 @@ class Event(
     recipient_account_id: str = ""
     event_category: str = ""
 
+    @property
+    def is_unauthenticated(self) -> bool:
+        """Whether nothing is proven of who called."""
+        return self.user_identity.type == _UNKNOWN.type
+
+
+LONGEST_TEXT = 1024  # bytes
+_LONGEST_CHARACTER = 4  # bytes, in UTF-8
 
 _UNKNOWN = UserIdentity("Unknown")  # frozen: one for all
 _VARIANTS = ["89ab"[octet >> 6] for octet in range(256)]
@@ -103,13 +111,14 @@ _VARIANTS = ["89ab"[octet >> 6] for octet in range(256)]
 def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, entropy: bytes) -> Event:
     """The event of a request of which nothing is known yet; `entropy` is sixteen bytes for its id.
 
-    Every text that comes from the wire passes `recordable` before it is put into an event.
+    Every text that comes from the wire passes `recordable` before it is put into an event, and `shortened` where
+    nothing else bounds it.
     """
     return Event(
         "1.11",
         _iso_time(now // 1),
         source_ip,
-        user_agent,
+        shortened(user_agent),
         request_id,
         uuid_text(entropy),
         _UNKNOWN,
@@ -133,6 +142,13 @@ def recordable(text: str) -> str:
     DANGER: a record that cannot be encoded cannot be written, so one stray byte would leave a deed unrecorded.
     """
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def shortened(text: str) -> str:
+    """The beginning of `text`, 1,024 bytes at most: CloudTrail's limit for `userAgent` and `errorMessage`."""
+    if len(text) * _LONGEST_CHARACTER <= LONGEST_TEXT:
+        return text
+    return text.encode("utf-8", "replace")[:LONGEST_TEXT].decode("utf-8", "ignore")
 
 
 def iso_time(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """`broker apply`: make the store what a file declares."""
 
 import argparse
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.commands.declaration.source import DeclarationError
     from broker.commands.opening import with_broker
     from broker.commands.refusing import CommandRefused, failed
+    from broker.commands.showing import show
 
     try:
         declaration = read_declaration(chosen.file)
@@ -80,9 +82,10 @@ def run(chosen: argparse.Namespace) -> int:
             )
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
-        _report(attempt, chosen.dry_run)
-        if not chosen.dry_run and chosen.credentials is None:
-            _show_keys(attempt, declaration)
+        if attempt.keys and not chosen.dry_run and chosen.credentials is None:
+            await _show_with_keys(broker, attempt, declaration, chosen.file)
+        else:
+            show(_report(attempt, chosen.dry_run))
         return 0
 
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
@@ -96,31 +99,36 @@ async def apply_and_keep(
     must_prune: bool = False,
     is_dry: bool = False,
 ) -> "Attempt":
-    """Apply, write new keys to `credentials`, journal. Raises DeclarationError, OSError, JournalUnavailable."""
+    """Apply, and write new keys to `credentials`; where that fails, they are taken back.
+
+    Raises DeclarationError, CommandRefused, OSError.
+    """
     from broker.commands.declaration.credentials import CredentialsFile
     from broker.commands.declaration.settling import apply_declaration
-    from broker.commands.records import open_journal
+    from broker.commands.records import take_back_keys
+    from broker.commands.showing import taken_back
 
     command = f"apply {file}"
-    if is_dry:
-        return await apply_declaration(
-            broker, declaration, command, file.parent, must_prune=must_prune, is_dry=True
-        )
     # Opened before anything is changed: a key whose secret could not be written would be lost.
-    keep = CredentialsFile(credentials) if credentials is not None else None
-    with open_journal(broker.settings.audit) as journal:
-        attempt = await apply_declaration(broker, declaration, command, file.parent, must_prune=must_prune)
-        if keep is not None:
+    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    attempt = await apply_declaration(
+        broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
+    )
+    if keep is not None:
+        try:
             keep.write(attempt.keys, declaration)
-        for event in attempt.events:
-            journal.write(event)
+        except OSError as error:
+            why = f"could not be written to {credentials} ({error.strerror})"
+            await taken_back(_named(attempt), why, lambda: take_back_keys(broker, command, attempt.keys))
     return attempt
 
 
-def _report(attempt: "Attempt", is_dry: bool) -> None:
+def _report(attempt: "Attempt", is_dry: bool) -> str:
+    """What changes, coloured for a terminal."""
     from broker.commands.terminal import console
 
-    output = console()
+    text = io.StringIO()
+    output = console(text)
     for account in dict.fromkeys(change.account for change in attempt.changes):
         output.print(f"account {account}" if account else "organization", style="bold")
         for change in attempt.changes:
@@ -129,14 +137,29 @@ def _report(attempt: "Attempt", is_dry: bool) -> None:
     count = len(attempt.changes)
     done = f"{count} change{'' if count == 1 else 's'}" if count else "no changes"
     output.print(f"{done}: a dry run, nothing was written" if is_dry and count else done)
+    return text.getvalue()
 
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
-def _show_keys(attempt: "Attempt", declaration: "Declaration") -> None:
+async def _show_with_keys(
+    broker: "Broker", attempt: "Attempt", declaration: "Declaration", file: Path
+) -> None:
     from broker.commands.declaration.credentials import credentials_text, profile_names
+    from broker.commands.records import take_back_keys
+    from broker.commands.showing import show_once
 
-    if attempt.keys:
-        print("\n# New access keys, for ~/.aws/credentials. They are shown this once.")
-        print(credentials_text(attempt.keys, profile_names(declaration)), end="")
+    text = "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n" + credentials_text(
+        attempt.keys, profile_names(declaration)
+    )
+
+    async def take_back() -> None:
+        await take_back_keys(broker, f"apply {file}", attempt.keys)
+
+    note = "; all else is as declared, and the next run makes others"
+    await show_once(text, _named(attempt), take_back, before=_report(attempt, is_dry=False), note=note)
+
+
+def _named(attempt: "Attempt") -> str:
+    return f"the new access key {', '.join(key.access_key_id for key in attempt.keys)}"

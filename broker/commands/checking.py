@@ -21,6 +21,8 @@ from broker.app import (
     read_certificate,
     sqlite_path,
 )
+from broker.audit.journal import UNAUTHENTICATED
+from broker.commands.owner import NotOwner, require_owner
 from broker.commands.root_user import bring
 from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
 from broker.credentials.keyrings import WrongMasterKey
@@ -67,10 +69,14 @@ async def find_faults(settings: Settings, environment: Mapping[str, str]) -> lis
     """All that is wrong but the addresses."""
     faults = []
     try:
+        require_owner(settings, environment=environment)
+    except NotOwner as error:
+        faults.append(Fault(str(error)))
+    try:
         read_certificate(settings)
     except ConfigurationError as error:
         faults.append(Fault(str(error)))
-    why_not = why_not_writable(Path(settings.audit.path))
+    why_not = _why_no_journal(Path(settings.audit.path))
     if why_not:
         faults.append(Fault(f"audit.path: the journal cannot be written: {why_not}"))
     path = sqlite_path(settings.store.url.reveal())
@@ -152,6 +158,13 @@ async def is_new_store(settings: Settings) -> bool:
         return not await engine.partitions("")
     finally:
         await engine.close()
+
+
+def _why_no_journal(path: Path) -> str:
+    """Of both its files, where it has two."""
+    return why_not_writable(path) or (
+        why_not_writable(path.with_name(f"{path.name}{UNAUTHENTICATED}")) if path.is_file() else ""
+    )
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from broker.app import Broker, open_broker
-from broker.audit.journal import JournalUnavailable
 from broker.commands.apply import apply_and_keep
 from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.credentials import key_ids_in
@@ -19,7 +18,8 @@ from broker.commands.declaration.declared import Declaration
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.source import DeclarationError
 from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
-from broker.commands.records import open_journal
+from broker.commands.records import transact_recorded
+from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
 from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.store import USERS, Transaction
@@ -29,7 +29,7 @@ _FILE = Path("config/demo.yaml")
 _ROLE = "arn:aws:iam::222222222222:role/data-reader"
 _REGION = "us-east-1"
 _EXTERNAL_ID = "demo-external-id"
-_FAILURES = (ConfigurationError, DeclarationError, EngineUnavailable, JournalUnavailable, Conflict, OSError)
+_FAILURES = (ConfigurationError, CommandRefused, DeclarationError, EngineUnavailable, Conflict, OSError)
 _READERS = ("alice", "bob", "carol")
 _PEOPLE = (*_READERS, "admin")
 
@@ -104,10 +104,7 @@ async def _forget_lost_keys(broker: Broker, declaration: Declaration, credential
                         await attempt.perform(account, "DeleteAccessKey", parameters, "-", text, str(file))
         return attempt
 
-    with open_journal(broker.settings.audit) as journal:
-        attempt = await broker.store.transact(work)
-        for event in attempt.events:
-            journal.write(event)
+    await transact_recorded(broker, work, lambda attempt: attempt.events)
 
 
 def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:

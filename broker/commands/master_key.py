@@ -6,6 +6,7 @@ from pathlib import Path
 
 from broker.app import Broker, entropy
 from broker.commands.opening import with_broker
+from broker.commands.owner import NotOwner, require_owner
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
@@ -20,7 +21,9 @@ def run_master(chosen: argparse.Namespace) -> int:
     if chosen.step is None:
         return with_broker(chosen, _show)
     try:
-        file = _master_file(settings_of(chosen).keys)
+        settings = settings_of(chosen)
+        require_owner(settings, Path(settings.keys.master_key_file))
+        file = _master_file(settings.keys)
         if chosen.step == "stage":
             _require_no_rotation(file)
             _beside(file, "staged").touch()
@@ -29,6 +32,8 @@ def run_master(chosen: argparse.Namespace) -> int:
                 f"a new master key is staged in {_previous(file)}; see `broker keys master --help` for what follows"
             )
             return 0
+    except NotOwner as error:
+        return failed("broker keys master", str(error), 2)
     except (ConfigurationError, CommandRefused, OSError, ValueError) as error:
         return failed("broker keys master", str(error))
     return with_broker(chosen, _finish) if chosen.step == "finish" else _rotate(chosen, file)

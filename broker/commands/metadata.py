@@ -9,6 +9,7 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
+    from broker.audit.event import Event
     from broker.storage.records import Container
     from broker.storage.store import Transaction
 
@@ -72,8 +73,9 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.app import entropy
     from broker.audit.event import uuid_text
     from broker.commands.profiles import metadata_endpoint_of
-    from broker.commands.records import command_event, open_journal
+    from broker.commands.records import command_event, transact_recorded
     from broker.commands.serving import serving_settings
+    from broker.commands.showing import show_once
     from broker.metadata.containers import authorization_key, container_key
     from broker.storage.store import CONTAINERS
 
@@ -90,14 +92,13 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
         store.put(CONTAINERS, "", container, key=key)
 
     parameters = {"key": key, "roleArn": container.role_arn, "instanceId": container.instance_id}
-    with open_journal(broker.settings.audit) as journal:
-        await broker.store.transact(work)
-        event = command_event("metadata container", container.account_id, "broker:PutContainer", parameters)
-        journal.write(event)
-    print(f"# broker metadata forget {key}", file=sys.stderr)
-    print(f"export AWS_CONTAINER_CREDENTIALS_FULL_URI={endpoint}{path}")
+    event = command_event("metadata container", container.account_id, "broker:PutContainer", parameters)
+    await transact_recorded(broker, work, lambda _: [event])
+    shown = f"export AWS_CONTAINER_CREDENTIALS_FULL_URI={endpoint}{path}\n"
     if chosen.token:
-        print(f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}")
+        shown += f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}\n"
+    print(f"# broker metadata forget {key}", file=sys.stderr)
+    await show_once(shown, f"the container {key}", lambda: _forget_container(broker, key))
     return 0
 
 
@@ -133,21 +134,28 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
 
 
 async def _forget(broker: "Broker", chosen: argparse.Namespace) -> int:
-    from broker.commands.records import command_event, open_journal
     from broker.commands.refusing import CommandRefused
+
+    if not await _forget_container(broker, chosen.key):
+        raise CommandRefused(f"there is no container {chosen.key}")
+    return 0
+
+
+async def _forget_container(broker: "Broker", key: str) -> bool:
+    """Whether there was one."""
+    from broker.commands.records import command_event, transact_recorded
     from broker.storage.store import CONTAINERS
 
     async def work(store: "Transaction") -> "Container | None":
-        container = await store.find(CONTAINERS, "", chosen.key)
+        container = await store.find(CONTAINERS, "", key)
         if container is not None:
-            store.delete(CONTAINERS, "", chosen.key)
+            store.delete(CONTAINERS, "", key)
         return container
 
-    with open_journal(broker.settings.audit) as journal:
-        container = await broker.store.transact(work)
+    def events_of(container: "Container | None") -> list["Event"]:
         if container is None:
-            raise CommandRefused(f"there is no container {chosen.key}")
-        parameters = {"key": chosen.key, "roleArn": container.role_arn}
-        event = command_event("metadata forget", container.account_id, "broker:DeleteContainer", parameters)
-        journal.write(event)
-    return 0
+            return []
+        parameters = {"key": key, "roleArn": container.role_arn}
+        return [command_event("metadata forget", container.account_id, "broker:DeleteContainer", parameters)]
+
+    return await transact_recorded(broker, work, events_of) is not None

@@ -10,6 +10,7 @@ import msgspec
 from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
 from broker.commands.checking import is_new_store
+from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import CommandRefused, failed, refused_settings
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys, Settings, StoreSettings, shown_url
@@ -32,8 +33,11 @@ def with_broker(
     command = f"broker {chosen.command}"
     try:
         settings = settings_of(chosen)
+        require_owner(settings)
     except ConfigurationError as error:
         return refused_settings(command, error)
+    except NotOwner as error:
+        return failed(command, str(error), 2)
 
     async def main() -> int:
         if is_dry and await is_new_store(settings):

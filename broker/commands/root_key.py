@@ -47,16 +47,38 @@ def run(chosen: argparse.Namespace) -> int:
         pair, deleted = await make_root_key(broker, chosen)
         for key_id in deleted:
             print(f"# {key_id} is deleted and signs nothing any more", file=sys.stderr)
-        print(f"export AWS_ACCESS_KEY_ID={pair.access_key_id}")
-        print(f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}")
-        print("unset AWS_SESSION_TOKEN AWS_PROFILE")
-        print(f"export AWS_ENDPOINT_URL={endpoint}")
-        print(
-            "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1"
-        )  # the CLI of version 1 knows the second only
+        await _show(broker, chosen, pair, deleted, endpoint)
         return 0
 
     return with_broker(chosen, work, may_create=chosen.create_account)
+
+
+async def _show(
+    broker: "Broker",
+    chosen: argparse.Namespace,
+    pair: "AccessKeyPair",
+    deleted: tuple[str, ...],
+    endpoint: str,
+) -> None:
+    from broker.commands.records import NewKey, take_back_keys
+    from broker.commands.showing import show_once
+
+    lines = (
+        f"export AWS_ACCESS_KEY_ID={pair.access_key_id}",
+        f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}",
+        "unset AWS_SESSION_TOKEN AWS_PROFILE",
+        f"export AWS_ENDPOINT_URL={endpoint}",
+        # The CLI of version 1 knows the second only.
+        "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+    )
+    key = NewKey(chosen.account, "", pair.access_key_id, pair.secret)
+    note = f"; {', '.join(deleted)} stays deleted" if deleted else ""
+    await show_once(
+        "".join([f"{line}\n" for line in lines]),
+        f"the new root key {pair.access_key_id}",
+        lambda: take_back_keys(broker, "root-key", [key]),
+        note=note,
+    )
 
 
 async def make_root_key(
@@ -64,9 +86,10 @@ async def make_root_key(
 ) -> tuple["AccessKeyPair", tuple[str, ...]]:
     """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
     from broker.app import clock, entropy
-    from broker.commands.records import open_journal
+    from broker.commands.records import NewKey, take_back_what_is_there, transact_recorded
     from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
     from broker.credentials.root_keys import ensure_account, rotate_root_key
+    from broker.storage.engine import OutcomeUnknown
 
     await _require_account(broker, chosen)
     pair = new_access_key_pair(chosen.account, entropy(ACCESS_KEY_ENTROPY))
@@ -76,9 +99,12 @@ async def make_root_key(
         await ensure_account(store, chosen.account, clock(), chosen.name)
         return await rotate_root_key(store, chosen.account, pair, clock())
 
-    with open_journal(broker.settings.audit) as journal:
-        deleted = await broker.store.transact(work)
-        journal.write(_event(chosen, pair, deleted))
+    try:
+        deleted = await transact_recorded(broker, work, lambda deleted: [_event(chosen, pair, deleted)])
+    except OutcomeUnknown:
+        key = NewKey(chosen.account, "", pair.access_key_id, pair.secret)
+        await take_back_what_is_there(broker, "root-key", [key])
+        raise
     return pair, deleted
 
 

@@ -29,7 +29,8 @@ async def bring_root_user(broker: Broker) -> None:
             brought = await bring(store, root)
             # Before the commit, for a root key without a record must not be; and once, however often this is tried.
             if brought is Brought.MADE and not is_recorded:
-                journal.write(_event(root))
+                journal.write_ahead([_event(root)])
+                journal.sync()
                 is_recorded = True
             return brought
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 from typing import TYPE_CHECKING
 
+from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import failed, refused_settings
 from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings
@@ -46,8 +47,11 @@ def run(chosen: argparse.Namespace) -> int:
             listen__operations=chosen.operations,
             listen__workers=chosen.workers,
         )
+        require_owner(settings)
     except ConfigurationError as error:
         return refused_settings("broker serve", error)
+    except NotOwner as error:
+        return failed("broker serve", str(error), 2)
     return _serve(settings, with_demo=chosen.demo)
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -15,12 +15,16 @@ from broker.commands.colours import has_colours
 _NO_STYLES: Mapping[str, str] = MappingProxyType({})
 
 
-def console() -> Console:
-    """Standard output; in a pipe without colour, and never broken into lines."""
-    if sys.stdout.isatty():
+def console(file: IO[str] | None = None) -> Console:
+    """Standard output, or `file` for what will be printed there; in a pipe without colour, never broken into lines."""
+    if sys.stdout is not None and sys.stdout.isatty():
         system: Literal["auto"] | None = "auto" if has_colours(sys.stdout) else None
-        return Console(highlight=False, markup=False, emoji=False, color_system=system)
-    return Console(highlight=False, markup=False, emoji=False, no_color=True, width=10_000, soft_wrap=True)
+        return Console(
+            file=file, force_terminal=True, highlight=False, markup=False, emoji=False, color_system=system
+        )
+    return Console(
+        file=file, highlight=False, markup=False, emoji=False, no_color=True, width=10_000, soft_wrap=True
+    )
 
 
 def print_table(headings: list[str], rows: list[list[str]], styles: Mapping[str, str] = _NO_STYLES) -> None:

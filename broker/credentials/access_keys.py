@@ -15,8 +15,8 @@ from broker.names.ids import (
     account_of_access_key_id,
 )
 from broker.names.secret import SecretKey
-from broker.storage.records import ForeignAccessKey
-from broker.storage.store import FOREIGN_ACCESS_KEYS, Transaction
+from broker.storage.records import AccountSettings, ForeignAccessKey
+from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, SETTINGS, USERS, Transaction
 
 _SECRET_ENTROPY = 30  # bytes: exactly forty characters of base64, 240 bits
 ACCESS_KEY_ENTROPY = ACCESS_KEY_ID_ENTROPY + _SECRET_ENTROPY
@@ -53,3 +53,22 @@ async def delete_place(store: Transaction, key_id: str) -> None:
     """For a key that is deleted: forget where it lived, if that was on record."""
     if await store.find(FOREIGN_ACCESS_KEYS, "", key_id) is not None:
         store.delete(FOREIGN_ACCESS_KEYS, "", key_id)
+
+
+async def delete_access_key(store: Transaction, account_id: str, key_id: str) -> bool:
+    """Delete a key of a user or of root, whose it is no longer then; whether there was one."""
+    key = await store.find(ACCESS_KEYS, account_id, key_id)
+    if key is None:
+        return False
+    store.delete(ACCESS_KEYS, account_id, key_id)
+    await delete_place(store, key_id)
+    if key.user_name is None:
+        settings = await store.find(SETTINGS, account_id) or AccountSettings()
+        rest = tuple(one for one in settings.root_access_key_ids if one != key_id)
+        store.put(SETTINGS, account_id, msgspec.structs.replace(settings, root_access_key_ids=rest))
+        return True
+    user = await store.find(USERS, account_id, key.user_name)
+    if user is not None:
+        rest = tuple(one for one in user.access_key_ids if one != key_id)
+        store.put(USERS, account_id, msgspec.structs.replace(user, access_key_ids=rest))
+    return True

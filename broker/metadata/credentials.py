@@ -68,6 +68,7 @@ Regrant = Callable[[Transaction], Awaitable[Grant | None]]
 class Kept(msgspec.Struct, kw_only=True):
     """Credentials that are being delivered; `was_read` since they were minted. Times in epoch seconds.
 
+    `is_recorded`: their record is as durable as it has to be.
     `sealed_by` is the id of the key that closed their token: dropped, it takes them with it.
     """
 
@@ -77,6 +78,7 @@ class Kept(msgspec.Struct, kw_only=True):
     renew_at: float
     regrant: Regrant
     was_read: bool = False
+    is_recorded: bool = False
 
     @property
     def good_until(self) -> float:
@@ -166,6 +168,20 @@ class Deliveries:
             kept = self._minted(granted, regrant, now, kept)
         kept.was_read = True
         return kept
+
+    async def recorded(self, kept: Kept | None) -> None:
+        """Wait until the record of `kept`, or of its refusal, is as durable as the journal's setting wants it.
+
+        Raises Refusal ServiceUnavailable.
+        """
+        if kept is not None and kept.is_recorded:
+            return
+        try:
+            await self._journal.synced()
+        except JournalUnavailable as error:
+            raise service_unavailable(str(error)) from None
+        if kept is not None:
+            kept.is_recorded = True
 
     def _are_good(self, kept: Kept, granted: Grant, now: float) -> bool:
         """Whether what is kept is of this very session, long enough, and opens."""

@@ -119,6 +119,7 @@ class Reader:
         kept = None
         if found.granted is not None and found.regrant is not None:
             kept = self._deliveries.credentials(found.granted, found.regrant)
+            await self._deliveries.recorded(kept)
             found.leaf = self._credentials_leaf(found, found.granted, kept)
         elif isinstance(found.leaf, Deferred):
             assert found.instance is not None
@@ -140,6 +141,7 @@ class Reader:
         )
         assert found.granted is not None and found.regrant is not None
         kept = self._deliveries.credentials(found.granted, found.regrant)
+        await self._deliveries.recorded(kept)
         if kept is None:
             granted = found.granted
             raise containers.uninitialized(f"{granted.role.arn} does not trust {granted.service}")

@@ -116,6 +116,7 @@ class ServiceModel(msgspec.Struct, frozen=True):
     json_renderers: dict[str, Callable[[Any], Any]] = {}
     redactors: dict[str, Redactor] = {}
     answer_redactors: dict[str, Redactor] = {}
+    secret_answers: dict[str, bool] = {}
 
     def status_and_fault(self, refusal: Refusal) -> tuple[int, str]:
         """HTTP status and fault: the refusal's own, else the model's, else those of the common errors."""

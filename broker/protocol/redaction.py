@@ -106,3 +106,24 @@ def _entries(service: ServiceModel, name: str, depth: int) -> Shown:
         return [], f"v{depth}"
     loop = [f"for {key}, {value} in v{depth}.items():", *indented([*lines, f"shown{depth}[{key}] = {shown}"])]
     return [f"shown{depth} = {{}}", *loop], f"shown{depth}"
+
+
+def gives_secret(service: ServiceModel, operation: str) -> bool:
+    """Whether the answer holds a sensitive member: a secret that its caller is given this once."""
+    known = service.secret_answers.get(operation)
+    if known is None:
+        output = service.operations[operation].output
+        known = output is not None and _has_sensitive(service, output.shape, set())
+        service.secret_answers[operation] = known
+    return known
+
+
+def _has_sensitive(service: ServiceModel, name: str, seen: set[str]) -> bool:
+    if name in seen:
+        return False
+    seen.add(name)
+    shape = service.shapes[name]
+    references = (*shape.members.values(), shape.member, shape.key, shape.value)
+    return shape.sensitive or any(
+        _has_sensitive(service, reference.shape, seen) for reference in references if reference is not None
+    )

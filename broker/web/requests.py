@@ -7,13 +7,13 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.identity import claimed_identity
 from broker.access.restrictions import refuse_restricted
-from broker.audit.event import Event, begin_event, recordable, uuid_text
+from broker.audit.event import Event, begin_event, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.operation import Call, find_operation, perform
 from broker.protocol.dispatch import find_protocol
 from broker.protocol.model import ServiceModel
-from broker.protocol.redaction import audit_answer, audit_parameters, is_reading
+from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -38,6 +38,7 @@ async def answer_request(door: Door, request: Request) -> Response:
     protocol = find_protocol(request.headers)
     refuse, named, operation = protocol.refuse, None, ""
     authorization: UnverifiedAuthorization | None = None
+    is_recorded = False
     try:
         # No deed before the journal has taken the records of those before it.
         door.journal.catch_up()
@@ -50,11 +51,11 @@ async def answer_request(door: Door, request: Request) -> Response:
         named = service
         region = recordable(authorization.region if authorization else "") or "us-east-1"
         event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
-        event.aws_region = region
+        event.aws_region = shortened(region)
         facts = RequestFacts(now, request_id, source, user_agent, secure, region, service.name)
         declared = find_operation(service.name, operation)
 
-        async def perform_once(store: Transaction) -> Any:
+        async def perform_once(store: Transaction) -> tuple[Any, bool]:
             # 3. The signed caller, where the operation wants one.
             caller = None
             if declared.prove is None:
@@ -83,17 +84,21 @@ async def answer_request(door: Door, request: Request) -> Response:
                 door.federation,
                 door.service_principals,
             )
-            return await perform(declared, call, typed)
+            result = await perform(declared, call, typed)
+            # What is shown this once is lost where its record cannot be written: then it must not be committed either.
+            is_shown_once = store.is_dirty and gives_secret(service, operation)
+            if is_shown_once:
+                await _record_ahead(door, event, service, operation, result)
+            return result, is_shown_once
 
         # 3-8 run once more where another commit came between.
-        result = await door.store.transact(perform_once)
-        # From here on it is done, whatever follows. CloudTrail counts issuing as reading.
-        event.read_only = is_reading(operation) or service.name == "sts"
-        event.response_elements = audit_answer(service, operation, result)
+        result, is_recorded = await door.store.transact(perform_once)
+        # From here on it is done, whatever follows.
+        _note_answer(event, service, operation, result)
         # 9. Render.
         answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
-        refusal = _refusal_for(error, request_id)
+        refusal, is_recorded = _refusal_for(error, request_id), False
         event.additional_event_data = _outcome_of(event, error)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
@@ -103,7 +108,8 @@ async def answer_request(door: Door, request: Request) -> Response:
         answer = _refused(refuse, named, refusal, event, request_id)
     # 10. Journal, then answer: no journal, no answer.
     try:
-        door.journal.write(event)
+        if not is_recorded:
+            await door.journal.record(event)
     except JournalUnavailable as error:
         answer = _refused(protocol.refuse, named, _unjournalled(event, str(error)), event, request_id)
     door.measures.count(named.name if named else "", operation, event.error_code, door.timer() - started)
@@ -114,6 +120,27 @@ async def answer_request(door: Door, request: Request) -> Response:
 @lru_cache(maxsize=64)
 def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     return header_lines({"Content-Type": content_type, **dict(headers), "Server": "broker"})
+
+
+async def _record_ahead(door: Door, event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
+    """Journal before the commit. Raises JournalUnavailable.
+
+    Where the commit fails, or has to be tried again, another record of the same request follows: the last one counts.
+    """
+    _note_answer(event, service, operation, answer)
+    try:
+        door.journal.write_ahead([event])
+    finally:
+        # It is not done yet.
+        event.response_elements = event.read_only = None
+    event.event_id = uuid_text(door.entropy(16))
+    await door.journal.synced()
+
+
+def _note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
+    # CloudTrail counts issuing as reading.
+    event.read_only = is_reading(operation) or service.name == "sts"
+    event.response_elements = audit_answer(service, operation, answer)
 
 
 def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
@@ -159,7 +186,7 @@ def _refused(
         event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
     event.error_code = refusal.code
     # The first line only: what follows in a signature's refusal quotes the request, session token and all.
-    event.error_message = recordable(refusal.reason or refusal.message.partition("\n")[0])
+    event.error_message = shortened(recordable(refusal.reason or refusal.message.partition("\n")[0]))
     log_refusal(event)
     return refuse(service, refusal, request_id)
 

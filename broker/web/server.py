@@ -11,6 +11,7 @@ descriptors left (uvloop), and does not count those that are still in the TLS ha
 
 import asyncio
 import logging
+import resource
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from operator import itemgetter
@@ -26,6 +27,10 @@ _PAUSE_SECONDS = 0.2  # until it is tried again to take what waits
 _SILENT_SECONDS = 60.0  # between two sentences in the log about the same want
 _ENDING_SECONDS = 1.5  # for what is being done for a client that was cut off when the server stops
 _SHARE_CUT_OFF = 32  # one part in so many goes at once: looking for those that may go takes a look at all
+
+# Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
+_OWN_FILES = 64
+OPERATIONS_CONNECTIONS = 32
 
 _logger = logging.getLogger("broker.web")
 
@@ -163,3 +168,13 @@ class Server:
             self._silent_until = now + _SILENT_SECONDS
             facts = {"listener": self._name, "connections": len(self._connections)}
             _logger.warning("%s", why, extra={"facts": facts})
+
+
+def most_connections(wanted: int) -> int:
+    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = (files - _OWN_FILES - OPERATIONS_CONNECTIONS) // 2
+    if most >= wanted or files == resource.RLIM_INFINITY:
+        return wanted
+    _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))
+    return max(1, most)

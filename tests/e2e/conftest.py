@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
@@ -80,7 +80,12 @@ def sdk() -> boto3.session.Session:
 
 @dataclass
 class Server:
-    """A running broker. `environment` are the settings it was started with; `arguments` go to `broker serve`."""
+    """A running broker. `environment` are the settings it was started with; `arguments` go to `broker serve`.
+
+    `user` is what makes it another user's.
+    """
+
+    user: ClassVar[tuple[str, ...]] = ()
 
     folder: Path
     store: str
@@ -118,7 +123,7 @@ class Server:
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "broker", "serve", *self.arguments],
+                [*self.user, sys.executable, "-m", "broker", "serve", *self.arguments],
                 cwd=ROOT,
                 env={**plain, **self.settings},
                 stdout=log,

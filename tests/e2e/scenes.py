@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.app import open_broker
+from broker.commands.following import tail_lines
 from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
 from broker.storage.records import Organization
@@ -104,8 +105,13 @@ def encoded(message: str) -> str:
 
 
 def records(server: Server) -> list[dict[str, Any]]:
-    """The whole journal, oldest first."""
-    return [json.loads(line) for line in Path(server.folder, "audit.jsonl").read_text().splitlines()]
+    """The whole journal, both files, oldest first."""
+    return [json.loads(line) for line in tail_lines(Path(server.folder, "audit.jsonl"), 10**9, follow=False)]
+
+
+def written_in(server: Server) -> str:
+    """Whatever was written down of requests: the journal's files and the log."""
+    return "".join(file.read_text() for file in server.folder.glob("audit.jsonl*")) + server.log
 
 
 def records_of(server: Server, request_id: str) -> list[dict[str, Any]]:

@@ -394,3 +394,111 @@ def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> N
     whole = [json.loads(one) for one in beside("audit", "tail", "--json", "-n", "5").splitlines()]
     assert whole
     assert all("eventName" in record for record in whole)
+
+
+def in_a_shell(broker: Commands, line: str) -> subprocess.CompletedProcess[str]:
+    """`broker` in the line is the command; the status is that of the first command of a pipe."""
+    script = f'set -o pipefail; broker() {{ "{sys.executable}" -m broker "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=broker.folder,
+        env=broker.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+UNREAD = ["| head -0", "| (exec <&-; sleep 1)", "> /dev/full", ">&-"]
+
+
+def recorded(broker: Commands) -> list[str]:
+    records = map(json.loads, (broker.folder / "audit.jsonl").read_text().splitlines())
+    return [record["eventName"] for record in records]
+
+
+@pytest.mark.parametrize("end", UNREAD)
+def test_a_root_key_that_cannot_be_shown_is_taken_back(broker: Commands, end: str) -> None:
+    broker("root-key", B, "--create-account")
+    ended = in_a_shell(broker, f"broker root-key {A} --create-account {end}")
+    assert ended.returncode == 1
+    assert re.search(
+        r"the new root key AKIA\w+ could not be shown \(.+\) and was taken back\n$", ended.stderr
+    )
+    assert "Exception" not in ended.stderr
+    assert recorded(broker)[1:] == ["CreateRootAccessKey", "DeleteAccessKey"]
+    exported(broker("root-key", A))
+
+    ended = in_a_shell(broker, f"broker root-key {A} --rotate {end}")
+    assert ended.returncode == 1
+    assert re.search(r"was taken back; AKIA\w+ stays deleted\n$", ended.stderr)
+    exported(broker("root-key", A))
+
+
+@pytest.mark.parametrize("end", [*UNREAD, "| head -1", "| head -3"])
+def test_access_keys_of_a_declaration_that_cannot_be_shown_are_taken_back(broker: Commands, end: str) -> None:
+    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}, "bob": {"access_keys": 1}}))
+    ended = in_a_shell(broker, f"broker apply {file} {end}")
+    assert ended.returncode == 1
+    assert re.search(
+        r"the new access key AKIA\w+, AKIA\w+ could not be shown \(.+\) and was taken back", ended.stderr
+    )
+    assert recorded(broker)[-2:] == ["DeleteAccessKey", "DeleteAccessKey"]
+    again = broker("apply", file)
+    assert again.count("access key\n") == 2
+    assert shown_keys(again, "bob").access_key_id.startswith("AKIA")
+
+
+def test_a_declaration_without_new_keys_may_be_read_in_part(broker: Commands) -> None:
+    file = broker.write("d.yaml", declaration(A, {"alice": {}}))
+    ended = in_a_shell(broker, f"broker apply {file} | head -1")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"account {A}\n", "")
+    ended = in_a_shell(broker, f"broker apply {file} > /dev/full")
+    assert (ended.returncode, "done, but not shown" in ended.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("options", ["", "--token"])
+def test_a_container_whose_id_cannot_be_shown_is_taken_back(broker: Commands, options: str) -> None:
+    trusted = {
+        "Effect": "Allow",
+        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    role = {"trust_policy": {"Version": "2012-10-17", "Statement": trusted}}
+    broker("apply", broker.write("d.yaml", json.dumps({"accounts": {A: {"roles": {"app": role}}}})))
+    line = f"broker metadata container arn:aws:iam::{A}:role/app {options}"
+    ended = in_a_shell(broker, f"{line} > /dev/full")
+    assert ended.returncode == 1
+    (key,) = re.findall(r"the container (\S+) could not be shown \(.+\) and was taken back", ended.stderr)
+    assert recorded(broker)[-2:] == ["PutContainer", "DeleteContainer"]
+    assert f"there is no container {key}" in broker.refused("metadata", "forget", key)
+
+
+def test_what_reads_when_the_command_has_ended_reads_the_key(broker: Commands) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broker", "root-key", A, "--create-account"],
+        cwd=broker.folder,
+        env=broker.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.wait(30) == 0
+    assert process.stdout is not None
+    with process.stdout as output:
+        exported(output.read())
+
+
+def test_where_the_journal_is_full_no_key_is_made(broker: Commands) -> None:
+    file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}}))
+    for arguments in (
+        ["root-key", A, "--create-account"],
+        ["apply", file],
+        ["apply", file, "--credentials", "c"],
+    ):
+        ended = broker.run(*arguments, BROKER_AUDIT_PATH="/dev/full")
+        assert ended.returncode == 1
+        assert "nothing was changed: the journal cannot be written: /dev/full: No space left" in ended.stderr
+        assert "never journalled" not in ended.stderr, "nothing was done that would have to be"
+        assert ended.stdout == ""
+    assert broker("apply", file).startswith(f"account {A}\n  + account {A}\n")
+    exported(broker("root-key", A))

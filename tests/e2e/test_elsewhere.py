@@ -1,12 +1,12 @@
 """Clients of other services that were sent here by one endpoint URL for all: what they show says so."""
 
-import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Account, Server
+from tests.e2e.scenes import records_of
 
 ASKED = [
     ("organizations", "list_accounts", {}, "UnknownOperationException"),  # JSON 1.1
@@ -37,8 +37,7 @@ def test_the_log_and_the_journal_say_what_was_asked(server: Server, account: Acc
     request_id = refused.value.response["ResponseMetadata"]["RequestId"]
     (line,) = [line for line in server.log.splitlines() if request_id in line]
     assert '"action": "organizations:DescribeOrganization"' in line
-    journal = (server.folder / "audit.jsonl").read_text().splitlines()
-    (record,) = [json.loads(entry) for entry in journal if request_id in entry]
+    (record,) = records_of(server, request_id)
     assert (record["eventSource"], record["eventName"]) == (
         "organizations.amazonaws.com",
         "DescribeOrganization",

@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Account, Keys, Server
+import pytest
+
+from broker.commands.following import tail_lines
+from tests.e2e.conftest import REGION, Account, Keys, Server
 from tests.e2e.letters import VERSIONS, WHO_AM_I, letter
 from tests.e2e.scenes import (
     Phone,
@@ -24,6 +27,7 @@ from tests.e2e.scenes import (
     sentence,
     trust,
     who_am_i,
+    written_in,
 )
 
 
@@ -103,17 +107,14 @@ def test_journal_and_log_hold_no_secret(server: Server, account: Account, root: 
     refused(sts.get_session_token, **phone.asked(misspelt[0]))
     codes = {"AuthenticationCode1": misspelt[1], "AuthenticationCode2": misspelt[1]}
     refused(root.enable_mfa_device, UserName="mia", SerialNumber=phone.serial_number, **codes)
-    written = (server.folder / "audit.jsonl").read_text() + server.log
+    written = written_in(server)
     assert "Value '***' at 'tokenCode'" in written
     assert not any(code in written for code in misspelt)
     for live in (account.root, keys, session, guest, worker):
         assert live.access_key_id in written
         assert live.secret_access_key not in written
         assert live.session_token is None or live.session_token[:40] not in written
-    parameters = [
-        json.loads(line).get("requestParameters") or {}
-        for line in (server.folder / "audit.jsonl").read_text().splitlines()
-    ]
+    parameters = [record.get("requestParameters") or {} for record in records(server)]
     shown = {given["tokenCode"] for given in parameters if "tokenCode" in given}
     assert shown == {"HIDDEN_DUE_TO_SECURITY_REASONS"}
 
@@ -136,9 +137,11 @@ def test_a_deed_whose_record_found_no_room_is_recorded_before_anything_else_is_d
     finally:
         server.stop()
     written = [record for record in records(server) if record]
-    assert (written[0]["eventName"], written[0]["requestParameters"]) == ("CreateUser", {"userName": "done"})
-    codes = [None, "ServiceUnavailable", "ServiceUnavailable", None]
-    assert [record.get("errorCode") for record in written] == codes
+    proven = [record["eventName"] for record in written if record["userIdentity"]["type"] == "Root"]
+    assert proven == ["CreateUser", "ListUsers"]
+    assert written[0]["requestParameters"] == {"userName": "done"}
+    codes = [record["errorCode"] for record in written if "errorCode" in record]
+    assert codes == ["ServiceUnavailable", "ServiceUnavailable"], "of callers who were not even proven"
 
 
 def test_where_the_journals_folder_is_gone_nothing_is_answered_until_it_is_back(tmp_path: Path) -> None:
@@ -162,6 +165,80 @@ def test_where_the_journals_folder_is_gone_nothing_is_answered_until_it_is_back(
         folder.mkdir()
         assert ask(server, "/readyz")[0] == 200
         sts.get_caller_identity()
-        assert len((folder / "audit.jsonl").read_text().splitlines()) == 101
+        written = [json.loads(line) for line in tail_lines(folder / "audit.jsonl", 200, follow=False)]
+        codes = [record.get("errorCode") for record in written]
+        assert (codes.count("ServiceUnavailable"), codes.count(None), len(codes)) == (99, 2, 101)
     finally:
         assert server.stop() == 0
+
+
+def test_strangers_cannot_push_a_deed_out_of_the_journal(tmp_path: Path) -> None:
+    """Whatever they send, each of their records is small, and none of them takes the place of a proven caller's."""
+    limits = {"BROKER_AUDIT_MAXIMUM_SIZE_BYTES": "16384", "BROKER_AUDIT_KEEP": "1"}
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=limits)
+    long = "x" * 7000
+    stranger = Keys("AKIA" + "X" * 124, "secret")
+    headers = {"User-Agent": f"first{long}", "Host": f"{long}.example.com", "X-Forwarded-For": long}
+    signed = letter(server, stranger, {**WHO_AM_I, "Unknown": long}, headers=headers)
+    scoped = dict(signed.headers)["Authorization"].replace(REGION, long)
+    sent = (
+        signed,
+        signed.with_header("Authorization", scoped),
+        signed.with_header("Authorization", long),
+        signed.with_header("Authorization", f"AWS4-HMAC-SHA256 Credential={long}"),
+        letter(server, None, {"Action": long, "Version": long}, headers=headers),
+        letter(server, None, {}, headers={**headers, "X-Amz-Target": f"{long}.{long}"}),
+        letter(server, stranger, WHO_AM_I, method="GET", expires=60, headers=headers),
+    )
+    with server.running():
+        account = server.new_account()
+        server.client("iam", account.root).create_user(UserName="witness")
+        for _ in range(12):
+            for one in sent:
+                assert 400 <= one.send(server).status < 500
+        server.client("iam", account.root).list_users()
+    written = records(server)
+    proven = [record["eventName"] for record in written if record["userIdentity"]["type"] == "Root"]
+    assert proven == ["CreateUser", "ListUsers"]
+    files = list(tmp_path.glob("audit.jsonl.unauthenticated*"))
+    of_strangers = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert {record["userIdentity"]["type"] for record in of_strangers} == {"Unknown"}
+    assert max(len(json.dumps(record)) for record in of_strangers) < 4096
+    assert all(len(record["userAgent"]) <= 1024 for record in of_strangers)
+    assert 16384 < sum(file.stat().st_size for file in files) <= 2 * 16384
+
+
+SYNCS_TOLD = """
+import os, time
+_fdatasync = os.fdatasync
+def told(descriptor):
+    _fdatasync(descriptor)
+    with open(os.environ["SYNCS_TOLD"], "a") as file:
+        file.write(f"{time.time()} {os.readlink(f'/proc/self/fd/{descriptor}')}\\n")
+os.fdatasync = told
+"""
+
+
+@pytest.mark.parametrize(("sync", "within"), [("none", None), ("second", 1.0), ("each", 0.0)])
+def test_a_record_is_on_the_disk_when_the_setting_says(
+    tmp_path: Path, sync: str, within: float | None
+) -> None:
+    """`within` seconds of the answer; the server writes down each of its syncs."""
+    (tmp_path / "sitecustomize.py").write_text(SYNCS_TOLD)
+    told = tmp_path / "told"
+    told.touch()
+    environment = {"BROKER_AUDIT_SYNC": sync, "PYTHONPATH": str(tmp_path), "SYNCS_TOLD": str(told)}
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=environment)
+    with server.running():
+        sts = server.client("sts", server.new_account().root)
+        for _ in range(3):
+            sts.get_caller_identity()
+            answered = time.time()
+            time.sleep(1.5)
+            syncs = [line.split() for line in told.read_text().splitlines()]
+            if within is None:
+                assert syncs == []
+                continue
+            assert syncs[-1][1] == str(tmp_path / "audit.jsonl")
+            assert float(syncs[-1][0]) <= answered + within
+    assert len(records(server)) == 3

@@ -11,9 +11,8 @@ from broker.app import Broker, clock, entropy
 from broker.audit.event import Event
 from broker.commands.declaration.declared import Document
 from broker.commands.declaration.source import DeclarationError
-from broker.commands.records import SOURCE_ADDRESS, command_event
+from broker.commands.records import SOURCE_ADDRESS, NewKey, command_event
 from broker.errors import Refusal
-from broker.names.secret import SecretKey
 from broker.operation import Call, find_operation, model, perform
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
@@ -28,15 +27,6 @@ class Change(msgspec.Struct, frozen=True):
     account: str
     sign: str
     text: str
-
-
-class NewKey(msgspec.Struct, frozen=True):
-    """An access key that was made, to be shown once."""
-
-    account: str
-    user: str
-    access_key_id: str
-    secret: SecretKey
 
 
 class Attempt:

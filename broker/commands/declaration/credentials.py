@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from broker.app import entropy
-from broker.commands.declaration.attempt import NewKey
 from broker.commands.declaration.declared import Declaration
+from broker.commands.records import NewKey
 
 Profiles = Mapping[tuple[str, str], str]
 
@@ -68,11 +68,15 @@ class CredentialsFile:
             return
         text = credentials_text(keys, profile_names(declaration), self._existing)
         temporary = _open_beside(self._file)
-        with temporary.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(self._file)
+        try:
+            with temporary.open("w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(self._file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _open_beside(file: Path) -> Path:

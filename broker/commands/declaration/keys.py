@@ -5,9 +5,10 @@ import os
 import msgspec
 
 from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt, NewKey
+from broker.commands.declaration.attempt import Attempt
 from broker.commands.declaration.declared import FixedKey, is_set
 from broker.commands.declaration.source import DeclarationError
+from broker.commands.records import NewKey
 from broker.credentials.access_keys import put_place
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey

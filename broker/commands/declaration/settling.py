@@ -11,6 +11,7 @@ from broker.commands.declaration.declared import Declaration, Organization
 from broker.commands.declaration.keys import settle_access_keys
 from broker.commands.declaration.pruning import prune
 from broker.commands.declaration.roles import settle_roles
+from broker.commands.records import take_back_what_is_there, transact_recorded
 from broker.storage.store import Transaction
 
 T = TypeVar("T")
@@ -27,18 +28,27 @@ async def apply_declaration(
 ) -> Attempt:
     """Make the store what the declaration says, in one transaction; a dry run does the same and commits nothing.
 
-    Raises DeclarationError, and nothing is changed then; Conflict where others keep changing the same accounts.
-    The events of the attempt are not journalled yet.
+    Raises DeclarationError and CommandRefused, and nothing is changed then; Conflict where others keep changing the
+    same accounts. What is changed is journalled before it is committed.
     """
+    attempts: list[Attempt] = []
 
     async def work(store: Transaction) -> Attempt:
         attempt = Attempt(broker, store, command, folder, prune=must_prune)
+        attempts.append(attempt)
         await settle(attempt, declaration)
         return attempt
 
     if is_dry:
         return await work(await broker.store.transaction())
-    return await broker.store.transact(work)
+    try:
+        return await transact_recorded(broker, work, lambda attempt: attempt.events)
+    except BaseException:
+        # Accounts are committed one after another: keys in the first ones may be there.
+        keys = [key for attempt in attempts for key in attempt.keys]
+        if keys:
+            await take_back_what_is_there(broker, command, keys)
+        raise
 
 
 async def settle(attempt: Attempt, declaration: Declaration) -> None:

@@ -1,11 +1,13 @@
 """The journal keeps every record, whole, through rotation and several writers."""
 
 import asyncio
+import errno
 import json
 import multiprocessing
 import os
 import resource
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +15,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.audit.event import begin_event, recordable
-from broker.audit.journal import Journal, JournalUnavailable
+from broker.audit.event import Event, UserIdentity, begin_event, recordable, shortened
+from broker.audit.journal import Journal, JournalUnavailable, Sync
 
 
-def event(number: int):
+def event(number: int) -> Event:
+    made = stranger(number)
+    made.user_identity = UserIdentity("Root", account_id="111111111111")
+    return made
+
+
+def stranger(number: int) -> Event:
+    """A record of a caller who has proven nothing."""
     return begin_event(1_767_225_600.9, f"request-{number}", "10.0.0.1", "aws-cli/2", bytes(16))
 
 
@@ -34,7 +43,7 @@ def test_a_record_is_on_disk_when_write_returns(tmp_path):
     journal.close()
     assert record["requestID"] == "request-1"
     assert record["eventTime"] == "2026-01-01T00:00:00Z"
-    assert record["userIdentity"] == {"type": "Unknown"}
+    assert record["userIdentity"] == {"type": "Root", "accountId": "111111111111"}
     assert (record["requestParameters"], record["responseElements"]) == (None, None)
     assert record["sourceIPAddress"] == "10.0.0.1"
 
@@ -174,7 +183,7 @@ def test_refusals_that_find_no_room_are_kept_up_to_a_number_and_deeds_always():
     for one in [refusal] * 1100 + [event(1)] * 10:
         with pytest.raises(JournalUnavailable):
             journal.write(one)
-    assert len(journal._unwritten) == 1010
+    assert len(journal._proven.waiting) == 1010
 
 
 def test_text_that_is_not_utf_8_is_made_recordable():
@@ -187,3 +196,183 @@ def test_an_event_that_cannot_be_encoded_stops_the_answer(tmp_path):
     with pytest.raises(JournalUnavailable):
         journal.write(begin_event(0, "request", "10.0.0.1", "\udcff", bytes(16)))
     journal.close()
+
+
+def test_strangers_cannot_push_a_deed_out_of_the_rotation(tmp_path: Path):
+    journal = Journal(tmp_path / "audit.jsonl", maximum_size=4096, keep=1, keep_unauthenticated=2)
+    journal.write(event(0))
+    for number in range(1, 1000):
+        journal.write(stranger(number))
+    journal.write(event(1000))
+    journal.close()
+    own = [record["requestID"] for record in lines(tmp_path) if record["userIdentity"]["type"] != "Unknown"]
+    assert own == ["request-0", "request-1000"]
+    files = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+    beside = "audit.jsonl.unauthenticated"
+    assert files.keys() == {"audit.jsonl", beside, f"{beside}.1", f"{beside}.2"}
+    assert all(size <= 4096 for size in files.values())
+
+
+def test_parameters_of_a_stranger_are_left_out_where_they_are_many(tmp_path: Path):
+    """Assertions are judged after they were read: their parameters are on record although nothing is proven."""
+    journal = Journal(tmp_path / "audit.jsonl")
+    few, many = {"roleArn": "x" * 2000}, {"policyArns": ["x" * 2000] * 10}
+    for one in (stranger(0), event(1)):
+        for parameters in (few, many):
+            one.request_parameters = parameters
+            journal.write(one)
+    journal.close()
+    shown = [record["requestParameters"] for record in lines(tmp_path)]
+    assert sorted(map(str, shown)) == sorted(map(str, [few, None, few, many]))
+
+
+def test_a_journal_that_is_a_device_or_a_pipe_has_no_second_file(tmp_path: Path):
+    os.mkfifo(tmp_path / "audit")
+    reader = os.open(tmp_path / "audit", os.O_RDONLY | os.O_NONBLOCK)
+    journal = Journal(tmp_path / "audit")
+    journal.write(event(1))
+    journal.write(stranger(2))
+    journal.close()
+    written = os.read(reader, 8192).splitlines()
+    os.close(reader)
+    assert [json.loads(line)["requestID"] for line in written] == ["request-1", "request-2"]
+    assert [file.name for file in tmp_path.iterdir()] == ["audit"]
+
+
+def test_where_the_strangers_file_cannot_be_there_others_are_recorded_all_the_same(tmp_path: Path):
+    (tmp_path / "audit.jsonl.unauthenticated").mkdir()
+    journal = Journal(tmp_path / "audit.jsonl")
+    with pytest.raises(JournalUnavailable, match=r"unauthenticated: Is a directory"):
+        journal.write(stranger(1))
+    journal.catch_up()
+    journal.write(event(2))
+    journal.close()
+    assert (tmp_path / "audit.jsonl").read_text().count("request-2") == 1
+
+
+def test_a_record_that_found_no_room_is_written_at_the_next_look(tmp_path: Path):
+    """Nothing else has to happen: no request, no probe."""
+    journal = Journal(tmp_path / "audit.jsonl")
+    with room_for(0):
+        for one in (event(1), stranger(2)):
+            with pytest.raises(JournalUnavailable):
+                journal.write(one)
+    asyncio.run(journal.look())
+    assert sorted(record["requestID"] for record in lines(tmp_path)) == ["request-1", "request-2"]
+    journal.close()
+
+
+def test_records_that_are_written_ahead_are_there_all_or_none_and_none_waits(tmp_path: Path):
+    journal = Journal(tmp_path / "audit.jsonl")
+    with room_for(500), pytest.raises(JournalUnavailable):
+        journal.write_ahead([event(number) for number in range(5)])
+    journal.catch_up()
+    assert lines(tmp_path) == []
+    journal.write_ahead([event(number) for number in range(5, 8)])
+    journal.close()
+    assert [record["requestID"] for record in lines(tmp_path)] == ["request-5", "request-6", "request-7"]
+
+
+def test_a_text_is_shortened_to_a_kilobyte_of_whole_characters():
+    assert shortened("a" * 5000) == "a" * 1024
+    assert shortened("é" * 5000) == "é" * 512
+    assert shortened("a" + "€" * 5000) == "a" + "€" * 341
+    assert shortened("é" * 512) == "é" * 512
+    long_agent = begin_event(0, "request", "10.0.0.1", "x" * 8000, bytes(16))
+    assert long_agent.user_agent == "x" * 1024
+
+
+class Disk:
+    """What reaches the disk itself, in order: appends as they are written, syncs as they end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> None:
+        self.syncs = 0
+        self.fails = False
+        self._seconds = seconds
+        self._fdatasync = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.sync)
+
+    def sync(self, descriptor: int) -> None:
+        time.sleep(self._seconds)
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._fdatasync(descriptor)
+        self.syncs += 1
+
+
+async def test_with_each_a_record_is_synced_when_it_is_said_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disk = Disk(monkeypatch)
+    journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
+    await journal.record(event(1))
+    assert disk.syncs == 1
+    await journal.record(stranger(2))
+    assert disk.syncs == 2, "of its own file"
+    journal.close()
+
+
+async def test_records_that_are_written_while_the_disk_is_busy_share_the_next_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disk = Disk(monkeypatch, seconds=0.1)
+    journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
+    first = asyncio.create_task(journal.record(event(0)))
+    await asyncio.sleep(0.03)
+    others = [asyncio.create_task(journal.record(event(number))) for number in range(1, 50)]
+    await asyncio.sleep(0.03)
+    assert not any(one.done() for one in (first, *others)), "the loop runs on meanwhile"
+    await first
+    assert not any(one.done() for one in others), "what was written during a sync is not known to be in it"
+    await asyncio.gather(*others)
+    assert disk.syncs == 2
+    journal.close()
+
+
+async def test_what_cannot_be_synced_stops_all_until_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    disk = Disk(monkeypatch)
+    journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
+    disk.fails = True
+    with pytest.raises(JournalUnavailable, match="Input/output error"):
+        await journal.record(event(1))
+    with pytest.raises(JournalUnavailable, match="Input/output error"):
+        journal.catch_up()
+    with pytest.raises(JournalUnavailable, match="Input/output error"):
+        await journal.sync_behind()
+    disk.fails = False
+    await journal.sync_behind()
+    journal.catch_up()
+    await journal.record(event(2))
+    assert [record["requestID"] for record in lines(tmp_path)] == ["request-1", "request-2"]
+    journal.close()
+
+
+async def test_a_rotation_loses_no_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file that is left behind is synced first: later syncs are the new file's."""
+    disk = Disk(monkeypatch)
+    journal = Journal(tmp_path / "audit.jsonl", maximum_size=4096, keep=100, sync=Sync.SECOND)
+    for number in range(50):
+        await journal.record(event(number))
+    rotated = len(list(tmp_path.glob("audit.jsonl.*")))
+    assert rotated > 2
+    assert disk.syncs == rotated
+    await journal.sync_behind()
+    await journal.sync_behind()
+    assert disk.syncs == rotated + 1, "where all is on the disk there is nothing to do"
+    journal.close()
+
+
+async def test_without_a_setting_nothing_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    disk = Disk(monkeypatch)
+    journal = Journal(tmp_path / "audit.jsonl")
+    await journal.record(event(1))
+    await journal.synced()
+    journal.sync()
+    journal.close()
+    assert disk.syncs == 0
+
+
+@pytest.mark.parametrize("sync", [Sync.SECOND, Sync.EACH])
+def test_a_device_cannot_be_synced_and_is_refused(sync: Sync):
+    with pytest.raises(OSError, match=r"audit\.sync: only a file can be synced"):
+        Journal(Path("/dev/null"), sync=sync)

@@ -1,6 +1,8 @@
 """`broker apply` as a command: what it shows, what it keeps, and when it changes nothing."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,18 @@ def test_users_of_one_name_in_two_accounts_have_profiles_that_say_which(run: Run
     shown = run("apply", "d.yaml").shown
     assert f"[{A}-alice]" in shown
     assert "[222222222222-alice]" in shown
+
+
+def test_keys_whose_file_finds_no_room_are_taken_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write({"alice": {"access_keys": 1}})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        ended = run("apply", file, "--credentials", "credentials")
+    assert ended.status == 1
+    assert "could not be written to credentials (No space left on device) and was taken back" in ended.said
+    assert [path.name for path in Path().iterdir() if "credentials" in path.name] == []
+    assert "+ user alice: access key" in run("apply", file, "--credentials", "credentials").shown

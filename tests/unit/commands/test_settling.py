@@ -1,17 +1,29 @@
 """Applying declarations to a real store: what is made, changed, taken away, left alone, refused."""
 
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from broker.access.trust import bound_trust_policy
-from broker.app import Broker
+from broker.app import Broker, clock
 from broker.commands.declaration.attempt import form_of
 from broker.commands.declaration.reading import read_declaration
 from broker.commands.declaration.settling import apply_declaration
 from broker.commands.declaration.source import DeclarationError
+from broker.storage.engine import (
+    Engine,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
+    Write,
+    account_partition,
+)
+from broker.storage.records import User
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
@@ -23,6 +35,7 @@ from broker.storage.store import (
     POLICIES,
     ROLES,
     USERS,
+    Store,
     Transaction,
 )
 
@@ -595,3 +608,90 @@ async def test_an_instance_has_the_hop_limit_mac_and_categories_that_are_declare
     instance = await declare.find(INSTANCES, "", "i-1")
     assert (instance.hop_limit, instance.mac) == (limit, "0e:49:61:0f:c3:11")
     assert instance.categories == {"spot/instance-action": "stop"}
+
+
+TWO_ACCOUNTS = """
+    accounts:
+      "111111111111":
+        users: {alice: {access_keys: 1}}
+      "222222222222":
+        users: {bob: {access_keys: 1}}
+"""
+
+
+class Interrupted:
+    """An engine in which `happens` comes before the first commit to the second account."""
+
+    def __init__(self, engine: Engine, happens: Callable[[], Awaitable[None]]) -> None:
+        self._engine = engine
+        self._happens: Callable[[], Awaitable[None]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
+        if partition == account_partition(B) and self._happens is not None:
+            happens, self._happens = self._happens, None
+            await happens()
+        return await self._engine.commit(partition, writes, expecting)
+
+
+def interrupted(broker: Broker, folder: Path, happens: Callable[[], Awaitable[None]]) -> Declare:
+    store = Store(cast(Engine, Interrupted(broker.store.engine, happens)), clock)
+    return Declare(msgspec.structs.replace(broker, store=store), folder)
+
+
+async def make_bob(broker: Broker) -> None:
+    bob = User(account_id=B, user_name="bob", user_id="AIDABOB", created_at=0)
+
+    async def work(store: Transaction) -> None:
+        store.put(USERS, B, bob)
+
+    await broker.store.transact(work)
+
+
+async def fail(broker: Broker) -> None:
+    raise EngineUnavailable("the disk is gone")
+
+
+@pytest.mark.parametrize("happens", [make_bob, fail])
+async def test_keys_of_an_attempt_that_was_committed_in_part_are_taken_back(
+    broker: Broker,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    happens: Callable[[Broker], Awaitable[None]],
+) -> None:
+    """Accounts are committed one after another."""
+    declare = interrupted(broker, tmp_path, lambda: happens(broker))
+    with pytest.raises(OutcomeUnknown):
+        await declare.attempt(TWO_ACCOUNTS)
+    assert (await declare.find(USERS, A, "alice")).access_key_ids == ()
+    assert "of alice in 111111111111 was taken back" in capsys.readouterr().err
+    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert records[-1]["eventName"] == "DeleteAccessKey"
+    failed = [record for record in records if "errorCode" in record]
+    assert {record["additionalEventData"]["outcome"] for record in failed} == {"unknown"}
+    again = await declare.attempt(TWO_ACCOUNTS)
+    assert sorted(key.user for key in again.keys) == ["alice", "bob"]
+
+
+async def test_records_of_an_attempt_that_others_were_faster_than_are_followed_by_an_error(
+    broker: Broker, tmp_path: Path
+) -> None:
+    declare = interrupted(broker, tmp_path, lambda: make_bob(broker))
+    await Declare(broker, tmp_path)('accounts: {"222222222222": {}}')
+    (tmp_path / "audit.jsonl").unlink()
+    attempt = await declare.attempt('accounts: {"222222222222": {users: {bob: {access_keys: 1}}}}')
+    (key,) = attempt.keys
+    assert (await declare.find(USERS, B, "bob")).access_key_ids == (key.access_key_id,)
+    records = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    said = [(record["eventName"], record.get("errorCode")) for record in records]
+    tried = ["CreateUser", "CreateAccessKey"]
+    assert said == [
+        *((name, None) for name in tried),
+        *((name, "ConcurrentModification") for name in tried),
+        ("CreateAccessKey", None),
+    ]
+    requests = [record["requestID"] for record in records]
+    assert requests[:2] == requests[2:4] and requests[4] not in requests[:4]
+    assert len({record["eventID"] for record in records}) == len(records)

@@ -1,7 +1,9 @@
 """Credentials through the door: minted once, renewed at half life, gone with the role."""
 
 import asyncio
+import os
 import secrets
+import time
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -9,7 +11,7 @@ import msgspec
 import pytest
 
 from broker.access.sessions import session_caller
-from broker.audit.journal import JournalUnavailable
+from broker.audit.journal import Journal, JournalUnavailable, Sync
 from broker.metadata.credentials import MINIMUM_LEFT, Deliveries
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import drop, promote, stage
@@ -274,3 +276,40 @@ def test_a_life_that_leaves_no_room_for_the_minimum_is_refused(world: World):
     for life in (900, MINIMUM_LEFT, 43_201):
         with pytest.raises(ValueError, match="credentials live"):
             Deliveries(world.mint, world.journal, lambda: NOW, lambda size: bytes(size), life)
+
+
+async def test_no_reader_is_given_credentials_before_their_record_is_on_the_disk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Also not those who read what another one has just minted; afterwards there is nothing to wait for."""
+    world.journal.close()
+    world.journal = Journal(world.folder / "audit.jsonl", sync=Sync.EACH)
+    fdatasync, ended = os.fdatasync, []
+
+    def slow(descriptor: int) -> None:
+        time.sleep(0.2)
+        fdatasync(descriptor)
+        ended.append(time.monotonic())
+
+    await world.machine()
+    client = await world.client()
+    token = await client.token()
+    monkeypatch.setattr(os, "fdatasync", slow)
+
+    async def read() -> float:
+        assert (await client.get(CREDENTIALS + "web", token)).status == 200
+        return time.monotonic()
+
+    first = asyncio.create_task(read())
+    await asyncio.sleep(0.1)
+    at = [await first, await read()]
+    assert len(ended) == 1
+    assert min(at) >= ended[0]
+    assert len(world.journalled()) == 1
+
+    del ended[:]
+    world.now += 4 * 3600  # past half of the credentials' life
+    together = await asyncio.gather(read(), read(), read())
+    assert len(world.journalled()) == 2
+    assert min(together) >= ended[0]
+    monkeypatch.undo()

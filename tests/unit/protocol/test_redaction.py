@@ -1,7 +1,7 @@
 """What the journal is shown."""
 
 from broker.protocol.model import load_service
-from broker.protocol.redaction import HIDDEN, audit_answer, audit_parameters
+from broker.protocol.redaction import HIDDEN, audit_answer, audit_parameters, gives_secret
 from broker.protocol.request import read_request
 from broker.protocol.shapes.iam import AcquireRoleRequest, ReplacementValueEntry
 from broker.protocol.shapes.sts import (
@@ -87,3 +87,9 @@ def test_what_was_only_read_is_no_event() -> None:
     answer = GetCallerIdentityResponse(user_id="AIDA", account="123456789012", arn="arn")
     assert audit_answer(STS, "GetCallerIdentity", answer) is None
     assert audit_answer(IAM, "DeleteUser", None) is None
+
+
+def test_operations_whose_answers_hold_a_secret_are_known_by_their_models() -> None:
+    giving = {name for service in (IAM, STS) for name in service.operations if gives_secret(service, name)}
+    assert {"CreateAccessKey", "CreateVirtualMFADevice", "AssumeRole", "GetSessionToken"} <= giving
+    assert not giving & {"CreateUser", "ListAccessKeys", "UpdateAccessKey", "CreateLoginProfile", "GetUser"}

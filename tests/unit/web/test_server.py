@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broker.app import most_connections
 from broker.web import server as limits
-from broker.web.server import Server
+from broker.web.server import Server, most_connections
 from tests.unit.web.test_connection import GET, Door, Peer, Place, post
 
 MOST = 8

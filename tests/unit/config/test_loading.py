@@ -18,7 +18,7 @@ from broker.config import (
 )
 from broker.names.secret import SecretKey
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 EXPLAINED = CONFIG / "broker.toml"
 
 
@@ -164,6 +164,7 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         (f"[listen]\napi = 'here:{'1' * 5000}'\n", "is not HOST:PORT"),
         ("[listen]\napi = 'here:65536'\n", "is not HOST:PORT"),
         ("[store]\nurl = 'mysql:x'\n", "store.url: 'mysql:x' is no store; write sqlite:PATH or redis://HOST"),
+        ("[audit]\nsync = 'always'\n", "audit.sync is one of none, second, each"),
         ("[log]\nlevel = 'loud'\n", "log.level is one of debug, info, warning, error"),
         ("[requests]\ntrusted_proxies = ['10.0.0.0/99']\n", "10.0.0.0/99 is no address or CIDR network"),
         (

@@ -1,0 +1,178 @@
+"""The lines of the journal's two files, as one: the last ones, and those that follow, across rotations."""
+
+import contextlib
+import heapq
+import os
+import re
+import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from broker.audit.journal import UNAUTHENTICATED
+
+_POLL_SECONDS = 0.3
+_SEARCHES = 10
+_LATE_SECONDS = 1.5  # workers may write so long into a file that another one has renamed
+_BLOCK = 64 << 10
+_TIME = re.compile(r'"eventTime":"([^"]{1,32})"')
+
+
+def tail_lines(path: Path, number: int, follow: bool) -> Iterator[str]:
+    """The last `number` lines of the journal, then, where `follow` says so, those to come."""
+    followers = [Follower(file) for file in (path, path.with_name(f"{path.name}{UNAUTHENTICATED}"))]
+    try:
+        last = merged([one.last(number) for one in followers])
+        yield from last[-number:] if number else ()
+        while follow:
+            lines = merged([one.read() for one in followers])
+            yield from lines
+            if not lines:
+                time.sleep(_POLL_SECONDS)
+    finally:
+        for one in followers:
+            one.close()
+
+
+def merged(files: list[list[str]]) -> list[str]:
+    """The lines of all files by the time of their records, to the second; those of one file stay in their order."""
+    return [line for _, line in heapq.merge(*map(_timed, files), key=lambda timed: timed[0])]
+
+
+def _timed(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Each line with the latest time so far: a record is dated by the beginning of its request, written at its end."""
+    latest = ""
+    for line in lines:
+        found = _TIME.search(line)
+        latest = max(latest, found[1] if found else "")
+        yield latest, line
+
+
+class Follower:
+    """One file and its successors at `path`, which need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Of what was rotated away before there was anything to follow, nothing is read.
+        self._old = set(_rotated_away(path))
+        self._handle: IO[bytes] | None = None
+        self._rest = b""
+        self._successor_since: float | None = None
+
+    def last(self, number: int) -> list[str]:
+        """The last `number` lines that there are; what follows them is for `read`."""
+        if not self._path.exists() or not self._opens():
+            return []
+        assert self._handle is not None
+        self._handle.seek(start_of_last(self._handle, number))
+        return self._new_lines()
+
+    def read(self) -> list[str]:
+        """The lines since the last look, those of one rotation at most: none where there is nothing new."""
+        if not self._opens():
+            return []
+        assert self._handle is not None
+        lines = self._new_lines()
+        successor = _successor(self._path, self._handle)
+        if lines or successor is None or self._must_wait(successor):
+            return lines
+        # Once more: there may be more since the last look, and nothing writes there now.
+        lines = [line.decode("utf-8", "replace") for line in (self._rest + self._handle.read()).splitlines()]
+        following = _open_successor(self._path, self._handle)
+        self._handle.close()
+        self._handle, self._rest, self._successor_since = following, b"", None
+        return list(chain(lines, self._new_lines()))
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+
+    def _opens(self) -> bool:
+        """A file that was not there is read from its beginning, even where it was rotated before it was seen."""
+        if self._handle is None:
+            try:
+                begun = [file for file in _files(self._path) if file.stat().st_ino not in self._old]
+                self._handle = begun[-1].open("rb")
+            except FileNotFoundError:
+                return False
+        return True
+
+    def _new_lines(self) -> list[str]:
+        assert self._handle is not None
+        *lines, self._rest = (self._rest + self._handle.read()).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def _must_wait(self, successor: Path) -> bool:
+        """Whether the newest file was begun so short a time ago that the one before it may still be written to."""
+        if successor != self._path:
+            return False
+        now = time.monotonic()
+        if self._successor_since is None:
+            self._successor_since = now
+        return now - self._successor_since < _LATE_SECONDS
+
+
+def _open_successor(path: Path, handle: IO[bytes]) -> IO[bytes]:
+    """The file that follows the one of `handle`, whatever is renamed while it is looked for."""
+    while True:
+        try:
+            following = (_successor(path, handle) or path).open("rb")
+            if os.path.samestat(os.fstat(following.fileno()), (_successor(path, handle) or path).stat()):
+                return following
+            following.close()
+        except FileNotFoundError:
+            time.sleep(_POLL_SECONDS)
+
+
+def _successor(path: Path, handle: IO[bytes]) -> Path | None:
+    """Where the file lies that was begun after the one of `handle`; None while that is the one that is written."""
+    own = os.fstat(handle.fileno())
+    # A rotation that is under way may have renamed it behind our back; one that was moved elsewhere stays away.
+    for _ in range(_SEARCHES):
+        newer = path
+        for place in _files(path):
+            if _is_at(place, own):
+                return newer if place != path else None
+            newer = place
+    return path
+
+
+def _files(path: Path) -> list[Path]:
+    """The file at `path` and its rotated ones, the newest first."""
+    parts = [file.name.rpartition(".") for file in path.parent.iterdir()]
+    rotated = sorted(int(number) for name, _, number in parts if name == path.name and number.isdecimal())
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in rotated)]
+
+
+def _rotated_away(path: Path) -> Iterator[int]:
+    """The inodes of the rotated files at `path`."""
+    with contextlib.suppress(FileNotFoundError):
+        for file in _files(path)[1:]:
+            yield file.stat().st_ino
+
+
+def _is_at(place: Path, own: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(place.stat(), own)
+    except FileNotFoundError:
+        return False
+
+
+def start_of_last(handle: IO[bytes], number: int) -> int:
+    """The position where the last `number` lines begin; reads backwards, for journals are long."""
+    position = handle.seek(0, os.SEEK_END)
+    if number == 0:
+        return position
+    seen = 0
+    while position > 0:
+        size = min(_BLOCK, position)
+        position -= size
+        handle.seek(position)
+        block = handle.read(size)
+        found = len(block)
+        while (found := block.rfind(b"\n", 0, found)) >= 0:
+            seen += 1
+            if seen > number:
+                return position + found + 1
+    return 0

@@ -1,0 +1,129 @@
+"""What makes settings impossible that have the right types: ranges, addresses, what belongs together."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from broker.audit.journal import Sync
+from broker.config.settings import ConfigurationError, RootUser, Settings, shown_url
+from broker.federation.federation import LONGEST_LEEWAY, faults_of_issuer_url
+from broker.names.arn import is_account_id
+from broker.names.ids import is_key_id
+from broker.names.secret import SecretKey
+from broker.operation import Quotas
+
+_STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
+_SYNCS = tuple(one.value for one in Sync)
+_LEVELS = ("debug", "info", "warning", "error")
+_is_host_name = re.compile(
+    r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
+).fullmatch
+_is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
+_is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
+_is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
+_is_port = re.compile(r"[0-9]{1,5}").fullmatch
+_RANGES = {
+    "listen.workers": (1, 256),
+    "listen.worker_silence_seconds": (2, 3600),
+    "listen.maximum_connections": (1, 1_000_000),
+    "tls.reload_seconds": (1, 86_400),
+    "keys.rotate_every_hours": (1, 24 * 366),
+    "keys.staged_for_minutes": (1, 60 * 24 * 366),
+    "audit.maximum_size_bytes": (4096, 1 << 50),
+    "audit.keep": (0, 10_000),
+    "audit.keep_unauthenticated": (0, 10_000),
+    "requests.maximum_body_bytes": (1024, 64 << 20),
+    "requests.graceful_shutdown_seconds": (0, 3600),
+    "metadata.session_seconds": (1210, 43_200),
+    "metadata.requests_per_second": (0, 1_000_000),
+    "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
+    "federation.issuer_rotate_every_hours": (7 * 24, 24 * 366),
+    "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the key before signs
+}
+
+
+def faults_of(settings: Settings) -> Iterator[str]:
+    """What types cannot say."""
+    for name in ("api", "metadata", "operations"):
+        try:
+            parse_address(getattr(settings.listen, name), f"listen.{name}")
+        except ConfigurationError as error:
+            yield str(error)
+    for host_name in settings.listen.host_names:
+        if not _is_host_name(host_name):
+            yield (
+                f"listen.host_names: {host_name!r} is no host name; "
+                "write it as it stands in a URL between // and the port, without wildcards"
+            )
+    for name, (low, high) in _RANGES.items():
+        section, _, key = name.partition(".")
+        if not low <= getattr(getattr(settings, section), key) <= high:
+            yield f"{name} is a number from {low} to {high}"
+    for key in Quotas.__struct_fields__:
+        if getattr(settings.quotas, key) < 0:
+            yield f"quotas.{key} cannot be negative"
+    if settings.keys.staged_for_minutes > settings.keys.rotate_every_hours * 60:
+        yield "keys.staged_for_minutes cannot be longer than keys.rotate_every_hours"
+    if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
+        yield "tls.certificate_file and tls.key_file belong together: set both or neither"
+    yield from _faults_of_store(settings.store.url)
+    if settings.audit.sync not in _SYNCS:
+        yield f"audit.sync is one of {', '.join(_SYNCS)}"
+    if settings.log.level not in _LEVELS:
+        yield f"log.level is one of {', '.join(_LEVELS)}"
+    yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)
+    yield from _faults_of_networks("federation.private_networks", settings.federation.private_networks)
+    for pinned in settings.federation.pinned_keys:
+        if "://" not in pinned.partition("=")[0] or not pinned.partition("=")[2]:
+            yield f"federation.pinned_keys: {pinned!r} is not ISSUER=FILE"
+    for service in settings.policies.service_principals:
+        if _is_service_principal(service) is None:
+            yield (
+                f"policies.service_principals: {service!r} is no service principal; write a name with dots, such as "
+                "scheduler.corp.example"
+            )
+    yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
+    yield from _faults_of_root(settings.root)
+
+
+def _faults_of_networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            yield f"{name}: {network} is no address or CIDR network"
+
+
+def _faults_of_store(url: SecretKey) -> Iterator[str]:
+    scheme, _, rest = url.reveal().partition(":")
+    if not url.reveal().startswith(_STORES):
+        yield (f"store.url: {shown_url(url)!r} is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER")
+    elif not rest.removeprefix("//"):
+        what = "file; write sqlite:PATH" if scheme == "sqlite" else "server; write redis://HOST:PORT/NUMBER"
+        yield f"store.url: {url.reveal()!r} names no {what}"
+    elif scheme.endswith("+cluster") and not _is_cluster(url.reveal().partition("://")[2]):
+        yield "store.url: behind HOST:PORT of a cluster comes nothing, for a cluster has one database"
+    elif scheme.startswith("redi") and not _is_database(url.reveal().partition("://")[2]):
+        # Not quoted: it may be a part of the password. redis-py takes `/abc` for 0, and `/1/2` for 12.
+        yield "store.url: behind HOST:PORT comes the number of a database, as in redis://HOST:PORT/0, or nothing"
+
+
+def _faults_of_root(root: RootUser) -> Iterator[str]:
+    given = [bool(root.account_id), bool(root.access_key_id), bool(root.secret_access_key.reveal())]
+    if any(given) and not all(given):
+        yield (
+            "BROKER_ROOT_ACCOUNT_ID, BROKER_ROOT_ACCESS_KEY_ID and BROKER_ROOT_SECRET_ACCESS_KEY belong together: "
+            "set all three or none"
+        )
+    if root.account_id and not is_account_id(root.account_id):
+        yield "root.account_id has twelve digits"
+    if root.access_key_id and not is_key_id(root.access_key_id):
+        yield "root.access_key_id has 16 to 128 letters, digits and underscores"
+
+
+def parse_address(text: str, name: str) -> tuple[str, int]:
+    """`HOST:PORT`, an IPv6 host in brackets; raises ConfigurationError."""
+    host, _, port = text.rpartition(":")
+    if not host or not _is_port(port) or int(port) > 65535:
+        raise ConfigurationError(f"{name}: {text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,150 @@
+"""The settings: one struct for each table of the file, with its defaults."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from broker.federation.federation import SamlRules
+from broker.names.secret import SecretKey
+from broker.operation import Quotas
+
+
+class ConfigurationError(ValueError):
+    """Settings that cannot stand; the message names each, and says what would do: a line each."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Listen(Section, frozen=True):
+    api: str = "127.0.0.1:8080"
+    metadata: str = "127.0.0.1:1338"
+    operations: str = "127.0.0.1:9464"
+    host_names: tuple[str, ...] = ()
+    workers: int = 1
+    worker_silence_seconds: int = 30
+    maximum_connections: int = 4096
+
+
+class Tls(Section, frozen=True):
+    certificate_file: str = ""
+    key_file: str = ""
+    reload_seconds: int = 10
+
+
+class StoreSettings(Section, frozen=True):
+    url: SecretKey = SecretKey("sqlite:var/broker.db")  # a Redis has its password in it
+
+
+class Keys(Section, frozen=True):
+    master_key: SecretKey = SecretKey("")
+    master_key_file: str = "var/master.key"
+    create_master_key: bool = True
+    rotate_every_hours: int = 24
+    staged_for_minutes: int = 60
+
+
+class Audit(Section, frozen=True):
+    path: str = "var/audit.jsonl"
+    maximum_size_bytes: int = 100 << 20
+    keep: int = 10
+    keep_unauthenticated: int = 1
+    sync: str = "none"
+
+
+class Requests(Section, frozen=True):
+    maximum_body_bytes: int = 256 << 10
+    trusted_proxies: tuple[str, ...] = ()
+    honour_presigned_expires: bool = True
+    graceful_shutdown_seconds: int = 20
+
+
+class Metadata(Section, frozen=True):
+    loopback_instance: str = ""
+    session_seconds: int = 6 * 3600
+    requests_per_second: int = 0
+
+
+class FederationSettings(Section, frozen=True):
+    plain_http: bool = False
+    private_networks: tuple[str, ...] = ()
+    certificate_authorities: str = ""
+    pinned_keys: tuple[str, ...] = ()
+    clock_leeway_seconds: int = 60
+    single_use_tokens: bool = False
+    issuer_url: str = ""
+    issuer_rotate_every_hours: int = 24 * 30
+    issuer_published_for_hours: int = 24
+    saml_recipients: tuple[str, ...] = SamlRules().recipients
+    saml_audiences: tuple[str, ...] = SamlRules().audiences
+    saml_allow_sha1: bool = False
+    saml_allow_replay: bool = False
+
+
+class Policies(Section, frozen=True):
+    service_principals: tuple[str, ...] = ()
+
+
+class Log(Section, frozen=True):
+    level: str = "info"
+
+
+class RootUser(Section, frozen=True):
+    account_id: str = ""
+    access_key_id: str = ""
+    secret_access_key: SecretKey = SecretKey("")
+
+
+class Settings(Section, frozen=True):
+    """Everything that can be set. `config/broker.toml` explains each in a sentence."""
+
+    listen: Listen = Listen()
+    tls: Tls = Tls()
+    store: StoreSettings = StoreSettings()
+    keys: Keys = Keys()
+    audit: Audit = Audit()
+    requests: Requests = Requests()
+    metadata: Metadata = Metadata()
+    federation: FederationSettings = FederationSettings()
+    quotas: Quotas = Quotas()
+    policies: Policies = Policies()
+    log: Log = Log()
+    root: RootUser = RootUser()
+
+
+SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+PREFIX = "BROKER_"
+_PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
+FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
+
+
+def shown_url(url: SecretKey) -> str:
+    """Where the records are, in a form that may be printed: without the password, wherever in the URL it is."""
+    before, at, rest = url.reveal().rpartition("@")
+    scheme, separator, login = before.partition("://")
+    if at:
+        user = login.partition(":")[0] if separator else ""
+        rest = f"{scheme if separator else ''}{separator}{user}:***@{rest}"
+    return _PASSWORD_OPTION.sub(r"\1=***", rest)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: `store.url` is BROKER_STORE_URL."""
+    return f"{PREFIX}{name.replace('.', '_').upper()}"
+
+
+def field_of(name: str) -> msgspec.structs.FieldInfo:
+    """Type and default of the setting with that dotted name."""
+    section, _, key = name.partition(".")
+    return next(field for field in msgspec.structs.fields(SECTIONS[section]) if field.name == key)
+
+
+def setting_names() -> list[str]:
+    """Every setting's dotted name."""
+    return [
+        f"{section}.{field.name}"
+        for section, kind in SECTIONS.items()
+        for field in msgspec.structs.fields(kind)
+    ]

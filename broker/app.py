@@ -36,13 +36,13 @@ from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
-from broker.web.door import Door
-from broker.web.health import operations_door
+from broker.web.dependencies import Dependencies
+from broker.web.health import operations_handler
 from broker.web.host_names import parse_host_names
 from broker.web.http import Request, Response
 from broker.web.issuers import answer_issuer
-from broker.web.measures import Measures, Place
-from broker.web.metadata import MetadataDoor
+from broker.web.metadata import MetadataHandler
+from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import parse_networks
 from broker.web.requests import answer_request
 from broker.web.server import Server
@@ -196,9 +196,9 @@ def rotation_schedule(keys: Keys) -> RotationSchedule:
     )
 
 
-def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
+def make_door(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
     settings = broker.settings
-    return Door(
+    return Dependencies(
         clock=clock,
         timer=time.perf_counter,
         entropy=entropy,
@@ -207,7 +207,7 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         gate=broker.gate,
         mint=broker.mint,
         journal=journal,
-        measures=measures,
+        metrics=metrics,
         quotas=settings.quotas,
         federation=broker.federation,
         services={model(name).signing_name: model(name) for name in VERSIONS},
@@ -223,9 +223,9 @@ def host_names(settings: Settings) -> list[str]:
     return [*settings.listen.host_names, *at]
 
 
-def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
+def make_metadata_door(broker: Broker, door: Dependencies) -> MetadataHandler:
     chosen = broker.settings.metadata
-    return MetadataDoor(
+    return MetadataHandler(
         door,
         broker.keyrings.sessions,
         loopback_instance=chosen.loopback_instance,
@@ -239,7 +239,7 @@ async def serve(
     sockets: Mapping[str, Sequence[socket]],
     is_ready: Callable[[], None],
     stop: asyncio.Event,
-    place: Place = Place(),  # noqa: B008  frozen
+    place: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
 ) -> None:
     """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun. Store and keys are there.
 
@@ -253,7 +253,7 @@ async def serve(
     try:
         # They were made before the first worker started. If they are not there, they were taken away: make no others.
         async with open_broker(settings, may_create=False) as broker:
-            door = make_door(broker, journal, Measures(place))
+            door = make_door(broker, journal, Metrics(place))
             metadata = make_metadata_door(broker, door)
             servers = _make_servers(broker, door, metadata, stop)
             for name, server in servers.items():
@@ -261,7 +261,7 @@ async def serve(
                 await server.listen(sockets[name], tls)
             told: set[str] = set()
             await _warn_of_weaknesses(broker.engine, told)
-            await door.measures.publish()  # in the place of what a worker that died here has left
+            await door.metrics.publish()  # in the place of what a worker that died here has left
             tasks = _start_tasks(broker, door, metadata, certificate, told)
             is_ready()
             await stop.wait()
@@ -282,8 +282,8 @@ async def serve(
 
 def _start_tasks(
     broker: Broker,
-    door: Door,
-    metadata: MetadataDoor,
+    door: Dependencies,
+    metadata: MetadataHandler,
     certificate: Certificate | None,
     told: set[str],
 ) -> list[asyncio.Task[None]]:
@@ -299,7 +299,7 @@ def _start_tasks(
             partial(_warn_of_weaknesses, broker.engine, told),
         ),
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
-        ("counting", _PUBLISH_SECONDS, door.measures.publish),
+        ("counting", _PUBLISH_SECONDS, door.metrics.publish),
         ("looking at the journal", _LOOK_SECONDS, door.journal.look),
     ]
     if certificate is not None:
@@ -309,7 +309,7 @@ def _start_tasks(
 
 
 def _make_servers(
-    broker: Broker, door: Door, metadata: MetadataDoor, stop: asyncio.Event
+    broker: Broker, door: Dependencies, metadata: MetadataHandler, stop: asyncio.Event
 ) -> Mapping[str, Server]:
     """What answers at each of LISTENERS."""
 
@@ -332,7 +332,7 @@ def _make_servers(
 
     maximum_body = broker.settings.requests.maximum_body_bytes
     most = most_connections(broker.settings.listen.maximum_connections)
-    operations = operations_door(door.measures, why_not_ready, door.host_names)
+    operations = operations_handler(door.metrics, why_not_ready, door.host_names)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),

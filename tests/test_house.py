@@ -24,7 +24,7 @@ LONG_FUNCTIONS = {
 TESTS_OF_SEVERAL = {
     "commands/test_main.py": "broker/__main__.py and the table of commands",
     "iam/test_root_tasks.py": "the law of AssumeRoot's tasks over all operations",
-    "metadata/test_door.py": "web/metadata.py with the whole room behind it",
+    "metadata/test_handler.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",
     "policy/test_laws.py": "laws of the whole judge",
     "policy/test_worlds.py": "what the random worlds of those laws draw",
@@ -131,8 +131,8 @@ def test_nobody_is_called_manager():
     assert [place for path in by_hand() for place in words(path, pattern)] == []
 
 
-def test_exceptions_are_caught_blindly_at_doors_only():
-    """`except Exception` belongs to the doors, to background tasks that must live on, and to the end of a process."""
+def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
+    """`except Exception` belongs to request handlers, background tasks that must go on, and the end of a process."""
     allowed = {"web/requests.py", "web/metadata.py", "app.py"}
     pattern = r"^\s*except (Base)?Exception\b.*:"
     blind = {

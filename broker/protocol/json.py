@@ -59,7 +59,7 @@ def render_json_refusal(service: ServiceModel | None, refusal: Refusal, request_
     return status, _encode({"Error": error, "RequestId": request_id})
 
 
-def refuse_as_json_services_do(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
+def refuse_for_json_clients(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
     """A refusal of the protocols AWS JSON 1.0 and 1.1 and restJson1, whose clients read the header or the body."""
     status, _ = status_and_fault(refusal) if service is None else service.status_and_fault(refusal)
     body = _encode({"__type": refusal.code, "message": _surrogate.sub("\ufffd", refusal.message)})

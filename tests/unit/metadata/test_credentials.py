@@ -1,4 +1,4 @@
-"""Credentials through the door: minted once, renewed at half life, gone with the role."""
+"""Credentials through the handler: minted once, renewed at half life, gone with the role."""
 
 import asyncio
 import secrets
@@ -129,13 +129,13 @@ async def test_over_several_lives_no_read_ever_gets_less_than_twenty_minutes(wor
 
 async def test_renewal_in_the_background_spares_the_next_reader_the_mint(world: World):
     await world.machine()
-    door = world.door()
-    client = await world.client(door)
+    handler = world.handler()
+    client = await world.client(handler)
     first = (await client.get(CREDENTIALS + "web", await client.token())).json
-    await door.refresh()
+    await handler.refresh()
     assert len(world.journalled()) == 1
     world.now = NOW + LIFE / 2
-    await door.refresh()
+    await handler.refresh()
     assert len(world.journalled()) == 2
     second = (await client.get(CREDENTIALS + "web", await client.token())).json
     assert len(world.journalled()) == 2
@@ -144,15 +144,15 @@ async def test_renewal_in_the_background_spares_the_next_reader_the_mint(world: 
 
 async def test_what_nobody_reads_is_not_renewed_and_is_forgotten_in_the_end(world: World):
     await world.machine()
-    door = world.door()
-    client = await world.client(door)
+    handler = world.handler()
+    client = await world.client(handler)
     await client.get(CREDENTIALS + "web", await client.token())
     for _ in range(30):
         world.now += LIFE / 10
-        await door.refresh()
+        await handler.refresh()
     assert len(world.journalled()) == 2  # once renewed, because it had been read
-    assert door._deliveries._kept == {}
-    assert door._remembered == {}
+    assert handler._deliveries._kept == {}
+    assert handler._cache == {}
 
 
 async def test_another_role_in_the_profile_is_seen_by_the_next_read_of_every_worker(

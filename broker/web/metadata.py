@@ -19,9 +19,9 @@ import msgspec
 from broker.audit.event import uuid_text
 from broker.errors import Refusal
 from broker.metadata.containers import unknown_id
-from broker.metadata.credentials import Deliveries
+from broker.metadata.credentials import CredentialCache
 from broker.metadata.instances import Instances
-from broker.metadata.reading import JSON, TEXT, Answer, Reader, Refused
+from broker.metadata.reading import JSON, TEXT, MetadataAnswer, MetadataRefusal, Reader
 from broker.metadata.throttle import Throttle
 from broker.sealing.keyring import Keyring
 from broker.storage.engine import EngineUnavailable
@@ -49,7 +49,7 @@ _logger = logging.getLogger("broker.web")
 class _CachedResponse(msgspec.Struct, frozen=True):
     """A response, and the answer without its body, which says how long it is valid."""
 
-    answer: Answer
+    answer: MetadataAnswer
     response: Response
 
 
@@ -72,7 +72,7 @@ class MetadataHandler:
         self._store = dependencies.store
         self._host_names = dependencies.host_names
         self._keyring = keyring
-        self._deliveries = Deliveries(
+        self._credential_cache = CredentialCache(
             dependencies.mint, dependencies.journal, dependencies.clock, dependencies.entropy, session_seconds
         )
         instances = Instances(loopback_instance)
@@ -80,7 +80,7 @@ class MetadataHandler:
             dependencies.store,
             dependencies.gate,
             instances,
-            self._deliveries,
+            self._credential_cache,
             keyring,
             dependencies.clock,
             dependencies.entropy,
@@ -105,7 +105,7 @@ class MetadataHandler:
 
     async def refresh(self) -> None:
         """Called periodically: renews credentials in the background, evicts expired responses, counts cache hits."""
-        await self._deliveries.renew(self._store)
+        await self._credential_cache.renew(self._store)
         now, keyring = self._clock(), self._keyring()
         for key, cached in list(self._cache.items()):
             if now >= cached.answer.good_until or cached.answer.keyring is not keyring:
@@ -113,7 +113,7 @@ class MetadataHandler:
         counted, self._cache_hits = self._cache_hits, 0
         self._metrics.add("metadata", "Read", "", counted)
 
-    async def _is_valid(self, answer: Answer) -> bool:
+    async def _is_valid(self, answer: MetadataAnswer) -> bool:
         """Whether the cached answer is still true; False where the store cannot be read."""
         if self._clock() >= answer.good_until or answer.keyring is not self._keyring():
             return False
@@ -124,8 +124,8 @@ class MetadataHandler:
                     return False
         except EngineUnavailable:
             return False
-        if answer.kept is not None:
-            answer.kept.was_read = True
+        if answer.credentials is not None:
+            answer.credentials.was_read = True
         return True
 
     async def _answer_uncached(self, request: Request) -> Response:
@@ -134,11 +134,11 @@ class MetadataHandler:
         try:
             # 1. Host, size, path.
             if not is_called_by(request, self._host_names):
-                raise Refused(
+                raise MetadataRefusal(
                     403, f"called by {request.find_header('host')!r}, which listen.host_names has not"
                 )
             if request.limit_exceeded is not None:
-                raise Refused(request.limit_exceeded.status, request.limit_exceeded.value)
+                raise MetadataRefusal(request.limit_exceeded.status, request.limit_exceeded.value)
             segments = [unquote(segment) for segment in request.path.split("/") if segment]
             if segments and segments[0] in _CONTAINER_ROOTS:
                 operation = "ContainerCredentials"
@@ -147,7 +147,7 @@ class MetadataHandler:
                 operation = "PutToken"
                 return await self._put_token(request, segments)
             return await self._read(request, segments)
-        except Refused as refused:
+        except MetadataRefusal as refused:
             code = str(refused.status)
             self._log(request, refused.status, refused.reason)
             return _page(refused.status, refused.headers)
@@ -183,15 +183,15 @@ class MetadataHandler:
     async def _put_token(self, request: Request, segments: list[str]) -> Response:
         # 2. Is the request of the right form?
         if request.find_header("x-forwarded-for") is not None:
-            raise Refused(403, "a request for a token came through a proxy")
+            raise MetadataRefusal(403, "a request for a token came through a proxy")
         if segments[1:] != ["api", "token"]:
-            raise Refused(405, "PUT is for tokens only", {"Allow": "OPTIONS, GET, HEAD"})
+            raise MetadataRefusal(405, "PUT is for tokens only", {"Allow": "OPTIONS, GET, HEAD"})
         if segments[0] != "latest":
-            raise Refused(403, "tokens are made by the latest version only")
+            raise MetadataRefusal(403, "tokens are made by the latest version only")
         # 3. A token for the machine at this address, limited to the hops that its record allows.
         token = await self._reader.new_token(request.peer.address, request.find_header(TOKEN_LIFE))
         if not request.peer.limit_hops(token.hop_limit):
-            raise Refused(500, f"the hop limit {token.hop_limit} cannot be set on this connection")
+            raise MetadataRefusal(500, f"the hop limit {token.hop_limit} cannot be set on this connection")
         headers = {
             "Content-Type": TEXT,
             "Server": _SERVER,
@@ -202,9 +202,9 @@ class MetadataHandler:
     async def _read(self, request: Request, segments: list[str]) -> Response:
         # 2. Is the request of the right form?
         if request.method not in ("GET", "HEAD"):
-            raise Refused(405, "a method that reads nothing", {"Allow": "OPTIONS, GET, HEAD"})
+            raise MetadataRefusal(405, "a method that reads nothing", {"Allow": "OPTIONS, GET, HEAD"})
         if segments[1:] == ["api", "token"]:
-            raise Refused(405, "tokens are made with PUT", {"Allow": "OPTIONS, PUT"})
+            raise MetadataRefusal(405, "tokens are made with PUT", {"Allow": "OPTIONS, PUT"})
         # 3. Which machine, with which token, which category.
         answer = await self._reader.read(request.peer.address, request.find_header(TOKEN), segments)
         return self._response(request, answer)
@@ -212,16 +212,16 @@ class MetadataHandler:
     async def _container(self, request: Request, segments: list[str]) -> Response:
         # 2. Is the request of the right form?
         if request.method not in ("GET", "HEAD"):
-            raise Refused(405, "a method that reads nothing", {"Allow": "GET, HEAD"})
+            raise MetadataRefusal(405, "a method that reads nothing", {"Allow": "GET, HEAD"})
         if segments[1:2] != ["credentials"]:
-            raise Refused(404, "no such path of the container endpoints")
+            raise MetadataRefusal(404, "no such path of the container endpoints")
         # 3. Which container, for which role.
         unverified_id = _container_id(request, segments)
         unverified_token = request.find_header("authorization") or ""
         answer = await self._reader.container(request.peer.address, unverified_id, unverified_token)
         return self._response(request, answer)
 
-    def _response(self, request: Request, answer: Answer) -> Response:
+    def _response(self, request: Request, answer: MetadataAnswer) -> Response:
         """4. Render, and cache."""
         response = Response(
             200, header_lines({"Content-Type": answer.media_type, "Server": _SERVER}), answer.body
@@ -230,7 +230,7 @@ class MetadataHandler:
             self._store_in_cache(_cache_key(request), answer, response)
         return response
 
-    def _store_in_cache(self, key: CacheKey, answer: Answer, response: Response) -> None:
+    def _store_in_cache(self, key: CacheKey, answer: MetadataAnswer, response: Response) -> None:
         if sum(len(part) for part in key if part) > _LONGEST_KEY:
             return
         if len(self._cache) >= _MOST_CACHED:

@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass
 class World:
-    """Everything that stands behind the handler; `now` is the time everywhere."""
+    """The dependencies of the handler; `now` is the time everywhere."""
 
     folder: Path
     store: Store

@@ -37,7 +37,7 @@ def steps(path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.sentence)
-def test_what_stands_at_a_path_is_what_its_case_says(case: Case):
+def test_a_path_has_the_answer_of_its_case(case: Case):
     assert lookup(steps(case.path), case.machine) == case.answer
 
 

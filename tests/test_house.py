@@ -42,6 +42,7 @@ SHARED_CLASS_NAMES = {
     "Policy": "policy/elements.py has the parsed document, commands/declaration/declared.py what a file declares",
     "Role": "as Account",
     "SessionAttributes": "audit/event.py has CloudTrail's, assertions/session_attributes.py what an assertion asks for",
+    "Source": "policy/statement.py has the policy that holds a statement, commands/declaration/source.py the file",
     "Subject": "iam/simulation_subjects.py and commands/declaration/holders.py are to find names of their own",
     "User": "as Account; names/principal.py has the principal",
 }

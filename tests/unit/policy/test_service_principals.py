@@ -1,4 +1,4 @@
-"""Which service principals new policies may name: a false refusal is worse than an accepted name that no service has."""
+"""Which service principals new policies may name: a false refusal is worse than accepting a name of no service."""
 
 import pytest
 

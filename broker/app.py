@@ -35,13 +35,13 @@ from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
-from broker.web.door import Door
-from broker.web.health import operations_door
+from broker.web.dependencies import Dependencies
+from broker.web.health import operations_handler
 from broker.web.host_names import parse_host_names
 from broker.web.http import Request, Response
 from broker.web.issuers import answer_issuer
-from broker.web.measures import Measures, Place
-from broker.web.metadata import MetadataDoor
+from broker.web.metadata import MetadataHandler
+from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import parse_networks
 from broker.web.requests import answer_request
 from broker.web.server import OPERATIONS_CONNECTIONS, Server, most_connections
@@ -204,9 +204,9 @@ def open_journal(audit: Audit) -> Journal:
     )
 
 
-def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
+def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
     settings = broker.settings
-    return Door(
+    return Dependencies(
         clock=clock,
         timer=time.perf_counter,
         entropy=entropy,
@@ -215,7 +215,7 @@ def make_door(broker: Broker, journal: Journal, measures: Measures) -> Door:
         gate=broker.gate,
         mint=broker.mint,
         journal=journal,
-        measures=measures,
+        metrics=metrics,
         quotas=settings.quotas,
         federation=broker.federation,
         services={model(name).signing_name: model(name) for name in VERSIONS},
@@ -231,10 +231,10 @@ def host_names(settings: Settings) -> list[str]:
     return [*settings.listen.host_names, *at]
 
 
-def make_metadata_door(broker: Broker, door: Door) -> MetadataDoor:
+def make_metadata_handler(broker: Broker, dependencies: Dependencies) -> MetadataHandler:
     chosen = broker.settings.metadata
-    return MetadataDoor(
-        door,
+    return MetadataHandler(
+        dependencies,
         broker.keyrings.sessions,
         loopback_instance=chosen.loopback_instance,
         session_seconds=chosen.session_seconds,
@@ -247,7 +247,7 @@ async def serve(
     sockets: Mapping[str, Sequence[socket]],
     is_ready: Callable[[], None],
     stop: asyncio.Event,
-    place: Place = Place(),  # noqa: B008  frozen
+    place: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
 ) -> None:
     """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun. Store and keys are there.
 
@@ -259,16 +259,16 @@ async def serve(
     try:
         # They were made before the first worker started. If they are not there, they were taken away: make no others.
         async with open_broker(settings, may_create=False) as broker:
-            door = make_door(broker, journal, Measures(place))
-            metadata = make_metadata_door(broker, door)
-            servers = _make_servers(broker, door, metadata, stop)
+            dependencies = make_dependencies(broker, journal, Metrics(place))
+            metadata = make_metadata_handler(broker, dependencies)
+            servers = _make_servers(broker, dependencies, metadata, stop)
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name == "api" else None
                 await server.listen(sockets[name], tls)
             told: set[str] = set()
             await _warn_of_weaknesses(broker.engine, told)
-            await door.measures.publish()  # in the place of what a worker that died here has left
-            tasks = _start_tasks(broker, door, metadata, certificate, told)
+            await dependencies.metrics.publish()  # in the place of what a worker that died here has left
+            tasks = _start_tasks(broker, dependencies, metadata, certificate, told)
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
@@ -288,8 +288,8 @@ async def serve(
 
 def _start_tasks(
     broker: Broker,
-    door: Door,
-    metadata: MetadataDoor,
+    dependencies: Dependencies,
+    metadata: MetadataHandler,
     certificate: Certificate | None,
     told: set[str],
 ) -> list[asyncio.Task[None]]:
@@ -305,12 +305,12 @@ def _start_tasks(
             partial(_warn_of_weaknesses, broker.engine, told),
         ),
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
-        ("counting", _PUBLISH_SECONDS, door.measures.publish),
-        ("looking at the journal", _LOOK_SECONDS, door.journal.look),
+        ("counting", _PUBLISH_SECONDS, dependencies.metrics.publish),
+        ("looking at the journal", _LOOK_SECONDS, dependencies.journal.look),
     ]
     if broker.settings.audit.sync != Sync.NONE.value:
         # Where each answer waits for its record this finds nothing to do, unless a sync failed.
-        rhythm.append(("syncing the journal", _SYNC_SECONDS, door.journal.sync_behind))
+        rhythm.append(("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind))
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         rhythm.append(("looking at the certificate", seconds, certificate.reload_if_changed))
@@ -318,21 +318,21 @@ def _start_tasks(
 
 
 def _make_servers(
-    broker: Broker, door: Door, metadata: MetadataDoor, stop: asyncio.Event
+    broker: Broker, dependencies: Dependencies, metadata: MetadataHandler, stop: asyncio.Event
 ) -> Mapping[str, Server]:
     """What answers at each of LISTENERS."""
 
     async def api(request: Request) -> Response:
-        published = None if request.method == "POST" else await answer_issuer(door, request)
-        return published or await answer_request(door, request)
+        published = None if request.method == "POST" else await answer_issuer(dependencies, request)
+        return published or await answer_request(dependencies, request)
 
     async def why_not_ready() -> str:
         if stop.is_set():
             return "stopping"
         try:
             await broker.keyrings.refresh()
-            await door.journal.look()
-            door.journal.catch_up()
+            await dependencies.journal.look()
+            dependencies.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"
         except JournalUnavailable as error:
@@ -341,7 +341,7 @@ def _make_servers(
 
     maximum_body = broker.settings.requests.maximum_body_bytes
     most = most_connections(broker.settings.listen.maximum_connections)
-    operations = operations_door(door.measures, why_not_ready, door.host_names)
+    operations = operations_handler(dependencies.metrics, why_not_ready, dependencies.host_names)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),

@@ -1,13 +1,13 @@
 """Refusal: the one error that a client may see.
 
 The pure floors and the handlers raise it; only `web/` turns it into HTTP. Status and fault of a modelled code
-come from the service model (`broker.protocol`); those of the codes that every query service shares stand in
+come from the service model (`broker.protocol`); those of the codes that every query service shares are in
 COMMON below, as AWS answers them ("Common Errors", IAM and STS API references).
 """
 
 from http import HTTPStatus
 
-# code -> (HTTP status, fault); what no service model lists.
+# code -> (HTTP status, fault), for codes that no service model lists.
 COMMON: dict[str, tuple[int, str]] = {
     "AccessDenied": (403, "Sender"),
     "ExpiredToken": (403, "Sender"),
@@ -96,7 +96,7 @@ def carried_out_unrecorded(reason: str) -> Refusal:
 
 
 def service_unavailable(reason: str) -> Refusal:
-    """A store or a key is out of reach: refuse, never guess."""
+    """For a store or a key that cannot be reached."""
     return Refusal(
         "ServiceUnavailable",
         "The request has failed due to a temporary failure of the server.",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from broker.commands.terminal import console, print_table
-from broker.policy import Decision, Effect, LayerAccount, Match, NearMiss, Outcome, access_denied_message
+from broker.policy import Decision, Effect, LayerExplanation, Match, NearMiss, Outcome, access_denied_message
 
 _STYLES = {
     Outcome.ALLOWED: "green",
@@ -52,13 +52,13 @@ def print_explanations(decisions: list[Decision]) -> None:
         output.print()
 
 
-def _layer_line(account: LayerAccount, stops: bool) -> Text:
+def _layer_line(account: LayerExplanation, stops: bool) -> Text:
     line = Text(f"  {account.layer.value:<9} ")
     line.append(_SAYS[account.outcome], style=_STYLES[account.outcome])
     return line.append("   <- decides", style="bold") if stops else line
 
 
-def _reasons(account: LayerAccount) -> Iterator[str]:
+def _reasons(account: LayerExplanation) -> Iterator[str]:
     for match in account.matches:
         yield _named(match)
     for miss in account.near_misses:
@@ -68,8 +68,8 @@ def _reasons(account: LayerAccount) -> Iterator[str]:
 
 
 def _wanted(miss: NearMiss) -> str:
-    wanted = " or ".join(f'"{value}"' for value in miss.wanted)
-    had = "nothing" if miss.had is None else ", ".join(f'"{value}"' for value in miss.had) or "no value"
+    wanted = " or ".join(f'"{value}"' for value in miss.expected)
+    had = "nothing" if miss.actual is None else ", ".join(f'"{value}"' for value in miss.actual) or "no value"
     return f"wants {wanted} and the request has {had}"
 
 
@@ -78,7 +78,7 @@ def _named(one: Match | NearMiss) -> str:
     statement = one.statement
     effect = "Deny" if statement.effect is Effect.DENY else "Allow"
     sid = f' "{statement.sid}"' if statement.sid else ""
-    return f"{effect}{sid} (line {statement.place.line}) of {one.source.kind.value} {one.source.name}"
+    return f"{effect}{sid} (line {statement.span.line}) of {one.source.kind.value} {one.source.name}"
 
 
 def _missing(decision: Decision) -> str:

@@ -19,7 +19,7 @@ from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings
 
 if TYPE_CHECKING:
-    from broker.web.measures import Place
+    from broker.web.metrics import WorkerSlot
 
 _logger = logging.getLogger("broker.serve")
 
@@ -88,17 +88,17 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
 def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
     """Serve with several workers until told to stop; why they could not, in a sentence, or nothing."""
     from broker.commands.workers import supervise
-    from broker.web.listeners import beside, hold_connections, open_for_workers
+    from broker.web.listeners import allow_worker_sockets, start_listening, worker_sockets
 
     # One worker is the metadata service: everybody who asks for a role gets what it minted, and no worker need tell
     # another. Whoever asks while it is being replaced waits.
     metadata = reserved.pop("metadata")
-    hold_connections(metadata)
+    start_listening(metadata)
     for sockets in reserved.values():
-        open_for_workers(sockets)
+        allow_worker_sockets(sockets)
 
-    def one_worker(place: Place, is_ready: Callable[[], None], beat: Callable[[], None]) -> str:
-        own = {name: beside(sockets) for name, sockets in reserved.items()}
+    def one_worker(place: WorkerSlot, is_ready: Callable[[], None], beat: Callable[[], None]) -> str:
+        own = {name: worker_sockets(sockets) for name, sockets in reserved.items()}
         own["metadata"] = metadata if place.worker == 0 else []
         return work(settings, own, place, is_ready, beat)
 
@@ -115,7 +115,7 @@ def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
 def work(
     settings: Settings,
     sockets: Mapping[str, Sequence[socket]],
-    place: Place | None,
+    place: WorkerSlot | None,
     is_ready: Callable[[], None],
     beat: Callable[[], None],
 ) -> str:
@@ -128,7 +128,7 @@ def work(
     from broker.app import serve
     from broker.commands.workers import HEARTBEAT_SECONDS
     from broker.storage.engine import EngineUnavailable
-    from broker.web.measures import Place
+    from broker.web.metrics import WorkerSlot
 
     is_serving = False
 
@@ -151,7 +151,7 @@ def work(
 
         with _calling_when_told_to_stop(end):
             async with _every(HEARTBEAT_SECONDS, beat):
-                await serve(settings, sockets, ready, stop, place or Place())
+                await serve(settings, sockets, ready, stop, place or WorkerSlot())
             _logger.info("stopped")
 
     try:

@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from broker.web.board import Board
-from broker.web.measures import Place
+from broker.web.metrics import WorkerSlot
+from broker.web.scoreboard import Scoreboard
 
 # What a worker does until it is told to stop; it answers why it could not, in a sentence, or nothing. It calls the one
 # function when it serves, the other one every HEARTBEAT_SECONDS.
-Worker = Callable[[Place, Callable[[], None], Callable[[], None]], str]
+Worker = Callable[[WorkerSlot, Callable[[], None], Callable[[], None]], str]
 
 HEARTBEAT_SECONDS = 1.0
 _SHORTEST_PAUSE = 0.1
@@ -44,7 +44,7 @@ class _Running:
     stopped itself, with its workers or without them, has heard nothing in that time and accuses nobody of it.
     """
 
-    def __init__(self, place: Place, report: int, now: float) -> None:
+    def __init__(self, place: WorkerSlot, report: int, now: float) -> None:
         self.place = place
         self.report = report
         self.since = now
@@ -84,7 +84,7 @@ def supervise(worker: Worker, number: int, *, grace: float, silence: float) -> s
     # Blocked, so that none is lost between two looks; `sigtimedwait` takes them one by one.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        return _Supervisor(worker, Board(number), grace, silence).run(number)
+        return _Supervisor(worker, Scoreboard(number), grace, silence).run(number)
     finally:
         # It is ending, so nobody need tell it to: a signal that still waits would raise KeyboardInterrupt, or kill.
         for name in _STOPPING:
@@ -93,14 +93,14 @@ def supervise(worker: Worker, number: int, *, grace: float, silence: float) -> s
 
 
 class _Supervisor:
-    def __init__(self, worker: Worker, board: Board, grace: float, silence: float) -> None:
+    def __init__(self, worker: Worker, board: Scoreboard, grace: float, silence: float) -> None:
         self._worker = worker
         self._board = board
         self._grace = grace
         self._silence = silence
         self._lifeline = os.pipe()
         self._running: dict[int, _Running] = {}
-        self._due: dict[Place, float] = {}  # places without a worker, and when they get one
+        self._due: dict[WorkerSlot, float] = {}  # places without a worker, and when they get one
         self._pauses: dict[int, float] = {}
         self._has_served = False
         self._stopping = stopping_signals()
@@ -109,7 +109,7 @@ class _Supervisor:
 
     def run(self, number: int) -> str:
         for place in range(number):
-            self._start(Place(worker=place, board=self._board))
+            self._start(WorkerSlot(worker=place, scoreboard=self._board))
         while self._running or (self._due and self._stop_until is None):
             told = signal.sigtimedwait(_SIGNALS, self._patience())
             if told is not None and told.si_signo in self._stopping:
@@ -126,7 +126,7 @@ class _Supervisor:
         now = time.monotonic()
         return max(0.0, min([*moments, now + HEARTBEAT_SECONDS]) - now)
 
-    def _start(self, place: Place) -> None:
+    def _start(self, place: WorkerSlot) -> None:
         report, write = os.pipe()
         # Neither waits for the other: a heartbeat that finds the pipe full, because nobody reads, is left out.
         os.set_blocking(report, False)
@@ -169,7 +169,9 @@ class _Supervisor:
         if dead.was_ready and now - dead.since >= _LONG_LIFE:
             pause = _SHORTEST_PAUSE
         self._pauses[place.worker] = min(pause * 2, _LONGEST_PAUSE)
-        self._due[Place(worker=place.worker, restarts=place.restarts + 1, board=place.board)] = now + pause
+        self._due[
+            WorkerSlot(worker=place.worker, restarts=place.restarts + 1, scoreboard=place.scoreboard)
+        ] = now + pause
         facts = {"worker": place.worker, "status": code, "why": dead.why, "pause": round(pause, 1)}
         _logger.error("a worker died and will be replaced", extra={"facts": facts})
 
@@ -206,7 +208,7 @@ class _Supervisor:
         self._stop_until = time.monotonic() + _GRACE_MARGIN
 
 
-def _become(worker: Worker, place: Place, report: int, lifeline: int) -> None:
+def _become(worker: Worker, place: WorkerSlot, report: int, lifeline: int) -> None:
     """The child's whole life: never returns into the supervisor's code."""
     code = 1
     try:

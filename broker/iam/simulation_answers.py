@@ -15,7 +15,7 @@ from broker.names.principal import account_of
 from broker.policy import (
     Decision,
     Layer,
-    LayerAccount,
+    LayerExplanation,
     Match,
     Outcome,
     PolicySet,
@@ -79,12 +79,12 @@ def finding(decision: Decision, keys_of: KeysOf) -> Finding:
     )
 
 
-def _all_allow(accounts: Iterable[LayerAccount]) -> bool | None:
+def _all_allow(accounts: Iterable[LayerExplanation]) -> bool | None:
     outcomes = [account.outcome for account in accounts]
     return all(outcome is Outcome.ALLOWED for outcome in outcomes) if outcomes else None
 
 
-def _by_type(decision: Decision, accounts: Iterable[LayerAccount]) -> Verdicts:
+def _by_type(decision: Decision, accounts: Iterable[LayerExplanation]) -> Verdicts:
     """Across accounts, what each type of policy says; within one account AWS tells nothing."""
     request = decision.request
     if request.resource_account == account_of(request.principal):
@@ -114,8 +114,8 @@ def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Stat
         shapes.Statement(
             source_policy_id=_policy_id(match.source),
             source_policy_type=_TYPES[match.layer],
-            start_position=_position(match.statement.place.start),
-            end_position=_position(match.statement.place.end),
+            start_position=_position(match.statement.span.start),
+            end_position=_position(match.statement.span.end),
         )
         for match in told
     )

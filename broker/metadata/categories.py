@@ -1,11 +1,11 @@
-"""The tree of categories, as a table from paths to functions of what is known of a machine.
+"""The tree of categories, as a table from paths to functions of a machine.
 
-A row gives a leaf (text, or bytes for user data), a directory (a mapping), a `Deferred` for what needs more than the
-record, or None (or nothing in it) where the machine has no such category; then neither the path nor its name in any
-listing exists. Every dated version shows the same tree: later categories are not hidden from older versions.
-EC2 User Guide, "Instance metadata categories". Not here, since they speak of AWS's own machinery: elastic-gpus,
-elastic-inference, identity-credentials; nor instance-identity/dsa2048, for the signing key is RSA. What only an
-operator can know (spot, autoscaling, events) comes from the record's `categories`.
+A row returns a leaf (text, or bytes for user data), a directory (a mapping), a `Deferred` for a leaf that needs more
+than the record, or None or an empty value where the machine has no such category; then neither the path nor its name in
+a listing exists. Every dated version shows the same tree: later categories are not hidden from older versions.
+EC2 User Guide, "Instance metadata categories". Left out, because they describe AWS's own infrastructure:
+elastic-gpus, elastic-inference, identity-credentials; and instance-identity/dsa2048, because the signing key is RSA.
+What only an operator can know (spot, autoscaling, events) comes from the record's `categories`.
 """
 
 import enum
@@ -61,8 +61,8 @@ class Deferred(enum.Enum):
     RSA2048 = enum.auto()
 
 
-class Subject(msgspec.Struct, frozen=True):
-    """A machine, and the role that its profile gives it now: `role_name` None where there is none."""
+class Machine(msgspec.Struct, frozen=True):
+    """An instance, and the role that its profile has now; `role_name` is None where there is none."""
 
     instance: Instance
     role_name: str | None = None
@@ -70,56 +70,56 @@ class Subject(msgspec.Struct, frozen=True):
 
 Leaf = str | bytes | Deferred
 Value = Leaf | Mapping[str, Any] | None
-Row = Callable[[Subject], Value]
+Row = Callable[[Machine], Value]
 
 
 def _field(name: str) -> Row:
-    return lambda subject: getattr(subject.instance, name) or None
+    return lambda machine: getattr(machine.instance, name) or None
 
 
 def _always(text: str) -> Row:
-    return lambda subject: text
+    return lambda machine: text
 
 
-def _local_ipv4(subject: Subject) -> str | None:
-    """As recorded, else the first v4 address that the machine asks from."""
-    if subject.instance.local_ipv4:
-        return subject.instance.local_ipv4
-    addresses = (find_address(text) for text in subject.instance.addresses)
+def _local_ipv4(machine: Machine) -> str | None:
+    """As recorded, else the first IPv4 address in the record's `addresses`."""
+    if machine.instance.local_ipv4:
+        return machine.instance.local_ipv4
+    addresses = (find_address(text) for text in machine.instance.addresses)
     return next((str(address) for address in addresses if address is not None and address.version == 4), None)
 
 
-def _hostname(subject: Subject) -> str | None:
+def _hostname(machine: Machine) -> str | None:
     """As recorded, else the name that EC2 derives from the private address."""
-    address, region = _local_ipv4(subject), subject.instance.region
-    if subject.instance.hostname or address is None:
-        return subject.instance.hostname or None
+    address, region = _local_ipv4(machine), machine.instance.region
+    if machine.instance.hostname or address is None:
+        return machine.instance.hostname or None
     domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
     return f"ip-{address.replace('.', '-')}.{domain}"
 
 
-def _security_groups(subject: Subject) -> str:
-    return "\n".join(subject.instance.security_groups.values())
+def _security_groups(machine: Machine) -> str:
+    return "\n".join(machine.instance.security_groups.values())
 
 
-def _interfaces(subject: Subject) -> Value:
-    instance = subject.instance
+def _interfaces(machine: Machine) -> Value:
+    instance = machine.instance
     if not instance.mac:
         return None
-    address = _local_ipv4(subject)
+    address = _local_ipv4(machine)
     interface = {
         "device-number": "0",
         "interface-id": instance.interface_id,
         "ipv4-associations": {instance.public_ipv4: address} if instance.public_ipv4 else None,
         "ipv6s": instance.ipv6,
-        "local-hostname": _hostname(subject),
+        "local-hostname": _hostname(machine),
         "local-ipv4s": address,
         "mac": instance.mac,
         "owner-id": instance.account_id,
         "public-hostname": instance.public_hostname,
         "public-ipv4s": instance.public_ipv4,
         "security-group-ids": "\n".join(instance.security_groups),
-        "security-groups": _security_groups(subject),
+        "security-groups": _security_groups(machine),
         "subnet-id": instance.subnet_id,
         "subnet-ipv4-cidr-block": instance.subnet_ipv4_cidr_block,
         "vpc-id": instance.vpc_id,
@@ -129,23 +129,23 @@ def _interfaces(subject: Subject) -> Value:
     return {instance.mac: {name: value for name, value in interface.items() if value}}
 
 
-def _public_keys(subject: Subject) -> Value:
-    keys = subject.instance.public_keys.values()
+def _public_keys(machine: Machine) -> Value:
+    keys = machine.instance.public_keys.values()
     return {str(number): {"openssh-key": key} for number, key in enumerate(keys)}
 
 
-def _tags(subject: Subject) -> Value:
-    """Only where allowed. A key that would not be one step of a path is left out, as EC2 refuses it."""
-    if not subject.instance.tags_in_metadata:
+def _tags(machine: Machine) -> Value:
+    """Tags, where the record allows them. A key that is not one segment of a path is left out: EC2 refuses it."""
+    if not machine.instance.tags_in_metadata:
         return None
-    tags = subject.instance.tags
+    tags = machine.instance.tags
     return {
         key: tags[key] for key in tags if key and not set(key) & {"/", " ", "\n"} and key not in (".", "..")
     }
 
 
-def _credentials(subject: Subject) -> Value:
-    return {subject.role_name: Deferred.CREDENTIALS} if subject.role_name else None
+def _credentials(machine: Machine) -> Value:
+    return {machine.role_name: Deferred.CREDENTIALS} if machine.role_name else None
 
 
 ROWS: dict[str, Row] = {
@@ -188,62 +188,62 @@ ROWS: dict[str, Row] = {
     "user-data": _field("user_data"),
 }
 
-# Listings that are not the plain one of names: paths below the version.
-LISTINGS: dict[str, Callable[[Subject, Mapping[str, Any]], str]] = {
-    "": lambda subject, names: "\n".join(sorted(names)),
-    "meta-data/public-keys": lambda subject, names: "\n".join(
-        f"{number}={name}" for number, name in enumerate(subject.instance.public_keys)
+# Listings in a form of their own, by path below the version.
+LISTINGS: dict[str, Callable[[Machine, Mapping[str, Any]], str]] = {
+    "": lambda machine, names: "\n".join(sorted(names)),
+    "meta-data/public-keys": lambda machine, names: "\n".join(
+        f"{number}={name}" for number, name in enumerate(machine.instance.public_keys)
     ),
 }
 
-# The operator's own categories may not speak of these: credentials come from the mint alone.
+# An operator's own categories must not be below these: credentials come from the mint alone.
 RESERVED = ("iam", "identity-credentials")
 
 
-def lookup(path: Sequence[str], subject: Subject) -> Leaf | None:
-    """The leaf or listing at `path`, the steps behind the host; None where there is none.
+def lookup(path: Sequence[str], machine: Machine) -> Leaf | None:
+    """The leaf or listing at `path`, the segments behind the host; None where there is none.
 
-    A listing has one name a line, those of directories end in `/`.
+    A listing has one name a line; names of directories end in `/`.
     """
     if not path:
         return "\n".join(VERSIONS)
-    version, *steps = path
+    version, *segments = path
     if version not in VERSIONS:
         return None
-    node: Any = tree(subject)
-    for step in steps:
-        node = node.get(step) if isinstance(node, Mapping) else None
+    node: Any = tree(machine)
+    for segment in segments:
+        node = node.get(segment) if isinstance(node, Mapping) else None
         if node is None:
             return None
     if not isinstance(node, Mapping):
         leaf: Leaf = node
         return leaf
-    listing = LISTINGS.get("/".join(steps))
-    return listing(subject, node) if listing else _listing(node)
+    listing = LISTINGS.get("/".join(segments))
+    return listing(machine, node) if listing else _listing(node)
 
 
-def tree(subject: Subject) -> dict[str, Any]:
-    """Everything below the version, as nested mappings; directories are never empty."""
+def tree(machine: Machine) -> dict[str, Any]:
+    """Everything below the version, as nested mappings; no directory is empty."""
     root: dict[str, Any] = {}
     for path, row in ROWS.items():
-        value = row(subject)
+        value = row(machine)
         if value:
-            _plant(root, path.split("/"), value)
-    for path, text in subject.instance.categories.items():
-        steps = [step for step in path.split("/") if step]
-        if steps and text and steps[0] not in RESERVED:
-            _plant(root, ["meta-data", *steps], text)
+            _insert(root, path.split("/"), value)
+    for path, text in machine.instance.categories.items():
+        segments = [segment for segment in path.split("/") if segment]
+        if segments and text and segments[0] not in RESERVED:
+            _insert(root, ["meta-data", *segments], text)
     return root
 
 
-def _plant(node: dict[str, Any], steps: Sequence[str], value: Any) -> None:
-    """Put `value` at `steps`, where nothing stands yet."""
-    for step in steps[:-1]:
-        child = node.setdefault(step, {})
+def _insert(node: dict[str, Any], segments: Sequence[str], value: Any) -> None:
+    """Put `value` at `segments`, unless there is a value already."""
+    for segment in segments[:-1]:
+        child = node.setdefault(segment, {})
         if not isinstance(child, dict):
             return
         node = child
-    node.setdefault(steps[-1], value)
+    node.setdefault(segments[-1], value)
 
 
 def _listing(directory: Mapping[str, Any]) -> str:

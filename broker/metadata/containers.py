@@ -2,8 +2,8 @@
 
 A container presents an unguessable id in the path (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`), or a token in the
 Authorization header (`AWS_CONTAINER_AUTHORIZATION_TOKEN`), or both. The store holds digests only, and a record is
-found by its digest: whoever reads the store learns no id, and the time of an answer tells nothing of how near a guess
-came. A record under an id may ask for a token besides.
+found by its digest: a reader of the store learns no id, and the time of an answer does not show how near a guess came.
+A record under an id may require a token, too.
 """
 
 from hashlib import sha256
@@ -13,7 +13,7 @@ from broker.access.gate import Gate
 from broker.access.trust import find_role
 from broker.audit.event import iso_time
 from broker.errors import Refusal
-from broker.metadata.credentials import ECS_TASKS, Grant, Kept, grant
+from broker.metadata.credentials import ECS_TASKS, CachedCredentials, RoleAssumption, judge_assumption
 from broker.metadata.texts import json_text
 from broker.storage.records import Container
 from broker.storage.store import CONTAINERS, Transaction
@@ -34,7 +34,7 @@ def authorization_key(token: str) -> str:
 async def find_container(
     store: Transaction, unverified_id: str, unverified_token: str, asking_instance: str | None, now: float
 ) -> tuple[str, Container]:
-    """The record that the id or the token (empty: none) proves, and its key; raises Refusal in the agent's codes."""
+    """The record that the id or the token (empty: none) proves, and its key; raises Refusal with the agent's codes."""
     if max(len(unverified_id), len(unverified_token)) > _LONGEST_SECRET:
         raise unknown_id("the id or the token is too long")
     if not unverified_id and not unverified_token:
@@ -53,15 +53,15 @@ async def find_container(
     return key, container
 
 
-async def container_grant(
+async def judge_container(
     store: Transaction, gate: Gate, key: str, container: Container, now: float
-) -> Grant:
-    """May the container have its role? Raises Refusal CredentialsUninitialized where there is no such role."""
+) -> RoleAssumption:
+    """Judge whether the container may have its role; raises Refusal CredentialsUninitialized for a missing role."""
     role = await find_role(store, container.role_arn)
     if role is None or role.account_id != container.account_id:
         raise uninitialized(f"there is no role {container.role_arn} in account {container.account_id}")
     arn = f"arn:aws:ecs:{container.region}:{container.account_id}:task/{container.session_name}"
-    return await grant(
+    return await judge_assumption(
         store,
         gate,
         key=f"container/{key}",
@@ -74,20 +74,22 @@ async def container_grant(
     )
 
 
-async def renewed_container_grant(store: Transaction, gate: Gate, key: str, now: float) -> Grant | None:
-    """The grant as it is now, for renewal when nobody asks; None where the container is gone."""
+async def judge_container_again(
+    store: Transaction, gate: Gate, key: str, now: float
+) -> RoleAssumption | None:
+    """Judge again, for a renewal in the background; None where the container is gone."""
     container = await store.find(CONTAINERS, "", key)
     if container is None or (container.expires_at is not None and now >= container.expires_at):
         return None
-    return await container_grant(store, gate, key, container, now)
+    return await judge_container(store, gate, key, container, now)
 
 
-def credentials_text(kept: Kept) -> str:
-    """What the agent answers."""
-    credentials = kept.credentials
+def credentials_text(cached: CachedCredentials) -> str:
+    """The JSON that the ECS agent answers."""
+    credentials = cached.credentials
     return json_text(
         {
-            "RoleArn": kept.session.role_arn,
+            "RoleArn": cached.session.role_arn,
             "AccessKeyId": credentials.access_key_id,
             "SecretAccessKey": credentials.secret.reveal(),
             "Token": credentials.session_token,

@@ -1,15 +1,13 @@
-"""Deliveries: credentials of a role for a machine or a container, minted once and kept until it is time for others.
+"""The credential cache: role credentials for a machine or a container, minted once and renewed at half life.
 
-The law:
-
-1. Nobody has credentials of a role whose trust policy does not let the delivering service assume it. The gate judges
-   that at every read whose facts have changed, and before every mint.
-2. New credentials are minted when half of a life has passed, and always while MINIMUM_LEFT remains: SDKs take what
-   expires sooner for an outage (botocore extends it) or fetch it again and again.
-3. One mint, however many read at the same moment: nothing is awaited between the look and the mint, and one of a
-   broker's workers alone serves metadata (`commands/serve.py`).
-4. No journal record, no mint. Where the journal fails, credentials that are still good are served on.
-5. `MaxSessionDuration` is no limit here, as with EC2: it limits those who call AssumeRole.
+1. Credentials of a role are delivered only where its trust policy lets the delivering service assume it. The gate
+   judges that at every read whose facts have changed, and before every mint.
+2. New credentials are minted when half of their life has passed, and always before less than MINIMUM_LEFT remains:
+   SDKs treat credentials that expire sooner as an outage (botocore extends them) or fetch them at every call.
+3. Concurrent reads cause one mint: nothing is awaited between the look-up and the mint, and only one of a broker's
+   workers serves metadata (`commands/serve.py`).
+4. Without a journal record nothing is minted. Where the journal fails, cached ones are served while they are good.
+5. `MaxSessionDuration` is not applied, as with EC2: it limits callers of AssumeRole.
 """
 
 import logging
@@ -37,14 +35,14 @@ ECS_TASKS = "ecs-tasks.amazonaws.com"
 MINIMUM_LEFT = 20 * 60  # seconds
 SHORTEST_SESSION, LONGEST_SESSION = MINIMUM_LEFT + 10, 43_200  # seconds
 
-_AUDIT_REFUSALS_EVERY = 60.0  # seconds: a machine that asks in vain does not fill the journal
+_AUDIT_REFUSALS_EVERY = 60.0  # seconds, so that a machine that is refused does not fill the journal
 _NO_CONTEXT: Mapping[str, tuple[str, ...]] = {}
 
 _logger = logging.getLogger("broker.metadata")
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """A judged delivery: `service` may (`allowed`) or may not assume `role` for the machine or container `key`."""
+class RoleAssumption(msgspec.Struct, frozen=True, kw_only=True):
+    """The gate's answer: `service` may (`allowed`) or may not assume `role` for the machine or container `key`."""
 
     key: str
     service: str
@@ -62,21 +60,21 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return AssumedRole(role.account_id, role.role_name, role.role_id, self.session_name, role.path)
 
 
-Regrant = Callable[[Transaction], Awaitable[Grant | None]]
+JudgeAgain = Callable[[Transaction], Awaitable[RoleAssumption | None]]
 
 
-class Kept(msgspec.Struct, kw_only=True):
-    """Credentials that are being delivered; `was_read` since they were minted. Times in epoch seconds.
+class CachedCredentials(msgspec.Struct, kw_only=True):
+    """Credentials in the cache; `was_read` since they were minted. Times in epoch seconds.
 
     `is_recorded`: their record is as durable as it has to be.
-    `sealed_by` is the id of the key that closed their token: dropped, it takes them with it.
+    `sealed_by` is the id of the key that sealed their token: when it is dropped, the credentials become invalid.
     """
 
     session: AssumedRole
     credentials: TemporaryCredentials
     sealed_by: bytes
     renew_at: float
-    regrant: Regrant
+    judge_again: JudgeAgain
     was_read: bool = False
     is_recorded: bool = False
 
@@ -85,7 +83,7 @@ class Kept(msgspec.Struct, kw_only=True):
         return self.credentials.expires_at - MINIMUM_LEFT
 
 
-async def grant(
+async def judge_assumption(
     store: Transaction,
     gate: Gate,
     *,
@@ -99,8 +97,8 @@ async def grant(
     role_delivery: str | None = None,
     instance_id: str | None = None,
     context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT,
-) -> Grant:
-    """Ask the gate whether `service` may assume `role`: its trust policy is the only one that can say so."""
+) -> RoleAssumption:
+    """Ask the gate whether `service` may assume `role`, which only the role's trust policy can allow."""
     trust = compiled_trust_policy(gate.library, role)
     keys = {
         "sts:RoleSessionName": session_name,
@@ -115,7 +113,7 @@ async def grant(
         "sts:AssumeRole",
         Resource(role.arn, role.account_id, role.tags, keys, trust),
     )
-    return Grant(
+    return RoleAssumption(
         key=key,
         service=service,
         role=role,
@@ -128,8 +126,8 @@ async def grant(
     )
 
 
-class Deliveries:
-    """What is being delivered, by grant key; `session_seconds` is how long new credentials live."""
+class CredentialCache:
+    """Credentials by the key of their RoleAssumption; `session_seconds` is the life of new ones."""
 
     def __init__(
         self,
@@ -146,140 +144,148 @@ class Deliveries:
         self._clock = clock
         self._entropy = entropy
         self._session_seconds = session_seconds
-        # Half of the life; of a short one, as much as leaves room for the minimum.
+        # Half of the life; of a short life less, so that MINIMUM_LEFT remains.
         self._renew_after = min(session_seconds / 2, 0.9 * (session_seconds - MINIMUM_LEFT))
-        self._kept: dict[str, Kept] = {}
+        self._cached: dict[str, CachedCredentials] = {}
         self._refusals_audited: dict[str, float] = {}
 
-    def credentials(self, granted: Grant, regrant: Regrant) -> Kept | None:
-        """What to deliver now; None where the role may not be assumed. Raises Refusal ServiceUnavailable.
+    def credentials(self, assumption: RoleAssumption, judge_again: JudgeAgain) -> CachedCredentials | None:
+        """The credentials to deliver; None where the role may not be assumed. Raises Refusal ServiceUnavailable.
 
-        `granted` is as judged just now. `regrant` judges anew, when it is time for other credentials.
+        `assumption` was judged for this read. `judge_again` is called before a renewal in the background.
         """
         now = self._clock()
-        if not granted.allowed:
-            self._kept.pop(granted.key, None)
-            self._audit_refusal(granted, now)
+        if not assumption.allowed:
+            self._cached.pop(assumption.key, None)
+            self._audit_refusal(assumption, now)
             return None
-        kept = self._kept.get(granted.key)
-        if kept is not None and not self._are_good(kept, granted, now):
-            kept = None
-        if kept is None or now >= kept.renew_at:
-            kept = self._minted(granted, regrant, now, kept)
-        kept.was_read = True
-        return kept
+        cached = self._cached.get(assumption.key)
+        if cached is not None and not self._is_usable(cached, assumption, now):
+            cached = None
+        if cached is None or now >= cached.renew_at:
+            cached = self._mint_new(assumption, judge_again, now, cached)
+        cached.was_read = True
+        return cached
 
-    async def recorded(self, kept: Kept | None) -> None:
-        """Wait until the record of `kept`, or of its refusal, is as durable as the journal's setting wants it.
+    async def recorded(self, cached: CachedCredentials | None) -> None:
+        """Wait until the record of `cached`, or of its refusal, is as durable as the journal's setting wants it.
 
         Raises Refusal ServiceUnavailable.
         """
-        if kept is not None and kept.is_recorded:
+        if cached is not None and cached.is_recorded:
             return
         try:
             await self._journal.synced()
         except JournalUnavailable as error:
             raise service_unavailable(str(error)) from None
-        if kept is not None:
-            kept.is_recorded = True
+        if cached is not None:
+            cached.is_recorded = True
 
-    def _are_good(self, kept: Kept, granted: Grant, now: float) -> bool:
-        """Whether what is kept is of this very session, long enough, and opens."""
-        opens = self._mint.keyring().find(kept.sealed_by) is not None
-        return opens and kept.session == granted.session and now < kept.good_until
+    def _is_usable(self, cached: CachedCredentials, assumption: RoleAssumption, now: float) -> bool:
+        """Whether cached credentials are of this session, live long enough, and their token can be opened."""
+        opens = self._mint.keyring().find(cached.sealed_by) is not None
+        return opens and cached.session == assumption.session and now < cached.good_until
 
     async def renew(self, store: Store) -> None:
-        """Mint anew, in the background, what was read and is past half of its life; forget what is over."""
+        """Renew, in the background, credentials that were read and are due; evict those that expire."""
         now = self._clock()
         self._refusals_audited = {key: at for key, at in self._refusals_audited.items() if at > now}
-        for key, kept in list(self._kept.items()):
-            if now >= kept.good_until:
-                self._kept.pop(key, None)
-            elif kept.was_read and now >= kept.renew_at:
-                await self._renew(store, key, kept)
+        for key, cached in list(self._cached.items()):
+            if now >= cached.good_until:
+                self._cached.pop(key, None)
+            elif cached.was_read and now >= cached.renew_at:
+                await self._renew(store, key, cached)
 
-    async def _renew(self, store: Store, key: str, kept: Kept) -> None:
+    async def _renew(self, store: Store, key: str, cached: CachedCredentials) -> None:
         try:
-            granted = await store.transact(kept.regrant)
+            assumption = await store.transact(cached.judge_again)
         except (EngineUnavailable, Conflict, Refusal) as error:
             _logger.warning("credentials of %s are not renewed yet: %s", key, error)
             return
-        if self._kept.get(key) is not kept:
-            return  # a reader was faster
-        if granted is None or not granted.allowed:
-            del self._kept[key]
+        if self._cached.get(key) is not cached:
+            return  # a read has renewed or evicted them meanwhile
+        if assumption is None or not assumption.allowed:
+            del self._cached[key]
         else:
-            self._minted(granted, kept.regrant, self._clock(), kept)
+            self._mint_new(assumption, cached.judge_again, self._clock(), cached)
 
-    def _minted(self, granted: Grant, regrant: Regrant, now: float, previous: Kept | None) -> Kept:
-        """New credentials, journalled and kept; `previous` again where the journal cannot be written."""
+    def _mint_new(
+        self,
+        assumption: RoleAssumption,
+        judge_again: JudgeAgain,
+        now: float,
+        previous: CachedCredentials | None,
+    ) -> CachedCredentials:
+        """New credentials, journalled and cached; `previous` where the journal cannot be written."""
         try:
-            self._journal.catch_up()  # else each read would mint in vain, and leave a record of it
+            self._journal.catch_up()  # else each read would mint, fail, and leave a record to write
         except JournalUnavailable as error:
-            return _instead(previous, granted, error)
+            return _previous_or_refuse(previous, assumption, error)
         minted = self._mint.assumed_role(
-            granted.session,
+            assumption.session,
             now=now,
             duration=self._session_seconds,
-            role_delivery=granted.role_delivery,
-            instance_id=granted.instance_id,
-            context=granted.context,
+            role_delivery=assumption.role_delivery,
+            instance_id=assumption.instance_id,
+            context=assumption.context,
         )
-        event = self._event(granted, now)
+        event = self._event(assumption, now)
         event.response_elements = {
             "credentials": {
                 "accessKeyId": minted.access_key_id,
                 "expiration": iso_time(minted.expires_at),
             },
-            "assumedRoleUser": {"assumedRoleId": granted.session.user_id, "arn": granted.session.arn},
+            "assumedRoleUser": {"assumedRoleId": assumption.session.user_id, "arn": assumption.session.arn},
         }
         try:
             self._journal.write(event)
         except JournalUnavailable as error:
-            return _instead(previous, granted, error)
-        kept = Kept(
-            session=granted.session,
+            return _previous_or_refuse(previous, assumption, error)
+        cached = CachedCredentials(
+            session=assumption.session,
             credentials=minted,
             sealed_by=self._mint.keyring().primary.id,
             renew_at=now + self._renew_after,
-            regrant=regrant,
+            judge_again=judge_again,
         )
-        self._kept[granted.key] = kept
-        return kept
+        self._cached[assumption.key] = cached
+        return cached
 
-    def _audit_refusal(self, granted: Grant, now: float) -> None:
-        if self._refusals_audited.get(granted.key, 0) > now:
+    def _audit_refusal(self, assumption: RoleAssumption, now: float) -> None:
+        if self._refusals_audited.get(assumption.key, 0) > now:
             return
-        self._refusals_audited[granted.key] = now + _AUDIT_REFUSALS_EVERY
-        event = self._event(granted, now)
+        self._refusals_audited[assumption.key] = now + _AUDIT_REFUSALS_EVERY
+        event = self._event(assumption, now)
         event.error_code = "AccessDenied"
         event.error_message = (
-            f"the trust policy of {granted.role.arn} does not let {granted.service} assume it"
+            f"the trust policy of {assumption.role.arn} does not let {assumption.service} assume it"
         )
         try:
             self._journal.write(event)
         except JournalUnavailable as error:
             raise service_unavailable(str(error)) from None
 
-    def _event(self, granted: Grant, now: float) -> Event:
-        """AssumeRole as a service makes it ("CloudTrail userIdentity element", AWSService)."""
+    def _event(self, assumption: RoleAssumption, now: float) -> Event:
+        """An AssumeRole event of a service ("CloudTrail userIdentity element", AWSService)."""
         random = self._entropy(32)
-        event = begin_event(now, uuid_text(random[:16]), granted.service, granted.service, random[16:])
-        event.user_identity = UserIdentity(type="AWSService", invoked_by=granted.service)
+        event = begin_event(now, uuid_text(random[:16]), assumption.service, assumption.service, random[16:])
+        event.user_identity = UserIdentity(type="AWSService", invoked_by=assumption.service)
         event.event_source, event.event_name = "sts.amazonaws.com", "AssumeRole"
-        event.aws_region = granted.region
+        event.aws_region = assumption.region
         event.read_only = True
-        event.recipient_account_id = granted.role.account_id
+        event.recipient_account_id = assumption.role.account_id
         event.request_parameters = {
-            "roleArn": granted.role.arn,
-            "roleSessionName": granted.session_name,
+            "roleArn": assumption.role.arn,
+            "roleSessionName": assumption.session_name,
             "durationSeconds": self._session_seconds,
         }
         return event
 
 
-def _instead(previous: Kept | None, granted: Grant, error: JournalUnavailable) -> Kept:
+def _previous_or_refuse(
+    previous: CachedCredentials | None, assumption: RoleAssumption, error: JournalUnavailable
+) -> CachedCredentials:
     if previous is None:
         raise service_unavailable(str(error)) from None
-    _logger.error("credentials of %s are not renewed: %s", granted.key, error)
+    _logger.error("credentials of %s are not renewed: %s", assumption.key, error)
     return previous

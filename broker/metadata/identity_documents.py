@@ -1,4 +1,4 @@
-"""The instance identity document, and the identity that signs it: made once, kept in the store.
+"""The instance identity document, and the identity that signs it, which is made once and stored.
 
 EC2 User Guide, "Instance identity documents". The document is a function of the record, so its signatures are too.
 """
@@ -21,7 +21,7 @@ from broker.storage.store import SIGNING_IDENTITY, Store, Transaction
 
 
 def document_text(instance: Instance, private_ip: str | None) -> str:
-    """The document, to the byte: its signatures are over this text."""
+    """The document's exact text, which its signatures cover."""
     return json_text(
         {
             "accountId": instance.account_id,
@@ -44,28 +44,28 @@ def document_text(instance: Instance, private_ip: str | None) -> str:
 
 
 async def signing_identity(store: Store, now: float, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
-    """The broker's signing identity, made where there is none yet. The certificate is for the operator to hand out."""
+    """The broker's signing identity, made where there is none yet. The operator publishes its certificate."""
 
     async def found(transaction: Transaction) -> SigningIdentity | None:
         return await transaction.find(SIGNING_IDENTITY, "")
 
     record = await store.transact(found)
     if record is None:
-        # An RSA key takes a tenth of a second to make: not on the event loop. Of two that are made at once, one stays.
+        # Making an RSA key takes a tenth of a second, so a thread does it. Of two that are made at once, one is stored.
         made = await asyncio.to_thread(new_signing_identity, now, entropy(SERIAL_ENTROPY))
         new = SigningIdentity(private_key=made.private_key, certificate=made.certificate)
 
-        async def keep(transaction: Transaction) -> SigningIdentity:
+        async def put_if_absent(transaction: Transaction) -> SigningIdentity:
             other = await found(transaction)
             if other is None:
                 transaction.put(SIGNING_IDENTITY, "", new)
             return other or new
 
-        record = await store.transact(keep)
+        record = await store.transact(put_if_absent)
     return KeyAndCertificate(record.private_key, record.certificate)
 
 
 @lru_cache(maxsize=512)
 def signatures_of(identity: KeyAndCertificate, document: str) -> Signatures:
-    """Kept, for signing takes milliseconds and always gives what verifies the same document."""
+    """Cached, because signing takes milliseconds and any signature of a document verifies it."""
     return sign_document(identity, document.encode())

@@ -1,7 +1,6 @@
-"""Which machine asks: the one whose record holds the address that the connection comes from.
+"""Which machine asks: the instance whose record holds the address of the socket's peer.
 
-The address is that of the socket's peer. No header speaks for another machine, and an address that two records hold
-speaks for neither.
+No header can name another machine, and an address in two records belongs to neither.
 """
 
 import logging
@@ -18,9 +17,9 @@ _logger = logging.getLogger("broker.metadata")
 
 
 class Instances:
-    """Finds instances by address; `loopback_instance` is the id of the one that loopback stands for, or empty.
+    """Finds instances by address; `loopback_instance` is the id of the instance for loopback addresses, or empty.
 
-    What is kept is one line per address, from address to instance id, true at one revision of the global partition.
+    The index from addresses to instance ids is cached at one revision of the global partition.
     """
 
     def __init__(self, loopback_instance: str = "") -> None:
@@ -29,7 +28,7 @@ class Instances:
         self._ids: dict[str, str] = {}
 
     async def find(self, store: Transaction, peer: str) -> Instance | None:
-        """The instance that asks from `peer`, an address in any spelling; None where there is none, or not one."""
+        """The instance at `peer`, an address in any spelling; None where there is none, or more than one."""
         address = find_address(peer)
         if address is None:
             return None
@@ -44,7 +43,7 @@ class Instances:
 
 
 def find_address(text: str) -> Address | None:
-    """The address; a v4 one that is written as v6 is the v4 one, a zone is no part of it. None for what is none."""
+    """The address, without its zone; an IPv4-mapped one is the IPv4 address. None where `text` is no address."""
     try:
         return parse_address(text.partition("%")[0])
     except ValueError:
@@ -56,15 +55,15 @@ async def _index(store: Transaction) -> dict[str, str]:
     after: str | None = None
     while True:
         page = await store.scan(INSTANCES, "", after=after, limit=_PAGE)
-        _enter(ids, page)
+        _add_addresses(ids, page)
         if len(page) < _PAGE:
             break
         after = page[-1].instance_id
     return {address: instance_id for address, instance_id in ids.items() if instance_id}
 
 
-def _enter(ids: dict[str, str], instances: Iterable[Instance]) -> None:
-    """Add the addresses of `instances`; one that is taken by another belongs to nobody, which is empty text."""
+def _add_addresses(ids: dict[str, str], instances: Iterable[Instance]) -> None:
+    """Add the addresses of `instances`; one that several instances have gets an empty id."""
     for instance in instances:
         for text in instance.addresses:
             address = find_address(text)

@@ -1,4 +1,4 @@
-"""Instance -> instance profile -> role, as the store has it now; and what `iam/info` says of it.
+"""Instance -> instance profile -> role, as the store has it now; and the text of `iam/info`.
 
 The two `Code`s that are not Success are those of the IAM User Guide, "Troubleshoot IAM and Amazon EC2".
 """
@@ -7,7 +7,7 @@ import msgspec
 
 from broker.access.gate import Gate
 from broker.audit.event import iso_time
-from broker.metadata.credentials import EC2, Grant, Kept, grant
+from broker.metadata.credentials import EC2, CachedCredentials, RoleAssumption, judge_assumption
 from broker.metadata.texts import json_text
 from broker.names.arn import iam_arn
 from broker.storage.records import Instance, InstanceProfile, Role
@@ -20,14 +20,14 @@ _GUIDE = (
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """What an instance's profile comes to: `profile` and `role` are None where there is none, or none any more."""
+    """An instance's profile and its role, each None where it does not exist."""
 
     profile: InstanceProfile | None = None
     role: Role | None = None
 
 
 async def find_binding(store: Transaction, instance: Instance) -> Binding:
-    """A profile of the instance's own account, called by name or by its whole ARN."""
+    """The profile, which the record names by name or ARN; it must be in the instance's own account."""
     named = instance.instance_profile
     if not named:
         return Binding()
@@ -57,9 +57,9 @@ def iam_info(instance: Instance, binding: Binding, now: float) -> str:
     )
 
 
-def credentials_text(kept: Kept) -> str:
+def credentials_text(cached: CachedCredentials) -> str:
     """The text of `iam/security-credentials/` and a role's name."""
-    credentials = kept.credentials
+    credentials = cached.credentials
     return json_text(
         {
             "Code": "Success",
@@ -74,24 +74,24 @@ def credentials_text(kept: Kept) -> str:
 
 
 def unauthorized_text(role_name: str, now: float) -> str:
-    """What stands in the place of credentials where the role does not let EC2 assume it."""
+    """The text instead of credentials where the role does not let EC2 assume it."""
     message = f"EC2 cannot assume the role {role_name}. {_GUIDE}"
     return json_text(
         {"Code": "AssumeRoleUnauthorizedAccess", "Message": message, "LastUpdated": iso_time(now)}
     )
 
 
-async def instance_grant(
+async def judge_instance(
     store: Transaction, gate: Gate, instance: Instance, role: Role, delivery: str, now: float
-) -> Grant:
-    """May `instance` have `role`, delivered by version `delivery` ("1.0" or "2.0") of the metadata service?"""
+) -> RoleAssumption:
+    """Judge whether `instance` may have `role`; `delivery` is the version of the metadata service, "1.0" or "2.0"."""
     arn = f"arn:aws:ec2:{instance.region}:{instance.account_id}:instance/{instance.instance_id}"
     context = {"ec2:sourceinstancearn": (arn,)}
     if instance.vpc_id:
         context["aws:ec2instancesourcevpc"] = (instance.vpc_id,)
     if instance.local_ipv4:
         context["aws:ec2instancesourceprivateipv4"] = (instance.local_ipv4,)
-    return await grant(
+    return await judge_assumption(
         store,
         gate,
         key=f"{instance.account_id}/{instance.instance_id}/{delivery}",
@@ -107,12 +107,12 @@ async def instance_grant(
     )
 
 
-async def renewed_instance_grant(
+async def judge_instance_again(
     store: Transaction, gate: Gate, instance_id: str, delivery: str, now: float
-) -> Grant | None:
-    """The grant as it is now, for renewal when nobody asks; None where the instance has no role any more."""
+) -> RoleAssumption | None:
+    """Judge again, for a renewal in the background; None where the instance has no role any more."""
     instance = await store.find(INSTANCES, "", instance_id)
     if instance is None or not instance.metadata_enabled:
         return None
     role = (await find_binding(store, instance)).role
-    return None if role is None else await instance_grant(store, gate, instance, role, delivery, now)
+    return None if role is None else await judge_instance(store, gate, instance, role, delivery, now)

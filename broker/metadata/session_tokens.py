@@ -1,11 +1,11 @@
-"""IMDSv2 session tokens: stateless, so that every worker opens what any worker sealed.
+"""IMDSv2 session tokens: stateless, so that every worker can open a token of any other.
 
-A token is a sealed message that holds nothing but its end and opens only for the machine it was made for. There is no
-list of tokens, and so no limit on how many a machine has. EC2 User Guide, "Use the Instance Metadata Service to access
+A token is a sealed message that holds only its expiry and opens only for the machine it was made for. No list of tokens
+is stored, so a machine may have any number of them. EC2 User Guide, "Use the Instance Metadata Service to access
 instance metadata".
 
-INVARIANT: a token has 56 characters, as EC2's own. AWS's Common Runtime has room for 64, and fails with a longer one.
-The end is five bytes for that reason: it is enough until the year 36812.
+INVARIANT: a token has 56 characters, as on EC2. AWS's Common Runtime has room for 64, and fails with a longer one.
+Therefore the expiry has five bytes, enough until the year 36812.
 """
 
 from broker.sealing.envelope import SealBroken
@@ -22,7 +22,7 @@ _END_SIZE = 5
 
 
 def parse_life(unverified_text: str | None) -> int | None:
-    """The seconds that a client asked for; None for what AWS answers with 400."""
+    """The seconds that a client asked for; None for a value that AWS answers with 400."""
     if unverified_text is None:
         return None
     text = unverified_text.strip()
@@ -39,7 +39,7 @@ def seal_token(keyring: Keyring, instance: Instance, *, now: float, life: int, e
 
 
 def open_token(keyring: Keyring, instance: Instance, unverified_text: str, now: float) -> int:
-    """When the token ends, in epoch seconds; raises SealBroken for another machine's, an altered or an old one."""
+    """The token's expiry in epoch seconds; raises SealBroken for another machine's, an altered or an expired token."""
     message = open_fixed(keyring, _PURPOSE, unverified_text, _context(instance), now)
     if len(message) != _END_SIZE:
         message = unpack(message)  # of a version before this one, whose tokens had 68 characters

@@ -1,4 +1,4 @@
-"""JSON as the metadata service prints it: a member a line, ` : ` in between."""
+"""JSON as the metadata service prints it: one member a line, ` : ` between name and value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,6 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_text(members: Mapping[str, Any]) -> str:
-    """An object in AWS's layout, members in the order given."""
+    """An object in AWS's layout; the members keep their order."""
     lines = ",\n".join(f'  "{name}" : {_encode(value).decode()}' for name, value in members.items())
     return f"{{\n{lines}\n}}"

@@ -1,35 +1,35 @@
-"""How often one machine may ask: as many requests a second as the operator grants, saved up for one second at most.
+"""The rate limit of the metadata service: requests a second for each address, with bursts of one second's requests.
 
-"We throttle queries to the IMDS on a per-instance basis" (EC2 User Guide, "Query throttling"). For each address one
-number is kept: the time up to which its requests are paid for (the generic cell rate algorithm, ITU-T I.371).
+"We throttle queries to the IMDS on a per-instance basis" (EC2 User Guide, "Query throttling"). The generic cell rate
+algorithm (ITU-T I.371) needs one number per address, the theoretical arrival time of the next request.
 """
 
-_SAVED_SECONDS = 1.0
+_BURST_SECONDS = 1.0
 _ROUNDING = 1e-6
 _MOST_ADDRESSES = 4096
 
 
 class Throttle:
-    """For each address `rate` requests a second; 0: as many as it likes."""
+    """For each address `rate` requests a second; 0 is no limit."""
 
     def __init__(self, rate: int) -> None:
-        self._cost = 1 / rate if rate else 0.0
-        self._paid_until: dict[str, float] = {}
+        self._interval = 1 / rate if rate else 0.0
+        self._arrivals: dict[str, float] = {}
 
     def admits(self, address: str, now: float) -> bool:
-        """Whether `address` may ask at `now`, in seconds of a clock that never goes back; if so, it is charged."""
-        if not self._cost:
+        """Whether `address` may ask at `now`, in seconds of a monotonic clock; if so, the request counts."""
+        if not self._interval:
             return True
-        paid_until = max(self._paid_until.get(address, now), now) + self._cost
-        if paid_until - now > _SAVED_SECONDS + _ROUNDING:
+        arrival = max(self._arrivals.get(address, now), now) + self._interval
+        if arrival - now > _BURST_SECONDS + _ROUNDING:
             return False
-        if len(self._paid_until) >= _MOST_ADDRESSES and address not in self._paid_until:
-            self._forget(now)
-        self._paid_until[address] = paid_until
+        if len(self._arrivals) >= _MOST_ADDRESSES and address not in self._arrivals:
+            self._evict(now)
+        self._arrivals[address] = arrival
         return True
 
-    def _forget(self, now: float) -> None:
-        """Forget those who owe nothing, or all where all owe: counting stops nobody who has so many addresses."""
-        self._paid_until = {address: until for address, until in self._paid_until.items() if until > now}
-        if len(self._paid_until) >= _MOST_ADDRESSES:
-            self._paid_until.clear()
+    def _evict(self, now: float) -> None:
+        """Evict addresses below their rate, or all if none is: a client with so many addresses cannot be limited."""
+        self._arrivals = {address: until for address, until in self._arrivals.items() if until > now}
+        if len(self._arrivals) >= _MOST_ADDRESSES:
+            self._arrivals.clear()

@@ -1,7 +1,7 @@
-"""IP addresses and ranges. IPv4 written inside IPv6 (`::ffff:192.0.2.1`, RFC 4291 2.5.5.2) is the IPv4 that it is.
+"""IP addresses and ranges. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, RFC 4291 2.5.5.2) becomes the IPv4 address.
 
-A range of 96 bits or more within the mapped addresses is a range of IPv4. A shorter one is a range of IPv6 and holds no
-IPv4 address: who writes `::/0` means every IPv6 address, and writes `0.0.0.0/0` beside it for the others.
+A range of 96 bits or more within the mapped addresses becomes a range of IPv4. A shorter one is a range of IPv6 and
+holds no IPv4 address: `::/0` is every IPv6 address, and `0.0.0.0/0` is needed beside it for IPv4.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 
 
 def parse_address(text: str) -> Address:
-    """The address; raises ValueError where `text` is none."""
+    """The address; raises ValueError where `text` is not one."""
     address = ip_address(text)
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 

@@ -3,9 +3,9 @@
 import msgspec
 
 PARTITION = "aws"
-# In the place of an account where AWS itself is the owner, as of the policies that it manages.
+# The account part of ARNs that AWS itself owns, such as those of AWS managed policies.
 AWS_ACCOUNT = "aws"
-# What every ARN of the two services begins with: they are global, so the region is empty.
+# The beginning of every ARN of the two services; they are global, so the region is empty.
 IAM, STS = f"arn:{PARTITION}:iam::", f"arn:{PARTITION}:sts::"
 
 

@@ -1,8 +1,8 @@
-"""Unique ids and access key ids, made from entropy that is handed in.
+"""Unique ids and access key ids, made from entropy that is an argument.
 
-Prefixes: IAM User Guide, "IAM identifiers", section "Unique identifiers". An access key id carries its
-account the way AWS's do: sixteen base32 characters hold eighty bits, of which the first is a marker and the
-next forty are the account number. So GetAccessKeyInfo needs no look-up, and a store knows which account to ask.
+Prefixes: IAM User Guide, "IAM identifiers", section "Unique identifiers". An access key id holds its account, as AWS's
+do: sixteen base32 characters are eighty bits, of which the first is a marker and the next forty are the account number.
+So GetAccessKeyInfo needs no look-up, and the account of a key is known before the store is read.
 """
 
 import re
@@ -21,7 +21,7 @@ _PAIR_VALUES = {
     for low, second in enumerate(_ALPHABET)
 }
 
-# From a random byte to a character, each as likely as the others; of the ninth, the account owns the first bit.
+# From a random byte to a character, all equally likely; the first bit of the ninth belongs to the account.
 _CHARACTERS = (_ALPHABET * 8).encode()
 _NINTH = (_ALPHABET[:16] * 16, _ALPHABET[16:] * 16)
 
@@ -61,13 +61,13 @@ _account_parts = Memo(_account_part)
 
 
 def is_key_id(text: str) -> bool:
-    """Whether an access key could have this id, ours or brought along: `accessKeyIdType` of the models."""
+    """Whether an access key could have this id, ours or imported: `accessKeyIdType` of the models."""
     return _KEY_ID(text) is not None
 
 
 def account_of_access_key_id(key_id: str) -> str | None:
     """The account that `key_id` belongs to, or None where the id carries none."""
-    # What strangers make up is not remembered at any length.
+    # Unauthenticated clients choose this text: only ids of the usual length are cached.
     return _accounts[key_id] if len(key_id) == 20 and key_id.isascii() else None
 
 

@@ -1,4 +1,4 @@
-"""Principals: who may call. A caller is a principal with proof; these are only the names.
+"""Principals: identities that may call. A caller is a principal with proof; these are only the names.
 
 `arn` is what GetCallerIdentity and `aws:PrincipalArn`-style keys print, `user_id` is `aws:userid`
 (IAM User Guide, "IAM JSON policy elements: variables", table "Principal key values").
@@ -122,7 +122,7 @@ class Service(msgspec.Struct, frozen=True, tag="service"):
 
 
 class Anonymous(msgspec.Struct, frozen=True, tag="anonymous"):
-    """Nobody in particular: the request carries no proof."""
+    """The principal of a request without proof."""
 
     @property
     def arn(self) -> str:

@@ -16,7 +16,7 @@ class SecretKey(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256: what a cache may keep, to tell whether it was made with this very secret."""
+        """SHA-256, for caches that must check that an entry was made with this secret."""
         return sha256(self.value.encode()).digest()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""May this be done? A pure function from a request and every policy that speaks about it to a decision.
+"""The policy engine: a pure function from a request and every policy that applies to it to a decision.
 
 Owns policy documents (parsing and every refusal at creation), patterns, variables, conditions, the
 combination of all kinds of policy, and the reasons of a decision. Never reads a clock, a store or a network;
@@ -23,16 +23,16 @@ from broker.policy.elements import (
 from broker.policy.explanation import (
     Explanation,
     JudgedCondition,
-    LayerAccount,
+    LayerExplanation,
     Match,
     NearMiss,
     resource_conditions,
 )
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
-from broker.policy.places import Position
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
     "Explanation",
     "JudgedCondition",
     "Layer",
-    "LayerAccount",
+    "LayerExplanation",
     "Layers",
     "MalformedPolicy",
     "Match",

@@ -1,4 +1,4 @@
-"""Questions about policies that no request asks."""
+"""Properties of policies, without a request: the condition keys that they read, the services that they allow."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -31,10 +31,10 @@ def _keys_of(policy: Policy) -> Iterator[str]:
 
 
 def service_grants(policy: Policy) -> Callable[[str], bool]:
-    """Whether some Allow of `policy` reaches an action of a service, as a function of the service's namespace.
+    """A function of a service's namespace: whether some Allow of `policy` covers an action of that service.
 
-    So that many can be asked about (ListPoliciesGrantingServiceAccess). NotAction reaches every service but one that
-    it excludes whole.
+    A function, because ListPoliciesGrantingServiceAccess asks about many services. NotAction covers every service
+    except those that it excludes entirely.
     """
     named: set[str] = set()
     spared: list[Callable[[str], bool]] = []
@@ -55,7 +55,7 @@ def service_grants(policy: Policy) -> Callable[[str], bool]:
 
 
 def _excluded(actions: Iterable[str]) -> Iterator[str]:
-    """The services, or patterns of them, of which every action is among `actions`."""
+    """The services, or patterns of services, all of whose actions are in `actions`."""
     for action in actions:
         service, _, name = action.lower().partition(":")
         if action.endswith("*") and name in ("", "*"):

@@ -1,7 +1,7 @@
-"""How one value of a request is compared with the values of a policy: as texts, as patterns, or after reading.
+"""Comparison of one value of a request with the values of a policy: as texts, as patterns, or after parsing.
 
-Each answers True, False, or None where that cannot be evaluated. Values with variables are resolved per request;
-a variable without a value matches nothing.
+Each returns True, False, or None where the comparison cannot be evaluated. Values with variables are resolved per
+request; a variable without a value matches nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Operand(Protocol):
 
 CompileOperand = Callable[[Sequence[str], bool], Operand]
 
-# Times that a text grows at most where its case is folded: "ΐ" becomes three characters.
+# The greatest growth of a text by case folding: "ΐ" becomes three characters.
 _LONGEST_CASEFOLD = 3
 
 
@@ -60,7 +60,7 @@ class Texts(msgspec.Struct, frozen=True):
 
 
 class Patterns(msgspec.Struct, frozen=True):
-    """Globs; where one has not the form that it must have it cannot be evaluated, then `otherwise` is None."""
+    """Globs; `otherwise`, the answer without a match, is None where a glob is malformed and cannot be evaluated."""
 
     patterns: tuple[Matcher, ...]
     otherwise: bool | None = False
@@ -113,7 +113,7 @@ def _pattern(compiled: Callable[[Glob], Matcher], glob: Glob) -> Matcher | None:
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How operands are read before they are compared as `compare(had, wanted)`."""
+    """How both sides are parsed before they are compared as `compare(had, wanted)`."""
 
     wanted: Callable[[str], Any]
     had: Callable[[str], Any]
@@ -121,7 +121,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """Operands that must be read first; those that cannot be read cannot be evaluated."""
+    """Operands that must be parsed first; malformed ones cannot be evaluated."""
 
     reading: Reading
     wanted: tuple[Any, ...]

@@ -1,12 +1,12 @@
-"""Conditions: one row for each operator, combinators for everything that goes around it.
+"""Conditions: one row for each operator, and combinators for quantifiers, negation, IfExists and missing keys.
 
 A row says whether one value of the request matches the values of the policy: True, False, or None where that
 cannot be evaluated (a malformed operand on either side). Negation, IfExists, ForAllValues, ForAnyValue and
 missing keys are handled once, for all rows (IAM User Guide, "Condition operators" and "Single-valued vs.
 multivalued context keys"):
 
-- A missing key does not match; so a negated operator is true, as is any IfExists. Null asks for just this.
-- ForAllValues is true of no value at all, ForAnyValue is not; an empty string is no value to them.
+- A missing key does not match, so a negated operator is true, as is any IfExists. Null tests for a missing key.
+- ForAllValues is true without any value, ForAnyValue is not; an empty string counts as no value for them.
 - Several values without a set operator cannot be compared: AWS requires the set operator.
 
 # INVARIANT: what cannot be evaluated counts as met in a Deny and as not met in an Allow (`unknown`).
@@ -44,13 +44,13 @@ from broker.policy.templates import compile_arn_template, compile_template
 from broker.policy.variables import Variable, variables_in
 
 Test = Callable[[ByKey], bool]
-# Of more literals than these a set is worth its size.
+# With more literals than these a set is worth its memory.
 MANY_LITERALS: Final = 4
 FOR_ALL, FOR_ANY, IF_EXISTS, NULL = "ForAllValues:", "ForAnyValue:", "IfExists", "Null"
 
 
 class Operator(msgspec.Struct, frozen=True):
-    """A row: how values are compared, and whether the operator asks for the opposite."""
+    """A row: how values are compared, and whether the result is negated."""
 
     compile_operand: CompileOperand
     negated: bool = False
@@ -107,7 +107,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Spelling(msgspec.Struct, frozen=True):
-    """An operator as a policy writes it, taken apart: `ForAnyValue:StringLikeIfExists`."""
+    """The parts of an operator as a policy writes it, such as `ForAnyValue:StringLikeIfExists`."""
 
     quantifier: str
     name: str
@@ -173,7 +173,7 @@ def _single(key: str, operand: Operand, negated: bool, unknown: bool, missing: b
 def _one_of(
     key: str, literals: Container[str], negated: bool, unknown: bool, missing: bool, by_key: ByKey
 ) -> bool:
-    """`_single` for the commonest operator, StringEquals with plain texts: one look whether it is among them."""
+    """`_single` for the commonest operator, StringEquals with plain texts: one membership test."""
     had = by_key.get(key)
     if not had:
         return missing

@@ -12,16 +12,16 @@ ByKey = dict[str, Values]
 
 
 class Keyed(Protocol):
-    """What decisions read their context from; it may be made when the first condition or variable asks for it."""
+    """The context that decisions read; it may be made lazily, when the first condition or variable reads it."""
 
     @property
     def by_key(self) -> ByKey:
-        """All of it, by lower-case key: the same whenever it is asked for. Never change it."""
+        """All values by lower-case key: always the same dict. Never change it."""
         ...
 
 
 class Context:
-    """A context that is made at once. `by_key`: see `Keyed`."""
+    """A context that is made eagerly. `by_key`: see `Keyed`."""
 
     __slots__ = ("by_key",)
 
@@ -33,7 +33,7 @@ class Context:
 
     @classmethod
     def of_lowered(cls, by_key: ByKey) -> "Context":
-        """Keys are lower-case, and `by_key` is given away for good."""
+        """A context without a copy: keys must be lower-case, and the caller must not use `by_key` any more."""
         context = cls.__new__(cls)
         context.by_key = by_key
         return context

@@ -1,18 +1,18 @@
-"""The decision: every kind of policy analysed, combined once.
+"""The decision: all kinds of policy, combined once.
 
 The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
 
 1. An explicit deny in any policy that applies denies.
 2. RCPs, then SCPs, then the endpoint policy: each level that applies must allow.
-3. Within one account, the identity side or the resource side must allow. What a resource policy grants to the
-   principal itself stands by itself; what it grants to the role is limited by boundary and session policies;
-   what it grants to the account only counts where a service asks for it, and leaves the rest to identity policies.
-4. Across accounts, the resource side and the identity side must both allow. So they must where the owner of the
-   resource is unknown: it may be another account.
+3. Within one account, the identity side or the resource side must allow. A resource policy's grant to
+   the principal itself is enough; its grant to the role is limited by boundary and session policies; its grant to
+   the account needs an allow of the identity policies, and matters only where the service requires one.
+4. Across accounts, the resource side and the identity side must both allow; also where the owner of the resource is
+   unknown, because it may be another account.
 5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
    user needs no identity policy; a federated user has nothing without a session policy.
 
-# INVARIANT: total and pure. Whatever is missing or unknown leads to a denial.
+# INVARIANT: total and pure. Anything missing or unknown leads to a denial.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from broker.policy.context import Keyed
 from broker.policy.elements import Effect
 from broker.policy.explanation import Explanation, Match, denials_in, explain
 from broker.policy.index import PolicySet
+from broker.policy.principals import DIRECT, NONE, ROLE, Grant, Names
 from broker.policy.request import (
     ALLOWED,
     EXPLICITLY_DENIED,
@@ -38,13 +39,12 @@ from broker.policy.request import (
     names_in,
 )
 from broker.policy.services import NO_RULE, Rule, facts_of
-from broker.policy.standing import DIRECT, NONE, ROLE, Names, Standing
 
-Verdict = bool | None  # an explicit deny is False, an allow True, silence None
+Verdict = bool | None  # explicit deny: False, allow: True, implicit deny: None
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The answer. `layer` is what stopped the request; None where it is allowed."""
+    """The answer. `layer` denied the request, explicitly or implicitly; None where it is allowed."""
 
     outcome: Outcome
     layer: Layer | None
@@ -67,16 +67,16 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def denying(self) -> Iterator[Match]:
-        """The statements that deny in the layer that stopped the request, found as they are asked for."""
+        """The statements that deny in `layer`, found lazily."""
         return denials_in(self.request, self.layers, self.layer)
 
     def explain(self) -> Explanation:
-        """The full reasons, computed now and not before."""
+        """The full explanation, computed by this call."""
         return explain(self.request, self.layers)
 
 
 def decide(request: AccessRequest, layers: Layers) -> Decision:
-    """Total and pure: the same question gets the same answer, with its reasons."""
+    """Decide `request` under `layers`. Total and pure."""
     facts = facts_of(request.action)
     rule = facts.rule
     if rule.resource is not None and rule.resource.match(request.resource) is None:
@@ -88,7 +88,7 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
 
 
 def is_always_allowed(principal: Principal, action: str) -> bool:
-    """Whether `decide` allows it whatever the resource, the policies and the context: then nobody need gather them."""
+    """Whether `decide` allows it whatever the resource, policies and context, so that they need not be gathered."""
     rule = facts_of(action).rule
     return rule.is_always_allowed and rule.resource is None and type(principal) is not Anonymous
 
@@ -99,14 +99,14 @@ def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decisi
     return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 
 
-# Of several layers that say no, the first of these is named.
+# Of several layers that deny, the first of these is named.
 _VERDICTS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
 
 
 def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: str, rule: Rule) -> Decision:
     context, principal = request.context, request.principal
     identity = layers.identity.by_action[action].verdict(resource, context)
-    # A boundary or session policy that does not exist limits nothing.
+    # No boundary or session policy: no limit.
     boundary: Verdict = True
     if layers.boundary is not None:
         boundary = layers.boundary.by_action[action].verdict(resource, context)
@@ -118,35 +118,35 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
         scp = _service_controls(principal, layers, action, resource, context)
     rcp: Verdict = True
     endpoint: Verdict = True
-    standing: Standing | None = NONE
+    grant: Grant | None = NONE
     if layers.resource is not None or layers.rcps or layers.endpoint is not None:
         names = names_in(request, layers)
         if layers.resource is not None:
-            standing = layers.resource.by_action[action].standing(resource, context, names)
+            grant = layers.resource.by_action[action].grant(resource, context, names)
         if layers.rcps:
             rcp = _resource_controls(layers, action, resource, context, names)
         if layers.endpoint is not None:
             endpoint = _limit(layers.endpoint, action, resource, context, names)
 
-    # 1. An explicit deny, wherever it stands.
+    # 1. An explicit deny in any layer.
     if not (identity and boundary and session and scp and rcp and endpoint):
         verdicts = (rcp, scp, endpoint, identity, boundary, session)
         if False in verdicts:
             return Decision(EXPLICITLY_DENIED, _VERDICTS[verdicts.index(False)], request, layers)
-    if standing is None:
+    if grant is None:
         return Decision(EXPLICITLY_DENIED, Layer.RESOURCE, request, layers)
 
-    # 2. What limits everybody.
+    # 2. RCPs, SCPs and the endpoint policy must allow.
     if not (rcp and scp and endpoint):
         return Decision(IMPLICITLY_DENIED, _VERDICTS[(rcp, scp, endpoint).index(None)], request, layers)
 
-    # 3. to 5. Who has to allow, and does.
+    # 3. to 5. The resource side and the identity side.
     kind = type(principal)
     if kind is Root:
         identity = True
     elif kind is FederatedUser and layers.session is None:
         session = None
-    stopped = _stopped_by(request, standing, rule, identity, boundary, session)
+    stopped = _stopped_by(request, grant, rule, identity, boundary, session)
     if stopped is None:
         return Decision(ALLOWED, None, request, layers)
     return Decision(IMPLICITLY_DENIED, stopped, request, layers)
@@ -154,24 +154,24 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
 
 def _stopped_by(
     request: AccessRequest,
-    standing: Standing,
+    grant: Grant,
     rule: Rule,
     identity: Verdict,
     boundary: Verdict,
     session: Verdict,
 ) -> Layer | None:
     """The first layer whose allow is needed and missing."""
-    account: str | None = getattr(request.principal, "account", None)  # as `account_of`, in one step
+    account: str | None = getattr(request.principal, "account", None)  # `account_of`, inlined
     owner = request.resource_account
     if account is None:
-        return None if standing is DIRECT else Layer.RESOURCE
-    if owner in (account, AWS_ACCOUNT):  # what AWS owns is in everybody's own account
-        if standing is DIRECT:
+        return None if grant is DIRECT else Layer.RESOURCE
+    if owner in (account, AWS_ACCOUNT):  # AWS's own resources count as the caller's account's
+        if grant is DIRECT:
             return None
-        if standing is NONE and rule.needs_resource_policy:
+        if grant is NONE and rule.needs_resource_policy:
             return Layer.RESOURCE
-        identity = identity or standing is ROLE
-    elif standing is NONE:
+        identity = identity or grant is ROLE
+    elif grant is NONE:
         return Layer.RESOURCE
     if not identity:
         return Layer.IDENTITY
@@ -202,8 +202,8 @@ def _resource_controls(layers: Layers, action: str, resource: str, context: Keye
 
 
 def _limit(policies: PolicySet, action: str, resource: str, context: Keyed, names: Names) -> Verdict:
-    """What policies that name principals, but only limit, say to `names`."""
-    standing = policies.by_action[action].standing(resource, context, names)
-    if standing is None:
+    """The verdict of a policy that names principals and only limits (RCP, endpoint policy)."""
+    grant = policies.by_action[action].grant(resource, context, names)
+    if grant is None:
         return False
-    return None if standing is NONE else True
+    return None if grant is NONE else True

@@ -1,13 +1,13 @@
-"""Policy documents: JSON text to frozen structures, every syntax refusal in AWS's words.
+"""Policy documents: JSON text to frozen structures, every syntax refusal with AWS's message.
 
 The order of the checks is IAM's own, as far as it was measured: shape, version, what the older parser refuses,
-unique Sids, actions, resources, the form of each. A document with several faults names the same one as AWS.
+unique Sids, actions, resources, the form of each. Of several faults the same one is reported as by AWS.
 
-Identity policies, boundaries, SCPs and RCPs are read strictly, and so are trust policies, in the words of their
-own validator. RESOURCE is for policies that another service has stored: there, white space before the document,
-no Version, any Sid, no Resource (the resource itself is meant), short ARNs and unknown condition operators are
-let through, as those services do; an unknown operator cannot be evaluated, so its Deny denies and its Allow
-does not allow. Never let through: a key that stands twice, an unknown element, a value of the wrong type.
+Identity policies, boundaries, SCPs and RCPs are read strictly, and so are trust policies, with the messages of their
+own validator. RESOURCE is for policies that another service has stored: there, white space before the document, no
+Version, any Sid, no Resource (the policy's own resource), short ARNs and unknown condition operators are accepted, as
+by those services; an unknown operator cannot be evaluated, so its Deny denies and its Allow does not allow. Never
+accepted: a duplicate key, an unknown element, a value of the wrong type.
 """
 
 from collections.abc import Collection
@@ -69,7 +69,7 @@ class Grammar(msgspec.Struct, frozen=True):
 
 _ANY_VERSION = (VERSION, OLD_VERSION)
 GRAMMARS: dict[PolicyKind, Grammar] = {
-    # An inline policy may still be of the old version; whoever stores a managed one asks for `is_managed`.
+    # An inline policy may still have the old version; a managed one is parsed with `is_managed`.
     PolicyKind.IDENTITY: Grammar(_ANY_VERSION),
     PolicyKind.BOUNDARY: Grammar(),
     PolicyKind.SESSION: Grammar(_ANY_VERSION, may_lack_version=True),
@@ -105,10 +105,10 @@ def parse_policy(
 ) -> Policy:
     """The policy in `text`; raises MalformedPolicy where AWS would refuse it as a policy of `kind`.
 
-    `is_managed`: it is to become a managed policy, which takes the current version only. `is_new`: it is not stored
-    yet. INVARIANT: what was stored once is read by every later version, or those whom it speaks about are locked out;
-    so what a later version learns to refuse it refuses in new policies only. `own_services` are principals that new
-    policies may name although they are no services of AWS.
+    `is_managed`: it is to become a managed policy, which has the current version only. `is_new`: it is not stored
+    yet. INVARIANT: every later version of the broker reads every stored policy, or its principals would be locked out;
+    so a check that is added later is made of new policies only. `own_services` are principals that new policies may
+    name although they are no services of AWS.
     """
     grammar = _MANAGED if is_managed and kind is PolicyKind.IDENTITY else GRAMMARS[kind]
     members = _read(text, kind, grammar)
@@ -188,7 +188,7 @@ def _statement(found: Any, text: str, number: int, kind: PolicyKind, grammar: Gr
     _refuse_unknown(found, _ELEMENTS, kind)
     for field in grammar.prohibited:
         if field in found:
-            fault = f"{field} has no place in a policy of this kind"
+            fault = f"{field} is not allowed in a policy of this kind"
             raise MalformedPolicy(grammar.principal_refusal.format(field=field), fault)
     for first, second in _PAIRS:
         if first in found and second in found:
@@ -221,7 +221,7 @@ def _effect(found: dict[str, Any], kind: PolicyKind) -> Effect:
 
 
 def _texts(found: dict[str, Any], name: str) -> tuple[str, ...]:
-    """The texts of the element with that name, which is there."""
+    """The texts of the element `name`, which must exist."""
     value = found[name]
     if isinstance(value, str):
         return (value,)
@@ -234,7 +234,7 @@ def _texts(found: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _names(found: dict[str, Any], name: str) -> tuple[str, ...]:
-    """The same of words that very many policies share, which are kept once."""
+    """The same, interned: very many policies share these texts."""
     return _shared(tuple(map(intern, _texts(found, name))))
 
 
@@ -263,7 +263,7 @@ def _principals(value: Any) -> Principals:
 
 @lru_cache(maxsize=4096)
 def _one_principal(name: str) -> Principals:
-    """The usual element; very many policies name the same account."""
+    """The usual element, cached, because very many policies name the same account."""
     return Principals(name == "*", (name,))
 
 
@@ -279,7 +279,7 @@ def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:
         if keys and spell(operator) is None and not grammar.is_lenient:
             raise MalformedPolicy(SYNTAX, f"{quoted(operator)} is no condition operator")
         if len(keys) > 1 and len({key.lower() for key in keys}) != len(keys):
-            raise MalformedPolicy(SYNTAX, f"under {quoted(operator)} a key stands twice")
+            raise MalformedPolicy(SYNTAX, f"under {quoted(operator)} a key appears twice")
         for key, values in keys.items():
             operands = values if isinstance(values, list) else [values]
             read = tuple([_operand(operand) for operand in operands])
@@ -288,7 +288,7 @@ def _conditions(found: Any, grammar: Grammar) -> tuple[Condition, ...]:
 
 
 def _operand(value: Any) -> str:
-    """AWS takes JSON's numbers and booleans for the strings they would be."""
+    """AWS reads JSON's numbers and booleans as strings."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -5,11 +5,11 @@ import json
 
 import msgspec
 
-from broker.policy.places import Place, places_of
+from broker.policy.spans import StatementSpan, spans_of
 
 
 class PolicyKind(enum.Enum):
-    """What a policy is attached to: it decides what its grammar permits."""
+    """What a policy is attached to, which decides what its grammar permits."""
 
     IDENTITY = "identity"
     RESOURCE = "resource"  # stored by another service: read leniently, where AWS is lenient
@@ -31,9 +31,9 @@ class Effect(enum.Enum):
 
 
 class MalformedPolicy(ValueError):
-    """A document that AWS would not store; `message` is in AWS's words.
+    """A document that AWS would not store; `message` is AWS's.
 
-    `fault` tells the author of the document what is wrong and where: AWS tells neither, so it is never sent.
+    `fault` says, for the author of the document, what is wrong and where. AWS says neither, so it is never sent.
     """
 
     def __init__(self, message: str, fault: str = "") -> None:
@@ -43,7 +43,7 @@ class MalformedPolicy(ValueError):
 
 
 def fault_in(text: str, number: int, what: str) -> str:
-    return f"line {places_of(text)[number].line}: {what}"
+    return f"line {spans_of(text)[number].line}: {what}"
 
 
 def quoted(value: object) -> str:
@@ -54,7 +54,7 @@ def quoted(value: object) -> str:
 
 VERSION = "2012-10-17"
 _LONGEST_SHOWN = 80  # characters
-OLD_VERSION = "2008-10-17"  # what a document without Version means; it knows no variables
+OLD_VERSION = "2008-10-17"  # of a document without Version; it has no variables
 
 
 class Condition(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ class Condition(msgspec.Struct, frozen=True, gc=False):
 
 
 class Principals(msgspec.Struct, frozen=True, gc=False):
-    """Who a statement of a resource policy speaks about; `everyone` is `"*"` or `{"AWS": "*"}`."""
+    """The principals that a statement of a resource policy names; `everyone` is `"*"` or `{"AWS": "*"}`."""
 
     everyone: bool = False
     aws: tuple[str, ...] = ()
@@ -91,11 +91,11 @@ class Statement(msgspec.Struct, frozen=True, gc=False):
     number: int = 0
 
     @property
-    def place(self) -> Place:
-        return places_of(self.text)[self.number]
+    def span(self) -> StatementSpan:
+        return spans_of(self.text)[self.number]
 
     def fault(self, what: str) -> str:
-        """`what` is wrong, and the line of this statement."""
+        """`what` is wrong, with the line of this statement."""
         return fault_in(self.text, self.number, what)
 
 

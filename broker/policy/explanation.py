@@ -1,4 +1,4 @@
-"""The whole account of a decision, layer by layer; computed when asked, never on the way to an answer."""
+"""The explanation of a decision, layer by layer; computed on demand, not while deciding."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,6 +8,7 @@ from broker.policy.conditions import condition_variables, spell
 from broker.policy.context import ByKey
 from broker.policy.elements import Condition, Effect, Statement
 from broker.policy.index import PolicySet
+from broker.policy.principals import Names
 from broker.policy.request import (
     AccessRequest,
     Layer,
@@ -18,14 +19,13 @@ from broker.policy.request import (
     names_in,
 )
 from broker.policy.services import facts_of
-from broker.policy.standing import Names
 from broker.policy.statement import CompiledStatement, Source, resource_variables
 
 _PRINCIPAL_LAYERS = (Layer.RCP, Layer.ENDPOINT, Layer.RESOURCE)
 
 
 class Match(msgspec.Struct, frozen=True):
-    """A statement that matched, and the policy it stands in."""
+    """A statement that matched, and the policy that holds it."""
 
     source: Source
     statement: Statement
@@ -33,30 +33,30 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class NearMiss(msgspec.Struct, frozen=True):
-    """A statement that would have matched but for one condition. `had` is None where the key is missing."""
+    """A statement that did not match because of one condition. `actual` is None where the key is missing."""
 
     source: Source
     statement: Statement
     layer: Layer
     operator: str
     key: str
-    had: tuple[str, ...] | None
-    wanted: tuple[str, ...]
+    actual: tuple[str, ...] | None
+    expected: tuple[str, ...]
 
 
 class JudgedCondition(msgspec.Struct, frozen=True):
-    """One condition of a statement, as it was judged. `had` is None where the key is missing."""
+    """One condition of a statement, and whether it holds. `actual` is None where the key is missing."""
 
     statement: Statement
     operator: str
     key: str
-    had: tuple[str, ...] | None
-    wanted: tuple[str, ...]
+    actual: tuple[str, ...] | None
+    expected: tuple[str, ...]
     holds: bool
 
 
-class LayerAccount(msgspec.Struct, frozen=True):
-    """What one layer said: its own outcome, what matched, what came nearest, what was missing."""
+class LayerExplanation(msgspec.Struct, frozen=True):
+    """One layer: its outcome, the statements that matched, near misses, and missing condition keys."""
 
     layer: Layer
     outcome: Outcome
@@ -66,9 +66,9 @@ class LayerAccount(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The whole account of a decision, in the order of the flow; one entry per level for SCPs and RCPs."""
+    """The explanation of a decision, in the order of evaluation; one entry per level for SCPs and RCPs."""
 
-    layers: tuple[LayerAccount, ...]
+    layers: tuple[LayerExplanation, ...]
 
     @property
     def matches(self) -> tuple[Match, ...]:
@@ -87,19 +87,19 @@ def explain(request: AccessRequest, layers: Layers) -> Explanation:
     names = names_in(request, layers)
     return Explanation(
         tuple(
-            _account(request, names, layer, policies)
+            _explain_layer(request, names, layer, policies)
             for layer, policies in policies_in_order(request, layers)
         )
     )
 
 
 def resource_conditions(request: AccessRequest, layers: Layers) -> Iterator[JudgedCondition]:
-    """Every condition of the resource policy's statements that speak of this principal and this action."""
+    """Every condition of the resource policy's statements that name this principal and this action."""
     if layers.resource is None:
         return
     names, by_key = names_in(request, layers), request.context.by_key
     for _, compiled in _candidates(request, layers.resource):
-        if _speaks_of(compiled, Layer.RESOURCE, names):
+        if _concerns(compiled, Layer.RESOURCE, names):
             for condition, test in zip(compiled.statement.conditions, compiled.tests, strict=True):
                 yield JudgedCondition(
                     compiled.statement,
@@ -112,13 +112,13 @@ def resource_conditions(request: AccessRequest, layers: Layers) -> Iterator[Judg
 
 
 def denials_in(request: AccessRequest, layers: Layers, layer: Layer | None) -> Iterator[Match]:
-    """What denies in one layer alone, one after the other: whoever wants the first asks for no more."""
+    """The statements that deny in one layer, found lazily, so that the first one costs only its own search."""
     names = names_in(request, layers)
     for one, policies in policies_in_order(request, layers):
         if one is not layer:
             continue
         for source, compiled in _candidates(request, policies):
-            if compiled.denies and _speaks_of(compiled, one, names) and compiled.holds(request.context):
+            if compiled.denies and _concerns(compiled, one, names) and compiled.holds(request.context):
                 yield Match(source, compiled.statement, one)
 
 
@@ -129,7 +129,7 @@ def _candidates(request: AccessRequest, policies: PolicySet) -> Iterable[tuple[S
 
 
 def policies_in_order(request: AccessRequest, layers: Layers) -> Iterator[tuple[Layer, PolicySet]]:
-    """Every policy set that has a say, in the order of the flow; what is exempt is left out."""
+    """Every policy set that applies, in the order of evaluation; SCPs and RCPs only where they are not exempted."""
     if not are_rcps_exempted(layers):
         yield from ((Layer.RCP, level) for level in layers.rcps)
     if not are_scps_exempted(request.principal, layers):
@@ -145,13 +145,15 @@ def policies_in_order(request: AccessRequest, layers: Layers) -> Iterator[tuple[
             yield layer, policies
 
 
-def _account(request: AccessRequest, names: Names, layer: Layer, policies: PolicySet) -> LayerAccount:
+def _explain_layer(
+    request: AccessRequest, names: Names, layer: Layer, policies: PolicySet
+) -> LayerExplanation:
     by_key = request.context.by_key
     matches: list[Match] = []
     misses: list[NearMiss] = []
     missing: dict[str, None] = {}
     for source, compiled in _candidates(request, policies):
-        if not _speaks_of(compiled, layer, names):
+        if not _concerns(compiled, layer, names):
             continue
         failing = [
             condition
@@ -163,11 +165,11 @@ def _account(request: AccessRequest, names: Names, layer: Layer, policies: Polic
             matches.append(Match(source, compiled.statement, layer))
         elif len(failing) == 1:
             misses.append(_near_miss(source, compiled, layer, failing[0], by_key))
-    return LayerAccount(layer, _outcome(matches), tuple(matches), tuple(misses), tuple(missing))
+    return LayerExplanation(layer, _outcome(matches), tuple(matches), tuple(misses), tuple(missing))
 
 
-def _speaks_of(compiled: CompiledStatement, layer: Layer, names: Names) -> bool:
-    return layer not in _PRINCIPAL_LAYERS or bool(compiled.grants(names))
+def _concerns(compiled: CompiledStatement, layer: Layer, names: Names) -> bool:
+    return layer not in _PRINCIPAL_LAYERS or bool(compiled.grant_to(names))
 
 
 def _near_miss(
@@ -185,7 +187,7 @@ def _near_miss(
 
 
 def _missing_keys(compiled: CompiledStatement, by_key: ByKey) -> Iterator[str]:
-    """Keys that conditions and variables read and the request lacks, as the policy spells them."""
+    """Keys that conditions and variables read and the request lacks, in the policy's spelling."""
     has_variables = compiled.has_variables  # which all texts of the statement are asked for
     for condition in compiled.statement.conditions:
         if condition.key.lower() not in by_key and not _asks_for_absence(condition):

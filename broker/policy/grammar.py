@@ -1,6 +1,6 @@
-"""What AWS checks in a policy that has the right shape, in AWS's words and order.
+"""What AWS checks in a policy of the right shape, with AWS's messages and in AWS's order.
 
-The words were measured against IAM; where they were measured is said in tests/unit/policy/test_document.py.
+The messages were measured against IAM; tests/unit/policy/test_document.py says where.
 """
 
 import re
@@ -32,13 +32,13 @@ IAM_PATHS = (
     "user/, federated-user/, role/, group/, instance-profile/, mfa/, server-certificate/, policy/, sms-mfa/, "
     "saml-provider/, oidc-provider/, report/, access-report/"
 )
-# Resources that IAM's authorization reference has gained since that sentence was written.
+# Resources that IAM's authorization reference has gained since that message was written.
 _NEWER_IAM_PATHS = ("root", "delegation-request/", "context-provider/", "template/", "role-template/")
 # S3's own ARNs with a region: access points, batch jobs, dashboards.
 _S3_WITH_REGION = ("accesspoint", "job/", "storage-lens", "access-grants", "async-request", "*")
 _IAM_STARTS = (*IAM_PATHS.split(", "), *_NEWER_IAM_PATHS)
 _NOT_IN_VENDOR = re.compile(r"[^a-zA-Z0-9\-.]")
-# Twelve digits, a pattern of them, or whom AWS keeps things for (`aws`, `aws-marketplace`); or nobody.
+# Twelve digits, a pattern of them, one of AWS's own names (`aws`, `aws-marketplace`), or empty.
 _RESOURCE_ACCOUNT = re.compile(r"[0-9]{12}|[0-9*?]*[*?][0-9*?]*|[a-z][a-z-]*|")
 _SID = re.compile(r"[0-9A-Za-z]*")
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
@@ -50,7 +50,7 @@ _PRINCIPAL_ARN = re.compile(
 )
 _PROVIDER = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:(?:saml|oidc)-provider/[^*?]+|[a-z0-9.-]+\.[a-z]+")
 
-# The same of new policies: the ARN of a provider of this partition, or the domain name of one that AWS knows itself.
+# The same for new policies: the ARN of a provider in this partition, or the domain name of one built into AWS.
 _NEW_PROVIDER = re.compile(
     rf"arn:{PARTITION}:iam::[0-9]{{12}}:(?:saml-provider/[\w.-]{{1,128}}"
     r"|oidc-provider/[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*(?::[0-9]{1,5})?(?:/[\x21-\x29\x2b-\x3e\x40-\x7e]*)?)"
@@ -60,7 +60,7 @@ _NEW_PROVIDER = re.compile(
 
 
 def check_legacy(policy: Policy) -> None:
-    """What IAM's older parser refuses: the parts of an ARN, and dates that are none."""
+    """What IAM's older parser refuses: malformed ARNs and dates."""
     for statement in policy.statements:
         for resource in _resources(statement):
             if not _is_legacy_resource(resource):
@@ -76,7 +76,7 @@ def _is_legacy_date(value: str) -> bool:
 
 
 def _is_legacy_resource(resource: str) -> bool:
-    """Only ARNs of this partition come to the older parser: those with a gap between service and resource fail."""
+    """The older parser reads only ARNs of this partition, and refuses those with missing parts."""
     parts = resource.split(":", 5)
     if len(parts) < 4 or parts[1] != PARTITION:
         return True
@@ -84,7 +84,7 @@ def _is_legacy_resource(resource: str) -> bool:
 
 
 def check_accounts(policy: Policy) -> None:
-    """What the older parser refuses as well: accounts that there cannot be, and variables in the place of one.
+    """What the older parser refuses as well: impossible accounts, and variables instead of one.
 
     "You can't use a variable to replace parts of the ARN before the fifth colon" (Policy variables).
     """
@@ -167,7 +167,7 @@ def _check_action(statement: Statement, action: str) -> None:
 
 
 def check_trust(policy: Policy) -> None:
-    """Role trust policies have a validator of their own."""
+    """Role trust policies have a separate validator in IAM."""
     for statement in policy.statements:
         if statement.principals is None and statement.not_principals is None:
             raise MalformedPolicy("Missing required field Principal")
@@ -185,7 +185,7 @@ def check_trust(policy: Policy) -> None:
 
 
 def check_new_trust(policy: Policy, own_services: Collection[str]) -> None:
-    """IAM User Guide, "... NotPrincipal": a role trust policy takes none. An old one is judged as it was stored."""
+    """IAM User Guide, "... NotPrincipal": a role trust policy takes none. Old ones are evaluated as stored."""
     for statement in policy.statements:
         if statement.not_principals is not None:
             fault = "write a Principal and a condition on aws:PrincipalArn"
@@ -197,7 +197,7 @@ def check_new_trust(policy: Policy, own_services: Collection[str]) -> None:
 
 
 def check_services(policy: Policy, own_services: Collection[str]) -> None:
-    """Refuses what can be no service; see `broker.policy.service_principals`."""
+    """Refuses names that cannot be a service's; see `broker.policy.service_principals`."""
     for statement in policy.statements:
         for principals in (statement.principals, statement.not_principals):
             for name in (principals or _NO_PRINCIPALS).service:
@@ -245,7 +245,7 @@ def check_control_policy(policy: Policy) -> None:
     for statement in policy.statements:
         everyone = statement.principals is not None and statement.principals.everyone
         if not everyone or statement.actions is None:
-            fault = 'everyone is the principal ("*") of each statement, and Action stands there'
+            fault = 'everyone is the principal ("*") of each statement, which has an Action'
             raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
         full = statement.actions == ("*",) and statement.resources == ("*",) and not statement.conditions
         if statement.effect is Effect.ALLOW and not full:

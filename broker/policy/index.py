@@ -1,8 +1,8 @@
-"""Many statements compiled to something that answers in microseconds, whatever their number.
+"""The index of compiled statements, which finds those that match a request in microseconds, whatever their number.
 
-Two steps: by action, to the few statements that name it (kept per action, bounded); then by resource: those
-for a whole resource in one look-up, those with a literal prefix in one look-up per distinct prefix length.
-Only what is left runs a matcher. Nothing here decides; it only finds which statements match a request.
+Two steps: by action, to the few statements that name it (cached per action, bounded); then by resource: those for an
+exact resource in one look-up, those with a literal prefix in one look-up per distinct prefix length. Only the rest runs
+a matcher. The index does not decide; it only finds statements.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import msgspec
 from broker.policy.context import Keyed
 from broker.policy.elements import Policy, Statement
 from broker.policy.patterns import Matcher
-from broker.policy.standing import DIRECT, NONE, Names, Standing, everyone
+from broker.policy.principals import DIRECT, NONE, Grant, Names, grant_everyone
 from broker.policy.statement import (
     CompiledStatement,
     ResourceMatcher,
@@ -23,10 +23,10 @@ from broker.policy.statement import (
     compile_statement,
 )
 
-# Action names come from callers, so what is kept per action is bounded and dropped as a whole.
-MOST_ACTIONS_KEPT: Final = 512
+# Action names come from callers, so the cache per action is bounded; when it is full it is cleared.
+MOST_ACTIONS_CACHED: Final = 512
 
-# Where at most so many statements were compiled together they are asked one by one.
+# Up to so many statements that were compiled together are searched linearly.
 FEW_STATEMENTS: Final = 4
 
 Prefixed = tuple[CompiledStatement, ResourceMatcher | None]
@@ -36,12 +36,12 @@ _NO_LENGTHS: Final[tuple[int, ...]] = ()
 
 
 class ResourceIndex:
-    """The statements of one effect for one action, filed by resource. Most are small, so what is empty is shared."""
+    """The statements of one effect for one action, by resource. Most are small, so empty tables are shared."""
 
-    __slots__ = ("_by_length", "_exact", "_prefixed", "everywhere")
+    __slots__ = ("_by_length", "_exact", "_prefixed", "any_resource")
 
     def __init__(self, statements: Iterable[CompiledStatement]) -> None:
-        everywhere: list[CompiledStatement] = []
+        any_resource: list[CompiledStatement] = []
         exact: dict[str, list[CompiledStatement]] = {}
         prefixed: dict[str, list[Prefixed]] = {}
         for statement in statements:
@@ -51,8 +51,8 @@ class ResourceIndex:
                 elif entry.text or entry.matcher:
                     prefixed.setdefault(entry.text, []).append((statement, entry.matcher))
                 else:
-                    everywhere.append(statement)
-        self.everywhere = tuple(everywhere)
+                    any_resource.append(statement)
+        self.any_resource = tuple(any_resource)
         self._exact = {resource: tuple(found) for resource, found in exact.items()} if exact else _NO_EXACT
         self._prefixed, self._by_length = _NO_PREFIXED, _NO_LENGTHS
         if prefixed:
@@ -61,17 +61,17 @@ class ResourceIndex:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the resource makes no difference."""
+        """Whether every statement applies to any resource."""
         return not self._exact and not self._prefixed
 
     @property
     def unconditional(self) -> list[CompiledStatement]:
-        """The statements that match every resource and ask nothing of the context."""
-        return [statement for statement in self.everywhere if not statement.tests]
+        """The statements that match every resource and have no conditions."""
+        return [statement for statement in self.any_resource if not statement.tests]
 
     def any_holds(self, resource: str, context: Keyed) -> bool:
-        """Whether some statement matches. The hot path: no list is built, the first match ends it."""
-        for statement in self.everywhere:
+        """Whether some statement matches. The hot path: it builds no list and stops at the first match."""
+        for statement in self.any_resource:
             if not statement.tests or statement.holds(context):
                 return True
         if resource in self._exact:
@@ -85,8 +85,8 @@ class ResourceIndex:
         return False
 
     def candidates(self, resource: str, context: Keyed) -> tuple[CompiledStatement, ...]:
-        """The statements whose resource matches; one with several such resources may stand there twice."""
-        found = self.everywhere
+        """The statements whose resource matches; one with several matching resources may be there twice."""
+        found = self.any_resource
         if resource in self._exact:
             found += self._exact[resource]
         for length in self._by_length:
@@ -98,45 +98,45 @@ class ResourceIndex:
 
 
 class ActionIndex:
-    """Everything a policy set says about one action."""
+    """The statements of a policy set that name one action."""
 
-    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_silent", "only")
+    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_empty", "plain_allows")
 
     def __init__(self, statements: list[CompiledStatement]) -> None:
-        self.is_silent = not statements
+        self.is_empty = not statements
         denies = [statement for statement in statements if statement.denies]
         allows = [statement for statement in statements if not statement.denies] if denies else statements
         self.denies = ResourceIndex(denies) if denies else None
         self.allows = ResourceIndex(allows)
-        # As in a role's trust policy: statements that allow, whatever the resource, and there is nothing else.
-        self.only = self.allows.everywhere if not denies and self.allows.is_plain else None
-        # The usual boundary, SCP or administrator's policy: no need to look at the request.
+        # As in a role's trust policy: only Allow statements for any resource.
+        self.plain_allows = self.allows.any_resource if not denies and self.allows.is_plain else None
+        # The usual boundary, SCP or administrator's policy: allows without looking at the request.
         free = [] if denies else self.allows.unconditional
         self.allows_everything = bool(free)
-        self.grants_everyone = bool(free) and any(statement.grants is everyone for statement in free)
+        self.grants_everyone = bool(free) and any(statement.grant_to is grant_everyone for statement in free)
 
     def verdict(self, resource: str, context: Keyed) -> bool | None:
-        """False for an explicit deny, True for an allow, None where nothing matches; principals aside."""
+        """False for an explicit deny, True for an allow, None where nothing matches; ignores principals."""
         if self.allows_everything:
             return True
         if self.denies is not None and self.denies.any_holds(resource, context):
             return False
         return True if self.allows.any_holds(resource, context) else None
 
-    def standing(self, resource: str, context: Keyed, names: Names) -> Standing | None:
+    def grant(self, resource: str, context: Keyed, names: Names) -> Grant | None:
         """What a resource policy grants to `names`; None for an explicit deny."""
         if self.grants_everyone:
             return DIRECT
         if self.denies is not None:
             for statement in self.denies.candidates(resource, context):
-                if statement.grants(names) and statement.holds(context):
+                if statement.grant_to(names) and statement.holds(context):
                     return None
         best = NONE
-        only = self.only
-        for statement in self.allows.candidates(resource, context) if only is None else only:
-            standing = statement.grants(names)
-            if standing > best and (not statement.tests or statement.holds(context)):
-                best = standing
+        plain_allows = self.plain_allows
+        for statement in self.allows.candidates(resource, context) if plain_allows is None else plain_allows:
+            grant = statement.grant_to(names)
+            if grant > best and (not statement.tests or statement.holds(context)):
+                best = grant
         return best
 
     def candidates(self, resource: str, context: Keyed) -> list[CompiledStatement]:
@@ -145,11 +145,11 @@ class ActionIndex:
         return list(dict.fromkeys(denies + self.allows.candidates(resource, context)))
 
 
-_SILENT: Final = ActionIndex([])
+_EMPTY: Final = ActionIndex([])
 
 
 class ActionUnion:
-    """What several policy sets say about one action, each by its own index."""
+    """The statements of several policy sets that name one action, each in its own index."""
 
     __slots__ = ("_indexes",)
 
@@ -157,7 +157,7 @@ class ActionUnion:
         self._indexes = indexes
 
     def verdict(self, resource: str, context: Keyed) -> bool | None:
-        """As that of one index: a deny in any part, else an allow in any part."""
+        """As ActionIndex.verdict: a deny in any part, else an allow in any part."""
         found: bool | None = None
         for index in self._indexes:
             verdict = index.verdict(resource, context)
@@ -166,14 +166,14 @@ class ActionUnion:
             found = found or verdict
         return found
 
-    def standing(self, resource: str, context: Keyed, names: Names) -> Standing | None:
-        """As that of one index: a deny in any part, else the best that any part grants."""
+    def grant(self, resource: str, context: Keyed, names: Names) -> Grant | None:
+        """As ActionIndex.grant: a deny in any part, else the best grant of any part."""
         best = NONE
         for index in self._indexes:
-            standing = index.standing(resource, context, names)
-            if standing is None:
+            grant = index.grant(resource, context, names)
+            if grant is None:
                 return None
-            best = max(best, standing)
+            best = max(best, grant)
         return best
 
     def candidates(self, resource: str, context: Keyed) -> list[CompiledStatement]:
@@ -182,13 +182,13 @@ class ActionUnion:
 
 
 def _union(indexes: "list[ActionIndex | ActionUnion]") -> "ActionIndex | ActionUnion":
-    """Parts that say nothing about the action are left out; one that is left alone needs no union."""
-    speaking = tuple(index for index in indexes if isinstance(index, ActionIndex) and not index.is_silent)
-    return speaking[0] if len(speaking) == 1 else ActionUnion(speaking)
+    """The union of the parts that name the action; where only one does, that part itself."""
+    non_empty = tuple(index for index in indexes if isinstance(index, ActionIndex) and not index.is_empty)
+    return non_empty[0] if len(non_empty) == 1 else ActionUnion(non_empty)
 
 
 class _Few:
-    """Some statements, asked one by one which of them name an action."""
+    """A few statements, searched linearly for those that name an action."""
 
     __slots__ = ("_statements",)
 
@@ -200,7 +200,7 @@ class _Few:
 
 
 class _ActionsOfService:
-    """Statements by lower-case action: whole, by service (`s3:*`, `s3:get*`), and the rest."""
+    """Statements by lower-case action: exact, by service (`s3:*`, `s3:get*`), and the rest."""
 
     __slots__ = ("_by_action", "_by_service", "_patterns")
 
@@ -240,7 +240,7 @@ class _ActionsOfService:
 
 
 class _ByAction(dict[str, ActionIndex | ActionUnion]):
-    """Index by action, found when it is first asked for; a look-up of what is there is one step of the interpreter."""
+    """Index by action, made on first use; a dict with `__missing__`, because its hit costs one interpreter step."""
 
     __slots__ = ("_compiled", "_parts")
 
@@ -252,20 +252,20 @@ class _ByAction(dict[str, ActionIndex | ActionUnion]):
         index: ActionIndex | ActionUnion
         if self._compiled is not None:
             statements = self._compiled.actions.matching(action)
-            index = ActionIndex(statements) if statements else _SILENT
+            index = ActionIndex(statements) if statements else _EMPTY
         else:
             index = _union([part.by_action[action] for part in self._parts])
-        if len(self) >= MOST_ACTIONS_KEPT:
+        if len(self) >= MOST_ACTIONS_CACHED:
             self.clear()
         self[action] = index
         return index
 
 
 class PolicySet:
-    """Compiled policies, shareable between all principals that have the same ones; the answers never change.
+    """Compiled policies, immutable and shared between all principals that have the same ones.
 
-    A union only points at its parts: making one for each request costs next to nothing, since every part
-    keeps what it has found per action. So does a set of the same text under another name (`under`).
+    A union only refers to its parts, so making one for each request is cheap: every part has its own cache per
+    action. A set of the same text under another name (`under`) shares that cache, too.
     """
 
     __slots__ = ("_compiled", "_parts", "_source", "by_action")
@@ -280,7 +280,7 @@ class PolicySet:
         self._compiled = compiled
         self._parts = parts
         self._source = source
-        # What the set says about an action, whose name is lower-case: `policies.by_action["s3:getobject"]`.
+        # The statements that name an action, by its lower-case name: `policies.by_action["s3:getobject"]`.
         self.by_action = _ByAction(compiled, parts) if by_action is None else by_action
 
     @classmethod
@@ -291,7 +291,7 @@ class PolicySet:
         return cls(None, tuple(leaf for one in sets for leaf in one.leaves))
 
     def under(self, source: Source) -> "PolicySet":
-        """These policies as those of `source`: what is compiled, and what was found per action, is shared."""
+        """These policies under the name of `source`; the compiled statements and the cache per action are shared."""
         return PolicySet(self._compiled, self._parts, source, self.by_action)
 
     @property
@@ -301,7 +301,7 @@ class PolicySet:
 
     @property
     def kept(self) -> object:
-        """What memory is spent on; the same object for all sets that share it. None for a union."""
+        """The object that takes the memory; the same for all sets that share it. None for a union."""
         return self._compiled
 
     @property
@@ -311,7 +311,7 @@ class PolicySet:
 
     @property
     def policies(self) -> tuple[tuple[Source, Policy], ...]:
-        """The documents, under the names that they go by here."""
+        """The documents, each with its source."""
         if self._compiled is None:
             found = tuple(policy for part in self._parts for policy in part.policies)
         else:
@@ -321,7 +321,7 @@ class PolicySet:
     def candidates(
         self, action: str, resource: str, context: Keyed
     ) -> "list[tuple[Source, CompiledStatement]]":
-        """Every statement that names the action (lower-case) and the resource, and the policy it stands in."""
+        """Every statement that names the action (lower-case) and the resource, with the source of its policy."""
         return [
             (self._source or leaf._source or statement.source, statement)
             for leaf in self.leaves
@@ -341,7 +341,7 @@ class _Compiled(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
-    """Index `policies`; a denying statement that cannot be compiled denies, an allowing one never allows."""
+    """Index `policies`; a Deny that cannot be evaluated denies, and such an Allow never allows."""
     together = tuple(policies)
     shared: SharedTests = {}
     compiled = [
@@ -356,8 +356,8 @@ def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     return PolicySet(_Compiled(together, actions, weight))
 
 
-# Bytes, as documents of 1 to 40 statements were measured: of a set, a statement, a condition, an action, any other
-# text, and of what tells several principals apart. One principal alone is usually shared with other documents.
+# Bytes, measured with documents of 1 to 40 statements: of a set, a statement, a condition, an action, any other
+# text, and of several principals. A single principal is usually shared with other documents.
 _SET_WEIGHT, _STATEMENT_WEIGHT, _CONDITION_WEIGHT = 1000, 520, 230
 _ACTION_WEIGHT, _TEXT_WEIGHT, _PRINCIPALS_WEIGHT = 60, 205, 750
 

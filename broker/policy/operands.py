@@ -64,7 +64,7 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def is_storable_date(text: str) -> bool:
-    """Whether IAM's older parser takes `text` for a date; a whole number must fit into 64 bits."""
+    """Whether IAM's older parser accepts `text` as a date; a whole number must fit into 64 bits."""
     if _WHOLE_NUMBER.fullmatch(text):
         return int(text[:40]) in _SIGNED_64_BITS
     found = _STORED_DATE.fullmatch(text)
@@ -84,7 +84,7 @@ def read_bytes(text: str) -> bytes | None:
 
 @lru_cache(maxsize=1024)
 def read_address(text: str) -> Address | None:
-    """An address; IPv4 written inside IPv6 (`::ffff:192.0.2.1`) is the IPv4 address that it is."""
+    """An address; an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes the IPv4 address."""
     try:
         address = parse_address(text)
     except ValueError:
@@ -94,7 +94,7 @@ def read_address(text: str) -> Address | None:
 
 @lru_cache(maxsize=1024)
 def read_network(text: str) -> Network | None:
-    """One address or a CIDR range, IPv4 written inside IPv6 as above; bits set beyond the mask are ignored."""
+    """One address or a CIDR range, IPv4-mapped ones as above; bits set beyond the mask are ignored."""
     try:
         network = parse_network(text)
     except ValueError:

@@ -1,8 +1,8 @@
 """Globs for actions, ARNs and strings: anchored, compiled once, never exponential.
 
-A pattern is a sequence of literal text, `STAR` (any characters) and `ONE` (exactly one). The matcher of a pattern
-looks for what stands between its stars from left to right and never goes back, so a thousand wildcards cost a
-thousand searches. Nothing here makes regular expressions of them: their compilation would cost more than all matching.
+A pattern is a sequence of literal text, `STAR` (any characters) and `ONE` (exactly one). A matcher searches for the
+pieces between stars from left to right without backtracking, so a thousand wildcards cost a thousand searches. Regular
+expressions are not used: compiling them would cost more than all matching.
 """
 
 import enum
@@ -37,7 +37,7 @@ def parse_glob(text: str) -> Glob:
 
 
 def compile_glob(glob: Glob) -> Matcher:
-    """A function that says whether a whole text matches; `*` crosses any character."""
+    """A function that says whether a whole text matches; `*` matches any characters."""
     if STAR not in glob and ONE not in glob:
         return "".join(map(str, glob)).__eq__
     if ONE in glob:
@@ -64,7 +64,7 @@ def pieces_of(glob: Glob) -> tuple[Piece, ...]:
 
 
 def piece_of(items: Iterable[str | Wild]) -> Piece:
-    """What stands between two stars. Texts are not copied together: variables may bring in long ones."""
+    """The piece between two stars. Its texts are not joined, because values of variables may be long."""
     fragments: list[tuple[int, str]] = []
     length = 0
     for item in items:
@@ -97,7 +97,7 @@ def _texts_in_order(texts: list[str]) -> Matcher:
 
 
 def split_arn_glob(glob: Sequence[str | Item]) -> list[tuple[str | Item, ...]]:
-    """The parts between colons of the texts, at most six: the sixth keeps its colons."""
+    """The parts between the colons of literal texts, at most six; the sixth may contain colons."""
     parts: list[list[str | Item]] = [[]]
     for item in glob:
         if not isinstance(item, str):
@@ -133,13 +133,13 @@ def match_arn(checks: Iterable[tuple[int, Matcher]], text: str) -> bool:
 
 
 def is_segmented(parts: Sequence[tuple[object, ...]]) -> bool:
-    """Whether a Resource with these parts is more than a text with wildcards: see `compile_resource_glob`."""
+    """Whether a Resource with these parts must be matched by segments: see `compile_resource_glob`."""
     front = parts[: ARN_PARTS - 1]
     return len(parts) == ARN_PARTS and any(ONE in part or STAR in part[:-1] for part in front)
 
 
 def compile_resource_glob(glob: Glob) -> Matcher:
-    """For Resource: a `*` at the end of a segment goes on over colons, one inside a segment does not.
+    """For Resource: a `*` at the end of a segment also matches colons, one inside a segment does not.
 
     IAM User Guide, "IAM JSON policy elements: Resource", section on wildcards. The sixth part of an ARN, the
     resource itself, is one segment here: its own colons are ordinary characters.
@@ -151,7 +151,7 @@ def compile_resource_glob(glob: Glob) -> Matcher:
     return partial(match_segments, [segment_of(part, compile_glob(part)) for part in front], pieces_of(last))
 
 
-Segment = tuple[Matcher, bool]  # what one part matches, and whether its last star goes on over colons
+Segment = tuple[Matcher, bool]  # the matcher of one part, and whether its last star also matches colons
 
 
 def segment_of(part: Sequence[object], matches: Matcher) -> Segment:
@@ -173,9 +173,9 @@ def match_segments(front: Sequence[Segment], last: Sequence[Piece], text: str) -
 
 
 def _starts_after(front: Iterable[Segment], segments: Sequence[str], starts: Sequence[int]) -> Sequence[int]:
-    """Where the last part may begin, where `front` may begin at any of `starts`: all are numbers of segments.
+    """The segments at which the last part may begin, if `front` may begin at any of `starts` (numbers of segments).
 
-    A star that goes on may end before any later colon.
+    A star that also matches colons may end before any later colon.
     """
     for matches, goes_on in front:
         if goes_on:
@@ -189,7 +189,7 @@ def _starts_after(front: Iterable[Segment], segments: Sequence[str], starts: Seq
 
 
 def _offsets(segments: Sequence[str], starts: Iterable[int]) -> Iterable[int]:
-    """Where the segments with these numbers, in their order, begin."""
+    """The offsets of the segments with these ascending numbers."""
     offset = number = 0
     for start in starts:
         offset += sum(map(len, segments[number:start])) + start - number
@@ -200,7 +200,7 @@ def _offsets(segments: Sequence[str], starts: Iterable[int]) -> Iterable[int]:
 def _ends_with(last: Sequence[Piece], text: str, offsets: Iterable[int]) -> bool:
     """Whether `last` matches the rest of `text` from one of the offsets.
 
-    Of those where its first piece stands the first will do: whatever a later one left out its first star takes up.
+    The first offset that its first piece matches is enough: its first star matches whatever a later one would skip.
     """
     first = last[0]
     if len(last) == 1:

@@ -1,9 +1,8 @@
-"""Where the text between two `*` of a pattern stands in a text: the search that all patterns with `?` are made of.
+"""The search for the piece between two `*` of a pattern, which all patterns with `?` use.
 
-A piece is literal fragments at fixed distances; between them stands one character for each `?`. No piece is compiled:
-it is searched for by its longest fragment, and where that occurs again and again, by one look at all places at once
-(bit-parallel), which costs a step per character of the piece. So no pattern is exponential, or costs as many steps as
-it and the text have characters together, multiplied.
+A piece is literal fragments at fixed distances, with one arbitrary character for each `?`. It is searched for by its
+longest fragment; where that occurs often, a bit-parallel search tests all positions at once, which takes one step per
+character of the piece. So no pattern takes exponential time, or time in the product of the lengths of pattern and text.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-# Occurrences of the longest fragment that are looked at one by one.
+# Occurrences of the longest fragment that are tested one by one.
 FEW_OCCURRENCES: Final = 4
 
 
@@ -36,9 +35,9 @@ def match_pieces(pieces: Sequence[Piece], text: str) -> bool:
     """Whether `text` is the pieces, at least one, with any text between each two of them."""
     first, last = pieces[0], pieces[-1]
     if len(pieces) == 1:
-        return first.length == len(text) and _stands_at(first, text, 0)
+        return first.length == len(text) and _is_at(first, text, 0)
     at, end = first.length, len(text) - last.length
-    if at > end or not _stands_at(first, text, 0) or not _stands_at(last, text, end):
+    if at > end or not _is_at(first, text, 0) or not _is_at(last, text, end):
         return False
     for piece in pieces[1:-1]:
         found = find_piece(piece, text, at, end)
@@ -49,12 +48,12 @@ def match_pieces(pieces: Sequence[Piece], text: str) -> bool:
 
 
 def begins_with(piece: Piece, text: str, at: int) -> bool:
-    """Whether the piece stands at `at`, whatever follows."""
-    return at + piece.length <= len(text) and _stands_at(piece, text, at)
+    """Whether the piece is at `at`, whatever follows."""
+    return at + piece.length <= len(text) and _is_at(piece, text, at)
 
 
-def _stands_at(piece: Piece, text: str, at: int) -> bool:
-    """The same where the text is known to be long enough."""
+def _is_at(piece: Piece, text: str, at: int) -> bool:
+    """The same for a text that is known to be long enough."""
     for offset, fragment in piece.fragments:  # noqa: SIM110  (a generator would double the time)
         if not text.startswith(fragment, at + offset):
             return False
@@ -62,7 +61,7 @@ def _stands_at(piece: Piece, text: str, at: int) -> bool:
 
 
 def find_piece(piece: Piece, text: str, at: int, end: int) -> int:
-    """The first place from `at` on where the piece stands and ends by `end`; -1 where there is none."""
+    """The first offset from `at` on where the piece is and ends by `end`; -1 where there is none."""
     if at + piece.length > end:
         return -1
     offset, longest = piece.longest
@@ -72,25 +71,25 @@ def find_piece(piece: Piece, text: str, at: int, end: int) -> int:
         if found < 0:
             return -1
         at = found - offset
-        if _stands_at(piece, text, at):
+        if _is_at(piece, text, at):
             return at
         at += 1
     return _find_among_all(piece, text, at, end)
 
 
 def _find_among_all(piece: Piece, text: str, at: int, end: int) -> int:
-    """The same: bit N of `places` says whether the piece may still stand at `at` + N."""
+    """The same, bit-parallel: bit N of `candidates` says whether the piece may still be at `at` + N."""
     count = end - piece.length - at + 1
     if count <= 0:
         return -1
-    places = (1 << count) - 1
+    candidates = (1 << count) - 1
     for offset, fragment in sorted(piece.fragments, key=_length_of):
         for distance, character in enumerate(fragment, at + offset):
-            places &= _occurrences(text, character) >> distance
-            if not places & (places - 1):  # one place is left, or none
-                place = at + places.bit_length() - 1
-                return place if places and _stands_at(piece, text, place) else -1
-    return at + (places & -places).bit_length() - 1
+            candidates &= _occurrences(text, character) >> distance
+            if not candidates & (candidates - 1):  # at most one candidate is left
+                found = at + candidates.bit_length() - 1
+                return found if candidates and _is_at(piece, text, found) else -1
+    return at + (candidates & -candidates).bit_length() - 1
 
 
 def _length_of(fragment: tuple[int, str]) -> int:

@@ -1,6 +1,6 @@
-"""JSON as a policy may be written: no key twice, no NaN, no half of a character, bounded nesting.
+"""The JSON of policies, strictly: no duplicate key, no NaN, no lone surrogate, bounded nesting.
 
-Nesting is bounded twice: by `DEEPEST`, counted before anything is parsed, and by the decoder's own limit.
+Nesting is bounded twice: by `DEEPEST`, before anything is parsed, and by the decoder's own limit.
 """
 
 import json
@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 DEEPEST = 32
 LONGEST = 1_000_000  # characters; the wire's own limit is 131,072
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an open one ends with the text: no second try
+_STRINGS = re.compile(
+    r'"(?:[^"\\]|\\.)*+"?', re.DOTALL
+)  # an open string ends at the end of the text, without backtracking
 _NESTING = re.compile(r"[\[{\]}]")
 
 
@@ -19,7 +21,7 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         times = Counter(key for key, _ in pairs)
         twice = next(key for key in found if times[key] > 1)
-        raise ValueError(f"{json.dumps(twice)} stands twice in one object")
+        raise ValueError(f"{json.dumps(twice)} appears twice in one object")
     return found
 
 
@@ -31,14 +33,14 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object_without_duplicates, parse_c
 
 
 def fault_of(error: Exception) -> str:
-    """What `read_document` found wrong, and where the JSON told so."""
+    """What `read_document` found wrong, and the position where it is known."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}, column {error.colno}: {error.msg}"
     return str(error)
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """The members of the one object that `text` holds; raises ValueError where it holds none, or anything else."""
+    """The members of the one object in `text`; raises ValueError for anything else, and for an empty object."""
     _refuse_depth(text)
     try:
         members = DECODER.decode(text)
@@ -52,21 +54,21 @@ def read_document(text: str) -> dict[str, Any]:
 
 
 def _refuse_half_characters(members: dict[str, Any]) -> None:
-    """JSON can write a surrogate that stands alone; UTF-8 cannot, and so no answer, no record and no sealed message.
+    """JSON can escape a lone surrogate; UTF-8 cannot encode it, so no answer, record or sealed message could hold it.
 
-    So it is refused in what is stored, too, unlike other things that later versions learn to refuse.
+    Therefore it is refused in stored policies, too, unlike other faults that later versions refuse.
     """
     try:
         json.dumps(members, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         alone = ascii(error.object[error.start])
-        raise ValueError(f"a surrogate stands alone: {alone} is half of a character") from None
+        raise ValueError(f"a lone surrogate: {alone} is half of a character") from None
 
 
 def _refuse_depth(text: str) -> None:
     if len(text) > LONGEST:
         raise ValueError("too long")
-    # So few brackets cannot nest deeper, wherever they stand.
+    # Fast path: so few brackets cannot nest deeper.
     if text.count("{") + text.count("[") <= DEEPEST:
         return
     depth = 0

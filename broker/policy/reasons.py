@@ -1,8 +1,8 @@
-"""A decision in AWS's sentences.
+"""A decision as AWS's messages.
 
-IAM User Guide, "Troubleshoot access denied error messages". The reason is named where the caller may know it:
-across accounts, what stands on the resource's side is not his to read, so the sentence stops before it. What a
-service's own rule refuses has no reason in AWS's answer either.
+IAM User Guide, "Troubleshoot access denied error messages". The message names the reason where the caller may know it:
+across accounts a caller may not read the policies on the resource's side, so the message ends before the reason. A
+refusal by a service's own rule has no reason in AWS's answer either.
 """
 
 import re
@@ -34,14 +34,14 @@ _POLICY_ARN = re.compile(r"arn:[^:]+:(?:iam|organizations)::[^:]*:policy/")
 
 
 def access_denied_message(request: AccessRequest, decision: Decision) -> str:
-    """AWS's sentence for a denial; raises ValueError for an allowed request, which has none."""
+    """AWS's message for a denial; raises ValueError for an allowed request, which has none."""
     return denial_sentences(request, decision)[0]
 
 
 def denial_sentences(request: AccessRequest, decision: Decision, asked_for: str = "") -> tuple[str, str]:
-    """AWS's sentence, and the operator's, which calls the resource by its ARN whatever AWS's shows.
+    """AWS's message, and the operator's, which always names the resource by its ARN.
 
-    AWS's speaks of `asked_for`, where there is one, in the place of the resource's ARN.
+    AWS's names `asked_for` instead of the resource's ARN, where it is not empty.
 
     Raises ValueError for an allowed request, which has none.
     """
@@ -50,7 +50,7 @@ def denial_sentences(request: AccessRequest, decision: Decision, asked_for: str 
     if isinstance(request.principal, WebIdentity | SamlSubject):
         who = f"{request.principal.arn} is not authorized to perform: {request.action}"
         exact = f"{who} on resource: {request.resource}{_why(request, decision)}"
-        # Whoever brings an assertion may be anyone: nothing is explained to them.
+        # The sender of an assertion may be anyone, so the message explains nothing.
         return f"Not authorized to perform {request.action}", exact
     who = f"User: {request.principal.arn} is not authorized to perform: {request.action}"
     why = _why(request, decision)
@@ -74,9 +74,9 @@ def _why(request: AccessRequest, decision: Decision) -> str:
 
 
 def _denying_policy(request: AccessRequest, decision: Decision) -> str:
-    """The ARN of the first policy that denies and has one, as the sentence ends with it since January 2026.
+    """The ARN of the first policy that denies and has one, with which the message ends since January 2026.
 
-    Managed policies have one; inline ones have none, and nor have our organization's, which are known by name
+    Managed policies have one; inline ones have none, nor have our organization's, which have names only
     (an ARN of AWS's form would have to be invented). Within one account or one organization only.
     """
     if _is_cross_account(request) and not _is_in_one_organization(request):
@@ -87,7 +87,7 @@ def _denying_policy(request: AccessRequest, decision: Decision) -> str:
 
 
 def _is_cross_account(request: AccessRequest) -> bool:
-    """Of an unknown owner, too, the caller may not know what its policies say."""
+    """Also True for an unknown owner: the caller may not know what its policies say."""
     owner = request.resource_account
     return owner is None or owner != account_of(request.principal)
 
@@ -99,10 +99,10 @@ def _is_in_one_organization(request: AccessRequest) -> bool:
 
 
 def authorization_message(decision: Decision, spelled: Mapping[str, str] = _AS_THEY_ARE) -> dict[str, Any]:
-    """The JSON that DecodeAuthorizationMessage gives: the members that AWS's messages have, and no others.
+    """The JSON that DecodeAuthorizationMessage returns, with exactly the members of AWS's messages.
 
-    It is read by the account that asked, so of a resource in another one it holds neither policies nor tags.
-    `spelled` says how condition keys are written, by the lower-case key; those that it lacks are shown in lower case.
+    The caller's account reads it, so it holds neither policies nor tags of a resource in another account.
+    `spelled` has the spelling of condition keys by the lower-case key; others are shown in lower case.
     """
     request = decision.request
     hides_owner = _is_cross_account(request)
@@ -142,7 +142,7 @@ def _values(values: Iterable[str] | None) -> dict[str, list[dict[str, Any]]]:
 
 
 def _statement(match: Match, principal: Principal) -> dict[str, Any]:
-    """As AWS's messages show it: without operators, and with what NotAction and NotResource name as if they did not."""
+    """As AWS's messages show it: without operators, and with NotAction as `actions` and NotResource as `resources`."""
     statement: Statement = match.statement
     return {
         "statementId": statement.sid,
@@ -158,7 +158,7 @@ def _statement(match: Match, principal: Principal) -> dict[str, Any]:
 
 
 def _principals(match: Match, principal: Principal) -> tuple[str, ...]:
-    """Whom the statement is about: the ids that AWS shows for the caller's own policies, else its Principal element."""
+    """The ids that AWS shows for the caller's own policies, else the statement's Principal element."""
     if match.layer is Layer.BOUNDARY:
         return ("SCOPE_POLICY_ISSUER",)
     if match.layer is Layer.IDENTITY:

@@ -1,4 +1,4 @@
-"""What is asked, and of which policies."""
+"""The input of a decision: the request, and the policies of each layer."""
 
 import enum
 
@@ -7,25 +7,25 @@ import msgspec
 from broker.names.principal import Principal, account_of
 from broker.policy.context import Keyed
 from broker.policy.index import PolicySet
-from broker.policy.standing import Names, bounded_names, names_of, usual_names
+from broker.policy.principals import Names, bounded_names, names_of, usual_names
 
 
 class Outcome(enum.Enum):
-    """The simulator's three words."""
+    """The outcomes, with the simulator's names."""
 
     ALLOWED = "allowed"
     IMPLICITLY_DENIED = "implicitDeny"
     EXPLICITLY_DENIED = "explicitDeny"
 
 
-# As for `Standing`: a member is found sooner by a name of its own.
+# As for `Grant`: a module global is faster than a look-up through the class.
 ALLOWED, IMPLICITLY_DENIED, EXPLICITLY_DENIED = Outcome
 
 
 class Layer(enum.StrEnum):
-    """The kinds of policy, in the order in which AWS's flow asks them."""
+    """The kinds of policy, in AWS's order of evaluation."""
 
-    SERVICE = "service"  # a rule of the service itself, such as the guard of AWS-managed policies
+    SERVICE = "service"  # a rule of the service itself, such as the protection of AWS managed policies
     RCP = "rcp"
     SCP = "scp"
     ENDPOINT = "endpoint"
@@ -36,11 +36,11 @@ class Layer(enum.StrEnum):
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """Who wants to do what. `resource` is an ARN or `*`; `resource_account` its owner, None where that is not known.
+    """Principal, action and resource (an ARN or `*`); `resource_account` is its owner, None where it is not known.
 
     `federated_by` is the ARN of the user who made a federated session, `federated_by_id` its unique id; both are
     empty where the root user did. `canonical_user_id` is that of the principal's account, which only policies with
-    CanonicalUser ask for.
+    CanonicalUser read.
     """
 
     principal: Principal
@@ -54,7 +54,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
 
 
 class Layers(msgspec.Struct, frozen=True):
-    """Every policy that speaks about a request. None means that no policy of this kind applies."""
+    """Every policy that applies to a request. None means that no policy of this kind applies."""
 
     identity: PolicySet
     boundary: PolicySet | None = None
@@ -69,7 +69,7 @@ class Layers(msgspec.Struct, frozen=True):
 
 
 def names_in(request: AccessRequest, layers: Layers) -> Names:
-    """By which names policies may call the one who asks."""
+    """The names by which policies can name the caller."""
     has_boundary = layers.boundary is not None
     if not (request.federated_by or request.federated_by_id or request.canonical_user_id):
         return (bounded_names if has_boundary else usual_names)[request.principal]

@@ -1,13 +1,14 @@
-"""Service principals that new policies may name: AWS's form, and no misspelt name of a service that is known.
+"""Service principals that new policies may name: of AWS's form, and not a misspelling of a known service.
 
-A role that trusts what is no service is a role that nothing can assume, so IAM refuses it; but AWS has more services
-than any list. So what has the form passes, unless it is one slip away from a name of `service_principals.json`, which
-`scripts/generate-service-principals` gathers. The forms are SERVICE.amazonaws.com and SERVICE.REGION.amazonaws.com
-("AWS JSON policy elements: Principal"); guides of services name others of several parts, and some of amazon.com.
+A role that trusts a service which does not exist cannot be assumed, so IAM refuses it; but AWS has more services than
+any list. So a name of AWS's form is accepted, unless it is one typo away from a name in `service_principals.json`,
+which `scripts/generate-service-principals` collects. The forms are SERVICE.amazonaws.com and
+SERVICE.REGION.amazonaws.com ("AWS JSON policy elements: Principal"); guides of services name others of several parts,
+and some of amazon.com.
 
-A slip is a letter more, less or other in a word that has five letters, or two letters of a name of five that changed
-places; never a digit or a hyphen. `ecr` and `ecs`, `inspector` and `inspector2`, `memorydb` and `memory-db` are all
-services, and a false refusal is worse than a role that is never assumed.
+A typo is one letter added, missing or replaced in a word of at least five letters, or two adjacent letters swapped in a
+name of at least five; never a digit or a hyphen. `ecr` and `ecs`, `inspector` and `inspector2`, `memorydb` and
+`memory-db` are all services, and a false refusal is worse than a role that is never assumed.
 """
 
 import json
@@ -24,7 +25,7 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
 
 
 def service_fault(name: str, own: Collection[str] = ()) -> str:
-    """What is wrong with a service principal, for its author and for the operator; empty where it may be one.
+    """What is wrong with a service principal, for its author and for the operator; empty where it is acceptable.
 
     `own` are the operator's services, whatever their names.
     """
@@ -35,8 +36,8 @@ def service_fault(name: str, own: Collection[str] = ()) -> str:
         return (
             f"{name} is neither SERVICE.amazonaws.com nor an operator's own ([policies] service_principals)"
         )
-    meant = find_meant(parts)
-    return f"did you mean {meant}.amazonaws.com?" if meant is not None else ""
+    known = find_misspelt(parts)
+    return f"did you mean {known}.amazonaws.com?" if known is not None else ""
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -49,8 +50,8 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts if is_whole else ()
 
 
-def find_meant(parts: tuple[str, ...]) -> str | None:
-    """The known service whose name this nearly is; None for a name that is known, or near to none."""
+def find_misspelt(parts: tuple[str, ...]) -> str | None:
+    """The known service of which this is a misspelling; None for a known name, or one similar to none."""
     known = _known()
     if parts in known:
         return None
@@ -65,12 +66,12 @@ def _known() -> dict[tuple[str, ...], None]:
 
 
 def _is_near(parts: tuple[str, ...], known: tuple[str, ...]) -> bool:
-    """Whether exactly one part differs, and that one by a slip."""
+    """Whether exactly one part differs, and by one typo."""
     differing = [pair for pair in zip(parts, known, strict=True) if pair[0] != pair[1]]
-    return len(differing) == 1 and _is_slip(*differing[0])
+    return len(differing) == 1 and _is_typo(*differing[0])
 
 
-def _is_slip(text: str, known: str) -> bool:
+def _is_typo(text: str, known: str) -> bool:
     if min(len(text), len(known)) < SHORTEST_NAME or abs(len(text) - len(known)) > 1:
         return False
     if _are_swapped(text, known):
@@ -81,10 +82,10 @@ def _is_slip(text: str, known: str) -> bool:
 
 
 def _are_swapped(text: str, known: str) -> bool:
-    """Whether two letters that stand side by side have changed places, and nothing else differs."""
+    """Whether two adjacent letters are swapped, and nothing else differs."""
     if len(text) != len(known):
         return False
-    at = [place for place, (letter, other) in enumerate(zip(text, known, strict=True)) if letter != other]
+    at = [index for index, (letter, other) in enumerate(zip(text, known, strict=True)) if letter != other]
     if len(at) != 2 or at[1] != at[0] + 1:
         return False
     first, second = known[at[0]], known[at[1]]
@@ -98,7 +99,7 @@ def _is_one_letter_off(word: str, known: str) -> bool:
 
 
 def _odd_letters(word: str, known: str) -> Iterator[str]:
-    """The one letter that is too many, too few or another; nothing where the words differ by more."""
+    """The one letter that is added, missing or replaced; nothing where the words differ by more."""
     shorter, longer = sorted((word, known), key=len)
     at = next((n for n, letter in enumerate(shorter) if letter != longer[n]), len(shorter))
     if len(shorter) < len(longer):

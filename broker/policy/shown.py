@@ -1,8 +1,8 @@
-"""What a refusal calls the resource: IAM names most of what exists by a noun and its name, not by its ARN.
+"""How a refusal names the resource: IAM names most resources by a noun and a name, not by the ARN.
 
 Measured, not documented: from refusals that people quote. `role rob`, `user ann`, `group ops`, `instance profile web`,
-`policy arn:…`; but `policy NAME` for the one that is about to be created, and `policy path /` for their list. What has
-never been seen so keeps its ARN. Outside of IAM, an action that knows no resources names none: IAM's name `*`.
+`policy arn:…`; but `policy NAME` for one that is to be created, and `policy path /` for a list of them. Actions whose
+refusal was never seen show the ARN. Outside of IAM, an action without resource types names none; IAM's name `*`.
 """
 
 from broker.policy.services import facts_of
@@ -10,13 +10,13 @@ from broker.policy.services import facts_of
 # resource type -> noun
 _NOUNS = {"user": "user", "group": "group", "role": "role", "instance-profile": "instance profile"}
 
-# Actions that show the ARN: what is created, listed, passed, tagged, bounded, renamed, simulated.
+# Actions whose refusals were seen to show the ARN.
 _SEEN_BY_ARN = """
     CreateUser CreateGroup CreateRole CreateInstanceProfile CreateServiceLinkedRole
     ListUsers ListGroups ListRoles ListInstanceProfiles
     PassRole TagUser TagRole TagInstanceProfile PutRolePermissionsBoundary UpdateGroup SimulatePrincipalPolicy
 """
-# Never seen, and younger than the actions that show names, or near to one of the above.
+# Never seen; newer than the actions that show names, or similar to one of the above.
 _UNSEEN = """
     UpdateUser UpdateRole UpdateRoleDescription PutUserPermissionsBoundary GetMFADevice GetAccessKeyLastUsed
     UntagUser UntagRole UntagInstanceProfile GetContextKeysForPrincipalPolicy ListPoliciesGrantingServiceAccess
@@ -25,7 +25,7 @@ _BY_ARN = frozenset((_SEEN_BY_ARN + _UNSEEN).lower().split())
 
 
 def shown_resource(action: str, resource: str) -> str | None:
-    """`resource` as the refusal of `action` shows it; None where it shows none."""
+    """`resource` as the refusal of `action` shows it; None where it does not."""
     service, _, name = action.lower().partition(":")
     if service != "iam":
         return None if resource == "*" and not facts_of(action).supports_resources else resource

@@ -1,4 +1,4 @@
-"""One statement, compiled: what it speaks about, and under which conditions it holds."""
+"""One statement, compiled: its actions, resources, principals and conditions."""
 
 import enum
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from broker.policy.patterns import (
     compile_resource_glob,
     parse_glob,
 )
-from broker.policy.standing import (
-    Grants,
+from broker.policy.principals import (
+    GrantTo,
     compile_not_principals,
     compile_principals,
-    everyone,
-    nobody,
+    grant_everyone,
+    grant_nobody,
 )
 from broker.policy.templates import Fill, compile_resource_template
 from broker.policy.variables import (
@@ -38,7 +38,7 @@ from broker.policy.variables import (
 
 
 class SourceKind(enum.StrEnum):
-    """Where a policy comes from: the simulator's PolicySourceType words, then ours."""
+    """Where a policy comes from: the simulator's PolicySourceType values, then ours."""
 
     USER = "user"
     GROUP = "group"
@@ -56,7 +56,7 @@ class SourceKind(enum.StrEnum):
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """The policy that a statement stands in."""
+    """The policy that holds a statement."""
 
     kind: SourceKind
     name: str
@@ -67,9 +67,9 @@ ResourceMatcher = Callable[[str, Keyed], bool]
 
 
 class ResourceEntry(msgspec.Struct, frozen=True, gc=False):
-    """Where the index files a statement: under a whole resource, or under a literal prefix.
+    """An entry of a statement in the index: an exact resource, or a literal prefix.
 
-    A resource equal to `text` (`is_exact`), or beginning with it, is a match if `matcher` is None or agrees.
+    A resource that equals `text` (`is_exact`), or begins with it, matches if `matcher` is None or accepts it.
     """
 
     text: str
@@ -78,9 +78,9 @@ class ResourceEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class CompiledStatement(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A statement ready to be asked. `actions` are lower-case patterns; `tests` go with its conditions.
+    """A compiled statement. `actions` are lower-case patterns; `tests` are its conditions, in their order.
 
-    `knows_variables`: it stands in a policy of the current version.
+    `knows_variables`: its policy has the current version.
     """
 
     source: Source
@@ -89,7 +89,7 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False, gc=False):
     actions: tuple[str, ...]
     is_not_action: bool
     resources: tuple[ResourceEntry, ...]
-    grants: Grants
+    grant_to: GrantTo
     tests: tuple[Test, ...]
     knows_variables: bool
 
@@ -98,7 +98,7 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False, gc=False):
         return self.knows_variables and _has_variables(self.statement)
 
     def names_action(self, action: str) -> bool:
-        """Whether it speaks about `action`, which is lower-case."""
+        """Whether the statement applies to `action`, which is lower-case."""
         named = action in self.actions
         if not named:
             for pattern in self.actions:
@@ -109,7 +109,7 @@ class CompiledStatement(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def holds(self, context: Keyed) -> bool:
         if not self.tests:
-            return True  # and the context may never be made
+            return True  # without reading the context, which may be made lazily
         by_key = context.by_key
         for test in self.tests:  # noqa: SIM110  (a generator would double the time of the hot path)
             if not test(by_key):
@@ -124,7 +124,7 @@ SharedTests = dict[tuple[Condition, bool, bool], Test]
 def compile_statement(
     source: Source, policy: Policy, statement: Statement, shared: SharedTests
 ) -> CompiledStatement:
-    """`shared` keeps the tests of equal conditions: policies repeat theirs."""
+    """`shared` holds the tests of conditions compiled before, because policies repeat theirs."""
     denies = statement.effect is Effect.DENY
     variables = policy.version != OLD_VERSION
     actions = statement.not_actions if statement.actions is None else statement.actions
@@ -135,7 +135,7 @@ def compile_statement(
         tuple([intern(action.lower()) for action in actions or ()]),
         statement.actions is None,
         _resource_entries(statement, variables),
-        _grants(statement, denies),
+        _grant_to(statement, denies),
         tuple([_shared_test(condition, variables, denies, shared) for condition in statement.conditions]),
         variables,
     )
@@ -157,24 +157,24 @@ def _has_variables(statement: Statement) -> bool:
 
 @lru_cache(maxsize=4096)
 def action_matcher(pattern: str) -> Matcher:
-    """`pattern` is lower-case, and so must be what it is asked about: actions compare without case."""
+    """`pattern` and the text must be lower-case, because actions compare without case."""
     return compile_glob(parse_glob(pattern))
 
 
-def _grants(statement: Statement, denies: bool) -> Grants:
-    """Without a Principal element nobody is granted anything, and everybody is denied."""
+def _grant_to(statement: Statement, denies: bool) -> GrantTo:
+    """Without a Principal element an Allow grants to no one, and a Deny denies everyone."""
     if statement.principals is not None:
         return compile_principals(statement.principals, denies=denies)
     if statement.not_principals is not None:
         return compile_not_principals(statement.not_principals, denies=denies)
-    return everyone if denies else nobody
+    return grant_everyone if denies else grant_nobody
 
 
 def _resource_entries(statement: Statement, variables: bool) -> tuple[ResourceEntry, ...]:
     if statement.resources is not None:
         return tuple(_entry(resource, variables) for resource in statement.resources)
     if statement.not_resources is None:
-        return _EVERYTHING  # a policy of the resource itself, such as a trust policy, names none
+        return _EVERYTHING  # a policy of the resource itself, such as a trust policy
     others = tuple(_entry(resource, variables) for resource in statement.not_resources)
     return (ResourceEntry("", matcher=partial(_none_matches, others)),)
 

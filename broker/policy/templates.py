@@ -1,8 +1,8 @@
-"""Patterns with variables: taken apart once, filled in at each decision, and never compiled then.
+"""Patterns with variables: split once, filled in for each decision, without compiling them again.
 
-Filling in costs a step per variable and copies no text, however long the values are. What a variable brings in is
-literal, but for the colons that make parts of an ARN: a template is taken apart at its own colons, and once more, with
-its values, where one of those that could make parts of it has colons itself.
+Filling in takes one step per variable and copies no text, however long the values are. Values are literal, except that
+their colons separate the parts of an ARN: a template is split at its own colons, and where a value that may separate
+parts contains a colon, the filled-in pattern is split again.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,11 +38,10 @@ from broker.policy.variables import (
 )
 
 # The pattern for one request, None where a variable has no value: then it matches nothing. Raises ValueError where the
-# pattern with these values has not the form that it must have.
+# pattern with these values is malformed.
 Fill = Callable[[ByKey], Matcher | None]
-Pieces = tuple[
-    Piece | Template, ...
-]  # what stands between two stars: a piece, or what makes one when it is filled in
+# The pieces between stars; a Template becomes one when it is filled in.
+Pieces = tuple[Piece | Template, ...]
 Parts = Sequence[tuple[str | Wild | Variable, ...]]
 
 
@@ -62,9 +61,9 @@ def compile_resource_template(template: Template) -> Fill:
 
 
 class _Shaped(msgspec.Struct, frozen=True):
-    """A template that has the form of an ARN: `compiled` by its own colons, None where these do not make one.
+    """A template of an ARN: `compiled` is split at its own colons, None where these do not make six parts.
 
-    Colons in the values of `shaping` would make other parts of it: `late` makes a pattern of such a one.
+    A colon in the value of one of `shaping` changes the parts: then `late` makes the pattern after filling in.
     """
 
     template: Template
@@ -77,7 +76,7 @@ def _shaped(
     template: Template, compiled: Callable[[Parts], Fill], late: Callable[[Glob], Matcher]
 ) -> _Shaped:
     parts: Parts = split_arn_glob(template)
-    # The sixth part keeps its colons.
+    # The sixth part may contain colons.
     shaping = tuple(variable for part in parts[: ARN_PARTS - 1] for variable in variables_of(part))
     try:
         return _Shaped(template, shaping, compiled(parts), late)
@@ -112,7 +111,7 @@ def _late_resource(glob: Glob) -> Matcher:
 
 
 def _glob_matches(glob: Glob, text: str) -> bool:
-    """What is not compiled, for most of it is never looked at: the first part that differs is the last to be read."""
+    """Match without compiling before: matching stops at the first part that differs, so most parts are never read."""
     return match_pieces(pieces_of(glob), text)
 
 
@@ -130,7 +129,7 @@ def _resource(parts: Parts) -> Fill:
 
 
 def _joined(parts: Parts) -> Template:
-    """The template of which these are the parts."""
+    """The template with these parts."""
     return tuple(item for number, part in enumerate(parts) for item in ((":", *part) if number else part))
 
 

@@ -1,8 +1,8 @@
 """Policy variables: `${aws:username}`, `${key, 'default'}` and the escapes `${*}`, `${?}`, `${$}`.
 
-IAM User Guide, "IAM policy elements: Variables and tags". Version 2008-10-17 knows none of them. A key that is
-missing or has several values gives no value: then the text that holds it matches nothing. What a variable
-brings in is literal, whatever characters it has: a tag whose value is `*` is no wildcard.
+IAM User Guide, "IAM policy elements: Variables and tags". Version 2008-10-17 has none of them. A key that is
+missing or has several values gives no value: then the text that holds it matches nothing. The value of a variable
+is literal, whatever characters it has: a tag whose value is `*` is no wildcard.
 """
 
 import re
@@ -15,7 +15,7 @@ from broker.policy.patterns import Glob, Wild, parse_glob
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """`key` is `name` in lower case; `default` is None where the policy gives none."""
+    """`key` is `name` in lower case; `default` is None where the policy states none."""
 
     key: str
     name: str
@@ -64,7 +64,7 @@ def _joined(pieces: list[str | Wild | Variable]) -> Template:
 
 
 def variables_in(text: str) -> list[Variable]:
-    """The variables of `text`, without the template that they stand in."""
+    """The variables of `text`, without its literal parts."""
     if "${" not in text:
         return []
     found = (match.groups() for match in _VARIABLE.finditer(text))
@@ -101,7 +101,7 @@ def resolve(template: Template, by_key: ByKey) -> Glob | None:
 def resolve_text(template: Template, by_key: ByKey, longest: int = maxsize) -> str | None:
     """The same for a template without wildcards; None as well where it would be longer than `longest` characters.
 
-    What is to be equal to a text can be no longer; a few kilobytes of variables could else bring in gigabytes.
+    A longer text cannot equal the compared one, and a few kilobytes of variables could expand to gigabytes.
     """
     pieces = []
     for piece in template:

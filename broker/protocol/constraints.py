@@ -1,9 +1,9 @@
 """Constraints of the model, and the sentences in which AWS reports their violation.
 
-A check takes a value and answers the constraints it breaks, none for nearly every value. Lengths count Unicode
-scalar values (measured on AWS STS: neither UTF-8 bytes nor UTF-16 units), and of several broken constraints the
-pattern comes first. AWS echoes a value whole; here an echo ends after ECHO_LIMIT characters and a message after
-VIOLATION_LIMIT violations, so that no refusal grows far beyond what a sensible request could provoke.
+A check takes a value and returns the constraints it breaks. Lengths count Unicode scalar values (measured on AWS STS:
+neither UTF-8 bytes nor UTF-16 units), and of several broken constraints the pattern comes first. AWS echoes a whole
+value; here an echo ends after ECHO_LIMIT characters and a message after VIOLATION_LIMIT violations, which bounds the
+size of a refusal.
 
 The models' patterns are Java's. Three translations make Python read them the same way: `\\w` and `\\d` are
 ASCII; `\\p{..}` needs the `regex` package; `\\u10000-\\u10FFFF` stays as it is, because Java, too, reads it as
@@ -27,15 +27,16 @@ NOT_NULL = "Member must not be null"
 _PATTERN = "Member must satisfy regular expression pattern"
 HIDDEN_ECHO = " '***'"
 
-# What XML 1.0 can carry, asked of strings for which the model has neither a pattern nor an enum: a character
+# The characters of XML 1.0, required of strings for which the model has neither a pattern nor an enum: a character
 # that no answer can hold must not enter the store.
 XML_CHARACTERS = r"[\u0009\u000A\u000D\u0020-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]*"
 _is_repeated_class = re.compile(r"\[(?:\\.|[^\[\]\\])+\][*+]", re.DOTALL).fullmatch
 _is_xml_text = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*").fullmatch
 
-# Where one of these members breaks its pattern IAM says so in words of its own, and says nothing of whatever else is
-# broken: an ARN of 89 characters as roleName "must contain only …", though 64 are the most (torchserve-examples#7).
-# Not every name has such words: of instanceProfileName it quotes the pattern (packer#10024).
+# Where one of these members breaks its pattern IAM answers with a sentence of its own, and does not report other
+# violations: for an ARN of 89 characters as roleName, "must contain only …", though the maximum is 64
+# (torchserve-examples#7). Not every name has such a sentence: for instanceProfileName it quotes the pattern
+# (packer#10024).
 _OF_NAMES = "It must contain only alphanumeric characters and/or the following: +=,.@_-"
 _OF_PATHS = "It must begin and end with / and contain only alphanumeric characters and/or / characters."
 _OF_PREFIXES = (
@@ -58,7 +59,7 @@ OWN_RULES: dict[str, dict[str, str]] = {
 Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
-# What a class of Unicode has in ASCII: letters, separators, numbers. `re` is twice as fast as `regex`.
+# The ASCII characters of a Unicode class: letters, separators, numbers. `re` is twice as fast as `regex`.
 _ASCII_OF = {"L": "A-Za-z", "Z": " ", "N": "0-9"}
 
 
@@ -66,7 +67,7 @@ _ASCII_OF = {"L": "A-Za-z", "Z": " ", "N": "0-9"}
 def compile_pattern(pattern: str, repeated: str = "") -> Matches:
     """A function that says whether the whole of a text matches a Java pattern of the model.
 
-    `repeated` stands in the place of the quantifier at the pattern's end, where it is not empty.
+    `repeated` replaces the quantifier at the pattern's end, where it is not empty.
     """
     outside, inside = {"w": "[A-Za-z0-9_]", "d": "[0-9]"}, {"w": "A-Za-z0-9_", "d": "0-9"}
     translated, in_class = [], False
@@ -85,9 +86,9 @@ def compile_pattern(pattern: str, repeated: str = "") -> Matches:
 
 
 def acceptance(shape: Shape) -> Matches:
-    """A function that is true of a text which breaks no constraint of a string's shape: enum, or pattern and length.
+    """A function that is true for a text which breaks no constraint of a string's shape: enum, or pattern and length.
 
-    Where a pattern is one repeated class, as nearly all are, the length is part of the expression: one call says all.
+    Where a pattern is one repeated class, as nearly all are, the length becomes part of the expression: one call.
     """
     if shape.enum:
         return frozenset(shape.enum).__contains__
@@ -166,8 +167,8 @@ def _length_broken(length: int, low: int, high: int | None) -> tuple[str, ...]:
 class Violations:
     """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them.
 
-    `recorded` are the same sentences as the log and the journal may show them. `own` is what the service says in words
-    of its own; where it says so, it says nothing else.
+    `recorded` are the same sentences as the log and the journal may show them. `own` is the service's own sentence
+    (OWN_RULES), which replaces all others.
     """
 
     __slots__ = ("own", "recorded", "sentences")
@@ -178,9 +179,9 @@ class Violations:
         self.own = ""
 
     def add(self, shown: str, where: str, broken: Iterable[str], *, is_proof: bool = False) -> None:
-        """`shown` is the value as AWS prints it, quotes and leading space included, or nothing at all.
+        """`shown` is the value as AWS prints it, quotes and leading space included, or an empty text.
 
-        A proof is shown to its sender, as AWS does, and to nobody else.
+        A proof is shown to its sender, as on AWS, but hidden in what is recorded.
         """
         for constraint in broken:
             if len(self.sentences) < VIOLATION_LIMIT:
@@ -192,7 +193,7 @@ class Violations:
         self.add(" null", where, (NOT_NULL,))
 
     def add_own(self, where: str, rule: str) -> None:
-        """The first rule that is broken is the one that is told."""
+        """Only the first broken rule is reported."""
         self.own = self.own or f"The specified value for {where} is invalid. {rule}"
 
     def refusal(self) -> Refusal:

@@ -1,4 +1,4 @@
-"""Which wire protocol a request speaks, from its headers alone: whatever is wrong with the rest is refused in it."""
+"""Finds the wire protocol of a request from its headers alone, so that any fault of the rest is refused in it."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ from broker.protocol.wire import WireProtocol
 
 _JSON = "application/json"
 _ANSWERS = (_JSON, "text/xml", "application/xml")
-# What is looked at of an Accept header: media ranges, and parameters of each.
+# How much of an Accept header is read: media ranges, and parameters of each.
 _MOST_RANGES, _MOST_PARAMETERS = 16, 4
 
 
@@ -23,7 +23,7 @@ def find_protocol(headers: tuple[tuple[str, str], ...]) -> WireProtocol:
 def prefers_json(unverified_accept: str) -> bool:
     """Whether an Accept header names JSON, and XML neither before it nor with a greater weight (RFC 9110, 12.5.1).
 
-    `*/*` and its like name neither: XML is what a query service answers by itself.
+    Wildcards such as `*/*` name neither: XML is the default of a query service.
     """
     best, best_weight = "", 0.0
     for media_range in unverified_accept.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]:
@@ -37,7 +37,7 @@ def prefers_json(unverified_accept: str) -> bool:
 
 
 def _weight(parameters: list[str]) -> float:
-    """`q` of a media range, 1 where it has none, 0 where it is none."""
+    """`q` of a media range: 1 where there is none, 0 where it is no number."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

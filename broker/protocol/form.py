@@ -1,15 +1,13 @@
 """The AWS Query protocol's form: `application/x-www-form-urlencoded` -> parameters -> a typed request.
 
-The law, as AWS behaves (measured on STS): of a repeated parameter the first value counts, a parameter that the
-operation does not know is ignored, and nothing unknown ever reaches a struct. Beyond AWS: a form has at most
-PARAMETER_LIMIT parameters, escapes and UTF-8 are strict, and a name that is known but has the wrong structure
-(`RoleArn.x`, `Tags.1.Key`) is refused instead of ignored.
+As on AWS (measured on STS), of a repeated parameter the first value counts, and a parameter that the operation does
+not know is ignored and never reaches a struct. Beyond AWS: a form has at most PARAMETER_LIMIT parameters, escapes and
+UTF-8 are strict, and a known name with the wrong structure (`RoleArn.x`, `Tags.1.Key`) is refused instead of ignored.
 
 Lists are `Name.member.N`, flattened ones `Name.N`, maps `Name.entry.N.key|value`, structures `Name.Member`; an empty
 list or map is `Name=`. An empty structure has no spelling: SDKs leave it out (botocore's QuerySerializer), so a value
-in the place of one was meant to be something else, perhaps a limit, and is refused. Indices begin at 1 and must leave
-no gap: a gap is a null member, more than SPARSE_LIMIT missing at once are refused before anything is built, whatever
-the index.
+where a structure belongs is an error of the client, and is refused. Indices begin at 1 and must leave no gap: a gap is
+a null member, and more than SPARSE_LIMIT missing members in a row are refused before anything is built.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,7 +60,7 @@ def parse_form(body: bytes, limit: int = PARAMETER_LIMIT) -> dict[str, str]:
 
 
 def _unescape(text: str) -> str:
-    """Percent-decode; by far most escapes are ASCII, and those need no detour through bytes."""
+    """Percent-decode. Fast path: most escapes are ASCII, which need no conversion to bytes."""
     head, *rest = text.split("%")
     try:
         return head + "".join([_ASCII[part[:2]] + part[2:] for part in rest])
@@ -71,9 +69,9 @@ def _unescape(text: str) -> str:
 
 
 def _unescape_arn(text: str) -> str:
-    """ARNs are most of what is escaped, and hardly ever more of them than colons and slashes.
+    """Fast path for ARNs: mostly colons and slashes are escaped in them.
 
-    Neither stands in an escape, so putting them in cannot make up an escape that was not there.
+    Neither character is part of an escape, so the replacement cannot create an escape that was not there.
     """
     plain = text.replace("%3A", ":").replace("%2F", "/")
     return _unescape(text) if "%" in plain else plain
@@ -88,8 +86,8 @@ def _unescape_octets(text: str) -> str:
         raise _syntax_error("an escape is broken or does not spell UTF-8") from None
 
 
-def grow(parameters: Mapping[str, str], scalars: frozenset[str], roots: frozenset[str]) -> Mapping[str, Any]:
-    """`parameters` with the dotted names below `roots` grown into trees; other dotted names are left alone.
+def nest(parameters: Mapping[str, str], scalars: frozenset[str], roots: frozenset[str]) -> Mapping[str, Any]:
+    """`parameters` with the dotted names below `roots` turned into nested trees; other dotted names are left alone.
 
     Raises MalformedInput where a name is both a value and a branch, or a scalar has members.
     """
@@ -101,14 +99,14 @@ def grow(parameters: Mapping[str, str], scalars: frozenset[str], roots: frozense
         if root in scalars:
             raise malformed("Start of structure or map found where not expected.")
         if root in roots:
-            _plant(tree.setdefault(root, {}), rest, text)
+            _insert(tree.setdefault(root, {}), rest, text)
     for root in tree:
         if root in parameters:
             raise malformed("Value found where not expected")
     return {**parameters, **tree} if tree else parameters
 
 
-def _plant(branch: Tree, name: str, text: str) -> None:
+def _insert(branch: Tree, name: str, text: str) -> None:
     path = name.split(".", DEPTH_LIMIT)
     if len(path) > DEPTH_LIMIT:
         raise malformed(reason="a parameter is nested too deeply")

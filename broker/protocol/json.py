@@ -2,8 +2,8 @@
 
 The model's member names as they are; lists are arrays without `member`, maps are objects, times whole seconds since
 1970, blobs base64. A member that is None is null, as AWS answers (seen of STS, `"PackedPolicySize":null`, and of SQS);
-lists and maps without members are `[]` and `{}`. Policy documents in IAM's answers are percent-encoded as in XML: what
-SDKs undo is a property of the value, not of its rendering.
+lists and maps without members are `[]` and `{}`. Policy documents in IAM's answers are percent-encoded as in XML,
+because SDKs decode the value whatever its rendering.
 
 One renderer per operation, made on first use.
 """
@@ -53,13 +53,13 @@ def render_json_result(
 def render_json_refusal(service: ServiceModel | None, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
     """HTTP status and body of a refusal; `service` is None where no service was named. An empty message is null."""
     status, fault = status_and_fault(refusal) if service is None else service.status_and_fault(refusal)
-    # What a message quotes back may have arrived as bytes that are no UTF-8.
+    # A message may quote bytes of the request that are not UTF-8.
     message = _surrogate.sub("\ufffd", refusal.message) or None
     error = {"Code": refusal.code, "Message": message, "Type": fault}
     return status, _encode({"Error": error, "RequestId": request_id})
 
 
-def refuse_as_json_services_do(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
+def refuse_for_json_clients(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
     """A refusal of the protocols AWS JSON 1.0 and 1.1 and restJson1, whose clients read the header or the body."""
     status, _ = status_and_fault(refusal) if service is None else service.status_and_fault(refusal)
     body = _encode({"__type": refusal.code, "message": _surrogate.sub("\ufffd", refusal.message)})

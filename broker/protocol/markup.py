@@ -1,10 +1,9 @@
-"""Answers as code: from the model of an operation the lines that put its answer together.
+"""XML answers as code: the lines of a function that renders an operation's answer, generated from its model.
 
-A member that is None has no element, one that the model requires neither: AWS shows an account's root as a User
-without a UserName. A list without members is rendered empty, as AWS does (`AttachedPolicies`), because botocore gives a
-caller no key at all for an element that is missing; only an empty `Tags` below the top is left out, where AWS leaves it
-out. Policy documents in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, AWS does it and
-every SDK undoes it.
+A member that is None has no element, even where the model requires it: AWS shows an account's root as a User without a
+UserName. A list without members is rendered as an empty element, as on AWS (`AttachedPolicies`), because botocore gives
+a caller no key for a missing element; only an empty `Tags` below the top level is left out, as on AWS. Policy documents
+in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, but AWS encodes and every SDK decodes.
 """
 
 import base64
@@ -14,8 +13,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from broker.protocol.codegen import indented
 from broker.protocol.model import ServiceModel, Shape, fields_by_wire_name
-from broker.protocol.straight import indented
 
 PERCENT_ENCODED = frozenset({"policyDocumentType"})
 
@@ -39,13 +38,13 @@ CONVERSIONS: dict[str, Callable[[Any], str]] = {
 
 
 class _Markup(NamedTuple):
-    """A step of an answer: what is written as it is."""
+    """A step of an answer: text that is written unchanged."""
 
     text: str
 
 
 class _Text(NamedTuple):
-    """A step of an answer: an expression for what is written between markup."""
+    """A step of an answer: an expression whose value is written, escaped."""
 
     expression: str
 
@@ -54,7 +53,7 @@ _Steps = list[_Markup | _Text | str]  # a str is a line of code
 
 
 def _lines(steps: _Steps) -> list[str]:
-    """The code of `steps`, in which neighbours are written together."""
+    """The code of `steps`; adjacent markup and texts become one statement."""
     lines, markup, pieces = [], "", ""
     for step in (*steps, ""):
         if isinstance(step, _Markup):
@@ -70,7 +69,7 @@ def _lines(steps: _Steps) -> list[str]:
 
 
 def answer_lines(service: ServiceModel, operation: str) -> list[str]:
-    """The lines of a function that gives the pieces of an answer: markup and text by turns."""
+    """The lines of a function that returns the pieces of an answer: markup and text alternately."""
     output = service.operations[operation].output
     head, middle = f'<{operation}Response xmlns="{service.namespace}">', "<ResponseMetadata><RequestId>"
     members: _Steps = []
@@ -107,7 +106,7 @@ def _member(service: ServiceModel, name: str, tag: str, depth: int) -> list[str]
 
 
 def _element(service: ServiceModel, name: str, tag: str, value: str, depth: int) -> _Steps:
-    """Steps that write a value and its tags; one that is no scalar is in v`depth`."""
+    """Steps that write a value and its tags; a structure, list or map is in v`depth`."""
     shape = service.shapes[name]
     content: _Steps = []
     if shape.type == "structure":

@@ -1,6 +1,6 @@
-"""Members of requests: for each shape a reader that converts and checks a raw value, and gathers violations.
+"""Members of requests: for each shape a reader that converts and checks a raw value, and collects violations.
 
-Conversions refuse at once (MalformedInput); constraints are gathered, in the model's order.
+A failed conversion is refused at once (MalformedInput); violations are collected in the model's order.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from broker.protocol.constraints import Violations
 from broker.protocol.form import Tree
 from broker.protocol.model import PROOFS, ServiceModel, Shape, fields_by_wire_name, label_of
 
-Read = Callable[[str | Tree, str, Violations], Any]  # raw value, where it stands, violations -> value
+Read = Callable[[str | Tree, str, Violations], Any]  # raw value, its path, violations -> value
 
 
 def member_reader(service: ServiceModel, name: str) -> Read:
@@ -69,11 +69,11 @@ def _list(service: ServiceModel, shape: Shape) -> Read:
     def read(raw: str | Tree, where: str, violations: Violations) -> tuple[Any, ...]:
         values = []
         for index, member in form.in_order(form.members_of(raw, wrapper)):
-            place = f"{where}.{index}.member"
+            path = f"{where}.{index}.member"
             if member is None:
-                violations.add_null(place)
+                violations.add_null(path)
             else:
-                values.append(read_member(member, place, violations))
+                values.append(read_member(member, path, violations))
         broken = check(values)
         if broken:
             violations.add(show(values), where, broken)
@@ -161,7 +161,7 @@ def _scalar(shape: Shape) -> Read:
 
 
 def _conversion(shape: Shape) -> tuple[Callable[[str], Any] | None, Callable[[Any], tuple[str, ...]]]:
-    """How text becomes a scalar of `shape` (None: it stays text), and how the scalar is checked."""
+    """The conversion of text to a scalar of `shape` (None: it stays text), and the check of the scalar."""
     kind = shape.type
     if kind in scalars.BITS:
         bits = scalars.BITS[kind]

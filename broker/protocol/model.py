@@ -1,8 +1,8 @@
-"""The service models: botocore's data, decoded into frozen structs, documentation left behind.
+"""The service models: botocore's data without its documentation, decoded into frozen structs.
 
 Only botocore's files are read, not its code: `import botocore.model` costs 0.15 s and 18 MB, its data 15 ms.
-What a model says is compiled on first use, operation by operation, into the tables of `ServiceModel`
-(`broker.protocol.request`, `.xml`, `.json` and `.redaction` fill them), so a start pays for nothing that is not called.
+Readers and renderers are compiled on first use, operation by operation, into the tables of `ServiceModel`
+(by `broker.protocol.request`, `.xml`, `.json` and `.redaction`), so that a start does not compile unused operations.
 """
 
 import gzip
@@ -25,8 +25,8 @@ _UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
     "sts": {"unrestrictedSessionPolicyDocumentType": 2048, "policyDescriptorListType": 10},
 }
 
-# Proofs that the models do not call sensitive: one-time codes and context assertions. A code is good until its
-# request was granted, and a reader of the journal might be quicker. `tokenType` is the session token in an answer.
+# Proofs that the models do not call sensitive: one-time codes and context assertions. A code is valid until its
+# request was granted, and a reader of the journal could use it first. `tokenType` is the session token in an answer.
 PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType"})
 
 Reader = Callable[[Mapping[str, str]], msgspec.Struct | None]
@@ -43,7 +43,7 @@ class Reference(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ErrorTrait(msgspec.Struct, frozen=True, rename="camel"):
-    """How an exception shape travels: its code on the wire and its HTTP status."""
+    """An exception shape on the wire: its code and its HTTP status."""
 
     code: str | None = None
     http_status_code: int = 400
@@ -70,7 +70,7 @@ class Shape(msgspec.Struct, frozen=True):
     error: ErrorTrait = ErrorTrait()
 
 
-class Operation(msgspec.Struct, frozen=True):
+class OperationModel(msgspec.Struct, frozen=True):
     """One operation: its input and output shapes, and whether it is called without a signature."""
 
     name: str
@@ -83,8 +83,8 @@ class Operation(msgspec.Struct, frozen=True):
         return self.authtype == "none"
 
 
-class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """What a model says of its service as a whole."""
+class ModelMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    """The metadata of a model's service."""
 
     api_version: str
     endpoint_prefix: str
@@ -92,22 +92,22 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     xml_namespace: str = ""
 
 
-class Document(msgspec.Struct, frozen=True):
+class ModelFile(msgspec.Struct, frozen=True):
     """A model file, without its documentation."""
 
-    metadata: Metadata
-    operations: dict[str, Operation]
+    metadata: ModelMetadata
+    operations: dict[str, OperationModel]
     shapes: dict[str, Shape]
 
 
 class ServiceModel(msgspec.Struct, frozen=True):
-    """One service: its names, its shapes, its errors, and what was compiled so far."""
+    """One service: its names, shapes and errors, and the readers and renderers that were compiled so far."""
 
     name: str
     api_version: str
     namespace: str
     signing_name: str
-    operations: dict[str, Operation]
+    operations: dict[str, OperationModel]
     shapes: dict[str, Shape]
     structs: Mapping[str, type[msgspec.Struct]]
     errors: dict[str, tuple[int, str]]  # code -> (HTTP status, "Sender" or "Receiver")
@@ -130,13 +130,15 @@ def load_service(name: str) -> ServiceModel:
     """The model of "iam" or "sts"; KeyError for a service that this broker does not speak for."""
     folder = resources.files(botocore) / "data" / name / VERSIONS[name]
     packed = (folder / "service-2.json.gz").read_bytes()
-    document = msgspec.json.decode(gzip.decompress(packed), type=Document)
+    document = msgspec.json.decode(gzip.decompress(packed), type=ModelFile)
     for shape, maximum in _UNDECLARED_MAXIMA.get(name, {}).items():
         document.shapes[shape] = msgspec.structs.replace(document.shapes[shape], max=maximum)
     return build_service(name, document, vars(import_module(f"broker.protocol.shapes.{name}")))
 
 
-def build_service(name: str, document: Document, structs: Mapping[str, type[msgspec.Struct]]) -> ServiceModel:
+def build_service(
+    name: str, document: ModelFile, structs: Mapping[str, type[msgspec.Struct]]
+) -> ServiceModel:
     """A service from its model and the structs generated for it."""
     metadata = document.metadata
     return ServiceModel(
@@ -164,5 +166,5 @@ def fields_by_wire_name(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def label_of(wire_name: str) -> str:
-    """How AWS names a parameter in messages and in CloudTrail: the first letter in lower case, no more."""
+    """A parameter's name in AWS's messages and in CloudTrail: only the first letter changes, to lower case."""
     return wire_name[:1].lower() + wire_name[1:]

@@ -1,6 +1,6 @@
 """The AWS Query protocol, with answers in XML or, where the client asks for it, in JSON.
 
-Both read the same: a form, in which `Action` and `Version` name the operation (`broker.protocol.request`).
+Both read the same form, in which `Action` and `Version` name the operation (`broker.protocol.request`).
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ def name_operation(
     AWS has one endpoint per service; this broker has one for all. A signed request names its service in the credential
     scope; an unsigned one (AssumeRoleWithWebIdentity, AssumeRoleWithSAML) is found by Action and Version.
 
-    A signing name that no service has finds its service like an unsigned request: that its scope is wrong is
-    for SigV4 to say. Raises MissingAction and InvalidAction. (Where an action is missing, AWS redirects to a
-    page about IAM; where its version is missing or wrong, it answers InvalidAction, in these words.)
+    A signing name that no service has is ignored here, as in an unsigned request: SigV4 refuses its scope later.
+    Raises MissingAction and InvalidAction. (Where the action is missing, AWS redirects to a page about IAM; where the
+    version is missing or wrong, it answers InvalidAction with this message.)
     """
     if action is None:
         raise Refusal("MissingAction", "The request is missing an action or a required parameter.")

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
+from broker.protocol.codegen import compile_function, indented
 from broker.protocol.markup import format_timestamp
 from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fields_by_wire_name, label_of
-from broker.protocol.straight import compile_function, indented
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-# What these answer is no event: CloudTrail's `responseElements` are null. GetSessionToken and its like give something.
+# Operations that only read: CloudTrail's `responseElements` are null. Those that end in Token issue credentials.
 READING = ("Get", "List", "Simulate", "Decode")
 
-# Lines of straight-line code, and the expression that is shown once they have run.
+# Lines of code, and the expression whose value is shown after they ran.
 Shown = tuple[list[str], str]
 
 _CONVERSIONS = {
@@ -29,7 +29,7 @@ def audit_parameters(
 ) -> dict[str, Any] | None:
     """`requestParameters` of a CloudTrail record: JSON-able, None where the operation takes no input.
 
-    Keys are the wire names with a small first letter; members that were not given have no key.
+    Keys are the wire names with a small first letter; members that are None have no key.
     """
     redactor = service.redactors.get(operation)
     if redactor is None:
@@ -40,7 +40,7 @@ def audit_parameters(
 def audit_answer(
     service: ServiceModel, operation: str, answer: msgspec.Struct | None
 ) -> dict[str, Any] | None:
-    """`responseElements` of a CloudTrail record: what an operation made, None where it only reads."""
+    """`responseElements` of a CloudTrail record: the answer of an operation, None where it only reads."""
     redactor = service.answer_redactors.get(operation)
     if redactor is None:
         reference = None if is_reading(operation) else service.operations[operation].output
@@ -50,7 +50,7 @@ def audit_answer(
 
 @lru_cache(maxsize=1024)
 def is_reading(operation: str) -> bool:
-    """Whether `operation` makes nothing, by its name as AWS names things."""
+    """Whether `operation` only reads, by AWS's naming of operations."""
     return operation.startswith(READING) and not operation.endswith("Token")
 
 
@@ -77,7 +77,7 @@ def _structure(service: ServiceModel, name: str, depth: int) -> Shown:
 
 
 def _shown(service: ServiceModel, name: str, depth: int) -> Shown:
-    """How the value of shape `name` in the variable v`depth` is shown."""
+    """Code that shows the value of shape `name` in the variable v`depth`."""
     shape, value = service.shapes[name], f"v{depth}"
     if shape.sensitive or name in PROOFS:
         return [], repr(HIDDEN)

@@ -1,9 +1,9 @@
-"""Parameters -> a typed request: one reader per operation, compiled on first use and then kept.
+"""Parameters -> a typed request: one reader per operation, compiled on first use and cached in the model.
 
-What the model does not know has no way in: parameters are looked up among the model's members. Nearly every request
-breaks nothing, so the first reading asks of each text only whether it is accepted. Where one is not, or a required
-member is missing, the request is read once more, member by member in the model's order, and every violation is told:
-conversions refuse at once (MalformedInput); constraints are gathered and refused together (ValidationError).
+Parameters that the model does not know are ignored. Nearly every request is valid, so the first pass only checks that
+each text is accepted. Where one is not, or a required member is missing, a second pass reads member by member in the
+model's order and reports every violation: a failed conversion is refused at once (MalformedInput); violations are
+collected and refused together (ValidationError).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from broker.protocol.members import Read, member_reader, structure_reader
 from broker.protocol.model import Reader, ServiceModel, Shape, fields_by_wire_name, label_of
 
 Plain = tuple[str, Matches, Callable[[str], Any] | None]  # field, acceptance of a text, conversion if any
-Other = tuple[str, str, str, Read]  # wire name, field, where it stands, reader
+Other = tuple[str, str, str, Read]  # wire name, field, path, reader
 
 
 def read_request(
@@ -40,7 +40,7 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
         return lambda _parameters: request
     plain, others = _members(service, shape, fields_by_wire_name(struct))
     other_names = frozenset(wire_name for wire_name, *_ in others)
-    grow, read_carefully = _growth(service, shape), _careful(service, reference.shape)
+    nest, read_all_violations = _nester(service, shape), _violation_reader(service, reference.shape)
 
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
         values, is_flat = {}, True
@@ -49,21 +49,21 @@ def _compile(service: ServiceModel, operation: str) -> Reader:
             if member is not None:
                 field, accepts, convert = member
                 if not accepts(text):
-                    return read_carefully(parameters)
+                    return read_all_violations(parameters)
                 values[field] = text if convert is None else convert(text)
             elif "." in name or name in other_names:
                 is_flat = False
         if not is_flat:
             violations = Violations()
-            _read_others(others, grow(parameters), violations, values)
+            _read_others(others, nest(parameters), violations, values)
             if violations.sentences:
-                return read_carefully(parameters)
+                return read_all_violations(parameters)
         try:
             return struct(**values)
         except TypeError:  # a required member is missing
-            return read_carefully(parameters)
+            return read_all_violations(parameters)
 
-    return read_carefully if shape.union else read
+    return read_all_violations if shape.union else read
 
 
 def _read_others(
@@ -75,13 +75,13 @@ def _read_others(
             values[field] = read_member(raw, where, violations)
 
 
-def _careful(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], msgspec.Struct]:
-    """A reader of requests that are to be refused: it finds every violation."""
-    grow, read_structure = _growth(service, service.shapes[name]), structure_reader(service, name, "")
+def _violation_reader(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], msgspec.Struct]:
+    """The reader for the second pass: it finds every violation."""
+    nest, read_structure = _nester(service, service.shapes[name]), structure_reader(service, name, "")
 
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
         violations = Violations()
-        request: msgspec.Struct = read_structure(dict(grow(parameters)), "", violations)
+        request: msgspec.Struct = read_structure(dict(nest(parameters)), "", violations)
         if violations.sentences:
             raise violations.refusal()
         return request
@@ -89,17 +89,17 @@ def _careful(service: ServiceModel, name: str) -> Callable[[Mapping[str, str]], 
     return read
 
 
-def _growth(service: ServiceModel, shape: Shape) -> Callable[[Mapping[str, str]], Mapping[str, Any]]:
+def _nester(service: ServiceModel, shape: Shape) -> Callable[[Mapping[str, str]], Mapping[str, Any]]:
     kinds = {ref.location_name or name: service.shapes[ref.shape].type for name, ref in shape.members.items()}
     roots = frozenset(name for name, kind in kinds.items() if kind in ("structure", "list", "map"))
     scalar_names = frozenset(kinds) - roots
-    return lambda parameters: form.grow(parameters, scalar_names, roots)
+    return lambda parameters: form.nest(parameters, scalar_names, roots)
 
 
 def _members(
     service: ServiceModel, shape: Shape, fields: Mapping[str, str]
 ) -> tuple[dict[str, Plain], list[Other]]:
-    """The members whose text can be accepted by itself, by wire name, and all others."""
+    """The members that are one text, by wire name, and all others."""
     plain: dict[str, Plain] = {}
     others: list[Other] = []
     for wire_name, reference in shape.members.items():

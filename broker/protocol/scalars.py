@@ -1,7 +1,8 @@
 """Text of a form -> typed scalars, with AWS's refusals.
 
 Measured on AWS STS and SES, which share the reader: integers are signed 32 bits, `+900` and `0900` are 900; an
-empty one is refused with a sentence, any other misfit with a bare MalformedInput. Booleans are XML Schema's.
+empty one is refused with a message, any other invalid one with MalformedInput and no message. Booleans are XML
+Schema's.
 """
 
 import base64

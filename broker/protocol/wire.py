@@ -1,7 +1,8 @@
 """A wire protocol as a value: how it names an operation, reads a request, renders an answer and refuses.
 
-One function (`broker.web.requests`) is the way of every request; what differs between protocols is here. A protocol is
-found by a request's headers alone (`broker.protocol.dispatch`), so that what cannot be read is refused in it, too.
+One function (`broker.web.requests`) handles the requests of all protocols; what differs between them is here. A
+protocol is found by a request's headers alone (`broker.protocol.dispatch`), so that an unreadable request is refused in
+it, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,7 +68,7 @@ Refuse = Callable[[ServiceModel | None, Refusal, str], Rendered]
 
 
 class WireProtocol(msgspec.Struct, frozen=True):
-    """`methods` and `body_type` say what is read at all; `name` and `read` raise Refusal for what they cannot read."""
+    """`methods` and `body_type` are what it accepts; `name` and `read` raise Refusal for an invalid request."""
 
     methods: frozenset[str]
     body_type: str

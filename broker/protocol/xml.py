@@ -2,8 +2,8 @@
 
 One renderer per operation, compiled on first use from the lines of `broker.protocol.markup`.
 
-Characters that XML 1.0 cannot carry become U+FFFD: requests cannot bring them in (`constraints`), but a message
-may quote one back.
+Characters that XML 1.0 cannot carry become U+FFFD: no request with one is accepted (`constraints`), but a message
+may quote one.
 """
 
 import re
@@ -11,16 +11,16 @@ import re
 import msgspec
 
 from broker.errors import Refusal, status_and_fault
+from broker.protocol.codegen import compile_function
 from broker.protocol.markup import CONVERSIONS, answer_lines
 from broker.protocol.model import Renderer, ServiceModel
-from broker.protocol.straight import compile_function
 
 # The namespace of refusals given before the service was known (measured on AWS STS: InvalidAction).
 FAULT_NAMESPACE = "http://webservices.amazon.com/AWSFault/2005-15-09"
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
 _needs_escape = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# As it is, an octet that stands for itself; a space for each that has to be escaped.
+# ASCII that needs escaping is translated to spaces, so that a text which changes needs escaping.
 _MARKED = bytes(octet for octet in range(128) if _needs_escape.match(chr(octet)))
 _UNMARKED = bytes.maketrans(_MARKED, b" " * len(_MARKED))
 
@@ -28,7 +28,7 @@ _UNMARKED = bytes.maketrans(_MARKED, b" " * len(_MARKED))
 def escape(text: str) -> str:
     """`text` as the content of an element."""
     if text.isprintable() and "&" not in text and "<" not in text and ">" not in text:
-        return text  # nearly always; four times as fast as the expression
+        return text  # fast path: four times as fast as the expression
     return _needs_escape.sub(lambda match: _ESCAPES.get(match[0], "\ufffd"), text)
 
 
@@ -69,7 +69,9 @@ def _compile(service: ServiceModel, operation: str) -> Renderer:
         texts = pieces[1::2]
         together = "".join(texts)
         if not together.isascii() or (octets := together.encode()).translate(_UNMARKED) != octets:
-            pieces[1::2] = map(escape, texts)  # seldom: one look at all texts together is cheaper than many
+            pieces[1::2] = map(
+                escape, texts
+            )  # seldom; one check of all texts together is cheaper than one for each
         return "".join(pieces).encode()
 
     return render

@@ -19,7 +19,7 @@ from broker.sigv4.timestamps import format_timestamp, parse_time
 
 LONGEST_EXPIRES = 604_800  # seconds, seven days: "Authenticating requests: using query parameters"
 
-# Headers that this package or its callers act on: two of a kind are refused rather than interpreted.
+# Headers that this package or its callers act on: a repeated one is refused.
 _SINGLE_HEADERS = frozenset(
     {
         "authorization",
@@ -62,12 +62,12 @@ class UnverifiedRequest(msgspec.Struct, frozen=True):
 
 
 class UnverifiedAuthorization(msgspec.Struct, frozen=True):
-    """What the client says of its signature, and the request that it says it of.
+    """What the client claims of its signature, and the request that carries the claim.
 
     `headers` are those of `request` by name, the values of repeated ones joined by commas. `timestamp` is the signing
     time in epoch seconds and `signed_at` the same as YYYYMMDDTHHMMSSZ. `expires` is the life of a presigned URL in
-    seconds, None where the request is not presigned or does not say. `region_set` is what SigV4A claims instead of a
-    region.
+    seconds, None where the request is not presigned or does not state it. `region_set` is what SigV4A claims instead of
+    a region.
     """
 
     request: UnverifiedRequest
@@ -98,7 +98,7 @@ class UnverifiedAuthorization(msgspec.Struct, frozen=True):
 
 
 def find_authorization(request: UnverifiedRequest) -> UnverifiedAuthorization | None:
-    """The authorization that `request` carries, or None where it is not signed at all.
+    """The authorization that `request` carries, or None where it is not signed.
 
     Raises Refusal IncompleteSignature naming every missing part, or SignatureDoesNotMatch where the two forms
     are mixed or the credential's terminator is wrong.
@@ -132,7 +132,7 @@ def _joined(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
 def _presigned_parameters(query: str) -> dict[str, str]:
     """The authorization's parameters in `query`, or nothing where it holds no part of a signature.
 
-    An encoded spelling of their names is not recognised: such a request counts as unsigned.
+    A percent-encoded spelling of their names is not recognised: such a request counts as unsigned.
     """
     found: dict[str, str] = {}
     for raw_name, raw_value in query_pairs(query):
@@ -166,16 +166,17 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
 
 
 def _find_signer(before_signature: str) -> UnverifiedSigner | None:
-    """The signer in a header whose signature has no comma and no space: whichever, it does not change the reading.
+    """The signer of a header, from the part before its signature, so that it can be cached for all signatures.
 
-    None for a header that is to be refused, or read as a whole.
+    Only for signatures without comma or space, which do not change how the rest is read. None for a header that must be
+    refused, or read in full.
     """
     try:
         algorithm, parts = _header_parts(f"{before_signature}Signature=0")
         signer = read_signer(algorithm, parts["Credential"], parts["SignedHeaders"])
     except (KeyError, Refusal):
         return None
-    # The last part is what was put in: it may be another's, whose name only ends like this.
+    # The last part must be the signature: the name of another part may end with "Signature".
     return signer if list(parts)[-1] == "Signature" else None
 
 
@@ -196,7 +197,7 @@ def _read_header(header: str, date_text: str, region_set: str) -> tuple[Unverifi
         missing.append("Authorization header requires existence of a 'X-Amz-Region-Set' header.")
     if missing:
         raise refusals.missing_header_parts(missing, header)
-    _signing_time(date_text)  # a date that is none is refused before a credential that is none
+    _signing_time(date_text)  # an invalid date is refused before an invalid credential
     return read_signer(algorithm, parts["Credential"], parts["SignedHeaders"]), parts["Signature"]
 
 
@@ -251,7 +252,7 @@ def _parse_region_set(text: str) -> tuple[str, ...]:
 
 
 def _parse_expires(text: str | None) -> int | None:
-    """Seconds from 1 to LONGEST_EXPIRES; the sentences are S3's, the only service that documents the limits."""
+    """Seconds from 1 to LONGEST_EXPIRES; the messages are S3's, the only service that documents the limits."""
     if text is None:
         return None
     if not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > 12:

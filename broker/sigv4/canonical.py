@@ -6,8 +6,8 @@ The law ("Create a signed AWS API request", IAM User Guide reference_sigv-create
                        SignedHeaders \\n HashedPayload
     StringToSign     = Algorithm \\n RequestDateTime \\n CredentialScope \\n Hex(SHA256(CanonicalRequest))
 
-Every field is one line, every header one more: nothing that goes in may hold a line feed. Paths, queries and
-names of signed headers are encoded or refused; values of headers have their white space collapsed.
+Every field and every header is one line, so no part may hold a line feed: paths, queries and names of signed headers
+are encoded or refused, and the white space in values of headers is collapsed.
 """
 
 from hashlib import sha256
@@ -33,9 +33,9 @@ def canonical_request(authorization: UnverifiedAuthorization, payload_hash: str,
         query = _canonical_query(query, without_signature=authorization.presigned)
     lines = [request.method, path, query]
     for name in signed.names:
-        # A signed header that did not arrive has no line: one that is added later, even empty, breaks the signature.
+        # A signed header that did not arrive has no line: if it is added later, even empty, the signature fails.
         if name in headers:
-            lines.append(f"{name}:{' '.join(headers[name].split())}")  # noqa: PERF401  a fifth dearer
+            lines.append(f"{name}:{' '.join(headers[name].split())}")  # noqa: PERF401  a comprehension takes a fifth longer
     lines += ("", signed.line, payload_hash)
     return "\n".join(lines)
 

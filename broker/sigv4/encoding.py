@@ -1,14 +1,14 @@
 """Percent-encoding as SigV4 wants it ("Create a signed AWS API request", the UriEncode function).
 
 Unreserved characters (letters, digits, `-._~`) stand for themselves; every other byte is `%XX` in upper case.
-Text that came off the wire may hold bytes that are not UTF-8: they travel as surrogate escapes.
+Text from the wire may hold bytes that are not UTF-8; they are surrogate escapes.
 """
 
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 
 def wire_bytes(text: str) -> bytes:
-    """The bytes that `text` was read from. Raises UnicodeEncodeError for what no wire can have carried."""
+    """The bytes that `text` was decoded from. Raises UnicodeEncodeError for text that no bytes decode to."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -24,7 +24,7 @@ def trimmed(value: str) -> str:
 def query_pairs(query: str) -> list[tuple[bytes, bytes]]:
     """The decoded names and values of a raw query, in order; `+` is a space, a missing `=` an empty value.
 
-    The form parser reads a query in the same way: what is signed is what is obeyed.
+    INVARIANT: the form parser reads a query in the same way, so that what was signed is what is executed.
     """
     pairs = []
     for piece in query.split("&"):

@@ -1,9 +1,9 @@
-"""Every refusal of this package, in AWS's words.
+"""Every refusal of this package, with AWS's messages.
 
 Sources: IAM User Guide "Troubleshoot signed requests for AWS APIs"; answers of STS, IAM and other services built
 on the same front end, as quoted in cognitect-labs/aws-api#27, aws/aws-cli#6676, boto/boto3#2280,
-hashicorp/vault#4939, aws/aws-sdk-js#142, tedder/requests-aws4auth#7 and the notes of mhart/dynalite. Sentences
-marked (ours) stand where no answer of AWS is known.
+hashicorp/vault#4939, aws/aws-sdk-js#142, tedder/requests-aws4auth#7 and the notes of mhart/dynalite. Messages
+marked (ours) are used where no answer of AWS is known.
 """
 
 import re
@@ -14,7 +14,7 @@ from broker.errors import Refusal
 from broker.sigv4.encoding import wire_bytes
 from broker.sigv4.timestamps import format_timestamp
 
-# Query services answer a signature that fails, and a scope that is wrong, with this code and 403 (measured on
+# Query services answer a wrong signature, and a wrong scope, with this code and 403 (measured on
 # STS and IAM); services with a JSON protocol answer InvalidSignatureException and 400.
 SIGNATURE_DOES_NOT_MATCH = "SignatureDoesNotMatch"
 
@@ -28,12 +28,12 @@ def _printable(text: str) -> str:
 
 
 def incomplete(message: str, *, reason: str = "") -> Refusal:
-    """DANGER: what quotes a part of the header needs a `reason`, for the message is logged."""
+    """DANGER: a message that quotes a part of the header needs a `reason`, because otherwise the message is logged."""
     return Refusal("IncompleteSignature", _printable(message), reason=reason)
 
 
 def missing_authentication_token() -> Refusal:
-    """For the caller of find_authorization, where an unsigned request asks for what needs a signature."""
+    """For the caller of find_authorization, where an unsigned request names an operation that needs a signature."""
     return Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
 
 
@@ -60,7 +60,7 @@ def not_key_and_value(authorization: str) -> Refusal:
 
 
 def _hashed(authorization: str) -> str:
-    """A header that is no signature may be somebody's bearer token: AWS tells its hash only.
+    """A header that is no signature may be a bearer token: AWS shows only its hash.
 
     Seen in answers of DynamoDB, Bedrock and API Gateway, which share their front end with IAM and STS.
     """
@@ -68,7 +68,7 @@ def _hashed(authorization: str) -> str:
 
 
 def repeated(name: str) -> Refusal:
-    """(ours) Two values for one claim: which of them is meant, the next reader may see differently."""
+    """(ours) Two values for one claim, of which a proxy might use the other."""
     return incomplete(f"'{name}' must not be given more than once in a signed request.")
 
 

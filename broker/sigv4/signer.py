@@ -1,7 +1,7 @@
-"""Who signs, for what, and over which headers: the part of an authorization that a client repeats all day.
+"""The signer: credential scope and signed headers, the part of an authorization that a client repeats all day.
 
 "Create a signed AWS API request": a credential is `keyid/date/region/service/aws4_request`; a SigV4A credential
-has no region. Because this part comes again and again, it is read once and what follows from it is kept with it.
+has no region. Because clients repeat this part, it is parsed once and cached with what is derived from it.
 """
 
 import re
@@ -15,11 +15,11 @@ SYMMETRIC = "AWS4-HMAC-SHA256"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
 TERMINATOR = "aws4_request"
 
-LONGEST_REPEATED = 512  # characters of what clients repeat that are worth remembering
+LONGEST_REPEATED = 512  # characters; longer texts are not cached
 
 _SIGNED_HEADERS = re.compile(r"[!#$%&'*+.^_`|~0-9a-z;-]+")  # RFC 9110 tokens, lower case
 
-# What clients and proxies commonly send unsigned. None is of Amazon's own (`x-amz-`); others are looked at one by one.
+# Headers that clients and proxies commonly send unsigned, none of them `x-amz-`; others are checked one by one.
 _UNSIGNED_HEADERS = frozenset(
     {
         "accept",
@@ -37,7 +37,7 @@ _UNSIGNED_HEADERS = frozenset(
 
 
 class UnverifiedScope(msgspec.Struct, frozen=True, dict=True):
-    """What a credential is good for. `date` is YYYYMMDD. SigV4 names one `region`; SigV4A leaves it empty."""
+    """The scope of a credential. `date` is YYYYMMDD. SigV4 names one `region`; in SigV4A it is empty."""
 
     algorithm: str
     date: str
@@ -46,13 +46,13 @@ class UnverifiedScope(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def text(self) -> str:
-        """SigV4A leaves the region out: one signature is good for a set of them."""
+        """SigV4A omits the region: one signature is valid for a set of regions."""
         region = "" if self.algorithm == ASYMMETRIC else f"{self.region}/"
         return f"{self.date}/{region}{self.service}/{TERMINATOR}"
 
     @cached_property
     def is_region_named(self) -> bool:
-        """Whether the region could be one; SigV4A names none."""
+        """Whether the region has the form of one; False for SigV4A."""
         return self.algorithm != ASYMMETRIC and is_region_name(self.region)
 
     def key_name(self, access_key_id: str) -> tuple[str, ...]:
@@ -72,8 +72,8 @@ class SignedHeaders(msgspec.Struct, frozen=True, dict=True):
         return frozenset(self.names)
 
     @cached_property
-    def accounted_for(self) -> frozenset[str]:
-        """Headers that may come with the signature, some of them: nothing where it does not even cover the host."""
+    def needing_no_check(self) -> frozenset[str]:
+        """Headers that need no further check; empty where the host is not signed."""
         return self.all | _UNSIGNED_HEADERS if "host" in self.all else frozenset()
 
     @cached_property
@@ -99,16 +99,16 @@ def read_signer(algorithm: str, credential: str, signed_headers: str) -> Unverif
     """Raises Refusal IncompleteSignature, or SignatureDoesNotMatch for a wrong terminator."""
     access_key_id, _, rest = credential.partition("/")
     try:
-        scope = (_known_scope if len(rest) <= LONGEST_REPEATED else _parse_scope)(algorithm, rest)
+        scope = (_cached_scope if len(rest) <= LONGEST_REPEATED else _parse_scope)(algorithm, rest)
     except ValueError as error:
         raise refusals.malformed_credential(credential, str(error)) from None
     is_short = len(signed_headers) <= LONGEST_REPEATED
-    headers = (_known_signed_headers if is_short else _parse_signed_headers)(signed_headers)
+    headers = (_cached_signed_headers if is_short else _parse_signed_headers)(signed_headers)
     return UnverifiedSigner(access_key_id, scope, headers, scope.key_name(access_key_id))
 
 
 def _parse_scope(algorithm: str, text: str) -> UnverifiedScope:
-    """What stands behind the access key id. Raises ValueError with the form that the credential should have."""
+    """The credential without its access key id. Raises ValueError with the form that the credential should have."""
     parts = text.split("/")
     if algorithm == SYMMETRIC:
         if len(parts) != 4:
@@ -128,11 +128,11 @@ def _parse_scope(algorithm: str, text: str) -> UnverifiedScope:
 
 def _parse_signed_headers(text: str) -> SignedHeaders:
     lowered = text.lower()
-    # A presigned query could bring a line feed in here, and with it lines of its own into the canonical request.
+    # A presigned query may hold a line feed here, which would add lines to the canonical request.
     if _SIGNED_HEADERS.fullmatch(lowered) is None:
         raise refusals.malformed_signed_headers(text)
     return SignedHeaders(tuple(sorted({name for name in lowered.split(";") if name})))
 
 
-_known_scope = lru_cache(maxsize=256)(_parse_scope)
-_known_signed_headers = lru_cache(maxsize=256)(_parse_signed_headers)
+_cached_scope = lru_cache(maxsize=256)(_parse_scope)
+_cached_signed_headers = lru_cache(maxsize=256)(_parse_signed_headers)

@@ -1,7 +1,7 @@
-"""Signing keys: how they are derived, and a bounded cache of them that the application owns.
+"""Signing keys: their derivation, and a bounded cache of them that the application owns.
 
-"Derive a signing key": four chained HMACs over date, region, service and `aws4_request`. A key is as good as its
-secret for one day, region and service, so the cache never prints one.
+"Derive a signing key": four chained HMACs over date, region, service and `aws4_request`. A key can sign
+like its secret for one day, region and service, so the cache never prints one.
 """
 
 import hmac
@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from broker.names.secret import SecretKey
 from broker.sigv4.signer import TERMINATOR
 
-# A symmetric key is kept as an HMAC that has read no message yet: a copy of it costs half of a set-up.
+# A symmetric key is cached as an HMAC without a message: to copy it takes half the time of creating it.
 SigningKey = HMAC | EllipticCurvePublicKey
 
 
 class SigningKeys:
-    """Derived keys; the first that was kept goes first, and is derived anew if it is still in use.
+    """A cache of derived keys that evicts the oldest entry (FIFO); a key still in use is derived again.
 
-    An entry carries the digest of the secret that made it: after a rotation the old entry cannot be found, and
-    the new key takes its place. The secret itself is never kept.
+    An entry holds the digest of the secret it was derived from: after a rotation the old entry is not found, and the
+    new key replaces it. The secret itself is not stored.
     """
 
     def __init__(self, capacity: int = 4096) -> None:
@@ -36,14 +36,14 @@ class SigningKeys:
         return f"SigningKeys({len(self._keys)} of {self._capacity})"
 
     def find(self, name: tuple[str, ...], secret_digest: bytes) -> SigningKey | None:
-        """`name` is an access key id with what else the key was derived for."""
+        """`name` is an access key id and the scope that the key was derived for."""
         entry = self._keys.get(name)
         if entry is None or not hmac.compare_digest(entry[0], secret_digest):
             return None
         return entry[1]
 
-    def keep(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:
-        """Only for a key that has just verified a signature: else a stranger could wash the cache out."""
+    def add(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:
+        """Only for a key that has just verified a signature: else unauthenticated requests could evict every entry."""
         self._keys[name] = (secret_digest, key)
         self._keys.move_to_end(name)
         while len(self._keys) > self._capacity:
@@ -58,7 +58,7 @@ def derive_signing_key(secret: SecretKey, date: str, region: str, service: str) 
 
 
 def is_authenticated_by(key: HMAC, signature: str, message: bytes) -> bool:
-    """`signature` is the lower-case hex of an HMAC-SHA256; the comparison takes the same time wherever they differ."""
+    """`signature` is the lower-case hex of an HMAC-SHA256; compared in constant time."""
     mac = key.copy()
     mac.update(message)
     return signature.isascii() and hmac.compare_digest(mac.finalize().hex(), signature)

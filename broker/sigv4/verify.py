@@ -1,7 +1,7 @@
 """Signature, date, skew and scope -> a VerifiedRequest, or AWS's exact refusal.
 
-The order of checks is AWS's: time, signed headers, scope, signature. What a proof covers: method, path, query (as
-a multiset of parameters), the signed headers and the body. What it does not cover: other headers.
+The order of checks is AWS's: time, signed headers, scope, signature. A proof covers the method, the path, the query
+(as a multiset of parameters), the signed headers and the body. It does not cover other headers.
 """
 
 from collections.abc import Collection
@@ -31,11 +31,11 @@ CONTENT_SHA256 = "x-amz-content-sha256"
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """In what the families of services differ. Times are in seconds.
+    """How the families of services differ. Times are in seconds.
 
     `longest_presigned` bounds a presigned URL whatever its X-Amz-Expires says: AWS's query services give it the
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
-    older than its X-Amz-Expires; AWS's query services do not look at it, and aws-iam-authenticator counts on that
+    older than its X-Amz-Expires; AWS's query services ignore it, and aws-iam-authenticator relies on that
     (kubernetes-sigs/aws-iam-authenticator#160).
     """
 
@@ -75,7 +75,7 @@ def verify(
     regions: Collection[str] | None = None,
     dialect: Dialect = QUERY,
 ) -> VerifiedRequest:
-    """Judge `authorization`, which find_authorization read from this very `request`.
+    """Verify `authorization`, which find_authorization read from this `request`.
 
     `now` is in epoch seconds; `services` are the signing names this endpoint answers to; `regions` None accepts
     every region. Raises Refusal SignatureDoesNotMatch (or the dialect's code), RequestExpired; ValueError for the
@@ -83,10 +83,10 @@ def verify(
     """
     if authorization.request is not request:
         raise ValueError("an authorization proves the request that it was read from, and no other")
-    second = int(now)  # a signing time has no fraction: nor has what it is compared with
+    second = int(now)  # compared with a signing time, which has no fraction
     if authorization.presigned or abs(second - authorization.timestamp) > dialect.skew:
         _require_current(authorization, second, dialect)
-    if not authorization.signer.headers.accounted_for.issuperset(authorization.headers):
+    if not authorization.signer.headers.needing_no_check.issuperset(authorization.headers):
         _require_signed_headers(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
@@ -122,9 +122,9 @@ def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: 
 def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
     """The clause: "You must include the host header [...] and any x-amz-* headers in the request".
 
-    A smuggled header of AWS's own would otherwise be obeyed without proof. The hash of the body may stay unsigned where
-    it is right: it says nothing that the signature does not cover. Content-Type may, as AWS lets it: botocore's
-    presigned URLs leave it out.
+    An added x-amz-* header would otherwise be obeyed without proof. The hash of the body may be unsigned where it is
+    right, because the signature covers the body anyway. Content-Type may be unsigned, as on AWS: botocore's presigned
+    URLs leave it out.
     """
     signed = authorization.signer.headers.all
     if "host" not in signed:
@@ -135,7 +135,7 @@ def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dia
 
 
 def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization) -> bool:
-    """x-amz-content-sha256, and right; aws-requests-auth sends it unsigned."""
+    """Whether `name` is x-amz-content-sha256 with the right value; aws-requests-auth sends it unsigned."""
     if name != CONTENT_SHA256:
         return False
     return trimmed(authorization.headers[name]) == _computed_hash(authorization)
@@ -147,7 +147,7 @@ def _require_scope(
     regions: Collection[str] | None,
     dialect: Dialect,
 ) -> None:
-    """Everything that is wrong with the credential scope, in one answer and in AWS's order."""
+    """Raises one refusal with everything that is wrong with the credential scope, in AWS's order."""
     scope, day = authorization.signer.scope, authorization.signed_at[:8]
     is_region_right = (regions is None and scope.is_region_named) or _is_region_accepted(
         authorization, regions
@@ -170,7 +170,7 @@ def _require_scope(
 
 
 def _is_region_accepted(authorization: UnverifiedAuthorization, regions: Collection[str] | None) -> bool:
-    """A SigV4A region set is accepted where one of its patterns speaks of an accepted region."""
+    """A SigV4A region set is accepted where one of its patterns matches an accepted region."""
     scope = authorization.signer.scope
     if scope.algorithm != ASYMMETRIC:
         return scope.is_region_named and (regions is None or authorization.region in regions)
@@ -190,7 +190,7 @@ def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> s
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply
     it. Query and JSON services sign the body always, presigned requests included (of a GET, the empty body).
     """
-    # Unsigned it has been refused already, unless it is the hash itself.
+    # An unsigned claim was refused before, unless it is the right hash.
     claimed = authorization.headers.get(CONTENT_SHA256, "")
     if claimed:
         claimed = trimmed(claimed)
@@ -223,7 +223,7 @@ def _is_signed(
     else:
         proven = is_signed_by(key, authorization.signature, to_sign)
     if proven and known is None:
-        signing_keys.keep(signer.key_name, secret.digest, key)
+        signing_keys.add(signer.key_name, secret.digest, key)
     return proven
 
 

@@ -110,9 +110,9 @@ def _extra_actions(caller: Caller, prepared: Prepared[AssertedRole] | Absent) ->
 
 def _note_conditions(decision: Decision, checks: Checks) -> None:
     for judged in resource_conditions(decision.request, decision.layers):
-        had = "no such key" if judged.had is None else ", ".join(judged.had)
+        had = "no such key" if judged.actual is None else ", ".join(judged.actual)
         name = f"condition {judged.operator} {judged.key}"
-        _note(checks, name, judged.holds, found=had, wanted=" or ".join(judged.wanted))
+        _note(checks, name, judged.holds, found=had, wanted=" or ".join(judged.expected))
 
 
 def _note(checks: Checks, name: str, passed: bool, *, found: str, wanted: str) -> None:

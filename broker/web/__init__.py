@@ -1,5 +1,5 @@
-"""The doors: the only room that speaks HTTP (httptools). Requests in, answers out, one journal record each.
+"""The request handlers, in the only room that speaks HTTP (httptools): each request gets a response and a record.
 
-Never decides and never mints: it reads what is untrusted, hands it to the rooms below in numbered steps, and renders
-what they answer or refuse.
+Never decides and never mints: it reads untrusted requests, passes them to the rooms below in numbered steps, and
+renders results and refusals.
 """

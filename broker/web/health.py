@@ -1,29 +1,29 @@
-"""The operations listener: is it alive, may it have traffic, what did it do. For the operator, not for clients."""
+"""The operations listener, for the operator: liveness, readiness and metrics."""
 
 from collections.abc import Awaitable, Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from broker.web.host_names import HostNames, is_called_by
-from broker.web.http import Answer, Request, Response, header_lines
-from broker.web.measures import Measures
+from broker.web.http import Handler, Request, Response, header_lines
+from broker.web.metrics import Metrics
 
 _TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"})
 _METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST, "Server": "broker"})
 _NOTHING_ELSE = b"there is /livez, /livez/WORKER, /readyz and /metrics\n"
-# Seconds without a sign of life after which a worker is not alive: each gives one a second.
+# Seconds without a heartbeat after which a worker counts as not alive; each gives one a second.
 _LONGEST_SILENCE = 5.0
 
 _READ_ONLY = header_lines({"Allow": "GET, HEAD"}) + _TEXT
 
 
-def operations_door(
-    measures: Measures, why_not_ready: Callable[[], Awaitable[str]], host_names: HostNames
-) -> Answer:
-    """`/livez`, `/readyz` and `/metrics`; `why_not_ready` answers nothing where the worker may have traffic.
+def operations_handler(
+    metrics: Metrics, why_not_ready: Callable[[], Awaitable[str]], host_names: HostNames
+) -> Handler:
+    """The handler of `/livez`, `/readyz` and `/metrics`; `why_not_ready` answers "" where the worker is ready.
 
-    Whichever worker is asked, `/livez` is 200, for it does answer, and names those that are not alive: the supervisor
-    sees to them. `/livez/NUMBER` is 503 where that worker is not alive.
+    `/livez` is always 200, because the worker that was asked does answer; it names those that are not alive, which the
+    supervisor replaces. `/livez/NUMBER` is 503 where that worker is not alive.
     """
 
     async def answer(request: Request) -> Response:
@@ -35,7 +35,7 @@ def operations_door(
             case "/livez":
                 lines = [
                     f"worker {worker}: {_shown(silence)}\n"
-                    for worker, silence in measures.silences().items()
+                    for worker, silence in metrics.silences().items()
                     if not _is_alive(silence)
                 ]
                 return Response(200, _TEXT, "".join(["alive\n", *lines]).encode())
@@ -43,14 +43,14 @@ def operations_door(
                 why_not = await why_not_ready()
                 return Response(503 if why_not else 200, _TEXT, f"{why_not or 'ready'}\n".encode())
             case "/metrics":
-                return Response(200, _METRICS, measures.exposition())
-        return _of_one_worker(request.path, measures) or Response(404, _TEXT, _NOTHING_ELSE)
+                return Response(200, _METRICS, metrics.exposition())
+        return _of_one_worker(request.path, metrics) or Response(404, _TEXT, _NOTHING_ELSE)
 
     return answer
 
 
-def _of_one_worker(path: str, measures: Measures) -> Response | None:
-    for worker, silence in measures.silences().items():
+def _of_one_worker(path: str, metrics: Metrics) -> Response | None:
+    for worker, silence in metrics.silences().items():
         if path == f"/livez/{worker}":
             return Response(200 if _is_alive(silence) else 503, _TEXT, f"{_shown(silence)}\n".encode())
     return None

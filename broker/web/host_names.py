@@ -1,12 +1,11 @@
-"""By which names the listeners that ask for no signature may be called: a defence against DNS rebinding.
+"""The host names by which the listeners without signatures may be called: a defence against DNS rebinding.
 
-A page in a browser may ask for anything under its own name, and read the answer. Its owner can let that name resolve
-to an address of the machine that the browser runs on, or of its network: the page then reads what the broker answers
-there. What the page cannot choose is the Host header, which holds its name. So these listeners answer to addresses, to
-`localhost` and to names that the operator has listed. Names below `localhost` are not among them: some resolvers ask
-the network for them.
+A page in a browser may request any path of its own host name and read the response. Its owner can let that name
+resolve to an address of the browser's machine or network; the page then reads what the broker answers there. The page
+cannot choose the Host header, which holds its name. So these listeners answer only to addresses, to `localhost` and to
+names that the operator has listed. Names below `localhost` are not accepted: some resolvers ask the network for them.
 
-The API needs no such list: a request is signed, its Host too, with a key that the page has not.
+The API needs no such list: its requests, Host included, are signed with a key that the page does not have.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Requests and responses as the doors see them: whole, bounded, and free of any connection's state."""
+"""Requests and responses as the handlers see them: complete, bounded, and free of any connection's state."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
@@ -11,8 +11,8 @@ import msgspec
 from broker.web.sockets import Peer
 
 
-class Trouble(Enum):
-    """Why a request is not whole. The client gets an answer, and then its connection is closed."""
+class LimitExceeded(Enum):
+    """The limit that a request exceeded, so that it is not complete. It is refused, and its connection closed."""
 
     HEAD_TOO_LARGE = "the head is larger than it may be"
     TOO_LARGE = "the body is larger than it may be"
@@ -25,20 +25,20 @@ class Trouble(Enum):
 
 
 _STATUSES = {
-    Trouble.HEAD_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    Trouble.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Trouble.LATE: HTTPStatus.REQUEST_TIMEOUT,
-    Trouble.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
+    LimitExceeded.HEAD_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    LimitExceeded.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    LimitExceeded.LATE: HTTPStatus.REQUEST_TIMEOUT,
+    LimitExceeded.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request, read to its end. Everything in it is what the client says, and unverified.
+    """One request, read to its end. All of it is what the client sent, and unverified.
 
-    `target` is the raw request target; one that came in the absolute form is here in the origin form. `headers` have
-    lower-case names and stand in their order of arrival, repeated ones included; bytes that are not UTF-8 are
-    surrogate escapes. At most one of them is Host, and it names a host. `body` is what was sent, still compressed
-    where it was; where there was `trouble` it is empty, and of a head that is too large only the beginning is there.
+    `target` is the raw request target, in the origin form where it was sent in the absolute form. `headers` have
+    lower-case names and are in their order of arrival, repeated ones included; bytes that are not UTF-8 are surrogate
+    escapes. At most one of them is Host, and it names a host. `body` is what was sent, not decompressed; where a limit
+    was exceeded it is empty, and of a head that is too large there is only the beginning.
     """
 
     method: str
@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     peer: Peer
     keeps_alive: bool
-    trouble: Trouble | None = None
+    limit_exceeded: LimitExceeded | None = None
 
     def __repr__(self) -> str:
         return f"Request({self.method}, ***)"  # tokens and passwords may be anywhere in it
@@ -83,12 +83,12 @@ class Response(msgspec.Struct, frozen=True):
         return f"Response({self.status}, ***)"  # credentials may be in it
 
 
-# What answers requests. It answers whatever is wrong with a request, and raises nothing.
-Answer = Callable[[Request], Awaitable[Response]]
+# A request handler. It answers every request, whatever is wrong with it, and never raises.
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """Headers as they are sent. Raises ValueError for a value that would end its line."""
+    """Headers as they are sent. Raises ValueError for a value that holds a line break."""
     for value in headers.values():
         if "\r" in value or "\n" in value:
             raise ValueError("a header's value may not hold a line break")
@@ -96,7 +96,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 
 def render_response(response: Response, now: float, *, is_head: bool, keeps_alive: bool) -> bytes:
-    """The response as it is sent; to HEAD it says how long its body would have been."""
+    """The response as it is sent; to HEAD without its body, but with its length."""
     return b"%bDate: %b\r\n%bContent-Length: %d\r\n%b\r\n%b" % (
         _status_line(response.status),
         _date(int(now)),

@@ -1,7 +1,7 @@
-"""What the accounts' issuers publish: discovery documents and keys, for all who verify their tokens.
+"""The discovery documents and key sets of the accounts' issuers, for the verifiers of their tokens.
 
-OpenID Connect Discovery 1.0, 4: below the issuer's identifier, read with GET and without a signature. It is public, so
-any host name will do, and no reading is recorded in the journal.
+OpenID Connect Discovery 1.0, 4: below the issuer's identifier, read with GET and without a signature. The documents are
+public, so any host name is accepted, and reads are not recorded in the journal.
 """
 
 import re
@@ -15,12 +15,12 @@ from broker.federation.federation import ISSUER_ID, IssuerRules
 from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.records import TokenIssuer
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Transaction
-from broker.web.door import Door
+from broker.web.dependencies import Dependencies
 from broker.web.http import Request, Response, header_lines
 
 CONFIGURATION, KEYS = "openid-configuration", "jwks.json"
 
-# A key is published a day before it signs, so this may be long; it is short for those whose issuer is new.
+# A key is published a day before it signs, so a longer age is possible; it is short because of new issuers.
 _MAXIMUM_AGE = 300  # seconds
 
 _find_name = re.compile(rf"/({ISSUER_ID})/\.well-known/(openid-configuration|jwks\.json)").fullmatch
@@ -36,31 +36,37 @@ _TEXT = header_lines(
 )
 
 
-async def answer_issuer(door: Door, request: Request) -> Response | None:
-    """The document that is asked for; None where the request asks for none, so that it is one of the API."""
-    if request.method not in ("GET", "HEAD") or not door.federation.issuer.url or request.trouble is not None:
+async def answer_issuer(dependencies: Dependencies, request: Request) -> Response | None:
+    """The document at the request's path; None where there is none, so that the API answers the request."""
+    if (
+        request.method not in ("GET", "HEAD")
+        or not dependencies.federation.issuer.url
+        or request.limit_exceeded is not None
+    ):
         return None
-    started, rules = door.timer(), door.federation.issuer
+    started, rules = dependencies.timer(), dependencies.federation.issuer
     path = urlsplit(rules.url).path
     name = _find_name(request.path, len(path)) if request.path.startswith(path) else None
     if name is None:
         return None
-    response = await _published(door, rules, *name.groups())
+    response = await _published(dependencies, rules, *name.groups())
     code = "" if response.status == 200 else str(response.status)
-    door.measures.count("issuer", name[2], code, door.timer() - started)
+    dependencies.metrics.count("issuer", name[2], code, dependencies.timer() - started)
     return response
 
 
-async def _published(door: Door, rules: IssuerRules, issuer_id: str, document: str) -> Response:
+async def _published(
+    dependencies: Dependencies, rules: IssuerRules, issuer_id: str, document: str
+) -> Response:
     try:
-        issuer = await _find_issuer(await door.store.read(), issuer_id)
+        issuer = await _find_issuer(await dependencies.store.read(), issuer_id)
     except (EngineUnavailable, Conflict):
         return Response(503, _TEXT, b"the store is out of reach\n")
     if issuer is None:
         return Response(404, _TEXT, b"there is no such issuer\n")
     if document == CONFIGURATION:
         return Response(200, _JSON, configuration_document(rules, issuer_id))
-    return Response(200, _JSON, key_set_document(rules, issuer, door.clock()))
+    return Response(200, _JSON, key_set_document(rules, issuer, dependencies.clock()))
 
 
 async def _find_issuer(store: Transaction, issuer_id: str) -> TokenIssuer | None:
@@ -69,7 +75,7 @@ async def _find_issuer(store: Transaction, issuer_id: str) -> TokenIssuer | None
 
 
 def configuration_document(rules: IssuerRules, issuer_id: str) -> bytes:
-    """The discovery document, as AWS's issuers have it; beside that, `response_types_supported`, which is required."""
+    """The discovery document with the members of AWS's, and `response_types_supported`, which the standard requires."""
     identifier = rules.identifier(issuer_id)
     return msgspec.json.encode(
         {
@@ -84,6 +90,6 @@ def configuration_document(rules: IssuerRules, issuer_id: str) -> bytes:
 
 
 def key_set_document(rules: IssuerRules, issuer: TokenIssuer, now: float) -> bytes:
-    """The JWK set: the keys that sign, those that will, and those whose tokens have not expired yet."""
+    """The JWK set: current keys, next keys, and earlier ones whose tokens have not expired yet."""
     keys = [key.public_key for key in published_keys(issuer.keys, now, rules.schedule)]
     return f'{{"keys":[{",".join(keys)}]}}'.encode()

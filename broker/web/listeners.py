@@ -1,9 +1,9 @@
 """Listening: an address is reserved for this broker alone, then shared by its workers.
 
-SO_REUSEPORT lets every process of the same user join a listening address, a second broker too. So an address is
-first bound without it, which the kernel refuses while anybody listens there; only then may sockets of our own
-workers stand beside it. The reserving socket does not listen then: it gets no connections, and keeps others out
-while workers are replaced. Where one worker alone serves, it takes its connections from the reserving socket itself.
+SO_REUSEPORT lets every process of the same user bind a listening address, a second broker included. So an address is
+first bound without it, which the kernel refuses while another process listens there; only then may our own workers
+bind it too. The reserving socket does not listen then: it gets no connections, and keeps other processes out while
+workers are replaced. Where only one worker serves, it accepts connections from the reserving socket itself.
 """
 
 import errno
@@ -11,13 +11,13 @@ import os
 import socket
 from collections.abc import Sequence
 
-BACKLOG = 1024  # connections that wait to be taken
+BACKLOG = 1024  # connections that wait to be accepted
 
 
 class AddressUnavailable(Exception):
-    """The broker cannot listen where it was told to; the message says where and why.
+    """The broker cannot listen at a configured address; the message says where and why.
 
-    `may_pass` says whether it may become possible without a change of settings.
+    `may_pass`: whether it may become possible without a change of settings.
     """
 
     def __init__(self, message: str, *, may_pass: bool) -> None:
@@ -26,13 +26,13 @@ class AddressUnavailable(Exception):
 
 
 def reserve(host: str, port: int) -> list[socket.socket]:
-    """Bind every address of `host`; raises AddressUnavailable where another process listens, whoever started it."""
+    """Bind every address of `host`; raises AddressUnavailable where another process listens, of any user."""
     reserved: list[socket.socket] = []
     try:
         for family, _, _, _, address in _addresses_of(host, port):
             one = socket.socket(family, socket.SOCK_STREAM)
             reserved.append(one)
-            # Over connections that a broker before us left behind, never over a listener.
+            # Allows binding over connections that an earlier broker left behind, never over a listener.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
@@ -46,7 +46,7 @@ def reserve(host: str, port: int) -> list[socket.socket]:
 
 
 def overlap(some: Sequence[socket.socket], others: Sequence[socket.socket]) -> bool:
-    """Whether a connection could be meant for either: the kernel lets both bind, and only one listen."""
+    """Whether two sets of sockets share an address: the kernel lets both bind, and only one listen."""
     return any(_is_same_address(one, other) for one in some for other in others)
 
 
@@ -63,21 +63,21 @@ def _is_same_address(one: socket.socket, other: socket.socket) -> bool:
 _EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  compared with, not bound
 
 
-def open_for_workers(reserved: Sequence[socket.socket]) -> None:
-    """From now on `beside` may bind the same addresses, and nobody else can."""
+def allow_worker_sockets(reserved: Sequence[socket.socket]) -> None:
+    """Let `worker_sockets` bind the same addresses from now on; a socket without SO_REUSEPORT cannot."""
     for one in reserved:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
-def hold_connections(reserved: Sequence[socket.socket]) -> None:
-    """From now on connections wait at the reserved addresses until a process takes them, and while it is replaced."""
+def start_listening(reserved: Sequence[socket.socket]) -> None:
+    """Queue connections at the reserved addresses until a process accepts them, also while that process is replaced."""
     for one in reserved:
         one.listen(BACKLOG)
 
 
-def beside(reserved: Sequence[socket.socket]) -> list[socket.socket]:
-    """A worker's own sockets at the reserved addresses; the kernel spreads connections over those that listen."""
+def worker_sockets(reserved: Sequence[socket.socket]) -> list[socket.socket]:
+    """A worker's own sockets at the reserved addresses; the kernel spreads connections over the listening ones."""
     own = []
     for one in reserved:
         mine = socket.socket(one.family, socket.SOCK_STREAM)

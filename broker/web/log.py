@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # The standard encoder: whatever a record brings, lone surrogates too, becomes one line of ASCII.
+        # The standard encoder: everything in a record, lone surrogates too, becomes one line of ASCII.
         return json.dumps(line, default=str)
 
 
@@ -37,7 +37,7 @@ def configure_logging(level: str) -> None:
 
 
 def log_refusal(event: Event) -> None:
-    """What was refused, and exactly why."""
+    """Log what was refused, and the exact reason."""
     if _logger.isEnabledFor(logging.INFO):
         facts = {
             "request_id": event.request_id,
@@ -53,5 +53,5 @@ def log_refusal(event: Event) -> None:
 
 
 def log_failure(request_id: str, error: Exception) -> None:
-    """A fault of ours: the client reads InternalFailure, the operator where it happened."""
+    """Log a fault of ours: the client reads InternalFailure, the operator gets the traceback."""
     _logger.error("internal failure", exc_info=error, extra={"facts": {"request_id": request_id}})

@@ -1,7 +1,7 @@
-"""Who is at the other end of the connection, proxies taken off.
+"""The client's address, behind trusted proxies.
 
 X-Forwarded-For and X-Forwarded-Proto count only where the peer, and every hop behind it, is a trusted proxy; the
-first untrusted address from the right is the client. Anybody may send these headers, so nobody else is believed.
+first untrusted address from the right is the client. Any client may send these headers, so they are ignored otherwise.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from functools import lru_cache
 from broker.names.addresses import Network, parse_address, parse_network
 from broker.web.http import Request
 
-_LONGEST_ADDRESS = 64  # characters: what is longer is none, and not worth remembering
+_LONGEST_ADDRESS = 64  # characters; a longer text is no address, and is not cached
 
 Networks = tuple[Network, ...]
 

@@ -19,19 +19,19 @@ from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedReques
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 from broker.storage.records import Usage
 from broker.storage.store import Transaction
-from broker.web.door import Door
-from broker.web.elsewhere import Elsewhere, elsewhere_or, refuse_elsewhere
-from broker.web.http import Request, Response, Trouble, header_lines
+from broker.web.dependencies import Dependencies
+from broker.web.http import LimitExceeded, Request, Response, header_lines
 from broker.web.log import log_failure, log_refusal
+from broker.web.other_services import OtherServiceRefusal, explain_other_service, select_refuse
 from broker.web.peers import source_of
 
 
-async def answer_request(door: Door, request: Request) -> Response:
+async def answer_request(dependencies: Dependencies, request: Request) -> Response:
     """Answer one request of the API, whatever is wrong with it."""
-    started, now = door.timer(), door.clock()
-    random = door.entropy(32)
+    started, now = dependencies.timer(), dependencies.clock()
+    random = dependencies.entropy(32)
     request_id = uuid_text(random[:16])
-    source, secure = source_of(request, door.trusted_proxies)
+    source, secure = source_of(request, dependencies.trusted_proxies)
     user_agent = recordable(request.find_header("user-agent") or "")
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
@@ -40,14 +40,14 @@ async def answer_request(door: Door, request: Request) -> Response:
     authorization: UnverifiedAuthorization | None = None
     is_recorded = False
     try:
-        # No deed before the journal has taken the records of those before it.
-        door.journal.catch_up()
+        # Nothing is done before the journal holds the records of earlier requests.
+        dependencies.journal.catch_up()
         # 2. Name service and operation.
         unverified = read_unverified(request, protocol)
         authorization = find_authorization(unverified)
         message = parse_message(unverified, protocol.body_type)
         signing_name = authorization.service if authorization else None
-        service, operation = protocol.name(door.services, signing_name, message)
+        service, operation = protocol.name(dependencies.services, signing_name, message)
         named = service
         region = recordable(authorization.region if authorization else "") or "us-east-1"
         event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
@@ -59,60 +59,62 @@ async def answer_request(door: Door, request: Request) -> Response:
             # 3. The signed caller, where the operation wants one.
             caller = None
             if declared.prove is None:
-                caller, _ = await door.prover.prove(
+                caller, _ = await dependencies.prover.prove(
                     store, unverified, authorization, service.signing_name, now
                 )
-                _record_caller(door, event, facts, caller)
+                _record_caller(dependencies, event, facts, caller)
             # 4. Read: a typed request that keeps every constraint of the model.
             typed = protocol.read(service, operation, message)
             event.request_parameters = audit_parameters(service, operation, typed)
             # 5. The asserted caller, where the flow itself proves one.
             if caller is None:
                 assert declared.prove is not None
-                caller = await declared.prove(door.federation, store, facts, typed)
-                _record_caller(door, event, facts, caller)
+                caller = await declared.prove(dependencies.federation, store, facts, typed)
+                _record_caller(dependencies, event, facts, caller)
             refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
             call = Call(
                 caller,
                 facts,
                 store,
-                door.gate,
-                door.mint,
-                door.entropy,
-                door.quotas,
-                door.federation,
-                door.service_principals,
+                dependencies.gate,
+                dependencies.mint,
+                dependencies.entropy,
+                dependencies.quotas,
+                dependencies.federation,
+                dependencies.service_principals,
             )
             result = await perform(declared, call, typed)
             # What is shown this once is lost where its record cannot be written: then it must not be committed either.
             is_shown_once = store.is_dirty and gives_secret(service, operation)
             if is_shown_once:
-                await _record_ahead(door, event, service, operation, result)
+                await _record_ahead(dependencies, event, service, operation, result)
             return result, is_shown_once
 
-        # 3-8 run once more where another commit came between.
-        result, is_recorded = await door.store.transact(perform_once)
-        # From here on it is done, whatever follows.
+        # 3-8 are retried where the commit meets a conflict.
+        result, is_recorded = await dependencies.store.transact(perform_once)
+        # From here on the operation is committed, also if rendering fails.
         _note_answer(event, service, operation, result)
         # 9. Render.
         answer = protocol.render(service, operation, result, request_id)
-    except Exception as error:  # noqa: BLE001  the door: whatever happens inside, the client gets an answer
+    except Exception as error:  # noqa: BLE001  the outermost handler: the client always gets an answer
         refusal, is_recorded = _refusal_for(error, request_id), False
         event.additional_event_data = _outcome_of(event, error)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
         if named is None:
-            refusal = elsewhere_or(refusal, request, door.services)
-            refuse = refuse_elsewhere(refusal, refuse)
+            refusal = explain_other_service(refusal, request, dependencies.services)
+            refuse = select_refuse(refusal, refuse)
         answer = _refused(refuse, named, refusal, event, request_id)
     # 10. Journal, then answer: no journal, no answer.
     try:
         if not is_recorded:
-            await door.journal.record(event)
+            await dependencies.journal.record(event)
     except JournalUnavailable as error:
         answer = _refused(protocol.refuse, named, _unjournalled(event, str(error)), event, request_id)
-    door.measures.count(named.name if named else "", operation, event.error_code, door.timer() - started)
+    dependencies.metrics.count(
+        named.name if named else "", operation, event.error_code, dependencies.timer() - started
+    )
     lines = _header_lines(answer.content_type, answer.headers)
     return Response(answer.status, b"%bx-amzn-RequestId: %b\r\n" % (lines, request_id.encode()), answer.body)
 
@@ -122,19 +124,21 @@ def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> by
     return header_lines({"Content-Type": content_type, **dict(headers), "Server": "broker"})
 
 
-async def _record_ahead(door: Door, event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
+async def _record_ahead(
+    dependencies: Dependencies, event: Event, service: ServiceModel, operation: str, answer: Any
+) -> None:
     """Journal before the commit. Raises JournalUnavailable.
 
     Where the commit fails, or has to be tried again, another record of the same request follows: the last one counts.
     """
     _note_answer(event, service, operation, answer)
     try:
-        door.journal.write_ahead([event])
+        dependencies.journal.write_ahead([event])
     finally:
         # It is not done yet.
         event.response_elements = event.read_only = None
-    event.event_id = uuid_text(door.entropy(16))
-    await door.journal.synced()
+    event.event_id = uuid_text(dependencies.entropy(16))
+    await dependencies.journal.synced()
 
 
 def _note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
@@ -143,19 +147,19 @@ def _note_answer(event: Event, service: ServiceModel, operation: str, answer: An
     event.response_elements = audit_answer(service, operation, answer)
 
 
-def _record_caller(door: Door, event: Event, facts: RequestFacts, caller: Caller) -> None:
+def _record_caller(dependencies: Dependencies, event: Event, facts: RequestFacts, caller: Caller) -> None:
     event.user_identity = caller.identity
     event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
     if caller.access_key_id and not caller.is_temporary:
         usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
-        door.store.mark_used(caller.account, caller.access_key_id, usage)
+        dependencies.store.mark_used(caller.account, caller.access_key_id, usage)
     elif caller.role is not None:
         usage = Usage(last_used_at=int(facts.now), region=facts.region)
-        door.store.mark_used(caller.account, caller.role.role_id, usage)
+        dependencies.store.mark_used(caller.account, caller.role.role_id, usage)
 
 
 def _refusal_for(error: Exception, request_id: str) -> Refusal:
-    """What the client is told of `error`: a fault of ours is told to the operator alone."""
+    """The refusal that the client reads; the details of a fault of ours go to the log only."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, OutcomeUnknown):
@@ -167,25 +171,25 @@ def _refusal_for(error: Exception, request_id: str) -> Refusal:
 
 
 def _outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
-    """For the record, where its error does not mean that nothing was done."""
+    """`additionalEventData` of a failed request: whether the operation was carried out, where it may have been."""
     if isinstance(error, OutcomeUnknown):
         return {"outcome": "unknown"}
     return {"outcome": "carried out"} if event.read_only is False else None
 
 
 def _unjournalled(event: Event, reason: str) -> Refusal:
-    """What is answered where the record cannot be written; the journal still has it, as it was given it."""
-    is_deed = not event.error_code and event.read_only is False
-    return carried_out_unrecorded(reason) if is_deed else service_unavailable(reason)
+    """The refusal where the record cannot be written; the journal still holds it and retries."""
+    is_carried_out = not event.error_code and event.read_only is False
+    return carried_out_unrecorded(reason) if is_carried_out else service_unavailable(reason)
 
 
 def _refused(
     refuse: Refuse, service: ServiceModel | None, refusal: Refusal, event: Event, request_id: str
 ) -> Rendered:
-    if isinstance(refusal, Elsewhere):
+    if isinstance(refusal, OtherServiceRefusal):
         event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
     event.error_code = refusal.code
-    # The first line only: what follows in a signature's refusal quotes the request, session token and all.
+    # The first line only: the rest of a signature's refusal quotes the request, session token included.
     event.error_message = shortened(recordable(refusal.reason or refusal.message.partition("\n")[0]))
     log_refusal(event)
     return refuse(service, refusal, request_id)
@@ -197,8 +201,8 @@ def read_unverified(request: Request, protocol: WireProtocol) -> UnverifiedReque
         raise Refusal(
             "UnsupportedHttpVerb", f"The HTTP verb {request.method[:16]} is not supported.", status=405
         )
-    if request.trouble is not None:
-        raise _refusal_of(request.trouble)
+    if request.limit_exceeded is not None:
+        raise _refusal_of(request.limit_exceeded)
     if request.body and _media_type(request.find_header("content-type") or "") != protocol.body_type:
         raise Refusal(
             "UnsupportedMediaType",
@@ -208,19 +212,19 @@ def read_unverified(request: Request, protocol: WireProtocol) -> UnverifiedReque
     return UnverifiedRequest(request.method, path, query, request.headers, request.body)
 
 
-def _refusal_of(trouble: Trouble) -> Refusal:
-    match trouble:
-        case Trouble.HEAD_TOO_LARGE:
+def _refusal_of(limit_exceeded: LimitExceeded) -> Refusal:
+    match limit_exceeded:
+        case LimitExceeded.HEAD_TOO_LARGE:
             message = "Your request header section exceeds the maximum allowed size."
-            return Refusal("RequestHeaderSectionTooLarge", message, status=trouble.status)
-        case Trouble.TOO_LARGE:
+            return Refusal("RequestHeaderSectionTooLarge", message, status=limit_exceeded.status)
+        case LimitExceeded.TOO_LARGE:
             message = "The request body is larger than this service takes."
             return Refusal("RequestEntityTooLarge", message)
-        case Trouble.LATE:
+        case LimitExceeded.LATE:
             message = "The request's body did not arrive in time."
-            return Refusal("RequestTimeout", message, status=trouble.status)
-        case Trouble.TOO_MANY:
-            return Refusal("Throttling", "Rate exceeded", reason=trouble.value)
+            return Refusal("RequestTimeout", message, status=limit_exceeded.status)
+        case LimitExceeded.TOO_MANY:
+            return Refusal("Throttling", "Rate exceeded", reason=limit_exceeded.value)
 
 
 @lru_cache(maxsize=256)

@@ -1,17 +1,17 @@
-"""What a connection itself says and can be told: its peer, and how far its packets may go."""
+"""A connection's socket: its peer's address, and the hop limit of its packets."""
 
 import asyncio
 import socket
 from ipaddress import ip_address
 
-# Milliseconds until a connection whose packets are not acknowledged is given up: an answer that dies on its way, as
-# the hop limit wants it, is not sent again for a quarter of an hour.
+# Milliseconds until a connection whose packets are not acknowledged is closed. Without it the kernel would resend an
+# answer that the hop limit stopped for a quarter of an hour.
 _UNACKNOWLEDGED = 10_000
 
 
 class Peer:
-    """Who is at the other end of a connection: `address` as the kernel gives it (empty where it is gone), and
-    whether the two speak TLS.
+    """The other end of a connection: `address` as the kernel gives it (empty where it is gone), and whether it
+    speaks TLS.
     """
 
     __slots__ = ("_transport", "address", "is_secure")
@@ -23,10 +23,10 @@ class Peer:
         self._transport = transport
 
     def limit_hops(self, hops: int) -> bool:
-        """Let everything sent on this connection from now on live for `hops` hops; False where that fails.
+        """Limit everything sent on this connection from now on to `hops` hops; False where that fails.
 
-        It stays so for the life of the connection. Were the limit lifted after the answer, the kernel would send an
-        answer that was lost behind the limit once more, and further.
+        The limit stays for the life of the connection. Were it lifted after the answer, the kernel would resend an
+        answer that the limit stopped, and it would travel further.
         """
         connection = self._transport.get_extra_info("socket")
         if connection is None:

@@ -1,11 +1,11 @@
-"""For which host, and for what, a request is (RFC 9112, section 3.2).
+"""The host and the target of a request (RFC 9112, section 3.2).
 
 A request names its host in the Host header, once; HTTP/1.0 may leave it out. A request line may name it, too, in the
 absolute form (`POST http://host/path HTTP/1.1`): it is read as the same request in the origin form. RFC 9112, 3.2.2,
-lets the host of the request line count, whatever the header says. Here both must be the same host: the header is what
-a client signs, and whoever reads the one must not be led to another answer than whoever reads the other.
+lets the request line's host override the header. Here both must be the same host: the client signs the header, and a
+proxy that reads the one must not see another request than a proxy that reads the other.
 
-The asterisk form and the authority form are left as they are; no door has anything under them.
+The asterisk form and the authority form are left unchanged; no handler has a resource under them.
 """
 
 import re
@@ -40,7 +40,7 @@ def origin_form(target: bytes, host: str | None) -> tuple[bytes, str | None]:
     """`target` as it would be in the origin form, and the host; raises UnclearHost.
 
     `host` is what the Host header says, or None. Only a target in the absolute form of http or https is changed; its
-    scheme proves nothing, and says nothing here but which port is meant.
+    scheme proves nothing, and is used only for the default port.
     """
     if target.startswith(b"/") or not target[:5].lower().startswith(b"http"):
         return target, host
@@ -60,7 +60,7 @@ def origin_form(target: bytes, host: str | None) -> tuple[bytes, str | None]:
 def split_host(text: str) -> tuple[str, str] | None:
     """Name or address, without brackets, and port (empty where there is none); None where `text` names no host.
 
-    An IPv6 address without brackets is none by the RFC, but AWS's Common Runtime sends it so.
+    The RFC does not allow an IPv6 address without brackets, but AWS's Common Runtime sends it so.
     """
     return _split_host(text) if len(text) <= _LONGEST_HOST else None
 

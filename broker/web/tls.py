@@ -1,8 +1,8 @@
-"""TLS of a listener: a certificate from files, taken anew when they change, without a restart.
+"""TLS of a listener: a certificate from files, reloaded when they change, without a restart.
 
-The context in use is changed in place, so it is only ever given a pair that has just been tried on another context:
-OpenSSL takes the certificate before it looks at the key, and would be left with a half. Both files are read once and
-handed over as they were read, because whoever renews certificates replaces one file after the other.
+The context in use is changed in place, so a pair is first loaded into another context: OpenSSL sets the certificate
+before it checks the key, and a pair that does not match would leave the context with half of it. Each file is read once
+and both loads use what was read, because a renewal replaces one file after the other.
 """
 
 import logging
@@ -16,29 +16,29 @@ _logger = logging.getLogger("broker.tls")
 
 
 class Certificate:
-    """A pair of PEM files and the context that serves them; raises OSError (SSLError is one) where it cannot."""
+    """A pair of PEM files and the context that serves them; raises OSError (SSLError is one) for an unusable pair."""
 
     def __init__(self, certificate_file: str, key_file: str) -> None:
         self._files = (Path(certificate_file), Path(key_file))
         self.context = _new_context()
-        self._stamp = self._look()
+        self._loaded_stamp = self._stamp_of_files()
         self._load()
 
     async def reload_if_changed(self) -> None:
-        """Take a changed pair for handshakes from now on; one that cannot be used is logged, the old one stays."""
+        """Use a changed pair for new handshakes; one that cannot be used is logged, and the old one stays."""
         try:
-            stamp = self._look()
-            if stamp == self._stamp:
+            stamp = self._stamp_of_files()
+            if stamp == self._loaded_stamp:
                 return
-            # Remembered before it is tried: a broken pair is logged once, and looked at again when it changes.
-            self._stamp = stamp
+            # Set before the load: a broken pair is logged once, and tried again only when it changes.
+            self._loaded_stamp = stamp
             self._load()
         except OSError as error:
             _logger.error("the changed certificate cannot be used, the one before stays: %s", error)
         else:
             _logger.info("the certificate has changed: new connections get the new one")
 
-    def _look(self) -> tuple[tuple[int, int, int], ...]:
+    def _stamp_of_files(self) -> tuple[tuple[int, int, int], ...]:
         found = [file.stat() for file in self._files]
         return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
 
@@ -56,13 +56,13 @@ def _new_context() -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Without this OpenSSL asks at the terminal, and the server stands still."""
+    """Without this OpenSSL asks for a password at the terminal, and blocks the server."""
     raise ssl.SSLError("the key is protected by a password")
 
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[str]:
-    """A name under which OpenSSL can read `content`, and that no other process has."""
+    """A path from which OpenSSL can read `content`, and which only this process can open."""
     descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:

@@ -30,7 +30,9 @@ def test_a_document_is_checked_in_awss_words(run: Run) -> None:
     file = write("p.json", allow("s3:*"))
     assert run("policy", "check", file).shown == "p.json: good, 1 statement, 88 characters\n"
     ended = run("policy", "check", file, "--kind", "trust")
-    said = "p.json: Has prohibited field Resource\n  line 1: Resource has no place in a policy of this kind\n"
+    said = (
+        "p.json: Has prohibited field Resource\n  line 1: Resource is not allowed in a policy of this kind\n"
+    )
     assert (ended.status, ended.said) == (1, said)
 
 
@@ -46,7 +48,7 @@ GOOD = '{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}'
         (STATEMENT % (GOOD + ",\n  " + GOOD.replace("Allow", "Alow")), SYNTAX + 'line 5: Effect is "Alow", not Allow'),
         (STATEMENT % GOOD.replace("Action", "Acton"), SYNTAX + 'line 4: there is no element "Acton" here, but Action,'),
         (STATEMENT % GOOD.replace('"s3:*"', "[7]"), SYNTAX + "line 4: Action holds 7, which is no text"),
-        (STATEMENT % GOOD.replace('"Effect"', '"Action"'), SYNTAX + '"Action" stands twice in one object'),
+        (STATEMENT % GOOD.replace('"Effect"', '"Action"'), SYNTAX + '"Action" appears twice in one object'),
         (
             STATEMENT % GOOD.replace("}", ', "Condition": {"StringEqual": {"a:b": "c"}}}'),
             SYNTAX + 'line 4: "StringEqual" is no condition operator',

@@ -1,4 +1,4 @@
-"""A real store, gate, mint and journal behind a real door; only the clock is the test's."""
+"""A real store, gate, mint and journal behind a real handler; only the clock is the test's."""
 
 import json
 import os
@@ -29,9 +29,9 @@ from broker.storage.records import Account, Instance, InstanceProfile, Record, R
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCOUNTS, INSTANCE_PROFILES, INSTANCES, ROLES, Store, Transaction
-from broker.web.door import Door
-from broker.web.measures import Measures
-from broker.web.metadata import MetadataDoor
+from broker.web.dependencies import Dependencies
+from broker.web.metadata import MetadataHandler
+from broker.web.metrics import Metrics
 from broker.web.server import Server
 from tests.unit.federating import no_federation
 
@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass
 class World:
-    """Everything that stands behind the door; `now` is the time everywhere."""
+    """The dependencies of the handler; `now` is the time everywhere."""
 
     folder: Path
     store: Store
@@ -102,8 +102,8 @@ class World:
         self.gate = Gate(PolicyLibrary(), lambda: self.ring, secrets.token_bytes)
         self.mint = Mint(lambda: self.ring, secrets.token_bytes)
 
-    def door(self, *, store: Store | None = None, **settings: Any) -> MetadataDoor:
-        door = Door(
+    def handler(self, *, store: Store | None = None, **settings: Any) -> MetadataHandler:
+        dependencies = Dependencies(
             clock=lambda: self.now,
             timer=time.perf_counter,
             entropy=secrets.token_bytes,
@@ -112,15 +112,15 @@ class World:
             gate=self.gate,
             mint=self.mint,
             journal=self.journal,
-            measures=Measures(),
+            metrics=Metrics(),
             quotas=Quotas(),
             federation=no_federation(),
             services={},
         )
-        return MetadataDoor(door, lambda: self.ring, **settings)
+        return MetadataHandler(dependencies, lambda: self.ring, **settings)
 
-    async def client(self, door: MetadataDoor | None = None, **settings: Any) -> "Client":
-        server = Server((door or self.door(**settings)).answer, lambda: self.now)
+    async def client(self, handler: MetadataHandler | None = None, **settings: Any) -> "Client":
+        server = Server((handler or self.handler(**settings)).answer, lambda: self.now)
         listener = socket.create_server(("127.0.0.1", 0))
         await server.listen([listener])
         client = Client(server, listener.getsockname()[1], ClientSession())

@@ -1,4 +1,4 @@
-"""The ECS agent's endpoint and the full-URI form, through the door."""
+"""The ECS agent's endpoint and the full-URI form, through the handler."""
 
 import msgspec
 import pytest
@@ -170,8 +170,8 @@ async def test_credentials_are_renewed_in_the_background_only_while_the_containe
     await world.put(ROLES, role("task", service="ecs-tasks.amazonaws.com"))
     expires_at = None if ends_after is None else int(NOW) + ends_after
     await world.put(CONTAINERS, msgspec.structs.replace(TASK, expires_at=expires_at), key=container_key(ID))
-    door = world.door()
-    assert (await (await world.client(door)).get(f"/v2/credentials/{ID}")).status == 200
+    handler = world.handler()
+    assert (await (await world.client(handler)).get(f"/v2/credentials/{ID}")).status == 200
     world.now = NOW + LIFE // 2
-    await door.refresh()
+    await handler.refresh()
     assert len(world.journalled()) == mints

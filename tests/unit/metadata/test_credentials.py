@@ -1,4 +1,4 @@
-"""Credentials through the door: minted once, renewed at half life, gone with the role."""
+"""Credentials through the handler: minted once, renewed at half life, gone with the role."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from broker.access.sessions import session_caller
 from broker.audit.journal import Journal, JournalUnavailable, Sync
-from broker.metadata.credentials import MINIMUM_LEFT, Deliveries
+from broker.metadata.credentials import MINIMUM_LEFT, CredentialCache
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import drop, promote, stage
 from broker.sealing.session import open_session_token
@@ -85,10 +85,10 @@ async def test_one_mint_serves_many_readers_and_leaves_one_record_without_secret
     assert event["userIdentity"] == {"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}
     assert event["sourceIPAddress"] == "ec2.amazonaws.com"
     assert event["requestParameters"]["roleSessionName"] == INSTANCE
-    given = answers[0].json
-    assert event["responseElements"]["credentials"]["accessKeyId"] == given["AccessKeyId"]
-    assert given["SecretAccessKey"] not in str(event)
-    assert given["Token"] not in str(event)
+    delivered = answers[0].json
+    assert event["responseElements"]["credentials"]["accessKeyId"] == delivered["AccessKeyId"]
+    assert delivered["SecretAccessKey"] not in str(event)
+    assert delivered["Token"] not in str(event)
 
 
 async def test_credentials_stay_until_half_of_their_life_and_are_others_from_then_on(
@@ -131,30 +131,30 @@ async def test_over_several_lives_no_read_ever_gets_less_than_twenty_minutes(wor
 
 async def test_renewal_in_the_background_spares_the_next_reader_the_mint(world: World):
     await world.machine()
-    door = world.door()
-    client = await world.client(door)
+    handler = world.handler()
+    client = await world.client(handler)
     first = (await client.get(CREDENTIALS + "web", await client.token())).json
-    await door.refresh()
+    await handler.refresh()
     assert len(world.journalled()) == 1
     world.now = NOW + LIFE / 2
-    await door.refresh()
+    await handler.refresh()
     assert len(world.journalled()) == 2
     second = (await client.get(CREDENTIALS + "web", await client.token())).json
     assert len(world.journalled()) == 2
     assert second["AccessKeyId"] != first["AccessKeyId"]
 
 
-async def test_what_nobody_reads_is_not_renewed_and_is_forgotten_in_the_end(world: World):
+async def test_credentials_that_are_not_read_are_not_renewed_and_are_evicted(world: World):
     await world.machine()
-    door = world.door()
-    client = await world.client(door)
+    handler = world.handler()
+    client = await world.client(handler)
     await client.get(CREDENTIALS + "web", await client.token())
     for _ in range(30):
         world.now += LIFE / 10
-        await door.refresh()
+        await handler.refresh()
     assert len(world.journalled()) == 2  # once renewed, because it had been read
-    assert door._deliveries._kept == {}
-    assert door._remembered == {}
+    assert handler._credential_cache._cached == {}
+    assert handler._cache == {}
 
 
 async def test_another_role_in_the_profile_is_seen_by_the_next_read_of_every_worker(
@@ -181,7 +181,7 @@ async def test_an_unrelated_change_does_not_cost_the_credentials(world: World, m
     assert (await machine.get(CREDENTIALS + "web", token)).body == first
 
 
-async def test_a_role_that_was_deleted_and_made_anew_gets_credentials_of_its_own(
+async def test_a_role_that_was_deleted_and_created_again_gets_credentials_of_its_own(
     world: World, machine: Client
 ):
     token = await machine.token()
@@ -275,7 +275,7 @@ async def test_without_the_journal_nothing_is_minted_and_what_is_good_is_served_
 def test_a_life_that_leaves_no_room_for_the_minimum_is_refused(world: World):
     for life in (900, MINIMUM_LEFT, 43_201):
         with pytest.raises(ValueError, match="credentials live"):
-            Deliveries(world.mint, world.journal, lambda: NOW, lambda size: bytes(size), life)
+            CredentialCache(world.mint, world.journal, lambda: NOW, lambda size: bytes(size), life)
 
 
 async def test_no_reader_is_given_credentials_before_their_record_is_on_the_disk(

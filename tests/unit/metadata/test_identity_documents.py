@@ -27,10 +27,10 @@ async def test_openssl_verifies_what_the_machine_fetches_of_itself(world: World,
         wrapped = f"-----BEGIN PKCS7-----\n{answer.text}\n-----END PKCS7-----\n"
         (tmp_path / form).write_text(wrapped)
         command = f"smime -verify -in {form} -inform PEM -content document -certfile certificate -noverify"
-        told = await asyncio.to_thread(
+        verified = await asyncio.to_thread(
             subprocess.run, ["openssl", *command.split()], cwd=tmp_path, capture_output=True, check=False
         )
-        assert told.stdout == document.body, told.stderr
+        assert verified.stdout == document.body, verified.stderr
 
 
 async def test_every_worker_signs_with_the_same_identity_however_many_begin_at_once(world: World):

@@ -25,7 +25,7 @@ async def test_a_v6_address_is_known_in_every_spelling(world: World, peer: str):
 
 
 @pytest.mark.parametrize("peer", ["", "10.0.0.50", "nonsense", "10.0.0.5:80", "127.0.0.1", "::1"])
-async def test_nobody_else_is_the_instance(world: World, peer: str):
+async def test_another_address_is_not_the_instance(world: World, peer: str):
     await world.put(INSTANCES, instance(addresses=("10.0.0.5",)))
     assert await found(world, Instances(), peer) is None
 

@@ -42,7 +42,7 @@ def how_aws_names(entry, principal):
     return "account" if account and entry in (account, f"arn:aws:iam::{account}:root") else None
 
 
-def standing(statement, request):
+def grant(statement, request):
     principal = request["principal"]
     if "NotPrincipal" in statement:
         # "Using it with "Effect":"Allow" is not supported": there it grants nothing.
@@ -98,13 +98,13 @@ def names_to_list(principal):
 
 
 def matching(documents, effect, request):
-    """The statements of `effect` that speak of the request, as (sid, standing of the grant)."""
+    """The statements of `effect` that apply to the request, as (sid, what it grants)."""
     context = request["context"]
     found = []
     for document in documents or []:
         version = document.get("Version", "2008-10-17")
         for statement in as_list(document["Statement"]):
-            how = standing(statement, request)
+            how = grant(statement, request)
             if statement["Effect"] != effect or not how or not action_matches(statement, request["action"]):
                 continue
             if not resource_matches(statement, request["resource"], context, version):

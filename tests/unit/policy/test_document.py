@@ -183,7 +183,7 @@ NO_ACCOUNTS = ["ACCOUNT_ID", "<ACCOUNT_ID>", "${aws:PrincipalAccount}", "1111222
 @pytest.mark.parametrize("element", ["Resource", "NotResource"])
 @pytest.mark.parametrize("account", NO_ACCOUNTS)
 def test_a_new_policy_names_accounts_that_there_could_be(account: str, element: str) -> None:
-    """A Deny that names none would deny nothing, and nobody would notice."""
+    """A Deny that names none would deny nothing, and it would not be noticed."""
     deny = {"Effect": "Deny", "Action": "sqs:*", element: [BUCKET, f"arn:aws:sqs:eu-west-1:{account}:jobs"]}
     with pytest.raises(MalformedPolicy) as refused:
         parse_policy(document(deny), PolicyKind.IDENTITY, is_new=True)
@@ -193,7 +193,7 @@ def test_a_new_policy_names_accounts_that_there_could_be(account: str, element: 
 
 @pytest.mark.parametrize("account", NO_ACCOUNTS)
 def test_a_policy_that_was_stored_with_such_an_account_is_still_read(account: str) -> None:
-    """Else an update of the broker would lock out everybody whom an old policy speaks about."""
+    """Else an update of the broker would lock out every principal of an old policy."""
     text = document({**WHOLE, "Resource": f"arn:aws:sqs:eu-west-1:{account}:jobs"})
     assert parse_policy(text, PolicyKind.IDENTITY)
 
@@ -279,31 +279,31 @@ def test_a_statement_knows_where_it_stands_as_the_simulator_counts() -> None:
         '"Condition":{"DateGreaterThan":{"aws:CurrentTime":"2018-08-16T12:00:00Z"}}}}'
     )
     statement = parse_policy(text, PolicyKind.IDENTITY).statements[0]
-    assert (statement.place.start.line, statement.place.start.column) == (1, 38)
-    assert (statement.place.end.line, statement.place.end.column) == (1, 167)
+    assert (statement.span.start.line, statement.span.start.column) == (1, 38)
+    assert (statement.span.end.line, statement.span.end.column) == (1, 167)
 
 
 def test_positions_follow_the_lines_of_the_text() -> None:
     text = json.dumps({"Version": "2012-10-17", "Statement": [WHOLE, WHOLE]}, indent=2)
     first, second = parse_policy(text, PolicyKind.IDENTITY).statements
     assert [
-        (first.place.start.line, first.place.start.column),
-        (first.place.end.line, first.place.end.column),
+        (first.span.start.line, first.span.start.column),
+        (first.span.end.line, first.span.end.column),
     ] == [(3, 17), (8, 6)]
     assert [
-        (second.place.start.line, second.place.start.column),
-        (second.place.end.line, second.place.end.column),
+        (second.span.start.line, second.span.start.column),
+        (second.span.end.line, second.span.end.column),
     ] == [
         (8, 6),
         (13, 6),
     ]
-    assert [first.place.line, second.place.line] == [4, 9]
+    assert [first.span.line, second.span.line] == [4, 9]
 
 
 def test_a_statement_is_found_wherever_its_element_stands() -> None:
     text = '{ "Id" : "a \\"Statement\\" : [", "Statement" :\n [ %s , %s ] , "Version" : "2012-10-17" }'
     text %= (json.dumps(WHOLE), json.dumps(WHOLE))
-    places = [statement.place for statement in parse_policy(text, PolicyKind.IDENTITY).statements]
+    places = [statement.span for statement in parse_policy(text, PolicyKind.IDENTITY).statements]
     ends = [text.index(" , {"), text.index(" ] , ")]
     line_start = text.index("\n") + 1
     assert [place.line for place in places] == [2, 2]
@@ -486,8 +486,8 @@ def test_half_a_character_is_refused_in_every_kind_of_policy(kind: PolicyKind, h
     """No journal, no answer and no sealed message could carry it."""
     for change in ({"Resource": half}, {"Sid": half}, {"Condition": {"StringEquals": {half: "x"}}}):
         escaped = document({**WHOLE, **change})
-        assert "a surrogate stands alone" in fault(escaped, kind)
-        assert "a surrogate stands alone" in fault(json.dumps(json.loads(escaped), ensure_ascii=False), kind)
+        assert "a lone surrogate" in fault(escaped, kind)
+        assert "a lone surrogate" in fault(json.dumps(json.loads(escaped), ensure_ascii=False), kind)
 
 
 def test_a_whole_character_may_be_written_as_two_surrogates() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import Context, PolicyKind, PolicySet, Source, SourceKind, compile_policies, parse_policy
-from broker.policy.index import FEW_STATEMENTS, MOST_ACTIONS_KEPT, _ActionsOfService, _Few
+from broker.policy.index import FEW_STATEMENTS, MOST_ACTIONS_CACHED, _ActionsOfService, _Few
 from broker.policy.statement import compile_statement
 
 SOURCE = Source(SourceKind.USER, "policy")
@@ -73,9 +73,9 @@ def test_a_union_answers_for_all_its_parts_and_shares_them() -> None:
 
 def test_what_is_kept_per_action_is_bounded() -> None:
     policies = compiled(allow("*", "*"))
-    for number in range(MOST_ACTIONS_KEPT * 2 + 5):
+    for number in range(MOST_ACTIONS_CACHED * 2 + 5):
         policies.by_action[f"s3:action{number}"]
-    assert len(policies.by_action) <= MOST_ACTIONS_KEPT
+    assert len(policies.by_action) <= MOST_ACTIONS_CACHED
 
 
 ACTIONS = st.sampled_from(["s3:Get", "s3:Put", "s3:*", "*", "s3:G*", "*:Get", "s3:?et", "ec2:Get", "ec2:*"])

@@ -73,11 +73,11 @@ def test_what_is_always_allowed_no_policy_denies(seed):
 
 
 def test_only_what_the_service_itself_always_allows_is_always_allowed():
-    somebody = Root("111111111111")
-    assert is_always_allowed(somebody, "sts:getcalleridentity")
+    root = Root("111111111111")
+    assert is_always_allowed(root, "sts:getcalleridentity")
     assert not is_always_allowed(Anonymous(), "sts:GetCallerIdentity")
     for action in ["sts:AssumeRole", "iam:CreateRole", "s3:GetObject", "kms:Decrypt", "iam:DeletePolicy"]:
-        assert not is_always_allowed(somebody, action)
+        assert not is_always_allowed(root, action)
 
 
 def some_layer(random, policies):

@@ -7,7 +7,7 @@ from tests.growth import growth
 
 
 def test_a_key_that_is_there_twice_is_named() -> None:
-    with pytest.raises(ValueError, match=r'^"b" stands twice'):
+    with pytest.raises(ValueError, match=r'^"b" appears twice'):
         read_document('{"a":1,"b":2,"c":{},"c":3,"b":4}')
 
 

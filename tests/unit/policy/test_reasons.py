@@ -182,8 +182,8 @@ def test_only_a_policy_that_denies_in_the_layer_that_stops_the_request_is_named(
 def test_across_accounts_a_policys_arn_is_told_within_an_organization_only() -> None:
     def ending(**organizations: str) -> str:
         keys = {f"aws:{side}OrgID": name for side, name in organizations.items()}
-        told = sentence(asked(Layers(managed("No")), account="444455556666", **keys))
-        return told.removeprefix(f"{SENTENCE} with an explicit deny in an identity-based policy")
+        message = sentence(asked(Layers(managed("No")), account="444455556666", **keys))
+        return message.removeprefix(f"{SENTENCE} with an explicit deny in an identity-based policy")
 
     assert ending(Principal="o-a1", Resource="o-a1") == ENDING
     assert ending() == ending(Principal="o-a1") == ending(Principal="o-a1", Resource="o-b2") == ""
@@ -192,7 +192,7 @@ def test_across_accounts_a_policys_arn_is_told_within_an_organization_only() -> 
 def test_a_role_that_does_not_trust_is_a_role_trust_policy() -> None:
     role = "arn:aws:iam::111122223333:role/rob"
 
-    def told(policy: PolicySet, account: str = "111122223333") -> str:
+    def message(policy: PolicySet, account: str = "111122223333") -> str:
         layers = Layers(policies("Allow", Action="sts:*"), resource=policy)
         request = AccessRequest(BOB, "sts:AssumeRole", role, account, Context({}))
         return sentence(decide(request, layers)).removeprefix(
@@ -201,17 +201,19 @@ def test_a_role_that_does_not_trust_is_a_role_trust_policy() -> None:
 
     asked_for = f"sts:AssumeRole on resource: {role}"
     denies = policies("Deny", PolicyKind.RESOURCE, Action="sts:*")
-    assert told(NO_POLICIES) == f"{asked_for} because no role trust policy allows the sts:AssumeRole action"
-    assert told(denies) == f"{asked_for} with an explicit deny in the role trust policy"
-    assert told(NO_POLICIES, "444455556666") == told(denies, "444455556666") == asked_for
+    assert (
+        message(NO_POLICIES) == f"{asked_for} because no role trust policy allows the sts:AssumeRole action"
+    )
+    assert message(denies) == f"{asked_for} with an explicit deny in the role trust policy"
+    assert message(NO_POLICIES, "444455556666") == message(denies, "444455556666") == asked_for
 
 
 def test_the_operator_reads_the_arn_where_the_caller_reads_a_noun() -> None:
     role = "arn:aws:iam::111122223333:role/team/rob"
     decision = decide(AccessRequest(BOB, "iam:GetRole", role, BOB.account, Context({})), Layers(NO_POLICIES))
-    told, exact = denial_sentences(decision.request, decision)
-    assert "perform: iam:GetRole on resource: role rob because no identity-based policy" in told
-    assert exact == told.replace("role rob", role)
+    message, exact = denial_sentences(decision.request, decision)
+    assert "perform: iam:GetRole on resource: role rob because no identity-based policy" in message
+    assert exact == message.replace("role rob", role)
     assert authorization_message(decision)["context"]["resource"] == role
 
 
@@ -233,7 +235,7 @@ def test_an_allowed_request_has_no_sentence() -> None:
 def test_a_near_miss_says_the_key_what_it_was_and_what_was_wanted() -> None:
     wanted = policies("Allow", Condition={"StringEquals": {"aws:PrincipalTag/team": ["red"]}})
     (miss,) = asked(Layers(wanted), **{"aws:PrincipalTag/team": "blue"}).explain().near_misses
-    assert (miss.operator, miss.key, miss.had, miss.wanted) == (
+    assert (miss.operator, miss.key, miss.actual, miss.expected) == (
         "StringEquals",
         "aws:PrincipalTag/team",
         ("blue",),
@@ -249,7 +251,7 @@ def test_missing_keys_are_named_as_the_policy_spells_them() -> None:
     )
     explanation = asked(Layers(wanted)).explain()
     assert explanation.missing_keys == ("aws:PrincipalTag/Team", "aws:SourceIdentity")
-    assert explanation.near_misses[0].had is None
+    assert explanation.near_misses[0].actual is None
 
 
 def test_every_layer_gives_its_own_account() -> None:

@@ -1,8 +1,8 @@
-"""Which service principals new policies may name: a false refusal is worse than a name that is nobody's."""
+"""Which service principals new policies may name: a false refusal is worse than accepting a name of no service."""
 
 import pytest
 
-from broker.policy.service_principals import _known, find_meant, service_fault
+from broker.policy.service_principals import _known, find_misspelt, service_fault
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_has_not_awss_form_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "known"),
     [
         ("esc-tasks", "ecs-tasks"),
         ("ecs-task", "ecs-tasks"),
@@ -73,8 +73,8 @@ def test_what_has_not_awss_form_is_refused(name):
         ("EDGELAMBADA", "edgelambda"),
     ],
 )
-def test_a_slip_is_told_with_the_name_that_was_meant(name, meant):
-    assert service_fault(f"{name}.amazonaws.com") == f"did you mean {meant}.amazonaws.com?"
+def test_a_slip_is_told_with_the_name_that_was_meant(name, known):
+    assert service_fault(f"{name}.amazonaws.com") == f"did you mean {known}.amazonaws.com?"
 
 
 def test_a_service_of_the_operators_own_is_taken_whatever_its_name():
@@ -91,7 +91,7 @@ def test_no_name_that_is_known_would_be_taken_for_a_slip_if_it_were_not():
     for name in known:
         del _known()[name]
         try:
-            taken_for_others += [(name, meant)] if (meant := find_meant(name)) is not None else []
+            taken_for_others += [(name, known)] if (known := find_misspelt(name)) is not None else []
         finally:
             _known()[name] = None
     assert taken_for_others == []

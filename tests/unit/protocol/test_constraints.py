@@ -31,8 +31,8 @@ def refusal_of(service: ServiceModel, operation: str, parameters: dict[str, str]
 
 
 def assume_role(**parameters: str) -> str:
-    given = {"RoleArn": ARN, "RoleSessionName": "session"} | parameters
-    return refusal_of(STS, "AssumeRole", given).message
+    sent = {"RoleArn": ARN, "RoleSessionName": "session"} | parameters
+    return refusal_of(STS, "AssumeRole", sent).message
 
 
 def broken(value: str, where: str, constraint: str) -> str:
@@ -97,27 +97,27 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 @pytest.mark.parametrize("operation", ["AssumeRole", "GetFederationToken"])
 def test_a_session_policy_has_at_most_2048_characters(operation: str) -> None:
-    given = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
+    sent = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
     for text in ("x" * 2048, "é" * 2048):
-        assert read_request(STS, operation, given | {"Policy": text}).policy == text
+        assert read_request(STS, operation, sent | {"Policy": text}).policy == text
     for text in ("x" * 2049, "é" * 2049):
-        assert refusal_of(STS, operation, given | {"Policy": text}).message == (
+        assert refusal_of(STS, operation, sent | {"Policy": text}).message == (
             f"1 validation error detected: {broken(text, 'policy', AT_MOST.format(2048))}"
         )
 
 
 @pytest.mark.parametrize("operation", ["AssumeRole", "GetFederationToken"])
-def test_a_session_has_at_most_ten_managed_policies_and_what_else_is_wrong_is_told_too(
+def test_a_session_has_at_most_ten_managed_policies_and_other_violations_are_reported_too(
     operation: str,
 ) -> None:
     arns = {f"PolicyArns.member.{number}.arn": ARN for number in range(1, 12)}
-    given = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
+    sent = {"RoleArn": ARN, "RoleSessionName": "session", "Name": "session"}
     ten = {name: arn for name, arn in arns.items() if "11" not in name}
-    assert len(read_request(STS, operation, given | ten).policy_arns) == 10
-    wrong = given | arns | {"RoleSessionName": "a", "Name": "a", "DurationSeconds": "1"}
+    assert len(read_request(STS, operation, sent | ten).policy_arns) == 10
+    wrong = sent | arns | {"RoleSessionName": "a", "Name": "a", "DurationSeconds": "1"}
     name = "roleSessionName" if operation == "AssumeRole" else "name"
-    told = sorted(refusal_of(STS, operation, wrong).message.partition(" detected: ")[2].split("; "))
-    assert told == sorted(
+    expected = sorted(refusal_of(STS, operation, wrong).message.partition(" detected: ")[2].split("; "))
+    assert expected == sorted(
         [
             broken("a", name, AT_LEAST.format(2)),
             f"Value at 'policyArns' failed to satisfy constraint: {AT_MOST.format(10)}",
@@ -166,8 +166,8 @@ def test_a_list_may_be_too_long_or_too_short() -> None:
 
 
 def test_an_enum_lists_what_is_allowed() -> None:
-    given = {"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": "On"}
-    message = refusal_of(IAM, "UpdateAccessKey", given).message
+    sent = {"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": "On"}
+    message = refusal_of(IAM, "UpdateAccessKey", sent).message
     assert message == (
         "1 validation error detected: Value 'On' at 'status' failed to satisfy constraint: "
         "Member must satisfy enum value set: [Active, Inactive, Expired]"
@@ -214,14 +214,14 @@ def test_iam_tells_what_names_and_paths_may_be_in_words_of_its_own(
     assert message == f"The specified value for {where} is invalid. {rule}"
 
 
-def test_iam_tells_the_first_of_the_rules_that_are_broken_and_nothing_else() -> None:
+def test_iam_reports_only_the_first_broken_rule_of_its_own() -> None:
     parameters = {"UserName": "a b", "Path": "x", "PermissionsBoundary": "short"}
     message = refusal_of(IAM, "CreateUser", parameters).message
     assert message == f"The specified value for path is invalid. {OF_PATHS}"
 
 
 @pytest.mark.parametrize(
-    ("operation", "parameters", "told"),
+    ("operation", "parameters", "expected"),
     [
         ("GetRole", {"RoleName": "a" * 65}, broken("a" * 65, "roleName", AT_MOST.format(64))),
         (
@@ -231,15 +231,15 @@ def test_iam_tells_the_first_of_the_rules_that_are_broken_and_nothing_else() -> 
         ),
     ],
 )
-def test_lengths_and_instance_profiles_are_told_as_everywhere(
-    operation: str, parameters: dict[str, str], told: str
+def test_lengths_and_instance_profiles_are_reported_as_usual(
+    operation: str, parameters: dict[str, str], expected: str
 ) -> None:
-    assert refusal_of(IAM, operation, parameters).message == f"1 validation error detected: {told}"
+    assert refusal_of(IAM, operation, parameters).message == f"1 validation error detected: {expected}"
 
 
-def test_a_proof_is_shown_to_who_sent_it_and_not_to_who_reads_the_log() -> None:
-    given = {"RoleArn": "short", "RoleSessionName": "session", "TokenCode": "654321 "}
-    refusal = refusal_of(STS, "AssumeRole", given)
+def test_a_proof_is_shown_to_its_sender_and_not_in_the_log() -> None:
+    sent = {"RoleArn": "short", "RoleSessionName": "session", "TokenCode": "654321 "}
+    refusal = refusal_of(STS, "AssumeRole", sent)
     assert "Value '654321 ' at 'tokenCode' failed" in refusal.message
     assert "654321" not in refusal.reason
     assert refusal.reason == refusal.message.replace("'654321 '", "'***'")
@@ -254,17 +254,17 @@ def test_where_no_proof_is_shown_the_log_reads_what_the_client_reads() -> None:
 
 
 def test_only_the_first_letter_of_a_name_is_lowered() -> None:
-    given = {"RoleArn": ARN, "PrincipalArn": ARN, "SAMLAssertion": "x"}
-    assert "at 'sAMLAssertion' failed" in refusal_of(STS, "AssumeRoleWithSAML", given).message
+    sent = {"RoleArn": ARN, "PrincipalArn": ARN, "SAMLAssertion": "x"}
+    assert "at 'sAMLAssertion' failed" in refusal_of(STS, "AssumeRoleWithSAML", sent).message
 
 
 def test_map_keys_and_map_values_have_sentences_of_their_own() -> None:
-    given = {
+    sent = {
         "Properties.entry.1.key": "bad key",
         "Properties.entry.1.value": "v",
         "Properties.entry.2.value": "w",
     }
-    message = refusal_of(IAM, "PutAccountProperties", given).message
+    message = refusal_of(IAM, "PutAccountProperties", sent).message
     assert (
         "at 'properties' failed to satisfy constraint: Map keys must satisfy constraint: [Member must"
         in message
@@ -273,8 +273,8 @@ def test_map_keys_and_map_values_have_sentences_of_their_own() -> None:
 
 
 def test_characters_that_xml_cannot_carry_are_refused_even_without_a_pattern() -> None:
-    given = {"RoleArn": ARN, "RoleSessionName": "session", "WebIdentityToken": "tok\x00en"}
-    message = refusal_of(STS, "AssumeRoleWithWebIdentity", given).message
+    sent = {"RoleArn": ARN, "RoleSessionName": "session", "WebIdentityToken": "tok\x00en"}
+    message = refusal_of(STS, "AssumeRoleWithWebIdentity", sent).message
     assert message.startswith("1 validation error detected: Value at 'webIdentityToken' failed to satisfy")
 
 

@@ -21,7 +21,7 @@ from broker.web.connection import LONGEST_HEADER
         "application/xml;q=0, application/json;q=0.1",
     ],
 )
-def test_who_accepts_json_gets_json(accept: str) -> None:
+def test_a_client_that_accepts_json_gets_json(accept: str) -> None:
     assert find_protocol((("host", "a"), ("accept", accept))) is QUERY_JSON
 
 
@@ -46,7 +46,7 @@ def test_everyone_else_gets_xml(accept: str) -> None:
     assert find_protocol((("accept", accept),)) is QUERY
 
 
-def test_who_says_nothing_gets_xml() -> None:
+def test_a_client_without_an_accept_header_gets_xml() -> None:
     assert find_protocol(()) is QUERY
 
 

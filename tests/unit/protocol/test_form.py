@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
-from broker.protocol.form import grow, in_order, members_of, parse_form
+from broker.protocol.form import in_order, members_of, nest, parse_form
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 VALUES = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -76,7 +76,7 @@ def test_more_parameters_than_the_limit_are_refused_before_they_are_kept() -> No
 
 def test_dotted_names_grow_into_trees_only_below_known_roots() -> None:
     parameters = {"Tags.member.1.Key": "a", "Other.member.1": "b", "Name": "c", "Tags.member.2.Key": "d"}
-    grown = grow(parameters, frozenset({"Name"}), frozenset({"Tags"}))
+    grown = nest(parameters, frozenset({"Name"}), frozenset({"Tags"}))
     assert grown["Tags"] == {"member": {"1": {"Key": "a"}, "2": {"Key": "d"}}}
     assert "Other" not in grown
 
@@ -95,7 +95,7 @@ def test_dotted_names_grow_into_trees_only_below_known_roots() -> None:
 )
 def test_a_known_name_with_the_wrong_structure_is_malformed(names: tuple[str, ...]) -> None:
     with pytest.raises(Refusal) as caught:
-        grow(dict.fromkeys(names, "x"), frozenset({"Name"}), frozenset({"Tags"}))
+        nest(dict.fromkeys(names, "x"), frozenset({"Name"}), frozenset({"Tags"}))
     assert caught.value.code == "MalformedInput"
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.errors import Refusal
-from broker.protocol.json import refuse_as_json_services_do, render_json_refusal, render_json_result
+from broker.protocol.json import refuse_for_json_clients, render_json_refusal, render_json_result
 from broker.protocol.model import load_service
 from broker.protocol.shapes import iam, sts
 
@@ -91,4 +91,4 @@ def test_a_refusal_without_a_message_has_a_null() -> None:
 def test_bytes_that_were_no_text_are_replaced_in_what_a_refusal_quotes() -> None:
     refusal = Refusal("SignatureDoesNotMatch", "a\udcffb\x00")
     assert json.loads(render_json_refusal(STS, refusal, "r")[1])["Error"]["Message"] == "a\ufffdb\x00"
-    assert json.loads(refuse_as_json_services_do(STS, refusal, "r").body)["message"] == "a\ufffdb\x00"
+    assert json.loads(refuse_for_json_clients(STS, refusal, "r").body)["message"] == "a\ufffdb\x00"

@@ -15,7 +15,7 @@ STS, IAM = load_service("sts"), load_service("iam")
 
 
 def test_parameters_are_shown_in_cloudtrails_spelling() -> None:
-    given = {
+    form = {
         "RoleArn": "arn:aws:iam::123456789012:role/demo",
         "RoleSessionName": "session",
         "DurationSeconds": "900",
@@ -23,7 +23,7 @@ def test_parameters_are_shown_in_cloudtrails_spelling() -> None:
         "Tags.member.1.Value": "",
         "TransitiveTagKeys.member.1": "team",
     }
-    assert audit_parameters(STS, "AssumeRole", read_request(STS, "AssumeRole", given)) == {
+    assert audit_parameters(STS, "AssumeRole", read_request(STS, "AssumeRole", form)) == {
         "roleArn": "arn:aws:iam::123456789012:role/demo",
         "roleSessionName": "session",
         "durationSeconds": 900,
@@ -33,19 +33,19 @@ def test_parameters_are_shown_in_cloudtrails_spelling() -> None:
 
 
 def test_a_password_is_hidden() -> None:
-    given = {"UserName": "alice", "Password": "correct horse", "PasswordResetRequired": "false"}
-    shown = audit_parameters(IAM, "CreateLoginProfile", read_request(IAM, "CreateLoginProfile", given))
+    form = {"UserName": "alice", "Password": "correct horse", "PasswordResetRequired": "false"}
+    shown = audit_parameters(IAM, "CreateLoginProfile", read_request(IAM, "CreateLoginProfile", form))
     assert shown == {"userName": "alice", "password": HIDDEN, "passwordResetRequired": False}
 
 
 def test_a_one_time_code_is_hidden_and_its_device_is_not() -> None:
     serial = "arn:aws:iam::123456789012:mfa/phone"
-    given = {"SerialNumber": serial, "TokenCode": "123456"}
-    shown = audit_parameters(STS, "GetSessionToken", read_request(STS, "GetSessionToken", given))
+    form = {"SerialNumber": serial, "TokenCode": "123456"}
+    shown = audit_parameters(STS, "GetSessionToken", read_request(STS, "GetSessionToken", form))
     assert shown == {"serialNumber": serial, "tokenCode": HIDDEN}
     codes = {"AuthenticationCode1": "123456", "AuthenticationCode2": "654321"}
-    given = {"UserName": "alice", "SerialNumber": serial, **codes}
-    shown = audit_parameters(IAM, "EnableMFADevice", read_request(IAM, "EnableMFADevice", given))
+    form = {"UserName": "alice", "SerialNumber": serial, **codes}
+    shown = audit_parameters(IAM, "EnableMFADevice", read_request(IAM, "EnableMFADevice", form))
     assert shown is not None
     assert (shown["authenticationCode1"], shown["authenticationCode2"]) == (HIDDEN, HIDDEN)
 

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from broker.errors import Refusal
 from broker.protocol.form import parse_form
-from broker.protocol.model import Document, Metadata, Operation, Reference, Shape, build_service, load_service
+from broker.protocol.model import (
+    ModelFile,
+    ModelMetadata,
+    OperationModel,
+    Reference,
+    Shape,
+    build_service,
+    load_service,
+)
 from broker.protocol.request import read_request
 from broker.protocol.scalars import parse_blob, parse_boolean, parse_float, parse_integer, parse_timestamp
 from broker.protocol.xml import render_result
@@ -128,9 +136,9 @@ def test_the_first_of_a_repeated_parameter_counts_at_every_depth() -> None:
 
 
 def test_a_union_holds_exactly_one_member() -> None:
-    given = {"PolicySourceArn": GOOD["RoleArn"], "ActionNames.member.1": "s3:GetObject"}
+    sent = {"PolicySourceArn": GOOD["RoleArn"], "ActionNames.member.1": "s3:GetObject"}
     exclusion = "PolicyExclusionList.member.1."
-    one = given | {exclusion + "PolicyArn": GOOD["RoleArn"]}
+    one = sent | {exclusion + "PolicyArn": GOOD["RoleArn"]}
     assert read_request(IAM, "SimulatePrincipalPolicy", one)
     with pytest.raises(Refusal) as caught:
         read_request(IAM, "SimulatePrincipalPolicy", one | {exclusion + "PolicyType": "x"})
@@ -139,7 +147,7 @@ def test_a_union_holds_exactly_one_member() -> None:
 
 @pytest.mark.parametrize("name", ["PolicyArns.member.1", "Tags.member.1"])
 def test_a_value_in_the_place_of_a_structure_is_malformed(name: str) -> None:
-    """No SDK spells an empty structure; what else it might have meant is not guessed, it might be a limit."""
+    """No SDK spells an empty structure; a value there could be a limit under another name, so it is refused."""
     for text in ("", "arn:aws:iam::aws:policy/ReadOnlyAccess"):
         assert malformed({name: text}).message == "Value found where not expected"
     with pytest.raises(Refusal) as refused:
@@ -189,10 +197,10 @@ def test_flattened_lists_and_maps_lose_their_wrapper() -> None:
     text = Reference(shape="Text")
     service = build_service(
         "labels",
-        Document(
-            metadata=Metadata("2026-01-01", "labels", None, "urn:labels"),
+        ModelFile(
+            metadata=ModelMetadata("2026-01-01", "labels", None, "urn:labels"),
             operations={
-                "Label": Operation(
+                "Label": OperationModel(
                     "Label", Reference(shape="Labels"), Reference("Labels", None, "LabelResult")
                 )
             },
@@ -205,8 +213,8 @@ def test_flattened_lists_and_maps_lose_their_wrapper() -> None:
         ),
         {"Labels": Labels},
     )
-    given = {"Names.1": "a", "Names.2": "b", "Marks.1.key": "k", "Marks.1.value": "v"}
-    labels = read_request(service, "Label", given)
+    sent = {"Names.1": "a", "Names.2": "b", "Marks.1.key": "k", "Marks.1.value": "v"}
+    labels = read_request(service, "Label", sent)
     assert labels == Labels(names=("a", "b"), marks={"k": "v"})
     answer = render_result(service, "Label", labels, "r").decode()
     assert (

@@ -67,5 +67,5 @@ def _presign() -> Callable[..., UnverifiedRequest]:
 
 @pytest.fixture(scope="session")
 def noon() -> float:
-    """When the fixtures above sign, unless told otherwise: epoch seconds."""
+    """When the fixtures above sign, unless another time is passed: epoch seconds."""
     return NOON.timestamp()

@@ -101,6 +101,6 @@ def test_no_changed_character_of_an_authorization_passes(sign, data):
     changed = header[:position] + other + header[position + 1 :]
     # names of signed headers are read in any case, and an access key id is for the store to know
     assume(changed.lower() != header.lower() and not 28 <= position < 39 and header[position] not in " ,")
-    kept = tuple(pair for pair in request.headers if pair[0] != "authorization")
+    others = tuple(pair for pair in request.headers if pair[0] != "authorization")
     with pytest.raises(Refusal):
-        judge(msgspec.structs.replace(request, headers=(*kept, ("authorization", changed))))
+        judge(msgspec.structs.replace(request, headers=(*others, ("authorization", changed))))

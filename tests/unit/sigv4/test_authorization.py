@@ -37,7 +37,7 @@ def refusal_of(read, *arguments, **named):
     return caught.value
 
 
-def test_a_header_is_read_whole():
+def test_a_complete_header_is_read():
     authorization = read_header(HEADER, DATE, ("x-amz-security-token", "token"))
     assert msgspec.to_builtins(authorization.signer) == {
         "access_key_id": "AKIDEXAMPLE",
@@ -74,7 +74,7 @@ def test_a_header_that_comes_again_is_read_again_but_for_what_never_changes():
 
 @given(st.text(alphabet="aS,= ;/", max_size=12), st.text(alphabet="aS,= ;/-", max_size=12))
 def test_a_short_reading_of_a_header_is_the_long_one(before, signature):
-    """What stands before a signature is remembered: that must never change how a header is read."""
+    """The part before a signature is cached, which must not change how a header is read."""
     header = f"AWS4-HMAC-SHA256 Credential={CREDENTIAL}, SignedHeaders=host{before}Signature={signature}"
     padding = "," * 512  # too long to be remembered
     assert outcome_of(header) == outcome_of(header.replace("SignedHeaders", padding + "SignedHeaders"))
@@ -92,7 +92,7 @@ def outcome_of(header):
         return refusal.code, refusal.reason or refusal.message  # a message tells the hash of the whole header
 
 
-def test_a_presigned_query_is_read_whole():
+def test_a_complete_presigned_query_is_read():
     authorization = read_query(**{"Security-Token": "a%2Fb"})
     assert authorization.presigned
     assert authorization.access_key_id == "AKIDEXAMPLE"
@@ -168,7 +168,7 @@ def test_a_part_without_an_equals_sign_is_refused():
     "header",
     ["Basic dXNlcg==", "Basic dXNlcg", "Bearer eyJhbGciOi.e30.x", "Bearer \udcff", "AWS AKID:signature", ""],
 )
-def test_any_other_scheme_is_refused_and_what_it_carries_told_to_nobody(header):
+def test_any_other_scheme_is_refused_without_quoting_it(header):
     refusal = refusal_of(read_header, header, DATE)
     assert refusal.code == "IncompleteSignature"
     assert hashed(header) in refusal.message
@@ -254,10 +254,10 @@ def test_every_missing_query_parameter_is_named():
     )
 
 
-@pytest.mark.parametrize("kept", ["Algorithm", "Credential", "Signature"])
-def test_a_scrap_of_a_presigned_query_is_incomplete_rather_than_unsigned(kept):
+@pytest.mark.parametrize("remaining", ["Algorithm", "Credential", "Signature"])
+def test_a_scrap_of_a_presigned_query_is_incomplete_rather_than_unsigned(remaining):
     everything = ("Algorithm", "Credential", "Signature", "Date", "Expires", "SignedHeaders")
-    refusal = refusal_of(read_query, **{name: None for name in everything if name != kept})
+    refusal = refusal_of(read_query, **{name: None for name in everything if name != remaining})
     assert refusal.code == "IncompleteSignature"
 
 

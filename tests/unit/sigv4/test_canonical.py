@@ -29,7 +29,7 @@ SECRET = SecretKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
 
 def signed_by_botocore(case, sign):
-    """botocore is given the decoded parameters, the wire carries the raw query."""
+    """botocore gets the decoded parameters, the wire carries the raw query."""
     request = sign(
         method=case["method"],
         url=f"http://127.0.0.1:8080{case['path']}",
@@ -58,7 +58,7 @@ def test_a_published_situation_is_canonicalised_and_verifies(case, sign, noon):
 
 
 def test_every_case_of_the_published_suite_is_among_the_situations():
-    """But for the three that `situations.json` says are tested elsewhere."""
+    """But for the three that `situations.json` says other files test."""
     named = [name for case in SITUATIONS for name in case.get("suite", ())]
     assert sorted(named) == sorted(SUITE.split())
 

@@ -33,8 +33,8 @@ def refusal_of(request, **named):
 
 
 def with_headers(request, *added, without=()):
-    kept = [header for header in request.headers if header[0] not in without]
-    return msgspec.structs.replace(request, headers=(*kept, *added))
+    others = [header for header in request.headers if header[0] not in without]
+    return msgspec.structs.replace(request, headers=(*others, *added))
 
 
 def with_authorization(request, old, new):
@@ -263,7 +263,7 @@ def test_a_signature_may_be_fifteen_minutes_early(sign, presign):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.5, 0.999])
 def test_a_signature_is_judged_in_whole_seconds(sign, presign, fraction):
-    """Its time has no fraction: a request that is refused is told two moments that differ."""
+    """A signing time has no fraction, so the two times in a refusal differ."""
     for request in (sign(), presign(expires=3600)):
         for second in (-900, -899, 0, 899, 900):
             judge(request, now=NOON + second + fraction)

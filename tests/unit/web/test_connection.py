@@ -1,4 +1,4 @@
-"""Bytes on a connection, answered by a door that tells what it was asked."""
+"""Bytes on a connection, answered by a handler that echoes the request."""
 
 import asyncio
 import gc
@@ -14,35 +14,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.web import connection as limits
-from broker.web.http import Request, Response, Trouble
+from broker.web.http import LimitExceeded, Request, Response
 from broker.web.server import Server
 
 MAXIMUM = 10_000
 
 
-class Door:
-    """Answers with what it heard; `gate` holds answers back, `size` makes them large."""
+class EchoHandler:
+    """Answers with what it received, once `may_answer` is set; `size` pads the answers."""
 
     def __init__(self) -> None:
-        self.heard: list[Request] = []
+        self.received: list[Request] = []
         self.answered: list[Request] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.size = 0
 
     async def answer(self, request: Request) -> Response:
-        self.heard.append(request)
-        await self.gate.wait()
+        self.received.append(request)
+        await self.may_answer.wait()
         self.answered.append(request)
-        told = {
+        echo = {
             "method": request.method,
             "target": request.target,
             "headers": request.headers,
             "body": request.body.decode("latin-1"),
-            "trouble": request.trouble.name if request.trouble else None,
+            "limit_exceeded": request.limit_exceeded.name if request.limit_exceeded else None,
             "padding": "x" * self.size,
         }
-        return Response(200, b"Content-Type: application/json\r\n", json.dumps(told).encode())
+        return Response(200, b"Content-Type: application/json\r\n", json.dumps(echo).encode())
 
 
 class Peer:
@@ -62,7 +62,7 @@ class Peer:
             body = await self.reader.readexactly(int(headers["content-length"])) if has_body else b""
         return int(status.split()[1]), headers, body
 
-    async def told(self) -> dict[str, Any]:
+    async def echo(self) -> dict[str, Any]:
         status, _, body = await self.response()
         assert status == 200
         return json.loads(body)
@@ -76,9 +76,9 @@ class Peer:
                 return b""
 
 
-class Place:
-    def __init__(self, server: Server, door: Door, port: int) -> None:
-        self.server, self.door, self.port = server, door, port
+class RunningServer:
+    def __init__(self, server: Server, handler: EchoHandler, port: int) -> None:
+        self.server, self.handler, self.port = server, handler, port
         self.peers: list[Peer] = []
 
     async def peer(self) -> Peer:
@@ -88,15 +88,15 @@ class Place:
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    door = Door()
-    server = Server(door.answer, lambda: 1_800_000_000.0, maximum_body=MAXIMUM)
+async def served() -> AsyncIterator[RunningServer]:
+    handler = EchoHandler()
+    server = Server(handler.answer, lambda: 1_800_000_000.0, maximum_body=MAXIMUM)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     await server.listen([listener])
-    made = Place(server, door, listener.getsockname()[1])
+    made = RunningServer(server, handler, listener.getsockname()[1])
     yield made
-    door.gate.set()
+    handler.may_answer.set()
     for peer in made.peers:
         peer.writer.close()
     await server.stop(5)
@@ -125,12 +125,12 @@ def chunked(*chunks: bytes, trailer: bytes = b"") -> bytes:
 # What is read
 
 
-async def test_a_request_is_heard_as_it_was_sent(place: Place):
-    peer = await place.peer()
+async def test_a_request_is_received_as_it_was_sent(served: RunningServer):
+    peer = await served.peer()
     peer.send(
         b"POST /a%2Fb?c=%20 HTTP/1.1\r\nHoST: here\r\nX-A:  one \r\nx-a: \xff\r\nX-B:\r\nContent-Length: 3\r\n\r\nabc"
     )
-    assert await peer.told() == {
+    assert await peer.echo() == {
         "method": "POST",
         "target": "/a%2Fb?c=%20",
         "headers": [
@@ -141,7 +141,7 @@ async def test_a_request_is_heard_as_it_was_sent(place: Place):
             ["content-length", "3"],
         ],
         "body": "abc",
-        "trouble": None,
+        "limit_exceeded": None,
         "padding": "",
     }
 
@@ -155,21 +155,21 @@ async def test_a_request_is_heard_as_it_was_sent(place: Place):
         (b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n", "*", ["here"]),
     ],
 )
-async def test_a_request_line_in_the_absolute_form_is_heard_in_the_origin_form(
-    place: Place, sent: bytes, target: str, hosts: list[str]
+async def test_a_request_line_in_the_absolute_form_is_received_in_the_origin_form(
+    served: RunningServer, sent: bytes, target: str, hosts: list[str]
 ):
-    peer = await place.peer()
+    peer = await served.peer()
     for cut in (0, 12):
         peer.send(sent[:cut])
         await asyncio.sleep(0)
         peer.send(sent[cut:])
-        told = await peer.told()
-        assert told["target"] == target
-        assert [value for name, value in told["headers"] if name == "host"] == hosts
+        echo = await peer.echo()
+        assert echo["target"] == target
+        assert [value for name, value in echo["headers"] if name == "host"] == hosts
 
 
-async def test_a_response_has_its_length_and_the_date_of_the_clock(place: Place):
-    peer = await place.peer()
+async def test_a_response_has_its_length_and_the_date_of_the_clock(served: RunningServer):
+    peer = await served.peer()
     peer.send(GET)
     status, headers, body = await peer.response()
     assert (status, headers["date"]) == (200, "Fri, 15 Jan 2027 08:00:00 GMT")
@@ -179,7 +179,7 @@ async def test_a_response_has_its_length_and_the_date_of_the_clock(place: Place)
 
 @given(st.lists(st.integers(1, 400), max_size=12), st.data())
 def test_where_packets_end_says_nothing(cuts: list[int], data: st.DataObject):
-    """Whatever TCP makes of two requests, the same two are heard: one with a length, one in chunks."""
+    """However TCP splits two requests, the same two are received: one with a length, one in chunks."""
     whole = post(b"a" * 300, b"X-Long: " + b"b" * 100) + chunked(b"c" * 20, b"d", b"e" * 100)
     assert asyncio.run(_bodies_of(whole, cuts)) == ["a" * 300, "c" * 20 + "d" + "e" * 100]
 
@@ -207,29 +207,29 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(_PIECES | st.binary(max_size=20), max_size=30))
 def test_no_bytes_break_a_connection(pieces: list[bytes]):
-    """Whatever arrives: no exception, no second answer to what was refused, nothing heard after it."""
-    heard, written = asyncio.run(_run(pieces))
-    refused = [place for place, response in enumerate(written) if response.startswith(b"HTTP/1.1 400")]
-    assert len(refused) <= 1 and len(heard) + len(refused) == len(written)
+    """Whatever arrives: no exception, no second answer to what was refused, nothing received after it."""
+    received, written = asyncio.run(_run(pieces))
+    refused = [served for served, response in enumerate(written) if response.startswith(b"HTTP/1.1 400")]
+    assert len(refused) <= 1 and len(received) + len(refused) == len(written)
     assert refused in ([], [len(written) - 1])
 
 
 async def _run(pieces: list[bytes]) -> tuple[list[Request], list[bytes]]:
-    door = Door()
-    connection, transport = limits.Connection(Server(door.answer, lambda: 0.0)), _Kept()
+    handler = EchoHandler()
+    connection, transport = limits.Connection(Server(handler.answer, lambda: 0.0)), _RecordingTransport()
     connection.connection_made(transport)
     for piece in pieces:
         connection.data_received(piece)
         for _ in range(3):
             await asyncio.sleep(0)
     connection.connection_lost(None)
-    return door.heard, [data for data in transport.written if not data.startswith(b"HTTP/1.1 100 ")]
+    return handler.received, [data for data in transport.written if not data.startswith(b"HTTP/1.1 100 ")]
 
 
 async def _bodies_of(whole: bytes, cuts: list[int]) -> list[str]:
-    door = Door()
-    server = Server(door.answer, lambda: 0.0)
-    connection, transport = limits.Connection(server), _Kept()
+    handler = EchoHandler()
+    server = Server(handler.answer, lambda: 0.0)
+    connection, transport = limits.Connection(server), _RecordingTransport()
     connection.connection_made(transport)
     for cut in cuts:
         connection.data_received(whole[:cut])
@@ -240,11 +240,11 @@ async def _bodies_of(whole: bytes, cuts: list[int]) -> list[str]:
         while len(transport.written) < 2:
             await asyncio.sleep(0)
     connection.connection_lost(None)
-    return [request.body.decode() for request in door.heard]
+    return [request.body.decode() for request in handler.received]
 
 
-class _Kept(asyncio.Transport):
-    """Keeps what is written, as the kernel would."""
+class _RecordingTransport(asyncio.Transport):
+    """Records what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,62 +263,64 @@ class _Kept(asyncio.Transport):
         return False
 
 
-async def test_requests_sent_ahead_are_answered_in_their_order(place: Place):
-    place.door.gate.clear()
-    peer = await place.peer()
+async def test_pipelined_requests_are_answered_in_order(served: RunningServer):
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: here\r\n\r\n" % number for number in range(20)))
     await asyncio.sleep(0.05)
-    assert len(place.door.heard) == 1
-    place.door.gate.set()
-    assert [(await peer.told())["target"] for _ in range(20)] == [f"/{number}" for number in range(20)]
+    assert len(served.handler.received) == 1
+    served.handler.may_answer.set()
+    assert [(await peer.echo())["target"] for _ in range(20)] == [f"/{number}" for number in range(20)]
 
 
-async def test_too_many_requests_sent_ahead_are_not_all_answered(place: Place):
-    place.door.gate.clear()
-    peer = await place.peer()
+async def test_too_many_pipelined_requests_are_not_all_answered(served: RunningServer):
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET * 200)
     await asyncio.sleep(0.05)
-    place.door.gate.set()
+    served.handler.may_answer.set()
     await peer.rest()
-    *sound, last = place.door.answered
-    assert len(sound) in (limits.MOST_WAITING, limits.MOST_WAITING + 1)
-    assert last.trouble is Trouble.TOO_MANY and not any(request.trouble for request in sound)
+    *sound, last = served.handler.answered
+    assert len(sound) in (limits.MOST_PIPELINED, limits.MOST_PIPELINED + 1)
+    assert last.limit_exceeded is LimitExceeded.TOO_MANY and not any(
+        request.limit_exceeded for request in sound
+    )
 
 
-async def test_while_requests_wait_no_more_are_taken_up(place: Place):
-    place.server.maximum_body = 200_000
-    place.door.gate.clear()
-    peer, sent = await place.peer(), [b"%d" % number + b"a" * 199_000 for number in range(20)]
+async def test_while_requests_are_queued_no_more_are_read(served: RunningServer):
+    served.server.maximum_body = 200_000
+    served.handler.may_answer.clear()
+    peer, sent = await served.peer(), [b"%d" % number + b"a" * 199_000 for number in range(20)]
     peer.send(b"".join(post(body) for body in sent))
     await asyncio.sleep(0.2)
-    (connection,) = place.server._connections
-    assert sum(len(waiting.body) for waiting in connection._waiting if waiting) < 1_000_000
-    place.door.gate.set()
-    assert [(await peer.told())["body"].encode() for _ in sent] == sent
+    (connection,) = served.server._connections
+    assert sum(len(waiting.body) for waiting in connection._queue if waiting) < 1_000_000
+    served.handler.may_answer.set()
+    assert [(await peer.echo())["body"].encode() for _ in sent] == sent
 
 
-async def test_a_trailer_is_no_header(place: Place):
-    peer = await place.peer()
+async def test_a_trailer_is_no_header(served: RunningServer):
+    peer = await served.peer()
     peer.send(chunked(b"abc", trailer=b"X-Forwarded-For: 1.2.3.4\r\nAuthorization: me\r\n") + GET)
-    told = await peer.told()
-    assert told["body"] == "abc"
-    assert [name for name, _ in told["headers"]] == ["host", "transfer-encoding"]
-    assert (await peer.told())["headers"] == [["host", "here"]]
+    echo = await peer.echo()
+    assert echo["body"] == "abc"
+    assert [name for name, _ in echo["headers"]] == ["host", "transfer-encoding"]
+    assert (await peer.echo())["headers"] == [["host", "here"]]
 
 
-async def test_a_client_that_asks_is_told_to_send_its_body(place: Place):
-    peer = await place.peer()
+async def test_a_client_that_expects_100_continue_gets_it(served: RunningServer):
+    peer = await served.peer()
     request = post(b"abc", b"Expect: 100-Continue")
     peer.send(request[:-3])
     assert await peer.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     peer.send(b"abc")
-    assert (await peer.told())["body"] == "abc"
+    assert (await peer.echo())["body"] == "abc"
 
 
-async def test_nobody_is_told_to_send_a_body_that_is_too_large(place: Place):
-    peer = await place.peer()
+async def test_a_body_that_is_too_large_gets_no_100_continue(served: RunningServer):
+    peer = await served.peer()
     peer.send(b"POST / HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: 10001\r\n\r\n")
-    assert (await peer.told())["trouble"] == "TOO_LARGE"
+    assert (await peer.echo())["limit_exceeded"] == "TOO_LARGE"
 
 
 # How long a connection lasts
@@ -336,45 +338,47 @@ async def test_nobody_is_told_to_send_a_body_that_is_too_large(place: Place):
     ],
     ids=["1.1", "close", "1.0", "HEAD", "upgrade", "CONNECT"],
 )
-async def test_a_connection_is_kept_where_both_sides_know_it(place: Place, head: bytes, is_kept: bool):
-    peer = await place.peer()
+async def test_a_connection_stays_open_where_both_sides_expect_it(
+    served: RunningServer, head: bytes, is_kept: bool
+):
+    peer = await served.peer()
     peer.send(head)
     status, headers, _ = await peer.response(has_body=not head.startswith(b"HEAD"))
     assert status == 200
     assert headers.get("connection") == (None if is_kept else "close")
     if is_kept:
         peer.send(GET)
-        assert (await peer.told())["target"] == "/one?two=%20"
+        assert (await peer.echo())["target"] == "/one?two=%20"
     else:
         assert await peer.rest() == b""
 
 
-async def test_what_follows_the_wish_for_another_protocol_is_not_heard(place: Place):
-    peer = await place.peer()
+async def test_what_follows_an_upgrade_request_is_not_read(served: RunningServer):
+    peer = await served.peer()
     peer.send(
         b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc"
         + GET
     )
     answered = await peer.rest()
-    assert answered.count(b"HTTP/1.1 200") == len(place.door.heard) == 1
-    assert place.door.heard[0].body in (b"abc", b"")
+    assert answered.count(b"HTTP/1.1 200") == len(served.handler.received) == 1
+    assert served.handler.received[0].body in (b"abc", b"")
 
 
-async def test_a_half_closed_connection_still_gets_its_answer(place: Place):
-    place.door.gate.clear()
-    peer = await place.peer()
+async def test_a_half_closed_connection_still_gets_its_answer(served: RunningServer):
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET)
     peer.writer.write_eof()
     await asyncio.sleep(0.05)
-    place.door.gate.set()
-    assert (await peer.told())["target"] == "/one?two=%20"
+    served.handler.may_answer.set()
+    assert (await peer.echo())["target"] == "/one?two=%20"
     assert await peer.rest() == b""
 
 
-async def gone_while_it_is_answered(place: Place) -> None:
-    """A client that asks something, and cuts its connection before the door has answered."""
-    place.door.gate.clear()
-    peer = await place.peer()
+async def gone_while_it_is_answered(served: RunningServer) -> None:
+    """A client that sends a request, and resets its connection before the handler has answered."""
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET)
     await asyncio.sleep(0.05)
     peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
@@ -382,34 +386,34 @@ async def gone_while_it_is_answered(place: Place) -> None:
     await asyncio.sleep(0.05)
 
 
-async def test_an_answer_that_nobody_waits_for_is_made_to_its_end(place: Place):
-    await gone_while_it_is_answered(place)
-    (connection,) = place.server._connections
-    assert connection._is_lost and not place.door.answered
-    place.door.gate.set()
+async def test_a_handler_whose_client_is_gone_runs_to_its_end(served: RunningServer):
+    await gone_while_it_is_answered(served)
+    (connection,) = served.server._connections
+    assert connection._is_lost and not served.handler.answered
+    served.handler.may_answer.set()
     await asyncio.sleep(0.05)
-    assert [request.target for request in place.door.answered] == ["/one?two=%20"]
-    assert not place.server._connections
+    assert [request.target for request in served.handler.answered] == ["/one?two=%20"]
+    assert not served.server._connections
 
 
-async def test_the_end_waits_for_what_is_done_for_a_client_that_is_gone(place: Place):
-    """The store and the journal are closed next: what was done would leave no record."""
-    await gone_while_it_is_answered(place)
-    stopping = asyncio.create_task(place.server.stop(5))
+async def test_a_stop_waits_for_a_handler_whose_client_is_gone(served: RunningServer):
+    """The store and the journal are closed next; without waiting, the handler could not write its record."""
+    await gone_while_it_is_answered(served)
+    stopping = asyncio.create_task(served.server.stop(5))
     await asyncio.sleep(0.05)
     assert not stopping.done()
-    place.door.gate.set()
+    served.handler.may_answer.set()
     await stopping
-    assert len(place.door.answered) == 1
+    assert len(served.handler.answered) == 1
 
 
-async def test_half_a_request_is_never_heard(place: Place):
+async def test_half_a_request_never_reaches_the_handler(served: RunningServer):
     for end in range(1, len(post(b"abc"))):
-        peer = await place.peer()
+        peer = await served.peer()
         peer.send(post(b"abc")[:end])
         peer.writer.write_eof()
         assert await peer.rest() == b""
-    assert place.door.heard == []
+    assert served.handler.received == []
 
 
 # What is refused
@@ -458,17 +462,17 @@ async def test_half_a_request_is_never_heard(place: Place):
     ],
 )
 async def test_what_can_be_read_in_two_ways_or_in_none_is_refused(
-    place: Place, sent: bytes, caplog: pytest.LogCaptureFixture
+    served: RunningServer, sent: bytes, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "broker.web")
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(GET + sent)
-    assert (await peer.told())["target"] == "/one?two=%20"
+    assert (await peer.echo())["target"] == "/one?two=%20"
     status, headers, _ = await peer.response()
     assert (status, headers["connection"]) == (400, "close")
     peer.send(GET)
     assert await peer.rest() == b""
-    assert len(place.door.heard) == 1
+    assert len(served.handler.received) == 1
     (record,) = caplog.records
     assert record.getMessage() == "not an HTTP request"
     assert record.facts["source"] == "127.0.0.1" and "\r" not in record.facts["reason"]
@@ -489,10 +493,10 @@ _UNREADABLE = {
 
 @pytest.mark.parametrize("reason", _UNREADABLE)
 async def test_the_operators_log_says_why_a_request_could_not_be_read(
-    place: Place, caplog: pytest.LogCaptureFixture, reason: str
+    served: RunningServer, caplog: pytest.LogCaptureFixture, reason: str
 ):
     caplog.set_level(logging.INFO, "broker.web")
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(_UNREADABLE[reason])
     assert (await peer.response())[0] == 400
     assert [record.facts["reason"] for record in caplog.records] == [reason]
@@ -509,215 +513,227 @@ async def test_the_operators_log_says_why_a_request_could_not_be_read(
     ],
     ids=["long line", "long header", "many headers", "endless header", "endless name"],
 )
-async def test_a_head_beyond_its_limits_is_the_doors_to_refuse_and_the_last_that_is_heard(
-    place: Place, head: bytes
+async def test_a_head_beyond_its_limits_goes_to_the_handler_and_is_the_last_request(
+    served: RunningServer, head: bytes
 ):
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(GET + head)
-    assert (await peer.told())["trouble"] is None
-    told = await peer.told()
-    assert (told["method"], told["trouble"]) == ("GET", "HEAD_TOO_LARGE")
+    assert (await peer.echo())["limit_exceeded"] is None
+    echo = await peer.echo()
+    assert (echo["method"], echo["limit_exceeded"]) == ("GET", "HEAD_TOO_LARGE")
     peer.send(GET)
     assert await peer.rest() == b""
-    assert len(place.door.heard) == 2
+    assert len(served.handler.received) == 2
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["by length", "in chunks"])
-async def test_a_body_may_be_as_large_as_its_limit_and_no_larger(place: Place, is_chunked: bool):
-    for size, trouble in ((MAXIMUM, None), (MAXIMUM + 1, "TOO_LARGE")):
-        peer = await place.peer()
+async def test_a_body_may_be_as_large_as_its_limit_and_no_larger(served: RunningServer, is_chunked: bool):
+    for size, limit_exceeded in ((MAXIMUM, None), (MAXIMUM + 1, "TOO_LARGE")):
+        peer = await served.peer()
         body = b"a" * size
         peer.send(chunked(body[:5000], body[5000:]) if is_chunked else post(body))
-        told = await peer.told()
-        assert (told["trouble"], len(told["body"])) == (trouble, 0 if trouble else size)
+        echo = await peer.echo()
+        assert (echo["limit_exceeded"], len(echo["body"])) == (limit_exceeded, 0 if limit_exceeded else size)
     assert await peer.rest() == b""
 
 
-async def test_frames_around_nothing_do_not_go_on_for_ever(place: Place):
+async def test_endless_chunk_extensions_and_trailers_are_refused(served: RunningServer):
     for endless in (b"1;" + b"x" * 4000, b"0\r\nX: " + b"x" * 4000):
-        peer = await place.peer()
+        peer = await served.peer()
         peer.send(b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n" + endless)
         for _ in range(200):
             peer.send(b"x" * 4000)
             await asyncio.sleep(0)
         status, headers, body = await peer.response()
         assert (status, headers["connection"]) in ((200, "close"), (400, "close"))
-        assert status == 400 or json.loads(body)["trouble"] == "TOO_LARGE"
+        assert status == 400 or json.loads(body)["limit_exceeded"] == "TOO_LARGE"
 
 
-async def test_a_body_that_does_not_come_is_answered_as_late(place: Place, monkeypatch: pytest.MonkeyPatch):
+async def test_a_body_that_does_not_come_is_answered_as_late(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.1)
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(post(b"abc")[:-1])
-    assert (await peer.told())["trouble"] == "LATE"
+    assert (await peer.echo())["limit_exceeded"] == "LATE"
     assert await peer.rest() == b""
 
 
-async def test_a_body_that_trickles_is_late_too(place: Place, monkeypatch: pytest.MonkeyPatch):
+async def test_a_body_that_trickles_is_late_too(served: RunningServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.2)
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(post(b"a" * 1000)[:-1000])
     for _ in range(40):
         peer.send(b"a")
         await asyncio.sleep(0.02)
-        if place.door.heard:
+        if served.handler.received:
             break
-    assert (await peer.told())["trouble"] == "LATE"
+    assert (await peer.echo())["limit_exceeded"] == "LATE"
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:-1], b"\r\n"], ids=["nothing", "half a head", "an empty line"])
-async def test_who_sends_no_head_is_hung_up_on(place: Place, monkeypatch: pytest.MonkeyPatch, sent: bytes):
+async def test_a_connection_without_a_complete_head_is_closed(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch, sent: bytes
+):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.2)
-    peer = await place.peer()
+    peer = await served.peer()
     peer.send(sent)
     assert await peer.rest() == b""
-    assert place.door.heard == []
+    assert served.handler.received == []
 
 
-async def test_a_kept_connection_is_closed_when_it_was_idle_for_long(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+async def test_an_idle_connection_is_closed_after_the_keep_alive_time(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.3)
-    peer = await place.peer()
+    peer = await served.peer()
     for _ in range(4):
         peer.send(GET)
-        await peer.told()
+        await peer.echo()
         await asyncio.sleep(0.15)
     assert await peer.rest() == b""
-    assert len(place.door.heard) == 4
+    assert len(served.handler.received) == 4
 
 
-async def test_a_slow_answer_is_no_idle_connection(place: Place, monkeypatch: pytest.MonkeyPatch):
+async def test_a_connection_with_a_slow_answer_is_not_idle(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.1)
-    place.door.gate.clear()
-    peer = await place.peer()
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET)
     await asyncio.sleep(0.4)
-    place.door.gate.set()
-    assert (await peer.told())["target"] == "/one?two=%20"
+    served.handler.may_answer.set()
+    assert (await peer.echo())["target"] == "/one?two=%20"
 
 
-async def test_who_reads_nothing_is_answered_no_further(place: Place, monkeypatch: pytest.MonkeyPatch):
+async def test_a_client_that_reads_nothing_gets_no_more_answers(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.5)
-    place.door.size = 4 << 20
-    peer = await place.peer()
+    served.handler.size = 4 << 20
+    peer = await served.peer()
     peer.writer.transport.pause_reading()
     peer.send(GET * 20)
     await asyncio.sleep(0.3)
-    assert len(place.door.heard) < 8
+    assert len(served.handler.received) < 8
     await asyncio.sleep(0.8)
-    assert not place.server._connections
+    assert not served.server._connections
     peer.writer.transport.resume_reading()
     assert (await peer.rest()).count(b"HTTP/1.1 200") < 8
 
 
-@pytest.mark.parametrize("head", [b"", b"Connection: close\r\n"], ids=["kept", "closed at once"])
-async def test_who_leaves_the_rest_of_an_answer_unread_is_cut_off(
-    place: Place, monkeypatch: pytest.MonkeyPatch, head: bytes
+@pytest.mark.parametrize("head", [b"", b"Connection: close\r\n"], ids=["keep-alive", "closed at once"])
+async def test_a_client_that_leaves_an_answer_unread_is_disconnected(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch, head: bytes
 ):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.2)
-    place.door.size = 40_000  # too little for the transport to ask for a pause, too much for the kernel
+    served.handler.size = 40_000  # too little for the transport to ask for a pause, too much for the kernel
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", place.port))
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", served.port))
         await asyncio.get_running_loop().sock_sendall(client, GET[:-2] + head + b"\r\n")
         await asyncio.sleep(0.05)
-        (connection,) = place.server._connections
+        (connection,) = served.server._connections
         assert connection._transport.get_write_buffer_size()
         await asyncio.sleep(0.5)
-        assert not place.server._connections
+        assert not served.server._connections
 
 
-async def test_who_is_refused_and_goes_on_sending_is_not_heard_for_long(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+async def test_a_refused_client_that_goes_on_sending_is_disconnected_soon(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(limits, "LINGER_SECONDS", 0.2)
     for refused in (b"no http\r\n\r\n", post(b"a" * (MAXIMUM + 1))):
-        peer = await place.peer()
+        peer = await served.peer()
         peer.send(refused)
         for _ in range(10):
             if not peer.writer.is_closing():
                 peer.send(GET)
             await asyncio.sleep(0.03)
         await asyncio.sleep(0.1)
-        assert not place.server._connections
+        assert not served.server._connections
 
 
-async def test_a_door_that_fails_costs_its_own_connection_only(
-    place: Place, caplog: pytest.LogCaptureFixture
+async def test_a_handler_that_fails_costs_its_own_connection_only(
+    served: RunningServer, caplog: pytest.LogCaptureFixture
 ):
     async def fail(request: Request) -> Response:
-        raise RuntimeError("at the door")
+        raise RuntimeError("at the handler")
 
-    peer, answer = await place.peer(), place.server.answer
-    place.server.answer = fail
+    peer, answer = await served.peer(), served.server.answer
+    served.server.answer = fail
     peer.send(GET)
     assert await peer.rest() == b""
     gc.collect()
-    assert "at the door" in caplog.text
-    place.server.answer = answer
-    other = await place.peer()
+    assert "at the handler" in caplog.text
+    served.server.answer = answer
+    other = await served.peer()
     other.send(GET)
-    assert await other.told()
+    assert await other.echo()
 
 
-# The end
+# Stopping
 
 
-async def test_the_end_closes_what_is_idle_and_answers_what_was_asked(place: Place):
-    idle, half, asked = [await place.peer() for _ in range(3)]
+async def test_a_stop_closes_idle_connections_and_answers_complete_requests(served: RunningServer):
+    idle, half, asked = [await served.peer() for _ in range(3)]
     idle.send(GET)
-    await idle.told()
-    place.door.gate.clear()
+    await idle.echo()
+    served.handler.may_answer.clear()
     half.send(GET[:-2])
     asked.send(GET)
     await asyncio.sleep(0.05)
-    stopping = asyncio.create_task(place.server.stop(5))
+    stopping = asyncio.create_task(served.server.stop(5))
     assert await idle.rest() == await half.rest() == b""
     assert not stopping.done()
-    place.door.gate.set()
+    served.handler.may_answer.set()
     _, headers, _ = await asked.response()
     assert headers["connection"] == "close"
     await stopping
     with pytest.raises(ConnectionError):
-        await place.peer()
+        await served.peer()
 
 
-async def test_the_end_waits_a_moment_for_the_rest_of_a_body(place: Place, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(limits, "LAST_SECONDS", 0.3)
-    in_time, late = [await place.peer() for _ in range(2)]
+async def test_a_stop_waits_a_moment_for_the_rest_of_a_body(
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "STOPPING_BODY_SECONDS", 0.3)
+    in_time, late = [await served.peer() for _ in range(2)]
     for peer in (in_time, late):
         peer.send(post(b"abc")[:-1])
     await asyncio.sleep(0.05)
-    stopping = asyncio.create_task(place.server.stop(5))
+    stopping = asyncio.create_task(served.server.stop(5))
     await asyncio.sleep(0.05)
     in_time.send(b"c")
-    assert (await in_time.told())["body"] == "abc"
-    assert (await late.told())["trouble"] == "LATE"
+    assert (await in_time.echo())["body"] == "abc"
+    assert (await late.echo())["limit_exceeded"] == "LATE"
     for peer in (in_time, late):
         peer.writer.close()
     await stopping
 
 
-async def test_what_is_done_for_a_client_that_is_cut_off_has_a_moment_more_to_end(place: Place):
-    place.door.gate.clear()
-    peer = await place.peer()
+async def test_a_handler_whose_connection_is_aborted_gets_a_moment_more_to_end(served: RunningServer):
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET)
     await asyncio.sleep(0.05)
-    stopping = asyncio.create_task(place.server.stop(0.1))
+    stopping = asyncio.create_task(served.server.stop(0.1))
     assert await peer.rest() == b""
     assert not stopping.done()
-    place.door.gate.set()
+    served.handler.may_answer.set()
     await stopping
-    assert len(place.door.answered) == 1
+    assert len(served.handler.answered) == 1
 
 
-async def test_what_outlasts_the_grace_is_cut_off(place: Place, caplog: pytest.LogCaptureFixture):
-    place.door.gate.clear()
-    peer = await place.peer()
+async def test_connections_that_outlast_the_grace_are_aborted(
+    served: RunningServer, caplog: pytest.LogCaptureFixture
+):
+    served.handler.may_answer.clear()
+    peer = await served.peer()
     peer.send(GET)
     await asyncio.sleep(0.05)
-    await place.server.stop(0.1)
+    await served.server.stop(0.1)
     assert "1 connections did not end" in caplog.text
     assert await peer.rest() == b""

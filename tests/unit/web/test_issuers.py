@@ -1,4 +1,4 @@
-"""What issuers publish, to whoever asks: which paths are theirs, and what stands below them."""
+"""The public documents of issuers: their paths and their contents."""
 
 import asyncio
 import json
@@ -27,10 +27,10 @@ from broker.storage.engine import EngineUnavailable
 from broker.storage.records import IssuerAccount, TokenIssuer
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Store, Transaction
-from broker.web.door import Door
-from broker.web.http import Request, Response, Trouble
+from broker.web.dependencies import Dependencies
+from broker.web.http import LimitExceeded, Request, Response
 from broker.web.issuers import answer_issuer
-from broker.web.measures import Measures
+from broker.web.metrics import Metrics
 from broker.web.sockets import Peer
 from tests.unit.federating import no_federation
 
@@ -43,13 +43,13 @@ CONFIGURATION, KEYS = ".well-known/openid-configuration", ".well-known/jwks.json
 
 
 class World:
-    """A door, and the issuer of one account behind it; `now` is the clock."""
+    """The handler's dependencies, and the issuer of one account; `now` is the clock."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         ring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
         self.store, self.now = store, NOW
-        self.measures = Measures()
-        self.door = Door(
+        self.metrics = Metrics()
+        self.dependencies = Dependencies(
             clock=lambda: self.now,
             timer=time.perf_counter,
             entropy=secrets.token_bytes,
@@ -58,7 +58,7 @@ class World:
             gate=Gate(PolicyLibrary(), lambda: ring, secrets.token_bytes),
             mint=Mint(lambda: ring, secrets.token_bytes),
             journal=Journal(folder / "audit.jsonl"),
-            measures=self.measures,
+            metrics=self.metrics,
             quotas=Quotas(),
             federation=no_federation(NOW, issuer=IssuerRules(URL)),
             services={},
@@ -74,7 +74,7 @@ class World:
     async def ask(self, target: str, method: str = "GET", **more: Any) -> Response | None:
         peer = Peer(asyncio.BaseTransport())
         request = Request(method, target, (("host", "any.example"),), b"", peer, keeps_alive=True, **more)
-        return await answer_issuer(self.door, request)
+        return await answer_issuer(self.dependencies, request)
 
     async def get(self, path: str) -> Any:
         response = await self.ask(f"/a/b/{ID}/{path}")
@@ -93,7 +93,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         keys = await new_token_keys(("ES384", "RS256"), NOW, NOW, secrets.token_bytes)
         await made.put(TokenIssuer(issuer_id=ID, is_enabled=True, keys=keys))
         yield made
-        made.door.journal.close()
+        made.dependencies.journal.close()
 
 
 async def test_the_discovery_document_names_the_issuer_and_where_its_keys_are(world):
@@ -174,11 +174,11 @@ async def test_any_other_request_is_one_of_the_api(world, method, target):
 
 
 async def test_a_request_that_is_not_whole_is_one_of_the_api(world):
-    assert await world.ask(f"/a/b/{ID}/{KEYS}", trouble=Trouble.LATE) is None
+    assert await world.ask(f"/a/b/{ID}/{KEYS}", limit_exceeded=LimitExceeded.LATE) is None
 
 
 async def test_a_broker_without_an_issuers_url_publishes_nothing(world):
-    world.door = replace(world.door, federation=no_federation(NOW))
+    world.dependencies = replace(world.dependencies, federation=no_federation(NOW))
     assert await world.ask(f"/a/b/{ID}/{KEYS}") is None
     assert await world.ask(f"/{ID}/{KEYS}") is None
 
@@ -194,6 +194,6 @@ async def test_where_the_store_is_away_the_answer_says_so(world, monkeypatch):
 async def test_readings_are_counted_and_leave_nothing_of_what_was_asked(world):
     await world.get(KEYS)
     await world.ask(f"/a/b/{UNKNOWN}/{KEYS}")
-    exposition = world.measures.exposition().decode()
+    exposition = world.metrics.exposition().decode()
     assert 'service="issuer"' in exposition
     assert UNKNOWN not in exposition

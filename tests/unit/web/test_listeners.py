@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from broker.web.listeners import AddressUnavailable, beside, open_for_workers, overlap, reserve
+from broker.web.listeners import AddressUnavailable, allow_worker_sockets, overlap, reserve, worker_sockets
 
 
 def port_of(sockets: list[socket.socket]) -> int:
@@ -31,13 +31,13 @@ def test_an_address_that_another_listener_would_share_is_refused_all_the_same():
             reserve("127.0.0.1", taken)
 
 
-def test_workers_share_an_address_that_nobody_else_can_have():
+def test_workers_share_an_address_that_no_other_process_gets():
     reserved = reserve("127.0.0.1", 0)
-    open_for_workers(reserved)
-    # Kept from others before a worker listens, while workers do, and when none is left.
+    allow_worker_sockets(reserved)
+    # No other process gets it before a worker listens, while workers do, and when none is left.
     with pytest.raises(AddressUnavailable):
         reserve("127.0.0.1", port_of(reserved))
-    first, second = beside(reserved), beside(reserved)
+    first, second = worker_sockets(reserved), worker_sockets(reserved)
     for worker in (*first, *second):
         worker.listen()
     with pytest.raises(AddressUnavailable):
@@ -50,8 +50,8 @@ def test_workers_share_an_address_that_nobody_else_can_have():
 
 def test_connections_reach_every_worker_that_listens_and_never_the_reservation():
     reserved = reserve("127.0.0.1", 0)
-    open_for_workers(reserved)
-    workers = [*beside(reserved), *beside(reserved)]
+    allow_worker_sockets(reserved)
+    workers = [*worker_sockets(reserved), *worker_sockets(reserved)]
     for worker in workers:
         worker.listen(128)
         worker.settimeout(0.2)
@@ -77,7 +77,7 @@ def test_an_address_that_this_machine_lacks_is_named():
         reserve("192.0.2.1", 8080)
 
 
-def test_a_name_that_nobody_knows_is_named():
+def test_an_unknown_host_is_named():
     with pytest.raises(AddressUnavailable, match=r"no-such-host\.invalid:8080"):
         reserve("no-such-host.invalid", 8080)
 

@@ -32,11 +32,11 @@ def test_a_line_says_when_how_bad_where_and_what():
 
 def test_exceptions_and_warnings_of_others_are_single_lines_too():
     failed, warned = logged(
-        "try: raise RuntimeError('at the door')\n"
+        "try: raise RuntimeError('in the handler')\n"
         "except RuntimeError: logging.getLogger('asyncio').exception('a task failed')\n"
         "warnings.warn('old ways')"
     )
-    assert "RuntimeError: at the door" in failed["exception"]
+    assert "RuntimeError: in the handler" in failed["exception"]
     assert "old ways" in warned["message"]
 
 

@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from broker.app import Broker, clock, make_door, open_broker, open_journal
+from broker.app import Broker, clock, make_dependencies, open_broker, open_journal
 from broker.audit.journal import Journal
 from broker.config import Settings, load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair
@@ -24,7 +24,7 @@ from broker.storage.collection import ACCESS_KEYS, MFA_DEVICES
 from broker.storage.engine import Conflict, EngineUnavailable, Revision, Write, account_partition
 from broker.storage.store import Store
 from broker.web.http import Request, Response
-from broker.web.measures import Measures
+from broker.web.metrics import Metrics
 from broker.web.requests import answer_request
 from broker.web.sockets import Peer
 
@@ -64,7 +64,7 @@ class World:
         self.broker = broker
         self.journal = journal
         self.engine = engine
-        self.door = make_door(broker, journal, Measures())
+        self.dependencies = make_dependencies(broker, journal, Metrics())
         self.root = new_access_key_pair(ACCOUNT, secrets.token_bytes(ACCESS_KEY_ENTROPY))
 
     async def ask(self, root: AccessKeyPair | None = None, /, **parameters: str) -> Response:
@@ -77,7 +77,7 @@ class World:
         SigV4Auth(credentials, "iam", "us-east-1").add_auth(signed)
         headers = tuple((name.lower(), value) for name, value in signed.headers.items())
         peer = Peer(Transport())
-        return await answer_request(self.door, Request("POST", "/", headers, signed.data, peer, True))
+        return await answer_request(self.dependencies, Request("POST", "/", headers, signed.data, peer, True))
 
     async def count(self, collection: Any) -> int:
         return await (await self.broker.store.read()).count(collection, ACCOUNT)

@@ -1,4 +1,4 @@
-"""How many connections a server has, and whose they are when there are too many."""
+"""The bound of connections, and which are closed when it is reached."""
 
 import asyncio
 import resource
@@ -9,82 +9,84 @@ import pytest
 
 from broker.web import server as limits
 from broker.web.server import Server, most_connections
-from tests.unit.web.test_connection import GET, Door, Peer, Place, post
+from tests.unit.web.test_connection import GET, EchoHandler, Peer, RunningServer, post
 
 MOST = 8
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    door = Door()
-    server = Server(door.answer, lambda: 1_800_000_000.0, maximum_connections=MOST, name="api")
+async def served() -> AsyncIterator[RunningServer]:
+    handler = EchoHandler()
+    server = Server(handler.answer, lambda: 1_800_000_000.0, maximum_connections=MOST, name="api")
     listener = socket.create_server(("127.0.0.1", 0))
     await server.listen([listener])
-    made = Place(server, door, listener.getsockname()[1])
+    made = RunningServer(server, handler, listener.getsockname()[1])
     yield made
-    door.gate.set()
+    handler.may_answer.set()
     for peer in made.peers:
         peer.writer.close()
     await server.stop(5)
 
 
-async def served(place: Place) -> Peer:
-    """A peer that was answered, and then does nothing."""
-    peer = await place.peer()
+async def idle_peer(served: RunningServer) -> Peer:
+    """A client that was answered, and then does nothing."""
+    peer = await served.peer()
     peer.send(GET)
-    await peer.told()
+    await peer.echo()
     await asyncio.sleep(0.01)  # the clock of an event loop counts milliseconds
     return peer
 
 
-async def test_the_connection_that_was_idle_longest_makes_room(
-    place: Place, caplog: pytest.LogCaptureFixture
+async def test_the_connection_that_was_idle_longest_is_closed(
+    served: RunningServer, caplog: pytest.LogCaptureFixture
 ):
-    peers = [await served(place) for _ in range(MOST)]
+    peers = [await idle_peer(served) for _ in range(MOST)]
     peers[0].send(GET)
-    await peers[0].told()
+    await peers[0].echo()
     await asyncio.sleep(0.01)
-    newest = await served(place)
+    newest = await idle_peer(served)
     assert await peers[1].rest() == b""
-    for kept in (peers[0], *peers[2:], newest):
-        kept.send(GET)
-        await kept.told()
-    (told,) = [record for record in caplog.records if "too many connections" in record.message]
-    assert told.facts["listener"] == "api"
+    for open_peer in (peers[0], *peers[2:], newest):
+        open_peer.send(GET)
+        await open_peer.echo()
+    (warning,) = [record for record in caplog.records if "too many connections" in record.message]
+    assert warning.facts["listener"] == "api"
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:10], post(b"x" * 100)[:-1]])
-async def test_who_opens_connections_to_hold_them_keeps_nobody_out(place: Place, sent: bytes):
+async def test_a_client_that_only_holds_connections_open_does_not_block_others(
+    served: RunningServer, sent: bytes
+):
     for _ in range(5 * MOST):
-        (await place.peer()).send(sent)
-    await served(place)
+        (await served.peer()).send(sent)
+    await idle_peer(served)
 
 
-async def test_what_is_being_answered_is_not_cut_off_and_new_ones_wait(place: Place):
-    place.door.gate.clear()
-    peers = [await place.peer() for _ in range(MOST)]
+async def test_connections_being_answered_are_not_closed_and_new_ones_wait(served: RunningServer):
+    served.handler.may_answer.clear()
+    peers = [await served.peer() for _ in range(MOST)]
     for peer in peers:
         peer.send(GET)
-    while len(place.door.heard) < MOST:
+    while len(served.handler.received) < MOST:
         await asyncio.sleep(0.01)
-    late = await place.peer()
+    late = await served.peer()
     late.send(GET)
-    await asyncio.sleep(3 * limits._PAUSE_SECONDS)
-    assert len(place.door.heard) == MOST
-    place.door.gate.set()
+    await asyncio.sleep(3 * limits._RETRY_SECONDS)
+    assert len(served.handler.received) == MOST
+    served.handler.may_answer.set()
     for peer in (*peers, late):
-        await peer.told()
+        await peer.echo()
 
 
-async def test_who_does_not_read_its_answer_makes_room(place: Place):
-    place.door.size = 4 << 20
-    deaf = [await place.peer() for _ in range(MOST)]
-    for peer in deaf:
+async def test_a_client_that_does_not_read_its_answer_is_evicted(served: RunningServer):
+    served.handler.size = 4 << 20
+    not_reading = [await served.peer() for _ in range(MOST)]
+    for peer in not_reading:
         peer.send(GET * 8)
-    while len(place.door.answered) < MOST:
+    while len(served.handler.answered) < MOST:
         await asyncio.sleep(0.01)
-    place.door.size = 0
-    await served(place)
+    served.handler.size = 0
+    await idle_peer(served)
 
 
 @pytest.mark.parametrize(("files", "most"), [(100_000, 4096), (1024, 464), (128, 16), (90, 1)])

@@ -1,4 +1,4 @@
-"""What a connection is told, asked back from the kernel."""
+"""Socket options that a connection sets, read back from the kernel."""
 
 import asyncio
 import json
@@ -11,21 +11,21 @@ from broker.web.server import Server
 
 
 async def ask(answer: object, family: socket.AddressFamily, listen: str, connect: str) -> object:
-    async def door(request: Request) -> Response:
+    async def handler(request: Request) -> Response:
         return Response(200, b"", json.dumps(answer(request)).encode())  # type: ignore[operator]
 
     listener = socket.socket(family)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen != "::")
     listener.bind((listen, 0))
-    server = Server(door, lambda: 0.0)
+    server = Server(handler, lambda: 0.0)
     await server.listen([listener])
     reader, writer = await asyncio.open_connection(connect, listener.getsockname()[1])
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    told = await reader.read()
+    shown = await reader.read()
     writer.close()
     await server.stop(1)
-    return json.loads(told.partition(b"\r\n\r\n")[2])
+    return json.loads(shown.partition(b"\r\n\r\n")[2])
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ async def test_the_hop_limit_is_set_for_the_version_of_ip_that_the_peer_speaks(
     def limit(request: Request) -> dict[str, object]:
         connection = request.peer._transport.get_extra_info("socket")
         assert request.peer.limit_hops(3)
-        told: dict[str, object] = {"peer": request.peer.address}
+        shown: dict[str, object] = {"peer": request.peer.address}
         if "v4" in expected:
-            told["v4"] = connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
+            shown["v4"] = connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
         if "v6" in expected:
-            told["v6"] = connection.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
-        return told
+            shown["v6"] = connection.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+        return shown
 
     assert await ask(limit, family, listen, connect) == expected
 

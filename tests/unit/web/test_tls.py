@@ -1,4 +1,4 @@
-"""Certificates from files, taken anew while connections are served."""
+"""Certificates from files, reloaded while connections are served."""
 
 import socket
 import ssl
@@ -77,14 +77,14 @@ async def test_a_file_that_is_gone_or_garbage_changes_nothing(
     assert caplog.text.count("the one before stays") == 2
 
 
-async def test_a_broken_pair_is_told_once(certificate: Certificate, tmp_path: Path, caplog):
+async def test_a_broken_pair_is_logged_once(certificate: Certificate, tmp_path: Path, caplog):
     (tmp_path / "chain.pem").write_text("garbage")
     for _ in range(3):
         await certificate.reload_if_changed()
     assert caplog.text.count("the one before stays") == 1
 
 
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked(tmp_path: Path):
+def test_a_key_with_a_password_is_refused_without_a_prompt(tmp_path: Path):
     make_pair(tmp_path, "first.test")
     command = ["openssl", "ec", "-in", tmp_path / "key.pem", "-aes256", "-passout", "pass:secret"]
     subprocess.run([*command, "-out", tmp_path / "locked.pem"], check=True, capture_output=True)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from broker.policy import MalformedPolicy, PolicyKind, Position, parse_policy
-from broker.policy.places import places_of
+from broker.policy.spans import spans_of
 from tests.growth import growth
 
 STATEMENT = '{"Effect":"Allow","Action":"*","Resource":"*"}'
@@ -15,7 +15,7 @@ STATEMENT = '{"Effect":"Allow","Action":"*","Resource":"*"}'
 def test_a_place_is_counted_as_a_reader_counts(text: str) -> None:
     found = [
         position
-        for place in (places_of(text)[number] for number in range(len(places_of(text))))
+        for place in (spans_of(text)[number] for number in range(len(spans_of(text))))
         for position in (place.start, place.end)
     ]
     offsets = [_offset(text, position) for position in found]
@@ -38,8 +38,8 @@ def test_the_places_of_many_statements_are_found_in_linear_time(between: str) ->
         statements = parse_policy(text, PolicyKind.IDENTITY).statements
 
         def show() -> list[object]:
-            places_of.cache_clear()
-            return [statement.place for statement in statements]
+            spans_of.cache_clear()
+            return [statement.span for statement in statements]
 
         return show
 
@@ -51,7 +51,7 @@ def test_a_fault_in_the_first_of_many_statements_is_placed_in_linear_time() -> N
         text = json.dumps({"Version": "2012-10-17", "Statement": [{}] * size})
 
         def refuse() -> None:
-            places_of.cache_clear()
+            spans_of.cache_clear()
             with pytest.raises(MalformedPolicy):
                 parse_policy(text, PolicyKind.IDENTITY)
 

@@ -1,4 +1,4 @@
-"""Clients of other services that were sent here by one endpoint URL for all: what they show says so."""
+"""Clients of services that are not served here, behind one endpoint URL for all: their error message says so."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("service", "operation", "parameters", "code"), ASKED)
-def test_a_client_of_another_service_is_told_what_is_here(
+def test_a_client_of_another_service_reads_which_services_are_served(
     server: Server, account: Account, service: str, operation: str, parameters: dict[str, Any], code: str
 ) -> None:
     options = {"s3": {"addressing_style": "path"}} if service == "s3" else {}

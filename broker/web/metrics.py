@@ -1,12 +1,12 @@
-"""What an operator's dashboard reads: counts and durations, for every worker together.
+"""Metrics for Prometheus: counts and durations of requests, summed over all workers.
 
-A request costs one look into a dictionary and two additions; the exposition format is made when somebody asks. Where
-several workers share the listeners, each puts its tallies once a second on a common board, and any of them answers for
-all: what the others counted is a second old at most. A worker that takes the place of one that died goes on from what
-that one has left there, so that no counter runs backwards.
+Counting a request costs one dictionary look-up and two additions; the exposition format is made when it is scraped.
+Each of several workers publishes its counters to the scoreboard once a second, and any worker answers a scrape for
+all: the counters of the others are at most a second old. The successor of a worker that died continues from the
+counters which that worker published, so that no counter decreases.
 
-Labels are names from the service models and our tables, never what a client sent: a label for every string that an
-attacker thinks of would fill the memory. `_MOST_TALLIES` holds even if somebody forgets that.
+Labels are names from the service models and our tables, never what a client sent: a label for each string that an
+attacker makes up would fill the memory. `_MOST_SERIES` bounds it even where a caller breaks this rule.
 """
 
 import os
@@ -26,88 +26,88 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from broker.web.board import Board
+from broker.web.scoreboard import Scoreboard
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 _BOUNDS = [*(str(bound) for bound in BUCKETS), "+Inf"]
-# A tally: how many requests were done within each bound (and behind the last), seconds altogether, how many untimed.
+# One series: the requests in each bucket (the last one has no bound), the sum of seconds, the requests not timed.
 _SECONDS = len(_BOUNDS)
 _UNTIMED = _SECONDS + 1
-_MOST_TALLIES = 5000
+_MOST_SERIES = 5000
 
 Key = tuple[str, str, str]
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Which of the workers this process is, how many had its place before, and where all put their tallies."""
+class WorkerSlot(msgspec.Struct, frozen=True):
+    """The slot that this process has: its number, how often its worker was replaced, and the shared scoreboard."""
 
     worker: int = 0
     restarts: int = 0
-    board: Board | None = None
+    scoreboard: Scoreboard | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What one worker did and needs: processor in seconds, memory in bytes; `taken_at` is monotonic."""
+    """What one worker publishes: processor time in seconds, memory in bytes; `taken_at` is monotonic."""
 
     worker: int
     restarts: int
     pid: int
     processor: float
     memory: int
-    tallies: list[tuple[Key, list[float]]]
+    series: list[tuple[Key, list[float]]]
     taken_at: float
 
     @property
     def silence(self) -> float:
-        """Seconds since the worker has given this sign of life; it gives one a second."""
+        """Seconds since this heartbeat; a worker publishes one a second."""
         return max(0.0, time.monotonic() - self.taken_at)
 
 
-class Measures:
-    """The tallies of one worker; `exposition` adds up those of all."""
+class Metrics:
+    """The counters of one worker; `exposition` adds up those of all."""
 
-    def __init__(self, place: Place = Place()) -> None:  # noqa: B008  frozen
+    def __init__(self, place: WorkerSlot = WorkerSlot()) -> None:  # noqa: B008  frozen
         self._place = place
-        self._tallies: dict[Key, list[float]] = {}
-        if place.board is not None:
-            earlier = _find_snapshot(place.board, place.worker)
-            self._tallies.update(earlier.tallies if earlier else ())
+        self._series: dict[Key, list[float]] = {}
+        if place.scoreboard is not None:
+            earlier = _find_snapshot(place.scoreboard, place.worker)
+            self._series.update(earlier.series if earlier else ())
 
     def count(self, service: str, operation: str, code: str, seconds: float) -> None:
-        """One request answered. The three names come from models and tables only."""
-        tally = self._tallies.get((service, operation, code))
-        if tally is None:
-            tally = self._new_tally((service, operation, code))
-        tally[0 if seconds <= BUCKETS[0] else bisect_left(BUCKETS, seconds)] += 1  # nearly always the first
-        tally[_SECONDS] += seconds
+        """Count one request. INVARIANT: the three names come from models and tables only."""
+        series = self._series.get((service, operation, code))
+        if series is None:
+            series = self._new_series((service, operation, code))
+        series[0 if seconds <= BUCKETS[0] else bisect_left(BUCKETS, seconds)] += 1  # mostly the first bucket
+        series[_SECONDS] += seconds
 
     def add(self, service: str, operation: str, code: str, number: int) -> None:
-        """`number` requests answered that were counted elsewhere, and not timed one by one."""
-        tally = self._tallies.get((service, operation, code)) or self._new_tally((service, operation, code))
-        tally[_UNTIMED] += number
+        """Count `number` requests that were not timed one by one."""
+        series = self._series.get((service, operation, code)) or self._new_series((service, operation, code))
+        series[_UNTIMED] += number
 
     async def publish(self) -> None:
-        """Put the tallies on the board, where there is one."""
-        if self._place.board is not None:
-            self._place.board.put(self._place.worker, msgspec.json.encode(self._snapshot()))
+        """Write the counters to the scoreboard, where there is one."""
+        if self._place.scoreboard is not None:
+            self._place.scoreboard.put(self._place.worker, msgspec.json.encode(self._snapshot()))
 
     def exposition(self) -> bytes:
-        """The text format, for all workers."""
+        """The metrics of all workers in the exposition format."""
         registry = CollectorRegistry()
         registry.register(_Exposition([self._snapshot(), *self._others()]))
         return generate_latest(registry)
 
     def silences(self) -> dict[int, float | None]:
-        """Seconds since each worker's last sign of life; None of one that has given none yet."""
-        found: dict[int, float | None] = dict.fromkeys(range(len(self._place.board or [0])))
+        """Seconds since each worker's last heartbeat; None where it has given none yet."""
+        found: dict[int, float | None] = dict.fromkeys(range(len(self._place.scoreboard or [0])))
         found.update({one.worker: one.silence for one in (self._snapshot(), *self._others())})
         return found
 
-    def _new_tally(self, key: Key) -> list[float]:
-        if len(self._tallies) >= _MOST_TALLIES:
+    def _new_series(self, key: Key) -> list[float]:
+        if len(self._series) >= _MOST_SERIES:
             key = ("", "", "")
-        return self._tallies.setdefault(key, [0.0] * (_UNTIMED + 1))
+        return self._series.setdefault(key, [0.0] * (_UNTIMED + 1))
 
     def _snapshot(self) -> Snapshot:
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -117,22 +117,22 @@ class Measures:
             pid=os.getpid(),
             processor=used.ru_utime + used.ru_stime,
             memory=_resident_bytes(),
-            tallies=list(self._tallies.items()),
+            series=list(self._series.items()),
             taken_at=time.monotonic(),
         )
 
     def _others(self) -> Iterator[Snapshot]:
-        board = self._place.board
-        if board is None:
+        scoreboard = self._place.scoreboard
+        if scoreboard is None:
             return
-        for worker in range(len(board)):
-            snapshot = _find_snapshot(board, worker)
+        for worker in range(len(scoreboard)):
+            snapshot = _find_snapshot(scoreboard, worker)
             if snapshot is not None and worker != self._place.worker:
                 yield snapshot
 
 
 class _Exposition(Collector):
-    """Snapshots of all workers, as Prometheus wants to read them."""
+    """The snapshots of all workers as metric families of prometheus_client."""
 
     def __init__(self, snapshots: list[Snapshot]) -> None:
         self._snapshots = sorted(snapshots, key=lambda snapshot: snapshot.worker)
@@ -150,8 +150,8 @@ class _Exposition(Collector):
         )
         totals: dict[Key, float] = {}
         for snapshot in self._snapshots:
-            for key, tally in snapshot.tallies:
-                totals[key] = totals.get(key, 0) + _requests_in(tally)
+            for key, series in snapshot.series:
+                totals[key] = totals.get(key, 0) + _requests_in(series)
         for key in sorted(totals):
             family.add_metric(key, totals[key])
         return family
@@ -164,9 +164,9 @@ class _Exposition(Collector):
         )
         sums: dict[str, list[float]] = {}
         for snapshot in self._snapshots:
-            for (service, _, _), tally in snapshot.tallies:
-                total = sums.setdefault(service, [0.0] * len(tally))
-                sums[service] = [one + other for one, other in zip(total, tally, strict=True)]
+            for (service, _, _), series in snapshot.series:
+                total = sums.setdefault(service, [0.0] * len(series))
+                sums[service] = [one + other for one, other in zip(total, series, strict=True)]
         for service, total in sorted(sums.items()):
             reached, buckets = 0.0, []
             for bound, number in zip(_BOUNDS, total, strict=False):
@@ -197,7 +197,7 @@ class _Exposition(Collector):
         )
         for one in self._snapshots:
             name = str(one.worker)
-            requests.add_metric((name,), sum(_requests_in(tally) for _, tally in one.tallies))
+            requests.add_metric((name,), sum(_requests_in(series) for _, series in one.series))
             restarts.add_metric((name,), one.restarts)
             processor.add_metric((name,), one.processor)
             memory.add_metric((name,), one.memory)
@@ -206,12 +206,12 @@ class _Exposition(Collector):
         return requests, restarts, processor, memory, silence, process
 
 
-def _requests_in(tally: list[float]) -> float:
-    return sum(tally[:_SECONDS]) + tally[_UNTIMED]
+def _requests_in(series: list[float]) -> float:
+    return sum(series[:_SECONDS]) + series[_UNTIMED]
 
 
-def _find_snapshot(board: Board, worker: int) -> Snapshot | None:
-    put = board.find(worker)
+def _find_snapshot(scoreboard: Scoreboard, worker: int) -> Snapshot | None:
+    put = scoreboard.find(worker)
     return None if put is None else msgspec.json.decode(put, type=Snapshot)
 
 

@@ -102,7 +102,7 @@ async def test_a_machine_whose_service_is_off_is_forbidden_everything(world: Wor
     assert (await client("PUT", TOKEN_PATH, **{TTL: "60"})).status == 403
 
 
-async def test_who_is_no_known_machine_is_forbidden_everything(world: World):
+async def test_an_unknown_machine_is_forbidden_everything(world: World):
     await world.machine(addresses=("10.0.0.1",))
     client = await world.client()
     assert (await client.get(ID_PATH)).status == 403
@@ -209,7 +209,7 @@ async def test_user_data_are_bytes_and_absent_where_there_are_none(world: World,
     assert (answer.body, answer.headers["Content-Type"]) == (b"\x00\xff#!", "application/octet-stream")
 
 
-async def test_nothing_is_answered_from_memory_while_the_store_is_away(world: World, machine: Client):
+async def test_nothing_is_answered_from_the_cache_while_the_store_is_away(world: World, machine: Client):
     token = await machine.token()
     assert (await machine.get(ID_PATH, token)).status == 200
     await world.store.engine.close()
@@ -217,18 +217,18 @@ async def test_nothing_is_answered_from_memory_while_the_store_is_away(world: Wo
     assert (await machine.get(CREDENTIALS + "web", token)).status == 503
 
 
-async def test_each_refusal_is_told_to_the_operator_under_an_id_of_its_own(
+async def test_each_refusal_is_logged_with_an_id_of_its_own(
     machine: Client, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "broker.web")
     for _ in range(2):
         assert (await machine.get(ID_PATH)).status == 401
-    told = [record.facts for record in caplog.records if record.getMessage() == "metadata refused"]
-    assert [facts["status"] for facts in told] == [401, 401]
-    assert len({uuid.UUID(facts["request_id"]) for facts in told}) == 2
+    logged = [record.facts for record in caplog.records if record.getMessage() == "metadata refused"]
+    assert [facts["status"] for facts in logged] == [401, 401]
+    assert len({uuid.UUID(facts["request_id"]) for facts in logged}) == 2
 
 
-async def test_who_asks_too_often_is_told_to_come_back(world: World):
+async def test_a_machine_that_asks_too_often_is_throttled(world: World):
     await world.machine()
     hurried = await world.client(requests_per_second=2)
     assert [(await hurried.get(ID_PATH)).status for _ in range(4)] == [401, 401, 503, 503]

@@ -1,15 +1,15 @@
-"""How a Principal element speaks of the one who asks: the standing that a resource policy gives.
+"""Principal and NotPrincipal, compiled: what a statement of a resource policy grants to a caller.
 
 IAM User Guide, "AWS JSON policy elements: Principal", "... NotPrincipal" and "Policy evaluation for requests
-within a single account". Names are compared whole: there are no partial wildcards. A role's ARN or unique id
-speaks of all its sessions, a session's ARN only of that session.
+within a single account". Names are compared as a whole: there are no partial wildcards. A role's ARN or unique id
+names all its sessions, a session's ARN only that session.
 
-NotPrincipal works with Deny only, as AWS documents; with Allow it gives nothing. A Deny with NotPrincipal spares
-whom it lists with every name that AWS checks, one after the other: the root user with its account, a user with
-account and user, a role's session with account, role and session, a federated user with account, user and federated
-user. A caller with a permissions boundary is never spared.
+NotPrincipal works with Deny only, as AWS documents; with Allow it grants nothing. A Deny with NotPrincipal spares a
+caller that is listed with every name that AWS checks: the root user with its account, a user with account and user, a
+role's session with account, role and session, a federated user with account, user and federated user. A caller with a
+permissions boundary is never spared.
 
-# INVARIANT: whom a list spares depends on that caller's own names alone, so a longer list spares no fewer.
+# INVARIANT: whether a list spares a caller depends on that caller's own names alone, so a longer list spares no fewer.
 """
 
 import enum
@@ -35,21 +35,21 @@ from broker.names.principal import (
 from broker.policy.elements import Principals
 
 
-class Standing(enum.IntEnum):
-    """What a grant is worth, weakest first."""
+class Grant(enum.IntEnum):
+    """What a statement that names a caller grants to it, weakest first. In a Deny, all but NONE deny."""
 
     NONE = 0
-    ACCOUNT = 1  # the account is named: it may hand the permission on by its identity policies
-    ROLE = 2  # the role, or the user behind a federated session: boundary and session policies still limit
-    DIRECT = 3  # the very principal, or everyone: no implicit deny of another policy limits
+    ACCOUNT = 1  # the account is named: its identity policies must allow, too
+    ROLE = 2  # the role, or the user behind a federated session: limited by boundary and session policies
+    DIRECT = 3  # the principal itself, or everyone: not limited by an implicit deny of another policy
 
 
-# Python 3.11 takes long to find a member by way of its class, and every decision names some.
-NONE, ACCOUNT, ROLE, DIRECT = Standing
+# Python 3.11 is slow to find a member through its class, and every decision uses some.
+NONE, ACCOUNT, ROLE, DIRECT = Grant
 
 
 class Names(msgspec.Struct, frozen=True):
-    """Every name by which policies may call one principal."""
+    """Every name by which policies can name one principal."""
 
     account: tuple[str, ...] = ()
     entity: tuple[str, ...] = ()  # the user, the role, the user behind a federated session
@@ -61,7 +61,7 @@ class Names(msgspec.Struct, frozen=True):
     has_boundary: bool = False  # a permissions boundary limits it
 
 
-Grants = Callable[[Names], Standing]
+GrantTo = Callable[[Names], Grant]
 
 
 def names_of(
@@ -70,7 +70,7 @@ def names_of(
     federated_by: tuple[str, ...] = (),
     canonical_user_id: str = "",
 ) -> Names:
-    """`federated_by`: the names of the user who made a federated session; empty where the root user did."""
+    """`federated_by`: ARN and unique id of the user who made a federated session; empty where the root user did."""
     if isinstance(principal, Service):
         return Names(service=principal.name)
     if isinstance(principal, WebIdentity | SamlSubject):
@@ -82,7 +82,7 @@ def names_of(
     return Names(account, entity, itself, canonical_user=canonical_user_id, has_boundary=has_boundary)
 
 
-# The names of principals of whom nothing else is known, and of those with a permissions boundary.
+# The names of principals without and with a permissions boundary, cached.
 usual_names = Memo(names_of)
 bounded_names = Memo(partial(names_of, has_boundary=True))
 
@@ -99,28 +99,28 @@ def _entity_and_self(
     return (), ()
 
 
-def everyone(names: Names) -> Standing:
+def grant_everyone(names: Names) -> Grant:
     """`"Principal": "*"`."""
     return DIRECT
 
 
-def nobody(names: Names) -> Standing:
+def grant_nobody(names: Names) -> Grant:
     """An Allow that names no principal, or says NotPrincipal."""
     return NONE
 
 
-def compile_principals(principals: Principals, *, denies: bool) -> Grants:
-    """The standing that a Principal element gives; a type-wide `*` counts in a Deny only."""
+def compile_principals(principals: Principals, *, denies: bool) -> GrantTo:
+    """The grant of a Principal element; a `*` for a whole type of principals counts in a Deny only."""
     if principals.everyone:
-        return everyone
+        return grant_everyone
     if len(principals.aws) == 1 and not (
         principals.service or principals.federated or principals.canonical_user
     ):
-        return _only_to(principals.aws[0])
+        return _grant_to_name(principals.aws[0])
     aws, service = frozenset(principals.aws), frozenset(principals.service)
     federated, canonical = frozenset(principals.federated), frozenset(principals.canonical_user)
 
-    def grants(names: Names) -> Standing:
+    def grant_to(names: Names) -> Grant:
         if not aws.isdisjoint(names.itself):
             return DIRECT
         if not aws.isdisjoint(names.entity):
@@ -135,17 +135,17 @@ def compile_principals(principals: Principals, *, denies: bool) -> Grants:
             found = bool(canonical) and _is_canonical(names, canonical, denies)
         return DIRECT if found else NONE
 
-    return grants
+    return grant_to
 
 
 @lru_cache(maxsize=4096)
-def _only_to(name: str) -> Grants:
-    """Very many policies name the same account."""
-    return MethodType(_only, name)  # as `partial` would, in a third of its memory
+def _grant_to_name(name: str) -> GrantTo:
+    """Cached, because very many policies name the same account."""
+    return MethodType(_grant_by_name, name)  # a bound method takes a third of the memory of a `partial`
 
 
-def _only(name: str, names: Names) -> Standing:
-    """The usual Principal element, one AWS name: as `grants` with nothing else listed."""
+def _grant_by_name(name: str, names: Names) -> Grant:
+    """The grant of the usual Principal element, a single AWS name."""
     if name in names.itself:
         return DIRECT
     if name in names.entity:
@@ -154,20 +154,20 @@ def _only(name: str, names: Names) -> Standing:
 
 
 def _is_canonical(names: Names, canonical: frozenset[str], denies: bool) -> bool:
-    """An account of which no canonical id is known cannot be told apart: then a Deny counts."""
+    """Where the canonical id of the caller's account is not known, a Deny applies and an Allow does not."""
     if names.canonical_user:
         return names.canonical_user in canonical
     return denies and not names.is_anonymous
 
 
-def compile_not_principals(principals: Principals, *, denies: bool) -> Grants:
+def compile_not_principals(principals: Principals, *, denies: bool) -> GrantTo:
     if not denies:
-        return nobody
+        return grant_nobody
     if principals.everyone:
-        return _bounded
+        return _grant_bounded
     aws, service, federated = map(frozenset, (principals.aws, principals.service, principals.federated))
 
-    def grants(names: Names) -> Standing:
+    def grant_to(names: Names) -> Grant:
         if names.account:
             spared = _is_spared(names, aws)
         elif names.service:
@@ -176,16 +176,16 @@ def compile_not_principals(principals: Principals, *, denies: bool) -> Grants:
             spared = bool(names.federated) and names.federated in federated
         return NONE if spared else DIRECT
 
-    return grants
+    return grant_to
 
 
-def _bounded(names: Names) -> Standing:
-    """Whom a list denies that names everyone."""
+def _grant_bounded(names: Names) -> Grant:
+    """The grant of a NotPrincipal that lists everyone: only callers with a boundary are denied."""
     return DIRECT if names.has_boundary else NONE
 
 
 def _is_spared(names: Names, listed: frozenset[str]) -> bool:
-    """Account, entity and the caller itself, each by one of its names, as far as there is one."""
+    """Whether account, entity and the caller itself are each listed by one of their names, where they have one."""
     if names.has_boundary or listed.isdisjoint(names.account):
         return False
     if names.entity and listed.isdisjoint(names.entity):

@@ -1,7 +1,7 @@
-"""Where each statement stands in the text of a policy; worked out only when somebody asks, which is seldom.
+"""The span of each statement in the text of a policy, computed on demand.
 
-The simulator's positions are those of a reader. It starts just behind the bracket that opens the list of statements (or
-the lone statement), or just behind the statement before; it ends just behind the last bracket of this statement
+The simulator's positions are those of a parser. A span starts just behind the bracket that opens the list of statements
+(or the only statement), or just behind the statement before; it ends just behind the last bracket of this statement
 (measured; IAM API reference, SimulateCustomPolicy, its example).
 """
 
@@ -19,21 +19,21 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Position(msgspec.Struct, frozen=True):
-    """A place in the policy text; line and column count from 1, as the simulator's do."""
+    """A position in the policy text; line and column count from 1, as the simulator's do."""
 
     line: int
     column: int
 
 
-class Place(msgspec.Struct, frozen=True):
-    """`start` and `end` are what the simulator prints; `line` is where a reader finds the statement."""
+class StatementSpan(msgspec.Struct, frozen=True):
+    """`start` and `end` are what the simulator prints; `line` is the line on which the statement begins."""
 
     start: Position
     end: Position
     line: int
 
 
-class Places(msgspec.Struct, frozen=True):
+class StatementSpans(msgspec.Struct, frozen=True):
     """Offsets in a text: `before` the first statement, `starts` and `ends` of each, all ends of lines in `newlines`."""
 
     before: int
@@ -41,11 +41,11 @@ class Places(msgspec.Struct, frozen=True):
     ends: "array[int]"
     newlines: "array[int]"
 
-    def __getitem__(self, number: int) -> Place:
-        """That of the statement with this number, from 0."""
+    def __getitem__(self, number: int) -> StatementSpan:
+        """The span of the statement with this number, from 0."""
         begin = self.ends[number - 1] if number else self.before
         start = self._position(self.starts[number])
-        return Place(self._position(begin), self._position(self.ends[number]), start.line)
+        return StatementSpan(self._position(begin), self._position(self.ends[number]), start.line)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -56,18 +56,20 @@ class Places(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=32)
-def places_of(text: str) -> Places:
-    """A place for each statement of a policy that has been parsed, in the policy's order."""
+def spans_of(text: str) -> StatementSpans:
+    """The spans of the statements of a policy that was parsed before, in the policy's order."""
     before, statements = _offsets(text)
     starts, ends = array("L"), array("L")
     for start, end in statements:
         starts.append(start)
         ends.append(end)
-    return Places(before, starts, ends, array("L", (found.start() for found in _NEWLINE.finditer(text))))
+    return StatementSpans(
+        before, starts, ends, array("L", (found.start() for found in _NEWLINE.finditer(text)))
+    )
 
 
 def _offsets(text: str) -> tuple[int, list[tuple[int, int]]]:
-    """Where the reader stands before the first statement, and between which offsets each one stands."""
+    """The offset just before the first statement, and the start and end of each."""
     at = _skip(text, 0) + 1
     while True:
         key, at = DECODER.raw_decode(text, _skip(text, at))

@@ -1,4 +1,4 @@
-"""What every door is given: the rooms below, and the clock, made once by `app.py`."""
+"""The dependencies of the request handlers: the rooms below, the clock and the settings, made once by `app.py`."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,11 +13,11 @@ from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
 from broker.storage.store import Store
 from broker.web.host_names import HostNames
-from broker.web.measures import Measures
+from broker.web.metrics import Metrics
 from broker.web.peers import Networks
 
 
-class Door(msgspec.Struct, frozen=True, kw_only=True):
+class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     """`clock` gives epoch seconds, `timer` seconds for durations, `services` models by signing name."""
 
     clock: Callable[[], float]
@@ -28,7 +28,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     mint: Mint
     journal: Journal
-    measures: Measures
+    metrics: Metrics
     quotas: Quotas
     federation: Federation
     services: Mapping[str, ServiceModel]

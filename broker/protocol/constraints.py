@@ -55,7 +55,6 @@ OWN_RULES: dict[str, dict[str, str]] = {
     },
 }
 
-Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
 # What a class of Unicode has in ASCII: letters, separators, numbers. `re` is twice as fast as `regex`.

@@ -10,14 +10,12 @@ import msgspec
 
 from broker import app
 from broker.access.caller import root_caller
-from broker.access.identity import identity_of
 from broker.app import Broker, clock, entropy
 from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.commands.refusing import CommandRefused
 from broker.config import Audit
-from broker.credentials.access_keys import delete_access_key
-from broker.names.secret import SecretKey
+from broker.credentials.access_keys import NewKey, delete_access_key
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 from broker.storage.store import Transaction
 
@@ -48,7 +46,7 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
     event.additional_event_data = {"command": command, "operatingSystemUser": _operator()}
     event.user_identity = UserIdentity(type="Operator", user_name=_operator())
     if account:
-        event.user_identity = identity_of(root_caller(account))
+        event.user_identity = root_caller(account).identity
         event.recipient_account_id = account
     return event
 
@@ -109,15 +107,6 @@ def _failed(event: Event, code: str, why: str, outcome: str) -> Event:
         error_message=shortened(why),
         additional_event_data=data,
     )
-
-
-class NewKey(msgspec.Struct, frozen=True):
-    """An access key that was made, to be shown once; `user` is empty for root's."""
-
-    account: str
-    user: str
-    access_key_id: str
-    secret: SecretKey
 
 
 async def take_back_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -> list[NewKey]:

@@ -1,0 +1,155 @@
+"""One attempt at a declaration: operations performed in one transaction, and what they came to."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from broker.access.caller import root_caller
+from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
+from broker.audit.event import Event
+from broker.credentials.access_keys import NewKey
+from broker.credentials.mint import Mint
+from broker.declaration.declared import Document
+from broker.declaration.source import DeclarationError
+from broker.errors import Refusal
+from broker.federation.federation import Federation
+from broker.operation import Call, Quotas, find_operation, model, perform
+from broker.protocol.redaction import audit_parameters
+from broker.protocol.request import read_request
+from broker.storage.collection import Collection, R
+from broker.storage.records import Group, Role, User
+from broker.storage.store import GROUPS, ROLES, USERS, Transaction
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One line of the difference: `+` made, `~` changed, `-` taken away; `account` is empty for what has none."""
+
+    account: str
+    sign: str
+    text: str
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes are made with.
+
+    `new_event` begins the record of a change: whose account (empty for none), which action, with which parameters.
+    `folder` is what files named in the declaration are relative to; `environment` has the variables that it may name.
+    """
+
+    gate: Gate
+    mint: Mint
+    federation: Federation
+    quotas: Quotas
+    service_principals: frozenset[str]
+    entropy: Callable[[int], bytes]
+    new_event: Callable[[str, str, dict[str, Any] | None], Event]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+class Attempt:
+    """What one run of the work has done so far; thrown away where the commit meets a conflict."""
+
+    def __init__(self, means: Means, store: Transaction, now: int, *, prune: bool = False) -> None:
+        """`now` in epoch seconds."""
+        self.means = means
+        self.store = store
+        self.now = now
+        self.prune = prune
+        self.changes: list[Change] = []
+        self.events: list[Event] = []
+        self.keys: list[NewKey] = []
+
+    async def perform(
+        self,
+        account: str,
+        operation: str,
+        parameters: dict[str, Any],
+        sign: str,
+        text: str,
+        where: str,
+        document: Document | None = None,
+    ) -> Any:
+        """Perform an IAM operation as the account's root; raises DeclarationError with AWS's refusal.
+
+        A refusal names `where`, or the place of `document`, if it is that which is malformed.
+
+        `parameters` are those of the wire, so they keep every constraint that the service model knows.
+        """
+        service = model("iam")
+        event = self.means.new_event(account, f"iam:{operation}", None)
+        try:
+            request = read_request(service, operation, form_of(parameters))
+            event.request_parameters = audit_parameters(service, operation, request)
+            answer = await perform(find_operation("iam", operation), self._call(account, event), request)
+        except Refusal as refusal:
+            reason = refusal.reason or refusal.message
+            if document is not None and refusal.code == "MalformedPolicyDocument":
+                where = document.where
+            raise DeclarationError(f"{where}: {operation} was refused: {refusal.code}: {reason}") from None
+        self.events.append(event)
+        if text:
+            self.changes.append(Change(account, sign, text))
+        return answer
+
+    async def find_holder(self, account: str, word: str, name: str) -> User | Group | Role:
+        """The user, group or role (`word`) of that name, which must have been made by now."""
+        collection: Any = {"User": USERS, "Group": GROUPS, "Role": ROLES}[word]
+        record: User | Group | Role | None = await self.store.find(collection, account, name)
+        assert record is not None, f"{word} {name} is settled before its policies"
+        return record
+
+    def put(self, account: str, collection: Collection[R], record: R, sign: str, text: str) -> None:
+        """Write a record that no operation makes; `account` is whose it is, not its partition."""
+        self.store.put(collection, account, record)
+        self.note(account, f"broker:Put{type(record).__name__}", sign, text)
+
+    def note(self, account: str, action: str, sign: str, text: str) -> None:
+        self.changes.append(Change(account, sign, text))
+        self.events.append(self.means.new_event(account, action, {"change": f"{sign} {text}"}))
+
+    def _call(self, account: str, event: Event) -> Call:
+        facts = RequestFacts(
+            now=self.now,
+            request_id=event.request_id,
+            source_ip=event.source_ip,
+            user_agent=event.user_agent,
+            secure_transport=True,
+            service="iam",
+        )
+        return Call(
+            caller=root_caller(account),
+            facts=facts,
+            store=self.store,
+            gate=self.means.gate,
+            mint=self.means.mint,
+            entropy=self.means.entropy,
+            quotas=self.means.quotas,
+            federation=self.means.federation,
+            service_principals=self.means.service_principals,
+        )
+
+
+def form_of(parameters: dict[str, Any]) -> dict[str, str]:
+    """Parameters as a query form carries them; None is left out."""
+    form: dict[str, str] = {}
+    for name, value in parameters.items():
+        if isinstance(value, str):
+            form[name] = value
+        elif isinstance(value, bool):
+            form[name] = "true" if value else "false"
+        elif isinstance(value, int):
+            form[name] = str(value)
+        elif isinstance(value, dict):
+            form.update({f"{name}.{key}": text for key, text in form_of(value).items()})
+        elif isinstance(value, list):
+            members = {str(number): member for number, member in enumerate(value, 1)}
+            form.update({f"{name}.member.{key}": text for key, text in form_of(members).items()})
+    return form
+
+
+def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,0 +1,85 @@
+"""Access keys of declared users: made and shown once, or brought along."""
+
+import msgspec
+
+from broker.credentials.access_keys import NewKey, put_place
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import FixedKey, is_set
+from broker.declaration.source import DeclarationError
+from broker.names.ids import is_key_id
+from broker.names.secret import SecretKey
+from broker.storage.records import AccessKey, User
+from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS
+
+_SHORTEST_SECRET = 16
+
+
+async def settle_access_keys(attempt: Attempt, account: str, name: str, wanted: declared.User) -> None:
+    user = await attempt.store.find(USERS, account, name)
+    assert user is not None, "users are settled before their keys"
+    if not isinstance(wanted.access_keys, int):
+        for key in wanted.access_keys:
+            await _bring(attempt, account, name, key)
+        return
+    for _ in range(wanted.access_keys - len(user.access_key_ids)):
+        text = f"user {name}: access key"
+        answer = await attempt.perform(
+            account, "CreateAccessKey", {"UserName": name}, "+", text, wanted.where
+        )
+        made = answer.access_key
+        secret = SecretKey(made.secret_access_key)
+        attempt.keys.append(NewKey(account, name, made.access_key_id, secret))
+
+
+async def _bring(attempt: Attempt, account: str, name: str, wanted: FixedKey) -> None:
+    """See to it that the key is an active one of the user; its id must be nobody else's."""
+    store, key_id = attempt.store, wanted.access_key_id
+    if not is_key_id(key_id):
+        raise DeclarationError(f"{wanted.where}: access_key_id has 16 to 128 letters, digits and underscores")
+    foreign = await store.find(FOREIGN_ACCESS_KEYS, "", key_id)
+    existing = await store.find(ACCESS_KEYS, account, key_id)
+    if (foreign and foreign.account_id != account) or (existing and existing.user_name != name):
+        raise DeclarationError(f"{wanted.where}: the access key {key_id} belongs to somebody else")
+    secret = _secret(attempt, wanted)
+    if existing is not None and existing.secret == secret and existing.status == "Active":
+        return
+    key = AccessKey(
+        account_id=account, access_key_id=key_id, user_name=name, secret=secret, created_at=attempt.now
+    )
+    store.put(ACCESS_KEYS, account, key)
+    await put_place(store, account, key_id)
+    user = await store.find(USERS, account, name)
+    assert user is not None
+    if key_id not in user.access_key_ids:
+        store.put(USERS, account, _with_key(user, key_id))
+    sign = "+" if existing is None else "~"
+    attempt.note(account, "broker:PutAccessKey", sign, f"user {name}: access key {key_id}")
+
+
+def _with_key(user: User, key_id: str) -> User:
+    return msgspec.structs.replace(user, access_key_ids=(*user.access_key_ids, key_id))
+
+
+def _secret(attempt: Attempt, wanted: FixedKey) -> SecretKey:
+    if is_set(wanted.secret_file) == is_set(wanted.secret_variable):
+        raise DeclarationError(
+            f"{wanted.where}: one of secret_file and secret_variable says where the secret is"
+        )
+    if is_set(wanted.secret_variable):
+        text = attempt.means.environment.get(str(wanted.secret_variable), "")
+        missing = f"the environment variable {wanted.secret_variable} is not set"
+    else:
+        file = attempt.means.folder / str(wanted.secret_file)
+        missing = f"{file} cannot be read, or is empty"
+        try:
+            text = file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            text = ""
+    if not text:
+        raise DeclarationError(f"{wanted.where}: {missing}")
+    if len(text) < _SHORTEST_SECRET:
+        raise DeclarationError(
+            f"{wanted.where}: a secret access key has at least {_SHORTEST_SECRET} characters"
+        )
+    return SecretKey(text)

@@ -19,7 +19,7 @@ from broker.audit.journal import Sync
 from broker.federation.federation import LONGEST_LEEWAY, SamlRules, faults_of_issuer_url
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
-from broker.names.secret import SecretKey
+from broker.names.secret import SecretKey, shown_url
 from broker.operation import Quotas
 
 
@@ -139,7 +139,6 @@ _is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
 _is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
 _is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
-_PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
 _KINDS: dict[Any, str] = {
     str: "a text",
@@ -287,16 +286,6 @@ def _nearest(name: str, known: list[str], form: str = "{}") -> str:
 
 def _is_secret(name: str) -> bool:
     return bool(name) and field_of(name).type is SecretKey
-
-
-def shown_url(url: SecretKey) -> str:
-    """Where the records are, in a form that may be printed: without the password, wherever in the URL it is."""
-    before, at, rest = url.reveal().rpartition("@")
-    scheme, separator, login = before.partition("://")
-    if at:
-        user = login.partition(":")[0] if separator else ""
-        rest = f"{scheme if separator else ''}{separator}{user}:***@{rest}"
-    return _PASSWORD_OPTION.sub(r"\1=***", rest)
 
 
 def variable_of(name: str) -> str:

@@ -196,13 +196,8 @@ def rotation_schedule(keys: Keys) -> RotationSchedule:
 
 def open_journal(audit: Audit) -> Journal:
     """Raises OSError."""
-    return Journal(
-        Path(audit.path),
-        maximum_size=audit.maximum_size_bytes,
-        keep=audit.keep,
-        keep_unauthenticated=audit.keep_unauthenticated,
-        sync=Sync(audit.sync),
-    )
+    limits = audit.maximum_size_bytes, audit.keep, audit.keep_unauthenticated
+    return Journal(Path(audit.path), *limits, sync=Sync(audit.sync))
 
 
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
@@ -308,10 +303,8 @@ def _start_tasks(
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
         ("counting", _PUBLISH_SECONDS, dependencies.metrics.publish),
         ("looking at the journal", _LOOK_SECONDS, dependencies.journal.look),
+        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind),
     ]
-    if broker.settings.audit.sync != Sync.NONE.value:
-        # Where each answer waits for its record this finds nothing to do, unless a sync failed.
-        rhythm.append(("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind))
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         rhythm.append(("looking at the certificate", seconds, certificate.reload_if_changed))

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from broker.config import ConfigurationError, Keys, Settings, shown_url
+from broker.config import ConfigurationError, Keys, Settings
+from broker.names.secret import shown_url
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
 
 

@@ -50,10 +50,10 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        *,
         maximum_size: int = 100 << 20,
         keep: int = 10,
         keep_unauthenticated: int = 1,
+        *,
         sync: Sync = Sync.NONE,
     ) -> None:
         self._sync = sync
@@ -113,7 +113,12 @@ class Journal:
             await self._proven.synced()
 
     async def sync_behind(self) -> None:
-        """Bring to the disk what is not there yet: with `Sync.SECOND` to be called twice a second."""
+        """Bring to the disk what is not there yet, unless it is the kernel's to do: to be called twice a second.
+
+        With `Sync.EACH` it finds nothing to do, unless a sync failed.
+        """
+        if self._sync is Sync.NONE:
+            return
         for queue in self._queues:
             await queue.synced()
 

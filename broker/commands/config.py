@@ -79,7 +79,8 @@ def _check(settings: "Settings") -> int:
 def _show_what_is_set(settings: "Settings") -> bool:
     """Print the settings that are not at their defaults; whether all are."""
     from broker.commands.terminal import print_table
-    from broker.config import field_of, setting_names, shown_url
+    from broker.config import field_of, setting_names
+    from broker.names.secret import shown_url
 
     rows = []
     for name in setting_names():

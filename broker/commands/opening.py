@@ -13,8 +13,8 @@ from broker.commands.checking import is_new_store
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import CommandRefused, failed, refused_settings
 from broker.commands.settings import settings_of
-from broker.config import ConfigurationError, Keys, Settings, StoreSettings, shown_url
-from broker.names.secret import SecretKey
+from broker.config import ConfigurationError, Keys, Settings, StoreSettings
+from broker.names.secret import SecretKey, shown_url
 from broker.storage.engine import Conflict, EngineUnavailable
 
 

@@ -19,7 +19,6 @@ from broker.config.settings import (
     StoreSettings,
     field_of,
     setting_names,
-    shown_url,
     variable_of,
 )
 
@@ -37,6 +36,5 @@ __all__ = [
     "load_settings",
     "parse_address",
     "setting_names",
-    "shown_url",
     "variable_of",
 ]

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.audit.journal import Sync
-from broker.config.settings import ConfigurationError, RootUser, Settings, shown_url
+from broker.config.settings import ConfigurationError, RootUser, Settings
 from broker.federation.federation import LONGEST_LEEWAY, faults_of_issuer_url
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
-from broker.names.secret import SecretKey
+from broker.names.secret import SecretKey, shown_url
 from broker.operation import Quotas
 
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")

@@ -1,6 +1,5 @@
 """The settings: one struct for each table of the file, with its defaults."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -116,18 +115,7 @@ class Settings(Section, frozen=True):
 
 SECTIONS: dict[str, type[Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 PREFIX = "BROKER_"
-_PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 FILE_VARIABLE = "BROKER_CONFIG"  # names the settings file itself, where no --config does
-
-
-def shown_url(url: SecretKey) -> str:
-    """Where the records are, in a form that may be printed: without the password, wherever in the URL it is."""
-    before, at, rest = url.reveal().rpartition("@")
-    scheme, separator, login = before.partition("://")
-    if at:
-        user = login.partition(":")[0] if separator else ""
-        rest = f"{scheme if separator else ''}{separator}{user}:***@{rest}"
-    return _PASSWORD_OPTION.sub(r"\1=***", rest)
 
 
 def variable_of(name: str) -> str:

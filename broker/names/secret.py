@@ -1,9 +1,12 @@
 """Secrets that do not print themselves."""
 
+import re
 from functools import cached_property
 from hashlib import sha256
 
 import msgspec
+
+_PASSWORD_OPTION = re.compile(r"([?&][^=&]*password)=[^&]*", re.IGNORECASE)
 
 
 class SecretKey(msgspec.Struct, frozen=True, dict=True):
@@ -23,3 +26,13 @@ class SecretKey(msgspec.Struct, frozen=True, dict=True):
         return "SecretKey(***)"
 
     __str__ = __repr__
+
+
+def shown_url(url: SecretKey) -> str:
+    """Where the records are, in a form that may be printed: without the password, wherever in the URL it is."""
+    before, at, rest = url.reveal().rpartition("@")
+    scheme, separator, login = before.partition("://")
+    if at:
+        user = login.partition(":")[0] if separator else ""
+        rest = f"{scheme if separator else ''}{separator}{user}:***@{rest}"
+    return _PASSWORD_OPTION.sub(r"\1=***", rest)

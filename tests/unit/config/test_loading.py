@@ -13,10 +13,9 @@ from broker.config import (
     field_of,
     load_settings,
     setting_names,
-    shown_url,
     variable_of,
 )
-from broker.names.secret import SecretKey
+from broker.names.secret import SecretKey, shown_url
 
 CONFIG = Path(__file__).parents[3] / "config"
 EXPLAINED = CONFIG / "broker.toml"

@@ -5,8 +5,9 @@
     master_key               where it is looked for, and when one is made
     config                   settings, checked at load
     web                      the only HTTP: requests in, responses out
-    iam | sts | metadata | authorize | portal      what the broker does, one file per noun or flow
-    operation                prepare, gate, handle: what an operation is given and must declare
+    iam | simulator | sts | metadata | authorize | portal
+                             what the broker does, one file per noun or flow
+    operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse

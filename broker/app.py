@@ -13,6 +13,7 @@ from socket import socket
 import msgspec
 
 import broker.iam
+import broker.simulator
 import broker.sts  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary

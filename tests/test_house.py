@@ -199,19 +199,6 @@ def test_unit_tests_are_named_after_what_they_test():
     assert strays == [], "name it after a file, or say in TESTS_OF_SEVERAL what it is about"
 
 
-@pytest.mark.parametrize("room", ["iam", "sts"])
-def test_every_file_that_declares_an_operation_is_imported_by_its_room(room: str):
-    declaring = {path.stem for path in (PACKAGE / room).glob("*.py") if declares_operations(path)}
-    tree = ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))
-    imported = {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == f"broker.{room}"
-        for alias in node.names
-    }
-    assert imported == declaring, "an operation in a file that is not imported does not exist"
-
-
 def declares_operations(path: Path) -> bool:
     return any(
         isinstance(decorator, ast.Call)
@@ -220,6 +207,33 @@ def declares_operations(path: Path) -> bool:
         for function in functions_of(path)
         for decorator in function.decorator_list
     )
+
+
+# Each room that declares operations, and its files that do.
+DECLARING: dict[Path, set[str]] = {}
+for source in SOURCES:
+    if declares_operations(source):
+        DECLARING.setdefault(source.parent, set()).add(source.stem)
+
+
+@pytest.mark.parametrize("room", DECLARING, ids=lambda room: room.name)
+def test_every_file_that_declares_an_operation_is_imported_by_its_room(room: Path):
+    package = f"broker.{room.relative_to(PACKAGE).as_posix().replace('/', '.')}"
+    tree = ast.parse((room / "__init__.py").read_text("utf-8"))
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == package
+        for alias in node.names
+    }
+    assert imported == DECLARING[room], "an operation in a file that is not imported does not exist"
+
+
+def test_the_composition_root_imports_every_room_that_declares_operations():
+    assert len(DECLARING) >= 3
+    tree = ast.parse((PACKAGE / "app.py").read_text("utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {f"broker.{room.name}" for room in DECLARING} <= imported, "its operations do not exist"
 
 
 def test_tests_have_no_packages():

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "broker"
 # Who may ask the engine for a decision: the gate, for every request; the simulators, for questions.
-ASKERS = ("access/gate.py", "iam/simulation", "commands/simulation")
+ASKERS = ("access/gate.py", "simulator/simulation", "commands/simulation")
 # Who may name the effect of a statement that the engine has found to match: it tells, after the decision.
 NARRATORS = {"commands/explaining.py"}
 WORDS_OF_JUDGEMENT = {"Allow", "Deny"}

@@ -1,6 +1,7 @@
 """What a permission is asked for."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -24,3 +25,22 @@ class Resource(msgspec.Struct, frozen=True):
     keys: Mapping[str, str | tuple[str, ...]] = _NONE
     policy: PolicySet | None = None
     asked_for: str = ""
+
+
+class Entity(Protocol):
+    """A record of what has an ARN, and tags where its kind has them."""
+
+    @property
+    def arn(self) -> str: ...
+
+
+def resource_of(
+    asked_for: str, record: Entity | None, keys: Mapping[str, str | tuple[str, ...]] = _NONE
+) -> Resource:
+    """An entity as the gate sees it, there or not: a refusal calls it `asked_for`, as the request does.
+
+    So whoever may not ask learns nothing of what exists.
+    """
+    if record is None:
+        return Resource(asked_for, keys=keys)
+    return Resource(record.arn, tags=getattr(record, "tags", _NONE), keys=keys, asked_for=asked_for)

@@ -1,6 +1,7 @@
 """IAM: one file per noun, each operation one function.
 
-Owns: what AWS's IAM API 2010-05-08 reads and changes of an account. A handler works in the caller's own account
+Owns: what AWS's IAM API 2010-05-08 reads and changes of an account; its questions about policies are
+`broker.simulator`'s. A handler works in the caller's own account
 (`call.account`) and nowhere else; it has been allowed by the gate before it runs, on the resource that its
 operation declares.
 
@@ -27,12 +28,10 @@ from broker.iam import (
     outbound_web_identity_federation,
     permissions_boundaries,
     policies,
-    policy_reading,
     policy_usage,
     policy_versions,
     roles,
     saml_providers,
-    simulation,
     tagging,
     users,
 )
@@ -51,12 +50,10 @@ __all__ = [
     "outbound_web_identity_federation",
     "permissions_boundaries",
     "policies",
-    "policy_reading",
     "policy_usage",
     "policy_versions",
     "roles",
     "saml_providers",
-    "simulation",
     "tagging",
     "users",
 ]

@@ -16,9 +16,9 @@ from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
 from broker.iam.owners import Owner, access_key_ids, get_account, name_of, put_access_key_ids
-from broker.iam.paging import page
 from broker.names.principal import Root
 from broker.operation import Absent, Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, USAGE

@@ -8,9 +8,9 @@ import msgspec
 
 from broker.errors import Refusal, validation_error
 from broker.iam.owners import get_account, get_settings
-from broker.iam.paging import page
 from broker.names.arn import is_account_id
 from broker.operation import Call, Prepared, no_resource, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccountSettings
 from broker.storage.store import (

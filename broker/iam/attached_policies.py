@@ -8,11 +8,11 @@ from broker.access.gather import find_managed_policy
 from broker.errors import Refusal
 from broker.iam.entities import POLICY, no_such_entity, require_policy_arn, require_room
 from broker.iam.holders import HOLDERS, Holder, HolderRecord
-from broker.iam.paging import page
 from broker.iam.protection import require_attachable
 from broker.iam.resources import Keys
 from broker.names.arn import parse_arn
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 
 

@@ -10,10 +10,10 @@ from broker.access.trust import shown_trust_policy
 from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.attached_policies import attached_shape
 from broker.iam.instance_profiles import instance_profile_shape
-from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
 from broker.iam.tags import tag_shapes
 from broker.operation import Call, Prepared, no_resource, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User
 from broker.storage.store import GROUPS, INSTANCE_PROFILES, POLICIES, ROLES, USAGE, USERS

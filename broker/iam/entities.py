@@ -12,9 +12,9 @@ import msgspec
 from broker.access.aws_managed import is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
-from broker.iam.paging import Page, page
 from broker.names.arn import PARTITION
 from broker.operation import Call
+from broker.paging import Page, page
 from broker.storage import store
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection

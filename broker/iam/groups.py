@@ -7,9 +7,9 @@ from broker.iam import entities, resources
 from broker.iam.answers import group_shape, listed_user_shape
 from broker.iam.entities import page_by_path, require_new, require_nothing_left, require_renamable
 from broker.iam.memberships import members_of, rename_membership
-from broker.iam.paging import page
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group
 from broker.storage.store import GROUPS

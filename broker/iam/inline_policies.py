@@ -7,8 +7,8 @@ import msgspec
 from broker.errors import Refusal
 from broker.iam.documents import require_document
 from broker.iam.holders import HOLDERS, Holder, HolderRecord
-from broker.iam.paging import page
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.policy import policy_size
 
 

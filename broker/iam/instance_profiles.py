@@ -12,12 +12,12 @@ from broker.iam.entities import (
     require_nothing_left,
     require_room,
 )
-from broker.iam.paging import Page, page
 from broker.iam.protection import require_modifiable
 from broker.iam.roles import listed_role_shape
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
+from broker.paging import Page, page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES

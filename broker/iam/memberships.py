@@ -9,8 +9,8 @@ import msgspec
 from broker.iam import resources
 from broker.iam.answers import group_shape
 from broker.iam.entities import get_group, get_user, require_room
-from broker.iam.paging import page
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, User
 from broker.storage.store import USERS

@@ -21,12 +21,12 @@ from broker.iam.owners import (
     put_mfa_serial_numbers,
     root_shape,
 )
-from broker.iam.paging import page
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
 from broker.names.principal import Root
 from broker.names.secret import SecretKey
 from broker.operation import Absent, Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.sealing.qr import qr_png
 from broker.sealing.totp import SEED_SIZE, base32_seed, enrolment_uri, new_seed

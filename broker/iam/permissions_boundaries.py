@@ -4,10 +4,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from broker.iam import entities, resources
+from broker.access.resource import resource_of
+from broker.iam import entities
 from broker.iam.entities import Entity, no_such_entity, require_boundary
 from broker.iam.protection import RESERVED_PATHS, require_attachable, require_modifiable
-from broker.iam.resources import KeysOf, no_keys
+from broker.iam.resources import KeysOf, arn_at, boundary_keys, no_keys
 from broker.operation import Absent, Call, Prepare, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Role, User
@@ -32,7 +33,8 @@ def bounded(
         require_modifiable(record, reserved)
         boundary = None if record is None else record.permissions_boundary
         current = {} if boundary is None else {KEY: boundary}
-        resource = resources.resource_of(call, entity, name, record, {**current, **keys(request)})
+        arn = arn_at(call, entity, None, name)
+        resource = resource_of(arn, record, {**current, **keys(request)})
         return (
             Absent(resource, no_such_entity(entity, name)) if record is None else Prepared(resource, record)
         )
@@ -47,7 +49,7 @@ changed_user = bounded(entities.USER, "user_name")
 
 @operation(
     "iam:PutUserPermissionsBoundary",
-    prepare=bounded(entities.USER, "user_name", resources.boundary_keys),
+    prepare=bounded(entities.USER, "user_name", boundary_keys),
 )
 async def put_user_permissions_boundary(
     call: Call, request: shapes.PutUserPermissionsBoundaryRequest, prepared: Prepared[User]
@@ -57,7 +59,7 @@ async def put_user_permissions_boundary(
 
 @operation(
     "iam:PutRolePermissionsBoundary",
-    prepare=bounded(entities.ROLE, "role_name", resources.boundary_keys, RESERVED_PATHS),
+    prepare=bounded(entities.ROLE, "role_name", boundary_keys, RESERVED_PATHS),
 )
 async def put_role_permissions_boundary(
     call: Call, request: shapes.PutRolePermissionsBoundaryRequest, prepared: Prepared[Role]

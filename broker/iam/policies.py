@@ -8,11 +8,11 @@ from broker.iam import entities, resources
 from broker.iam.attached_policies import sort_key
 from broker.iam.documents import require_document, require_size
 from broker.iam.entities import require_new
-from broker.iam.paging import page
 from broker.iam.policy_usage import PolicyUsage, count_usage
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES

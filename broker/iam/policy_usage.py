@@ -8,8 +8,8 @@ import msgspec
 
 from broker.iam import resources
 from broker.iam.holders import HOLDERS, Holder
-from broker.iam.paging import page
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy
 

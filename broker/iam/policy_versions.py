@@ -4,9 +4,9 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.iam import resources
-from broker.iam.paging import page
 from broker.iam.policies import require_managed_document
 from broker.operation import Call, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES

@@ -8,7 +8,7 @@ The resource types per action: Service Authorization Reference, "Actions, resour
 from collections.abc import Callable
 from typing import Any
 
-from broker.access.resource import Resource
+from broker.access.resource import Resource, resource_of
 from broker.errors import Refusal, validation_error
 from broker.iam import entities
 from broker.iam.entities import Entity, R, no_such_entity
@@ -46,7 +46,7 @@ async def prepare_entity(
 ) -> Prepared[R] | Absent:
     """The entity called `name` in the caller's account."""
     record = await call.store.find(entity.collection, call.account, name)
-    resource = resource_of(call, entity, name, record, keys)
+    resource = resource_of(arn_at(call, entity, None, name), record, keys or {})
     return Absent(resource, no_such_entity(entity, name)) if record is None else Prepared(resource, record)
 
 
@@ -58,21 +58,6 @@ def new(entity: Entity[Any], field: str, keys: KeysOf = no_keys) -> Prepare[Any,
         return Prepared(Resource(arn, keys=keys(request)), None)
 
     return prepare
-
-
-def resource_of(
-    call: Call,
-    entity: Entity[R],
-    name: str,
-    record: R | None,
-    keys: Keys | None = None,
-    path: str | None = None,
-) -> Resource:
-    """The entity called `name`, whose record is `record`; at `path` where there is none."""
-    asked_for = arn_at(call, entity, path, name)
-    if record is None:
-        return Resource(asked_for, keys=keys or {})
-    return Resource(record.arn, tags=getattr(record, "tags", {}), keys=keys or {}, asked_for=asked_for)
 
 
 def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from broker.iam import entities, resources
-from broker.iam.paging import page
 from broker.iam.tags import merge_tags, tag_key, tag_shapes, without_tags
 from broker.operation import Call, Prepare, Prepared, operation
+from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.collection import Collection
 from broker.storage.records import (

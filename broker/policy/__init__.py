@@ -9,6 +9,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 
 from broker.policy.analysis import context_keys, service_grants
 from broker.policy.context import Context
+from broker.policy.costs import cost_of_decision, count_condition_values
 from broker.policy.decision import Decision, decide, is_always_allowed
 from broker.policy.document import parse_policy, policy_size
 from broker.policy.elements import (
@@ -63,6 +64,8 @@ __all__ = [
     "authorization_message",
     "compile_policies",
     "context_keys",
+    "cost_of_decision",
+    "count_condition_values",
     "decide",
     "denial_sentences",
     "is_always_allowed",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import broker.iam
+import broker.simulator
 import broker.sts  # noqa: F401  rooms declare their operations
 from broker.access.resource import Resource
 from broker.errors import Refusal, access_denied

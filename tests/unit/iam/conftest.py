@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-import broker.iam  # noqa: F401  # declares the operations
+import broker.iam
+import broker.simulator  # noqa: F401  # rooms declare their operations
 from broker.access.caller import Caller, root_caller
 from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
@@ -23,7 +24,6 @@ from broker.storage.engine import EngineUnavailable, Revision
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
 from tests.unit.federating import no_federation
-from tests.unit.iam.simulating import new_alice
 
 ACCOUNT = "111122223333"
 OTHER_ACCOUNT = "444455556666"
@@ -114,9 +114,3 @@ def broken_off(iam: Iam, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 @pytest.fixture
 async def store(iam: Iam) -> Store:
     return iam.store
-
-
-@pytest.fixture
-async def alice(iam: Iam) -> str:
-    """A user with policies of every kind of attachment; her ARN."""
-    return await new_alice(iam)

@@ -17,7 +17,7 @@ from broker.protocol.shapes import iam as shapes
 from broker.storage.records import AccessKey, AccountSettings, User, VirtualMfaDevice
 from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, SETTINGS, USERS, Transaction
 from tests.unit.iam.conftest import ACCOUNT, NOW, Iam
-from tests.unit.iam.simulating import allow, document, trust
+from tests.unit.simulator.simulating import allow, document, trust
 
 TASKS = {
     "IAMAuditRootUserCredentials": {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.protocol.shapes import iam as shapes
-from tests.unit.iam.simulating import allow, document
+from tests.unit.simulator.simulating import allow, document
 
 ACCOUNT = "111122223333"
 TRUST = json.dumps(

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import broker.iam
+import broker.simulator
 import broker.sts  # noqa: F401  # declares the operations
 from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.conditions import add_request_keys
@@ -40,7 +41,7 @@ from broker.storage.records import (
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, ROLES, USERS, Store, Transaction
 from tests.unit.iam.conftest import NOW, Iam
-from tests.unit.iam.simulating import ACCOUNT, ALICE, OTHER_ACCOUNT
+from tests.unit.simulator.simulating import ACCOUNT, ALICE, OTHER_ACCOUNT
 
 APP, OUTSIDE = iam_arn(ACCOUNT, "role/app"), iam_arn(OTHER_ACCOUNT, "role/app")
 EDGE = iam_arn(ACCOUNT, "policy/edge")

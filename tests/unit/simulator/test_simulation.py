@@ -6,7 +6,7 @@ import pytest
 
 from broker.names.arn import iam_arn
 from broker.protocol.shapes import iam as shapes
-from tests.unit.iam.simulating import (
+from tests.unit.simulator.simulating import (
     ACCOUNT,
     ALICE,
     AWS_KEY,

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from broker.access.caller import Caller
 from broker.access.gather import Gatherer
-from broker.iam.paging import page
-from broker.iam.service_reference import service_namespaces
-from broker.iam.simulation_inputs import parsed_policies
-from broker.iam.simulation_subjects import found_source, invalid_input
 from broker.operation import Call, Prepared, no_resource, operation
+from broker.paging import page
 from broker.policy import Policy, Source, SourceKind, context_keys, service_grants
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.inputs import parsed_policies
+from broker.simulator.service_reference import service_namespaces
+from broker.simulator.subjects import found_source, invalid_input
 
 _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)
 

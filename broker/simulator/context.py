@@ -13,9 +13,9 @@ from ipaddress import ip_address
 import msgspec
 
 from broker.access.caller import Keys
-from broker.iam.simulation_subjects import invalid_input
 from broker.policy import read_date
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.subjects import invalid_input
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
 # Digits of the longest number that is written out; conditions compare none that is longer.

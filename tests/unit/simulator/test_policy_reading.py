@@ -2,10 +2,10 @@
 
 import pytest
 
-from broker.iam.service_reference import service_namespaces
 from broker.names.arn import iam_arn
 from broker.protocol.shapes import iam as shapes
-from tests.unit.iam.simulating import ACCOUNT, ALICE, OTHER_ACCOUNT, allow, bound, deny, document
+from broker.simulator.service_reference import service_namespaces
+from tests.unit.simulator.simulating import ACCOUNT, ALICE, OTHER_ACCOUNT, allow, bound, deny, document
 
 
 def asks(key, *values):

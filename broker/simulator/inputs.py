@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterable
 
 from broker.access.simulation import owner_of
 from broker.errors import Refusal
-from broker.iam.simulation_subjects import invalid_input
 from broker.names.arn import is_account_id, parse_arn
 from broker.policy import (
     MalformedPolicy,
@@ -18,6 +17,7 @@ from broker.policy import (
     parse_policy,
 )
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.subjects import invalid_input
 
 EVERYTHING = "*"
 

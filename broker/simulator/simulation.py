@@ -19,38 +19,8 @@ from broker.access.caller import Caller, Keys
 from broker.access.gather import Gatherer
 from broker.access.simulation import find_trust_policy, kind_of_resource_policy
 from broker.errors import Refusal
-from broker.iam.paging import DEFAULT_MAX_ITEMS, Page, page
-from broker.iam.simulation_answers import Finding, evaluation_result, finding, remembering_keys
-from broker.iam.simulation_context import entered_keys
-from broker.iam.simulation_costs import (
-    MOST_OF_ACTION,
-    MOST_OF_PAGE,
-    require_comparable,
-    weight_of_decision,
-)
-from broker.iam.simulation_exclusions import without, without_resource_controls
-from broker.iam.simulation_inputs import (
-    MOST_DECISIONS,
-    MOST_TOLD,
-    MOST_TOLD_AT_ONCE,
-    compiled_controls,
-    compiled_policies,
-    compiled_resource_policy,
-    find_compiled_boundary,
-    owner_in,
-    owners_of,
-    require_actions,
-    resources_in,
-)
-from broker.iam.simulation_subjects import (
-    Subject,
-    found_source,
-    get_subject,
-    invalid_input,
-    nobody,
-    stranger,
-)
 from broker.operation import Call, Prepared, no_resource, operation
+from broker.paging import DEFAULT_MAX_ITEMS, Page, page
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -66,6 +36,36 @@ from broker.policy import (
     parse_policy,
 )
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.answers import Finding, evaluation_result, finding, remembering_keys
+from broker.simulator.context import entered_keys
+from broker.simulator.costs import (
+    MOST_OF_ACTION,
+    MOST_OF_PAGE,
+    affordable_cost,
+    require_comparable,
+)
+from broker.simulator.exclusions import without, without_resource_controls
+from broker.simulator.inputs import (
+    MOST_DECISIONS,
+    MOST_TOLD,
+    MOST_TOLD_AT_ONCE,
+    compiled_controls,
+    compiled_policies,
+    compiled_resource_policy,
+    find_compiled_boundary,
+    owner_in,
+    owners_of,
+    require_actions,
+    resources_in,
+)
+from broker.simulator.subjects import (
+    Subject,
+    found_source,
+    get_subject,
+    invalid_input,
+    nobody,
+    stranger,
+)
 
 Request = shapes.SimulateCustomPolicyRequest | shapes.SimulatePrincipalPolicyRequest
 
@@ -198,14 +198,14 @@ def _most_actions(simulation: Simulation, given: Mapping[PolicyKind, PolicySet],
     Raises InvalidInput where even one is too much.
     """
     require_comparable(simulation.entered, _policy_sets(simulation, given))
-    weight = weight_of_decision(simulation.entered, simulation.resources, _policy_sets(simulation, given))
+    cost = affordable_cost(simulation.entered, simulation.resources, _policy_sets(simulation, given))
     resources = len(simulation.resources)
-    if weight * resources > MOST_OF_ACTION:
-        most = int(MOST_OF_ACTION / weight)
+    if cost * resources > MOST_OF_ACTION:
+        most = int(MOST_OF_ACTION / cost)
         raise invalid_input(
             f"ResourceArns: with these policies at most {most} resources can be simulated at once."
         )
-    return min(max_items, max(1, min(MOST_DECISIONS, int(MOST_OF_PAGE / weight)) // resources))
+    return min(max_items, max(1, min(MOST_DECISIONS, int(MOST_OF_PAGE / cost)) // resources))
 
 
 def _page(request: Request, most: int) -> Page[tuple[int, str]]:

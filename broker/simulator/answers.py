@@ -9,8 +9,6 @@ from functools import cache
 
 import msgspec
 
-from broker.iam.service_reference import arn_template
-from broker.iam.simulation_inputs import EVERYTHING
 from broker.names.principal import account_of
 from broker.policy import (
     Decision,
@@ -25,6 +23,8 @@ from broker.policy import (
     context_keys,
 )
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.inputs import EVERYTHING
+from broker.simulator.service_reference import arn_template
 
 # Most restrictive first.
 _OUTCOMES = (Outcome.EXPLICITLY_DENIED, Outcome.IMPLICITLY_DENIED, Outcome.ALLOWED)

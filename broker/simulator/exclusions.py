@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from broker.errors import Refusal
-from broker.iam.simulation_subjects import invalid_input
 from broker.names.arn import AWS_ACCOUNT, iam_arn, is_account_id, parse_arn
 from broker.policy import Layers, PolicySet, Source, SourceKind
 from broker.protocol.shapes import iam as shapes
+from broker.simulator.subjects import invalid_input
 
 _INLINE = (SourceKind.USER, SourceKind.GROUP, SourceKind.ROLE)
 _MANAGED = (SourceKind.AWS_MANAGED, SourceKind.USER_MANAGED)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.iam.simulating import A, allow, custom, document, entry
+from tests.unit.simulator.simulating import A, allow, custom, document, entry
 
 TOO_LONG = (
     "InvalidInput",

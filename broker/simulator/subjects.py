@@ -8,20 +8,18 @@ import msgspec
 
 from broker.access.caller import Caller, Keys, user_caller
 from broker.access.conditions import principal_keys
+from broker.access.resource import resource_of
 from broker.access.simulation import SESSION_NAME, role_caller
 from broker.errors import Refusal
-from broker.iam import entities
-from broker.iam.entities import Entity
-from broker.iam.resources import resource_of
-from broker.names.arn import Arn, is_account_id, parse_arn
+from broker.names.arn import Arn, iam_arn, is_account_id, parse_arn
 from broker.names.principal import AssumedRole, Principal, User
 from broker.operation import Absent, Call, Prepare, Prepared
 from broker.storage.records import Group, Role
 from broker.storage.records import User as UserRecord
+from broker.storage.store import GROUPS, ROLES, USERS, Collection
 
-_ENTITIES: dict[str, Entity[Any]] = {
-    entity.resource_type: entity for entity in (entities.USER, entities.GROUP, entities.ROLE)
-}
+# By the word for each in ARNs.
+_COLLECTIONS: dict[str, Collection[Any]] = {"user": USERS, "group": GROUPS, "role": ROLES}
 # What AWS's simulator says where it is told no caller (measured).
 _NOBODY = "STUB_PRINCIPAL_FOR_POLICY_SIMULATOR"
 
@@ -46,9 +44,9 @@ def found_source(field: str) -> Prepare[Any, Caller]:
     """
 
     async def prepare(call: Call, request: Any) -> Prepared[Caller] | Absent:
-        entity, name, path = _source_name(call, getattr(request, field))
-        record = await call.store.find(entity.collection, call.account, name)
-        resource = resource_of(call, entity, name, record, path=path)
+        kind, path, name = _source_parts(call, getattr(request, field))
+        record = await call.store.find(_COLLECTIONS[kind], call.account, name)
+        resource = resource_of(iam_arn(call.account, f"{kind}{path}{name}"), record)
         if record is None:
             return Absent(resource, Refusal("NoSuchEntity", "Unable to retrieve specified IAM entity."))
         return Prepared(resource, _caller_of(record, call.now))
@@ -56,8 +54,8 @@ def found_source(field: str) -> Prepare[Any, Caller]:
     return prepare
 
 
-def _source_name(call: Call, text: str) -> tuple[Entity[Any], str, str]:
-    """Which kind of entity of the caller's account, its name, its path."""
+def _source_parts(call: Call, text: str) -> tuple[str, str, str]:
+    """As `_parts`, of the ARN of an entity of the caller's account."""
     arn = _find_entity_arn(text)
     if arn is None:
         raise invalid_input(f"Invalid ARN provided in the request: {text}")
@@ -66,8 +64,7 @@ def _source_name(call: Call, text: str) -> tuple[Entity[Any], str, str]:
             f"Invalid Policy Source Arn: caller's account {call.account} does not have access to policies in "
             f"account {arn.account}."
         )
-    kind, path, name = _parts(arn)
-    return _ENTITIES[kind], name, path
+    return _parts(arn)
 
 
 def _find_entity_arn(text: str) -> Arn | None:
@@ -77,7 +74,7 @@ def _find_entity_arn(text: str) -> Arn | None:
     except ValueError:
         return None
     kind, _, name = _parts(arn)
-    is_entity = arn.service == "iam" and kind in _ENTITIES and bool(name) and is_account_id(arn.account)
+    is_entity = arn.service == "iam" and kind in _COLLECTIONS and bool(name) and is_account_id(arn.account)
     return arn if is_entity else None
 
 
@@ -116,7 +113,7 @@ async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: s
         return _subject(source, source_arn, call.now)
     arn = _require_caller_arn(caller_arn)
     kind, _, name = _parts(arn)
-    record = await call.store.find(_ENTITIES[kind].collection, call.account, name)
+    record = await call.store.find(_COLLECTIONS[kind], call.account, name)
     if arn.account != call.account or record is None or record.arn != caller_arn:
         return stranger(caller_arn, call.now)
     return _subject(_caller_of(record, call.now), caller_arn, call.now)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
-from broker.iam.paging import page
+from broker.paging import page
 
 LONGEST_MARKER = 320
 

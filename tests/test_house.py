@@ -236,6 +236,50 @@ def test_the_composition_root_imports_every_room_that_declares_operations():
     assert {f"broker.{room.name}" for room in DECLARING} <= imported, "its operations do not exist"
 
 
+def imports_of(path: Path, files: dict[str, Path]) -> set[Path]:
+    """The files of the package that `path` imports, wherever in it and for whatever: for types alone, too."""
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}:{node.lineno}: import it by its whole name"
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= members if members <= files.keys() else members | {node.module or ""}
+    return {files[module] for module in imported & files.keys()}
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """Files of which each imports the next one, and the last one the first; empty where there is no circle."""
+    done: set[str] = set()
+
+    def search(file: str, way: list[str]) -> list[str]:
+        if file in way:
+            return way[way.index(file) :]
+        for following in sorted(imports[file] - done):
+            if circle := search(following, [*way, file]):
+                return circle
+        done.add(file)
+        return []
+
+    return next(filter(None, (search(file, []) for file in sorted(imports) if file not in done)), [])
+
+
+def test_the_search_finds_a_circle():
+    assert circle_in({"a": {"b"}, "b": {"c", "d"}, "c": {"d"}, "d": set()}) == []
+    assert circle_in({"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+
+
+def test_no_circle_of_files_import_each_other():
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in SOURCES
+    }
+    imports = {name(path): {name(one) for one in imports_of(path, files)} for path in SOURCES}
+    assert imports["web/server.py"] >= {"web/connection.py", "web/http.py"}, "the imports are found"
+    assert circle_in(imports) == [], "what two files need of each other belongs into a third"
+
+
 def test_tests_have_no_packages():
     """The tests' modules are found by path (--import-mode=importlib)."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import msgspec
 
-from broker.access.identity import identity_of
 from broker.assertions.session_attributes import SessionAttributes
-from broker.audit.event import UserIdentity, iso_time
+from broker.audit import event
+from broker.audit.event import SessionContext, SessionIssuer, UserIdentity, iso_time
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -36,6 +36,15 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     SamlSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
+}
+_IDENTITY_TYPES = {
+    Root: "Root",
+    User: "IAMUser",
+    AssumedRole: "AssumedRole",
+    FederatedUser: "FederatedUser",
+    WebIdentity: "WebIdentityUser",
+    SamlSubject: "SAMLUser",
+    Anonymous: "AWSAccount",
 }
 
 
@@ -110,7 +119,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def identity(self) -> UserIdentity:
         """The `userIdentity` of records; made once, too."""
-        return identity_of(self)
+        return _identity_of(self)
 
 
 def _condition_keys(caller: Caller) -> Keys:
@@ -143,6 +152,46 @@ def _condition_keys(caller: Caller) -> Keys:
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys
+
+
+def _identity_of(caller: Caller) -> UserIdentity:
+    """The caller as CloudTrail writes it ("CloudTrail userIdentity element")."""
+    principal = caller.principal
+    return UserIdentity(
+        type=_IDENTITY_TYPES.get(type(principal), "AWSService"),
+        principal_id=principal.user_id,
+        arn=principal.arn,
+        account_id=caller.account,
+        access_key_id=caller.access_key_id,
+        user_name=principal.name if isinstance(principal, User) else "",
+        session_context=_session_context(caller),
+    )
+
+
+def _session_context(caller: Caller) -> SessionContext | None:
+    if caller.token_issued_at is None:
+        return None
+    return SessionContext(
+        attributes=event.SessionAttributes(
+            creation_date=iso_time(caller.token_issued_at),
+            mfa_authenticated="false" if caller.mfa_authenticated_at is None else "true",
+        ),
+        session_issuer=_session_issuer(caller),
+        source_identity=caller.source_identity,
+        assumed_root="true" if caller.is_assumed_root else None,
+    )
+
+
+def _session_issuer(caller: Caller) -> SessionIssuer | None:
+    """Where a session's permissions come from: the role, or the user who asked for the federation."""
+    if caller.role is not None:
+        role = caller.role
+        return SessionIssuer("Role", role.role_id, role.arn, caller.account, role.role_name)
+    if caller.user is not None and isinstance(caller.principal, FederatedUser):
+        return SessionIssuer(
+            "IAMUser", caller.user.user_id, caller.user.arn, caller.account, caller.user.user_name
+        )
+    return None
 
 
 def user_caller(user: records.User, access_key_id: str = "") -> Caller:

@@ -27,7 +27,7 @@ class Resource(msgspec.Struct, frozen=True):
     asked_for: str = ""
 
 
-class Entity(Protocol):
+class HasArn(Protocol):
     """A record of what has an ARN, and tags where its kind has them."""
 
     @property
@@ -35,7 +35,7 @@ class Entity(Protocol):
 
 
 def resource_of(
-    asked_for: str, record: Entity | None, keys: Mapping[str, str | tuple[str, ...]] = _NONE
+    asked_for: str, record: HasArn | None, keys: Mapping[str, str | tuple[str, ...]] = _NONE
 ) -> Resource:
     """An entity as the gate sees it, there or not: a refusal calls it `asked_for`, as the request does.
 

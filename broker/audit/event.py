@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from broker.names.ids import is_key_id
+
 
 class SessionIssuer(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     type: str
@@ -128,6 +130,12 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
         management_event=True,
         event_category="Management",
     )
+
+
+def claimed_identity(unverified_access_key_id: str) -> UserIdentity:
+    """For a request of which nothing is proven: the key it claims to be signed with, and not whose key that is."""
+    claimed = unverified_access_key_id if is_key_id(unverified_access_key_id) else ""
+    return UserIdentity("Unknown", access_key_id=claimed)
 
 
 def uuid_text(entropy: bytes) -> str:

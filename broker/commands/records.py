@@ -10,7 +10,6 @@ import msgspec
 
 from broker import app
 from broker.access.caller import root_caller
-from broker.access.identity import identity_of
 from broker.app import Broker, clock, entropy
 from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
@@ -48,7 +47,7 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
     event.additional_event_data = {"command": command, "operatingSystemUser": _operator()}
     event.user_identity = UserIdentity(type="Operator", user_name=_operator())
     if account:
-        event.user_identity = identity_of(root_caller(account))
+        event.user_identity = root_caller(account).identity
         event.recipient_account_id = account
     return event
 

@@ -59,7 +59,7 @@ from broker.simulator.inputs import (
     resources_in,
 )
 from broker.simulator.subjects import (
-    Subject,
+    SimulatedCaller,
     found_source,
     get_subject,
     invalid_input,
@@ -76,7 +76,7 @@ class Simulation(msgspec.Struct, frozen=True):
     `left_to_account` is the policy of resources of the subject's account of which no policy is known.
     """
 
-    subject: Subject
+    subject: SimulatedCaller
     layers: Mapping[str, Layers]
     owners: Mapping[str, str]
     resources: tuple[str, ...]
@@ -114,7 +114,7 @@ async def simulate_principal_policy(
     return await _simulated(call, request, _simulation(request, subject, by_owner, owners, resources))
 
 
-def _resources(request: Request, subject: Subject) -> tuple[tuple[str, ...], dict[str, str]]:
+def _resources(request: Request, subject: SimulatedCaller) -> tuple[tuple[str, ...], dict[str, str]]:
     """The resources as asked for, and who owns each."""
     resources = resources_in(request.resource_arns, has_policy=request.resource_policy is not None)
     return resources, owners_of(resources, owner_in(request.resource_owner), subject.account)
@@ -122,7 +122,7 @@ def _resources(request: Request, subject: Subject) -> tuple[tuple[str, ...], dic
 
 def _simulation(
     request: Request,
-    subject: Subject,
+    subject: SimulatedCaller,
     layers: Mapping[str, Layers],
     owners: Mapping[str, str],
     resources: tuple[str, ...],

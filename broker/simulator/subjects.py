@@ -24,7 +24,7 @@ _COLLECTIONS: dict[str, Collection[Any]] = {"user": USERS, "group": GROUPS, "rol
 _NOBODY = "STUB_PRINCIPAL_FOR_POLICY_SIMULATOR"
 
 
-class Subject(msgspec.Struct, frozen=True):
+class SimulatedCaller(msgspec.Struct, frozen=True):
     """Who is simulated to ask, and what conditions read of them."""
 
     principal: Principal
@@ -104,7 +104,7 @@ def _member_of(group: Group) -> UserRecord:
     )
 
 
-async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: str | None) -> Subject:
+async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: str | None) -> SimulatedCaller:
     """Who asks in SimulatePrincipalPolicy: the source itself, or whom `caller_arn` names.
 
     Somebody of this account is who they are, with id and tags; anybody else is no more than their ARN.
@@ -119,7 +119,7 @@ async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: s
     return _subject(_caller_of(record, call.now), caller_arn, call.now)
 
 
-def stranger(caller_arn: str, now: float) -> Subject:
+def stranger(caller_arn: str, now: float) -> SimulatedCaller:
     """Somebody of whom nothing is known but the ARN; raises InvalidInput where it is nobody's who could ask."""
     arn = _require_caller_arn(caller_arn)
     kind, path, name = _parts(arn)
@@ -133,7 +133,7 @@ def stranger(caller_arn: str, now: float) -> Subject:
     return _subject(caller, caller_arn, now)
 
 
-def nobody(account: str, now: float) -> Subject:
+def nobody(account: str, now: float) -> SimulatedCaller:
     """A user of the account, and nothing known of them."""
     caller = Caller(principal=User(account, "(nobody)", _NOBODY), account=account)
     subject = _subject(caller, "", now)
@@ -143,13 +143,13 @@ def nobody(account: str, now: float) -> Subject:
     return msgspec.structs.replace(subject, keys=keys)
 
 
-def _subject(caller: Caller, arn: str, now: float) -> Subject:
+def _subject(caller: Caller, arn: str, now: float) -> SimulatedCaller:
     """A member of a group has the group's ARN, as AWS's simulator has it, and no name."""
     keys = principal_keys(caller, now)
     if ":group/" in arn:
         keys["aws:principalarn"] = (arn,)
         del keys["aws:username"]
-    return Subject(caller.principal, caller.account, keys)
+    return SimulatedCaller(caller.principal, caller.account, keys)
 
 
 def _require_caller_arn(text: str) -> Arn:

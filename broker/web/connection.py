@@ -20,17 +20,15 @@ requests before, and closes.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import NoReturn, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from broker.web.http import LimitExceeded, Request, Response, header_lines, render_response
+from broker.web.http import Handler, LimitExceeded, Request, Response, header_lines, render_response
 from broker.web.sockets import Peer
 from broker.web.target import UnclearHost, origin_form, require_host
-
-if TYPE_CHECKING:
-    from broker.web.server import Server
 
 # Longer than the keep-alive time of a reverse proxy (nginx: 60 s), so that the proxy closes idle connections.
 KEEP_ALIVE_SECONDS = 75.0
@@ -59,10 +57,25 @@ class UnreadableRequest(Exception):
     """Raised in a callback of the parser, so that it stops."""
 
 
+class ConnectionServer(Protocol):
+    """What a connection needs of its server; `clock` gives epoch seconds."""
+
+    @property
+    def answer(self) -> Handler: ...
+    @property
+    def clock(self) -> Callable[[], float]: ...
+    @property
+    def maximum_body(self) -> int: ...
+    @property
+    def is_stopping(self) -> bool: ...
+    def add(self, connection: "Connection") -> None: ...
+    def remove(self, connection: "Connection") -> None: ...
+
+
 class Connection(asyncio.Protocol):
     """asyncio calls the methods of the first group, the parser those of the second."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: ConnectionServer) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)

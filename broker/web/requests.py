@@ -5,9 +5,8 @@ from typing import Any
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.identity import claimed_identity
 from broker.access.restrictions import refuse_restricted
-from broker.audit.event import Event, begin_event, recordable, shortened, uuid_text
+from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.operation import Call, find_operation, perform

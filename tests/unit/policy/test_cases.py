@@ -7,6 +7,7 @@ import reference
 from casefiles import decision_cases, document_cases, engine_question, reference_question
 
 from broker.policy import MalformedPolicy, Outcome, PolicyKind, decide, parse_policy
+from broker.policy.conditions import NULL, OPERATORS
 
 WORDS = {
     Outcome.ALLOWED: "allowed",
@@ -59,6 +60,36 @@ def test_every_case_says_what_it_shows_and_where_that_is_documented():
         assert case["sentence"].strip() and case["why"].strip(), case["file"]
     sentences = [sentence(case) for case in DECISIONS + DOCUMENTS]
     assert len(sentences) == len(set(sentences)), "two cases of a file say the same"
+
+
+def operators_in(part):
+    """The condition operators that stand in a document, or in a list of documents, as they are written there."""
+    if isinstance(part, list):
+        return {operator for one in part for operator in operators_in(one)}
+    if not isinstance(part, dict):
+        return set()
+    within = {
+        operator for element, one in part.items() if element != "Condition" for operator in operators_in(one)
+    }
+    return within | set(part.get("Condition", ()))
+
+
+def operators_without_cases(names):
+    """Those of which no case decides by them alone that a request is allowed, or none that it is not."""
+    decided = {name: set() for name in names}
+    for case in DECISIONS:
+        (operator, *others) = operators_in(list(case["policies"].values())) or (None,)
+        if not others and operator in decided:
+            decided[operator].add(case["decision"] == "allowed")
+    return {name for name, decisions in decided.items() if decisions != {True, False}}
+
+
+def test_every_condition_operator_has_a_case_in_which_it_holds_and_one_in_which_it_does_not():
+    assert operators_without_cases({*OPERATORS, NULL}) == set()
+
+
+def test_a_condition_operator_without_cases_is_missed():
+    assert operators_without_cases({*OPERATORS, "StringStartsWith"}) == {"StringStartsWith"}
 
 
 def test_there_are_at_least_six_hundred_cases():

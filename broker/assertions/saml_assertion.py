@@ -25,8 +25,6 @@ class NameId(msgspec.Struct, frozen=True):
 
     value: str
     format: str = ""
-    name_qualifier: str = ""
-    sp_name_qualifier: str = ""
 
 
 class SamlAssertion(msgspec.Struct, frozen=True):

@@ -45,14 +45,6 @@ def read_response(unverified_text: str, checks: Checks) -> Element:
     return root
 
 
-def unverified_issuer(root: Element) -> str | None:
-    """Which provider says that it made the response; only its keys can make this true."""
-    for element in (root.find(f"{SAML}Issuer"), root.find(f"{SAML}Assertion/{SAML}Issuer")):
-        if element is not None and not len(element):
-            return text_of(element)
-    return None
-
-
 def is_encrypted(root: Element) -> bool:
     """Whether the response carries its assertion encrypted; a response that carries others too is refused later."""
     return root.find(f"{SAML}EncryptedAssertion") is not None
@@ -254,12 +246,7 @@ def _name_id(subject: Element, checks: Checks) -> NameId:
         found=len(value),
         wanted="1 to 1024 characters, not of white space alone",
     )
-    return NameId(
-        value,
-        element.get("Format", ""),
-        element.get("NameQualifier", ""),
-        element.get("SPNameQualifier", ""),
-    )
+    return NameId(value, element.get("Format", ""))
 
 
 def _verify_confirmation(

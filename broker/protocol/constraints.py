@@ -56,7 +56,6 @@ OWN_RULES: dict[str, dict[str, str]] = {
     },
 }
 
-Check = Callable[[object], tuple[str, ...]]
 Matches = Callable[[str], object]
 
 # The ASCII characters of a Unicode class: letters, separators, numbers. `re` is twice as fast as `regex`.

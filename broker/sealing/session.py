@@ -96,19 +96,6 @@ def require_living(session: OpenedSession, unverified_access_key_id: str, now: f
         raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
 
 
-def open_session_token(
-    keyring: Keyring, unverified_token: str, unverified_access_key_id: str, now: float
-) -> tuple[SessionClaims, SecretKey]:
-    """The claims of a token and the secret access key that must have signed beside it.
-
-    Raises SealBroken for whatever is not a token of this keyring with this access key id (to the client:
-    InvalidClientTokenId), SessionExpired for one whose time is over (ExpiredToken).
-    """
-    session = open_session(keyring, unverified_token)
-    require_living(session, unverified_access_key_id, now)
-    return session.claims, session.secret
-
-
 def inspect_session_token(keyring: Keyring, unverified_token: str) -> SessionClaims:
     """The claims of a token for an operator, expired or not; raises SealBroken. Proves no caller."""
     return _read(keyring, unverified_token)[1]

@@ -21,7 +21,6 @@ from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, access_key_id
 from broker.names.principal import AssumedRole, FederatedUser, Root
 from broker.names.principal import User as UserPrincipal
 from broker.names.secret import SecretKey
-from broker.sealing.session import open_session_token
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import Dialect
@@ -29,6 +28,7 @@ from broker.storage.records import AccessKey, ForeignAccessKey, Role, User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Store
 from tests.unit.access.conftest import NOW
+from tests.unit.session_tokens import open_session_token
 
 ACCOUNT = "111122223333"
 KEY = access_key_id(LONG_TERM_KEY, ACCOUNT, bytes(8))

@@ -17,7 +17,6 @@ from broker.assertions.saml_metadata import parse_saml_metadata
 from broker.assertions.saml_response import (
     LONGEST_RESPONSE,
     read_response,
-    unverified_issuer,
     verify_response,
 )
 from broker.assertions.xml_documents import SAML, SIGNATURE
@@ -548,12 +547,6 @@ def test_a_response_of_another_version_is_refused() -> None:
 
 def test_an_assertion_alone_is_no_response() -> None:
     assert refused_by(sign(assertion(), PAIR)) == "response"
-
-
-def test_the_issuer_is_read_before_anything_is_proven() -> None:
-    assert unverified_issuer(signed_assertion()) == ENTITY
-    assert unverified_issuer(response(assertion(), issuer=None)) == ENTITY
-    assert unverified_issuer(response(issuer=None)) is None
 
 
 _SIGNED = etree.tostring(signed_assertion())

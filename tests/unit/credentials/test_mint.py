@@ -16,7 +16,8 @@ from broker.sealing.claims import (
     SessionTokenClaims,
 )
 from broker.sealing.keyring import Keyring, new_keyring, promote, stage
-from broker.sealing.session import SessionExpired, open_session_token
+from broker.sealing.session import SessionExpired
+from tests.unit.session_tokens import open_session_token
 
 NOW = 1_800_000_000.75
 ACCOUNT = "123456789012"

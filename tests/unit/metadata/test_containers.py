@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from broker.metadata.containers import authorization_key, container_key
-from broker.sealing.session import open_session_token
 from broker.storage.records import Container
 from broker.storage.store import CONTAINERS, INSTANCES, ROLES
 from tests.unit.metadata.conftest import ACCOUNT, INSTANCE, NOW, Client, World, instance, role
+from tests.unit.session_tokens import open_session_token
 
 LIFE = 21_600
 ID = "0f6f4a4e-9d3c-4f0e-8f5b-6a1f6f4f8d11"

@@ -15,7 +15,6 @@ from broker.audit.journal import Journal, JournalUnavailable, Sync
 from broker.metadata.credentials import MINIMUM_LEFT, CredentialCache
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import drop, promote, stage
-from broker.sealing.session import open_session_token
 from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES
 from tests.unit.metadata.conftest import (
     ACCOUNT,
@@ -28,6 +27,7 @@ from tests.unit.metadata.conftest import (
     profile,
     role,
 )
+from tests.unit.session_tokens import open_session_token
 
 LIFE = 21_600
 

@@ -15,10 +15,10 @@ from broker.sealing.session import (
     TokenTooLarge,
     inspect_session_token,
     mint_session_token,
-    open_session_token,
     packed_size_percent,
     utilization_percent,
 )
+from tests.unit.session_tokens import open_session_token
 
 NOW = 1_800_000_000.0
 RING = new_keyring(NOW, bytes(range(40)))

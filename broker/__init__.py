@@ -4,6 +4,7 @@
     app                      composition root
     master_key               where it is looked for, and when one is made
     config                   settings, checked at load
+    declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the only HTTP: requests in, responses out
     iam | simulator | sts | metadata | authorize | portal
                              what the broker does, one file per noun or flow

@@ -9,8 +9,8 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.declaration.attempt import Attempt
-    from broker.commands.declaration.declared import Declaration
+    from broker.declaration.attempt import Attempt
+    from broker.declaration.declared import Declaration
 
 DESCRIPTION = """\
 Make the store what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
@@ -64,11 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
-    from broker.commands.declaration.reading import read_declaration
-    from broker.commands.declaration.source import DeclarationError
     from broker.commands.opening import with_broker
     from broker.commands.refusing import CommandRefused, failed
     from broker.commands.showing import show
+    from broker.declaration.reading import read_declaration
+    from broker.declaration.source import DeclarationError
 
     try:
         declaration = read_declaration(chosen.file)
@@ -103,8 +103,8 @@ async def apply_and_keep(
 
     Raises DeclarationError, CommandRefused, OSError.
     """
-    from broker.commands.declaration.credentials import CredentialsFile
-    from broker.commands.declaration.settling import apply_declaration
+    from broker.commands.applying import apply_declaration
+    from broker.commands.credentials_file import CredentialsFile
     from broker.commands.records import take_back_keys
     from broker.commands.showing import taken_back
 
@@ -146,7 +146,7 @@ _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 async def _show_with_keys(
     broker: "Broker", attempt: "Attempt", declaration: "Declaration", file: Path
 ) -> None:
-    from broker.commands.declaration.credentials import credentials_text, profile_names
+    from broker.commands.credentials_file import credentials_text, profile_names
     from broker.commands.records import take_back_keys
     from broker.commands.showing import show_once
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from broker.app import Broker, open_broker
+from broker.app import Broker, clock, open_broker
 from broker.commands.apply import apply_and_keep
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.credentials import key_ids_in
-from broker.commands.declaration.declared import Declaration
-from broker.commands.declaration.reading import read_declaration
-from broker.commands.declaration.source import DeclarationError
+from broker.commands.applying import means_of
+from broker.commands.credentials_file import key_ids_in
 from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Declaration
+from broker.declaration.reading import read_declaration
+from broker.declaration.source import DeclarationError
 from broker.storage.engine import Conflict, EngineUnavailable
 from broker.storage.store import USERS, Transaction
 
@@ -91,9 +92,10 @@ def demo_files(settings: Settings) -> tuple[Path, Path]:
 async def _forget_lost_keys(broker: Broker, declaration: Declaration, credentials: Path, file: Path) -> None:
     """Delete the keys of people whose secret the credentials file does not hold: nobody has it any more."""
     kept = set(key_ids_in(credentials).values())
+    means = means_of(broker, f"serve --demo ({file})", file.parent)
 
     async def work(store: Transaction) -> Attempt:
-        attempt = Attempt(broker, store, f"serve --demo ({file})", file.parent)
+        attempt = Attempt(means, store, int(clock()))
         for account, members in declaration.accounts.items():
             for name in members.users:
                 user = await store.find(USERS, account, name)

@@ -15,8 +15,7 @@ from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.commands.refusing import CommandRefused
 from broker.config import Audit
-from broker.credentials.access_keys import delete_access_key
-from broker.names.secret import SecretKey
+from broker.credentials.access_keys import NewKey, delete_access_key
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 from broker.storage.store import Transaction
 
@@ -108,15 +107,6 @@ def _failed(event: Event, code: str, why: str, outcome: str) -> Event:
         error_message=shortened(why),
         additional_event_data=data,
     )
-
-
-class NewKey(msgspec.Struct, frozen=True):
-    """An access key that was made, to be shown once; `user` is empty for root's."""
-
-    account: str
-    user: str
-    access_key_id: str
-    secret: SecretKey
 
 
 async def take_back_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -> list[NewKey]:

@@ -60,8 +60,9 @@ async def _show(
     deleted: tuple[str, ...],
     endpoint: str,
 ) -> None:
-    from broker.commands.records import NewKey, take_back_keys
+    from broker.commands.records import take_back_keys
     from broker.commands.showing import show_once
+    from broker.credentials.access_keys import NewKey
 
     lines = (
         f"export AWS_ACCESS_KEY_ID={pair.access_key_id}",
@@ -86,8 +87,8 @@ async def make_root_key(
 ) -> tuple["AccessKeyPair", tuple[str, ...]]:
     """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
     from broker.app import clock, entropy
-    from broker.commands.records import NewKey, take_back_what_is_there, transact_recorded
-    from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
+    from broker.commands.records import take_back_what_is_there, transact_recorded
+    from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, NewKey, new_access_key_pair
     from broker.credentials.root_keys import ensure_account, rotate_root_key
     from broker.storage.engine import OutcomeUnknown
 

@@ -29,6 +29,15 @@ class AccessKeyPair(msgspec.Struct, frozen=True):
     secret: SecretKey
 
 
+class NewKey(msgspec.Struct, frozen=True):
+    """An access key that was made, to be shown once; `user` is empty for root's."""
+
+    account: str
+    user: str
+    access_key_id: str
+    secret: SecretKey
+
+
 def new_access_key_pair(account: str, entropy: bytes) -> AccessKeyPair:
     """A pair for `account`, from ACCESS_KEY_ENTROPY fresh bytes.
 

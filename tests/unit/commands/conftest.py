@@ -12,11 +12,11 @@ import pytest
 
 from broker.__main__ import main
 from broker.app import Broker, open_broker
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.declared import Declaration
-from broker.commands.declaration.reading import read_declaration
-from broker.commands.declaration.settling import apply_declaration
+from broker.commands.applying import apply_declaration
 from broker.config import Settings, load_settings
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Declaration
+from broker.declaration.reading import read_declaration
 from broker.storage.store import Collection
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.declared import is_set
-from broker.commands.declaration.differences import told_changes
-from broker.commands.declaration.source import DeclarationError
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import is_set
+from broker.declaration.differences import told_changes
+from broker.declaration.source import DeclarationError
 from broker.metadata.categories import RESERVED
 from broker.metadata.instances import find_address
 from broker.storage.records import Instance

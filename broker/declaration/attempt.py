@@ -1,5 +1,6 @@
 """One attempt at a declaration: operations performed in one transaction, and what they came to."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ import msgspec
 
 from broker.access.caller import root_caller
 from broker.access.facts import RequestFacts
-from broker.app import Broker, clock, entropy
+from broker.access.gate import Gate
 from broker.audit.event import Event
-from broker.commands.declaration.declared import Document
-from broker.commands.declaration.source import DeclarationError
-from broker.commands.records import SOURCE_ADDRESS, NewKey, command_event
+from broker.credentials.access_keys import NewKey
+from broker.credentials.mint import Mint
+from broker.declaration.declared import Document
+from broker.declaration.source import DeclarationError
 from broker.errors import Refusal
-from broker.operation import Call, find_operation, model, perform
+from broker.federation.federation import Federation
+from broker.operation import Call, Quotas, find_operation, model, perform
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
 from broker.storage.collection import Collection, R
@@ -29,23 +32,36 @@ class Change(msgspec.Struct, frozen=True):
     text: str
 
 
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes are made with.
+
+    `new_event` begins the record of a change: whose account (empty for none), which action, with which parameters.
+    `folder` is what files named in the declaration are relative to; `environment` has the variables that it may name.
+    """
+
+    gate: Gate
+    mint: Mint
+    federation: Federation
+    quotas: Quotas
+    service_principals: frozenset[str]
+    entropy: Callable[[int], bytes]
+    new_event: Callable[[str, str, dict[str, Any] | None], Event]
+    folder: Path
+    environment: Mapping[str, str]
+
+
 class Attempt:
     """What one run of the work has done so far; thrown away where the commit meets a conflict."""
 
-    def __init__(
-        self, broker: Broker, store: Transaction, command: str, folder: Path, *, prune: bool = False
-    ) -> None:
-        """`folder` is what files named in the declaration are relative to."""
+    def __init__(self, means: Means, store: Transaction, now: int, *, prune: bool = False) -> None:
+        """`now` in epoch seconds."""
+        self.means = means
         self.store = store
-        self.folder = folder
+        self.now = now
         self.prune = prune
-        self.quotas = broker.settings.quotas
-        self.now = int(clock())
         self.changes: list[Change] = []
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
-        self._broker = broker
-        self._command = command
 
     async def perform(
         self,
@@ -64,7 +80,7 @@ class Attempt:
         `parameters` are those of the wire, so they keep every constraint that the service model knows.
         """
         service = model("iam")
-        event = command_event(self._command, account, f"iam:{operation}", None)
+        event = self.means.new_event(account, f"iam:{operation}", None)
         try:
             request = read_request(service, operation, form_of(parameters))
             event.request_parameters = audit_parameters(service, operation, request)
@@ -93,13 +109,13 @@ class Attempt:
 
     def note(self, account: str, action: str, sign: str, text: str) -> None:
         self.changes.append(Change(account, sign, text))
-        self.events.append(command_event(self._command, account, action, {"change": f"{sign} {text}"}))
+        self.events.append(self.means.new_event(account, action, {"change": f"{sign} {text}"}))
 
     def _call(self, account: str, event: Event) -> Call:
         facts = RequestFacts(
             now=self.now,
             request_id=event.request_id,
-            source_ip=SOURCE_ADDRESS,
+            source_ip=event.source_ip,
             user_agent=event.user_agent,
             secure_transport=True,
             service="iam",
@@ -108,12 +124,12 @@ class Attempt:
             caller=root_caller(account),
             facts=facts,
             store=self.store,
-            gate=self._broker.gate,
-            mint=self._broker.mint,
-            entropy=entropy,
-            quotas=self.quotas,
-            federation=self._broker.federation,
-            service_principals=frozenset(self._broker.settings.policies.service_principals),
+            gate=self.means.gate,
+            mint=self.means.mint,
+            entropy=self.means.entropy,
+            quotas=self.means.quotas,
+            federation=self.means.federation,
+            service_principals=self.means.service_principals,
         )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import UNSET
 
-from broker.commands.declaration.declared import Declaration
-from broker.commands.declaration.reading import read_declaration
-from broker.commands.declaration.source import DeclarationError
+from broker.declaration.declared import Declaration
+from broker.declaration.reading import read_declaration
+from broker.declaration.source import DeclarationError
 
 
 def read(folder: Path, text: str, name: str = "demo.yaml") -> Declaration:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from broker.commands.declaration.toml_lines import Route, toml_lines
+from broker.declaration.toml_lines import Route, toml_lines
 
 _COLLECTION_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq")}
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}

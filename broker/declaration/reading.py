@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from broker.commands.declaration.declared import WHERE, Declaration, Document
-from broker.commands.declaration.source import DeclarationError, Source, read_source
-from broker.commands.declaration.toml_lines import Route
+from broker.declaration.declared import WHERE, Declaration, Document
+from broker.declaration.source import DeclarationError, Source, read_source
+from broker.declaration.toml_lines import Route
 
 
 def read_declaration(file: Path) -> Declaration:

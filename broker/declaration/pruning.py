@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.declared import Declaration
-from broker.commands.declaration.holders import Subject, named_subject
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Declaration
+from broker.declaration.holders import Subject, named_subject
 from broker.iam.protection import RESERVED_PATHS
 from broker.storage.records import Group, ManagedPolicy, Role, User
 from broker.storage.store import GROUPS, INSTANCE_PROFILES, INSTANCES, POLICIES, ROLES, USERS

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from broker.app import entropy
-from broker.commands.declaration.declared import Declaration
-from broker.commands.records import NewKey
+from broker.credentials.access_keys import NewKey
+from broker.declaration.declared import Declaration
 
 Profiles = Mapping[tuple[str, str], str]
 

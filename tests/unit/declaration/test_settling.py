@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from broker.access.trust import bound_trust_policy
 from broker.app import Broker, clock
-from broker.commands.declaration.attempt import form_of
-from broker.commands.declaration.reading import read_declaration
-from broker.commands.declaration.settling import apply_declaration
-from broker.commands.declaration.source import DeclarationError
+from broker.commands.applying import apply_declaration
+from broker.declaration.attempt import form_of
+from broker.declaration.reading import read_declaration
+from broker.declaration.source import DeclarationError
 from broker.storage.engine import (
     Engine,
     EngineUnavailable,
@@ -38,8 +38,7 @@ from broker.storage.store import (
     Store,
     Transaction,
 )
-
-from .conftest import Declare
+from tests.unit.commands.conftest import Declare
 
 CONFIG = Path(__file__).parents[3] / "config"
 A = "111111111111"

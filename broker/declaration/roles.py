@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import msgspec
 
 from broker.access.trust import named_trust_policy
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt, tag_list
-from broker.commands.declaration.declared import Declaration, given
-from broker.commands.declaration.differences import told_changes
-from broker.commands.declaration.entities import boundary_arn
-from broker.commands.declaration.holders import (
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt, tag_list
+from broker.declaration.declared import Declaration, given
+from broker.declaration.differences import told_changes
+from broker.declaration.entities import boundary_arn
+from broker.declaration.holders import (
     is_same_document,
     meant,
     named_subject,

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from broker.access.aws_managed import all_aws_managed
-from broker.commands.declaration.attempt import Attempt, tag_list
-from broker.commands.declaration.declared import Document
-from broker.commands.declaration.differences import told_change
-from broker.commands.declaration.source import DeclarationError
+from broker.declaration.attempt import Attempt, tag_list
+from broker.declaration.declared import Document
+from broker.declaration.differences import told_change
+from broker.declaration.source import DeclarationError
 from broker.storage.store import POLICIES
 
 

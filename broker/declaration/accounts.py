@@ -3,12 +3,12 @@
 import msgspec
 
 from broker.access.organization import FEATURES, RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.declared import Document, given, is_set
-from broker.commands.declaration.differences import told_changes
-from broker.commands.declaration.holders import meant
-from broker.commands.declaration.source import DeclarationError
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Document, given, is_set
+from broker.declaration.differences import told_changes
+from broker.declaration.holders import meant
+from broker.declaration.source import DeclarationError
 from broker.names.arn import is_account_id
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.storage.records import Account, Organization, OrganizationalUnit

@@ -1,15 +1,12 @@
 """Access keys of declared users: made and shown once, or brought along."""
 
-import os
-
 import msgspec
 
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt
-from broker.commands.declaration.declared import FixedKey, is_set
-from broker.commands.declaration.source import DeclarationError
-from broker.commands.records import NewKey
-from broker.credentials.access_keys import put_place
+from broker.credentials.access_keys import NewKey, put_place
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import FixedKey, is_set
+from broker.declaration.source import DeclarationError
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
 from broker.storage.records import AccessKey, User
@@ -70,10 +67,10 @@ def _secret(attempt: Attempt, wanted: FixedKey) -> SecretKey:
             f"{wanted.where}: one of secret_file and secret_variable says where the secret is"
         )
     if is_set(wanted.secret_variable):
-        text = os.environ.get(str(wanted.secret_variable), "")
+        text = attempt.means.environment.get(str(wanted.secret_variable), "")
         missing = f"the environment variable {wanted.secret_variable} is not set"
     else:
-        file = attempt.folder / str(wanted.secret_file)
+        file = attempt.means.folder / str(wanted.secret_file)
         missing = f"{file} cannot be read, or is empty"
         try:
             text = file.read_text("utf-8").strip()

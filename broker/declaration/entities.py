@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from broker.commands.declaration import declared
-from broker.commands.declaration.attempt import Attempt, tag_list
-from broker.commands.declaration.declared import given
-from broker.commands.declaration.differences import told_change
-from broker.commands.declaration.holders import (
+from broker.declaration import declared
+from broker.declaration.attempt import Attempt, tag_list
+from broker.declaration.declared import given
+from broker.declaration.differences import told_change
+from broker.declaration.holders import (
     Subject,
     is_same_document,
     meant,
@@ -53,7 +53,7 @@ async def settle_policy(attempt: Attempt, account: str, name: str, wanted: decla
 
 async def _make_room_for_version(attempt: Attempt, subject: Subject, policy: ManagedPolicy) -> None:
     """Delete the oldest version that is not in force, where the policy has as many as it may have."""
-    if len(policy.versions) < attempt.quotas.policy_versions:
+    if len(policy.versions) < attempt.means.quotas.policy_versions:
         return
     oldest = next(
         (one.version_id for one in policy.versions if one.version_id != policy.default_version_id), None

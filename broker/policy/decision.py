@@ -99,20 +99,26 @@ def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decisi
     return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 
 
-# Of several layers that deny, the first of these is named.
-_VERDICTS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
+# Verdicts are listed in this order: the first layer that denies is named, or the first whose allow is missing.
+_LIMITS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT)
+_IDENTITY_SIDE = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
+_DENYING = (*_LIMITS, *_IDENTITY_SIDE, Layer.RESOURCE)
+_ALLOWING = (*_LIMITS, Layer.RESOURCE, *_IDENTITY_SIDE)
+_ALL_ALLOW = (True,) * len(_ALLOWING)
 
 
 def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: str, rule: Rule) -> Decision:
     context, principal = request.context, request.principal
     identity = layers.identity.by_action[action].verdict(resource, context)
-    # No boundary or session policy: no limit.
+    # No boundary or session policy: no limit. But a federated user has nothing without a session policy.
     boundary: Verdict = True
     if layers.boundary is not None:
         boundary = layers.boundary.by_action[action].verdict(resource, context)
     session: Verdict = True
     if layers.session is not None:
         session = layers.session.by_action[action].verdict(resource, context)
+    elif type(principal) is FederatedUser:
+        session = None
     scp: Verdict = True
     if layers.scps:
         scp = _service_controls(principal, layers, action, resource, context)
@@ -129,55 +135,37 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
             endpoint = _limit(layers.endpoint, action, resource, context, names)
 
     # 1. An explicit deny in any layer.
-    if not (identity and boundary and session and scp and rcp and endpoint):
-        verdicts = (rcp, scp, endpoint, identity, boundary, session)
-        if False in verdicts:
-            return Decision(EXPLICITLY_DENIED, _VERDICTS[verdicts.index(False)], request, layers)
-    if grant is None:
-        return Decision(EXPLICITLY_DENIED, Layer.RESOURCE, request, layers)
-
-    # 2. RCPs, SCPs and the endpoint policy must allow.
-    if not (rcp and scp and endpoint):
-        return Decision(IMPLICITLY_DENIED, _VERDICTS[(rcp, scp, endpoint).index(None)], request, layers)
-
-    # 3. to 5. The resource side and the identity side.
-    kind = type(principal)
-    if kind is Root:
-        identity = True
-    elif kind is FederatedUser and layers.session is None:
-        session = None
-    stopped = _stopped_by(request, grant, rule, identity, boundary, session)
-    if stopped is None:
-        return Decision(ALLOWED, None, request, layers)
-    return Decision(IMPLICITLY_DENIED, stopped, request, layers)
+    verdicts: tuple[Verdict, ...] = (rcp, scp, endpoint, identity, boundary, session, grant is not None)
+    if verdicts != _ALL_ALLOW and False in verdicts:
+        return Decision(EXPLICITLY_DENIED, _DENYING[verdicts.index(False)], request, layers)
+    # 2. to 5. Each layer has to allow, or its allow is not needed.
+    verdicts = (rcp, scp, endpoint, *_needed(request, rule, grant, identity, boundary, session))
+    if verdicts != _ALL_ALLOW:
+        return Decision(IMPLICITLY_DENIED, _ALLOWING[verdicts.index(None)], request, layers)
+    return Decision(ALLOWED, None, request, layers)
 
 
-def _stopped_by(
+def _needed(
     request: AccessRequest,
-    grant: Grant,
     rule: Rule,
+    grant: Grant | None,
     identity: Verdict,
     boundary: Verdict,
     session: Verdict,
-) -> Layer | None:
-    """The first layer whose allow is needed and missing."""
+) -> tuple[Verdict, Verdict, Verdict, Verdict]:
+    """3. to 5. The resource side and the identity side: True where no allow is needed."""
     account: str | None = getattr(request.principal, "account", None)  # `account_of`, inlined
-    owner = request.resource_account
     if account is None:
-        return None if grant is DIRECT else Layer.RESOURCE
-    if owner in (account, AWS_ACCOUNT):  # AWS's own resources count as the caller's account's
-        if grant is DIRECT:
-            return None
-        if grant is NONE and rule.needs_resource_policy:
-            return Layer.RESOURCE
-        identity = identity or grant is ROLE
-    elif grant is NONE:
-        return Layer.RESOURCE
-    if not identity:
-        return Layer.IDENTITY
-    if not boundary:
-        return Layer.BOUNDARY
-    return None if session else Layer.SESSION
+        return True if grant is DIRECT else None, True, True, True
+    if type(request.principal) is Root:
+        identity = True
+    if request.resource_account not in (account, AWS_ACCOUNT):  # AWS's own count as the caller's account's
+        return None if grant is NONE else True, identity, boundary, session
+    if grant is DIRECT:
+        return True, True, True, True
+    if grant is ROLE:
+        return True, True, boundary, session
+    return None if grant is NONE and rule.needs_resource_policy else True, identity, boundary, session
 
 
 def _all_levels(verdicts: list[Verdict]) -> Verdict:

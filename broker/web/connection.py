@@ -58,7 +58,7 @@ class UnreadableRequest(Exception):
 
 
 class ConnectionServer(Protocol):
-    """The server of a connection, as far as the connection needs it; `clock` gives epoch seconds."""
+    """What a connection needs of its server; `clock` gives epoch seconds."""
 
     @property
     def answer(self) -> Handler: ...

@@ -2,7 +2,7 @@
 
 A variable is `BROKER_` and the setting's place: `store.url` is `BROKER_STORE_URL`. Every secret also has a `_FILE` form
 that names a file holding it. An unknown key is refused, with the nearest known one as a suggestion.
-Imported by `app.py` and the command line only; rooms get the values they need, never the settings.
+Imported by `app` and the command line only; rooms get the values they need, never the settings.
 """
 
 from broker.config.faults import parse_address

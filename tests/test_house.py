@@ -43,7 +43,6 @@ SHARED_CLASS_NAMES = {
     "Policy": "policy/elements.py has the parsed document, declaration/declared.py what a file declares",
     "Role": "as Account",
     "SessionAttributes": "audit/event.py has CloudTrail's, assertions/session_attributes.py what an assertion asks for",
-    "Source": "policy/statement.py has the policy that holds a statement, declaration/source.py the file",
     "User": "as Account; names/principal.py has the principal",
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.

@@ -13,13 +13,11 @@ from broker.config.settings import (
     ConfigurationError,
     FederationSettings,
     Keys,
-    Listen,
     RootUser,
     Settings,
     StoreSettings,
     field_of,
     setting_names,
-    variable_of,
 )
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "ConfigurationError",
     "FederationSettings",
     "Keys",
-    "Listen",
     "RootUser",
     "Settings",
     "StoreSettings",
@@ -36,5 +33,4 @@ __all__ = [
     "load_settings",
     "parse_address",
     "setting_names",
-    "variable_of",
 ]

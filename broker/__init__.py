@@ -2,7 +2,6 @@
 
     __main__, commands       the command line: one file per command
     app                      composition root
-    master_key               where it is looked for, and when one is made
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the only HTTP: requests in, responses out

@@ -43,7 +43,6 @@ SHARED_CLASS_NAMES = {
     "Policy": "policy/elements.py has the parsed document, declaration/declared.py what a file declares",
     "Role": "as Account",
     "SessionAttributes": "audit/event.py has CloudTrail's, assertions/session_attributes.py what an assertion asks for",
-    "Source": "policy/statement.py has the policy that holds a statement, declaration/source.py the file",
     "User": "as Account; names/principal.py has the principal",
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
@@ -106,12 +105,14 @@ def test_nothing_is_left_to_do():
 
 def test_only_the_composition_root_reads_the_clock_and_draws_entropy():
     pattern = r"\b(datetime\.(now|utcnow|today)|date\.today|time\.time(_ns)?|os\.urandom|os\.getrandom)\("
-    assert [place for path in SOURCES if name(path) != "app.py" for place in words(path, pattern)] == []
-    assert words(PACKAGE / "app.py", pattern), "the pattern finds what it is looking for"
+    assert [
+        place for path in SOURCES if name(path) != "app/system.py" for place in words(path, pattern)
+    ] == []
+    assert words(PACKAGE / "app" / "system.py", pattern), "the pattern finds what it is looking for"
 
 
 def test_only_the_composition_root_names_engines():
-    allowed = {"app.py", "storage/sqlite.py", "storage/redis.py"}
+    allowed = {"app/compose.py", "storage/sqlite.py", "storage/redis.py"}
     pattern = r"\b(SqliteEngine|RedisEngine|storage\.sqlite|storage\.redis)\b"
     assert [place for path in SOURCES if name(path) not in allowed for place in words(path, pattern)] == []
 
@@ -166,7 +167,7 @@ def test_no_class_is_called_manager():
 
 def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
     """`except Exception` belongs to request handlers, background tasks that must go on, and the end of a process."""
-    allowed = {"web/requests.py", "web/metadata.py", "app.py"}
+    allowed = {"web/requests.py", "web/metadata.py", "app/serving.py"}
     pattern = r"^\s*except (Base)?Exception\b.*:"
     blind = {
         place
@@ -236,7 +237,7 @@ def test_every_file_that_declares_an_operation_is_imported_by_its_room(room: Pat
 
 def test_the_composition_root_imports_every_room_that_declares_operations():
     assert len(DECLARING) >= 3
-    tree = ast.parse((PACKAGE / "app.py").read_text("utf-8"))
+    tree = ast.parse((PACKAGE / "app" / "compose.py").read_text("utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {f"broker.{room.name}" for room in DECLARING} <= imported, "its operations do not exist"
 

@@ -13,20 +13,14 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from broker.app import (
-    LISTENERS,
-    Broker,
-    open_broker,
-    open_engine,
-    read_certificate,
-    sqlite_path,
-)
+from broker.app import Broker, open_broker, open_engine, sqlite_path
+from broker.app.master_key import find_master_key, no_master_key, sealed_by_another
+from broker.app.serving import LISTENERS, read_certificate
 from broker.audit.journal import UNAUTHENTICATED
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.root_user import bring
 from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
 from broker.credentials.keyrings import WrongMasterKey
-from broker.master_key import find_master_key, no_master_key, sealed_by_another
 from broker.names.secret import SecretKey
 from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve

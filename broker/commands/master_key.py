@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from broker.app import Broker, entropy
+from broker.app.master_key import find_master_key, no_master_key
 from broker.commands.opening import with_broker
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.records import command_event, open_journal
@@ -12,7 +13,6 @@ from broker.commands.refusing import CommandRefused, failed
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys
 from broker.credentials.keyrings import PARTITION
-from broker.master_key import find_master_key, no_master_key
 from broker.sealing.master import MasterKey, is_sealed_by_current, new_master_key_text
 
 

@@ -125,7 +125,7 @@ def work(
     """
     import uvloop
 
-    from broker.app import serve
+    from broker.app.serving import serve
     from broker.commands.workers import HEARTBEAT_SECONDS
     from broker.storage.engine import EngineUnavailable
     from broker.web.metrics import WorkerSlot

@@ -2,7 +2,7 @@
 
 A variable is `BROKER_` and the setting's place: `store.url` is `BROKER_STORE_URL`. Every secret also has a `_FILE` form
 that names a file holding it. An unknown key is refused, with the nearest known one as a suggestion.
-Imported by `app.py` and the command line only; rooms get the values they need, never the settings.
+Imported by `app` and the command line only; rooms get the values they need, never the settings.
 """
 
 from broker.config.faults import parse_address
@@ -13,13 +13,11 @@ from broker.config.settings import (
     ConfigurationError,
     FederationSettings,
     Keys,
-    Listen,
     RootUser,
     Settings,
     StoreSettings,
     field_of,
     setting_names,
-    variable_of,
 )
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "ConfigurationError",
     "FederationSettings",
     "Keys",
-    "Listen",
     "RootUser",
     "Settings",
     "StoreSettings",
@@ -36,5 +33,4 @@ __all__ = [
     "load_settings",
     "parse_address",
     "setting_names",
-    "variable_of",
 ]

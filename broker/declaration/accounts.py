@@ -7,7 +7,7 @@ from broker.declaration import declared
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Document, given, is_set
 from broker.declaration.differences import told_changes
-from broker.declaration.holders import meant
+from broker.declaration.properties import meant
 from broker.declaration.source import DeclarationError
 from broker.names.arn import is_account_id
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy

@@ -20,8 +20,7 @@ from broker.operation import Call, Quotas, find_operation, model, perform
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
 from broker.storage.collection import Collection, R
-from broker.storage.records import Group, Role, User
-from broker.storage.store import GROUPS, ROLES, USERS, Transaction
+from broker.storage.store import Transaction
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -62,6 +61,8 @@ class Attempt:
         self.changes: list[Change] = []
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
+        # Account and name of roles that trust roles which are yet to be made: until then they trust nobody.
+        self.waiting_roles: set[tuple[str, str]] = set()
 
     async def perform(
         self,
@@ -94,13 +95,6 @@ class Attempt:
         if text:
             self.changes.append(Change(account, sign, text))
         return answer
-
-    async def find_holder(self, account: str, word: str, name: str) -> User | Group | Role:
-        """The user, group or role (`word`) of that name, which must have been made by now."""
-        collection: Any = {"User": USERS, "Group": GROUPS, "Role": ROLES}[word]
-        record: User | Group | Role | None = await self.store.find(collection, account, name)
-        assert record is not None, f"{word} {name} is settled before its policies"
-        return record
 
     def put(self, account: str, collection: Collection[R], record: R, sign: str, text: str) -> None:
         """Write a record that no operation makes; `account` is whose it is, not its partition."""

@@ -41,6 +41,14 @@ async def settle_instance(attempt: Attempt, instance_id: str, wanted: Any) -> No
         attempt.put(account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}{told}")
 
 
+async def prune_instances(attempt: Attempt, declaration: declared.Declaration) -> None:
+    for instance in await attempt.store.scan(INSTANCES, ""):
+        if instance.account_id in declaration.accounts and instance.instance_id not in declaration.instances:
+            attempt.store.delete(INSTANCES, "", instance.instance_id)
+            text = f"instance {instance.instance_id}"
+            attempt.note(instance.account_id, "broker:DeleteInstance", "-", text)
+
+
 async def check_addresses(attempt: Attempt, declaration: declared.Declaration) -> None:
     """Refuse an address that is none, or that two instances have: the metadata service would answer neither."""
     holders: dict[str, str] = {}

@@ -6,6 +6,7 @@ from broker.credentials.access_keys import NewKey, put_place
 from broker.declaration import declared
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import FixedKey, is_set
+from broker.declaration.properties import Property, Target, cleared
 from broker.declaration.source import DeclarationError
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
@@ -15,18 +16,15 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS
 _SHORTEST_SECRET = 16
 
 
-async def settle_access_keys(attempt: Attempt, account: str, name: str, wanted: declared.User) -> None:
-    user = await attempt.store.find(USERS, account, name)
-    assert user is not None, "users are settled before their keys"
+async def _settle_access_keys(attempt: Attempt, target: Target, user: User, wanted: declared.User) -> None:
+    account, name = target.account, user.user_name
     if not isinstance(wanted.access_keys, int):
         for key in wanted.access_keys:
             await _bring(attempt, account, name, key)
         return
     for _ in range(wanted.access_keys - len(user.access_key_ids)):
-        text = f"user {name}: access key"
-        answer = await attempt.perform(
-            account, "CreateAccessKey", {"UserName": name}, "+", text, wanted.where
-        )
+        text = f"{target.label}: access key"
+        answer = await attempt.perform(account, "CreateAccessKey", target.parameters, "+", text, target.where)
         made = answer.access_key
         secret = SecretKey(made.secret_access_key)
         attempt.keys.append(NewKey(account, name, made.access_key_id, secret))
@@ -83,3 +81,8 @@ def _secret(attempt: Attempt, wanted: FixedKey) -> SecretKey:
             f"{wanted.where}: a secret access key has at least {_SHORTEST_SECRET} characters"
         )
     return SecretKey(text)
+
+
+ACCESS_KEYS_OF_USER = Property(
+    settle=_settle_access_keys, clear=cleared("access_key_ids", "DeleteAccessKey", "AccessKeyId")
+)

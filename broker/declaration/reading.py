@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from broker.declaration.declared import WHERE, Declaration, Document
-from broker.declaration.source import DeclarationError, Source, read_source
+from broker.declaration.source import DeclarationError, SourceFile, read_source
 from broker.declaration.toml_lines import Route
 
 
@@ -23,7 +23,7 @@ def read_declaration(file: Path) -> Declaration:
     return declaration
 
 
-def _read(source: Source, kind: inspect.Type, value: Any, route: Route) -> Any:
+def _read(source: SourceFile, kind: inspect.Type, value: Any, route: Route) -> Any:
     if isinstance(kind, inspect.UnionType):
         kind = _chosen(source, kind, value, route)
     if isinstance(kind, inspect.NoneType):
@@ -42,7 +42,7 @@ def _read(source: Source, kind: inspect.Type, value: Any, route: Route) -> Any:
     return _scalar(source, kind, value, route)
 
 
-def _chosen(source: Source, kind: inspect.UnionType, value: Any, route: Route) -> inspect.Type:
+def _chosen(source: SourceFile, kind: inspect.UnionType, value: Any, route: Route) -> inspect.Type:
     """The member of a union that the value's own form asks for."""
     wanted: type | tuple[type, ...] = (inspect.StrType, inspect.IntType, inspect.BoolType)
     if value is None:
@@ -57,7 +57,7 @@ def _chosen(source: Source, kind: inspect.UnionType, value: Any, route: Route) -
     raise _error(source, route, f"{_shown(value)} does not belong here")
 
 
-def _struct(source: Source, kind: inspect.StructType, values: dict[str, Any], route: Route) -> Any:
+def _struct(source: SourceFile, kind: inspect.StructType, values: dict[str, Any], route: Route) -> Any:
     fields = {field.name: field for field in kind.fields if field.name != WHERE}
     for key in values:
         if key not in fields:
@@ -71,7 +71,7 @@ def _struct(source: Source, kind: inspect.StructType, values: dict[str, Any], ro
     return kind.cls(**read, where=source.place(route))
 
 
-def _mapping(source: Source, value: Any, route: Route) -> dict[str, Any]:
+def _mapping(source: SourceFile, value: Any, route: Route) -> dict[str, Any]:
     if value is None:
         return {}  # `alice:` with nothing behind it declares alice
     if not isinstance(value, dict):
@@ -79,7 +79,7 @@ def _mapping(source: Source, value: Any, route: Route) -> dict[str, Any]:
     return value
 
 
-def _scalar(source: Source, kind: inspect.Type, value: Any, route: Route) -> Any:
+def _scalar(source: SourceFile, kind: inspect.Type, value: Any, route: Route) -> Any:
     if not isinstance(value, str):
         raise _error(source, route, f"{_NAMES[type(kind)]} belongs here, not {_shown(value)}")
     if isinstance(kind, inspect.StrType):
@@ -90,7 +90,7 @@ def _scalar(source: Source, kind: inspect.Type, value: Any, route: Route) -> Any
         raise _error(source, route, f"{_NAMES[type(kind)]} belongs here, not {value!r}") from None
 
 
-def _document(source: Source, value: Any, route: Route) -> Document:
+def _document(source: SourceFile, value: Any, route: Route) -> Document:
     """A policy: a mapping as it stands, a text that is JSON, or the text of the file that `file` names."""
     where = source.place(route)
     if isinstance(value, str):
@@ -102,7 +102,7 @@ def _document(source: Source, value: Any, route: Route) -> Document:
     return Document(read_beside(source, value["file"], (*route, "file")), where)
 
 
-def read_beside(source: Source, name: Any, route: Route) -> str:
+def read_beside(source: SourceFile, name: Any, route: Route) -> str:
     """The text of a file that is named relative to the declaration."""
     try:
         return (source.file.parent / str(name)).read_text("utf-8")
@@ -130,5 +130,5 @@ def _shown(value: Any) -> str:
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
 
 
-def _error(source: Source, route: Route, message: str) -> DeclarationError:
+def _error(source: SourceFile, route: Route, message: str) -> DeclarationError:
     return DeclarationError(f"{source.place(route)}: {message}")

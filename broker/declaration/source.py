@@ -29,7 +29,7 @@ class DeclarationError(Exception):
     """What is wrong with a declaration, beginning with the file, the line where there is one, and the route."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class SourceFile(msgspec.Struct, frozen=True):
     """Values are dicts, lists, texts and None; `lines` has the line (from 1) of routes."""
 
     file: Path
@@ -45,7 +45,7 @@ class Source(msgspec.Struct, frozen=True):
         return f"{place}: {'.'.join(map(str, route))}" if route else place
 
 
-def read_source(file: Path) -> Source:
+def read_source(file: Path) -> SourceFile:
     """Read YAML, or TOML where the name ends so. Raises DeclarationError."""
     try:
         data = file.read_bytes()
@@ -58,9 +58,9 @@ def read_source(file: Path) -> Source:
     return _read_toml(file, text) if file.suffix == ".toml" else _read_yaml(file, text)
 
 
-def _read_toml(file: Path, text: str) -> Source:
+def _read_toml(file: Path, text: str) -> SourceFile:
     try:
-        return Source(file, _as_texts(tomllib.loads(text)), toml_lines(text))
+        return SourceFile(file, _as_texts(tomllib.loads(text)), toml_lines(text))
     except tomllib.TOMLDecodeError as error:
         message, line = _TOML_PLACE.sub("", str(error)), _TOML_PLACE.search(str(error))
         raise DeclarationError(f"{file}{f':{line[1]}' if line else ''}: {message}") from None
@@ -78,7 +78,7 @@ def _as_texts(value: Any) -> Any:
     return str(value)
 
 
-def _read_yaml(file: Path, text: str) -> Source:
+def _read_yaml(file: Path, text: str) -> SourceFile:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -91,7 +91,7 @@ def _read_yaml(file: Path, text: str) -> Source:
         raise DeclarationError(f"{file}: {error}") from None
     lines: dict[Route, int] = {}
     value = None if node is None else _Yaml(file, lines).value_of(node, (), ())
-    return Source(file, value, lines)
+    return SourceFile(file, value, lines)
 
 
 class _Loader(yaml.SafeLoader):

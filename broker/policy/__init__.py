@@ -12,18 +12,8 @@ from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
 from broker.policy.decision import Decision, decide, is_always_allowed
 from broker.policy.document import parse_policy, policy_size
-from broker.policy.elements import (
-    Condition,
-    Effect,
-    MalformedPolicy,
-    Policy,
-    PolicyKind,
-    Principals,
-    Statement,
-)
+from broker.policy.elements import Effect, MalformedPolicy, Policy, PolicyKind
 from broker.policy.explanation import (
-    Explanation,
-    JudgedCondition,
     LayerExplanation,
     Match,
     NearMiss,
@@ -39,12 +29,9 @@ from broker.policy.statement import Source, SourceKind
 __all__ = [
     "NO_POLICIES",
     "AccessRequest",
-    "Condition",
     "Context",
     "Decision",
     "Effect",
-    "Explanation",
-    "JudgedCondition",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -56,10 +43,8 @@ __all__ = [
     "PolicyKind",
     "PolicySet",
     "Position",
-    "Principals",
     "Source",
     "SourceKind",
-    "Statement",
     "access_denied_message",
     "authorization_message",
     "compile_policies",

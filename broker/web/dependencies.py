@@ -1,4 +1,4 @@
-"""The dependencies of the request handlers: the rooms below, the clock and the settings, made once by `app.py`."""
+"""The dependencies of the request handlers: the rooms below, the clock and the settings, made once by `app`."""
 
 from collections.abc import Callable, Mapping
 

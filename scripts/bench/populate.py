@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import msgspec
 
 from broker.app import clock, entropy, open_engine, rotation_schedule
+from broker.app.master_key import create_master_key, find_master_key
 from broker.config import Keys
 from broker.credentials.keyrings import Keyrings
-from broker.master_key import create_master_key, find_master_key
 from broker.names import ids
 from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey

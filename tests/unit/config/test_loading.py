@@ -13,8 +13,8 @@ from broker.config import (
     field_of,
     load_settings,
     setting_names,
-    variable_of,
 )
+from broker.config.settings import variable_of
 from broker.names.secret import SecretKey, shown_url
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -16,15 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import (
-    Condition,
     Effect,
     MalformedPolicy,
     PolicyKind,
     Position,
-    Principals,
     parse_policy,
     policy_size,
 )
+from broker.policy.elements import Condition, Principals
 
 BUCKET = "arn:aws:s3:::example_bucket"
 SYNTAX = "Syntax errors in policy."

@@ -15,7 +15,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from broker.app import Broker, clock, make_dependencies, open_broker, open_journal
+from broker.app import Broker, clock, open_broker, open_journal
+from broker.app.serving import make_dependencies
 from broker.audit.journal import Journal
 from broker.config import Settings, load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair

@@ -1,0 +1,159 @@
+"""Settings in, the rooms put together out. The only file that names engines."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+import broker.iam
+import broker.simulator
+import broker.sts  # noqa: F401  importing a room declares its operations
+from broker.access.gate import Gate
+from broker.access.library import PolicyLibrary
+from broker.access.prove import Prover
+from broker.app.master_key import find_master_key, first_master_key, no_master_key
+from broker.app.system import clock, entropy
+from broker.audit.journal import Journal, Sync
+from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings
+from broker.credentials.keyrings import Keyrings
+from broker.credentials.mint import Mint
+from broker.federation.federation import Federation, IssuerRules, SamlRules
+from broker.federation.opening import open_federation
+from broker.federation.reach import Reach
+from broker.sealing.keyring import RotationSchedule
+from broker.sigv4.signing_keys import SigningKeys
+from broker.sigv4.verify import Dialect
+from broker.storage.engine import Engine, EngineUnavailable
+from broker.storage.sealed import SealedEngine
+from broker.storage.sqlite import SqliteEngine
+from broker.storage.store import Store
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    """The rooms, put together; what commands and request handlers work with."""
+
+    settings: Settings
+    engine: Engine
+    keyrings: Keyrings
+    store: Store
+    gate: Gate
+    mint: Mint
+    prover: Prover
+    federation: Federation
+
+
+@asynccontextmanager
+async def open_broker(
+    settings: Settings, environment: Mapping[str, str] = os.environ, *, may_create: bool = True
+) -> AsyncIterator[Broker]:
+    """Open the store and its keys, which are made where both are missing and `may_create` says so.
+
+    Raises ConfigurationError and EngineUnavailable, in words for the operator.
+    """
+    may_create_key = may_create and settings.keys.create_master_key
+    master = find_master_key(settings.keys, environment)
+    if master is None and may_create and not may_create_key:
+        raise no_master_key(settings, environment, "none may be made: keys.create_master_key is off")
+    engine = open_engine(settings.store.url.reveal(), may_create=may_create)
+    try:
+        if master is None:
+            is_new = not await engine.partitions("")
+            master = first_master_key(
+                settings, environment, entropy, may_create=may_create_key, is_new=is_new
+            )
+        keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(settings.keys))
+        await keyrings.load(may_create=may_create)
+    except BaseException:
+        await engine.close()
+        raise
+    async with (
+        Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
+        _open_federation(settings.federation) as federation,
+    ):
+        yield Broker(
+            settings=settings,
+            engine=engine,
+            keyrings=keyrings,
+            store=store,
+            gate=Gate(PolicyLibrary(), keyrings.sessions, entropy),
+            mint=Mint(keyrings.sessions, entropy),
+            prover=Prover(
+                keyrings.sessions,
+                SigningKeys(),
+                Dialect(honour_expires=settings.requests.honour_presigned_expires),
+            ),
+            federation=federation,
+        )
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite store; None for another engine's URL."""
+    return Path(url.removeprefix("sqlite:").removeprefix("//")) if url.startswith("sqlite:") else None
+
+
+@asynccontextmanager
+async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federation]:
+    opened = open_federation(
+        clock,
+        reach=Reach(chosen.plain_http, chosen.private_networks),
+        saml=SamlRules(
+            chosen.saml_recipients, chosen.saml_audiences, chosen.saml_allow_sha1, chosen.saml_allow_replay
+        ),
+        leeway=chosen.clock_leeway_seconds,
+        single_use=chosen.single_use_tokens,
+        issuer=issuer_rules(chosen),
+        certificate_authorities=chosen.certificate_authorities,
+        pinned_keys=chosen.pinned_keys,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            federation = await stack.enter_async_context(opened)
+        except ValueError as error:
+            raise ConfigurationError(f"federation.{error}") from None
+        yield federation
+
+
+def issuer_rules(chosen: FederationSettings) -> IssuerRules:
+    schedule = msgspec.structs.replace(
+        IssuerRules().schedule,
+        rotate_every=chosen.issuer_rotate_every_hours * 3600,
+        staged_for=chosen.issuer_published_for_hours * 3600,
+    )
+    return IssuerRules(chosen.issuer_url, schedule)
+
+
+def open_engine(url: str, *, may_create: bool = True) -> Engine:
+    """`sqlite:PATH` or `redis://…`; raises ConfigurationError for anything else."""
+    scheme, _, rest = url.partition(":")
+    path = sqlite_path(url)
+    if path is not None and rest:
+        if not may_create and not path.exists():
+            raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
+        return SqliteEngine(path, clock, entropy, may_create=may_create)
+    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
+        from broker.storage.redis import RedisEngine
+
+        try:
+            return RedisEngine(url, entropy)
+        except ValueError:
+            # Not in its own words: they quote the part that cannot be read, which may be the password.
+            raise ConfigurationError(
+                "store.url: this URL of a Redis cannot be read; in user and password / @ : ? # are percent-encoded"
+            ) from None
+    raise ConfigurationError(
+        f"store.url: {scheme!r} is no engine; write sqlite:PATH or redis://HOST:PORT/NUMBER"
+    )
+
+
+def rotation_schedule(keys: Keys) -> RotationSchedule:
+    return RotationSchedule(
+        rotate_every=keys.rotate_every_hours * 3600, staged_for=keys.staged_for_minutes * 60
+    )
+
+
+def open_journal(audit: Audit) -> Journal:
+    """Raises OSError."""
+    limits = audit.maximum_size_bytes, audit.keep, audit.keep_unauthenticated
+    return Journal(Path(audit.path), *limits, sync=Sync(audit.sync))

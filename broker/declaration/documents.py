@@ -1,0 +1,93 @@
+"""Properties that are policy documents: of managed policies, trust policies of roles, inline policies."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import UNSET
+
+from broker.access.trust import named_trust_policy
+from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Document
+from broker.declaration.properties import Parameters, Property, Target, cleared, meant
+from broker.storage.records import ManagedPolicy, Role
+
+_TRUSTS_NOBODY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}],
+    }
+)
+
+
+def _is_same(text: str, document: Document) -> bool:
+    """Whether two texts are the same JSON; what is no JSON equals only itself."""
+    try:
+        return text == document.text or bool(json.loads(text) == json.loads(document.text))
+    except ValueError:
+        return False
+
+
+async def _create_document(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    return {"PolicyDocument": wanted.document.text}
+
+
+async def _settle_document(attempt: Attempt, target: Target, policy: ManagedPolicy, wanted: Any) -> None:
+    if _is_same(policy.document, wanted.document):
+        return
+    old = _old_versions(policy)
+    if old and len(policy.versions) >= attempt.means.quotas.policy_versions:
+        await target.change(attempt, "DeletePolicyVersion", {"VersionId": old[0]}, "-", f"version {old[0]}")
+    version = {"PolicyDocument": wanted.document.text, "SetAsDefault": True}
+    await target.change(attempt, "CreatePolicyVersion", version, "~", "document", wanted.document)
+
+
+def _clear_versions(target: Target, policy: ManagedPolicy) -> Iterable[tuple[str, Parameters]]:
+    return [("DeletePolicyVersion", {"VersionId": version}) for version in _old_versions(policy)]
+
+
+def _old_versions(policy: ManagedPolicy) -> list[str]:
+    """Those that are not in force, the oldest first."""
+    return [one.version_id for one in policy.versions if one.version_id != policy.default_version_id]
+
+
+async def _create_trust_policy(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    text = _TRUSTS_NOBODY if _must_wait(attempt, target) else wanted.trust_policy.text
+    return {"AssumeRolePolicyDocument": text}
+
+
+def _must_wait(attempt: Attempt, target: Target) -> bool:
+    return (target.account, target.parameters["RoleName"]) in attempt.waiting_roles
+
+
+async def _settle_trust_policy(attempt: Attempt, target: Target, role: Role, wanted: Any) -> None:
+    # As it names them now, not as stored: where a trusted user was made anew, the role has to trust the new one.
+    if not _is_same(await named_trust_policy(attempt.store, role), wanted.trust_policy):
+        parameters = {**target.parameters, "PolicyDocument": wanted.trust_policy.text}
+        told = "" if _must_wait(attempt, target) else f"{target.label}: trust policy"
+        await attempt.perform(
+            target.account, "UpdateAssumeRolePolicy", parameters, "~", told, wanted.trust_policy.where
+        )
+
+
+async def _settle_inline(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    current, documents = record.inline_policies, meant(attempt, wanted.inline_policies, {})
+    if documents is UNSET:
+        return
+    for name in current:
+        if name not in documents:
+            operation = f"Delete{target.word}Policy"
+            await target.change(attempt, operation, {"PolicyName": name}, "-", f"inline policy {name}")
+    for name, document in documents.items():
+        if name not in current or not _is_same(current[name], document):
+            parameters = {"PolicyName": name, "PolicyDocument": document.text}
+            sign = "~" if name in current else "+"
+            operation, told = f"Put{target.word}Policy", f"inline policy {name}"
+            await target.change(attempt, operation, parameters, sign, told, document)
+
+
+DOCUMENT = Property(_create_document, _settle_document, _clear_versions)
+TRUST_POLICY = Property(_create_trust_policy, _settle_trust_policy)
+INLINE_POLICIES = Property(
+    settle=_settle_inline, clear=cleared("inline_policies", "Delete{}Policy", "PolicyName")
+)

@@ -1,0 +1,244 @@
+"""Properties of entities: what is given at creation, changed later, and removed before the entity is deleted."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from broker.access.aws_managed import all_aws_managed
+from broker.declaration.attempt import Attempt, tag_list
+from broker.declaration.declared import Document, given
+from broker.declaration.differences import told_change, told_changes
+from broker.declaration.source import DeclarationError
+from broker.iam.roles import DEFAULT_MAX_SESSION_DURATION
+from broker.storage.store import POLICIES
+
+Parameters = dict[str, Any]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The entity that operations change. `word` is the wire's (`User`), `parameters` name the entity there."""
+
+    account: str
+    word: str
+    label: str
+    parameters: dict[str, str]
+    where: str
+
+    async def change(
+        self,
+        attempt: Attempt,
+        operation: str,
+        more: Parameters,
+        sign: str,
+        text: str,
+        document: Document | None = None,
+    ) -> None:
+        parameters, told = {**self.parameters, **more}, f"{self.label}: {text}"
+        await attempt.perform(self.account, operation, parameters, sign, told, self.where, document)
+
+
+Create = Callable[[Attempt, Target, Any], Awaitable[Parameters]]
+Settle = Callable[[Attempt, Target, Any, Any], Awaitable[None]]
+Clear = Callable[[Target, Any], Iterable[tuple[str, Parameters]]]
+
+
+class Property(msgspec.Struct, frozen=True):
+    """`create(attempt, target, wanted)` gives parameters of the operation that makes the entity.
+
+    `settle(attempt, target, record, wanted)` makes the record what is wanted; `clear(target, record)` lists the
+    operations, with their parameters, that have to be done before the entity can be deleted.
+    """
+
+    create: Create | None = None
+    settle: Settle | None = None
+    clear: Clear | None = None
+
+
+def meant(attempt: Attempt, value: Any, empty: Any) -> Any:
+    """What the file means: `empty` for what it does not speak of where the rest is pruned, else UNSET."""
+    return empty if value is UNSET and attempt.prune else value
+
+
+def require_same(target: Target, what: str, current: Any, wanted: Any) -> None:
+    """Raises DeclarationError where `wanted` differs from what can only be chosen at creation."""
+    if wanted is not UNSET and wanted != current:
+        raise DeclarationError(
+            f"{target.where}: the {what} of {target.label} is {current!r} and cannot be changed; "
+            "delete it first, or declare what it is"
+        )
+
+
+def chosen_at_creation(field: str, parameter: str) -> Create:
+    async def create(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+        return {parameter: given(getattr(wanted, field), None)}
+
+    return create
+
+
+def fixed(field: str, parameter: str) -> Property:
+    """A text that is chosen at creation and stays."""
+
+    async def settle(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+        require_same(target, field, getattr(record, field), getattr(wanted, field))
+
+    return Property(chosen_at_creation(field, parameter), settle)
+
+
+async def _settle_path(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    path = meant(attempt, wanted.path, "/")
+    if path is not UNSET and path != record.path:
+        told = told_change("path", record.path, path)
+        await target.change(attempt, f"Update{target.word}", {"NewPath": path}, "~", told)
+
+
+async def _create_tags(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    return {"Tags": tag_list(given(wanted.tags, {}))}
+
+
+async def _settle_tags(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    current, tags = record.tags, meant(attempt, wanted.tags, {})
+    if tags is UNSET:
+        return
+    # Keys compare without case: what is taken away goes first, so that it cannot take the new spelling with it.
+    removed = [key for key in current if key not in tags]
+    if removed:
+        await target.change(
+            attempt, f"Untag{target.word}", {"TagKeys": removed}, "-", f"tags {', '.join(removed)}"
+        )
+    changed = {key: text for key, text in tags.items() if current.get(key) != text}
+    if changed:
+        shown = ", ".join(_told_tag(key, text, current) for key, text in changed.items())
+        await target.change(attempt, f"Tag{target.word}", {"Tags": tag_list(changed)}, "~", f"tags {shown}")
+
+
+def _told_tag(key: str, text: str, current: dict[str, str]) -> str:
+    return told_change(key, current[key], text) if key in current else f"{key}={text}"
+
+
+async def _create_boundary(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    reference = given(wanted.permissions_boundary, None)
+    return {
+        "PermissionsBoundary": None if reference is None else await _policy_arn(attempt, target, reference)
+    }
+
+
+async def _settle_boundary(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    current, boundary = record.permissions_boundary, meant(attempt, wanted.permissions_boundary, None)
+    if boundary is UNSET:
+        return
+    if boundary is None:
+        if current is not None:
+            operation = f"Delete{target.word}PermissionsBoundary"
+            await target.change(attempt, operation, {}, "-", f"permissions boundary {current}")
+        return
+    arn = await _policy_arn(attempt, target, boundary)
+    if arn != current:
+        told = told_change("permissions boundary", current, arn) if current else f"permissions boundary {arn}"
+        operation = f"Put{target.word}PermissionsBoundary"
+        await target.change(attempt, operation, {"PermissionsBoundary": arn}, "~", told)
+
+
+async def _policy_arn(attempt: Attempt, target: Target, reference: str) -> str:
+    """The ARN of a managed policy that is named by its ARN, or by its name within the account."""
+    if reference.startswith("arn:"):
+        return reference
+    policy = await attempt.store.find(POLICIES, target.account, reference)
+    if policy is not None:
+        return policy.arn
+    managed = next((one.arn for one in all_aws_managed() if one.policy_name == reference), None)
+    hint = f"for AWS's policy write {managed}" if managed else "declare it, or write an ARN"
+    raise DeclarationError(f"{target.where}: account {target.account} has no policy {reference}; {hint}")
+
+
+async def _name(attempt: Attempt, target: Target, reference: str) -> str:
+    return reference
+
+
+def members(
+    field: str,
+    operations: tuple[str, str],
+    parameter: str,
+    noun: str,
+    *,
+    recorded: str = "",
+    resolve: Callable[[Attempt, Target, str], Awaitable[str]] = _name,
+    key: Callable[[str], str] = str.lower,
+) -> Property:
+    """Names that `field` lists; `operations` add and remove one, `{}` in them is the word of the entity.
+
+    `recorded` is the record's field, where that has another name. `resolve` gives what the record has for what the
+    file says, `key` what is compared: names are the same whatever their case.
+    """
+    add, remove = operations
+
+    async def settle(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+        value = meant(attempt, getattr(wanted, field), ())
+        if value is UNSET:
+            return
+        references = (value,) if isinstance(value, str) else value or ()
+        names = [await resolve(attempt, target, one) for one in references]
+        current = getattr(record, recorded or field)
+        for name in current:
+            if key(name) not in map(key, names):
+                operation = remove.format(target.word)
+                await target.change(attempt, operation, {parameter: name}, "-", f"{noun} {name}")
+        for name in names:
+            if key(name) not in map(key, current):
+                operation = add.format(target.word)
+                await target.change(attempt, operation, {parameter: name}, "+", f"{noun} {name}")
+
+    return Property(settle=settle, clear=cleared(recorded or field, remove, parameter))
+
+
+def cleared(recorded: str, operation: str, parameter: str) -> Clear:
+    """Each of what the record's field has is removed by `operation`, in which `{}` is the word of the entity."""
+
+    def clear(target: Target, record: Any) -> Iterable[tuple[str, Parameters]]:
+        return [(operation.format(target.word), {parameter: one}) for one in getattr(record, recorded)]
+
+    return clear
+
+
+async def _create_settings(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    return {
+        "Description": given(wanted.description, None),
+        "MaxSessionDuration": given(wanted.max_session_duration, None),
+    }
+
+
+async def _settle_settings(attempt: Attempt, target: Target, role: Any, wanted: Any) -> None:
+    duration = meant(attempt, wanted.max_session_duration, DEFAULT_MAX_SESSION_DURATION)
+    after = msgspec.structs.replace(
+        role,
+        max_session_duration=given(duration, role.max_session_duration),
+        description=given(wanted.description, role.description),
+    )
+    if after != role:
+        changed = {"MaxSessionDuration": after.max_session_duration, "Description": after.description}
+        await target.change(attempt, "UpdateRole", changed, "~", told_changes(role, after))
+
+
+FIXED_PATH, PATH = fixed("path", "Path"), Property(chosen_at_creation("path", "Path"), _settle_path)
+DESCRIPTION = fixed("description", "Description")
+TAGS = Property(_create_tags, _settle_tags)
+BOUNDARY = Property(_create_boundary, _settle_boundary)
+ROLE_SETTINGS = Property(_create_settings, _settle_settings)
+ATTACHED_POLICIES = members(
+    "attached_policies",
+    ("Attach{}Policy", "Detach{}Policy"),
+    "PolicyArn",
+    "attached policy",
+    resolve=_policy_arn,
+    key=str,
+)
+GROUPS_OF_USER = members("groups", ("AddUserToGroup", "RemoveUserFromGroup"), "GroupName", "group")
+PROFILE_ROLE = members(
+    "role",
+    ("AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"),
+    "RoleName",
+    "role",
+    recorded="role_names",
+)
+MFA_DEVICES = Property(clear=cleared("mfa_serial_numbers", "DeactivateMFADevice", "SerialNumber"))

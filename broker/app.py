@@ -23,6 +23,7 @@ from broker.config import Audit, ConfigurationError, FederationSettings, Keys, S
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
+from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_federation
 from broker.federation.reach import Reach
@@ -81,6 +82,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     gate: Gate
     mint: Mint
+    session_list: SessionList
     prover: Prover
     federation: Federation
 
@@ -111,6 +113,7 @@ async def open_broker(
         raise
     async with (
         Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
+        SessionList(store.engine, clock, entropy) as session_list,
         _open_federation(settings.federation) as federation,
     ):
         yield Broker(
@@ -119,7 +122,8 @@ async def open_broker(
             keyrings=keyrings,
             store=store,
             gate=Gate(PolicyLibrary(), keyrings.sessions, entropy),
-            mint=Mint(keyrings.sessions, entropy),
+            mint=Mint(keyrings.sessions, entropy, session_list.note),
+            session_list=session_list,
             prover=Prover(
                 keyrings.sessions,
                 SigningKeys(),
@@ -292,6 +296,7 @@ def _start_tasks(
     """What is to be done now and then; `told` are the store's weaknesses that were logged."""
     rhythm: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("writing when keys were last used", _FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
+        ("listing the sessions that were minted", _FLUSH_SECONDS, broker.session_list.flush),
         ("reading the keyrings", _REFRESH_SECONDS, broker.keyrings.refresh),
         ("renewing the metadata's credentials", _REFRESH_SECONDS, metadata.refresh),
         ("rotating the keyrings", _ROTATION_SECONDS, broker.keyrings.rotate_when_due),

@@ -14,6 +14,11 @@ COMMANDS = {
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),
     "federation": ("federation", "Why was this assertion refused? Each check of a token or a SAML response."),
+    "sessions": ("sessions", "List the sessions that can still live."),
+    "revoke": (
+        "revoke",
+        "End sessions before they expire: one, or all of a role, a user, an account, a key.",
+    ),
     "token": ("token", "Show what a session token says."),
     "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),

@@ -1,7 +1,7 @@
 """Session tokens as callers: what the token says, and the record that its principal's permissions come from.
 
-A session ends with its role or user, and a namesake is somebody else: the record is looked for again whenever the
-account has moved on.
+A session ends with its role or user, and a namesake is somebody else; and it ends when it is revoked. Both are looked
+for again whenever the account has moved on.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
 from broker.access.logins import Login, Logins
+from broker.access.revocations import why_revoked
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.sealing.claims import (
@@ -77,7 +78,9 @@ async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
 
 
 async def _find_record(store: Transaction, claims: SessionClaims) -> Role | User | None:
-    """The record that the session's permissions come from, None where that is an account's root."""
+    """The record that the session's permissions come from, None where that is an account's root; raises Refusal."""
+    if revoked := await why_revoked(store, claims):
+        raise invalid_token(revoked)
     if isinstance(claims, AssumedRoleClaims):
         role = await store.find(ROLES, claims.account, claims.role_name)
         if role is None or role.role_id != claims.role_id:

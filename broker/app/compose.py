@@ -19,6 +19,7 @@ from broker.audit.journal import Journal, Sync
 from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
+from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_federation
 from broker.federation.reach import Reach
@@ -40,6 +41,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     gate: Gate
     mint: Mint
+    session_list: SessionList
     prover: Prover
     federation: Federation
 
@@ -70,6 +72,7 @@ async def open_broker(
         raise
     async with (
         Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
+        SessionList(store.engine, clock, entropy) as session_list,
         _open_federation(settings.federation) as federation,
     ):
         yield Broker(
@@ -78,7 +81,8 @@ async def open_broker(
             keyrings=keyrings,
             store=store,
             gate=Gate(PolicyLibrary(), keyrings.sessions, entropy),
-            mint=Mint(keyrings.sessions, entropy),
+            mint=Mint(keyrings.sessions, entropy, session_list.note),
+            session_list=session_list,
             prover=Prover(
                 keyrings.sessions,
                 SigningKeys(),

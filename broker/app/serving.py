@@ -134,6 +134,7 @@ def _start_tasks(
     """What is to be done now and then; `told` are the store's weaknesses that were logged."""
     rhythm: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("writing when keys were last used", _FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
+        ("listing the sessions that were minted", _FLUSH_SECONDS, broker.session_list.flush),
         ("reading the keyrings", _REFRESH_SECONDS, broker.keyrings.refresh),
         ("renewing the metadata's credentials", _REFRESH_SECONDS, metadata.refresh),
         ("rotating the keyrings", _ROTATION_SECONDS, broker.keyrings.rotate_when_due),

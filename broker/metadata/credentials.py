@@ -19,6 +19,7 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
+from broker.access.revocations import find_revocation, issued_from
 from broker.access.trust import compiled_trust_policy
 from broker.audit.event import Event, UserIdentity, begin_event, iso_time, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
@@ -27,7 +28,8 @@ from broker.errors import Refusal, service_unavailable
 from broker.names.principal import AssumedRole, Service
 from broker.storage.engine import EngineUnavailable
 from broker.storage.records import Role
-from broker.storage.store import Conflict, Store, Transaction
+from broker.storage.session_records import Revocations
+from broker.storage.store import REVOCATIONS, Conflict, Store, Transaction
 
 EC2 = "ec2.amazonaws.com"
 ECS_TASKS = "ecs-tasks.amazonaws.com"
@@ -42,7 +44,10 @@ _logger = logging.getLogger("broker.metadata")
 
 
 class RoleAssumption(msgspec.Struct, frozen=True, kw_only=True):
-    """The gate's answer: `service` may (`allowed`) or may not assume `role` for the machine or container `key`."""
+    """The gate's answer: `service` may (`allowed`) or may not assume `role` for the machine or container `key`.
+
+    `revocations` are those of the role's account: what was minted before one is delivered no more.
+    """
 
     key: str
     service: str
@@ -53,6 +58,16 @@ class RoleAssumption(msgspec.Struct, frozen=True, kw_only=True):
     role_delivery: str | None = None
     instance_id: str | None = None
     context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT
+    revocations: Revocations | None = None
+
+    @property
+    def issued_from(self) -> int:
+        """Epoch seconds; a node whose clock is behind the one that revoked must not mint what is revoked already."""
+        return issued_from(self.revocations, self.role.role_id)
+
+    def revokes(self, minted: TemporaryCredentials) -> bool:
+        found = find_revocation(self.revocations, minted.access_key_id, self.role.role_id, minted.issued_at)
+        return found is not None
 
     @property
     def session(self) -> AssumedRole:
@@ -123,6 +138,7 @@ async def judge_assumption(
         role_delivery=role_delivery,
         instance_id=instance_id,
         context=context,
+        revocations=await store.find(REVOCATIONS, role.account_id),
     )
 
 
@@ -182,9 +198,10 @@ class CredentialCache:
             cached.is_recorded = True
 
     def _is_usable(self, cached: CachedCredentials, assumption: RoleAssumption, now: float) -> bool:
-        """Whether cached credentials are of this session, live long enough, and their token can be opened."""
+        """Whether they are of this session, not revoked, live long enough, and their token can be opened."""
         opens = self._mint.keyring().find(cached.sealed_by) is not None
-        return opens and cached.session == assumption.session and now < cached.good_until
+        is_own = cached.session == assumption.session and not assumption.revokes(cached.credentials)
+        return opens and is_own and now < cached.good_until
 
     async def renew(self, store: Store) -> None:
         """Renew, in the background, credentials that were read and are due; evict those that expire."""
@@ -223,7 +240,7 @@ class CredentialCache:
             return _previous_or_refuse(previous, assumption, error)
         minted = self._mint.assumed_role(
             assumption.session,
-            now=now,
+            now=max(now, assumption.issued_from),
             duration=self._session_seconds,
             role_delivery=assumption.role_delivery,
             instance_id=assumption.instance_id,

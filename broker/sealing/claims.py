@@ -8,6 +8,10 @@ The rule, for an old token must open in a new version and a new token in an old 
 3. Trailing fields that hold their default are not written, so a version that lacks a new field opens every
    token that does not use it, and refuses those that do: the field might have restricted the session.
 
+Every kind has `principal` (who it is), `identity_id` (the unique id of the role or user whose permissions it has, the
+account's id for the root user) and `issued_by` (the access key that asked for it, or the provider, instance or
+principal where there was none; "" where that is not known).
+
 Times are whole epoch seconds. Tags and context keys are tuples of pairs: claims are shared between
 requests, and nothing in them may change.
 """
@@ -66,6 +70,14 @@ class AssumedRoleClaims(_Session, frozen=True, tag=1):
     def principal(self) -> AssumedRole:
         return AssumedRole(self.account, self.role_name, self.role_id, self.session_name, self.role_path)
 
+    @property
+    def identity_id(self) -> str:
+        return self.role_id
+
+    @property
+    def issued_by(self) -> str:
+        return self.issuer_access_key_id or self.federated_provider or self.instance_id or ""
+
 
 class FederatedUserClaims(_Session, frozen=True, tag=2):
     """GetFederationToken: `issuer_*` name the user who called, all None for the root user."""
@@ -82,6 +94,14 @@ class FederatedUserClaims(_Session, frozen=True, tag=2):
     @property
     def principal(self) -> FederatedUser:
         return FederatedUser(self.account, self.name)
+
+    @property
+    def identity_id(self) -> str:
+        return self.issuer_id or self.account
+
+    @property
+    def issued_by(self) -> str:
+        return self.issuer_access_key_id or ""
 
     @property
     def issuer(self) -> User | Root:
@@ -102,6 +122,14 @@ class SessionTokenClaims(_Session, frozen=True, tag=3):
     def principal(self) -> User | Root:
         return _user_or_root(self.account, self.user_name, self.user_id, self.user_path)
 
+    @property
+    def identity_id(self) -> str:
+        return self.user_id or self.account
+
+    @property
+    def issued_by(self) -> str:
+        return self.issuer_access_key_id or ""
+
 
 class RootClaims(_Session, frozen=True, tag=4):
     """AssumeRoot: the root user of a member account, held to one task policy."""
@@ -115,6 +143,14 @@ class RootClaims(_Session, frozen=True, tag=4):
     @property
     def principal(self) -> Root:
         return Root(self.account)
+
+    @property
+    def identity_id(self) -> str:
+        return self.account
+
+    @property
+    def issued_by(self) -> str:
+        return self.issuer_access_key_id or self.issuer_arn
 
 
 SessionClaims = AssumedRoleClaims | FederatedUserClaims | SessionTokenClaims | RootClaims

@@ -16,6 +16,7 @@ from broker.storage.engine import (
     EngineUnavailable,
     account_partition,
     replay_partition,
+    sessions_partition,
     usage_partition,
 )
 from broker.storage.records import (
@@ -43,6 +44,7 @@ from broker.storage.records import (
     User,
     VirtualMfaDevice,
 )
+from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
 
 R = TypeVar("R", bound=Record)
 
@@ -71,10 +73,22 @@ class Collection(Generic[R]):
     """Records of one type; `key` derives the key from a record, None where the caller has to name it.
 
     A `single` collection holds one record, whatever key is asked for. An `expiring` one takes `expires_at`, and is
-    never cached, because no revision tells when a record expires.
+    never cached, because no revision tells when a record expires. One that is `expiring_unseen` takes it as well and is
+    cached all the same: by the time at which its records expire, what they say concerns nothing any more.
     """
 
-    __slots__ = ("_decoder", "exact", "expiring", "key", "name", "partition", "prefix", "record", "single")
+    __slots__ = (
+        "_decoder",
+        "exact",
+        "expiring",
+        "expiring_unseen",
+        "key",
+        "name",
+        "partition",
+        "prefix",
+        "record",
+        "single",
+    )
 
     def __init__(
         self,
@@ -85,6 +99,7 @@ class Collection(Generic[R]):
         partition: Callable[[str], str] = account_partition,
         exact: bool = False,
         expiring: bool = False,
+        expiring_unseen: bool = False,
     ) -> None:
         self.name = name
         self.record = record
@@ -92,12 +107,17 @@ class Collection(Generic[R]):
         self.partition = partition
         self.exact = exact
         self.expiring = expiring
+        self.expiring_unseen = expiring_unseen
         self.single = key is _single
         self.prefix = f"{name}/"
         self._decoder = msgspec.msgpack.Decoder(record)
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r})"
+
+    @property
+    def takes_expiry(self) -> bool:
+        return self.expiring or self.expiring_unseen
 
     def stored_key(self, key: str) -> str:
         """The engine's key of the record that callers know as `key`."""
@@ -156,3 +176,11 @@ MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
+
+REVOCATIONS = Collection("revocations", Revocations, _single, expiring_unseen=True)
+LISTED_SESSIONS = Collection(
+    "sessions", ListedSessions, partition=sessions_partition, exact=True, expiring=True
+)
+UNLISTED_SESSIONS = Collection(
+    "unlisted-sessions", UnlistedSessions, _single, partition=sessions_partition, expiring=True
+)

@@ -1,7 +1,8 @@
 """The contract of a storage engine: a handful of methods over bytes.
 
 A *partition* is what changes together: an account (`account/123456789012`), its usage marks
-(`usage/123456789012`), its replay records (`replay/123456789012`), or what belongs to no account (`global`). Every
+(`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions
+(`sessions/123456789012`), or what belongs to no account (`global`). Every
 partition has one revision, which each commit replaces: the number of its commits, and a random mark of the last one.
 A commit names the revision that it expects, so one value guards everything a transaction has read, scans included; and
 a cache that remembers the revision knows in one look whether it is still true. Numbers alone would not do: where the
@@ -39,6 +40,11 @@ def usage_partition(account_id: str) -> str:
 def replay_partition(account_id: str) -> str:
     """What may be used once: one-time codes, assertion ids; every record expires."""
     return f"replay/{account_id}"
+
+
+def sessions_partition(account_id: str) -> str:
+    """Which sessions were minted: written blindly and often, as usage marks are; every record expires."""
+    return f"sessions/{account_id}"
 
 
 class Revision(msgspec.Struct, frozen=True):

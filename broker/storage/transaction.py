@@ -143,7 +143,7 @@ class Transaction(msgspec.Struct, eq=False):
         expires_at: float | None = None,
     ) -> None:
         """Write `record` at commit; `key` only for collections whose records do not carry it (USAGE, ONCE)."""
-        if collection.expiring is (expires_at is None):
+        if collection.takes_expiry is (expires_at is None):
             raise ValueError(f"{collection!r}: expires_at belongs to expiring collections, and only to them")
         stored_key = collection.stored_key(collection.key_of(record) if key is None else key)
         self._write(collection, account, stored_key, _Put(collection, record, expires_at))

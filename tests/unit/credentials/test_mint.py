@@ -263,3 +263,12 @@ def test_every_byte_of_a_draw_has_one_use():
     for place in range(len(draw)):
         changed = made(draw[:place] + bytes([draw[place] ^ 1]) + draw[place + 1 :])
         assert (changed[0] != key_id, changed[1] != session_id) == (place < 8, 8 <= place < 24)
+
+
+def test_each_session_is_noted_with_the_key_that_sealed_it_and_one_that_fits_no_token_is_not() -> None:
+    noted: list[tuple[SessionClaims, bytes]] = []
+    mint = Mint(lambda: RING, secrets.token_bytes, lambda claims, key: noted.append((claims, key)))
+    with pytest.raises(Refusal):
+        mint.assumed_role(ROLE, now=NOW, duration=900, context={"saml:groups": (incompressible(7_000),)})
+    minted = mint.assumed_role(ROLE, now=NOW, duration=900)
+    assert noted == [(opened(minted), RING.primary.id)]

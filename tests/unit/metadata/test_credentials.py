@@ -12,10 +12,13 @@ import pytest
 
 from broker.access.sessions import session_caller
 from broker.audit.journal import Journal, JournalUnavailable, Sync
+from broker.errors import Refusal
 from broker.metadata.credentials import MINIMUM_LEFT, CredentialCache
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import drop, promote, stage
-from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES
+from broker.sealing.session import inspect_session_token
+from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
+from broker.storage.store import INSTANCE_PROFILES, INSTANCES, REVOCATIONS, ROLES, Transaction
 from tests.unit.metadata.conftest import (
     ACCOUNT,
     CREDENTIALS,
@@ -113,6 +116,68 @@ async def test_credentials_whose_key_was_dropped_are_delivered_no_more(world: Wo
     second = (await machine.get(CREDENTIALS + "web", await machine.token())).json
     assert second["AccessKeyId"] != first["AccessKeyId"]
     open_session_token(world.ring, second["Token"], second["AccessKeyId"], NOW)
+
+
+async def revoke(world: World, subject: str, before: float) -> None:
+    revocation = Revocation(issued_before=int(before), ends_at=int(NOW) + 50_000, revoked_at=int(NOW))
+
+    async def work(store: Transaction) -> None:
+        store.put(
+            REVOCATIONS,
+            ACCOUNT,
+            Revocations(by_subject={subject: revocation}),
+            expires_at=revocation.ends_at,
+        )
+
+    await world.store.transact(work)
+
+
+@pytest.mark.parametrize("subject", [role().role_id, WHOLE_ACCOUNT])
+async def test_a_role_that_is_revoked_is_delivered_with_new_credentials_at_once(
+    world: World, machine: Client, subject: str
+):
+    token = await machine.token()
+    first = (await machine.get(CREDENTIALS + "web", token)).json
+    world.now = NOW + 60
+    await revoke(world, subject, before=NOW + 60)
+    second = (await machine.get(CREDENTIALS + "web", token)).json
+    assert second["AccessKeyId"] != first["AccessKeyId"]
+    assert (await machine.get(CREDENTIALS + "web", token)).json == second
+    read = await world.store.read()
+    revoked, good = [inspect_session_token(world.ring, one["Token"]) for one in (first, second)]
+    with pytest.raises(Refusal, match="invalid"):
+        await session_caller(read, revoked)
+    assert (await session_caller(read, good)).token_issued_at == NOW + 60
+
+
+async def test_a_single_delivered_session_that_is_revoked_is_replaced(world: World, machine: Client):
+    token = await machine.token()
+    first = (await machine.get(CREDENTIALS + "web", token)).json
+    await revoke(world, first["AccessKeyId"], before=NOW)
+    second = (await machine.get(CREDENTIALS + "web", token)).json
+    assert second["AccessKeyId"] != first["AccessKeyId"]
+    assert (await machine.get(CREDENTIALS + "web", token)).json == second
+
+
+async def test_a_revocation_of_another_role_changes_no_delivery(world: World, machine: Client):
+    token = await machine.token()
+    first = (await machine.get(CREDENTIALS + "web", token)).json
+    await revoke(world, "AROAOTHER", before=NOW + 60)
+    assert (await machine.get(CREDENTIALS + "web", token)).json == first
+
+
+async def test_a_node_whose_clock_is_behind_delivers_no_session_that_is_revoked_already(
+    world: World, machine: Client
+):
+    token = await machine.token()
+    first = (await machine.get(CREDENTIALS + "web", token)).json
+    await revoke(world, role().role_id, before=NOW + 30)
+    second = (await machine.get(CREDENTIALS + "web", token)).json
+    assert second["AccessKeyId"] != first["AccessKeyId"]
+    claims = inspect_session_token(world.ring, second["Token"])
+    assert claims.issued_at == NOW + 30
+    assert (await session_caller(await world.store.read(), claims)).role is not None
+    assert (await machine.get(CREDENTIALS + "web", token)).json == second, "minted once"
 
 
 @pytest.mark.parametrize("life", [1210, 1500, 3600, LIFE, 43_200])

@@ -61,7 +61,15 @@ def is_within(old: Any, new: Any) -> bool:
 
 
 def test_every_record_has_a_collection() -> None:
-    parts = {"Node", "OrganizationalUnit", "PolicyVersion", "SamlPrivateKey", "TokenKey"}
+    parts = {
+        "ListedSession",
+        "Node",
+        "OrganizationalUnit",
+        "PolicyVersion",
+        "Revocation",
+        "SamlPrivateKey",
+        "TokenKey",
+    }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {
         c.record.__name__ for c in COLLECTIONS.values()
     }

@@ -1,0 +1,150 @@
+"""`broker revoke`: sessions that end before they expire."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.commands.living_sessions import LivingSession
+    from broker.commands.revoking import Target
+
+DESCRIPTION = """\
+End sessions before they expire. When the command returns they are refused: by every worker, on every node of the store,
+from the next request on. (Only `revoke key` takes up to fifteen seconds: nodes read their keyrings so often.)
+
+  broker revoke session ASIA…                                       one session, by its access key id
+  broker revoke role arn:aws:iam::123456789012:role/app             all sessions of the role, until now
+  broker revoke role arn:aws:iam::123456789012:role/app --before 2026-11-30T09:00:00Z
+                                                                    those that were issued before that moment
+  broker revoke user arn:aws:iam::123456789012:user/alice           what the user got from GetSessionToken, and the
+                                                                    federated users that it let in
+  broker revoke root 123456789012                                   sessions of the account's root user
+  broker revoke account 123456789012                                every session of every role and user in the account
+  broker revoke key KEY                                             what one key of the keyring sealed, in all accounts;
+                                                                    the same as `broker keys drop KEY`
+  broker revoke list                                                revocations that still concern something
+
+What it does not end:
+  - long-term access keys: `aws iam update-access-key --status Inactive`
+  - sessions that a revoked one has assumed: they are of another role, and stand on their own. The command says how many
+    there are; `broker sessions --issued-by ASIA…` lists them.
+  - the right to come again: whoever may still assume the role gets a new session. Mend the trust policy first.
+
+A client reads InvalidClientTokenId, and the journal's record says `revoked`. The metadata service delivers new
+credentials of a revoked role with the next request for them. A revocation is forgotten when the last session that it
+could concern has expired. Moments go by the clocks of the nodes: keep them in step.
+
+AWS's own way works, too: an inline policy of the role that denies everything where aws:TokenIssueTime is before a
+moment (DateLessThan), as the console's "Revoke active sessions" writes it. It takes iam:PutRolePolicy, and no operator.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
+    session = actions.add_parser("session", help="one session")
+    session.add_argument("subject", metavar="ACCESS_KEY_ID", help="the session's access key id, ASIA…")
+    role = actions.add_parser("role", help="the sessions of a role")
+    role.add_argument("subject", metavar="ARN", help="the role's ARN")
+    user = actions.add_parser("user", help="the sessions of a user, and of those it let in")
+    user.add_argument("subject", metavar="ARN", help="the user's ARN")
+    root = actions.add_parser("root", help="the sessions of an account's root user")
+    root.add_argument("subject", metavar="ACCOUNT", help="the account's id")
+    account = actions.add_parser("account", help="every session in an account")
+    account.add_argument("subject", metavar="ACCOUNT", help="the account's id")
+    for one in (role, user, root, account):
+        one.add_argument(
+            "--before",
+            metavar="TIME",
+            type=parse_moment,
+            help="those issued before it: 2026-11-30T09:00:00Z (now)",
+        )
+    key = actions.add_parser("key", help="every session whose token one key sealed")
+    key.add_argument("subject", metavar="KEY", help="a retired key, as `broker keys list` shows it")
+    listing = actions.add_parser("list", help="the revocations that there are")
+    listing.add_argument("--account", metavar="ACCOUNT", help="only those of this account")
+    for one in (session, role, user, root, account, key, listing):
+        add_settings_arguments(one)
+
+
+def parse_moment(text: str) -> int:
+    """Whole epoch seconds, rounded up: what was issued in the second of the moment was issued before it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time, such as 2026-11-30T09:00:00Z") from None
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone: add Z for UTC, or an offset")
+    return math.ceil(moment.timestamp())
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 where it is done, or there was nothing to do; 1 where there is no such session, role, user, account or key."""
+    from broker.commands.opening import with_broker
+
+    async def work(broker: "Broker") -> int:
+        from broker.commands.living_sessions import KEY_DROPPED, living_sessions
+        from broker.commands.revoking import find_target, revocation_rows, revoke_target
+        from broker.commands.terminal import print_table
+
+        if chosen.action == "list":
+            headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "FORGOTTEN"]
+            print_table(headings, await revocation_rows(broker, chosen.account))
+            return 0
+        if chosen.action == "key":
+            from broker.commands.keys import drop_key
+
+            print(await drop_key(broker, chosen.subject))
+            sealed = [
+                one
+                for one in (await living_sessions(broker)).sessions
+                if one.session.sealed_by == chosen.subject and one.state == KEY_DROPPED
+            ]
+            print(_ended(sealed))
+            return 0
+        target = await find_target(broker, chosen.action, chosen.subject)
+        done = await revoke_target(broker, chosen.action, target, getattr(chosen, "before", None))
+        print(done.said)
+        print(_ended(done.ended))
+        for line in _hints(target, done.ended, (await living_sessions(broker)).sessions):
+            print(line, file=sys.stderr)
+        return 0
+
+    return with_broker(chosen, work)
+
+
+def _ended(ended: "Sequence[LivingSession]") -> str:
+    """How many, of those that are listed."""
+    from broker.audit.event import iso_time
+
+    if not ended:
+        return "no session that is listed was live"
+    last = max(one.session.expires_at for one in ended)
+    number = "1 live session ends" if len(ended) == 1 else f"{len(ended)} live sessions end"
+    return f"{number} that would have been good until {iso_time(last)}"
+
+
+def _hints(
+    target: "Target", ended: "Sequence[LivingSession]", living: "Sequence[LivingSession]"
+) -> list[str]:
+    """What stays good, and is easily taken for ended."""
+    lines = []
+    ended_keys = {one.session.access_key_id for one in ended}
+    issuers = ended_keys | set(target.access_key_ids) | ({target.subject} if target.is_session else set())
+    others = [one for one in living if one.is_live and one.session.issued_by in issuers]
+    if target.access_key_ids:
+        lines.append(f"# stays good: access key {', '.join(target.access_key_ids)}")
+    if others:
+        keys = sorted({one.session.issued_by for one in others})
+        lines.append(
+            f"# stays good: {len(others)} live session(s) that were asked for with these; "
+            f"broker sessions --issued-by {keys[0]}" + (f" (and {len(keys) - 1} more)" if keys[1:] else "")
+        )
+    return lines

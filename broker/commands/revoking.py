@@ -1,0 +1,195 @@
+"""What `broker revoke` does: from what the operator named to a revocation in the store, and its journal record."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from broker.access.revocations import find_revocation
+from broker.audit.event import Event, iso_time
+from broker.commands.living_sessions import (
+    LivingSession,
+    LivingSessions,
+    find_identity,
+    find_root,
+    living_sessions,
+    require_account,
+)
+from broker.commands.records import command_event, open_journal
+from broker.commands.refusing import CommandRefused
+from broker.credentials.keyrings import MOST_SKEW
+from broker.credentials.revoking import TooManyRevocations, latest_end, revoke
+from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
+from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
+from broker.storage.store import ACCOUNTS, REVOCATIONS, ROLES, USERS, Transaction
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What is revoked: `subject` as the store knows it, `shown` as the operator does.
+
+    `ends_at` is that of a session that is listed. `access_key_ids` are a user's long-term keys.
+    """
+
+    account: str
+    subject: str
+    shown: str
+    ends_at: int | None = None
+    access_key_ids: tuple[str, ...] = ()
+
+    @property
+    def is_session(self) -> bool:
+        return self.subject.startswith(TEMPORARY_KEY)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What was done, in a sentence, and the listed sessions that it has ended."""
+
+    said: str
+    ended: tuple[LivingSession, ...] = ()
+
+
+async def find_target(broker: "Broker", kind: str, named: str) -> Target:
+    """Raises CommandRefused where there is nothing of that name."""
+    store = await broker.store.read()
+    if kind == "session":
+        return await _find_session(broker, store, named)
+    if kind == "account":
+        await require_account(store, named)
+        return Target(account=named, subject=WHOLE_ACCOUNT, shown=f"all sessions of account {named}")
+    identity = await (find_root(store, named) if kind == "root" else find_identity(store, named))
+    if kind != "root" and f":{kind}/" not in named:
+        raise CommandRefused(f"{named} is not the ARN of a {kind}")
+    return Target(
+        account=identity.account,
+        subject=identity.identity_id,
+        shown=f"sessions of {identity.arn}",
+        access_key_ids=identity.access_key_ids,
+    )
+
+
+async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> Target:
+    if key_id.startswith(LONG_TERM_KEY):
+        raise CommandRefused(
+            f"{key_id} is a long-term access key and no session: aws iam update-access-key --status Inactive"
+        )
+    account = account_of_access_key_id(key_id) if key_id.startswith(TEMPORARY_KEY) else None
+    if account is None:
+        raise CommandRefused(
+            f"{key_id} is no access key id of a session of this broker: ASIA and 16 characters"
+        )
+    if await store.find(ACCOUNTS, "", account) is None:
+        raise CommandRefused(f"{key_id} is of account {account}, which there is not")
+    living = await living_sessions(broker, account)
+    listed = next((one.session for one in living.sessions if one.session.access_key_id == key_id), None)
+    if listed is None:
+        return Target(account=account, subject=key_id, shown=f"session {key_id}")
+    shown = f"session {key_id} ({listed.arn})"
+    return Target(account=account, subject=key_id, shown=shown, ends_at=listed.expires_at + int(MOST_SKEW))
+
+
+async def revoke_target(broker: "Broker", kind: str, target: Target, before: int | None) -> Done:
+    """Revoke, and journal it. `before` None is now. Raises CommandRefused."""
+    living = await living_sessions(broker, target.account)
+    moment = await _moment(broker, target, before)
+    now = await broker.engine.now()
+    ends_at = target.ends_at or latest_end(target.subject, moment)
+    if ends_at <= now:
+        return Done(
+            f"nothing to do: none of the {target.shown} issued before {iso_time(moment)} can still live"
+        )
+    wanted = Revocation(issued_before=moment, ends_at=ends_at, revoked_at=int(now))
+    with open_journal(broker.settings.audit) as journal:
+        written = await _write(broker, target, wanted, now)
+        ended = _ended_by(target, written, living)
+        journal.write(_event(kind, target, written, len(ended)))
+    before_text = "" if target.is_session else f" issued before {iso_time(written.issued_before)}"
+    return Done(f"revoked: {target.shown}{before_text}", ended)
+
+
+async def _write(broker: "Broker", target: Target, wanted: Revocation, now: float) -> Revocation:
+    try:
+        return await broker.store.transact(
+            lambda store: revoke(store, target.account, target.subject, wanted, now)
+        )
+    except TooManyRevocations as error:
+        wider = "its role, its user or the whole account" if target.is_session else "the whole account"
+        raise CommandRefused(f"{error}: revoke {wider}") from None
+
+
+def _event(kind: str, target: Target, written: Revocation, ended: int) -> Event:
+    parameters = {
+        "subject": target.subject,
+        "revoked": target.shown,
+        "issuedBefore": None if target.is_session else iso_time(written.issued_before),
+        "endsAt": iso_time(written.ends_at),
+        "listedSessions": ended,
+    }
+    return command_event(f"revoke {kind}", target.account, "broker:RevokeSessions", parameters)
+
+
+async def _moment(broker: "Broker", target: Target, before: int | None) -> int:
+    """Sessions know the second in which they were issued, and no more: so the moment is the end of this one.
+
+    It is waited for. So what is issued when the command has returned is not revoked, and all that was issued before it
+    was started is. The clock is the store's. Raises CommandRefused for a moment to come.
+    """
+    now = await broker.engine.now()
+    if before is not None:
+        if before > now:
+            raise CommandRefused(f"{iso_time(before)} is yet to come, by the store's clock: {iso_time(now)}")
+        return before
+    moment = int(now) + 1
+    while not target.is_session and now < moment:
+        await asyncio.sleep(moment - now)
+        now = await broker.engine.now()
+    return moment
+
+
+def _ended_by(target: Target, written: Revocation, living: LivingSessions) -> tuple[LivingSession, ...]:
+    revocations = Revocations(by_subject={target.subject: written})
+    return tuple(
+        one
+        for one in living.sessions
+        if one.is_live
+        and find_revocation(
+            revocations, one.session.access_key_id, one.session.identity_id, one.session.issued_at
+        )
+    )
+
+
+async def revocation_rows(broker: "Broker", account: str | None) -> list[list[str]]:
+    """What `broker revoke list` shows: those that still concern something, by account."""
+    store = await broker.store.read()
+    if account is not None:
+        await require_account(store, account)
+    accounts = (
+        [account] if account is not None else [one.account_id for one in await store.scan(ACCOUNTS, "")]
+    )
+    now = await broker.engine.now()
+    rows = []
+    for each in accounts:
+        revocations = await store.find(REVOCATIONS, each)
+        if revocations is not None:
+            names = await _names(store, each)
+            rows += [
+                _row(each, names.get(subject, subject), one)
+                for subject, one in revocations.by_subject.items()
+                if one.ends_at > now
+            ]
+    return rows
+
+
+def _row(account: str, name: str, one: Revocation) -> list[str]:
+    is_session = name.startswith(TEMPORARY_KEY)
+    moment = "-" if is_session else iso_time(one.issued_before)
+    return [account, name, moment, iso_time(one.revoked_at), iso_time(one.ends_at)]
+
+
+async def _names(store: Transaction, account: str) -> dict[str, str]:
+    """What subjects are called today; what is gone is shown by its id."""
+    roles, users = await store.scan(ROLES, account), await store.scan(USERS, account)
+    named = {role.role_id: role.arn for role in roles} | {user.user_id: user.arn for user in users}
+    return {**named, account: (await find_root(store, account)).arn, WHOLE_ACCOUNT: f"account {account}"}

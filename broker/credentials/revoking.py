@@ -1,0 +1,70 @@
+"""Revoking: what an operator takes back is written here, and how long it has to be remembered.
+
+A revocation is remembered until no session that it concerns can live, by anybody's clock: the longest life of that kind
+of session behind the moment, and MOST_SKEW on top, for the node that minted it may have been ahead. `broker.access`
+judges by it.
+"""
+
+from broker.credentials.keyrings import MOST_SKEW
+from broker.credentials.mint import LONGEST_ROLE_SESSION, LONGEST_USER_SESSION
+from broker.names.ids import ROLE, TEMPORARY_KEY
+from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
+from broker.storage.store import REVOCATIONS, Transaction
+
+# Single sessions that may be revoked in one account at a time; and revocations of all kinds. The whole account can be
+# revoked whatever there is.
+MOST_SESSIONS = 1000
+MOST_REVOCATIONS = 2000
+
+
+class TooManyRevocations(Exception):
+    """The account has as many revocations as it may have; something that covers several of them is to be revoked."""
+
+
+def latest_end(subject: str, issued_before: int) -> int:
+    """The moment, epoch seconds, at which every session of `subject` that was issued before has expired."""
+    longest = LONGEST_ROLE_SESSION if subject.startswith(ROLE) else LONGEST_USER_SESSION
+    return issued_before + longest + int(MOST_SKEW)
+
+
+def with_revocation(
+    known: Revocations | None, subject: str, revocation: Revocation, now: float
+) -> Revocations:
+    """`known` and the new one, without those that have ended. A revocation only ever grows.
+
+    Raises TooManyRevocations.
+    """
+    living = {} if known is None else {of: it for of, it in known.by_subject.items() if it.ends_at > now}
+    before = living.get(subject)
+    if before is None:
+        _require_room(living, subject)
+    else:
+        revocation = Revocation(
+            issued_before=max(before.issued_before, revocation.issued_before),
+            ends_at=max(before.ends_at, revocation.ends_at),
+            revoked_at=revocation.revoked_at,
+        )
+    return Revocations(by_subject={**living, subject: revocation})
+
+
+def _require_room(living: dict[str, Revocation], subject: str) -> None:
+    if subject == WHOLE_ACCOUNT:
+        return
+    if (
+        subject.startswith(TEMPORARY_KEY)
+        and sum(of.startswith(TEMPORARY_KEY) for of in living) >= MOST_SESSIONS
+    ):
+        raise TooManyRevocations(f"{MOST_SESSIONS} single sessions of the account are revoked already")
+    if len(living) >= MOST_REVOCATIONS:
+        raise TooManyRevocations(f"the account has {MOST_REVOCATIONS} revocations already")
+
+
+async def revoke(
+    store: Transaction, account: str, subject: str, revocation: Revocation, now: float
+) -> Revocation:
+    """Write the revocation, and answer it as it stands. Raises TooManyRevocations."""
+    known = await store.find(REVOCATIONS, account)
+    revocations = with_revocation(known, subject, revocation, now)
+    ends = max(each.ends_at for each in revocations.by_subject.values())
+    store.put(REVOCATIONS, account, revocations, expires_at=ends)
+    return revocations.by_subject[subject]

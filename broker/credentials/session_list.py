@@ -1,0 +1,206 @@
+"""The list of sessions: what was minted and can still live, for the operator who asks. No session depends on it.
+
+It is written behind: a mint leaves a note in memory, which the next flush writes. It is bounded: the newest
+MOST_LISTED sessions of an account that can still live are listed, and that there were more is written down. Each
+process writes what it minted as one record of many sessions; now and then it counts what all have written, and deletes
+the oldest records beyond the bound. So what is stored of an account is at most the bound, one record more, and what the
+processes have written since they counted last.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from broker.sealing.claims import SessionClaims, claims_from_bytes, claims_to_bytes
+from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
+from broker.storage.session_records import ListedSession, ListedSessions, UnlistedSessions
+from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
+
+MOST_LISTED = 1000  # of an account
+COUNT_EVERY = 250  # sessions of an account that a process writes
+
+_FLUSH_WIDTH = 32  # accounts at a time
+_PAGE = 100
+_LAST_FLUSH_SECONDS = 2.0
+
+Note = tuple[bytes, bytes]  # the claims, encoded, and the id of the key that sealed them
+
+
+class SessionList:
+    """What this process has minted and not yet written. `engine` seals what it is given.
+
+    Leaving it writes the rest. `entropy` gives that many random bytes.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float], entropy: Callable[[int], bytes]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._entropy = entropy
+        self._notes: dict[str, deque[Note]] = {}
+        self._uncounted: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(_LAST_FLUSH_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            raise EngineUnavailable("the last sessions could not be listed in time") from None
+
+    def note(self, claims: SessionClaims, sealed_by: bytes) -> None:
+        """Remember that this session was minted; never waits, and never fails.
+
+        As bytes: a thousand claims with all that they hold would take a megabyte, and each mint other memory.
+        """
+        notes = self._notes.get(claims.account)
+        if notes is None:
+            # One more than are listed: it tells that there were more.
+            notes = self._notes[claims.account] = deque(maxlen=MOST_LISTED + 1)
+        notes.append((claims_to_bytes(claims), sealed_by))
+
+    async def flush(self) -> None:
+        """Write what was noted so far; what cannot be written stays for the next time. Raises EngineUnavailable."""
+        accounts = list(self._notes)
+        for start in range(0, len(accounts), _FLUSH_WIDTH):
+            some = accounts[start : start + _FLUSH_WIDTH]
+            await asyncio.gather(*(self._flush_account(account) for account in some))
+
+    async def _flush_account(self, account: str) -> None:
+        notes = self._notes.pop(account)
+        try:
+            written = await self._write(account, notes)
+        except BaseException:
+            newer = self._notes.get(account, ())
+            self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
+            raise
+        self._uncounted[account] = self._uncounted.get(account, COUNT_EVERY) + written
+        if self._uncounted[account] >= COUNT_EVERY:
+            await self._delete_oldest(account)
+            self._uncounted[account] = 0
+
+    async def _write(self, account: str, notes: Iterable[Note]) -> int:
+        """How many sessions were written, as one record."""
+        now, all_notes = self._clock(), list(notes)
+        living: list[ListedSession] = []
+        for start in range(0, len(all_notes), _PAGE):
+            some = [_listed(*note) for note in all_notes[start : start + _PAGE]]
+            living += [session for session in some if session.expires_at > now]
+            await asyncio.sleep(0)  # requests get their turn
+        if not living:
+            return 0
+        missing, listed = living[:-MOST_LISTED], living[-MOST_LISTED:]
+        record = ListedSessions(sessions=tuple(listed))
+        ends = max(session.expires_at for session in listed)
+        # By this key, records sort in the order in which they were written.
+        key = LISTED_SESSIONS.stored_key(f"{int(now * 1000):015d}-{self._entropy(8).hex()}")
+        writes = [Write(key, LISTED_SESSIONS.encode(record), ends)]
+        if missing:
+            writes.append(await self._unlisted(account, missing))
+        await self._engine.commit(sessions_partition(account), writes, None)
+        return len(listed)
+
+    async def _delete_oldest(self, account: str) -> None:
+        """Delete the records in which everything is older than the newest MOST_LISTED sessions."""
+        partition, now = sessions_partition(account), self._clock()
+        records: list[tuple[str, int]] = []
+        after = ""
+        while True:
+            page = await self._engine.scan(partition, LISTED_SESSIONS.prefix, after, _PAGE)
+            records += [(key, len(_living(_decoded(partition, key, value), now))) for key, value in page]
+            if len(page) < _PAGE:
+                break
+            after = page[-1][0]
+            await asyncio.sleep(0)
+        surplus = _surplus(records)
+        for start in range(0, len(surplus), _PAGE):
+            await self._delete(account, surplus[start : start + _PAGE], now)
+
+    async def _delete(self, account: str, keys: list[str], now: float) -> None:
+        partition = sessions_partition(account)
+        _, values = await self._engine.fetch(partition, keys)
+        found = [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
+        lost = [one for key, value in found for one in _living(_decoded(partition, key, value), now)]
+        writes = [Write(key, None) for key in keys]
+        if lost:
+            writes.append(await self._unlisted(account, lost))
+        await self._engine.commit(partition, writes, None)
+
+    async def _unlisted(self, account: str, sessions: list[ListedSession]) -> Write:
+        """That these are missing, until the last of them has expired, and those that were missing before."""
+        key, partition = UNLISTED_SESSIONS.stored_key(""), sessions_partition(account)
+        record = UnlistedSessions(
+            issued_until=max(one.issued_at for one in sessions),
+            expires_at=max(one.expires_at for one in sessions),
+        )
+        known = await self._engine.get(partition, key)
+        if known is not None:
+            before = UNLISTED_SESSIONS.decode(partition, key, known)
+            record = UnlistedSessions(
+                issued_until=max(before.issued_until, record.issued_until),
+                expires_at=max(before.expires_at, record.expires_at),
+            )
+        return Write(key, UNLISTED_SESSIONS.encode(record), record.expires_at)
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The sessions of an account that can still live, the newest first; `unlisted` where there are more."""
+
+    sessions: tuple[ListedSession, ...]
+    unlisted: UnlistedSessions | None
+
+
+async def list_sessions(store: Transaction, account: str, now: float) -> Listing:
+    """What is listed of `account`: at most MOST_LISTED sessions, each once, though a record may be there twice."""
+    records = await store.scan(LISTED_SESSIONS, account)
+    by_key_id = {one.access_key_id: one for record in records for one in _living(record, now)}
+    newest_first = sorted(
+        by_key_id.values(), key=lambda one: (one.issued_at, one.access_key_id), reverse=True
+    )
+    unlisted = await store.find(UNLISTED_SESSIONS, account)
+    if len(newest_first) > MOST_LISTED:
+        lost = newest_first[MOST_LISTED:]
+        unlisted = UnlistedSessions(
+            issued_until=max(lost[0].issued_at, unlisted.issued_until if unlisted else 0),
+            expires_at=max(one.expires_at for one in lost),
+        )
+    return Listing(tuple(newest_first[:MOST_LISTED]), unlisted)
+
+
+def _surplus(records: list[tuple[str, int]]) -> list[str]:
+    """Keys of the records behind the newest that hold MOST_LISTED living sessions; `records` oldest first."""
+    counted = 0
+    for place in range(len(records) - 1, -1, -1):
+        if counted >= MOST_LISTED:
+            return [key for key, _ in records[: place + 1]]
+        counted += records[place][1]
+    return []
+
+
+def _decoded(partition: str, key: str, value: bytes) -> ListedSessions:
+    return LISTED_SESSIONS.decode(partition, key, value)
+
+
+def _living(record: ListedSessions, now: float) -> list[ListedSession]:
+    return [session for session in record.sessions if session.expires_at > now]
+
+
+def _listed(encoded: bytes, sealed_by: bytes) -> ListedSession:
+    claims = claims_from_bytes(encoded)
+    return ListedSession(
+        access_key_id=claims.access_key_id,
+        kind=type(claims).__name__.removesuffix("Claims"),
+        arn=claims.principal.arn,
+        identity_id=claims.identity_id,
+        issued_at=claims.issued_at,
+        expires_at=claims.expires_at,
+        issued_by=claims.issued_by,
+        sealed_by=sealed_by.hex(),
+    )

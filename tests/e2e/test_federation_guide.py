@@ -7,6 +7,7 @@ SimpleSAMLphp have pysaml2 standing in at their metadata's URL.
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +26,7 @@ import yaml
 from tests.e2e.conftest import REACHES_LOOPBACK, REGION, ROOT, Account, Server
 from tests.federation_cases import Case, cases
 from tests.guide import ACCOUNT, Page, pages
+from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.openid_provider import OpenIdProvider
 from tests.identity_providers.pysaml2 import PySaml2
 from tests.identity_providers.saml import SamlProvider, ServiceProvider, User, aws_attributes
@@ -38,7 +40,12 @@ for one in cases():
     if one.written["answer"] == "given":
         GIVEN.setdefault(one.page, one)
 SAML_PAGES = [title for title in PAGES if title.startswith("SAML: ")]
-GUIDED = {"Any OpenID Connect provider", "Closed networks", "Why was it refused?", *GIVEN, *SAML_PAGES}
+THUMBPRINTS = "Thumbprints and private authorities"
+GUIDED = {
+    *("Any OpenID Connect provider", "Closed networks", "Why was it refused?", THUMBPRINTS),
+    *GIVEN,
+    *SAML_PAGES,
+}
 JWKS_COMMAND = "get --raw /openid/v1/jwks"
 
 
@@ -148,34 +155,50 @@ def test_the_page_of_an_issuer_leads_to_credentials(guide: Guide, title: str) ->
 
 
 @contextmanager
-def github(token: str) -> Iterator[dict[str, str]]:
-    """The variables of a runner, at whose URL GitHub's answer with the token is."""
+def answering(
+    answer: Callable[[BaseHTTPRequestHandler], Any], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """A server at the port that is yielded; what `answer` says is sent as JSON, None as a 403."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            is_right = self.headers["Authorization"] == "Bearer secret" and asked["audience"] == [
-                "sts.amazonaws.com"
-            ]
-            self.send_response(200 if is_right else 403)
+            body = answer(self)
+            self.send_response(403 if body is None else 200)
             self.end_headers()
-            self.wfile.write(json.dumps({"count": len(token), "value": token}).encode())
+            self.wfile.write(json.dumps(body).encode())
 
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield {
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/?api-version=2.0",
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret",
-        }
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def github(token: str) -> Iterator[dict[str, str]]:
+    """The variables of a runner, at whose URL GitHub's answer with the token is."""
+
+    def answer(request: BaseHTTPRequestHandler) -> Any:
+        asked = parse_qs(urlsplit(request.path).query)
+        may = request.headers["Authorization"] == "Bearer secret" and asked["audience"] == [
+            "sts.amazonaws.com"
+        ]
+        return {"count": len(token), "value": token} if may else None
+
+    with answering(answer) as port:
+        yield {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{port}/?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret",
+        }
 
 
 def github_job(guide: Guide, page: Page) -> str:
@@ -257,6 +280,29 @@ def test_a_real_provider_leads_to_credentials_and_its_token_passes_every_check(
     assert set(listed) <= made
 
 
+def test_a_provider_that_no_authority_vouches_for_is_known_by_its_thumbprint(guide: Guide) -> None:
+    """Its certificate is self-signed, and the commands find out its thumbprint by themselves."""
+    key, certificate = KeyPair("idp").write(guide.folder, "idp")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+
+    def answer(request: BaseHTTPRequestHandler) -> Any:
+        if request.path == "/keys":
+            return {"keys": [guide.issuer.public_jwk("rsa")]}
+        return {"issuer": issuer, "jwks_uri": f"{issuer}/keys"}
+
+    with answering(answer, tls) as port:
+        issuer, now = f"https://127.0.0.1:{port}", int(time.time())
+        claims = {"iss": issuer, "sub": "pipeline", "aud": "sts.amazonaws.com", "iat": now, "exp": now + 300}
+        (guide.folder / "token").write_text(guide.issuer.sign(claims))
+
+        def at_the_provider(text: str) -> str:
+            return text.replace("idp.internal:8443", f"127.0.0.1:{port}")
+
+        (printed,) = guide.follow(PAGES[THUMBPRINTS], at_the_provider)
+    assert f":assumed-role/{PAGES[THUMBPRINTS].role[0]}/run-7" in printed
+
+
 @pytest.mark.parametrize("title", [title for title in SAML_PAGES if "SimpleSAMLphp" not in title])
 def test_the_page_of_a_saml_provider_leads_to_credentials(guide: Guide, pysaml2: PySaml2, title: str) -> None:
     page = PAGES[title]
@@ -306,8 +352,8 @@ def test_simplesamlphp_answers_as_the_page_has_configured_it(
     check_saml(guide, page, simplesamlphp)
 
 
-@pytest.mark.parametrize("title", ["Closed networks", "Kubernetes service accounts"])
-def test_the_settings_of_the_guide_are_good_and_name_files_that_must_be_there(
+@pytest.mark.parametrize("title", ["Closed networks", "Kubernetes service accounts", THUMBPRINTS])
+def test_the_settings_of_the_guide_are_good_and_name_a_file_that_must_be_there(
     guide: Guide, title: str
 ) -> None:
     (block,) = [block for block in PAGES[title].blocks if block.language == "toml"]
@@ -315,13 +361,11 @@ def test_the_settings_of_the_guide_are_good_and_name_files_that_must_be_there(
     ports = {
         f"BROKER_LISTEN_{name}": f"127.0.0.1:{free_port()}" for name in ("API", "METADATA", "OPERATIONS")
     }
-    settings = {**guide.server.settings, **ports}
-    unset = {name for name in settings if name.startswith("BROKER_FEDERATION_")}
-    environment = guide.environment(**{k: v for k, v in settings.items() if k not in unset})
+    settings = {name: value for name, value in guide.server.settings.items() if "_FEDERATION_" not in name}
+    environment = guide.environment(**{**settings, **ports})
     check = "broker config check --config broker.toml 2>&1"
-    missing = guide.run(f"! {check}", environment)
-    assert "pinned_keys: " in missing
-    assert "cannot be read" in missing
-    file = re.findall(r"=/etc/broker/([a-z-]+\.json)", block.text)[0]
-    (guide.folder / file).write_bytes((guide.programs / "jwks.json").read_bytes())
+    (file,) = re.findall(r"/etc/broker/([a-z-]+\.(?:json|pem))", block.text)
+    assert re.search(rf"{file} cannot be (read|used)", guide.run(f"! {check}", environment))
+    contents = {".json": (guide.programs / "jwks.json").read_text(), ".pem": KeyPair("an authority").pem}
+    (guide.folder / file).write_text(contents[Path(file).suffix])
     guide.run(check, environment)

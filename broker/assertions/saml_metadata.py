@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +18,9 @@ from broker.assertions.xml_documents import METADATA, SIGNATURE, read_document, 
 LARGEST_METADATA = 10_000_000  # characters, as IAM takes them
 MOST_CERTIFICATES = 20
 
+# Characters and number of metadata that are remembered parsed: 16 MB at most with what is made of them.
+_REMEMBERED_SIZE, _MOST_REMEMBERED = 65_536, 128
+
 _SAML_2 = "urn:oasis:names:tc:SAML:2.0:protocol"
 _REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 _POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
@@ -31,6 +35,13 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     redirect_url: str = ""
     post_url: str = ""
     wants_signed_requests: bool = False
+
+
+def provider_metadata(stored_text: str) -> ProviderMetadata:
+    """What `parse_saml_metadata` makes of it; of texts of a usual size what was made before is used again."""
+    return (
+        _remembered(stored_text) if len(stored_text) <= _REMEMBERED_SIZE else parse_saml_metadata(stored_text)
+    )
 
 
 def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
@@ -60,6 +71,9 @@ def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
         post_url=_location(descriptor, _POST),
         wants_signed_requests=descriptor.get("WantAuthnRequestsSigned") in ("true", "1"),
     )
+
+
+_remembered = lru_cache(maxsize=_MOST_REMEMBERED)(parse_saml_metadata)
 
 
 def _signing_certificates(descriptor: Element) -> tuple[str, ...]:

@@ -189,8 +189,11 @@ async def _require_unused(
     now: float,
     checks: Checks,
 ) -> None:
-    """By the token's own id where it has one, else by its signature: the same claims may be signed again."""
-    identifier = str(identity.claims.get("jti") or token.text.rpartition(".")[2])
+    """By the token's own id where it has one, else by what is signed of it.
+
+    The signature identifies nothing: whoever has a token can write another one of ECDSA that holds as well.
+    """
+    identifier = str(identity.claims.get("jti") or token.signing_input)
     expires_at = identity.expires_at + LONGEST_LEEWAY
     is_first = await use_once(store, account, identity.issuer, identifier, now, expires_at)
     try:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -99,7 +100,10 @@ def certificate_of(text: str) -> str:
     Interoperability Profile).
     """
     certificate = x509.load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
-    key = certificate.public_key()
+    try:
+        key: object = certificate.public_key()
+    except UnsupportedAlgorithm:
+        key = None
     if isinstance(key, RSAPublicKey):
         if key.key_size < SMALLEST_RSA_KEY:
             raise ValueError(f"an RSA key of {key.key_size} bits; at least {SMALLEST_RSA_KEY}")

@@ -1,5 +1,6 @@
 """Metadata of SAML providers: what is read, and what is refused."""
 
+from base64 import b64decode, b64encode
 from contextlib import suppress
 
 import pytest
@@ -11,6 +12,10 @@ from tests.unit.assertions.saml_provider import ENTITY, NOW, KeyPair, metadata, 
 
 PAIR, OTHER = KeyPair(), KeyPair()
 GOOD = metadata(PAIR)
+
+# The certificate with a kind of key that nobody knows: 1.2.844.113549.1.1.1 in the place of RSA's 1.2.840.113549.1.1.1.
+_RSA, _UNKNOWN = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864c86f70d010101")
+UNKNOWN_KIND = b64encode(b64decode(PAIR.base64).replace(_RSA, _UNKNOWN)).decode()
 
 
 def test_a_providers_name_keys_and_address_are_read() -> None:
@@ -49,6 +54,7 @@ def test_the_earliest_end_of_validity_counts() -> None:
         metadata(KeyPair(1024)),
         GOOD.replace(PAIR.base64, "AAAA"),
         GOOD.replace(PAIR.base64, "***"),
+        GOOD.replace(PAIR.base64, UNKNOWN_KIND),
         metadata(*[PAIR] * 21),
         metadata(PAIR, valid_until="tomorrow"),
         metadata(PAIR, valid_until="2027-01-01T00:00:00"),

@@ -23,6 +23,7 @@ LONGEST_TOKEN = 20_000  # characters, as AssumeRoleWithWebIdentity takes them
 _MOST_TRIES = 8
 
 _JWS = PyJWS(algorithms=sorted(ALGORITHMS))
+_SPELT_ALGORITHMS = ", ".join(sorted(ALGORITHMS))
 
 
 class UnverifiedToken(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ def read_token(unverified_text: str, checks: Checks) -> UnverifiedToken:
         "algorithm",
         type(algorithm) is str and algorithm in ALGORITHMS,
         found=algorithm,
-        wanted=", ".join(sorted(ALGORITHMS)),
+        wanted=_SPELT_ALGORITHMS,
     )
     # No extension is known here, so none that must be understood is. RFC 7797's b64 changes what is signed.
     critical = [name for name in ("crit", "b64") if name in header]

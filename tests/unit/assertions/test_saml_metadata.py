@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.assertions.saml_metadata import parse_saml_metadata, time_of
+from broker.assertions.saml_metadata import parse_saml_metadata, provider_metadata, time_of
 from tests.unit.assertions.saml_provider import ENTITY, NOW, KeyPair, metadata, moment
 
 PAIR, OTHER = KeyPair(), KeyPair()
@@ -23,6 +23,14 @@ def test_a_providers_name_keys_and_address_are_read() -> None:
     assert (found.entity_id, found.certificates) == (ENTITY, (PAIR.pem,))
     assert (found.redirect_url, found.post_url) == (f"{ENTITY}/sso", "")
     assert (found.valid_until, found.wants_signed_requests) == (None, False)
+
+
+def test_what_is_stored_is_parsed_once_and_another_text_is_another_providers() -> None:
+    assert provider_metadata(GOOD) is provider_metadata("".join(GOOD))
+    assert provider_metadata(metadata(OTHER)).certificates == (OTHER.pem,)
+    long = GOOD.replace("<IDPSSODescriptor", " " * 70_000 + "<IDPSSODescriptor")
+    assert provider_metadata(long) == provider_metadata(GOOD)
+    assert provider_metadata(long) is not provider_metadata(long)
 
 
 def test_all_signing_certificates_are_read_and_those_for_encryption_are_not() -> None:

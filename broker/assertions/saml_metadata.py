@@ -2,10 +2,12 @@
 
 from base64 import b64decode
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,6 +18,9 @@ from broker.assertions.xml_documents import METADATA, SIGNATURE, read_document, 
 
 LARGEST_METADATA = 10_000_000  # characters, as IAM takes them
 MOST_CERTIFICATES = 20
+
+# Characters and number of metadata that are remembered parsed: 16 MB at most with what is made of them.
+_REMEMBERED_SIZE, _MOST_REMEMBERED = 65_536, 128
 
 _SAML_2 = "urn:oasis:names:tc:SAML:2.0:protocol"
 _REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
@@ -31,6 +36,13 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     redirect_url: str = ""
     post_url: str = ""
     wants_signed_requests: bool = False
+
+
+def provider_metadata(stored_text: str) -> ProviderMetadata:
+    """What `parse_saml_metadata` makes of it; of texts of a usual size what was made before is used again."""
+    return (
+        _remembered(stored_text) if len(stored_text) <= _REMEMBERED_SIZE else parse_saml_metadata(stored_text)
+    )
 
 
 def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
@@ -62,6 +74,9 @@ def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
     )
 
 
+_remembered = lru_cache(maxsize=_MOST_REMEMBERED)(parse_saml_metadata)
+
+
 def _signing_certificates(descriptor: Element) -> tuple[str, ...]:
     """Those of every signing key: while a provider replaces its key there are two."""
     found: list[str] = []
@@ -85,7 +100,10 @@ def certificate_of(text: str) -> str:
     Interoperability Profile).
     """
     certificate = x509.load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
-    key = certificate.public_key()
+    try:
+        key: object = certificate.public_key()
+    except UnsupportedAlgorithm:
+        key = None
     if isinstance(key, RSAPublicKey):
         if key.key_size < SMALLEST_RSA_KEY:
             raise ValueError(f"an RSA key of {key.key_size} bits; at least {SMALLEST_RSA_KEY}")

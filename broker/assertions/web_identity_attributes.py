@@ -49,6 +49,9 @@ def _flattened(
     for name, value in claims.items():
         if prefix == "" and name.startswith(_AWS):
             continue  # these are read as session attributes
+        if type(value) is str:  # as most are
+            yield f"{prefix}{name}", (value,)
+            continue
         if type(value) is dict:
             if depth < _DEEPEST:
                 yield from _flattened(value, f"{prefix}{name}/", depth + 1)

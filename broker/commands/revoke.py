@@ -12,7 +12,7 @@ from broker.commands.settings import add_settings_arguments
 if TYPE_CHECKING:
     from broker.app import Broker
     from broker.commands.living_sessions import LivingSession
-    from broker.commands.revoking import Target
+    from broker.commands.revoking import RevocationTarget
 
 DESCRIPTION = """\
 End sessions before they expire. When the command returns they are refused: by every worker, on every node of the store,
@@ -132,7 +132,7 @@ def _ended(ended: "Sequence[LivingSession]") -> str:
 
 
 def _hints(
-    target: "Target", ended: "Sequence[LivingSession]", living: "Sequence[LivingSession]"
+    target: "RevocationTarget", ended: "Sequence[LivingSession]", living: "Sequence[LivingSession]"
 ) -> list[str]:
     """What stays good, and is easily taken for ended."""
     lines = []

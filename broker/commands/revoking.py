@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from broker.app import Broker
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class RevocationTarget(msgspec.Struct, frozen=True, kw_only=True):
     """What is revoked: `subject` as the store knows it, `shown` as the operator does.
 
     `ends_at` is that of a session that is listed. `access_key_ids` are a user's long-term keys.
@@ -51,18 +51,20 @@ class Done(msgspec.Struct, frozen=True):
     ended: tuple[LivingSession, ...] = ()
 
 
-async def find_target(broker: "Broker", kind: str, named: str) -> Target:
+async def find_target(broker: "Broker", kind: str, named: str) -> RevocationTarget:
     """Raises CommandRefused where there is nothing of that name."""
     store = await broker.store.read()
     if kind == "session":
         return await _find_session(broker, store, named)
     if kind == "account":
         await require_account(store, named)
-        return Target(account=named, subject=WHOLE_ACCOUNT, shown=f"all sessions of account {named}")
+        return RevocationTarget(
+            account=named, subject=WHOLE_ACCOUNT, shown=f"all sessions of account {named}"
+        )
     identity = await (find_root(store, named) if kind == "root" else find_identity(store, named))
     if kind != "root" and f":{kind}/" not in named:
         raise CommandRefused(f"{named} is not the ARN of a {kind}")
-    return Target(
+    return RevocationTarget(
         account=identity.account,
         subject=identity.identity_id,
         shown=f"sessions of {identity.arn}",
@@ -70,7 +72,7 @@ async def find_target(broker: "Broker", kind: str, named: str) -> Target:
     )
 
 
-async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> Target:
+async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> RevocationTarget:
     if key_id.startswith(LONG_TERM_KEY):
         raise CommandRefused(
             f"{key_id} is a long-term access key and no session: aws iam update-access-key --status Inactive"
@@ -85,12 +87,14 @@ async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> Ta
     living = await living_sessions(broker, account)
     listed = next((one.session for one in living.sessions if one.session.access_key_id == key_id), None)
     if listed is None:
-        return Target(account=account, subject=key_id, shown=f"session {key_id}")
+        return RevocationTarget(account=account, subject=key_id, shown=f"session {key_id}")
     shown = f"session {key_id} ({listed.arn})"
-    return Target(account=account, subject=key_id, shown=shown, ends_at=listed.expires_at + int(MOST_SKEW))
+    return RevocationTarget(
+        account=account, subject=key_id, shown=shown, ends_at=listed.expires_at + int(MOST_SKEW)
+    )
 
 
-async def revoke_target(broker: "Broker", kind: str, target: Target, before: int | None) -> Done:
+async def revoke_target(broker: "Broker", kind: str, target: RevocationTarget, before: int | None) -> Done:
     """Revoke, and journal it. `before` None is now. Raises CommandRefused."""
     living = await living_sessions(broker, target.account)
     moment = await _moment(broker, target, before)
@@ -109,7 +113,7 @@ async def revoke_target(broker: "Broker", kind: str, target: Target, before: int
     return Done(f"revoked: {target.shown}{before_text}", ended)
 
 
-async def _write(broker: "Broker", target: Target, wanted: Revocation, now: float) -> Revocation:
+async def _write(broker: "Broker", target: RevocationTarget, wanted: Revocation, now: float) -> Revocation:
     try:
         return await broker.store.transact(
             lambda store: revoke(store, target.account, target.subject, wanted, now)
@@ -119,7 +123,7 @@ async def _write(broker: "Broker", target: Target, wanted: Revocation, now: floa
         raise CommandRefused(f"{error}: revoke {wider}") from None
 
 
-def _event(kind: str, target: Target, written: Revocation, ended: int) -> Event:
+def _event(kind: str, target: RevocationTarget, written: Revocation, ended: int) -> Event:
     parameters = {
         "subject": target.subject,
         "revoked": target.shown,
@@ -130,7 +134,7 @@ def _event(kind: str, target: Target, written: Revocation, ended: int) -> Event:
     return command_event(f"revoke {kind}", target.account, "broker:RevokeSessions", parameters)
 
 
-async def _moment(broker: "Broker", target: Target, before: int | None) -> int:
+async def _moment(broker: "Broker", target: RevocationTarget, before: int | None) -> int:
     """Sessions know the second in which they were issued, and no more: so the moment is the end of this one.
 
     It is waited for. So what is issued when the command has returned is not revoked, and all that was issued before it
@@ -148,7 +152,9 @@ async def _moment(broker: "Broker", target: Target, before: int | None) -> int:
     return moment
 
 
-def _ended_by(target: Target, written: Revocation, living: LivingSessions) -> tuple[LivingSession, ...]:
+def _ended_by(
+    target: RevocationTarget, written: Revocation, living: LivingSessions
+) -> tuple[LivingSession, ...]:
     revocations = Revocations(by_subject={target.subject: written})
     return tuple(
         one

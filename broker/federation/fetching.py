@@ -12,6 +12,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from broker.federation.addresses import find_address, is_admitted
 from broker.federation.reach import Answer, FetchFailed, Reach, require_admitted
+from broker.federation.thumbprints import anchored_tls
 
 LARGEST_ANSWER = 1 << 20  # bytes
 LONGEST_WAIT = 5.0  # seconds, for all of one fetch, redirects included
@@ -42,27 +43,38 @@ class AdmittedResolver(AbstractResolver):
 
 
 def open_fetcher(reach: Reach, tls: ssl.SSLContext) -> "Fetcher":
+    resolver = AdmittedResolver(reach.private_networks)
     connector = aiohttp.TCPConnector(
-        resolver=AdmittedResolver(reach.private_networks),
+        resolver=resolver,
         use_dns_cache=False,
         limit=MOST_CONNECTIONS,
         ssl=tls,
     )
-    return Fetcher(aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()), reach)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    return Fetcher(session, resolver, reach)
 
 
 class Fetcher:
-    """Fetches with `session`, whose connector resolves through `AdmittedResolver`."""
+    """Fetches with `session`, whose connector resolves through `resolver`."""
 
-    def __init__(self, session: aiohttp.ClientSession, reach: Reach = Reach()) -> None:  # noqa: B008  frozen
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        resolver: AdmittedResolver,
+        reach: Reach = Reach(),  # noqa: B008  frozen
+    ) -> None:
         self._session = session
+        self._resolver = resolver
         self._reach = reach
 
-    async def get(self, url: str) -> Answer:
-        """The answer of `url`, after at most MOST_REDIRECTS redirects; raises FetchFailed."""
+    async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
+        """The answer of `url`, after at most MOST_REDIRECTS redirects; raises FetchFailed.
+
+        `thumbprints` are of certificates that are accepted although no trusted authority vouches for them.
+        """
         try:
             async with asyncio.timeout(LONGEST_WAIT):
-                return await self._follow(url)
+                return await self._follow(url, thumbprints)
         except TimeoutError:
             raise FetchFailed(f"{url} did not answer within {LONGEST_WAIT:g} seconds") from None
         except aiohttp.ClientConnectorError as error:
@@ -73,19 +85,32 @@ class Fetcher:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _follow(self, url: str) -> Answer:
+    async def _follow(self, url: str, thumbprints: Sequence[str]) -> Answer:
         for _ in range(MOST_REDIRECTS + 1):
             require_admitted(url, self._reach)
-            async with self._session.get(
-                url,
-                allow_redirects=False,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            ) as response:
-                location = response.headers.get("Location")
-                if response.status not in _REDIRECTS or location is None:
-                    return await _read(response, url)
-            url = urljoin(url, location)
+            try:
+                answer = await self._ask(url)
+            except aiohttp.ClientConnectorCertificateError:
+                if not thumbprints:
+                    raise
+                answer = await self._ask(url, await anchored_tls(url, self._resolver, thumbprints))
+            if isinstance(answer, Answer):
+                return answer
+            url = urljoin(url, answer)
         raise FetchFailed(f"{url}: more than {MOST_REDIRECTS} redirects")
+
+    async def _ask(self, url: str, tls: ssl.SSLContext | bool = True) -> Answer | str:
+        """The answer, or where it leads. `tls` True is the session's own; connections of another are not shared."""
+        async with self._session.get(
+            url,
+            allow_redirects=False,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ssl=tls,
+        ) as response:
+            location = response.headers.get("Location")
+            if response.status in _REDIRECTS and location is not None:
+                return location
+            return await _read(response, url)
 
 
 async def _read(response: aiohttp.ClientResponse, url: str) -> Answer:

@@ -51,12 +51,12 @@ class _LateFetcher:
         self._tls = tls
         self._fetcher: Fetcher | None = None
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
         if self._fetcher is None:
             from broker.federation.fetching import open_fetcher
 
             self._fetcher = open_fetcher(self._reach, self._tls)
-        return await self._fetcher.get(url)
+        return await self._fetcher.get(url, thumbprints)
 
     async def close(self) -> None:
         if self._fetcher is not None:

@@ -8,13 +8,15 @@ The law:
    they are used on, until LAST_GOOD after they were fetched: a provider that took a key back is then asked first.
 3. One request to a provider at a time: who wants the same keys waits for it.
 4. Keys are bound to the issuer that they were fetched from, and the discovery document has to name this very issuer.
+5. Keys are bound to the thumbprints that they were fetched with: what one account accepts by a thumbprint of its own
+   proves nothing in another.
 """
 
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -48,14 +50,21 @@ class Known(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
+class KeySource(NamedTuple):
+    """Where keys come from, and which certificates may vouch for them beside the trusted authorities'."""
+
+    issuer: str
+    thumbprints: tuple[str, ...] = ()
+
+
 class Fetches(Protocol):
     """What keys are fetched with: a Fetcher."""
 
-    async def get(self, url: str) -> Answer: ...
+    async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer: ...
 
 
 class ProviderKeys:
-    """Remembers keys by issuer; `pinned` are those of issuers that are never asked."""
+    """Remembers keys by source; `pinned` are those of issuers that are never asked."""
 
     def __init__(
         self,
@@ -66,25 +75,31 @@ class ProviderKeys:
         self._fetcher = fetcher
         self._clock = clock
         self._pinned = pinned or {}
-        self._known: OrderedDict[str, Known] = OrderedDict()
-        self._fetches: dict[str, asyncio.Task[Known]] = {}
+        self._known: OrderedDict[KeySource, Known] = OrderedDict()
+        self._fetches: dict[KeySource, asyncio.Task[Known]] = {}
 
-    async def get(self, issuer: str, key_id: str | None) -> tuple[VerificationKey, ...]:
-        """The keys of `issuer`, fetched again where none has `key_id`; raises ProviderUnreachable."""
+    async def get(
+        self, issuer: str, key_id: str | None, thumbprints: Sequence[str] = ()
+    ) -> tuple[VerificationKey, ...]:
+        """The keys of `issuer`, fetched again where none has `key_id`; raises ProviderUnreachable.
+
+        `thumbprints` are those that the provider's record lists.
+        """
         pinned = self._pinned.get(issuer)
         if pinned is not None:
             return pinned
-        known = self._known.get(issuer, Known())
+        source = KeySource(issuer, tuple(sorted(thumbprints)))
+        known = self._known.get(source, Known())
         now = self._clock()
         has_key = key_id is None or any(key.key_id == key_id for key in known.keys)
         is_usable = bool(known.keys) and now < known.fetched_at + LAST_GOOD
         if is_usable and has_key:
             if now >= known.fresh_until and self._may_ask(known, now):
-                self._begin(issuer, known)
+                self._begin(source, known)
             return known.keys
         if self._may_ask(known, now):
             # A request that is cancelled must not end the fetch that others wait for.
-            known = await asyncio.shield(self._begin(issuer, known))
+            known = await asyncio.shield(self._begin(source, known))
             is_usable = bool(known.keys) and self._clock() < known.fetched_at + LAST_GOOD
         if not is_usable:
             raise ProviderUnreachable(known.failure or f"the keys of {issuer} are not known")
@@ -100,33 +115,35 @@ class ProviderKeys:
     def _may_ask(self, known: Known, now: float) -> bool:
         return not known.asked_at <= now < known.asked_at + REFRESH_INTERVAL
 
-    def _begin(self, issuer: str, known: Known) -> asyncio.Task[Known]:
-        fetch = self._fetches.get(issuer)
+    def _begin(self, source: KeySource, known: Known) -> asyncio.Task[Known]:
+        fetch = self._fetches.get(source)
         if fetch is None:
-            fetch = self._fetches[issuer] = asyncio.create_task(self._fetch(issuer, known))
-            fetch.add_done_callback(lambda _: self._fetches.pop(issuer, None))
+            fetch = self._fetches[source] = asyncio.create_task(self._fetch(source, known))
+            fetch.add_done_callback(lambda _: self._fetches.pop(source, None))
         return fetch
 
-    async def _fetch(self, issuer: str, known: Known) -> Known:
+    async def _fetch(self, source: KeySource, known: Known) -> Known:
         """Ask the provider, and remember what it answered, or why it did not."""
         try:
-            keys, lifetime = await fetch_keys(self._fetcher, issuer)
+            keys, lifetime = await fetch_keys(self._fetcher, *source)
         except FetchFailed as error:
             found = msgspec.structs.replace(known, asked_at=self._clock(), failure=str(error))
         else:
             now = self._clock()
             found = Known(keys, fetched_at=now, fresh_until=now + lifetime, asked_at=now)
-        self._known[issuer] = found
-        self._known.move_to_end(issuer)
+        self._known[source] = found
+        self._known.move_to_end(source)
         if len(self._known) > MOST_PROVIDERS:
             self._known.popitem(last=False)
         return found
 
 
-async def fetch_keys(fetcher: Fetches, issuer: str) -> tuple[tuple[VerificationKey, ...], float]:
+async def fetch_keys(
+    fetcher: Fetches, issuer: str, thumbprints: Sequence[str]
+) -> tuple[tuple[VerificationKey, ...], float]:
     """The keys that `issuer` publishes, by way of its discovery document, and their lifetime; raises FetchFailed."""
     location = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    document = await fetcher.get(location)
+    document = await fetcher.get(location, thumbprints)
     try:
         metadata = read_object(document.body)
     except ValueError as error:
@@ -136,7 +153,7 @@ async def fetch_keys(fetcher: Fetches, issuer: str) -> tuple[tuple[VerificationK
     keys_location = metadata.get("jwks_uri")
     if type(keys_location) is not str:
         raise FetchFailed(f"{location} names no jwks_uri")
-    answer = await fetcher.get(keys_location)
+    answer = await fetcher.get(keys_location, thumbprints)
     try:
         return parse_key_set(answer.body), lifetime_of(answer.cache_control)
     except ValueError as error:

@@ -130,7 +130,7 @@ def _verified(
     unverified_assertion: str, provider: SamlProvider, federation: Federation, now: float, checks: Checks
 ) -> SamlAssertion:
     # Loaded where the first assertion arrives: lxml and xmlsec take eleven megabytes.
-    from broker.assertions.saml_metadata import parse_saml_metadata
+    from broker.assertions.saml_metadata import provider_metadata
     from broker.assertions.saml_response import is_encrypted, read_response, verify_response
 
     rules = federation.saml
@@ -146,7 +146,7 @@ def _verified(
         rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
     )
     private_keys = [key.key.reveal() for key in provider.private_keys]
-    return verify_response(root, parse_saml_metadata(provider.metadata), private_keys, expected, now, checks)
+    return verify_response(root, provider_metadata(provider.metadata), private_keys, expected, now, checks)
 
 
 def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None:

@@ -4,6 +4,8 @@ STS API Reference. The provider is the one of the role's account whose URL the t
 Cognito are known to every account. The sentences that a client reads are AWS's; the journal names the failed check.
 """
 
+from typing import NamedTuple
+
 from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller
 from broker.access.facts import RequestFacts
@@ -60,6 +62,15 @@ _OWN_TOKEN = (
 _NOT_VALIDATED = ("InvalidIdentityToken", "The web identity token that was passed could not be validated.")
 
 
+class _Provider(NamedTuple):
+    """Where keys are fetched from, and the name in policies. `client_ids` None: any."""
+
+    issuer: str
+    name: str
+    client_ids: tuple[str, ...] | None = None
+    thumbprints: tuple[str, ...] = ()
+
+
 async def web_identity_caller(
     federation: Federation,
     store: Transaction,
@@ -92,14 +103,14 @@ async def prove_web_identity(
         raise refused_assertion(
             *_OWN_TOKEN, checks.fail("provider", found="this broker itself", wanted="another issuer")
         )
-    issuer, name, client_ids = await _find_provider(store, account, token, checks)
-    keys = await _get_keys(federation, issuer, token, checks)
+    provider = await _find_provider(store, account, token, checks)
+    keys = await _get_keys(federation, provider, token, checks)
     try:
         identity = verify_web_identity(
             token,
             keys,
             issuer=str(token.claims["iss"]),
-            client_ids=client_ids,
+            client_ids=provider.client_ids,
             now=now,
             leeway=federation.leeway,
             checks=checks,
@@ -111,10 +122,10 @@ async def prove_web_identity(
     if federation.single_use:
         await _require_unused(store, account, identity, token, now, checks)
     return Caller(
-        principal=WebIdentity(name, identity.subject),
+        principal=WebIdentity(provider.name, identity.subject),
         account="",
         session_keys=asserted_keys,
-        federated_provider=name,
+        federated_provider=provider.name,
         asserted=Asserted(
             account=account,
             issuer=identity.issuer,
@@ -128,17 +139,14 @@ async def prove_web_identity(
 
 async def _find_provider(
     store: Transaction, account: str, token: UnverifiedToken, checks: Checks
-) -> tuple[str, str, tuple[str, ...] | None]:
-    """The issuer to fetch keys from, the provider's name in policies, and its client ids (None: any).
-
-    Raises InvalidIdentityToken where the account has no such provider.
-    """
+) -> _Provider:
+    """Raises InvalidIdentityToken where the account has no provider of the token's issuer."""
     stated = unverified_issuer(token)
     # Google's tokens may leave the scheme out.
     issuer = f"https://{stated}" if f"https://{stated}" in WELL_KNOWN else stated
     if issuer in WELL_KNOWN:
         checks.require("provider", True, found=WELL_KNOWN[issuer])
-        return issuer, WELL_KNOWN[issuer], None
+        return _Provider(issuer, WELL_KNOWN[issuer])
     provider: OpenIdConnectProvider | None = None
     if issuer is not None:
         provider = await store.find(OPEN_ID_CONNECT_PROVIDERS, account, issuer.partition("://")[2])
@@ -148,16 +156,18 @@ async def _find_provider(
         failed = checks.fail("provider", found=issuer, wanted=wanted)
         raise refused_assertion("InvalidIdentityToken", message, failed)
     checks.require("provider", True, found=provider.arn)
-    return provider.url, provider.arn, provider.client_ids
+    return _Provider(provider.url, provider.arn, provider.client_ids, provider.thumbprints)
 
 
 async def _get_keys(
-    federation: Federation, issuer: str, token: UnverifiedToken, checks: Checks
+    federation: Federation, provider: _Provider, token: UnverifiedToken, checks: Checks
 ) -> tuple[VerificationKey, ...]:
     try:
-        keys = await federation.keys.get(issuer, token.key_id)
+        keys = await federation.keys.get(provider.issuer, token.key_id, provider.thumbprints)
     except ProviderUnreachable as error:
-        failed = checks.fail("provider's keys", found=error, wanted=f"the keys that {issuer} publishes")
+        failed = checks.fail(
+            "provider's keys", found=error, wanted=f"the keys that {provider.issuer} publishes"
+        )
         raise refused_assertion("InvalidIdentityToken", _NO_KEY, failed) from None
     checks.require("provider's keys", True, found=", ".join(key.key_id or "(without id)" for key in keys))
     return keys
@@ -179,8 +189,11 @@ async def _require_unused(
     now: float,
     checks: Checks,
 ) -> None:
-    """By the token's own id where it has one, else by its signature: the same claims may be signed again."""
-    identifier = str(identity.claims.get("jti") or token.text.rpartition(".")[2])
+    """By the token's own id where it has one, else by what is signed of it.
+
+    The signature identifies nothing: whoever has a token can write another one of ECDSA that holds as well.
+    """
+    identifier = str(identity.claims.get("jti") or token.signing_input)
     expires_at = identity.expires_at + LONGEST_LEEWAY
     is_first = await use_once(store, account, identity.issuer, identifier, now, expires_at)
     try:

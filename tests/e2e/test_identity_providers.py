@@ -68,9 +68,9 @@ def clock() -> Clock:
 @pytest.fixture
 async def keys(clock: Clock) -> AsyncIterator[ProviderKeys]:
     """Keys as the broker fetches them over HTTP."""
-    connector = aiohttp.TCPConnector(resolver=AdmittedResolver(LOOPBACK.private_networks))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        found = ProviderKeys(Fetcher(session, LOOPBACK), clock)
+    resolver = AdmittedResolver(LOOPBACK.private_networks)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as session:
+        found = ProviderKeys(Fetcher(session, resolver, LOOPBACK), clock)
         yield found
         await found.close()
 

@@ -1,5 +1,7 @@
 """Federation for tests that perform operations: providers whose keys are pinned, and none that could be asked."""
 
+from collections.abc import Sequence
+
 from broker.assertions.key_sets import VerificationKey
 from broker.federation.federation import Federation
 from broker.federation.provider_keys import ProviderKeys
@@ -9,7 +11,7 @@ from broker.federation.reach import Answer, FetchFailed
 class _Unreachable:
     """Nothing is fetched: these tests have no network."""
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
         raise FetchFailed(f"{url} cannot be reached")
 
 

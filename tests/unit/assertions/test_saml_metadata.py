@@ -1,16 +1,21 @@
 """Metadata of SAML providers: what is read, and what is refused."""
 
+from base64 import b64decode, b64encode
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.assertions.saml_metadata import parse_saml_metadata, time_of
+from broker.assertions.saml_metadata import parse_saml_metadata, provider_metadata, time_of
 from tests.unit.assertions.saml_provider import ENTITY, NOW, KeyPair, metadata, moment
 
 PAIR, OTHER = KeyPair(), KeyPair()
 GOOD = metadata(PAIR)
+
+# The certificate with a kind of key that nobody knows: 1.2.844.113549.1.1.1 in the place of RSA's 1.2.840.113549.1.1.1.
+_RSA, _UNKNOWN = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864c86f70d010101")
+UNKNOWN_KIND = b64encode(b64decode(PAIR.base64).replace(_RSA, _UNKNOWN)).decode()
 
 
 def test_a_providers_name_keys_and_address_are_read() -> None:
@@ -18,6 +23,14 @@ def test_a_providers_name_keys_and_address_are_read() -> None:
     assert (found.entity_id, found.certificates) == (ENTITY, (PAIR.pem,))
     assert (found.redirect_url, found.post_url) == (f"{ENTITY}/sso", "")
     assert (found.valid_until, found.wants_signed_requests) == (None, False)
+
+
+def test_what_is_stored_is_parsed_once_and_another_text_is_another_providers() -> None:
+    assert provider_metadata(GOOD) is provider_metadata("".join(GOOD))
+    assert provider_metadata(metadata(OTHER)).certificates == (OTHER.pem,)
+    long = GOOD.replace("<IDPSSODescriptor", " " * 70_000 + "<IDPSSODescriptor")
+    assert provider_metadata(long) == provider_metadata(GOOD)
+    assert provider_metadata(long) is not provider_metadata(long)
 
 
 def test_all_signing_certificates_are_read_and_those_for_encryption_are_not() -> None:
@@ -49,6 +62,7 @@ def test_the_earliest_end_of_validity_counts() -> None:
         metadata(KeyPair(1024)),
         GOOD.replace(PAIR.base64, "AAAA"),
         GOOD.replace(PAIR.base64, "***"),
+        GOOD.replace(PAIR.base64, UNKNOWN_KIND),
         metadata(*[PAIR] * 21),
         metadata(PAIR, valid_until="tomorrow"),
         metadata(PAIR, valid_until="2027-01-01T00:00:00"),

@@ -245,3 +245,24 @@ def test_any_text_is_refused_without_another_error(text: str) -> None:
     with pytest.raises(CheckFailed):
         token = read_token(text, checks)
         verify_web_identity(token, (), issuer=ISSUER, client_ids=[CLIENT], now=NOW, checks=checks)
+
+
+@pytest.mark.parametrize("key_id", ["rsa", "p256"])
+def test_each_part_of_a_token_has_one_spelling(verify: Verify, provider: Provider, key_id: str) -> None:
+    """A lenient decoder passes over letters of no alphabet, padding, and bits that mean nothing."""
+    token = provider.sign(usual_claims(), key_id)
+    header, claims, signature = token.split(".")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 256 and 64 bytes end with a letter of which four bits mean nothing.
+    other_bits = signature[:-1] + letters[letters.index(signature[-1]) ^ 1]
+    for written in (
+        other_bits,
+        signature + "=",
+        signature + "==",
+        f"{signature[:8]}!{signature[8:]}",
+        signature + "\n",
+    ):
+        assert refused_by(verify, f"{header}.{claims}.{written}") == "signature"
+    for written in (header + "=", f"{header[:4]}!!!!{header[4:]}", header + "\n"):
+        assert refused_by(verify, f"{written}.{claims}.{signature}") == "header"
+    assert verify(token)

@@ -61,7 +61,7 @@ async def make_fetcher() -> AsyncIterator[Callable[..., Fetcher]]:
             connector=aiohttp.TCPConnector(resolver=admitted, use_dns_cache=False)
         )
         sessions.append(session)
-        return Fetcher(session, reach)
+        return Fetcher(session, admitted, reach)
 
     yield make
     for session in sessions:

@@ -1,6 +1,7 @@
 """AssumeRoleWithWebIdentity: a proven token, the role's trust policy, and what the session carries."""
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ TAGS = "https://aws.amazon.com/tags"
 DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
 NOT_VALIDATED = ("InvalidIdentityToken", "The web identity token that was passed could not be validated.")
 IDP = Provider()
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 RECORD = OpenIdConnectProvider(account_id=ACCOUNT, url=ISSUER, client_ids=(CLIENT,), created_at=0)
 
 
@@ -273,6 +275,23 @@ async def test_a_token_is_good_once_where_the_operator_says_so(world):
     assert (await world.refused(again))[0] == "InvalidIdentityToken"
     assert "used before" in world.reason
     assert await world(asked(IDP.sign(usual_claims(jti="two"))))
+
+
+def resigned(token):
+    """The same token with the other signature that ECDSA has for it: (r, n - s) holds wherever (r, s) does."""
+    said, _, signature = token.rpartition(".")
+    raw = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    half = len(raw) // 2
+    other = P256_ORDER - int.from_bytes(raw[half:])
+    return f"{said}.{urlsafe_b64encode(raw[:half] + other.to_bytes(half)).decode().rstrip('=')}"
+
+
+async def test_a_token_without_an_id_is_good_once_whatever_its_signature_is_written_as(world):
+    world.federation = no_federation(NOW, {ISSUER: IDP.keys}, single_use=True)
+    token = IDP.sign(usual_claims(), "p256")
+    assert await world(asked(token))
+    assert (await world.refused(asked(resigned(token))))[0] == "InvalidIdentityToken"
+    assert "used before" in world.reason
 
 
 async def test_a_token_of_a_refused_request_is_not_used_up(world):

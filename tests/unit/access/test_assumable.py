@@ -47,7 +47,7 @@ def find(library, store):
     roles = AssumableRoles(library)
 
     async def find(arn=ARN):
-        return await roles.find(await store.read(), arn)
+        return await roles.find(store.transaction(), arn)
 
     return find
 
@@ -139,18 +139,18 @@ async def test_what_another_process_commits_is_seen(find, put, tmp_path):
 async def test_what_nobody_commits_is_not_kept(find, put, store, library):
     await put(ROLES, ACCOUNT, role())
     roles = AssumableRoles(library)
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(ROLES, ACCOUNT, role(assume_role_policy=trust("444455556666")))
     mine = await roles.find(transaction, ARN)
     assert trusted(mine) == ("444455556666",)
-    assert trusted(await roles.find(await store.read(), ARN)) == (ACCOUNT,)
+    assert trusted(await roles.find(store.transaction(), ARN)) == (ACCOUNT,)
 
 
 async def test_a_transaction_that_changes_a_role_finds_it_as_it_will_be(put, store, library):
     await put(ROLES, ACCOUNT, role())
     roles = AssumableRoles(library)
-    assert await roles.find(await store.read(), ARN) is not None
-    transaction = await store.transaction()
+    assert await roles.find(store.transaction(), ARN) is not None
+    transaction = store.transaction()
     transaction.put(ROLES, ACCOUNT, role(assume_role_policy=trust("444455556666")))
     assert trusted(await roles.find(transaction, ARN)) == ("444455556666",)
 
@@ -167,7 +167,7 @@ async def test_without_room_to_keep_it_a_role_is_found_all_the_same(put, store):
     library = PolicyLibrary(limit=100)
     roles = AssumableRoles(library)
     for _ in range(3):
-        found = await roles.find(await store.read(), ARN)
+        found = await roles.find(store.transaction(), ARN)
         assert (found.tags, trusted(found)) == ({"team": "red"}, (ACCOUNT,))
     assert len(library.kept) == 0
 
@@ -177,12 +177,12 @@ async def test_roles_that_are_tagged_alike_share_their_tags_however_many_kinds_t
     records = [role(f"r{n}", role_id=f"AROA{n}", tags=tags[n % 1500]) for n in range(3000)]
     await put(ROLES, ACCOUNT, *records)
     roles = AssumableRoles(library)
-    read = await store.read()
+    read = store.transaction()
     for record in records:
         found = await roles.find(read, record.arn)
         assert (found.role_id, found.tags) == (record.role_id, record.tags)
     await put(ROLES, ACCOUNT, role("a", tags={"stage": "new"}), role("b", tags={"stage": "new"}))
-    read = await store.read()
+    read = store.transaction()
     one, other = [await roles.find(read, ARN.replace("worker", name)) for name in "ab"]
     assert one.tags is other.tags
 

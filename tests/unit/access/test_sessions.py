@@ -37,7 +37,7 @@ class World:
         )
 
     async def claim(self, key_id=None, now=NOW):
-        read = await self.store.read()
+        read = self.store.transaction()
         token = self.minted.session_token
         return await self.sessions.claimed(read, token, key_id or self.minted.access_key_id, now)
 

@@ -35,7 +35,7 @@ async def get(iam, name="app"):
 
 
 async def record(store, name="app"):
-    return await (await store.read()).find(ROLES, ACCOUNT, name)
+    return await store.transaction().find(ROLES, ACCOUNT, name)
 
 
 async def test_a_role_is_created_with_all_that_was_asked_for(iam):

@@ -12,7 +12,6 @@ The law:
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,6 +19,7 @@ import msgspec
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.assertions.strict_json import read_object
+from broker.cache import Cache
 from broker.federation.reach import Answer, FetchFailed
 
 REFRESH_INTERVAL = 15.0  # seconds between two requests to one provider
@@ -66,7 +66,7 @@ class ProviderKeys:
         self._fetcher = fetcher
         self._clock = clock
         self._pinned = pinned or {}
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: Cache[str, Known] = Cache(MOST_PROVIDERS)
         self._fetches: dict[str, asyncio.Task[Known]] = {}
 
     async def get(self, issuer: str, key_id: str | None) -> tuple[VerificationKey, ...]:
@@ -74,7 +74,7 @@ class ProviderKeys:
         pinned = self._pinned.get(issuer)
         if pinned is not None:
             return pinned
-        known = self._known.get(issuer, Known())
+        known = self._known.get(issuer) or Known()
         now = self._clock()
         has_key = key_id is None or any(key.key_id == key_id for key in known.keys)
         is_usable = bool(known.keys) and now < known.fetched_at + LAST_GOOD
@@ -116,10 +116,7 @@ class ProviderKeys:
         else:
             now = self._clock()
             found = Known(keys, fetched_at=now, fresh_until=now + lifetime, asked_at=now)
-        self._known[issuer] = found
-        self._known.move_to_end(issuer)
-        if len(self._known) > MOST_PROVIDERS:
-            self._known.popitem(last=False)
+        self._known.put(issuer, found)
         return found
 
 

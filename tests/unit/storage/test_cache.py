@@ -2,10 +2,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.storage.cache import _PAGES_WEIGHT, _weight
+from broker.storage.cache import _PAGES_WEIGHT, Pages, _weight
 from broker.storage.engine import Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import USERS, Store
+from broker.storage.store import DEFAULT_CACHE_LIMIT, USERS, Store
 from tests.unit.storage.people import HERE, user, write
 
 OpenSqlite = Callable[[], SqliteEngine]
@@ -89,46 +89,18 @@ async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlit
     assert engine.asked["fetch"] == 3
 
 
-def assert_weighed(store: Store) -> None:
+def cached_pages(store: Store) -> list[Pages]:
+    return [entry.value for entry in store._cache._partitions._entries.values()]
+
+
+def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
     """What the cache believes to weigh is what its partitions weigh, each the sum of its records."""
-    cache = store._cache
-    assert cache.weight == sum(pages.weight for pages in cache._partitions.values())
-    assert cache.weight + cache.decoded_weight <= cache._limit + cache._decoded_limit
-    for pages in cache._partitions.values():
+    assert store._cache._partitions.weight == sum(pages.weight for pages in cached_pages(store)) <= limit
+    for pages in cached_pages(store):
         assert pages.weight == _PAGES_WEIGHT + sum(_weight(value) for value in pages.encoded.values())
 
 
-async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_asked(
-    open_sqlite: OpenSqlite,
-) -> None:
-    engine = CountingEngine(open_sqlite())
-    store = Store(engine, time.time, cache_limit=200_000)
-    await write(store, *(user(f"{n:03}", path="/x" * 50) for n in range(200)))
-    names = [f"{n:03}" for n in range(200)]
-    for name in [*names, *names]:
-        await store.transaction().find(USERS, HERE, name)
-    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
-    assert 0 < len(pages.records) < len(pages.encoded) == 200
-    engine.asked.clear()
-    reader = store.transaction()
-    assert [await reader.find(USERS, HERE, name) for name in names] == [
-        user(name, path="/x" * 50) for name in names
-    ]
-    assert engine.asked["fetch"] == 0
-    assert_weighed(store)
-
-
-async def test_only_what_is_asked_for_again_stays_decoded(open_sqlite: OpenSqlite) -> None:
-    store = Store(open_sqlite(), time.time)
-    await write(store, *(user(f"{n:03}") for n in range(100)))
-    for number in range(100):
-        for name in ("000", f"{number:03}"):
-            assert await store.transaction().find(USERS, HERE, name) == user(name)
-    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
-    assert set(pages.records) == {"user/000"}
-
-
-async def test_what_was_kept_decoded_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
+async def test_what_was_read_again_and_again_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time)
     for number in range(10):
         for _ in range(number):
@@ -146,7 +118,7 @@ async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSql
         await transaction.commit()
     assert (await store.transaction().find(USERS, HERE, "bob")).path == "/49/"
     assert_weighed(store)
-    assert store._cache.weight < 1_000
+    assert store._cache._partitions.weight < 1_000
 
 
 async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
@@ -161,8 +133,7 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
         reader = store.transaction()
         assert len(await reader.scan(USERS, f"{account:012}")) == 50
         assert (await reader.find(USERS, f"{7:012}", "049")).user_name == "049"
-        assert store._cache.weight <= 200_000
-        assert_weighed(store)
+        assert_weighed(store, 200_000)
     assert engine.asked["scan"] == 29
     assert engine.asked["fetch"] == 0
 
@@ -172,7 +143,7 @@ async def test_accounts_that_do_not_exist_weigh_what_they_take(open_sqlite: Open
     for account in range(1000):
         assert await store.transaction().find(USERS, f"{account:012}", "bob") is None
     assert 100 < len(store._cache._partitions) < 300
-    assert_weighed(store)
+    assert_weighed(store, 200_000)
 
 
 async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sqlite: OpenSqlite) -> None:
@@ -183,4 +154,4 @@ async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sql
         assert [one.user_name for one in await reader.scan(USERS, HERE)] == [f"{n:04}" for n in range(2500)]
         for n in range(0, 2500, 97):
             assert (await reader.find(USERS, HERE, f"{n:04}")).user_name == f"{n:04}"
-        assert store._cache.weight <= 50_000
+        assert_weighed(store, 50_000)

@@ -19,7 +19,7 @@ class Part(Hashable, Protocol):
     def weight(self) -> int: ...
 
 
-class Reader(Protocol):
+class RevisionSource(Protocol):
     """A transaction of the store: `revision` is the one that it sees, `is_dirty` while it has writes to commit."""
 
     is_dirty: bool
@@ -101,7 +101,7 @@ class Cache(Generic[Key, Value]):
 
     async def at(
         self,
-        store: Reader,
+        store: RevisionSource,
         key: Key,
         partitions: Sequence[str],
         make: Callable[[], Awaitable[Value]],
@@ -123,11 +123,11 @@ class Cache(Generic[Key, Value]):
             self.put(key, made, weight, revisions)
         return made
 
-    async def get_at(self, store: Reader, key: Key, partitions: Sequence[str]) -> Value | None:
+    async def get_at(self, store: RevisionSource, key: Key, partitions: Sequence[str]) -> Value | None:
         """The value under `key`, if it was put at the revisions that `store` sees; None where that has writes."""
         return None if store.is_dirty else self._find(key, await _revisions_of(store, partitions))
 
-    async def put_at(self, store: Reader, key: Key, partitions: Sequence[str], value: Value) -> None:
+    async def put_at(self, store: RevisionSource, key: Key, partitions: Sequence[str], value: Value) -> None:
         """Cache `value`, which was made of `partitions` as `store` sees them, unless that has writes."""
         revisions = await _revisions_of(store, partitions)
         if not store.is_dirty:
@@ -176,7 +176,7 @@ class Cache(Generic[Key, Value]):
                 self.weight -= part.weight
 
 
-async def _revisions_of(store: Reader, partitions: Sequence[str]) -> Hashable:
+async def _revisions_of(store: RevisionSource, partitions: Sequence[str]) -> Hashable:
     """The revisions of `partitions`, as one value. Of one partition it is the revision itself, which entries share."""
     if len(partitions) == 1:
         return await store.revision(partitions[0])

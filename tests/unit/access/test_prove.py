@@ -207,6 +207,44 @@ async def test_a_key_that_was_brought_along_is_refused_as_soon_as_it_is_not_good
     assert await refused(prove(signed(key_id))) == "InvalidClientTokenId"
 
 
+async def test_only_a_caller_whose_signature_holds_is_cached(prover, prove, put, mint):
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key())
+    await put(ROLES, ACCOUNT, WORKER)
+    minted = mint.assumed_role(SESSION, now=NOW, duration=900)
+    session = (minted.access_key_id, minted.secret.reveal(), minted.session_token)
+    for logins, (key_id, secret, token) in (
+        (prover._of_keys, (KEY, SECRET, None)),
+        (prover._of_sessions, session),
+    ):
+        assert await refused(prove(signed(key_id, "x" * 40, token))) == "SignatureDoesNotMatch"
+        assert len(logins._cache) == 0
+        caller = await prove(signed(key_id, secret, token))
+        assert len(logins._cache) == 1
+        assert await prove(signed(key_id, secret, token)) is caller
+
+
+@pytest.mark.parametrize("owner", [ACCOUNT, "444455556666"])
+@pytest.mark.parametrize("key_id", [KEY, "bootstrapAdmin01"])
+async def test_a_login_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, key_id, owner):
+    await put(USERS, owner, msgspec.structs.replace(ALICE, account_id=owner))
+    await put(ACCESS_KEYS, owner, access_key(account_id=owner, access_key_id=key_id))
+    await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=owner))
+    transaction, request = store.transaction(), signed(key_id)
+    await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
+    assert sorted(prover._of_keys.get(key_id).partitions) == sorted(transaction._views)
+
+
+async def test_a_session_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, mint):
+    await put(ROLES, ACCOUNT, WORKER)
+    minted = mint.assumed_role(SESSION, now=NOW, duration=900)
+    request = signed(minted.access_key_id, minted.secret.reveal(), minted.session_token)
+    transaction = store.transaction()
+    await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
+    (entry,) = prover._of_sessions._cache._entries.values()
+    assert sorted(entry.value.partitions) == sorted(transaction._views)
+
+
 async def test_an_id_that_was_brought_along_and_names_another_account_is_its_owners_until_that_has_it(
     prove, put
 ):

@@ -75,7 +75,7 @@ class World:
         names = set()
         for name in self.minted:
             try:
-                self.logins.keep(await self.claim(name))
+                await self.logins.put(self.store.transaction(), await self.claim(name))
             except Refusal as refusal:
                 assert refusal.code == "InvalidClientTokenId"
                 assert refusal.message == "The security token included in the request is invalid."

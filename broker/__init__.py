@@ -12,7 +12,7 @@
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
     names | errors           how things are called; how a request is refused
-    memo                     answers that are kept, where thousands are in use
+    cache                    the one bounded cache: by weight, and by revisions
 
 Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:
 `now` and entropy are arguments. `pyproject.toml` holds these rules as import contracts, `tests/test_house.py`
@@ -26,7 +26,7 @@ Changes to the proposal in `shared/design/house.md`, each on purpose:
 - `web/` speaks HTTP through httptools (llhttp) and a connection of its own instead of aiohttp's server: a request
   whose answer takes 100 microseconds cannot spend as many again on being received, and the limits of a connection
   (sizes, times, what happens at the end) are one file that says them all.
-- `memo.py` lies below everything: what is looked up at each request, under thousands of keys, must not be put into an
-  order of use, as `functools.lru_cache` does.
+- `cache.py` lies below everything, since caches are on every floor: what is not `functools.lru_cache` of a pure
+  function is a `Cache`.
 - `names/secret.py` holds `SecretKey`, which every floor above needs.
 """

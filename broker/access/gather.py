@@ -1,4 +1,4 @@
-"""From a caller to every policy that speaks about it, compiled and kept as long as nothing changed.
+"""From a caller to every policy that speaks about it, compiled, and cached as long as nothing changes.
 
 What a principal's policies say depends on its account and on the organization, so what was gathered is true as long
 as the revisions of these two partitions stand. Session policies belong to the token and are joined at each request.
@@ -14,14 +14,14 @@ import msgspec
 
 from broker.access.aws_managed import find_aws_managed, find_task_policy, is_aws_managed
 from broker.access.caller import Caller, Keys
-from broker.access.keeping import Keeping
-from broker.access.library import PolicyLibrary
+from broker.access.library import PolicyLibrary, parts_of
 from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
+from broker.cache import Cache, Part
 from broker.errors import service_unavailable
 from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
-from broker.storage.engine import GLOBAL, NEVER_WRITTEN, Revision, account_partition
+from broker.storage.engine import GLOBAL, account_partition
 from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
@@ -38,26 +38,24 @@ _ENTRY = 1_500
 
 
 class _Gathered(msgspec.Struct, frozen=True):
-    """Layers of a principal, and the revisions of its account and of the organization at which they are true."""
+    """The layers of a principal, and the organization."""
 
-    account_revision: Revision
-    organization_revision: Revision
     layers: Layers
     organization: Organization | None
 
     @property
-    def leaves(self) -> tuple[PolicySet, ...]:
+    def shared_parts(self) -> tuple[Part, ...]:
         layers = self.layers
         boundary = () if layers.boundary is None else (layers.boundary,)
-        return tuple(leaf for one in (layers.identity, *boundary, *layers.scps) for leaf in one.leaves)
+        return tuple(part for one in (layers.identity, *boundary, *layers.scps) for part in one.shared_parts)
 
 
 class Gatherer:
-    """Gathers; what it keeps weighs at most `limit` bytes and goes in its turn."""
+    """Gathers; what it caches weighs at most `limit` bytes."""
 
     def __init__(self, library: PolicyLibrary, limit: int = DEFAULT_LIMIT) -> None:
         self._library = library
-        self._kept: Keeping[tuple[str, str], _Gathered] = Keeping(limit)
+        self._cache: Cache[tuple[str, str], _Gathered] = Cache(limit, parts_of)
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares.
@@ -70,20 +68,11 @@ class Gatherer:
         self, store: Transaction, caller: Caller, resource_account: str | None
     ) -> tuple[Layers, Keys]:
         """The layers, and the condition keys that the organization fills."""
-        partition = account_partition(caller.account)
-        account_revision = store.find_revision(partition) if caller.account else NEVER_WRITTEN
-        if account_revision is None:
-            account_revision = await store.revision(partition)
-        organization_revision = store.find_revision(GLOBAL)
-        if organization_revision is None:
-            organization_revision = await store.revision(GLOBAL)
-        gathered = self._kept.find((caller.account, _identity(caller)))
-        if (
-            gathered is None
-            or gathered.account_revision != account_revision
-            or gathered.organization_revision != organization_revision
-        ):
-            gathered = await self._gathered(store, caller, account_revision, organization_revision)
+        account = caller.account
+        partitions = (account_partition(account), GLOBAL) if account else (GLOBAL,)
+        gathered = await self._cache.at(
+            store, (account, _identity(caller)), partitions, lambda: self._gathered(store, caller), _ENTRY
+        )
         layers, organization = gathered.layers, gathered.organization
         if (
             caller.session_policies is not None
@@ -97,19 +86,11 @@ class Gatherer:
             layers = self._with_resource_controls(organization, layers, resource_account)
         return layers, organization_keys(organization, caller.account, resource_account)
 
-    async def _gathered(
-        self, store: Transaction, caller: Caller, account_revision: Revision, organization_revision: Revision
-    ) -> _Gathered:
-        """Gathered anew, and kept for as long as these revisions stand."""
+    async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
         organization = await store.find(ORGANIZATION, "", "")
-        layers = await self._gather(store, caller, organization)
-        made = _Gathered(account_revision, organization_revision, layers, organization)
-        if store.is_dirty:
-            return made  # it may have been made of writes that nobody will ever commit
-        self._kept.keep((caller.account, _identity(caller)), made, _ENTRY)
-        return made
+        return _Gathered(await self._layers(store, caller, organization), organization)
 
-    async def _gather(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
+    async def _layers(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
         identity, boundary = NO_POLICIES, None
         if caller.role is not None:
             identity = await self._attached(store, caller.role)

@@ -1,45 +1,42 @@
-"""Logins: what a key id or a session token led to, kept so that it need not be found out at every request."""
-
-from collections import OrderedDict
+"""Logins: what an access key id or a session token leads to."""
 
 import msgspec
 
 from broker.access.caller import Caller
+from broker.cache import Cache
 from broker.names.secret import SecretKey
 from broker.sealing.session import OpenedSession
-from broker.storage.engine import Revision
+from broker.storage.store import Transaction
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Who it would be, if the signature holds under `secret`: true as long as the caller's account is at `revision`.
+    """Who calls, if the signature holds under `secret`; made of nothing but records of `partitions`.
 
-    `name` is the access key id, or the digest of the session token that was `opened`. `revision` is None where its
-    records lie in two partitions: such a login is found out every time.
+    `name` is the access key id, or the digest of the session token that was `opened`.
     """
 
     name: str | bytes
-    revision: Revision | None
+    partitions: tuple[str, ...]
     caller: Caller
     secret: SecretKey
     opened: OpenedSession | None = None
 
 
 class Logins:
-    """At most `capacity` logins; the first that was kept goes first, and is found out anew if it is still in use."""
+    """At most `limit` logins, by name.
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._kept: OrderedDict[str | bytes, Login] = OrderedDict()
-        self.find = self._kept.get
+    INVARIANT: only logins whose signature was verified are put, else unauthenticated clients could evict all others.
+    """
 
-    def __len__(self) -> int:
-        return len(self._kept)
+    def __init__(self, limit: int) -> None:
+        self._cache: Cache[str | bytes, Login] = Cache(limit)
+        self.get = self._cache.get
 
-    def keep(self, login: Login) -> None:
-        """Only a login whose signature has just been verified: else a stranger could wash the others out."""
-        if self._kept.get(login.name) is login:
-            return
-        self._kept[login.name] = login
-        self._kept.move_to_end(login.name)
-        if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+    async def is_current(self, store: Transaction, login: Login) -> bool:
+        """Whether `login`, which `get` found, is of the revisions that `store` sees."""
+        return await self._cache.get_at(store, login.name, login.partitions) is login
+
+    async def put(self, store: Transaction, login: Login) -> None:
+        """Cache a login that was made with `store`, unless it is the one that is cached."""
+        if self._cache.get(login.name) is not login:
+            await self._cache.put_at(store, login.name, login.partitions, login)

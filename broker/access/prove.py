@@ -20,8 +20,8 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transa
 
 ACTIVE = "Active"
 
-# A session may bring tags and policies of some ten thousand characters; a key has nothing of its own.
-_KEPT_KEYS, _KEPT_SESSIONS = 4096, 1024
+# A session may have tags and policies of some ten thousand characters; a key has nothing of its own.
+_MOST_KEYS, _MOST_SESSIONS = 4096, 1024
 
 
 class Prover:
@@ -29,15 +29,15 @@ class Prover:
 
     `dialect` says how long presigned URLs live.
 
-    Clients come again with the same key or token. What is kept of one answers for nothing that may change: the
-    account's revision, and of a token its time and the keyring, are looked at for every request.
+    Clients come again with the same key or token, so logins are cached. What may change is checked for every request:
+    the revisions of what a login was made of, and of a token its time and the keyring.
     """
 
     def __init__(
         self, keyring: Callable[[], Keyring], signing_keys: SigningKeys, dialect: Dialect = QUERY
     ) -> None:
-        self._of_keys = Logins(_KEPT_KEYS)
-        self._of_sessions = Logins(_KEPT_SESSIONS)
+        self._of_keys = Logins(_MOST_KEYS)
+        self._of_sessions = Logins(_MOST_SESSIONS)
         self._sessions = Sessions(keyring, self._of_sessions)
         self._signing_keys = signing_keys
         self._dialect = dialect
@@ -71,34 +71,33 @@ class Prover:
             services=(service,),
             dialect=self._dialect,
         )
-        logins.keep(login)
+        await logins.put(store, login)
         return login.caller, verified
 
     async def _claimed(self, store: Transaction, access_key_id: str) -> Login:
-        """The login of a long-term key; found out anew where its account has moved on."""
+        """The login of a long-term key."""
         if access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
-        kept = self._of_keys.find(access_key_id)
-        account, key, revision = account_of_access_key_id(access_key_id), None, None
+        cached = self._of_keys.get(access_key_id)
+        if cached is not None and await self._of_keys.is_current(store, cached):
+            return cached
+        account, key = account_of_access_key_id(access_key_id), None
+        partitions = set() if account is None else {account_partition(account)}
         if account is not None:
-            revision = await store.revision(account_partition(account))
-            if kept is not None and kept.revision == revision:
-                return kept
             key = await store.find(ACCESS_KEYS, account, access_key_id)
         if key is None:
-            key, revision = await _get_foreign_key(store, access_key_id), None
+            key = await _get_foreign_key(store, access_key_id)
+            partitions |= {FOREIGN_ACCESS_KEYS.partition(""), account_partition(key.account_id)}
         if key.status != ACTIVE:
             raise invalid_token(f"access key {access_key_id} is {key.status}")
         user = None if key.user_name is None else await store.find(USERS, key.account_id, key.user_name)
         if user is None and key.user_name is not None:
             raise invalid_token(f"user {key.user_name} of access key {access_key_id} is gone")
-        if kept is not None and kept.caller.account == key.account_id and kept.caller.user == user:
-            caller = kept.caller  # and with it what was made of it
-        elif user is None:
+        if user is None:
             caller = root_caller(key.account_id, access_key_id)
         else:
             caller = user_caller(user, access_key_id)
-        return Login(access_key_id, revision, caller, key.secret)
+        return Login(access_key_id, tuple(partitions), caller, key.secret)
 
 
 async def account_of_key(store: Transaction, access_key_id: str) -> str | None:

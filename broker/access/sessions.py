@@ -41,8 +41,8 @@ class Sessions:
     ) -> Login:
         """The login of a session; raises Refusal where the token, or what it stands for, is not good any more."""
         name = sha256(unverified_token.encode("utf-8", "surrogatepass")).digest()
-        kept = self._logins.find(name)
-        opened = None if kept is None else kept.opened
+        cached = self._logins.get(name)
+        opened = None if cached is None else cached.opened
         keyring = self._keyring()
         try:
             if opened is None or opened.keyring is not keyring:
@@ -54,15 +54,10 @@ class Sessions:
             ) from None
         except SealBroken as broken:
             raise invalid_token(broken.reason) from None
-        revision = await store.revision(account_partition(opened.claims.account))
-        if kept is not None and kept.revision == revision and kept.opened is opened:
-            return kept
-        record = await _find_record(store, opened.claims)
-        if kept is not None and kept.opened is opened and (kept.caller.role or kept.caller.user) == record:
-            caller = kept.caller  # and with it what was made of it
-        else:
-            caller = _session_caller(opened.claims, record)
-        return Login(name, revision, caller, opened.secret, opened)
+        if cached is not None and cached.opened is opened and await self._logins.is_current(store, cached):
+            return cached
+        caller = await session_caller(store, opened.claims)
+        return Login(name, (account_partition(opened.claims.account),), caller, opened.secret, opened)
 
 
 def invalid_token(reason: str) -> Refusal:

@@ -37,30 +37,26 @@ class BoundText(msgspec.Struct, frozen=True):
         return _replaced(self.text, self.trusted_ids)
 
 
-def bound_trust_policy(role: Role) -> str:
-    """The trust policy to judge by: every ARN that was bound is replaced by its unique id."""
-    return str(_bound(role))
+def bound_trust_policy(role: Role) -> str | BoundText:
+    """The trust policy to judge by: `str` of it has the unique id in place of every ARN that was bound."""
+    if not role.trusted_ids:
+        return role.assume_role_policy
+    return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
 def compiled_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
     """The same as the engine has it."""
-    return library.compiled(trust_policy_source(role.arn), _bound(role), _TRUST)
+    return library.compiled(trust_policy_source(role.arn), bound_trust_policy(role), _TRUST)
 
 
 def shared_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
     """The same as the library has it, which roles with the same text share; `under` makes it that of one role."""
-    return library.shared(trust_policy_source(role.arn), _bound(role), _TRUST)
+    return library.shared(trust_policy_source(role.arn), bound_trust_policy(role), _TRUST)
 
 
 def trust_policy_source(role_arn: str) -> Source:
     """What reasons call a role's trust policy."""
     return Source(_RESOURCE, "AssumeRolePolicyDocument", role_arn)
-
-
-def _bound(role: Role) -> str | BoundText:
-    if not role.trusted_ids:
-        return role.assume_role_policy
-    return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
 async def find_role(store: Transaction, role_arn: str) -> Role | None:

@@ -3,6 +3,7 @@
 The algorithms are those that sts:GetWebIdentityToken takes (RFC 7518, 3.3 and 3.4).
 """
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.api_jws import PyJWS
 
-from broker.memo import Memo
 from broker.names.secret import SecretKey
 
 RS256, ES384 = "RS256", "ES384"
@@ -24,7 +24,7 @@ SIGNING_ALGORITHMS = (ES384, RS256)
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-_KEPT_KEYS = 256  # loaded, of those that signed last
+_LOADED_KEYS = 256  # private keys that stay loaded
 _JWS = PyJWS(algorithms=list(SIGNING_ALGORITHMS))
 
 
@@ -56,9 +56,10 @@ def new_key_pair(algorithm: str, key_id: str) -> KeyPair:
 
 def sign_token(payload: bytes, algorithm: str, key_id: str, private_key: SecretKey) -> str:
     """The token in compact form; `payload` is the claims in JSON. Half a millisecond."""
-    return _JWS.encode(payload, _loaded[private_key], algorithm, headers={"kid": key_id})
+    return _JWS.encode(payload, _load(private_key), algorithm, headers={"kid": key_id})
 
 
+@lru_cache(maxsize=_LOADED_KEYS)
 def _load(private_key: SecretKey) -> PrivateKey:
     # Not examined again, which takes 45 ms for RSA: it was made here, and the seal of its record vouches for it.
     key = load_pem_private_key(
@@ -66,6 +67,3 @@ def _load(private_key: SecretKey) -> PrivateKey:
     )
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
     return key
-
-
-_loaded = Memo(_load, _KEPT_KEYS)

@@ -36,7 +36,7 @@ async def apply_declaration(
         return attempt
 
     if is_dry:
-        return await work(await broker.store.transaction())
+        return await work(broker.store.transaction())
     try:
         return await transact_recorded(broker, work, lambda attempt: attempt.events)
     except BaseException:

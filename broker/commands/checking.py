@@ -136,7 +136,7 @@ async def _faults_in_store(
 
 async def _look_at_root_user(broker: Broker) -> None:
     if broker.settings.root.account_id:
-        await bring(await broker.store.read(), broker.settings.root)  # and never committed
+        await bring(broker.store.transaction(), broker.settings.root)  # and never committed
 
 
 async def is_new_store(settings: Settings) -> bool:

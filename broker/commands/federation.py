@@ -68,7 +68,7 @@ async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_assert
 
     examined = await examine(
         broker.federation,
-        await broker.store.transaction(),  # never committed
+        broker.store.transaction(),  # never committed
         broker.gate,
         broker.mint,
         entropy,

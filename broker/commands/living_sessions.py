@@ -52,7 +52,7 @@ class Identity(msgspec.Struct, frozen=True):
 async def living_sessions(broker: "Broker", account: str | None = None) -> LivingSessions:
     """Those of one account, or of all."""
     accounts = [account] if account is not None else await _accounts_with_sessions(broker)
-    store, now = await broker.store.read(), clock()
+    store, now = broker.store.transaction(), clock()
     found: list[LivingSession] = []
     unlisted: dict[str, UnlistedSessions] = {}
     for each in accounts:

@@ -116,7 +116,7 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
         raise CommandRefused("--session-name has 2 to 64 letters, digits and characters of +=,.@-_")
     if chosen.hours is not None and not 0 < chosen.hours <= 24 * 3660:
         raise CommandRefused("--hours is a number of hours above 0, ten years of them at most")
-    store = await broker.store.read()
+    store = broker.store.transaction()
     role = await find_role(store, chosen.role_arn)
     if role is None:
         raise CommandRefused(f"there is no role {chosen.role_arn}")

@@ -53,7 +53,7 @@ class Done(msgspec.Struct, frozen=True):
 
 async def find_target(broker: "Broker", kind: str, named: str) -> RevocationTarget:
     """Raises CommandRefused where there is nothing of that name."""
-    store = await broker.store.read()
+    store = broker.store.transaction()
     if kind == "session":
         return await _find_session(broker, store, named)
     if kind == "account":
@@ -168,7 +168,7 @@ def _ended_by(
 
 async def revocation_rows(broker: "Broker", account: str | None) -> list[list[str]]:
     """What `broker revoke list` shows: those that still concern something, by account."""
-    store = await broker.store.read()
+    store = broker.store.transaction()
     if account is not None:
         await require_account(store, account)
     accounts = (

@@ -124,7 +124,7 @@ async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None
 
     if not is_account_id(chosen.account):
         raise CommandRefused(f"{chosen.account!r} is no account id: it has twelve digits")
-    store = await broker.store.read()
+    store = broker.store.transaction()
     if chosen.create_account or await store.find(ACCOUNTS, "", chosen.account) is not None:
         return
     known = [account.account_id for account in await store.scan(ACCOUNTS, "", limit=10)]

@@ -50,7 +50,7 @@ async def write_down(broker: Broker) -> None:
 
 async def serving_settings(broker: Broker) -> Settings:
     """The settings with the addresses at which this machine's broker was last started on this store, if ever."""
-    serving = await (await broker.store.read()).find(SERVING, "")
+    serving = await broker.store.transaction().find(SERVING, "")
     node = serving.nodes.get(socket.gethostname()) if serving is not None else None
     if node is None:
         return broker.settings

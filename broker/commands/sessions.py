@@ -68,7 +68,7 @@ async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "Liv
 
     from broker.commands.living_sessions import find_identity, living_sessions, require_account
 
-    store, account, identity = await broker.store.read(), chosen.account, None
+    store, account, identity = broker.store.transaction(), chosen.account, None
     if account is not None:
         await require_account(store, account)
     if chosen.principal is not None and not chosen.principal.startswith("arn:aws:sts:"):

@@ -44,7 +44,7 @@ _ACCOUNT = "123456789012"
 async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
     """A decision for each action on each resource. Raises CommandRefused for what cannot be asked."""
     _require_whole_actions(chosen.action)
-    store = await broker.store.read() if broker is not None else None
+    store = broker.store.transaction() if broker is not None else None
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
     decisions = []
     for text in chosen.resource or ["*"]:
@@ -139,7 +139,7 @@ async def _with_resource(
         return msgspec.structs.replace(layers, resource=policy)
     if broker is None or kind is not PolicyKind.TRUST or ":role/" not in resource:
         return layers
-    trust = await find_trust_policy(await broker.store.read(), broker.gate.library, resource)
+    trust = await find_trust_policy(broker.store.transaction(), broker.gate.library, resource)
     if trust is None:
         raise CommandRefused(f"--resource: there is no role {resource} in the store")
     return msgspec.structs.replace(layers, resource=trust)

@@ -92,14 +92,14 @@ async def rotate_issuers(
     entropy: Callable[[int], bytes],
 ) -> None:
     """Make the keys that are due at `now` by the store's clock, of every account whose issuer is on."""
-    for issuer in await (await store.read()).scan(ISSUER_ACCOUNTS, ""):
+    for issuer in await store.transaction().scan(ISSUER_ACCOUNTS, ""):
         await _rotate(store, issuer.account_id, schedule, now, entropy)
 
 
 async def _rotate(
     store: Store, account: str, schedule: RotationSchedule, now: float, entropy: Callable[[int], bytes]
 ) -> None:
-    issuer = await (await store.read()).find(TOKEN_ISSUERS, account)
+    issuer = await store.transaction().find(TOKEN_ISSUERS, account)
     if issuer is None or not issuer.is_enabled:
         return
     due = due_algorithms(issuer.keys, now, schedule)

@@ -14,7 +14,6 @@ The law:
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -22,6 +21,7 @@ import msgspec
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.assertions.strict_json import read_object
+from broker.cache import Cache
 from broker.federation.reach import Answer, FetchFailed
 
 REFRESH_INTERVAL = 15.0  # seconds between two requests to one provider
@@ -75,7 +75,7 @@ class ProviderKeys:
         self._fetcher = fetcher
         self._clock = clock
         self._pinned = pinned or {}
-        self._known: OrderedDict[KeySource, Known] = OrderedDict()
+        self._known: Cache[KeySource, Known] = Cache(MOST_PROVIDERS)
         self._fetches: dict[KeySource, asyncio.Task[Known]] = {}
 
     async def get(
@@ -89,7 +89,7 @@ class ProviderKeys:
         if pinned is not None:
             return pinned
         source = KeySource(issuer, tuple(sorted(thumbprints)))
-        known = self._known.get(source, Known())
+        known = self._known.get(source) or Known()
         now = self._clock()
         has_key = key_id is None or any(key.key_id == key_id for key in known.keys)
         is_usable = bool(known.keys) and now < known.fetched_at + LAST_GOOD
@@ -131,10 +131,7 @@ class ProviderKeys:
         else:
             now = self._clock()
             found = Known(keys, fetched_at=now, fresh_until=now + lifetime, asked_at=now)
-        self._known[source] = found
-        self._known.move_to_end(source)
-        if len(self._known) > MOST_PROVIDERS:
-            self._known.popitem(last=False)
+        self._known.put(source, found)
         return found
 
 

@@ -6,8 +6,9 @@ No header can name another machine, and an address in two records belongs to nei
 import logging
 from collections.abc import Iterable
 
+from broker.cache import Cache
 from broker.names.addresses import Address, parse_address
-from broker.storage.engine import GLOBAL, Revision
+from broker.storage.engine import GLOBAL
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
 
@@ -24,19 +25,15 @@ class Instances:
 
     def __init__(self, loopback_instance: str = "") -> None:
         self._loopback_instance = loopback_instance
-        self._revision: Revision | None = None
-        self._ids: dict[str, str] = {}
+        self._indexes: Cache[str, dict[str, str]] = Cache(limit=1)
 
     async def find(self, store: Transaction, peer: str) -> Instance | None:
         """The instance at `peer`, an address in any spelling; None where there is none, or more than one."""
         address = find_address(peer)
         if address is None:
             return None
-        revision = await store.revision(GLOBAL)
-        if revision != self._revision:
-            self._ids = await _index(store)
-            self._revision = revision
-        instance_id = self._ids.get(str(address))
+        ids = await self._indexes.at(store, "addresses", (GLOBAL,), lambda: _index(store))
+        instance_id = ids.get(str(address))
         if instance_id is None and address.is_loopback:
             instance_id = self._loopback_instance
         return await store.find(INSTANCES, "", instance_id) if instance_id else None

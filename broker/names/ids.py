@@ -7,8 +7,7 @@ So GetAccessKeyInfo needs no look-up, and the account of a key is known before t
 
 import re
 from base64 import b32encode
-
-from broker.memo import Memo
+from functools import lru_cache
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
@@ -46,18 +45,16 @@ def access_key_id(prefix: str, account: str, entropy: bytes) -> str:
     """An access key id of `account` (twelve digits), from at least eight bytes of entropy."""
     if len(entropy) < ACCESS_KEY_ID_ENTROPY:
         raise ValueError("an access key id needs eight bytes of entropy")
-    account_part, ninth = _account_parts[account]
+    account_part, ninth = _account_part(account)
     return f"{prefix}{account_part}{ninth[entropy[0]]}{entropy[1:8].translate(_CHARACTERS).decode()}"
 
 
+@lru_cache(maxsize=4096)
 def _account_part(account: str) -> tuple[str, str]:
     """The eight characters that every key id of `account` has, and the 256 among which a byte chooses the ninth."""
     number = _MARKER | int(account) << _ACCOUNT_SHIFT
     characters = b32encode((number >> 40).to_bytes(5, "big")).decode()
     return characters, _NINTH[number >> _ACCOUNT_SHIFT & 1]
-
-
-_account_parts = Memo(_account_part)
 
 
 def is_key_id(text: str) -> bool:
@@ -67,11 +64,8 @@ def is_key_id(text: str) -> bool:
 
 def account_of_access_key_id(key_id: str) -> str | None:
     """The account that `key_id` belongs to, or None where the id carries none."""
-    # Unauthenticated clients choose this text: only ids of the usual length are cached.
-    return _accounts[key_id] if len(key_id) == 20 and key_id.isascii() else None
-
-
-def _account_of(key_id: str) -> str | None:
+    if len(key_id) != 20:
+        return None
     number = 0
     try:
         for start in range(4, 20, 2):
@@ -80,6 +74,3 @@ def _account_of(key_id: str) -> str | None:
         return None
     account = number >> _ACCOUNT_SHIFT & _ACCOUNT_MASK
     return f"{account:012d}" if number & _MARKER and account < 10**12 else None
-
-
-_accounts = Memo(_account_of)

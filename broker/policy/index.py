@@ -244,7 +244,7 @@ class _ByAction(dict[str, ActionIndex | ActionUnion]):
 
     __slots__ = ("_compiled", "_parts")
 
-    def __init__(self, compiled: "_Compiled | None", parts: "tuple[PolicySet, ...]") -> None:
+    def __init__(self, compiled: "Compiled | None", parts: "tuple[PolicySet, ...]") -> None:
         self._compiled = compiled
         self._parts = parts
 
@@ -272,7 +272,7 @@ class PolicySet:
 
     def __init__(
         self,
-        compiled: "_Compiled | None",
+        compiled: "Compiled | None",
         parts: "tuple[PolicySet, ...]" = (),
         source: Source | None = None,
         by_action: _ByAction | None = None,
@@ -300,14 +300,11 @@ class PolicySet:
         return self._parts or (self,)
 
     @property
-    def kept(self) -> object:
-        """The object that takes the memory; the same for all sets that share it. None for a union."""
-        return self._compiled
-
-    @property
-    def weight(self) -> int:
-        """Bytes of memory that `kept` takes, by estimate."""
-        return self._compiled.weight if self._compiled is not None else 0
+    def shared_parts(self) -> "tuple[Compiled, ...]":
+        """What is compiled, the same objects for all sets that share them."""
+        if self._compiled is not None:
+            return (self._compiled,)
+        return tuple(part._compiled for part in self._parts if part._compiled is not None)
 
     @property
     def policies(self) -> tuple[tuple[Source, Policy], ...]:
@@ -332,8 +329,8 @@ class PolicySet:
         return f"PolicySet({[source.name for source, _ in self.policies]})"
 
 
-class _Compiled(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """Policies that were compiled together."""
+class Compiled(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Policies that were compiled together; `weight` is the memory they take, in bytes, by estimate."""
 
     policies: tuple[tuple[Source, Policy], ...]
     actions: _Few | _ActionsOfService
@@ -353,7 +350,7 @@ def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     for one in compiled:
         weight += _weight(one.statement)
     actions = _Few(compiled) if len(compiled) <= FEW_STATEMENTS else _ActionsOfService(compiled)
-    return PolicySet(_Compiled(together, actions, weight))
+    return PolicySet(Compiled(together, actions, weight))
 
 
 # Bytes, measured with documents of 1 to 40 statements: of a set, a statement, a condition, an action, any other

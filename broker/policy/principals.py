@@ -19,7 +19,6 @@ from types import MethodType
 
 import msgspec
 
-from broker.memo import Memo
 from broker.names.arn import iam_arn
 from broker.names.principal import (
     Anonymous,
@@ -83,8 +82,8 @@ def names_of(
 
 
 # The names of principals without and with a permissions boundary, cached.
-usual_names = Memo(names_of)
-bounded_names = Memo(partial(names_of, has_boundary=True))
+usual_names = lru_cache(maxsize=4096)(names_of)
+bounded_names = lru_cache(maxsize=4096)(partial(names_of, has_boundary=True))
 
 
 def _entity_and_self(

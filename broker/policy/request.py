@@ -72,7 +72,7 @@ def names_in(request: AccessRequest, layers: Layers) -> Names:
     """The names by which policies can name the caller."""
     has_boundary = layers.boundary is not None
     if not (request.federated_by or request.federated_by_id or request.canonical_user_id):
-        return (bounded_names if has_boundary else usual_names)[request.principal]
+        return (bounded_names if has_boundary else usual_names)(request.principal)
     federated_by = tuple(filter(None, (request.federated_by, request.federated_by_id)))
     return names_of(request.principal, has_boundary, federated_by, request.canonical_user_id)
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 import msgspec
 
 from broker.errors import Refusal
-from broker.memo import Memo
 from broker.sigv4 import refusals
 from broker.sigv4.encoding import query_pairs, trimmed, wire_text
 from broker.sigv4.signer import ASYMMETRIC, LONGEST_REPEATED, UnverifiedSigner, read_signer
@@ -152,7 +151,7 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
     before, _, signature = header.rpartition("Signature=")
     is_one_part = "," not in signature and signature.split() == [signature]
     is_usual = is_one_part and date_text and len(before) <= LONGEST_REPEATED
-    signer = _signers[before] if is_usual else None
+    signer = _find_signer(before) if is_usual else None
     region_set: tuple[str, ...] = ()
     if signer is None or signer.scope.algorithm == ASYMMETRIC:
         region_text = headers.get("x-amz-region-set") or ""
@@ -165,6 +164,7 @@ def _from_header(request: UnverifiedRequest, headers: Mapping[str, str]) -> Unve
     )
 
 
+@lru_cache(maxsize=4096)
 def _find_signer(before_signature: str) -> UnverifiedSigner | None:
     """The signer of a header, from the part before its signature, so that it can be cached for all signatures.
 
@@ -178,9 +178,6 @@ def _find_signer(before_signature: str) -> UnverifiedSigner | None:
         return None
     # The last part must be the signature: the name of another part may end with "Signature".
     return signer if list(parts)[-1] == "Signature" else None
-
-
-_signers = Memo(_find_signer)
 
 
 def _read_header(header: str, date_text: str, region_set: str) -> tuple[UnverifiedSigner, str]:

@@ -5,12 +5,12 @@ like its secret for one day, region and service, so the cache never prints one.
 """
 
 import hmac
-from collections import OrderedDict
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from broker.cache import Cache
 from broker.names.secret import SecretKey
 from broker.sigv4.signer import TERMINATOR
 
@@ -19,35 +19,32 @@ SigningKey = HMAC | EllipticCurvePublicKey
 
 
 class SigningKeys:
-    """A cache of derived keys that evicts the oldest entry (FIFO); a key still in use is derived again.
+    """At most `limit` derived keys.
 
-    An entry holds the digest of the secret it was derived from: after a rotation the old entry is not found, and the
-    new key replaces it. The secret itself is not stored.
+    An entry has the digest of the secret that made it: after a rotation the old key is not found, and the new one
+    replaces it. The secret itself is never cached.
     """
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._keys: OrderedDict[tuple[str, ...], tuple[bytes, SigningKey]] = OrderedDict()
+    def __init__(self, limit: int = 4096) -> None:
+        self._limit = limit
+        self._keys: Cache[tuple[str, ...], tuple[bytes, SigningKey]] = Cache(limit)
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __repr__(self) -> str:
-        return f"SigningKeys({len(self._keys)} of {self._capacity})"
+        return f"SigningKeys({len(self._keys)} of {self._limit})"
 
-    def find(self, name: tuple[str, ...], secret_digest: bytes) -> SigningKey | None:
+    def get(self, name: tuple[str, ...], secret_digest: bytes) -> SigningKey | None:
         """`name` is an access key id and the scope that the key was derived for."""
         entry = self._keys.get(name)
         if entry is None or not hmac.compare_digest(entry[0], secret_digest):
             return None
         return entry[1]
 
-    def add(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:
+    def put(self, name: tuple[str, ...], secret_digest: bytes, key: SigningKey) -> None:
         """Only for a key that has just verified a signature: else unauthenticated requests could evict every entry."""
-        self._keys[name] = (secret_digest, key)
-        self._keys.move_to_end(name)
-        while len(self._keys) > self._capacity:
-            self._keys.popitem(last=False)
+        self._keys.put(name, (secret_digest, key))
 
 
 def derive_signing_key(secret: SecretKey, date: str, region: str, service: str) -> bytes:

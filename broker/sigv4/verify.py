@@ -216,14 +216,14 @@ def _is_signed(
     authorization: UnverifiedAuthorization, to_sign: bytes, secret: SecretKey, signing_keys: SigningKeys
 ) -> bool:
     signer = authorization.signer
-    known = signing_keys.find(signer.key_name, secret.digest)
+    known = signing_keys.get(signer.key_name, secret.digest)
     key = known or _derive(signer, secret)
     if isinstance(key, HMAC):
         proven = is_authenticated_by(key, authorization.signature, to_sign)
     else:
         proven = is_signed_by(key, authorization.signature, to_sign)
     if proven and known is None:
-        signing_keys.add(signer.key_name, secret.digest, key)
+        signing_keys.put(signer.key_name, secret.digest, key)
     return proven
 
 

@@ -1,7 +1,7 @@
 """Typed collections over an engine: transactions that read, then write all or nothing.
 
-`Store` keeps decoded records of each partition together with the revision they were read at, so a read from
-memory is as true as a read from the engine. `transaction.py` says what may be relied on.
+`Store` caches the records of each partition together with the revision they were read at, so a read from memory is as
+true as a read from the engine. `transaction.py` says what may be relied on.
 """
 
 import asyncio
@@ -128,11 +128,8 @@ class Store:
         finally:
             await self.engine.close()
 
-    async def transaction(self) -> Transaction:
-        return Transaction(self.engine, self._cache, self._latest)
-
-    async def read(self) -> Transaction:
-        """A transaction that nobody will commit."""
+    def transaction(self) -> Transaction:
+        """A transaction that its owner commits, or not; `transact` begins, commits and repeats one."""
         return Transaction(self.engine, self._cache, self._latest)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -157,7 +154,7 @@ class Store:
             return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        transaction = Transaction(self.engine, self._cache, self._latest)
+        transaction = self.transaction()
         try:
             answer = await work(transaction)
         except Refusal:

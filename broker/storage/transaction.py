@@ -82,11 +82,9 @@ class Transaction(msgspec.Struct, eq=False):
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
             return record
-        found: Any = pages.records.get(stored_key)
-        if found is None:
-            found = self._cache.find_known(partition, pages, collection, stored_key)
-            if found is UNKNOWN:
-                found = await self._read(partition, view, collection, stored_key)
+        found: Any = self._cache.find_known(partition, pages, collection, stored_key)
+        if found is UNKNOWN:
+            found = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, found)
         if collection is USAGE:
             found = self._latest(account, key, found)
@@ -154,7 +152,7 @@ class Transaction(msgspec.Struct, eq=False):
     async def revision(self, partition: str) -> Revision:
         """The revision that this transaction sees; from here on it is bound to exactly this one.
 
-        For those who keep things made from a partition's records: what was kept at this revision counts as read.
+        For caches of what was made from a partition's records: a value that was cached at this revision counts as read.
         """
         view = self._views.get(partition)
         pages = None if view is None else view.pages
@@ -162,14 +160,6 @@ class Transaction(msgspec.Struct, eq=False):
             view, pages = await self._open(partition)
         view.is_pinned = True
         return pages.revision
-
-    def find_revision(self, partition: str) -> Revision | None:
-        """As `revision`, for a partition that the transaction has looked at; None, and unbound, for any other."""
-        view = self._views.get(partition)
-        if view is None or view.pages is None:
-            return None
-        view.is_pinned = True
-        return view.pages.revision
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where what was read is no longer so.
@@ -302,8 +292,8 @@ class Transaction(msgspec.Struct, eq=False):
                 continue
             if view.pages is not None:
                 puts = zip(view.writes.items(), writes, strict=True)
-                kept = [(put.collection, key, put.record, write.value) for (key, put), write in puts]
-                self._cache.advance(partition, view.pages, revision, kept)
+                written = [(put.collection, key, put.record, write.value) for (key, put), write in puts]
+                self._cache.advance(partition, view.pages, revision, written)
             return
         raise _moved(partition)
 

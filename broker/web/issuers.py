@@ -59,7 +59,7 @@ async def _published(
     dependencies: Dependencies, rules: IssuerRules, issuer_id: str, document: str
 ) -> Response:
     try:
-        issuer = await _find_issuer(await dependencies.store.read(), issuer_id)
+        issuer = await _find_issuer(dependencies.store.transaction(), issuer_id)
     except (EngineUnavailable, Conflict):
         return Response(503, _TEXT, b"the store is out of reach\n")
     if issuer is None:

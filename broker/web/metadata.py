@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from broker.audit.event import uuid_text
+from broker.cache import Cache
 from broker.errors import Refusal
 from broker.metadata.containers import unknown_id
 from broker.metadata.credentials import CredentialCache
@@ -86,7 +87,7 @@ class MetadataHandler:
             dependencies.entropy,
         )
         self._throttle = Throttle(requests_per_second)
-        self._cache: dict[CacheKey, _CachedResponse] = {}
+        self._cache: Cache[CacheKey, _CachedResponse] = Cache(_MOST_CACHED)
         self._cache_hits = 0
 
     async def answer(self, request: Request) -> Response:
@@ -107,9 +108,9 @@ class MetadataHandler:
         """Called periodically: renews credentials in the background, evicts expired responses, counts cache hits."""
         await self._credential_cache.renew(self._store)
         now, keyring = self._clock(), self._keyring()
-        for key, cached in list(self._cache.items()):
-            if now >= cached.answer.good_until or cached.answer.keyring is not keyring:
-                self._cache.pop(key, None)
+        self._cache.discard(
+            lambda cached: now >= cached.answer.good_until or cached.answer.keyring is not keyring
+        )
         counted, self._cache_hits = self._cache_hits, 0
         self._metrics.add("metadata", "Read", "", counted)
 
@@ -233,9 +234,7 @@ class MetadataHandler:
     def _store_in_cache(self, key: CacheKey, answer: MetadataAnswer, response: Response) -> None:
         if sum(len(part) for part in key if part) > _LONGEST_KEY:
             return
-        if len(self._cache) >= _MOST_CACHED:
-            del self._cache[next(iter(self._cache))]
-        self._cache[key] = _CachedResponse(msgspec.structs.replace(answer, body=b""), response)
+        self._cache.put(key, _CachedResponse(msgspec.structs.replace(answer, body=b""), response))
 
 
 def _cache_key(request: Request) -> CacheKey:

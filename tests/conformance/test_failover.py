@@ -35,7 +35,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
 
 
 async def path_of_bob(store: Store) -> str:
-    found = await (await store.read()).find(USERS, HERE, "bob")
+    found = await store.transaction().find(USERS, HERE, "bob")
     assert found is not None
     return found.path
 

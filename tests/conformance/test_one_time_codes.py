@@ -40,5 +40,5 @@ async def test_of_workers_that_are_given_one_code_at_once_one_takes_it(
     given = await asyncio.gather(*(worker.transact(work) for worker in workers for work in works))
     assert given.count(True) == 1
     later = now + 5 * STEP_SECONDS
-    again = [await take_code(await workers[0].read(), DEVICE, totp(SEED, step), now) for now in (now, later)]
+    again = [await take_code(workers[0].transaction(), DEVICE, totp(SEED, step), now) for now in (now, later)]
     assert again == [False, False]

@@ -155,7 +155,7 @@ def organization(server: Server, record: Organization) -> Iterator[None]:
 
 
 async def _organization(broker: Any) -> Any:
-    return await (await broker.store.read()).find(ORGANIZATION, "", "")
+    return await broker.store.transaction().find(ORGANIZATION, "", "")
 
 
 def _put_organization(server: Server, record: Organization | None) -> None:

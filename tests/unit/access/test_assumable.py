@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.access.assumable import AssumableRole, AssumableRoles, account_of_role
+from broker.access.assumable import AssumableRole, AssumableRoles, SharedTags, account_of_role
 from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
 from broker.names.arn import is_account_id, parse_arn
@@ -47,7 +47,7 @@ def find(library, store):
     roles = AssumableRoles(library)
 
     async def find(arn=ARN):
-        return await roles.find(await store.read(), arn)
+        return await roles.find(store.transaction(), arn)
 
     return find
 
@@ -58,7 +58,7 @@ def find(library, store):
 )
 def test_account_path_and_name_are_read_from_the_arn_as_the_record_has_them(name, path):
     record = role(name, path=path)
-    made = AssumableRole(record.arn, "AROA1", 3600, {}, PolicySet.union(), 1)
+    made = AssumableRole(record.arn, "AROA1", 3600, SharedTags({}, 0), PolicySet.union())
     assert (made.account, made.path, made.name) == (record.account_id, record.path, record.role_name)
 
 
@@ -74,7 +74,7 @@ async def test_a_role_is_found_with_what_its_record_says(find, put):
     assert trusted(found) == (ACCOUNT,)
 
 
-async def test_it_is_kept_until_anything_in_its_account_changes_and_then_it_is_read_again(find, put):
+async def test_it_is_cached_until_anything_in_its_account_changes_and_then_it_is_read_again(find, put):
     await put(ROLES, ACCOUNT, role())
     first = await find()
     assert await find() is first
@@ -136,21 +136,21 @@ async def test_what_another_process_commits_is_seen(find, put, tmp_path):
         assert trusted(await find()) == ("444455556666",)
 
 
-async def test_what_nobody_commits_is_not_kept(find, put, store, library):
+async def test_what_is_not_committed_is_not_cached(find, put, store, library):
     await put(ROLES, ACCOUNT, role())
     roles = AssumableRoles(library)
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(ROLES, ACCOUNT, role(assume_role_policy=trust("444455556666")))
     mine = await roles.find(transaction, ARN)
     assert trusted(mine) == ("444455556666",)
-    assert trusted(await roles.find(await store.read(), ARN)) == (ACCOUNT,)
+    assert trusted(await roles.find(store.transaction(), ARN)) == (ACCOUNT,)
 
 
 async def test_a_transaction_that_changes_a_role_finds_it_as_it_will_be(put, store, library):
     await put(ROLES, ACCOUNT, role())
     roles = AssumableRoles(library)
-    assert await roles.find(await store.read(), ARN) is not None
-    transaction = await store.transaction()
+    assert await roles.find(store.transaction(), ARN) is not None
+    transaction = store.transaction()
     transaction.put(ROLES, ACCOUNT, role(assume_role_policy=trust("444455556666")))
     assert trusted(await roles.find(transaction, ARN)) == ("444455556666",)
 
@@ -162,14 +162,14 @@ async def test_roles_with_one_text_share_it_and_are_named_by_themselves_in_reaso
     assert [found.trust_policy.policies[0][0].arn for found in (one, other)] == [one.arn, other.arn]
 
 
-async def test_without_room_to_keep_it_a_role_is_found_all_the_same(put, store):
+async def test_without_room_to_cache_it_a_role_is_found_all_the_same(put, store):
     await put(ROLES, ACCOUNT, role(tags={"team": "red"}))
     library = PolicyLibrary(limit=100)
     roles = AssumableRoles(library)
     for _ in range(3):
-        found = await roles.find(await store.read(), ARN)
+        found = await roles.find(store.transaction(), ARN)
         assert (found.tags, trusted(found)) == ({"team": "red"}, (ACCOUNT,))
-    assert len(library.kept) == 0
+    assert len(library.cache) == 0
 
 
 async def test_roles_that_are_tagged_alike_share_their_tags_however_many_kinds_there_are(put, store, library):
@@ -177,12 +177,12 @@ async def test_roles_that_are_tagged_alike_share_their_tags_however_many_kinds_t
     records = [role(f"r{n}", role_id=f"AROA{n}", tags=tags[n % 1500]) for n in range(3000)]
     await put(ROLES, ACCOUNT, *records)
     roles = AssumableRoles(library)
-    read = await store.read()
+    read = store.transaction()
     for record in records:
         found = await roles.find(read, record.arn)
         assert (found.role_id, found.tags) == (record.role_id, record.tags)
     await put(ROLES, ACCOUNT, role("a", tags={"stage": "new"}), role("b", tags={"stage": "new"}))
-    read = await store.read()
+    read = store.transaction()
     one, other = [await roles.find(read, ARN.replace("worker", name)) for name in "ab"]
     assert one.tags is other.tags
 

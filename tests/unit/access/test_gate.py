@@ -56,7 +56,7 @@ def denied(gate, store, facts):
 
     async def ask(caller, action, resource):
         with pytest.raises(Refusal) as refused:
-            await gate.require(await store.read(), caller, facts, action, resource)
+            await gate.require(store.transaction(), caller, facts, action, resource)
         assert refused.value.code == "AccessDenied"
         sentence, _, text = refused.value.message.partition(SEPARATOR)
         assert 0 < len(text) <= LARGEST_ENCODED
@@ -98,14 +98,14 @@ async def test_a_root_task_is_limited_in_every_service(
 ):
     policies = SessionPolicies(managed=(f"arn:aws:iam::aws:policy/root-task/{task}",))
     caller = msgspec.structs.replace(root_caller(ACCOUNT), session_policies=policies, is_assumed_root=True)
-    decision = await gate.decide(await store.read(), caller, facts, action, resource)
+    decision = await gate.decide(store.transaction(), caller, facts, action, resource)
     assert decision.allowed is is_allowed
     assert is_allowed or decision.layer is Layer.SESSION
 
 
 async def test_what_is_allowed_passes_and_nothing_else(gate, store, facts, denied):
     caller = alice(statement(action="iam:ListUsers"))
-    assert await gate.require(await store.read(), caller, facts, "iam:ListUsers", Resource()) is None
+    assert await gate.require(store.transaction(), caller, facts, "iam:ListUsers", Resource()) is None
     sentence, _ = await denied(caller, "iam:ListRoles", Resource())
     assert sentence.endswith("because no identity-based policy allows the iam:ListRoles action")
 
@@ -152,7 +152,7 @@ async def test_a_denial_names_the_managed_policy_that_denies(denied, put):
 async def test_the_operators_reason_has_the_arn_where_the_caller_reads_a_noun(gate, store, facts):
     role = Resource(f"arn:aws:iam::{ACCOUNT}:role/team/rob")
     with pytest.raises(Refusal) as refused:
-        await gate.require(await store.read(), alice(), facts, "iam:GetRole", role)
+        await gate.require(store.transaction(), alice(), facts, "iam:GetRole", role)
     assert " on resource: role rob because " in refused.value.message
     assert f" on resource: {role.arn} because " in refused.value.reason
 
@@ -186,7 +186,7 @@ async def test_a_deny_that_names_a_user_holds_for_whom_it_federated(gate, store,
     other_user = f"arn:aws:iam::{ACCOUNT}:user/bob"
     for named, is_allowed in ((maker.principal.arn, False), (other_user, True)):
         resource = resource_of(gate, ACCOUNT, statement("Deny", "s3:*", Principal={"AWS": named}))
-        decision = await gate.decide(await store.read(), guest, facts, "s3:GetObject", resource)
+        decision = await gate.decide(store.transaction(), guest, facts, "s3:GetObject", resource)
         assert decision.allowed is is_allowed
 
 
@@ -204,7 +204,7 @@ async def test_whose_a_resource_is_is_the_callers_account_only_where_the_caller_
     )
     await put(ORGANIZATION, "", organization)
     granting = resource_of(gate, None, statement(Principal="*"))
-    read = await store.read()
+    read = store.transaction()
     decision = await gate.decide(read, alice(statement()), facts, "s3:GetObject", granting)
     assert (decision.request.resource_account, decision.allowed) == (ACCOUNT, True)
     for who in (Service("sns.amazonaws.com"), WebIdentity("accounts.google.com", "7"), Anonymous()):
@@ -251,7 +251,7 @@ async def test_the_longest_resource_still_fits(denied):
 
 async def test_only_the_brokers_own_messages_open(gate, denied, store, facts):
     with pytest.raises(Refusal) as refused:
-        await gate.require(await store.read(), alice(), facts, "iam:ListUsers", Resource())
+        await gate.require(store.transaction(), alice(), facts, "iam:ListUsers", Resource())
     text = refused.value.message.partition(SEPARATOR)[2]
     foreign = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
     assert Gate(PolicyLibrary(), lambda: foreign, secrets.token_bytes).find_denial(text, NOW) is None
@@ -273,7 +273,7 @@ async def test_condition_keys_are_made_where_a_policy_asks_for_one(
 ):
     caller = alice(statement(**document_says))
     decision = await gate.decide(
-        await store.read(), caller, facts, "s3:ListBucket", Resource("arn:aws:s3:::alice")
+        store.transaction(), caller, facts, "s3:ListBucket", Resource("arn:aws:s3:::alice")
     )
     assert decision.allowed
     assert (decision.request.context._made is not None) is is_asked

@@ -89,7 +89,7 @@ def stopped_by(gatherer, store):
     """The layer that stops `caller` from an action; None where nothing does."""
 
     async def ask(caller, action, resource_account=ACCOUNT):
-        layers = await gatherer.layers_of(await store.read(), caller, resource_account)
+        layers = await gatherer.layers_of(store.transaction(), caller, resource_account)
         return decide(AccessRequest(caller.principal, action, "*", resource_account, Context()), layers).layer
 
     return ask
@@ -174,7 +174,7 @@ async def test_a_session_is_not_widened_when_a_policy_of_its_own_is_deleted(gath
     to_everyone = gatherer._library.compiled(Source(SourceKind.RESOURCE, "r"), text, PolicyKind.RESOURCE)
 
     async def decided(caller, action):
-        layers = await gatherer.layers_of(await store.read(), caller, ACCOUNT)
+        layers = await gatherer.layers_of(store.transaction(), caller, ACCOUNT)
         layers = msgspec.structs.replace(layers, resource=to_everyone)
         return decide(AccessRequest(caller.principal, action, "*", ACCOUNT, Context()), layers)
 
@@ -323,7 +323,7 @@ async def test_a_root_task_without_a_task_policy_may_not_even_what_everyone_may(
     for arns in ((), ("arn:aws:iam::aws:policy/root-task/Gone",), (READ_ONLY,)):
         limits = SessionPolicies(managed=arns) if arns else None
         task = msgspec.structs.replace(root_caller(ACCOUNT), session_policies=limits, is_assumed_root=True)
-        layers = await gatherer.layers_of(await store.read(), task, ACCOUNT)
+        layers = await gatherer.layers_of(store.transaction(), task, ACCOUNT)
         layers = msgspec.structs.replace(layers, resource=to_everyone)
         request = AccessRequest(task.principal, "s3:GetObject", "*", ACCOUNT, Context())
         assert decide(request, layers).layer is Layer.SESSION
@@ -350,7 +350,7 @@ async def test_what_was_gathered_is_true_until_something_changes(stopped_by, put
 async def test_writes_that_nobody_committed_are_never_remembered(gatherer, stopped_by, store, put):
     alice = user(attached_policies=(managed("listing", "{}").arn,))
     await put(USERS, ACCOUNT, alice)
-    abandoned = await store.transaction()
+    abandoned = store.transaction()
     abandoned.put(POLICIES, ACCOUNT, managed("listing", policy("*")))
     layers = await gatherer.layers_of(abandoned, caller_of(alice), ACCOUNT)
     request = AccessRequest(caller_of(alice).principal, "iam:ListUsers", "*", ACCOUNT, Context())
@@ -368,7 +368,7 @@ async def test_a_stored_policy_that_does_not_parse_stops_whom_it_speaks_about(st
 async def test_a_managed_policy_is_found_in_its_own_account_only(store, put):
     mine = managed("mine", policy("*"))
     await put(POLICIES, ACCOUNT, mine)
-    read = await store.read()
+    read = store.transaction()
     assert await find_managed_policy(read, ACCOUNT, mine.arn) == mine
     assert await find_managed_policy(read, OTHER, mine.arn) is None
     assert await find_managed_policy(read, ACCOUNT, mine.arn.replace("policy/", "policy/path/")) is None

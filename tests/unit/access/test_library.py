@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from broker.access.keeping import Keeping
 from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
 from broker.names.principal import User
@@ -40,7 +39,7 @@ def test_two_roles_with_the_same_text_share_what_is_compiled():
     library = PolicyLibrary()
     first = library.compiled(source("first"), text(), PolicyKind.IDENTITY)
     second = library.compiled(source("second"), text(), PolicyKind.IDENTITY)
-    assert first.kept is second.kept
+    assert first.shared_parts == second.shared_parts
 
 
 def test_the_reasons_of_a_decision_name_the_policy_of_the_one_who_was_judged():
@@ -63,34 +62,27 @@ def test_the_same_text_as_a_policy_of_another_kind_is_read_by_that_kinds_rules()
     assert refused.value.code == "ServiceUnavailable"
 
 
-def test_what_is_kept_never_weighs_more_than_the_limit_and_the_oldest_goes_first():
-    limit = 20_000
-    kept: Keeping[int, PolicySet] = Keeping(limit)
-    for number in range(100):
-        one = compiled(str(number))
-        kept.keep(number, one, 100)
-        kept.find(0)
-        assert kept.weight <= limit
-    assert kept.find(0) is not None
-    assert kept.find(1) is None
-    assert kept.find(99) is not None
+def test_compiled_documents_never_weigh_more_than_the_limit_and_one_in_use_stays():
+    library = PolicyLibrary(limit=20_000)
+
+    def shared(number):
+        return library.shared(source("first"), text(str(number)), PolicyKind.IDENTITY)
+
+    in_use, once = shared(0), shared(1)
+    for number in range(2, 100):
+        shared(number)
+        assert shared(0) is in_use
+        assert library.cache.weight <= 20_000
+    assert shared(1) is not once
 
 
-def test_policies_that_many_hold_weigh_once_and_weigh_nothing_when_the_last_is_gone():
-    kept: Keeping[int, PolicySet] = Keeping(1_000_000)
-    shared = compiled()
+def test_policies_that_many_values_hold_weigh_once():
+    library = PolicyLibrary()
+    one, other = (library.shared(source("first"), text(name), PolicyKind.IDENTITY) for name in "ab")
+    weight = library.cache.weight
     for number in range(10):
-        kept.keep(number, PolicySet.union(compiled(str(number)), shared), 100)
-    assert kept.weight == 10 * 100 + 11 * shared.weight
-    for number in range(10):
-        kept.keep(number, PolicySet.union(), 50)
-    assert kept.weight == 10 * 50
-
-
-def test_an_entry_that_is_too_heavy_by_itself_is_not_kept():
-    kept: Keeping[int, PolicySet] = Keeping(1_000)
-    kept.keep(1, PolicySet.union(), 2_000)
-    assert (len(kept), kept.weight) == (0, 0)
+        library.cache.put(number, PolicySet.union(one.under(source(str(number))), other), 100)
+    assert library.cache.weight == weight + 10 * 100
 
 
 async def test_others_have_their_turn_while_many_policies_are_compiled():

@@ -77,7 +77,7 @@ def mint(ring):
 @pytest.fixture
 def prove(prover, store):
     async def prove(request, now=NOW):
-        caller, _ = await prover.prove(await store.read(), request, find_authorization(request), "sts", now)
+        caller, _ = await prover.prove(store.transaction(), request, find_authorization(request), "sts", now)
         return caller
 
     return prove
@@ -106,7 +106,7 @@ async def test_a_presigned_url_is_good_for_fifteen_minutes_where_that_is_wanted(
 
     async def prove(late_by):
         return await prover.prove(
-            await store.read(), request, find_authorization(request), "sts", NOW + late_by
+            store.transaction(), request, find_authorization(request), "sts", NOW + late_by
         )
 
     assert (await prove(14 * 60))[0].user == ALICE
@@ -207,6 +207,44 @@ async def test_a_key_that_was_brought_along_is_refused_as_soon_as_it_is_not_good
     assert await refused(prove(signed(key_id))) == "InvalidClientTokenId"
 
 
+async def test_only_a_caller_whose_signature_holds_is_cached(prover, prove, put, mint):
+    await put(USERS, ACCOUNT, ALICE)
+    await put(ACCESS_KEYS, ACCOUNT, access_key())
+    await put(ROLES, ACCOUNT, WORKER)
+    minted = mint.assumed_role(SESSION, now=NOW, duration=900)
+    session = (minted.access_key_id, minted.secret.reveal(), minted.session_token)
+    for logins, (key_id, secret, token) in (
+        (prover._of_keys, (KEY, SECRET, None)),
+        (prover._of_sessions, session),
+    ):
+        assert await refused(prove(signed(key_id, "x" * 40, token))) == "SignatureDoesNotMatch"
+        assert len(logins._cache) == 0
+        caller = await prove(signed(key_id, secret, token))
+        assert len(logins._cache) == 1
+        assert await prove(signed(key_id, secret, token)) is caller
+
+
+@pytest.mark.parametrize("owner", [ACCOUNT, "444455556666"])
+@pytest.mark.parametrize("key_id", [KEY, "bootstrapAdmin01"])
+async def test_a_login_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, key_id, owner):
+    await put(USERS, owner, msgspec.structs.replace(ALICE, account_id=owner))
+    await put(ACCESS_KEYS, owner, access_key(account_id=owner, access_key_id=key_id))
+    await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=owner))
+    transaction, request = store.transaction(), signed(key_id)
+    await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
+    assert sorted(prover._of_keys.get(key_id).partitions) == sorted(transaction._views)
+
+
+async def test_a_session_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, mint):
+    await put(ROLES, ACCOUNT, WORKER)
+    minted = mint.assumed_role(SESSION, now=NOW, duration=900)
+    request = signed(minted.access_key_id, minted.secret.reveal(), minted.session_token)
+    transaction = store.transaction()
+    await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
+    (entry,) = prover._of_sessions._cache._entries.values()
+    assert sorted(entry.value.partitions) == sorted(transaction._views)
+
+
 async def test_an_id_that_was_brought_along_and_names_another_account_is_its_owners_until_that_has_it(
     prove, put
 ):
@@ -234,14 +272,14 @@ async def test_what_is_no_access_key_id_is_never_looked_for(prover, store, key_i
     unverified = find_authorization(request)
     signer = msgspec.structs.replace(unverified.signer, access_key_id=key_id)
     unverified = msgspec.structs.replace(unverified, signer=signer)
-    assert await refused(prover.prove(await store.read(), request, unverified, "sts", NOW)) == (
+    assert await refused(prover.prove(store.transaction(), request, unverified, "sts", NOW)) == (
         "InvalidClientTokenId"
     )
 
 
 async def test_an_unsigned_request_is_told_so(prover, store):
     request = UnverifiedRequest("POST", "/", "", (("host", "broker"),), b"")
-    assert await refused(prover.prove(await store.read(), request, None, "sts", NOW)) == (
+    assert await refused(prover.prove(store.transaction(), request, None, "sts", NOW)) == (
         "MissingAuthenticationToken"
     )
 
@@ -301,7 +339,7 @@ async def test_a_session_ends_with_its_role_whoever_bears_the_name(store, put, m
     claims, _ = open_session_token(ring, minted.session_token, minted.access_key_id, NOW)
     if record is not None:
         await put(ROLES, ACCOUNT, record)
-    assert await refused(session_caller(await store.read(), claims)) == "InvalidClientTokenId"
+    assert await refused(session_caller(store.transaction(), claims)) == "InvalidClientTokenId"
 
 
 async def test_sessions_of_a_user_end_with_it_whoever_bears_the_name(store, put, mint, ring):
@@ -313,7 +351,7 @@ async def test_sessions_of_a_user_end_with_it_whoever_bears_the_name(store, put,
         open_session_token(ring, minted.session_token, minted.access_key_id, NOW)[0] for minted in handed_out
     ]
     await put(USERS, ACCOUNT, ALICE)
-    own, guest = [await session_caller(await store.read(), each) for each in claims]
+    own, guest = [await session_caller(store.transaction(), each) for each in claims]
     assert (own.principal, own.user, own.is_session_token) == (ALICE_HERSELF, ALICE, True)
     assert own.mfa_authenticated_at == int(NOW)
     assert own.access_key_id == handed_out[0].access_key_id
@@ -322,7 +360,7 @@ async def test_sessions_of_a_user_end_with_it_whoever_bears_the_name(store, put,
     assert guest.session_policies is None
     await put(USERS, ACCOUNT, msgspec.structs.replace(ALICE, user_id="AIDA2"))
     for each in claims:
-        assert await refused(session_caller(await store.read(), each)) == "InvalidClientTokenId"
+        assert await refused(session_caller(store.transaction(), each)) == "InvalidClientTokenId"
 
 
 async def test_a_root_task_is_held_to_its_policy(store, mint, ring):
@@ -335,7 +373,7 @@ async def test_a_root_task_is_held_to_its_policy(store, mint, ring):
         source_identity="alice",
     )
     claims, _ = open_session_token(ring, minted.session_token, minted.access_key_id, NOW)
-    caller = await session_caller(await store.read(), claims)
+    caller = await session_caller(store.transaction(), claims)
     assert (caller.principal, caller.is_assumed_root) == (Root(ACCOUNT), True)
     assert caller.session_policies == SessionPolicies(managed=("arn:task",))
     assert caller.source_identity == "alice"
@@ -343,7 +381,7 @@ async def test_a_root_task_is_held_to_its_policy(store, mint, ring):
 
 async def test_the_account_of_a_key_is_in_its_id_or_on_record(store, put):
     await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id="bootstrapAdmin01", account_id=ACCOUNT))
-    read = await store.read()
+    read = store.transaction()
     assert await account_of_key(read, KEY) == ACCOUNT
     assert await account_of_key(read, access_key_id(TEMPORARY_KEY, ACCOUNT, bytes(8))) == ACCOUNT
     assert await account_of_key(read, "bootstrapAdmin01") == ACCOUNT

@@ -67,7 +67,7 @@ class World:
 
     async def claim(self, name):
         one = self.minted[name]
-        read = await self.store.read()
+        read = self.store.transaction()
         return await self.sessions.claimed(read, one.session_token, one.access_key_id, NOW + 1)
 
     async def refused(self):
@@ -75,7 +75,7 @@ class World:
         names = set()
         for name in self.minted:
             try:
-                self.logins.keep(await self.claim(name))
+                await self.logins.put(self.store.transaction(), await self.claim(name))
             except Refusal as refusal:
                 assert refusal.code == "InvalidClientTokenId"
                 assert refusal.message == "The security token included in the request is invalid."
@@ -139,10 +139,10 @@ async def test_a_session_of_a_namesake_is_not_revoked(world, put):
 
 async def test_a_caller_whose_token_was_opened_is_asked_alike(world):
     claims = inspect_session_token(world.ring, world.minted["role"].session_token)
-    assert (await session_caller(await world.store.read(), claims)).role is not None
+    assert (await session_caller(world.store.transaction(), claims)).role is not None
     await world.put(revoked("AROA1"))
     with pytest.raises(Refusal, match="invalid"):
-        await session_caller(await world.store.read(), claims)
+        await session_caller(world.store.transaction(), claims)
 
 
 async def test_a_revocation_whose_record_has_expired_is_gone_from_the_engine(world):

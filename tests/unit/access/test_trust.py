@@ -41,7 +41,7 @@ def role(trusted, trusted_ids, effect="Allow", element="Principal"):
 
 
 def may_assume(principal, role):
-    policy = parse_policy(bound_trust_policy(role), PolicyKind.TRUST)
+    policy = parse_policy(str(bound_trust_policy(role)), PolicyKind.TRUST)
     trust = compile_policies([(Source(SourceKind.RESOURCE, "trust"), policy)])
     request = AccessRequest(principal, "sts:AssumeRole", APP, ACCOUNT, Context())
     return decide(request, Layers(compile_policies([]), resource=trust)).allowed

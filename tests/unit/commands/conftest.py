@@ -43,7 +43,7 @@ class Declare:
         return [f"{change.sign} {change.text}" for change in attempt.changes]
 
     async def find(self, collection: Collection[Any], account: str, key: str = "") -> Any:
-        return await (await self.broker.store.read()).find(collection, account, key)
+        return await self.broker.store.transaction().find(collection, account, key)
 
 
 class Ended(msgspec.Struct, frozen=True):

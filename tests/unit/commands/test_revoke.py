@@ -76,7 +76,7 @@ class World:
             for name, token in self.tokens.items():
                 claims = inspect_session_token(broker.keyrings.sessions(), token)
                 try:
-                    await session_caller(await broker.store.read(), claims)
+                    await session_caller(broker.store.transaction(), claims)
                 except Refusal as refusal:
                     assert refusal.reason.startswith("revoked at ")
                     found.add(name)

@@ -40,6 +40,6 @@ async def test_of_many_machines_the_oldest_are_forgotten(
     for number in range(5):
         monkeypatch.setattr(socket, "gethostname", lambda number=number: f"pod-{number}")
         await write_down(broker)
-    found = await (await broker.store.read()).find(SERVING, "")
+    found = await broker.store.transaction().find(SERVING, "")
     assert found is not None
     assert list(found.nodes) == ["pod-2", "pod-3", "pod-4"]

@@ -115,7 +115,7 @@ class Issuing:
 
     async def rotate(self) -> TokenIssuer:
         await rotate_issuers(self.store, SCHEDULE, self.now, secrets.token_bytes)
-        found = await (await self.store.read()).find(TOKEN_ISSUERS, ACCOUNT)
+        found = await self.store.transaction().find(TOKEN_ISSUERS, ACCOUNT)
         assert found is not None
         return found
 

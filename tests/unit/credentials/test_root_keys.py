@@ -32,11 +32,11 @@ async def bring(store: Store, pair: AccessKeyPair = PAIR, account: str = A) -> B
 
 
 async def key_of(store: Store, pair: AccessKeyPair = PAIR) -> AccessKey | None:
-    return await (await store.read()).find(ACCESS_KEYS, A, pair.access_key_id)
+    return await store.transaction().find(ACCESS_KEYS, A, pair.access_key_id)
 
 
 async def root_keys(store: Store) -> tuple[str, ...]:
-    settings = await (await store.read()).find(SETTINGS, A)
+    settings = await store.transaction().find(SETTINGS, A)
     return settings.root_access_key_ids if settings is not None else ()
 
 
@@ -125,7 +125,7 @@ async def test_an_id_that_is_anothers_is_refused(store: Store):
 
 async def test_no_secret_is_in_the_mark(store: Store):
     await bring(store)
-    settings = await (await store.read()).find(SETTINGS, A)
+    settings = await store.transaction().find(SETTINGS, A)
     assert isinstance(settings, AccountSettings)
     (mark,) = settings.brought_root_keys
     assert mark.startswith("bootstrapAdmin01:")

@@ -37,13 +37,13 @@ class World:
         return [assumed_role(ROLE, now=self.now, duration=duration).access_key_id for _ in range(number)]
 
     async def listing(self, account: str = ACCOUNT) -> Listing:
-        return await list_sessions(await self.store.read(), account, self.now)
+        return await list_sessions(self.store.transaction(), account, self.now)
 
     async def listed(self) -> set[str]:
         return {one.access_key_id for one in (await self.listing()).sessions}
 
     async def stored(self) -> int:
-        records = await (await self.store.read()).scan(LISTED_SESSIONS, ACCOUNT)
+        records = await self.store.transaction().scan(LISTED_SESSIONS, ACCOUNT)
         return sum(len(record.sessions) for record in records)
 
 

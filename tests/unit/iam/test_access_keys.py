@@ -156,7 +156,7 @@ async def test_a_root_key_that_was_brought_along_leaves_no_trace_when_deleted(ia
     pair = AccessKeyPair("AKIAIOSFODNN7EXAMPLE", SecretKey("x" * 40))
     await store.transact(lambda transaction: ensure_root_key(transaction, ACCOUNT, pair, iam.now))
     await iam(shapes.DeleteAccessKeyRequest(access_key_id=pair.access_key_id))
-    transaction = await store.read()
+    transaction = store.transaction()
     assert await transaction.find(FOREIGN_ACCESS_KEYS, "", pair.access_key_id) is None
     assert await transaction.find(ACCESS_KEYS, ACCOUNT, pair.access_key_id) is None
     assert await listed(iam, None) == []

@@ -155,7 +155,7 @@ async def test_a_clock_that_went_wrong_is_learned_by_resync(iam: Any, device: An
     await iam(request)
     from broker.storage.store import MFA_DEVICES
 
-    record = await (await iam.store.read()).find(MFA_DEVICES, ACCOUNT, "phone")
+    record = await iam.store.transaction().find(MFA_DEVICES, ACCOUNT, "phone")
     assert record.drift_steps == 9
     wrong = shapes.ResyncMFADeviceRequest(
         user_name="bob", serial_number=SERIAL, authentication_code1="000000", authentication_code2="000000"

@@ -50,15 +50,15 @@ async def test_what_is_enabled_cannot_be_enabled_again_nor_what_is_disabled_disa
 
 async def test_an_issuer_keeps_its_identifier_and_its_keys_while_it_is_off(iam):
     identifier = (await iam(ENABLE)).issuer_identifier
-    issuer = await (await iam.store.read()).find(TOKEN_ISSUERS, ACCOUNT)
+    issuer = await iam.store.transaction().find(TOKEN_ISSUERS, ACCOUNT)
     await iam(DISABLE)
     assert (await iam(ENABLE)).issuer_identifier == identifier
-    assert await (await iam.store.read()).find(TOKEN_ISSUERS, ACCOUNT) == issuer
+    assert await iam.store.transaction().find(TOKEN_ISSUERS, ACCOUNT) == issuer
 
 
 async def test_the_issuer_leads_to_its_account_and_has_a_key_of_each_algorithm(iam):
     identifier = (await iam(ENABLE)).issuer_identifier
-    store = await iam.store.read()
+    store = iam.store.transaction()
     owner = await store.find(ISSUER_ACCOUNTS, "", identifier.rpartition("/")[2])
     assert owner.account_id == ACCOUNT
     issuer = await store.find(TOKEN_ISSUERS, ACCOUNT)
@@ -71,7 +71,7 @@ async def test_a_broker_without_an_issuers_url_enables_none(iam):
     iam.federation = no_federation()
     assert await iam.refused(ENABLE) == NO_URL
     assert await iam.refused(INFO) == DISABLED
-    assert await (await iam.store.read()).find(TOKEN_ISSUERS, ACCOUNT) is None
+    assert await iam.store.transaction().find(TOKEN_ISSUERS, ACCOUNT) is None
 
 
 async def test_an_issuer_whose_url_was_taken_away_can_still_be_switched_off(iam):

@@ -87,7 +87,7 @@ async def test_preparing_a_request_writes_nothing(iam: Iam, name: str, there: bo
             await iam(request_of(creation))
         await iam(request_of("CreatePolicy", policy_name="limit"))
     asked = request_of(name, **keys_of("dora"))
-    store = await iam.store.transaction()
+    store = iam.store.transaction()
     call = Call(
         caller=root_caller(ACCOUNT),
         facts=RequestFacts(now=iam.now, request_id="r", source_ip="192.0.2.1"),

@@ -178,7 +178,7 @@ async def account(iam: Iam) -> Iam:
 
 
 async def everything(iam: Iam) -> Any:
-    transaction = await iam.store.read()
+    transaction = iam.store.transaction()
     collections = (USERS, ACCESS_KEYS, MFA_DEVICES, SETTINGS)
     return [await transaction.scan(collection, ACCOUNT) for collection in collections]
 

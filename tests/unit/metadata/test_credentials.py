@@ -67,7 +67,7 @@ async def test_the_session_knows_its_machine_and_how_it_was_delivered(world: Wor
     answer = (await client.get(CREDENTIALS + "web", token)).json
     claims, secret = open_session_token(world.ring, answer["Token"], answer["AccessKeyId"], NOW)
     assert secret.reveal() == answer["SecretAccessKey"]
-    caller = await session_caller(await world.store.read(), claims)
+    caller = await session_caller(world.store.transaction(), claims)
     assert caller.principal.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/web/{INSTANCE}"
     assert (caller.role_delivery, caller.instance_id) == (delivery, INSTANCE)
     assert caller.session_keys == {
@@ -143,7 +143,7 @@ async def test_a_role_that_is_revoked_is_delivered_with_new_credentials_at_once(
     second = (await machine.get(CREDENTIALS + "web", token)).json
     assert second["AccessKeyId"] != first["AccessKeyId"]
     assert (await machine.get(CREDENTIALS + "web", token)).json == second
-    read = await world.store.read()
+    read = world.store.transaction()
     revoked, good = [inspect_session_token(world.ring, one["Token"]) for one in (first, second)]
     with pytest.raises(Refusal, match="invalid"):
         await session_caller(read, revoked)
@@ -176,7 +176,7 @@ async def test_a_node_whose_clock_is_behind_delivers_no_session_that_is_revoked_
     assert second["AccessKeyId"] != first["AccessKeyId"]
     claims = inspect_session_token(world.ring, second["Token"])
     assert claims.issued_at == NOW + 30
-    assert (await session_caller(await world.store.read(), claims)).role is not None
+    assert (await session_caller(world.store.transaction(), claims)).role is not None
     assert (await machine.get(CREDENTIALS + "web", token)).json == second, "minted once"
 
 
@@ -219,7 +219,7 @@ async def test_credentials_that_are_not_read_are_not_renewed_and_are_evicted(wor
         await handler.refresh()
     assert len(world.journalled()) == 2  # once renewed, because it had been read
     assert handler._credential_cache._cached == {}
-    assert handler._cache == {}
+    assert len(handler._cache) == 0
 
 
 async def test_another_role_in_the_profile_is_seen_by_the_next_read_of_every_worker(

@@ -279,7 +279,7 @@ async def simulated(call: Call, arn: str, action: str, resource: Resource, polic
 async def compared(iam: Iam, arn: str, service: str, request: Any, given_trust: str) -> list[tuple[Any, ...]]:
     """(who, action, on what, the gate's decision, the simulator's); twice where a trust policy can be given."""
     declared = OPERATIONS[service, type(request).__name__.removesuffix("Request")]
-    store = await iam.store.read()
+    store = iam.store.transaction()
     caller = await caller_of(store, arn)
     resource = await resource_of(call_of(iam, store, caller), declared, request)
     asked: list[tuple[Resource, str | None]] = [(resource, None)]

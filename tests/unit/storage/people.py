@@ -17,7 +17,7 @@ def user(name: str, **changes: object) -> User:
 
 async def write(store: Store, *users: User) -> None:
     """What another request does meanwhile."""
-    transaction = await store.transaction()
+    transaction = store.transaction()
     for one in users:
         transaction.put(USERS, HERE, one)
     await transaction.commit()

@@ -2,10 +2,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.storage.cache import _PAGES_WEIGHT, _weight
+from broker.storage.cache import _PAGES_WEIGHT, Pages, _weight
 from broker.storage.engine import Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import USERS, Store
+from broker.storage.store import DEFAULT_CACHE_LIMIT, USERS, Store
 from tests.unit.storage.people import HERE, user, write
 
 OpenSqlite = Callable[[], SqliteEngine]
@@ -51,14 +51,14 @@ async def test_an_unchanged_partition_is_read_from_memory_and_asked_for_its_revi
     store = Store(engine, time.time)
     await write(store, user("bob"), user("eve"))
     for _ in range(3):
-        reader = await store.read()
+        reader = store.transaction()
         assert len(await reader.scan(USERS, HERE)) == 2
         assert await reader.find(USERS, HERE, "bob")
         assert await reader.find(USERS, HERE, "nobody") is None
     # A commit of one's own keeps the memory: only the engine's revision is asked for.
     engine.asked.clear()
     await write(store, user("alice"))
-    reader = await store.read()
+    reader = store.transaction()
     assert [one.user_name for one in await reader.scan(USERS, HERE)] == ["alice", "bob", "eve"]
     assert await reader.find(USERS, HERE, "alice") == user("alice")
     assert engine.asked["fetch"] == 0
@@ -68,85 +68,57 @@ async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlit
     engine = CountingEngine(open_sqlite())
     store = Store(engine, time.time)
     await write(store, *(user(name) for name in "abcde"))
-    await (await store.read()).scan(USERS, HERE)
+    await store.transaction().scan(USERS, HERE)
     engine.asked.clear()
     for name in "xyz":
-        transaction = await store.transaction()
+        transaction = store.transaction()
         assert await transaction.find(USERS, HERE, name) is None
         assert len(await transaction.scan(USERS, HERE)) == 5
         transaction.put(USERS, HERE, user(name))
         transaction.delete(USERS, HERE, chr(ord(name) - 1) if name != "x" else "a")
         await transaction.commit()
-    assert [one.user_name for one in await (await store.read()).scan(USERS, HERE)] == [
+    assert [one.user_name for one in await store.transaction().scan(USERS, HERE)] == [
         "b",
         "c",
         "d",
         "e",
         "z",
     ]
-    assert await (await store.read()).find(USERS, HERE, "y") is None
+    assert await store.transaction().find(USERS, HERE, "y") is None
     assert engine.asked["scan"] == 0
     assert engine.asked["fetch"] == 3
 
 
-def assert_weighed(store: Store) -> None:
+def cached_pages(store: Store) -> list[Pages]:
+    return [entry.value for entry in store._cache._partitions._entries.values()]
+
+
+def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
     """What the cache believes to weigh is what its partitions weigh, each the sum of its records."""
-    cache = store._cache
-    assert cache.weight == sum(pages.weight for pages in cache._partitions.values())
-    assert cache.weight + cache.decoded_weight <= cache._limit + cache._decoded_limit
-    for pages in cache._partitions.values():
+    assert store._cache._partitions.weight == sum(pages.weight for pages in cached_pages(store)) <= limit
+    for pages in cached_pages(store):
         assert pages.weight == _PAGES_WEIGHT + sum(_weight(value) for value in pages.encoded.values())
 
 
-async def test_what_is_no_longer_decoded_is_decoded_anew_and_the_engine_is_not_asked(
-    open_sqlite: OpenSqlite,
-) -> None:
-    engine = CountingEngine(open_sqlite())
-    store = Store(engine, time.time, cache_limit=200_000)
-    await write(store, *(user(f"{n:03}", path="/x" * 50) for n in range(200)))
-    names = [f"{n:03}" for n in range(200)]
-    for name in [*names, *names]:
-        await (await store.read()).find(USERS, HERE, name)
-    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
-    assert 0 < len(pages.records) < len(pages.encoded) == 200
-    engine.asked.clear()
-    reader = await store.read()
-    assert [await reader.find(USERS, HERE, name) for name in names] == [
-        user(name, path="/x" * 50) for name in names
-    ]
-    assert engine.asked["fetch"] == 0
-    assert_weighed(store)
-
-
-async def test_only_what_is_asked_for_again_stays_decoded(open_sqlite: OpenSqlite) -> None:
-    store = Store(open_sqlite(), time.time)
-    await write(store, *(user(f"{n:03}") for n in range(100)))
-    for number in range(100):
-        for name in ("000", f"{number:03}"):
-            assert await (await store.read()).find(USERS, HERE, name) == user(name)
-    (pages,) = (pages for pages in store._cache._partitions.values() if pages.encoded)
-    assert set(pages.records) == {"user/000"}
-
-
-async def test_what_was_kept_decoded_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
+async def test_what_was_read_again_and_again_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time)
     for number in range(10):
         for _ in range(number):
-            await (await store.read()).find(USERS, HERE, "bob")
+            await store.transaction().find(USERS, HERE, "bob")
         await write(store, user("bob", path=f"/{number}/"))
-        assert await (await store.read()).find(USERS, HERE, "bob") == user("bob", path=f"/{number}/")
+        assert await store.transaction().find(USERS, HERE, "bob") == user("bob", path=f"/{number}/")
 
 
 async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time)
     for number in range(50):
-        transaction = await store.transaction()
+        transaction = store.transaction()
         await transaction.find(USERS, HERE, "bob")
         transaction.put(USERS, HERE, user("bob", path=f"/{number}/"))
         await transaction.commit()
-    assert (await (await store.read()).find(USERS, HERE, "bob")).path == "/49/"
+    assert (await store.transaction().find(USERS, HERE, "bob")).path == "/49/"
     assert_weighed(store)
-    assert store._cache.weight < 1_000
+    assert store._cache._partitions.weight < 1_000
 
 
 async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
@@ -155,14 +127,13 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
     for account in range(30):
         writes = [Write(f"user/{n:03}", USERS.encode(user(f"{n:03}", path="/x" * 50))) for n in range(50)]
         await engine.commit(account_partition(f"{account:012}"), writes, None)
-    await (await store.read()).scan(USERS, f"{7:012}")
+    await store.transaction().scan(USERS, f"{7:012}")
     engine.asked.clear()
     for account in range(30):
-        reader = await store.read()
+        reader = store.transaction()
         assert len(await reader.scan(USERS, f"{account:012}")) == 50
         assert (await reader.find(USERS, f"{7:012}", "049")).user_name == "049"
-        assert store._cache.weight <= 200_000
-        assert_weighed(store)
+        assert_weighed(store, 200_000)
     assert engine.asked["scan"] == 29
     assert engine.asked["fetch"] == 0
 
@@ -170,17 +141,17 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
 async def test_accounts_that_do_not_exist_weigh_what_they_take(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time, cache_limit=200_000)
     for account in range(1000):
-        assert await (await store.read()).find(USERS, f"{account:012}", "bob") is None
+        assert await store.transaction().find(USERS, f"{account:012}", "bob") is None
     assert 100 < len(store._cache._partitions) < 300
-    assert_weighed(store)
+    assert_weighed(store, 200_000)
 
 
 async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time, cache_limit=50_000)
     await write(store, *(user(f"{n:04}") for n in range(2500)))
     for _ in range(2):
-        reader = await store.read()
+        reader = store.transaction()
         assert [one.user_name for one in await reader.scan(USERS, HERE)] == [f"{n:04}" for n in range(2500)]
         for n in range(0, 2500, 97):
             assert (await reader.find(USERS, HERE, f"{n:04}")).user_name == f"{n:04}"
-        assert store._cache.weight <= 50_000
+        assert_weighed(store, 50_000)

@@ -67,7 +67,7 @@ class World:
 
     async def step(self, kind: str, who: int, name: str) -> None:
         if who not in self.attempts:
-            self.attempts[who] = Attempt(await self.stores[who % 2].transaction(), len(self.states) - 1)
+            self.attempts[who] = Attempt(self.stores[who % 2].transaction(), len(self.states) - 1)
         attempt = self.attempts[who]
         try:
             await self.perform(attempt, kind, name)
@@ -126,7 +126,7 @@ def test_transactions_are_as_if_one_came_after_the_other(taken: list[tuple[str, 
             for kind, who, name in taken:
                 await world.step(kind, who, name)
             for store in world.stores:
-                users = await (await store.read()).scan(USERS, HERE)
+                users = await store.transaction().scan(USERS, HERE)
                 assert {user.user_name: user.created_at for user in users} == world.states[-1]
             for engine in engines:
                 await engine.close()

@@ -21,14 +21,14 @@ OpenSqlite = Callable[[], SqliteEngine]
 async def test_usage_marks_are_read_at_once_and_written_by_the_flush(store: Store, other: Store) -> None:
     first, second = Usage(last_used_at=10), Usage(last_used_at=20, region="eu-west-1", service="sts")
     store.mark_used(HERE, "AKIAX", first)
-    assert await (await store.read()).find(USAGE, HERE, "AKIAX") == first
-    assert await (await other.read()).find(USAGE, HERE, "AKIAX") is None
+    assert await store.transaction().find(USAGE, HERE, "AKIAX") == first
+    assert await other.transaction().find(USAGE, HERE, "AKIAX") is None
     await store.flush_usage()
-    assert await (await other.read()).find(USAGE, HERE, "AKIAX") == first
+    assert await other.transaction().find(USAGE, HERE, "AKIAX") == first
     store.mark_used(HERE, "AKIAX", second)
-    assert await (await store.read()).find(USAGE, HERE, "AKIAX") == second
+    assert await store.transaction().find(USAGE, HERE, "AKIAX") == second
     await store.flush_usage()
-    assert await (await other.read()).find(USAGE, HERE, "AKIAX") == second
+    assert await other.transaction().find(USAGE, HERE, "AKIAX") == second
 
 
 async def test_a_key_that_is_used_all_the_time_is_written_once_in_its_rest(open_sqlite: OpenSqlite) -> None:
@@ -39,7 +39,7 @@ async def test_a_key_that_is_used_all_the_time_is_written_once_in_its_rest(open_
             store.mark_used(HERE, "AKIAX", Usage(last_used_at=int(now)))
             await store.flush_usage(60.0)
             assert await stored_usage(store, "AKIAX") == written
-            assert await (await store.read()).find(USAGE, HERE, "AKIAX") == Usage(last_used_at=int(now))
+            assert await store.transaction().find(USAGE, HERE, "AKIAX") == Usage(last_used_at=int(now))
         store.mark_used(HERE, "AKIAY", Usage(last_used_at=7))
         await store.flush_usage(60.0)
         assert await stored_usage(store, "AKIAY") == 7
@@ -93,14 +93,14 @@ async def test_leaving_the_store_writes_the_marks_and_closes_the_engine(open_sql
 async def test_a_value_that_is_no_record_is_refused(store: Store) -> None:
     await store.engine.commit(account_partition(HERE), [Write("user/bob", b"\xff")], None)
     with pytest.raises(EngineUnavailable, match="account/111111111111 user/bob: not a user record"):
-        await (await store.read()).find(USERS, HERE, "bob")
+        await store.transaction().find(USERS, HERE, "bob")
 
 
 async def test_global_collections_need_no_account(store: Store) -> None:
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(ACCOUNTS, "", ACCOUNTS.record(account_id=HERE))
     await transaction.commit()
-    assert await (await store.read()).find(ACCOUNTS, "", HERE) == ACCOUNTS.record(account_id=HERE)
+    assert await store.transaction().find(ACCOUNTS, "", HERE) == ACCOUNTS.record(account_id=HERE)
     assert await store.engine.partitions("") == ["global"]
 
 
@@ -121,4 +121,4 @@ async def test_a_refusal_leaves_nothing_behind_but_what_was_to_be_kept(store: St
     for work in (attempt, plain):
         with pytest.raises(Refusal):
             await store.transact(work)
-    assert await (await store.read()).scan(USERS, HERE) == [user("bob")]
+    assert await store.transaction().scan(USERS, HERE) == [user("bob")]

@@ -34,7 +34,7 @@ OpenSqlite = Callable[[], SqliteEngine]
 
 async def test_names_are_compared_without_case_and_keep_their_spelling(store: Store) -> None:
     await write(store, user("Bob"))
-    reader = await store.read()
+    reader = store.transaction()
     assert (await reader.find(USERS, HERE, "bOB")) == user("Bob")
     assert await reader.find(USERS, THERE, "Bob") is None
     assert await reader.scan(USERS, HERE, "BO") == [user("Bob")]
@@ -44,32 +44,32 @@ async def test_ids_are_compared_exactly(store: Store) -> None:
     key = AccessKey(
         account_id=HERE, access_key_id="AKIAX", user_name=None, secret=SecretKey("s"), created_at=1
     )
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(ACCESS_KEYS, HERE, key)
     await transaction.commit()
-    reader = await store.read()
+    reader = store.transaction()
     assert await reader.find(ACCESS_KEYS, HERE, "AKIAX") == key
     assert await reader.find(ACCESS_KEYS, HERE, "akiax") is None
 
 
 async def test_a_single_record_is_found_whatever_key_is_asked_for(store: Store) -> None:
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(SETTINGS, HERE, AccountSettings())
     await transaction.commit()
-    reader = await store.read()
+    reader = store.transaction()
     assert await reader.find(SETTINGS, HERE) == await reader.find(SETTINGS, HERE, "x") == AccountSettings()
     assert await reader.scan(SETTINGS, HERE) == [AccountSettings()]
 
 
 async def test_get_raises_the_refusal_that_belongs_to_the_key(store: Store) -> None:
-    reader = await store.read()
+    reader = store.transaction()
     with pytest.raises(Refusal, match="NoSuchEntity: none called Bob"):
         await reader.get(USERS, HERE, "Bob", lambda key: Refusal("NoSuchEntity", f"none called {key}"))
 
 
 async def test_a_transaction_sees_its_own_writes_and_others_do_not_before_the_commit(store: Store) -> None:
     await write(store, user("a"), user("c"), user("d"))
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(USERS, HERE, user("b"))
     transaction.delete(USERS, HERE, "C")
     assert transaction.is_dirty
@@ -77,15 +77,15 @@ async def test_a_transaction_sees_its_own_writes_and_others_do_not_before_the_co
     assert await transaction.find(USERS, HERE, "c") is None
     assert await transaction.scan(USERS, HERE) == [user("a"), user("b"), user("d")]
     assert await transaction.count(USERS, HERE) == 3
-    assert await (await store.read()).scan(USERS, HERE) == [user("a"), user("c"), user("d")]
+    assert await store.transaction().scan(USERS, HERE) == [user("a"), user("c"), user("d")]
     await transaction.commit()
     assert not transaction.is_dirty
-    assert await (await store.read()).scan(USERS, HERE) == [user("a"), user("b"), user("d")]
+    assert await store.transaction().scan(USERS, HERE) == [user("a"), user("b"), user("d")]
 
 
 async def test_pages_of_a_scan_count_own_writes(store: Store) -> None:
     await write(store, *(user(name) for name in "abcdef"))
-    transaction = await store.transaction()
+    transaction = store.transaction()
     for name in "bc":
         transaction.delete(USERS, HERE, name)
     transaction.put(USERS, HERE, user("aa"))
@@ -99,7 +99,7 @@ async def test_a_write_is_seen_by_every_transaction_that_begins_afterwards(
 ) -> None:
     for number in range(30):
         await write(store, user("bob", created_at=number), user("eve", created_at=number))
-        reader = await other.read()
+        reader = other.transaction()
         assert (await reader.find(USERS, HERE, "bob")).created_at == number
         assert [one.created_at for one in await reader.scan(USERS, HERE)] == [number, number]
 
@@ -108,18 +108,18 @@ async def test_of_two_that_read_and_write_the_same_record_the_second_conflicts(
     store: Store, other: Store
 ) -> None:
     await write(store, user("bob"))
-    first, second = await store.transaction(), await other.transaction()
+    first, second = store.transaction(), other.transaction()
     for transaction in (first, second):
         assert await transaction.find(USERS, HERE, "bob")
         transaction.put(USERS, HERE, user("bob", path=f"/{id(transaction)}/"))
     await first.commit()
     with pytest.raises(Conflict):
         await second.commit()
-    assert (await (await other.read()).find(USERS, HERE, "bob")).path == f"/{id(first)}/"
+    assert (await other.transaction().find(USERS, HERE, "bob")).path == f"/{id(first)}/"
 
 
 async def test_what_was_absent_and_appears_meanwhile_conflicts(store: Store, other: Store) -> None:
-    first, second = await store.transaction(), await other.transaction()
+    first, second = store.transaction(), other.transaction()
     for transaction in (first, second):
         assert await transaction.find(USERS, HERE, "bob") is None
         transaction.put(USERS, HERE, user("bob"))
@@ -133,7 +133,7 @@ async def test_a_listing_that_changes_meanwhile_conflicts(
     store: Store, other: Store, limit: int | None
 ) -> None:
     await write(store, user("bob"))
-    transaction = await store.transaction()
+    transaction = store.transaction()
     assert len(await transaction.scan(USERS, HERE, limit=limit)) == 1
     transaction.put(USERS, HERE, user("eve"))
     await write(other, user("alice"))
@@ -143,18 +143,18 @@ async def test_a_listing_that_changes_meanwhile_conflicts(
 
 async def test_a_change_of_something_else_is_no_conflict(store: Store, other: Store) -> None:
     await write(store, user("bob"))
-    transaction = await store.transaction()
+    transaction = store.transaction()
     assert await transaction.find(USERS, HERE, "bob")
     assert await transaction.find(USERS, HERE, "eve") is None
     transaction.put(USERS, HERE, user("bob", path="/moved/"))
     await write(other, user("alice"))
     await transaction.commit()
-    assert len(await (await store.read()).scan(USERS, HERE)) == 2
+    assert len(await store.transaction().scan(USERS, HERE)) == 2
 
 
 async def test_who_asked_for_the_revision_is_bound_to_it(store: Store, other: Store) -> None:
     await write(store, user("bob"))
-    transaction = await store.transaction()
+    transaction = store.transaction()
     assert (await transaction.revision(account_partition(HERE))).number == 1
     transaction.put(USERS, HERE, user("eve"))
     await write(other, user("alice"))
@@ -167,7 +167,7 @@ async def test_who_asks_for_the_revision_beside_a_read_that_moves_on_is_bound_to
 ) -> None:
     await write(store, *(user(f"{number:04}") for number in range(1001)))
     fresh, partition = Store(store.engine, time.time), account_partition(HERE)
-    reader = await fresh.read()
+    reader = fresh.transaction()
     assert len(await reader.scan(USERS, HERE)) == 1001
     assert (await other.engine.commit(partition, [], None)).number == 2
     moving = asyncio.create_task(reader.find(ACCESS_KEYS, HERE, "AKIAX"))
@@ -182,7 +182,7 @@ async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_comm
     store: Store, other: Store
 ) -> None:
     await write(store, user("bob"))
-    transaction = await store.read()
+    transaction = store.transaction()
     assert await transaction.find(USERS, HERE, "bob")
     await write(other, user("bob", path="/moved/"))
     assert not transaction.is_dirty
@@ -191,7 +191,7 @@ async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_comm
 
 async def test_a_reader_goes_on_where_what_it_read_is_still_so(store: Store, other: Store) -> None:
     await write(store, user("bob"))
-    reader = await store.read()
+    reader = store.transaction()
     assert await reader.find(USERS, HERE, "bob") == user("bob")
     await write(other, user("eve"))
     assert await reader.find(USERS, HERE, "eve") == user("eve")
@@ -202,7 +202,7 @@ async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> No
     """Bob's new path and Eve's came in one commit: who has read Bob's old one must not read Eve's new one."""
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
     fresh = Store(store.engine, time.time)
-    reader = await fresh.read()
+    reader = fresh.transaction()
     assert (await reader.find(USERS, HERE, "bob")).path == "/old/"
     await write(other, user("bob", path="/new/"), user("eve", path="/new/"))
     with pytest.raises(Conflict):
@@ -218,7 +218,7 @@ async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Stor
     async def read() -> None:
         nonlocal answered
         for _ in range(100):
-            reader = await fresh.read()
+            reader = fresh.transaction()
             try:
                 found = await asyncio.gather(*(reader.find(USERS, HERE, name) for name in ("bob", "eve")))
             except Conflict:
@@ -237,11 +237,11 @@ async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Stor
 
 async def test_a_reader_from_memory_stays_in_the_state_that_it_began_with(store: Store, other: Store) -> None:
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
-    assert len(await (await store.read()).scan(USERS, HERE)) == 2
-    reader = await store.read()
+    assert len(await store.transaction().scan(USERS, HERE)) == 2
+    reader = store.transaction()
     assert (await reader.find(USERS, HERE, "bob")).path == "/old/"
     await write(other, user("bob", path="/new/"), user("eve", path="/new/"))
-    assert (await (await store.read()).find(USERS, HERE, "eve")).path == "/new/"
+    assert (await store.transaction().find(USERS, HERE, "eve")).path == "/new/"
     assert (await reader.find(USERS, HERE, "eve")).path == "/old/"
 
 
@@ -253,7 +253,7 @@ async def test_transact_begins_anew_until_every_one_got_through(store: Store, ot
 
     await write(store, user("bob", created_at=0))
     await asyncio.gather(*(one.transact(grow) for one in [store, other] * 20))
-    assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 40
+    assert (await store.transaction().find(USERS, HERE, "bob")).created_at == 40
 
 
 async def test_transact_gets_through_beside_another_process_that_is_faster(
@@ -270,7 +270,7 @@ async def test_transact_gets_through_beside_another_process_that_is_faster(
 
     await write(store, user("bob", created_at=0))
     await asyncio.gather(line(), store.transact(lambda transaction: grow(transaction, 0.003)))
-    assert (await (await store.read()).find(USERS, HERE, "bob")).created_at == 101
+    assert (await store.transaction().find(USERS, HERE, "bob")).created_at == 101
 
 
 async def test_transact_gives_up_where_it_never_gets_through(store: Store, other: Store) -> None:
@@ -289,12 +289,12 @@ async def test_transact_gives_up_where_it_never_gets_through(store: Store, other
 
 
 async def test_a_transaction_may_write_to_several_partitions(store: Store) -> None:
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(USERS, HERE, user("bob"))
     transaction.put(USERS, THERE, user("eve"))
     transaction.put(ONCE, HERE, Once(used_at=1), key="code", expires_at=time.time() + 9)
     await transaction.commit()
-    reader = await store.read()
+    reader = store.transaction()
     assert await reader.find(USERS, HERE, "bob")
     assert await reader.find(USERS, THERE, "eve")
     assert await reader.find(ONCE, HERE, "code") == Once(used_at=1)
@@ -303,7 +303,7 @@ async def test_a_transaction_may_write_to_several_partitions(store: Store) -> No
 async def test_expiry_belongs_to_expiring_collections_and_a_key_to_records_that_carry_none(
     store: Store,
 ) -> None:
-    transaction = await store.transaction()
+    transaction = store.transaction()
     with pytest.raises(ValueError, match="expires_at"):
         transaction.put(USERS, HERE, user("bob"), expires_at=5.0)
     with pytest.raises(ValueError, match="expires_at"):
@@ -337,7 +337,7 @@ async def test_what_was_done_in_part_is_not_said_to_have_failed(
 
     with pytest.raises(answered, match="committed in account/111111111111, and not known to be in global"):
         await store.transact(delete)
-    assert await (await store.read()).find(USERS, HERE, "bob") is None
+    assert await store.transaction().find(USERS, HERE, "bob") is None
 
 
 async def test_a_commit_that_fails_before_anything_was_done_has_failed(
@@ -347,7 +347,7 @@ async def test_a_commit_that_fails_before_anything_was_done_has_failed(
         raise EngineUnavailable("gone")
 
     monkeypatch.setattr(store.engine, "commit", fail)
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(USERS, HERE, user("bob"))
     transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
     with pytest.raises(EngineUnavailable) as refused:
@@ -370,13 +370,13 @@ async def test_a_pointer_is_there_before_its_record_and_outlives_it(
         return await commit(partition, *arguments)
 
     monkeypatch.setattr(store.engine, "commit", told)
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.put(ACCESS_KEYS, HERE, key)
     transaction.put(FOREIGN_ACCESS_KEYS, "", pointer)
     await transaction.commit()
     assert order == [GLOBAL, account_partition(HERE)]
     order.clear()
-    transaction = await store.transaction()
+    transaction = store.transaction()
     transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
     transaction.delete(ACCESS_KEYS, HERE, "MINE")
     await transaction.commit()

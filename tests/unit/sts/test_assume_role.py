@@ -267,7 +267,7 @@ async def test_what_the_session_inherits_overrides_the_roles_own_tag_afterwards(
     first, worker = role("first", trust()), role("worker", trust(), tags={"team": "red"})
     await sts.put(ROLES, first, worker)
     claims = sts.claims(await sts(asked(), of_team(first, "blue")))
-    caller = await session_of(await sts.store.read(), claims)
+    caller = await session_of(sts.store.transaction(), claims)
     assert caller.tags == {"Team": "blue"}
     assert sts.claims(await sts(asked(role_arn=ROLE_ARN), caller)).tags == (("Team", "blue"),)
 

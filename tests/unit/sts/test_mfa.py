@@ -31,7 +31,7 @@ async def test_preparing_a_request_uses_no_code_up(sts: Sts, owner: Any, request
     asked = type(request_)(
         **{**{f: getattr(request_, f) for f in request_.__struct_fields__}, "token_code": offered}
     )
-    store = await sts.store.transaction()
+    store = sts.store.transaction()
     declared = OPERATIONS["sts", type(request_).__name__.removesuffix("Request")]
     prepared = await prepare(declared, sts.call(store, owner), asked)
     assert prepared.offered_code is not None and prepared.offered_code.unverified_code == offered

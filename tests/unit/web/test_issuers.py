@@ -115,7 +115,7 @@ async def test_the_keys_are_a_set_that_verifies_and_holds_no_private_one(world):
 
 
 async def test_the_next_key_is_published_beside_the_one_that_signs_and_the_old_one_goes(world):
-    issuer = await (await world.store.read()).find(TOKEN_ISSUERS, ACCOUNT)
+    issuer = await world.store.transaction().find(TOKEN_ISSUERS, ACCOUNT)
     old = next(key for key in issuer.keys if key.algorithm == "ES384")
     (new,) = await new_token_keys(("ES384",), NOW, NOW + DAY, secrets.token_bytes)
     await world.put(replace(issuer, keys=(*issuer.keys, new)))
@@ -135,7 +135,7 @@ async def test_the_next_key_is_published_beside_the_one_that_signs_and_the_old_o
 
 async def test_an_issuer_that_is_off_still_publishes_the_keys_of_what_it_issued(world):
     before = await world.get(KEYS)
-    issuer = await (await world.store.read()).find(TOKEN_ISSUERS, ACCOUNT)
+    issuer = await world.store.transaction().find(TOKEN_ISSUERS, ACCOUNT)
     await world.put(replace(issuer, is_enabled=False))
     assert await world.get(KEYS) == before
 

@@ -81,7 +81,7 @@ class World:
         return await answer_request(self.dependencies, Request("POST", "/", headers, signed.data, peer, True))
 
     async def count(self, collection: Any) -> int:
-        return await (await self.broker.store.read()).count(collection, ACCOUNT)
+        return await self.broker.store.transaction().count(collection, ACCOUNT)
 
     @property
     def records(self) -> list[dict[str, Any]]:

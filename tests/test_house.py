@@ -47,7 +47,6 @@ SHARED_CLASS_NAMES = {
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
 UNUSED = {
-    "access/sessions.py:session_caller": "only tests of access and sts use it yet: it is to go",
     "access/trust.py:bound_trust_policy": "only tests use it yet: it is to go",
     "sigv4/verify.py:S3": "the rules of S3's signatures, beside which those of the others are tested",
 }

@@ -67,7 +67,7 @@ _OWN_FAULTS = {"ServiceUnavailable": "temporarily_unavailable", "InternalFailure
 Signed = Callable[[], Awaitable[Caller]]
 
 
-class Subject(msgspec.Struct, frozen=True):
+class ProvenSubject(msgspec.Struct, frozen=True):
     """Who asks, as proven, and the operation that the exchange is: its name, and its request."""
 
     caller: Caller
@@ -90,7 +90,7 @@ async def prove_subject(
     issuer: OwnIssuer,
     asked: ExchangeRequest,
     signed: Signed,
-) -> Subject:
+) -> ProvenSubject:
     """Raises Refusal: of the subject token as the operation does, of the signature as `signed` does."""
     checks = Checks()
     if asked.subject_token_type == SIGNED_REQUEST:
@@ -105,16 +105,20 @@ async def prove_subject(
         return _assuming(caller, asked)
     if asked.subject_token_type == SAML2:
         name, request = "AssumeRoleWithSAML", _request("AssumeRoleWithSAML", asked, **_saml(asked))
-        return Subject(await prove_saml(federation, store, facts.now, request, checks), name, request)
+        return ProvenSubject(await prove_saml(federation, store, facts.now, request, checks), name, request)
     name = "AssumeRoleWithWebIdentity"
     token = {"WebIdentityToken": asked.unverified_subject_token, "RoleSessionName": _session_name(asked)}
     request = _request(name, asked, **token)
-    return Subject(await prove_web_identity(federation, store, facts.now, request, checks), name, request)
+    return ProvenSubject(
+        await prove_web_identity(federation, store, facts.now, request, checks), name, request
+    )
 
 
-def _assuming(caller: Caller, asked: ExchangeRequest) -> Subject:
+def _assuming(caller: Caller, asked: ExchangeRequest) -> ProvenSubject:
     refuse_restricted(caller, "sts", "AssumeRole")
-    return Subject(caller, "AssumeRole", _request("AssumeRole", asked, RoleSessionName=_session_name(asked)))
+    return ProvenSubject(
+        caller, "AssumeRole", _request("AssumeRole", asked, RoleSessionName=_session_name(asked))
+    )
 
 
 def _session_name(asked: ExchangeRequest) -> str:
@@ -183,7 +187,9 @@ async def _own_session(
     return await session_caller(store, opened.claims)
 
 
-async def exchange(call: Call, issuer: OwnIssuer, asked: ExchangeRequest, subject: Subject) -> Exchanged:
+async def exchange(
+    call: Call, issuer: OwnIssuer, asked: ExchangeRequest, subject: ProvenSubject
+) -> Exchanged:
     """Perform the operation, and issue the token where one is asked for; `call` is of the subject's caller."""
     answer = await perform(find_operation("sts", subject.operation), call, subject.request)
     if asked.issued_token_type == CREDENTIALS:

@@ -17,13 +17,22 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.access.restrictions import refuse_restricted
-from broker.audit.event import Event, UserIdentity, begin_event, iso_time, recordable, shortened, uuid_text
+from broker.audit.event import (
+    Event,
+    UserIdentity,
+    begin_event,
+    claimed_identity,
+    iso_time,
+    recordable,
+    shortened,
+    uuid_text,
+)
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
 from broker.federation.federation import ISSUER_ID, IssuerRules
 from broker.operation import Call, model
 from broker.protocol.redaction import HIDDEN, audit_answer
-from broker.sigv4.authorization import UnverifiedRequest, find_authorization
+from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Transaction
 from broker.sts.issued_tokens import OwnIssuer, introspect, revoke
 from broker.sts.token_exchange import Exchanged, as_oauth_refusal, exchange, prove_subject
@@ -79,6 +88,7 @@ class _Arrived(msgspec.Struct, frozen=True):
     http: UnverifiedRequest
     facts: RequestFacts
     event: Event
+    authorization: UnverifiedAuthorization | None = None
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -106,6 +116,7 @@ async def answer_token_request(dependencies: Dependencies, request: Request) -> 
         # Nothing is done before the journal holds the records of earlier requests.
         dependencies.journal.catch_up()
         parameters = _read(request)
+        arrived = _with_authorization(arrived)
 
         async def perform_once(store: Transaction) -> _Done:
             done = await _PERFORM[arrived.endpoint](dependencies, store, arrived, parameters)
@@ -186,18 +197,36 @@ async def _find_issuer(dependencies: Dependencies, store: Transaction, arrived: 
     return OwnIssuer(owner.account_id, dependencies.federation.issuer.identifier(arrived.issuer_id), record)
 
 
+def _with_authorization(arrived: _Arrived) -> _Arrived:
+    """With what the request says of its signature, its region among it; raises invalid_client."""
+    try:
+        authorization = find_authorization(arrived.http)
+    except Refusal as refusal:
+        raise _invalid_client(refusal) from None
+    if authorization is None:
+        return arrived
+    region = recordable(authorization.region) or arrived.facts.region
+    arrived.event.aws_region = shortened(region)
+    arrived.event.user_identity = claimed_identity(authorization.signer.access_key_id)
+    return replace(arrived, facts=replace(arrived.facts, region=region), authorization=authorization)
+
+
 async def _signed(dependencies: Dependencies, store: Transaction, arrived: _Arrived) -> Caller:
     """The caller whose credentials have signed this request; raises invalid_client."""
     try:
-        authorization = find_authorization(arrived.http)
         caller, _ = await dependencies.prover.prove(
-            store, arrived.http, authorization, _SIGNED_FOR, arrived.facts.now
+            store, arrived.http, arrived.authorization, _SIGNED_FOR, arrived.facts.now
         )
     except Refusal as refusal:
-        reason = f"{refusal.code}: {refusal.reason or refusal.message.partition(chr(10))[0]}"
-        message = "The request has to be signed with AWS credentials, for the service sts."
-        raise Refusal("invalid_client", message, reason=reason, status=401) from None
+        raise _invalid_client(refusal) from None
     return caller
+
+
+def _invalid_client(refusal: Refusal) -> Refusal:
+    # The first line only: the rest of a signature's refusal quotes the request, session token included.
+    reason = f"{refusal.code}: {refusal.reason or refusal.message.partition(chr(10))[0]}"
+    message = "The request has to be signed with AWS credentials, for the service sts."
+    return Refusal("invalid_client", message, reason=reason, status=401)
 
 
 def _call(dependencies: Dependencies, store: Transaction, facts: RequestFacts, caller: Caller) -> Call:
@@ -225,9 +254,8 @@ async def _exchange(
     arrived.event.request_parameters = _recorded(asked)
     if not issuer.record.is_enabled:
         raise invalid_request("Outbound web identity federation is disabled for this account.")
-    is_signed = arrived.request.find_header("authorization") is not None
-    if is_signed and asked.subject_token_type != SIGNED_REQUEST:
-        message = "No client is authenticated here: leave the Authorization header out."
+    if arrived.authorization is not None and asked.subject_token_type != SIGNED_REQUEST:
+        message = "No client is authenticated for this subject token: leave the Authorization header out."
         raise Refusal("invalid_client", message, status=401)
     try:
         subject = await prove_subject(

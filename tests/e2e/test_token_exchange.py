@@ -2,11 +2,13 @@
 
 import base64
 import json
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.e2e.conftest import REACHES_LOOPBACK, REGION, Account, Keys, Server
+from tests.e2e.conftest import REACHES_LOOPBACK, REGION, ROOT, Account, Keys, Server
 from tests.e2e.scenes import allow, new_role, new_user, records_of, refused, trust, written_in
 from tests.identity_providers.fixtures import STS
 from tests.identity_providers.openid_provider import OpenIdProvider
@@ -349,6 +351,8 @@ def test_a_body_that_is_no_form_is_refused(scene: Scene) -> None:
 
 
 def test_no_client_is_authenticated_and_none_is_believed_to_be(scene: Scene) -> None:
+    alice = new_user(scene.server, scene.account, "alice", allow("*"))
+    assert scene.exchange(alice).error == (401, "invalid_client"), "not the caller of this exchange"
     answer = post(f"{scene.issuer}/oauth2/token", scene.asked(), Authorization="Basic YTpi")
     assert answer.error == (401, "invalid_client")
     assert answer.headers["WWW-Authenticate"] == "AWS4-HMAC-SHA256"
@@ -412,7 +416,8 @@ def test_credentials_that_sign_the_request_are_exchanged(scene: Scene) -> None:
     assert answer.status == 200, answer.body
     first = scene.server.client("sts", answer.keys).get_caller_identity()["Arn"]
     assert first.endswith(":assumed-role/worker/token-exchange")
-    assert scene.record(answer)["userIdentity"]["userName"] == "alice"
+    record = scene.record(answer)
+    assert (record["userIdentity"]["userName"], record["awsRegion"]) == ("alice", REGION)
     bob = new_user(scene.server, scene.account, "bob")
     assert scene.signed(bob, resource=role).error == (400, "invalid_target")
     assert scene.signed(alice, resource=role, subject_token=bob.access_key_id).error == (
@@ -422,7 +427,9 @@ def test_credentials_that_sign_the_request_are_exchanged(scene: Scene) -> None:
     forged = Keys(alice.access_key_id, "A" * 40)
     refusal = scene.signed(forged, resource=role)
     assert refusal.error == (401, "invalid_client")
-    assert "SignatureDoesNotMatch" in scene.record(refusal)["errorMessage"]
+    record = scene.record(refusal)
+    assert "SignatureDoesNotMatch" in record["errorMessage"]
+    assert record["userIdentity"] == {"type": "Unknown", "accessKeyId": alice.access_key_id}
 
 
 def test_what_limits_a_session_limits_its_exchange(scene: Scene) -> None:
@@ -523,6 +530,10 @@ def test_a_token_is_introspected_by_those_who_may(scene: Scene, watcher: Keys) -
     assert scene.record(answer)["responseElements"]["jti"] == claims["jti"]
     assert token not in json.dumps(scene.record(answer))
     assert scene.introspect(token, None).error == (401, "invalid_client")
+    for_another_service = post(
+        f"{scene.issuer}/oauth2/introspect", {"token": token}, watcher, service="signin"
+    )
+    assert for_another_service.error == (401, "invalid_client")
     assert scene.introspect(token, Keys(watcher.access_key_id, "A" * 40)).error == (401, "invalid_client")
     nobody = new_user(scene.server, scene.account, "nobody")
     assert scene.introspect(token, nobody).error == (403, "access_denied")
@@ -585,3 +596,19 @@ def test_the_metadata_is_where_the_rfc_has_it(scene: Scene) -> None:
     assert post(found["token_endpoint"], scene.asked()).status == 200
     assert post(found["revocation_endpoint"], {"token": "x"}).status == 200
     assert post(found["introspection_endpoint"], {"token": "x"}).status == 401
+
+
+def test_the_guides_own_lines_exchange_a_token(scene: Scene, tmp_path: Path) -> None:
+    """The example of deploy/README.md, with this server, role and audience in the place of its own."""
+    guide = (ROOT / "deploy" / "README.md").read_text()
+    begins = guide.index("    curl https://sts.example.com/ID/oauth2/token")
+    command = guide[begins:].partition("\n\n")[0]
+    for shown, real in {
+        "https://sts.example.com/ID": scene.issuer,
+        "arn:aws:iam::111122223333:role/deployer": scene.role_arn,
+    }.items():
+        assert shown in command
+        command = command.replace(shown, real)
+    (tmp_path / "token").write_text(scene.provider.machine_token("pipeline", "urn:sts"))
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    assert scene.claims(json.loads(ran.stdout)["access_token"])["sub"] == scene.role_arn

@@ -2,13 +2,14 @@
 
 Introspection is RFC 7662, revocation RFC 7009. A revoked token is remembered until it has expired. Those who verify it
 by its signature alone do not learn of that: only introspection says that it is good no more. Nor is a token good whose
-role or user is gone: a namesake is another one.
+role or user is gone (a namesake is another one), or whose sessions of that time were revoked.
 """
 
 from typing import Any
 
 import msgspec
 
+from broker.access.revocations import issued_from
 from broker.access.trust import find_role
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
@@ -16,8 +17,8 @@ from broker.assertions.web_identity import WebIdentityClaims, verify_web_identit
 from broker.credentials.issuer_keys import verification_keys
 from broker.federation.federation import LONGEST_LEEWAY, Federation
 from broker.names.arn import parse_arn
-from broker.storage.records import Once, TokenIssuer
-from broker.storage.store import ONCE, USERS, Transaction
+from broker.storage.records import Once, Role, TokenIssuer, User
+from broker.storage.store import ONCE, REVOCATIONS, USERS, Transaction
 
 # What introspection tells of a token, where the token says it (RFC 7662, 2.2).
 _INTROSPECTED = ("iss", "sub", "aud", "exp", "iat", "jti", "scope")
@@ -61,22 +62,37 @@ async def verify_own_token(
     )
     is_revoked = await store.find(ONCE, issuer.account, _revocation_key(claims)) is not None
     checks.require("revocation", not is_revoked, found="it was revoked", wanted="a token not revoked")
-    checks.require(
-        "subject's record",
-        await _is_there(store, claims),
-        found=f"{claims.subject} is gone, or is a namesake",
-        wanted="the role or user that the token was issued to",
-    )
+    await _require_standing(store, claims, checks)
     return claims
 
 
-async def _is_there(store: Transaction, claims: WebIdentityClaims) -> bool:
-    role = await find_role(store, claims.subject)
+async def _require_standing(store: Transaction, claims: WebIdentityClaims, checks: Checks) -> None:
+    """The role or user of the token is there, and its sessions of that time have not been revoked."""
+    account = parse_arn(claims.subject).account
+    record = await _find_subject(store, account, claims.subject)
+    checks.require(
+        "subject's record",
+        record is not None and record.created_at <= claims.issued_at,
+        found=f"{claims.subject} is gone, or is a namesake",
+        wanted="the role or user that the token was issued to",
+    )
+    assert record is not None
+    identity = record.role_id if isinstance(record, Role) else record.user_id
+    good_from = issued_from(await store.find(REVOCATIONS, account), identity)
+    checks.require(
+        "sessions revoked",
+        claims.issued_at >= good_from,
+        found=claims.issued_at,
+        wanted=f"issued at {good_from} or later",
+    )
+
+
+async def _find_subject(store: Transaction, account: str, arn: str) -> Role | User | None:
+    role = await find_role(store, arn)
     if role is not None:
-        return role.created_at <= claims.issued_at
-    arn = parse_arn(claims.subject)
-    user = await store.find(USERS, arn.account, arn.resource.rpartition("/")[2])
-    return user is not None and user.arn == claims.subject and user.created_at <= claims.issued_at
+        return role
+    user = await store.find(USERS, account, arn.rpartition("/")[2])
+    return user if user is not None and user.arn == arn else None
 
 
 async def introspect(

@@ -12,7 +12,8 @@ from broker.credentials.issuer_keys import new_token_keys
 from broker.errors import Refusal, access_denied, service_unavailable, validation_error
 from broker.federation.federation import IssuerRules
 from broker.storage.records import OpenIdConnectProvider, TokenIssuer
-from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, ROLES, TOKEN_ISSUERS
+from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, REVOCATIONS, ROLES, TOKEN_ISSUERS
 from broker.sts.issued_tokens import OwnIssuer, introspect, revoke
 from broker.sts.session_policies import NOT_ATTACHABLE
 from broker.sts.token_exchange import SESSION_CLAIM, as_oauth_refusal, exchange, prove_subject
@@ -195,6 +196,22 @@ async def test_an_own_token_ends_with_its_role_and_a_namesake_is_another(world):
     await world.sts.put(ROLES, replace(namesake, role_id="AROAOTHER"))
     wanted = {"subject_token_type": ACCESS_TOKEN, "issued_token_type": CREDENTIALS, "audience": ()}
     assert await world.refused(unverified_subject_token=own, **wanted) == "invalid_request"
+
+
+@pytest.mark.parametrize("subject", ["AROAWORKER", WHOLE_ACCOUNT])
+async def test_a_token_ends_where_the_sessions_of_its_role_are_revoked(world, subject):
+    own, other = [(await world(audience=(audience,))).token.text for audience in (OWN, "service")]
+    revocation = Revocation(issued_before=int(NOW) + 1, ends_at=int(NOW) + 3600, revoked_at=int(NOW))
+
+    async def revoke_sessions(store):
+        record = Revocations(by_subject={subject: revocation})
+        store.put(REVOCATIONS, ACCOUNT, record, key="", expires_at=NOW + 3600)
+
+    await world.sts.store.transact(revoke_sessions)
+    assert await world.introspect(own) == await world.introspect(other) == {"active": False}
+    wanted = {"subject_token_type": ACCESS_TOKEN, "issued_token_type": CREDENTIALS, "audience": ()}
+    assert await world.refused(unverified_subject_token=own, **wanted) == "invalid_request"
+    assert "check failed: sessions revoked" in world.reason
 
 
 async def test_a_revoked_token_is_good_no_more_and_others_are(world):

@@ -26,6 +26,7 @@ from broker.web.peers import parse_networks
 from broker.web.requests import answer_request
 from broker.web.server import OPERATIONS_CONNECTIONS, Server, most_connections
 from broker.web.tls import Certificate
+from broker.web.token_endpoint import answer_token_request
 
 LISTENERS = ("api", "metadata", "operations")
 
@@ -160,8 +161,8 @@ def _make_servers(
     """What answers at each of LISTENERS."""
 
     async def api(request: Request) -> Response:
-        published = None if request.method == "POST" else await answer_issuer(dependencies, request)
-        return published or await answer_request(dependencies, request)
+        of_issuer = answer_token_request if request.method == "POST" else answer_issuer
+        return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
     async def why_not_ready() -> str:
         if stop.is_set():

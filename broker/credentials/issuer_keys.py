@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
+from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.assertions.token_signing import SIGNING_ALGORITHMS, new_key_pair, sign_token
 from broker.sealing.keyring import RotationSchedule
 from broker.storage.records import TokenIssuer, TokenKey
@@ -79,10 +80,20 @@ def _new_token_key(
     )
 
 
-def signed_token(issuer: TokenIssuer, algorithm: str, payload: bytes, now: float) -> str:
+def signed_token(
+    issuer: TokenIssuer, algorithm: str, payload: bytes, now: float, header_type: str = "JWT"
+) -> str:
     """The token that says `payload` (claims in JSON), signed with the issuer's key of the moment."""
     key = signing_key(issuer.keys, algorithm, now)
-    return sign_token(payload, algorithm, key.key_id, key.private_key)
+    return sign_token(payload, algorithm, key.key_id, key.private_key, header_type)
+
+
+def verification_keys(
+    issuer: TokenIssuer, now: float, schedule: RotationSchedule
+) -> tuple[VerificationKey, ...]:
+    """The keys that verify the issuer's tokens, as others read them from its JWK set."""
+    keys = ",".join(key.public_key for key in published_keys(issuer.keys, now, schedule))
+    return parse_key_set(f'{{"keys":[{keys}]}}'.encode())
 
 
 async def rotate_issuers(

@@ -10,6 +10,9 @@ from broker.operation import Call
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import sts as shapes
 
+# How the refusal of a managed policy ends that does not exist.
+NOT_ATTACHABLE = "does not exist or is not attachable."
+
 NO_SESSION_POLICIES = SessionPolicies()
 
 
@@ -26,7 +29,7 @@ async def session_policies(
     arns = tuple(descriptor.arn or "" for descriptor in managed)
     for arn in arns:
         if is_task_policy(arn) or await find_managed_policy(call.store, account, arn) is None:
-            raise validation_error(f"The policy ARN {arn} does not exist or is not attachable.")
+            raise validation_error(f"The policy ARN {arn} {NOT_ATTACHABLE}")
     if inline is not None:
         _require_document(inline)
     return SessionPolicies(inline, arns)

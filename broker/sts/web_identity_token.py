@@ -4,6 +4,7 @@ IAM User Guide, "Understanding token claims"; STS API Reference. `ou_path` is a 
 AWS's tokens; the guide shows a text, and leaves the other out. A token never outlives the session that asked for it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ LARGEST_PAYLOAD = 14_984  # bytes of claims in JSON, as measured on AWS
 
 _CLAIMS = "https://sts.amazonaws.com/"  # the claim under which AWS's own ones are
 
+_NO_CLAIMS: Mapping[str, str] = {}
+
 # Condition key of the session -> claim.
 _SESSION_CLAIMS = {
     "aws:federatedprovider": "federated_provider",
@@ -42,6 +45,17 @@ class Asked(msgspec.Struct, frozen=True):
 
     subject: str
     duration: int
+
+
+class IssuedToken(msgspec.Struct, frozen=True):
+    """A signed token, its id, and when it expires, in epoch seconds."""
+
+    text: str
+    token_id: str
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return f"IssuedToken({self.token_id}, ***)"
 
 
 async def asked_token(call: Call, request: shapes.GetWebIdentityTokenRequest) -> Prepared[Asked]:
@@ -79,21 +93,37 @@ async def get_web_identity_token(
         await call.require("sts:TagGetWebIdentityToken", prepared.resource)
     expires_at = int(call.now) + prepared.found.duration
     _require_within_session(call.caller, expires_at)
-    issuer = await _get_issuer(call)
+    issuer = await get_enabled_issuer(call)
+    issued = await issued_token(call, issuer, request, prepared.found)
+    return shapes.GetWebIdentityTokenResponse(web_identity_token=issued.text, expiration=issued.expires_at)
+
+
+async def issued_token(
+    call: Call,
+    issuer: TokenIssuer,
+    request: shapes.GetWebIdentityTokenRequest,
+    asked: Asked,
+    *,
+    more_claims: Mapping[str, str] = _NO_CLAIMS,
+    header_type: str = "JWT",
+) -> IssuedToken:
+    """The token that `request` asks for, signed; the gate has been asked. `header_type` is the `typ` of its header."""
+    expires_at, token_id = int(call.now) + asked.duration, uuid_text(call.entropy(16))
     claims = {
         "iss": call.federation.issuer.identifier(issuer.issuer_id),
-        "sub": prepared.found.subject,
+        "sub": asked.subject,
         "aud": request.audience[0] if len(request.audience) == 1 else request.audience,
         "iat": int(call.now),
         "exp": expires_at,
-        "jti": uuid_text(call.entropy(16)),
-        _CLAIMS: await _own_claims(call, request, prepared.found.subject),
+        "jti": token_id,
+        _CLAIMS: await _own_claims(call, request, asked.subject),
+        **more_claims,
     }
     payload = msgspec.json.encode(claims)
     if len(payload) > LARGEST_PAYLOAD:
         raise Refusal("JWTPayloadSizeExceededException", "JWT payload exceeds maximum allowed size")
-    token = signed_token(issuer, request.signing_algorithm, payload, call.now)
-    return shapes.GetWebIdentityTokenResponse(web_identity_token=token, expiration=expires_at)
+    text = signed_token(issuer, request.signing_algorithm, payload, call.now, header_type)
+    return IssuedToken(text, token_id, expires_at)
 
 
 def _require_within_session(caller: Caller, expires_at: int) -> None:
@@ -105,7 +135,8 @@ def _require_within_session(caller: Caller, expires_at: int) -> None:
         )
 
 
-async def _get_issuer(call: Call) -> TokenIssuer:
+async def get_enabled_issuer(call: Call) -> TokenIssuer:
+    """The issuer of the caller's account; raises Refusal where it is off."""
     issuer = await call.store.find(TOKEN_ISSUERS, call.account)
     if issuer is None or not issuer.is_enabled or not call.federation.issuer.url:
         raise Refusal(

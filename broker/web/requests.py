@@ -61,7 +61,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 caller, _ = await dependencies.prover.prove(
                     store, unverified, authorization, service.signing_name, now
                 )
-                _record_caller(dependencies, event, facts, caller)
+                record_caller(dependencies, event, facts, caller)
             # 4. Read: a typed request that keeps every constraint of the model.
             typed = protocol.read(service, operation, message)
             event.request_parameters = audit_parameters(service, operation, typed)
@@ -69,7 +69,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             if caller is None:
                 assert declared.prove is not None
                 caller = await declared.prove(dependencies.federation, store, facts, typed)
-                _record_caller(dependencies, event, facts, caller)
+                record_caller(dependencies, event, facts, caller)
             refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
             call = Call(
@@ -87,7 +87,8 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             # What is shown this once is lost where its record cannot be written: then it must not be committed either.
             is_shown_once = store.is_dirty and gives_secret(service, operation)
             if is_shown_once:
-                await _record_ahead(dependencies, event, service, operation, result)
+                _note_answer(event, service, operation, result)
+                await record_ahead(dependencies, event)
             return result, is_shown_once
 
         # 3-8 are retried where the commit meets a conflict.
@@ -97,8 +98,8 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
         # 9. Render.
         answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the outermost handler: the client always gets an answer
-        refusal, is_recorded = _refusal_for(error, request_id), False
-        event.additional_event_data = _outcome_of(event, error)
+        refusal, is_recorded = refusal_for(error, request_id), False
+        event.additional_event_data = outcome_of(event, error)
         if authorization is not None and not event.recipient_account_id:
             event.user_identity = claimed_identity(authorization.signer.access_key_id)
         if named is None:
@@ -110,7 +111,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
         if not is_recorded:
             await dependencies.journal.record(event)
     except JournalUnavailable as error:
-        answer = _refused(protocol.refuse, named, _unjournalled(event, str(error)), event, request_id)
+        answer = _refused(protocol.refuse, named, unjournalled(event, str(error)), event, request_id)
     dependencies.metrics.count(
         named.name if named else "", operation, event.error_code, dependencies.timer() - started
     )
@@ -123,14 +124,11 @@ def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> by
     return header_lines({"Content-Type": content_type, **dict(headers), "Server": "broker"})
 
 
-async def _record_ahead(
-    dependencies: Dependencies, event: Event, service: ServiceModel, operation: str, answer: Any
-) -> None:
+async def record_ahead(dependencies: Dependencies, event: Event) -> None:
     """Journal before the commit. Raises JournalUnavailable.
 
     Where the commit fails, or has to be tried again, another record of the same request follows: the last one counts.
     """
-    _note_answer(event, service, operation, answer)
     try:
         dependencies.journal.write_ahead([event])
     finally:
@@ -146,7 +144,7 @@ def _note_answer(event: Event, service: ServiceModel, operation: str, answer: An
     event.response_elements = audit_answer(service, operation, answer)
 
 
-def _record_caller(dependencies: Dependencies, event: Event, facts: RequestFacts, caller: Caller) -> None:
+def record_caller(dependencies: Dependencies, event: Event, facts: RequestFacts, caller: Caller) -> None:
     event.user_identity = caller.identity
     event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
     if caller.access_key_id and not caller.is_temporary:
@@ -157,7 +155,7 @@ def _record_caller(dependencies: Dependencies, event: Event, facts: RequestFacts
         dependencies.store.mark_used(caller.account, caller.role.role_id, usage)
 
 
-def _refusal_for(error: Exception, request_id: str) -> Refusal:
+def refusal_for(error: Exception, request_id: str) -> Refusal:
     """The refusal that the client reads; the details of a fault of ours go to the log only."""
     if isinstance(error, Refusal):
         return error
@@ -169,14 +167,14 @@ def _refusal_for(error: Exception, request_id: str) -> Refusal:
     return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
 
 
-def _outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
+def outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
     """`additionalEventData` of a failed request: whether the operation was carried out, where it may have been."""
     if isinstance(error, OutcomeUnknown):
         return {"outcome": "unknown"}
     return {"outcome": "carried out"} if event.read_only is False else None
 
 
-def _unjournalled(event: Event, reason: str) -> Refusal:
+def unjournalled(event: Event, reason: str) -> Refusal:
     """The refusal where the record cannot be written; the journal still holds it and retries."""
     is_carried_out = not event.error_code and event.read_only is False
     return carried_out_unrecorded(reason) if is_carried_out else service_unavailable(reason)

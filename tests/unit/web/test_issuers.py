@@ -40,6 +40,7 @@ ACCOUNT = "111122223333"
 ID, UNKNOWN = "0b8e5b26-9c52-4a3e-8f0c-6a1f6f0f7a11", "0b8e5b26-9c52-4a3e-8f0c-6a1f6f0f7a12"
 URL = "https://sts.example.com/a/b"
 CONFIGURATION, KEYS = ".well-known/openid-configuration", ".well-known/jwks.json"
+SERVER = ".well-known/oauth-authorization-server"
 
 
 class World:
@@ -107,6 +108,27 @@ async def test_the_discovery_document_names_the_issuer_and_where_its_keys_are(wo
     }
 
 
+async def test_the_metadata_of_the_authorization_server_is_where_the_rfc_has_it_and_below_the_issuer(world):
+    """RFC 8414, 3.1: between the host and the path of the issuer's identifier."""
+    identifier = f"{URL}/{ID}"
+    found = await world.get(SERVER)
+    assert found == {
+        "issuer": identifier,
+        "token_endpoint": f"{identifier}/oauth2/token",
+        "jwks_uri": f"{identifier}/{KEYS}",
+        "response_types_supported": [],
+        "grant_types_supported": ["urn:ietf:params:oauth:grant-type:token-exchange"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint": f"{identifier}/oauth2/introspect",
+        "introspection_endpoint_auth_methods_supported": ["AWS4-HMAC-SHA256"],
+        "revocation_endpoint": f"{identifier}/oauth2/revoke",
+        "revocation_endpoint_auth_methods_supported": ["none"],
+    }
+    inserted = await world.ask(f"/{SERVER}/a/b/{ID}")
+    assert (inserted.status, json.loads(inserted.body)) == (200, found)
+    assert (await world.ask(f"/{SERVER}/a/b/{UNKNOWN}")).status == 404
+
+
 async def test_the_keys_are_a_set_that_verifies_and_holds_no_private_one(world):
     published = await world.get(KEYS)
     parsed = parse_key_set(json.dumps(published).encode())
@@ -167,6 +189,12 @@ async def test_head_is_answered_and_a_query_is_passed_over(world):
         ("GET", f"/a/b/{ACCOUNT}/{KEYS}"),
         ("GET", f"/a/b/../b/{ID}/{KEYS}"),
         ("GET", f"/a/b//{ID}/{KEYS}"),
+        ("GET", f"/{SERVER}"),
+        ("GET", f"/{SERVER}/{ID}"),
+        ("GET", f"/{SERVER}/a/{ID}"),
+        ("GET", f"/{SERVER}/a/b/c/{ID}"),
+        ("GET", f"/{SERVER}/a/b/{ID}/"),
+        ("GET", f"/a/b/{SERVER}/{ID}"),
     ],
 )
 async def test_any_other_request_is_one_of_the_api(world, method, target):

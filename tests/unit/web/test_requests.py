@@ -5,7 +5,7 @@ import pytest
 from broker.audit.event import Event, begin_event
 from broker.errors import Refusal, access_denied
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
-from broker.web.requests import _outcome_of, _unjournalled
+from broker.web.requests import outcome_of, unjournalled
 
 
 def event_of(*, read_only: bool | None, error_code: str = "") -> Event:
@@ -29,7 +29,7 @@ def event_of(*, read_only: bool | None, error_code: str = "") -> Event:
 def test_a_record_with_an_error_says_so_where_something_may_have_been_done(
     read_only: bool | None, error: Exception, outcome: dict[str, str] | None
 ) -> None:
-    assert _outcome_of(event_of(read_only=read_only), error) == outcome
+    assert outcome_of(event_of(read_only=read_only), error) == outcome
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_record_with_an_error_says_so_where_something_may_have_been_done(
 def test_a_deed_without_a_record_is_answered_as_done(
     read_only: bool | None, error_code: str, is_done: bool
 ) -> None:
-    refusal = _unjournalled(event_of(read_only=read_only, error_code=error_code), "no room")
+    refusal = unjournalled(event_of(read_only=read_only, error_code=error_code), "no room")
     assert isinstance(refusal, Refusal) and refusal.code == "ServiceUnavailable"
     assert refusal.message.startswith("The request was carried out, but") is is_done
     assert "no room" in refusal.reason and "no room" not in refusal.message

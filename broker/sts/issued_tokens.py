@@ -1,0 +1,131 @@
+"""Tokens that an account's issuer has issued, presented to the broker again: verified, introspected, revoked.
+
+Introspection is RFC 7662, revocation RFC 7009. A revoked token is remembered until it has expired. Those who verify it
+by its signature alone do not learn of that: only introspection says that it is good no more. Nor is a token good whose
+role or user is gone (a namesake is another one), or whose sessions of that time were revoked.
+"""
+
+from typing import Any
+
+import msgspec
+
+from broker.access.revocations import issued_from
+from broker.access.trust import find_role
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.json_web_token import read_token
+from broker.assertions.web_identity import WebIdentityClaims, verify_web_identity
+from broker.credentials.issuer_keys import verification_keys
+from broker.federation.federation import LONGEST_LEEWAY, Federation
+from broker.names.arn import parse_arn
+from broker.storage.records import Once, Role, TokenIssuer, User
+from broker.storage.store import ONCE, REVOCATIONS, USERS, Transaction
+
+# What introspection tells of a token, where the token says it (RFC 7662, 2.2).
+_INTROSPECTED = ("iss", "sub", "aud", "exp", "iat", "jti", "scope")
+
+
+class OwnIssuer(msgspec.Struct, frozen=True):
+    """The issuer whose endpoint was asked: of which account, its identifier and its record."""
+
+    account: str
+    identifier: str
+    record: TokenIssuer
+
+
+async def verify_own_token(
+    federation: Federation,
+    store: Transaction,
+    issuer: OwnIssuer,
+    unverified_token: str,
+    now: float,
+    checks: Checks,
+    *,
+    audience: str | None = None,
+) -> WebIdentityClaims:
+    """The claims of a token of this very issuer that is good now, for `audience` (None: whatever its audience is).
+
+    Raises CheckFailed.
+    """
+    token = read_token(unverified_token, checks)
+    claims = verify_web_identity(
+        token,
+        verification_keys(issuer.record, now, federation.issuer.schedule),
+        issuer=issuer.identifier,
+        client_ids=None if audience is None else (audience,),
+        now=now,
+        leeway=federation.leeway,
+        checks=checks,
+    )
+    # By our own clock: what has expired for those who read it has expired here.
+    checks.require(
+        "own expiry", now < claims.expires_at, found=claims.expires_at, wanted=f"later than {int(now)}"
+    )
+    is_revoked = await store.find(ONCE, issuer.account, _revocation_key(claims)) is not None
+    checks.require("revocation", not is_revoked, found="it was revoked", wanted="a token not revoked")
+    await _require_standing(store, claims, checks)
+    return claims
+
+
+async def _require_standing(store: Transaction, claims: WebIdentityClaims, checks: Checks) -> None:
+    """The role or user of the token is there, and its sessions of that time have not been revoked."""
+    account = parse_arn(claims.subject).account
+    record = await _find_subject(store, account, claims.subject)
+    checks.require(
+        "subject's record",
+        record is not None and record.created_at <= claims.issued_at,
+        found=f"{claims.subject} is gone, or is a namesake",
+        wanted="the role or user that the token was issued to",
+    )
+    assert record is not None
+    identity = record.role_id if isinstance(record, Role) else record.user_id
+    good_from = issued_from(await store.find(REVOCATIONS, account), identity)
+    checks.require(
+        "sessions revoked",
+        claims.issued_at >= good_from,
+        found=claims.issued_at,
+        wanted=f"issued at {good_from} or later",
+    )
+
+
+async def _find_subject(store: Transaction, account: str, arn: str) -> Role | User | None:
+    role = await find_role(store, arn)
+    if role is not None:
+        return role
+    user = await store.find(USERS, account, arn.rpartition("/")[2])
+    return user if user is not None and user.arn == arn else None
+
+
+async def introspect(
+    federation: Federation, store: Transaction, issuer: OwnIssuer, unverified_token: str, now: float
+) -> dict[str, Any]:
+    """What the token says, where it is good; else only that it is not, whatever the reason."""
+    try:
+        claims = await verify_own_token(federation, store, issuer, unverified_token, now, Checks())
+    except CheckFailed:
+        return {"active": False}
+    told = {name: claims.claims[name] for name in _INTROSPECTED if name in claims.claims}
+    return {"active": True, "token_type": "Bearer", **told}
+
+
+async def revoke(
+    federation: Federation, store: Transaction, issuer: OwnIssuer, unverified_token: str, now: float
+) -> WebIdentityClaims | None:
+    """Revoke the token and answer its claims; None where there is nothing to revoke: it is not good anyway.
+
+    Who has a token may end it; whether it was theirs is not asked.
+    """
+    try:
+        claims = await verify_own_token(federation, store, issuer, unverified_token, now, Checks())
+    except CheckFailed:
+        return None
+    # Until no clock that this broker may be set to admit takes it for living.
+    expires_at = claims.expires_at + LONGEST_LEEWAY
+    store.put(
+        ONCE, issuer.account, Once(used_at=int(now)), key=_revocation_key(claims), expires_at=expires_at
+    )
+    return claims
+
+
+def _revocation_key(claims: WebIdentityClaims) -> str:
+    # Signed by this broker, which gives every token an id of its own.
+    return f"revoked-token/{claims.claims['jti']}"

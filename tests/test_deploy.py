@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from broker.config import load_settings, parse_address, setting_names, variable_of
+from broker.config import load_settings, parse_address, setting_names
+from broker.config.settings import variable_of
 from broker.web.connection import KEEP_ALIVE_SECONDS, LONGEST_TARGET
 
 ROOT = Path(__file__).parents[1]

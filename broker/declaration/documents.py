@@ -9,7 +9,7 @@ from msgspec import UNSET
 from broker.access.trust import named_trust_policy
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Document
-from broker.declaration.properties import Parameters, Property, Target, cleared, meant
+from broker.declaration.properties import NamedEntity, Parameters, Property, cleared, meant
 from broker.storage.records import ManagedPolicy, Role
 
 _TRUSTS_NOBODY = json.dumps(
@@ -28,11 +28,11 @@ def _is_same(text: str, document: Document) -> bool:
         return False
 
 
-async def _create_document(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+async def _create_document(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     return {"PolicyDocument": wanted.document.text}
 
 
-async def _settle_document(attempt: Attempt, target: Target, policy: ManagedPolicy, wanted: Any) -> None:
+async def _settle_document(attempt: Attempt, target: NamedEntity, policy: ManagedPolicy, wanted: Any) -> None:
     if _is_same(policy.document, wanted.document):
         return
     old = _old_versions(policy)
@@ -42,7 +42,7 @@ async def _settle_document(attempt: Attempt, target: Target, policy: ManagedPoli
     await target.change(attempt, "CreatePolicyVersion", version, "~", "document", wanted.document)
 
 
-def _clear_versions(target: Target, policy: ManagedPolicy) -> Iterable[tuple[str, Parameters]]:
+def _clear_versions(target: NamedEntity, policy: ManagedPolicy) -> Iterable[tuple[str, Parameters]]:
     return [("DeletePolicyVersion", {"VersionId": version}) for version in _old_versions(policy)]
 
 
@@ -51,16 +51,16 @@ def _old_versions(policy: ManagedPolicy) -> list[str]:
     return [one.version_id for one in policy.versions if one.version_id != policy.default_version_id]
 
 
-async def _create_trust_policy(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+async def _create_trust_policy(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     text = _TRUSTS_NOBODY if _must_wait(attempt, target) else wanted.trust_policy.text
     return {"AssumeRolePolicyDocument": text}
 
 
-def _must_wait(attempt: Attempt, target: Target) -> bool:
+def _must_wait(attempt: Attempt, target: NamedEntity) -> bool:
     return (target.account, target.parameters["RoleName"]) in attempt.waiting_roles
 
 
-async def _settle_trust_policy(attempt: Attempt, target: Target, role: Role, wanted: Any) -> None:
+async def _settle_trust_policy(attempt: Attempt, target: NamedEntity, role: Role, wanted: Any) -> None:
     # As it names them now, not as stored: where a trusted user was made anew, the role has to trust the new one.
     if not _is_same(await named_trust_policy(attempt.store, role), wanted.trust_policy):
         parameters = {**target.parameters, "PolicyDocument": wanted.trust_policy.text}
@@ -70,7 +70,7 @@ async def _settle_trust_policy(attempt: Attempt, target: Target, role: Role, wan
         )
 
 
-async def _settle_inline(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+async def _settle_inline(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
     current, documents = record.inline_policies, meant(attempt, wanted.inline_policies, {})
     if documents is UNSET:
         return

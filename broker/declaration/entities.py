@@ -19,8 +19,8 @@ from broker.declaration.properties import (
     PROFILE_ROLE,
     ROLE_SETTINGS,
     TAGS,
+    NamedEntity,
     Property,
-    Target,
     require_same,
 )
 from broker.iam.protection import RESERVED_PATHS
@@ -76,12 +76,12 @@ INSTANCE_PROFILE = Kind(
 )
 
 
-def _target(kind: Kind, account: str, name: str, where: str, record: Any = None) -> Target:
+def _target(kind: Kind, account: str, name: str, where: str, record: Any = None) -> NamedEntity:
     """Operations name a managed policy that is there by its ARN, everything else by its name."""
     parameters = {f"{kind.word}Name": name}
     if isinstance(record, ManagedPolicy):
         parameters = {"PolicyArn": record.arn}
-    return Target(account, kind.word, f"{kind.noun} {name}", parameters, where)
+    return NamedEntity(account, kind.word, f"{kind.noun} {name}", parameters, where)
 
 
 async def make(attempt: Attempt, kind: Kind, account: str, name: str, wanted: Any) -> None:

@@ -6,7 +6,7 @@ from broker.credentials.access_keys import NewKey, put_place
 from broker.declaration import declared
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import FixedKey, is_set
-from broker.declaration.properties import Property, Target, cleared
+from broker.declaration.properties import NamedEntity, Property, cleared
 from broker.declaration.source import DeclarationError
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey
@@ -16,7 +16,9 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS
 _SHORTEST_SECRET = 16
 
 
-async def _settle_access_keys(attempt: Attempt, target: Target, user: User, wanted: declared.User) -> None:
+async def _settle_access_keys(
+    attempt: Attempt, target: NamedEntity, user: User, wanted: declared.User
+) -> None:
     account, name = target.account, user.user_name
     if not isinstance(wanted.access_keys, int):
         for key in wanted.access_keys:

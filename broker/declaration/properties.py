@@ -17,7 +17,7 @@ from broker.storage.store import POLICIES
 Parameters = dict[str, Any]
 
 
-class Target(msgspec.Struct, frozen=True):
+class NamedEntity(msgspec.Struct, frozen=True):
     """The entity that operations change. `word` is the wire's (`User`), `parameters` name the entity there."""
 
     account: str
@@ -39,9 +39,9 @@ class Target(msgspec.Struct, frozen=True):
         await attempt.perform(self.account, operation, parameters, sign, told, self.where, document)
 
 
-Create = Callable[[Attempt, Target, Any], Awaitable[Parameters]]
-Settle = Callable[[Attempt, Target, Any, Any], Awaitable[None]]
-Clear = Callable[[Target, Any], Iterable[tuple[str, Parameters]]]
+Create = Callable[[Attempt, NamedEntity, Any], Awaitable[Parameters]]
+Settle = Callable[[Attempt, NamedEntity, Any, Any], Awaitable[None]]
+Clear = Callable[[NamedEntity, Any], Iterable[tuple[str, Parameters]]]
 
 
 class Property(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def meant(attempt: Attempt, value: Any, empty: Any) -> Any:
     return empty if value is UNSET and attempt.prune else value
 
 
-def require_same(target: Target, what: str, current: Any, wanted: Any) -> None:
+def require_same(target: NamedEntity, what: str, current: Any, wanted: Any) -> None:
     """Raises DeclarationError where `wanted` differs from what can only be chosen at creation."""
     if wanted is not UNSET and wanted != current:
         raise DeclarationError(
@@ -71,7 +71,7 @@ def require_same(target: Target, what: str, current: Any, wanted: Any) -> None:
 
 
 def chosen_at_creation(field: str, parameter: str) -> Create:
-    async def create(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+    async def create(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
         return {parameter: given(getattr(wanted, field), None)}
 
     return create
@@ -80,24 +80,24 @@ def chosen_at_creation(field: str, parameter: str) -> Create:
 def fixed(field: str, parameter: str) -> Property:
     """A text that is chosen at creation and stays."""
 
-    async def settle(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    async def settle(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
         require_same(target, field, getattr(record, field), getattr(wanted, field))
 
     return Property(chosen_at_creation(field, parameter), settle)
 
 
-async def _settle_path(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+async def _settle_path(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
     path = meant(attempt, wanted.path, "/")
     if path is not UNSET and path != record.path:
         told = told_change("path", record.path, path)
         await target.change(attempt, f"Update{target.word}", {"NewPath": path}, "~", told)
 
 
-async def _create_tags(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+async def _create_tags(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     return {"Tags": tag_list(given(wanted.tags, {}))}
 
 
-async def _settle_tags(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+async def _settle_tags(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
     current, tags = record.tags, meant(attempt, wanted.tags, {})
     if tags is UNSET:
         return
@@ -117,14 +117,14 @@ def _told_tag(key: str, text: str, current: dict[str, str]) -> str:
     return told_change(key, current[key], text) if key in current else f"{key}={text}"
 
 
-async def _create_boundary(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+async def _create_boundary(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     reference = given(wanted.permissions_boundary, None)
     return {
         "PermissionsBoundary": None if reference is None else await _policy_arn(attempt, target, reference)
     }
 
 
-async def _settle_boundary(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+async def _settle_boundary(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
     current, boundary = record.permissions_boundary, meant(attempt, wanted.permissions_boundary, None)
     if boundary is UNSET:
         return
@@ -140,7 +140,7 @@ async def _settle_boundary(attempt: Attempt, target: Target, record: Any, wanted
         await target.change(attempt, operation, {"PermissionsBoundary": arn}, "~", told)
 
 
-async def _policy_arn(attempt: Attempt, target: Target, reference: str) -> str:
+async def _policy_arn(attempt: Attempt, target: NamedEntity, reference: str) -> str:
     """The ARN of a managed policy that is named by its ARN, or by its name within the account."""
     if reference.startswith("arn:"):
         return reference
@@ -152,7 +152,7 @@ async def _policy_arn(attempt: Attempt, target: Target, reference: str) -> str:
     raise DeclarationError(f"{target.where}: account {target.account} has no policy {reference}; {hint}")
 
 
-async def _name(attempt: Attempt, target: Target, reference: str) -> str:
+async def _name(attempt: Attempt, target: NamedEntity, reference: str) -> str:
     return reference
 
 
@@ -163,7 +163,7 @@ def members(
     noun: str,
     *,
     recorded: str = "",
-    resolve: Callable[[Attempt, Target, str], Awaitable[str]] = _name,
+    resolve: Callable[[Attempt, NamedEntity, str], Awaitable[str]] = _name,
     key: Callable[[str], str] = str.lower,
 ) -> Property:
     """Names that `field` lists; `operations` add and remove one, `{}` in them is the word of the entity.
@@ -173,7 +173,7 @@ def members(
     """
     add, remove = operations
 
-    async def settle(attempt: Attempt, target: Target, record: Any, wanted: Any) -> None:
+    async def settle(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
         value = meant(attempt, getattr(wanted, field), ())
         if value is UNSET:
             return
@@ -195,20 +195,20 @@ def members(
 def cleared(recorded: str, operation: str, parameter: str) -> Clear:
     """Each of what the record's field has is removed by `operation`, in which `{}` is the word of the entity."""
 
-    def clear(target: Target, record: Any) -> Iterable[tuple[str, Parameters]]:
+    def clear(target: NamedEntity, record: Any) -> Iterable[tuple[str, Parameters]]:
         return [(operation.format(target.word), {parameter: one}) for one in getattr(record, recorded)]
 
     return clear
 
 
-async def _create_settings(attempt: Attempt, target: Target, wanted: Any) -> Parameters:
+async def _create_settings(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     return {
         "Description": given(wanted.description, None),
         "MaxSessionDuration": given(wanted.max_session_duration, None),
     }
 
 
-async def _settle_settings(attempt: Attempt, target: Target, role: Any, wanted: Any) -> None:
+async def _settle_settings(attempt: Attempt, target: NamedEntity, role: Any, wanted: Any) -> None:
     duration = meant(attempt, wanted.max_session_duration, DEFAULT_MAX_SESSION_DURATION)
     after = msgspec.structs.replace(
         role,

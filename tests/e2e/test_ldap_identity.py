@@ -461,6 +461,26 @@ def dripping(drip: bytes) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+def test_no_referral_is_followed(start: Start, directory: Slapd) -> None:
+    """The directory says that another server knows ivan: that one hears neither of him nor of the service account."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.5)
+        elsewhere = f"ldap://127.0.0.1:{other.getsockname()[1]}/{person('ivan')}"
+        with directory.connected() as connection:
+            facts = {"objectClass": ["referral", "extensibleObject"], "uid": "ivan", "ref": elsewhere}
+            connection.add(person("ivan"), attributes=facts)
+        for way, check in (
+            (SEARCH, "user name: found no entries"),
+            (PATTERN, "password: found "),
+            ({**SEARCH, "BROKER_LDAP_SEARCH_BASE": person("ivan")}, "search: found referral"),
+        ):
+            refusal, reason = denied(start(**way), "ivan", PASSWORD, RoleArn=role_arn("reader"))
+            assert refusal == DENIED
+            assert check in reason
+        with pytest.raises(TimeoutError):
+            other.accept()
+
+
 def test_who_guesses_has_to_wait_longer_and_longer(start: Start, directory: Slapd) -> None:
     """Also with the right password: an answer would say that it is right."""
     directory.add_person("grace", "not to be guessed")

@@ -12,6 +12,7 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    LdapSubject,
     Principal,
     Root,
     SamlSubject,
@@ -34,6 +35,7 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     FederatedUser: "FederatedUser",
     WebIdentity: "AssumedRole",
     SamlSubject: "AssumedRole",
+    LdapSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
 }
@@ -44,6 +46,7 @@ _IDENTITY_TYPES = {
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
     SamlSubject: "SAMLUser",
+    LdapSubject: "LDAPUser",  # CloudTrail has no such type
     Anonymous: "AWSAccount",
 }
 
@@ -59,8 +62,8 @@ class Asserted(msgspec.Struct, frozen=True, kw_only=True):
     """What the assertion that proved a caller says of itself and of the session that it asks for.
 
     `account` is the role's. The names are as the answer shows them. `session_keys` are the condition keys, in lower
-    case, that stay with the session. `longest` is how many seconds it may live by the assertion, None: as long as the
-    role says.
+    case, that stay with the session. `role_arn` is the role where it is not the request that names one. `longest` is
+    how many seconds it may live by the assertion, None: as long as the role says.
     """
 
     account: str
@@ -72,6 +75,7 @@ class Asserted(msgspec.Struct, frozen=True, kw_only=True):
     attributes: SessionAttributes
     session_keys: Keys
     session_name: str = ""
+    role_arn: str = ""
     longest: int | None = None
 
 

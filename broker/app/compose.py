@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
-from broker.federation.opening import open_federation
+from broker.federation.opening import open_directory, open_federation
 from broker.federation.reach import Reach
 from broker.sealing.keyring import RotationSchedule
 from broker.sigv4.signing_keys import SigningKeys
@@ -73,7 +74,7 @@ async def open_broker(
     async with (
         Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
         SessionList(store.engine, clock, entropy) as session_list,
-        _open_federation(settings.federation) as federation,
+        open_federation_of(settings) as federation,
     ):
         yield Broker(
             settings=settings,
@@ -98,8 +99,11 @@ def sqlite_path(url: str) -> Path | None:
 
 
 @asynccontextmanager
-async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federation]:
-    opened = open_federation(
+async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
+    """Raises ConfigurationError for what cannot be used; nothing is asked of a provider yet."""
+    chosen = settings.federation
+    opening = partial(
+        open_federation,
         clock,
         reach=Reach(chosen.plain_http, chosen.private_networks),
         saml=SamlRules(
@@ -112,10 +116,13 @@ async def _open_federation(chosen: FederationSettings) -> AsyncIterator[Federati
         pinned_keys=chosen.pinned_keys,
     )
     async with AsyncExitStack() as stack:
+        section = "ldap"
         try:
-            federation = await stack.enter_async_context(opened)
+            directory = stack.enter_context(open_directory(settings.ldap))
+            section = "federation"
+            federation = await stack.enter_async_context(opening(directory=directory))
         except ValueError as error:
-            raise ConfigurationError(f"federation.{error}") from None
+            raise ConfigurationError(f"{section}.{error}") from None
         yield federation
 
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from broker.app import Broker, open_broker, open_engine, sqlite_path
+from broker.app.compose import open_federation_of
 from broker.app.master_key import find_master_key, no_master_key, sealed_by_another
 from broker.app.serving import LISTENERS, read_certificate
 from broker.audit.journal import UNAUTHENTICATED
@@ -70,6 +71,11 @@ async def find_faults(settings: Settings, environment: Mapping[str, str]) -> lis
         read_certificate(settings)
     except ConfigurationError as error:
         faults.append(Fault(str(error)))
+    try:
+        async with open_federation_of(settings):
+            pass
+    except ConfigurationError as error:
+        faults.append(Fault(str(error)))
     why_not = _why_no_journal(Path(settings.audit.path))
     if why_not:
         faults.append(Fault(f"audit.path: the journal cannot be written: {why_not}"))
@@ -81,7 +87,7 @@ async def find_faults(settings: Settings, environment: Mapping[str, str]) -> lis
         async for fault in _faults_of_store(settings, seen, environment):
             message = fault.message.replace(str(copy), str(path)) if copy is not None else fault.message
             faults.append(Fault(message, fault.may_pass))
-    return faults
+    return list(dict.fromkeys(faults))  # opening a store opens federation once more
 
 
 async def _faults_of_store(

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 from broker.audit.journal import Sync
 from broker.config.settings import ConfigurationError, RootUser, Settings
+from broker.federation.directory_rules import faults_of_directory
 from broker.federation.federation import LONGEST_LEEWAY, faults_of_issuer_url
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
@@ -37,6 +38,8 @@ _RANGES = {
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
+    "ldap.timeout_seconds": (1, 60),
+    "ldap.logins_at_a_time": (1, 64),
     "federation.issuer_rotate_every_hours": (7 * 24, 24 * 366),
     "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the key before signs
 }
@@ -83,6 +86,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
                 "scheduler.corp.example"
             )
     yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
+    yield from (f"ldap.{fault}" for fault in faults_of_directory(settings.ldap))
     yield from _faults_of_root(settings.root)
 
 

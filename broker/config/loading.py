@@ -119,13 +119,20 @@ def _typed(name: str, given: _Given) -> Any:
     value = given.value
     if kind is SecretKey and isinstance(value, str):
         return SecretKey(value)
-    if given.is_text and kind == tuple[str, ...]:
-        value = [part.strip() for part in value.split(",") if part.strip()]
     try:
+        if given.is_text and kind == tuple[str, ...]:
+            value = _listed(value)
         return msgspec.convert(value, kind, strict=not given.is_text)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:  # a ValidationError is one, too
         shown = "what is given" if kind is SecretKey else repr(value)
         raise ConfigurationError(f"{given.where}: {name} is {_KINDS[kind]}, not {shown}") from None
+
+
+def _listed(text: str) -> list[str]:
+    """The entries of a list: separated by commas, or a JSON list, which entries with commas need."""
+    if text.lstrip().startswith("["):
+        return msgspec.json.decode(text, type=list[str])
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:

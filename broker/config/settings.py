@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
 from broker.names.secret import SecretKey
 from broker.operation import Quotas
@@ -107,6 +108,7 @@ class Settings(Section, frozen=True):
     requests: Requests = Requests()
     metadata: Metadata = Metadata()
     federation: FederationSettings = FederationSettings()
+    ldap: DirectoryRules = DirectoryRules()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     log: Log = Log()

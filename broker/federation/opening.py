@@ -1,12 +1,15 @@
 """The life of federation: an HTTP client that reaches admitted addresses only, opened and closed with the broker."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.federation.directory import DirectoryLogins
+from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach
@@ -26,8 +29,9 @@ async def open_federation(
     issuer: IssuerRules,
     certificate_authorities: str = "",
     pinned_keys: Sequence[str] = (),
+    directory: DirectoryLogins | None = None,
 ) -> AsyncIterator[Federation]:
-    """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE.
+    """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE, `directory` stays the caller's.
 
     Raises ValueError, in words for the operator, where one of the files cannot be used.
     """
@@ -36,7 +40,13 @@ async def open_federation(
     keys = ProviderKeys(fetcher, clock, pinned)
     try:
         yield Federation(
-            keys=keys, reach=reach, saml=saml, leeway=leeway, single_use=single_use, issuer=issuer
+            keys=keys,
+            reach=reach,
+            saml=saml,
+            leeway=leeway,
+            single_use=single_use,
+            issuer=issuer,
+            directory=directory,
         )
     finally:
         await keys.close()
@@ -61,6 +71,26 @@ class _LateFetcher:
     async def close(self) -> None:
         if self._fetcher is not None:
             await self._fetcher.close()
+
+
+@contextmanager
+def open_directory(rules: DirectoryRules) -> Iterator[DirectoryLogins | None]:
+    """The logins of an LDAP directory; None where no server is configured.
+
+    Raises ValueError, in words for the operator, for what cannot be used.
+    """
+    if not rules.servers:
+        yield None
+        return
+    # Imported where a directory is configured: ldap3 costs 90 ms, and memory in each worker.
+    from broker.federation.directory_login import log_in, require_usable
+
+    require_usable(rules)
+    logins = DirectoryLogins(rules, partial(log_in, rules, _tls_context(rules.certificate_authorities)))
+    try:
+        yield logins
+    finally:
+        logins.close()
 
 
 def _tls_context(authorities: str) -> ssl.SSLContext:

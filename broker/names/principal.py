@@ -107,6 +107,21 @@ class SamlSubject(msgspec.Struct, frozen=True, tag="saml-subject"):
         return f"{self.provider}:{self.subject}"
 
 
+class LdapSubject(msgspec.Struct, frozen=True, tag="ldap-subject"):
+    """A person of an LDAP directory; `provider` is the directory's name in policies."""
+
+    provider: str
+    subject: str
+
+    @property
+    def arn(self) -> str:
+        return self.provider
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
 class Service(msgspec.Struct, frozen=True, tag="service"):
     """A service principal such as `ec2.amazonaws.com`."""
 
@@ -133,7 +148,10 @@ class Anonymous(msgspec.Struct, frozen=True, tag="anonymous"):
         return "anonymous"
 
 
-Principal = Root | User | AssumedRole | FederatedUser | WebIdentity | SamlSubject | Service | Anonymous
+# Subjects that an identity provider vouches for; they are in no account.
+AssertedSubject = WebIdentity | SamlSubject | LdapSubject
+
+Principal = Root | User | AssumedRole | FederatedUser | AssertedSubject | Service | Anonymous
 
 
 def account_of(principal: Principal) -> str | None:

@@ -22,14 +22,13 @@ import msgspec
 from broker.names.arn import iam_arn
 from broker.names.principal import (
     Anonymous,
+    AssertedSubject,
     AssumedRole,
     FederatedUser,
     Principal,
     Root,
-    SamlSubject,
     Service,
     User,
-    WebIdentity,
 )
 from broker.policy.elements import Principals
 
@@ -72,7 +71,7 @@ def names_of(
     """`federated_by`: ARN and unique id of the user who made a federated session; empty where the root user did."""
     if isinstance(principal, Service):
         return Names(service=principal.name)
-    if isinstance(principal, WebIdentity | SamlSubject):
+    if isinstance(principal, AssertedSubject):
         return Names(federated=principal.provider)
     if isinstance(principal, Anonymous):
         return Names(is_anonymous=True)

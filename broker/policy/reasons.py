@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from broker.names.principal import AssumedRole, Principal, SamlSubject, User, WebIdentity, account_of
+from broker.names.principal import AssertedSubject, AssumedRole, Principal, User, account_of
 from broker.policy.decision import Decision
 from broker.policy.elements import Principals, Statement
 from broker.policy.explanation import Match
@@ -47,7 +47,7 @@ def denial_sentences(request: AccessRequest, decision: Decision, asked_for: str 
     """
     if decision.allowed:
         raise ValueError("an allowed request has no AccessDenied sentence")
-    if isinstance(request.principal, WebIdentity | SamlSubject):
+    if isinstance(request.principal, AssertedSubject):
         who = f"{request.principal.arn} is not authorized to perform: {request.action}"
         exact = f"{who} on resource: {request.resource}{_why(request, decision)}"
         # The sender of an assertion may be anyone, so the message explains nothing.

@@ -1,4 +1,4 @@
-"""Roles that are assumed by an assertion of an identity provider: what both kinds of assertion have in common.
+"""Roles that are assumed by an assertion of an identity provider: what all kinds of assertion have in common.
 
 Nobody has signed the request: the assertion proves the caller (`prove` of each flow), and what it asks to be set on the
 session is a permission of its own, as for AssumeRole.
@@ -23,6 +23,13 @@ from broker.sts.session_tags import SessionTags, asserted_tags
 
 # The model's sourceIdentityType, for one that does not come by way of it.
 _is_source_identity = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
+
+
+AssertedRequest = (
+    shapes.AssumeRoleWithWebIdentityRequest
+    | shapes.AssumeRoleWithSAMLRequest
+    | shapes.AssumeRoleWithLDAPIdentityRequest
+)
 
 
 class AssertedRole(msgspec.Struct, frozen=True):
@@ -65,7 +72,7 @@ def _require_source_identity(name: str) -> str:
 
 async def minted_session(
     call: Call,
-    request: shapes.AssumeRoleWithWebIdentityRequest | shapes.AssumeRoleWithSAMLRequest,
+    request: AssertedRequest,
     prepared: Prepared[AssertedRole],
 ) -> TemporaryCredentials:
     """The credentials; they live as long as the request, the role and the assertion say."""

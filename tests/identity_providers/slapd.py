@@ -26,9 +26,7 @@ pidfile {folder}/slapd.pid
 argsfile {folder}/slapd.args
 moduleload back_mdb
 moduleload memberof
-TLSCACertificateFile {folder}/authority.crt
-TLSCertificateFile {folder}/slapd.crt
-TLSCertificateKeyFile {folder}/slapd.key
+{tls}
 database mdb
 suffix "{base}"
 rootdn "{admin}"
@@ -39,6 +37,12 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by users read by * none
 overlay memberof
 memberof-refint TRUE
+"""
+
+TLS = """\
+TLSCACertificateFile {folder}/authority.crt
+TLSCertificateFile {folder}/slapd.crt
+TLSCertificateKeyFile {folder}/slapd.key
 """
 
 
@@ -52,9 +56,12 @@ def group(name: str) -> str:
 
 
 class Slapd:
-    """The directory. Nothing can be read without a bind; a person's own bind reads everything but passwords."""
+    """The directory. Nothing can be read without a bind; a person's own bind reads everything but passwords.
 
-    def __init__(self, folder: Path) -> None:
+    Without `has_tls` it knows no StartTLS.
+    """
+
+    def __init__(self, folder: Path, *, has_tls: bool = True) -> None:
         require_installed(SCHEMAS / "inetorgperson.schema", "slapd")
         self.folder = folder
         self.port, self.tls_port = free_port(), free_port()
@@ -63,7 +70,12 @@ class Slapd:
         configuration = folder / "slapd.conf"
         configuration.write_text(
             CONFIGURATION.format(
-                schemas=SCHEMAS, folder=folder, base=BASE, admin=ADMIN, password=ADMIN_PASSWORD
+                schemas=SCHEMAS,
+                folder=folder,
+                base=BASE,
+                admin=ADMIN,
+                password=ADMIN_PASSWORD,
+                tls=TLS.format(folder=folder) if has_tls else "",
             )
         )
         (folder / "entries").mkdir()

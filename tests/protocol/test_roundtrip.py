@@ -21,6 +21,7 @@ from botocore.serialize import create_serializer
 
 from broker.errors import Refusal
 from broker.protocol.constraints import string_check
+from broker.protocol.extensions import extended
 from broker.protocol.form import parse_form
 from broker.protocol.json import render_json_result
 from broker.protocol.markup import PERCENT_ENCODED
@@ -30,7 +31,10 @@ from broker.protocol.request import read_request
 from broker.protocol.xml import render_refusal, render_result
 
 SERVICES = {name: load_service(name) for name in ("iam", "sts")}
-MODELS = {name: BotocoreModel(Loader().load_service_model(name, "service-2"), name) for name in SERVICES}
+MODELS = {
+    name: BotocoreModel(extended(name, Loader().load_service_model(name, "service-2")), name)
+    for name in SERVICES
+}
 OPERATIONS = [(name, operation) for name, model in MODELS.items() for operation in model.operation_names]
 
 CANDIDATES = (

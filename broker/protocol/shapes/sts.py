@@ -218,3 +218,25 @@ class GetWebIdentityTokenResponse(msgspec.Struct, frozen=True, kw_only=True, gc=
 
     def __repr__(self) -> str:
         return hidden_repr(self, ("web_identity_token",))
+
+
+class AssumeRoleWithLDAPIdentityRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    ldap_username: str = msgspec.field(name="LDAPUsername")
+    ldap_password: str = msgspec.field(name="LDAPPassword")
+    role_arn: str | None = None
+    policy_arns: tuple[PolicyDescriptorType, ...] = ()
+    policy: str | None = None
+    duration_seconds: int | None = None
+    minimum_session_token_size: int | None = None
+
+    def __repr__(self) -> str:
+        return hidden_repr(self, ("ldap_password",))
+
+
+class AssumeRoleWithLDAPIdentityResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    credentials: Credentials | None = None
+    assumed_role_user: AssumedRoleUser | None = None
+    packed_policy_size: int | None = None
+    provider: str | None = None
+    session_token_utilization: int | None = None
+    session_token_size: int | None = None

@@ -123,6 +123,36 @@ def test_what_only_a_change_can_mend_ends_with_the_status_that_stops_a_restart_l
     assert ended.status == 2
 
 
+@pytest.mark.parametrize("file", ["broker.db", "new/broker.db"])
+@pytest.mark.parametrize(
+    ("spoilt", "fault"),
+    [
+        ({"LDAP_SEARCH_BASE": "people"}, "ldap.search_base: 'people' is no distinguished name"),
+        ({"LDAP_SEARCH_FILTER": "(uid=%s"}, "ldap.search_filter: '(uid=%s' is no filter"),
+        (
+            {"LDAP_CERTIFICATE_AUTHORITIES": "none.pem"},
+            "ldap.certificate_authorities: none.pem cannot be used",
+        ),
+        (
+            {"FEDERATION_CERTIFICATE_AUTHORITIES": "none.pem"},
+            "federation.certificate_authorities: none.pem cannot be used",
+        ),
+    ],
+)
+def test_what_federation_cannot_open_is_told_once_also_of_a_store_that_is_yet_to_be_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, file: str, spoilt: dict[str, str], fault: str
+) -> None:
+    directory = {
+        "LDAP_SERVERS": "ldaps://ldap.example.com",
+        "LDAP_PROVIDER": "ldap.example.com",
+        "LDAP_SEARCH_BASE": "dc=example",
+    }
+    if file.startswith("new"):
+        directory["KEYS_MASTER_KEY_FILE"] = "new/master.key"
+    ended = check(run, monkeypatch, STORE_URL=f"sqlite:{file}", **{**directory, **spoilt})
+    assert (ended.status, ended.said.count(fault)) == (2, 1)
+
+
 def test_a_store_of_another_program_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("other.db").write_bytes(b"no database at all, " * 100)
     ended = check(run, monkeypatch, STORE_URL="sqlite:other.db")

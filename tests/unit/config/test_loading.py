@@ -15,10 +15,12 @@ from broker.config import (
     setting_names,
 )
 from broker.config.settings import variable_of
+from broker.federation.directory_login import require_usable
 from broker.names.secret import SecretKey, shown_url
 
 CONFIG = Path(__file__).parents[3] / "config"
 EXPLAINED = CONFIG / "broker.toml"
+GUIDE = CONFIG / "README.md"
 
 
 def refusal(tmp_path: Path, text: str = "", **environment: str) -> str:
@@ -54,6 +56,15 @@ def test_every_example_file_loads(file: Path) -> None:
     assert isinstance(load_settings(file, {}), Settings)
 
 
+@pytest.mark.parametrize("text", re.findall(r"```toml\n(.*?)```", GUIDE.read_text(), re.DOTALL))
+def test_every_example_of_the_guide_loads(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(text)
+    rules = load_settings(file, {"BROKER_LDAP_BIND_PASSWORD": "x"}).ldap
+    assert len(rules.mapped_roles) == 1
+    require_usable(rules)
+
+
 def test_an_option_outweighs_a_variable_and_a_variable_the_file(tmp_path: Path) -> None:
     file = tmp_path / "broker.toml"
     file.write_text('[listen]\napi = "127.0.0.1:1"\nmetadata = "127.0.0.1:1"\noperations = "127.0.0.1:1"\n')
@@ -74,6 +85,16 @@ def test_a_variable_is_read_as_its_settings_type() -> None:
     assert settings.listen.workers == 3
     assert settings.keys.create_master_key is False
     assert settings.requests.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+def test_a_list_in_a_variable_is_json_where_its_entries_have_commas() -> None:
+    given = {"BROKER_LDAP_SERVERS": ' ["ldaps://a.example", "x, y"]'}
+    with pytest.raises(ConfigurationError, match=r"ldap.servers: 'x, y' is not ldaps://HOST"):
+        load_settings(None, given)
+    with pytest.raises(ConfigurationError, match=r"ldap.servers is a list of texts, not '\[1\]'"):
+        load_settings(None, {"BROKER_LDAP_SERVERS": "[1]"})
+    with pytest.raises(ConfigurationError, match=r"ldap.servers is a list of texts, not '\[x'"):
+        load_settings(None, {"BROKER_LDAP_SERVERS": "[x"})
 
 
 def test_a_list_that_a_variable_leaves_empty_is_empty(tmp_path: Path) -> None:
@@ -157,6 +178,10 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ('[listen]\nworkers = "2"\n', "FILE: listen.workers is a whole number, not '2'"),
         ("[store]\nurl = 2\n", "FILE: store.url is a text, not what is given"),
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
+        (
+            "[ldap]\nprovider = 'x.example'\n",
+            "ldap.servers is empty: without a server nothing else of [ldap] counts",
+        ),
         ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
         ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),
         ("[listen]\napi = 'here:80²'\n", "listen.api: 'here:80²' is not HOST:PORT"),

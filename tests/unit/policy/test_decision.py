@@ -8,6 +8,7 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    LdapSubject,
     Principal,
     Root,
     SamlSubject,
@@ -41,6 +42,7 @@ OUTSIDERS: list[Principal] = [
     Service("sns.amazonaws.com"),
     WebIdentity("accounts.google.com", "7"),
     SamlSubject(f"arn:aws:iam::{A}:saml-provider/corp", "sam"),
+    LdapSubject("ldap.example.com", "lea"),
     Anonymous(),
 ]
 

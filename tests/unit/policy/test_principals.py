@@ -10,6 +10,7 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    LdapSubject,
     Principal,
     Root,
     SamlSubject,
@@ -41,6 +42,7 @@ FAY = FederatedUser(A, "fay")
 FAR = AssumedRole(B, "builder", "AROAFARFARFARFARFAR01", "run-7")
 SNS, EVENTS = Service("sns.amazonaws.com"), Service("events.amazonaws.com")
 GOOGLE = WebIdentity("accounts.google.com", "7")
+LDAP = LdapSubject("ldap.example.com", "lea")
 SAML = SamlSubject(f"arn:aws:iam::{A}:saml-provider/corp", "sam")
 
 # Each caller, the user behind it, and what has to be listed for it: one name of every row.
@@ -62,7 +64,7 @@ NEEDED: list[tuple[Principal, User | None, tuple[tuple[str, ...], ...]]] = [
     (FAY, None, (ACCOUNT_A, (FAY.arn,))),  # whom the root user federated
 ]
 NAMES = sorted({name for _, _, rows in NEEDED for row in rows for name in row})
-OUTSIDERS = [SNS, EVENTS, GOOGLE, SAML, Anonymous()]
+OUTSIDERS = [SNS, EVENTS, GOOGLE, SAML, LDAP, Anonymous()]
 PLACES = [
     ("resource", PolicyKind.RESOURCE),
     ("resource", PolicyKind.TRUST),
@@ -157,6 +159,7 @@ def test_everyone_is_spared_by_a_star_but_those_with_a_boundary(element: object)
         ({"Service": "*"}, []),
         ({"Service": ""}, []),
         ({"Federated": "accounts.google.com"}, [GOOGLE]),
+        ({"Federated": "ldap.example.com"}, [LDAP]),
         ({"Federated": SAML.provider}, [SAML]),
         ({"Federated": ""}, []),
         ({"AWS": NAMES}, []),

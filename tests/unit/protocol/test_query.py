@@ -21,14 +21,14 @@ def test_an_operation_is_found_by_its_service_or_by_its_version(signing_name: st
     assert (service.name, operation) == ("sts", "GetCallerIdentity")
 
 
-def test_the_operations_without_a_signature_are_the_models() -> None:
+def test_the_operations_without_a_signature_are_the_models_and_our_additions() -> None:
     unsigned = {
         name
         for model in SERVICES.values()
         for name, operation in model.operations.items()
         if operation.is_unsigned
     }
-    assert unsigned == {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
+    assert unsigned == {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "AssumeRoleWithLDAPIdentity"}
 
 
 @pytest.mark.parametrize(

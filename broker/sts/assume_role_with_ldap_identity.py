@@ -1,0 +1,138 @@
+"""AssumeRoleWithLDAPIdentity: a person of an LDAP directory takes on a role, by user name and password.
+
+MinIO's addition to STS, whose names it has on the wire. MinIO's call names no role: here the groups of the person
+choose one (`ldap.roles`), or the request does among those that they give. The role's trust policy has to admit the
+directory (`"Federated": "ldap.example.com"`), and may read `ldap:username`, `ldap:user` and `ldap:groups`, as MinIO
+calls name, distinguished name and groups. Whatever fails, the client reads one sentence; the journal names the check.
+"""
+
+import re
+
+from broker.access.assumable import account_of_role
+from broker.access.caller import Asserted, Caller, Keys
+from broker.access.facts import RequestFacts
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.session_attributes import SessionAttributes
+from broker.errors import Refusal, service_unavailable
+from broker.federation.attempts import TooManyAttempts
+from broker.federation.directory import DirectoryLogins, DirectoryUnavailable, Person
+from broker.federation.directory_rules import chosen_role
+from broker.federation.federation import Federation
+from broker.names.principal import LdapSubject
+from broker.operation import Absent, Call, Prepared, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.store import Transaction
+from broker.sts.answers import credentials_shape
+from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+
+# The model's roleSessionNameType, for a name that comes from the directory.
+_is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
+
+_USER_NAME, _USER, _GROUPS = "ldap:username", "ldap:user", "ldap:groups"
+_LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has room for 4,096 in all
+
+# Also what the gate says of a role that does not trust the person: who tries passwords learns nothing of any.
+_DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
+
+
+async def ldap_caller(
+    federation: Federation,
+    store: Transaction,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithLDAPIdentityRequest,
+) -> Caller:
+    """The person whose password it is, and the role that the groups give; raises Refusal."""
+    directory, checks = federation.directory, Checks()
+    if directory is None:
+        raise Refusal(
+            "InvalidAction",
+            "Could not find operation AssumeRoleWithLDAPIdentity for version 2011-06-15",
+            reason="no LDAP directory is configured",
+        )
+    if request.role_arn is not None:
+        account_of_role(request.role_arn)  # what is no ARN of a role is refused before a password is tried
+    try:
+        person = await _logged_in(directory, facts, request, checks)
+        checks.require(
+            "session name",
+            _is_session_name(person.name) is not None,
+            found=person.name,
+            wanted="2 to 64 letters, digits and _+=,.@-",
+        )
+        role_arn = _require_role(directory, person, request.role_arn, checks)
+    except CheckFailed as failed:
+        raise refused_assertion(*_DENIED, failed) from None
+    keys: Keys = {
+        _USER_NAME: (person.name,),
+        _USER: (person.distinguished_name,),
+        _GROUPS: person.groups,
+    }
+    provider = directory.rules.provider
+    return Caller(
+        principal=LdapSubject(provider, person.name),
+        account="",
+        session_keys=keys,
+        federated_provider=provider,
+        asserted=Asserted(
+            account=account_of_role(role_arn),
+            issuer=provider,
+            subject=person.distinguished_name,
+            audience="",
+            attributes=SessionAttributes(),
+            session_keys={
+                key: values for key, values in keys.items() if sum(map(len, values)) <= _LONGEST_SESSION_KEY
+            },
+            session_name=person.name,
+            role_arn=role_arn,
+        ),
+    )
+
+
+async def _logged_in(
+    directory: DirectoryLogins,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithLDAPIdentityRequest,
+    checks: Checks,
+) -> Person:
+    try:
+        return await directory.log_in(request.ldap_username, request.ldap_password, facts.source_ip, checks)
+    except DirectoryUnavailable as error:
+        raise service_unavailable(str(error)) from None
+    except TooManyAttempts as error:
+        raise Refusal("Throttling", "Rate exceeded", reason=str(error)) from None
+
+
+def _require_role(directory: DirectoryLogins, person: Person, wanted: str | None, checks: Checks) -> str:
+    role_arn = chosen_role(directory.rules, (person.distinguished_name, *person.groups), wanted)
+    checks.require(
+        "role given",
+        role_arn is not None,
+        found=f"{person.distinguished_name} in {', '.join(person.groups) or 'no group'}",
+        wanted=f"a group that gives {wanted or 'a role'}",
+    )
+    assert role_arn is not None, "it was required"
+    return role_arn
+
+
+async def role_for_person(
+    call: Call, request: shapes.AssumeRoleWithLDAPIdentityRequest
+) -> Prepared[AssertedRole] | Absent:
+    asserted = call.caller.asserted
+    assert asserted is not None, "the proof of this flow made the caller"
+    return await asserted_role(call, asserted.role_arn, asserted.session_name)
+
+
+@operation("sts:AssumeRoleWithLDAPIdentity", prepare=role_for_person, prove=ldap_caller)
+async def assume_role_with_ldap_identity(
+    call: Call, request: shapes.AssumeRoleWithLDAPIdentityRequest, prepared: Prepared[AssertedRole]
+) -> shapes.AssumeRoleWithLDAPIdentityResponse:
+    session = prepared.found.session
+    minted = await minted_session(call, request, prepared)
+    return shapes.AssumeRoleWithLDAPIdentityResponse(
+        credentials=credentials_shape(minted),
+        assumed_role_user=shapes.AssumedRoleUser(assumed_role_id=session.user_id, arn=session.arn),
+        packed_policy_size=minted.packed_policy_size,
+        provider=call.caller.principal.arn,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )

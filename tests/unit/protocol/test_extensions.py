@@ -1,0 +1,68 @@
+"""Operations that are ours: part of the models, and read, hidden and rendered as AWS's own."""
+
+import pytest
+
+from broker.errors import Refusal
+from broker.protocol import extensions
+from broker.protocol.extensions import merged
+from broker.protocol.model import load_service
+from broker.protocol.redaction import HIDDEN, audit_parameters
+from broker.protocol.request import read_request
+from broker.protocol.shapes.sts import AssumedRoleUser, AssumeRoleWithLDAPIdentityResponse, Credentials
+from broker.protocol.xml import render_result
+
+STS = load_service("sts")
+LDAP = "AssumeRoleWithLDAPIdentity"
+ASKED = {"LDAPUsername": "alice", "LDAPPassword": "s e c r e t"}
+
+
+def refused(parameters: dict[str, str]) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        read_request(STS, LDAP, parameters)
+    return caught.value
+
+
+def test_a_password_is_in_no_record_and_no_repr() -> None:
+    request = read_request(STS, LDAP, ASKED)
+    assert audit_parameters(STS, LDAP, request) == {"lDAPUsername": "alice", "lDAPPassword": HIDDEN}
+    assert "s e c r e t" not in repr(request)
+
+
+@pytest.mark.parametrize("password", ["", "x" * 2049, "s e c r e t\0"])
+def test_a_password_that_breaks_a_constraint_is_quoted_nowhere(password: str) -> None:
+    refusal = refused({**ASKED, "LDAPPassword": password})
+    assert refusal.code == "ValidationError"
+    assert "'lDAPPassword'" in refusal.message
+    for text in (refusal.message, refusal.reason):
+        assert not password or password not in text
+
+
+@pytest.mark.parametrize("missing", ["LDAPUsername", "LDAPPassword"])
+def test_name_and_password_are_required(missing: str) -> None:
+    refusal = refused({name: value for name, value in ASKED.items() if name != missing})
+    assert refusal.code == "ValidationError"
+    assert "Member must not be null" in refusal.message
+
+
+def test_the_answer_has_minios_elements() -> None:
+    answer = AssumeRoleWithLDAPIdentityResponse(
+        credentials=Credentials(
+            access_key_id="ASIA1", secret_access_key="k", session_token="t", expiration=1_800_000_000
+        ),
+        assumed_role_user=AssumedRoleUser(assumed_role_id="AROA1:alice", arn="arn:x"),
+    )
+    text = render_result(STS, LDAP, answer, "id").decode()
+    assert text.startswith(
+        '<AssumeRoleWithLDAPIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        "<AssumeRoleWithLDAPIdentityResult><Credentials><AccessKeyId>ASIA1</AccessKeyId>"
+    )
+
+
+def test_a_name_that_the_model_gets_itself_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="the model has B itself"):
+        merged({"A": 1, "B": 2}, {"B": 3})
+    added = {"sts": {"operations": {"AssumeRole": {"name": "AssumeRole"}}, "shapes": {}}}
+    monkeypatch.setattr("broker.protocol.model.EXTENSIONS", added)
+    with pytest.raises(ValueError, match="the model has AssumeRole itself"):
+        load_service("sts")
+    assert LDAP in extensions.EXTENSIONS["sts"]["operations"]

@@ -99,11 +99,11 @@ def certificate_of(text: str) -> str:
     A certificate of metadata is a wrapping for a key: its own dates and issuer are not judged (SAML 2.0 Metadata
     Interoperability Profile).
     """
-    certificate = x509.load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
     try:
-        key: object = certificate.public_key()
-    except UnsupportedAlgorithm:
-        key = None
+        certificate = x509.load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
+        key = certificate.public_key()
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:  # which are no ValueErrors
+        raise ValueError(f"a certificate that cannot be read: {error}") from None
     if isinstance(key, RSAPublicKey):
         if key.key_size < SMALLEST_RSA_KEY:
             raise ValueError(f"an RSA key of {key.key_size} bits; at least {SMALLEST_RSA_KEY}")

@@ -141,7 +141,8 @@ def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) 
             opened = Utils.decrypt_element(data[0], key, inplace=True)
         except xmlsec.Error:
             continue
-        if isinstance(opened.tag, str):
+        # Bytes, where the type that is stated is no element's.
+        if isinstance(opened, Element) and isinstance(opened.tag, str):
             return read_document(etree.tostring(opened, with_tail=False))
     raise checks.fail("decryption", found=f"opened by none of {len(private_keys)} keys", wanted="a known key")
 

@@ -50,12 +50,12 @@ CLAIMS = [
 ]
 TOKENS = [IDP.sign(claims, key_id) for claims in CLAIMS for key_id in IDP.private]
 SIGNED = frozenset(token.rpartition(".")[0] for token in TOKENS)
-SIGNED_ASSERTION = saml.sign(saml.assertion(), PAIR)
+SIGNED_ASSERTION = saml.etree.tostring(saml.sign(saml.assertion(), PAIR)).decode()
 RESPONSES = [
     saml.response(SIGNED_ASSERTION),
     saml.sign(saml.response(saml.assertion()), PAIR),
     saml.sign(saml.response(SIGNED_ASSERTION), PAIR),
-    saml.response(saml.encrypt(SIGNED_ASSERTION, PAIR)),
+    saml.response(saml.encrypt(saml.etree.fromstring(SIGNED_ASSERTION), PAIR)),
 ]
 
 

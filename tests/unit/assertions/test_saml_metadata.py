@@ -17,6 +17,9 @@ GOOD = metadata(PAIR)
 _RSA, _UNKNOWN = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864c86f70d010101")
 UNKNOWN_KIND = b64encode(b64decode(PAIR.base64).replace(_RSA, _UNKNOWN)).decode()
 
+_VERSION_3, _VERSION_34 = bytes.fromhex("a003020102"), bytes.fromhex("a003020122")
+UNKNOWN_VERSION = b64encode(b64decode(PAIR.base64).replace(_VERSION_3, _VERSION_34, 1)).decode()
+
 
 def test_a_providers_name_keys_and_address_are_read() -> None:
     found = parse_saml_metadata(GOOD)
@@ -63,6 +66,7 @@ def test_the_earliest_end_of_validity_counts() -> None:
         GOOD.replace(PAIR.base64, "AAAA"),
         GOOD.replace(PAIR.base64, "***"),
         GOOD.replace(PAIR.base64, UNKNOWN_KIND),
+        GOOD.replace(PAIR.base64, UNKNOWN_VERSION),
         metadata(*[PAIR] * 21),
         metadata(PAIR, valid_until="tomorrow"),
         metadata(PAIR, valid_until="2027-01-01T00:00:00"),

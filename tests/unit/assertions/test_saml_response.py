@@ -97,6 +97,16 @@ def test_an_encrypted_assertion_is_opened_with_one_of_the_private_keys() -> None
         assert refused_by(deepcopy(document), private_keys=(PAIR.private_pem,)) == "decryption"
 
 
+@pytest.mark.parametrize("kind", [None, "http://www.w3.org/2001/04/xmlenc#Content", "text/xml"])
+def test_what_is_encrypted_as_something_else_than_an_element_is_no_assertion(kind: str | None) -> None:
+    document = response(encrypt(sign(assertion(), PAIR), OTHER))
+    (data,) = document.iter("{http://www.w3.org/2001/04/xmlenc#}EncryptedData")
+    del data.attrib["Type"]
+    if kind is not None:
+        data.set("Type", kind)
+    assert refused_by(document, private_keys=(OTHER.private_pem,)) in ("decryption", "signed", "decrypted")
+
+
 def test_each_of_several_signing_certificates_is_tried() -> None:
     provider = parse_saml_metadata(metadata(OTHER, PAIR))
     assert verify(signed_assertion(), provider=provider).name_id.value == "alice"

@@ -1,7 +1,7 @@
 """Session tokens as callers: what the token says, and the record that its principal's permissions come from.
 
-A session ends with its role or user, and a namesake is somebody else; and it ends when it is revoked. Both are looked
-for again whenever the account has moved on.
+A session ends with its role or user, and a namesake is another identity; it also ends when it is revoked. Both are
+looked for again whenever the account has moved on.
 """
 
 from collections.abc import Callable, Mapping

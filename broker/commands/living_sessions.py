@@ -1,4 +1,4 @@
-"""Sessions that can still live, as the store lists them, and how each of them stands now."""
+"""Sessions that can still live, as the store lists them, and whether each of them is good now."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ async def _with_states(
 
 
 async def _identities(store: Transaction, account: str, sessions: tuple[ListedSession, ...]) -> set[str]:
-    """The ids among those of the sessions that still stand for somebody. Roles are many, so each is asked for."""
+    """The ids, of those in the sessions, whose role or user still exists. Roles are many, so each is asked for."""
     found = {account}
     role_names = {one.arn.split("/")[1] for one in sessions if one.identity_id.startswith(ROLE)}
     for name in role_names:

@@ -32,9 +32,9 @@ from the next request on. (Only `revoke key` takes up to fifteen seconds: nodes 
 
 What it does not end:
   - long-term access keys: `aws iam update-access-key --status Inactive`
-  - sessions that a revoked one has assumed: they are of another role, and stand on their own. The command says how many
-    there are; `broker sessions --issued-by ASIA…` lists them.
-  - the right to come again: whoever may still assume the role gets a new session. Mend the trust policy first.
+  - sessions that a revoked one has assumed: they are sessions of another role. The command says how many there are;
+    `broker sessions --issued-by ASIA…` lists them.
+  - the right to come again: who may still assume the role gets a new session. Mend the trust policy first.
 
 A client reads InvalidClientTokenId, and the journal's record says `revoked`. The metadata service delivers new
 credentials of a revoked role with the next request for them. A revocation is forgotten when the last session that it

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 List the sessions that were minted and have not expired, the newest first: of roles, of users (GetSessionToken), of
-federated users and of root, whoever asked for them; those that the metadata service delivers, too.
+federated users and of root; those that the metadata service delivers, too.
 
   broker sessions                                                        of all accounts
   broker sessions --account 123456789012

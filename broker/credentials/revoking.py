@@ -62,7 +62,7 @@ def _require_room(living: dict[str, Revocation], subject: str) -> None:
 async def revoke(
     store: Transaction, account: str, subject: str, revocation: Revocation, now: float
 ) -> Revocation:
-    """Write the revocation, and answer it as it stands. Raises TooManyRevocations."""
+    """Write the revocation, and answer with it as it was merged with an earlier one. Raises TooManyRevocations."""
     known = await store.find(REVOCATIONS, account)
     revocations = with_revocation(known, subject, revocation, now)
     ends = max(each.ends_at for each in revocations.by_subject.values())

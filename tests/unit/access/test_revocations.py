@@ -31,7 +31,7 @@ def revoked(*subjects: str, before: int = SECOND + 1) -> Revocations:
 
 
 class World:
-    """Sessions of every kind in one account, and what each is answered; all are logins that are kept."""
+    """Sessions of every kind in one account, and what each is answered; all are cached logins."""
 
     def __init__(self, store, ring):
         self.store, self.logins = store, Logins(16)
@@ -71,7 +71,7 @@ class World:
         return await self.sessions.claimed(read, one.session_token, one.access_key_id, NOW + 1)
 
     async def refused(self):
-        """The sessions that are refused now; the others stay kept."""
+        """The sessions that are refused now; the others stay cached."""
         names = set()
         for name in self.minted:
             try:

@@ -26,6 +26,10 @@ from broker.names.secret import SecretKey
 from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve
 
+# The sections that have to be good before federation, and before a store with its keys and its root user, is opened.
+_OF_FEDERATION = frozenset(("federation", "ldap"))
+_OF_STORE = _OF_FEDERATION | {"store", "keys", "root"}
+
 
 class Fault(msgspec.Struct, frozen=True):
     """Why a broker could not serve, in words for the operator."""
@@ -53,6 +57,8 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
         except AddressUnavailable as error:
             faults.append(Fault(str(error), may_pass=error.may_pass))
             continue
+        except ConfigurationError:
+            continue  # no address: a fault of the settings, told with them
         for other, sockets in reserved.items():
             if overlap(own, sockets):
                 faults.append(Fault(f"listen.{name} and listen.{other} are the same address"))
@@ -60,25 +66,32 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
     return reserved, faults
 
 
-async def find_faults(settings: Settings, environment: Mapping[str, str]) -> list[Fault]:
-    """All that is wrong but the addresses."""
+async def find_faults(
+    settings: Settings, environment: Mapping[str, str], faulty_sections: frozenset[str] = frozenset()
+) -> list[Fault]:
+    """All that is wrong but the addresses; what needs one of `faulty_sections` is not opened."""
     faults = []
-    try:
-        require_owner(settings, environment=environment)
-    except NotOwner as error:
-        faults.append(Fault(str(error)))
-    try:
-        read_certificate(settings)
-    except ConfigurationError as error:
-        faults.append(Fault(str(error)))
-    try:
-        async with open_federation_of(settings):
-            pass
-    except ConfigurationError as error:
-        faults.append(Fault(str(error)))
+    if "store" not in faulty_sections:
+        try:
+            require_owner(settings, environment=environment)
+        except NotOwner as error:
+            faults.append(Fault(str(error)))
+    if "tls" not in faulty_sections:
+        try:
+            read_certificate(settings)
+        except ConfigurationError as error:
+            faults.append(Fault(str(error)))
+    if not faulty_sections & _OF_FEDERATION:
+        try:
+            async with open_federation_of(settings):
+                pass
+        except ConfigurationError as error:
+            faults.append(Fault(str(error)))
     why_not = _why_no_journal(Path(settings.audit.path))
     if why_not:
         faults.append(Fault(f"audit.path: the journal cannot be written: {why_not}"))
+    if faulty_sections & _OF_STORE:
+        return faults
     path = sqlite_path(settings.store.url.reveal())
     with _store_to_look_at(path) as copy:
         seen = settings

@@ -1,6 +1,7 @@
 """`broker config`: whether settings can stand, and the profiles that lead a client here."""
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from broker.commands.settings import add_settings_arguments, settings_of
@@ -45,28 +46,36 @@ def run(chosen: argparse.Namespace) -> int:
 
     try:
         settings = settings_of(chosen)
-        if chosen.action == "check":
-            return _check(settings)
     except ConfigurationError as error:
+        if chosen.action == "check" and error.settings is not None:
+            return _check(error.settings, str(error).splitlines(), error.faulty_sections)
         return refused_settings(f"broker config {chosen.action}", error)
+    if chosen.action == "check":
+        return _check(settings)
     if bool(chosen.role_arn) != bool(chosen.source_profile):
         return failed("broker config print", "--role-arn and --source-profile belong together", 2)
     print(_block(settings, chosen), end="")
     return 0
 
 
-def _check(settings: "Settings") -> int:
-    """Look at all that a server would open, and make nothing; the status as `status_of` says."""
+def _check(
+    settings: "Settings", known: Sequence[str] = (), faulty_sections: frozenset[str] = frozenset()
+) -> int:
+    """Look at all that a server would open, and make nothing; the status as `status_of` says.
+
+    `known` are faults of the settings themselves. What needs the sections that they are in is not opened.
+    """
     import asyncio
     import os
 
-    from broker.commands.checking import find_faults, reserve_addresses, status_of
+    from broker.commands.checking import Fault, find_faults, reserve_addresses, status_of
     from broker.commands.refusing import failed
 
-    reserved, faults = reserve_addresses(settings)
+    reserved, found = reserve_addresses(settings)
+    faults = [*map(Fault, known), *found]
     for one in [one for sockets in reserved.values() for one in sockets]:
         one.close()
-    faults += asyncio.run(find_faults(settings, os.environ))
+    faults += asyncio.run(find_faults(settings, os.environ, faulty_sections))
     is_default = _show_what_is_set(settings)
     for fault in faults:
         failed("broker config check", fault.message)

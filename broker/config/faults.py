@@ -125,6 +125,11 @@ def _faults_of_root(root: RootUser) -> Iterator[str]:
         yield "root.access_key_id has 16 to 128 letters, digits and underscores"
 
 
+def section_of(fault: str) -> str:
+    """The section that a fault of `faults_of` is about: it begins with the setting, or names root's variables."""
+    return "root" if fault.startswith("BROKER_ROOT_") else fault.partition(".")[0]
+
+
 def parse_address(text: str, name: str) -> tuple[str, int]:
     """`HOST:PORT`, an IPv6 host in brackets; raises ConfigurationError."""
     host, _, port = text.rpartition(":")

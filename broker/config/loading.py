@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from broker.config.faults import faults_of
+from broker.config.faults import faults_of, section_of
 from broker.config.settings import (
     FILE_VARIABLE,
     PREFIX,
@@ -48,17 +48,22 @@ def load_settings(
     faults: list[str] = []
     options = {name: _Given(text, f"the option for {name}") for name, text in (overrides or {}).items()}
     given = {**_from_file(file, faults), **_from_environment(environment, faults), **options}
+    is_read = not faults  # else these are not the settings that are meant
     tables: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    faulty_sections: set[str] = set()
     for name, one in given.items():
         section, _, key = name.partition(".")
         try:
             tables[section][key] = _typed(name, one)
         except ConfigurationError as error:
             faults.append(str(error))
+            faulty_sections.add(section)
     settings = Settings(**{section: kind(**tables[section]) for section, kind in SECTIONS.items()})
-    faults += faults_of(settings)
+    for fault in faults_of(settings):
+        faults.append(fault)
+        faulty_sections.add(section_of(fault))
     if faults:
-        raise ConfigurationError("\n".join(faults))
+        raise ConfigurationError("\n".join(faults), settings if is_read else None, frozenset(faulty_sections))
     return settings
 
 

@@ -11,7 +11,21 @@ from broker.operation import Quotas
 
 
 class ConfigurationError(ValueError):
-    """Settings that cannot stand; the message names each, and says what would do: a line each."""
+    """Settings that cannot stand; the message names each, and says what would do: a line each.
+
+    `settings` are those that were read, None where a file or a name in it could not be; of these, what is in
+    `faulty_sections` cannot be used.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        settings: "Settings | None" = None,
+        faulty_sections: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(message)
+        self.settings = settings
+        self.faulty_sections = faulty_sections
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -210,6 +210,42 @@ def test_all_settings_that_are_none_are_told_at_once(run: Run, monkeypatch: pyte
     assert len(ended.said.splitlines()) == 5
 
 
+def test_faults_of_settings_and_of_what_they_open_are_told_at_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = check(
+        run,
+        monkeypatch,
+        STORE_URL="sqlite:",
+        LOG_LEVEL="loud",
+        AUDIT_PATH=".",
+        TLS_CERTIFICATE_FILE="none",
+        TLS_KEY_FILE="none",
+        LISTEN_API="127.0.0.1:1",
+        LISTEN_METADATA="127.0.0.1:1",
+        LISTEN_OPERATIONS="nowhere",
+    )
+    said = ended.said.splitlines()
+    assert (ended.status, len(said)) == (2, 6), said
+    for word in (
+        "listen.operations",
+        "store.url",
+        "log.level",
+        "audit.path",
+        "the certificate",
+        "the same address",
+    ):
+        assert word in ended.said
+
+
+def test_what_needs_a_faulty_section_is_not_opened_with_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = {"ROOT_ACCOUNT_ID": "111111111111"}
+    ended = check(run, monkeypatch, KEYS_MASTER_KEY="short", **half, KEYS_ROTATE_EVERY_HOURS="0")
+    assert ended.status == 2
+    assert "keys.rotate_every_hours" in ended.said
+    assert "BROKER_ROOT_ACCOUNT_ID" in ended.said
+
+
 def test_a_root_key_that_is_anothers_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("root-key", "111111111111", "--create-account").shown
     environment = {"ROOT_ACCOUNT_ID": "222222222222", "ROOT_ACCESS_KEY_ID": "bootstrapAdmin01"}

@@ -42,8 +42,7 @@ SHARED_CLASS_NAMES = {
     "OrganizationalUnit": "as Account",
     "Policy": "policy/elements.py has the parsed document, declaration/declared.py what a file declares",
     "Role": "as Account",
-    "SessionAttributes": "audit/event.py has CloudTrail's, assertions/session_attributes.py what an assertion asks for",
-    "User": "as Account; names/principal.py has the principal",
+    "User": "as Account",
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
 UNUSED = {

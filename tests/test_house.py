@@ -35,14 +35,6 @@ TESTS_OF_SEVERAL = {
 GENERATED = ("protocol/shapes/",)
 # Class names that more than one module defines, each with its reason.
 SHARED_CLASS_NAMES = {
-    "Account": "storage/records.py has the record, declaration/declared.py what a file declares",
-    "Group": "as Account",
-    "InstanceProfile": "as Account",
-    "Organization": "as Account",
-    "OrganizationalUnit": "as Account",
-    "Policy": "policy/elements.py has the parsed document, declaration/declared.py what a file declares",
-    "Role": "as Account",
-    "User": "as Account",
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
 UNUSED = {

@@ -153,7 +153,7 @@ def test_what_is_applied_beside_a_running_server_is_seen_at_once(server: Server,
 
 def test_a_root_key_is_made_works_and_is_rotated(server: Server, beside: Commands) -> None:
     account = f"9{time.time_ns() % 10**11:011d}"
-    assert "--create-account makes it" in beside.refused("root-key", account)
+    assert "--create-account creates it" in beside.refused("root-key", account)
     shown = beside("root-key", account, "--create-account")
     assert f"export AWS_ENDPOINT_URL={server.url}" in shown
     first = exported(shown)

@@ -183,13 +183,13 @@ def test_a_worker_that_hangs_is_seen_killed_and_replaced(tmp_path: Path):
         while livez(server, "/1")[0] == 200:
             assert time.monotonic() < began + 9, "nobody sees that it hangs"
             time.sleep(0.2)
-        assert "no sign of life for" in livez(server)[1]
+        assert "no heartbeat for" in livez(server)[1]
         assert livez(server, "/0") == (200, "alive\n")
         assert await_successor(server, "1", hung) != hung
         assert 9 < time.monotonic() - began < 20
         assert livez(server, "/1") == (200, "alive\n")
         assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
-        assert '"message": "a worker gives no sign of life and is killed"' in server.log
+        assert '"message": "a worker sends no heartbeat and is killed"' in server.log
         assert f'"pid": {hung}' in server.log
 
 

@@ -131,7 +131,7 @@ def _faults_of_missing_key(
 ) -> Iterator[Fault]:
     if not settings.keys.create_master_key:
         yield Fault(
-            str(no_master_key(settings, environment, "none may be made: keys.create_master_key is off"))
+            str(no_master_key(settings, environment, "none may be created: keys.create_master_key is off"))
         )
     elif is_new is False:
         yield Fault(str(no_master_key(settings, environment, sealed_by_another(settings))))

@@ -71,19 +71,19 @@ def test_a_restored_copy_without_a_lock_file_is_valid(run: Run, monkeypatch: pyt
         ({"STORE_URL": "redis://"}, "store.url: 'redis://' names no server"),
         (
             {"STORE_URL": "redis://127.0.0.1:1/abc"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "redis://127.0.0.1:1/1/2"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "rediss://127.0.0.1:1/-1"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "redis+cluster://127.0.0.1:1/3"},
-            "store.url: behind HOST:PORT of a cluster comes nothing",
+            "store.url: nothing may follow HOST:PORT of a cluster",
         ),
         ({"STORE_URL": "sqlite:."}, "is a folder"),
         ({"STORE_URL": "sqlite:master.key/broker.db"}, "master.key is not a folder"),
@@ -93,7 +93,7 @@ def test_a_restored_copy_without_a_lock_file_is_valid(run: Run, monkeypatch: pyt
         ({"KEYS_MASTER_KEY_FILE": "lost.key"}, "lost.key does not exist, and the store sqlite:"),
         (
             {"KEYS_MASTER_KEY_FILE": "lost.key", "KEYS_CREATE_MASTER_KEY": "false"},
-            "lost.key does not exist, and none may be made: keys.create_master_key is off",
+            "lost.key does not exist, and none may be created: keys.create_master_key is off",
         ),
         (
             {"KEYS_MASTER_KEY_FILE": "audit.jsonl/x", "STORE_URL": "sqlite:new.db"},

@@ -1,4 +1,4 @@
-"""Session policies of a request, checked as AWS checks them. How many and how long is a constraint of the protocol."""
+"""Session policies of a request, checked as AWS checks them. Their number and length are checked by the protocol."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from broker.operation import Call
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import sts as shapes
 
-# How the refusal of a managed policy ends that does not exist.
+# The end of the error message for a managed policy that does not exist.
 NOT_ATTACHABLE = "does not exist or is not attachable."
 
 NO_SESSION_POLICIES = SessionPolicies()

@@ -67,7 +67,7 @@ def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:
 def listed(resource_type: str) -> Prepare[Any, None]:
     """The path that a list asks for, as AWS names it in its refusals: `arn:aws:iam::ID:user/prefix/`.
 
-    No resource type stands in the Service Authorization Reference for lists, and `Resource: "*"` matches as well.
+    The Service Authorization Reference has no resource type for lists; `Resource: "*"` matches as well.
     """
 
     async def prepare(call: Call, request: Any) -> Prepared[None]:
@@ -90,7 +90,7 @@ async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Ab
 def implied_user_name(call: Call, user_name: str | None) -> str | None:
     """The user that the request names, else the caller; None is the root user.
 
-    Raises ValidationError where nobody is named and the caller is no user.
+    Raises ValidationError where the request names no user and the caller is none.
     """
     if user_name is not None:
         return user_name

@@ -22,7 +22,7 @@ async def session_policies(
     """The policies of a session in `account`, NO_SESSION_POLICIES where there are none.
 
     Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
-    name nothing or do not exist. A limit that was meant is never dropped in silence.
+    name nothing or do not exist: a requested limit is never ignored.
     """
     if inline is None and not managed:
         return NO_SESSION_POLICIES

@@ -1,7 +1,7 @@
 """Session tags, passed and inherited ("Pass session tags in AWS STS").
 
-Keys compare without case. A transitive tag of the calling session stays transitive, and nobody down the chain may set
-its key again.
+Keys are case-insensitive. A transitive tag of the calling session remains transitive, and no later session of the chain
+may set its key again.
 """
 
 from collections.abc import Mapping, Sequence

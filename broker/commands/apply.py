@@ -1,4 +1,4 @@
-"""`broker apply`: make the store what a file declares."""
+"""`broker apply`: change the store to what a file declares."""
 
 import argparse
 import io
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from broker.declaration.declared import Declaration
 
 DESCRIPTION = """\
-Make the store what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
-organization. Run it as often as you like: what is so already is not touched. It is safe beside running servers.
+Change the store to what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
+organization. It is idempotent: a second run changes nothing. It is safe beside running servers.
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
@@ -37,9 +37,9 @@ A file looks like this (YAML; a name ending in .toml is read as TOML):
             Version: "2012-10-17"
             Statement: {Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}
 
-What the file does not speak of stays as it is. A list or mapping that it does give is meant whole: policies, groups
-and tags of alice that are not in her lists are taken from her. `access_keys: 1` makes a key once; its secret is shown
-then and never again. Every change is made by IAM's own operations as the account's root, and is journalled.
+A property that the file does not mention is not changed. A list or mapping in the file is complete: policies, groups
+and tags of alice that are not in her lists are removed. `access_keys: 1` creates a key in the first run, and its secret
+is shown only then. Every change is made by IAM's own operations as the account's root, and is journalled.
 """
 
 
@@ -77,7 +77,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     async def work(broker: "Broker") -> int:
         try:
-            attempt = await apply_and_keep(
+            attempt = await apply_and_write_keys(
                 broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
             )
         except DeclarationError as error:
@@ -91,7 +91,7 @@ def run(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
 
 
-async def apply_and_keep(
+async def apply_and_write_keys(
     broker: "Broker",
     declaration: "Declaration",
     file: Path,
@@ -99,7 +99,7 @@ async def apply_and_keep(
     must_prune: bool = False,
     is_dry: bool = False,
 ) -> "Attempt":
-    """Apply, and write new keys to `credentials`; where that fails, they are taken back.
+    """Apply, and write new keys to `credentials`; where that fails, the keys are deleted again.
 
     Raises DeclarationError, CommandRefused, OSError.
     """
@@ -109,14 +109,14 @@ async def apply_and_keep(
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
-    # Opened before anything is changed: a key whose secret could not be written would be lost.
-    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    # Opened before anything is changed: the secret of a key is lost where it cannot be written.
+    output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
     attempt = await apply_declaration(
         broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
     )
-    if keep is not None:
+    if output is not None:
         try:
-            keep.write(attempt.keys, declaration)
+            output.write(attempt.keys, declaration)
         except OSError as error:
             why = f"could not be written to {credentials} ({error.strerror})"
             await taken_back(_named(attempt), why, lambda: take_back_keys(broker, command, attempt.keys))
@@ -124,7 +124,7 @@ async def apply_and_keep(
 
 
 def _report(attempt: "Attempt", is_dry: bool) -> str:
-    """What changes, coloured for a terminal."""
+    """The list of changes, coloured for a terminal."""
     from broker.commands.terminal import console
 
     text = io.StringIO()
@@ -150,14 +150,14 @@ async def _show_with_keys(
     from broker.commands.records import take_back_keys
     from broker.commands.showing import show_once
 
-    text = "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n" + credentials_text(
+    text = "\n# New access keys, for ~/.aws/credentials. They are shown only once.\n" + credentials_text(
         attempt.keys, profile_names(declaration)
     )
 
     async def take_back() -> None:
         await take_back_keys(broker, f"apply {file}", attempt.keys)
 
-    note = "; all else is as declared, and the next run makes others"
+    note = "; everything else was applied, and the next run creates other keys"
     await show_once(text, _named(attempt), take_back, before=_report(attempt, is_dry=False), note=note)
 
 

@@ -1,4 +1,4 @@
-"""Users: their lives, names and paths. Their tags: `tagging.py`."""
+"""Users: created, read, renamed, moved, deleted. Their tags: `tagging.py`."""
 
 import msgspec
 
@@ -74,11 +74,11 @@ async def update_user(call: Call, request: shapes.UpdateUserRequest, prepared: P
     call.store.delete(USERS, call.account, user.user_name)
     call.store.put(USERS, call.account, renamed)
     if renamed.user_name != user.user_name:
-        await _carry_credentials(call, renamed)
+        await _rename_credentials(call, renamed)
 
 
-async def _carry_credentials(call: Call, user: User) -> None:
-    """Access keys, MFA devices and sessions name their user: let them find the user as it is called now."""
+async def _rename_credentials(call: Call, user: User) -> None:
+    """Write the user's new name to its access keys and MFA devices, and to a record for its sessions."""
     renamed = RenamedUser(user_id=user.user_id, user_name=user.user_name)
     call.store.put(RENAMED_USERS, call.account, renamed)
     for key_id in user.access_key_ids:
@@ -88,8 +88,8 @@ async def _carry_credentials(call: Call, user: User) -> None:
     for serial_number in user.mfa_serial_numbers:
         device = await entities.find_mfa_device(call, serial_number)
         if device is not None:
-            carried = msgspec.structs.replace(device, user_name=user.user_name)
-            call.store.put(MFA_DEVICES, call.account, carried)
+            renamed_device = msgspec.structs.replace(device, user_name=user.user_name)
+            call.store.put(MFA_DEVICES, call.account, renamed_device)
 
 
 @operation("iam:DeleteUser", prepare=resources.found_user)

@@ -65,18 +65,15 @@ class RecordQueue:
         records, self._turn, self._turn_size = self._turn, [], 0
         if not records:
             return
-        reason = None
+        reason: str | None = "it was not written"
         try:
             self._write_all(records)
+            reason = None
         except JournalUnavailable as error:
             reason = str(error)
-        for record in records:
-            if record.written is None or record.written.done():  # cancelled; its line is written all the same
-                continue
-            if reason is None:
-                record.written.set_result(None)
-            else:
-                record.written.set_exception(JournalUnavailable(reason))
+        finally:  # whatever happened, nobody waits for ever
+            for record in records:
+                _end(record.written, reason)
 
     def _write_all(self, records: Sequence[_Record]) -> None:
         """Append all in one write. Raises JournalUnavailable: none is written then, or a sync had failed before."""
@@ -166,3 +163,13 @@ class RecordQueue:
 
     def _unavailable(self, error: OSError) -> JournalUnavailable:
         return JournalUnavailable(f"{self.file.path}: {error.strerror}")
+
+
+def _end(written: asyncio.Future[None] | None, reason: str | None) -> None:
+    """Tell who waits that the line is written, or the reason why not. Who was cancelled waits no more."""
+    if written is None or written.done():
+        return
+    if reason is None:
+        written.set_result(None)
+    else:
+        written.set_exception(JournalUnavailable(reason))

@@ -36,7 +36,7 @@ _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
 _PUBLISH_SECONDS = 1.0
-_LOOK_SECONDS = 1.0
+_REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
 _SYNC_SECONDS = 0.5  # so that a record is on the disk within a second, and the disk may take half of it
 
@@ -146,8 +146,8 @@ def _start_tasks(
         ),
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
         ("counting", _PUBLISH_SECONDS, dependencies.metrics.publish),
-        ("looking at the journal", _LOOK_SECONDS, dependencies.journal.look),
-        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind),
+        ("reopening the journal", _REOPEN_SECONDS, dependencies.journal.reopen_if_moved),
+        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_pending),
     ]
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
@@ -169,7 +169,7 @@ def _make_servers(
             return "stopping"
         try:
             await broker.keyrings.refresh()
-            await dependencies.journal.look()
+            await dependencies.journal.reopen_if_moved()
             dependencies.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"

@@ -64,17 +64,18 @@ class TemporaryCredentials(msgspec.Struct, frozen=True):
         return f"TemporaryCredentials({self.access_key_id}, until {self.expires_at}, ***)"
 
 
-Note = Callable[[SessionClaims, bytes], None]
+Note = Callable[[str, bytes, bytes], None]
 
 
-def _unnoted(claims: SessionClaims, sealed_by: bytes) -> None:
+def _unnoted(account: str, claims: bytes, sealed_by: bytes) -> None:
     pass
 
 
 class Mint(msgspec.Struct, frozen=True):
     """`keyring` gives the ring of sessions as it is now, `entropy` that many fresh random bytes.
 
-    `note` is given the claims of each session that is minted, and the id of the key that closed its token.
+    `note` is given the account of each session that is minted, its encoded claims, and the id of the key that closed
+    its token.
 
     All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit a token
     (PackedPolicyTooLarge), and raise ValueError for a duration that the kind of session never has: checking
@@ -251,10 +252,10 @@ class Mint(msgspec.Struct, frozen=True):
     ) -> TemporaryCredentials:
         keyring = self.keyring()
         try:
-            token, secret, size = mint_session_token(keyring, claims, entropy, minimum_token_size)
+            token, secret, size, encoded = mint_session_token(keyring, claims, entropy, minimum_token_size)
         except TokenTooLarge as refused:
             raise _too_large(utilization_percent(refused.size), str(refused)) from None
-        self.note(claims, keyring.primary.id)
+        self.note(claims.account, encoded, keyring.primary.id)
         return TemporaryCredentials(
             claims.access_key_id,
             secret,

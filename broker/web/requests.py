@@ -88,6 +88,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 dependencies.entropy,
                 dependencies.quotas,
                 dependencies.federation,
+                dependencies.passwords,
                 dependencies.service_principals,
             )
             result = await perform(declared, call, typed)

@@ -240,6 +240,7 @@ def _call(dependencies: Dependencies, store: Transaction, facts: RequestFacts, c
         dependencies.entropy,
         dependencies.quotas,
         dependencies.federation,
+        dependencies.passwords,
         dependencies.service_principals,
     )
 

@@ -12,6 +12,7 @@ from broker.access.gate import Gate
 from broker.audit.event import Event
 from broker.credentials.access_keys import NewKey
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.declaration.declared import Document
 from broker.declaration.source import DeclarationError
 from broker.errors import Refusal
@@ -41,6 +42,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     mint: Mint
     federation: Federation
+    passwords: Passwords
     quotas: Quotas
     service_principals: frozenset[str]
     entropy: Callable[[int], bytes]
@@ -122,6 +124,7 @@ class Attempt:
             entropy=self.means.entropy,
             quotas=self.means.quotas,
             federation=self.means.federation,
+            passwords=self.means.passwords,
             service_principals=self.means.service_principals,
         )
 

@@ -35,15 +35,6 @@ TESTS_OF_SEVERAL = {
 GENERATED = ("protocol/shapes/",)
 # Class names that more than one module defines, each with its reason.
 SHARED_CLASS_NAMES = {
-    "Account": "storage/records.py has the record, declaration/declared.py what a file declares",
-    "Group": "as Account",
-    "InstanceProfile": "as Account",
-    "Organization": "as Account",
-    "OrganizationalUnit": "as Account",
-    "Policy": "policy/elements.py has the parsed document, declaration/declared.py what a file declares",
-    "Role": "as Account",
-    "SessionAttributes": "audit/event.py has CloudTrail's, assertions/session_attributes.py what an assertion asks for",
-    "User": "as Account; names/principal.py has the principal",
 }
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
 UNUSED = {

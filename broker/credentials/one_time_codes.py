@@ -58,7 +58,7 @@ async def take_code(store: Transaction, device: VirtualMfaDevice, unverified_cod
     is_good = step is not None and await _take_steps(store, device, step, step, now)
     if not is_good:
         await _count_failure(store, device, now)
-    store.keep()
+    store.make_unconditional()
     return is_good
 
 

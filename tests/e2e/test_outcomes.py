@@ -75,7 +75,7 @@ def test_where_nobody_can_know_answer_and_record_say_so(on_relay: Server, relay:
     )
     (record,) = records_of(on_relay, answer.request_id)
     assert record["errorCode"] == "ServiceUnavailable"
-    assert "nobody can say whether it was applied" in record["errorMessage"]
+    assert "it is unknown whether it was applied" in record["errorMessage"]
     assert record["additionalEventData"] == {"outcome": "unknown"}
     assert record["requestParameters"] == {"userName": "bob"}
     relay.is_cut = False

@@ -69,7 +69,7 @@ _GROUP_LIMIT = 256
 _UNCOUNTED_SECONDS = 1.0
 
 # How many revisions are cached; then all are dropped. Any client can name accounts, in access key ids.
-_MAX_REVISIONS = 1 << 15
+_MOST_REVISIONS = 1 << 15
 
 # Seconds between sweeps of expired records, and how many one sweep deletes.
 _SWEEP_INTERVAL = 60.0
@@ -132,7 +132,7 @@ class SqliteEngine:
             known = self._revisions.get(partition)
             if known is None:
                 row = self._execute(REVISION, (partition.encode(),)).fetchone()
-                if len(self._revisions) >= _MAX_REVISIONS:
+                if len(self._revisions) >= _MOST_REVISIONS:
                     self._revisions.clear()
                 known = self._revisions[partition] = Revision(*row) if row else NEVER_WRITTEN
         except sqlite3.Error as error:

@@ -83,7 +83,7 @@ DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 
 # How often `transact` retries under its lock, and the backoff between two retries: a random part of a span that
 # doubles from the first figure to the second, in seconds; about two seconds in all.
-_MAX_RETRIES = 40
+_MOST_RETRIES = 40
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 
 # The usage marks of how many partitions are written at the same time.
@@ -200,6 +200,6 @@ class Store:
 
 def _backoffs() -> Iterator[float]:
     backoff = _FIRST_BACKOFF
-    for _ in range(_MAX_RETRIES):
+    for _ in range(_MOST_RETRIES):
         yield backoff
         backoff = min(2 * backoff, _LONGEST_BACKOFF)

@@ -35,7 +35,7 @@ from broker.storage.records import Usage
 _ACCOUNTS = account_partition("")
 
 # How often a transaction is rebased for one read or commit.
-_MAX_REBASES = 8
+_MOST_REBASES = 8
 
 
 class _Put(msgspec.Struct, frozen=True):
@@ -207,7 +207,7 @@ class Transaction(msgspec.Struct, eq=False):
         return view, snapshot
 
     async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
-        for _ in range(_MAX_REBASES):
+        for _ in range(_MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
             found = await self._cache.read(partition, snapshot, [(collection, stored_key)])
@@ -226,7 +226,7 @@ class Transaction(msgspec.Struct, eq=False):
         after: str,
         limit: int | None,
     ) -> list[tuple[str, Any]]:
-        for _ in range(_MAX_REBASES):
+        for _ in range(_MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
             found = await self._cache.scan(partition, snapshot, collection, prefix, after, limit)
@@ -241,7 +241,7 @@ class Transaction(msgspec.Struct, eq=False):
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
         if view.is_pinned:
             raise _conflict(partition)
-        for _ in range(_MAX_REBASES):
+        for _ in range(_MOST_REBASES):
             snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
             compared = len(view.reads), len(view.scans)
             is_unchanged = await self._is_unchanged(partition, view, snapshot)
@@ -283,7 +283,7 @@ class Transaction(msgspec.Struct, eq=False):
             Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
             for key, put in view.writes.items()
         ]
-        for _ in range(_MAX_REBASES):
+        for _ in range(_MOST_REBASES):
             expecting = None if view.snapshot is None else view.snapshot.revision
             try:
                 revision = await self._engine.commit(partition, writes, expecting)

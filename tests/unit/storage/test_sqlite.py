@@ -407,9 +407,9 @@ async def test_a_commit_of_a_program_that_does_not_count_it_is_seen_after_a_seco
 async def test_revisions_of_any_number_of_accounts_are_cached_within_a_bound(open_sqlite: OpenSqlite) -> None:
     engine = open_sqlite()
     assert (await engine.commit("account/1", [Write("a", b"1")], None)).number == 1
-    for number in range(2, 2 * sqlite._MAX_REVISIONS):
+    for number in range(2, 2 * sqlite._MOST_REVISIONS):
         assert (await engine.revision(f"account/{number}")).number == 0
-    assert len(engine._revisions) <= sqlite._MAX_REVISIONS
+    assert len(engine._revisions) <= sqlite._MOST_REVISIONS
     assert (await engine.revision("account/1")).number == 1
 
 

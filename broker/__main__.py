@@ -13,6 +13,7 @@ COMMANDS = {
         "Change the store to what a file declares: accounts, users, roles, policies, instances.",
     ),
     "root-key": ("root_key", "Create or rotate the root access key of an account."),
+    "root-password": ("root_password", "Set or remove the console password of an account's root user."),
     "keys": ("keys", "List and rotate the keyrings and the master key."),
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),

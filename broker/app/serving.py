@@ -57,6 +57,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         metrics=metrics,
         quotas=settings.quotas,
         federation=broker.federation,
+        passwords=broker.passwords,
         services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),
@@ -147,8 +148,8 @@ def _start_tasks(
         ),
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
         ("publishing the metrics", _PUBLISH_SECONDS, dependencies.metrics.publish),
-        ("checking the journal", _REOPEN_SECONDS, dependencies.journal.look),
-        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind),
+        ("reopening the journal", _REOPEN_SECONDS, dependencies.journal.reopen_if_moved),
+        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_pending),
     ]
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
@@ -170,7 +171,7 @@ def _make_servers(
             return "stopping"
         try:
             await broker.keyrings.refresh()
-            await dependencies.journal.look()
+            await dependencies.journal.reopen_if_moved()
             dependencies.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
+from broker.commands.passwords import take_back_passwords
 from broker.commands.records import command_event, take_back_committed_keys, transact_recorded
 from broker.declaration.attempt import Attempt, Means
 from broker.declaration.declared import Declaration
@@ -44,6 +45,9 @@ async def apply_declaration(
         keys = [key for attempt in attempts for key in attempt.keys]
         if keys:
             await take_back_committed_keys(broker, command, keys)
+        passwords = [one for attempt in attempts for one in attempt.passwords]
+        if passwords:
+            await take_back_passwords(broker, command, passwords)
         raise
 
 
@@ -53,6 +57,7 @@ def means_of(broker: Broker, command: str, folder: Path) -> Means:
         gate=broker.gate,
         mint=broker.mint,
         federation=broker.federation,
+        passwords=broker.passwords,
         quotas=broker.settings.quotas,
         service_principals=frozenset(broker.settings.policies.service_principals),
         entropy=entropy,

@@ -5,7 +5,7 @@ Where the file is lost, the keys are deleted and new ones created.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,10 +14,12 @@ from broker.app import Broker, clock, open_broker
 from broker.commands.apply import apply_and_write_keys
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
+from broker.commands.passwords import passwords_text
 from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
+from broker.credentials.password_changes import NewPassword
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration
 from broker.declaration.reading import read_declaration
@@ -67,13 +69,20 @@ async def prepare_demo(settings: Settings) -> str:
     credentials, config = demo_files(settings)
     async with open_broker(settings) as broker:
         await _delete_lost_keys(broker, declaration, credentials, file)
-        await apply_and_write_keys(broker, declaration, file, credentials)
+        attempt = await apply_and_write_keys(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
     config.write_text(
         config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
-    return what_to_paste(settings, config, credentials)
+    return what_to_paste(settings, config, credentials) + _who_signs_in(attempt.passwords)
+
+
+def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
+    """People with a one-time password, at the start that made it; empty at every later one."""
+    if not passwords:
+        return ""
+    return f"\nOne-time passwords, shown this once, to be changed at sign-in:\n\n{passwords_text(passwords)}"
 
 
 def _demo_file() -> Path:

@@ -7,7 +7,7 @@ from broker.audit.event import Event
 from broker.commands.records import command_event, open_journal
 from broker.config import ConfigurationError, RootUser
 from broker.credentials.access_keys import AccessKeyPair
-from broker.credentials.root_keys import Brought, KeyTaken, bring_root_key
+from broker.credentials.root_keys import KeyTaken, RootKeyImport, import_root_key
 from broker.storage.store import Transaction
 
 _logger = logging.getLogger("broker.root_user")
@@ -24,28 +24,28 @@ async def ensure_root_user(broker: Broker) -> None:
     with open_journal(broker.settings.audit) as journal:
         is_recorded = False
 
-        async def work(store: Transaction) -> Brought:
+        async def work(store: Transaction) -> RootKeyImport:
             nonlocal is_recorded
             brought = await ensure_configured_root_key(store, root)
             # Before the commit: a root key must not exist without a record. Once, even if the transaction is retried.
-            if brought is Brought.MADE and not is_recorded:
+            if brought is RootKeyImport.MADE and not is_recorded:
                 journal.write_ahead([_event(root)])
                 journal.sync()
                 is_recorded = True
             return brought
 
-        if await broker.store.transact(work) is Brought.REVOKED:
+        if await broker.store.transact(work) is RootKeyImport.REVOKED:
             _logger.warning(
-                "the root key of the settings was revoked after its creation, and is not created again",
+                "the root key of the settings was revoked after its import, and stays revoked",
                 extra={"facts": {"account": root.account_id, "access_key_id": root.access_key_id}},
             )
 
 
-async def ensure_configured_root_key(store: Transaction, root: RootUser) -> Brought:
-    """`bring_root_key` for the root user of the settings; raises ConfigurationError where another key has the id."""
+async def ensure_configured_root_key(store: Transaction, root: RootUser) -> RootKeyImport:
+    """`import_root_key` for the root user of the settings; raises ConfigurationError where another key has the id."""
     pair = AccessKeyPair(root.access_key_id, root.secret_access_key)
     try:
-        return await bring_root_key(store, root.account_id, pair, clock())
+        return await import_root_key(store, root.account_id, pair, clock())
     except KeyTaken as error:
         raise ConfigurationError(f"root.access_key_id: {error}") from None
 

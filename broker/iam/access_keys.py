@@ -9,7 +9,7 @@ from broker.access.resource import Resource
 from broker.credentials.access_keys import (
     ACCESS_KEY_ENTROPY,
     AccessKeyPair,
-    delete_place,
+    delete_foreign_key,
     new_access_key_pair,
 )
 from broker.errors import Refusal
@@ -84,7 +84,7 @@ async def delete_access_key(
     owner = prepared.found
     key = await _get_key(call, owner, request.access_key_id)
     call.store.delete(ACCESS_KEYS, call.account, key.access_key_id)
-    await delete_place(call.store, key.access_key_id)
+    await delete_foreign_key(call.store, key.access_key_id)
     rest = tuple(key_id for key_id in access_key_ids(owner) if key_id != key.access_key_id)
     put_access_key_ids(call, owner, rest)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from broker.credentials.one_time_codes import forget_codes, take_consecutive_codes
+from broker.credentials.one_time_codes import delete_used_step, take_consecutive_codes
 from broker.errors import Refusal, validation_error
 from broker.iam import entities, resources
 from broker.iam.answers import user_shape
@@ -130,7 +130,7 @@ async def delete_virtual_mfa_device(
     if device.enabled_at is not None:
         raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
     call.store.delete(MFA_DEVICES, call.account, _key(device))
-    forget_codes(call.store, device)
+    delete_used_step(call.store, device)
 
 
 @operation("iam:GetMFADevice", prepare=resources.found_owner)

@@ -38,7 +38,7 @@ from broker.protocol.request import read_request
 from broker.protocol.shapes import sts as shapes
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import SessionExpired, open_session, require_living
+from broker.sealing.session import SessionExpired, open_session, require_current
 from broker.storage.store import Transaction
 from broker.sts.assume_role_with_saml import prove_saml
 from broker.sts.assume_role_with_web_identity import prove_web_identity
@@ -179,7 +179,7 @@ async def _own_session(
         if type(session) is not str:
             raise checks.fail("session", found="none", wanted=wanted)
         opened = open_session(keyring, session)
-        require_living(opened, opened.claims.access_key_id, now)
+        require_current(opened, opened.claims.access_key_id, now)
     except CheckFailed as failed:
         raise invalid_request(_NOT_GOOD, reason=f"check failed: {failed}") from None
     except (SessionExpired, SealBroken) as broken:

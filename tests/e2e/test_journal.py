@@ -161,7 +161,7 @@ def test_where_the_journals_folder_is_gone_nothing_is_answered_until_it_is_back(
             assert refused(sts.get_caller_identity)[:2] == (503, "ServiceUnavailable")
         status, why = ask(server, "/readyz")
         assert status == 503 and "the journal cannot be written" in why and "No such file or directory" in why
-        assert server.log.count("checking the journal failed") == 1
+        assert server.log.count("reopening the journal failed") == 1
         folder.mkdir()
         assert ask(server, "/readyz")[0] == 200
         sts.get_caller_identity()

@@ -75,7 +75,7 @@ def test_an_unknown_outcome_is_in_the_answer_and_the_record(on_relay: Server, re
     )
     (record,) = records_of(on_relay, answer.request_id)
     assert record["errorCode"] == "ServiceUnavailable"
-    assert "nobody can say whether it was applied" in record["errorMessage"]
+    assert "it is unknown whether it was applied" in record["errorMessage"]
     assert record["additionalEventData"] == {"outcome": "unknown"}
     assert record["requestParameters"] == {"userName": "bob"}
     relay.is_cut = False

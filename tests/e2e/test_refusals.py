@@ -192,7 +192,7 @@ def test_a_token_sealed_by_an_unknown_key_is_refused(server: Server, account: Ac
     claims = AssumedRoleClaims(
         "ASIA" + "A" * 16, bytes(16), now, now + 3600, account.account_id, "worker", role["RoleId"], "forged"
     )
-    token, secret, _ = mint_session_token(forged_ring, claims, secrets.token_bytes(TOKEN_ENTROPY))
+    token, secret, *_ = mint_session_token(forged_ring, claims, secrets.token_bytes(TOKEN_ENTROPY))
     assert who_am_i(server, Keys(claims.access_key_id, secret.reveal(), token)) == INVALID_TOKEN
 
 

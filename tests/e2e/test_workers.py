@@ -298,7 +298,7 @@ def test_a_redis_that_was_emptied_gets_no_new_keys_from_a_workers_successor(tmp_
         time.sleep(1.5)
         assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(503, "ServiceUnavailable")}
         assert redis.ask(b"DBSIZE") == b":0\r\n"
-        assert "the keyrings are gone" in server.log
+        assert "the keyrings are missing" in server.log
     finally:
         assert server.stop() == 0, server.log
         redis.kill()

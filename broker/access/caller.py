@@ -11,6 +11,7 @@ from broker.audit.event import SessionContext, SessionIssuer, UserIdentity, iso_
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
+    CertificateSubject,
     FederatedUser,
     LdapSubject,
     Principal,
@@ -36,6 +37,7 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     WebIdentity: "AssumedRole",
     SamlSubject: "AssumedRole",
     LdapSubject: "AssumedRole",
+    CertificateSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
 }
@@ -46,7 +48,8 @@ _IDENTITY_TYPES = {
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
     SamlSubject: "SAMLUser",
-    LdapSubject: "LDAPUser",  # CloudTrail has no such type
+    LdapSubject: "LDAPUser",  # CloudTrail has no such type, nor the next
+    CertificateSubject: "CertificateUser",
     Anonymous: "AWSAccount",
 }
 

@@ -22,7 +22,7 @@ from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
-from broker.federation.opening import open_directory, open_federation
+from broker.federation.opening import open_certificates, open_directory, open_federation
 from broker.federation.reach import Reach
 from broker.sealing.keyring import RotationSchedule
 from broker.sigv4.signing_keys import SigningKeys
@@ -119,8 +119,11 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         section = "ldap"
         try:
             directory = stack.enter_context(open_directory(settings.ldap))
+            section = "client_certificates"
+            certificates = open_certificates(settings.client_certificates)
             section = "federation"
-            federation = await stack.enter_async_context(opening(directory=directory))
+            opened = opening(directory=directory, certificates=certificates)
+            federation = await stack.enter_async_context(opened)
         except ValueError as error:
             raise ConfigurationError(f"{section}.{error}") from None
         yield federation

@@ -27,7 +27,7 @@ from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve
 
 # The sections that have to be good before federation, and before a store with its keys and its root user, is opened.
-_OF_FEDERATION = frozenset(("federation", "ldap"))
+_OF_FEDERATION = frozenset(("federation", "ldap", "client_certificates"))
 _OF_STORE = _OF_FEDERATION | {"store", "keys", "root"}
 
 
@@ -76,7 +76,7 @@ async def find_faults(
             require_owner(settings, environment=environment)
         except NotOwner as error:
             faults.append(Fault(str(error)))
-    if "tls" not in faulty_sections:
+    if not faulty_sections & {"tls", "client_certificates"}:
         try:
             read_certificate(settings)
         except ConfigurationError as error:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.federation.client_certificates import CertificateRules
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
 from broker.names.secret import SecretKey
@@ -123,6 +124,7 @@ class Settings(Section, frozen=True):
     metadata: Metadata = Metadata()
     federation: FederationSettings = FederationSettings()
     ldap: DirectoryRules = DirectoryRules()
+    client_certificates: CertificateRules = CertificateRules()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     log: Log = Log()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
@@ -30,6 +31,7 @@ async def open_federation(
     certificate_authorities: str = "",
     pinned_keys: Sequence[str] = (),
     directory: DirectoryLogins | None = None,
+    certificates: ClientCertificates | None = None,
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE, `directory` stays the caller's.
 
@@ -47,6 +49,7 @@ async def open_federation(
             single_use=single_use,
             issuer=issuer,
             directory=directory,
+            certificates=certificates,
         )
     finally:
         await keys.close()
@@ -91,6 +94,18 @@ def open_directory(rules: DirectoryRules) -> Iterator[DirectoryLogins | None]:
         yield logins
     finally:
         logins.close()
+
+
+def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
+    """What verifies client certificates; None where no authorities are configured.
+
+    Raises ValueError, in words for the operator, for what cannot be used.
+    """
+    if not rules.certificate_authorities:
+        return None
+    from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+
+    return ClientCertificates(rules, verify_client_certificate, parse_revocation_lists)
 
 
 def _tls_context(authorities: str) -> ssl.SSLContext:

@@ -11,6 +11,22 @@ from typing import Any, TypeVar
 
 Model = Mapping[str, Any]
 
+# What a request says of the session that it asks for, and what is answered with its credentials.
+_SESSION: Model = {
+    "PolicyArns": {"shape": "policyDescriptorListType"},
+    "Policy": {"shape": "sessionPolicyDocumentType"},
+    "DurationSeconds": {"shape": "roleDurationSecondsType"},
+    "MinimumSessionTokenSize": {"shape": "minimumSessionTokenSizeType"},
+}
+_ASSUMED: Model = {
+    "Credentials": {"shape": "Credentials"},
+    "AssumedRoleUser": {"shape": "AssumedRoleUser"},
+    "PackedPolicySize": {"shape": "nonNegativeIntegerType"},
+    "Provider": {"shape": "Issuer"},
+    "SessionTokenUtilization": {"shape": "sessionTokenUtilizationType"},
+    "SessionTokenSize": {"shape": "sessionTokenSizeType"},
+}
+
 # Service -> what is added to its model.
 EXTENSIONS: Mapping[str, Model] = {
     "sts": {
@@ -25,6 +41,16 @@ EXTENSIONS: Mapping[str, Model] = {
                 },
                 "authtype": "none",
             },
+            "AssumeRoleWithCertificate": {
+                "name": "AssumeRoleWithCertificate",
+                "http": {"method": "POST", "requestUri": "/"},
+                "input": {"shape": "AssumeRoleWithCertificateRequest"},
+                "output": {
+                    "shape": "AssumeRoleWithCertificateResponse",
+                    "resultWrapper": "AssumeRoleWithCertificateResult",
+                },
+                "authtype": "none",
+            },
         },
         "shapes": {
             "AssumeRoleWithLDAPIdentityRequest": {
@@ -34,23 +60,15 @@ EXTENSIONS: Mapping[str, Model] = {
                     "LDAPUsername": {"shape": "ldapUsernameType"},
                     "LDAPPassword": {"shape": "ldapPasswordType"},
                     "RoleArn": {"shape": "arnType"},
-                    "PolicyArns": {"shape": "policyDescriptorListType"},
-                    "Policy": {"shape": "sessionPolicyDocumentType"},
-                    "DurationSeconds": {"shape": "roleDurationSecondsType"},
-                    "MinimumSessionTokenSize": {"shape": "minimumSessionTokenSizeType"},
+                    **_SESSION,
                 },
             },
-            "AssumeRoleWithLDAPIdentityResponse": {
+            "AssumeRoleWithLDAPIdentityResponse": {"type": "structure", "members": _ASSUMED},
+            "AssumeRoleWithCertificateRequest": {
                 "type": "structure",
-                "members": {
-                    "Credentials": {"shape": "Credentials"},
-                    "AssumedRoleUser": {"shape": "AssumedRoleUser"},
-                    "PackedPolicySize": {"shape": "nonNegativeIntegerType"},
-                    "Provider": {"shape": "Issuer"},
-                    "SessionTokenUtilization": {"shape": "sessionTokenUtilizationType"},
-                    "SessionTokenSize": {"shape": "sessionTokenSizeType"},
-                },
+                "members": {"RoleArn": {"shape": "arnType"}, **_SESSION},
             },
+            "AssumeRoleWithCertificateResponse": {"type": "structure", "members": _ASSUMED},
             "ldapUsernameType": {"type": "string", "min": 1, "max": 2048},
             # An empty password is no password: a directory takes it for a bind without one (RFC 4513, 5.1.2).
             "ldapPasswordType": {"type": "string", "min": 1, "max": 2048, "sensitive": True},

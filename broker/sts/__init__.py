@@ -8,6 +8,7 @@ and "Temporary security credentials in IAM" of the IAM User Guide.
 from broker.sts import (
     access_key_info,
     assume_role,
+    assume_role_with_certificate,
     assume_role_with_ldap_identity,
     assume_role_with_saml,
     assume_role_with_web_identity,
@@ -22,6 +23,7 @@ from broker.sts import (
 __all__ = [
     "access_key_info",
     "assume_role",
+    "assume_role_with_certificate",
     "assume_role_with_ldap_identity",
     "assume_role_with_saml",
     "assume_role_with_web_identity",

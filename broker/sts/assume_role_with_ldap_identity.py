@@ -23,13 +23,19 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
-from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+from broker.sts.asserted_roles import (
+    AssertedRole,
+    asserted_role,
+    kept_session_keys,
+    minted_session,
+    not_configured,
+    refused_assertion,
+)
 
 # The model's roleSessionNameType, for a name that comes from the directory.
 _is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 _USER_NAME, _USER, _GROUPS = "ldap:username", "ldap:user", "ldap:groups"
-_LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has room for 4,096 in all
 
 # Also what the gate says of a role that does not trust the person: who tries passwords learns nothing of any.
 _DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
@@ -44,11 +50,7 @@ async def ldap_caller(
     """The person whose password it is, and the role that the groups give; raises Refusal."""
     directory, checks = federation.directory, Checks()
     if directory is None:
-        raise Refusal(
-            "InvalidAction",
-            "Could not find operation AssumeRoleWithLDAPIdentity for version 2011-06-15",
-            reason="no LDAP directory is configured",
-        )
+        raise not_configured("AssumeRoleWithLDAPIdentity", "no LDAP directory is configured")
     if request.role_arn is not None:
         account_of_role(request.role_arn)  # what is no ARN of a role is refused before a password is tried
     try:
@@ -79,9 +81,7 @@ async def ldap_caller(
             subject=person.distinguished_name,
             audience="",
             attributes=SessionAttributes(),
-            session_keys={
-                key: values for key, values in keys.items() if sum(map(len, values)) <= _LONGEST_SESSION_KEY
-            },
+            session_keys=kept_session_keys(keys),
             session_name=person.name,
             role_arn=role_arn,
         ),

@@ -290,3 +290,20 @@ class AssumeRoleWithLDAPIdentityResponse(msgspec.Struct, frozen=True, kw_only=Tr
     provider: str | None = None
     session_token_utilization: int | None = None
     session_token_size: int | None = None
+
+
+class AssumeRoleWithCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    role_arn: str | None = None
+    policy_arns: tuple[PolicyDescriptorType, ...] = ()
+    policy: str | None = None
+    duration_seconds: int | None = None
+    minimum_session_token_size: int | None = None
+
+
+class AssumeRoleWithCertificateResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    credentials: Credentials | None = None
+    assumed_role_user: AssumedRoleUser | None = None
+    packed_policy_size: int | None = None
+    provider: str | None = None
+    session_token_utilization: int | None = None
+    session_token_size: int | None = None

@@ -1,4 +1,4 @@
-"""What the door knows of a request, before anybody has read it."""
+"""What the connection shows of a request, before its body is parsed."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class RequestFacts(msgspec.Struct, frozen=True):
-    """Facts of the transport: times in epoch seconds, `source_ip` after trusted proxies were taken off.
+    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies.
 
     `client_certificates` gives the chain of the certificate that the client has proven to hold in its TLS handshake, in
     DER, its own first; nothing where there is none.

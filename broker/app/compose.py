@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from broker.audit.journal import Journal, Sync
 from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_certificates, open_directory, open_federation
@@ -45,6 +46,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     session_list: SessionList
     prover: Prover
     federation: Federation
+    passwords: Passwords
 
 
 @asynccontextmanager
@@ -72,10 +74,12 @@ async def open_broker(
         await engine.close()
         raise
     async with (
+        AsyncExitStack() as stack,
         Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
         SessionList(store.engine, clock, entropy) as session_list,
         open_federation_of(settings) as federation,
     ):
+        passwords = stack.enter_context(closing(Passwords(settings.passwords, entropy)))
         yield Broker(
             settings=settings,
             engine=engine,
@@ -90,6 +94,7 @@ async def open_broker(
                 Dialect(honour_expires=settings.requests.honour_presigned_expires),
             ),
             federation=federation,
+            passwords=passwords,
         )
 
 

@@ -57,6 +57,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         metrics=metrics,
         quotas=settings.quotas,
         federation=broker.federation,
+        passwords=broker.passwords,
         services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),

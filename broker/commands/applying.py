@@ -53,6 +53,7 @@ def means_of(broker: Broker, command: str, folder: Path) -> Means:
         gate=broker.gate,
         mint=broker.mint,
         federation=broker.federation,
+        passwords=broker.passwords,
         quotas=broker.settings.quotas,
         service_principals=frozenset(broker.settings.policies.service_principals),
         entropy=entropy,

@@ -73,6 +73,7 @@ async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_assert
         broker.mint,
         entropy,
         broker.settings.quotas,
+        broker.passwords,
         clock(),
         role_arn=chosen.role,
         saml_provider_arn=chosen.provider,

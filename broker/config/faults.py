@@ -41,6 +41,13 @@ _RANGES = {
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
     "ldap.timeout_seconds": (1, 60),
     "ldap.logins_at_a_time": (1, 64),
+    "passwords.memory_kib": (7 * 1024, 1 << 20),
+    "passwords.passes": (1, 100),
+    "passwords.hashes_at_a_time": (1, 64),
+    "passwords.free_attempts_of_user": (1, 1000),
+    "passwords.free_attempts_of_address": (1, 100_000),
+    "passwords.longest_wait_of_user_seconds": (1, 3600),  # no longer than a failure is remembered
+    "passwords.longest_wait_of_address_seconds": (1, 3600),
     "federation.issuer_rotate_every_hours": (7 * 24, 24 * 366),
     "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the key before signs
 }

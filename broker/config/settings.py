@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.credentials.passwords import PasswordSettings
 from broker.federation.client_certificates import CertificateRules
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
@@ -125,6 +126,7 @@ class Settings(Section, frozen=True):
     federation: FederationSettings = FederationSettings()
     ldap: DirectoryRules = DirectoryRules()
     client_certificates: CertificateRules = CertificateRules()
+    passwords: PasswordSettings = PasswordSettings()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     log: Log = Log()

@@ -2,12 +2,13 @@
 
 A *partition* is what changes together: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions
-(`sessions/123456789012`), or what belongs to no account (`global`). Every
-partition has one revision, which each commit replaces: the number of its commits, and a random mark of the last one.
-A commit names the revision that it expects, so one value guards everything a transaction has read, scans included; and
-a cache that remembers the revision knows in one look whether it is still true. Numbers alone would not do: where the
-last commits of a store were lost (a failover, an old backup) others soon commit as often again. A revision with its
-mark is found in one history only, and whoever compares it whole cannot take one history for another.
+(`sessions/123456789012`), a share of the failed attempts at passwords (`sign-in/4f`), or what belongs to no account
+(`global`). Every partition has one revision, which each commit replaces: the number of its commits, and a random mark
+of the last one. A commit names the revision that it expects, so one value guards everything a transaction has read,
+scans included; and a cache that remembers the revision knows in one look whether it is still true. Numbers alone
+would not do: where the last commits of a store were lost (a failover, an old backup) others soon commit as often
+again. A revision with its mark is found in one history only, and whoever compares it whole cannot take one history
+for another.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
@@ -40,6 +41,11 @@ def usage_partition(account_id: str) -> str:
 def replay_partition(account_id: str) -> str:
     """What may be used once: one-time codes, assertion ids; every record expires."""
     return f"replay/{account_id}"
+
+
+def sign_in_partition(shard: str) -> str:
+    """Failed attempts at passwords, of users and of addresses, in a fixed number of shards; every record expires."""
+    return f"sign-in/{shard}"
 
 
 def sessions_partition(account_id: str) -> str:

@@ -14,7 +14,7 @@ from broker.access.caller import Asserted, Caller, Keys
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.client_certificate import ClientCertificate
-from broker.assertions.session_attributes import SessionAttributes
+from broker.assertions.requested_session import RequestedSession
 from broker.errors import Refusal
 from broker.federation.client_certificates import CertificateRules, names_in
 from broker.federation.federation import Federation
@@ -86,11 +86,11 @@ async def certificate_caller(
             issuer=provider,
             subject=certificate.subject,
             audience="",
-            attributes=SessionAttributes(),
+            attributes=RequestedSession(),
             session_keys=kept_session_keys(keys),
             session_name=session_name,
             role_arn=role_arn,
-            longest=max(certificate.expires_at - int(facts.now), 1),
+            max_duration=max(certificate.expires_at - int(facts.now), 1),
         ),
     )
 

@@ -14,6 +14,7 @@ from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.assertions.checks import Check, Checks
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.errors import Refusal
 from broker.federation.federation import Federation
 from broker.operation import Absent, Call, Prepared, Quotas
@@ -40,6 +41,7 @@ async def examine(
     mint: Mint,
     entropy: Callable[[int], bytes],
     quotas: Quotas,
+    passwords: Passwords,
     now: float,
     *,
     role_arn: str,
@@ -61,7 +63,7 @@ async def examine(
                 role_arn=role_arn, principal_arn=saml_provider_arn, saml_assertion=unverified_assertion
             )
             caller = await prove_saml(federation, store, now, request, checks)
-        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation)
+        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation, passwords)
         prepare = role_for_web_identity if saml_provider_arn is None else role_for_saml_subject
         prepared = await prepare(call, request)
     except Refusal as refusal:

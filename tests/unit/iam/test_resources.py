@@ -97,6 +97,7 @@ async def test_preparing_a_request_writes_nothing(iam: Iam, name: str, there: bo
         entropy=secrets.token_bytes,
         quotas=iam.quotas,
         federation=iam.federation,
+        passwords=iam.passwords,
     )
     prepared = await prepare(OPERATIONS["iam", name], call, None if isinstance(asked, str) else asked)
     assert isinstance(prepared, Prepared | Absent)

@@ -11,8 +11,8 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.living_sessions import LivingSession
     from broker.commands.revoking import RevocationTarget
+    from broker.sts.living_sessions import LivingSession
 
 DESCRIPTION = """\
 End sessions before they expire. When the command returns they are refused: by every worker, on every node of the store,
@@ -90,9 +90,10 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.commands.opening import with_broker
 
     async def work(broker: "Broker") -> int:
-        from broker.commands.living_sessions import KEY_DROPPED, living_sessions
+        from broker.commands.living_sessions import living_sessions
         from broker.commands.revoking import find_target, revocation_rows, revoke_target
         from broker.commands.terminal import print_table
+        from broker.sts.living_sessions import KEY_DROPPED
 
         if chosen.action == "list":
             headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "FORGOTTEN"]

@@ -7,14 +7,7 @@ import msgspec
 
 from broker.access.revocations import find_revocation
 from broker.audit.event import Event, iso_time
-from broker.commands.living_sessions import (
-    LivingSession,
-    LivingSessions,
-    find_identity,
-    find_root,
-    living_sessions,
-    require_account,
-)
+from broker.commands.living_sessions import find_identity, find_root, living_sessions, require_account
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import CommandRefused
 from broker.credentials.keyrings import MOST_SKEW
@@ -22,6 +15,7 @@ from broker.credentials.revoking import TooManyRevocations, latest_end, revoke
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
 from broker.storage.store import ACCOUNTS, REVOCATIONS, ROLES, USERS, Transaction
+from broker.sts.living_sessions import LivingSession, LivingSessions
 
 if TYPE_CHECKING:
     from broker.app import Broker

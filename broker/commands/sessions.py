@@ -8,7 +8,7 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.living_sessions import LivingSession, LivingSessions
+    from broker.sts.living_sessions import LivingSession, LivingSessions
 
 DESCRIPTION = """\
 List the sessions that were minted and have not expired, the newest first: of roles, of users (GetSessionToken), of

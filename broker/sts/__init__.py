@@ -15,7 +15,10 @@ from broker.sts import (
     assume_root,
     authorization_message,
     caller_identity,
+    check_federation,
     federation_token,
+    list_sessions,
+    revoke_sessions,
     session_token,
     web_identity_token,
 )
@@ -30,7 +33,10 @@ __all__ = [
     "assume_root",
     "authorization_message",
     "caller_identity",
+    "check_federation",
     "federation_token",
+    "list_sessions",
+    "revoke_sessions",
     "session_token",
     "web_identity_token",
 ]

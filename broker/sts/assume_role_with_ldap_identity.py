@@ -48,7 +48,17 @@ async def ldap_caller(
     request: shapes.AssumeRoleWithLDAPIdentityRequest,
 ) -> Caller:
     """The person whose password it is, and the role that the groups give; raises Refusal."""
-    directory, checks = federation.directory, Checks()
+    return await prove_ldap(federation, facts, request, Checks())
+
+
+async def prove_ldap(
+    federation: Federation,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithLDAPIdentityRequest,
+    checks: Checks,
+) -> Caller:
+    """As `ldap_caller`, with every check noted in `checks`, the one that failed last."""
+    directory = federation.directory
     if directory is None:
         raise not_configured("AssumeRoleWithLDAPIdentity", "no LDAP directory is configured")
     if request.role_arn is not None:

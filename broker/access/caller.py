@@ -11,6 +11,7 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     CertificateSubject,
+    CustomTokenSubject,
     FederatedUser,
     IamUser,
     LdapSubject,
@@ -37,6 +38,7 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     SamlSubject: "AssumedRole",
     LdapSubject: "AssumedRole",
     CertificateSubject: "AssumedRole",
+    CustomTokenSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
 }
@@ -47,8 +49,9 @@ _IDENTITY_TYPES = {
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
     SamlSubject: "SAMLUser",
-    LdapSubject: "LDAPUser",  # CloudTrail has no such type, nor the next
+    LdapSubject: "LDAPUser",  # CloudTrail has no such type, nor the next two
     CertificateSubject: "CertificateUser",
+    CustomTokenSubject: "CustomTokenUser",
     Anonymous: "AWSAccount",
 }
 

@@ -118,6 +118,7 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         single_use=chosen.single_use_tokens,
         issuer=issuer_rules(chosen),
         certificate_authorities=chosen.certificate_authorities,
+        plugin=settings.identity_plugin,
         pinned_keys=chosen.pinned_keys,
     )
     async with AsyncExitStack() as stack:

@@ -27,7 +27,7 @@ from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve
 
 # The sections that have to be good before federation, and before a store with its keys and its root user, is opened.
-_OF_FEDERATION = frozenset(("federation", "ldap", "client_certificates"))
+_OF_FEDERATION = frozenset(("federation", "ldap", "client_certificates", "identity_plugin"))
 _OF_STORE = _OF_FEDERATION | {"store", "keys", "root"}
 
 

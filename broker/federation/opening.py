@@ -1,7 +1,7 @@
 """The life of federation: an HTTP client that reaches admitted addresses only, opened and closed with the broker."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ from broker.federation.client_certificates import CertificateRules, ClientCertif
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
+from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.provider_keys import ProviderKeys
-from broker.federation.reach import Answer, Reach
+from broker.federation.reach import Answer, Reach, StatusAnswer
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -32,6 +33,7 @@ async def open_federation(
     pinned_keys: Sequence[str] = (),
     directory: DirectoryLogins | None = None,
     certificates: ClientCertificates | None = None,
+    plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE, `directory` stays the caller's.
 
@@ -50,6 +52,7 @@ async def open_federation(
             issuer=issuer,
             directory=directory,
             certificates=certificates,
+            plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
         )
     finally:
         await keys.close()
@@ -65,11 +68,19 @@ class _LateFetcher:
         self._fetcher: Fetcher | None = None
 
     async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
+        return await self._opened().get(url, thumbprints)
+
+    async def ask(
+        self, method: str, url: str, secret_query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        return await self._opened().ask(method, url, secret_query, headers)
+
+    def _opened(self) -> "Fetcher":
         if self._fetcher is None:
             from broker.federation.fetching import open_fetcher
 
             self._fetcher = open_fetcher(self._reach, self._tls)
-        return await self._fetcher.get(url, thumbprints)
+        return self._fetcher
 
     async def close(self) -> None:
         if self._fetcher is not None:

@@ -137,6 +137,21 @@ class CertificateSubject(msgspec.Struct, frozen=True, tag="certificate-subject")
         return f"{self.provider}:{self.subject}"
 
 
+class CustomTokenSubject(msgspec.Struct, frozen=True, tag="custom-token-subject"):
+    """A user whom the operator's identity plugin vouches for; `provider` is the plugin's name in policies."""
+
+    provider: str
+    subject: str
+
+    @property
+    def arn(self) -> str:
+        return self.provider
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
 class Service(msgspec.Struct, frozen=True, tag="service"):
     """A service principal such as `ec2.amazonaws.com`."""
 
@@ -164,7 +179,7 @@ class Anonymous(msgspec.Struct, frozen=True, tag="anonymous"):
 
 
 # Subjects that an identity provider vouches for; they are in no account.
-AssertedSubject = WebIdentity | SamlSubject | LdapSubject | CertificateSubject
+AssertedSubject = WebIdentity | SamlSubject | LdapSubject | CertificateSubject | CustomTokenSubject
 
 Principal = Root | IamUser | AssumedRole | FederatedUser | AssertedSubject | Service | Anonymous
 

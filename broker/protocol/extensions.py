@@ -44,6 +44,7 @@ EXTENSIONS: Mapping[str, Model] = {
         "operations": {
             "AssumeRoleWithLDAPIdentity": _operation("AssumeRoleWithLDAPIdentity", authtype="none"),
             "AssumeRoleWithCertificate": _operation("AssumeRoleWithCertificate", authtype="none"),
+            "AssumeRoleWithCustomToken": _operation("AssumeRoleWithCustomToken", authtype="none"),
             "CheckFederation": _operation("CheckFederation"),
             "ListSessions": _operation("ListSessions"),
             "RevokeSessions": _operation("RevokeSessions"),
@@ -65,6 +66,19 @@ EXTENSIONS: Mapping[str, Model] = {
                 "members": {"RoleArn": {"shape": "arnType"}, **_SESSION},
             },
             "AssumeRoleWithCertificateResponse": {"type": "structure", "members": _ASSUMED},
+            "AssumeRoleWithCustomTokenRequest": {
+                "type": "structure",
+                "required": ["Token", "RoleArn"],
+                "members": {
+                    "Token": {"shape": "customTokenType"},
+                    "RoleArn": {"shape": "arnType"},
+                    **_SESSION,
+                },
+            },
+            "AssumeRoleWithCustomTokenResponse": {
+                "type": "structure",
+                "members": {**_ASSUMED, "AssumedUser": {"shape": "textType"}},
+            },
             "CheckFederationRequest": {
                 "type": "structure",
                 "required": ["RoleArn"],
@@ -153,6 +167,7 @@ EXTENSIONS: Mapping[str, Model] = {
             "textType": {"type": "string"},
             "sessionMarkerType": {"type": "string", "min": 1, "max": 320},
             "maxSessionsType": {"type": "integer", "min": 1, "max": 1000},
+            "customTokenType": {"type": "string", "min": 1, "max": 8192, "sensitive": True},
             "ldapUsernameType": {"type": "string", "min": 1, "max": 2048},
             # An empty password is no password: a directory takes it for a bind without one (RFC 4513, 5.1.2).
             "ldapPasswordType": {"type": "string", "min": 1, "max": 2048, "sensitive": True},

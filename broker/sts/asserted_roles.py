@@ -31,6 +31,7 @@ _LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has roo
 AssertedRequest = (
     shapes.AssumeRoleWithWebIdentityRequest
     | shapes.AssumeRoleWithCertificateRequest
+    | shapes.AssumeRoleWithCustomTokenRequest
     | shapes.AssumeRoleWithSAMLRequest
     | shapes.AssumeRoleWithLDAPIdentityRequest
 )

@@ -309,6 +309,28 @@ class AssumeRoleWithCertificateResponse(msgspec.Struct, frozen=True, kw_only=Tru
     session_token_size: int | None = None
 
 
+class AssumeRoleWithCustomTokenRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    token: str
+    role_arn: str
+    policy_arns: tuple[PolicyDescriptorType, ...] = ()
+    policy: str | None = None
+    duration_seconds: int | None = None
+    minimum_session_token_size: int | None = None
+
+    def __repr__(self) -> str:
+        return hidden_repr(self, ("token",))
+
+
+class AssumeRoleWithCustomTokenResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    credentials: Credentials | None = None
+    assumed_role_user: AssumedRoleUser | None = None
+    packed_policy_size: int | None = None
+    provider: str | None = None
+    session_token_utilization: int | None = None
+    session_token_size: int | None = None
+    assumed_user: str | None = None
+
+
 class CheckFederationRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
     role_arn: str
     role_session_name: str | None = None

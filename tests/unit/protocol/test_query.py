@@ -33,6 +33,7 @@ def test_the_operations_without_a_signature_are_the_models_and_our_additions() -
         "AssumeRoleWithSAML",
         "AssumeRoleWithLDAPIdentity",
         "AssumeRoleWithCertificate",
+        "AssumeRoleWithCustomToken",
     }
 
 

@@ -1,4 +1,4 @@
-"""`broker federation check`: why is this assertion refused? Each check in its order, with what was found and wanted."""
+"""`broker federation check`: why an assertion is refused. Prints each check, what was found and what was expected."""
 
 import argparse
 import sys
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from broker.sts.examination import ExaminedRequest
 
 DESCRIPTION = """\
-Walk through the checks that AssumeRoleWithWebIdentity, AssumeRoleWithSAML or AssumeRoleWithLDAPIdentity would make now,
-with this broker's providers and settings: of an assertion its form, the provider, its keys, signature, times, audience,
-of a person the entry in the directory, the password and the groups; then each condition of the role's trust policy with
-the value that it reads, and the permissions for tags and a source identity.
+Run the checks that AssumeRoleWithWebIdentity, AssumeRoleWithSAML or AssumeRoleWithLDAPIdentity would make now, with
+this broker's providers and settings: of an assertion its form, the provider, its keys, signature, times, audience; of a
+person the entry in the directory, the password and the groups; then each condition of the role's trust policy with the
+value that it is compared with, and the permissions for tags and a source identity.
 
   broker federation check --role arn:aws:iam::111111111111:role/deployer token.jwt
   pbpaste | broker federation check --role ROLE_ARN -                       a token, from standard input
@@ -25,9 +25,9 @@ the value that it reads, and the permissions for tags and a source identity.
 
 The operation sts:CheckFederation shows the same to those who may ask (config/README.md, "Operations of our own").
 
-Nothing is used up and no credentials are made. Exits with 0 where the role would be given, 1 where it would be refused.
-Assertions are secrets while they live, and passwords are: they are read from a file or from standard input, and never
-printed. A wrong password is a failed login at the directory.
+No credentials are made, and an assertion for single use is not used up. The exit status is 0 where the role would be
+assumed, 1 where that would be refused. Assertions are secrets until they expire, and passwords are: they are read from
+a file or from standard input, and never printed. A wrong password is a failed login at the directory.
 """
 
 
@@ -100,9 +100,9 @@ async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_proof:
     examined = await examine(call, _request(chosen, unverified_proof))
     _print_checks(examined.checks)
     if examined.refusal:
-        print(f"\nThe client would read: {examined.refusal}")
+        print(f"\nThe client would get: {examined.refusal}")
         return 1
-    print(f"\nThe role would be given: {examined.session_arn}")
+    print(f"\nThe role would be assumed: {examined.session_arn}")
     return 0
 
 

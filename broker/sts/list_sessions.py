@@ -1,4 +1,4 @@
-"""ListSessions: the sessions of the caller's account that can still live. AWS has no such operation.
+"""ListSessions: the sessions of the caller's account that have not expired. AWS has no such operation.
 
 What `broker sessions` shows an operator. With a principal, that is what the gate is asked about, so a permission may be
 for the sessions of one role.
@@ -10,7 +10,12 @@ from broker.names.arn import parse_arn
 from broker.operation import Call, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import sts as shapes
-from broker.sts.living_sessions import LivingSession, find_identity, find_living_sessions, parse_identity_arn
+from broker.sts.unexpired_sessions import (
+    UnexpiredSession,
+    find_identity,
+    find_unexpired_sessions,
+    parse_identity_arn,
+)
 
 # Behind every moment; so that the newest come first in the order of keys.
 _LAST = 10**11
@@ -33,12 +38,12 @@ async def list_sessions(
     call: Call, request: shapes.ListSessionsRequest, prepared: Prepared[None]
 ) -> shapes.ListSessionsResponse:
     """Of a principal that is not there, none; the newest first."""
-    living = await find_living_sessions(call.store, call.account, call.mint.keyring(), call.now)
-    chosen = [one for one in living.sessions if request.issued_by in (None, one.session.issued_by)]
+    unexpired = await find_unexpired_sessions(call.store, call.account, call.mint.keyring(), call.now)
+    chosen = [one for one in unexpired.sessions if request.issued_by in (None, one.session.issued_by)]
     if request.principal is not None:
         chosen = await _of(call, request.principal, chosen)
     listed = page(chosen, _place, request.marker, request.max_items)
-    unlisted = living.unlisted.get(call.account)
+    unlisted = unexpired.unlisted.get(call.account)
     return shapes.ListSessionsResponse(
         sessions=tuple(map(_shape, listed.items)),
         unlisted_until=None if unlisted is None else unlisted.issued_until,
@@ -47,7 +52,7 @@ async def list_sessions(
     )
 
 
-async def _of(call: Call, principal: str, sessions: list[LivingSession]) -> list[LivingSession]:
+async def _of(call: Call, principal: str, sessions: list[UnexpiredSession]) -> list[UnexpiredSession]:
     if _is_session(principal):
         return [one for one in sessions if one.session.arn == principal]
     identity = await find_identity(call.store, principal)
@@ -58,11 +63,11 @@ def _is_session(arn: str) -> bool:
     return arn.startswith("arn:aws:sts::")
 
 
-def _place(one: LivingSession) -> str:
+def _place(one: UnexpiredSession) -> str:
     return f"{_LAST - one.session.issued_at:011d}/{one.session.access_key_id}"
 
 
-def _shape(one: LivingSession) -> shapes.Session:
+def _shape(one: UnexpiredSession) -> shapes.Session:
     session = one.session
     return shapes.Session(
         access_key_id=session.access_key_id,

@@ -24,10 +24,10 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.session_records import Revocation, Revocations
 from broker.storage.store import USERS
-from broker.sts.living_sessions import (
-    LivingSession,
+from broker.sts.unexpired_sessions import (
+    UnexpiredSession,
     find_identity,
-    find_living_sessions,
+    find_unexpired_sessions,
     parse_identity_arn,
 )
 
@@ -91,10 +91,10 @@ async def revoke_sessions(
 ) -> shapes.RevokeSessionsResponse:
     """Whatever it was before, it is refused by every request that begins after the answer."""
     found = prepared.found
-    living = await find_living_sessions(call.store, call.account, call.mint.keyring(), call.now)
+    unexpired = await find_unexpired_sessions(call.store, call.account, call.mint.keyring(), call.now)
     moment = await _moment(call, request.issued_before, found)
     listed = next(
-        (one.session for one in living.sessions if one.session.access_key_id == found.subject), None
+        (one.session for one in unexpired.sessions if one.session.access_key_id == found.subject), None
     )
     ends_at = latest_end(found.subject, moment) if listed is None else listed.expires_at + int(MOST_SKEW)
     wanted = Revocation(issued_before=moment, ends_at=ends_at, revoked_at=int(call.now))
@@ -105,7 +105,7 @@ async def revoke_sessions(
     return shapes.RevokeSessionsResponse(
         issued_before=None if found.is_session else written.issued_before,
         forgotten_at=written.ends_at,
-        ended_sessions=len(_ended_by(found.subject, written, living.sessions)),
+        ended_sessions=len(_ended_by(found.subject, written, unexpired.sessions)),
     )
 
 
@@ -126,12 +126,14 @@ async def _moment(call: Call, issued_before: float | None, found: RevokedSubject
     return moment
 
 
-def _ended_by(subject: str, written: Revocation, living: tuple[LivingSession, ...]) -> list[LivingSession]:
+def _ended_by(
+    subject: str, written: Revocation, unexpired: tuple[UnexpiredSession, ...]
+) -> list[UnexpiredSession]:
     """The listed sessions that were good until now."""
     revocations = Revocations(by_subject={subject: written})
     return [
         one
-        for one in living
+        for one in unexpired
         if one.is_live
         and find_revocation(
             revocations, one.session.access_key_id, one.session.identity_id, one.session.issued_at

@@ -334,11 +334,13 @@ def test_a_login_is_checked_by_the_operation_and_by_the_command(directory: Slapd
         assert "her password" not in json.dumps(record)
         for asked in ({}, {"LDAPUsername": "carol"}, {"WebIdentityToken": "none", "LDAPPassword": "x"}):
             assert refused(root.check_federation, RoleArn=role, **asked)[1] == "InvalidParameterCombination"
-        status, said = check(server, "--role", role, "--ldap-user", "carol", "-", given=" her password \n")
+        status, said = check(
+            server, "--role", role, "--ldap-user", "carol", "-", standard_input=" her password \n"
+        )
         assert status == 0, said
         assert "passed" in row(said, "password  ")
         assert said.rstrip().endswith(":assumed-role/reader/carol")
-        status, said = check(server, "--role", role, "--ldap-user", "carol", "-", given="wrong\n")
+        status, said = check(server, "--role", role, "--ldap-user", "carol", "-", standard_input="wrong\n")
         assert status == 1
         assert "FAILED" in row(said, "password  ")
         assert "AccessDenied" in said

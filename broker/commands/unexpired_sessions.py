@@ -1,4 +1,4 @@
-"""What commands know of sessions: those of all accounts, and whose an ARN means, in words for the operator."""
+"""Unexpired sessions for commands: those of all accounts, and the owner that an ARN names, or CommandRefused."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,23 +7,22 @@ from broker.commands.refusing import CommandRefused
 from broker.names.arn import is_account_id
 from broker.storage.engine import sessions_partition
 from broker.storage.store import ACCOUNTS, Transaction
-from broker.sts import living_sessions as sessions_of
-from broker.sts.living_sessions import Identity, LivingSession, LivingSessions, root_identity
+from broker.sts import unexpired_sessions as sessions_of
+from broker.sts.unexpired_sessions import Identity, UnexpiredSession, UnexpiredSessions, root_identity
 
 if TYPE_CHECKING:
     from broker.app import Broker
 
 
-async def living_sessions(broker: "Broker", account: str | None = None) -> LivingSessions:
-    """Those of one account, or of all."""
+async def list_unexpired_sessions(broker: "Broker", account: str | None = None) -> UnexpiredSessions:
+    """The sessions of one account, or of all."""
     accounts = [account] if account is not None else await _accounts_with_sessions(broker)
     store, now, keyring = broker.store.transaction(), clock(), broker.keyrings.sessions()
-    of_each = [await sessions_of.find_living_sessions(store, each, keyring, now) for each in accounts]
+    of_each = [await sessions_of.find_unexpired_sessions(store, each, keyring, now) for each in accounts]
     found = [one for each in of_each for one in each.sessions]
     found.sort(key=lambda one: (one.session.issued_at, one.session.access_key_id), reverse=True)
-    return LivingSessions(
-        tuple(found), {name: one for each in of_each for name, one in each.unlisted.items()}
-    )
+    unlisted = {name: one for each in of_each for name, one in each.unlisted.items()}
+    return UnexpiredSessions(tuple(found), unlisted)
 
 
 async def _accounts_with_sessions(broker: "Broker") -> list[str]:
@@ -57,8 +56,8 @@ async def require_account(store: Transaction, account: str) -> None:
         raise CommandRefused(f"there is no account {account}")
 
 
-def shown_session(one: LivingSession) -> dict[str, Any]:
-    """For JSON: names as CloudTrail would have them, times readable."""
+def shown_session(one: UnexpiredSession) -> dict[str, Any]:
+    """For JSON: names in CloudTrail's style, times in ISO 8601."""
     from broker.audit.event import iso_time
 
     session = one.session

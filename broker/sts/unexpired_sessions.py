@@ -1,4 +1,4 @@
-"""Sessions that can still live, as the store lists them: whether each is good now, and whose they are."""
+"""Sessions that have not expired, as the store lists them: whether each is accepted now, and whose they are."""
 
 import msgspec
 
@@ -14,8 +14,8 @@ from broker.storage.store import REVOCATIONS, ROLES, USERS, Transaction
 LIVE, REVOKED, PRINCIPAL_GONE, KEY_DROPPED = "live", "revoked", "principal gone", "key dropped"
 
 
-class LivingSession(msgspec.Struct, frozen=True):
-    """A listed session of `account`; `state` is LIVE where it is good, else why it is refused."""
+class UnexpiredSession(msgspec.Struct, frozen=True):
+    """A listed session of `account`; `state` is LIVE where it is accepted, else why it is refused."""
 
     account: str
     session: ListedSession
@@ -26,15 +26,15 @@ class LivingSession(msgspec.Struct, frozen=True):
         return self.state == LIVE
 
 
-class LivingSessions(msgspec.Struct, frozen=True):
-    """The newest first; `unlisted` by account, where there are more than are listed."""
+class UnexpiredSessions(msgspec.Struct, frozen=True):
+    """The newest first; `unlisted` by account, for accounts that have more sessions than are listed."""
 
-    sessions: tuple[LivingSession, ...]
+    sessions: tuple[UnexpiredSession, ...]
     unlisted: dict[str, UnlistedSessions]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose sessions are meant: a role or user by its unique id, a root user by its account's id."""
+    """The owner of sessions: a role or user by its unique id, a root user by its account's id."""
 
     account: str
     identity_id: str
@@ -42,14 +42,14 @@ class Identity(msgspec.Struct, frozen=True):
     access_key_ids: tuple[str, ...] = ()
 
 
-async def find_living_sessions(
+async def find_unexpired_sessions(
     store: Transaction, account: str, keyring: Keyring, now: float
-) -> LivingSessions:
+) -> UnexpiredSessions:
     """Those of one account; `keyring` is the one that opens session tokens."""
     listing = await list_sessions(store, account, now)
     unlisted = {} if listing.unlisted is None else {account: listing.unlisted}
     if not listing.sessions:
-        return LivingSessions((), unlisted)
+        return UnexpiredSessions((), unlisted)
     revocations = await store.find(REVOCATIONS, account)
     identities = await _existing_identities(store, account, listing.sessions)
     keys = {key.id.hex() for key in keyring.keys}
@@ -61,15 +61,15 @@ async def find_living_sessions(
             return PRINCIPAL_GONE
         return LIVE if one.sealed_by in keys else KEY_DROPPED
 
-    return LivingSessions(
-        tuple(LivingSession(account, one, state_of(one)) for one in listing.sessions), unlisted
+    return UnexpiredSessions(
+        tuple(UnexpiredSession(account, one, state_of(one)) for one in listing.sessions), unlisted
     )
 
 
 async def _existing_identities(
     store: Transaction, account: str, sessions: tuple[ListedSession, ...]
 ) -> set[str]:
-    """The ids, of those in the sessions, whose role or user still exists. Roles are many, so each is asked for."""
+    """The ids in `sessions` whose role or user still exists. Roles are looked up singly: an account may have many."""
     found = {account}
     role_names = {one.arn.split("/")[1] for one in sessions if one.identity_id.startswith(ROLE)}
     for name in role_names:

@@ -29,7 +29,7 @@ def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tup
     the one could match the other.
     """
     provider = identity.issuer.rpartition("://")[2].lower()
-    claims = [(f"{provider}:{name.lower()}", values) for name, values in _flattened(identity.claims)]
+    claims = [(f"{provider}:{name.lower()}", values) for name, values in flattened_claims(identity.claims)]
     keys = dict(claims)
     checks.require(
         "claims",
@@ -43,9 +43,10 @@ def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tup
     return keys
 
 
-def _flattened(
+def flattened_claims(
     claims: Mapping[str, Any], prefix: str = "", depth: int = 1
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each claim that has values, with them; of an object each member, its names joined by `/`."""
     for name, value in claims.items():
         if prefix == "" and name.startswith(_AWS):
             continue  # `session_attributes` reads these
@@ -54,7 +55,7 @@ def _flattened(
             continue
         if type(value) is dict:
             if depth < _DEEPEST:
-                yield from _flattened(value, f"{prefix}{name}/", depth + 1)
+                yield from flattened_claims(value, f"{prefix}{name}/", depth + 1)
             continue
         values = value if type(value) is list else [value]
         if all(type(one) in (str, int, float, bool) for one in values):

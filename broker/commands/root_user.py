@@ -1,4 +1,4 @@
-"""The root user that settings name (`BROKER_ROOT_...`): brought along once, when the broker starts, with a record."""
+"""The root key of the settings (`BROKER_ROOT_...`): created once, when the broker starts, and journalled."""
 
 import logging
 
@@ -13,10 +13,10 @@ from broker.storage.store import Transaction
 _logger = logging.getLogger("broker.root_user")
 
 
-async def bring_root_user(broker: Broker) -> None:
-    """Make the account and the root key where the settings name any, unless that was done before.
+async def ensure_root_user(broker: Broker) -> None:
+    """Create the account and the root key of the settings, unless that was done before.
 
-    Raises ConfigurationError where the key's id is another's, and JournalUnavailable.
+    Raises ConfigurationError where another key has the id, and JournalUnavailable.
     """
     root = broker.settings.root
     if not root.account_id:
@@ -26,8 +26,8 @@ async def bring_root_user(broker: Broker) -> None:
 
         async def work(store: Transaction) -> RootKeyImport:
             nonlocal is_recorded
-            brought = await bring(store, root)
-            # Before the commit, for a root key without a record must not be; and once, however often this is tried.
+            brought = await ensure_configured_root_key(store, root)
+            # Before the commit: a root key must not exist without a record. Once, even if the transaction is retried.
             if brought is RootKeyImport.MADE and not is_recorded:
                 journal.write_ahead([_event(root)])
                 journal.sync()
@@ -41,8 +41,8 @@ async def bring_root_user(broker: Broker) -> None:
             )
 
 
-async def bring(store: Transaction, root: RootUser) -> RootKeyImport:
-    """`import_root_key` for the root user of the settings; raises ConfigurationError where the id is another's."""
+async def ensure_configured_root_key(store: Transaction, root: RootUser) -> RootKeyImport:
+    """`import_root_key` for the root user of the settings; raises ConfigurationError where another key has the id."""
     pair = AccessKeyPair(root.access_key_id, root.secret_access_key)
     try:
         return await import_root_key(store, root.account_id, pair, clock())

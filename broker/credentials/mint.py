@@ -64,17 +64,18 @@ class TemporaryCredentials(msgspec.Struct, frozen=True):
         return f"TemporaryCredentials({self.access_key_id}, until {self.expires_at}, ***)"
 
 
-Note = Callable[[SessionClaims, bytes], None]
+Note = Callable[[str, bytes, bytes], None]
 
 
-def _ignore_session(claims: SessionClaims, sealed_by: bytes) -> None:
+def _ignore_session(account: str, claims: bytes, sealed_by: bytes) -> None:
     pass
 
 
 class Mint(msgspec.Struct, frozen=True):
     """`keyring` returns the current keyring of sessions, `entropy(n)` returns n fresh random bytes.
 
-    `note` is called with the claims of each minted session, and the id of the key that sealed its token.
+    `note` is called with the account of each minted session, its encoded claims, and the id of the key that sealed
+    its token.
 
     All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit into a token
     (PackedPolicyTooLarge), and raise ValueError for a duration that this kind of session cannot have: the requested
@@ -251,10 +252,10 @@ class Mint(msgspec.Struct, frozen=True):
     ) -> TemporaryCredentials:
         keyring = self.keyring()
         try:
-            token, secret, size = mint_session_token(keyring, claims, entropy, minimum_token_size)
+            token, secret, size, encoded = mint_session_token(keyring, claims, entropy, minimum_token_size)
         except TokenTooLarge as refused:
             raise _too_large(utilization_percent(refused.size), str(refused)) from None
-        self.note(claims, keyring.primary.id)
+        self.note(claims.account, encoded, keyring.primary.id)
         return TemporaryCredentials(
             claims.access_key_id,
             secret,

@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from broker.sealing.claims import SessionClaims, claims_from_bytes, claims_to_bytes
+from broker.sealing.claims import claims_from_bytes
 from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
 from broker.storage.session_records import ListedSession, ListedSessions, UnlistedSessions
 from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
@@ -55,16 +55,16 @@ class SessionList:
         except TimeoutError:
             raise EngineUnavailable("the last sessions could not be listed in time") from None
 
-    def note(self, claims: SessionClaims, sealed_by: bytes) -> None:
-        """Note that this session was minted; never waits, and never fails.
+    def note(self, account: str, claims: bytes, sealed_by: bytes) -> None:
+        """Note that a session with these encoded claims was minted; never waits, and never fails.
 
         The claims are stored as bytes: a thousand of them as objects would take a megabyte.
         """
-        notes = self._notes.get(claims.account)
+        notes = self._notes.get(account)
         if notes is None:
             # One more than are listed, to know that there were more.
-            notes = self._notes[claims.account] = deque(maxlen=MOST_LISTED + 1)
-        notes.append((claims_to_bytes(claims), sealed_by))
+            notes = self._notes[account] = deque(maxlen=MOST_LISTED + 1)
+        notes.append((claims, sealed_by))
 
     async def flush(self) -> None:
         """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""

@@ -1,4 +1,4 @@
-"""Access keys of users and of root: made, switched off and on, listed, deleted; when they were last used.
+"""Access keys of users and of root: created, activated and deactivated, listed, deleted; when they were last used.
 
 The secret is shown once, by CreateAccessKey.
 """
@@ -27,7 +27,7 @@ NEVER_USED = "N/A"
 
 
 async def found_key(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Prepared[AccessKey] | Absent:
-    """The key, judged as its owner; an unknown key has none and matches only `*`. A refusal names the key."""
+    """The key; its resource is its owner. An unknown key has no owner and matches only `*`. A refusal names the key."""
     key_id = request.access_key_id
     key = await call.store.find(ACCESS_KEYS, call.account, key_id)
     asked_for = f"access key {key_id}"
@@ -128,7 +128,7 @@ async def get_access_key_last_used(
 
 
 async def _new_pair(call: Call) -> AccessKeyPair:
-    """A pair whose id nobody has yet: an id that was drawn twice would take over the first one's record."""
+    """A pair with an id that no key has yet: a repeated random id would overwrite another key's record."""
     while True:
         pair = new_access_key_pair(call.account, call.entropy(ACCESS_KEY_ENTROPY))
         if await call.store.find(ACCESS_KEYS, call.account, pair.access_key_id) is None:
@@ -144,7 +144,7 @@ async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:
 
 
 async def _shown_name(call: Call, owner: Owner) -> str:
-    """The user's name; for root the account's alias or number, since a new key's answer must name somebody."""
+    """The user's name; for root the account's alias or id, since CreateAccessKey's answer must have a user name."""
     return name_of(owner) or (await get_account(call)).alias or call.account
 
 

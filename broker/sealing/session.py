@@ -50,8 +50,8 @@ class SessionExpired(Exception):
 
 def mint_session_token(
     keyring: Keyring, claims: SessionClaims, entropy: bytes, minimum_size: int = 0
-) -> tuple[str, SecretKey, int]:
-    """Token, secret access key and the token's size in characters, which is at least `minimum_size`.
+) -> tuple[str, SecretKey, int, bytes]:
+    """Token, secret access key, the token's size in characters, which is at least `minimum_size`; the encoded claims.
 
     Needs TOKEN_ENTROPY fresh bytes. Raises TokenTooLarge; ValueError for a session id of the wrong size.
     """
@@ -59,11 +59,13 @@ def mint_session_token(
         raise ValueError(f"a session id has {SESSION_ID_SIZE} bytes")
     key = keyring.for_purpose(_PURPOSE).primary
     # `pack` rounds up: from this size on, the token has at least `minimum_size` characters.
-    packed = pack(claims_to_bytes(claims), (minimum_size + 3) // 4 * 3 - OVERHEAD)
+    encoded = claims_to_bytes(claims)
+    packed = pack(encoded, (minimum_size + 3) // 4 * 3 - OVERHEAD)
     size = (len(packed) + OVERHEAD) // 3 * 4
     if size > LARGEST_TOKEN:
         raise TokenTooLarge(size)
-    return encode_text(seal(key, packed, _CONTEXT, entropy)), _secret_of(key, claims), size
+    token = encode_text(seal(key, packed, _CONTEXT, entropy))
+    return token, _secret_of(key, claims), size, encoded
 
 
 class OpenedSession(msgspec.Struct, frozen=True):

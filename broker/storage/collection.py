@@ -17,8 +17,10 @@ from broker.storage.engine import (
     account_partition,
     replay_partition,
     sessions_partition,
+    sign_in_partition,
     usage_partition,
 )
+from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -172,10 +174,20 @@ ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exa
 OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
 SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
 TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)
+LOGIN_PROFILES = Collection("login-profile", LoginProfile, lambda p: p.user_name or "")
+ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
+PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
+
+FAILED_ATTEMPTS = Collection(
+    "failed-attempts", FailedAttempts, partition=sign_in_partition, exact=True, expiring=True
+)
+ACCUSTOMED_ADDRESSES = Collection(
+    "accustomed-address", AccustomedAddress, partition=sign_in_partition, exact=True, expiring=True
+)
 
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
 LISTED_SESSIONS = Collection(

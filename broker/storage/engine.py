@@ -2,11 +2,12 @@
 
 A *partition* is a set of records with one revision: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions
-(`sessions/123456789012`), or what belongs to no account (`global`). Each commit replaces the revision: it is the number
-of commits, and a random mark of the last one. A commit names the revision that it expects, so one value guards
-everything that a transaction has read, scans included; and a cache compares one value to know whether it is current.
-Numbers alone would not do: where the last commits of a store were lost (a failover, an old backup), new ones soon reach
-the same number. A number with its mark exists in one history only, so revisions are compared whole.
+(`sessions/123456789012`), a share of the failed attempts at passwords (`sign-in/4f`), or what belongs to no account
+(`global`). Each commit replaces the revision: it is the number of commits, and a random mark of the last one. A commit
+names the revision that it expects, so one value guards everything that a transaction has read, scans included; and a
+cache compares one value to know whether it is current. Numbers alone would not do: where the last commits of a store
+were lost (a failover, an old backup), new ones soon reach the same number. A number with its mark exists in one history
+only, so revisions are compared whole.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
@@ -39,6 +40,11 @@ def usage_partition(account_id: str) -> str:
 def replay_partition(account_id: str) -> str:
     """What may be used once: one-time codes, assertion ids; every record expires."""
     return f"replay/{account_id}"
+
+
+def sign_in_partition(shard: str) -> str:
+    """Failed attempts at passwords, of users and of addresses, in a fixed number of shards; every record expires."""
+    return f"sign-in/{shard}"
 
 
 def sessions_partition(account_id: str) -> str:

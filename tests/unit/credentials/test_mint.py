@@ -14,6 +14,7 @@ from broker.sealing.claims import (
     RootClaims,
     SessionClaims,
     SessionTokenClaims,
+    claims_from_bytes,
 )
 from broker.sealing.keyring import Keyring, new_keyring, promote, stage
 from broker.sealing.session import SessionExpired
@@ -266,9 +267,11 @@ def test_every_byte_of_a_draw_has_one_use():
 
 
 def test_each_session_is_noted_with_the_key_that_sealed_it_and_one_that_fits_no_token_is_not() -> None:
-    noted: list[tuple[SessionClaims, bytes]] = []
-    mint = Mint(lambda: RING, secrets.token_bytes, lambda claims, key: noted.append((claims, key)))
+    noted: list[tuple[str, bytes, bytes]] = []
+    mint = Mint(lambda: RING, secrets.token_bytes, lambda *note: noted.append(note))
     with pytest.raises(Refusal):
         mint.assumed_role(ROLE, now=NOW, duration=900, context={"saml:groups": (incompressible(7_000),)})
     minted = mint.assumed_role(ROLE, now=NOW, duration=900)
-    assert noted == [(opened(minted), RING.primary.id)]
+    ((account, claims, sealed_by),) = noted
+    assert (account, claims_from_bytes(claims)) == (ROLE.account, opened(minted))
+    assert sealed_by == RING.primary.id

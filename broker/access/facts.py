@@ -3,8 +3,11 @@
 import msgspec
 
 
-class RequestFacts(msgspec.Struct, frozen=True):
-    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies."""
+class RequestFacts(msgspec.Struct, frozen=True, weakref=True):
+    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies.
+
+    One object for a request, however often it is performed.
+    """
 
     now: float
     request_id: str

@@ -65,8 +65,10 @@ class Passwords:
         """The same, but what was done for `request` once is not done again, as long as that object lives.
 
         A request is performed anew where its account has changed meanwhile. A hash takes so long that in a busy
-        account it would always have.
+        account it would always have. For what is part of another request that remembers already, that one does.
         """
+        if self._done is not None:
+            return self
         remembering = copy(self)
         remembering._done = self._of_requests.setdefault(request, {})
         return remembering

@@ -1,80 +1,77 @@
-"""Why would an assertion be refused? The same proofs and the same gate as for a request, check by check.
+"""The checks of an assertion, one by one, to show why it is refused: the same proofs and the same gate as in a request.
 
-For operators: what a client reads says little, on purpose. Nothing is minted, and what is written to the transaction is
-for the caller to throw away.
+For operators, and those who may ask: what a client reads says little, on purpose. Nothing is minted.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.facts import RequestFacts
-from broker.access.gate import Gate
 from broker.assertions.checks import Check, Checks
-from broker.credentials.mint import Mint
 from broker.errors import Refusal
-from broker.federation.federation import Federation
-from broker.operation import Absent, Call, Prepared, Quotas
+from broker.operation import Absent, Call, Prepared
 from broker.policy import Decision, denial_sentences, resource_conditions
 from broker.protocol.shapes import sts as shapes
-from broker.storage.store import Transaction
 from broker.sts.asserted_roles import AssertedRole
+from broker.sts.assume_role_with_ldap_identity import prove_ldap, role_for_person
 from broker.sts.assume_role_with_saml import prove_saml, role_for_saml_subject
 from broker.sts.assume_role_with_web_identity import prove_web_identity, role_for_web_identity
 
+# What can be examined: of a client certificate the handshake is a part, which is over.
+ExaminedRequest = (
+    shapes.AssumeRoleWithWebIdentityRequest
+    | shapes.AssumeRoleWithSAMLRequest
+    | shapes.AssumeRoleWithLDAPIdentityRequest
+)
+
 
 class Examined(msgspec.Struct, frozen=True):
-    """The checks in their order. `refusal` is what a client would read, empty where `session_arn` would be given."""
+    """The checks in their order. `refusal` is the client's error, empty where `session_arn` would be assumed."""
 
     checks: tuple[Check, ...]
     refusal: str = ""
     session_arn: str = ""
 
 
-async def examine(
-    federation: Federation,
-    store: Transaction,
-    gate: Gate,
-    mint: Mint,
-    entropy: Callable[[int], bytes],
-    quotas: Quotas,
-    now: float,
-    *,
-    role_arn: str,
-    saml_provider_arn: str | None,
-    session_name: str,
-    unverified_assertion: str,
-) -> Examined:
-    """What STS would say to the assertion now; a SAML one where a provider is named, else a web identity token."""
+async def examine(call: Call, request: ExaminedRequest) -> Examined:
+    """What STS would say to the request now. Who asks, the call's caller, does not count.
+
+    What is written to the call's transaction is for the caller to throw away.
+    """
     checks = Checks()
-    facts = RequestFacts(now=now, request_id="", source_ip="", service="sts")
     try:
-        if saml_provider_arn is None:
-            request: Any = shapes.AssumeRoleWithWebIdentityRequest(
-                role_arn=role_arn, role_session_name=session_name, web_identity_token=unverified_assertion
-            )
-            caller = await prove_web_identity(federation, store, now, request, checks)
-        else:
-            request = shapes.AssumeRoleWithSAMLRequest(
-                role_arn=role_arn, principal_arn=saml_provider_arn, saml_assertion=unverified_assertion
-            )
-            caller = await prove_saml(federation, store, now, request, checks)
-        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation)
-        prepare = role_for_web_identity if saml_provider_arn is None else role_for_saml_subject
-        prepared = await prepare(call, request)
+        proven = msgspec.structs.replace(call, caller=await _prove(call, request, checks))
+        prepared = await _prepare(proven, request)
     except Refusal as refusal:
         return Examined(tuple(checks.made), f"{refusal.code}: {refusal.message}")
     action = f"sts:{type(request).__name__.removesuffix('Request')}"
-    refusal_text = await _judge(call, prepared, action, checks)
+    refusal_text = await _judge(proven, prepared, action, checks)
     if refusal_text or isinstance(prepared, Absent):
         return Examined(tuple(checks.made), refusal_text)
     return Examined(tuple(checks.made), session_arn=prepared.found.session.arn)
 
 
+async def _prove(call: Call, request: ExaminedRequest, checks: Checks) -> Caller:
+    match request:
+        case shapes.AssumeRoleWithWebIdentityRequest():
+            return await prove_web_identity(call.federation, call.store, call.now, request, checks)
+        case shapes.AssumeRoleWithSAMLRequest():
+            return await prove_saml(call.federation, call.store, call.now, request, checks)
+        case shapes.AssumeRoleWithLDAPIdentityRequest():
+            return await prove_ldap(call.federation, call.facts, request, checks)
+
+
+async def _prepare(call: Call, request: ExaminedRequest) -> Prepared[AssertedRole] | Absent:
+    match request:
+        case shapes.AssumeRoleWithWebIdentityRequest():
+            return await role_for_web_identity(call, request)
+        case shapes.AssumeRoleWithSAMLRequest():
+            return await role_for_saml_subject(call, request)
+        case shapes.AssumeRoleWithLDAPIdentityRequest():
+            return await role_for_person(call, request)
+
+
 async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: str, checks: Checks) -> str:
-    """Ask the gate for everything that the request would need; the first refusal, as the client would read it."""
+    """Ask the gate for every permission that the request would need; the first refusal, as the client would get it."""
     _note(
         checks,
         "role",
@@ -101,7 +98,7 @@ async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: 
 
 
 def _extra_actions(caller: Caller, prepared: Prepared[AssertedRole] | Absent) -> list[str]:
-    """Tags and a source identity are permissions of their own."""
+    """Tags and a source identity need separate permissions."""
     assert caller.asserted is not None, "the proof of a flow made this caller"
     has_tags = isinstance(prepared, Prepared) and bool(prepared.found.session_tags.tags)
     extras = ["sts:TagSession"] if has_tags else []
@@ -116,5 +113,5 @@ def _note_conditions(decision: Decision, checks: Checks) -> None:
 
 
 def _note(checks: Checks, name: str, passed: bool, *, found: str, wanted: str) -> None:
-    """A condition that does not hold ends nothing: another statement may allow."""
+    """A failed condition is not the end of the checks: another statement may allow."""
     checks.made.append(Check(name, passed, found, wanted))

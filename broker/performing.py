@@ -16,6 +16,7 @@ from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
 from broker.operation import Call, Quotas, find_operation, model, perform
@@ -37,6 +38,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     quotas: Quotas
     federation: Federation
+    passwords: Passwords
     service_principals: frozenset[str] = frozenset()
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
@@ -49,6 +51,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.entropy,
             self.quotas,
             self.federation,
+            self.passwords,
             self.service_principals,
         )
 

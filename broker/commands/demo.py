@@ -14,7 +14,14 @@ from broker.app import Broker, clock, open_broker
 from broker.commands.apply import apply_and_keep
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
-from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
+from broker.commands.profiles import (
+    Profile,
+    ca_bundle_of,
+    config_text,
+    endpoint_of,
+    metadata_endpoint_of,
+    portal_url_of,
+)
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
@@ -50,7 +57,12 @@ def prepare(settings: Settings) -> Settings:
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """`settings` in which this machine counts as the demo's instance, unless it counts as another already."""
+    """`settings` in which this machine counts as the demo's instance, unless it counts as another already, and in which
+    the portal knows where the API is.
+    """
+    if not settings.portal.api_url:
+        portal = msgspec.structs.replace(settings.portal, api_url=endpoint_of(settings))
+        settings = msgspec.structs.replace(settings, portal=portal)
     if settings.metadata.loopback_instance:
         return settings
     metadata = msgspec.structs.replace(settings.metadata, loopback_instance=INSTANCE)
@@ -129,7 +141,8 @@ def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
     """The page that the demo prints."""
     endpoint, metadata_endpoint = endpoint_of(settings), metadata_endpoint_of(settings)
     return f"""\
-The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint}.
+The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint},
+the sign-in portal on {portal_url_of(settings)}.
 Paste into another terminal:
 
   export AWS_CONFIG_FILE={config}

@@ -9,7 +9,7 @@ from aiohttp import web
 from broker.portal.dependencies import Portal
 from broker.portal.identities import caller_of
 from broker.portal.rendering import page, see_other
-from broker.portal.roles import OfferedRole, find_roles
+from broker.portal.roles import OwnRole, find_roles
 from broker.portal.routes import Route
 from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
 from broker.portal.visit import Visit
@@ -24,7 +24,7 @@ class AccountRoles(msgspec.Struct, frozen=True):
     """The roles of one account, as the page shows them together."""
 
     account: Account
-    roles: tuple[OfferedRole, ...]
+    roles: tuple[OwnRole, ...]
 
 
 async def show(portal: Portal, visit: Visit) -> web.Response:
@@ -48,17 +48,17 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     )
 
 
-def matching_roles(roles: Sequence[OfferedRole], search: str) -> tuple[OfferedRole, ...]:
+def matching_roles(roles: Sequence[OwnRole], search: str) -> tuple[OwnRole, ...]:
     """Those in whose names, or their account's, every word of `search` stands."""
     words = search.lower().split()
     return tuple(one for one in roles if all(word in _searched_text(one) for word in words))
 
 
-def by_account(roles: Sequence[OfferedRole]) -> list[AccountRoles]:
+def by_account(roles: Sequence[OwnRole]) -> list[AccountRoles]:
     return [AccountRoles(account, tuple(own)) for account, own in groupby(roles, lambda found: found.account)]
 
 
-def _searched_text(found: OfferedRole) -> str:
+def _searched_text(found: OwnRole) -> str:
     account, role = found.account, found.role
     return f"{account.account_id} {account.name} {account.alias} {role.role_name} {role.description or ''}".lower()
 

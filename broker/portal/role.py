@@ -11,7 +11,7 @@ from broker.performing import perform_recorded
 from broker.portal.dependencies import Portal
 from broker.portal.identities import caller_of
 from broker.portal.rendering import page
-from broker.portal.roles import OfferedRole, assume_role_request, may_take
+from broker.portal.roles import OwnRole, assume_role_request, may_take
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
 from broker.portal.visit import Visit
@@ -58,7 +58,7 @@ async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
     return _shown(portal, visit, found, duration, answer)
 
 
-async def _find(portal: Portal, visit: Visit, store: Transaction) -> OfferedRole | None:
+async def _find(portal: Portal, visit: Visit, store: Transaction) -> OwnRole | None:
     """The role that the URL names, if the person may take it: others are as absent as those that do not exist."""
     assert visit.session is not None
     account_id, name = visit.request.match_info["account"], visit.request.match_info["role"]
@@ -69,7 +69,7 @@ async def _find(portal: Portal, visit: Visit, store: Transaction) -> OfferedRole
         return None
     caller = await caller_of(store, visit.session)
     call = portal.tools.call(store, caller, visit.facts)
-    return OfferedRole(account, role) if await may_take(call, arn) else None
+    return OwnRole(account, role) if await may_take(call, arn) else None
 
 
 def parse_duration(unverified_text: str, longest: int) -> int:
@@ -87,7 +87,7 @@ def durations_of(longest: int) -> list[int]:
 
 
 def _shown(
-    portal: Portal, visit: Visit, found: OfferedRole, duration: int, answer: AssumeRoleResponse | None = None
+    portal: Portal, visit: Visit, found: OwnRole, duration: int, answer: AssumeRoleResponse | None = None
 ) -> web.Response:
     credentials = answer.credentials if answer is not None else None
     forms = forms_of(credentials, found.role.role_name, portal.api_url) if credentials is not None else ()

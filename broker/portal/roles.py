@@ -21,7 +21,7 @@ MOST_ROLES = 5000
 _BREATH = 50  # roles, after which other requests get their turn
 
 
-class OfferedRole(msgspec.Struct, frozen=True):
+class OwnRole(msgspec.Struct, frozen=True):
     """A role that the person may take, and the account it is in."""
 
     account: Account
@@ -33,32 +33,32 @@ class OfferedRole(msgspec.Struct, frozen=True):
         return f"{self.account.account_id}{self.role.path}{self.role.role_name}"
 
 
-class OfferedRoles(msgspec.Struct, frozen=True):
+class OwnRoles(msgspec.Struct, frozen=True):
     """In the order of account names and role names."""
 
-    roles: tuple[OfferedRole, ...]
+    roles: tuple[OwnRole, ...]
     is_complete: bool
 
 
-async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: RequestFacts) -> OfferedRoles:
+async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: RequestFacts) -> OwnRoles:
     """The roles that `caller` may take now, with the second factor that the session has."""
     call = tools.call(store, caller, facts)
-    found: list[OfferedRole] = []
+    found: list[OwnRole] = []
     looked_at = 0
     if isinstance(caller.principal, Root):
-        return OfferedRoles((), is_complete=True)  # as on AWS, root takes no role
+        return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
     accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
     for account in accounts:
         roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
         for role in roles:
             if looked_at == MOST_ROLES:
-                return OfferedRoles(tuple(found), is_complete=False)
+                return OwnRoles(tuple(found), is_complete=False)
             looked_at += 1
             if looked_at % _BREATH == 0:
                 await asyncio.sleep(0)
             if await may_take(call, role.arn):
-                found.append(OfferedRole(account, role))
-    return OfferedRoles(tuple(found), is_complete=True)
+                found.append(OwnRole(account, role))
+    return OwnRoles(tuple(found), is_complete=True)
 
 
 async def may_take(call: Call, role_arn: str) -> bool:

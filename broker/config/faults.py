@@ -40,7 +40,7 @@ _RANGES = {
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
     "portal.idle_minutes": (1, 24 * 60),
-    "portal.session_hours": (1, 24 * 7),
+    "portal.session_hours": (1, 36),  # revocations are remembered no longer than a session of a user can live
     "ldap.timeout_seconds": (1, 60),
     "ldap.logins_at_a_time": (1, 64),
     "passwords.memory_kib": (7 * 1024, 1 << 20),

@@ -29,7 +29,7 @@ async def change(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
     new = visit.form.get("new_password", "")
     if new != visit.form.get("repeated_password", ""):
-        return page(portal, visit, "new_password", status=400, error=texts_of("new_password")["different"])
+        return page(portal, visit, "new_password", status=400, error=texts_of("new_password").different)
     try:
         await _change(portal, visit, state.identity, SecretKey(new))
     except Refusal as refusal:

@@ -3,6 +3,7 @@
 import tomllib
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -46,8 +47,9 @@ def see_other(path: str) -> web.Response:
 
 
 @cache
-def texts_of(name: str) -> dict[str, Any]:
-    return tomllib.loads((_HERE / "texts" / f"{name}.toml").read_text("utf-8"))
+def texts_of(name: str) -> SimpleNamespace:
+    """The words of the page `name`. No dictionary: a template would take its methods (`copy`) for words."""
+    return SimpleNamespace(**tomllib.loads((_HERE / "texts" / f"{name}.toml").read_text("utf-8")))
 
 
 def _frame(portal: Portal, visit: Visit) -> Frame:

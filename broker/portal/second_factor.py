@@ -42,7 +42,7 @@ async def give_code(portal: Portal, visit: Visit) -> web.Response:
         status=403,
         devices=devices,
         chosen=chosen,
-        error=texts_of("second_factor")["incorrect"],
+        error=texts_of("second_factor").incorrect,
     )
 
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
     "apply": ("apply", "Make the store what a file declares: accounts, users, roles, policies, instances."),
     "root-key": ("root_key", "Make or rotate the root access key of an account."),
+    "root-password": ("root_password", "Set or remove the console password of an account's root user."),
     "keys": ("keys", "List and rotate the keyrings and the master key."),
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from broker.app import Broker
+    from broker.credentials.access_keys import NewKey
+    from broker.credentials.password_changes import NewPassword
     from broker.declaration.attempt import Attempt
     from broker.declaration.declared import Declaration
 
@@ -39,7 +43,8 @@ A file looks like this (YAML; a name ending in .toml is read as TOML):
 
 What the file does not speak of stays as it is. A list or mapping that it does give is meant whole: policies, groups
 and tags of alice that are not in her lists are taken from her. `access_keys: 1` makes a key once; its secret is shown
-then and never again. Every change is made by IAM's own operations as the account's root, and is journalled.
+then and never again; so it is with `console_password: generate` and a one-time password. Every change is made by IAM's
+own operations as the account's root, and is journalled.
 """
 
 
@@ -82,8 +87,9 @@ def run(chosen: argparse.Namespace) -> int:
             )
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
-        if attempt.keys and not chosen.dry_run and chosen.credentials is None:
-            await _show_with_keys(broker, attempt, declaration, chosen.file)
+        keys = attempt.keys if chosen.credentials is None else []
+        if (keys or attempt.passwords) and not chosen.dry_run:
+            await _show_with_secrets(broker, attempt, keys, declaration, chosen.file)
         else:
             show(_report(attempt, chosen.dry_run))
         return 0
@@ -105,7 +111,6 @@ async def apply_and_keep(
     """
     from broker.commands.applying import apply_declaration
     from broker.commands.credentials_file import CredentialsFile
-    from broker.commands.records import take_back_keys
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
@@ -119,8 +124,22 @@ async def apply_and_keep(
             keep.write(attempt.keys, declaration)
         except OSError as error:
             why = f"could not be written to {credentials} ({error.strerror})"
-            await taken_back(_named(attempt), why, lambda: take_back_keys(broker, command, attempt.keys))
+            await taken_back(
+                _named(attempt.keys, attempt.passwords),
+                why,
+                lambda: _take_back(broker, command, attempt.keys, attempt.passwords),
+            )
     return attempt
+
+
+async def _take_back(
+    broker: "Broker", command: str, keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]"
+) -> None:
+    from broker.commands.passwords import take_back_passwords
+    from broker.commands.records import take_back_keys
+
+    await take_back_keys(broker, command, keys)
+    await take_back_passwords(broker, command, passwords)
 
 
 def _report(attempt: "Attempt", is_dry: bool) -> str:
@@ -143,23 +162,38 @@ def _report(attempt: "Attempt", is_dry: bool) -> str:
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
-async def _show_with_keys(
-    broker: "Broker", attempt: "Attempt", declaration: "Declaration", file: Path
+async def _show_with_secrets(
+    broker: "Broker",
+    attempt: "Attempt",
+    keys: "Sequence[NewKey]",
+    declaration: "Declaration",
+    file: Path,
 ) -> None:
+    """The report, then `keys` and the one-time passwords, which are taken back where they cannot be shown."""
     from broker.commands.credentials_file import credentials_text, profile_names
-    from broker.commands.records import take_back_keys
+    from broker.commands.passwords import passwords_text
     from broker.commands.showing import show_once
 
-    text = "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n" + credentials_text(
-        attempt.keys, profile_names(declaration)
+    text = ""
+    if keys:
+        text += "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n"
+        text += credentials_text(keys, profile_names(declaration))
+    if attempt.passwords:
+        text += "\n# One-time passwords, to be changed at sign-in. They are shown this once.\n"
+        text += passwords_text(attempt.passwords)
+    await show_once(
+        text,
+        _named(keys, attempt.passwords),
+        lambda: _take_back(broker, f"apply {file}", keys, attempt.passwords),
+        before=_report(attempt, is_dry=False),
+        note="; all else is as declared, and the next run makes others",
     )
 
-    async def take_back() -> None:
-        await take_back_keys(broker, f"apply {file}", attempt.keys)
 
-    note = "; all else is as declared, and the next run makes others"
-    await show_once(text, _named(attempt), take_back, before=_report(attempt, is_dry=False), note=note)
-
-
-def _named(attempt: "Attempt") -> str:
-    return f"the new access key {', '.join(key.access_key_id for key in attempt.keys)}"
+def _named(keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]") -> str:
+    named = []
+    if keys:
+        named.append(f"the new access key {', '.join(key.access_key_id for key in keys)}")
+    if passwords:
+        named.append(f"the one-time password of {', '.join(one.user for one in passwords)}")
+    return " and ".join(named)

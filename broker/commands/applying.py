@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
+from broker.commands.passwords import take_back_passwords
 from broker.commands.records import command_event, take_back_what_is_there, transact_recorded
 from broker.declaration.attempt import Attempt, Means
 from broker.declaration.declared import Declaration
@@ -44,6 +45,9 @@ async def apply_declaration(
         keys = [key for attempt in attempts for key in attempt.keys]
         if keys:
             await take_back_what_is_there(broker, command, keys)
+        passwords = [one for attempt in attempts for one in attempt.passwords]
+        if passwords:
+            await take_back_passwords(broker, command, passwords)
         raise
 
 

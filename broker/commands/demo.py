@@ -5,7 +5,7 @@ finds the same ones. Where the file is lost, new keys take the place of the lost
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from broker.app import Broker, clock, open_broker
 from broker.commands.apply import apply_and_keep
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
+from broker.commands.passwords import passwords_text
 from broker.commands.profiles import (
     Profile,
     ca_bundle_of,
@@ -25,6 +26,7 @@ from broker.commands.profiles import (
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
+from broker.credentials.password_changes import NewPassword
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration
 from broker.declaration.reading import read_declaration
@@ -76,13 +78,20 @@ async def prepare_demo(settings: Settings) -> str:
     credentials, config = demo_files(settings)
     async with open_broker(settings) as broker:
         await _forget_lost_keys(broker, declaration, credentials, file)
-        await apply_and_keep(broker, declaration, file, credentials)
+        attempt = await apply_and_keep(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
     config.write_text(
         config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
-    return what_to_paste(settings, config, credentials)
+    return what_to_paste(settings, config, credentials) + _who_signs_in(attempt.passwords)
+
+
+def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
+    """People with a one-time password, at the start that made it; empty at every later one."""
+    if not passwords:
+        return ""
+    return f"\nOne-time passwords for the portal, shown this once, to be changed at the first sign-in:\n\n{passwords_text(passwords)}"
 
 
 def _demo_file() -> Path:
@@ -142,7 +151,7 @@ def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
     endpoint, metadata_endpoint = endpoint_of(settings), metadata_endpoint_of(settings)
     return f"""\
 The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint},
-the sign-in portal on {portal_url_of(settings)}.
+the sign-in portal on {portal_url_of(settings)}: dana of account workloads signs in there with a browser.
 Paste into another terminal:
 
   export AWS_CONFIG_FILE={config}

@@ -11,6 +11,14 @@ from broker.storage.records import Account
 from broker.storage.store import ACCOUNTS, LOGIN_PROFILES, PASSWORD_POLICY, ROOT_LOGIN_PROFILE, Transaction
 
 
+class NewPassword(msgspec.Struct, frozen=True):
+    """A password that was made for a user, to be shown once."""
+
+    account: str
+    user: str
+    password: SecretKey
+
+
 async def find_login_profile(store: Transaction, account: str, user_name: str | None) -> LoginProfile | None:
     """The profile of a user, or of the root user for None."""
     if user_name is None:

@@ -5,6 +5,7 @@ Pure. The rules: IAM User Guide, "Set an account password policy for IAM users".
 
 from collections.abc import Iterator
 
+from broker.names.secret import SecretKey
 from broker.storage.password_records import LoginProfile, PasswordPolicy
 from broker.storage.records import Account
 
@@ -16,6 +17,23 @@ _DAY = 24 * 3600
 _UPPERCASE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LOWERCASE = frozenset("abcdefghijklmnopqrstuvwxyz")
 _NUMBERS = frozenset("0123456789")
+
+
+# Twenty characters of a hundred bits. No 0 and O, 1, l and I: a person types them from a screen.
+_TYPED = "abcdefghijkmnpqrstuvwxyz23456789"
+GENERATED_ENTROPY = 20
+
+
+def generated_password(entropy: bytes) -> SecretKey:
+    """A password to be typed once, from GENERATED_ENTROPY bytes: it has every type that a policy can require.
+
+    What is the same in all of them adds nothing to what has to be guessed, and takes nothing away.
+    """
+    if len(entropy) != GENERATED_ENTROPY:
+        raise ValueError(f"a generated password needs {GENERATED_ENTROPY} bytes of entropy")
+    letters = "".join(_TYPED[byte % len(_TYPED)] for byte in entropy)
+    groups = [letters[start : start + 5] for start in range(0, len(letters), 5)]
+    return SecretKey(f"{'-'.join(groups)}-Aa1")
 
 
 def faults_of_password(policy: PasswordPolicy | None, account: Account, password: str) -> Iterator[str]:

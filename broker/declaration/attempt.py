@@ -12,6 +12,7 @@ from broker.access.gate import Gate
 from broker.audit.event import Event
 from broker.credentials.access_keys import NewKey
 from broker.credentials.mint import Mint
+from broker.credentials.password_changes import NewPassword
 from broker.credentials.passwords import Passwords
 from broker.declaration.declared import Document
 from broker.declaration.source import DeclarationError
@@ -63,6 +64,7 @@ class Attempt:
         self.changes: list[Change] = []
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
+        self.passwords: list[NewPassword] = []
         # Account and name of roles whose trust policy names roles not created yet: they trust no one until it is set.
         self.waiting_roles: set[tuple[str, str]] = set()
 

@@ -21,6 +21,7 @@ from broker.storage.store import (
     OPEN_ID_CONNECT_PROVIDERS,
     POLICIES,
     ROLES,
+    ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
     USERS,
 )
@@ -80,6 +81,7 @@ async def get_account_summary(
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
         **_root_counts(await get_settings(call)),
+        "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
         **_NOT_KEPT,
     }
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
@@ -89,7 +91,6 @@ def _root_counts(settings: AccountSettings) -> dict[str, int]:
     return {
         "AccountMFAEnabled": int(bool(settings.root_mfa_serial_numbers)),
         "AccountAccessKeysPresent": int(bool(settings.root_access_key_ids)),
-        "AccountPasswordPresent": int(settings.root_password_last_used_at is not None),
     }
 
 

@@ -28,6 +28,7 @@ class AccountSettings(Record, frozen=True, kw_only=True):
 
     root_access_key_ids: tuple[str, ...] = ()
     root_mfa_serial_numbers: tuple[str, ...] = ()
+    # Never written: the password of root has a login profile, and its use a mark, as those of users.
     root_password_last_used_at: int | None = None
     # Root keys that the environment brought along, marked when they were applied: each is applied once.
     brought_root_keys: tuple[str, ...] = ()

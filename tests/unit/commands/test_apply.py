@@ -119,3 +119,32 @@ def test_keys_whose_file_finds_no_room_are_taken_back(run: Run, monkeypatch: pyt
     assert "could not be written to credentials (No space left on device) and was taken back" in ended.said
     assert [path.name for path in Path().iterdir() if "credentials" in path.name] == []
     assert "+ user alice: access key" in run("apply", file, "--credentials", "credentials").shown
+
+
+def test_one_time_passwords_are_shown_once_also_where_keys_go_to_a_file(run: Run) -> None:
+    file = write({"alice": {"access_keys": 1, "console_password": "generate"}})
+    ended = run("apply", file, "--credentials", "credentials")
+    assert ended.status == 0, ended.said
+    assert "aws_secret_access_key" not in ended.shown
+    assert (
+        f"# One-time passwords, to be changed at sign-in. They are shown this once.\nalice of account {A}: "
+        in (ended.shown)
+    )
+    assert run("apply", file, "--credentials", "credentials").shown == "no changes\n"
+
+
+def test_passwords_that_could_not_be_shown_are_taken_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write({"alice": {"console_password": "generate"}})
+
+    def full(text: str) -> None:
+        if "One-time" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("broker.commands.showing.deliver", full)
+        patched.setattr("broker.commands.showing.discard_output", lambda: None)
+        ended = run("apply", file)
+    assert ended.status == 1
+    assert "the one-time password of alice could not be shown" in ended.said
+    assert "was taken back" in ended.said
+    assert "+ user alice: console password" in run("apply", file).shown

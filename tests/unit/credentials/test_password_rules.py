@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.credentials.password_rules import SYMBOLS, faults_of_password, is_expired, remembered_hashes
+from broker.credentials.password_rules import (
+    GENERATED_ENTROPY,
+    SYMBOLS,
+    faults_of_password,
+    generated_password,
+    is_expired,
+    remembered_hashes,
+)
 from broker.names.secret import SecretKey
 from broker.storage.password_records import LoginProfile, PasswordPolicy
 from broker.storage.records import Account
@@ -77,3 +84,17 @@ def test_a_password_expires_by_the_age_that_the_policy_says(age: int, expired: b
 def test_without_a_policy_no_password_is_remembered() -> None:
     assert remembered_hashes(None) == remembered_hashes(PasswordPolicy()) == 0
     assert remembered_hashes(PasswordPolicy(reuse_prevention=24)) == 24
+
+
+@given(st.binary(min_size=GENERATED_ENTROPY, max_size=GENERATED_ENTROPY), policies)
+def test_a_generated_password_passes_every_policy_that_is_no_longer(
+    entropy: bytes, policy: PasswordPolicy
+) -> None:
+    password = generated_password(entropy).reveal()
+    assert faults(None, password) == []
+    assert [one for one in faults(policy, password) if "minimum length" not in one] == []
+
+
+def test_generated_passwords_differ_where_their_entropy_does() -> None:
+    made = {generated_password(bytes([number] * GENERATED_ENTROPY)).reveal() for number in range(32)}
+    assert len(made) == 32

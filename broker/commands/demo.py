@@ -91,7 +91,10 @@ def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
     """People with a one-time password, at the start that made it; empty at every later one."""
     if not passwords:
         return ""
-    return f"\nOne-time passwords for the portal, shown this once, to be changed at the first sign-in:\n\n{passwords_text(passwords)}"
+    text = passwords_text(passwords)
+    return (
+        f"\nOne-time passwords for the portal, shown this once, to be changed at the first sign-in:\n\n{text}"
+    )
 
 
 def _demo_file() -> Path:

@@ -26,7 +26,10 @@ def make_application(portal: Portal) -> web.Application:
     application = web.Application(client_max_size=LARGEST_FORM)
     for one in _PAGES:
         for route in one.ROUTES:
-            application.router.add_route(route.method, route.path, _handler(portal, route))
+            methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+            for method in methods:
+                application.router.add_route(method, route.path, _handler(portal, route))
+    # Last, so that it answers what no page does.
     nowhere = Route("*", "/{path:.*}", _absent, "", is_open=True)
     application.router.add_route(nowhere.method, nowhere.path, _handler(portal, nowhere))
     return application
@@ -54,7 +57,7 @@ def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[
 
 async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
     if visit.session is None and not route.is_open:
-        if visit.request.method != "GET":
+        if visit.request.method == "POST":
             return see_other(SIGN_IN)
         state = new_state(portal, visit, visit.request.rel_url.raw_path)
         return with_state(portal, visit, see_other(SIGN_IN), state)

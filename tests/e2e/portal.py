@@ -1,7 +1,10 @@
 """A server with a portal, and those who use it: a browser, and a client that sends what no browser would."""
 
 import http.client
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,13 +16,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from broker.app import clock
-from broker.credentials.password_changes import change_password
-from broker.names.secret import SecretKey
-from broker.storage.password_records import LoginProfile
-from broker.storage.store import Transaction
 from tests.e2e.conftest import ROOT, Account, Server
-from tests.e2e.scenes import in_broker
 from tests.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
@@ -49,26 +46,32 @@ class PortalServer(Server):
         return f"{scheme}://{self.portal}"
 
     def set_password(
-        self, account: str, user_name: str | None, password: str = PASSWORD, *, must_change: bool = False
+        self, account: Account, user_name: str | None, password: str = PASSWORD, *, must_change: bool = False
     ) -> None:
-        """A console password; `user_name` None is the root user."""
+        """A console password, as an administrator gives it; `user_name` None is the root user."""
+        if user_name is None:
+            self.command("root-password", account.account_id, entered=password)
+            return
+        iam = self.client("iam", account.root)
+        chosen = {"UserName": user_name, "Password": password, "PasswordResetRequired": must_change}
+        try:
+            iam.create_login_profile(**chosen)
+        except iam.exceptions.EntityAlreadyExistsException:
+            iam.update_login_profile(**chosen)
 
-        async def work(broker: Any) -> None:
-            async def put(store: Transaction) -> None:
-                profile = LoginProfile(user_name=user_name, password_hash=None, created_at=1, changed_at=1)
-                await change_password(
-                    store,
-                    broker.passwords,
-                    account,
-                    profile,
-                    SecretKey(password),
-                    clock(),
-                    is_reset_required=must_change,
-                )
-
-            await broker.store.transact(put)
-
-        _in_a_thread(lambda: in_broker(self, work))
+    def command(self, *arguments: str, entered: str = "") -> None:
+        """`broker …` beside the running server."""
+        names = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+        ended = subprocess.run(
+            [sys.executable, "-m", "broker", *arguments],
+            cwd=ROOT,
+            env={**names, **self.settings},
+            input=entered,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr
 
     def new_account(self, account_id: str | None = None) -> Account:
         return _in_a_thread(lambda: Server.new_account(self, account_id))

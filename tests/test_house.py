@@ -34,7 +34,7 @@ TESTS_OF_SEVERAL = {
 }
 GENERATED = ("protocol/shapes/",)
 # Class names that more than one module defines, each with its reason.
-SHARED_CLASS_NAMES = {}
+SHARED_CLASS_NAMES: dict[str, str] = {}
 # Names that nothing in broker/ or scripts/ uses, each with its reason.
 UNUSED = {
     "sigv4/verify.py:S3": "the rules of S3's signatures, beside which those of the others are tested",

@@ -1,4 +1,4 @@
-"""Settings in, the rooms put together out. The only file that names engines."""
+"""Composes a broker from its settings. The only file that names engines."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -35,7 +35,7 @@ from broker.storage.store import Store
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """The rooms, put together; what commands and request handlers work with."""
+    """The objects of the rooms, composed; commands and request handlers use them."""
 
     settings: Settings
     engine: Engine
@@ -53,14 +53,14 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 async def open_broker(
     settings: Settings, environment: Mapping[str, str] = os.environ, *, may_create: bool = True
 ) -> AsyncIterator[Broker]:
-    """Open the store and its keys, which are made where both are missing and `may_create` says so.
+    """Open the store and its keys; where both are missing, create them if `may_create`.
 
-    Raises ConfigurationError and EngineUnavailable, in words for the operator.
+    Raises ConfigurationError and EngineUnavailable, with messages for the operator.
     """
     may_create_key = may_create and settings.keys.create_master_key
     master = find_master_key(settings.keys, environment)
     if master is None and may_create and not may_create_key:
-        raise no_master_key(settings, environment, "none may be made: keys.create_master_key is off")
+        raise no_master_key(settings, environment, "none may be created: keys.create_master_key is off")
     engine = open_engine(settings.store.url.reveal(), may_create=may_create)
     try:
         if master is None:
@@ -105,7 +105,7 @@ def sqlite_path(url: str) -> Path | None:
 
 @asynccontextmanager
 async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
-    """Raises ConfigurationError for what cannot be used; nothing is asked of a provider yet."""
+    """Raises ConfigurationError for invalid settings. Sends no request to a provider."""
     chosen = settings.federation
     opening = partial(
         open_federation,
@@ -154,7 +154,7 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
         try:
             return RedisEngine(url, entropy)
         except ValueError:
-            # Not in its own words: they quote the part that cannot be read, which may be the password.
+            # Without redis-py's message: it quotes the invalid part, which may be the password.
             raise ConfigurationError(
                 "store.url: this URL of a Redis cannot be read; in user and password / @ : ? # are percent-encoded"
             ) from None

@@ -1,4 +1,4 @@
-"""`broker apply`: make the store what a file declares."""
+"""`broker apply`: change the store to what a file declares."""
 
 import argparse
 import io
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from broker.declaration.declared import Declaration
 
 DESCRIPTION = """\
-Make the store what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
-organization. Run it as often as you like: what is so already is not touched. It is safe beside running servers.
+Change the store to what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
+organization. It is idempotent: a second run changes nothing. It is safe beside running servers.
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
@@ -41,10 +41,10 @@ A file looks like this (YAML; a name ending in .toml is read as TOML):
             Version: "2012-10-17"
             Statement: {Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}
 
-What the file does not speak of stays as it is. A list or mapping that it does give is meant whole: policies, groups
-and tags of alice that are not in her lists are taken from her. `access_keys: 1` makes a key once; its secret is shown
-then and never again; so it is with `console_password: generate` and a one-time password. Every change is made by IAM's
-own operations as the account's root, and is journalled.
+A property that the file does not mention is not changed. A list or mapping in the file is complete: policies, groups
+and tags of alice that are not in her lists are removed. `access_keys: 1` creates a key in the first run, and
+`console_password: generate` a one-time password where she has none; both are shown only then. Every change is made by
+IAM's own operations as the account's root, and is journalled.
 """
 
 
@@ -82,7 +82,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     async def work(broker: "Broker") -> int:
         try:
-            attempt = await apply_and_keep(
+            attempt = await apply_and_write_keys(
                 broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
             )
         except DeclarationError as error:
@@ -97,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
 
 
-async def apply_and_keep(
+async def apply_and_write_keys(
     broker: "Broker",
     declaration: "Declaration",
     file: Path,
@@ -105,7 +105,7 @@ async def apply_and_keep(
     must_prune: bool = False,
     is_dry: bool = False,
 ) -> "Attempt":
-    """Apply, and write new keys to `credentials`; where that fails, they are taken back.
+    """Apply, and write new keys to `credentials`; where that fails, the keys are deleted again.
 
     Raises DeclarationError, CommandRefused, OSError.
     """
@@ -114,14 +114,14 @@ async def apply_and_keep(
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
-    # Opened before anything is changed: a key whose secret could not be written would be lost.
-    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    # Opened before anything is changed: the secret of a key is lost where it cannot be written.
+    output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
     attempt = await apply_declaration(
         broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
     )
-    if keep is not None:
+    if output is not None:
         try:
-            keep.write(attempt.keys, declaration)
+            output.write(attempt.keys, declaration)
         except OSError as error:
             why = f"could not be written to {credentials} ({error.strerror})"
             await taken_back(
@@ -143,7 +143,7 @@ async def _take_back(
 
 
 def _report(attempt: "Attempt", is_dry: bool) -> str:
-    """What changes, coloured for a terminal."""
+    """The list of changes, coloured for a terminal."""
     from broker.commands.terminal import console
 
     text = io.StringIO()
@@ -176,17 +176,17 @@ async def _show_with_secrets(
 
     text = ""
     if keys:
-        text += "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n"
+        text += "\n# New access keys, for ~/.aws/credentials. They are shown only once.\n"
         text += credentials_text(keys, profile_names(declaration))
     if attempt.passwords:
-        text += "\n# One-time passwords, to be changed at sign-in. They are shown this once.\n"
+        text += "\n# One-time passwords, to be changed at sign-in. They are shown only once.\n"
         text += passwords_text(attempt.passwords)
     await show_once(
         text,
         _named(keys, attempt.passwords),
         lambda: _take_back(broker, f"apply {file}", keys, attempt.passwords),
         before=_report(attempt, is_dry=False),
-        note="; all else is as declared, and the next run makes others",
+        note="; everything else was applied, and the next run creates others",
     )
 
 

@@ -128,7 +128,6 @@ def _asked_for() -> "SecretKey":
     """Typed twice without being shown, or the first line of standard input. Raises CommandRefused."""
     from broker.commands.refusing import CommandRefused
     from broker.names.secret import SecretKey
-    from broker.sealing.passwords import LONGEST_PASSWORD
 
     if sys.stdin is not None and sys.stdin.isatty():
         password = getpass.getpass("Password: ")
@@ -138,6 +137,4 @@ def _asked_for() -> "SecretKey":
         password = sys.stdin.readline().rstrip("\n") if sys.stdin is not None else ""
     if not password:
         raise CommandRefused("no password was given; nothing was changed")
-    if len(password) > LONGEST_PASSWORD:
-        raise CommandRefused(f"a password has at most {LONGEST_PASSWORD} characters; nothing was changed")
     return SecretKey(password)

@@ -3,9 +3,11 @@
 Pure. The rules: IAM User Guide, "Set an account password policy for IAM users".
 """
 
+import re
 from collections.abc import Iterator
 
 from broker.names.secret import SecretKey
+from broker.sealing.passwords import LONGEST_PASSWORD
 from broker.storage.password_records import LoginProfile, PasswordPolicy
 from broker.storage.records import Account
 
@@ -13,6 +15,9 @@ SYMBOLS = frozenset("!@#$%^&*()_+-=[]{}|'")
 _DEFAULT_LENGTH = 8
 _DEFAULT_CLASSES = 3
 _DAY = 24 * 3600
+
+# The model's passwordType: what requests of IAM keep already, and passwords that come another way keep by this.
+_is_typed = re.compile(r"[\t\n\r\x20-\xff]*").fullmatch
 
 _UPPERCASE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LOWERCASE = frozenset("abcdefghijklmnopqrstuvwxyz")
@@ -38,6 +43,10 @@ def generated_password(entropy: bytes) -> SecretKey:
 
 def faults_of_password(policy: PasswordPolicy | None, account: Account, password: str) -> Iterator[str]:
     """What the account's rules have against the password, in IAM's sentences; of the default rules all, without one."""
+    if len(password) > LONGEST_PASSWORD:
+        yield f"Password should have a maximum length of {LONGEST_PASSWORD}"
+    if not _is_typed(password):
+        yield "Password should have characters of Basic Latin and Latin-1 Supplement only"
     if policy is None:
         yield from _faults_by_default(account, password)
     else:

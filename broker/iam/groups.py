@@ -1,4 +1,4 @@
-"""Groups: their lives, names and paths. Who belongs to them stands in `memberships.py`."""
+"""Groups: created, read, renamed, moved, deleted. Their members: `memberships.py`."""
 
 import msgspec
 

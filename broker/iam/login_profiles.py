@@ -133,7 +133,7 @@ async def change_password(
         raise Refusal("Throttling", _TOO_MANY, reason=reason)
     if not await call.passwords.verify(profile.password_hash, SecretKey(request.old_password)):
         await count_failure(call.store, failures, call.now)
-        call.store.keep()
+        call.store.make_unconditional()
         raise access_denied("The old password was incorrect.")
     await forget(call.store, failures)
     await _put_password(call, profile, request.new_password, is_reset_required=False)

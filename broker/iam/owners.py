@@ -1,4 +1,4 @@
-"""Who owns credentials: a user, or the account's root user, whose keys and devices stand in the account's settings."""
+"""Owners of credentials: a user, or the root user, whose keys and devices are in the account's settings record."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Users: their lives, names and paths. Their tags: `tagging.py`."""
+"""Users: created, read, renamed, moved, deleted. Their tags: `tagging.py`."""
 
 import msgspec
 
@@ -76,11 +76,11 @@ async def update_user(call: Call, request: shapes.UpdateUserRequest, prepared: P
     call.store.delete(USERS, call.account, user.user_name)
     call.store.put(USERS, call.account, renamed)
     if renamed.user_name != user.user_name:
-        await _carry_credentials(call, user.user_name, renamed)
+        await _rename_credentials(call, user.user_name, renamed)
 
 
-async def _carry_credentials(call: Call, former_name: str, user: User) -> None:
-    """What names its user, a login profile or a session too: let it find the user as it is called now."""
+async def _rename_credentials(call: Call, former_name: str, user: User) -> None:
+    """Write the user's new name to its keys, MFA devices and login profile, and to a record for its sessions."""
     renamed = RenamedUser(user_id=user.user_id, user_name=user.user_name)
     call.store.put(RENAMED_USERS, call.account, renamed)
     for key_id in user.access_key_ids:
@@ -90,13 +90,13 @@ async def _carry_credentials(call: Call, former_name: str, user: User) -> None:
     for serial_number in user.mfa_serial_numbers:
         device = await entities.find_mfa_device(call, serial_number)
         if device is not None:
-            carried = msgspec.structs.replace(device, user_name=user.user_name)
-            call.store.put(MFA_DEVICES, call.account, carried)
+            renamed_device = msgspec.structs.replace(device, user_name=user.user_name)
+            call.store.put(MFA_DEVICES, call.account, renamed_device)
     profile = await call.store.find(LOGIN_PROFILES, call.account, former_name)
     if profile is not None:
         call.store.delete(LOGIN_PROFILES, call.account, former_name)
-        carried_profile = msgspec.structs.replace(profile, user_name=user.user_name)
-        call.store.put(LOGIN_PROFILES, call.account, carried_profile)
+        renamed_profile = msgspec.structs.replace(profile, user_name=user.user_name)
+        call.store.put(LOGIN_PROFILES, call.account, renamed_profile)
 
 
 @operation("iam:DeleteUser", prepare=resources.found_user)

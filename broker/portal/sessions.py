@@ -16,6 +16,7 @@ from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
 from broker.portal.identities import caller_of, claims_of
+from broker.sealing.claims import claims_to_bytes
 from broker.storage.portal_records import Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
 
@@ -56,7 +57,8 @@ def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -
 
 def list_session(mint: Mint, session: PortalSession) -> None:
     """Put it on the list of sessions that `broker sessions` shows and `broker revoke` chooses from."""
-    mint.note(claims_of(session), mint.keyring().primary.id)
+    claims = claims_of(session)
+    mint.note(claims.account, claims_to_bytes(claims), mint.keyring().primary.id)
 
 
 async def find_session(portal: Portal, reference: SessionReference, now: float) -> PortalSession | None:

@@ -171,10 +171,13 @@ class Server:
             _logger.warning("%s", why, extra={"facts": facts})
 
 
-def most_connections(wanted: int) -> int:
-    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be."""
+def most_connections(wanted: int, others: int = OPERATIONS_CONNECTIONS) -> int:
+    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be.
+
+    `others` are those of all other listeners.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = (files - _OWN_FILES - OPERATIONS_CONNECTIONS - PORTAL_CONNECTIONS) // 2
+    most = (files - _OWN_FILES - others) // 2
     if most >= wanted or files == resource.RLIM_INFINITY:
         return wanted
     _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))

@@ -51,7 +51,7 @@ def test_the_session_id_that_secrets_are_derived_from_is_not_shown() -> None:
 async def mint(broker: Broker) -> tuple[str, str]:
     now = int(clock())
     claims = SessionTokenClaims("ASIAEXAMPLE", SESSION_ID, now, now + 900, "111111111111")
-    token, secret, _ = mint_session_token(broker.keyrings.sessions(), claims, bytes(TOKEN_ENTROPY))
+    token, secret, *_ = mint_session_token(broker.keyrings.sessions(), claims, bytes(TOKEN_ENTROPY))
     return token, secret.reveal()
 
 

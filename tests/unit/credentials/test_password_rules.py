@@ -98,3 +98,15 @@ def test_a_generated_password_passes_every_policy_that_is_no_longer(
 def test_generated_passwords_differ_where_their_entropy_does() -> None:
     made = {generated_password(bytes([number] * GENERATED_ENTROPY)).reveal() for number in range(32)}
     assert len(made) == 32
+
+
+@pytest.mark.parametrize("policy", [None, PasswordPolicy()])
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [("Aa1-" * 33, "a maximum length of 128"), ("Secret-123-Ā", "Latin-1"), ("Secret-123\x00", "Latin-1")],
+)
+def test_what_no_request_of_iam_could_say_is_no_password_either(
+    policy: PasswordPolicy | None, password: str, said: str
+) -> None:
+    (fault,) = faults(policy, password)
+    assert said in fault

@@ -79,6 +79,18 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
     return await portal.tools.store.transact(work)
 
 
+async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:
+    """Keep `theme` with the session, if that still is there: one that was ended meanwhile must not come back."""
+    reference = reference_of(session)
+
+    async def work(store: Transaction) -> None:
+        found = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
+        if found is not None:
+            put_session(store, replace(found, theme=theme), portal.idle_seconds)
+
+    await portal.tools.store.transact(work)
+
+
 async def end_session(portal: Portal, session: PortalSession) -> None:
     async def work(store: Transaction) -> None:
         delete_session(store, session)

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from broker.config.settings import Settings
+from broker.federation.federation import IssuerRules
+from broker.federation.openid_connect import faults_of_openid_connect
+from broker.federation.reach import Reach
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_url = re.compile(r"https?://[^\s'\"\\]+", re.ASCII).fullmatch
@@ -19,6 +22,13 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
         )
     if chosen.api_url and not _is_url(chosen.api_url):
         yield f"portal.api_url: {chosen.api_url!r} is no URL"
+    federation = settings.federation
+    reach = Reach(federation.plain_http, federation.private_networks)
+    yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))
+    issuer = IssuerRules(federation.issuer_url)
+    for sign_in in chosen.openid_connect:
+        if issuer.is_own(sign_in.issuer):
+            yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself, where nobody signs in"
     host = listen.portal.rpartition(":")[0].strip("[]")
     if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
         yield (

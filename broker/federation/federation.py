@@ -8,6 +8,7 @@ import msgspec
 from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.identity_plugin import IdentityPlugin
+from broker.federation.openid_connect import OpenIdConnectClients
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
 from broker.sealing.keyring import HOUR, RotationSchedule
@@ -72,7 +73,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     """`leeway` is how many seconds a provider's clock may differ; with `single_use` a web identity token is used once.
 
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
-    directory, no authorities of client certificates and no identity plugin are configured.
+    directory, no authorities of client certificates and no identity plugin are configured. `clients` is for sign-ins of
+    people at OpenID Connect providers; None where nothing can be fetched.
     """
 
     keys: ProviderKeys
@@ -84,3 +86,4 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     directory: DirectoryLogins | None = None
     certificates: ClientCertificates | None = None
     plugin: IdentityPlugin | None = None
+    clients: OpenIdConnectClients | None = None

@@ -8,7 +8,17 @@ from aiohttp import web
 
 from broker.errors import Refusal, status_and_fault
 from broker.performing import internal_failure, known_refusal
-from broker.portal import access, assets, new_password, role, second_factor, sign_in, sign_out, theme
+from broker.portal import (
+    access,
+    assets,
+    new_password,
+    openid_connect,
+    role,
+    second_factor,
+    sign_in,
+    sign_out,
+    theme,
+)
 from broker.portal.dependencies import Portal
 from broker.portal.headers import add_headers
 from broker.portal.rendering import page, see_other
@@ -16,7 +26,7 @@ from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
 
-_PAGES = (access, assets, new_password, role, second_factor, sign_in, sign_out, theme)
+_PAGES = (access, assets, new_password, openid_connect, role, second_factor, sign_in, sign_out, theme)
 _LONGEST_WANTED = 1024  # characters
 _MESSAGE_ENDS = ". Encoded authorization failure message:"
 

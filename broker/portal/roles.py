@@ -18,7 +18,7 @@ from broker.storage.records import Account, Role
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 MOST_ROLES = 5000
-_BREATH = 50  # roles, after which other requests get their turn
+BREATH = 50  # roles, after which other requests get their turn
 
 
 class OwnRole(msgspec.Struct, frozen=True):
@@ -47,14 +47,14 @@ async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: Re
     looked_at = 0
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
-    accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
+    accounts = sorted(await store.scan(ACCOUNTS, ""), key=account_order)
     for account in accounts:
         roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
         for role in roles:
             if looked_at == MOST_ROLES:
                 return OwnRoles(tuple(found), is_complete=False)
             looked_at += 1
-            if looked_at % _BREATH == 0:
+            if looked_at % BREATH == 0:
                 await asyncio.sleep(0)
             if _may_be_meant(role.assume_role_policy, caller.account) and await may_take(call, role.arn):
                 found.append(OwnRole(account, role))
@@ -94,5 +94,5 @@ def session_name_of(caller: Caller) -> str:
     return name if len(name) >= 2 else f"user-{name}"
 
 
-def _account_order(account: Account) -> tuple[str, str]:
+def account_order(account: Account) -> tuple[str, str]:
     return (account.name or account.alias or account.account_id).lower(), account.account_id

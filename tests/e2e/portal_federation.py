@@ -69,7 +69,8 @@ def portal_settings(entries: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 @contextmanager
-def openid_scene(folder: Path) -> Iterator[Scene]:
+def openid_scene(folder: Path, *more: Mapping[str, Any]) -> Iterator[Scene]:
+    """`more` are further entries of the portal's settings."""
     address = f"127.0.0.1:{free_port()}"
     client = Client(
         CLIENT,
@@ -86,7 +87,7 @@ def openid_scene(folder: Path) -> Iterator[Scene]:
             "scopes": ["openid"],
             "name_claims": ["email"],
         }
-        environment = portal_settings([entry])
+        environment = portal_settings([entry, *more])
         server = PortalServer(
             folder, f"sqlite:{folder / 'broker.db'}", environment=environment, portal=address
         )

@@ -20,6 +20,7 @@ from broker.names.principal import (
     User,
     WebIdentity,
 )
+from broker.sealing.claims import SessionClaims
 from broker.storage import records
 
 Keys = dict[str, tuple[str, ...]]
@@ -86,8 +87,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     federated user it is the user who asked for the federation. Times are epoch seconds. `token_issued_at` is None
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
     `session_keys` are condition keys that the assumption gave to the session, in lower case. `is_session_token` marks
-    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `asserted` is there while an assertion is
-    traded for credentials.
+    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are those that
+    GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token. `asserted` is there
+    while an assertion is traded for credentials.
     """
 
     principal: Principal
@@ -109,6 +111,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     instance_id: str | None = None
     is_session_token: bool = False
     is_assumed_root: bool = False
+    scope_policies: tuple[str, ...] = ()
+    claims: SessionClaims | None = None
     asserted: Asserted | None = None
 
     @property

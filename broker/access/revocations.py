@@ -6,7 +6,8 @@ or of anything in the account. It lies in the partition of the account that the 
 that partition's revision, so whichever process answers it knows each revocation that was acknowledged before it began.
 
 A session that was assumed with a revoked one is another session, and is not revoked with it; nor is it on AWS, where a
-policy with aws:TokenIssueTime denies what the role's own sessions do.
+policy with aws:TokenIssueTime denies what the role's own sessions do. One that was scoped down from a revoked one is
+the same session with fewer permissions, and ends with it.
 """
 
 from broker.audit.event import iso_time
@@ -16,15 +17,23 @@ from broker.storage.store import REVOCATIONS, Transaction
 
 
 def find_revocation(
-    revocations: Revocations | None, access_key_id: str, identity_id: str, issued_at: int
+    revocations: Revocations | None,
+    access_key_id: str,
+    identity_id: str,
+    issued_at: int,
+    ancestors: tuple[str, ...] = (),
 ) -> Revocation | None:
-    """The revocation that a session falls under; `identity_id` is its claims', `issued_at` in epoch seconds."""
+    """The revocation that a session falls under.
+
+    `identity_id` and `ancestors` are those of its claims, `issued_at` is in epoch seconds.
+    """
     if revocations is None:
         return None
     by_subject = revocations.by_subject
-    own = by_subject.get(access_key_id)
-    if own is not None:
-        return own
+    for one in (access_key_id, *ancestors):
+        own = by_subject.get(one)
+        if own is not None:
+            return own
     for subject in (identity_id, WHOLE_ACCOUNT):
         found = by_subject.get(subject)
         if found is not None and issued_at < found.issued_before:
@@ -43,7 +52,9 @@ def issued_from(revocations: Revocations | None, identity_id: str) -> int:
 async def why_revoked(store: Transaction, claims: SessionClaims) -> str:
     """Why the session is good no more, for the journal; "" where nothing revokes it."""
     revocations = await store.find(REVOCATIONS, claims.account)
-    found = find_revocation(revocations, claims.access_key_id, claims.identity_id, claims.issued_at)
+    found = find_revocation(
+        revocations, claims.access_key_id, claims.identity_id, claims.issued_at, claims.ancestors
+    )
     if found is None:
         return ""
     return (

@@ -17,7 +17,9 @@ from broker.names.principal import Root
 from broker.sealing.claims import (
     AssumedRoleClaims,
     FederatedUserClaims,
+    OriginalClaims,
     RootClaims,
+    ScopedClaims,
     SessionClaims,
     SessionTokenClaims,
 )
@@ -68,14 +70,23 @@ def invalid_token(reason: str) -> Refusal:
 
 
 async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
-    """The caller of a session whose token has been opened; raises Refusal where its principal is gone."""
-    return _session_caller(claims, await _find_record(store, claims))
-
-
-async def _find_record(store: Transaction, claims: SessionClaims) -> Role | User | None:
-    """The record that the session's permissions come from, None where that is an account's root; raises Refusal."""
+    """The caller of a session whose token has been opened; raises Refusal where it is revoked or its principal gone."""
     if revoked := await why_revoked(store, claims):
         raise invalid_token(revoked)
+    if not isinstance(claims, ScopedClaims):
+        return _session_caller(claims, await _find_record(store, claims))
+    original = claims.original
+    return msgspec.structs.replace(
+        _session_caller(original, await _find_record(store, original)),
+        access_key_id=claims.access_key_id,
+        token_expires_at=claims.expires_at,
+        scope_policies=claims.scope_policies,
+        claims=claims,
+    )
+
+
+async def _find_record(store: Transaction, claims: OriginalClaims | RootClaims) -> Role | User | None:
+    """The record that the session's permissions come from, None where that is an account's root; raises Refusal."""
     if isinstance(claims, AssumedRoleClaims):
         role = await store.find(ROLES, claims.account, claims.role_name)
         if role is None or role.role_id != claims.role_id:
@@ -106,7 +117,7 @@ async def _find_user(store: Transaction, account: str, name: str, user_id: str |
     return user if user is not None and user.user_id == user_id else None
 
 
-def _session_caller(claims: SessionClaims, record: Role | User | None) -> Caller:
+def _session_caller(claims: OriginalClaims | RootClaims, record: Role | User | None) -> Caller:
     if isinstance(claims, AssumedRoleClaims):
         assert isinstance(record, Role)
         return _role_caller(claims, record)
@@ -136,6 +147,7 @@ def _role_caller(claims: AssumedRoleClaims, role: Role) -> Caller:
         session_keys=dict(claims.context),
         role_delivery=claims.role_delivery,
         instance_id=claims.instance_id,
+        claims=claims,
     )
 
 
@@ -147,6 +159,7 @@ def _session_token_caller(claims: SessionTokenClaims, user: User | None) -> Call
         token_expires_at=claims.expires_at,
         mfa_authenticated_at=claims.mfa_authenticated_at,
         is_session_token=True,
+        claims=claims,
     )
 
 
@@ -161,6 +174,7 @@ def _federated_caller(claims: FederatedUserClaims, user: User | None) -> Caller:
         session_policies=_session_policies(claims.session_policy, claims.session_policy_arns),
         token_issued_at=claims.issued_at,
         token_expires_at=claims.expires_at,
+        claims=claims,
     )
 
 
@@ -175,6 +189,7 @@ def _task_caller(claims: RootClaims) -> Caller:
         mfa_authenticated_at=claims.mfa_authenticated_at,
         source_identity=claims.source_identity,
         is_assumed_root=True,
+        claims=claims,
     )
 
 

@@ -79,7 +79,7 @@ async def _with_states(
     keys = {key.id.hex() for key in broker.keyrings.sessions().keys}
 
     def state_of(one: ListedSession) -> str:
-        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at) is not None:
+        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at, one.ancestors):
             return REVOKED
         if one.identity_id not in identities:
             return PRINCIPAL_GONE

@@ -17,7 +17,9 @@ from broker.sealing.claims import (
     SESSION_ID_SIZE,
     AssumedRoleClaims,
     FederatedUserClaims,
+    OriginalClaims,
     RootClaims,
+    ScopedClaims,
     SessionClaims,
     SessionTokenClaims,
     Tags,
@@ -69,6 +71,26 @@ Note = Callable[[SessionClaims, bytes], None]
 
 def _unnoted(claims: SessionClaims, sealed_by: bytes) -> None:
     pass
+
+
+def _too_large(percent: int, reason: str = "") -> Refusal:
+    return Refusal(
+        "PackedPolicyTooLarge",
+        f"Packed policy consumes {percent}% of allotted space, please use smaller policy.",
+        reason=reason,
+    )
+
+
+def _claims_too_large(refused: TokenTooLarge) -> Refusal:
+    return _too_large(utilization_percent(refused.size), str(refused))
+
+
+def _token_too_large(refused: TokenTooLarge) -> Refusal:
+    """As the page of GetScopedCredentials has it: both sizes, in bytes."""
+    return Refusal(
+        "PackedPolicyTooLarge",
+        f"The session token has {refused.size} bytes, the maximum allowed size is {refused.largest} bytes.",
+    )
 
 
 class Mint(msgspec.Struct, frozen=True):
@@ -233,6 +255,41 @@ class Mint(msgspec.Struct, frozen=True):
         )
         return self._sealed(claims, entropy, minimum_token_size)
 
+    def scoped(
+        self,
+        parent: OriginalClaims | ScopedClaims,
+        *,
+        now: float,
+        duration: int,
+        scope_policy: str | None = None,
+        minimum_token_size: int = 0,
+    ) -> TemporaryCredentials:
+        """GetScopedCredentials: the session `parent` again, for no longer than it lives, with its limits and more."""
+        key_id, session_id, _, expires_at, entropy = self._begin(
+            parent.account, now, duration, LONGEST_USER_SESSION
+        )
+        if expires_at > parent.expires_at:
+            raise ValueError(
+                f"a scoped session ends at {parent.expires_at} at the latest, not at {expires_at}"
+            )
+        original = parent.original if isinstance(parent, ScopedClaims) else parent
+        policies: tuple[str, ...] = () if scope_policy is None else (scope_policy,)
+        between: tuple[str, ...] = ()
+        if isinstance(parent, ScopedClaims):
+            policies = (*parent.scope_policies, *policies)
+            between = (*parent.between, parent.access_key_id)
+        claims = ScopedClaims(
+            key_id,
+            session_id,
+            original.issued_at,
+            expires_at,
+            original.account,
+            original,
+            policies,
+            between,
+        )
+        return self._sealed(claims, entropy, minimum_token_size, too_large=_token_too_large)
+
     def _begin(
         self, account: str, now: float, duration: int, longest: int
     ) -> tuple[str, bytes, int, int, bytes]:
@@ -247,13 +304,18 @@ class Mint(msgspec.Struct, frozen=True):
         return key_id, session_id, issued_at, issued_at + duration, entropy
 
     def _sealed(
-        self, claims: SessionClaims, entropy: bytes, minimum_token_size: int, packed: int | None = None
+        self,
+        claims: SessionClaims,
+        entropy: bytes,
+        minimum_token_size: int,
+        packed: int | None = None,
+        too_large: Callable[[TokenTooLarge], Refusal] = _claims_too_large,
     ) -> TemporaryCredentials:
         keyring = self.keyring()
         try:
             token, secret, size = mint_session_token(keyring, claims, entropy, minimum_token_size)
         except TokenTooLarge as refused:
-            raise _too_large(utilization_percent(refused.size), str(refused)) from None
+            raise too_large(refused) from None
         self.note(claims, keyring.primary.id)
         return TemporaryCredentials(
             claims.access_key_id,
@@ -285,11 +347,3 @@ def _require_packed(
             "PackedPolicyTooLarge", f"Packed size of session tags consumes {percent}% of allotted space."
         )
     raise _too_large(percent)
-
-
-def _too_large(percent: int, reason: str = "") -> Refusal:
-    return Refusal(
-        "PackedPolicyTooLarge",
-        f"Packed policy consumes {percent}% of allotted space, please use smaller policy.",
-        reason=reason,
-    )

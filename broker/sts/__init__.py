@@ -15,6 +15,7 @@ from broker.sts import (
     authorization_message,
     caller_identity,
     federation_token,
+    scoped_credentials,
     session_token,
     web_identity_token,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "authorization_message",
     "caller_identity",
     "federation_token",
+    "scoped_credentials",
     "session_token",
     "web_identity_token",
 ]

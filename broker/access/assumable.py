@@ -1,9 +1,9 @@
-"""Roles that are assumed: found by their ARN, with what an assumption has to know of them.
+"""Roles that are assumed: found by their ARN, with the facts that an assumption needs.
 
 A role that does not exist and a role that trusts no one look the same to a caller: a resource whose policy grants
 nothing. So no refusal says which roles another account has.
 
-What there is to know depends on the role's record alone, so it is cached at the revision of its account's partition.
+These facts depend on the role's record alone, so they are cached at the revision of its account's partition.
 Measured with 100,000 roles: without this cache AssumeRole of a thousand hot roles costs a quarter more CPU.
 """
 
@@ -30,7 +30,7 @@ _BEFORE_PATH = len(iam_arn("0" * 12, "role"))
 
 
 class SharedTags(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """Tags, in one copy for all roles that are tagged alike, as those of one team or stage often are."""
+    """Tags in one copy, for all roles that have the same ones."""
 
     tags: Mapping[str, str]
     weight: int
@@ -41,7 +41,7 @@ class SharedTags(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class AssumableRole(msgspec.Struct, frozen=True, gc=False):
-    """A role as its trust policy and its session need it."""
+    """A role: what the judgement by its trust policy and the session need of it."""
 
     arn: str
     role_id: str
@@ -67,7 +67,7 @@ class AssumableRole(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def trust_policy(self) -> PolicySet:
-        return self.shared_trust_policy.under(trust_policy_source(self.arn))
+        return self.shared_trust_policy.attributed_to(trust_policy_source(self.arn))
 
     @property
     def shared_parts(self) -> tuple[Part, ...]:
@@ -75,7 +75,7 @@ class AssumableRole(msgspec.Struct, frozen=True, gc=False):
 
 
 class AssumableRoles:
-    """Finds them, and caches them in the library, beside the policies that they share."""
+    """Finds roles, and caches them in the library, beside the compiled policies that they share."""
 
     def __init__(self, library: PolicyLibrary) -> None:
         self._library = library
@@ -95,7 +95,7 @@ class AssumableRoles:
 
     async def _find(self, store: Transaction, account: str, role_arn: str) -> AssumableRole | None:
         role = await store.find(ROLES, account, role_arn.rpartition("/")[2])
-        # Names are looked up without case and without a path: the record has to be the one that was named.
+        # The lookup ignores case and path, so the ARN of the record has to be compared.
         if role is None or role.arn != role_arn:
             return None
         return AssumableRole(

@@ -1,9 +1,9 @@
-"""The managed policies that AWS keeps, in every account the same and for nobody to change.
+"""AWS managed policies: the same in every account, and read-only.
 
-Their documents stand in `aws_managed.json`, in our own words with the meaning that the "AWS managed policy
-reference" documents, but for those of root tasks: these are AWS's as the IAM User Guide prints them, two or three
-denies that leave of root's permissions what the task needs. The actions of ReadOnlyAccess are generated into
-`read_only_access.json` by `scripts/generate-read-only-access`. Both are read when first asked for, not at start.
+Their documents are in `aws_managed.json`. They are written by us, with the meaning that the "AWS managed policy
+reference" documents. Those of root tasks are AWS's, as the IAM User Guide prints them: two or three denies that leave
+of root's permissions what the task needs. The actions of ReadOnlyAccess are generated into
+`read_only_access.json` by `scripts/generate-read-only-access`. Both files are read at first use, not at start.
 """
 
 import json
@@ -21,27 +21,27 @@ _TASK_PREFIX = f"{_PREFIX}root-task/"
 
 
 def is_aws_managed(arn: str) -> bool:
-    """Whether `arn` names a policy that AWS would keep, whether or not it exists."""
+    """Whether `arn` is in the namespace of AWS managed policies; the policy itself may not exist."""
     return arn.startswith(_PREFIX)
 
 
 def find_aws_managed(arn: str) -> ManagedPolicy | None:
-    """The policy that AWS manages under `arn`; None where there is no such policy."""
+    """The AWS managed policy with this ARN, or None."""
     return _policies_by_arn().get(arn) if is_aws_managed(arn) else None
 
 
 def find_task_policy(arn: str) -> ManagedPolicy | None:
-    """The policy of one of AssumeRoot's tasks; None for every other policy, AWS's own included."""
+    """The policy of one of AssumeRoot's tasks; None for all other policies, AWS's among them."""
     return find_aws_managed(arn) if is_task_policy(arn) else None
 
 
 def is_task_policy(arn: str) -> bool:
-    """Whether `arn` names what only AssumeRoot may take: such a policy is attached to no entity and no session."""
+    """Whether `arn` is in the namespace of AssumeRoot's task policies. No entity and no other session may have them."""
     return arn.startswith(_TASK_PREFIX)
 
 
 def all_aws_managed() -> tuple[ManagedPolicy, ...]:
-    """All policies that AWS manages, sorted by name without case, as customer managed ones are."""
+    """All AWS managed policies, sorted by name without case, as customer managed ones are."""
     return tuple(_policies_by_arn().values())
 
 
@@ -63,7 +63,7 @@ def _policy(row: dict[str, Any]) -> ManagedPolicy:
     return ManagedPolicy(
         account_id=AWS_ACCOUNT,
         policy_name=row["name"],
-        # The same on every node and after every start, for it is stored nowhere.
+        # Derived from the name, because it is not stored: it must be the same on every node and after every start.
         policy_id=ids.unique_id(ids.POLICY, sha256(row["name"].encode()).digest()),
         path=row["path"],
         description=row["description"],

@@ -1,23 +1,22 @@
-"""Caller: a principal with proof. Whoever holds one may act as that principal; only proofs make one."""
+"""Caller: a principal with proof. Code that has a `Caller` may act as its principal, so only proofs make one."""
 
 from collections.abc import Mapping
 from functools import cached_property
 
 import msgspec
 
-from broker.assertions.session_attributes import SessionAttributes
-from broker.audit import event
-from broker.audit.event import SessionContext, SessionIssuer, UserIdentity, iso_time
+from broker.assertions.requested_session import RequestedSession
+from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    IamUser,
     LdapSubject,
     Principal,
     Root,
     SamlSubject,
     Service,
-    User,
     WebIdentity,
 )
 from broker.sealing.claims import SessionClaims
@@ -31,7 +30,7 @@ _TRUE, _FALSE = ("true",), ("false",)
 
 PRINCIPAL_TYPES: dict[type[Principal], str] = {
     Root: "Account",
-    User: "User",
+    IamUser: "User",
     AssumedRole: "AssumedRole",
     FederatedUser: "FederatedUser",
     WebIdentity: "AssumedRole",
@@ -42,7 +41,7 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
 }
 _IDENTITY_TYPES = {
     Root: "Root",
-    User: "IAMUser",
+    IamUser: "IAMUser",
     AssumedRole: "AssumedRole",
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
@@ -53,18 +52,18 @@ _IDENTITY_TYPES = {
 
 
 class SessionPolicies(msgspec.Struct, frozen=True):
-    """What limits a session: the text of an inline policy, ARNs of managed ones. Together they are one layer."""
+    """The session policies of a session, one layer: the text of an inline policy, the ARNs of managed ones."""
 
     inline: str | None = None
     managed: tuple[str, ...] = ()
 
 
 class Asserted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the assertion that proved a caller says of itself and of the session that it asks for.
+    """What the assertion that proved a caller says about its subject, and about the session that it requests.
 
-    `account` is the role's. The names are as the answer shows them. `session_keys` are the condition keys, in lower
-    case, that stay with the session. `role_arn` is the role where it is not the request that names one. `longest` is
-    how many seconds it may live by the assertion, None: as long as the role says.
+    `account` is the role's. Fields are named as in the answer. `session_keys` are the condition keys, in lower case,
+    that the session has until it ends. `role_arn` is empty where the request names the role. `max_duration` is the
+    longest session in seconds that the assertion allows; None where only the role limits it.
     """
 
     account: str
@@ -73,23 +72,23 @@ class Asserted(msgspec.Struct, frozen=True, kw_only=True):
     audience: str
     subject_type: str = ""
     name_qualifier: str = ""
-    attributes: SessionAttributes
+    attributes: RequestedSession
     session_keys: Keys
     session_name: str = ""
     role_arn: str = ""
-    longest: int | None = None
+    max_duration: int | None = None
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """Who calls, as proven.
+    """A proven principal, and the facts that were proven or read with it.
 
-    `user` and `role` are the records that the principal's permissions come from, as read for this request: for a
-    federated user it is the user who asked for the federation. Times are epoch seconds. `token_issued_at` is None
+    `user` and `role` are the records that the principal's permissions come from, as read for this request; for a
+    federated user, `user` is the one who called GetFederationToken. Times are epoch seconds. `token_issued_at` is None
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
-    `session_keys` are condition keys that the assumption gave to the session, in lower case. `is_session_token` marks
-    credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are those that
-    GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token. `asserted` is there
-    while an assertion is traded for credentials.
+    `session_keys` are condition keys that were set on the session when the role was assumed, in lower case.
+    `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are
+    those that GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token.
+    `asserted` is set only while an assertion is exchanged for credentials.
     """
 
     principal: Principal
@@ -121,17 +120,17 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def condition_keys(self) -> Keys:
-        """What conditions read of the principal; made once, for the same caller is judged again and again."""
+        """The condition keys of the principal; made once, because a cached caller serves many requests."""
         return _condition_keys(self)
 
     @cached_property
     def identity(self) -> UserIdentity:
-        """The `userIdentity` of records; made once, too."""
+        """The `userIdentity` of audit records; made once, too."""
         return _identity_of(self)
 
 
 def _condition_keys(caller: Caller) -> Keys:
-    """What is known of the principal. What an assertion brought is never one of the global keys."""
+    """The condition keys of the principal. An assertion cannot set one of the global keys (`aws:...`)."""
     principal = caller.principal
     keys: Keys = {
         **{key: values for key, values in caller.session_keys.items() if not key.startswith("aws:")},
@@ -145,7 +144,7 @@ def _condition_keys(caller: Caller) -> Keys:
         keys["aws:principalarn"] = (
             principal.role_arn if isinstance(principal, AssumedRole) else principal.arn,
         )
-    if isinstance(principal, User):
+    if isinstance(principal, IamUser):
         keys["aws:username"] = (principal.name,)
     if caller.token_issued_at is not None:
         keys["aws:tokenissuetime"] = (iso_time(caller.token_issued_at),)
@@ -163,7 +162,7 @@ def _condition_keys(caller: Caller) -> Keys:
 
 
 def _identity_of(caller: Caller) -> UserIdentity:
-    """The caller as CloudTrail writes it ("CloudTrail userIdentity element")."""
+    """The caller in CloudTrail's form ("CloudTrail userIdentity element")."""
     principal = caller.principal
     return UserIdentity(
         type=_IDENTITY_TYPES.get(type(principal), "AWSService"),
@@ -171,7 +170,7 @@ def _identity_of(caller: Caller) -> UserIdentity:
         arn=principal.arn,
         account_id=caller.account,
         access_key_id=caller.access_key_id,
-        user_name=principal.name if isinstance(principal, User) else "",
+        user_name=principal.name if isinstance(principal, IamUser) else "",
         session_context=_session_context(caller),
     )
 
@@ -180,7 +179,7 @@ def _session_context(caller: Caller) -> SessionContext | None:
     if caller.token_issued_at is None:
         return None
     return SessionContext(
-        attributes=event.SessionAttributes(
+        attributes=SessionAttributes(
             creation_date=iso_time(caller.token_issued_at),
             mfa_authenticated="false" if caller.mfa_authenticated_at is None else "true",
         ),
@@ -191,7 +190,7 @@ def _session_context(caller: Caller) -> SessionContext | None:
 
 
 def _session_issuer(caller: Caller) -> SessionIssuer | None:
-    """Where a session's permissions come from: the role, or the user who asked for the federation."""
+    """What a session's permissions come from: the role, or the user who called GetFederationToken."""
     if caller.role is not None:
         role = caller.role
         return SessionIssuer("Role", role.role_id, role.arn, caller.account, role.role_name)
@@ -203,13 +202,13 @@ def _session_issuer(caller: Caller) -> SessionIssuer | None:
 
 
 def user_caller(user: records.User, access_key_id: str = "") -> Caller:
-    """A user as its own long-term key proves it; without a key where somebody only asks what the user may do."""
-    principal = User(user.account_id, user.user_name, user.user_id, user.path)
+    """A user, proven by its own long-term key; without a key in a simulation."""
+    principal = IamUser(user.account_id, user.user_name, user.user_id, user.path)
     return Caller(
         principal=principal, account=user.account_id, access_key_id=access_key_id, user=user, tags=user.tags
     )
 
 
 def root_caller(account: str, access_key_id: str = "") -> Caller:
-    """An account's root user, as the broker's own command line and long-term root keys act."""
+    """An account's root user, proven by a long-term root key; without a key for the broker's own command line."""
     return Caller(principal=Root(account), account=account, access_key_id=access_key_id)

@@ -1,7 +1,7 @@
 """The global condition keys of a request ("AWS global condition context keys").
 
-Keys are written in lower case at once: the engine compares them so, and a context is built for every decision.
-Keys that AWS leaves out of a request are left out here too: a missing key and a false one differ.
+Keys are in lower case from the start, because the engine compares them in lower case.
+Keys that AWS leaves out of a request are left out here, too: a missing key and a false one differ.
 """
 
 from functools import lru_cache
@@ -20,21 +20,21 @@ _TRUE, _FALSE = ("true",), ("false",)
 class RequestContext(msgspec.Struct, eq=False):
     """Every key that is filled for this caller, this request, this resource and the organization of both.
 
-    Made when a condition or a variable asks for one: most decisions are taken without.
+    Built when a condition or a variable first reads a key: most decisions need none.
     """
 
     caller: Caller
     facts: RequestFacts
     resource: Resource
     organization_keys: Keys = _NO_KEYS
-    _made: Keys | None = None
+    _keys: Keys | None = None
 
     @property
     def by_key(self) -> Keys:
-        made = self._made
-        if made is None:
-            made = self._made = _all_keys(self.caller, self.facts, self.resource, self.organization_keys)
-        return made
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = _all_keys(self.caller, self.facts, self.resource, self.organization_keys)
+        return keys
 
 
 def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organization_keys: Keys) -> Keys:
@@ -53,7 +53,7 @@ def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organizat
 
 
 def principal_keys(caller: Caller, now: float) -> Keys:
-    """What is known of `caller` in any request at `now`; not what only a request has, such as its address."""
+    """The keys of `caller` at `now`; without those of a request, such as its source address."""
     keys = caller.condition_keys.copy()
     if caller.token_issued_at is not None:
         _add_mfa(keys, caller, now)
@@ -61,7 +61,7 @@ def principal_keys(caller: Caller, now: float) -> Keys:
 
 
 def add_request_keys(keys: Keys, facts: RequestFacts) -> None:
-    """Add what is known of the transport and the moment."""
+    """Add the keys of the transport and of the time."""
     keys["aws:currenttime"], keys["aws:epochtime"] = _moment(int(facts.now))
     keys["aws:securetransport"] = _TRUE if facts.secure_transport else _FALSE
     keys["aws:requestedregion"] = (facts.region,)
@@ -77,7 +77,7 @@ def _moment(second: int) -> tuple[tuple[str], tuple[str]]:
 
 
 def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:
-    """Only temporary credentials carry MFA facts; long-term keys have no such key at all, not a false one."""
+    """Only for temporary credentials: with long-term ones the MFA keys are missing, not false."""
     at = caller.mfa_authenticated_at
     keys["aws:multifactorauthpresent"] = _FALSE if at is None else _TRUE
     if at is not None:
@@ -95,6 +95,6 @@ def _add_resource_tags(keys: Keys, resource: Resource) -> None:
 
 @lru_cache(maxsize=1024)
 def _resource_tag(key: str) -> tuple[str, str]:
-    """What conditions call the tag: on every resource, and on IAM's."""
+    """The condition keys of a tag: on every resource, and on IAM's."""
     lowered = key.lower()
     return f"aws:resourcetag/{lowered}", f"iam:resourcetag/{lowered}"

@@ -1,7 +1,7 @@
-"""The reasons of a denial as sealed text, never longer than DecodeAuthorizationMessage takes.
+"""The reasons of a denial as sealed text, never longer than DecodeAuthorizationMessage accepts.
 
-A long context (fifty tags on both sides) or a long policy would not fit: then the tags go first, then what the
-statements say, then all but who wanted what. What is left is always whole JSON in AWS's form.
+A long context (fifty tags on both sides) or a long policy does not fit. Then the tags are left out first, then the
+contents of the statements, then everything but principal, action and resource. The rest is valid JSON in AWS's form.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -39,11 +39,11 @@ def seal_denial(
     account: str,
     entropy: Callable[[int], bytes],
 ) -> str | None:
-    """Text for the caller's account; None where not even the shortest form is short enough.
+    """Text that the caller's account may decode; None where even the shortest form is too long.
 
     `spelled`: see `authorization_message`.
     """
-    for message in _shorter_and_shorter(authorization_message(decision, spelled)):
+    for message in _from_long_to_short(authorization_message(decision, spelled)):
         encoded = msgspec.json.encode(Denial(account, message))
         try:
             text = seal_message(keyring, _PURPOSE, encoded, b"", entropy(MESSAGE_ENTROPY))
@@ -55,14 +55,14 @@ def seal_denial(
 
 
 def find_denial(keyring: Keyring, unverified_text: str, now: float) -> Denial | None:
-    """What `seal_denial` sealed; None for what is no message of this broker."""
+    """The denial that `seal_denial` sealed; None for a text that this broker did not make."""
     try:
         return _decoder.decode(open_message(keyring, _PURPOSE, unverified_text, b"", now))
     except SealBroken:
         return None
 
 
-def _shorter_and_shorter(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _from_long_to_short(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield message
     conditions = message["context"]["conditions"]["items"]
     untagged = [condition for condition in conditions if not condition["key"].lower().startswith(_TAG_KEYS)]

@@ -1,10 +1,10 @@
-"""What the door knows of a request, before anybody has read it."""
+"""What the connection shows of a request, before its body is parsed."""
 
 import msgspec
 
 
 class RequestFacts(msgspec.Struct, frozen=True):
-    """Facts of the transport: times in epoch seconds, `source_ip` after trusted proxies were taken off."""
+    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies."""
 
     now: float
     request_id: str

@@ -1,4 +1,4 @@
-"""The gate: gather, decide, or refuse with AWS's sentence. There is one, and everything passes it."""
+"""The gate: gathers policies, asks the engine, refuses with AWS's sentence. Every permission is checked here."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ from broker.storage.store import Transaction
 
 
 class Gate:
-    """Judges requests; the reasons of a denial are sealed with the ring that `keyring` gives."""
+    """Judges requests; `keyring` returns the current keyring, which seals the reasons of denials."""
 
     def __init__(
         self, library: PolicyLibrary, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
@@ -42,7 +42,7 @@ class Gate:
     async def decide(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource
     ) -> Decision:
-        """The decision on `action` by `caller`, with its reasons; raises only where a store is out of reach."""
+        """The decision on `action` by `caller`, with its reasons; raises only where the store is unavailable."""
         account = _owner(resource, caller)
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         return _decided(layers, organization_keys, caller, facts, action, resource, account)
@@ -59,19 +59,19 @@ class Gate:
         if not decision.allowed:
             sentence, exact = denial_sentences(decision.request, decision, resource.asked_for)
             if not caller.account:
-                raise access_denied(sentence, reason=exact)  # no account may read the reasons
+                raise access_denied(sentence, reason=exact)  # there is no account that may decode the reasons
             spelled = spelled_keys(caller, resource)
             encoded = seal_denial(self._keyring(), decision, spelled, caller.account, self._entropy)
             ending = f". Encoded authorization failure message: {encoded}" if encoded else ""
             raise access_denied(f"{sentence}{ending}", reason=exact)
 
     def find_denial(self, unverified_text: str, now: float) -> Denial | None:
-        """The reasons in an encoded authorization message; None for what is no message of this broker."""
+        """The reasons in an encoded authorization message; None for a text that this broker did not make."""
         return find_denial(self._keyring(), unverified_text, now)
 
 
 def _owner(resource: Resource, caller: Caller) -> str | None:
-    """Whose `resource` is; None where nothing says so, and the caller is in no account."""
+    """The account that owns `resource`: the caller's by default; None where the caller has no account either."""
     return resource.account or caller.account or None
 
 
@@ -84,11 +84,11 @@ def _decided(
     resource: Resource,
     account: str | None,
 ) -> Decision:
-    """The engine's answer; `account` owns the resource, None where that is not known."""
+    """The engine's answer; `account` owns the resource, None where the owner is unknown."""
     if resource.policy is not None:
         layers = msgspec.structs.replace(layers, resource=resource.policy)
     federated_by = federated_by_id = ""
-    # A policy that names the user speaks of the sessions that the user handed out, too.
+    # A policy that names the user also matches the federated users whom this user made.
     if type(caller.principal) is FederatedUser and caller.user is not None:
         federated_by, federated_by_id = caller.user.arn, caller.user.user_id
     context = RequestContext(caller, facts, resource, organization_keys)

@@ -1,11 +1,11 @@
-"""From a caller to every policy that speaks about it, compiled, and cached as long as nothing changes.
+"""Gathers every policy that applies to a caller, compiled and cached.
 
-What a principal's policies say depends on its account and on the organization, so what was gathered is true as long
-as the revisions of these two partitions stand. Session policies belong to the token and are joined at each request.
+The policies of a principal depend on its account and on the organization, so they are cached at the revisions of
+these two partitions. Session policies belong to the token and are added at each request.
 
-# INVARIANT: nothing that cannot be found is left out, for it may deny. IAM deletes no policy that is attached or a
-# boundary, and no group with members: where one is missing, the store is broken and the request is refused. A session
-# policy may be deleted while its session lives: then it denies everything.
+# INVARIANT: a policy that cannot be found is never skipped, because it may deny. IAM deletes no policy that is attached
+# or a boundary, and no group with members: where one is missing, the store is broken and the request is refused. A
+# session policy may be deleted before its session ends: then everything is denied.
 """
 
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ from broker.storage.records import Group, ManagedPolicy, Organization, Organizat
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
 _NO_KEYS: Keys = {}
-_EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
-_NOTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
-_EVERYTHING_FOR_EVERYONE = (
+_ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+_DENY_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
+_ALLOW_EVERYONE_ALL = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
 )
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 # Bytes that an entry takes beside compiled policies: key, layers, a union.
-_ENTRY = 1_500
+_ENTRY_WEIGHT = 1_500
 
 
 class _Gathered(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class _Gathered(msgspec.Struct, frozen=True):
 
 
 class Gatherer:
-    """Gathers; what it caches weighs at most `limit` bytes."""
+    """Gathers policies; its cache weighs at most `limit` bytes."""
 
     def __init__(self, library: PolicyLibrary, limit: int = DEFAULT_LIMIT) -> None:
         self._library = library
@@ -60,18 +60,22 @@ class Gatherer:
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares.
 
-        `resource_account` None: it is not known whose the resource is, and so which resource control policies hold.
+        `resource_account` None: the owner of the resource is unknown, and with it the resource control policies.
         """
         return (await self.gather(store, caller, resource_account))[0]
 
     async def gather(
         self, store: Transaction, caller: Caller, resource_account: str | None
     ) -> tuple[Layers, Keys]:
-        """The layers, and the condition keys that the organization fills."""
+        """The layers, and the condition keys that depend on the organization."""
         account = caller.account
         partitions = (account_partition(account), GLOBAL) if account else (GLOBAL,)
         gathered = await self._cache.at(
-            store, (account, _identity(caller)), partitions, lambda: self._gathered(store, caller), _ENTRY
+            store,
+            (account, _policy_owner(caller)),
+            partitions,
+            lambda: self._gathered(store, caller),
+            _ENTRY_WEIGHT,
         )
         layers, organization = gathered.layers, gathered.organization
         if (
@@ -100,10 +104,10 @@ class Gatherer:
         elif caller.user is not None:
             identity = await self._user_policies(store, caller.user)
             boundary = await self._boundary(store, caller.account, caller.user.permissions_boundary)
-        elif type(caller.principal) in _OF_ROOT:
-            # Root needs no policy; what it handed to a federated user or a root task is everything, then limited.
+        elif type(caller.principal) in _ROOT_PRINCIPALS:
+            # Root needs no policy. Its federated users and root tasks may do the same, limited by the session layer.
             identity = self._library.compiled(
-                Source(SourceKind.NONE, "root"), _EVERYTHING, PolicyKind.IDENTITY
+                Source(SourceKind.NONE, "root"), _ALLOW_ALL, PolicyKind.IDENTITY
             )
         return Layers(
             identity=identity,
@@ -156,7 +160,7 @@ class Gatherer:
         return None if arn is None else await self._managed(store, account, arn, PolicyKind.BOUNDARY)
 
     async def _session_policies(self, store: Transaction, caller: Caller) -> PolicySet:
-        """The session layer; a federated user without session policies has none of the user's permissions."""
+        """The session layer; it is empty, and so allows nothing, for a federated user without session policies."""
         if caller.is_assumed_root:
             return self._task_policy(caller)
         policies = caller.session_policies
@@ -165,7 +169,7 @@ class Gatherer:
         sets = []
         for arn in policies.managed:
             found = await self._find_managed(store, caller.account, arn, PolicyKind.SESSION)
-            sets.append(self._denying(arn) if found is None else found)
+            sets.append(self._deny_all(arn) if found is None else found)
         if policies.inline is not None:
             source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
             sets.append(self._library.compiled(source, policies.inline, PolicyKind.SESSION))
@@ -177,29 +181,30 @@ class Gatherer:
         return tuple(self._library.compiled(source, one, PolicyKind.SESSION) for one in caller.scope_policies)
 
     def _task_policy(self, caller: Caller) -> PolicySet:
-        """The session layer of a root task: everything that root may, but for what the task policy denies.
+        """The session layer of a root task: everything that root may, except what the task policy denies.
 
-        AWS's task policies only deny, so here, and nowhere else, a session policy is not what has to allow. Any other
-        policy in the place of one would deny nothing: everything is denied instead.
+        AWS's task policies only deny, so this is the one session layer that allows everything else. With any policy
+        but a task policy that would allow too much: then everything is denied.
         """
         policies = caller.session_policies
         if policies is None or policies.inline is not None or len(policies.managed) != 1:
-            return self._denying("")
+            return self._deny_all("")
         task = find_task_policy(policies.managed[0])
         if task is None:
-            return self._denying(policies.managed[0])
+            return self._deny_all(policies.managed[0])
         kind = PolicyKind.SESSION
         return PolicySet.union(
-            self._library.compiled(Source(SourceKind.NONE, "root"), _EVERYTHING, kind),
+            self._library.compiled(Source(SourceKind.NONE, "root"), _ALLOW_ALL, kind),
             self._library.compiled(_managed_source(task, kind), task.document, kind),
         )
 
-    def _denying(self, arn: str) -> PolicySet:
-        """In the place of the session policy `arn`, which is gone. A deny: silence does not stop what a resource's
-        policy grants to the very session.
+    def _deny_all(self, arn: str) -> PolicySet:
+        """A deny of everything, instead of the session policy `arn`, which was deleted.
+
+        An empty policy would not do: it does not stop what a resource policy grants to the session itself.
         """
-        source = Source(SourceKind.SESSION, "a session policy that is gone", arn)
-        return self._library.compiled(source, _NOTHING, PolicyKind.SESSION)
+        source = Source(SourceKind.SESSION, "a session policy that was deleted", arn)
+        return self._library.compiled(source, _DENY_ALL, PolicyKind.SESSION)
 
     def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
         if organization is None or SERVICE_CONTROL_POLICY not in organization.features:
@@ -215,7 +220,7 @@ class Gatherer:
         if account is None:
             return msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
         full = self._library.compiled(
-            Source(SourceKind.RCP, "RCPFullAWSAccess"), _EVERYTHING_FOR_EVERYONE, PolicyKind.RCP
+            Source(SourceKind.RCP, "RCPFullAWSAccess"), _ALLOW_EVERYONE_ALL, PolicyKind.RCP
         )
         return msgspec.structs.replace(
             layers,
@@ -237,18 +242,18 @@ class Gatherer:
         )
 
 
-# Whose permissions are the root user's, where no record of a user or role was read.
-_OF_ROOT = (Root, FederatedUser)
+# Principals that have the root user's permissions, where no record of a user or role was read.
+_ROOT_PRINCIPALS = (Root, FederatedUser)
 _SOURCE_KINDS = {User: SourceKind.USER, Group: SourceKind.GROUP, Role: SourceKind.ROLE}
 
 
-def _identity(caller: Caller) -> str:
-    """Whose policies speak: the unique id of a role or a user, or the account's root; empty where no one's do."""
+def _policy_owner(caller: Caller) -> str:
+    """Whose policies apply: the unique id of a role or a user, or "root"; empty for a caller without policies."""
     if caller.role is not None:
         return caller.role.role_id
     if caller.user is not None:
         return caller.user.user_id
-    return "root" if type(caller.principal) in _OF_ROOT else ""
+    return "root" if type(caller.principal) in _ROOT_PRINCIPALS else ""
 
 
 def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
@@ -265,21 +270,21 @@ def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
 def _levels(organization: Organization, account: str) -> list[tuple[str, OrganizationalUnit]]:
     """From the root of the organization down to the account; empty for accounts outside of it.
 
-    Raises Refusal ServiceUnavailable for a place that hangs under nothing known, or under itself: a level that
-    cannot be found must not be a level that limits nobody.
+    Raises Refusal ServiceUnavailable for a unit whose parent is unknown, or that is its own ancestor: a level that
+    cannot be found may deny, so it must not be skipped.
     """
-    place = organization.accounts.get(account)
-    levels = [] if place is None else [(account, place)]
-    while place is not None and place.parent is not None:
-        name, place = place.parent, organization.units.get(place.parent)
-        if place is None or len(levels) > len(organization.units):
+    unit = organization.accounts.get(account)
+    levels = [] if unit is None else [(account, unit)]
+    while unit is not None and unit.parent is not None:
+        name, unit = unit.parent, organization.units.get(unit.parent)
+        if unit is None or len(levels) > len(organization.units):
             raise service_unavailable(f"the organization of account {account} is broken at {name}")
-        levels.append((name, place))
+        levels.append((name, unit))
     return levels[::-1]
 
 
 async def find_managed_policy(store: Transaction, account: str, arn: str) -> ManagedPolicy | None:
-    """The managed policy called `arn`: one of AWS's, or of `account`."""
+    """The managed policy with this ARN: one of AWS's, or of `account`."""
     if is_aws_managed(arn):
         return find_aws_managed(arn)
     policy = await store.find(POLICIES, account, arn.rsplit("/", 1)[-1])

@@ -1,4 +1,4 @@
-"""Logins: what an access key id or a session token leads to."""
+"""Logins: the caller and the secret that belong to an access key id or a session token."""
 
 import msgspec
 
@@ -10,9 +10,9 @@ from broker.storage.store import Transaction
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Who calls, if the signature holds under `secret`; made of nothing but records of `partitions`.
+    """Who calls, if `secret` verifies the signature. It depends on records of `partitions` alone.
 
-    `name` is the access key id, or the digest of the session token that was `opened`.
+    `name` is the access key id, or the digest of the session token; `opened` is that token, opened.
     """
 
     name: str | bytes
@@ -22,10 +22,10 @@ class Login(msgspec.Struct, frozen=True):
     opened: OpenedSession | None = None
 
 
-class Logins:
+class LoginCache:
     """At most `limit` logins, by name.
 
-    INVARIANT: only logins whose signature was verified are put, else unauthenticated clients could evict all others.
+    INVARIANT: only logins whose signature was verified are put, else unauthenticated clients could evict the others.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,10 +33,10 @@ class Logins:
         self.get = self._cache.get
 
     async def is_current(self, store: Transaction, login: Login) -> bool:
-        """Whether `login`, which `get` found, is of the revisions that `store` sees."""
+        """Whether `login`, an answer of `get`, was made at the revisions that `store` reads."""
         return await self._cache.get_at(store, login.name, login.partitions) is login
 
     async def put(self, store: Transaction, login: Login) -> None:
-        """Cache a login that was made with `store`, unless it is the one that is cached."""
+        """Cache `login`, which was made with `store`, unless it is cached already."""
         if self._cache.get(login.name) is not login:
             await self._cache.put_at(store, login.name, login.partitions, login)

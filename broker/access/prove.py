@@ -1,12 +1,12 @@
-"""From a signed request to its caller: whose key is it, does the signature hold, what may the session still do.
+"""Proves the caller of a signed request: finds the owner of the key, verifies the signature, checks the session.
 
-The only place where a signature makes a Caller. Codes and words of the refusals are STS's ("Common Errors").
+Only here does a signature make a Caller. Codes and texts of the refusals are STS's ("Common Errors").
 """
 
 from collections.abc import Callable
 
 from broker.access.caller import Caller, root_caller, user_caller
-from broker.access.logins import Login, Logins
+from broker.access.logins import Login, LoginCache
 from broker.access.sessions import Sessions, invalid_token
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id, is_key_id
 from broker.sealing.keyring import Keyring
@@ -20,25 +20,23 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transa
 
 ACTIVE = "Active"
 
-# A session may have tags and policies of some ten thousand characters; a key has nothing of its own.
-_MOST_KEYS, _MOST_SESSIONS = 4096, 1024
+# Fewer sessions than keys: a session may have tags and policies of some ten thousand characters.
+_MAX_KEYS, _MAX_SESSIONS = 4096, 1024
 
 
 class Prover:
-    """Proves callers; `keyring` gives the ring that session tokens are sealed with, as it is now.
+    """Proves callers; `keyring` returns the current keyring of session tokens, `dialect` limits presigned URLs.
 
-    `dialect` says how long presigned URLs live.
-
-    Clients come again with the same key or token, so logins are cached. What may change is checked for every request:
-    the revisions of what a login was made of, and of a token its time and the keyring.
+    Clients use the same key or token again, so logins are cached. Each request checks what may have changed: the
+    revisions of the partitions that the login depends on; of a token also its expiry and the keyring.
     """
 
     def __init__(
         self, keyring: Callable[[], Keyring], signing_keys: SigningKeys, dialect: Dialect = QUERY
     ) -> None:
-        self._of_keys = Logins(_MOST_KEYS)
-        self._of_sessions = Logins(_MOST_SESSIONS)
-        self._sessions = Sessions(keyring, self._of_sessions)
+        self._key_logins = LoginCache(_MAX_KEYS)
+        self._session_logins = LoginCache(_MAX_SESSIONS)
+        self._sessions = Sessions(keyring, self._session_logins)
         self._signing_keys = signing_keys
         self._dialect = dialect
 
@@ -52,16 +50,16 @@ class Prover:
     ) -> tuple[Caller, VerifiedRequest]:
         """The caller that signed `request` for `service`; raises Refusal as AWS's query services do.
 
-        `unverified` is what `find_authorization` read from this very request.
+        `unverified` is what `find_authorization` read from this request.
         """
         if unverified is None:
             raise missing_authentication_token()
         access_key_id, token = unverified.signer.access_key_id, unverified.session_token
         if token is None:
-            logins, login = self._of_keys, await self._claimed(store, access_key_id)
+            logins, login = self._key_logins, await self._get_key_login(store, access_key_id)
         else:
-            logins = self._of_sessions
-            login = await self._sessions.claimed(store, token, access_key_id, now)
+            logins = self._session_logins
+            login = await self._sessions.get_login(store, token, access_key_id, now)
         verified = verify(
             request,
             unverified,
@@ -74,12 +72,11 @@ class Prover:
         await logins.put(store, login)
         return login.caller, verified
 
-    async def _claimed(self, store: Transaction, access_key_id: str) -> Login:
-        """The login of a long-term key."""
+    async def _get_key_login(self, store: Transaction, access_key_id: str) -> Login:
         if access_key_id.startswith(TEMPORARY_KEY):
             raise invalid_token("temporary credentials without a session token")
-        cached = self._of_keys.get(access_key_id)
-        if cached is not None and await self._of_keys.is_current(store, cached):
+        cached = self._key_logins.get(access_key_id)
+        if cached is not None and await self._key_logins.is_current(store, cached):
             return cached
         account, key = account_of_access_key_id(access_key_id), None
         partitions = set() if account is None else {account_partition(account)}
@@ -92,7 +89,7 @@ class Prover:
             raise invalid_token(f"access key {access_key_id} is {key.status}")
         user = None if key.user_name is None else await store.find(USERS, key.account_id, key.user_name)
         if user is None and key.user_name is not None:
-            raise invalid_token(f"user {key.user_name} of access key {access_key_id} is gone")
+            raise invalid_token(f"user {key.user_name} of access key {access_key_id} was deleted")
         if user is None:
             caller = root_caller(key.account_id, access_key_id)
         else:
@@ -101,7 +98,7 @@ class Prover:
 
 
 async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
-    """The account of an access key id: carried in the id, or on record where the id was brought along."""
+    """The account of an access key id: encoded in the id, or on record for an id that was imported."""
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
     if foreign is not None:
         return foreign.account_id
@@ -110,9 +107,9 @@ async def account_of_key(store: Transaction, access_key_id: str) -> str | None:
 
 
 async def _get_foreign_key(store: Transaction, access_key_id: str) -> AccessKey:
-    """The long-term access key under an id that was brought along, and does not say whose it is; raises Refusal."""
+    """The long-term key of an imported id, which does not encode its account; raises Refusal."""
     if not is_key_id(access_key_id):
-        raise invalid_token("what stands for the access key id is none")
+        raise invalid_token("the access key id is malformed")
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", access_key_id)
     key = await store.find(ACCESS_KEYS, foreign.account_id, access_key_id) if foreign else None
     if key is None:

@@ -1,4 +1,4 @@
-"""What a permission is asked for."""
+"""The resource of a request, as the gate judges it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,12 +11,13 @@ _NONE: Mapping[str, str] = {}
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """A resource as the gate sees it.
+    """A resource, with the facts that policies may refer to.
 
-    `account` owns it (None: the caller's; unknown, where the caller is in no account). `tags` become aws:ResourceTag/*
-    (and iam:ResourceTag/* where `arn` is an IAM one). `keys` are condition keys that only this operation fills.
-    `policy` is its resource policy, compiled: a role's trust policy. `asked_for` is what the refusal names in the place
-    of `arn`, where the ARN would tell whoever may not ask more than they said: another ARN, or words.
+    `account` owns it (None: the caller's account, or unknown where the caller has none). `tags` become
+    aws:ResourceTag/* (and iam:ResourceTag/* where `arn` is an IAM one). `keys` are condition keys that only this
+    operation fills. `policy` is its compiled resource policy: a role's trust policy. `asked_for`, an ARN or a
+    description, replaces `arn` in a refusal, where `arn` would show a caller without permission more than the request
+    said.
     """
 
     arn: str = "*"
@@ -28,7 +29,7 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class HasArn(Protocol):
-    """A record of what has an ARN, and tags where its kind has them."""
+    """A record with an ARN; it may have tags, too."""
 
     @property
     def arn(self) -> str: ...
@@ -37,9 +38,9 @@ class HasArn(Protocol):
 def resource_of(
     asked_for: str, record: HasArn | None, keys: Mapping[str, str | tuple[str, ...]] = _NONE
 ) -> Resource:
-    """An entity as the gate sees it, there or not: a refusal calls it `asked_for`, as the request does.
+    """The resource for an entity that may not exist (`record` None); a refusal names it by the request's words.
 
-    So whoever may not ask learns nothing of what exists.
+    So a refusal does not show whether the entity exists.
     """
     if record is None:
         return Resource(asked_for, keys=keys)

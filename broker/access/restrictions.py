@@ -1,4 +1,4 @@
-"""What credentials of a kind may not do, whatever any policy says.
+"""Operations that some kinds of credentials can never call, whatever the policies allow.
 
 A table, from "Compare AWS STS credentials" of the IAM User Guide: credentials of GetSessionToken call no IAM operation
 unless MFA was given, and in STS only AssumeRole, GetCallerIdentity and GetScopedCredentials; those of
@@ -8,7 +8,7 @@ call no STS operation but GetCallerIdentity. GetScopedCredentials is for session
 
 from broker.access.caller import Caller
 from broker.errors import Refusal, access_denied
-from broker.names.principal import FederatedUser, Root, User
+from broker.names.principal import FederatedUser, IamUser, Root
 
 _SESSION_TOKEN_STS = frozenset({"AssumeRole", "GetCallerIdentity", "GetScopedCredentials"})
 _FEDERATED_STS = frozenset({"GetCallerIdentity", "GetScopedCredentials"})
@@ -16,15 +16,15 @@ _ROOT_TASK_STS = frozenset({"GetCallerIdentity"})
 _LONG_TERM_ONLY = frozenset({"GetSessionToken", "GetFederationToken"})
 
 
-def long_term_principal(caller: Caller, operation: str) -> User | Root:
-    """Whose long-term credentials these are; raises AccessDenied where they are not long-term."""
-    if caller.is_temporary or not isinstance(caller.principal, User | Root):
+def long_term_principal(caller: Caller, operation: str) -> IamUser | Root:
+    """The owner of the caller's long-term credentials; raises AccessDenied for other credentials."""
+    if caller.is_temporary or not isinstance(caller.principal, IamUser | Root):
         raise access_denied(f"Cannot call {operation} with session credentials")
     return caller.principal
 
 
 def refuse_restricted(caller: Caller, service: str, operation: str) -> None:
-    """Raise Refusal where credentials of this kind never reach this operation."""
+    """Raise Refusal where credentials of this kind cannot call this operation."""
     if service == "sts" and operation == "GetScopedCredentials":
         _refuse_unscopable(caller)
     if not caller.is_temporary:

@@ -1,13 +1,13 @@
-"""Revoked sessions: what an operator has taken back before it expired.
+"""Revoked sessions: those that an operator has ended before they expired.
 
-A revocation is of one session, by its access key id; or of all sessions that were issued before a moment and have the
-permissions of a role or user, by its unique id, so that a namesake is not meant, of the root user, by the account's id,
-or of anything in the account. It lies in the partition of the account that the sessions are of. Every request asks for
-that partition's revision, so whichever process answers it knows each revocation that was acknowledged before it began.
+A revocation applies to one session, by its access key id; or to all sessions that were issued before a time and have
+the permissions of one role or user (by its unique id, so a new one with the same name is not affected), of the root
+user (by the account's id), or of anything in the account. It is stored in the partition of the sessions' account. Every
+request reads that partition's revision, so every process sees each revocation that was acknowledged before the request.
 
-A session that was assumed with a revoked one is another session, and is not revoked with it; nor is it on AWS, where a
-policy with aws:TokenIssueTime denies what the role's own sessions do. One that was scoped down from a revoked one is
-the same session with fewer permissions, and ends with it.
+A session that was assumed with a revoked session is not revoked with it. AWS does the same: there, a policy with
+aws:TokenIssueTime denies only the role's own sessions. A session that was scoped down from a revoked session
+(GetScopedCredentials) is the same session with fewer permissions, and is revoked with it.
 """
 
 from broker.audit.event import iso_time
@@ -23,7 +23,7 @@ def find_revocation(
     issued_at: int,
     ancestors: tuple[str, ...] = (),
 ) -> Revocation | None:
-    """The revocation that a session falls under.
+    """The revocation that applies to a session.
 
     `identity_id` and `ancestors` are those of its claims, `issued_at` is in epoch seconds.
     """
@@ -42,7 +42,7 @@ def find_revocation(
 
 
 def issued_from(revocations: Revocations | None, identity_id: str) -> int:
-    """The first second at which a session of `identity_id` that is issued is not revoked already."""
+    """The earliest issue time, epoch seconds, at which a session of `identity_id` is not revoked."""
     if revocations is None:
         return 0
     found = [revocations.by_subject.get(subject) for subject in (identity_id, WHOLE_ACCOUNT)]
@@ -50,7 +50,7 @@ def issued_from(revocations: Revocations | None, identity_id: str) -> int:
 
 
 async def why_revoked(store: Transaction, claims: SessionClaims) -> str:
-    """Why the session is good no more, for the journal; "" where nothing revokes it."""
+    """The reason for the journal where the session is revoked, else ""."""
     revocations = await store.find(REVOCATIONS, claims.account)
     found = find_revocation(
         revocations, claims.access_key_id, claims.identity_id, claims.issued_at, claims.ancestors

@@ -1,7 +1,7 @@
-"""Session tokens as callers: what the token says, and the record that its principal's permissions come from.
+"""From a session token to its caller: the claims of the token, and the record that its permissions come from.
 
-A session ends with its role or user, and a namesake is another identity; it also ends when it is revoked. Both are
-looked for again whenever the account has moved on.
+A session ends when its role or user is deleted (a new one with the same name is another identity), and when it is
+revoked. Both are checked again whenever the revision of the account has changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from hashlib import sha256
 import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
-from broker.access.logins import Login, Logins
+from broker.access.logins import Login, LoginCache
 from broker.access.revocations import why_revoked
 from broker.errors import Refusal
 from broker.names.principal import Root
@@ -32,16 +32,16 @@ from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
 
 
 class Sessions:
-    """Opens session tokens, and finds whose they are."""
+    """Opens session tokens, and finds their callers."""
 
-    def __init__(self, keyring: Callable[[], Keyring], logins: Logins) -> None:
+    def __init__(self, keyring: Callable[[], Keyring], logins: LoginCache) -> None:
         self._keyring = keyring
         self._logins = logins
 
-    async def claimed(
+    async def get_login(
         self, store: Transaction, unverified_token: str, unverified_access_key_id: str, now: float
     ) -> Login:
-        """The login of a session; raises Refusal where the token, or what it stands for, is not good any more."""
+        """The login of a session; raises Refusal for a token that is invalid, expired or revoked."""
         name = sha256(unverified_token.encode("utf-8", "surrogatepass")).digest()
         cached = self._logins.get(name)
         opened = None if cached is None else cached.opened
@@ -63,14 +63,17 @@ class Sessions:
 
 
 def invalid_token(reason: str) -> Refusal:
-    """One sentence for every key or token that is not good, whatever the reason."""
+    """The same message for every invalid key or token, whatever the reason."""
     return Refusal(
         "InvalidClientTokenId", "The security token included in the request is invalid.", reason=reason
     )
 
 
 async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
-    """The caller of a session whose token has been opened; raises Refusal where it is revoked or its principal gone."""
+    """The caller of a session whose token has been opened.
+
+    Raises Refusal where it was revoked or its principal was deleted.
+    """
     if revoked := await why_revoked(store, claims):
         raise invalid_token(revoked)
     if not isinstance(claims, ScopedClaims):
@@ -90,7 +93,7 @@ async def _find_record(store: Transaction, claims: OriginalClaims | RootClaims) 
     if isinstance(claims, AssumedRoleClaims):
         role = await store.find(ROLES, claims.account, claims.role_name)
         if role is None or role.role_id != claims.role_id:
-            raise invalid_token(f"role {claims.role_name} ({claims.role_id}) of the session is gone")
+            raise invalid_token(f"role {claims.role_name} ({claims.role_id}) of the session was deleted")
         return role
     if isinstance(claims, RootClaims):
         return None
@@ -102,12 +105,12 @@ async def _find_record(store: Transaction, claims: OriginalClaims | RootClaims) 
         return None
     user = await _find_user(store, claims.account, name, user_id)
     if user is None:
-        # Whoever has been renamed is found by the id; whoever has the name now is a stranger.
+        # The user may have been renamed since. A user who has the name but another id is not the one.
         renamed = await store.find(RENAMED_USERS, claims.account, user_id or "")
         if renamed is not None:
             user = await _find_user(store, claims.account, renamed.user_name, user_id)
     if user is None:
-        raise invalid_token(f"user {name} ({user_id}) of the session is gone")
+        raise invalid_token(f"user {name} ({user_id}) of the session was deleted")
     return user
 
 
@@ -198,7 +201,7 @@ def _session_policies(inline: str | None, managed: tuple[str, ...]) -> SessionPo
 
 
 def merged_tags(tags: Mapping[str, str], session_tags: Mapping[str, str]) -> Mapping[str, str]:
-    """A session tag overrides a tag of the record whose key differs at most in case."""
+    """`tags` of the record, overridden by session tags; their keys are compared without case."""
     if not session_tags:
         return tags
     overridden = {key.lower() for key in session_tags}

@@ -1,7 +1,6 @@
-"""Who would ask, and about what: the parts of a question that nobody asks in earnest.
+"""What both simulators share: the IAM operations and `broker policy simulate`.
 
-Both simulators use them, the IAM operations and `broker policy simulate`. They gather with the gate's gatherer and ask
-its engine; made up is only the caller. Never decides.
+They gather policies and ask the engine as the gate does; only the caller is made up. Never decides.
 """
 
 from broker.access.caller import Caller
@@ -13,7 +12,7 @@ from broker.policy import PolicyKind, PolicySet
 from broker.storage.records import Role
 from broker.storage.store import Transaction
 
-# What a role session is called that was never assumed.
+# The name of a simulated role session.
 SESSION_NAME = "simulation"
 
 
@@ -23,21 +22,21 @@ def role_caller(role: Role, now: float, session_name: str = SESSION_NAME) -> Cal
     return Caller(principal=who, account=role.account_id, role=role, tags=role.tags, token_issued_at=int(now))
 
 
-def owner_of(resource: str, given: str | None, account: str) -> str:
-    """Whose the resource is: as its ARN says, else as `given`, else the caller's `account`."""
+def owner_of(resource: str, stated_owner: str | None, account: str) -> str:
+    """The account that owns the resource: that of its ARN, else `stated_owner`, else the caller's `account`."""
     try:
         owner = parse_arn(resource).account
     except ValueError:
         owner = ""
-    return owner if is_account_id(owner) else given or account
+    return owner if is_account_id(owner) else stated_owner or account
 
 
 def kind_of_resource_policy(action: str) -> PolicyKind:
-    """What a resource policy has to be that speaks about `action`: STS acts on roles, which have trust policies."""
+    """The kind of resource policy that applies to `action`: STS acts on roles, which have trust policies."""
     return PolicyKind.TRUST if action.lower().startswith("sts:") else PolicyKind.RESOURCE
 
 
 async def find_trust_policy(store: Transaction, library: PolicyLibrary, role_arn: str) -> PolicySet | None:
-    """The trust policy of the role, as AssumeRole is judged by it; None where no role bears this ARN."""
+    """The trust policy that AssumeRole of the role is judged by; None where no role has this ARN."""
     role = await find_role(store, role_arn)
     return None if role is None else compiled_trust_policy(library, role)

@@ -1,7 +1,7 @@
-"""Condition keys as they are spelled, for the reasons of a denial: whatever judges compares them in lower case.
+"""The spelling of condition keys, for the reasons of a denial: the engine has them in lower case only.
 
-The global keys stand in a table ("AWS global condition context keys"); what an operation fills and how tags are called
-is still known where they come from. A key that is in none of them was lower-case from the start.
+The global keys are in a table ("AWS global condition context keys"); keys of tags and of the operation are taken from
+the caller and the resource. Any other key is lower-case.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _SPELLED = {key.lower(): key for key in _GLOBAL.split()}
 
 
 def spelled_keys(caller: Caller, resource: Resource) -> Mapping[str, str]:
-    """Lower-case key -> the key as AWS spells it, tags as whoever set them did."""
+    """Lower-case key -> the key as AWS spells it; keys of tags as they were set."""
     spelled = dict(_SPELLED)
     for prefix, tags in (
         ("aws:PrincipalTag/", caller.tags),

@@ -1,11 +1,11 @@
-"""Whom a trust policy means: not a name, but the very user or role that bore it when the policy was stored.
+"""Principals in trust policies: a name stands for the user or role that had it when the policy was stored.
 
 "When you save a resource-based policy that includes a principal ARN, IAM transforms the ARN to the principal's unique
 ID" (IAM User Guide, "AWS JSON policy elements: Principal", the note on IAM role principals and on IAM users). So a
-user who is deleted and created anew under the same name is a stranger to the roles that trusted the first one.
+user who is deleted and created again with the same name is not trusted by the roles that trusted the first one.
 
-A role keeps its text as written and, beside it, which ARN meant which id. INVARIANT: what is judged is the bound text.
-ARNs of accounts that this broker does not keep have no id here; they are matched by name.
+The record of a role has the text as written and, beside it, the unique id of each ARN in it. INVARIANT: judged is the
+bound text. ARNs of accounts that are not on record here have no id; they are matched by name.
 """
 
 import json
@@ -28,7 +28,7 @@ _PRINCIPAL_ELEMENTS = ("Principal", "NotPrincipal")
 
 
 class BoundText(msgspec.Struct, frozen=True):
-    """A trust policy as written, and which of the ARNs in it meant which unique id."""
+    """A trust policy as written, and the unique id of each ARN in it that was bound."""
 
     text: str
     trusted_ids: tuple[tuple[str, str], ...]
@@ -38,29 +38,29 @@ class BoundText(msgspec.Struct, frozen=True):
 
 
 def bound_trust_policy(role: Role) -> str | BoundText:
-    """The trust policy to judge by: `str` of it has the unique id in place of every ARN that was bound."""
+    """The trust policy to judge by: in `str` of it, every bound ARN is replaced by its unique id."""
     if not role.trusted_ids:
         return role.assume_role_policy
     return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
 
 
 def compiled_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
-    """The same as the engine has it."""
+    """The bound trust policy, compiled."""
     return library.compiled(trust_policy_source(role.arn), bound_trust_policy(role), _TRUST)
 
 
 def shared_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
-    """The same as the library has it, which roles with the same text share; `under` makes it that of one role."""
+    """The same, shared by all roles with this text; `attributed_to` makes it that of one role."""
     return library.shared(trust_policy_source(role.arn), bound_trust_policy(role), _TRUST)
 
 
 def trust_policy_source(role_arn: str) -> Source:
-    """What reasons call a role's trust policy."""
+    """The name of a role's trust policy in the reasons of a decision."""
     return Source(_RESOURCE, "AssumeRolePolicyDocument", role_arn)
 
 
 async def find_role(store: Transaction, role_arn: str) -> Role | None:
-    """The role that bears exactly this ARN."""
+    """The role with exactly this ARN."""
     try:
         arn = parse_arn(role_arn)
     except ValueError:
@@ -70,7 +70,7 @@ async def find_role(store: Transaction, role_arn: str) -> Role | None:
 
 
 async def named_trust_policy(store: Transaction, role: Role) -> str:
-    """The trust policy as written, but a principal that is gone stands there as its id, one renamed by its ARN."""
+    """The trust policy as written, but with the id of a principal that was deleted, and the new ARN of one renamed."""
     changed = {}
     for arn, unique_id in role.trusted_ids.items():
         if await find_unique_id(store, arn) != unique_id:
@@ -82,14 +82,14 @@ async def named_trust_policy(store: Transaction, role: Role) -> str:
 
 async def shown_trust_policy(store: Transaction, role: Role) -> str:
     """The same as IAM shows it: AWS "silently converts" an account's number to the ARN of its root, in policies of
-    every kind (terraform-provider-aws#1546). It means the same.
+    every kind (terraform-provider-aws#1546). The meaning is the same.
     """
     text = await named_trust_policy(store, role)
-    return (_remembered if len(text) <= _LONGEST_REMEMBERED else _with_account_arns)(text)
+    return (_cached_with_account_arns if len(text) <= _MAX_CACHED else _with_account_arns)(text)
 
 
 def _with_account_arns(text: str) -> str:
-    """`text` with each account that is a principal by its number called by its root's ARN; else just as it is."""
+    """`text` with the root's ARN for each principal that is an account number; unchanged where there is none."""
     accounts = sorted(set(_ACCOUNT.findall(text)))
     if not accounts:
         return text
@@ -97,9 +97,9 @@ def _with_account_arns(text: str) -> str:
     return text if json.loads(replaced) == json.loads(text) else replaced
 
 
-# White space does not count as size, so a document may be a hundred kilobytes long.
-_LONGEST_REMEMBERED = 8192  # characters
-_remembered = lru_cache(maxsize=1024)(_with_account_arns)
+# White space does not count towards IAM's limit, so a document may have a hundred kilobytes.
+_MAX_CACHED = 8192  # characters
+_cached_with_account_arns = lru_cache(maxsize=1024)(_with_account_arns)
 
 
 async def find_unique_id(store: Transaction, arn: str) -> str | None:
@@ -121,18 +121,18 @@ async def find_unique_id(store: Transaction, arn: str) -> str | None:
 
 
 async def is_known_account(store: Transaction, account: str) -> bool:
-    """Whether this broker keeps `account`, and so can tell who exists in it."""
+    """Whether `account` is on record here, and so its users and roles are."""
     return await store.find(ACCOUNTS, "", account) is not None
 
 
 async def _arn_now(store: Transaction, account: str, unique_id: str) -> str:
-    """The ARN of the user who bears `unique_id` today (users can be renamed, roles cannot); else the id itself."""
+    """The present ARN of the user with this id (users can be renamed, roles cannot); the id where there is none."""
     users = await store.scan(USERS, account) if unique_id.startswith("AIDA") else []
     return next((user.arn for user in users if user.user_id == unique_id), unique_id)
 
 
 def _replaced(text: str, names: tuple[tuple[str, str], ...]) -> str:
-    """`text` with each name in its principal elements replaced; a pure function of what it is given."""
+    """`text` with each name in its principal elements replaced."""
     document = json.loads(text)
     by_name = dict(names)
     statements = document["Statement"]

@@ -11,8 +11,8 @@ from hashlib import sha1
 import msgspec
 
 from broker.assertions.checks import Checks
+from broker.assertions.requested_session import RequestedSession
 from broker.assertions.saml_assertion import SamlAssertion
-from broker.assertions.session_attributes import SessionAttributes
 
 _AWS = "https://aws.amazon.com/SAML/Attributes/"
 _TAG = f"{_AWS}PrincipalTag:"
@@ -107,13 +107,13 @@ def session_duration(assertion: SamlAssertion, checks: Checks) -> int | None:
     return int(text)
 
 
-def session_attributes(assertion: SamlAssertion, checks: Checks) -> SessionAttributes:
+def session_attributes(assertion: SamlAssertion, checks: Checks) -> RequestedSession:
     tags = {
         name.removeprefix(_TAG): _single(assertion, name, checks) or ""
         for name in assertion.attributes
         if name.startswith(_TAG)
     }
-    return SessionAttributes(
+    return RequestedSession(
         tags,
         assertion.attributes.get(f"{_AWS}TransitiveTagKeys", ()),
         _single(assertion, f"{_AWS}SourceIdentity", checks),

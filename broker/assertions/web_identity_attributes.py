@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.session_attributes import SessionAttributes
+from broker.assertions.requested_session import RequestedSession
 from broker.assertions.web_identity import WebIdentityClaims
 
 _AWS = "https://aws.amazon.com/"
@@ -65,7 +65,7 @@ def _text(value: str | int | float | bool) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def session_attributes(identity: WebIdentityClaims, checks: Checks) -> SessionAttributes:
+def session_attributes(identity: WebIdentityClaims, checks: Checks) -> RequestedSession:
     """The tags and the source identity that the token's claims ask for; raises CheckFailed for a wrong form."""
     tags, transitive = _nested_tags(identity.claims, checks)
     for name, value in identity.claims.items():
@@ -80,7 +80,7 @@ def session_attributes(identity: WebIdentityClaims, checks: Checks) -> SessionAt
         found=type(source_identity).__name__,
         wanted="a text",
     )
-    return SessionAttributes(tags, tuple(transitive), source_identity)
+    return RequestedSession(tags, tuple(transitive), source_identity)
 
 
 def _nested_tags(claims: Mapping[str, Any], checks: Checks) -> tuple[dict[str, str], list[str]]:

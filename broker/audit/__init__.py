@@ -4,8 +4,8 @@ Owns the record's form (CloudTrail's, "CloudTrail record contents", version 1.11
 decides, and never sees a secret: request parameters arrive redacted by the service model's `sensitive` trait.
 
 A record says what a request came to, so it is written when that is known: behind the commit. A broker that is killed
-between the two leaves a deed without a record, as the last request that it did not answer. The other way round, each
-request would need a second record that says how the first one ended, and a reader would have to doubt all that lack it.
+between the two leaves deeds without a record: the requests that it had not answered. The other way round, each request
+would need a second record that says how the first one ended, and a reader would have to doubt all that lack it.
 A record that cannot be written is kept, and nothing else is done until it is (`journal`).
 
 The exception are answers that show a secret this once (an access key, an MFA seed), of requests and of commands: their

@@ -12,7 +12,7 @@ import fcntl
 import os
 from pathlib import Path
 
-_CHECK_EVERY = 64  # appends between two looks at size and identity of the file: a look costs two system calls
+_CHECK_EVERY = 32  # appends between two looks at size and identity of the file: a look costs two system calls
 
 
 class JournalFile:

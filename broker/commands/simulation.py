@@ -21,7 +21,7 @@ from broker.access.simulation import (
 from broker.app import Broker, clock
 from broker.commands.refusing import CommandRefused, malformed, read_text
 from broker.names.arn import Arn, parse_arn
-from broker.names.principal import User
+from broker.names.principal import IamUser
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -73,7 +73,7 @@ def _require_whole_actions(actions: Iterable[str]) -> None:
 
 
 def _simulated_user() -> Caller:
-    return Caller(principal=User(_ACCOUNT, "simulated", "AIDASIMULATEDUSER0000"), account=_ACCOUNT)
+    return Caller(principal=IamUser(_ACCOUNT, "simulated", "AIDASIMULATEDUSER0000"), account=_ACCOUNT)
 
 
 async def _caller(store: Transaction, text: str) -> Caller:

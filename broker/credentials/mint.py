@@ -11,7 +11,7 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.names.ids import ACCESS_KEY_ID_ENTROPY, TEMPORARY_KEY, access_key_id
-from broker.names.principal import AssumedRole, Root, User
+from broker.names.principal import AssumedRole, IamUser, Root
 from broker.names.secret import SecretKey
 from broker.sealing.claims import (
     SESSION_ID_SIZE,
@@ -159,7 +159,7 @@ class Mint(msgspec.Struct, frozen=True):
 
     def federated_user(
         self,
-        issuer: User | Root,
+        issuer: IamUser | Root,
         name: str,
         *,
         now: float,
@@ -175,7 +175,7 @@ class Mint(msgspec.Struct, frozen=True):
         key_id, session_id, issued_at, expires_at, entropy = self._begin(
             issuer.account, now, duration, longest
         )
-        user = issuer if isinstance(issuer, User) else None
+        user = issuer if isinstance(issuer, IamUser) else None
         claims = FederatedUserClaims(
             key_id,
             session_id,
@@ -196,7 +196,7 @@ class Mint(msgspec.Struct, frozen=True):
 
     def session_token(
         self,
-        principal: User | Root,
+        principal: IamUser | Root,
         *,
         now: float,
         duration: int,
@@ -208,7 +208,7 @@ class Mint(msgspec.Struct, frozen=True):
         """GetSessionToken: `principal` again, for a while, and with MFA where it was given."""
         account, longest = principal.account, _longest_of(principal)
         key_id, session_id, issued_at, expires_at, entropy = self._begin(account, now, duration, longest)
-        user = principal if isinstance(principal, User) else None
+        user = principal if isinstance(principal, IamUser) else None
         claims = SessionTokenClaims(
             key_id,
             session_id,
@@ -329,8 +329,8 @@ class Mint(msgspec.Struct, frozen=True):
         )
 
 
-def _longest_of(issuer: User | Root) -> int:
-    return LONGEST_USER_SESSION if isinstance(issuer, User) else LONGEST_ROOT_SESSION
+def _longest_of(issuer: IamUser | Root) -> int:
+    return LONGEST_USER_SESSION if isinstance(issuer, IamUser) else LONGEST_ROOT_SESSION
 
 
 def _require_packed(

@@ -1,12 +1,12 @@
-"""What `broker apply` reads and does: a file that says which accounts, entities and instances there shall be.
+"""What `broker apply` reads and does: a file declares accounts, entities and instances; the store is changed to match.
 
-`source` turns YAML or TOML into plain values that know where they stand, `reading` those into the structs of
-`declared`; `settling` compares them with the store and performs what is missing. What each kind of entity has is one
-table (`entities`, of `properties`): by it entities are made, settled and pruned. Every IAM entity is changed by the
-broker's own IAM operations, as the account's root, so no rule of IAM can be passed by; accounts, instances and the
-organization, which have no operations here, are written as records. All of it is one transaction per attempt: an apply
-that is refused changes nothing, and a dry run is the same work without the commit.
+`source` parses YAML or TOML into plain values and their line numbers, `reading` converts those into the structs of
+`declared`, and `settling` compares them with the store and performs the differences. One table (`entities`, of
+`properties`) describes the properties of each kind of entity; create, settle and prune all use it. Every IAM entity is
+changed by the broker's own IAM operations, as the account's root, so every rule of IAM is applied; accounts, instances
+and the organization have no operations here and are written as records. An attempt is one transaction: a refused apply
+changes nothing, and a dry run does the same work without the commit.
 
-The clock, entropy, the environment and the records of changes are handed in (`attempt.Means`). Never commits, never
-prints: the command does.
+The clock, entropy, the environment and the maker of audit events are arguments (`attempt.Means`). This room never
+commits and never prints: the command does.
 """

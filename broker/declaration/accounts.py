@@ -1,41 +1,47 @@
-"""What no IAM operation makes: accounts and the organization, written as records. Instances: `instances.py`."""
+"""Accounts and the organization, which no IAM operation creates: written as records. Instances: `instances.py`."""
 
 import msgspec
 
 from broker.access.organization import FEATURES, RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
-from broker.declaration import declared
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import Document, given, is_set
-from broker.declaration.differences import told_changes
-from broker.declaration.properties import meant
+from broker.declaration.declared import (
+    DeclaredAccount,
+    DeclaredOrganization,
+    DeclaredOrganizationalUnit,
+    Document,
+    is_set,
+    value_or,
+)
+from broker.declaration.differences import describe_changes
+from broker.declaration.properties import desired
 from broker.declaration.source import DeclarationError
 from broker.names.arn import is_account_id
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.storage.records import Account, Organization, OrganizationalUnit
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 
-# Policies of a place -> the feature without which they are not asked.
+# Policies of a unit -> the feature without which they are not evaluated.
 _NEEDED_FEATURES = {
     "service_control_policies": SERVICE_CONTROL_POLICY,
     "resource_control_policies": RESOURCE_CONTROL_POLICY,
 }
 
 
-async def settle_account(attempt: Attempt, account: str, wanted: declared.Account) -> None:
+async def settle_account(attempt: Attempt, account: str, wanted: DeclaredAccount) -> None:
     if not is_account_id(account):
         raise DeclarationError(f"{wanted.where}: an account's id has twelve digits")
     current = await attempt.store.find(ACCOUNTS, "", account)
     before = current or Account(account_id=account, created_at=attempt.now)
     after = msgspec.structs.replace(
-        before, name=given(wanted.name, before.name), email=given(wanted.email, before.email)
+        before, name=value_or(wanted.name, before.name), email=value_or(wanted.email, before.email)
     )
     if current != after:
-        told = f": {told_changes(before, after)}" if current else ""
-        attempt.put(account, ACCOUNTS, after, "~" if current else "+", f"account {account}{told}")
+        description = f": {describe_changes(before, after)}" if current else ""
+        attempt.put(account, ACCOUNTS, after, "~" if current else "+", f"account {account}{description}")
 
 
-async def settle_alias(attempt: Attempt, account: str, wanted: declared.Account) -> None:
-    alias = meant(attempt, wanted.alias, None)
+async def settle_alias(attempt: Attempt, account: str, wanted: DeclaredAccount) -> None:
+    alias = desired(attempt, wanted.alias, None)
     record = await attempt.store.find(ACCOUNTS, "", account)
     assert record is not None, "accounts are settled first"
     if not is_set(alias) or alias == record.alias:
@@ -55,7 +61,7 @@ async def settle_alias(attempt: Attempt, account: str, wanted: declared.Account)
     )
 
 
-async def settle_organization(attempt: Attempt, wanted: declared.Organization) -> None:
+async def settle_organization(attempt: Attempt, wanted: DeclaredOrganization) -> None:
     current = await attempt.store.find(ORGANIZATION, "", "")
     _check_organization(wanted)
     after = Organization(
@@ -67,13 +73,13 @@ async def settle_organization(attempt: Attempt, wanted: declared.Organization) -
         features=wanted.features,
     )
     if current != after:
-        told = f": {told_changes(current, after)}" if current else ""
-        text = f"organization {after.organization_id}{told}"
+        description = f": {describe_changes(current, after)}" if current else ""
+        text = f"organization {after.organization_id}{description}"
         attempt.put("", ORGANIZATION, after, "~" if current else "+", text)
 
 
-def _check_organization(wanted: declared.Organization) -> None:
-    """Raises DeclarationError for what would be stored and then do nothing, or something else than it says."""
+def _check_organization(wanted: DeclaredOrganization) -> None:
+    """Raises DeclarationError for an organization that could be stored but would have no effect, or the wrong one."""
     for name in ("management_account_id", "delegated_iam_administrator_id"):
         account_id = getattr(wanted, name)
         if account_id is not None and not is_account_id(account_id):
@@ -83,36 +89,36 @@ def _check_organization(wanted: declared.Organization) -> None:
             raise DeclarationError(
                 f"{wanted.where}: there is no feature {feature}; there are {', '.join(FEATURES)}"
             )
-    for place in (*wanted.units.values(), *wanted.accounts.values()):
-        _check_place(wanted, place)
+    for unit in (*wanted.units.values(), *wanted.accounts.values()):
+        _check_unit(wanted, unit)
     for name, account in wanted.accounts.items():
         if not is_account_id(name):
             raise DeclarationError(f"{account.where}: an account's id has twelve digits")
         if account.parent is None:
             raise DeclarationError(f"{account.where}: parent is missing: a root or a unit")
     for name, unit in wanted.units.items():
-        _check_ends(wanted, name, unit)
+        _check_ancestors(wanted, name, unit)
 
 
-def _check_place(wanted: declared.Organization, place: declared.OrganizationalUnit) -> None:
-    if place.parent is not None and place.parent not in wanted.units:
-        raise DeclarationError(f"{place.where}: there is no unit {place.parent} to be its parent")
+def _check_unit(wanted: DeclaredOrganization, unit: DeclaredOrganizationalUnit) -> None:
+    if unit.parent is not None and unit.parent not in wanted.units:
+        raise DeclarationError(f"{unit.where}: there is no unit {unit.parent} to be its parent")
     for name, feature in _NEEDED_FEATURES.items():
-        if getattr(place, name) and feature not in wanted.features:
-            raise DeclarationError(f"{place.where}: its {name} limit nobody: features lacks {feature}")
+        if getattr(unit, name) and feature not in wanted.features:
+            raise DeclarationError(f"{unit.where}: its {name} have no effect: features lacks {feature}")
 
 
-def _check_ends(wanted: declared.Organization, name: str, unit: declared.OrganizationalUnit) -> None:
-    """A unit hangs under a root, not under itself."""
-    seen, place = {name}, unit
-    while place.parent is not None:
-        if place.parent in seen:
-            raise DeclarationError(f"{unit.where}: {name} hangs under itself")
-        seen.add(place.parent)
-        place = wanted.units[place.parent]
+def _check_ancestors(wanted: DeclaredOrganization, name: str, unit: DeclaredOrganizationalUnit) -> None:
+    """The parents of a unit lead to a root, not back to the unit."""
+    seen, ancestor = {name}, unit
+    while ancestor.parent is not None:
+        if ancestor.parent in seen:
+            raise DeclarationError(f"{unit.where}: {name} is its own ancestor")
+        seen.add(ancestor.parent)
+        ancestor = wanted.units[ancestor.parent]
 
 
-def _unit(wanted: declared.OrganizationalUnit) -> OrganizationalUnit:
+def _unit(wanted: DeclaredOrganizationalUnit) -> OrganizationalUnit:
     return OrganizationalUnit(
         parent=wanted.parent,
         service_control_policies=_texts(wanted.service_control_policies, PolicyKind.SCP),

@@ -1,4 +1,4 @@
-"""One attempt at a declaration: operations performed in one transaction, and what they came to."""
+"""One attempt to apply a declaration: operations performed in one transaction, and their changes, events and keys."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ from broker.storage.store import Transaction
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One line of the difference: `+` made, `~` changed, `-` taken away; `account` is empty for what has none."""
+    """One line of the difference: `+` created, `~` changed, `-` deleted; `account` is empty for the organization."""
 
     account: str
     sign: str
@@ -32,10 +32,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes are made with.
+    """What an attempt needs from the command.
 
-    `new_event` begins the record of a change: whose account (empty for none), which action, with which parameters.
-    `folder` is what files named in the declaration are relative to; `environment` has the variables that it may name.
+    `new_event(account, action, parameters)` begins the audit event of a change; the account is "" for none. File names
+    in the declaration are relative to `folder`; `environment` has the variables that it may name.
     """
 
     gate: Gate
@@ -50,7 +50,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt:
-    """What one run of the work has done so far; thrown away where the commit meets a conflict."""
+    """What one run has done so far; discarded where the commit has a conflict and the work is retried."""
 
     def __init__(self, means: Means, store: Transaction, now: int, *, prune: bool = False) -> None:
         """`now` in epoch seconds."""
@@ -61,7 +61,7 @@ class Attempt:
         self.changes: list[Change] = []
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
-        # Account and name of roles that trust roles which are yet to be made: until then they trust nobody.
+        # Account and name of roles whose trust policy names roles not created yet: they trust no one until it is set.
         self.waiting_roles: set[tuple[str, str]] = set()
 
     async def perform(
@@ -76,9 +76,8 @@ class Attempt:
     ) -> Any:
         """Perform an IAM operation as the account's root; raises DeclarationError with AWS's refusal.
 
-        A refusal names `where`, or the place of `document`, if it is that which is malformed.
-
-        `parameters` are those of the wire, so they keep every constraint that the service model knows.
+        The error names `where`, or the location of `document` where the document is malformed. `parameters` have the
+        wire's names and are checked against the constraints of the service model.
         """
         service = model("iam")
         event = self.means.new_event(account, f"iam:{operation}", None)
@@ -97,7 +96,7 @@ class Attempt:
         return answer
 
     def put(self, account: str, collection: Collection[R], record: R, sign: str, text: str) -> None:
-        """Write a record that no operation makes; `account` is whose it is, not its partition."""
+        """Write a record that no operation writes; `account` is its owner, not its partition."""
         self.store.put(collection, account, record)
         self.note(account, f"broker:Put{type(record).__name__}", sign, text)
 

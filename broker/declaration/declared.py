@@ -1,7 +1,7 @@
-"""What may be declared, as frozen structs. UNSET means that the file does not speak of it, so it stays as it is.
+"""What may be declared, as frozen structs. UNSET: the file does not have the key, so the property is not changed.
 
-A list or mapping that is given is meant whole: what it does not name is taken away. `where` is the place that an error
-about the struct names; it is no key of the file.
+A list or mapping is complete: what the store has and the list does not is removed. `where` is the location (file, line,
+keys) for error messages; it is not a key of the file.
 """
 
 from typing import Any
@@ -28,31 +28,31 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FixedKey(Declared, frozen=True, kw_only=True):
-    """An access key that is brought along: its secret is in a file, or in an environment variable."""
+    """An access key with a known secret, which is in a file or in an environment variable."""
 
     access_key_id: str
     secret_file: str | UnsetType = UNSET
     secret_variable: str | UnsetType = UNSET
 
 
-class Group(Declared, frozen=True, kw_only=True):
+class DeclaredGroup(Declared, frozen=True, kw_only=True):
     path: str | UnsetType = UNSET
     inline_policies: dict[str, Document] | UnsetType = UNSET
     attached_policies: tuple[str, ...] | UnsetType = UNSET
 
 
-class User(Declared, frozen=True, kw_only=True):
+class DeclaredUser(Declared, frozen=True, kw_only=True):
     path: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
     permissions_boundary: str | UnsetType | None = UNSET
     groups: tuple[str, ...] | UnsetType = UNSET
     inline_policies: dict[str, Document] | UnsetType = UNSET
     attached_policies: tuple[str, ...] | UnsetType = UNSET
-    # A number: as many are made and shown once. A list: exactly these are brought along.
+    # A number: that many are created, and their secrets shown once. A list: exactly these keys, with known secrets.
     access_keys: int | tuple[FixedKey, ...] = 0
 
 
-class Role(Declared, frozen=True, kw_only=True):
+class DeclaredRole(Declared, frozen=True, kw_only=True):
     trust_policy: Document
     path: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -63,49 +63,49 @@ class Role(Declared, frozen=True, kw_only=True):
     attached_policies: tuple[str, ...] | UnsetType = UNSET
 
 
-class Policy(Declared, frozen=True, kw_only=True):
+class DeclaredPolicy(Declared, frozen=True, kw_only=True):
     document: Document
     path: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 
 
-class InstanceProfile(Declared, frozen=True, kw_only=True):
+class DeclaredInstanceProfile(Declared, frozen=True, kw_only=True):
     path: str | UnsetType = UNSET
     role: str | UnsetType | None = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 
 
-class Account(Declared, frozen=True, kw_only=True):
+class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
     alias: str | UnsetType | None = UNSET
-    policies: dict[str, Policy] = {}
-    groups: dict[str, Group] = {}
-    users: dict[str, User] = {}
-    roles: dict[str, Role] = {}
-    instance_profiles: dict[str, InstanceProfile] = {}
+    policies: dict[str, DeclaredPolicy] = {}
+    groups: dict[str, DeclaredGroup] = {}
+    users: dict[str, DeclaredUser] = {}
+    roles: dict[str, DeclaredRole] = {}
+    instance_profiles: dict[str, DeclaredInstanceProfile] = {}
 
 
-class OrganizationalUnit(Declared, frozen=True, kw_only=True):
-    """A root, a unit or an account's place; a root has no parent."""
+class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):
+    """A root, a unit or an account in the organization's tree; a root has no parent."""
 
     parent: str | None = None
     service_control_policies: dict[str, Document] = {}
     resource_control_policies: dict[str, Document] = {}
 
 
-class Organization(Declared, frozen=True, kw_only=True):
+class DeclaredOrganization(Declared, frozen=True, kw_only=True):
     organization_id: str
     management_account_id: str
     delegated_iam_administrator_id: str | None = None
     features: tuple[str, ...] = ()
-    units: dict[str, OrganizationalUnit] = {}
-    accounts: dict[str, OrganizationalUnit] = {}
+    units: dict[str, DeclaredOrganizationalUnit] = {}
+    accounts: dict[str, DeclaredOrganizationalUnit] = {}
 
 
 def _instance_fields() -> list[tuple[str, Any, Any]]:
-    """Those of the record, so that a field which the record gains can be declared at once; user data as text."""
+    """The fields of the record, so that a field added to the record can be declared at once; user data as text."""
     fields: list[tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(records.Instance):
         if field.name == "instance_id":
@@ -115,23 +115,23 @@ def _instance_fields() -> list[tuple[str, Any, Any]]:
     return fields
 
 
-Instance: Any = msgspec.defstruct(
-    "Instance", _instance_fields(), bases=(Declared,), frozen=True, kw_only=True, module=__name__
+DeclaredInstance: Any = msgspec.defstruct(
+    "DeclaredInstance", _instance_fields(), bases=(Declared,), frozen=True, kw_only=True, module=__name__
 )
 
 
 class Declaration(Declared, frozen=True, kw_only=True):
     """The whole file."""
 
-    accounts: dict[str, Account] = {}
-    instances: dict[str, Instance] = {}
-    organization: Organization | UnsetType = UNSET
+    accounts: dict[str, DeclaredAccount] = {}
+    instances: dict[str, DeclaredInstance] = {}
+    organization: DeclaredOrganization | UnsetType = UNSET
 
 
 def is_set(value: Any) -> bool:
     return not isinstance(value, UnsetType)
 
 
-def given(value: Any, otherwise: Any) -> Any:
-    """`value`, or `otherwise` where the file does not speak of it."""
-    return otherwise if isinstance(value, UnsetType) else value
+def value_or(value: Any, default: Any) -> Any:
+    """`value`, or `default` where it is UNSET."""
+    return default if isinstance(value, UnsetType) else value

@@ -9,10 +9,10 @@ from msgspec import UNSET
 from broker.access.trust import named_trust_policy
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Document
-from broker.declaration.properties import NamedEntity, Parameters, Property, cleared, meant
+from broker.declaration.properties import NamedEntity, Parameters, Property, cleared, desired
 from broker.storage.records import ManagedPolicy, Role
 
-_TRUSTS_NOBODY = json.dumps(
+_TRUST_NO_ONE = json.dumps(
     {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}],
@@ -21,7 +21,7 @@ _TRUSTS_NOBODY = json.dumps(
 
 
 def _is_same(text: str, document: Document) -> bool:
-    """Whether two texts are the same JSON; what is no JSON equals only itself."""
+    """Whether two texts are the same JSON; invalid JSON equals only the identical text."""
     try:
         return text == document.text or bool(json.loads(text) == json.loads(document.text))
     except ValueError:
@@ -47,12 +47,12 @@ def _clear_versions(target: NamedEntity, policy: ManagedPolicy) -> Iterable[tupl
 
 
 def _old_versions(policy: ManagedPolicy) -> list[str]:
-    """Those that are not in force, the oldest first."""
+    """The versions that are not the default, the oldest first."""
     return [one.version_id for one in policy.versions if one.version_id != policy.default_version_id]
 
 
 async def _create_trust_policy(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
-    text = _TRUSTS_NOBODY if _must_wait(attempt, target) else wanted.trust_policy.text
+    text = _TRUST_NO_ONE if _must_wait(attempt, target) else wanted.trust_policy.text
     return {"AssumeRolePolicyDocument": text}
 
 
@@ -61,17 +61,18 @@ def _must_wait(attempt: Attempt, target: NamedEntity) -> bool:
 
 
 async def _settle_trust_policy(attempt: Attempt, target: NamedEntity, role: Role, wanted: Any) -> None:
-    # As it names them now, not as stored: where a trusted user was made anew, the role has to trust the new one.
+    # Compared with names, not with stored ids: a trusted user that was deleted and created again has a new id, and the
+    # role has to trust the new user.
     if not _is_same(await named_trust_policy(attempt.store, role), wanted.trust_policy):
         parameters = {**target.parameters, "PolicyDocument": wanted.trust_policy.text}
-        told = "" if _must_wait(attempt, target) else f"{target.label}: trust policy"
+        text = "" if _must_wait(attempt, target) else f"{target.label}: trust policy"
         await attempt.perform(
-            target.account, "UpdateAssumeRolePolicy", parameters, "~", told, wanted.trust_policy.where
+            target.account, "UpdateAssumeRolePolicy", parameters, "~", text, wanted.trust_policy.where
         )
 
 
 async def _settle_inline(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
-    current, documents = record.inline_policies, meant(attempt, wanted.inline_policies, {})
+    current, documents = record.inline_policies, desired(attempt, wanted.inline_policies, {})
     if documents is UNSET:
         return
     for name in current:
@@ -82,8 +83,8 @@ async def _settle_inline(attempt: Attempt, target: NamedEntity, record: Any, wan
         if name not in current or not _is_same(current[name], document):
             parameters = {"PolicyName": name, "PolicyDocument": document.text}
             sign = "~" if name in current else "+"
-            operation, told = f"Put{target.word}Policy", f"inline policy {name}"
-            await target.change(attempt, operation, parameters, sign, told, document)
+            operation, text = f"Put{target.word}Policy", f"inline policy {name}"
+            await target.change(attempt, operation, parameters, sign, text, document)
 
 
 DOCUMENT = Property(_create_document, _settle_document, _clear_versions)

@@ -1,11 +1,11 @@
-"""The kinds of entities and their properties: the one table by which they are made, settled and pruned."""
+"""The kinds of entities and their properties: the one table that create, settle and prune use."""
 
 from typing import Any
 
 import msgspec
 
-from broker.declaration import declared
 from broker.declaration.attempt import Attempt
+from broker.declaration.declared import DeclaredAccount
 from broker.declaration.documents import DOCUMENT, INLINE_POLICIES, TRUST_POLICY
 from broker.declaration.keys import ACCESS_KEYS_OF_USER
 from broker.declaration.properties import (
@@ -29,10 +29,11 @@ from broker.storage.store import GROUPS, INSTANCE_PROFILES, POLICIES, ROLES, USE
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A row. `word` is the wire's (`User`), `field` the one of `declared.Account`.
+    """A row. `word` is the wire's (`User`), `field` the one of `DeclaredAccount`.
 
-    `properties` are settled once the entity is there, `later` once everything is there that these may name. A refusal
-    of `document`, at creation, names its own place. Entities below `reserved_paths` are not pruned.
+    `properties` are settled as soon as the entity exists, `later` once every entity exists that they may name.
+    `document` is the field whose location an error of the create operation names, where the document is malformed.
+    Entities below `reserved_paths` are not pruned.
     """
 
     word: str
@@ -77,15 +78,15 @@ INSTANCE_PROFILE = Kind(
 
 
 def _target(kind: Kind, account: str, name: str, where: str, record: Any = None) -> NamedEntity:
-    """Operations name a managed policy that is there by its ARN, everything else by its name."""
+    """Operations name an existing managed policy by its ARN, everything else by its name."""
     parameters = {f"{kind.word}Name": name}
     if isinstance(record, ManagedPolicy):
         parameters = {"PolicyArn": record.arn}
     return NamedEntity(account, kind.word, f"{kind.noun} {name}", parameters, where)
 
 
-async def make(attempt: Attempt, kind: Kind, account: str, name: str, wanted: Any) -> None:
-    """Create the entity where it is missing."""
+async def create_missing(attempt: Attempt, kind: Kind, account: str, name: str, wanted: Any) -> None:
+    """Create the entity unless it exists."""
     if await attempt.store.find(kind.collection, account, name) is not None:
         return
     target = _target(kind, account, name, wanted.where)
@@ -101,9 +102,9 @@ async def make(attempt: Attempt, kind: Kind, account: str, name: str, wanted: An
 async def settle(
     attempt: Attempt, kind: Kind, properties: tuple[Property, ...], account: str, name: str, wanted: Any
 ) -> None:
-    """Make these properties of an entity that is there what is declared."""
+    """Change these properties of an existing entity to what is declared."""
     record = await attempt.store.find(kind.collection, account, name)
-    assert record is not None, f"{kind.noun} {name} is made before it is settled"
+    assert record is not None, f"{kind.noun} {name} is created before it is settled"
     target = _target(kind, account, name, wanted.where, record)
     require_same(target, "name", kind.collection.key_of(record), name)
     for one in properties:
@@ -111,20 +112,20 @@ async def settle(
             await one.settle(attempt, target, record, wanted)
 
 
-async def settle_all(attempt: Attempt, kind: Kind, account: str, wanted: declared.Account) -> None:
-    """Make what is missing of a kind, and settle it at once."""
+async def settle_all(attempt: Attempt, kind: Kind, account: str, wanted: DeclaredAccount) -> None:
+    """Create what is missing of a kind, and settle it at once."""
     for name, entity in getattr(wanted, kind.field).items():
-        await make(attempt, kind, account, name, entity)
+        await create_missing(attempt, kind, account, name, entity)
         await settle(attempt, kind, kind.properties, account, name, entity)
 
 
-async def settle_later(attempt: Attempt, kind: Kind, account: str, wanted: declared.Account) -> None:
+async def settle_later(attempt: Attempt, kind: Kind, account: str, wanted: DeclaredAccount) -> None:
     for name, entity in getattr(wanted, kind.field).items():
         await settle(attempt, kind, kind.later, account, name, entity)
 
 
-async def prune(attempt: Attempt, kind: Kind, account: str, wanted: declared.Account) -> None:
-    """Delete the account's entities of a kind that are not named; only that they go is shown, not each step."""
+async def prune(attempt: Attempt, kind: Kind, account: str, wanted: DeclaredAccount) -> None:
+    """Delete the account's entities of a kind that the file does not name; shown as one change each."""
     named = {name.lower() for name in getattr(wanted, kind.field)}
     for record in await attempt.store.scan(kind.collection, account):
         name = kind.collection.key_of(record)

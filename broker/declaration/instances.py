@@ -1,4 +1,4 @@
-"""Instances, which no operation of IAM makes: written as records, where the metadata service can serve them."""
+"""Instances, which no IAM operation creates: written as records, and only such as the metadata service can serve."""
 
 import re
 from collections.abc import Mapping
@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from broker.declaration import declared
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import is_set
-from broker.declaration.differences import told_changes
+from broker.declaration.declared import Declaration, is_set
+from broker.declaration.differences import describe_changes
 from broker.declaration.source import DeclarationError
 from broker.metadata.categories import RESERVED
 from broker.metadata.instances import find_address
@@ -37,11 +36,13 @@ async def settle_instance(attempt: Attempt, instance_id: str, wanted: Any) -> No
     before = current or Instance(instance_id=instance_id, account_id=account, launched_at=attempt.now)
     after = msgspec.structs.replace(before, **fields)
     if current != after:
-        told = f": {told_changes(before, after)}" if current else ""
-        attempt.put(account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}{told}")
+        description = f": {describe_changes(before, after)}" if current else ""
+        attempt.put(
+            account, INSTANCES, after, "~" if current else "+", f"instance {instance_id}{description}"
+        )
 
 
-async def prune_instances(attempt: Attempt, declaration: declared.Declaration) -> None:
+async def prune_instances(attempt: Attempt, declaration: Declaration) -> None:
     for instance in await attempt.store.scan(INSTANCES, ""):
         if instance.account_id in declaration.accounts and instance.instance_id not in declaration.instances:
             attempt.store.delete(INSTANCES, "", instance.instance_id)
@@ -49,8 +50,8 @@ async def prune_instances(attempt: Attempt, declaration: declared.Declaration) -
             attempt.note(instance.account_id, "broker:DeleteInstance", "-", text)
 
 
-async def check_addresses(attempt: Attempt, declaration: declared.Declaration) -> None:
-    """Refuse an address that is none, or that two instances have: the metadata service would answer neither."""
+async def check_addresses(attempt: Attempt, declaration: Declaration) -> None:
+    """Raises DeclarationError for an invalid address, or one that two instances have: neither would be served."""
     holders: dict[str, str] = {}
     for instance in await attempt.store.scan(INSTANCES, ""):
         wanted = declaration.instances.get(instance.instance_id)

@@ -1,11 +1,10 @@
-"""Access keys of declared users: made and shown once, or brought along."""
+"""Access keys of declared users: created and shown once, or fixed keys whose secrets the operator has."""
 
 import msgspec
 
 from broker.credentials.access_keys import NewKey, put_place
-from broker.declaration import declared
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import FixedKey, is_set
+from broker.declaration.declared import DeclaredUser, FixedKey, is_set
 from broker.declaration.properties import NamedEntity, Property, cleared
 from broker.declaration.source import DeclarationError
 from broker.names.ids import is_key_id
@@ -17,12 +16,12 @@ _SHORTEST_SECRET = 16
 
 
 async def _settle_access_keys(
-    attempt: Attempt, target: NamedEntity, user: User, wanted: declared.User
+    attempt: Attempt, target: NamedEntity, user: User, wanted: DeclaredUser
 ) -> None:
     account, name = target.account, user.user_name
     if not isinstance(wanted.access_keys, int):
         for key in wanted.access_keys:
-            await _bring(attempt, account, name, key)
+            await _put_fixed_key(attempt, account, name, key)
         return
     for _ in range(wanted.access_keys - len(user.access_key_ids)):
         text = f"{target.label}: access key"
@@ -32,15 +31,15 @@ async def _settle_access_keys(
         attempt.keys.append(NewKey(account, name, made.access_key_id, secret))
 
 
-async def _bring(attempt: Attempt, account: str, name: str, wanted: FixedKey) -> None:
-    """See to it that the key is an active one of the user; its id must be nobody else's."""
+async def _put_fixed_key(attempt: Attempt, account: str, name: str, wanted: FixedKey) -> None:
+    """Write the key as an active key of the user. Raises DeclarationError where another user has its id."""
     store, key_id = attempt.store, wanted.access_key_id
     if not is_key_id(key_id):
         raise DeclarationError(f"{wanted.where}: access_key_id has 16 to 128 letters, digits and underscores")
     foreign = await store.find(FOREIGN_ACCESS_KEYS, "", key_id)
     existing = await store.find(ACCESS_KEYS, account, key_id)
     if (foreign and foreign.account_id != account) or (existing and existing.user_name != name):
-        raise DeclarationError(f"{wanted.where}: the access key {key_id} belongs to somebody else")
+        raise DeclarationError(f"{wanted.where}: the access key {key_id} belongs to another user")
     secret = _secret(attempt, wanted)
     if existing is not None and existing.secret == secret and existing.status == "Active":
         return

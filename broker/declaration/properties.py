@@ -1,4 +1,4 @@
-"""Properties of entities: what is given at creation, changed later, and removed before the entity is deleted."""
+"""Properties of entities: how each is set at creation, changed later, and removed before the entity is deleted."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -8,8 +8,8 @@ from msgspec import UNSET
 
 from broker.access.aws_managed import all_aws_managed
 from broker.declaration.attempt import Attempt, tag_list
-from broker.declaration.declared import Document, given
-from broker.declaration.differences import told_change, told_changes
+from broker.declaration.declared import Document, value_or
+from broker.declaration.differences import describe_change, describe_changes
 from broker.declaration.source import DeclarationError
 from broker.iam.roles import DEFAULT_MAX_SESSION_DURATION
 from broker.storage.store import POLICIES
@@ -35,8 +35,8 @@ class NamedEntity(msgspec.Struct, frozen=True):
         text: str,
         document: Document | None = None,
     ) -> None:
-        parameters, told = {**self.parameters, **more}, f"{self.label}: {text}"
-        await attempt.perform(self.account, operation, parameters, sign, told, self.where, document)
+        parameters, description = {**self.parameters, **more}, f"{self.label}: {text}"
+        await attempt.perform(self.account, operation, parameters, sign, description, self.where, document)
 
 
 Create = Callable[[Attempt, NamedEntity, Any], Awaitable[Parameters]]
@@ -45,10 +45,10 @@ Clear = Callable[[NamedEntity, Any], Iterable[tuple[str, Parameters]]]
 
 
 class Property(msgspec.Struct, frozen=True):
-    """`create(attempt, target, wanted)` gives parameters of the operation that makes the entity.
+    """`create(attempt, target, wanted)` returns parameters for the operation that creates the entity.
 
-    `settle(attempt, target, record, wanted)` makes the record what is wanted; `clear(target, record)` lists the
-    operations, with their parameters, that have to be done before the entity can be deleted.
+    `settle(attempt, target, record, wanted)` changes the record to what is wanted; `clear(target, record)` lists the
+    operations, with their parameters, that must be performed before the entity can be deleted.
     """
 
     create: Create | None = None
@@ -56,8 +56,8 @@ class Property(msgspec.Struct, frozen=True):
     clear: Clear | None = None
 
 
-def meant(attempt: Attempt, value: Any, empty: Any) -> Any:
-    """What the file means: `empty` for what it does not speak of where the rest is pruned, else UNSET."""
+def desired(attempt: Attempt, value: Any, empty: Any) -> Any:
+    """`value`; where the file has none, `empty` with --prune (the property is removed), else UNSET (not changed)."""
     return empty if value is UNSET and attempt.prune else value
 
 
@@ -66,19 +66,19 @@ def require_same(target: NamedEntity, what: str, current: Any, wanted: Any) -> N
     if wanted is not UNSET and wanted != current:
         raise DeclarationError(
             f"{target.where}: the {what} of {target.label} is {current!r} and cannot be changed; "
-            "delete it first, or declare what it is"
+            "delete it first, or declare its current value"
         )
 
 
 def chosen_at_creation(field: str, parameter: str) -> Create:
     async def create(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
-        return {parameter: given(getattr(wanted, field), None)}
+        return {parameter: value_or(getattr(wanted, field), None)}
 
     return create
 
 
 def fixed(field: str, parameter: str) -> Property:
-    """A text that is chosen at creation and stays."""
+    """A string that is chosen at creation and cannot be changed."""
 
     async def settle(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
         require_same(target, field, getattr(record, field), getattr(wanted, field))
@@ -87,21 +87,21 @@ def fixed(field: str, parameter: str) -> Property:
 
 
 async def _settle_path(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
-    path = meant(attempt, wanted.path, "/")
+    path = desired(attempt, wanted.path, "/")
     if path is not UNSET and path != record.path:
-        told = told_change("path", record.path, path)
-        await target.change(attempt, f"Update{target.word}", {"NewPath": path}, "~", told)
+        description = describe_change("path", record.path, path)
+        await target.change(attempt, f"Update{target.word}", {"NewPath": path}, "~", description)
 
 
 async def _create_tags(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
-    return {"Tags": tag_list(given(wanted.tags, {}))}
+    return {"Tags": tag_list(value_or(wanted.tags, {}))}
 
 
 async def _settle_tags(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
-    current, tags = record.tags, meant(attempt, wanted.tags, {})
+    current, tags = record.tags, desired(attempt, wanted.tags, {})
     if tags is UNSET:
         return
-    # Keys compare without case: what is taken away goes first, so that it cannot take the new spelling with it.
+    # Tag keys are case-insensitive: removals come first, else removing `Owner` would also remove a new `owner`.
     removed = [key for key in current if key not in tags]
     if removed:
         await target.change(
@@ -109,23 +109,23 @@ async def _settle_tags(attempt: Attempt, target: NamedEntity, record: Any, wante
         )
     changed = {key: text for key, text in tags.items() if current.get(key) != text}
     if changed:
-        shown = ", ".join(_told_tag(key, text, current) for key, text in changed.items())
+        shown = ", ".join(_describe_tag(key, text, current) for key, text in changed.items())
         await target.change(attempt, f"Tag{target.word}", {"Tags": tag_list(changed)}, "~", f"tags {shown}")
 
 
-def _told_tag(key: str, text: str, current: dict[str, str]) -> str:
-    return told_change(key, current[key], text) if key in current else f"{key}={text}"
+def _describe_tag(key: str, text: str, current: dict[str, str]) -> str:
+    return describe_change(key, current[key], text) if key in current else f"{key}={text}"
 
 
 async def _create_boundary(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
-    reference = given(wanted.permissions_boundary, None)
+    reference = value_or(wanted.permissions_boundary, None)
     return {
         "PermissionsBoundary": None if reference is None else await _policy_arn(attempt, target, reference)
     }
 
 
 async def _settle_boundary(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
-    current, boundary = record.permissions_boundary, meant(attempt, wanted.permissions_boundary, None)
+    current, boundary = record.permissions_boundary, desired(attempt, wanted.permissions_boundary, None)
     if boundary is UNSET:
         return
     if boundary is None:
@@ -135,13 +135,17 @@ async def _settle_boundary(attempt: Attempt, target: NamedEntity, record: Any, w
         return
     arn = await _policy_arn(attempt, target, boundary)
     if arn != current:
-        told = told_change("permissions boundary", current, arn) if current else f"permissions boundary {arn}"
+        description = (
+            describe_change("permissions boundary", current, arn)
+            if current
+            else f"permissions boundary {arn}"
+        )
         operation = f"Put{target.word}PermissionsBoundary"
-        await target.change(attempt, operation, {"PermissionsBoundary": arn}, "~", told)
+        await target.change(attempt, operation, {"PermissionsBoundary": arn}, "~", description)
 
 
 async def _policy_arn(attempt: Attempt, target: NamedEntity, reference: str) -> str:
-    """The ARN of a managed policy that is named by its ARN, or by its name within the account."""
+    """The ARN of a managed policy; `reference` is its ARN, or its name within the account."""
     if reference.startswith("arn:"):
         return reference
     policy = await attempt.store.find(POLICIES, target.account, reference)
@@ -166,15 +170,15 @@ def members(
     resolve: Callable[[Attempt, NamedEntity, str], Awaitable[str]] = _name,
     key: Callable[[str], str] = str.lower,
 ) -> Property:
-    """Names that `field` lists; `operations` add and remove one, `{}` in them is the word of the entity.
+    """A property that is a list of names; `operations` add and remove one, `{}` in them is the word of the entity.
 
-    `recorded` is the record's field, where that has another name. `resolve` gives what the record has for what the
-    file says, `key` what is compared: names are the same whatever their case.
+    `recorded` is the record's field where its name differs from `field`. `resolve` converts a name in the file to the
+    one in the record; `key` is applied before names are compared, by default case-insensitively.
     """
     add, remove = operations
 
     async def settle(attempt: Attempt, target: NamedEntity, record: Any, wanted: Any) -> None:
-        value = meant(attempt, getattr(wanted, field), ())
+        value = desired(attempt, getattr(wanted, field), ())
         if value is UNSET:
             return
         references = (value,) if isinstance(value, str) else value or ()
@@ -193,7 +197,7 @@ def members(
 
 
 def cleared(recorded: str, operation: str, parameter: str) -> Clear:
-    """Each of what the record's field has is removed by `operation`, in which `{}` is the word of the entity."""
+    """Removes each member of the record's field by `operation`, in which `{}` is the word of the entity."""
 
     def clear(target: NamedEntity, record: Any) -> Iterable[tuple[str, Parameters]]:
         return [(operation.format(target.word), {parameter: one}) for one in getattr(record, recorded)]
@@ -203,21 +207,21 @@ def cleared(recorded: str, operation: str, parameter: str) -> Clear:
 
 async def _create_settings(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:
     return {
-        "Description": given(wanted.description, None),
-        "MaxSessionDuration": given(wanted.max_session_duration, None),
+        "Description": value_or(wanted.description, None),
+        "MaxSessionDuration": value_or(wanted.max_session_duration, None),
     }
 
 
 async def _settle_settings(attempt: Attempt, target: NamedEntity, role: Any, wanted: Any) -> None:
-    duration = meant(attempt, wanted.max_session_duration, DEFAULT_MAX_SESSION_DURATION)
+    duration = desired(attempt, wanted.max_session_duration, DEFAULT_MAX_SESSION_DURATION)
     after = msgspec.structs.replace(
         role,
-        max_session_duration=given(duration, role.max_session_duration),
-        description=given(wanted.description, role.description),
+        max_session_duration=value_or(duration, role.max_session_duration),
+        description=value_or(wanted.description, role.description),
     )
     if after != role:
         changed = {"MaxSessionDuration": after.max_session_duration, "Description": after.description}
-        await target.change(attempt, "UpdateRole", changed, "~", told_changes(role, after))
+        await target.change(attempt, "UpdateRole", changed, "~", describe_changes(role, after))
 
 
 FIXED_PATH, PATH = fixed("path", "Path"), Property(chosen_at_creation("path", "Path"), _settle_path)

@@ -1,4 +1,4 @@
-"""From plain values to the structs of `declared`: strict, and every refusal says where and what would do."""
+"""Plain values converted to the structs of `declared`, strictly: every error says where it is and what is expected."""
 
 import difflib
 import json
@@ -43,7 +43,7 @@ def _read(source: SourceFile, kind: inspect.Type, value: Any, route: Route) -> A
 
 
 def _chosen(source: SourceFile, kind: inspect.UnionType, value: Any, route: Route) -> inspect.Type:
-    """The member of a union that the value's own form asks for."""
+    """The member of a union that fits the form of the value: null, list, mapping or scalar."""
     wanted: type | tuple[type, ...] = (inspect.StrType, inspect.IntType, inspect.BoolType)
     if value is None:
         wanted = inspect.NoneType
@@ -68,12 +68,12 @@ def _struct(source: SourceFile, kind: inspect.StructType, values: dict[str, Any]
         if field.required and name not in values:
             raise _error(source, route, f"{name} is missing")
     read = {key: _read(source, fields[key].type, value, (*route, key)) for key, value in values.items()}
-    return kind.cls(**read, where=source.place(route))
+    return kind.cls(**read, where=source.location(route))
 
 
 def _mapping(source: SourceFile, value: Any, route: Route) -> dict[str, Any]:
     if value is None:
-        return {}  # `alice:` with nothing behind it declares alice
+        return {}  # `alice:` without a value declares alice
     if not isinstance(value, dict):
         raise _error(source, route, f"a mapping belongs here, not {_shown(value)}")
     return value
@@ -91,8 +91,8 @@ def _scalar(source: SourceFile, kind: inspect.Type, value: Any, route: Route) ->
 
 
 def _document(source: SourceFile, value: Any, route: Route) -> Document:
-    """A policy: a mapping as it stands, a text that is JSON, or the text of the file that `file` names."""
-    where = source.place(route)
+    """A policy: a mapping, a string of JSON, or the content of the file that `file` names."""
+    where = source.location(route)
     if isinstance(value, str):
         return Document(value, where)
     if not isinstance(value, dict):
@@ -103,7 +103,7 @@ def _document(source: SourceFile, value: Any, route: Route) -> Document:
 
 
 def read_beside(source: SourceFile, name: Any, route: Route) -> str:
-    """The text of a file that is named relative to the declaration."""
+    """The text of the file `name`, relative to the declaration."""
     try:
         return (source.file.parent / str(name)).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -131,4 +131,4 @@ def _shown(value: Any) -> str:
 
 
 def _error(source: SourceFile, route: Route, message: str) -> DeclarationError:
-    return DeclarationError(f"{source.place(route)}: {message}")
+    return DeclarationError(f"{source.location(route)}: {message}")

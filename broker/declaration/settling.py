@@ -1,8 +1,8 @@
-"""The order of the work: from what is named by others to what names them; what is pruned goes the other way."""
+"""The order of changes: an entity is settled after those that it names, and pruned before them."""
 
 from broker.declaration import accounts, instances
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import Declaration, Organization
+from broker.declaration.declared import Declaration, DeclaredOrganization
 from broker.declaration.entities import (
     GROUP,
     INSTANCE_PROFILE,
@@ -35,13 +35,13 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await instances.settle_instance(attempt, instance_id, instance)
     if declaration.instances:
         await instances.check_addresses(attempt, declaration)
-    # Last, so that a control policy of this very file does not stand in the way of what the file declares.
-    if isinstance(declaration.organization, Organization):
+    # Last, so that a control policy of this file does not deny the changes that the file itself declares.
+    if isinstance(declaration.organization, DeclaredOrganization):
         await accounts.settle_organization(attempt, declaration.organization)
 
 
 async def _prune(attempt: Attempt, declaration: Declaration) -> None:
-    """Take away what the file does not name in its accounts. Root users and service-linked roles stay."""
+    """Delete what the file does not name in its accounts, except root users and service-linked roles."""
     await instances.prune_instances(attempt, declaration)
     for account, wanted in declaration.accounts.items():
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):

@@ -1,7 +1,7 @@
-"""A declaration as it is written: plain values, and the place of each of them.
+"""The parsed text of a declaration: plain values, and the line of each of them.
 
-Scalars stay the text that they are, so that an account id keeps its zeros and a policy's Version is no date; the
-declared type says later what a text means. Only YAML's null is None.
+Scalars remain strings, so that an account id keeps its leading zeros and a policy's Version is not read as a date;
+`reading` converts them by the declared type. Only YAML's null is None.
 """
 
 import re
@@ -18,15 +18,15 @@ from broker.declaration.toml_lines import Route, toml_lines
 _COLLECTION_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq")}
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
 _NULL = "tag:yaml.org,2002:null"
-_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
+_TOML_LOCATION = re.compile(r" \(at line (\d+), column \d+\)$")
 
 _DEEPEST = 100
 _TOO_DEEP = "nested too deeply"
-_MOST_REPEATED = 100_000  # values that stand behind an alias once more
+_MOST_REPEATED = 100_000  # values that aliases repeat
 
 
 class DeclarationError(Exception):
-    """What is wrong with a declaration, beginning with the file, the line where there is one, and the route."""
+    """What is wrong with a declaration; the message begins with the file, the line if known, and the route."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -36,13 +36,13 @@ class SourceFile(msgspec.Struct, frozen=True):
     value: Any
     lines: Mapping[Route, int]
 
-    def place(self, route: Route) -> str:
-        """`demo.yaml:12: accounts.111111111111.users.alice`, as an error begins."""
-        # What stands in an inline table of TOML has the line of what it stands in.
+    def location(self, route: Route) -> str:
+        """The beginning of an error message: `demo.yaml:12: accounts.111111111111.users.alice`."""
+        # A key in an inline table of TOML has the line of the table.
         around = (route[:length] for length in range(len(route), 0, -1))
         line = next((self.lines[outer] for outer in around if outer in self.lines), None)
-        place = f"{self.file}:{line}" if line else str(self.file)
-        return f"{place}: {'.'.join(map(str, route))}" if route else place
+        location = f"{self.file}:{line}" if line else str(self.file)
+        return f"{location}: {'.'.join(map(str, route))}" if route else location
 
 
 def read_source(file: Path) -> SourceFile:
@@ -54,7 +54,7 @@ def read_source(file: Path) -> SourceFile:
         raise DeclarationError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DeclarationError(f"{file}:{line}: what stands here is not UTF-8") from None
+        raise DeclarationError(f"{file}:{line}: this line is not UTF-8") from None
     return _read_toml(file, text) if file.suffix == ".toml" else _read_yaml(file, text)
 
 
@@ -62,7 +62,7 @@ def _read_toml(file: Path, text: str) -> SourceFile:
     try:
         return SourceFile(file, _as_texts(tomllib.loads(text)), toml_lines(text))
     except tomllib.TOMLDecodeError as error:
-        message, line = _TOML_PLACE.sub("", str(error)), _TOML_PLACE.search(str(error))
+        message, line = _TOML_LOCATION.sub("", str(error)), _TOML_LOCATION.search(str(error))
         raise DeclarationError(f"{file}{f':{line[1]}' if line else ''}: {message}") from None
     except RecursionError:
         raise DeclarationError(f"{file}: {_TOO_DEEP}") from None
@@ -95,7 +95,7 @@ def _read_yaml(file: Path, text: str) -> SourceFile:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, as deep as a declaration can sensibly be."""
+    """Composes nodes, with a limit of depth."""
 
     _depth = 0
 
@@ -109,7 +109,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Yaml:
-    """Turns nodes into values, and notes their lines."""
+    """Converts nodes to values, and records their lines."""
 
     def __init__(self, file: Path, lines: dict[Route, int]) -> None:
         self._file = file
@@ -119,16 +119,16 @@ class _Yaml:
 
     def value_of(self, node: yaml.Node, route: Route, around: tuple[int, ...]) -> Any:
         self._lines.setdefault(route, node.start_mark.line + 1)
-        # DANGER: anchors that hold anchors make a file of ten lines as large and as deep as they like.
+        # DANGER: with anchors inside anchors, a file of ten lines can have any size and depth.
         if id(node) in self._seen:
             self._repeated += 1
         self._seen.add(id(node))
         if len(around) > _DEEPEST:
             raise self._error(node, _TOO_DEEP)
         if self._repeated > _MOST_REPEATED:
-            raise self._error(node, "anchors are repeated so often that nobody can have meant it")
+            raise self._error(node, f"anchors are repeated more than {_MOST_REPEATED:,} times")
         if id(node) in around:
-            raise self._error(node, "an anchor holds itself")
+            raise self._error(node, "an anchor contains itself")
         if node.tag not in _PLAIN_TAGS | _COLLECTION_TAGS:
             raise self._error(node, f"the tag {node.tag} has no meaning here")
         inside = (*around, id(node))
@@ -144,7 +144,7 @@ class _Yaml:
             if not isinstance(key, yaml.ScalarNode) or key.tag not in _PLAIN_TAGS:
                 raise self._error(key, "a key is a plain text here")
             if key.value in values:
-                raise self._error(key, f"{key.value} stands here twice")
+                raise self._error(key, f"the key {key.value} is repeated")
             self._lines[*route, key.value] = key.start_mark.line + 1
             values[key.value] = self.value_of(member, (*route, key.value), inside)
         return values

@@ -1,7 +1,7 @@
-"""Where the keys of a TOML file stand, which `tomllib` does not tell.
+"""The lines of the keys in a TOML file, which `tomllib` does not return.
 
-For texts that `tomllib` has read: what is no TOML is not recognized here. Keys inside an inline table or an array
-are not looked for; an error about them names the line of the key before them.
+The text must be one that `tomllib` accepts: errors are not recognized here. Keys inside an inline table or an array
+are not looked for; an error about them names the line of the table or array.
 """
 
 import re
@@ -22,9 +22,9 @@ _TOKEN = re.compile(
 
 
 def toml_lines(text: str) -> dict[Route, int]:
-    """The line (from 1) of each table and key of a TOML text, and of all that is around it."""
+    """The line (from 1) of each table and key of a TOML text, and of the tables that contain it."""
     lines: dict[Route, int] = {}
-    last: dict[Route, int] = {}  # of each array of tables, the number of its last one
+    last: dict[Route, int] = {}  # of each array of tables, the index of its last table so far
     table: Route = ()
     for line, statement in _statements(text):
         if statement[0] == "[":
@@ -42,7 +42,7 @@ def toml_lines(text: str) -> dict[Route, int]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each table's head and each assignment, as tokens, and the line where it begins."""
+    """Each table header and each assignment: the line where it begins, and its tokens."""
     statement: list[str] = []
     line = began = 1
     depth = 0
@@ -60,13 +60,13 @@ def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _keys(tokens: list[str]) -> Route:
-    """`accounts."111"` as the parts that it names."""
+    """The parts of a dotted key: `accounts."111"`."""
     keys = [token for token in tokens if token not in ("[", "]", ".", "=")]
     return tuple(tomllib.loads(f"key = {key}")["key"] if key[0] in "\"'" else key for key in keys)
 
 
 def _within_arrays(keys: Route, last: dict[Route, int]) -> Route:
-    """A head speaks of the last table of every array that it goes through."""
+    """The route of a table header: of each array of tables on the way, the last table is meant."""
     route: Route = ()
     for key in keys[:-1]:
         route = (*route, key)

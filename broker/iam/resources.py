@@ -14,7 +14,7 @@ from broker.iam import entities
 from broker.iam.entities import Entity, R, no_such_entity
 from broker.iam.owners import Owner, get_settings
 from broker.names.arn import iam_arn
-from broker.names.principal import Root, User
+from broker.names.principal import IamUser, Root
 from broker.operation import Absent, Call, Prepare, Prepared
 from broker.storage.records import ManagedPolicy, OpenIdConnectProvider, SamlProvider, VirtualMfaDevice
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
@@ -97,7 +97,7 @@ def implied_user_name(call: Call, user_name: str | None) -> str | None:
     principal = call.caller.principal
     if isinstance(principal, Root):
         return None
-    if isinstance(principal, User):
+    if isinstance(principal, IamUser):
         return principal.name
     raise validation_error("Must specify userName when calling with non-User credentials")
 

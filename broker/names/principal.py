@@ -23,7 +23,7 @@ class Root(msgspec.Struct, frozen=True, tag="root"):
         return self.account
 
 
-class User(msgspec.Struct, frozen=True, tag="user"):
+class IamUser(msgspec.Struct, frozen=True, tag="user"):
     """An IAM user."""
 
     account: str
@@ -151,7 +151,7 @@ class Anonymous(msgspec.Struct, frozen=True, tag="anonymous"):
 # Subjects that an identity provider vouches for; they are in no account.
 AssertedSubject = WebIdentity | SamlSubject | LdapSubject
 
-Principal = Root | User | AssumedRole | FederatedUser | AssertedSubject | Service | Anonymous
+Principal = Root | IamUser | AssumedRole | FederatedUser | AssertedSubject | Service | Anonymous
 
 
 def account_of(principal: Principal) -> str | None:

@@ -290,8 +290,8 @@ class PolicySet:
             return sets[0]
         return cls(None, tuple(leaf for one in sets for leaf in one.leaves))
 
-    def under(self, source: Source) -> "PolicySet":
-        """These policies under the name of `source`; the compiled statements and the cache per action are shared."""
+    def attributed_to(self, source: Source) -> "PolicySet":
+        """These policies, named `source` in reasons; the compiled statements and the cache per action are shared."""
         return PolicySet(self._compiled, self._parts, source, self.by_action)
 
     @property

@@ -25,10 +25,10 @@ from broker.names.principal import (
     AssertedSubject,
     AssumedRole,
     FederatedUser,
+    IamUser,
     Principal,
     Root,
     Service,
-    User,
 )
 from broker.policy.elements import Principals
 
@@ -86,9 +86,9 @@ bounded_names = lru_cache(maxsize=4096)(partial(names_of, has_boundary=True))
 
 
 def _entity_and_self(
-    principal: Root | User | AssumedRole | FederatedUser, federated_by: tuple[str, ...]
+    principal: Root | IamUser | AssumedRole | FederatedUser, federated_by: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if isinstance(principal, User):
+    if isinstance(principal, IamUser):
         return (), (principal.arn, principal.unique_id)
     if isinstance(principal, AssumedRole):
         return (principal.role_arn, principal.role_id), (principal.arn, principal.user_id)

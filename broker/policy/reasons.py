@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from broker.names.principal import AssertedSubject, AssumedRole, Principal, User, account_of
+from broker.names.principal import AssertedSubject, AssumedRole, IamUser, Principal, account_of
 from broker.policy.decision import Decision
 from broker.policy.elements import Principals, Statement
 from broker.policy.explanation import Match
@@ -130,7 +130,7 @@ def authorization_message(decision: Decision, spelled: Mapping[str, str] = _AS_T
 
 def _principal(principal: Principal) -> dict[str, str]:
     """Only users have a name."""
-    name = {"name": principal.name} if isinstance(principal, User) else {}
+    name = {"name": principal.name} if isinstance(principal, IamUser) else {}
     return {"id": principal.user_id, **name, "arn": principal.arn}
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
 from broker.sealing.envelope import SealBroken
 
 SESSION_ID_SIZE = 16
@@ -109,7 +109,7 @@ class FederatedUserClaims(_Session, frozen=True, tag=2):
         return self.issuer_access_key_id or ""
 
     @property
-    def issuer(self) -> User | Root:
+    def issuer(self) -> IamUser | Root:
         return _user_or_root(self.account, self.issuer_name, self.issuer_id, self.issuer_path)
 
 
@@ -124,7 +124,7 @@ class SessionTokenClaims(_Session, frozen=True, tag=3):
     issuer_access_key_id: str | None = None
 
     @property
-    def principal(self) -> User | Root:
+    def principal(self) -> IamUser | Root:
         return _user_or_root(self.account, self.user_name, self.user_id, self.user_path)
 
     @property
@@ -175,7 +175,7 @@ class ScopedClaims(_Session, frozen=True, tag=5):
     between: tuple[str, ...] = ()
 
     @property
-    def principal(self) -> AssumedRole | FederatedUser | User | Root:
+    def principal(self) -> AssumedRole | FederatedUser | IamUser | Root:
         return self.original.principal
 
     @property
@@ -194,10 +194,10 @@ class ScopedClaims(_Session, frozen=True, tag=5):
 SessionClaims = OriginalClaims | RootClaims | ScopedClaims
 
 
-def _user_or_root(account: str, name: str | None, unique_id: str | None, path: str) -> User | Root:
+def _user_or_root(account: str, name: str | None, unique_id: str | None, path: str) -> IamUser | Root:
     if name is None:
         return Root(account)
-    return User(account, name, unique_id or "", path)
+    return IamUser(account, name, unique_id or "", path)
 
 
 _REQUIRED = object()  # equals no value

@@ -12,7 +12,7 @@ from broker.access.resource import resource_of
 from broker.access.simulation import SESSION_NAME, role_caller
 from broker.errors import Refusal
 from broker.names.arn import Arn, iam_arn, is_account_id, parse_arn
-from broker.names.principal import AssumedRole, Principal, User
+from broker.names.principal import AssumedRole, IamUser, Principal
 from broker.operation import Absent, Call, Prepare, Prepared
 from broker.storage.records import Group, Role
 from broker.storage.records import User as UserRecord
@@ -127,7 +127,7 @@ def stranger(caller_arn: str, now: float) -> SimulatedCaller:
     if kind == "role":
         who = AssumedRole(arn.account, name, caller_arn, SESSION_NAME, path)
     else:
-        who = User(arn.account, name if kind == "user" else f"(a member of {name})", caller_arn, path)
+        who = IamUser(arn.account, name if kind == "user" else f"(a member of {name})", caller_arn, path)
     issued_at = int(now) if kind == "role" else None
     caller = Caller(principal=who, account=arn.account, token_issued_at=issued_at)
     return _subject(caller, caller_arn, now)
@@ -135,7 +135,7 @@ def stranger(caller_arn: str, now: float) -> SimulatedCaller:
 
 def nobody(account: str, now: float) -> SimulatedCaller:
     """A user of the account, and nothing known of them."""
-    caller = Caller(principal=User(account, "(nobody)", _NOBODY), account=account)
+    caller = Caller(principal=IamUser(account, "(nobody)", _NOBODY), account=account)
     subject = _subject(caller, "", now)
     keys = {
         key: values for key, values in subject.keys.items() if key not in ("aws:username", "aws:principalarn")

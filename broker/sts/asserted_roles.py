@@ -88,7 +88,7 @@ async def minted_session(
     return call.mint.assumed_role(
         found.session,
         now=call.now,
-        duration=duration if asserted.longest is None else min(duration, asserted.longest),
+        duration=duration if asserted.max_duration is None else min(duration, asserted.max_duration),
         session_policy=policies.inline,
         session_policy_arns=policies.managed,
         tags=found.session_tags.tags,

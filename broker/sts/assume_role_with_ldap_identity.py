@@ -12,7 +12,7 @@ from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller, Keys
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.session_attributes import SessionAttributes
+from broker.assertions.requested_session import RequestedSession
 from broker.errors import Refusal, service_unavailable
 from broker.federation.attempts import TooManyAttempts
 from broker.federation.directory import DirectoryLogins, DirectoryUnavailable, Person
@@ -78,7 +78,7 @@ async def ldap_caller(
             issuer=provider,
             subject=person.distinguished_name,
             audience="",
-            attributes=SessionAttributes(),
+            attributes=RequestedSession(),
             session_keys={
                 key: values for key, values in keys.items() if sum(map(len, values)) <= _LONGEST_SESSION_KEY
             },

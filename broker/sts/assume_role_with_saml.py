@@ -98,7 +98,7 @@ async def prove_saml(
             attributes=session_attributes(assertion, checks),
             session_keys={key: keys[key] for key in _SESSION_KEYS},
             session_name=role_session_name(assertion, checks),
-            longest=_longest(assertion, now, checks),
+            max_duration=_longest(assertion, now, checks),
         )
     except CheckFailed as failed:
         raise refused_assertion(*_SENTENCES.get(failed.check.name, _NOT_VALIDATED), failed) from None

@@ -4,7 +4,7 @@ from broker.access.resource import Resource
 from broker.access.restrictions import long_term_principal
 from broker.credentials.durations import user_session_duration
 from broker.names.arn import sts_arn
-from broker.names.principal import FederatedUser, Root, User
+from broker.names.principal import FederatedUser, IamUser, Root
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.sts.answers import credentials_shape
@@ -12,7 +12,7 @@ from broker.sts.session_policies import session_policies
 from broker.sts.session_tags import session_tags
 
 
-async def federated_user(call: Call, request: shapes.GetFederationTokenRequest) -> Prepared[User | Root]:
+async def federated_user(call: Call, request: shapes.GetFederationTokenRequest) -> Prepared[IamUser | Root]:
     """The federated user that is about to be, and who hands its permissions on."""
     principal = long_term_principal(call.caller, "GetFederationToken")
     return Prepared(Resource(sts_arn(call.account, f"federated-user/{request.name}")), principal)
@@ -20,7 +20,7 @@ async def federated_user(call: Call, request: shapes.GetFederationTokenRequest) 
 
 @operation("sts:GetFederationToken", prepare=federated_user)
 async def get_federation_token(
-    call: Call, request: shapes.GetFederationTokenRequest, prepared: Prepared[User | Root]
+    call: Call, request: shapes.GetFederationTokenRequest, prepared: Prepared[IamUser | Root]
 ) -> shapes.GetFederationTokenResponse:
     principal = prepared.found
     tags = session_tags(call.caller, request.tags, ())

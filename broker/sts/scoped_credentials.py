@@ -10,7 +10,7 @@ from broker.access.caller import Caller
 from broker.access.resource import Resource
 from broker.credentials.durations import scoped_session_duration
 from broker.errors import Refusal, access_denied, validation_error
-from broker.names.principal import AssumedRole, FederatedUser, User
+from broker.names.principal import AssumedRole, FederatedUser, IamUser
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.sealing.claims import OriginalClaims, RootClaims, ScopedClaims
@@ -24,7 +24,7 @@ class CallingSession(msgspec.Struct, frozen=True):
     """The session that is to be scoped down, and who it is."""
 
     claims: OriginalClaims | ScopedClaims
-    principal: AssumedRole | FederatedUser | User
+    principal: AssumedRole | FederatedUser | IamUser
 
 
 async def calling_session(
@@ -46,7 +46,7 @@ def _session_of(caller: Caller) -> CallingSession:
     if (
         claims is None
         or isinstance(claims, RootClaims)
-        or not isinstance(principal, AssumedRole | FederatedUser | User)
+        or not isinstance(principal, AssumedRole | FederatedUser | IamUser)
     ):
         raise Refusal("InvalidSubjectCredentials", "The calling session is not a valid session.")
     return CallingSession(claims, principal)

@@ -3,14 +3,14 @@
 from broker.access.resource import Resource
 from broker.access.restrictions import long_term_principal
 from broker.credentials.durations import user_session_duration
-from broker.names.principal import Root, User
+from broker.names.principal import IamUser, Root
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.sts.answers import credentials_shape
 from broker.sts.mfa import find_offered_code
 
 
-async def caller_with_code(call: Call, request: shapes.GetSessionTokenRequest) -> Prepared[User | Root]:
+async def caller_with_code(call: Call, request: shapes.GetSessionTokenRequest) -> Prepared[IamUser | Root]:
     principal = long_term_principal(call.caller, "GetSessionToken")
     code = await find_offered_code(call, request.serial_number, request.token_code)
     return Prepared(Resource(), principal, code)
@@ -18,7 +18,7 @@ async def caller_with_code(call: Call, request: shapes.GetSessionTokenRequest) -
 
 @operation("sts:GetSessionToken", prepare=caller_with_code)
 async def get_session_token(
-    call: Call, request: shapes.GetSessionTokenRequest, prepared: Prepared[User | Root]
+    call: Call, request: shapes.GetSessionTokenRequest, prepared: Prepared[IamUser | Root]
 ) -> shapes.GetSessionTokenResponse:
     principal = prepared.found
     minted = call.mint.session_token(

@@ -17,7 +17,7 @@ from broker.audit.event import iso_time, uuid_text
 from broker.credentials.issuer_keys import signed_token
 from broker.errors import Refusal, access_denied, validation_error
 from broker.names.arn import sts_arn
-from broker.names.principal import AssumedRole, User
+from broker.names.principal import AssumedRole, IamUser
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import TokenIssuer
@@ -80,7 +80,7 @@ def _subject(caller: Caller) -> str:
     principal = caller.principal
     if isinstance(principal, AssumedRole):
         return principal.role_arn
-    if isinstance(principal, User):
+    if isinstance(principal, IamUser):
         return principal.arn
     raise access_denied("Only users and roles may call GetWebIdentityToken")
 

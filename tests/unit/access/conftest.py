@@ -1,4 +1,4 @@
-"""A real store and a keyring; callers and facts as a door would make them."""
+"""A real store, a keyring, and the facts of a request."""
 
 import os
 import secrets

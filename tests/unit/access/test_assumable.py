@@ -28,8 +28,8 @@ def trust(*principals):
 
 
 def role(name="worker", **facts):
-    given = {"role_id": "AROA1", "path": "/ops/", "assume_role_policy": trust(ACCOUNT), **facts}
-    return Role(account_id=ACCOUNT, role_name=name, created_at=0, **given)
+    fields = {"role_id": "AROA1", "path": "/ops/", "assume_role_policy": trust(ACCOUNT), **facts}
+    return Role(account_id=ACCOUNT, role_name=name, created_at=0, **fields)
 
 
 def trusted(found: AssumableRole):

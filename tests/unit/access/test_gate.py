@@ -13,8 +13,7 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.errors import Refusal
-from broker.names.principal import Anonymous, FederatedUser, Service, WebIdentity
-from broker.names.principal import User as UserPrincipal
+from broker.names.principal import Anonymous, FederatedUser, IamUser, Service, WebIdentity
 from broker.policy import Layer, PolicyKind, Source, SourceKind
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
@@ -42,7 +41,7 @@ def alice(*statements, **facts):
         created_at=0,
         inline_policies={"p": document(*statements)} if statements else {},
     )
-    return Caller(principal=UserPrincipal(ACCOUNT, "alice", "AIDA1"), account=ACCOUNT, user=record, **facts)
+    return Caller(principal=IamUser(ACCOUNT, "alice", "AIDA1"), account=ACCOUNT, user=record, **facts)
 
 
 @pytest.fixture
@@ -208,12 +207,12 @@ async def test_whose_a_resource_is_is_the_callers_account_only_where_the_caller_
     decision = await gate.decide(read, alice(statement()), facts, "s3:GetObject", granting)
     assert (decision.request.resource_account, decision.allowed) == (ACCOUNT, True)
     for who in (Service("sns.amazonaws.com"), WebIdentity("accounts.google.com", "7"), Anonymous()):
-        nobody = Caller(principal=who, account="")
-        decision = await gate.decide(read, nobody, facts, "s3:GetObject", granting)
+        without_account = Caller(principal=who, account="")
+        decision = await gate.decide(read, without_account, facts, "s3:GetObject", granting)
         assert decision.request.resource_account is None
         assert decision.layer is (Layer.RCP if features else None)
         owned = replace(granting, account=ACCOUNT)
-        assert (await gate.decide(read, nobody, facts, "s3:GetObject", owned)).allowed
+        assert (await gate.decide(read, without_account, facts, "s3:GetObject", owned)).allowed
 
 
 def tagged(count, text):
@@ -276,5 +275,5 @@ async def test_condition_keys_are_made_where_a_policy_asks_for_one(
         store.transaction(), caller, facts, "s3:ListBucket", Resource("arn:aws:s3:::alice")
     )
     assert decision.allowed
-    assert (decision.request.context._made is not None) is is_asked
+    assert (decision.request.context._keys is not None) is is_asked
     assert decision.request.context.by_key["aws:username"] == ("alice",)

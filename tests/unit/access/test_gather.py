@@ -1,4 +1,4 @@
-"""Which policies speak about a caller, on every layer; and for how long what was gathered is true."""
+"""Which policies apply to a caller, on every layer; and when they are gathered again."""
 
 import json
 
@@ -9,8 +9,7 @@ from broker.access.caller import Caller, SessionPolicies, root_caller
 from broker.access.gather import Gatherer, find_managed_policy
 from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
-from broker.names.principal import AssumedRole, FederatedUser
-from broker.names.principal import User as UserPrincipal
+from broker.names.principal import AssumedRole, FederatedUser, IamUser
 from broker.policy import (
     AccessRequest,
     Context,
@@ -60,7 +59,7 @@ def user(**facts):
 
 
 def caller_of(record, **facts):
-    principal = UserPrincipal(ACCOUNT, "alice", "AIDA1")
+    principal = IamUser(ACCOUNT, "alice", "AIDA1")
     return Caller(principal=principal, account=ACCOUNT, user=record, **facts)
 
 
@@ -150,7 +149,7 @@ IN_A_GROUP = Group(
 async def test_a_policy_or_group_that_cannot_be_found_stops_whom_it_speaks_about(
     stopped_by, put, caller, said
 ):
-    """It may deny. IAM deletes nothing that is in use, so the store is broken: that is no reason to widen anybody."""
+    """It may deny. IAM deletes nothing that is in use, so the store is broken: no permission may come of that."""
     await put(GROUPS, ACCOUNT, IN_A_GROUP)
     with pytest.raises(Refusal) as refused:
         await stopped_by(caller, "iam:ListUsers")
@@ -253,7 +252,7 @@ async def test_a_root_task_may_what_its_policy_does_not_deny_and_root_everything
 
 def organization(features=("SERVICE_CONTROL_POLICY",), **changes):
     everything = {"FullAWSAccess": policy("*")}
-    place = OrganizationalUnit(parent="ou-team", service_control_policies=everything)
+    unit = OrganizationalUnit(parent="ou-team", service_control_policies=everything)
     facts = {
         "organization_id": "o-1",
         "management_account_id": OTHER,
@@ -263,7 +262,7 @@ def organization(features=("SERVICE_CONTROL_POLICY",), **changes):
                 parent="r-root", service_control_policies={"only": policy("iam:*", "s3:*")}
             ),
         },
-        "accounts": {ACCOUNT: place, OTHER: place},
+        "accounts": {ACCOUNT: unit, OTHER: unit},
         "features": features,
     }
     return Organization(**{**facts, **changes})
@@ -330,7 +329,7 @@ async def test_a_root_task_without_a_task_policy_may_not_even_what_everyone_may(
 
 
 async def test_root_has_everything_and_a_caller_of_whom_no_record_was_read_nothing(stopped_by):
-    """Nor what was gathered for root before, under whatever name that is remembered."""
+    """Nor the policies that were cached for root before."""
     assert await stopped_by(root_caller(ACCOUNT), "iam:ListUsers") is None
     for nameless in (caller_of(None), msgspec.structs.replace(worker(), role=None)):
         assert await stopped_by(nameless, "iam:ListUsers") is Layer.IDENTITY

@@ -1,4 +1,4 @@
-"""Compiled documents: shared by text, told apart by name, bounded by weight."""
+"""Compiled documents: shared by text, distinguished by name, bounded by weight."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from broker.access.library import PolicyLibrary
 from broker.errors import Refusal
-from broker.names.principal import User
+from broker.names.principal import IamUser
 from broker.policy import (
     AccessRequest,
     Context,
@@ -46,7 +46,7 @@ def test_the_reasons_of_a_decision_name_the_policy_of_the_one_who_was_judged():
     library = PolicyLibrary()
     library.compiled(source("first"), text(), PolicyKind.IDENTITY)
     layers = Layers(identity=library.compiled(source("second"), text(), PolicyKind.IDENTITY))
-    user = User("111122223333", "alice", "AIDA1")
+    user = IamUser("111122223333", "alice", "AIDA1")
     decision = decide(
         AccessRequest(user, "s3:GetObject", "arn:aws:s3:::x/k", "111122223333", Context()), layers
     )
@@ -81,7 +81,7 @@ def test_policies_that_many_values_hold_weigh_once():
     one, other = (library.shared(source("first"), text(name), PolicyKind.IDENTITY) for name in "ab")
     weight = library.cache.weight
     for number in range(10):
-        library.cache.put(number, PolicySet.union(one.under(source(str(number))), other), 100)
+        library.cache.put(number, PolicySet.union(one.attributed_to(source(str(number))), other), 100)
     assert library.cache.weight == weight + 10 * 100
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.access.caller import root_caller
-from broker.access.logins import Login, Logins
+from broker.access.logins import Login, LoginCache
 from broker.names.secret import SecretKey
 from broker.storage.engine import GLOBAL, account_partition
 from broker.storage.records import Account, User
@@ -17,7 +17,7 @@ def login(name, *partitions):
 
 
 async def test_a_login_in_use_outlives_thousands_that_are_used_once(store):
-    logins = Logins(limit=10)
+    logins = LoginCache(limit=10)
     hot = login("hot")
     await logins.put(store.transaction(), hot)
     for number in range(5000):
@@ -29,7 +29,7 @@ async def test_a_login_in_use_outlives_thousands_that_are_used_once(store):
     ("changed", "is_current"), [("own", False), ("global", False), ("another account", True)]
 )
 async def test_a_login_is_current_while_each_of_its_partitions_stands(store, put, changed, is_current):
-    logins, made = Logins(limit=10), login("key", account_partition(ACCOUNT), GLOBAL)
+    logins, made = LoginCache(limit=10), login("key", account_partition(ACCOUNT), GLOBAL)
     await logins.put(store.transaction(), made)
     assert await logins.is_current(store.transaction(), made)
     user = User(account_id=ACCOUNT, user_name="alice", user_id="AIDA1", created_at=0)
@@ -44,7 +44,7 @@ async def test_a_login_is_current_while_each_of_its_partitions_stands(store, put
 
 
 async def test_a_login_that_is_replaced_is_no_longer_current(store):
-    logins, first, second = Logins(limit=10), login("key"), login("key")
+    logins, first, second = LoginCache(limit=10), login("key"), login("key")
     await logins.put(store.transaction(), first)
     await logins.put(store.transaction(), second)
     assert not await logins.is_current(store.transaction(), first)

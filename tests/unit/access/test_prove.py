@@ -18,8 +18,7 @@ from broker.access.sessions import session_caller
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, access_key_id
-from broker.names.principal import AssumedRole, FederatedUser, Root
-from broker.names.principal import User as UserPrincipal
+from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
 from broker.names.secret import SecretKey
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.sigv4.signing_keys import SigningKeys
@@ -44,7 +43,7 @@ WORKER = Role(
     assume_role_policy="{}",
     tags={"Team": "red", "Floor": "3"},
 )
-ALICE_HERSELF = UserPrincipal(ACCOUNT, "alice", "AIDA1")
+ALICE_HERSELF = IamUser(ACCOUNT, "alice", "AIDA1")
 SESSION = AssumedRole(ACCOUNT, "worker", "AROA1", "night")
 
 
@@ -214,8 +213,8 @@ async def test_only_a_caller_whose_signature_holds_is_cached(prover, prove, put,
     minted = mint.assumed_role(SESSION, now=NOW, duration=900)
     session = (minted.access_key_id, minted.secret.reveal(), minted.session_token)
     for logins, (key_id, secret, token) in (
-        (prover._of_keys, (KEY, SECRET, None)),
-        (prover._of_sessions, session),
+        (prover._key_logins, (KEY, SECRET, None)),
+        (prover._session_logins, session),
     ):
         assert await refused(prove(signed(key_id, "x" * 40, token))) == "SignatureDoesNotMatch"
         assert len(logins._cache) == 0
@@ -232,7 +231,7 @@ async def test_a_login_is_dated_by_every_partition_that_it_was_made_of(prover, s
     await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=owner))
     transaction, request = store.transaction(), signed(key_id)
     await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
-    assert sorted(prover._of_keys.get(key_id).partitions) == sorted(transaction._views)
+    assert sorted(prover._key_logins.get(key_id).partitions) == sorted(transaction._views)
 
 
 async def test_a_session_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, mint):
@@ -241,7 +240,7 @@ async def test_a_session_is_dated_by_every_partition_that_it_was_made_of(prover,
     request = signed(minted.access_key_id, minted.secret.reveal(), minted.session_token)
     transaction = store.transaction()
     await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
-    (entry,) = prover._of_sessions._cache._entries.values()
+    (entry,) = prover._session_logins._cache._entries.values()
     assert sorted(entry.value.partitions) == sorted(transaction._views)
 
 
@@ -325,14 +324,14 @@ async def test_a_sessions_end_and_its_key_are_kept(prove, put, mint):
     secret, token = minted.secret.reveal(), minted.session_token
     assert await refused(prove(signed(minted.access_key_id, secret, token))) == "ExpiredToken"
     assert await refused(prove(signed(other.access_key_id, secret, token))) == "InvalidClientTokenId"
-    living = other.access_key_id, other.secret.reveal(), other.session_token
-    assert (await prove(signed(*living))).principal == SESSION
-    assert await refused(prove(signed(*living[:2]))) == "InvalidClientTokenId"
-    assert await refused(prove(signed(living[0], "wrong", living[2]))) == "SignatureDoesNotMatch"
+    current = other.access_key_id, other.secret.reveal(), other.session_token
+    assert (await prove(signed(*current))).principal == SESSION
+    assert await refused(prove(signed(*current[:2]))) == "InvalidClientTokenId"
+    assert await refused(prove(signed(current[0], "wrong", current[2]))) == "SignatureDoesNotMatch"
 
 
 @pytest.mark.parametrize(
-    "record", [None, msgspec.structs.replace(WORKER, role_id="AROA2")], ids=["gone", "namesake"]
+    "record", [None, msgspec.structs.replace(WORKER, role_id="AROA2")], ids=["deleted", "same name, other id"]
 )
 async def test_a_session_ends_with_its_role_whoever_bears_the_name(store, put, mint, ring, record):
     minted = mint.assumed_role(SESSION, now=NOW, duration=900)

@@ -5,10 +5,10 @@ import pytest
 from broker.access.caller import Caller, root_caller
 from broker.access.restrictions import refuse_restricted
 from broker.errors import Refusal
-from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
 
 ACCOUNT = "111122223333"
-USER = User(ACCOUNT, "alice", "AIDA1")
+USER = IamUser(ACCOUNT, "alice", "AIDA1")
 
 
 def temporary(principal, **facts):

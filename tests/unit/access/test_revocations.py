@@ -4,13 +4,12 @@ import secrets
 
 import pytest
 
-from broker.access.logins import Logins
+from broker.access.logins import LoginCache
 from broker.access.revocations import find_revocation, issued_from
 from broker.access.sessions import Sessions, session_caller
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
-from broker.names.principal import AssumedRole, Root
-from broker.names.principal import User as UserPrincipal
+from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.session import inspect_session_token
 from broker.storage.records import Role, User
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
@@ -34,12 +33,12 @@ class World:
     """Sessions of every kind in one account, and what each is answered; all are cached logins."""
 
     def __init__(self, store, ring):
-        self.store, self.logins = store, Logins(16)
+        self.store, self.logins = store, LoginCache(16)
         self.sessions = Sessions(lambda: ring, self.logins)
         mint = Mint(lambda: ring, secrets.token_bytes)
         alice, bob, root = (
-            UserPrincipal(ACCOUNT, "alice", "AIDA1"),
-            UserPrincipal(ACCOUNT, "bob", "AIDA2"),
+            IamUser(ACCOUNT, "alice", "AIDA1"),
+            IamUser(ACCOUNT, "bob", "AIDA2"),
             Root(ACCOUNT),
         )
         self.minted = {
@@ -77,7 +76,7 @@ class World:
     async def claim(self, name):
         one = self.minted[name]
         read = self.store.transaction()
-        return await self.sessions.claimed(read, one.session_token, one.access_key_id, NOW + 1)
+        return await self.sessions.get_login(read, one.session_token, one.access_key_id, NOW + 1)
 
     async def refused(self):
         """The sessions that are refused now; the others stay cached."""

@@ -5,12 +5,11 @@ import secrets
 import msgspec
 import pytest
 
-from broker.access.logins import Logins
+from broker.access.logins import LoginCache
 from broker.access.sessions import Sessions
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
-from broker.names.principal import AssumedRole
-from broker.names.principal import User as UserPrincipal
+from broker.names.principal import AssumedRole, IamUser
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring, promote, stage
 from broker.storage.records import RenamedUser, Role, User
@@ -30,7 +29,7 @@ class World:
 
     def __init__(self, store, put, ring):
         self.store, self.put, self.ring = store, put, ring
-        self.logins = Logins(16)
+        self.logins = LoginCache(16)
         self.sessions = Sessions(lambda: self.ring, self.logins)
         self.minted = Mint(lambda: self.ring, secrets.token_bytes).assumed_role(
             SESSION, now=NOW, duration=900
@@ -39,7 +38,7 @@ class World:
     async def claim(self, key_id=None, now=NOW):
         read = self.store.transaction()
         token = self.minted.session_token
-        return await self.sessions.claimed(read, token, key_id or self.minted.access_key_id, now)
+        return await self.sessions.get_login(read, token, key_id or self.minted.access_key_id, now)
 
     async def login(self):
         """As a signature that was verified does it."""
@@ -112,7 +111,7 @@ async def test_no_session_prints_its_secret(world):
 
 def as_user(world, kind):
     """The same world, but the session is one that alice got."""
-    mint, alice = Mint(lambda: world.ring, secrets.token_bytes), UserPrincipal(ACCOUNT, "alice", "AIDA1")
+    mint, alice = Mint(lambda: world.ring, secrets.token_bytes), IamUser(ACCOUNT, "alice", "AIDA1")
     world.minted = {
         "session token": lambda: mint.session_token(alice, now=NOW, duration=900),
         "federation token": lambda: mint.federated_user(alice, "guest", now=NOW, duration=900),
@@ -148,6 +147,6 @@ async def test_a_namesake_of_a_renamed_user_is_a_stranger_to_its_sessions(world,
     await rename(store, "alice", "ada")
     await world.put(USERS, ACCOUNT, msgspec.structs.replace(ALICE, user_id="AIDA2"))
     assert (await world.claim()).caller.user.user_name == "ada"
-    # The user is gone, and somebody else has the name that it bore last.
+    # The user was deleted, and another user has its last name.
     await world.put(USERS, ACCOUNT, msgspec.structs.replace(ALICE, user_name="ada", user_id="AIDA3"))
     assert await world.refused() == "InvalidClientTokenId"

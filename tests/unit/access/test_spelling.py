@@ -7,12 +7,12 @@ from broker.access.conditions import RequestContext
 from broker.access.organization import organization_keys
 from broker.access.resource import Resource
 from broker.access.spelling import spelled_keys
-from broker.names.principal import AssumedRole, User
+from broker.names.principal import AssumedRole, IamUser
 from broker.storage.records import Organization, OrganizationalUnit
 from tests.unit.access.conftest import NOW
 
 ACCOUNT = "111122223333"
-ALICE = Caller(principal=User(ACCOUNT, "alice", "AIDA1"), account=ACCOUNT, tags={"Team": "red"})
+ALICE = Caller(principal=IamUser(ACCOUNT, "alice", "AIDA1"), account=ACCOUNT, tags={"Team": "red"})
 SESSION = Caller(
     principal=AssumedRole(ACCOUNT, "worker", "AROA1", "night"),
     account=ACCOUNT,
@@ -49,12 +49,12 @@ def test_tags_and_an_operations_own_keys_are_spelled_as_they_came():
 
 
 def test_no_key_that_the_broker_fills_is_left_in_lower_case(facts):
-    place = OrganizationalUnit(parent="r-1")
+    unit = OrganizationalUnit(parent="r-1")
     organization = Organization(
         organization_id="o-a1",
         management_account_id="999999999999",
         units={"r-1": OrganizationalUnit(parent=None)},
-        accounts={ACCOUNT: place},
+        accounts={ACCOUNT: unit},
     )
     facts = msgspec.structs.replace(facts, user_agent="aws-cli/2")
     filled = organization_keys(organization, ACCOUNT, ACCOUNT)

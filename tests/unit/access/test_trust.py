@@ -3,7 +3,7 @@ import json
 import pytest
 
 from broker.access.trust import bound_trust_policy
-from broker.names.principal import AssumedRole, User
+from broker.names.principal import AssumedRole, IamUser
 from broker.policy import (
     AccessRequest,
     Context,
@@ -52,37 +52,39 @@ def session(role_id, name="night"):
 
 
 @pytest.mark.parametrize(
-    ("entry", "bound", "trusted", "namesake"),
+    ("entry", "bound", "trusted", "same_name"),
     [
-        (BOB, OLD_USER, User(ACCOUNT, "bob", OLD_USER), User(ACCOUNT, "bob", NEW_USER)),
+        (BOB, OLD_USER, IamUser(ACCOUNT, "bob", OLD_USER), IamUser(ACCOUNT, "bob", NEW_USER)),
         (DEPLOYER, OLD_ROLE, session(OLD_ROLE), session(NEW_ROLE)),
         (NIGHT, f"{OLD_ROLE}:night", session(OLD_ROLE), session(NEW_ROLE)),
     ],
     ids=["a user", "a role", "a session"],
 )
 @pytest.mark.parametrize("written", [lambda entry: entry, lambda entry: [entry]], ids=["one", "in a list"])
-def test_a_bound_arn_means_its_bearer_and_no_namesake(written, entry, bound, trusted, namesake):
+def test_a_bound_arn_does_not_match_another_principal_of_the_same_name(
+    written, entry, bound, trusted, same_name
+):
     bound_role = role(written(entry), {entry: bound})
     assert may_assume(trusted, bound_role)
-    assert not may_assume(namesake, bound_role)
+    assert not may_assume(same_name, bound_role)
 
 
 def test_a_bound_session_means_no_other_session_of_the_role():
     assert not may_assume(session(OLD_ROLE, "day"), role(NIGHT, {NIGHT: f"{OLD_ROLE}:night"}))
 
 
-def test_an_arn_of_an_account_elsewhere_is_matched_by_name():
-    assert may_assume(User(ACCOUNT, "bob", NEW_USER), role(BOB, {}))
+def test_an_arn_of_an_account_that_is_not_on_record_is_matched_by_name():
+    assert may_assume(IamUser(ACCOUNT, "bob", NEW_USER), role(BOB, {}))
 
 
 def test_a_deny_that_is_bound_denies_its_bearer_and_no_namesake():
     denying = role(BOB, {BOB: OLD_USER}, effect="Deny")
-    assert not may_assume(User(ACCOUNT, "bob", OLD_USER), denying)
-    assert may_assume(User(ACCOUNT, "bob", NEW_USER), denying)
+    assert not may_assume(IamUser(ACCOUNT, "bob", OLD_USER), denying)
+    assert may_assume(IamUser(ACCOUNT, "bob", NEW_USER), denying)
 
 
 def test_what_is_bound_in_not_principal_spares_its_bearer_and_no_namesake():
     spared = [BOB, f"arn:aws:iam::{ACCOUNT}:root"]
     sparing = role(spared, {BOB: OLD_USER}, effect="Deny", element="NotPrincipal")
-    assert may_assume(User(ACCOUNT, "bob", OLD_USER), sparing)
-    assert not may_assume(User(ACCOUNT, "bob", NEW_USER), sparing)
+    assert may_assume(IamUser(ACCOUNT, "bob", OLD_USER), sparing)
+    assert not may_assume(IamUser(ACCOUNT, "bob", NEW_USER), sparing)

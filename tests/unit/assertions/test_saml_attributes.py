@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.requested_session import RequestedSession
 from broker.assertions.saml_assertion import NameId, SamlAssertion
 from broker.assertions.saml_attributes import (
     OfferedRole,
@@ -18,7 +19,6 @@ from broker.assertions.saml_attributes import (
     session_duration,
     subject_type,
 )
-from broker.assertions.session_attributes import SessionAttributes
 
 AWS = "https://aws.amazon.com/SAML/Attributes/"
 ROLE, PROVIDER = "arn:aws:iam::111111111111:role/path/reader", "arn:aws:iam::111111111111:saml-provider/idp"
@@ -83,8 +83,8 @@ def test_tags_and_the_source_identity_are_read() -> None:
         ),
         Checks(),
     )
-    assert found == SessionAttributes({"Project": "one", "Empty": ""}, ("Project",), "alice")
-    assert session_attributes(assertion(), Checks()) == SessionAttributes()
+    assert found == RequestedSession({"Project": "one", "Empty": ""}, ("Project",), "alice")
+    assert session_attributes(assertion(), Checks()) == RequestedSession()
     with pytest.raises(CheckFailed):
         session_attributes(assertion(**{"PrincipalTag:Project": ("one", "two")}), Checks())
 

@@ -8,7 +8,7 @@ from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.web_identity import WebIdentityClaims
 from broker.assertions.web_identity_attributes import (
     MOST_KEYS,
-    SessionAttributes,
+    RequestedSession,
     condition_keys,
     session_attributes,
 )
@@ -24,7 +24,7 @@ def keys_of(claims: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return condition_keys(identity(claims), Checks())
 
 
-def attributes_of(claims: dict[str, Any]) -> SessionAttributes:
+def attributes_of(claims: dict[str, Any]) -> RequestedSession:
     return session_attributes(identity(claims), Checks())
 
 
@@ -94,9 +94,7 @@ def test_tags_and_the_source_identity_are_read_from_their_claims() -> None:
         TAGS: {"principal_tags": {"Project": ["one"], "Team": "two"}, "transitive_tag_keys": ["Project"]},
         "https://aws.amazon.com/source_identity": "alice",
     }
-    assert attributes_of(claims) == SessionAttributes(
-        {"Project": "one", "Team": "two"}, ("Project",), "alice"
-    )
+    assert attributes_of(claims) == RequestedSession({"Project": "one", "Team": "two"}, ("Project",), "alice")
 
 
 def test_tags_are_read_from_flat_claims_too() -> None:
@@ -104,11 +102,11 @@ def test_tags_are_read_from_flat_claims_too() -> None:
         f"{TAGS}/principal_tags/Project": ["one"],
         f"{TAGS}/transitive_tag_keys": ["Project"],
     }
-    assert attributes_of(claims) == SessionAttributes({"Project": "one"}, ("Project",))
+    assert attributes_of(claims) == RequestedSession({"Project": "one"}, ("Project",))
 
 
 def test_a_token_without_them_brings_nothing() -> None:
-    assert attributes_of({"sub": "alice"}) == SessionAttributes()
+    assert attributes_of({"sub": "alice"}) == RequestedSession()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from broker.commands.revoke import parse_moment
 from broker.config import Settings
 from broker.credentials.mint import TemporaryCredentials
 from broker.errors import Refusal
-from broker.names.principal import AssumedRole, Root, User
+from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.session import inspect_session_token
 from broker.storage import records
 from broker.storage.engine import Write, account_partition, sessions_partition
@@ -41,7 +41,7 @@ class World:
     async def _populate(self, broker: Broker) -> None:
         await broker.store.transact(_populate)
         mint, now = broker.mint, {"now": time.time(), "duration": 900}
-        alice = User(A, "alice", "AIDA1")
+        alice = IamUser(A, "alice", "AIDA1")
         self.role = self._minted("role", mint.assumed_role(_role("app", "AROA1"), **now))
         chained = AssumedRole(B, "app", "AROA9", "s")
         self.chained = self._minted(
@@ -59,7 +59,7 @@ class World:
         """In the account's role and user, now."""
         now = {"now": time.time(), "duration": 900}
         self._minted("new", broker.mint.assumed_role(_role("app", "AROA1"), **now))
-        self._minted("new user", broker.mint.session_token(User(A, "alice", "AIDA1"), **now))
+        self._minted("new user", broker.mint.session_token(IamUser(A, "alice", "AIDA1"), **now))
 
     def in_broker(self, work: Callable[[Broker], Awaitable[Any]]) -> Any:
         async def run() -> Any:

@@ -7,7 +7,7 @@ import pytest
 from broker.credentials.mint import Mint, TemporaryCredentials
 from broker.errors import Refusal
 from broker.names.ids import account_of_access_key_id
-from broker.names.principal import AssumedRole, Root, User
+from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.claims import (
     AssumedRoleClaims,
     FederatedUserClaims,
@@ -23,7 +23,7 @@ NOW = 1_800_000_000.75
 ACCOUNT = "123456789012"
 RING = new_keyring(NOW, bytes(range(40)))
 ROLE = AssumedRole(ACCOUNT, "deploy", "AROAAAAAAAAAAAAAAAAAA", "ada", "/ci/")
-USER = User(ACCOUNT, "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
+USER = IamUser(ACCOUNT, "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
 ROOT = Root(ACCOUNT)
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"

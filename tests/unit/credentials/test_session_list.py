@@ -9,7 +9,7 @@ import pytest
 
 from broker.credentials.mint import Mint
 from broker.credentials.session_list import COUNT_EVERY, MOST_LISTED, Listing, SessionList, list_sessions
-from broker.names.principal import AssumedRole, Root, User
+from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
 from broker.storage.engine import EngineUnavailable
@@ -56,7 +56,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_every_kind_of_session_is_listed_with_whose_it_is_and_who_asked(world: World) -> None:
     mint, key = world.mints[0], "AKIAIOSFODNN7EXAMPLE"
-    alice = User(ACCOUNT, "alice", "AIDA1")
+    alice = IamUser(ACCOUNT, "alice", "AIDA1")
     given = {"now": world.now, "duration": 900}
     mint.assumed_role(ROLE, **given, issuer_access_key_id=key)
     mint.assumed_role(ROLE, **given, federated_provider="arn:provider")

@@ -39,7 +39,7 @@ def test_account_ids_keep_their_zeros_and_versions_are_no_dates(tmp_path: Path) 
     assert json.loads(policy.document.text)["Version"] == "2012-10-17"
 
 
-def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
+def test_yaml_and_toml_read_the_same(tmp_path: Path) -> None:
     yaml = read(
         tmp_path,
         """
@@ -70,7 +70,7 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
         assert (instance.hop_limit, instance.tokens_required) == (2, False)
 
 
-def test_what_the_file_does_not_speak_of_is_unset_and_null_is_none(tmp_path: Path) -> None:
+def test_a_missing_key_is_unset_and_null_is_none(tmp_path: Path) -> None:
     text = """
         accounts:
           "111111111111":
@@ -136,11 +136,11 @@ def test_an_anchor_is_read_wherever_it_is_named(tmp_path: Path) -> None:
             "demo.yaml:6: accounts.1.roles.r.max_session_duration: a whole number belongs here, not 'long'",
         ),
         ("instances: {i-1: {tokens_required: maybe}}\n", "true or false belongs here, not 'maybe'"),
-        ("accounts:\n  a: 1\n  a: 2\n", "demo.yaml:3: a stands here twice"),
+        ("accounts:\n  a: 1\n  a: 2\n", "demo.yaml:3: the key a is repeated"),
         ("accounts: [\n", "demo.yaml:2: "),
         ("accounts: !!python/object {}\n", "has no meaning here"),
         ("accounts: !secret x\n", "demo.yaml:1: the tag !secret has no meaning here"),
-        ("accounts: &a {b: *a}\n", "demo.yaml:1: an anchor holds itself"),
+        ("accounts: &a {b: *a}\n", "demo.yaml:1: an anchor contains itself"),
         ("? [a]\n: b\n", "demo.yaml:1: a key is a plain text here"),
         ("", "demo.yaml is empty; config/demo.yaml shows"),
         (
@@ -151,7 +151,7 @@ def test_an_anchor_is_read_wherever_it_is_named(tmp_path: Path) -> None:
         ('accounts: {"1": {name: {a: b}}}\n', "a text belongs here, not a mapping"),
     ],
 )
-def test_a_refusal_names_the_line_and_what_would_do(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_names_the_line_and_what_is_expected(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)
 
 
@@ -219,7 +219,7 @@ def test_toml_names_the_line_of_what_is_refused(tmp_path: Path, text: str, said:
 def test_what_is_not_utf_8_is_refused_by_its_line(tmp_path: Path) -> None:
     for name in ("demo.yaml", "demo.toml"):
         (tmp_path / name).write_bytes(b"# one\n# two\n# \xff\n")
-        with pytest.raises(DeclarationError, match=rf"{name}:3: what stands here is not UTF-8"):
+        with pytest.raises(DeclarationError, match=rf"{name}:3: this line is not UTF-8"):
             read_declaration(tmp_path / name)
     assert refusal(tmp_path, "a: 1\nb: \x00\n").startswith("demo.yaml:2: special characters are not allowed")
 
@@ -238,10 +238,12 @@ BELOW = "a0: &a0 {a: {}}\n" + "".join(
         ("demo.yaml", "accounts:\n  " + "[" * 20_000 + "]" * 20_000, "demo.yaml:2: nested too deeply"),
         ("demo.yaml", "accounts:\n  " + "{a: " * 3000 + "}" * 3000, "demo.yaml:2: nested too deeply"),
         ("demo.yaml", BELOW, "demo.yaml:1: nested too deeply"),
-        ("demo.yaml", LAUGHS, "demo.yaml:1: anchors are repeated so often"),
+        ("demo.yaml", LAUGHS, "demo.yaml:1: anchors are repeated more than"),
         ("demo.toml", "a = " + "[" * 20_000 + "]" * 20_000, "demo.toml: nested too deeply"),
     ],
     ids=["lists", "mappings", "anchors in anchors", "laughs", "TOML"],
 )
-def test_what_is_endless_is_refused_at_once(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_endless_nesting_and_repetition_are_refused_at_once(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
     assert refusal(tmp_path, text, name).startswith(said)

@@ -1,4 +1,4 @@
-"""Applying declarations to a real store: what is made, changed, taken away, left alone, refused."""
+"""Applying declarations to a real store: what is created, changed, removed, not changed, refused."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -99,7 +99,7 @@ def account(body: str) -> str:
     return f'accounts: {{"{A}": {body}}}\n'
 
 
-async def test_everything_that_is_declared_is_made(declare: Declare) -> None:
+async def test_everything_declared_is_created(declare: Declare) -> None:
     await declare(FULL)
     alice = await declare.find(USERS, A, "alice")
     reader = f"arn:aws:iam::{A}:policy/team/reader"
@@ -158,12 +158,12 @@ async def test_a_dry_run_shows_the_same_and_writes_nothing(declare: Declare) -> 
     assert await declare(FULL) == planned
 
 
-async def test_what_the_file_does_not_speak_of_stays(declare: Declare) -> None:
+async def test_what_the_file_does_not_mention_is_not_changed(declare: Declare) -> None:
     await declare(FULL)
     assert await declare(account("{users: {alice: {}}}")) == []
 
 
-async def test_a_list_is_meant_whole(declare: Declare) -> None:
+async def test_what_a_list_does_not_name_is_removed(declare: Declare) -> None:
     await declare(FULL)
     changes = await declare(
         account(
@@ -184,7 +184,7 @@ async def test_a_list_is_meant_whole(declare: Declare) -> None:
     assert (alice.groups, alice.tags, alice.inline_policies, alice.path) == ((), {"Team": "y"}, {}, "/")
 
 
-async def test_a_changed_document_becomes_the_version_in_force_and_old_ones_make_room(
+async def test_a_changed_document_becomes_the_default_version_and_the_oldest_version_is_deleted(
     declare: Declare,
 ) -> None:
     for number in range(7):
@@ -208,7 +208,7 @@ async def test_a_name_in_another_case_is_the_same_name(declare: Declare) -> None
     assert await declare(text) == []
 
 
-async def test_a_change_is_told_with_what_was_and_what_will_be(declare: Declare) -> None:
+async def test_a_change_shows_the_old_and_the_new_value(declare: Declare) -> None:
     await declare(FULL)
     text = (
         FULL.replace("7200", "3600").replace("[10.0.0.1]", "[10.0.0.2, fd00::1]").replace('"hello"', "S3CRET")
@@ -225,7 +225,7 @@ async def test_a_change_is_told_with_what_was_and_what_will_be(declare: Declare)
     assert await declare(text) == changes
 
 
-async def test_only_what_changes_is_told(declare: Declare) -> None:
+async def test_only_what_changes_is_shown(declare: Declare) -> None:
     await declare(FULL)
     assert await declare(FULL.replace("7200", "3600")) == ["~ role web: max_session_duration 7200 -> 3600"]
 
@@ -298,7 +298,9 @@ async def test_prune_deletes_what_the_file_does_not_name_in_its_accounts(declare
     assert await declare.find(ACCOUNTS, "", A) is not None
 
 
-async def test_prune_takes_from_a_named_user_what_the_file_does_not_give(declare: Declare) -> None:
+async def test_prune_removes_properties_of_a_named_user_that_the_file_does_not_mention(
+    declare: Declare,
+) -> None:
     await declare(FULL)
     await declare(account("{users: {alice: {path: /people/}}}"), prune=True)
     alice = await declare.find(USERS, A, "alice")
@@ -429,7 +431,7 @@ async def test_not_principal_in_a_trust_policy_is_refused_where_it_is_new_and_le
         (
             "organization: {organization_id: o, management_account_id: '222222222222', "
             "units: {a: {parent: b}, b: {parent: a}}}",
-            "a hangs under itself",
+            "a is its own ancestor",
         ),
         (
             "organization: {organization_id: o, management_account_id: '222222222222', units: {a: {parent: c}}}",
@@ -442,7 +444,9 @@ async def test_not_principal_in_a_trust_policy_is_refused_where_it_is_new_and_le
         ),
     ],
 )
-async def test_what_cannot_be_is_refused_in_words_that_help(declare: Declare, text: str, said: str) -> None:
+async def test_an_invalid_declaration_is_refused_with_its_reason(
+    declare: Declare, text: str, said: str
+) -> None:
     with pytest.raises(DeclarationError) as refused:
         await declare(text)
     assert said in str(refused.value)
@@ -469,7 +473,7 @@ async def test_what_is_chosen_at_creation_cannot_be_changed(declare: Declare, bo
     assert said in str(refused.value)
 
 
-async def test_keys_are_made_once_and_shown_once(declare: Declare) -> None:
+async def test_keys_are_created_once_and_shown_once(declare: Declare) -> None:
     text = account("{users: {alice: {access_keys: 2}}}")
     attempt = await declare.attempt(text)
     assert len({key.access_key_id for key in attempt.keys}) == 2
@@ -478,7 +482,7 @@ async def test_keys_are_made_once_and_shown_once(declare: Declare) -> None:
     assert (await declare.attempt(text)).keys == []
 
 
-async def test_a_key_that_is_brought_along_is_the_users(
+async def test_a_fixed_key_becomes_an_active_key_of_the_user(
     declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (declare.folder / "secret").write_text("a-secret-of-twenty-chars\n")
@@ -494,7 +498,7 @@ async def test_a_key_that_is_brought_along_is_the_users(
     assert await declare(text) == []
     monkeypatch.setenv("DEMO_SECRET", "a-new-secret-of-twenty-c")
     assert await declare(text) == ["~ user alice: access key AKIAOTHEROTHERXX"]
-    with pytest.raises(DeclarationError, match="belongs to somebody else"):
+    with pytest.raises(DeclarationError, match="belongs to another user"):
         await declare(text.replace("alice", "mallory"))
 
 
@@ -514,7 +518,7 @@ async def test_a_key_that_is_brought_along_is_the_users(
         ),
     ],
 )
-async def test_a_key_that_cannot_be_is_refused(declare: Declare, key: str, said: str) -> None:
+async def test_an_invalid_fixed_key_is_refused(declare: Declare, key: str, said: str) -> None:
     (declare.folder / "s").write_text("short")
     with pytest.raises(DeclarationError) as refused:
         await declare(account(f"{{users: {{alice: {{access_keys: [{key}]}}}}}}"))
@@ -546,13 +550,13 @@ ALL = "{all: {Version: 2012-10-17, Statement: {Effect: Allow, Action: '*', Resou
         ),
         (
             f"{MANAGED}, units: {{r-1: {{service_control_policies: {ALL}}}}}",
-            "organization.units.r-1: its service_control_policies limit nobody: "
+            "organization.units.r-1: its service_control_policies have no effect: "
             "features lacks SERVICE_CONTROL_POLICY",
         ),
         (
             f"{MANAGED}, features: [SERVICE_CONTROL_POLICY], units: {{r: {{}}}}, "
             f"accounts: {{'{A}': {{parent: r, resource_control_policies: {ALL}}}}}",
-            f"organization.accounts.{A}: its resource_control_policies limit nobody",
+            f"organization.accounts.{A}: its resource_control_policies have no effect",
         ),
         ("management_account_id: '22222222222'", "management_account_id has twelve digits"),
         (
@@ -561,7 +565,7 @@ ALL = "{all: {Version: 2012-10-17, Statement: {Effect: Allow, Action: '*', Resou
         ),
     ],
 )
-async def test_an_organization_that_would_not_do_what_it_says_is_refused(
+async def test_an_organization_without_the_declared_effect_is_refused(
     declare: Declare, members: str, said: str
 ) -> None:
     with pytest.raises(DeclarationError) as refused:
@@ -569,7 +573,7 @@ async def test_an_organization_that_would_not_do_what_it_says_is_refused(
     assert said in str(refused.value)
 
 
-async def test_a_control_policy_stands_in_the_way_of_apply_as_of_everybody_else(declare: Declare) -> None:
+async def test_a_control_policy_limits_apply_as_it_limits_every_caller(declare: Declare) -> None:
     await declare(FULL)
     await declare(
         f"""
@@ -674,7 +678,7 @@ async def test_keys_of_an_attempt_that_was_committed_in_part_are_taken_back(
     assert sorted(key.user for key in again.keys) == ["alice", "bob"]
 
 
-async def test_records_of_an_attempt_that_others_were_faster_than_are_followed_by_an_error(
+async def test_events_of_an_attempt_with_a_conflict_are_followed_by_an_error(
     broker: Broker, tmp_path: Path
 ) -> None:
     declare = interrupted(broker, tmp_path, lambda: make_bob(broker))

@@ -80,7 +80,7 @@ class Iam:
             return root_caller(ACCOUNT)
         record = await transaction.find(USERS, ACCOUNT, user)
         assert record is not None, f"the test names a user {user} who is not there"
-        who = principal.User(ACCOUNT, record.user_name, record.user_id, record.path)
+        who = principal.IamUser(ACCOUNT, record.user_name, record.user_id, record.path)
         return Caller(principal=who, account=ACCOUNT, user=record, tags=record.tags)
 
 

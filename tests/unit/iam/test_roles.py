@@ -349,13 +349,13 @@ async def test_a_trust_policy_with_not_principal_is_refused_and_changes_nothing(
     assert (await get(iam)).assume_role_policy_document == EC2
 
 
-async def test_a_long_trust_policy_is_shown_as_a_short_one_and_not_remembered(iam):
+async def test_a_long_trust_policy_is_shown_as_a_short_one_and_not_cached(iam):
     document = trusting({"AWS": ACCOUNT}).replace(" ", " " * 4000)
     await iam(new_role(document=document))
-    before = trust._remembered.cache_info().currsize
+    before = trust._cached_with_account_arns.cache_info().currsize
     told = json.loads((await get(iam)).assume_role_policy_document)
     assert told["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-    assert trust._remembered.cache_info().currsize == before
+    assert trust._cached_with_account_arns.cache_info().currsize == before
 
 
 async def test_a_trust_policy_that_names_no_account_so_is_shown_to_the_letter(iam):

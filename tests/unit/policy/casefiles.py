@@ -28,10 +28,10 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    IamUser,
     Root,
     SamlSubject,
     Service,
-    User,
     WebIdentity,
     account_of,
 )
@@ -132,7 +132,7 @@ def principal(written):
         return SamlSubject(written["saml"], written["subject"])
     account, path = written.get("account", ACCOUNT), written.get("path", "/")
     if "user" in written:
-        return User(account, written["user"], written.get("id", "AIDAEXAMPLEUSER000001"), path)
+        return IamUser(account, written["user"], written.get("id", "AIDAEXAMPLEUSER000001"), path)
     if "federated-user" in written:
         return FederatedUser(account, written["federated-user"])
     role_id = written.get("id", "AROAEXAMPLEROLE000001")

@@ -8,12 +8,12 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    IamUser,
     LdapSubject,
     Principal,
     Root,
     SamlSubject,
     Service,
-    User,
     WebIdentity,
 )
 from broker.policy import (
@@ -36,7 +36,7 @@ from broker.policy import (
 
 A = "111122223333"
 BUCKET = "arn:aws:s3:::reports"
-ALICE, RUN = User(A, "alice", "AIDA1"), AssumedRole(A, "builder", "AROA1", "run-7")
+ALICE, RUN = IamUser(A, "alice", "AIDA1"), AssumedRole(A, "builder", "AROA1", "run-7")
 INSIDERS: list[Principal] = [ALICE, RUN, Root(A), FederatedUser(A, "fay")]
 OUTSIDERS: list[Principal] = [
     Service("sns.amazonaws.com"),

@@ -118,7 +118,7 @@ def test_the_verdict_of_many_statements_is_that_of_each_by_itself(
 
 def test_policies_under_another_name_are_compiled_once_and_told_apart() -> None:
     first = compiled(allow("s3:GetObject", "*"), name="first")
-    second = first.under(Source(SourceKind.GROUP, "second"))
+    second = first.attributed_to(Source(SourceKind.GROUP, "second"))
     assert second.shared_parts == first.shared_parts
     assert second.by_action["s3:getobject"] is first.by_action["s3:getobject"]
     named = PolicySet.union(first, second).candidates("s3:getobject", "arn:aws:s3:::b/k", Context())

@@ -10,12 +10,12 @@ from broker.names.principal import (
     Anonymous,
     AssumedRole,
     FederatedUser,
+    IamUser,
     LdapSubject,
     Principal,
     Root,
     SamlSubject,
     Service,
-    User,
     WebIdentity,
 )
 from broker.policy import (
@@ -34,7 +34,7 @@ from broker.policy import (
 )
 
 A, B = "111122223333", "444455556666"
-ALICE, BOB = User(A, "alice", "AIDAALICEALICEALICE01"), User(A, "bob", "AIDABOBBOBBOBBOBBOB01")
+ALICE, BOB = IamUser(A, "alice", "AIDAALICEALICEALICE01"), IamUser(A, "bob", "AIDABOBBOBBOBBOBBOB01")
 RUN_7 = AssumedRole(A, "builder", "AROABUILDERBUILDER001", "run-7", "/ci/")
 RUN_8 = AssumedRole(A, "builder", "AROABUILDERBUILDER001", "run-8", "/ci/")
 NAMESAKE = AssumedRole(A, "builder", "AROANEWNEWNEWNEWNEW01", "run-7", "/ci/")
@@ -47,7 +47,7 @@ SAML = SamlSubject(f"arn:aws:iam::{A}:saml-provider/corp", "sam")
 
 # Each caller, the user behind it, and what has to be listed for it: one name of every row.
 ACCOUNT_A, ACCOUNT_B = (A, f"arn:aws:iam::{A}:root"), (B, f"arn:aws:iam::{B}:root")
-NEEDED: list[tuple[Principal, User | None, tuple[tuple[str, ...], ...]]] = [
+NEEDED: list[tuple[Principal, IamUser | None, tuple[tuple[str, ...], ...]]] = [
     (Root(A), None, (ACCOUNT_A,)),
     (Root(B), None, (ACCOUNT_B,)),
     (ALICE, None, (ACCOUNT_A, (ALICE.arn, ALICE.unique_id))),
@@ -85,7 +85,7 @@ EVERYTHING = policy_set({"Effect": "Allow", "Action": "*", "Resource": "*"}, Pol
 def is_spared(
     who: Principal,
     element: object,
-    user: User | None = None,
+    user: IamUser | None = None,
     boundary: PolicySet | None = None,
     place: tuple[str, PolicyKind] = PLACES[0],
 ) -> bool:
@@ -106,7 +106,7 @@ def is_spared(
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[0]}-{place[1].value}")
 @pytest.mark.parametrize(("who", "user", "rows"), NEEDED)
 def test_a_caller_is_spared_by_all_its_names_and_by_no_fewer(
-    who: Principal, user: User | None, rows: tuple[tuple[str, ...], ...], place: tuple[str, PolicyKind]
+    who: Principal, user: IamUser | None, rows: tuple[tuple[str, ...], ...], place: tuple[str, PolicyKind]
 ) -> None:
     for spelling in (0, -1):  # by account number and ARNs, by the root's ARN and unique ids
         names = [row[spelling] for row in rows]
@@ -119,7 +119,7 @@ def test_a_caller_is_spared_by_all_its_names_and_by_no_fewer(
 @settings(max_examples=300, deadline=None)
 @given(listed=LISTS, caller=st.sampled_from(NEEDED))
 def test_who_is_spared_depends_on_the_callers_own_names_alone(
-    listed: list[str], caller: tuple[Principal, User | None, tuple[tuple[str, ...], ...]]
+    listed: list[str], caller: tuple[Principal, IamUser | None, tuple[tuple[str, ...], ...]]
 ) -> None:
     who, user, rows = caller
     expected = all(not set(row).isdisjoint(listed) for row in rows)
@@ -137,7 +137,7 @@ def test_a_name_that_is_added_denies_nobody_who_was_spared(listed: list[str], ad
 @settings(max_examples=200, deadline=None)
 @given(listed=LISTS, caller=CALLERS)
 def test_a_caller_with_a_permissions_boundary_is_never_spared(
-    listed: list[str], caller: tuple[Principal, User | None]
+    listed: list[str], caller: tuple[Principal, IamUser | None]
 ) -> None:
     who, user = caller
     for place in PLACES:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from broker.names.principal import AssumedRole, Principal, Root, User
+from broker.names.principal import AssumedRole, IamUser, Principal, Root
 from broker.policy import (
     NO_POLICIES,
     AccessRequest,
@@ -25,7 +25,7 @@ from broker.policy import (
 )
 from tests.growth import called, growth
 
-BOB = User("111122223333", "bob", "AIDAEXAMPLE1234567890")
+BOB = IamUser("111122223333", "bob", "AIDAEXAMPLE1234567890")
 BUCKET = "arn:aws:s3:::reports"
 INLINE = Source(SourceKind.USER, "policy", BOB.arn)
 SENTENCE = f"User: {BOB.arn} is not authorized to perform: s3:ListBucket on resource: {BUCKET}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.names.principal import User
+from broker.names.principal import IamUser
 from broker.policy import (
     AccessRequest,
     Context,
@@ -89,7 +89,7 @@ def test_nothing_is_compiled_when_a_request_is_decided(statement: dict[str, obje
     )
     context = Context({**VALUES, "a:key": "arn:aws:s:xab:y:xz"})
     request = AccessRequest(
-        User("1" * 12, "u", "AIDA"), "s3:GetObject", "arn:aws:s3:::xabxa", "1" * 12, context
+        IamUser("1" * 12, "u", "AIDA"), "s3:GetObject", "arn:aws:s3:::xabxa", "1" * 12, context
     )
     decide(request, layers)
     names = called(lambda: decide(request, layers))

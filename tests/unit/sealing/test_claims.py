@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.names.principal import AssumedRole, FederatedUser, Root, User
+from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
 from broker.sealing.claims import (
     AssumedRoleClaims,
     FederatedUserClaims,
@@ -222,8 +222,8 @@ def test_claims_name_their_principal() -> None:
         "123456789012", "deploy", "AROAAAAAAAAAAAAAAAAAA", "ada", "/ci/"
     )
     assert FEDERATED.principal == FederatedUser("123456789012", "guest")
-    assert FEDERATED.issuer == User("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
-    assert SESSION.principal == User("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
+    assert FEDERATED.issuer == IamUser("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
+    assert SESSION.principal == IamUser("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
     assert ROOT.principal == Root("123456789012")
 
 

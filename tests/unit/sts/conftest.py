@@ -58,7 +58,7 @@ def role(name: str, trust: str, **facts: Any) -> Role:
 
 
 def user_caller(record: User, **facts: Any) -> Caller:
-    who = principal.User(ACCOUNT, record.user_name, record.user_id, record.path)
+    who = principal.IamUser(ACCOUNT, record.user_name, record.user_id, record.path)
     return Caller(principal=who, account=ACCOUNT, user=record, **facts)
 
 

@@ -163,6 +163,29 @@ async def test_of_several_records_of_one_request_the_last_one_counts(world: Worl
     assert await world.count(ACCESS_KEYS) == 2, "root's and the first"
 
 
+async def test_of_requests_whose_records_are_written_together_none_is_answered_where_that_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failed = os.write, []
+
+    def full(descriptor: int, data: bytes) -> int:
+        if b"eventName" in data:
+            failed.append(data.count(b"\n"))
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    asked = [world.ask(Action="GetUser", UserName="ursula"), world.ask(Action="GetUser", UserName="nobody")]
+    answers = await asyncio.gather(*asked)
+    monkeypatch.undo()
+    assert failed == [2], "one write of both"
+    assert [answer.status for answer in answers] == [503, 503]
+    assert not any(b"ursula" in answer.body for answer in answers)
+    assert (await world.ask(Action="ListUsers")).status == 200
+    said = [(record["eventName"], record.get("errorCode")) for record in world.records[1:]]
+    assert said == [("GetUser", None), ("GetUser", "NoSuchEntity"), ("ListUsers", None)]
+
+
 async def test_no_answer_comes_before_its_record_is_on_the_disk(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

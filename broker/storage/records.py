@@ -88,6 +88,7 @@ class Role(Record, frozen=True, kw_only=True):
     attached_policies: tuple[str, ...] = ()
     # Whom the ARNs in the trust policy meant when it was stored, by unique id (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
+    max_signin_session_duration: int | None = None
 
     @property
     def arn(self) -> str:

@@ -27,6 +27,7 @@ from broker.sts.session_tags import passed_tags
 DEFAULT_DURATION = 300  # seconds
 LARGEST_PAYLOAD = 14_984  # bytes of claims in JSON, as measured on AWS
 
+_OWN_IDENTITY = "AWSIdentity"  # SubjectMode
 _CLAIMS = "https://sts.amazonaws.com/"  # the claim under which AWS's own ones are
 
 _NO_CLAIMS: Mapping[str, str] = {}
@@ -65,14 +66,26 @@ async def asked_token(call: Call, request: shapes.GetWebIdentityTokenRequest) ->
             f"1 validation error detected: Value '{request.signing_algorithm}' at 'signingAlgorithm' failed to "
             f"satisfy constraint: Member must satisfy enum value set: [{', '.join(SIGNING_ALGORITHMS)}]"
         )
+    _require_own_identity(request)
     passed_tags(request.tags)
     asked = Asked(_subject(call.caller), request.duration_seconds or DEFAULT_DURATION)
     keys: dict[str, str | tuple[str, ...]] = {
         "sts:IdentityTokenAudience": request.audience,
         "sts:DurationSeconds": str(asked.duration),
         "sts:SigningAlgorithm": request.signing_algorithm,
+        "sts:SubjectMode": _OWN_IDENTITY,
     }
     return Prepared(Resource(sts_arn(call.account, "self"), keys=keys), asked)
+
+
+def _require_own_identity(request: shapes.GetWebIdentityTokenRequest) -> None:
+    """Sessions of this broker have no trusted identity propagation context, whose subject is OriginIdentity."""
+    if request.subject_mode not in (None, _OWN_IDENTITY):
+        raise validation_error(
+            "The calling session has no trusted identity propagation context: SubjectMode must be AWSIdentity."
+        )
+    if request.scope is not None:
+        raise validation_error("Scope can be given only where SubjectMode is OriginIdentity.")
 
 
 def _subject(caller: Caller) -> str:

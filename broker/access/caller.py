@@ -87,8 +87,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
     `session_keys` are condition keys that were set on the session when the role was assumed, in lower case.
     `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are
-    those that GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token.
-    `asserted` is set only while an assertion is exchanged for credentials.
+    those that GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token,
+    `sealed_by` is the id of the key that sealed it. `asserted` is set only while an assertion is exchanged for
+    credentials.
     """
 
     principal: Principal
@@ -112,6 +113,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     is_assumed_root: bool = False
     scope_policies: tuple[str, ...] = ()
     claims: SessionClaims | None = None
+    sealed_by: bytes = b""
     asserted: Asserted | None = None
 
     @property

@@ -25,7 +25,7 @@ from broker.sealing.claims import (
 )
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import SessionExpired, open_session, require_living
+from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_living
 from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
 from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
@@ -58,7 +58,7 @@ class Sessions:
             raise invalid_token(broken.reason) from None
         if cached is not None and cached.opened is opened and await self._logins.is_current(store, cached):
             return cached
-        caller = await session_caller(store, opened.claims)
+        caller = await opened_caller(store, opened)
         return Login(name, (account_partition(opened.claims.account),), caller, opened.secret, opened)
 
 
@@ -67,6 +67,11 @@ def invalid_token(reason: str) -> Refusal:
     return Refusal(
         "InvalidClientTokenId", "The security token included in the request is invalid.", reason=reason
     )
+
+
+async def opened_caller(store: Transaction, opened: OpenedSession) -> Caller:
+    """As `session_caller`, of a session whose sealing key is known."""
+    return msgspec.structs.replace(await session_caller(store, opened.claims), sealed_by=opened.key.id)
 
 
 async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:

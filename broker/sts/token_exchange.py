@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.restrictions import refuse_restricted
-from broker.access.sessions import session_caller
+from broker.access.sessions import opened_caller
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.token_signing import RS256
 from broker.errors import Refusal
@@ -167,6 +167,7 @@ async def _own_session(
     try:
         claims = await verify_own_token(
             federation,
+            keyring,
             store,
             issuer,
             asked.unverified_subject_token,
@@ -184,7 +185,7 @@ async def _own_session(
         raise invalid_request(_NOT_GOOD, reason=f"check failed: {failed}") from None
     except (SessionExpired, SealBroken) as broken:
         raise invalid_request(_NOT_GOOD, reason=f"check failed: session: {broken.reason}") from None
-    return await session_caller(store, opened.claims)
+    return await opened_caller(store, opened)
 
 
 async def exchange(
@@ -196,7 +197,7 @@ async def exchange(
         return Exchanged(answer)
     text = answer.credentials.session_token
     opened = open_session(call.mint.keyring(), text)
-    session = replace(call, caller=await session_caller(call.store, opened.claims))
+    session = replace(call, caller=await opened_caller(call.store, opened))
     left = opened.claims.expires_at - int(call.now)
     request = shapes.GetWebIdentityTokenRequest(
         audience=asked.audience,

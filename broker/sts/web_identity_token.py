@@ -22,6 +22,7 @@ from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import TokenIssuer
 from broker.storage.store import ORGANIZATION, TOKEN_ISSUERS
+from broker.sts.session_references import REFERENCE_ENTROPY, session_reference
 from broker.sts.session_tags import passed_tags
 
 DEFAULT_DURATION = 300  # seconds
@@ -132,9 +133,10 @@ async def issued_token(
         _CLAIMS: await _own_claims(call, request, asked.subject),
         **more_claims,
     }
-    payload = msgspec.json.encode(claims)
-    if len(payload) > LARGEST_PAYLOAD:
+    if len(msgspec.json.encode(claims)) > LARGEST_PAYLOAD:
         raise Refusal("JWTPayloadSizeExceededException", "JWT payload exceeds maximum allowed size")
+    claims |= session_reference(call.mint.keyring(), call.caller, call.entropy(REFERENCE_ENTROPY))
+    payload = msgspec.json.encode(claims)
     text = signed_token(issuer, request.signing_algorithm, payload, call.now, header_type)
     return IssuedToken(text, token_id, expires_at)
 

@@ -6,7 +6,7 @@ the operation's own proof, the gate that it passes and the session that it mints
 | subject token | operation |
 |---|---|
 | a token of a registered OpenID Connect provider | AssumeRoleWithWebIdentity |
-| a SAML response | AssumeRoleWithSAML |
+| a SAML response, or an assertion that is signed itself | AssumeRoleWithSAML |
 | a request that AWS credentials have signed: this very one | AssumeRole |
 | an access token of this issuer, for this issuer | AssumeRole, by the session that the token is of |
 
@@ -105,7 +105,8 @@ async def prove_subject(
         return _assuming(caller, asked)
     if asked.subject_token_type == SAML2:
         name, request = "AssumeRoleWithSAML", _request("AssumeRoleWithSAML", asked, **_saml(asked))
-        return ProvenSubject(await prove_saml(federation, store, facts.now, request, checks), name, request)
+        caller = await prove_saml(federation, store, facts.now, request, checks, or_assertion=True)
+        return ProvenSubject(caller, name, request)
     name = "AssumeRoleWithWebIdentity"
     token = {"WebIdentityToken": asked.unverified_subject_token, "RoleSessionName": _session_name(asked)}
     request = _request(name, asked, **token)

@@ -7,6 +7,7 @@
     web                      the only HTTP: requests in, responses out
     iam | simulator | sts | metadata | authorize | portal
                              what the broker does, one file per noun or flow
+    performing               an operation for a caller that is proven already, with its record
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened

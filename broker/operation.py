@@ -20,6 +20,7 @@ from broker.access.gate import Gate
 from broker.access.resource import Resource
 from broker.credentials.mint import Mint
 from broker.credentials.one_time_codes import OfferedCode, require_code
+from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, not_implemented
 from broker.federation.federation import Federation
 from broker.names.ids import unique_id
@@ -69,6 +70,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     entropy: Callable[[int], bytes]
     quotas: Quotas
     federation: Federation
+    passwords: Passwords
     service_principals: frozenset[str] = frozenset()
 
     @property

@@ -97,6 +97,34 @@ def test_two_who_need_the_same_environment_build_it_once(clone: Clone):
     assert clone.installs() == 1
 
 
+@pytest.mark.parametrize(
+    ("interpreters", "chosen"),
+    [
+        ({"python3.11": "plain", "python3": "optimised"}, "python3"),
+        ({"python3.11": "optimised", "python3": "optimised"}, "python3.11"),
+        ({"python3.11": "plain", "python3": "plain"}, "python3.11"),
+        ({"python3.11": "plain", "python3": "old", "python3.13": "optimised"}, "python3.13"),
+        ({"python3": "old"}, None),
+        ({}, None),
+    ],
+)
+def test_an_optimised_interpreter_is_preferred_and_else_the_first_one_is_used(
+    tmp_path: Path, interpreters: dict[str, str], chosen: str | None
+) -> None:
+    for name, kind in interpreters.items():
+        says = {
+            "old": "exit 1",
+            "plain": 'case "$2" in *CONFIG_ARGS*) exit 1;; esac',
+            "optimised": "exit 0",
+        }
+        (tmp_path / name).write_text(f"#!/bin/bash\n{says[kind]}\n")
+        (tmp_path / name).chmod(0o755)
+    script = f"set -euo pipefail; . {ROOT}/scripts/environment; PATH={tmp_path}; find_python"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stdout.strip() == (f"{tmp_path / chosen}" if chosen else "")
+    assert (ended.returncode == 0) is (chosen is not None)
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Path:
     """scripts/broker of a clone whose environment is the one that runs the tests."""

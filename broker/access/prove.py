@@ -21,7 +21,7 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transa
 ACTIVE = "Active"
 
 # Fewer sessions than keys: a session may have tags and policies of some ten thousand characters.
-_MAX_KEYS, _MAX_SESSIONS = 4096, 1024
+_MOST_KEYS, _MOST_SESSIONS = 4096, 1024
 
 
 class Prover:
@@ -34,8 +34,8 @@ class Prover:
     def __init__(
         self, keyring: Callable[[], Keyring], signing_keys: SigningKeys, dialect: Dialect = QUERY
     ) -> None:
-        self._key_logins = LoginCache(_MAX_KEYS)
-        self._session_logins = LoginCache(_MAX_SESSIONS)
+        self._key_logins = LoginCache(_MOST_KEYS)
+        self._session_logins = LoginCache(_MOST_SESSIONS)
         self._sessions = Sessions(keyring, self._session_logins)
         self._signing_keys = signing_keys
         self._dialect = dialect

@@ -25,7 +25,7 @@ from broker.sealing.claims import (
 )
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_living
+from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_current
 from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
 from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
@@ -49,7 +49,7 @@ class Sessions:
         try:
             if opened is None or opened.keyring is not keyring:
                 opened = open_session(keyring, unverified_token)
-            require_living(opened, unverified_access_key_id, now)
+            require_current(opened, unverified_access_key_id, now)
         except SessionExpired as expired:
             raise Refusal(
                 "ExpiredToken", "The security token included in the request is expired", reason=expired.reason

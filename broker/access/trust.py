@@ -85,7 +85,7 @@ async def shown_trust_policy(store: Transaction, role: Role) -> str:
     every kind (terraform-provider-aws#1546). The meaning is the same.
     """
     text = await named_trust_policy(store, role)
-    return (_cached_with_account_arns if len(text) <= _MAX_CACHED else _with_account_arns)(text)
+    return (_cached_with_account_arns if len(text) <= _LONGEST_CACHED else _with_account_arns)(text)
 
 
 def _with_account_arns(text: str) -> str:
@@ -98,7 +98,7 @@ def _with_account_arns(text: str) -> str:
 
 
 # White space does not count towards IAM's limit, so a document may have a hundred kilobytes.
-_MAX_CACHED = 8192  # characters
+_LONGEST_CACHED = 8192  # characters
 _cached_with_account_arns = lru_cache(maxsize=1024)(_with_account_arns)
 
 

@@ -1,8 +1,8 @@
-"""The composition root: settings in, a running broker out.
+"""The composition root: makes a running broker from settings.
 
-Owns what is particular to one process: its clock and entropy (`system`), its engine and rooms (`compose`), its master
-key on disk (`master_key`), its listeners and what is done in the background (`serving`). Never decides anything that a
-request could ask for. Only the command line imports it.
+Owns what belongs to one process: its clock and entropy (`system`), its engine and the objects of the rooms (`compose`),
+its master key on disk (`master_key`), its listeners and background tasks (`serving`). Never decides a request. Only the
+command line imports it.
 """
 
 from broker.app.compose import (

@@ -1,8 +1,8 @@
-"""Settings in, the rooms put together out. The only file that names engines."""
+"""Composes a broker from its settings. The only file that names engines."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from broker.audit.journal import Journal, Sync
 from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_directory, open_federation
@@ -34,7 +35,7 @@ from broker.storage.store import Store
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """The rooms, put together; what commands and request handlers work with."""
+    """The objects of the rooms, composed; commands and request handlers use them."""
 
     settings: Settings
     engine: Engine
@@ -45,20 +46,21 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     session_list: SessionList
     prover: Prover
     federation: Federation
+    passwords: Passwords
 
 
 @asynccontextmanager
 async def open_broker(
     settings: Settings, environment: Mapping[str, str] = os.environ, *, may_create: bool = True
 ) -> AsyncIterator[Broker]:
-    """Open the store and its keys, which are made where both are missing and `may_create` says so.
+    """Open the store and its keys; where both are missing, create them if `may_create`.
 
-    Raises ConfigurationError and EngineUnavailable, in words for the operator.
+    Raises ConfigurationError and EngineUnavailable, with messages for the operator.
     """
     may_create_key = may_create and settings.keys.create_master_key
     master = find_master_key(settings.keys, environment)
     if master is None and may_create and not may_create_key:
-        raise no_master_key(settings, environment, "none may be made: keys.create_master_key is off")
+        raise no_master_key(settings, environment, "none may be created: keys.create_master_key is off")
     engine = open_engine(settings.store.url.reveal(), may_create=may_create)
     try:
         if master is None:
@@ -72,10 +74,12 @@ async def open_broker(
         await engine.close()
         raise
     async with (
+        AsyncExitStack() as stack,
         Store(SealedEngine(engine, keyrings.storage, entropy), clock) as store,
         SessionList(store.engine, clock, entropy) as session_list,
         open_federation_of(settings) as federation,
     ):
+        passwords = stack.enter_context(closing(Passwords(settings.passwords, entropy)))
         yield Broker(
             settings=settings,
             engine=engine,
@@ -90,6 +94,7 @@ async def open_broker(
                 Dialect(honour_expires=settings.requests.honour_presigned_expires),
             ),
             federation=federation,
+            passwords=passwords,
         )
 
 
@@ -100,7 +105,7 @@ def sqlite_path(url: str) -> Path | None:
 
 @asynccontextmanager
 async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
-    """Raises ConfigurationError for what cannot be used; nothing is asked of a provider yet."""
+    """Raises ConfigurationError for invalid settings. Sends no request to a provider."""
     chosen = settings.federation
     opening = partial(
         open_federation,
@@ -149,7 +154,7 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
         try:
             return RedisEngine(url, entropy)
         except ValueError:
-            # Not in its own words: they quote the part that cannot be read, which may be the password.
+            # Without redis-py's message: it quotes the invalid part, which may be the password.
             raise ConfigurationError(
                 "store.url: this URL of a Redis cannot be read; in user and password / @ : ? # are percent-encoded"
             ) from None

@@ -1,6 +1,6 @@
-"""The master key: where it is looked for, and when one is made.
+"""The master key: where it is looked for, and when one is created.
 
-It is made for a store that holds nothing yet, and never beside one that holds what another master key has sealed.
+It is created only for an empty store: a store with records needs the master key that sealed its keyrings.
 """
 
 import os
@@ -15,7 +15,7 @@ from broker.sealing.master import MasterKey, new_master_key_text, parse_master_k
 def find_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey | None:
     """From the environment, else from systemd's credentials, else from the file; None where there is no such file.
 
-    Raises ConfigurationError for one that cannot be used.
+    Raises ConfigurationError for an invalid key.
     """
     try:
         if keys.master_key.reveal():
@@ -29,18 +29,18 @@ def find_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey | N
 
 
 def no_master_key(
-    settings: Settings, environment: Mapping[str, str], why_none_is_made: str
+    settings: Settings, environment: Mapping[str, str], why_not_created: str
 ) -> ConfigurationError:
-    """Says which file was looked for, and why none is made there."""
+    """The error for a missing master key: which file was looked for, and why it is not created."""
     path = _master_key_path(settings.keys, environment).absolute()
-    return ConfigurationError(f"there is no master key: {path} does not exist, and {why_none_is_made}")
+    return ConfigurationError(f"there is no master key: {path} does not exist, and {why_not_created}")
 
 
 def sealed_by_another(settings: Settings) -> str:
-    """Why no master key is made beside a store that holds records."""
+    """Why no master key is created for a store that has records."""
     return (
-        f"the store {shown_url(settings.store.url)} holds what another one sealed: "
-        "say in keys.master_key_file where that one is"
+        f"the store {shown_url(settings.store.url)} was sealed by another one: "
+        "set keys.master_key_file to its file"
     )
 
 
@@ -52,13 +52,13 @@ def first_master_key(
     may_create: bool,
     is_new: bool,
 ) -> MasterKey:
-    """A new master key, where the store `is_new` and holds nothing yet; raises ConfigurationError where it is not."""
+    """Create the master key of a store that `is_new`, which is empty; raises ConfigurationError for any other store."""
     if is_new and may_create:
         create_master_key(_master_key_path(settings.keys, environment), entropy)
-    # Looked for once more: another process may have made it, and the keyrings, since.
+    # Read again: another process may have created it, and the keyrings, meanwhile.
     master = find_master_key(settings.keys, environment)
     if master is None:
-        why = "none is made by this command" if is_new else sealed_by_another(settings)
+        why = "this command does not create it" if is_new else sealed_by_another(settings)
         raise no_master_key(settings, environment, why)
     return master
 
@@ -70,13 +70,13 @@ def _master_key_path(keys: Keys, environment: Mapping[str, str]) -> Path:
 
 
 def _previous_masters(path: Path) -> list[bytes]:
-    """The master before this one lies beside it while it is being replaced."""
+    """The previous master key, which is beside the current one during a rotation."""
     previous = path.with_name(f"{path.name}.previous")
     return [previous.read_bytes()] if previous.exists() else []
 
 
 def create_master_key(path: Path, entropy: Callable[[int], bytes]) -> None:
-    """Whole or not at all, readable by its owner only; another process may be making it at the same moment."""
+    """Create the file atomically, readable by its owner only; leaves it alone where another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{entropy(8).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""A broker that serves: its listeners, what is done now and then, and how it ends."""
+"""Runs a broker: its listeners, its background tasks, and its shutdown."""
 
 import asyncio
 import logging
@@ -30,15 +30,15 @@ from broker.web.token_endpoint import answer_token_request
 
 LISTENERS = ("api", "metadata", "operations")
 
-# When keys were last used is written this often, and of a key that is used all the time not more often than that.
+# How often the last uses of keys are written, and how long a key's last use is not written again.
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
 _PUBLISH_SECONDS = 1.0
-_LOOK_SECONDS = 1.0
+_REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
-_SYNC_SECONDS = 0.5  # so that a record is on the disk within a second, and the disk may take half of it
+_SYNC_SECONDS = 0.5  # with half a second for the disk, a record is on disk within a second
 
 _logger = logging.getLogger("broker.app")
 
@@ -57,6 +57,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         metrics=metrics,
         quotas=settings.quotas,
         federation=broker.federation,
+        passwords=broker.passwords,
         services={model(name).signing_name: model(name) for name in VERSIONS},
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),
@@ -65,7 +66,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
 
 
 def host_names(settings: Settings) -> list[str]:
-    """Those that are listed, and those that the listeners without signatures are said to listen at."""
+    """The names in the settings, and the hosts of the listeners whose requests have no signature."""
     at = [parse_address(text, "listen")[0] for text in (settings.listen.metadata, settings.listen.operations)]
     return [*settings.listen.host_names, *at]
 
@@ -86,28 +87,29 @@ async def serve(
     sockets: Mapping[str, Sequence[socket]],
     is_ready: Callable[[], None],
     stop: asyncio.Event,
-    place: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
+    slot: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
 ) -> None:
-    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish what was begun. Store and keys are there.
+    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish requests in progress.
 
-    `is_ready` is called when every listener is open. Raises ConfigurationError, EngineUnavailable and OSError.
+    The store and its keys must exist. `is_ready` is called when every listener is open. Raises ConfigurationError,
+    EngineUnavailable and OSError.
     """
     certificate = read_certificate(settings)
     servers: Mapping[str, Server] = {}
     journal = open_journal(settings.audit)
     try:
-        # They were made before the first worker started. If they are not there, they were taken away: make no others.
+        # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
         async with open_broker(settings, may_create=False) as broker:
-            dependencies = make_dependencies(broker, journal, Metrics(place))
+            dependencies = make_dependencies(broker, journal, Metrics(slot))
             metadata = make_metadata_handler(broker, dependencies)
             servers = _make_servers(broker, dependencies, metadata, stop)
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name == "api" else None
                 await server.listen(sockets[name], tls)
-            told: set[str] = set()
-            await _warn_of_weaknesses(broker.engine, told)
-            await dependencies.metrics.publish()  # in the place of what a worker that died here has left
-            tasks = _start_tasks(broker, dependencies, metadata, certificate, told)
+            logged: set[str] = set()
+            await _warn_of_weaknesses(broker.engine, logged)
+            await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
+            tasks = _start_tasks(broker, dependencies, metadata, certificate, logged)
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
@@ -120,7 +122,7 @@ async def serve(
             raise
         _logger.warning("stopped while the store is away: %s", error)
     finally:
-        # The store is closed: what was still being done there has ended or was withdrawn, and is to leave its record.
+        # The store is closed, so commits in progress have ended or failed: give their requests time to write records.
         await asyncio.gather(*(server.ends_within(_RECORD_SECONDS) for server in servers.values()))
         journal.close()
 
@@ -130,10 +132,10 @@ def _start_tasks(
     dependencies: Dependencies,
     metadata: MetadataHandler,
     certificate: Certificate | None,
-    told: set[str],
+    logged: set[str],
 ) -> list[asyncio.Task[None]]:
-    """What is to be done now and then; `told` are the store's weaknesses that were logged."""
-    rhythm: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+    """Start the background tasks; `logged` has the store's weaknesses that were logged already."""
+    schedule: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("writing when keys were last used", _FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
         ("listing the sessions that were minted", _FLUSH_SECONDS, broker.session_list.flush),
         ("reading the keyrings", _REFRESH_SECONDS, broker.keyrings.refresh),
@@ -142,23 +144,23 @@ def _start_tasks(
         (
             "asking for the store's settings",
             _ROTATION_SECONDS,
-            partial(_warn_of_weaknesses, broker.engine, told),
+            partial(_warn_of_weaknesses, broker.engine, logged),
         ),
         ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
-        ("counting", _PUBLISH_SECONDS, dependencies.metrics.publish),
-        ("looking at the journal", _LOOK_SECONDS, dependencies.journal.look),
-        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_behind),
+        ("publishing the metrics", _PUBLISH_SECONDS, dependencies.metrics.publish),
+        ("reopening the journal", _REOPEN_SECONDS, dependencies.journal.reopen_if_moved),
+        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_pending),
     ]
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
-        rhythm.append(("looking at the certificate", seconds, certificate.reload_if_changed))
-    return [asyncio.create_task(_every(*one)) for one in rhythm]
+        schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
+    return [asyncio.create_task(_every(*one)) for one in schedule]
 
 
 def _make_servers(
     broker: Broker, dependencies: Dependencies, metadata: MetadataHandler, stop: asyncio.Event
 ) -> Mapping[str, Server]:
-    """What answers at each of LISTENERS."""
+    """The server of each of LISTENERS."""
 
     async def api(request: Request) -> Response:
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
@@ -169,7 +171,7 @@ def _make_servers(
             return "stopping"
         try:
             await broker.keyrings.refresh()
-            await dependencies.journal.look()
+            await dependencies.journal.reopen_if_moved()
             dependencies.journal.catch_up()
         except EngineUnavailable as error:
             return f"the store is out of reach: {error}"
@@ -195,14 +197,14 @@ async def _rotate_issuers(broker: Broker) -> None:
         await rotate_issuers(broker.store, broker.federation.issuer.schedule, now, entropy)
 
 
-async def _warn_of_weaknesses(engine: Engine, told: set[str]) -> None:
-    """Say what of the engine's promises its server's settings take away, where the engine can tell: once each."""
+async def _warn_of_weaknesses(engine: Engine, logged: set[str]) -> None:
+    """Log which guarantees the settings of the engine's server take away, once each; not every engine can tell."""
     weaknesses = getattr(engine, "weaknesses", None)
     found = set(await weaknesses()) if weaknesses is not None else set()
-    for weakness in found - told:
+    for weakness in found - logged:
         _logger.warning("the store is weaker than it should be: %s", weakness)
-    told.clear()
-    told.update(found)
+    logged.clear()
+    logged.update(found)
 
 
 def read_certificate(settings: Settings) -> Certificate | None:
@@ -216,14 +218,14 @@ def read_certificate(settings: Settings) -> Certificate | None:
 
 
 async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do `work` again and again; what it fails for is logged once, and it is tried again the next time."""
+    """Call `work` every `seconds`; a failure is logged once, and the next call tries again."""
     logged = ""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
             logged = ""
-        except Exception as error:  # noqa: BLE001  a background task that dies would die silently
+        except Exception as error:  # noqa: BLE001  else the task would end silently
             if str(error) != logged:
                 logged = str(error)
                 _logger.warning("%s failed: %s", name, error)

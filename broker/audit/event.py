@@ -1,4 +1,4 @@
-"""One event per request, begun first, filled on the way, journalled on every exit."""
+"""The event of a request: made when it arrives, filled while it is handled, journalled however it ends."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -32,7 +32,7 @@ class SessionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
 class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Who called; `type` is CloudTrail's (Root, IAMUser, AssumedRole, FederatedUser, AWSService, ...) or Unknown.
 
-    `invoked_by` is the service that acted by itself; only records of such have it.
+    `invoked_by` is set only where a service acted by itself: its name.
     """
 
     type: str
@@ -71,9 +71,9 @@ class Event(
         "event_category": "eventCategory",
     },
 ):
-    """A CloudTrail record. `request_parameters` are redacted before they come here.
+    """A CloudTrail record. `request_parameters` are redacted already.
 
-    As CloudTrail's, a record says `null` of a request's parameters and of an answer's elements where there are none.
+    As in CloudTrail, `requestParameters` and `responseElements` are null where there are none.
     """
 
     event_version: str
@@ -99,22 +99,22 @@ class Event(
 
     @property
     def is_unauthenticated(self) -> bool:
-        """Whether nothing is proven of who called."""
+        """Whether the caller has proven nothing."""
         return self.user_identity.type == _UNKNOWN.type
 
 
 LONGEST_TEXT = 1024  # bytes
 _LONGEST_CHARACTER = 4  # bytes, in UTF-8
 
-_UNKNOWN = UserIdentity("Unknown")  # frozen: one for all
+_UNKNOWN = UserIdentity("Unknown")  # frozen, so all events share it
 _VARIANTS = ["89ab"[octet >> 6] for octet in range(256)]
 
 
 def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, entropy: bytes) -> Event:
-    """The event of a request of which nothing is known yet; `entropy` is sixteen bytes for its id.
+    """The event of a request that has just arrived; `entropy` is sixteen bytes for the event's id.
 
-    Every text that comes from the wire passes `recordable` before it is put into an event, and `shortened` where
-    nothing else bounds it.
+    Every text from the wire passes `recordable` before it is put into an event, and `shortened` where nothing else
+    bounds it.
     """
     return Event(
         "1.11",
@@ -133,21 +133,21 @@ def begin_event(now: float, request_id: str, source_ip: str, user_agent: str, en
 
 
 def claimed_identity(unverified_access_key_id: str) -> UserIdentity:
-    """For a request of which nothing is proven: the key it claims to be signed with, and not whose key that is."""
+    """For an unproven request: the access key id that it claims, without saying whose key that is."""
     claimed = unverified_access_key_id if is_key_id(unverified_access_key_id) else ""
     return UserIdentity("Unknown", access_key_id=claimed)
 
 
 def uuid_text(entropy: bytes) -> str:
     """Sixteen random bytes as a UUID of version 4 (RFC 9562, 5.4); `uuid.UUID` takes five times as long."""
-    digits = entropy.hex("-", 6)  # eight digits, twelve, twelve: the outer hyphens of the five groups stand
+    digits = entropy.hex("-", 6)  # eight digits, twelve, twelve: the first and the last hyphen are in place
     return f"{digits[:13]}-4{digits[14:17]}-{_VARIANTS[entropy[8]]}{digits[18:]}"
 
 
 def recordable(text: str) -> str:
-    """`text` as UTF-8 can carry it: header bytes that were none (surrogate escapes) become question marks.
+    """`text` as valid UTF-8: header bytes that were not (surrogate escapes) become question marks.
 
-    DANGER: a record that cannot be encoded cannot be written, so one stray byte would leave a deed unrecorded.
+    DANGER: a record that cannot be encoded cannot be written, so one invalid byte would leave a request unrecorded.
     """
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 

@@ -1,9 +1,9 @@
-"""One file of the journal: appended to by several processes, rotated by size, followed when it is moved.
+"""One file of the journal: appended to by several processes, rotated by size, opened again when it was moved.
 
-Each append is a single `write` to a descriptor opened with O_APPEND, which the kernel places whole. The process that
-finds the file too large renames it under a lock; the others notice that their descriptor's file is no longer the one
-at the path and open the new one. So one process keeps to the maximum size exactly; of several, each may go beyond it by
-what it writes between two looks.
+Each append is a single `write` to a descriptor opened with O_APPEND, so the kernel does not mix it with the appends of
+others. The process that finds the file too large renames it under a lock; the others notice that their descriptor's
+file is no longer the one at the path, and open the new one. One process keeps to the maximum size exactly; of several,
+each may exceed it by what it writes between two checks.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ import fcntl
 import os
 from pathlib import Path
 
-_CHECK_EVERY = 32  # appends between two looks at size and identity of the file: a look costs two system calls
+_CHECK_EVERY = 32  # appends between two checks of the file's size and identity, which cost two system calls
 
 
 class JournalFile:
     """`maximum_size` in bytes; `keep` is the number of rotated files, `audit.jsonl.1` the newest.
 
-    `is_synced`: a file that is left behind, and the name of one that is new, are synced to the disk. The file is opened
-    with the first append, or by `open`; `descriptor` is None until then.
+    `is_synced`: a file that was rotated and the directory entry of a new one are synced to the disk. The file is opened
+    by the first append, or by `open`; `descriptor` is None until then.
     """
 
     def __init__(self, path: Path, *, maximum_size: int, keep: int, is_synced: bool = False) -> None:
@@ -36,25 +36,25 @@ class JournalFile:
         self._reopen()
 
     def append(self, lines: bytes | bytearray) -> None:
-        """All of `lines`, or nothing that a reader would take for a line; raises OSError."""
+        """Append all of `lines`, or nothing that a reader would take for a line; raises OSError."""
         self._until_check -= 1
         if self._until_check < 0 or len(lines) > self._room:
-            self._follow_or_rotate(len(lines))
+            self._reopen_or_rotate(len(lines))
         if self._is_torn:
             lines = b"\n" + lines
         assert self.descriptor is not None
         written = os.write(self.descriptor, lines)
         if written != len(lines):
-            self._is_torn = not _takes_back(self.descriptor, written)
+            self._is_torn = not _is_taken_back(self.descriptor, written)
             raise OSError(errno.ENOSPC, f"only {written} of {len(lines)} bytes were written")
         self._is_torn = False
         self._room -= written
 
-    def look(self) -> None:
-        """Follow the file at the path, which may have been moved or deleted; raises OSError, as `append` does from
-        then on, where there can be none."""
+    def reopen_if_moved(self) -> None:
+        """Open the file at the path if the one that is open was moved or deleted. Raises OSError if there can be none;
+        so does `append` from then on."""
         if self.descriptor is not None:
-            self._follow_or_rotate(0)
+            self._reopen_or_rotate(0)
 
     def close(self) -> None:
         if self.descriptor is not None:
@@ -77,9 +77,9 @@ class JournalFile:
         finally:
             os.close(folder)
 
-    def _follow_or_rotate(self, needed: int) -> None:
-        """Have a descriptor of the file at the path, with room for `needed` bytes, or without any yet."""
-        # Until the look has succeeded, each append looks again: the descriptor may be that of a deleted file.
+    def _reopen_or_rotate(self, needed: int) -> None:
+        """Open the file at the path, if it is another, and rotate it if `needed` bytes would exceed its size."""
+        # Until the check has succeeded, each append checks again: the descriptor may be that of a deleted file.
         self._until_check = 0
         descriptor = self.descriptor
         if descriptor is None or not self._is_current(descriptor):
@@ -87,7 +87,7 @@ class JournalFile:
         self._until_check = _CHECK_EVERY
         if not self._is_full(descriptor, needed):
             return
-        # The file's own descriptor is the lock: it exists, and dies with the process.
+        # The lock is on the file's own descriptor: no other file is needed, and it ends with the process.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             if self._is_current(descriptor):
@@ -130,8 +130,9 @@ class JournalFile:
         return self.path.with_name(f"{self.path.name}.{number}")
 
 
-def _takes_back(descriptor: int, written: int) -> bool:
-    """Whether the part that was just written could be taken away again: others append behind it.
+def _is_taken_back(descriptor: int, written: int) -> bool:
+    """Truncate the file by the part that was just written, and say whether that was possible: not if others have
+    appended since.
 
     What another worker appends between the two calls would be lost; but the disk is full.
     """

@@ -1,15 +1,15 @@
 """The journal: JSON lines, appended before the answer is sent, in two files that are rotated by size.
 
-Records of callers who are not proven go to a file of their own, `audit.jsonl.unauthenticated`. Anyone who reaches the
-broker can write those, as many as it answers; however many there are, no other record is rotated away by them.
+Records of unauthenticated callers go to a file of their own, `audit.jsonl.unauthenticated`. Anyone who reaches the
+broker can cause those, in any number; however many there are, they rotate away no other record.
 
 Records of one turn of the event loop are written together. A record that cannot be written (a full disk) waits in
-memory and goes before all others; until then no request is begun that would need a record: see `catch_up`. What was
-begun in the same turn is done already, and its record waits, too. Records that wait are lost with their process, and
-written to the operator's log where it ends in good order.
+memory and is written before all others; until then no request is begun that would need a record: see `catch_up`. What
+was begun in the same turn has already been carried out, and its record waits, too. Records that wait are lost if the
+process is killed; at an orderly end they are written to the operator's log.
 
-What a record survives is for `Sync` to say. Without a sync it survives the process, but not the machine: what is
-written stays in the kernel's memory for up to half a minute.
+`Sync` says what a record survives. Without a sync it survives the process, but not a power cut: what is written stays
+in the kernel's memory for up to half a minute.
 """
 
 import errno
@@ -27,21 +27,21 @@ from broker.audit.queue import JournalUnavailable, RecordQueue
 
 __all__ = ["UNAUTHENTICATED", "Journal", "JournalUnavailable", "Sync"]
 
-UNAUTHENTICATED = ".unauthenticated"  # behind the journal's name: the file of callers who are not proven
+UNAUTHENTICATED = ".unauthenticated"  # suffix of the file for unauthenticated callers
 
-_USUAL_SIZE = 2048  # bytes that nearly every record fits into: it need not grow while it is written
+_USUAL_SIZE = 2048  # bytes, enough for nearly every record, so that the buffer seldom has to grow
 
-# Bytes of a write of several records: so many that the cost of a write hardly counts, so few that workers which share a
-# file exceed its size by little. A pipe takes no more than PIPE_BUF whole (POSIX, write).
+# Bytes of one write of several records: enough to share the cost of a write, and little beside the maximum size, which
+# several workers may exceed (`file`). A pipe takes at most PIPE_BUF without mixing it with other writes (POSIX, write).
 _LARGEST_WRITE = 32 << 10
 
-_LARGEST_UNAUTHENTICATED = 4096  # bytes: what a stranger sends beyond that is left out of the record
+_LARGEST_UNAUTHENTICATED = 4096  # bytes: larger records leave the request's parameters out
 
 _logger = logging.getLogger("broker.audit")
 
 
 class Sync(Enum):
-    """When a record is on the disk itself: when the kernel writes it, within a second, or before the answer."""
+    """When a record is on the disk: whenever the kernel writes it, within a second, or before the answer."""
 
     NONE = "none"
     SECOND = "second"
@@ -79,7 +79,7 @@ class Journal:
                 ),
                 largest_write,
             )
-        elif is_synced:  # a device or a pipe: it has no file beside it, and is not rotated either
+        elif is_synced:  # a device or a pipe: it has no second file, and is not rotated
             raise OSError(errno.EINVAL, "audit.sync: only a file can be synced", str(path))
 
     def write(self, event: Event) -> None:
@@ -87,7 +87,7 @@ class Journal:
         self._queue_of(event).write(self._bounded_line(event), is_refusal=bool(event.error_code))
 
     async def record(self, event: Event) -> None:
-        """As `write`, in one write with the other records of this turn of the event loop: if it fails, it fails for
+        """As `write`, together with the other records of this turn of the event loop: if the write fails, it fails for
         all of them. With `Sync.EACH` the record is on the disk when this returns.
         """
         queue = self._queue_of(event)
@@ -96,37 +96,37 @@ class Journal:
             await queue.synced()
 
     def write_ahead(self, events: Sequence[Event]) -> None:
-        """Append the records of proven callers' deeds that are not done yet: all, or none where it raises
-        JournalUnavailable. None of them waits then, since what they tell will not be done.
+        """Append records of proven callers before what they report is committed: all, or none if it raises
+        JournalUnavailable. None of them waits then, since what they report will not be committed.
         """
         if events:
             self._proven.write_now(b"".join([self._line(event) for event in events]))
 
     def catch_up(self) -> None:
-        """Append what could not be appended yet; raises JournalUnavailable as long as it cannot.
+        """Append the records that wait; raises JournalUnavailable if that is still impossible.
 
-        To be called before anything is done of which a record must be left.
+        To be called before anything is begun that has to leave a record.
         """
         self._proven.catch_up()
 
-    async def look(self) -> None:
-        """Follow the files at their paths, which may have been moved or deleted, and append what waits; raises
-        JournalUnavailable, as `write` does from then on, where there can be none.
+    async def reopen_if_moved(self) -> None:
+        """Open the files at their paths if those that are open were moved or deleted, and append what waits. Raises
+        JournalUnavailable if there can be no file; so does `write` from then on.
 
-        To be called now and then: what is written between a deletion and the next look is deleted, too.
+        To be called regularly: what is written between a deletion and the next call is deleted, too.
         """
         for queue in self._queues:
-            queue.look()
+            queue.reopen_if_moved()
 
     async def synced(self) -> None:
         """With `Sync.EACH`, wait until the records of proven callers are on the disk; raises JournalUnavailable."""
         if self._sync is Sync.EACH:
             await self._proven.synced()
 
-    async def sync_behind(self) -> None:
-        """Bring to the disk what is not there yet, unless it is the kernel's to do: to be called twice a second.
+    async def sync_pending(self) -> None:
+        """Sync what is not on the disk yet, except with `Sync.NONE`; to be called twice a second.
 
-        With `Sync.EACH` it finds nothing to do, unless a sync failed.
+        With `Sync.EACH` there is nothing to do unless a sync failed.
         """
         if self._sync is Sync.NONE:
             return
@@ -134,7 +134,7 @@ class Journal:
             await queue.synced()
 
     def sync(self) -> None:
-        """For commands: what was written is on the disk, unless none of it shall be; raises JournalUnavailable."""
+        """For commands: sync what was written, except with `Sync.NONE`; raises JournalUnavailable."""
         if self._sync is not Sync.NONE:
             self._proven.sync()
 
@@ -147,7 +147,7 @@ class Journal:
                 for line in queue.waiting:
                     _logger.critical("never journalled: %s: %s", error, line.decode().rstrip())
             if self._sync is not Sync.NONE:
-                self._sync_at_the_end(queue)
+                self._sync_or_log(queue)
             queue.file.close()
 
     @property
@@ -175,7 +175,7 @@ class Journal:
         return line
 
     @staticmethod
-    def _sync_at_the_end(queue: RecordQueue) -> None:
+    def _sync_or_log(queue: RecordQueue) -> None:
         try:
             queue.sync()
         except JournalUnavailable as error:

@@ -1,4 +1,4 @@
-"""`broker apply`: make the store what a file declares."""
+"""`broker apply`: change the store to what a file declares."""
 
 import argparse
 import io
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from broker.app import Broker
+    from broker.credentials.access_keys import NewKey
+    from broker.credentials.password_changes import NewPassword
     from broker.declaration.attempt import Attempt
     from broker.declaration.declared import Declaration
 
 DESCRIPTION = """\
-Make the store what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
-organization. Run it as often as you like: what is so already is not touched. It is safe beside running servers.
+Change the store to what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
+organization. It is idempotent: a second run changes nothing. It is safe beside running servers.
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
@@ -37,9 +41,10 @@ A file looks like this (YAML; a name ending in .toml is read as TOML):
             Version: "2012-10-17"
             Statement: {Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}
 
-What the file does not speak of stays as it is. A list or mapping that it does give is meant whole: policies, groups
-and tags of alice that are not in her lists are taken from her. `access_keys: 1` makes a key once; its secret is shown
-then and never again. Every change is made by IAM's own operations as the account's root, and is journalled.
+A property that the file does not mention is not changed. A list or mapping in the file is complete: policies, groups
+and tags of alice that are not in her lists are removed. `access_keys: 1` creates a key in the first run, and
+`console_password: generate` a one-time password where she has none; both are shown only then. Every change is made by
+IAM's own operations as the account's root, and is journalled.
 """
 
 
@@ -77,13 +82,14 @@ def run(chosen: argparse.Namespace) -> int:
 
     async def work(broker: "Broker") -> int:
         try:
-            attempt = await apply_and_keep(
+            attempt = await apply_and_write_keys(
                 broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
             )
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
-        if attempt.keys and not chosen.dry_run and chosen.credentials is None:
-            await _show_with_keys(broker, attempt, declaration, chosen.file)
+        keys = attempt.keys if chosen.credentials is None else []
+        if (keys or attempt.passwords) and not chosen.dry_run:
+            await _show_with_secrets(broker, attempt, keys, declaration, chosen.file)
         else:
             show(_report(attempt, chosen.dry_run))
         return 0
@@ -91,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
 
 
-async def apply_and_keep(
+async def apply_and_write_keys(
     broker: "Broker",
     declaration: "Declaration",
     file: Path,
@@ -99,32 +105,45 @@ async def apply_and_keep(
     must_prune: bool = False,
     is_dry: bool = False,
 ) -> "Attempt":
-    """Apply, and write new keys to `credentials`; where that fails, they are taken back.
+    """Apply, and write new keys to `credentials`; where that fails, the keys are deleted again.
 
     Raises DeclarationError, CommandRefused, OSError.
     """
     from broker.commands.applying import apply_declaration
     from broker.commands.credentials_file import CredentialsFile
-    from broker.commands.records import take_back_keys
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
-    # Opened before anything is changed: a key whose secret could not be written would be lost.
-    keep = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    # Opened before anything is changed: the secret of a key is lost where it cannot be written.
+    output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
     attempt = await apply_declaration(
         broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
     )
-    if keep is not None:
+    if output is not None:
         try:
-            keep.write(attempt.keys, declaration)
+            output.write(attempt.keys, declaration)
         except OSError as error:
             why = f"could not be written to {credentials} ({error.strerror})"
-            await taken_back(_named(attempt), why, lambda: take_back_keys(broker, command, attempt.keys))
+            await taken_back(
+                _named(attempt.keys, attempt.passwords),
+                why,
+                lambda: _take_back(broker, command, attempt.keys, attempt.passwords),
+            )
     return attempt
 
 
+async def _take_back(
+    broker: "Broker", command: str, keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]"
+) -> None:
+    from broker.commands.passwords import take_back_passwords
+    from broker.commands.records import take_back_keys
+
+    await take_back_keys(broker, command, keys)
+    await take_back_passwords(broker, command, passwords)
+
+
 def _report(attempt: "Attempt", is_dry: bool) -> str:
-    """What changes, coloured for a terminal."""
+    """The list of changes, coloured for a terminal."""
     from broker.commands.terminal import console
 
     text = io.StringIO()
@@ -143,23 +162,38 @@ def _report(attempt: "Attempt", is_dry: bool) -> str:
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
-async def _show_with_keys(
-    broker: "Broker", attempt: "Attempt", declaration: "Declaration", file: Path
+async def _show_with_secrets(
+    broker: "Broker",
+    attempt: "Attempt",
+    keys: "Sequence[NewKey]",
+    declaration: "Declaration",
+    file: Path,
 ) -> None:
+    """The report, then `keys` and the one-time passwords, which are taken back where they cannot be shown."""
     from broker.commands.credentials_file import credentials_text, profile_names
-    from broker.commands.records import take_back_keys
+    from broker.commands.passwords import passwords_text
     from broker.commands.showing import show_once
 
-    text = "\n# New access keys, for ~/.aws/credentials. They are shown this once.\n" + credentials_text(
-        attempt.keys, profile_names(declaration)
+    text = ""
+    if keys:
+        text += "\n# New access keys, for ~/.aws/credentials. They are shown only once.\n"
+        text += credentials_text(keys, profile_names(declaration))
+    if attempt.passwords:
+        text += "\n# One-time passwords, to be changed at sign-in. They are shown only once.\n"
+        text += passwords_text(attempt.passwords)
+    await show_once(
+        text,
+        _named(keys, attempt.passwords),
+        lambda: _take_back(broker, f"apply {file}", keys, attempt.passwords),
+        before=_report(attempt, is_dry=False),
+        note="; everything else was applied, and the next run creates others",
     )
 
-    async def take_back() -> None:
-        await take_back_keys(broker, f"apply {file}", attempt.keys)
 
-    note = "; all else is as declared, and the next run makes others"
-    await show_once(text, _named(attempt), take_back, before=_report(attempt, is_dry=False), note=note)
-
-
-def _named(attempt: "Attempt") -> str:
-    return f"the new access key {', '.join(key.access_key_id for key in attempt.keys)}"
+def _named(keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]") -> str:
+    named = []
+    if keys:
+        named.append(f"the new access key {', '.join(key.access_key_id for key in keys)}")
+    if passwords:
+        named.append(f"the one-time password of {', '.join(one.user for one in passwords)}")
+    return " and ".join(named)

@@ -1,11 +1,12 @@
-"""A declaration applied to the store: what it is done with, its one transaction, and its records."""
+"""Applies a declaration to the store, in one transaction, and writes its changes to the journal."""
 
 import os
 from functools import partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
-from broker.commands.records import command_event, take_back_what_is_there, transact_recorded
+from broker.commands.passwords import take_back_passwords
+from broker.commands.records import command_event, take_back_committed_keys, transact_recorded
 from broker.declaration.attempt import Attempt, Means
 from broker.declaration.declared import Declaration
 from broker.declaration.settling import settle
@@ -21,10 +22,10 @@ async def apply_declaration(
     must_prune: bool = False,
     is_dry: bool = False,
 ) -> Attempt:
-    """Make the store what the declaration says, in one transaction; a dry run does the same and commits nothing.
+    """Change the store to what is declared, in one transaction; a dry run does the same and does not commit.
 
-    Raises DeclarationError and CommandRefused, and nothing is changed then; Conflict where others keep changing the
-    same accounts. What is changed is journalled before it is committed.
+    Raises DeclarationError and CommandRefused, where nothing was changed, and Conflict where others changed the same
+    accounts at each attempt. Changes are journalled before they are committed.
     """
     attempts: list[Attempt] = []
     means = means_of(broker, command, folder)
@@ -40,19 +41,23 @@ async def apply_declaration(
     try:
         return await transact_recorded(broker, work, lambda attempt: attempt.events)
     except BaseException:
-        # Accounts are committed one after another: keys in the first ones may be there.
+        # Accounts are committed one after another: the keys of some may have been committed.
         keys = [key for attempt in attempts for key in attempt.keys]
         if keys:
-            await take_back_what_is_there(broker, command, keys)
+            await take_back_committed_keys(broker, command, keys)
+        passwords = [one for attempt in attempts for one in attempt.passwords]
+        if passwords:
+            await take_back_passwords(broker, command, passwords)
         raise
 
 
 def means_of(broker: Broker, command: str, folder: Path) -> Means:
-    """What `command` makes changes with; files that a declaration names are relative to `folder`."""
+    """What attempts of `command` need; file names in a declaration are relative to `folder`."""
     return Means(
         gate=broker.gate,
         mint=broker.mint,
         federation=broker.federation,
+        passwords=broker.passwords,
         quotas=broker.settings.quotas,
         service_principals=frozenset(broker.settings.policies.service_principals),
         entropy=entropy,

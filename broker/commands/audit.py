@@ -1,4 +1,4 @@
-"""`broker audit tail`: the journal's two files, as one, for a reader."""
+"""`broker audit tail`: the records of the journal's two files, merged by time."""
 
 import argparse
 import json
@@ -12,10 +12,10 @@ from broker.commands.settings import add_settings_arguments, settings_of
 
 DESCRIPTION = """\
 Show the last records of the journal, one line each: when, who, what, from where, and the error where there was one.
-Refusals of callers who proved nothing have a file of their own, PATH.unauthenticated; they are shown at their times.
+Refusals of unauthenticated callers are in a second file, PATH.unauthenticated; both files are merged by time.
 
   broker audit tail -n 50
-  broker audit tail -f                                         as they come, rotations included
+  broker audit tail -f                                         also new records, across rotations
   broker audit tail -f --json | jq 'select(.errorCode)'        whole records, in CloudTrail's form
 """
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    tail.add_argument("-f", "--follow", action="store_true", help="also print new records")
     tail.add_argument(
         "-n", "--lines", metavar="N", type=_count, default=20, help="how many records to begin with (20)"
     )
@@ -45,7 +45,7 @@ def _count(text: str) -> int:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 when the records are shown or the reader had enough, 1 where there is no journal."""
+    """0 when the records are printed or the reader of the pipe has ended, 1 where there is no journal."""
     from broker.commands.following import tail_lines
     from broker.commands.refusing import failed, refused_settings
     from broker.config import ConfigurationError
@@ -61,7 +61,7 @@ def run(chosen: argparse.Namespace) -> int:
             print(line if chosen.json else shown_record(line), flush=chosen.follow)
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:  # `| head` has had enough
+    except BrokenPipeError:  # as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -70,7 +70,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def shown_record(line: str) -> str:
-    """A record as one line for a reader; what is no record is shown as it is, but nothing speaks to the terminal."""
+    """A record as one readable line, without control characters; a line that is no record is shown unchanged."""
     from broker.commands.refusing import printable
 
     summary, failure = (printable(part) for part in _summary(line))

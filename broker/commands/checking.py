@@ -1,6 +1,6 @@
-"""What would keep a broker from serving with these settings: all of it at once, and nothing is made.
+"""Finds all faults that would prevent a broker from serving with these settings, without creating anything.
 
-`broker config check` looks and ends; `broker serve` looks before it makes anything.
+`broker config check` prints them; `broker serve` reserves its addresses by it before it creates anything.
 """
 
 import os
@@ -19,20 +19,20 @@ from broker.app.master_key import find_master_key, no_master_key, sealed_by_anot
 from broker.app.serving import LISTENERS, read_certificate
 from broker.audit.journal import UNAUTHENTICATED
 from broker.commands.owner import NotOwner, require_owner
-from broker.commands.root_user import bring
+from broker.commands.root_user import ensure_configured_root_key
 from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
 from broker.credentials.keyrings import WrongMasterKey
 from broker.names.secret import SecretKey
 from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve
 
-# The sections that have to be good before federation, and before a store with its keys and its root user, is opened.
+# The sections that must be valid before federation is opened, and before the store, its keys and root user are.
 _OF_FEDERATION = frozenset(("federation", "ldap"))
 _OF_STORE = _OF_FEDERATION | {"store", "keys", "root"}
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a broker could not serve, in words for the operator."""
+    """Why a broker could not serve, as a message for the operator."""
 
     message: str
     may_pass: bool = (
@@ -41,7 +41,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def status_of(faults: Sequence[Fault]) -> int:
-    """A command's exit status: 2 where starting again cannot help (systemd does not, then), 1 where it may."""
+    """A command's exit status: 2 where a restart cannot help (systemd does not restart then), 1 where it may."""
     if not faults:
         return 0
     return 1 if all(fault.may_pass for fault in faults) else 2
@@ -58,7 +58,7 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
             faults.append(Fault(str(error), may_pass=error.may_pass))
             continue
         except ConfigurationError:
-            continue  # no address: a fault of the settings, told with them
+            continue  # not an address: `load_settings` reports it
         for other, sockets in reserved.items():
             if overlap(own, sockets):
                 faults.append(Fault(f"listen.{name} and listen.{other} are the same address"))
@@ -69,7 +69,7 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
 async def find_faults(
     settings: Settings, environment: Mapping[str, str], faulty_sections: frozenset[str] = frozenset()
 ) -> list[Fault]:
-    """All that is wrong but the addresses; what needs one of `faulty_sections` is not opened."""
+    """All faults except those of addresses; what needs one of `faulty_sections` is not opened."""
     faults = []
     if "store" not in faulty_sections:
         try:
@@ -100,13 +100,13 @@ async def find_faults(
         async for fault in _faults_of_store(settings, seen, environment):
             message = fault.message.replace(str(copy), str(path)) if copy is not None else fault.message
             faults.append(Fault(message, fault.may_pass))
-    return list(dict.fromkeys(faults))  # opening a store opens federation once more
+    return list(dict.fromkeys(faults))  # without duplicates: opening a store opens federation again
 
 
 async def _faults_of_store(
     settings: Settings, seen: Settings, environment: Mapping[str, str]
 ) -> AsyncIterator[Fault]:
-    """Of the store, the master key, and the root user that the settings name; `seen` are those to open it with."""
+    """Faults of the store, the master key, and the root user of the settings; the store is opened with `seen`."""
     is_redis = sqlite_path(settings.store.url.reveal()) is None
     is_new: bool | None = None
     try:
@@ -131,7 +131,7 @@ def _faults_of_missing_key(
 ) -> Iterator[Fault]:
     if not settings.keys.create_master_key:
         yield Fault(
-            str(no_master_key(settings, environment, "none may be made: keys.create_master_key is off"))
+            str(no_master_key(settings, environment, "none may be created: keys.create_master_key is off"))
         )
     elif is_new is False:
         yield Fault(str(no_master_key(settings, environment, sealed_by_another(settings))))
@@ -144,22 +144,22 @@ def _faults_of_missing_key(
 async def _faults_in_store(
     settings: Settings, environment: Mapping[str, str], is_redis: bool
 ) -> AsyncIterator[Fault]:
-    """Of a store that holds something, opened as a server does."""
+    """Faults of a store that is not empty, opened as a server opens it."""
     try:
         async with open_broker(settings, environment, may_create=False) as broker:
-            await _look_at_root_user(broker)
+            await _check_root_user(broker)
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         is_away = isinstance(error, EngineUnavailable) and not isinstance(error, WrongMasterKey)
         yield Fault(str(error), may_pass=is_redis and is_away)
 
 
-async def _look_at_root_user(broker: Broker) -> None:
+async def _check_root_user(broker: Broker) -> None:
     if broker.settings.root.account_id:
-        await bring(broker.store.transaction(), broker.settings.root)  # and never committed
+        await ensure_configured_root_key(broker.store.transaction(), broker.settings.root)  # never committed
 
 
 async def is_new_store(settings: Settings) -> bool:
-    """Whether the store is yet to be made, or holds nothing; raises EngineUnavailable where it cannot be."""
+    """Whether the store is missing or empty; raises EngineUnavailable where it could not be created."""
     path = sqlite_path(settings.store.url.reveal())
     if path is not None and (path.is_dir() or not path.exists() or not path.stat().st_size):
         why_not = why_not_writable(path)
@@ -174,7 +174,7 @@ async def is_new_store(settings: Settings) -> bool:
 
 
 def _why_no_journal(path: Path) -> str:
-    """Of both its files, where it has two."""
+    """Checks both files of a journal that is a regular file."""
     return why_not_writable(path) or (
         why_not_writable(path.with_name(f"{path.name}{UNAUTHENTICATED}")) if path.is_file() else ""
     )
@@ -182,7 +182,7 @@ def _why_no_journal(path: Path) -> str:
 
 @contextmanager
 def _store_to_look_at(path: Path | None) -> Iterator[Path | None]:
-    """A copy of an SQLite store that no broker ever had open there, for a lock file would be made beside it."""
+    """A copy of an SQLite store without a lock file: opening the store itself would create one beside it."""
     if path is None or not path.is_file() or path.with_name(f"{path.name}-lock").exists():
         yield None
         return
@@ -196,7 +196,7 @@ def _store_to_look_at(path: Path | None) -> Iterator[Path | None]:
 
 
 def why_not_writable(path: Path) -> str:
-    """Why no file could be made or appended to at `path`, or nothing. Folders on the way would be made."""
+    """Why a file could not be created or appended to at `path`, or "". Missing folders would be created."""
     try:
         if path.exists():
             if path.is_dir():
@@ -206,5 +206,5 @@ def why_not_writable(path: Path) -> str:
     except OSError as error:
         return f"{path}: {error.strerror}"
     if not parent.is_dir():
-        return f"{path}: {parent} is no folder"
-    return "" if os.access(parent, os.W_OK | os.X_OK) else f"{path}: nothing may be made in {parent}"
+        return f"{path}: {parent} is not a folder"
+    return "" if os.access(parent, os.W_OK | os.X_OK) else f"{path}: no file may be created in {parent}"

@@ -1,7 +1,7 @@
-"""Red where something went wrong, for a terminal that has colours and a reader who has not set NO_COLOR.
+"""Red text for errors, in a terminal that has colours and unless NO_COLOR is set.
 
-Tables and reports get theirs from rich (`terminal.py`), which keeps the same rules; this is for single lines, in
-commands that should not wait for it.
+Tables and reports are coloured by rich (`terminal.py`), by the same rules. This is for single lines, in commands that
+should start without importing rich.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import TextIO
 
 
 def in_red(text: str, stream: TextIO) -> str:
-    """`text` for `stream`: as it is in a pipe, on a dumb terminal, and under NO_COLOR (no-color.org)."""
+    """`text`, in red where `stream` has colours: not in a pipe, a dumb terminal, or with NO_COLOR (no-color.org)."""
     return f"\x1b[31m{text}\x1b[0m" if has_colours(stream) else text
 
 

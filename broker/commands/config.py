@@ -1,4 +1,4 @@
-"""`broker config`: whether settings can stand, and the profiles that lead a client here."""
+"""`broker config`: check settings, and print the profiles of clients that use this broker."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from broker.config import Settings
 
 DESCRIPTION = """\
-  broker config check --config broker.toml       what is set, and all that a server would refuse to start with
+  broker config check --config broker.toml       the changed settings, and everything that would prevent a start
   broker config print --profile alice >> ~/.aws/config
   broker config print --profile data --role-arn arn:aws:iam::222222222222:role/data-reader \\
                       --source-profile alice --external-id demo-external-id
@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--external-id", metavar="ID", default="", help="what the role's trust policy asks for")
     show.add_argument("--region", default="us-east-1", help="the region of the profiles (us-east-1)")
     show.add_argument(
-        "--endpoint", metavar="URL", help="where clients reach the API, where that is not its listener"
+        "--endpoint", metavar="URL", help="the URL of the API for clients, where it is not the listener's"
     )
     for one in (check, show):
         add_settings_arguments(one)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0; 2 for settings that cannot stand, 1 where it may pass what keeps a server from serving."""
+    """0 without faults; 2 for invalid settings, 1 where every fault may pass without a change of settings."""
     from broker.commands.refusing import failed, refused_settings
     from broker.config import ConfigurationError
 
@@ -61,9 +61,9 @@ def run(chosen: argparse.Namespace) -> int:
 def _check(
     settings: "Settings", known: Sequence[str] = (), faulty_sections: frozenset[str] = frozenset()
 ) -> int:
-    """Look at all that a server would open, and make nothing; the status as `status_of` says.
+    """Check everything that a server would open, without creating anything; returns `status_of` the faults.
 
-    `known` are faults of the settings themselves. What needs the sections that they are in is not opened.
+    `known` are faults of the settings themselves. What needs `faulty_sections` is not opened.
     """
     import asyncio
     import os
@@ -76,17 +76,17 @@ def _check(
     for one in [one for sockets in reserved.values() for one in sockets]:
         one.close()
     faults += asyncio.run(find_faults(settings, os.environ, faulty_sections))
-    is_default = _show_what_is_set(settings)
+    is_default = _print_changed_settings(settings)
     for fault in faults:
         failed("broker config check", fault.message)
     if not faults:
-        stands = "the settings can stand; all else is at its default"
-        print("all settings are at their defaults" if is_default else stands)
+        valid = "the settings are valid; all others have their defaults"
+        print("all settings have their defaults" if is_default else valid)
     return status_of(faults)
 
 
-def _show_what_is_set(settings: "Settings") -> bool:
-    """Print the settings that are not at their defaults; whether all are."""
+def _print_changed_settings(settings: "Settings") -> bool:
+    """Print the settings that differ from their defaults; returns whether none does."""
     from broker.commands.terminal import print_table
     from broker.config import field_of, setting_names
     from broker.names.secret import shown_url

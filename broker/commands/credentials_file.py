@@ -1,4 +1,4 @@
-"""New access keys in the form of ~/.aws/credentials, written where only their owner reads."""
+"""New access keys in the form of ~/.aws/credentials, in a file that only its owner can read."""
 
 import configparser
 import io
@@ -15,14 +15,14 @@ Profiles = Mapping[tuple[str, str], str]
 
 
 def profile_names(declaration: Declaration) -> Profiles:
-    """The profile of each declared user: its name, with the account before it where two users bear the same."""
+    """The profile of each declared user: its name, with the account before it where two users have the same name."""
     users = [(account, name) for account, members in declaration.accounts.items() for name in members.users]
     count = Counter(name for _, name in users)
     return {(account, name): name if count[name] == 1 else f"{account}-{name}" for account, name in users}
 
 
 def credentials_text(keys: Sequence[NewKey], profiles: Profiles, existing: str = "") -> str:
-    """`existing` with one section per key, in place of those of the same names; a second key is `alice-2`."""
+    """`existing` with a section for each key, replacing sections of the same name; a second key is `alice-2`."""
     parser = configparser.RawConfigParser(default_section="\0")
     parser.read_string(existing)
     written: Counter[str] = Counter()
@@ -47,7 +47,7 @@ def key_ids_in(file: Path) -> dict[str, str]:
 
 
 class CredentialsFile:
-    """A credentials file that is proven writable before there is anything to write. Raises OSError, ValueError."""
+    """A credentials file. The constructor raises OSError unless it can be written later."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,23 +1,25 @@
-"""`broker serve --demo`: two accounts, people, a role, an instance; and what to paste to try them.
+"""`broker serve --demo`: two accounts, users, a role, an instance; and shell commands to try them.
 
-The people's keys are made at the first start and kept in files that only their owner can read, so every later start
-finds the same ones. Where the file is lost, new keys take the place of the lost ones.
+The users' keys are created at the first start, in a file that only its owner can read. Later starts use the same keys.
+Where the file is lost, the keys are deleted and new ones created.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from broker.app import Broker, clock, open_broker
-from broker.commands.apply import apply_and_keep
+from broker.commands.apply import apply_and_write_keys
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
+from broker.commands.passwords import passwords_text
 from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
+from broker.credentials.password_changes import NewPassword
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration
 from broker.declaration.reading import read_declaration
@@ -36,11 +38,11 @@ _PEOPLE = (*_READERS, "admin")
 
 
 class DemoFailed(Exception):
-    """Why the demo cannot be prepared, in words for the operator."""
+    """The demo cannot be prepared; the message tells the operator why."""
 
 
 def prepare(settings: Settings) -> Settings:
-    """Apply the demo and show what to paste; the settings to serve with. Raises DemoFailed."""
+    """Apply the demo and print what to paste; returns the settings to serve with. Raises DemoFailed."""
     settings = demo_settings(settings)
     try:
         print(asyncio.run(prepare_demo(settings)), flush=True)
@@ -58,19 +60,29 @@ def demo_settings(settings: Settings) -> Settings:
 
 
 async def prepare_demo(settings: Settings) -> str:
-    """Apply the demo and write its files; answers what to show. Raises as `open_broker` and `apply_and_keep` do."""
+    """Apply the demo and write its files; returns what to paste.
+
+    Raises as `open_broker` and `apply_and_write_keys` do.
+    """
     file = _demo_file()
     declaration = read_declaration(file)
     credentials, config = demo_files(settings)
     async with open_broker(settings) as broker:
-        await _forget_lost_keys(broker, declaration, credentials, file)
-        await apply_and_keep(broker, declaration, file, credentials)
+        await _delete_lost_keys(broker, declaration, credentials, file)
+        attempt = await apply_and_write_keys(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
     config.write_text(
         config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
-    return what_to_paste(settings, config, credentials)
+    return what_to_paste(settings, config, credentials) + _who_signs_in(attempt.passwords)
+
+
+def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
+    """People with a one-time password, at the start that made it; empty at every later one."""
+    if not passwords:
+        return ""
+    return f"\nOne-time passwords, shown this once, to be changed at sign-in:\n\n{passwords_text(passwords)}"
 
 
 def _demo_file() -> Path:
@@ -82,16 +94,16 @@ def _demo_file() -> Path:
 
 
 def demo_files(settings: Settings) -> tuple[Path, Path]:
-    """Credentials and profiles of the demo's people: beside the store, else (it is no file) beside the master key."""
+    """The files for credentials and profiles: beside the store where it is a file, else beside the master key."""
     scheme, _, path = settings.store.url.reveal().partition(":")
     beside = path.removeprefix("//") if scheme == "sqlite" else settings.keys.master_key_file
     folder = Path(beside).absolute().parent
     return folder / "demo-credentials", folder / "demo-config"
 
 
-async def _forget_lost_keys(broker: Broker, declaration: Declaration, credentials: Path, file: Path) -> None:
-    """Delete the keys of people whose secret the credentials file does not hold: nobody has it any more."""
-    kept = set(key_ids_in(credentials).values())
+async def _delete_lost_keys(broker: Broker, declaration: Declaration, credentials: Path, file: Path) -> None:
+    """Delete the users' keys that are not in the credentials file: their secrets are lost."""
+    known = set(key_ids_in(credentials).values())
     means = means_of(broker, f"serve --demo ({file})", file.parent)
 
     async def work(store: Transaction) -> Attempt:
@@ -100,7 +112,7 @@ async def _forget_lost_keys(broker: Broker, declaration: Declaration, credential
             for name in members.users:
                 user = await store.find(USERS, account, name)
                 for key_id in user.access_key_ids if user is not None else ():
-                    if key_id not in kept:
+                    if key_id not in known:
                         parameters = {"UserName": name, "AccessKeyId": key_id}
                         text = f"user {name}: lost access key {key_id}"
                         await attempt.perform(account, "DeleteAccessKey", parameters, "-", text, str(file))
@@ -110,7 +122,7 @@ async def _forget_lost_keys(broker: Broker, declaration: Declaration, credential
 
 
 def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:
-    """A session name of its own for each demo: the CLI keeps a role's credentials by what its profile says."""
+    """Each demo has its own session names: the CLI caches a role's credentials by the content of the profile."""
     people = [Profile(name=name) for name in _PEOPLE]
     readers = [
         Profile(
@@ -142,18 +154,18 @@ Paste into another terminal:
   aws sts get-caller-identity --profile carol-as-data-reader    # refused: carol's own policies do not allow it
   aws iam list-users --profile admin                       # admin may do everything in account 111111111111
 
-A refusal ends with an encoded message for whoever may read it:
+A refusal ends with an encoded message, which callers with the permission can decode:
 
   aws sts decode-authorization-message --profile admin --encoded-message MESSAGE
 
-A program on an instance has no keys, only the address of the metadata service, and here nothing of yours:
+A program on an instance has no keys, only the address of the metadata service; this one sees none of your settings:
 
 {metadata_command(settings)}
 
   TOKEN=$(curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {metadata_endpoint}/latest/api/token)
   curl -s -H "X-aws-ec2-metadata-token: $TOKEN" {metadata_endpoint}/latest/meta-data/
 
-The profiles, as they would stand in ~/.aws/config:
+The profile as you would write it in ~/.aws/config:
 
   [profile data-reader]
   source_profile = alice
@@ -163,7 +175,7 @@ The profiles, as they would stand in ~/.aws/config:
 
 
 def metadata_command(settings: Settings) -> str:
-    """For a shell: a client that sees no file, key or variable of its user; README.md shows the same lines."""
+    """A shell command: a client without the user's files, keys and variables; README.md shows the same lines."""
     ca_bundle = ca_bundle_of(settings)
     trust = f"AWS_CA_BUNDLE={ca_bundle} " if ca_bundle else ""
     return f"""\

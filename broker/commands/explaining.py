@@ -1,4 +1,4 @@
-"""Decisions for a reader: a table of answers, or the say of each layer."""
+"""Prints decisions: a table of outcomes, or the explanation of each layer."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ _STYLES = {
     Outcome.IMPLICITLY_DENIED: "yellow",
     Outcome.EXPLICITLY_DENIED: "red",
 }
-_SAYS = {
+_VERBS = {
     Outcome.ALLOWED: "allows",
-    Outcome.IMPLICITLY_DENIED: "is silent",
+    Outcome.IMPLICITLY_DENIED: "does not allow",
     Outcome.EXPLICITLY_DENIED: "denies",
 }
 
@@ -34,7 +34,7 @@ def print_decisions(decisions: list[Decision]) -> None:
 
 
 def print_explanations(decisions: list[Decision]) -> None:
-    """Of each decision: the answer, AWS's sentence where it is a denial, and what every layer said."""
+    """For each decision: the outcome, AWS's message where it is a denial, and the outcome of every layer."""
     output = console()
     for decision in decisions:
         request = decision.request
@@ -44,27 +44,27 @@ def print_explanations(decisions: list[Decision]) -> None:
         output.print(f"  {request.principal.arn}")
         if not decision.allowed:
             output.print(f"  {access_denied_message(request, decision)}")
-        for account in decision.explain().layers:
-            stops = not decision.allowed and account.layer is decision.layer
-            output.print(_layer_line(account, stops))
-            for line in _reasons(account):
+        for explanation in decision.explain().layers:
+            is_deciding = not decision.allowed and explanation.layer is decision.layer
+            output.print(_layer_line(explanation, is_deciding))
+            for line in _reasons(explanation):
                 output.print(f"      {line}")
         output.print()
 
 
-def _layer_line(account: LayerExplanation, stops: bool) -> Text:
-    line = Text(f"  {account.layer.value:<9} ")
-    line.append(_SAYS[account.outcome], style=_STYLES[account.outcome])
-    return line.append("   <- decides", style="bold") if stops else line
+def _layer_line(explanation: LayerExplanation, is_deciding: bool) -> Text:
+    line = Text(f"  {explanation.layer.value:<9} ")
+    line.append(_VERBS[explanation.outcome], style=_STYLES[explanation.outcome])
+    return line.append("   <- decides", style="bold") if is_deciding else line
 
 
-def _reasons(account: LayerExplanation) -> Iterator[str]:
-    for match in account.matches:
+def _reasons(explanation: LayerExplanation) -> Iterator[str]:
+    for match in explanation.matches:
         yield _named(match)
-    for miss in account.near_misses:
+    for miss in explanation.near_misses:
         yield f"almost: {_named(miss)}, but {miss.operator} on {miss.key} {_wanted(miss)}"
-    if account.missing_keys:
-        yield f"not in the request: {', '.join(account.missing_keys)}"
+    if explanation.missing_keys:
+        yield f"not in the request: {', '.join(explanation.missing_keys)}"
 
 
 def _wanted(miss: NearMiss) -> str:
@@ -82,5 +82,5 @@ def _named(one: Match | NearMiss) -> str:
 
 
 def _missing(decision: Decision) -> str:
-    """Which layer did not allow."""
+    """The layer that did not allow."""
     return f"no {decision.layer.value} policy allows it" if decision.layer else ""

@@ -1,4 +1,4 @@
-"""`broker federation check`: why is this assertion refused? Each check in its order, with what was found and wanted."""
+"""`broker federation check`: why an assertion is refused. Prints each check, what was found and what was expected."""
 
 import argparse
 import sys
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from broker.assertions.checks import Check
 
 DESCRIPTION = """\
-Walk through the checks that AssumeRoleWithWebIdentity or AssumeRoleWithSAML would make of an assertion now, with this
-broker's providers and settings: its form, the provider, its keys, signature, times, audience, then each condition of
-the role's trust policy with the value that it reads, and the permissions for tags and a source identity.
+Run the checks that AssumeRoleWithWebIdentity or AssumeRoleWithSAML would make of an assertion now, with this broker's
+providers and settings: its form, the provider, its keys, signature, times, audience, then each condition of the role's
+trust policy with the value that it is compared with, and the permissions for tags and a source identity.
 
   broker federation check --role arn:aws:iam::111111111111:role/deployer token.jwt
   pbpaste | broker federation check --role ROLE_ARN -                       a token, from standard input
   broker federation check --role ROLE_ARN --provider SAML_PROVIDER_ARN response.b64
 
-Nothing is used up and no credentials are made. Exits with 0 where the role would be given, 1 where it would be refused.
-The assertion itself is a secret while it lives: it is read from a file or from standard input, and never printed.
+No credentials are made, and an assertion for single use is not used up. The exit status is 0 where the role would be
+assumed, 1 where that would be refused. An assertion is a secret until it expires: it is read from a file or from
+standard input, and never printed.
 """
 
 
@@ -73,6 +74,7 @@ async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_assert
         broker.mint,
         entropy,
         broker.settings.quotas,
+        broker.passwords,
         clock(),
         role_arn=chosen.role,
         saml_provider_arn=chosen.provider,
@@ -81,9 +83,9 @@ async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_assert
     )
     _print_checks(examined.checks)
     if examined.refusal:
-        print(f"\nThe client would read: {examined.refusal}")
+        print(f"\nThe client would get: {examined.refusal}")
         return 1
-    print(f"\nThe role would be given: {examined.session_arn}")
+    print(f"\nThe role would be assumed: {examined.session_arn}")
     return 0
 
 

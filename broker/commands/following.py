@@ -1,4 +1,4 @@
-"""The lines of the journal's two files, as one: the last ones, and those that follow, across rotations."""
+"""The lines of the journal's two files, merged: the last ones, then new ones, across rotations."""
 
 import contextlib
 import heapq
@@ -14,13 +14,13 @@ from broker.audit.journal import UNAUTHENTICATED
 
 _POLL_SECONDS = 0.3
 _SEARCHES = 10
-_LATE_SECONDS = 1.5  # workers may write so long into a file that another one has renamed
+_LATE_SECONDS = 1.5  # a worker may go on writing this long to a file that another worker has renamed
 _BLOCK = 64 << 10
 _TIME = re.compile(r'"eventTime":"([^"]{1,32})"')
 
 
 def tail_lines(path: Path, number: int, follow: bool) -> Iterator[str]:
-    """The last `number` lines of the journal, then, where `follow` says so, those to come."""
+    """The last `number` lines of the journal, then, with `follow`, new lines for ever."""
     followers = [Follower(file) for file in (path, path.with_name(f"{path.name}{UNAUTHENTICATED}"))]
     try:
         last = merged([one.last(number) for one in followers])
@@ -36,12 +36,12 @@ def tail_lines(path: Path, number: int, follow: bool) -> Iterator[str]:
 
 
 def merged(files: list[list[str]]) -> list[str]:
-    """The lines of all files by the time of their records, to the second; those of one file stay in their order."""
+    """The lines of all files, ordered by the times of their records in seconds; the order within a file is kept."""
     return [line for _, line in heapq.merge(*map(_timed, files), key=lambda timed: timed[0])]
 
 
 def _timed(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Each line with the latest time so far: a record is dated by the beginning of its request, written at its end."""
+    """Each line and the latest time so far: a record is written when its request ends, with the time when it began."""
     latest = ""
     for line in lines:
         found = _TIME.search(line)
@@ -50,18 +50,18 @@ def _timed(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 class Follower:
-    """One file and its successors at `path`, which need not be there yet."""
+    """One file and its successors at `path`, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Of what was rotated away before there was anything to follow, nothing is read.
+        # Files that had been rotated before this object was made are not read.
         self._old = set(_rotated_away(path))
         self._handle: IO[bytes] | None = None
         self._rest = b""
         self._successor_since: float | None = None
 
     def last(self, number: int) -> list[str]:
-        """The last `number` lines that there are; what follows them is for `read`."""
+        """The last `number` lines of the file; later lines are returned by `read`."""
         if not self._path.exists() or not self._opens():
             return []
         assert self._handle is not None
@@ -69,7 +69,7 @@ class Follower:
         return self._new_lines()
 
     def read(self) -> list[str]:
-        """The lines since the last look, those of one rotation at most: none where there is nothing new."""
+        """The lines since the last call, up to the next rotation at most."""
         if not self._opens():
             return []
         assert self._handle is not None
@@ -77,7 +77,7 @@ class Follower:
         successor = _successor(self._path, self._handle)
         if lines or successor is None or self._must_wait(successor):
             return lines
-        # Once more: there may be more since the last look, and nothing writes there now.
+        # Read the file a last time: lines may have been added meanwhile, and no worker writes to it any more.
         lines = [line.decode("utf-8", "replace") for line in (self._rest + self._handle.read()).splitlines()]
         following = _open_successor(self._path, self._handle)
         self._handle.close()
@@ -89,7 +89,7 @@ class Follower:
             self._handle.close()
 
     def _opens(self) -> bool:
-        """A file that was not there is read from its beginning, even where it was rotated before it was seen."""
+        """Open the oldest file that has not been read, if any: it is read from the beginning, even if rotated since."""
         if self._handle is None:
             try:
                 begun = [file for file in _files(self._path) if file.stat().st_ino not in self._old]
@@ -104,7 +104,7 @@ class Follower:
         return [line.decode("utf-8", "replace") for line in lines]
 
     def _must_wait(self, successor: Path) -> bool:
-        """Whether the newest file was begun so short a time ago that the one before it may still be written to."""
+        """Whether the newest file is so new that workers may still write to the one before it."""
         if successor != self._path:
             return False
         now = time.monotonic()
@@ -114,7 +114,7 @@ class Follower:
 
 
 def _open_successor(path: Path, handle: IO[bytes]) -> IO[bytes]:
-    """The file that follows the one of `handle`, whatever is renamed while it is looked for."""
+    """Open the file after the one of `handle`; searches again where files are renamed meanwhile."""
     while True:
         try:
             following = (_successor(path, handle) or path).open("rb")
@@ -126,20 +126,20 @@ def _open_successor(path: Path, handle: IO[bytes]) -> IO[bytes]:
 
 
 def _successor(path: Path, handle: IO[bytes]) -> Path | None:
-    """Where the file lies that was begun after the one of `handle`; None while that is the one that is written."""
+    """The path of the file that was begun after the one of `handle`; None where `handle` is the newest."""
     own = os.fstat(handle.fileno())
-    # A rotation that is under way may have renamed it behind our back; one that was moved elsewhere stays away.
+    # Searched repeatedly: a rotation may rename the file during a search. A file that was moved away is never found.
     for _ in range(_SEARCHES):
         newer = path
-        for place in _files(path):
-            if _is_at(place, own):
-                return newer if place != path else None
-            newer = place
+        for file in _files(path):
+            if _is_same_file(file, own):
+                return newer if file != path else None
+            newer = file
     return path
 
 
 def _files(path: Path) -> list[Path]:
-    """The file at `path` and its rotated ones, the newest first."""
+    """The file at `path` and its rotated files, the newest first."""
     parts = [file.name.rpartition(".") for file in path.parent.iterdir()]
     rotated = sorted(int(number) for name, _, number in parts if name == path.name and number.isdecimal())
     return [path, *(path.with_name(f"{path.name}.{number}") for number in rotated)]
@@ -152,15 +152,15 @@ def _rotated_away(path: Path) -> Iterator[int]:
             yield file.stat().st_ino
 
 
-def _is_at(place: Path, own: os.stat_result) -> bool:
+def _is_same_file(file: Path, own: os.stat_result) -> bool:
     try:
-        return os.path.samestat(place.stat(), own)
+        return os.path.samestat(file.stat(), own)
     except FileNotFoundError:
         return False
 
 
 def start_of_last(handle: IO[bytes], number: int) -> int:
-    """The position where the last `number` lines begin; reads backwards, for journals are long."""
+    """The position where the last `number` lines begin; reads backwards, since journals are long."""
     position = handle.seek(0, os.SEEK_END)
     if number == 0:
         return position

@@ -12,34 +12,34 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Two keyrings live in the store, sealed by the master key:
 
-  sessions   closes session tokens and authorization messages. It rotates by itself on the schedule of [keys];
+  sessions   seals session tokens and authorization messages. It rotates automatically on the schedule of [keys];
              a retired key is dropped when the last token that it sealed has expired.
-  storage    closes the records. It rotates by command only, and its keys are kept for ever.
+  storage    seals the records. It rotates by command only, and its keys are never dropped.
 
-A rotation is two steps, so that every node can open before any node seals:
+A rotation has two steps, so that every node can open with the new key before any node seals with it:
 
-  staged     the next key is known to every node, and seals nothing yet     (`broker keys rotate`)
-  primary    it seals; the one before is retired and only opens             (`broker keys rotate` again, a minute later)
+  staged     every node knows the next key; it seals nothing yet            (`broker keys rotate`)
+  primary    it seals; the previous key is retired and only opens           (`broker keys rotate` again, a minute later)
 
   broker keys list
   broker keys rotate                    the next step of the sessions keyring, now
   broker keys rotate --ring storage     the next step of the storage keyring
-  broker keys drop KEY                  a retired key of the sessions keyring opens nothing any more, for good: every
-                                        session whose token it sealed is refused within fifteen seconds
+  broker keys drop KEY                  delete a retired key of the sessions keyring: within fifteen seconds, every
+                                        session whose token it sealed is refused
   broker keys master                    which master key seals the keyrings; see its own --help
 """
 
 MASTER_DESCRIPTION = """\
 Without an option: which master key seals the keyrings. The key's own value is never shown.
 
-One machine:   broker keys master --rotate      a new key in keys.master_key_file, the old one beside it as .previous,
-                                                 the keyrings sealed anew
-               restart the broker                running processes hold the old master key
-               broker keys master --finish      proves that nothing needs .previous any more, and deletes it
+One machine:   broker keys master --rotate      writes a new key to keys.master_key_file and the old one beside it as
+                                                 .previous, and seals the keyrings with the new key
+               restart the broker                running processes use the old master key
+               broker keys master --finish      checks that nothing needs .previous any more, and deletes it
 
-A fleet:       broker keys master --stage       a new key as .previous: known, not used
+A fleet:       broker keys master --stage       writes a new key as .previous: known, not used
                copy .previous to every node and restart them, one after another
-               broker keys master --rotate      on one node: the staged key and the current one change places
+               broker keys master --rotate      on one node: swaps the staged key and the current one
                copy both files to every node and restart them
                broker keys master --finish      on one node; then delete .previous on the others
 
@@ -47,7 +47,7 @@ A master key from the environment or from systemd is replaced there, in the same
 FILE.previous only beside a key that is a file.
 """
 
-_SETTLED_AFTER = 60.0  # seconds: every node reads a changed keyring within fifteen
+_PROMOTABLE_AFTER = 60.0  # seconds: every node reads a changed keyring within fifteen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument(
         "--at-once", action="store_true", help="promote a key even where it was staged less than a minute ago"
     )
-    dropping = actions.add_parser("drop", help="forget a retired session key, and end the sessions it sealed")
+    dropping = actions.add_parser("drop", help="delete a retired session key, and end the sessions it sealed")
     dropping.add_argument("key", metavar="KEY", help="as `broker keys list` shows it")
     master = actions.add_parser(
         "master",
@@ -69,17 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     step = master.add_mutually_exclusive_group()
-    step.add_argument("--stage", action="store_const", const="stage", dest="step", help="make the next key")
+    step.add_argument("--stage", action="store_const", const="stage", dest="step", help="create the next key")
     step.add_argument("--rotate", action="store_const", const="rotate", dest="step", help="use it")
     step.add_argument(
-        "--finish", action="store_const", const="finish", dest="step", help="forget the old one"
+        "--finish", action="store_const", const="finish", dest="step", help="delete the old one"
     )
     for one in (listing, rotate, dropping, master):
         add_settings_arguments(one)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 where it is done, 1 where it is too early or cannot be."""
+    """0 where it is done, 1 where it is too early or impossible."""
     from broker.commands.opening import with_broker
 
     if chosen.action == "master":
@@ -100,7 +100,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
-    """Stage the next key, or promote the staged one; answers what was done. Raises CommandRefused."""
+    """Stage the next key, or promote the staged one; returns what was done. Raises CommandRefused."""
     from broker.commands.records import command_event, open_journal
 
     with open_journal(broker.settings.audit) as journal:
@@ -109,7 +109,7 @@ async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
             step, key = "staged", _ring(broker, name).staged
             follows = "; run this again in a minute, when every node knows it, to seal with it"
         else:
-            _require_settled(_ring(broker, name), at_once, await broker.engine.now())
+            _require_promotable(_ring(broker, name), at_once, await broker.engine.now())
             await broker.keyrings.promote(name)
             step, key, follows = "primary", _ring(broker, name).primary, ""
         assert key is not None
@@ -118,21 +118,21 @@ async def rotate_ring(broker: "Broker", name: str, at_once: bool) -> str:
     return f"{name}: key {key.id.hex()} is {step}{follows}"
 
 
-def _require_settled(ring: "Keyring", at_once: bool, now: float) -> None:
+def _require_promotable(ring: "Keyring", at_once: bool, now: float) -> None:
     """Raises CommandRefused where a node may not have read the staged key yet; `now` is the store's."""
     from broker.commands.refusing import CommandRefused
 
     assert ring.staged is not None
     age = now - ring.staged.created_at
-    if age < _SETTLED_AFTER and not at_once:
+    if age < _PROMOTABLE_AFTER and not at_once:
         raise CommandRefused(
             f"the staged key is {age:.0f} seconds old and not every node may know it: try again in "
-            f"{_SETTLED_AFTER - age:.0f} seconds, or add --at-once"
+            f"{_PROMOTABLE_AFTER - age:.0f} seconds, or add --at-once"
         )
 
 
 async def drop_key(broker: "Broker", shown_id: str) -> str:
-    """Forget a key of the sessions' ring; answers what was done. Raises CommandRefused."""
+    """Delete a key of the sessions keyring; returns what was done. Raises CommandRefused."""
     from broker.commands.records import command_event, open_journal
     from broker.commands.refusing import CommandRefused
 

@@ -1,4 +1,4 @@
-"""The rotation of the master key: files, in an order in which a crash never leaves the keyrings without their key."""
+"""The rotation of the master key: files are written in an order that never loses the keyrings' key in a crash."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from broker.sealing.master import MasterKey, is_sealed_by_current, new_master_ke
 
 
 def run_master(chosen: argparse.Namespace) -> int:
-    """Show, stage, rotate or finish; 1 where the step does not fit what is there."""
+    """Show, stage, rotate or finish; 1 where the step is not possible now."""
     if chosen.step is None:
         return with_broker(chosen, _show)
     try:
@@ -57,22 +57,22 @@ async def _show(broker: Broker) -> int:
 
 def _rotate(chosen: argparse.Namespace, file: Path) -> int:
     async def prove(broker: Broker) -> int:
-        """Before anything moves: the rings open, and are sealed by the current key, not by .previous."""
+        """Before any file is written: the keyrings open, and are sealed by the current key, not by .previous."""
         unfinished = "the last rotation is not finished: --finish comes first"
         if _previous(file).exists() and not _beside(file, "staged").exists():
             raise CommandRefused(unfinished)
         await _require_sealed_by_current(broker, unfinished)
         return 0
 
-    async def seal_anew(broker: Broker) -> int:
+    async def reseal(broker: Broker) -> int:
         await broker.keyrings.reseal()
-        await _require_sealed_by_current(broker, "a keyring is still sealed by the key before")
+        await _require_sealed_by_current(broker, "a keyring is still sealed by the previous key")
         master = _master_key(broker)
         with open_journal(broker.settings.audit) as journal:
             parameters = {"masterKeyId": master.id}
             journal.write(command_event("keys master --rotate", "", "broker:RotateMasterKey", parameters))
         print(
-            f"the keyrings are sealed by the new master key {master.id}; the one before is {_previous(file)}"
+            f"the keyrings are sealed by the new master key {master.id}; the previous key is in {_previous(file)}"
         )
         print("restart every broker process, then run `broker keys master --finish`")
         return 0
@@ -81,16 +81,16 @@ def _rotate(chosen: argparse.Namespace, file: Path) -> int:
     if status:
         return status
     try:
-        _change_places(file)
+        _swap_keys(file)
     except OSError as error:
         return failed("broker keys master", str(error))
-    return with_broker(chosen, seal_anew)
+    return with_broker(chosen, reseal)
 
 
-def _change_places(file: Path) -> None:
+def _swap_keys(file: Path) -> None:
     """The staged key, or a new one, becomes current and the current one previous.
 
-    # INVARIANT: at every moment the current key lies in FILE, FILE.previous or FILE.retiring, whole.
+    # INVARIANT: at every moment one of FILE, FILE.previous and FILE.retiring has the whole current key.
     """
     previous, retiring = _previous(file), _beside(file, "retiring")
     following = previous.read_bytes() if previous.exists() else _new_key()
@@ -110,7 +110,7 @@ async def _finish(broker: Broker) -> int:
     file = _master_file(broker.settings.keys)
     await broker.keyrings.reseal()
     await _require_sealed_by_current(
-        broker, "a keyring is still sealed by the key before: --rotate comes first"
+        broker, "a keyring is still sealed by the previous key: run --rotate first"
     )
     if not _previous(file).exists():
         print("there is no previous master key: nothing to finish")
@@ -144,7 +144,7 @@ def _master_key(broker: Broker) -> MasterKey:
 
 
 def _master_file(keys: Keys) -> Path:
-    """The file that holds the master key; raises CommandRefused where it comes from elsewhere."""
+    """The file that holds the master key; raises CommandRefused where the key does not come from a file."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if keys.master_key.reveal() or (directory and Path(directory, "broker-master-key").exists()):
         raise CommandRefused("the master key is not a file here; replace it where it comes from, see --help")
@@ -152,7 +152,7 @@ def _master_file(keys: Keys) -> Path:
     if not file.exists():
         raise CommandRefused(f"{file} does not exist: there is no master key to replace yet")
     retiring = _beside(file, "retiring")
-    if retiring.exists():  # a rotation that was cut short: its last steps
+    if retiring.exists():  # a rotation was interrupted: do its last steps
         _beside(file, "staged").unlink(missing_ok=True)
         retiring.replace(_previous(file))
     return file
@@ -167,7 +167,7 @@ def _beside(file: Path, what: str) -> Path:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Replace the file whole, readable by its owner only, and on disk when this returns."""
+    """Replace the file atomically, readable by its owner only; it is on disk when this returns."""
     temporary = file.with_name(f".{file.name}.{entropy(6).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as handle:

@@ -1,4 +1,4 @@
-"""`broker metadata`: what the operator does for machines and containers that ask the metadata service."""
+"""`broker metadata`: the certificate of identity documents, and credentials for containers."""
 
 import argparse
 import sys
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from broker.storage.store import Transaction
 
 DESCRIPTION = """\
-  broker metadata certificate > broker-instances.pem         what verifies instance identity documents
+  broker metadata certificate > broker-instances.pem         the certificate that verifies identity documents
   broker metadata container arn:aws:iam::123456789012:role/app --hours 12
                                                              credentials for a container, as environment variables
   broker metadata forget KEY                                 no more credentials for that container
 
-A container's role has to trust ecs-tasks.amazonaws.com. Its id or token is printed this once: the store keeps digests.
-The address is the one at which this machine's broker was last started on this store; --endpoint gives another.
+A container's role has to trust ecs-tasks.amazonaws.com. The container's id or token is printed only once: the store has
+a digest. The address is the one at which this machine's broker was last started on this store, or --endpoint.
 """
 
 
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     certificate = tasks.add_parser("certificate", help="print the certificate of the signing identity, PEM")
-    container = tasks.add_parser("container", help="let a container have credentials of a role")
+    container = tasks.add_parser("container", help="give a container credentials of a role")
     container.add_argument(
         "role_arn", metavar="ROLE_ARN", help="the role, which trusts ecs-tasks.amazonaws.com"
     )
     container.add_argument("--session-name", default="container", help="the session's name (container)")
     container.add_argument("--instance", metavar="ID", help="answer only where this instance asks")
     container.add_argument(
-        "--hours", type=float, help="how long it may ask; without it, until it is forgotten"
+        "--hours", type=float, help="how long the container gets credentials; without it, until `forget`"
     )
     container.add_argument(
         "--token", action="store_true", help="prove itself with an authorization token instead of an id"
@@ -103,7 +103,7 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
 
 
 async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Container":
-    """Raises CommandRefused for a role or an instance that there is not, and for a name no session has."""
+    """Raises CommandRefused for a role or instance that does not exist, and for an invalid session name."""
     import re
 
     from broker.access.trust import find_role
@@ -142,7 +142,7 @@ async def _forget(broker: "Broker", chosen: argparse.Namespace) -> int:
 
 
 async def _forget_container(broker: "Broker", key: str) -> bool:
-    """Whether there was one."""
+    """Delete the container's record; returns whether there was one."""
     from broker.commands.records import command_event, transact_recorded
     from broker.storage.store import CONTAINERS
 

@@ -1,4 +1,4 @@
-"""The way of a command that needs the store: settings, the rooms, the work, and errors in the operator's words."""
+"""Runs a command that needs the store: reads settings, opens the broker, and prints errors for the operator."""
 
 import argparse
 import asyncio
@@ -25,10 +25,10 @@ def with_broker(
     may_create: bool = False,
     is_dry: bool = False,
 ) -> int:
-    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings cannot stand.
+    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings are invalid.
 
-    Store and keys are made only where `may_create`: a path that was mistyped is told, not filled. Where `is_dry`, they
-    are not made either: what is yet to be made is looked at in a store of its own, which is thrown away.
+    A missing store and missing keys are created only where `may_create`, so that a mistyped path is an error. A dry run
+    does not create them: it runs on a temporary store where there is none.
     """
     command = f"broker {chosen.command}"
     try:
@@ -54,7 +54,7 @@ def with_broker(
     except EngineUnavailable as error:
         return failed(command, f"the store {shown_url(settings.store.url)} cannot be used: {error}")
     except Conflict:
-        return failed(command, "others keep changing the same records; run it again")
+        return failed(command, "the same records were changed by others at each attempt; run it again")
     except JournalUnavailable as error:
         return failed(command, f"done, but not journalled: {error}")
     except OSError as error:

@@ -1,8 +1,7 @@
-"""Root leaves the files of another user's service alone: what root makes there, the service could not open.
+"""Root does not run commands on another user's store or journal: the service could not open files that root creates.
 
-A command that root runs on a store or journal in another user's folder is refused, with the line that runs it as that
-user. Making the files and giving them away would be worse: whoever owns the folder can put links there, which root
-would follow.
+The command is refused, and the message has the command line that runs it as that user. Creating the files and changing
+their owner would be dangerous: the folder's owner can put symbolic links there, which root would follow.
 """
 
 import os
@@ -18,7 +17,7 @@ from broker.config import Keys, Settings
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The user to be, because `path` is in their folder; `name` is empty where the system knows none."""
+    """The user who owns the folder of `path`; `name` is empty where the system has none for the uid."""
 
     uid: int
     gid: int
@@ -30,7 +29,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class NotOwner(Exception):
-    """Root would make files that a service of another user could not open; the message has the line to use."""
+    """Root would create files that another user's service could not open; the message has the command line to use."""
 
 
 def require_owner(settings: Settings, *more: Path, environment: Mapping[str, str] = os.environ) -> None:
@@ -44,8 +43,10 @@ def require_owner(settings: Settings, *more: Path, environment: Mapping[str, str
         if found is not None:
             owners.setdefault(found.uid, found)
     if len(owners) > 1:
-        said = ", ".join(f"{owner.path} to {owner}" for owner in owners.values())
-        raise NotOwner(f"root would make files that others could not open, and they differ: {said}")
+        listed = ", ".join(f"{owner.path} to {owner}" for owner in owners.values())
+        raise NotOwner(
+            f"the files belong to different users, and root would create files that they cannot open: {listed}"
+        )
     for owner in owners.values():
         line = _line(owner, settings.keys, environment)
         raise NotOwner(
@@ -54,7 +55,7 @@ def require_owner(settings: Settings, *more: Path, environment: Mapping[str, str
 
 
 def _written(settings: Settings) -> list[Path]:
-    """Files of the service that every command may make."""
+    """Files of the service that every command may create."""
     scheme, _, path = settings.store.url.reveal().partition(":")
     written = [Path(path.removeprefix("//"))] if scheme == "sqlite" else []
     key = Path(settings.keys.master_key_file)
@@ -64,14 +65,14 @@ def _written(settings: Settings) -> list[Path]:
 
 
 def _owner_of(path: Path) -> Owner | None:
-    """Whose the folder is that `path` is in or will be in, else whose the file is; None for root's."""
+    """The owner of the nearest existing folder above `path`, else of the file itself; None where root owns both."""
     absolute = path.absolute()
     folder = next(one for one in absolute.parents if one.exists())
-    # No device or pipe: /dev/stdout is that of whose terminal it is.
-    for place in (folder, absolute) if absolute.is_file() else (folder,):
-        found = place.stat()
-        if found.st_uid != 0:
-            return _owner(found.st_uid, found.st_gid, path)
+    # A device or pipe does not count: /dev/stdout may belong to the user of the terminal.
+    for one in (folder, absolute) if absolute.is_file() else (folder,):
+        status = one.stat()
+        if status.st_uid != 0:
+            return _owner(status.st_uid, status.st_gid, path)
     return None
 
 
@@ -84,21 +85,21 @@ def _owner(uid: int, gid: int, path: Path) -> Owner:
 
 
 def _line(owner: Owner, keys: Keys, environment: Mapping[str, str]) -> str:
-    """This very command, run as `owner`, for the shell that it was called from."""
+    """A shell's command line that runs this command as `owner`."""
     groups = "--init-groups" if owner.name else "--clear-groups"
     user = ["setpriv", f"--reuid={owner.name or owner.uid}", f"--regid={owner.gid}", groups]
     variables = [f"PYTHONPATH={environment['PYTHONPATH']}"] if environment.get("PYTHONPATH") else []
     command = [sys.executable, *sys.orig_argv[1:]]
     line = shlex.join([*(["env", *variables] if variables else []), *user, *command])
     if _is_roots_secret(Path(keys.master_key_file)) and not keys.master_key.reveal():
-        # As a variable: an argument would be seen by every user of the machine.
+        # As a variable: every user of the machine can see arguments.
         line = f'BROKER_KEYS_MASTER_KEY="$(cat {shlex.quote(keys.master_key_file)})" {line}'
         return f"sudo sh -c {shlex.quote(line)}" if "SUDO_USER" in environment else line
     return f"sudo {line}" if "SUDO_USER" in environment else line
 
 
 def _is_roots_secret(file: Path) -> bool:
-    """Whether root alone can read it, as where systemd hands it to the service as a credential."""
+    """Whether only root can read it, as with a credential that systemd passes to the service."""
     if not file.exists():
         return False
     found = file.stat()

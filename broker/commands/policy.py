@@ -1,4 +1,4 @@
-"""`broker policy`: is this document one, and what would be decided, and why."""
+"""`broker policy`: check policy documents, simulate and explain decisions."""
 
 import argparse
 from pathlib import Path
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 KINDS = ("identity", "managed", "resource", "trust", "boundary", "session", "scp", "rcp", "endpoint")
 
 DESCRIPTION = """\
-Policies, judged by the engine that judges requests.
+Check and evaluate policies with the engine that decides requests.
 
-  broker policy check trust.json --kind trust          what AWS would say to the document; nothing where it is good
+  broker policy check trust.json --kind trust          AWS's error for the document, if it is malformed
   broker policy simulate --policy reader.json --action s3:GetObject --resource arn:aws:s3:::reports/2026.csv
   broker policy explain --principal arn:aws:iam::111111111111:user/alice --action sts:AssumeRole \\
       --resource arn:aws:iam::222222222222:role/data-reader --context sts:ExternalId=demo-external-id
 
-`simulate` answers in a line, `explain` with the say of each kind of policy. Both exit with 0 where all is allowed, 1
-where something is denied.
+`simulate` prints a line for each decision, `explain` the outcome of each layer of policies. Both exit with 0 where all
+is allowed, 1 where something is denied.
 """
 
 ASKING = """
-With --principal, the user, role, role session or root is taken from the store, with all that limits it: groups,
-boundary, organization. Files are added to that: --policy as one more identity policy, --boundary in place of its own,
---session as a session policy, --scp and --rcp as one more level each. A role's trust policy is its resource policy
-where the action is one of sts. Without --principal, the files alone count, for a user of account 123456789012.
+With --principal, the user, role, role session or root is read from the store, with its groups, boundary and
+organization. Files are added: --policy as one more identity policy, --boundary instead of its own boundary, --session
+as a session policy, --scp and --rcp as one more level each. For actions of sts, a role's trust policy is its resource
+policy. Without --principal, only the files are evaluated, for a user of account 123456789012.
 
-Condition keys of the principal and of the moment are filled as in a request over TLS; what a request would bring
-along (aws:SourceIp, sts:ExternalId, ...) is given with --context.
+Condition keys of the principal and of the time are set as in a request over TLS; set keys of the request
+(aws:SourceIp, sts:ExternalId, ...) with --context.
 """
 
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=KINDS,
         default="identity",
-        help="what it is to be (identity); managed: an identity policy that is stored by itself",
+        help="the kind of policy (identity); managed: an identity policy that is not inline",
     )
     check.add_argument(
         "--service-principal",
@@ -54,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a service of your own that a trust policy may name, as in [policies] service_principals; may be repeated",
     )
-    for name, help_text in (("simulate", "allowed or not, in a line"), ("explain", "the say of each policy")):
+    for name, help_text in (
+        ("simulate", "allowed or not, in a line"),
+        ("explain", "the outcome of each layer"),
+    ):
         asking = actions.add_parser(
             name, help=help_text, description=ASKING, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -63,12 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_question(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--principal", metavar="ARN", help="who asks, taken from the store")
+    parser.add_argument("--principal", metavar="ARN", help="the caller, read from the store")
     parser.add_argument(
         "--action", metavar="ACTION", action="append", required=True, help="may be repeated: iam:GetUser"
     )
     parser.add_argument("--resource", metavar="ARN", action="append", help="may be repeated (*)")
-    parser.add_argument("--resource-account", metavar="ID", help="who owns it, where its ARN does not say")
+    parser.add_argument("--resource-account", metavar="ID", help="its owner, where the ARN has no account")
     parser.add_argument(
         "--context",
         metavar="KEY=VALUE",
@@ -98,7 +101,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 where the document is good or all is allowed, 1 where not, 2 for a question that cannot be asked."""
+    """0 where the document is valid or all is allowed, 1 where not, 2 for invalid options."""
     from broker.commands.refusing import CommandRefused, failed
 
     try:

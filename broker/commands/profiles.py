@@ -1,4 +1,4 @@
-"""Profiles for ~/.aws/config that send an unmodified SDK or CLI to this broker, and nowhere else."""
+"""Profiles for ~/.aws/config with which an unmodified SDK or CLI uses this broker."""
 
 import ipaddress
 from pathlib import Path
@@ -23,8 +23,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: str = "") -> str:
     """The block for ~/.aws/config: the profiles, and one services section that they share.
 
-    The section is named after the first profile, so that blocks of other profiles can stand in the same file: a
-    section that stands there twice breaks the whole file.
+    The section is named after the first profile, so that the same file can have blocks of other profiles: a repeated
+    section would make the whole file invalid.
     """
     section = f"broker-{profiles[0].name}"
     sections = [_profile_text(profile, section, region, ca_bundle) for profile in profiles]
@@ -54,7 +54,7 @@ def endpoint_of(settings: Settings) -> str:
 
 
 def ca_bundle_of(settings: Settings) -> str:
-    """What a client has to trust beside the well-known authorities: the listener's own certificate, if it has one."""
+    """The file of the listener's certificate, if it has one, which clients must trust."""
     return str(Path(settings.tls.certificate_file).absolute()) if settings.tls.certificate_file else ""
 
 
@@ -63,7 +63,7 @@ def metadata_endpoint_of(settings: Settings) -> str:
 
 
 def _reachable(address: str) -> str:
-    """HOST:PORT for a client; who listens on every address is reached on loopback."""
+    """HOST:PORT for a client; the loopback address for a listener on all addresses."""
     host, port = parse_address(address, "address")
     try:
         ip = ipaddress.ip_address(host)

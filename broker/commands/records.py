@@ -1,4 +1,4 @@
-"""Journal records of what the command line changes: the same journal, the same form, beside those of requests."""
+"""Journal records of changes by commands, in the same journal and form as those of requests."""
 
 import getpass
 import sys
@@ -25,9 +25,10 @@ SOURCE_ADDRESS = "127.0.0.1"
 
 
 def command_event(command: str, account: str, action: str, parameters: dict[str, Any] | None) -> Event:
-    """A change that `command` makes as root of `account` ("" for what belongs to none): `iam:CreateUser`.
+    """The event of a change that `command` makes as root of `account`; "" where the change belongs to no account.
 
-    `broker:…` are changes that no AWS operation makes. `parameters` must hold no secret.
+    `action` is an AWS operation (`iam:CreateUser`), or `broker:…` for a change that no AWS operation makes.
+    `parameters` must hold no secret.
     """
     service, _, name = action.partition(":")
     random = entropy(32)
@@ -53,7 +54,7 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
 
 @contextmanager
 def open_journal(settings: Audit) -> Iterator[Journal]:
-    """The journal, opened before anything is changed: what could not be journalled is not done. Raises OSError."""
+    """The journal, opened before anything is changed, so that no change goes without a record. Raises OSError."""
     journal = app.open_journal(settings)
     try:
         yield journal
@@ -66,9 +67,9 @@ async def transact_recorded(
     work: Callable[[Transaction], Awaitable[T]],
     events_of: Callable[[T], Sequence[Event]],
 ) -> T:
-    """Commit what `work` does, once its records are in the journal. Raises CommandRefused where they cannot be.
+    """Run `work`, write its events to the journal, then commit. Raises CommandRefused without a journal.
 
-    The records of an attempt that was not committed whole are followed by the same with an error.
+    Where an attempt is not committed completely, its events are written once more, with an error.
     """
     ahead: list[Event] = []
     with open_journal(broker.settings.audit) as journal:
@@ -79,7 +80,7 @@ async def transact_recorded(
             ahead.clear()
 
         async def recorded(store: Transaction) -> T:
-            withdraw("ConcurrentModification", "others changed the same records meanwhile: tried again")
+            withdraw("ConcurrentModification", "others changed the same records meanwhile: retried")
             answer = await work(store)
             events = events_of(answer)
             journal.write_ahead(events)
@@ -93,7 +94,7 @@ async def transact_recorded(
             raise CommandRefused(f"nothing was changed: the journal cannot be written: {error}") from None
         except BaseException as error:
             outcome = "unknown" if isinstance(error, OutcomeUnknown) else ""
-            with suppress(JournalUnavailable):  # it says so itself when it is closed
+            with suppress(JournalUnavailable):  # the journal reports this when it is closed
                 withdraw("ServiceUnavailable", str(error) or type(error).__name__, outcome)
             raise
 
@@ -110,7 +111,7 @@ def _failed(event: Event, code: str, why: str, outcome: str) -> Event:
 
 
 async def take_back_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -> list[NewKey]:
-    """Delete those of `keys` that are there, and answer them: their secrets are lost."""
+    """Delete those of `keys` that exist, whose secrets are lost; returns the deleted keys."""
 
     async def work(store: Transaction) -> list[NewKey]:
         return [key for key in keys if await delete_access_key(store, key.account, key.access_key_id)]
@@ -120,20 +121,20 @@ async def take_back_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -
         for key in deleted:
             named = {"userName": key.user} if key.user else {}
             parameters = {**named, "accessKeyId": key.access_key_id}
-            # A journal that cannot be written says so when it is closed; the key has to go all the same.
+            # The journal reports the failure when it is closed; the key must be deleted in any case.
             with suppress(JournalUnavailable):
                 journal.write(command_event(command, key.account, "iam:DeleteAccessKey", parameters))
     return deleted
 
 
-async def take_back_what_is_there(broker: Broker, command: str, keys: Sequence[NewKey]) -> None:
-    """After a commit that failed, in part perhaps, or whose outcome cannot be known; says what became of the keys."""
+async def take_back_committed_keys(broker: Broker, command: str, keys: Sequence[NewKey]) -> None:
+    """Delete the keys of a commit that failed in part or has an unknown outcome; prints what became of them."""
     named = ", ".join(key.access_key_id for key in keys)
     try:
         taken_back = await take_back_keys(broker, command, keys)
     except (EngineUnavailable, Conflict, OSError):
         print(
-            f"the secrets of {named} are lost: delete those of these access keys that are there",
+            f"the secrets of {named} are lost: delete those of these access keys that exist",
             file=sys.stderr,
         )
         return

@@ -1,4 +1,4 @@
-"""How a command says no: one line on standard error that begins with the command, and an exit status."""
+"""Errors of commands: one line on standard error that begins with the command, and an exit status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CommandRefused(Exception):
-    """The command cannot do what it was asked for; the message says why, and what to do next."""
+    """The command cannot do its work; the message says why, and what to do next."""
 
 
 def failed(command: str, message: str, status: int = 1) -> int:
@@ -23,19 +23,19 @@ def failed(command: str, message: str, status: int = 1) -> int:
 
 
 def refused_settings(command: str, error: ConfigurationError) -> int:
-    """Each of the faults on a line of its own."""
+    """Prints each fault on a line."""
     for fault in str(error).splitlines():
         failed(command, fault)
     return 2
 
 
 def malformed(error: MalformedPolicy) -> str:
-    """AWS's sentence on a policy, and below it what AWS keeps to itself: what is wrong, and where."""
+    """AWS's error message for a policy, and below it what AWS does not say: what is wrong, and where."""
     return printable(error.message) + (f"\n  {printable(error.fault)}" if error.fault else "")
 
 
 def printable(text: str) -> str:
-    """Control characters, which a stranger may have put into a name, do nothing to the reader's terminal."""
+    """`text` without control characters: names come from clients, and could control the operator's terminal."""
     return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 

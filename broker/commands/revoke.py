@@ -1,4 +1,4 @@
-"""`broker revoke`: sessions that end before they expire."""
+"""`broker revoke`: end sessions before they expire."""
 
 import argparse
 import math
@@ -11,37 +11,38 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.living_sessions import LivingSession
     from broker.commands.revoking import RevocationTarget
+    from broker.commands.unexpired_sessions import UnexpiredSession
 
 DESCRIPTION = """\
-End sessions before they expire. When the command returns they are refused: by every worker, on every node of the store,
-from the next request on. (Only `revoke key` takes up to fifteen seconds: nodes read their keyrings so often.)
+End sessions before they expire. When the command returns, every worker on every node refuses them, from the next
+request on. (Only `revoke key` takes up to fifteen seconds: that is how often nodes read their keyrings.)
 
   broker revoke session ASIA…                                       one session, by its access key id
   broker revoke role arn:aws:iam::123456789012:role/app             all sessions of the role, until now
   broker revoke role arn:aws:iam::123456789012:role/app --before 2026-11-30T09:00:00Z
                                                                     those that were issued before that moment
-  broker revoke user arn:aws:iam::123456789012:user/alice           what the user got from GetSessionToken, and the
-                                                                    federated users that it let in
+  broker revoke user arn:aws:iam::123456789012:user/alice           the user's sessions of GetSessionToken, and those
+                                                                    of GetFederationToken that it requested
   broker revoke root 123456789012                                   sessions of the account's root user
   broker revoke account 123456789012                                every session of every role and user in the account
-  broker revoke key KEY                                             what one key of the keyring sealed, in all accounts;
-                                                                    the same as `broker keys drop KEY`
-  broker revoke list                                                revocations that still concern something
+  broker revoke key KEY                                             sessions that one key of the keyring sealed, in all
+                                                                    accounts; the same as `broker keys drop KEY`
+  broker revoke list                                                revocations that are still in force
 
 What it does not end:
   - long-term access keys: `aws iam update-access-key --status Inactive`
-  - sessions that a revoked one has assumed: they are sessions of another role. The command says how many there are;
+  - sessions of other roles that were assumed with a revoked session. The command says how many there are;
     `broker sessions --issued-by ASIA…` lists them.
-  - the right to come again: who may still assume the role gets a new session. Mend the trust policy first.
+  - the permission to assume the role: principals that it trusts get new sessions. Change the trust policy first.
 
-A client reads InvalidClientTokenId, and the journal's record says `revoked`. The metadata service delivers new
-credentials of a revoked role with the next request for them. A revocation is forgotten when the last session that it
-could concern has expired. Moments go by the clocks of the nodes: keep them in step.
+The client gets InvalidClientTokenId, and the journal's record says `revoked`. The metadata service delivers new
+credentials of a revoked role with the next request for them. A revocation is deleted when the last session that it
+could concern has expired. Times are compared with the clocks of the nodes: synchronize them.
 
-AWS's own way works, too: an inline policy of the role that denies everything where aws:TokenIssueTime is before a
-moment (DateLessThan), as the console's "Revoke active sessions" writes it. It takes iam:PutRolePolicy, and no operator.
+AWS's own method works, too: an inline policy of the role that denies everything where aws:TokenIssueTime is before a
+time (DateLessThan), as the console's "Revoke active sessions" writes it. It needs only iam:PutRolePolicy, not access to
+this machine.
 """
 
 
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     session.add_argument("subject", metavar="ACCESS_KEY_ID", help="the session's access key id, ASIA…")
     role = actions.add_parser("role", help="the sessions of a role")
     role.add_argument("subject", metavar="ARN", help="the role's ARN")
-    user = actions.add_parser("user", help="the sessions of a user, and of those it let in")
+    user = actions.add_parser("user", help="the sessions of a user, and of its federated users")
     user.add_argument("subject", metavar="ARN", help="the user's ARN")
     root = actions.add_parser("root", help="the sessions of an account's root user")
     root.add_argument("subject", metavar="ACCOUNT", help="the account's id")
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     key = actions.add_parser("key", help="every session whose token one key sealed")
     key.add_argument("subject", metavar="KEY", help="a retired key, as `broker keys list` shows it")
-    listing = actions.add_parser("list", help="the revocations that there are")
+    listing = actions.add_parser("list", help="list revocations")
     listing.add_argument("--account", metavar="ACCOUNT", help="only those of this account")
     for one in (session, role, user, root, account, key, listing):
         add_settings_arguments(one)
@@ -90,12 +91,12 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.commands.opening import with_broker
 
     async def work(broker: "Broker") -> int:
-        from broker.commands.living_sessions import KEY_DROPPED, living_sessions
         from broker.commands.revoking import find_target, revocation_rows, revoke_target
         from broker.commands.terminal import print_table
+        from broker.commands.unexpired_sessions import KEY_DROPPED, list_unexpired_sessions
 
         if chosen.action == "list":
-            headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "FORGOTTEN"]
+            headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "DELETED AFTER"]
             print_table(headings, await revocation_rows(broker, chosen.account))
             return 0
         if chosen.action == "key":
@@ -104,47 +105,47 @@ def run(chosen: argparse.Namespace) -> int:
             print(await drop_key(broker, chosen.subject))
             sealed = [
                 one
-                for one in (await living_sessions(broker)).sessions
+                for one in (await list_unexpired_sessions(broker)).sessions
                 if one.session.sealed_by == chosen.subject and one.state == KEY_DROPPED
             ]
             print(_ended(sealed))
             return 0
         target = await find_target(broker, chosen.action, chosen.subject)
-        done = await revoke_target(broker, chosen.action, target, getattr(chosen, "before", None))
-        print(done.said)
-        print(_ended(done.ended))
-        for line in _hints(target, done.ended, (await living_sessions(broker)).sessions):
+        result = await revoke_target(broker, chosen.action, target, getattr(chosen, "before", None))
+        print(result.message)
+        print(_ended(result.ended))
+        for line in _hints(target, result.ended, (await list_unexpired_sessions(broker)).sessions):
             print(line, file=sys.stderr)
         return 0
 
     return with_broker(chosen, work)
 
 
-def _ended(ended: "Sequence[LivingSession]") -> str:
-    """How many, of those that are listed."""
+def _ended(ended: "Sequence[UnexpiredSession]") -> str:
+    """How many of the listed sessions have ended."""
     from broker.audit.event import iso_time
 
     if not ended:
         return "no session that is listed was live"
     last = max(one.session.expires_at for one in ended)
     number = "1 live session ends" if len(ended) == 1 else f"{len(ended)} live sessions end"
-    return f"{number} that would have been good until {iso_time(last)}"
+    return f"{number} that would have expired at {iso_time(last)}"
 
 
 def _hints(
-    target: "RevocationTarget", ended: "Sequence[LivingSession]", living: "Sequence[LivingSession]"
+    target: "RevocationTarget", ended: "Sequence[UnexpiredSession]", unexpired: "Sequence[UnexpiredSession]"
 ) -> list[str]:
-    """What stays good, and is easily taken for ended."""
+    """Keys and sessions that are still accepted, and that an operator may expect to have ended."""
     lines = []
     ended_keys = {one.session.access_key_id for one in ended}
     issuers = ended_keys | set(target.access_key_ids) | ({target.subject} if target.is_session else set())
-    others = [one for one in living if one.is_live and one.session.issued_by in issuers]
+    others = [one for one in unexpired if one.is_live and one.session.issued_by in issuers]
     if target.access_key_ids:
-        lines.append(f"# stays good: access key {', '.join(target.access_key_ids)}")
+        lines.append(f"# still accepted: access key {', '.join(target.access_key_ids)}")
     if others:
         keys = sorted({one.session.issued_by for one in others})
         lines.append(
-            f"# stays good: {len(others)} live session(s) that were asked for with these; "
+            f"# still accepted: {len(others)} live session(s) that were requested with these; "
             f"broker sessions --issued-by {keys[0]}" + (f" (and {len(keys) - 1} more)" if keys[1:] else "")
         )
     return lines

@@ -1,4 +1,4 @@
-"""What `broker revoke` does: from what the operator named to a revocation in the store, and its journal record."""
+"""What `broker revoke` does: finds what the operator named, writes a revocation to the store and the journal."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,16 +7,16 @@ import msgspec
 
 from broker.access.revocations import find_revocation
 from broker.audit.event import Event, iso_time
-from broker.commands.living_sessions import (
-    LivingSession,
-    LivingSessions,
-    find_identity,
-    find_root,
-    living_sessions,
-    require_account,
-)
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import CommandRefused
+from broker.commands.unexpired_sessions import (
+    UnexpiredSession,
+    UnexpiredSessions,
+    find_identity,
+    find_root,
+    list_unexpired_sessions,
+    require_account,
+)
 from broker.credentials.keyrings import MOST_SKEW
 from broker.credentials.revoking import TooManyRevocations, latest_end, revoke
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class RevocationTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What is revoked: `subject` as the store knows it, `shown` as the operator does.
+    """What is revoked: `subject` is its id in the store, `shown` its description for the operator.
 
-    `ends_at` is that of a session that is listed. `access_key_ids` are a user's long-term keys.
+    `ends_at`, for a listed session, is when the revocation can be deleted. `access_key_ids` are those of a user.
     """
 
     account: str
@@ -44,11 +44,11 @@ class RevocationTarget(msgspec.Struct, frozen=True, kw_only=True):
         return self.subject.startswith(TEMPORARY_KEY)
 
 
-class Done(msgspec.Struct, frozen=True):
+class RevocationResult(msgspec.Struct, frozen=True):
     """What was done, in a sentence, and the listed sessions that it has ended."""
 
-    said: str
-    ended: tuple[LivingSession, ...] = ()
+    message: str
+    ended: tuple[UnexpiredSession, ...] = ()
 
 
 async def find_target(broker: "Broker", kind: str, named: str) -> RevocationTarget:
@@ -83,9 +83,9 @@ async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> Re
             f"{key_id} is no access key id of a session of this broker: ASIA and 16 characters"
         )
     if await store.find(ACCOUNTS, "", account) is None:
-        raise CommandRefused(f"{key_id} is of account {account}, which there is not")
-    living = await living_sessions(broker, account)
-    listed = next((one.session for one in living.sessions if one.session.access_key_id == key_id), None)
+        raise CommandRefused(f"{key_id} is of account {account}, which does not exist")
+    unexpired = await list_unexpired_sessions(broker, account)
+    listed = next((one.session for one in unexpired.sessions if one.session.access_key_id == key_id), None)
     if listed is None:
         return RevocationTarget(account=account, subject=key_id, shown=f"session {key_id}")
     shown = f"session {key_id} ({listed.arn})"
@@ -94,23 +94,25 @@ async def _find_session(broker: "Broker", store: Transaction, key_id: str) -> Re
     )
 
 
-async def revoke_target(broker: "Broker", kind: str, target: RevocationTarget, before: int | None) -> Done:
+async def revoke_target(
+    broker: "Broker", kind: str, target: RevocationTarget, before: int | None
+) -> RevocationResult:
     """Revoke, and journal it. `before` None is now. Raises CommandRefused."""
-    living = await living_sessions(broker, target.account)
+    unexpired = await list_unexpired_sessions(broker, target.account)
     moment = await _moment(broker, target, before)
     now = await broker.engine.now()
     ends_at = target.ends_at or latest_end(target.subject, moment)
     if ends_at <= now:
-        return Done(
-            f"nothing to do: none of the {target.shown} issued before {iso_time(moment)} can still live"
+        return RevocationResult(
+            f"nothing to do: none of the {target.shown} issued before {iso_time(moment)} can still be unexpired"
         )
     wanted = Revocation(issued_before=moment, ends_at=ends_at, revoked_at=int(now))
     with open_journal(broker.settings.audit) as journal:
         written = await _write(broker, target, wanted, now)
-        ended = _ended_by(target, written, living)
+        ended = _ended_by(target, written, unexpired)
         journal.write(_event(kind, target, written, len(ended)))
     before_text = "" if target.is_session else f" issued before {iso_time(written.issued_before)}"
-    return Done(f"revoked: {target.shown}{before_text}", ended)
+    return RevocationResult(f"revoked: {target.shown}{before_text}", ended)
 
 
 async def _write(broker: "Broker", target: RevocationTarget, wanted: Revocation, now: float) -> Revocation:
@@ -135,15 +137,18 @@ def _event(kind: str, target: RevocationTarget, written: Revocation, ended: int)
 
 
 async def _moment(broker: "Broker", target: RevocationTarget, before: int | None) -> int:
-    """Sessions know the second in which they were issued, and no more: so the moment is the end of this one.
+    """The time (exclusive) before which issued sessions are revoked; raises CommandRefused for one in the future.
 
-    It is waited for. So what is issued when the command has returned is not revoked, and all that was issued before it
-    was started is. The clock is the store's. Raises CommandRefused for a moment to come.
+    A session records its time of issue in whole seconds. Without `before`, this is the end of the current second, and
+    the function waits until then: all sessions issued before the command began are revoked, and none issued after it
+    returned. The clock is the store's.
     """
     now = await broker.engine.now()
     if before is not None:
         if before > now:
-            raise CommandRefused(f"{iso_time(before)} is yet to come, by the store's clock: {iso_time(now)}")
+            raise CommandRefused(
+                f"{iso_time(before)} is in the future: the store's clock says {iso_time(now)}"
+            )
         return before
     moment = int(now) + 1
     while not target.is_session and now < moment:
@@ -153,12 +158,12 @@ async def _moment(broker: "Broker", target: RevocationTarget, before: int | None
 
 
 def _ended_by(
-    target: RevocationTarget, written: Revocation, living: LivingSessions
-) -> tuple[LivingSession, ...]:
+    target: RevocationTarget, written: Revocation, unexpired: UnexpiredSessions
+) -> tuple[UnexpiredSession, ...]:
     revocations = Revocations(by_subject={target.subject: written})
     return tuple(
         one
-        for one in living.sessions
+        for one in unexpired.sessions
         if one.is_live
         and find_revocation(
             revocations,
@@ -171,7 +176,7 @@ def _ended_by(
 
 
 async def revocation_rows(broker: "Broker", account: str | None) -> list[list[str]]:
-    """What `broker revoke list` shows: those that still concern something, by account."""
+    """What `broker revoke list` shows: the revocations that can still concern an unexpired session, by account."""
     store = broker.store.transaction()
     if account is not None:
         await require_account(store, account)
@@ -199,7 +204,7 @@ def _row(account: str, name: str, one: Revocation) -> list[str]:
 
 
 async def _names(store: Transaction, account: str) -> dict[str, str]:
-    """What subjects are called today; what is gone is shown by its id."""
+    """The current names of subjects. A deleted role or user has none here, and is shown by its id."""
     roles, users = await store.scan(ROLES, account), await store.scan(USERS, account)
     named = {role.role_id: role.arn for role in roles} | {user.user_id: user.arn for user in users}
     return {**named, account: (await find_root(store, account)).arn, WHOLE_ACCOUNT: f"account {account}"}

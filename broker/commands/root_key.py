@@ -1,4 +1,4 @@
-"""`broker root-key`: the root access key of an account, made or rotated, and shown once."""
+"""`broker root-key`: create or rotate the root access key of an account, and show it once."""
 
 import argparse
 import sys
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from broker.storage.store import Transaction
 
 DESCRIPTION = """\
-Make a root access key for ACCOUNT and print it as lines for a shell: this once, for only a sealed copy is kept.
+Create a root access key for ACCOUNT and print it as shell commands, only once: the store has a sealed copy.
 
-  eval "$(broker root-key 123456789012 --create-account)"     a new account, and its root in this shell
+  eval "$(broker root-key 123456789012 --create-account)"     a new account; this shell uses its root key
   aws iam create-user --user-name admin                       from here on, as on AWS
   broker root-key 123456789012 --rotate                       a new key; every older root key stops working
 
-Root may do everything in its account: make an administrator with it, then rotate the key and put it away.
+Root may do everything in its account: create an administrator with it, then rotate the key and store it safely.
 """
 
 
@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("account", metavar="ACCOUNT", help="the account's id, twelve digits")
-    parser.add_argument("--rotate", action="store_true", help="replace the root keys that there are")
+    parser.add_argument("--rotate", action="store_true", help="replace the existing root keys")
     parser.add_argument(
-        "--create-account", action="store_true", help="make the account where it does not exist"
+        "--create-account", action="store_true", help="create the account where it does not exist"
     )
-    parser.add_argument("--name", default="", help="the name of an account that is made")
+    parser.add_argument("--name", default="", help="the name of a created account")
     add_settings_arguments(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 with the key on standard output, 1 where there is one already or no such account."""
+    """0 with the key on standard output, 1 where a root key exists already or the account does not."""
     from broker.commands.opening import with_broker
 
     async def work(broker: "Broker") -> int:
@@ -69,7 +69,7 @@ async def _show(
         f"export AWS_SECRET_ACCESS_KEY={pair.secret.reveal()}",
         "unset AWS_SESSION_TOKEN AWS_PROFILE",
         f"export AWS_ENDPOINT_URL={endpoint}",
-        # The CLI of version 1 knows the second only.
+        # The AWS CLI 1 reads only the second.
         "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
     )
     key = NewKey(chosen.account, "", pair.access_key_id, pair.secret)
@@ -85,9 +85,9 @@ async def _show(
 async def make_root_key(
     broker: "Broker", chosen: argparse.Namespace
 ) -> tuple["AccessKeyPair", tuple[str, ...]]:
-    """The new pair, and the ids of those that it replaces. Raises CommandRefused."""
+    """The new pair, and the ids of the keys that it replaces. Raises CommandRefused."""
     from broker.app import clock, entropy
-    from broker.commands.records import take_back_what_is_there, transact_recorded
+    from broker.commands.records import take_back_committed_keys, transact_recorded
     from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, NewKey, new_access_key_pair
     from broker.credentials.root_keys import ensure_account, rotate_root_key
     from broker.storage.engine import OutcomeUnknown
@@ -96,7 +96,7 @@ async def make_root_key(
     pair = new_access_key_pair(chosen.account, entropy(ACCESS_KEY_ENTROPY))
 
     async def work(store: "Transaction") -> tuple[str, ...]:
-        await _require_room(store, chosen, pair)
+        await _require_no_key(store, chosen, pair)
         await ensure_account(store, chosen.account, clock(), chosen.name)
         return await rotate_root_key(store, chosen.account, pair, clock())
 
@@ -104,7 +104,7 @@ async def make_root_key(
         deleted = await transact_recorded(broker, work, lambda deleted: [_event(chosen, pair, deleted)])
     except OutcomeUnknown:
         key = NewKey(chosen.account, "", pair.access_key_id, pair.secret)
-        await take_back_what_is_there(broker, "root-key", [key])
+        await take_back_committed_keys(broker, "root-key", [key])
         raise
     return pair, deleted
 
@@ -128,11 +128,11 @@ async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None
     if chosen.create_account or await store.find(ACCOUNTS, "", chosen.account) is not None:
         return
     known = [account.account_id for account in await store.scan(ACCOUNTS, "", limit=10)]
-    there_are = f"there are {', '.join(known)}" if known else "there are none yet"
-    raise CommandRefused(f"there is no account {chosen.account} ({there_are}); --create-account makes it")
+    existing = f"there are {', '.join(known)}" if known else "there are none yet"
+    raise CommandRefused(f"there is no account {chosen.account} ({existing}); --create-account creates it")
 
 
-async def _require_room(store: "Transaction", chosen: argparse.Namespace, pair: "AccessKeyPair") -> None:
+async def _require_no_key(store: "Transaction", chosen: argparse.Namespace, pair: "AccessKeyPair") -> None:
     from broker.commands.refusing import CommandRefused
     from broker.storage.store import ACCESS_KEYS, SETTINGS
 
@@ -140,8 +140,8 @@ async def _require_room(store: "Transaction", chosen: argparse.Namespace, pair: 
     present = settings.root_access_key_ids if settings is not None else ()
     if present and not chosen.rotate:
         raise CommandRefused(
-            f"the root user of {chosen.account} has the key {', '.join(present)}, whose secret is not kept in "
-            "readable form; --rotate replaces it"
+            f"the root user of {chosen.account} has the key {', '.join(present)}, whose secret cannot be "
+            "shown again; --rotate replaces it"
         )
     if await store.find(ACCESS_KEYS, chosen.account, pair.access_key_id) is not None:
         raise CommandRefused("the new key's id is taken, by a chance of one in 500 billion; run it again")

@@ -1,4 +1,4 @@
-"""The root user that settings name (`BROKER_ROOT_...`): brought along once, when the broker starts, with a record."""
+"""The root key of the settings (`BROKER_ROOT_...`): created once, when the broker starts, and journalled."""
 
 import logging
 
@@ -7,16 +7,16 @@ from broker.audit.event import Event
 from broker.commands.records import command_event, open_journal
 from broker.config import ConfigurationError, RootUser
 from broker.credentials.access_keys import AccessKeyPair
-from broker.credentials.root_keys import Brought, KeyTaken, bring_root_key
+from broker.credentials.root_keys import KeyTaken, RootKeyImport, import_root_key
 from broker.storage.store import Transaction
 
 _logger = logging.getLogger("broker.root_user")
 
 
-async def bring_root_user(broker: Broker) -> None:
-    """Make the account and the root key where the settings name any, unless that was done before.
+async def ensure_root_user(broker: Broker) -> None:
+    """Create the account and the root key of the settings, unless that was done before.
 
-    Raises ConfigurationError where the key's id is another's, and JournalUnavailable.
+    Raises ConfigurationError where another key has the id, and JournalUnavailable.
     """
     root = broker.settings.root
     if not root.account_id:
@@ -24,28 +24,28 @@ async def bring_root_user(broker: Broker) -> None:
     with open_journal(broker.settings.audit) as journal:
         is_recorded = False
 
-        async def work(store: Transaction) -> Brought:
+        async def work(store: Transaction) -> RootKeyImport:
             nonlocal is_recorded
-            brought = await bring(store, root)
-            # Before the commit, for a root key without a record must not be; and once, however often this is tried.
-            if brought is Brought.MADE and not is_recorded:
+            brought = await ensure_configured_root_key(store, root)
+            # Before the commit: a root key must not exist without a record. Once, even if the transaction is retried.
+            if brought is RootKeyImport.MADE and not is_recorded:
                 journal.write_ahead([_event(root)])
                 journal.sync()
                 is_recorded = True
             return brought
 
-        if await broker.store.transact(work) is Brought.REVOKED:
+        if await broker.store.transact(work) is RootKeyImport.REVOKED:
             _logger.warning(
-                "the root key of the settings was revoked after it had been brought along, and stays so",
+                "the root key of the settings was revoked after its import, and stays revoked",
                 extra={"facts": {"account": root.account_id, "access_key_id": root.access_key_id}},
             )
 
 
-async def bring(store: Transaction, root: RootUser) -> Brought:
-    """`bring_root_key` for the root user of the settings; raises ConfigurationError where the id is another's."""
+async def ensure_configured_root_key(store: Transaction, root: RootUser) -> RootKeyImport:
+    """`import_root_key` for the root user of the settings; raises ConfigurationError where another key has the id."""
     pair = AccessKeyPair(root.access_key_id, root.secret_access_key)
     try:
-        return await bring_root_key(store, root.account_id, pair, clock())
+        return await import_root_key(store, root.account_id, pair, clock())
     except KeyTaken as error:
         raise ConfigurationError(f"root.access_key_id: {error}") from None
 

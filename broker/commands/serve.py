@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start, 2 where the settings cannot stand."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start, 2 where the settings are invalid."""
     try:
         settings = settings_of(
             chosen,
@@ -56,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, *, with_demo: bool) -> int:
-    # The rooms are imported here, once and before any fork: workers share their pages.
+    # Imported here, once and before any fork, so that workers share the memory pages of the code.
     from broker.commands.checking import reserve_addresses
     from broker.commands.serving import with_real_ports
     from broker.web.log import configure_logging
@@ -68,7 +68,7 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         return failed("broker serve", faults[0].message)
     settings = with_real_ports(settings, reserved)
     if with_demo:
-        # Not before the addresses are ours: the files that it writes may be those of a demo that runs there.
+        # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
         from broker.commands.demo import DemoFailed, prepare
 
         try:
@@ -79,28 +79,28 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     if why:
         return failed("broker serve", why)
     if settings.listen.workers == 1:
-        why = work(settings, reserved, None, lambda: None, lambda: None)
+        why = serve_here(settings, reserved, None, lambda: None, lambda: None)
     else:
         why = _supervise(settings, reserved)
     return failed("broker serve", why) if why else 0
 
 
 def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
-    """Serve with several workers until told to stop; why they could not, in a sentence, or nothing."""
+    """Serve with several workers until a stop signal; the error message where they could not, else ""."""
     from broker.commands.workers import supervise
     from broker.web.listeners import allow_worker_sockets, start_listening, worker_sockets
 
-    # One worker is the metadata service: everybody who asks for a role gets what it minted, and no worker need tell
-    # another. Whoever asks while it is being replaced waits.
+    # Worker 0 alone is the metadata service, so that all clients of a role get the credentials that it has cached.
+    # Connections wait in the listener's queue while that worker is being restarted.
     metadata = reserved.pop("metadata")
     start_listening(metadata)
     for sockets in reserved.values():
         allow_worker_sockets(sockets)
 
-    def one_worker(place: WorkerSlot, is_ready: Callable[[], None], beat: Callable[[], None]) -> str:
+    def one_worker(slot: WorkerSlot, is_ready: Callable[[], None], heartbeat: Callable[[], None]) -> str:
         own = {name: worker_sockets(sockets) for name, sockets in reserved.items()}
-        own["metadata"] = metadata if place.worker == 0 else []
-        return work(settings, own, place, is_ready, beat)
+        own["metadata"] = metadata if slot.worker == 0 else []
+        return serve_here(settings, own, slot, is_ready, heartbeat)
 
     gc.collect()
     gc.freeze()
@@ -112,16 +112,16 @@ def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
     )
 
 
-def work(
+def serve_here(
     settings: Settings,
     sockets: Mapping[str, Sequence[socket]],
-    place: WorkerSlot | None,
+    slot: WorkerSlot | None,
     is_ready: Callable[[], None],
-    beat: Callable[[], None],
+    heartbeat: Callable[[], None],
 ) -> str:
-    """Serve in this process until told to stop; why it could not, in a sentence, or nothing.
+    """Serve in this process until a stop signal; the error message where it could not, else "".
 
-    `beat` is called once a second as long as the event loop turns.
+    `heartbeat` is called once a second as long as the event loop is not blocked.
     """
     import uvloop
 
@@ -135,7 +135,7 @@ def work(
     def ready() -> None:
         nonlocal is_serving
         is_serving = True
-        # What is in memory by now stays: the collector need not look at it again and again.
+        # Objects that exist by now live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
         _logger.info("serving", extra={"facts": _addresses(sockets)})
@@ -149,9 +149,9 @@ def work(
                 _logger.info("stopping")
             stop.set()
 
-        with _calling_when_told_to_stop(end):
-            async with _every(HEARTBEAT_SECONDS, beat):
-                await serve(settings, sockets, ready, stop, place or WorkerSlot())
+        with _calling_on_stop_signals(end):
+            async with _every(HEARTBEAT_SECONDS, heartbeat):
+                await serve(settings, sockets, ready, stop, slot or WorkerSlot())
             _logger.info("stopped")
 
     try:
@@ -163,36 +163,36 @@ def work(
 
 
 @contextmanager
-def _calling_when_told_to_stop(end: Callable[[], None]) -> Iterator[None]:
-    from broker.commands.workers import stopping_signals
+def _calling_on_stop_signals(end: Callable[[], None]) -> Iterator[None]:
+    from broker.commands.workers import stop_signals
 
-    signals = stopping_signals()
+    signals = stop_signals()
     for name in signals:
         asyncio.get_running_loop().add_signal_handler(name, end)
     try:
         yield
     finally:
-        # It is ending, so nobody need tell it to: asyncio closes its wake-up pipe before it lets go of the signals,
-        # and one that comes in between would be reported on standard error.
+        # Ignored from here on: asyncio closes its wake-up pipe before it removes its signal handlers, and a signal
+        # between the two would be reported on standard error.
         for name in signals:
             signal.signal(name, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
 
 
 @asynccontextmanager
-async def _every(seconds: float, beat: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `beat` at once and again and again, as often as the event loop gets to it."""
+async def _every(seconds: float, function: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `function` at once and then every `seconds`, unless the event loop is blocked."""
 
-    async def go_on() -> None:
+    async def repeat() -> None:
         while True:
-            beat()
+            function()
             await asyncio.sleep(seconds)
 
-    beating = asyncio.create_task(go_on())
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:
-        beating.cancel()
+        task.cancel()
 
 
 def _why_not_prepared(settings: Settings) -> str:
@@ -204,23 +204,26 @@ def _why_not_prepared(settings: Settings) -> str:
     except (ConfigurationError, EngineUnavailable, JournalUnavailable, OSError) as error:
         return str(error)
     except Conflict:
-        return "others keep changing the same records; start it again"
+        return "the same records were changed by others at each attempt; start it again"
     return ""
 
 
 async def _prepare(settings: Settings) -> None:
-    """Make what is missing, once and before any worker starts. Raises as `open_broker` and `bring_root_user` do."""
+    """Create store, keys and root user where missing, before any worker starts.
+
+    Raises as `open_broker` and `ensure_root_user` do.
+    """
     from broker.app import open_broker
-    from broker.commands.root_user import bring_root_user
-    from broker.commands.serving import write_down
+    from broker.commands.root_user import ensure_root_user
+    from broker.commands.serving import record_addresses
 
     async with open_broker(settings) as broker:
-        await bring_root_user(broker)
-        await write_down(broker)
+        await ensure_root_user(broker)
+        await record_addresses(broker)
 
 
 def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
-    """Where each listener really is: port 0 lets the kernel choose."""
+    """The bound address of each listener: for port 0 the kernel chose the port."""
     return {
         name: ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in own)
         for name, own in sockets.items()
@@ -229,6 +232,6 @@ def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
 
 
 def _allow_many_connections() -> None:
-    """As many open files as the system lets us have: each connection is one."""
+    """Raise the soft limit of open files to the hard limit: each connection is an open file."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,6 +1,6 @@
-"""Where the broker of this machine serves: written down by `broker serve`, read by commands that print addresses.
+"""The addresses at which the broker of this machine serves: `broker serve` stores them, commands that print them read.
 
-A server may have been started with other addresses than a command's settings say: by options, by variables, by port 0.
+A server may listen at other addresses than a command's settings name: by its options, its variables, or port 0.
 """
 
 import socket
@@ -14,11 +14,11 @@ from broker.config import Settings
 from broker.storage.records import Node, Serving
 from broker.storage.store import SERVING, Transaction
 
-_MOST_NODES = 100  # machines with names that come once, such as pods, would fill the record
+_MOST_NODES = 100  # the oldest are dropped: pods have a new host name each time
 
 
 def with_real_ports(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]) -> Settings:
-    """`settings` whose listeners have the ports that the kernel chose, where it was left to it."""
+    """`settings` in which port 0 is replaced by the port that the kernel chose."""
     found = {name: _real_port(getattr(settings.listen, name), own) for name, own in sockets.items()}
     return msgspec.structs.replace(settings, listen=msgspec.structs.replace(settings.listen, **found))
 
@@ -28,8 +28,8 @@ def _real_port(address: str, sockets: Sequence[socket.socket]) -> str:
     return f"{host}:{sockets[0].getsockname()[1]}" if int(port) == 0 and sockets else address
 
 
-async def write_down(broker: Broker) -> None:
-    """Say in the store where this machine serves from now on; a store that says so already is not written to."""
+async def record_addresses(broker: Broker) -> None:
+    """Store the addresses of this machine's broker; writes nothing where they are stored already."""
     settings = broker.settings
     node = Node(
         api=settings.listen.api,
@@ -49,7 +49,7 @@ async def write_down(broker: Broker) -> None:
 
 
 async def serving_settings(broker: Broker) -> Settings:
-    """The settings with the addresses at which this machine's broker was last started on this store, if ever."""
+    """The settings, with the addresses at which this machine's broker was last started on this store, if it was."""
     serving = await broker.store.transaction().find(SERVING, "")
     node = serving.nodes.get(socket.gethostname()) if serving is not None else None
     if node is None:

@@ -1,4 +1,4 @@
-"""`broker sessions`: the sessions that can still live."""
+"""`broker sessions`: the sessions that have not expired."""
 
 import argparse
 import sys
@@ -8,25 +8,26 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.living_sessions import LivingSession, LivingSessions
+    from broker.commands.unexpired_sessions import UnexpiredSession, UnexpiredSessions
 
 DESCRIPTION = """\
-List the sessions that were minted and have not expired, the newest first: of roles, of users (GetSessionToken), of
-federated users and of root; those that the metadata service delivers, too.
+List the sessions that have not expired, the newest first: of roles, of users (GetSessionToken), of federated users and
+of root, also those whose credentials the metadata service delivers.
 
   broker sessions                                                        of all accounts
   broker sessions --account 123456789012
-  broker sessions --principal arn:aws:iam::123456789012:role/app         of one role, or of one user and its guests
+  broker sessions --principal arn:aws:iam::123456789012:role/app         of a role, or a user and its federated users
   broker sessions --principal arn:aws:sts::123456789012:assumed-role/app/night
-  broker sessions --issued-by AKIA…                                      what was asked for with that access key
+  broker sessions --issued-by AKIA…                                      requested with that access key
   broker sessions --json | jq '.[] | select(.state == "live")'
 
 STATE is `live`, or why the session is refused already: `revoked`, `principal gone` (its role or user was deleted) or
-`key dropped`. ISSUED BY is the access key that asked for it, or the provider, instance or principal where there was
-none. From which address that was, the journal says: look there for the session's access key id.
+`key dropped`. ISSUED BY is the access key that requested it, or the provider, instance or principal where no access key
+was used. The source address is in the journal: search it for the session's access key id.
 
-The list is written up to five seconds behind. It holds the newest 1,000 sessions of each account, and says where there
-are more. Sessions are good whether they are listed or not, and `broker revoke` ends them, listed or not.
+A new session appears in the list within five seconds. The list holds the newest 1,000 sessions of each account; a
+warning says where an account has more. A session that is not listed is accepted all the same, and `broker revoke` ends
+it as well.
 """
 
 
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--principal", metavar="ARN", help="only those of this role, user, root user or session"
     )
-    parser.add_argument("--issued-by", metavar="KEY", help="only those that this access key asked for")
+    parser.add_argument(
+        "--issued-by", metavar="KEY", help="only those that were requested with this access key"
+    )
     parser.add_argument("--json", action="store_true", help="as a JSON list")
     add_settings_arguments(parser)
 
@@ -47,26 +50,26 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.commands.opening import with_broker
 
     async def work(broker: "Broker") -> int:
-        from broker.commands.living_sessions import shown_session
         from broker.commands.terminal import print_json
+        from broker.commands.unexpired_sessions import shown_session
 
-        living = await _chosen_sessions(broker, chosen)
+        unexpired = await _chosen_sessions(broker, chosen)
         if chosen.json:
-            print_json([shown_session(one) for one in living.sessions])
+            print_json([shown_session(one) for one in unexpired.sessions])
         else:
-            print_sessions(living.sessions)
-        for line in _warnings(living):
+            print_sessions(unexpired.sessions)
+        for line in _warnings(unexpired):
             print(line, file=sys.stderr)
         return 0
 
     return with_broker(chosen, work)
 
 
-async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "LivingSessions":
+async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "UnexpiredSessions":
     """Raises CommandRefused."""
     import msgspec
 
-    from broker.commands.living_sessions import find_identity, living_sessions, require_account
+    from broker.commands.unexpired_sessions import find_identity, list_unexpired_sessions, require_account
 
     store, account, identity = broker.store.transaction(), chosen.account, None
     if account is not None:
@@ -74,9 +77,9 @@ async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "Liv
     if chosen.principal is not None and not chosen.principal.startswith("arn:aws:sts:"):
         identity = await find_identity(store, chosen.principal)
         account = account or identity.account
-    living = await living_sessions(broker, account)
+    unexpired = await list_unexpired_sessions(broker, account)
 
-    def is_chosen(one: "LivingSession") -> bool:
+    def is_chosen(one: "UnexpiredSession") -> bool:
         session = one.session
         if chosen.issued_by is not None and session.issued_by != chosen.issued_by:
             return False
@@ -84,10 +87,10 @@ async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "Liv
             return session.identity_id == identity.identity_id
         return chosen.principal is None or session.arn == chosen.principal
 
-    return msgspec.structs.replace(living, sessions=tuple(filter(is_chosen, living.sessions)))
+    return msgspec.structs.replace(unexpired, sessions=tuple(filter(is_chosen, unexpired.sessions)))
 
 
-def print_sessions(sessions: "tuple[LivingSession, ...]") -> None:
+def print_sessions(sessions: "tuple[UnexpiredSession, ...]") -> None:
     from broker.audit.event import iso_time
     from broker.commands.terminal import print_table
 
@@ -106,11 +109,11 @@ def print_sessions(sessions: "tuple[LivingSession, ...]") -> None:
     print_table(headings, rows, {"live": "green", "revoked": "red"})
 
 
-def _warnings(living: "LivingSessions") -> list[str]:
+def _warnings(unexpired: "UnexpiredSessions") -> list[str]:
     from broker.audit.event import iso_time
 
     return [
         f"# account {account} has more sessions than are listed: of those issued until "
         f"{iso_time(unlisted.issued_until)} some are missing"
-        for account, unlisted in sorted(living.unlisted.items())
+        for account, unlisted in sorted(unexpired.unlisted.items())
     ]

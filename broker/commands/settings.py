@@ -1,4 +1,4 @@
-"""Settings as every command takes them: a file, the environment, and a few options."""
+"""The settings of a command: from a file, the environment, and a few options."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(chosen: argparse.Namespace, **options: str | None) -> Settings:
     """The settings in force; `options` are dotted names with `__` for the dot. Raises ConfigurationError."""
-    # Imported here: whoever only asks for `--help` need not wait for the rooms that settings speak of.
+    # Imported here, so that `--help` does not wait for the imports of broker.config.
     from broker.config import FILE_VARIABLE, load_settings
 
-    given = {"store__url": chosen.store, **options}
-    overrides = {name.replace("__", "."): value for name, value in given.items() if value is not None}
+    options = {"store__url": chosen.store, **options}
+    overrides = {name.replace("__", "."): value for name, value in options.items() if value is not None}
     named = os.environ.get(FILE_VARIABLE)
     file = chosen.config or (Path(named) if named else None)
     return load_settings(file, os.environ, overrides)

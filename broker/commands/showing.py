@@ -1,4 +1,4 @@
-"""What is shown this once: where it cannot be shown, what it opens is taken back."""
+"""Secrets that are shown once: where one cannot be printed, the key that it belongs to is deleted."""
 
 import asyncio
 import errno
@@ -16,13 +16,13 @@ from typing import NoReturn
 from broker.commands.refusing import CommandRefused
 from broker.storage.engine import Conflict, EngineUnavailable
 
-# How long a pipe's reader is waited for. Not for ever: one that reads when we have ended would wait for us.
+# How long to wait for a pipe's reader. Limited: a reader that begins only when this process has ended would deadlock.
 _READER_SECONDS = 2.0
-_LOOK_MILLISECONDS = 10
+_POLL_MILLISECONDS = 10
 
 
 def show(text: str) -> None:
-    """Print what is no secret; raises CommandRefused where it cannot be, except to a reader that has had enough."""
+    """Print a text without secrets; raises CommandRefused where that fails, except where a pipe's reader has ended."""
     try:
         print(text, end="", flush=True)
     except (OSError, ValueError) as error:
@@ -34,9 +34,9 @@ def show(text: str) -> None:
 async def show_once(
     text: str, what: str, take_back: Callable[[], Awaitable[object]], *, before: str = "", note: str = ""
 ) -> None:
-    """Print `text`; raises CommandRefused where it cannot be printed, and `what` it opens was taken back.
+    """Print `text`; where that fails, call `take_back` and raise CommandRefused, which says that `what` was deleted.
 
-    `before` is printed first, for itself; `note` is what else there is to say where it fails.
+    `before` is printed first, by itself; `note` is added to the error message.
     """
     try:
         deliver(before)
@@ -50,21 +50,21 @@ async def show_once(
 async def taken_back(
     what: str, why: str, take_back: Callable[[], Awaitable[object]], note: str = ""
 ) -> NoReturn:
-    """Raises CommandRefused: that `what` was taken back, or that it is there and its secret is not."""
+    """Raises CommandRefused: `what` was deleted again, or could not be and its secret is lost."""
     try:
         await take_back()
     except (EngineUnavailable, Conflict, CommandRefused, OSError) as error:
         raise CommandRefused(
-            f"{what} {why}, nor taken back ({error}): it is there, and its secret is lost; delete it{note}"
+            f"{what} {why} and could not be deleted ({error}): it exists and its secret is lost; delete it{note}"
         ) from error
     raise CommandRefused(f"{what} {why} and was taken back{note}")
 
 
 def deliver(text: str) -> None:
-    """Print `text`; raises OSError or ValueError where it does not arrive.
+    """Print `text`; raises OSError or ValueError where it is not read.
 
-    What is in a pipe has not arrived: a reader that ends without having read it (`| head -1`) loses it. One that has
-    read it and threw it away cannot be told from one that kept it.
+    A text in a pipe has not been read yet: a reader that ends before (`| head -1`) loses it. Whether a reader that has
+    read the text discards it cannot be detected.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
@@ -74,7 +74,7 @@ def deliver(text: str) -> None:
 
 
 def discard_output() -> None:
-    """What is still to be printed would only be complained of when the process ends."""
+    """Discard buffered output, so that the interpreter does not report at exit that it cannot be written."""
     if sys.stdout is None:
         return
     try:
@@ -87,7 +87,7 @@ def discard_output() -> None:
 
 
 def _wait_for_reader() -> None:
-    """Until the pipe is empty, for a while; raises BrokenPipeError where its reader goes before that."""
+    """Wait until the pipe is empty, with a timeout; raises BrokenPipeError where its reader ends before."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):
@@ -95,10 +95,10 @@ def _wait_for_reader() -> None:
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return
     waiting = select.poll()
-    waiting.register(descriptor, 0)  # POLLERR, which need not be asked for: there is no reader any more
+    waiting.register(descriptor, 0)  # POLLERR is always reported: the pipe has no reader any more
     until = time.monotonic() + _READER_SECONDS
     while _unread(descriptor) and time.monotonic() < until:
-        if waiting.poll(_LOOK_MILLISECONDS):
+        if waiting.poll(_POLL_MILLISECONDS):
             raise BrokenPipeError(errno.EPIPE, "its reader has ended")
 
 

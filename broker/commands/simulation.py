@@ -1,4 +1,4 @@
-"""Questions to the policy engine: from the options of `broker policy simulate` to decisions."""
+"""Evaluates the options of `broker policy simulate`: builds access requests and decides them."""
 
 import argparse
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ _ACCOUNT = "123456789012"
 
 
 async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
-    """A decision for each action on each resource. Raises CommandRefused for what cannot be asked."""
+    """A decision for each action on each resource. Raises CommandRefused for invalid options."""
     _require_whole_actions(chosen.action)
     store = broker.store.transaction() if broker is not None else None
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
@@ -92,7 +92,7 @@ async def _caller(store: Transaction, text: str) -> Caller:
     caller = await _role_session(store, arn, text)
     if caller is None:
         raise CommandRefused(
-            f"--principal: nobody in the store is {text}; write the ARN of a user, a role, a role session or root"
+            f"--principal: the store has no {text}; write the ARN of a user, a role, a role session or root"
         )
     return caller
 
@@ -111,7 +111,7 @@ async def _role_session(store: Transaction, arn: Arn, text: str) -> Caller | Non
 
 
 def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
-    """`layers` and the policies that the options name."""
+    """`layers`, with the policies that the options name."""
     changes: dict[str, object] = {}
     if chosen.policy:
         added = _compiled(chosen.policy, PolicyKind.IDENTITY, SourceKind.INLINE)
@@ -132,7 +132,7 @@ def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
 async def _with_resource(
     layers: Layers, chosen: argparse.Namespace, broker: Broker | None, action: str, resource: str
 ) -> Layers:
-    """`layers` and the resource's own policy: from a file, or the trust policy of a role in the store."""
+    """`layers`, with the resource's policy: from a file, or the trust policy of a role in the store."""
     kind = kind_of_resource_policy(action)
     if chosen.resource_policy:
         policy = _compiled([chosen.resource_policy], kind, SourceKind.RESOURCE)

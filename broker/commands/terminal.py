@@ -16,7 +16,7 @@ _NO_STYLES: Mapping[str, str] = MappingProxyType({})
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """Standard output, or `file` for what will be printed there; in a pipe without colour, never broken into lines."""
+    """A console for standard output, or for `file`; in a pipe without colour and without line breaks."""
     if sys.stdout is not None and sys.stdout.isatty():
         system: Literal["auto"] | None = "auto" if has_colours(sys.stdout) else None
         return Console(
@@ -28,11 +28,11 @@ def console(file: IO[str] | None = None) -> Console:
 
 
 def print_table(headings: list[str], rows: list[list[str]], styles: Mapping[str, str] = _NO_STYLES) -> None:
-    """Columns: coloured in a terminal, padded with spaces in a pipe. `styles` are those of cells, by their text."""
+    """Print a table: coloured in a terminal, padded with spaces in a pipe. `styles` maps texts of cells to styles."""
     if sys.stdout.isatty():
         table = Table(box=None, header_style="bold", pad_edge=False)
         for heading in headings:
-            table.add_column(heading, overflow="fold")  # never cut: an id that is not whole is of no use
+            table.add_column(heading, overflow="fold")  # never truncated: a part of an id is useless
         for row in rows:
             table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
         console().print(table)

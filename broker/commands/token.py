@@ -1,4 +1,4 @@
-"""`broker token inspect`: what a session token says, for the operator who holds the keyring."""
+"""`broker token inspect`: the claims of a session token, for the operator who has the keyring."""
 
 import argparse
 import sys
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from broker.app import Broker
 
 DESCRIPTION = """\
-Open a session token with this broker's keyring and print its claims as JSON, expired or not. The secret access key is
-no part of a token and is not shown. It proves nobody's identity: whoever has seen a token can show it.
+Open a session token with this broker's keyring and print its claims as JSON, expired or not. A token does not contain
+the secret access key. It is no proof of identity: everyone who has seen a token can present it.
 
   echo "$AWS_SESSION_TOKEN" | broker token inspect       the token stays out of the shell's history
   broker token inspect TOKEN
 """
 
-# What is no business of a reader: the secret of the session is derived from it.
+# Not shown: the session's secret is derived from it.
 _HIDDEN = ("session_id",)
 _TIMES = ("issued_at", "expires_at", "mfa_authenticated_at")
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 with the claims, 1 for what this broker did not seal."""
+    """0 with the claims, 1 for a token that this broker did not seal."""
     from broker.commands.opening import with_broker
     from broker.commands.refusing import CommandRefused
     from broker.sealing.envelope import SealBroken
@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def shown_claims(claims: Any, now: float) -> dict[str, Any]:
-    """The claims that say something, times readable, and whether the session is over."""
+    """The claims that are not empty, with times in ISO 8601, and whether the session has expired."""
     import msgspec
 
     from broker.audit.event import iso_time

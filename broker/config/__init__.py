@@ -1,8 +1,8 @@
-"""Settings: defaults, then a TOML file, then `BROKER_…` variables, then the command line; checked whole at load.
+"""Settings: defaults, then a TOML file, then `BROKER_…` variables, then the command line; all are checked at load.
 
-A variable is `BROKER_` and the setting's place: `store.url` is `BROKER_STORE_URL`. Every secret also has a `_FILE` form
-that names a file holding it. An unknown key is refused, with the nearest known one as a suggestion.
-Imported by `app` and the command line only; rooms get the values they need, never the settings.
+A variable is `BROKER_` and the setting's name: `store.url` is `BROKER_STORE_URL`. Every secret also has a `_FILE` form
+that names a file with the secret. An unknown key is refused, with the most similar known key as a suggestion.
+Imported by `app` and the command line only; other rooms get the values that they need, never the settings.
 """
 
 from broker.config.faults import parse_address

@@ -1,4 +1,4 @@
-"""What makes settings impossible that have the right types: ranges, addresses, what belongs together."""
+"""Faults of settings with the right types: ranges, addresses, settings that need each other."""
 
 import re
 from collections.abc import Iterator
@@ -40,13 +40,20 @@ _RANGES = {
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
     "ldap.timeout_seconds": (1, 60),
     "ldap.logins_at_a_time": (1, 64),
+    "passwords.memory_kib": (7 * 1024, 1 << 20),
+    "passwords.passes": (1, 100),
+    "passwords.hashes_at_a_time": (1, 64),
+    "passwords.free_attempts_of_user": (1, 1000),
+    "passwords.free_attempts_of_address": (1, 100_000),
+    "passwords.longest_wait_of_user_seconds": (1, 3600),  # no longer than a failure is remembered
+    "passwords.longest_wait_of_address_seconds": (1, 3600),
     "federation.issuer_rotate_every_hours": (7 * 24, 24 * 366),
-    "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the key before signs
+    "federation.issuer_published_for_hours": (1, 7 * 24),  # never longer than the previous key signs
 }
 
 
 def faults_of(settings: Settings) -> Iterator[str]:
-    """What types cannot say."""
+    """The faults that the types do not show, as messages that begin with the setting."""
     for name in ("api", "metadata", "operations"):
         try:
             parse_address(getattr(settings.listen, name), f"listen.{name}")
@@ -56,7 +63,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
         if not _is_host_name(host_name):
             yield (
                 f"listen.host_names: {host_name!r} is no host name; "
-                "write it as it stands in a URL between // and the port, without wildcards"
+                "write it as in a URL between // and the port, without wildcards"
             )
     for name, (low, high) in _RANGES.items():
         section, _, key = name.partition(".")
@@ -106,15 +113,15 @@ def _faults_of_store(url: SecretKey) -> Iterator[str]:
         what = "file; write sqlite:PATH" if scheme == "sqlite" else "server; write redis://HOST:PORT/NUMBER"
         yield f"store.url: {url.reveal()!r} names no {what}"
     elif scheme.endswith("+cluster") and not _is_cluster(url.reveal().partition("://")[2]):
-        yield "store.url: behind HOST:PORT of a cluster comes nothing, for a cluster has one database"
+        yield "store.url: nothing may follow HOST:PORT of a cluster: a cluster has one database"
     elif scheme.startswith("redi") and not _is_database(url.reveal().partition("://")[2]):
-        # Not quoted: it may be a part of the password. redis-py takes `/abc` for 0, and `/1/2` for 12.
-        yield "store.url: behind HOST:PORT comes the number of a database, as in redis://HOST:PORT/0, or nothing"
+        # Not quoted: it may be a part of the password. redis-py reads `/abc` as 0, and `/1/2` as 12.
+        yield "store.url: only the number of a database may follow HOST:PORT, as in redis://HOST:PORT/0"
 
 
 def _faults_of_root(root: RootUser) -> Iterator[str]:
-    given = [bool(root.account_id), bool(root.access_key_id), bool(root.secret_access_key.reveal())]
-    if any(given) and not all(given):
+    are_set = [bool(root.account_id), bool(root.access_key_id), bool(root.secret_access_key.reveal())]
+    if any(are_set) and not all(are_set):
         yield (
             "BROKER_ROOT_ACCOUNT_ID, BROKER_ROOT_ACCESS_KEY_ID and BROKER_ROOT_SECRET_ACCESS_KEY belong together: "
             "set all three or none"
@@ -126,7 +133,7 @@ def _faults_of_root(root: RootUser) -> Iterator[str]:
 
 
 def section_of(fault: str) -> str:
-    """The section that a fault of `faults_of` is about: it begins with the setting, or names root's variables."""
+    """The section of a fault of `faults_of`: its message begins with the setting, or names the variables of root."""
     return "root" if fault.startswith("BROKER_ROOT_") else fault.partition(".")[0]
 
 

@@ -1,4 +1,4 @@
-"""Settings from the file, the environment and the command line; checked whole at load."""
+"""Loads settings from the file, the environment and the command line, and checks them all."""
 
 import difflib
 import tomllib
@@ -30,15 +30,15 @@ _KINDS: dict[Any, str] = {
 }
 
 
-class _Given(msgspec.Struct, frozen=True):
-    """A value as somebody set it; `where` is the file, the variable or the option, for errors."""
+class _RawValue(msgspec.Struct, frozen=True):
+    """A value before it is converted; `where` is the file, the variable or the option, for errors."""
 
     value: Any
     where: str
     is_text: bool = True  # a variable or an option is text, whatever the setting's type
 
     def __repr__(self) -> str:
-        return f"_Given(***, {self.where})"  # it may be a secret's
+        return f"_RawValue(***, {self.where})"  # it may be a secret
 
 
 def load_settings(
@@ -46,12 +46,12 @@ def load_settings(
 ) -> Settings:
     """The settings in force; `overrides` are dotted names from the command line. Raises ConfigurationError."""
     faults: list[str] = []
-    options = {name: _Given(text, f"the option for {name}") for name, text in (overrides or {}).items()}
-    given = {**_from_file(file, faults), **_from_environment(environment, faults), **options}
-    is_read = not faults  # else these are not the settings that are meant
+    options = {name: _RawValue(text, f"the option for {name}") for name, text in (overrides or {}).items()}
+    values = {**_from_file(file, faults), **_from_environment(environment, faults), **options}
+    is_read = not faults  # else values are missing, and the settings are not those of the operator
     tables: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     faulty_sections: set[str] = set()
-    for name, one in given.items():
+    for name, one in values.items():
         section, _, key = name.partition(".")
         try:
             tables[section][key] = _typed(name, one)
@@ -67,12 +67,12 @@ def load_settings(
     return settings
 
 
-def _from_file(file: Path | None, faults: list[str]) -> dict[str, _Given]:
-    given = {}
+def _from_file(file: Path | None, faults: list[str]) -> dict[str, _RawValue]:
+    values = {}
     for section, table in _read_tables(file, faults).items():
         hint = _nearest(section, list(SECTIONS), "[{}]")
         if not isinstance(table, dict):
-            faults.append(f"{file}: {section} stands outside of every [section]{hint}")
+            faults.append(f"{file}: {section} is not in a [section]{hint}")
             continue
         if section not in SECTIONS:
             faults.append(f"{file}: there is no section [{section}]{hint}")
@@ -80,10 +80,10 @@ def _from_file(file: Path | None, faults: list[str]) -> dict[str, _Given]:
         known = [field.name for field in msgspec.structs.fields(SECTIONS[section])]
         for key, value in table.items():
             if key in known:
-                given[f"{section}.{key}"] = _Given(value, str(file), is_text=False)
+                values[f"{section}.{key}"] = _RawValue(value, str(file), is_text=False)
             else:
                 faults.append(f"{file}: [{section}] has no setting {key}{_nearest(key, known)}")
-    return given
+    return values
 
 
 def _read_tables(file: Path | None, faults: list[str]) -> dict[str, Any]:
@@ -96,41 +96,41 @@ def _read_tables(file: Path | None, faults: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _from_environment(environment: Mapping[str, str], faults: list[str]) -> dict[str, _Given]:
+def _from_environment(environment: Mapping[str, str], faults: list[str]) -> dict[str, _RawValue]:
     known = {variable_of(name): name for name in setting_names()}
-    given: dict[str, _Given] = {}
+    values: dict[str, _RawValue] = {}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
             continue
         plain = variable.removesuffix("_FILE")
         if variable in known:
-            given[known[variable]] = _Given(text, variable)
+            values[known[variable]] = _RawValue(text, variable)
         elif _is_secret(known.get(plain, "")):
             if plain in environment:
                 faults.append(f"{plain} and {variable} both name the secret: set one of them")
             else:
-                given[known[plain]] = _Given(_read_secret(known[plain], variable, text, faults), variable)
+                values[known[plain]] = _RawValue(_read_secret(known[plain], variable, text, faults), variable)
         else:
-            # Without the prefix: all are near one another with it.
+            # Compared without the prefix, which would make all names similar.
             bare = [name.removeprefix(PREFIX) for name in known]
             hint = _nearest(variable.removeprefix(PREFIX), bare, f"{PREFIX}{{}}")
             faults.append(f"the environment variable {variable} is no setting{hint}")
-    return given
+    return values
 
 
-def _typed(name: str, given: _Given) -> Any:
-    """The value as the setting's type wants it: in a text, the entries of a list are separated by commas."""
+def _typed(name: str, raw: _RawValue) -> Any:
+    """The value converted to the setting's type."""
     kind = field_of(name).type
-    value = given.value
+    value = raw.value
     if kind is SecretKey and isinstance(value, str):
         return SecretKey(value)
     try:
-        if given.is_text and kind == tuple[str, ...]:
+        if raw.is_text and kind == tuple[str, ...]:
             value = _listed(value)
-        return msgspec.convert(value, kind, strict=not given.is_text)
+        return msgspec.convert(value, kind, strict=not raw.is_text)
     except msgspec.DecodeError:  # a ValidationError is one, too
-        shown = "what is given" if kind is SecretKey else repr(value)
-        raise ConfigurationError(f"{given.where}: {name} is {_KINDS[kind]}, not {shown}") from None
+        shown = "this value" if kind is SecretKey else repr(value)
+        raise ConfigurationError(f"{raw.where}: {name} is {_KINDS[kind]}, not {shown}") from None
 
 
 def _listed(text: str) -> list[str]:
@@ -147,12 +147,12 @@ def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:
         faults.append(f"{variable}: cannot read {path}: {error.strerror}")
     except UnicodeDecodeError:
         faults.append(f"{variable}: the content of {path} is not UTF-8")
-    # Something in its place, so that no second fault is found in its absence.
+    # A placeholder, so that the missing value does not cause a second fault.
     return str(field_of(name).default.reveal()) or "unread"
 
 
 def _nearest(name: str, known: list[str], form: str = "{}") -> str:
-    """A suggestion for a name that is not known; where nothing is near, and the choice is short, the choice."""
+    """A hint for an unknown name: the most similar known name, else the known names where they are few."""
     near = difflib.get_close_matches(name, known, 1)
     if near:
         return f"; did you mean {form.format(near[0])}?"

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.credentials.passwords import PasswordSettings
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
 from broker.names.secret import SecretKey
@@ -11,10 +12,10 @@ from broker.operation import Quotas
 
 
 class ConfigurationError(ValueError):
-    """Settings that cannot stand; the message names each, and says what would do: a line each.
+    """Invalid settings; the message has a line for each fault: the setting, and what is expected.
 
-    `settings` are those that were read, None where a file or a name in it could not be; of these, what is in
-    `faulty_sections` cannot be used.
+    `settings` are those that could be read, with faults in `faulty_sections`; None where the file could not be read or
+    had an unknown name.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Tls(Section, frozen=True):
 
 
 class StoreSettings(Section, frozen=True):
-    url: SecretKey = SecretKey("sqlite:var/broker.db")  # a Redis has its password in it
+    url: SecretKey = SecretKey("sqlite:var/broker.db")  # a secret, since the URL of a Redis has its password
 
 
 class Keys(Section, frozen=True):
@@ -123,6 +124,7 @@ class Settings(Section, frozen=True):
     metadata: Metadata = Metadata()
     federation: FederationSettings = FederationSettings()
     ldap: DirectoryRules = DirectoryRules()
+    passwords: PasswordSettings = PasswordSettings()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     log: Log = Log()

@@ -1,7 +1,7 @@
-"""How long a session may be asked for, in AWS's words. All durations are seconds.
+"""Checks of requested session durations, with AWS's error messages. All durations are seconds.
 
 STS API Reference, `DurationSeconds` of AssumeRole, GetSessionToken and GetFederationToken. The model's own range
-(900 to 43,200 or 129,600) is checked before (`protocol.constraints`).
+(900 to 43,200 or 129,600) is checked earlier (`protocol.constraints`).
 """
 
 from broker.credentials.mint import LONGEST_CHAINED_SESSION, LONGEST_ROOT_SESSION, LONGEST_USER_SESSION
@@ -29,7 +29,7 @@ def role_session_duration(requested: int | None, longest: int, *, chained: bool)
 
 
 def user_session_duration(requested: int | None, *, is_root: bool) -> int:
-    """For GetSessionToken and GetFederationToken: the root user's is cut to an hour without a word."""
+    """For GetSessionToken and GetFederationToken: the root user's is limited to an hour, without an error."""
     duration = DEFAULT_USER_SESSION if requested is None else requested
     return min(duration, LONGEST_ROOT_SESSION if is_root else LONGEST_USER_SESSION)
 

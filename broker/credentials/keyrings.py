@@ -1,13 +1,13 @@
-"""The keyrings of this broker: kept in the store, sealed by the master key, rotated on schedule.
+"""The keyrings of this broker: stored in the engine, sealed by the master key, rotated on schedule.
 
-Two rings: `sessions` closes what is handed to clients and forgets a key when its last token has expired; `storage`
-closes records, so its keys are never dropped, and it rotates by command only. They live in a partition of their own,
-in the engine below the sealed one: what opens the records cannot lie among them.
+Two rings: `sessions` seals what clients receive, and drops a key when its last token has expired; `storage` seals
+records, so its keys are never dropped, and it rotates by command only. They are in a partition of their own, in the
+engine below the sealed one: the keys that open the records cannot be among them.
 
-Keys are dated by the store's clock, which is one for all nodes (on SQLite, the machine's). No node rotates whose own
-clock is more than MOST_SKEW apart from it: one of the two is wrong, and a key that is dropped too early ends
-everybody's sessions. So a key is dropped `open_for` after it was retired. A token outlives it only where the node that
-minted it was ahead by `open_for` less the longest session: twelve hours.
+The times of keys are by the store's clock, which is one for all nodes (on SQLite, the machine's). A node whose own
+clock is more than MOST_SKEW apart from it does not rotate: one of the two is wrong, and a key that is dropped too early
+ends all sessions. A key is dropped `open_for` after it was retired. That ends a session early only if the clock of the
+node that minted it was ahead by `open_for` less the longest session: twelve hours.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ PARTITION = "keys"
 SESSIONS = "sessions"
 STORAGE = "storage"
 
-MOST_SKEW = 15 * 60.0  # seconds: a node that is further off refuses everybody's signature, too
+MOST_SKEW = 15 * 60.0  # seconds: a node that is further off refuses all signatures, too
 
-_GONE = "the keyrings are gone: the store was emptied, or it is another one"
+_GONE = "the keyrings are missing: the store was emptied, or it is another one"
 
 
 class WrongMasterKey(EngineUnavailable):
@@ -32,7 +32,7 @@ class WrongMasterKey(EngineUnavailable):
 
 
 class Keyrings:
-    """Both rings, as last read. `load` before use; `refresh` and `rotate` keep them true."""
+    """Both rings, as last read. Call `load` before use, then `refresh` and `rotate_when_due` regularly."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class Keyrings:
         return self._rings[STORAGE]
 
     async def load(self, *, may_create: bool = True) -> None:
-        """Read the rings, making those that do not exist yet where `may_create` says so.
+        """Read the rings; with `may_create`, make those that do not exist yet.
 
-        Raises EngineUnavailable where a ring is missing that may not be made, or beside records, which the missing
-        one has sealed; WrongMasterKey for rings of another master key.
+        Raises EngineUnavailable where a ring is missing that may not be made, or although there are records, which it
+        has sealed; WrongMasterKey for rings of another master key.
         """
         await self.refresh()
         now = await self._engine.now()
@@ -71,7 +71,7 @@ class Keyrings:
                 await self._change(name, lambda ring: ring or new_keyring(now, self._entropy(KEY_ENTROPY)))
 
     async def refresh(self) -> bool:
-        """Read the rings anew where they changed; answers whether they did. Those that it has are never dropped."""
+        """Read the rings where they have changed; returns whether they have. EngineUnavailable where one is missing."""
         revision = await self._engine.revision(PARTITION)
         if revision == self._revision:
             return False
@@ -83,7 +83,7 @@ class Keyrings:
         return True
 
     async def rotate_when_due(self) -> None:
-        """What the master's own rotation asks for; then the step that the schedule wants now, if any.
+        """`reseal`, then the rotation step that is due by the schedule, if any.
 
         Raises EngineUnavailable where this machine's clock and the store's disagree.
         """
@@ -95,14 +95,14 @@ class Keyrings:
         )
 
     async def reseal(self) -> None:
-        """Seal the rings under the current master where another one did."""
+        """Seal the rings with the current master key where a previous one has sealed them."""
         await self.refresh()
         for name, sealed in await self._engine.scan(PARTITION, ""):
             if not is_sealed_by_current(self._master, sealed):
                 await self._change(name, lambda ring: ring)
 
     async def stage(self, name: str) -> None:
-        """Add the ring's next key; raises ValueError where one waits already, and as `rotate_when_due`."""
+        """Add the ring's next key; raises ValueError where one is staged already, and as `rotate_when_due`."""
         now = await self.rotation_time()
         await self._change(name, lambda ring: ring and stage(ring, now, self._entropy(KEY_ENTROPY)))
 
@@ -113,14 +113,14 @@ class Keyrings:
         await self._change(name, lambda ring: ring and promote(ring, now, open_for))
 
     async def drop(self, key_id: bytes) -> None:
-        """Forget a key of the sessions' ring before its time: what it sealed is refused, on every node that reads this.
+        """Drop a key of the sessions' ring early: what it sealed is refused, on every node that has read the new ring.
 
         Raises ValueError for the primary. Keys of the storage ring are never dropped: records would be lost with them.
         """
         await self._change(SESSIONS, lambda ring: ring and drop(ring, key_id))
 
     async def rotation_time(self) -> float:
-        """The time by the store's clock; raises EngineUnavailable where this machine's clock says another."""
+        """The time by the store's clock; raises EngineUnavailable where this machine's clock differs too much."""
         now = await self._engine.now()
         skew = self._clock() - now
         if abs(skew) > MOST_SKEW:
@@ -131,7 +131,7 @@ class Keyrings:
         return now
 
     async def _change(self, name: str, step: Callable[[Keyring | None], Keyring | None]) -> None:
-        """Commit what `step` makes of the ring (None: nothing); another node's change is read, then tried anew."""
+        """Commit what `step` makes of the ring (None: no change); retry after another node's change."""
         while True:
             revision = await self._engine.revision(PARTITION)
             sealed = await self._engine.get(PARTITION, name)

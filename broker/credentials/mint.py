@@ -1,7 +1,7 @@
-"""The only mint: every temporary credential of the broker, whoever asked for it, is made here.
+"""The only mint: all temporary credentials of the broker are made here.
 
-A mint proves nothing and permits nothing: its callers have proven the caller and passed the gate. What must hold
-of every session holds here: how long a kind may live, what fits a token, that no two sessions share an id.
+The mint does not authenticate and does not authorize: that is done before it is called. It enforces what must hold for
+every session: how long a kind may last, how large a token may be, that no two sessions share an id.
 Limits: STS API Reference, the pages of the operations; IAM User Guide, "Compare AWS STS credentials".
 """
 
@@ -39,7 +39,7 @@ LONGEST_USER_SESSION = 129_600
 LONGEST_ROOT_SESSION = 3_600
 LONGEST_ROOT_TASK = 900
 
-# One draw of entropy serves a session: first its access key id, then its session id, then its token.
+# The entropy of a session is drawn at once, and used in this order: access key id, session id, token.
 _SESSION_STARTS = ACCESS_KEY_ID_ENTROPY
 _TOKEN_STARTS = _SESSION_STARTS + SESSION_ID_SIZE
 
@@ -48,9 +48,9 @@ _NO_CONTEXT: Mapping[str, tuple[str, ...]] = {}
 
 
 class TemporaryCredentials(msgspec.Struct, frozen=True):
-    """What a caller is given. Times are epoch seconds; `token_size` is in characters, `utilization` in percent.
+    """The minted credentials. Times are epoch seconds; `token_size` is in characters, `utilization` in percent.
 
-    `packed_policy_size` is a percentage, None where neither session policies nor tags were given.
+    `packed_policy_size` is a percentage, None without session policies and tags.
     """
 
     access_key_id: str
@@ -66,10 +66,10 @@ class TemporaryCredentials(msgspec.Struct, frozen=True):
         return f"TemporaryCredentials({self.access_key_id}, until {self.expires_at}, ***)"
 
 
-Note = Callable[[SessionClaims, bytes], None]
+Note = Callable[[str, bytes, bytes], None]
 
 
-def _unnoted(claims: SessionClaims, sealed_by: bytes) -> None:
+def _ignore_session(account: str, claims: bytes, sealed_by: bytes) -> None:
     pass
 
 
@@ -94,18 +94,19 @@ def _token_too_large(refused: TokenTooLarge) -> Refusal:
 
 
 class Mint(msgspec.Struct, frozen=True):
-    """`keyring` gives the ring of sessions as it is now, `entropy` that many fresh random bytes.
+    """`keyring` returns the current keyring of sessions, `entropy(n)` returns n fresh random bytes.
 
-    `note` is given the claims of each session that is minted, and the id of the key that closed its token.
+    `note` is called with the account of each minted session, its encoded claims, and the id of the key that sealed
+    its token.
 
-    All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit a token
-    (PackedPolicyTooLarge), and raise ValueError for a duration that the kind of session never has: checking
-    what was asked for, in AWS's words, is the flow's part (`durations.py`).
+    All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit into a token
+    (PackedPolicyTooLarge), and raise ValueError for a duration that this kind of session cannot have: the requested
+    duration was checked before, with AWS's errors (`durations.py`).
     """
 
     keyring: Callable[[], Keyring]
     entropy: Callable[[int], bytes]
-    note: Note = _unnoted
+    note: Note = _ignore_session
 
     def assumed_role(
         self,
@@ -130,7 +131,7 @@ class Mint(msgspec.Struct, frozen=True):
         """A session of a role; the arguments are those of `AssumedRoleClaims`."""
         longest = LONGEST_CHAINED_SESSION if chained else LONGEST_ROLE_SESSION
         key_id, session_id, issued_at, expires_at, entropy = self._begin(role.account, now, duration, longest)
-        # By position, which is for ever (`claims.py`): by name, it would take five times as long.
+        # By position, which never changes (`claims.py`): by name, it would take five times as long.
         claims = AssumedRoleClaims(
             key_id,
             session_id,
@@ -170,7 +171,7 @@ class Mint(msgspec.Struct, frozen=True):
         issuer_access_key_id: str | None = None,
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
-        """GetFederationToken: a session called `name`, of what `issuer` may and the session policies allow."""
+        """GetFederationToken: a session called `name`, with what both `issuer` and the session policies allow."""
         longest = _longest_of(issuer)
         key_id, session_id, issued_at, expires_at, entropy = self._begin(
             issuer.account, now, duration, longest
@@ -205,7 +206,7 @@ class Mint(msgspec.Struct, frozen=True):
         issuer_access_key_id: str | None = None,
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
-        """GetSessionToken: `principal` again, for a while, and with MFA where it was given."""
+        """GetSessionToken: a session of `principal` itself, with MFA where a code was verified."""
         account, longest = principal.account, _longest_of(principal)
         key_id, session_id, issued_at, expires_at, entropy = self._begin(account, now, duration, longest)
         user = principal if isinstance(principal, IamUser) else None
@@ -236,9 +237,9 @@ class Mint(msgspec.Struct, frozen=True):
         issuer_access_key_id: str | None = None,
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
-        """AssumeRoot: the root user of `account`, held to the task policy, on behalf of `issuer_arn`.
+        """AssumeRoot: a session of the root user of `account`, limited by the task policy, for `issuer_arn`.
 
-        That the issuer gave a one-time code is no proof of the root user's own device: the session has no MFA.
+        A one-time code of the issuer does not prove the root user's own device: the session has no MFA.
         """
         longest = LONGEST_ROOT_TASK
         key_id, session_id, issued_at, expires_at, entropy = self._begin(account, now, duration, longest)
@@ -293,10 +294,10 @@ class Mint(msgspec.Struct, frozen=True):
     def _begin(
         self, account: str, now: float, duration: int, longest: int
     ) -> tuple[str, bytes, int, int, bytes]:
-        """Access key id and session id, which no other session has; issued and expires at; entropy for the token."""
-        # A session of no time at all is AWS's (AssumeRoot takes 0 seconds); one that runs backwards is nobody's.
+        """Access key id and session id, both unique; times of issue and expiry; entropy for the token."""
+        # 0 is allowed, because AssumeRoot accepts it.
         if not 0 <= duration <= longest:
-            raise ValueError(f"this kind of session lives at most {longest} seconds, not {duration}")
+            raise ValueError(f"this kind of session lasts at most {longest} seconds, not {duration}")
         entropy = self.entropy(_TOKEN_STARTS + TOKEN_ENTROPY)
         key_id = access_key_id(TEMPORARY_KEY, account, entropy)
         issued_at = int(now)
@@ -313,10 +314,10 @@ class Mint(msgspec.Struct, frozen=True):
     ) -> TemporaryCredentials:
         keyring = self.keyring()
         try:
-            token, secret, size = mint_session_token(keyring, claims, entropy, minimum_token_size)
+            token, secret, size, encoded = mint_session_token(keyring, claims, entropy, minimum_token_size)
         except TokenTooLarge as refused:
             raise too_large(refused) from None
-        self.note(claims, keyring.primary.id)
+        self.note(claims.account, encoded, keyring.primary.id)
         return TemporaryCredentials(
             claims.access_key_id,
             secret,

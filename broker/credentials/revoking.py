@@ -1,8 +1,8 @@
-"""Revoking: what an operator takes back is written here, and how long it has to be remembered.
+"""Revoking sessions: writes revocations, and decides how long they are stored.
 
-A revocation is remembered until no session that it concerns can live, by anybody's clock: the longest life of that kind
-of session behind the moment, and MOST_SKEW on top, for the node that minted it may have been ahead. `broker.access`
-judges by it.
+A revocation is stored until every session that it applies to has expired, by any node's clock: for the longest duration
+of that kind of session, and MOST_SKEW more, because the clock of the node that minted it may have been ahead.
+`broker.access` enforces revocations.
 """
 
 from broker.credentials.keyrings import MOST_SKEW
@@ -11,18 +11,18 @@ from broker.names.ids import ROLE, TEMPORARY_KEY
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
 from broker.storage.store import REVOCATIONS, Transaction
 
-# Single sessions that may be revoked in one account at a time; and revocations of all kinds. The whole account can be
-# revoked whatever there is.
+# How many single sessions may be revoked in one account at a time; and how many revocations of all kinds there may be.
+# The whole account can always be revoked.
 MOST_SESSIONS = 1000
 MOST_REVOCATIONS = 2000
 
 
 class TooManyRevocations(Exception):
-    """The account has as many revocations as it may have; something that covers several of them is to be revoked."""
+    """The account has as many revocations as it may have; revoke a role, a user or the account instead."""
 
 
 def latest_end(subject: str, issued_before: int) -> int:
-    """The moment, epoch seconds, at which every session of `subject` that was issued before has expired."""
+    """When, in epoch seconds, every session of `subject` that was issued before `issued_before` has expired."""
     longest = LONGEST_ROLE_SESSION if subject.startswith(ROLE) else LONGEST_USER_SESSION
     return issued_before + longest + int(MOST_SKEW)
 
@@ -30,32 +30,32 @@ def latest_end(subject: str, issued_before: int) -> int:
 def with_revocation(
     known: Revocations | None, subject: str, revocation: Revocation, now: float
 ) -> Revocations:
-    """`known` and the new one, without those that have ended. A revocation only ever grows.
+    """`known` and the new one, without those that have ended. A later revocation never shortens an earlier one.
 
     Raises TooManyRevocations.
     """
-    living = {} if known is None else {of: it for of, it in known.by_subject.items() if it.ends_at > now}
-    before = living.get(subject)
+    current = {} if known is None else {of: it for of, it in known.by_subject.items() if it.ends_at > now}
+    before = current.get(subject)
     if before is None:
-        _require_room(living, subject)
+        _require_room(current, subject)
     else:
         revocation = Revocation(
             issued_before=max(before.issued_before, revocation.issued_before),
             ends_at=max(before.ends_at, revocation.ends_at),
             revoked_at=revocation.revoked_at,
         )
-    return Revocations(by_subject={**living, subject: revocation})
+    return Revocations(by_subject={**current, subject: revocation})
 
 
-def _require_room(living: dict[str, Revocation], subject: str) -> None:
+def _require_room(current: dict[str, Revocation], subject: str) -> None:
     if subject == WHOLE_ACCOUNT:
         return
     if (
         subject.startswith(TEMPORARY_KEY)
-        and sum(of.startswith(TEMPORARY_KEY) for of in living) >= MOST_SESSIONS
+        and sum(of.startswith(TEMPORARY_KEY) for of in current) >= MOST_SESSIONS
     ):
         raise TooManyRevocations(f"{MOST_SESSIONS} single sessions of the account are revoked already")
-    if len(living) >= MOST_REVOCATIONS:
+    if len(current) >= MOST_REVOCATIONS:
         raise TooManyRevocations(f"the account has {MOST_REVOCATIONS} revocations already")
 
 

@@ -1,10 +1,10 @@
-"""The list of sessions: what was minted and can still live, for the operator who asks. No session depends on it.
+"""The list of minted sessions that have not expired, for operators. No session depends on it.
 
-It is written behind: a mint leaves a note in memory, which the next flush writes. It is bounded: the newest
-MOST_LISTED sessions of an account that can still live are listed, and that there were more is written down. Each
-process writes what it minted as one record of many sessions; now and then it counts what all have written, and deletes
-the oldest records beyond the bound. So what is stored of an account is at most the bound, one record more, and what the
-processes have written since they counted last.
+It is written behind: a mint adds a note in memory, which the next flush writes. It is bounded: the newest MOST_LISTED
+unexpired sessions of an account are listed, and a record says where there were more. Each process writes its sessions
+as one record per flush; after each COUNT_EVERY sessions it counts what all processes have written, and deletes the
+oldest records beyond the bound. So an account has at most the bound, one record more, and what the processes have
+written since they counted last.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from typing import Self
 
 import msgspec
 
-from broker.sealing.claims import SessionClaims, claims_from_bytes, claims_to_bytes
+from broker.sealing.claims import claims_from_bytes
 from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
 from broker.storage.session_records import ListedSession, ListedSessions, UnlistedSessions
 from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
 
 MOST_LISTED = 1000  # of an account
-COUNT_EVERY = 250  # sessions of an account that a process writes
+COUNT_EVERY = 250  # sessions of an account that a process has written
 
 _FLUSH_WIDTH = 32  # accounts at a time
 _PAGE = 100
@@ -31,9 +31,9 @@ Note = tuple[bytes, bytes]  # the claims, encoded, and the id of the key that se
 
 
 class SessionList:
-    """What this process has minted and not yet written. `engine` seals what it is given.
+    """The sessions that this process has minted and not yet written. `engine` is a sealing one.
 
-    Leaving it writes the rest. `entropy` gives that many random bytes.
+    Leaving the context writes the rest. `entropy(n)` returns n random bytes.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float], entropy: Callable[[int], bytes]) -> None:
@@ -55,19 +55,19 @@ class SessionList:
         except TimeoutError:
             raise EngineUnavailable("the last sessions could not be listed in time") from None
 
-    def note(self, claims: SessionClaims, sealed_by: bytes) -> None:
-        """Remember that this session was minted; never waits, and never fails.
+    def note(self, account: str, claims: bytes, sealed_by: bytes) -> None:
+        """Note that a session with these encoded claims was minted; never waits, and never fails.
 
-        As bytes: a thousand claims with all that they hold would take a megabyte, and each mint other memory.
+        The claims are stored as bytes: a thousand of them as objects would take a megabyte.
         """
-        notes = self._notes.get(claims.account)
+        notes = self._notes.get(account)
         if notes is None:
-            # One more than are listed: it tells that there were more.
-            notes = self._notes[claims.account] = deque(maxlen=MOST_LISTED + 1)
-        notes.append((claims_to_bytes(claims), sealed_by))
+            # One more than are listed, to know that there were more.
+            notes = self._notes[account] = deque(maxlen=MOST_LISTED + 1)
+        notes.append((claims, sealed_by))
 
     async def flush(self) -> None:
-        """Write what was noted so far; what cannot be written stays for the next time. Raises EngineUnavailable."""
+        """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""
         accounts = list(self._notes)
         for start in range(0, len(accounts), _FLUSH_WIDTH):
             some = accounts[start : start + _FLUSH_WIDTH]
@@ -87,19 +87,19 @@ class SessionList:
             self._uncounted[account] = 0
 
     async def _write(self, account: str, notes: Iterable[Note]) -> int:
-        """How many sessions were written, as one record."""
+        """Write the sessions as one record; returns how many."""
         now, all_notes = self._clock(), list(notes)
-        living: list[ListedSession] = []
+        unexpired: list[ListedSession] = []
         for start in range(0, len(all_notes), _PAGE):
             some = [_listed(*note) for note in all_notes[start : start + _PAGE]]
-            living += [session for session in some if session.expires_at > now]
-            await asyncio.sleep(0)  # requests get their turn
-        if not living:
+            unexpired += [session for session in some if session.expires_at > now]
+            await asyncio.sleep(0)  # let the event loop serve requests
+        if not unexpired:
             return 0
-        missing, listed = living[:-MOST_LISTED], living[-MOST_LISTED:]
+        missing, listed = unexpired[:-MOST_LISTED], unexpired[-MOST_LISTED:]
         record = ListedSessions(sessions=tuple(listed))
         ends = max(session.expires_at for session in listed)
-        # By this key, records sort in the order in which they were written.
+        # Records sort by time, in the order in which they were written.
         key = LISTED_SESSIONS.stored_key(f"{int(now * 1000):015d}-{self._entropy(8).hex()}")
         writes = [Write(key, LISTED_SESSIONS.encode(record), ends)]
         if missing:
@@ -108,13 +108,13 @@ class SessionList:
         return len(listed)
 
     async def _delete_oldest(self, account: str) -> None:
-        """Delete the records in which everything is older than the newest MOST_LISTED sessions."""
+        """Delete the records whose sessions are all older than the newest MOST_LISTED ones."""
         partition, now = sessions_partition(account), self._clock()
         records: list[tuple[str, int]] = []
         after = ""
         while True:
             page = await self._engine.scan(partition, LISTED_SESSIONS.prefix, after, _PAGE)
-            records += [(key, len(_living(_decoded(partition, key, value), now))) for key, value in page]
+            records += [(key, len(_unexpired(_decoded(partition, key, value), now))) for key, value in page]
             if len(page) < _PAGE:
                 break
             after = page[-1][0]
@@ -127,14 +127,14 @@ class SessionList:
         partition = sessions_partition(account)
         _, values = await self._engine.fetch(partition, keys)
         found = [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
-        lost = [one for key, value in found for one in _living(_decoded(partition, key, value), now)]
+        lost = [one for key, value in found for one in _unexpired(_decoded(partition, key, value), now)]
         writes = [Write(key, None) for key in keys]
         if lost:
             writes.append(await self._unlisted(account, lost))
         await self._engine.commit(partition, writes, None)
 
     async def _unlisted(self, account: str, sessions: list[ListedSession]) -> Write:
-        """That these are missing, until the last of them has expired, and those that were missing before."""
+        """The write that says that these sessions are missing, and those that were missing before."""
         key, partition = UNLISTED_SESSIONS.stored_key(""), sessions_partition(account)
         record = UnlistedSessions(
             issued_until=max(one.issued_at for one in sessions),
@@ -151,16 +151,16 @@ class SessionList:
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """The sessions of an account that can still live, the newest first; `unlisted` where there are more."""
+    """The unexpired sessions of an account, the newest first; `unlisted` where there are more."""
 
     sessions: tuple[ListedSession, ...]
     unlisted: UnlistedSessions | None
 
 
 async def list_sessions(store: Transaction, account: str, now: float) -> Listing:
-    """What is listed of `account`: at most MOST_LISTED sessions, each once, though a record may be there twice."""
+    """At most MOST_LISTED sessions of `account`, each once, although a retried flush may have written some twice."""
     records = await store.scan(LISTED_SESSIONS, account)
-    by_key_id = {one.access_key_id: one for record in records for one in _living(record, now)}
+    by_key_id = {one.access_key_id: one for record in records for one in _unexpired(record, now)}
     newest_first = sorted(
         by_key_id.values(), key=lambda one: (one.issued_at, one.access_key_id), reverse=True
     )
@@ -175,12 +175,12 @@ async def list_sessions(store: Transaction, account: str, now: float) -> Listing
 
 
 def _surplus(records: list[tuple[str, int]]) -> list[str]:
-    """Keys of the records behind the newest that hold MOST_LISTED living sessions; `records` oldest first."""
+    """Keys of the records beyond the newest MOST_LISTED sessions; `records` are keys and counts, the oldest first."""
     counted = 0
-    for place in range(len(records) - 1, -1, -1):
+    for index in range(len(records) - 1, -1, -1):
         if counted >= MOST_LISTED:
-            return [key for key, _ in records[: place + 1]]
-        counted += records[place][1]
+            return [key for key, _ in records[: index + 1]]
+        counted += records[index][1]
     return []
 
 
@@ -188,7 +188,7 @@ def _decoded(partition: str, key: str, value: bytes) -> ListedSessions:
     return LISTED_SESSIONS.decode(partition, key, value)
 
 
-def _living(record: ListedSessions, now: float) -> list[ListedSession]:
+def _unexpired(record: ListedSessions, now: float) -> list[ListedSession]:
     return [session for session in record.sessions if session.expires_at > now]
 
 

@@ -12,6 +12,8 @@ from broker.access.gate import Gate
 from broker.audit.event import Event
 from broker.credentials.access_keys import NewKey
 from broker.credentials.mint import Mint
+from broker.credentials.password_changes import NewPassword
+from broker.credentials.passwords import Passwords
 from broker.declaration.declared import Document
 from broker.declaration.source import DeclarationError
 from broker.errors import Refusal
@@ -41,6 +43,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     mint: Mint
     federation: Federation
+    passwords: Passwords
     quotas: Quotas
     service_principals: frozenset[str]
     entropy: Callable[[int], bytes]
@@ -61,6 +64,7 @@ class Attempt:
         self.changes: list[Change] = []
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
+        self.passwords: list[NewPassword] = []
         # Account and name of roles whose trust policy names roles not created yet: they trust no one until it is set.
         self.waiting_roles: set[tuple[str, str]] = set()
 
@@ -122,6 +126,7 @@ class Attempt:
             entropy=self.means.entropy,
             quotas=self.means.quotas,
             federation=self.means.federation,
+            passwords=self.means.passwords,
             service_principals=self.means.service_principals,
         )
 

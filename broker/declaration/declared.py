@@ -50,6 +50,8 @@ class DeclaredUser(Declared, frozen=True, kw_only=True):
     attached_policies: tuple[str, ...] | UnsetType = UNSET
     # A number: that many are created, and their secrets shown once. A list: exactly these keys, with known secrets.
     access_keys: int | tuple[FixedKey, ...] = 0
+    # "generate": made and shown once, where there is none. None: there is none.
+    console_password: str | UnsetType | None = UNSET
 
 
 class DeclaredRole(Declared, frozen=True, kw_only=True):

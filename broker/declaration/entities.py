@@ -8,6 +8,7 @@ from broker.declaration.attempt import Attempt
 from broker.declaration.declared import DeclaredAccount
 from broker.declaration.documents import DOCUMENT, INLINE_POLICIES, TRUST_POLICY
 from broker.declaration.keys import ACCESS_KEYS_OF_USER
+from broker.declaration.passwords import CONSOLE_PASSWORD
 from broker.declaration.properties import (
     ATTACHED_POLICIES,
     BOUNDARY,
@@ -56,7 +57,7 @@ USER = Kind(
     USERS,
     "users",
     (PATH, BOUNDARY, TAGS),
-    (GROUPS_OF_USER, INLINE_POLICIES, ATTACHED_POLICIES, ACCESS_KEYS_OF_USER, MFA_DEVICES),
+    (GROUPS_OF_USER, INLINE_POLICIES, ATTACHED_POLICIES, ACCESS_KEYS_OF_USER, MFA_DEVICES, CONSOLE_PASSWORD),
 )
 ROLE = Kind(
     "Role",
@@ -133,6 +134,8 @@ async def prune(attempt: Attempt, kind: Kind, account: str, wanted: DeclaredAcco
             continue
         target = _target(kind, account, name, wanted.where, record)
         for one in (*kind.properties, *kind.later):
+            if one.remove is not None:
+                await one.remove(attempt, target, record)
             for operation, more in one.clear(target, record) if one.clear is not None else ():
                 parameters = {**target.parameters, **more}
                 await attempt.perform(account, operation, parameters, "-", "", target.where)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from broker.credentials.access_keys import NewKey, put_place
+from broker.credentials.access_keys import NewKey, put_foreign_key
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import DeclaredUser, FixedKey, is_set
 from broker.declaration.properties import NamedEntity, Property, cleared
@@ -47,7 +47,7 @@ async def _put_fixed_key(attempt: Attempt, account: str, name: str, wanted: Fixe
         account_id=account, access_key_id=key_id, user_name=name, secret=secret, created_at=attempt.now
     )
     store.put(ACCESS_KEYS, account, key)
-    await put_place(store, account, key_id)
+    await put_foreign_key(store, account, key_id)
     user = await store.find(USERS, account, name)
     assert user is not None
     if key_id not in user.access_key_ids:

@@ -41,6 +41,7 @@ class NamedEntity(msgspec.Struct, frozen=True):
 
 Create = Callable[[Attempt, NamedEntity, Any], Awaitable[Parameters]]
 Settle = Callable[[Attempt, NamedEntity, Any, Any], Awaitable[None]]
+Remove = Callable[[Attempt, NamedEntity, Any], Awaitable[None]]
 Clear = Callable[[NamedEntity, Any], Iterable[tuple[str, Parameters]]]
 
 
@@ -48,12 +49,14 @@ class Property(msgspec.Struct, frozen=True):
     """`create(attempt, target, wanted)` returns parameters for the operation that creates the entity.
 
     `settle(attempt, target, record, wanted)` changes the record to what is wanted; `clear(target, record)` lists the
-    operations, with their parameters, that must be performed before the entity can be deleted.
+    operations, with their parameters, that must be performed before the entity can be deleted;
+    `remove(attempt, target, record)` performs those which the record alone does not tell.
     """
 
     create: Create | None = None
     settle: Settle | None = None
     clear: Clear | None = None
+    remove: Remove | None = None
 
 
 def desired(attempt: Attempt, value: Any, empty: Any) -> Any:

@@ -1,12 +1,11 @@
 """IAM: one file per noun, each operation one function.
 
-Owns: what AWS's IAM API 2010-05-08 reads and changes of an account; its questions about policies are
-`broker.simulator`'s. A handler works in the caller's own account
-(`call.account`) and nowhere else; it has been allowed by the gate before it runs, on the resource that its
-operation declares.
+Owns the operations of AWS's IAM API 2010-05-08 that read and change an account; those that evaluate policies are in
+`broker.simulator`. A handler works only in the caller's own account (`call.account`). Before it runs, the gate has
+allowed the request on the resource that the operation declares.
 
-Never decides who may do what, never checks what the service model already constrains (`broker.protocol` did), never
-commits: whoever performs the call does. Importing this package declares every operation.
+Never decides permissions, never checks the constraints of the service model (`broker.protocol` has), never commits: the
+code that performs the call does. Importing this package declares every operation.
 
 Law of the room:
 - names are unique without case and keep the spelling they were given; what names an entity follows its renaming;
@@ -22,10 +21,12 @@ from broker.iam import (
     groups,
     inline_policies,
     instance_profiles,
+    login_profiles,
     memberships,
     mfa_devices,
     open_id_connect_providers,
     outbound_web_identity_federation,
+    password_policy,
     permissions_boundaries,
     policies,
     policy_usage,
@@ -44,10 +45,12 @@ __all__ = [
     "groups",
     "inline_policies",
     "instance_profiles",
+    "login_profiles",
     "memberships",
     "mfa_devices",
     "open_id_connect_providers",
     "outbound_web_identity_federation",
+    "password_policy",
     "permissions_boundaries",
     "policies",
     "policy_usage",

@@ -1,4 +1,4 @@
-"""Access keys of users and of root: made, switched off and on, listed, deleted; when they were last used.
+"""Access keys of users and of root: created, activated and deactivated, listed, deleted; when they were last used.
 
 The secret is shown once, by CreateAccessKey.
 """
@@ -9,7 +9,7 @@ from broker.access.resource import Resource
 from broker.credentials.access_keys import (
     ACCESS_KEY_ENTROPY,
     AccessKeyPair,
-    delete_place,
+    delete_foreign_key,
     new_access_key_pair,
 )
 from broker.errors import Refusal
@@ -27,7 +27,7 @@ NEVER_USED = "N/A"
 
 
 async def found_key(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Prepared[AccessKey] | Absent:
-    """The key, judged as its owner; an unknown key has none and matches only `*`. A refusal names the key."""
+    """The key; its resource is its owner. An unknown key has no owner and matches only `*`. A refusal names the key."""
     key_id = request.access_key_id
     key = await call.store.find(ACCESS_KEYS, call.account, key_id)
     asked_for = f"access key {key_id}"
@@ -84,7 +84,7 @@ async def delete_access_key(
     owner = prepared.found
     key = await _get_key(call, owner, request.access_key_id)
     call.store.delete(ACCESS_KEYS, call.account, key.access_key_id)
-    await delete_place(call.store, key.access_key_id)
+    await delete_foreign_key(call.store, key.access_key_id)
     rest = tuple(key_id for key_id in access_key_ids(owner) if key_id != key.access_key_id)
     put_access_key_ids(call, owner, rest)
 
@@ -128,7 +128,7 @@ async def get_access_key_last_used(
 
 
 async def _new_pair(call: Call) -> AccessKeyPair:
-    """A pair whose id nobody has yet: an id that was drawn twice would take over the first one's record."""
+    """A pair with an id that no key has yet: a repeated random id would overwrite another key's record."""
     while True:
         pair = new_access_key_pair(call.account, call.entropy(ACCESS_KEY_ENTROPY))
         if await call.store.find(ACCESS_KEYS, call.account, pair.access_key_id) is None:
@@ -144,7 +144,7 @@ async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:
 
 
 async def _shown_name(call: Call, owner: Owner) -> str:
-    """The user's name; for root the account's alias or number, since a new key's answer must name somebody."""
+    """The user's name; for root the account's alias or id, since CreateAccessKey's answer must have a user name."""
     return name_of(owner) or (await get_account(call)).alias or call.account
 
 

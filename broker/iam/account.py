@@ -1,7 +1,7 @@
 """The account itself: its alias, its counts and quotas.
 
-An alias is unique in the whole broker, so it stands in the global partition: one commit there both claims it and
-gives it to the account, and a rival's claim meets a conflict.
+An alias is unique in the whole broker, so it is a record of the global partition: one commit claims it and assigns it
+to the account, and a concurrent claim gets a conflict.
 """
 
 import msgspec
@@ -21,6 +21,7 @@ from broker.storage.store import (
     OPEN_ID_CONNECT_PROVIDERS,
     POLICIES,
     ROLES,
+    ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
     USERS,
 )
@@ -30,7 +31,7 @@ from broker.storage.store import (
 async def create_account_alias(
     call: Call, request: shapes.CreateAccountAliasRequest, prepared: Prepared[None]
 ) -> None:
-    """The new alias takes the place of the old one: an account has at most one."""
+    """The new alias replaces the old one: an account has at most one."""
     alias = request.account_alias
     if is_account_id(alias):
         raise validation_error("The account alias must not be an account number.")
@@ -80,6 +81,7 @@ async def get_account_summary(
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
         **_root_counts(await get_settings(call)),
+        "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
         **_NOT_KEPT,
     }
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
@@ -89,14 +91,13 @@ def _root_counts(settings: AccountSettings) -> dict[str, int]:
     return {
         "AccountMFAEnabled": int(bool(settings.root_mfa_serial_numbers)),
         "AccountAccessKeysPresent": int(bool(settings.root_access_key_ids)),
-        "AccountPasswordPresent": int(settings.root_password_last_used_at is not None),
     }
 
 
-# What no operation of this broker can create yet, so that none is the true count.
+# Entities that no operation of this broker can create yet, so that their number is 0.
 _NOT_KEPT = {"ServerCertificates": 0, "AccountSigningCertificatesPresent": 0}
 
-# What IAM fixes for everybody, from "IAM and AWS STS quotas".
+# Quotas that are the same in every account, from "IAM and AWS STS quotas".
 _FIXED = {
     "ServerCertificatesQuota": 20,
     "SigningCertificatesPerUserQuota": 2,

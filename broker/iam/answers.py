@@ -1,32 +1,52 @@
 """Records as IAM's answers show them."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from broker.iam.tags import tag_shapes
+from broker.operation import Call
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, Usage, User
+from broker.storage.store import LOGIN_PROFILES, USAGE
 
 # The model's enum says PermissionsBoundaryPolicy, its documentation and AWS's answers say this.
 BOUNDARY_TYPE = "Policy"
 
 
-def user_shape(user: User) -> shapes.User:
-    """A user as GetUser and CreateUser show it: tags and boundary included."""
+def user_shape(user: User, usage: Usage | None = None) -> shapes.User:
+    """A user as GetUser and CreateUser show it: tags and boundary included. `usage` is that of the password."""
     return msgspec.structs.replace(
-        listed_user_shape(user),
+        _listed_user_shape(user, usage),
         permissions_boundary=boundary_shape(user.permissions_boundary),
         tags=tag_shapes(user.tags),
     )
 
 
-def listed_user_shape(user: User) -> shapes.User:
-    """A user as lists show it: IAM leaves tags and boundary out."""
+async def listed_user_shapes(call: Call, users: Sequence[User]) -> tuple[shapes.User, ...]:
+    """Users as lists show them. When a password was last used is looked up of those alone who have one.
+
+    Most users of a large account are programs, which have none.
+    """
+    profiles = await call.store.scan(LOGIN_PROFILES, call.account)
+    with_password = {str(profile.user_name).lower() for profile in profiles}
+    shown = []
+    for user in users:
+        has_password = user.user_name.lower() in with_password
+        usage = await call.store.find(USAGE, call.account, user.user_id) if has_password else None
+        shown.append(_listed_user_shape(user, usage))
+    return tuple(shown)
+
+
+def _listed_user_shape(user: User, usage: Usage | None) -> shapes.User:
+    """IAM leaves tags and boundary out of lists."""
     return shapes.User(
         path=user.path,
         user_name=user.user_name,
         user_id=user.user_id,
         arn=user.arn,
         create_date=user.created_at,
+        password_last_used=usage.last_used_at if usage is not None else None,
     )
 
 

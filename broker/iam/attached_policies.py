@@ -67,7 +67,7 @@ def path_of(arn: str) -> str:
 
 
 def sort_key(arn: str) -> str:
-    """Policies are listed by name; AWS's and the account's own may bear the same."""
+    """Policies are ordered by name, then ARN: one of AWS's and one of the account may have the same name."""
     return f"{name_of(arn).lower()} {arn}"
 
 

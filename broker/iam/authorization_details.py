@@ -1,4 +1,4 @@
-"""Everything of an account that decides who may do what, in one paged list: GetAccountAuthorizationDetails."""
+"""GetAccountAuthorizationDetails: users, groups, roles and policies of an account, in one paged list."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ USER, GROUP, ROLE, LOCAL, AWS = "User", "Group", "Role", "LocalManagedPolicy", "
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One entity of the list; `kind` is the word that the request's filter knows it by."""
+    """One entity of the list; `kind` is its word in the request's filter."""
 
     kind: str
     name: str
@@ -58,7 +58,7 @@ async def get_account_authorization_details(
 
 
 async def _entries(call: Call, usage: PolicyUsage) -> list[Entry]:
-    """Every entity of the account; of AWS's policies those that are in use."""
+    """Every entity of the account, and those of AWS's policies that are in use."""
     used = sorted({*usage.attachments, *usage.boundaries})
     aws = [policy for policy in map(find_aws_managed, used) if policy is not None]
     return [

@@ -1,4 +1,4 @@
-"""Policy documents at the door: their size, their grammar, and whom a trust policy means."""
+"""Policy documents in requests: their size, their grammar, and the unique ids of principals in trust policies."""
 
 from collections.abc import Collection
 
@@ -36,10 +36,10 @@ def require_size(text: str, limit: int, quota_name: str) -> None:
 
 
 async def require_trust_policy(call: Call, text: str) -> dict[str, str]:
-    """Check a trust policy as CreateRole does, and say which of its ARNs means which unique id.
+    """Check a trust policy as CreateRole does; returns the unique id of each ARN in it that has one.
 
     Raises LimitExceeded, and MalformedPolicyDocument for a principal that does not exist in an account of this
-    broker. Of accounts elsewhere nothing is known: their principals pass, as AWS lets those pass that exist.
+    broker. Principals of accounts outside of the broker are accepted without a check.
     """
     require_size(text, call.quotas.trust_policy_size, "ACLSizePerRole")
     policy = require_document(text, PolicyKind.TRUST, own_services=call.service_principals)
@@ -62,7 +62,7 @@ def _aws_principals(policy: Policy) -> set[str]:
 
 
 async def _bound_id(call: Call, entry: str) -> str | None:
-    """The unique id that `entry` is bound to; None for what names an account, everyone, or somebody elsewhere."""
+    """The unique id that `entry` is bound to; None for an account, `*`, and principals outside of the broker."""
     if entry == "*" or is_account_id(entry):
         return None
     if not entry.startswith("arn:"):
@@ -83,7 +83,7 @@ async def _bound_id(call: Call, entry: str) -> str | None:
 
 
 async def _require_unique_id(call: Call, entry: str) -> None:
-    """A unique id is good where it still belongs to somebody of this account; one of a deleted principal is not."""
+    """Raises MalformedPolicyDocument unless an entity of this account has the unique id: it may have been deleted."""
     ids: set[str] = set()
     if entry.startswith(USER):
         ids = {user.user_id for user in await call.store.scan(USERS, call.account)}

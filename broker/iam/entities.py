@@ -1,6 +1,6 @@
-"""The entities of an account that have names: one table of how each is kept, counted and refused.
+"""The named entities of an account: one table with the collection, the quota and the error texts of each kind.
 
-AWS's sentences for what is missing, taken or too many stand here and nowhere else.
+AWS's error messages for missing, existing and too many entities are only here.
 """
 
 import re
@@ -29,7 +29,7 @@ _POLICY_ARN = re.compile(
 
 
 class ListByPath(Protocol):
-    """A request for a list, as far as all of them are alike."""
+    """The members that all requests for lists have."""
 
     @property
     def path_prefix(self) -> str | None: ...
@@ -122,7 +122,7 @@ async def require_free(call: Call, entity: Entity[R], name: str) -> None:
 
 
 def require_policy_arn(arn: str) -> None:
-    """Raises InvalidInput for what cannot be the ARN of a managed policy, whoever keeps it."""
+    """Raises InvalidInput for a text that cannot be the ARN of a managed policy, AWS's or an account's."""
     found = _POLICY_ARN(arn)
     if found is None:
         raise Refusal("InvalidInput", f"ARN {arn} is not valid.")
@@ -175,7 +175,7 @@ def require_room(call: Call, present: Iterable[Any], quota: str, quota_name: str
 
 
 async def require_renamable(call: Call, entity: Entity[R], record: R, name: str) -> None:
-    """Raises EntityAlreadyExists where `name` belongs to another; a change of case is no other."""
+    """Raises EntityAlreadyExists where another entity has `name`; a change of case is allowed."""
     holder = await call.store.find(entity.collection, call.account, name)
     if holder is not None and holder != record:
         raise Refusal("EntityAlreadyExists", entity.taken.format(name))

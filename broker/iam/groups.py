@@ -1,10 +1,10 @@
-"""Groups: their lives, names and paths. Who belongs to them stands in `memberships.py`."""
+"""Groups: created, read, renamed, moved, deleted. Their members: `memberships.py`."""
 
 import msgspec
 
 from broker.access.resource import Resource
 from broker.iam import entities, resources
-from broker.iam.answers import group_shape, listed_user_shape
+from broker.iam.answers import group_shape, listed_user_shapes
 from broker.iam.entities import page_by_path, require_new, require_nothing_left, require_renamable
 from broker.iam.memberships import members_of, rename_membership
 from broker.names import ids
@@ -40,7 +40,7 @@ async def get_group(
     chosen = page(members, lambda user: user.user_name.lower(), request.marker, request.max_items)
     return shapes.GetGroupResponse(
         group=group_shape(group),
-        users=tuple(listed_user_shape(user) for user in chosen.items),
+        users=await listed_user_shapes(call, chosen.items),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
     )

@@ -1,4 +1,4 @@
-"""Who holds policies: users, groups and roles, one row each, so that the operations on all three are written once.
+"""The entities that have policies: a row each for users, groups and roles, so that operations are written once.
 
 `word` is the wire's: it makes the names of operations (`AttachUserPolicy`), of shapes and of quotas, and the field of
 every request that names the holder (`user_name`).

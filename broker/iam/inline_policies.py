@@ -1,4 +1,4 @@
-"""Inline policies: documents that live and die with their user, group or role."""
+"""Inline policies: documents in the record of a user, group or role, deleted with it."""
 
 from typing import Any
 

@@ -96,7 +96,7 @@ async def add_role_to_instance_profile(
 
 
 async def _require_pass_role(call: Call, role_name: str) -> None:
-    """Whoever gives machines a role must be allowed to pass it to EC2; the keys are those the model documents."""
+    """Adding a role to a profile needs iam:PassRole for EC2; the condition keys are those the model documents."""
     keys: resources.Keys = {
         "iam:PassedToService": "ec2.amazonaws.com",
         "iam:AssociatedResourceArn": f"arn:aws:ec2:*:{call.account}:instance/*",

@@ -1,7 +1,7 @@
 """Which users belong to which groups.
 
-A membership is the group's name in the user's record, so that one read of a user tells every group whose policies
-speak about it.
+A membership is the group's name in the user's record, so that one read of a user returns all groups whose policies
+apply to it.
 """
 
 import msgspec
@@ -34,7 +34,7 @@ async def add_user_to_group(
 async def remove_user_from_group(
     call: Call, request: shapes.RemoveUserFromGroupRequest, prepared: Prepared[Group]
 ) -> None:
-    """Removing somebody who is no member changes nothing."""
+    """Removing a user who is no member changes nothing."""
     group = prepared.found
     user = await get_user(call, request.user_name)
     if is_member(user, group):
@@ -61,7 +61,7 @@ async def members_of(call: Call, group: Group) -> list[User]:
 
 
 async def rename_membership(call: Call, group: Group, name: str) -> None:
-    """Let every member name the group `name`."""
+    """Write the group's new name `name` to every member's record."""
     if name == group.group_name:
         return
     for user in await members_of(call, group):

@@ -1,14 +1,14 @@
-"""Virtual MFA devices: made with a seed, enabled for a user by two codes in a row, deleted.
+"""Virtual MFA devices: created with a seed, enabled for a user by two consecutive codes, deleted.
 
 The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by root itself: `UserName` is then the
-account number, where AWS knows no way but its console. Codes: `broker.credentials.one_time_codes`.
+account id. (On AWS only the console can do this.) Codes: `broker.credentials.one_time_codes`.
 """
 
 from typing import Any
 
 import msgspec
 
-from broker.credentials.one_time_codes import forget_codes, take_consecutive_codes
+from broker.credentials.one_time_codes import delete_used_step, take_consecutive_codes
 from broker.errors import Refusal, validation_error
 from broker.iam import entities, resources
 from broker.iam.answers import user_shape
@@ -33,10 +33,10 @@ from broker.sealing.totp import SEED_SIZE, base32_seed, enrolment_uri, new_seed
 from broker.storage.records import VirtualMfaDevice
 from broker.storage.store import MFA_DEVICES
 
-# The model's limit of a serial number: a device named beyond it could be made and never again be named.
+# The model's limit of a serial number: a device with a longer one could be created, but never named in a request.
 _LONGEST_SERIAL_NUMBER = 256
 
-# How far, in steps, a device's clock may be from ours when two codes in a row prove it.
+# How far, in steps, a device's clock may be from the broker's when it is enabled with two consecutive codes.
 _ENROLMENT_WINDOW = 2
 _RESYNC_WINDOW = 20
 
@@ -130,7 +130,7 @@ async def delete_virtual_mfa_device(
     if device.enabled_at is not None:
         raise Refusal("DeleteConflict", "MFA VirtualDevice in use. Must deactivate first.")
     call.store.delete(MFA_DEVICES, call.account, _key(device))
-    forget_codes(call.store, device)
+    delete_used_step(call.store, device)
 
 
 @operation("iam:GetMFADevice", prepare=resources.found_owner)
@@ -190,7 +190,7 @@ async def _proven_drift(
     request: shapes.EnableMFADeviceRequest | shapes.ResyncMFADeviceRequest,
     window: int,
 ) -> int:
-    """How far ahead of ours the device's clock is, in steps, as two codes in a row prove; else raises."""
+    """How far the device's clock is ahead of the broker's, in steps, by two consecutive codes; else raises."""
     codes = (request.authentication_code1, request.authentication_code2)
     drift = await take_consecutive_codes(call.store, device, codes, call.now, window)
     if drift is None:
@@ -199,7 +199,7 @@ async def _proven_drift(
 
 
 def _key(device: VirtualMfaDevice) -> str:
-    """The key that the store keeps a device under: path and name, without case."""
+    """The device's key in the store: path and name, without case."""
     return f"{device.path}{device.device_name}"[1:].lower()
 
 

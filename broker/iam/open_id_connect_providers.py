@@ -1,4 +1,4 @@
-"""OpenID Connect providers: whose tokens may be traded for credentials of roles that trust them."""
+"""OpenID Connect providers, whose tokens are exchanged for credentials of roles that trust them."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS
 MOST_THUMBPRINTS = 5
 
 _is_thumbprint = re.compile(r"[0-9a-fA-F]{40}").fullmatch
-# What begins a condition key of the token: `aws:`, `sts:` and their like must never be it.
+# A provider's name is the prefix of its tokens' condition keys, so it must never be `aws:`, `sts:` and the like.
 _is_host = re.compile(
     r"[a-z0-9-]+(\.[a-z0-9-]+)+|localhost|[a-z0-9.-]+:[0-9]{1,5}|\[[0-9a-f:]+\](:[0-9]{1,5})?"
 ).fullmatch
@@ -92,7 +92,7 @@ async def delete_open_id_connect_provider(
     request: shapes.DeleteOpenIDConnectProviderRequest,
     prepared: Prepared[OpenIdConnectProvider],
 ) -> None:
-    """Roles that trust it stay as they are, and trust nobody by it any more."""
+    """Roles that trust it are not changed, but cannot be assumed with its tokens any more."""
     call.store.delete(OPEN_ID_CONNECT_PROVIDERS, call.account, prepared.found.name)
 
 
@@ -102,7 +102,7 @@ async def add_client_id_to_open_id_connect_provider(
     request: shapes.AddClientIDToOpenIDConnectProviderRequest,
     prepared: Prepared[OpenIdConnectProvider],
 ) -> None:
-    """Adding one that is there changes nothing, and is no error."""
+    """Adding an existing client id changes nothing, and is no error."""
     provider = prepared.found
     client_ids = tuple(dict.fromkeys((*provider.client_ids, request.client_id)))
     _require_room_for_client_ids(call, client_ids)
@@ -115,7 +115,7 @@ async def remove_client_id_from_open_id_connect_provider(
     request: shapes.RemoveClientIDFromOpenIDConnectProviderRequest,
     prepared: Prepared[OpenIdConnectProvider],
 ) -> None:
-    """Removing one that is not there changes nothing, and is no error."""
+    """Removing a client id that does not exist changes nothing, and is no error."""
     provider = prepared.found
     left = tuple(client_id for client_id in provider.client_ids if client_id != request.client_id)
     _put(call, msgspec.structs.replace(provider, client_ids=left))
@@ -136,7 +136,7 @@ def _put(call: Call, provider: OpenIdConnectProvider) -> None:
 
 
 def _require_url(call: Call, url: str) -> str:
-    """The issuer; raises ValidationError for what no token could name, or may not be fetched from."""
+    """The issuer; raises ValidationError for a URL that no token can have, or that the broker may not fetch."""
     try:
         parts = urlsplit(url)
         host = parts.netloc

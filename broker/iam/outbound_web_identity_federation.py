@@ -1,8 +1,8 @@
 """Outbound web identity federation: whether the account issues web identity tokens, and under which identifier.
 
-An issuer keeps its identifier when it is switched off and on again: those who trust it know it by that. It is random,
-so that it tells nothing of the account, and the documents below it cannot be asked for every account in turn. What was
-issued stays good while the issuer is off ("This operation does not affect tokens that were issued before").
+An issuer has the same identifier after it was disabled and enabled again, since verifiers trust it by that. The
+identifier is random: it does not contain the account's id, and the issuers of accounts cannot be enumerated. Issued
+tokens remain valid while the issuer is disabled ("This operation does not affect tokens that were issued before").
 """
 
 from msgspec.structs import replace
@@ -38,7 +38,7 @@ async def enable_outbound_web_identity_federation(
 
 
 async def _new_issuer(call: Call) -> TokenIssuer:
-    """Its first keys sign at once: nobody can have fetched any before."""
+    """The first keys sign at once: no verifier can have cached earlier ones."""
     issuer = TokenIssuer(
         issuer_id=uuid_text(call.entropy(16)),
         keys=await new_token_keys(SIGNING_ALGORITHMS, call.now, call.now, call.entropy),
@@ -60,7 +60,7 @@ async def disable_outbound_web_identity_federation(
 async def get_outbound_web_identity_federation_info(
     call: Call, request: None, prepared: Prepared[None]
 ) -> shapes.GetOutboundWebIdentityFederationInfoResponse:
-    """Raises FeatureDisabled where the issuer is off, as IAM does; it answers no false."""
+    """Raises FeatureDisabled where the issuer is off, as IAM does instead of answering false."""
     issuer = await _get_enabled(call)
     rules = call.federation.issuer
     if not rules.url:

@@ -1,4 +1,4 @@
-"""Who owns credentials: a user, or the account's root user, whose keys and devices stand in the account's settings."""
+"""Owners of credentials: a user, or the root user, whose keys and devices are in the account's settings record."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from broker.names.principal import Root
 from broker.operation import Call
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Account, AccountSettings, User
-from broker.storage.store import ACCOUNTS, SETTINGS, USERS
+from broker.storage.store import ACCOUNTS, SETTINGS, USAGE, USERS
 
 Owner = User | AccountSettings
 
@@ -51,12 +51,14 @@ def put_mfa_serial_numbers(call: Call, owner: Owner, serial_numbers: tuple[str, 
 
 async def root_shape(call: Call) -> shapes.User:
     """The root user as GetUser shows it: no path, and for a name the account's alias where it has one."""
-    account, settings = await get_account(call), await get_settings(call)
+    account = await get_account(call)
+    # The password's use is marked under the account's number, which is the root user's unique id.
+    usage = await call.store.find(USAGE, call.account, call.account)
     return shapes.User(
         path=None,
         user_name=account.alias,
         user_id=call.account,
         arn=Root(call.account).arn,
         create_date=account.created_at,
-        password_last_used=settings.root_password_last_used_at,
+        password_last_used=usage.last_used_at if usage is not None else None,
     )

@@ -1,4 +1,4 @@
-"""Managed policies: the account's own, and those that AWS keeps in every account."""
+"""Managed policies: the account's own, and AWS's, which every account has."""
 
 import msgspec
 
@@ -85,7 +85,7 @@ async def delete_policy(
 
 
 def require_managed_document(call: Call, text: str) -> None:
-    """Raises LimitExceeded or MalformedPolicyDocument for what cannot be a version of a managed policy."""
+    """Raises LimitExceeded or MalformedPolicyDocument for an invalid document of a managed policy."""
     require_size(text, call.quotas.managed_policy_size, "PolicySize")
     require_document(text, is_managed=True)
 

@@ -1,4 +1,4 @@
-"""Where managed policies are in use: counted by looking, so that no counter can be wrong."""
+"""Where managed policies are in use: counted from the records, so that no stored counter can be wrong."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PERMISSIONS_POLICY, PERMISSIONS_BOUNDARY = "PermissionsPolicy", "PermissionsBoun
 
 
 class PolicyUsage(msgspec.Struct, frozen=True):
-    """How often each ARN is attached, and how often it is somebody's boundary, in one account."""
+    """How often each ARN is attached, and how often it is a permissions boundary, in one account."""
 
     attachments: Counter[str]
     boundaries: Counter[str]
@@ -32,7 +32,7 @@ class PolicyUsage(msgspec.Struct, frozen=True):
 
 
 async def count_usage(call: Call) -> PolicyUsage:
-    """What the caller's account uses."""
+    """The usage in the caller's account."""
     usage = PolicyUsage(Counter(), Counter())
     for _, record in await _holders(call):
         usage.attachments.update(record.attached_policies)

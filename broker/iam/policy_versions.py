@@ -1,4 +1,4 @@
-"""Versions of managed policies: at most five at a time, numbered for good, one of them in force."""
+"""Versions of managed policies: at most five at a time, with numbers that are never reused; one is the default."""
 
 import msgspec
 

@@ -1,6 +1,6 @@
-"""What an account has but may not change, or use as it likes: roles of AWS's services, policies of root tasks.
+"""Entities that an account has but may not change or use freely: roles of AWS's services, policies of root tasks.
 
-Nobody changes the policies that AWS keeps, or creates a role under a reserved path: that is the engine's rule
+That AWS's managed policies cannot be changed, and no role created under a reserved path, are rules of the policy engine
 (`broker.policy`, its table of services).
 """
 
@@ -25,6 +25,6 @@ def require_modifiable(record: Any, reserved: tuple[str, ...] = RESERVED_PATHS) 
 
 
 def require_attachable(arn: str, noun: str) -> None:
-    """Raises PolicyNotAttachable for a policy that AWS keeps for AssumeRoot; `noun` is user, group or role."""
+    """Raises PolicyNotAttachable for a policy that AWS reserves for AssumeRoot; `noun` is user, group or role."""
     if is_task_policy(arn):
         raise Refusal("PolicyNotAttachable", f"Cannot attach AWS reserved policy to an IAM {noun}.")

@@ -1,7 +1,7 @@
-"""What IAM operations prepare: the entity that a field of the request names, and what the gate sees of it.
+"""Functions that prepare IAM operations: they find the entity that the request names, and its resource for the gate.
 
-An entity that is not there has the ARN that it would have, and a refusal calls one that is there by the same: the name
-as the request spells it, and no path. So whoever may not ask learns nothing of what exists.
+The resource of a missing entity is the ARN that it would have. A refusal names existing and missing entities in the
+same way (the name as in the request, without a path), so that a caller without permission does not learn which exist.
 The resource types per action: Service Authorization Reference, "Actions, resources, and condition keys for IAM".
 """
 
@@ -67,7 +67,7 @@ def arn_at(call: Call, entity: Entity[Any], path: str | None, name: str) -> str:
 def listed(resource_type: str) -> Prepare[Any, None]:
     """The path that a list asks for, as AWS names it in its refusals: `arn:aws:iam::ID:user/prefix/`.
 
-    No resource type stands in the Service Authorization Reference for lists, and `Resource: "*"` matches as well.
+    The Service Authorization Reference has no resource type for lists; `Resource: "*"` matches as well.
     """
 
     async def prepare(call: Call, request: Any) -> Prepared[None]:
@@ -88,9 +88,9 @@ async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Ab
 
 
 def implied_user_name(call: Call, user_name: str | None) -> str | None:
-    """The user that a request means: named, or else the caller; None is the root user.
+    """The user that the request names, else the caller; None is the root user.
 
-    Raises ValidationError where nobody is named and the caller is no user.
+    Raises ValidationError where the request names no user and the caller is none.
     """
     if user_name is not None:
         return user_name

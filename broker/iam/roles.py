@@ -1,4 +1,4 @@
-"""Roles: their lives, trust policies and settings. Their tags: `tagging.py`."""
+"""Roles: created, read, changed, deleted; their trust policies and settings. Their tags: `tagging.py`."""
 
 import msgspec
 
@@ -95,7 +95,7 @@ def _changed_signin_duration(role: Role, request: shapes.UpdateRoleRequest) -> i
 
 
 @operation(
-    # Service-linked roles may be described anew; those of single sign-on may not.
+    # The description of a service-linked role may be changed; that of a single sign-on role may not.
     "iam:UpdateRoleDescription",
     prepare=bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,)),
 )

@@ -1,4 +1,4 @@
-"""SAML providers: whose assertions may be traded for credentials of roles that trust them."""
+"""SAML providers, whose assertions are exchanged for credentials of roles that trust them."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_PRIVATE_KEYS = 2
 
-# IAM trusts metadata without an end for a hundred years.
+# IAM's validity for metadata without validUntil: a hundred years.
 _LONGEST_VALIDITY = 100 * 365 * 24 * 3600  # seconds
 
 _PROVIDER_ID, _PRIVATE_KEY_ID = "SAMLPROV", "SAMLKEY"
@@ -63,7 +63,7 @@ async def create_saml_provider(
 async def update_saml_provider(
     call: Call, request: shapes.UpdateSAMLProviderRequest, prepared: Prepared[SamlProvider]
 ) -> shapes.UpdateSAMLProviderResponse:
-    """What the request does not speak of stays as it is."""
+    """Properties that the request does not have are not changed."""
     refuse_identity_propagation(request)
     provider = prepared.found
     metadata = request.saml_metadata_document
@@ -118,7 +118,7 @@ async def list_saml_providers(
 async def delete_saml_provider(
     call: Call, request: shapes.DeleteSAMLProviderRequest, prepared: Prepared[SamlProvider]
 ) -> None:
-    """Roles that trust it stay as they are, and trust nobody by it any more."""
+    """Roles that trust it are not changed, but cannot be assumed with its assertions any more."""
     call.store.delete(SAML_PROVIDERS, call.account, prepared.found.name)
 
 
@@ -127,7 +127,7 @@ def _put(call: Call, provider: SamlProvider) -> None:
 
 
 async def _require_metadata(call: Call, document: str) -> int:
-    """Until when the metadata is valid; raises InvalidInput for what no assertion could be verified with."""
+    """Until when the metadata is valid; raises InvalidInput for metadata that can verify no assertion."""
     try:
         metadata = await asyncio.to_thread(_parsed, document)
     except ValueError as error:
@@ -140,7 +140,7 @@ async def _require_metadata(call: Call, document: str) -> int:
 
 
 def _parsed(document: str) -> "ProviderMetadata":
-    # Loaded where the first provider is made: lxml takes five megabytes.
+    # Imported with the first provider: lxml takes five megabytes.
     from broker.assertions.saml_metadata import parse_saml_metadata
 
     return parse_saml_metadata(document)
@@ -172,6 +172,6 @@ def _without_key(provider: SamlProvider, key_id: str | None) -> tuple[SamlPrivat
 
 
 def _require_openable(provider: SamlProvider) -> None:
-    """An encrypted assertion that is required and that nothing opens would lock everyone out."""
+    """Raises where encryption is required without a private key: no assertion could be decrypted."""
     if provider.encryption_mode == SAML_ENCRYPTION_REQUIRED and not provider.private_keys:
         raise Refusal("InvalidInput", "A private key is needed where encrypted assertions are required.")

@@ -1,4 +1,4 @@
-"""Tags of everything in IAM that has them: the operations on all are written once.
+"""Tags of all taggable entities of IAM: their operations are written once.
 
 What a tag may be: `tags.py`.
 """

@@ -1,4 +1,4 @@
-"""Tags of IAM entities: keys compare without case, a later tag takes the place and the spelling of an earlier one.
+"""Tags of IAM entities: keys are case-insensitive; a later tag replaces an earlier one, with its own spelling.
 
 Source: "Tags for IAM resources" of the IAM User Guide, "Rules for tagging".
 """
@@ -26,7 +26,7 @@ async def new_tags(call: Call, tag_action: str, entity: Resource, request: Any) 
 
 
 def merge_tags(call: Call, existing: Mapping[str, str], tags: Sequence[shapes.Tag]) -> dict[str, str]:
-    """`existing` with `tags` laid over it.
+    """`existing` with `tags` added or replaced.
 
     Raises InvalidInput for keys that differ in case only and for the reserved prefix, LimitExceeded beyond the quota.
     """
@@ -45,7 +45,7 @@ def merge_tags(call: Call, existing: Mapping[str, str], tags: Sequence[shapes.Ta
 
 
 def without_tags(existing: Mapping[str, str], tag_keys: Iterable[str]) -> dict[str, str]:
-    """`existing` less those that `tag_keys` names; a key that is not there is no error."""
+    """`existing` without `tag_keys`; a key that does not exist is no error."""
     removed = {key.lower() for key in tag_keys}
     return {key: value for key, value in existing.items() if key.lower() not in removed}
 
@@ -56,5 +56,5 @@ def tag_shapes(tags: Mapping[str, str]) -> tuple[shapes.Tag, ...]:
 
 
 def tag_key(tag: shapes.Tag) -> str:
-    """What a list of tags is paged by."""
+    """The key by which a list of tags is paged."""
     return tag.key

@@ -1,10 +1,10 @@
-"""Users: their lives, names and paths. Their tags: `tagging.py`."""
+"""Users: created, read, renamed, moved, deleted. Their tags: `tagging.py`."""
 
 import msgspec
 
 from broker.access.resource import Resource
 from broker.iam import entities, resources
-from broker.iam.answers import listed_user_shape, user_shape
+from broker.iam.answers import listed_user_shapes, user_shape
 from broker.iam.entities import (
     page_by_path,
     require_boundary,
@@ -18,7 +18,7 @@ from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import RenamedUser, User
-from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, RENAMED_USERS, USERS
+from broker.storage.store import ACCESS_KEYS, LOGIN_PROFILES, MFA_DEVICES, RENAMED_USERS, USAGE, USERS
 
 
 @operation("iam:CreateUser", prepare=resources.new(entities.USER, "user_name", resources.boundary_keys))
@@ -45,8 +45,10 @@ async def get_user(
     call: Call, request: shapes.GetUserRequest, prepared: Prepared[Owner]
 ) -> shapes.GetUserResponse:
     owner = prepared.found
-    shown = user_shape(owner) if isinstance(owner, User) else await root_shape(call)
-    return shapes.GetUserResponse(user=shown)
+    if not isinstance(owner, User):
+        return shapes.GetUserResponse(user=await root_shape(call))
+    usage = await call.store.find(USAGE, call.account, owner.user_id)
+    return shapes.GetUserResponse(user=user_shape(owner, usage))
 
 
 @operation("iam:ListUsers", prepare=resources.listed("user"))
@@ -55,7 +57,7 @@ async def list_users(
 ) -> shapes.ListUsersResponse:
     chosen = await page_by_path(call, entities.USER, request)
     return shapes.ListUsersResponse(
-        users=tuple(listed_user_shape(user) for user in chosen.items),
+        users=await listed_user_shapes(call, chosen.items),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
     )
@@ -74,11 +76,11 @@ async def update_user(call: Call, request: shapes.UpdateUserRequest, prepared: P
     call.store.delete(USERS, call.account, user.user_name)
     call.store.put(USERS, call.account, renamed)
     if renamed.user_name != user.user_name:
-        await _carry_credentials(call, renamed)
+        await _rename_credentials(call, user.user_name, renamed)
 
 
-async def _carry_credentials(call: Call, user: User) -> None:
-    """Access keys, MFA devices and sessions name their user: let them find the user as it is called now."""
+async def _rename_credentials(call: Call, former_name: str, user: User) -> None:
+    """Write the user's new name to its keys, MFA devices and login profile, and to a record for its sessions."""
     renamed = RenamedUser(user_id=user.user_id, user_name=user.user_name)
     call.store.put(RENAMED_USERS, call.account, renamed)
     for key_id in user.access_key_ids:
@@ -88,14 +90,21 @@ async def _carry_credentials(call: Call, user: User) -> None:
     for serial_number in user.mfa_serial_numbers:
         device = await entities.find_mfa_device(call, serial_number)
         if device is not None:
-            carried = msgspec.structs.replace(device, user_name=user.user_name)
-            call.store.put(MFA_DEVICES, call.account, carried)
+            renamed_device = msgspec.structs.replace(device, user_name=user.user_name)
+            call.store.put(MFA_DEVICES, call.account, renamed_device)
+    profile = await call.store.find(LOGIN_PROFILES, call.account, former_name)
+    if profile is not None:
+        call.store.delete(LOGIN_PROFILES, call.account, former_name)
+        renamed_profile = msgspec.structs.replace(profile, user_name=user.user_name)
+        call.store.put(LOGIN_PROFILES, call.account, renamed_profile)
 
 
 @operation("iam:DeleteUser", prepare=resources.found_user)
 async def delete_user(call: Call, request: shapes.DeleteUserRequest, prepared: Prepared[User]) -> None:
     user = prepared.found
+    login_profile = await call.store.find(LOGIN_PROFILES, call.account, user.user_name)
     require_nothing_left(
+        (login_profile, "delete login profile"),
         (user.inline_policies, "delete policies"),
         (user.attached_policies, "detach all policies"),
         (user.access_key_ids, "delete access keys"),

@@ -1,17 +1,17 @@
-"""Claims: what a session token says of its session. Frozen, tagged, append-only.
+"""Claims: the content of session tokens. Frozen, tagged, append-only.
 
-The rule, for an old token must open in a new version and a new token in an old one:
+The rules, because an old token must open in a new version and a new token in an old one:
 
-1. A tag is for ever. A kind that must change otherwise than by rule 2 takes a new tag; the old kind stays.
-2. A field is only ever added at the end of a kind, with a default that means "as before". The common
-   fields at the head of every kind are closed.
-3. Trailing fields that hold their default are not written, so a version that lacks a new field opens every
-   token that does not use it, and refuses those that do: the field might have restricted the session.
+1. A tag never changes its meaning. A kind that must change otherwise than by rule 2 gets a new tag; the old kind stays.
+2. A field is only added at the end of a kind, with a default that means "as before". No field is added to the common
+   ones, which are the first of every kind.
+3. Trailing fields with their default are not written. So a version without a new field opens every token that does not
+   use it, and refuses those that do: the field might restrict the session.
 
-Every kind has `principal` (who it is), `identity_id` (the unique id of the role or user whose permissions it has, the
-account's id for the root user), `issued_by` (the access key that asked for it, or the provider, instance or
-principal where there was none; "" where that is not known) and `ancestors` (the access key ids of the sessions that it
-was scoped down from: it ends with each of them).
+Every kind has `principal`, `identity_id` (the unique id of the role or user whose permissions it has, the account's id
+for the root user), `issued_by` (the access key that requested it; without one, the provider, instance or principal;
+"" where that is not known) and `ancestors` (the access key ids of the sessions that it was scoped down from: it ends
+with each of them).
 
 Times are whole epoch seconds. Tags and context keys are tuples of pairs: claims are shared between
 requests, and nothing in them may change.
@@ -32,7 +32,7 @@ ContextKeys = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class _Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What every session has. Closed: a field added here would move those of every kind."""
+    """The common fields. INVARIANT: none is added, because that would move the fields of every kind."""
 
     access_key_id: str
     session_id: bytes
@@ -48,7 +48,7 @@ class _Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 class AssumedRoleClaims(_Session, frozen=True, tag=1):
     """A session of a role, however it was assumed: by API, by a provider's assertion, by an instance.
 
-    `context` holds the condition keys that the assumption gave the session (`saml:aud`,
+    `context` has the condition keys that the session got when the role was assumed (`saml:aud`,
     `oidc.example:sub`, ...); `federated_provider` is `aws:FederatedProvider`; `role_delivery` is
     `ec2:RoleDelivery` and `instance_id` the instance, where the metadata service delivered the
     credentials.
@@ -114,7 +114,7 @@ class FederatedUserClaims(_Session, frozen=True, tag=2):
 
 
 class SessionTokenClaims(_Session, frozen=True, tag=3):
-    """GetSessionToken: the caller again, for a while and perhaps with MFA; `user_*` are None for the root user."""
+    """GetSessionToken: a session of the caller itself, perhaps with MFA; `user_*` are None for the root user."""
 
     user_name: str | None = None
     user_path: str = "/"
@@ -137,7 +137,7 @@ class SessionTokenClaims(_Session, frozen=True, tag=3):
 
 
 class RootClaims(_Session, frozen=True, tag=4):
-    """AssumeRoot: the root user of a member account, held to one task policy."""
+    """AssumeRoot: the root user of a member account, limited by one task policy."""
 
     task_policy_arn: str
     issuer_arn: str
@@ -204,7 +204,7 @@ _REQUIRED = object()  # equals no value
 
 
 def _form(kind: type[_Session]) -> tuple[tuple[int], tuple[Any, ...]]:
-    """How a kind is written: first its tag; then the fields, with each one's default or _REQUIRED."""
+    """The encoding of a kind: its tag, and for each field its default or _REQUIRED."""
     tag = kind.__struct_config__.tag
     assert isinstance(tag, int)
     defaults = kind.__struct_defaults__

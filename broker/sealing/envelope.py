@@ -1,19 +1,19 @@
-"""Envelopes: what is sealed here is read by holders of the keyring only, and not changed by anyone.
+"""Envelopes: authenticated encryption under a key of the keyring.
 
 The law:
 
 1. An envelope is `version (1) | key id (8) | nonce (12) | AES-256-GCM ciphertext and tag (16 more)`.
    Header and context are the associated data: an envelope opens under the context it was sealed with, and
    under no other.
-2. Only the primary key seals. Any key of the keyring opens; a version, key or length that is unknown refuses.
-3. No nonce twice under one key. A nonce is BLAKE2b (RFC 7693: keyed, twelve bytes) of entropy, context and
+2. Only the primary key seals. Any key of the keyring opens; an unknown version, key or length is refused.
+3. No nonce is used twice under one key. A nonce is BLAKE2b (RFC 7693: keyed, twelve bytes) of entropy, context and
    plaintext: with fresh entropy it is random, and should entropy ever repeat (a cloned machine, a forked
-   worker), two different messages still get different nonces. Opening takes the nonce as it stands, so how it is
-   chosen is no part of the form. For random 96-bit nonces NIST SP 800-38D,
-   8.3, bounds a key at 2^32 messages; the daily rotation of `keyring.py` holds that up to 49,000 seals a
+   worker), two different messages still get different nonces. Opening reads the nonce from the envelope, so how it
+   is chosen is not part of the format. For random 96-bit nonces NIST SP 800-38D,
+   8.3, bounds a key at 2^32 messages; with the daily rotation of `keyring.py` that is 49,000 seals a
    second, sustained. Each purpose (`Keyring.for_purpose`) has a key, and so a bound, of its own. A subkey
-   per message would lift the bound, and cost a cipher set-up (2 us) at every seal and every open.
-4. An envelope that was ever sealed stays readable: a new form takes a new version byte, and the old stays.
+   per message would remove the bound, and cost a cipher set-up (2 us) at every seal and every open.
+4. Every envelope that was ever sealed stays readable: a new format gets a new version byte, and the old one stays.
 5. A client learns only that it was refused. `SealBroken.reason` is for the operator.
 """
 
@@ -44,16 +44,16 @@ class SealBroken(Exception):
 
 
 def seal(key: SealingKey, plaintext: bytes, context: bytes, nonce_entropy: bytes) -> bytes:
-    """Close `plaintext` under `key` (a primary) and `context`; NONCE_ENTROPY fresh bytes for every call.
+    """Seal `plaintext` under `key` (a primary) and `context`; needs NONCE_ENTROPY fresh bytes at every call.
 
-    Raises ValueError where the key may not seal or entropy is short: both are faults of the caller.
+    Raises ValueError where the key may not seal or the entropy is too short: both are bugs of the caller.
     """
     if key.state is not _PRIMARY:
         raise ValueError(f"a {key.state} key never seals")
     if len(nonce_entropy) < NONCE_ENTROPY:
         raise ValueError(f"sealing needs {NONCE_ENTROPY} bytes of entropy")
     material, header = key.material, VERSION + key.id
-    # The lengths keep apart what else would run together: another split is another nonce.
+    # The lengths separate the parts: the same bytes, split otherwise, give another nonce.
     lengths = _lengths(len(nonce_entropy), len(context))
     nonce = material.nonce(b"".join((lengths, nonce_entropy, context, plaintext)))
     return header + nonce + material.aead.encrypt(nonce, plaintext, header + context)
@@ -62,13 +62,13 @@ def seal(key: SealingKey, plaintext: bytes, context: bytes, nonce_entropy: bytes
 def open_(keyring: Keyring, envelope: bytes, context: bytes) -> bytes:
     """The plaintext that was sealed under `context` with a key of `keyring`; raises SealBroken.
 
-    Knows no time: where keys close at a moment, use `key_of` and `open_with`, or keep the keyring rotated.
+    Does not check when the key stops to open: for that use `key_of` and `open_with`, or rotate the keyring.
     """
     return open_with(key_of(keyring, envelope), envelope, context)
 
 
 def key_of(keyring: Keyring, envelope: bytes) -> SealingKey:
-    """The key that `envelope` names (it may lie: only `open_with` proves it); raises SealBroken."""
+    """The key that `envelope` names (only `open_with` proves that it was sealed with it); raises SealBroken."""
     if len(envelope) < OVERHEAD:
         raise SealBroken(f"an envelope has at least {OVERHEAD} bytes, this has {len(envelope)}")
     if envelope[:1] != VERSION:
@@ -76,7 +76,9 @@ def key_of(keyring: Keyring, envelope: bytes) -> SealingKey:
     key_id = envelope[1:HEADER_SIZE]
     key = keyring.find(key_id)
     if key is None:
-        raise SealBroken(f"no key {key_id.hex()} in the keyring: sealed elsewhere, or the key was dropped")
+        raise SealBroken(
+            f"no key {key_id.hex()} in the keyring: sealed by another broker, or the key was dropped"
+        )
     return key
 
 

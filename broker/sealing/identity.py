@@ -1,10 +1,10 @@
 """Signatures on instance identity documents, as `openssl` verifies them.
 
 Three forms, of RSA-2048 and SHA-256 (EC2 User Guide, "Instance identity documents"): the bare signature (PKCS#1 v1.5,
-RFC 8017), and PKCS#7 signed data (RFC 2315) that holds the document and not the certificate, which the verifier
-brings. AWS's oldest form, `pkcs7`, is DSA with SHA-1 there; here it is RSA as well, and the same commands verify it.
+RFC 8017), and PKCS#7 signed data (RFC 2315) with the document and without the certificate, which the verifier
+must have. AWS's oldest form, `pkcs7`, is DSA with SHA-1 there; here it is RSA as well, and the same commands verify it.
 
-`cryptography.x509`, and what stands on it, is imported when it is first needed: it would be a tenth of every start.
+`cryptography.x509`, and what depends on it, is imported at first use: it would take a tenth of every start.
 """
 
 from base64 import b64encode
@@ -25,18 +25,18 @@ from broker.names.secret import SecretKey
 
 SERIAL_ENTROPY = 16
 _LIFE = timedelta(days=365 * 30)
-_LINE = 64  # characters of base64 a line, as PEM has them
+_LINE = 64  # characters of base64 in a line, as in PEM
 
 
 class KeyAndCertificate(msgspec.Struct, frozen=True):
-    """PEM texts; the certificate is for whoever verifies."""
+    """PEM texts; the certificate is public."""
 
     private_key: SecretKey
     certificate: str
 
 
 class Signatures(msgspec.Struct, frozen=True):
-    """Base64 in lines, without BEGIN and END."""
+    """Base64 in lines, without BEGIN and END lines."""
 
     signature: str
     pkcs7: str
@@ -44,10 +44,10 @@ class Signatures(msgspec.Struct, frozen=True):
 
 
 def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
-    """A new RSA-2048 key and its self-signed certificate, good for thirty years from `now` (epoch seconds).
+    """A new RSA-2048 key and its self-signed certificate, valid for thirty years from `now` (epoch seconds).
 
-    `entropy` is SERIAL_ENTROPY bytes for the serial number. The key's own randomness is drawn by the library: there
-    is no other way to make an RSA key with it. Takes a tenth of a second or so.
+    `entropy` is SERIAL_ENTROPY bytes for the serial number. The library draws the randomness of the key itself: it
+    makes RSA keys in no other way. Takes about a tenth of a second.
     """
     from cryptography import x509
     from cryptography.x509.oid import NameOID
@@ -71,7 +71,7 @@ def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
 
 
 def sign_document(identity: KeyAndCertificate, document: bytes) -> Signatures:
-    """Every form of signature of `document`; a few milliseconds. Raises ValueError for a key that is none."""
+    """All signatures of `document`; takes a few milliseconds. Raises ValueError for a key that is not an RSA key."""
     from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
     from cryptography.x509 import load_pem_x509_certificate
 

@@ -1,7 +1,7 @@
 """One sealing key: its identity, its state, and the ciphers made from it once.
 
-A key's secret is never used directly: HKDF-SHA256 (RFC 5869) gives each use a key of its own, so that no two
-uses can be played against each other.
+A key's secret is never used directly: HKDF-SHA256 (RFC 5869) derives a key for each use, so that the output of one
+use is of no help against another.
 """
 
 import enum
@@ -24,10 +24,10 @@ FOREVER = float("inf")
 
 
 class KeyMaterial:
-    """The ciphers of one secret, set up once: per message a set-up would cost more than the sealing.
+    """The ciphers of one secret, set up once: a set-up for each message would cost more than sealing it.
 
-    `aead` closes envelopes; `authenticate` is HMAC-SHA256 for derived secrets; `nonce` is BLAKE2b (RFC 7693) under
-    a key that serves nonces only.
+    `aead` seals envelopes; `authenticate` is HMAC-SHA256 for derived secrets; `nonce` is BLAKE2b (RFC 7693) under
+    a key that is used for nonces only.
     """
 
     __slots__ = ("_mac", "_nonce_hash", "_secret", "aead")
@@ -47,17 +47,17 @@ class KeyMaterial:
         return mac.finalize()
 
     def nonce(self, message: bytes) -> bytes:
-        """Keyed BLAKE2b of `message`: NONCE_SIZE bytes that nobody foretells."""
+        """Keyed BLAKE2b of `message`: NONCE_SIZE bytes that cannot be predicted without the key."""
         hashed = self._nonce_hash.copy()
         hashed.update(message)
         return hashed.digest()
 
     def derive(self, purpose: bytes, size: int) -> bytes:
-        """`size` bytes that belong to `purpose` alone."""
+        """`size` bytes for `purpose`; other purposes have other bytes."""
         return _expand(self._secret, b"purpose:" + purpose, size)
 
     def reveal(self) -> bytes:
-        """The secret itself: only for writing a keyring that is then sealed."""
+        """The secret itself: only for the encoding of a keyring, which is then sealed."""
         return self._secret
 
     def __eq__(self, other: object) -> bool:
@@ -78,7 +78,7 @@ def _expand(secret: bytes, label: bytes, size: int) -> bytes:
 
 
 class KeyState(enum.StrEnum):
-    """staged: opens, never seals; primary: seals and opens; retired: opens until its time."""
+    """staged: opens, never seals; primary: seals and opens; retired: opens until `opens_until`."""
 
     STAGED = "staged"
     PRIMARY = "primary"
@@ -101,7 +101,7 @@ class SealingKey(msgspec.Struct, frozen=True):
 
 
 def new_key(now: float, entropy: bytes, state: KeyState = KeyState.STAGED) -> SealingKey:
-    """A fresh key from KEY_ENTROPY bytes of entropy."""
+    """A new key from KEY_ENTROPY bytes of entropy."""
     if len(entropy) < KEY_ENTROPY:
         raise ValueError(f"a sealing key needs {KEY_ENTROPY} bytes of entropy")
     material = KeyMaterial(entropy[KEY_ID_SIZE:KEY_ENTROPY])
@@ -114,9 +114,8 @@ def derive_key(key: SealingKey, purpose: bytes, size: int = SECRET_SIZE) -> byte
 
 
 def purpose_key(key: SealingKey, purpose: bytes) -> SealingKey:
-    """`key` as it serves `purpose`: same id, state and times, a secret of its own.
+    """`key` for `purpose`: the same id, state and times, with a derived secret.
 
-    An envelope sealed for one purpose opens for no other. Costs a key set-up: `Keyring.for_purpose` keeps
-    them.
+    An envelope sealed for one purpose does not open for another. Costs a key set-up: `Keyring.for_purpose` caches it.
     """
     return msgspec.structs.replace(key, material=KeyMaterial(derive_key(key, purpose)))

@@ -1,8 +1,8 @@
 """The keyring: staged -> primary -> retired, so that every node can open before any node seals.
 
-Each function returns a new keyring; none reads a clock. A rotation is three steps with time between them:
-a key is staged (nodes learn it), becomes primary (nodes seal with it), retires (opens what it sealed until
-the last of that has expired) and is dropped. INVARIANT: exactly one key is primary.
+Each function returns a new keyring; none reads a clock. A rotation is several steps with time between them: a key is
+staged (all nodes read it), becomes primary (nodes seal with it), is retired (it opens what it sealed until the last of
+that has expired) and is dropped. INVARIANT: exactly one key is primary.
 """
 
 from functools import cached_property
@@ -32,17 +32,17 @@ class Keyring(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def staged(self) -> SealingKey | None:
-        """The key that will seal next, if one waits."""
+        """The next primary key, if there is one."""
         return next((key for key in self.keys if key.state is KeyState.STAGED), None)
 
     def find(self, key_id: bytes) -> SealingKey | None:
-        """The key called `key_id`, whatever its state."""
+        """The key with this id, whatever its state."""
         return self._by_id.get(key_id)
 
     def for_purpose(self, purpose: bytes) -> "Keyring":
-        """This keyring with each key's secret derived for `purpose`; made once per purpose and kept.
+        """This keyring with each key's secret derived for `purpose`; cached as long as the keyring.
 
-        Purposes are constants of the code, never taken from a request: each is kept as long as the keyring.
+        Purposes are constants of the code, never taken from a request, so the cache is bounded.
         """
         ring = self._purposes.get(purpose)
         if ring is None:
@@ -60,12 +60,12 @@ class Keyring(msgspec.Struct, frozen=True, dict=True):
 
 
 class RotationSchedule(msgspec.Struct, frozen=True):
-    """When keys move, in seconds.
+    """How long a key is in each state, in seconds.
 
-    A primary seals for `rotate_every`. One day keeps a key far under the bound of `envelope.py`: 2^32
-    messages a day are 49,000 a second. `staged_for` must exceed the time in which every node has read a
-    changed keyring. `open_for` covers the longest session (36 hours) and half a day more, in which a token
-    that has expired is still told so (ExpiredToken) rather than called unknown.
+    A primary seals for `rotate_every`. With one day a key stays far below the bound of `envelope.py`: 2^32 messages a
+    day are 49,000 a second. `staged_for` must be longer than it takes every node to read a changed keyring. `open_for`
+    is the longest session (36 hours) and half a day more, in which an expired token is answered with ExpiredToken and
+    not as an unknown one.
     """
 
     rotate_every: float = 24 * HOUR
@@ -87,10 +87,10 @@ def stage(keyring: Keyring, now: float, entropy: bytes) -> Keyring:
 
 
 def promote(keyring: Keyring, now: float, open_for: float) -> Keyring:
-    """The staged key becomes primary; the old primary opens for `open_for` seconds more (FOREVER is allowed).
+    """The staged key becomes primary; the old primary still opens for `open_for` seconds (FOREVER is allowed).
 
-    Raises ValueError where no key is staged. Promoting before every node has the staged key makes those nodes
-    refuse what is sealed with it until they do.
+    Raises ValueError where no key is staged. A node that has not read the staged key yet
+    refuses what is sealed with it until it has.
     """
     if keyring.staged is None:
         raise ValueError("no key is staged: stage one first, and let every node read it")
@@ -107,24 +107,25 @@ def _promoted(key: SealingKey, now: float, open_for: float) -> SealingKey:
     return key
 
 
-def drop_closed(keyring: Keyring, now: float) -> Keyring:
-    """Without the retired keys whose time to open has passed."""
+def drop_expired(keyring: Keyring, now: float) -> Keyring:
+    """`keyring` without the retired keys that no longer open."""
     return Keyring(tuple(key for key in keyring.keys if key.opens_at(now)))
 
 
 def drop(keyring: Keyring, key_id: bytes) -> Keyring:
-    """Without the key called `key_id`, whose envelopes are refused from now on. The primary stays."""
+    """`keyring` without this key, whose envelopes are refused from now on; raises ValueError for the primary."""
     if keyring.primary.id == key_id:
         raise ValueError("the primary key cannot be dropped: promote another first")
     return Keyring(tuple(key for key in keyring.keys if key.id != key_id))
 
 
 def rotate_due(keyring: Keyring, now: float, schedule: RotationSchedule, entropy: bytes) -> Keyring | None:
-    """The keyring as `schedule` wants it at `now`, or None where nothing is due.
+    """The keyring after the step that is due by `schedule` at `now`, or None where none is due.
 
-    Takes one step at a time: stage (from KEY_ENTROPY bytes of entropy) or promote, and drops what has closed.
+    One step at a time: stage (with KEY_ENTROPY bytes of entropy) or promote; and retired keys that no longer open are
+    dropped.
     """
-    rotated = drop_closed(keyring, now)
+    rotated = drop_expired(keyring, now)
     since = keyring.primary.promoted_at or keyring.primary.created_at
     staged = keyring.staged
     if staged is None:
@@ -136,7 +137,7 @@ def rotate_due(keyring: Keyring, now: float, schedule: RotationSchedule, entropy
 
 
 class _KeyRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A key as written down. Append-only: new fields go last and have a default."""
+    """A key as encoded. Append-only: new fields go last and have a default."""
 
     id: bytes
     secret: bytes
@@ -151,7 +152,7 @@ class _KeyRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class _KeyringRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
-    """A keyring as written down, form 1. Append-only; another form takes another tag."""
+    """A keyring as encoded, format 1. Append-only; another format gets another tag."""
 
     keys: tuple[_KeyRecord, ...]
 
@@ -160,7 +161,7 @@ _decoder = msgspec.msgpack.Decoder(_KeyringRecord)
 
 
 def keyring_to_bytes(keyring: Keyring) -> bytes:
-    """The keyring with its secrets, in the clear: only ever to be sealed (`master.seal_keyring`)."""
+    """The keyring with its secrets, unencrypted: for `master.seal_keyring` only."""
     records = [
         _KeyRecord(
             id=key.id,
@@ -181,7 +182,7 @@ def keyring_from_bytes(encoded: bytes) -> Keyring:
     try:
         record = _decoder.decode(encoded)
     except msgspec.DecodeError:
-        # The decoder's own words may quote what it read, and what it read is secret.
+        # The decoder's message may quote the input, which is secret.
         raise ValueError("these bytes are not a keyring that this version knows") from None
     return Keyring(tuple(_from_record(key) for key in record.keys))
 

@@ -1,6 +1,6 @@
-"""The master key: 32 bytes that the operator keeps, under which the keyring is sealed.
+"""The master key: 32 bytes that the operator provides; it seals the keyrings.
 
-It may be rotated: the current master seals, the current and the previous ones open.
+It can be rotated: the current master seals, the current and the previous ones open.
 """
 
 import base64
@@ -13,7 +13,7 @@ from broker.sealing.envelope import open_, seal
 from broker.sealing.key import KEY_ID_SIZE, SECRET_SIZE, KeyMaterial, KeyState, SealingKey
 from broker.sealing.keyring import Keyring, keyring_from_bytes, keyring_to_bytes
 
-_FEWEST_DIFFERENT_BYTES = 12  # 32 random bytes have 30 different ones; fewer than 12 is no accident
+_FEWEST_DIFFERENT_BYTES = 12  # 32 random bytes have about 30 different values; fewer than 12 are not random
 
 
 class MasterKey(msgspec.Struct, frozen=True):
@@ -23,12 +23,12 @@ class MasterKey(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """What an operator may see of the current master: a name derived from it, in hex."""
+        """The public id of the current master, in hex; derived from it."""
         return self.ring.primary.id.hex()
 
 
 def parse_master_key(current: str | bytes, previous: Iterable[str | bytes] = ()) -> MasterKey:
-    """A master key from base64 or hex text, or 32 raw bytes; raises ValueError, quoting nothing.
+    """A master key from base64 or hex text, or 32 raw bytes; raises ValueError, whose text quotes nothing of it.
 
     `previous` masters open what they sealed; a repetition of the current one among them is ignored.
     """
@@ -57,7 +57,7 @@ def _master_secret(text: str | bytes) -> bytes:
 
 
 def _is_raw(text: bytes) -> bool:
-    # 32 bytes of ASCII are a pass phrase, not a key: they are decoded, and refused.
+    # 32 ASCII characters are a pass phrase, not a key: they are decoded as text, and refused.
     return len(text) == SECRET_SIZE and not text.isascii()
 
 
@@ -80,7 +80,7 @@ def new_master_key_text(entropy: bytes) -> str:
 
 
 def seal_keyring(master: MasterKey, keyring: Keyring, entropy: bytes, name: str = "") -> bytes:
-    """The keyring closed under the current master and bound to its `name`; sixteen fresh bytes of entropy."""
+    """The keyring sealed by the current master and bound to its `name`; needs sixteen fresh bytes of entropy."""
     return seal(master.ring.primary, keyring_to_bytes(keyring), _context(name), entropy)
 
 
@@ -93,10 +93,10 @@ def open_keyring(master: MasterKey, sealed: bytes, name: str = "") -> Keyring:
 
 
 def _context(name: str) -> bytes:
-    """Bound to the name, so that a store cannot hand out one ring as another."""
+    """With the name, so that one ring in the store cannot be replaced by the other."""
     return b"broker keyring " + name.encode()
 
 
 def is_sealed_by_current(master: MasterKey, sealed: bytes) -> bool:
-    """Whether the current master sealed it: where not, seal it anew to finish a rotation of the master."""
+    """Whether the current master sealed it: if not, seal it again to finish a rotation of the master."""
     return sealed[1 : 1 + KEY_ID_SIZE] == master.ring.primary.id

@@ -1,8 +1,7 @@
 """Sealed messages as text: encoded authorization messages, metadata session tokens, pagination markers.
 
-Each purpose has keys of its own; the context binds a message to what it is for (an account, an instance),
-and a message says for itself until when it is good, inside, where nobody can change it. A message of one fixed size
-is sealed as it is, which saves the header and the padding that messages of any length need.
+Each purpose has keys of its own; the context binds a message to an account or an instance. A message that expires
+contains its expiry. A message of a fixed size is sealed without the header and the padding that others need.
 """
 
 from broker.sealing.envelope import OVERHEAD, SealBroken, key_of, open_with, seal
@@ -16,7 +15,7 @@ LARGEST_MESSAGE = 1 << 16  # characters
 def seal_message(keyring: Keyring, purpose: bytes, message: bytes, context: bytes, entropy: bytes) -> str:
     """URL-safe text that only `open_message` with the same purpose and context reads; sixteen fresh bytes.
 
-    Long messages are compressed. Raises ValueError where the text would pass LARGEST_MESSAGE.
+    Long messages are compressed. Raises ValueError where the text would be longer than LARGEST_MESSAGE.
     """
     text = seal_fixed(keyring, purpose, pack(message), context, entropy)
     if len(text) > LARGEST_MESSAGE:
@@ -27,8 +26,7 @@ def seal_message(keyring: Keyring, purpose: bytes, message: bytes, context: byte
 def open_message(keyring: Keyring, purpose: bytes, unverified_text: str, context: bytes, now: float) -> bytes:
     """The message that was sealed for `purpose` and `context`; raises SealBroken.
 
-    `now` (epoch seconds) closes retired keys on time, not messages: their own expiry is their reader's to
-    check.
+    `now` (epoch seconds) is for the expiry of retired keys; the caller checks the expiry of the message itself.
     """
     return unpack(open_fixed(keyring, purpose, unverified_text, context, now))
 
@@ -44,10 +42,10 @@ def seal_fixed(keyring: Keyring, purpose: bytes, message: bytes, context: bytes,
 
 
 def open_fixed(keyring: Keyring, purpose: bytes, unverified_text: str, context: bytes, now: float) -> bytes:
-    """The message that `seal_fixed` was given; raises SealBroken. Its size is its reader's to check."""
+    """The message that `seal_fixed` has sealed; raises SealBroken. The caller checks its size."""
     envelope = decode_text(unverified_text, LARGEST_MESSAGE)
     key = key_of(keyring.for_purpose(purpose), envelope)
     message = open_with(key, envelope, context)
     if not key.opens_at(now):
-        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
+        raise SealBroken(f"key {key.id.hex()} expired at {key.opens_until:.0f}")
     return message

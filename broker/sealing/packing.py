@@ -1,8 +1,8 @@
-"""Packing: a body made ready for an envelope, compressed where that pays, padded, bounded on the way back.
+"""Packing: prepares a body for an envelope. Long ones are compressed; all are padded; unpacking is bounded.
 
 A packed body is `form (1) | length (3, big-endian) | content | zeros`. Form 1 is the body itself, form 2
-its raw deflate stream (RFC 1951) begun with POLICY_WORDS. INVARIANT: forms and POLICY_WORDS never change,
-for what was packed with them is still in use; another dictionary takes another form.
+its raw deflate stream (RFC 1951) with POLICY_WORDS as the dictionary. INVARIANT: forms and POLICY_WORDS never change,
+because tokens that were packed with them are in use; another dictionary gets another form.
 """
 
 import zlib
@@ -12,12 +12,12 @@ from broker.sealing.envelope import OVERHEAD, SealBroken
 
 PLAIN, DEFLATED = 1, 2
 HEADER_SIZE = 4
-COMPRESSED_ABOVE = 320  # bytes; below, compression costs more time than it saves room
+COMPRESSED_ABOVE = 320  # bytes; for less, compression costs more time than the saved bytes are worth
 LARGEST_BODY = 1 << 17  # bytes; no set of policies and tags that could fit a token is larger
 
 _header = Struct(">I").pack
 
-# What session policies are made of, the commonest last: deflate reaches back for it as if it had been said.
+# The preset dictionary of deflate: frequent parts of session policies, the most frequent last.
 POLICY_WORDS = (
     b"arn:aws:dynamodb:us-east-1:arn:aws:sqs:us-east-1:arn:aws:sns:us-east-1:arn:aws:lambda:us-east-1:"
     b"arn:aws:kms:us-east-1:arn:aws:secretsmanager:us-east-1:arn:aws:ec2:*:arn:aws:iam::aws:policy/"
@@ -38,7 +38,7 @@ POLICY_WORDS = (
 
 
 def pack(body: bytes, smallest: int = 0) -> bytes:
-    """`body` packed into at least `smallest` bytes, and as many more as make its envelope a multiple of three.
+    """`body` packed into at least `smallest` bytes, rounded up so that its envelope is a multiple of three bytes.
 
     Raises ValueError for a body over LARGEST_BODY, which `unpack` would refuse.
     """
@@ -58,7 +58,7 @@ def _shorter(body: bytes) -> tuple[int, bytes]:
 
 
 def unpack(packed: bytes) -> bytes:
-    """The body of `packed`; raises SealBroken for an unknown form or one that would grow past LARGEST_BODY."""
+    """The body of `packed`; raises SealBroken for an unknown form, and for a body larger than LARGEST_BODY."""
     header = int.from_bytes(packed[:HEADER_SIZE], "big")
     form, size = header >> 24, header & 0xFFFFFF
     content = packed[HEADER_SIZE : HEADER_SIZE + size]
@@ -72,8 +72,8 @@ def unpack(packed: bytes) -> bytes:
 
 
 def deflate(body: bytes) -> bytes:
-    """Raw deflate that begins with POLICY_WORDS. Window and memory are small: the bodies are."""
-    # Compression beside a secret could tell its length (CRIME); the claims hold none, the secret is derived.
+    """Raw deflate with POLICY_WORDS as the dictionary. Window and memory are small, because the bodies are."""
+    # Compressed length can reveal a secret beside chosen text (CRIME); the claims contain none, for it is derived.
     compressor = zlib.compressobj(6, zlib.DEFLATED, -13, 6, zlib.Z_DEFAULT_STRATEGY, POLICY_WORDS)
     return compressor.compress(body) + compressor.flush()
 

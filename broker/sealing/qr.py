@@ -1,4 +1,4 @@
-"""QR pictures, for the enrolment of virtual MFA devices."""
+"""QR codes, for the enrolment of virtual MFA devices."""
 
 from io import BytesIO
 
@@ -7,7 +7,7 @@ _MODULE_PIXELS = 4
 
 def qr_png(text: str) -> bytes:
     """`text` as a QR code in PNG, error correction M, with the quiet zone that ISO/IEC 18004 asks for."""
-    # Imported here: the library takes 50 ms to load, and most processes never draw.
+    # Imported here: the library takes 50 ms to load, and most processes never need it.
     import segno
 
     picture = BytesIO()

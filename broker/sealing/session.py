@@ -1,9 +1,8 @@
-"""Session tokens: claims, sealed; and the secret access key that belongs to them, derived.
+"""Session tokens: sealed claims; and the secret access key of the session, which is derived from them.
 
-A token is the text of an envelope around packed claims. Its secret access key is no part of it: it is the
-HMAC of access key id and session id under a key derived from the sealing key that closed the token, so
-whoever holds the keyring verifies a signature without a look-up, and whoever holds only the token can sign
-nothing.
+A token is the text of an envelope around packed claims. The secret access key is not in it: it is the HMAC of access
+key id and session id, under a key derived from the sealing key of the token. So a node with the keyring can verify a
+signature without a look-up, and the token alone does not allow to sign.
 """
 
 from binascii import b2a_base64
@@ -23,12 +22,12 @@ TOKEN_ENTROPY = NONCE_ENTROPY
 SECRET_LENGTH = 40  # characters of base64
 _SECRET_SIZE = SECRET_LENGTH * 3 // 4
 
-# Room for session policies and session tags, packed. The other claims of a session take less than the 980
-# bytes that remain of a token's 3,035; condition keys of a provider's assertion share those.
+# The size of session policies and session tags, packed. The other claims of a session, condition keys of a provider's
+# assertion among them, have the 980 bytes that remain of a token's 3,035.
 PACKED_BUDGET = 2048
 
 _PURPOSE = b"session token"
-_CONTEXT = b""  # the purpose's own keys bind the kind of message already
+_CONTEXT = b""  # not needed: the purpose has keys of its own
 
 
 class TokenTooLarge(Exception):
@@ -41,7 +40,7 @@ class TokenTooLarge(Exception):
 
 
 class SessionExpired(Exception):
-    """A token that was good until `expired_at` (epoch seconds)."""
+    """A token that expired at `expired_at` (epoch seconds)."""
 
     def __init__(self, expired_at: int, access_key_id: str) -> None:
         super().__init__("the session has expired")
@@ -51,8 +50,8 @@ class SessionExpired(Exception):
 
 def mint_session_token(
     keyring: Keyring, claims: SessionClaims, entropy: bytes, minimum_size: int = 0
-) -> tuple[str, SecretKey, int]:
-    """Token, secret access key and the token's size in characters, which is at least `minimum_size`.
+) -> tuple[str, SecretKey, int, bytes]:
+    """Token, secret access key, the token's size in characters, which is at least `minimum_size`; the encoded claims.
 
     Needs TOKEN_ENTROPY fresh bytes. Raises TokenTooLarge; ValueError for a session id of the wrong size.
     """
@@ -60,17 +59,19 @@ def mint_session_token(
         raise ValueError(f"a session id has {SESSION_ID_SIZE} bytes")
     key = keyring.for_purpose(_PURPOSE).primary
     # `pack` rounds up: from this size on, the token has at least `minimum_size` characters.
-    packed = pack(claims_to_bytes(claims), (minimum_size + 3) // 4 * 3 - OVERHEAD)
+    encoded = claims_to_bytes(claims)
+    packed = pack(encoded, (minimum_size + 3) // 4 * 3 - OVERHEAD)
     size = (len(packed) + OVERHEAD) // 3 * 4
     if size > LARGEST_TOKEN:
         raise TokenTooLarge(size)
-    return encode_text(seal(key, packed, _CONTEXT, entropy)), _secret_of(key, claims), size
+    token = encode_text(seal(key, packed, _CONTEXT, entropy))
+    return token, _secret_of(key, claims), size, encoded
 
 
 class OpenedSession(msgspec.Struct, frozen=True):
-    """A token that `keyring` opens by its `key`: what it says, and the secret access key that belongs to it.
+    """An opened token: the `key` of `keyring` that opened it, its claims and its secret access key.
 
-    As true as long as the keyring stands, so it may be kept; whether it is good *now* only `require_living` says.
+    Correct as long as the keyring is current, so it may be cached; `require_current` checks what depends on the time.
     """
 
     keyring: Keyring
@@ -80,20 +81,20 @@ class OpenedSession(msgspec.Struct, frozen=True):
 
 
 def open_session(keyring: Keyring, unverified_token: str) -> OpenedSession:
-    """Raises SealBroken for whatever is not a token of this keyring. Knows no time."""
+    """Raises SealBroken for a text that is not a token of this keyring. Does not check the expiry."""
     key, claims = _read(keyring, unverified_token)
     return OpenedSession(keyring, key, claims, _secret_of(key, claims))
 
 
-def require_living(session: OpenedSession, unverified_access_key_id: str, now: float) -> None:
-    """Raises SealBroken where the token is not that access key's, or its key is closed; SessionExpired."""
+def require_current(session: OpenedSession, unverified_access_key_id: str, now: float) -> None:
+    """Raises SealBroken where the token is of another access key, or its sealing key is expired; SessionExpired."""
     key, claims = session.key, session.claims
-    if claims.access_key_id != unverified_access_key_id:  # public, so compared like any text
+    if claims.access_key_id != unverified_access_key_id:  # public, so no constant-time comparison
         raise SealBroken(f"the token belongs to {claims.access_key_id}, not to the key that signed")
     if now >= claims.expires_at:
         raise SessionExpired(claims.expires_at, claims.access_key_id)
     if not key.opens_at(now):
-        raise SealBroken(f"key {key.id.hex()} opens nothing since {key.opens_until:.0f}")
+        raise SealBroken(f"key {key.id.hex()} expired at {key.opens_until:.0f}")
 
 
 def inspect_session_token(keyring: Keyring, unverified_token: str) -> SessionClaims:
@@ -121,7 +122,7 @@ def packed_size_percent(
 ) -> int | None:
     """PackedPolicySize: session policies and tags, packed, as percent of PACKED_BUDGET, rounded up.
 
-    None where neither is there, for AWS then leaves the answer out. Over 100 the request is to be refused.
+    None without both, because AWS then omits the member. The caller refuses a request over 100.
     """
     if not (session_policy or session_policy_arns or tags):
         return None

@@ -1,15 +1,15 @@
 """Envelopes as text: URL-safe base64, one spelling per envelope.
 
 The URL-safe alphabet survives headers, XML, shells and query strings whose author forgot to escape `+`.
-Envelopes are made a multiple of three bytes long (`packing.py`), so there is no `=` and no spare bit: a
-text that decodes is the only text that decodes so, and may serve as the key of a cache.
+Envelopes are a multiple of three bytes long (`packing.py`), so there is no `=` and no unused bit: two different texts
+never decode to the same envelope, so the text may be the key of a cache.
 """
 
 import binascii
 
 from broker.sealing.envelope import SealBroken
 
-_FROM_URL_SAFE = bytes.maketrans(b"-_+/=", b"+/\0\0\0")  # the standard alphabet's own three become invalid
+_FROM_URL_SAFE = bytes.maketrans(b"-_+/=", b"+/\0\0\0")  # the three of the standard alphabet become invalid
 
 
 def encode_text(envelope: bytes) -> str:
@@ -26,4 +26,4 @@ def decode_text(unverified_text: str, longest: int) -> bytes:
     try:
         return binascii.a2b_base64(unverified_text.encode().translate(_FROM_URL_SAFE), strict_mode=True)
     except binascii.Error:
-        raise SealBroken("the text holds characters that base64 of an envelope has not") from None
+        raise SealBroken("the text has characters that are not in the alphabet of URL-safe base64") from None

@@ -1,7 +1,7 @@
 """Time-based one-time passwords of virtual MFA devices: RFC 6238 with HMAC-SHA1, six digits, thirty seconds.
 
-A code is good once: `matching_step` says which step it belongs to, and `credentials.one_time_codes` refuses a step
-that is not beyond the last one used (RFC 6238, 5.2).
+A code is accepted once: `matching_step` finds its step, and `credentials.one_time_codes` refuses a step that is not
+later than the last used one (RFC 6238, 5.2).
 """
 
 import hmac
@@ -31,7 +31,7 @@ def totp(seed: bytes, step: int) -> str:
 def matching_step(seed: bytes, unverified_code: str, now: float, window: int = 1) -> int | None:
     """The latest step within `window` steps of `now` whose code this is, or None.
 
-    Tries every step whatever the first ones say, so time tells nothing.
+    Tries every step even after a match, so the time it takes reveals nothing.
     """
     code = _bytes(unverified_code)
     current = int(now // STEP_SECONDS)
@@ -45,10 +45,9 @@ def matching_step(seed: bytes, unverified_code: str, now: float, window: int = 1
 def matching_consecutive_step(
     seed: bytes, unverified_first: str, unverified_second: str, now: float, window: int = 1
 ) -> int | None:
-    """The step of the second of two consecutive codes, as EnableMFADevice asks for them, or None.
+    """The step of the second of two consecutive codes, as EnableMFADevice requires them, or None.
 
-    Enrolment and resynchronisation may take a wider `window` than a sign-in, for two codes prove more than
-    one.
+    Enrolment and resynchronisation may use a wider `window` than a sign-in, because two codes prove more than one.
     """
     first, second = _bytes(unverified_first), _bytes(unverified_second)
     current = int(now // STEP_SECONDS)
@@ -62,17 +61,17 @@ def matching_consecutive_step(
 
 
 def _bytes(unverified_code: str) -> bytes:
-    """For a comparison only: whatever is not ASCII matches no code."""
+    """For a comparison only: a text that is not ASCII matches no code."""
     return unverified_code.encode("ascii", "backslashreplace")
 
 
 def base32_seed(seed: bytes) -> str:
-    """The seed as people type it: base32 without padding."""
+    """The seed for typing: base32 without padding."""
     return b32encode(seed).decode().rstrip("=")
 
 
 def enrolment_uri(seed: bytes, device_name: str, account_name: str) -> str:
-    """What the QR picture holds; the form that IAM's VirtualMFADevice documents.
+    """The content of the QR code, in the form that IAM's VirtualMFADevice documents.
 
     `account_name` is the user's name, or the account number.
     """

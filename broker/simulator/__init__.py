@@ -1,11 +1,11 @@
-"""Questions about policies: what would be decided, which condition keys are read, which services are reached.
+"""Queries about policies: what would be decided, which condition keys they read, to which services they give access.
 
-Owns the operations of AWS's IAM API 2010-05-08 that ask so and change nothing: Simulate..., GetContextKeysFor... and
-ListPoliciesGrantingServiceAccess, and what a simulation may cost. A caller asks about entities of the own account; the
-gate has allowed the question before it is answered.
+Owns the operations of AWS's IAM API 2010-05-08 that evaluate policies and change nothing: Simulate...,
+GetContextKeysFor... and ListPoliciesGrantingServiceAccess, and the limits of a simulation's cost. A caller names
+entities of its own account, and needs the gate's permission for the operation.
 
-Never decides: the layers are the gate's (`access.gather`), the decision is the engine's (`broker.policy`). Importing
-this package declares its operations.
+Never decides: the gate's code gathers the layers (`access.gather`), the policy engine decides (`broker.policy`).
+Importing this package declares its operations.
 """
 
 from broker.simulator import policy_reading, simulation

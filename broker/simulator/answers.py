@@ -1,7 +1,7 @@
-"""Decisions as the simulator shows them: one result per action, and in it one per resource that was named.
+"""The simulator's answers: one result for each action, which has one for each named resource.
 
-IAM API reference, EvaluationResult and ResourceSpecificResult; what they leave open was measured. Who decided stands
-in the decision: here it is only told.
+IAM API reference, EvaluationResult and ResourceSpecificResult; what they do not define was measured. Decisions are only
+converted here.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ from broker.simulator.service_reference import arn_template
 _OUTCOMES = (Outcome.EXPLICITLY_DENIED, Outcome.IMPLICITLY_DENIED, Outcome.ALLOWED)
 _ORGANIZATION = (Layer.RCP, Layer.SCP)
 _ATTACHED_INLINE = (SourceKind.USER, SourceKind.GROUP, SourceKind.ROLE)
-# The model's enum knows other words; these are what AWS answers (measured), in both places.
+# The model's enum has other words; AWS answers with these (measured), in both members.
 _TYPES = {
     Layer.IDENTITY: "IAM Policy",
     Layer.RESOURCE: "Resource Policy",
@@ -41,7 +41,7 @@ Verdicts = dict[str, Outcome]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A decision, reduced to what the simulator tells of it. None: no policy of that kind applies."""
+    """The parts of a decision that the simulator shows. None: no policy of that kind applies."""
 
     resource: str
     outcome: Outcome
@@ -55,17 +55,17 @@ class Finding(msgspec.Struct, frozen=True):
 KeysOf = Callable[[PolicySet], list[str]]
 
 
-def remembering_keys() -> KeysOf:
-    """The condition keys that policies read; each set is read once, however many decisions ask."""
+def cached_keys_of() -> KeysOf:
+    """A function that lists the condition keys of policies, with a cache for the sets that many decisions share."""
     return cache(lambda policies: context_keys(policy for _, policy in policies.policies))
 
 
 def finding(decision: Decision, keys_of: KeysOf) -> Finding:
-    """What organizations deny is told without a word about any other policy."""
+    """Where an organization's policy denies, AWS shows nothing about other policies."""
     explanation = decision.explain()
-    accounts = explanation.layers
+    explanations = explanation.layers
     resource, outcome = decision.request.resource, decision.outcome
-    organizations = _all_allow(account for account in accounts if account.layer in _ORGANIZATION)
+    organizations = _all_allow(one for one in explanations if one.layer in _ORGANIZATION)
     if decision.layer in _ORGANIZATION:
         return Finding(resource, outcome, allowed_by_organizations=False)
     return Finding(
@@ -74,27 +74,27 @@ def finding(decision: Decision, keys_of: KeysOf) -> Finding:
         _statements(decision.deciding_in(explanation), outcome),
         _missing_keys(decision, keys_of),
         organizations,
-        _all_allow(account for account in accounts if account.layer is Layer.BOUNDARY),
-        _by_type(decision, accounts),
+        _all_allow(one for one in explanations if one.layer is Layer.BOUNDARY),
+        _by_type(decision, explanations),
     )
 
 
-def _all_allow(accounts: Iterable[LayerExplanation]) -> bool | None:
-    outcomes = [account.outcome for account in accounts]
+def _all_allow(explanations: Iterable[LayerExplanation]) -> bool | None:
+    outcomes = [one.outcome for one in explanations]
     return all(outcome is Outcome.ALLOWED for outcome in outcomes) if outcomes else None
 
 
-def _by_type(decision: Decision, accounts: Iterable[LayerExplanation]) -> Verdicts:
-    """Across accounts, what each type of policy says; within one account AWS tells nothing."""
+def _by_type(decision: Decision, explanations: Iterable[LayerExplanation]) -> Verdicts:
+    """The outcome of each type of policy across accounts; within one account AWS shows none."""
     request = decision.request
     if request.resource_account == account_of(request.principal):
         return {}
-    said = {account.layer: account.outcome for account in accounts}
-    return {word: said[layer] for layer, word in _TYPES.items() if layer in said}
+    outcomes = {one.layer: one.outcome for one in explanations}
+    return {word: outcomes[layer] for layer, word in _TYPES.items() if layer in outcomes}
 
 
 def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
-    """Of an implicit denial: every key that the policies read, wherever they read it, and the request lacks."""
+    """For an implicit denial: every condition key in the policies that the request does not have."""
     if decision.outcome is not Outcome.IMPLICITLY_DENIED:
         return ()
     layers, known = decision.layers, decision.request.context.by_key
@@ -107,9 +107,9 @@ def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
 
 
 def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Statement, ...]:
-    """A boundary's statements are shown where they deny: what they allow grants nothing."""
-    shown = _TYPES if outcome is Outcome.EXPLICITLY_DENIED else (Layer.IDENTITY, Layer.RESOURCE)
-    told = [match for match in matches if match.layer in shown and match.source.kind is not SourceKind.NONE]
+    """A boundary's statements are shown only where they deny: an allow in a boundary grants nothing."""
+    layers = _TYPES if outcome is Outcome.EXPLICITLY_DENIED else (Layer.IDENTITY, Layer.RESOURCE)
+    shown = [match for match in matches if match.layer in layers and match.source.kind is not SourceKind.NONE]
     return tuple(
         shapes.Statement(
             source_policy_id=_policy_id(match.source),
@@ -117,12 +117,12 @@ def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Stat
             start_position=_position(match.statement.span.start),
             end_position=_position(match.statement.span.end),
         )
-        for match in told
+        for match in shown
     )
 
 
 def _policy_id(source: Source) -> str:
-    """`user_bob_reads` for the inline policy `reads` of bob; else the name of the policy, or of the parameter."""
+    """`user_bob_reads` for bob's inline policy `reads`; else the name of the policy or of the request's parameter."""
     if source.kind in _ATTACHED_INLINE:
         return f"{source.kind.value}_{source.arn.rpartition('/')[2]}_{source.name}"
     return source.name
@@ -141,7 +141,7 @@ def evaluation_result(action: str, findings: list[Finding]) -> shapes.Evaluation
         eval_action_name=action,
         eval_resource_name=resources[0] if len(resources) == 1 else arn_template(action, resources),
         eval_decision=outcome.value,
-        matched_statements=tuple(dict.fromkeys(told for one in denying for told in one.statements)),
+        matched_statements=tuple(dict.fromkeys(statement for one in denying for statement in one.statements)),
         missing_context_values=tuple(dict.fromkeys(key for one in findings for key in one.missing_keys)),
         organizations_decision_detail=_organizations(_all(one.allowed_by_organizations for one in findings)),
         permissions_boundary_decision_detail=_boundary(_all(one.allowed_by_boundary for one in findings)),
@@ -166,7 +166,7 @@ def _most_restrictive(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def _details(findings: list[Finding]) -> dict[str, str]:
-    """The most restrictive word of each type of policy."""
+    """The most restrictive outcome of each type of policy."""
     words = dict.fromkeys(word for one in findings for word in one.by_type)
     return {
         word: _most_restrictive(one.by_type[word] for one in findings if word in one.by_type).value

@@ -1,6 +1,6 @@
 """ContextEntries of a simulation: condition keys with values of a stated type.
 
-The refusals are AWS's (measured). Values become what the engine reads: numbers without exponents, booleans as words.
+The refusals are AWS's (measured). Values are converted for the engine: numbers without exponents, booleans as words.
 """
 
 import binascii
@@ -18,12 +18,12 @@ from broker.protocol.shapes import iam as shapes
 from broker.simulator.subjects import invalid_input
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
-# Digits of the longest number that is written out; conditions compare none that is longer.
+# Digits of the longest number that is converted; conditions do not compare longer ones.
 _LONGEST_NUMBER = 60
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """A type of values: `read` gives the text that conditions read, or raises ValueError; `wanted` is AWS's name."""
+    """A type of values: `read` returns the text for conditions, or raises ValueError; `wanted` is AWS's name."""
 
     read: Callable[[str], str]
     wanted: str = ""
@@ -66,7 +66,7 @@ _KINDS = {
 
 
 def entered_keys(entries: Iterable[shapes.ContextEntry]) -> Keys:
-    """The condition keys of a request, in lower case; raises InvalidInput for entries that say nothing."""
+    """The condition keys of a request, in lower case; raises InvalidInput for invalid entries."""
     keys: Keys = {}
     for entry in entries:
         name = entry.context_key_name

@@ -1,7 +1,7 @@
-"""What a simulation may cost, asked before anything is simulated: while a decision is made, all others wait.
+"""The limits of a simulation's cost, checked before it begins: a decision blocks the event loop.
 
-A request brings a quarter of a megabyte: of policies, and of values and resources that each of their patterns is
-compared with. Costs are the engine's estimates, in microseconds. Between two decisions others get their turn.
+A request may have a quarter of a megabyte of policies, and of values and resources that each of their patterns is
+compared with. Costs are the engine's estimates, in microseconds. Other requests are served between two decisions.
 """
 
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ from broker.access.caller import Keys
 from broker.policy import PolicySet, cost_of_decision, count_condition_values
 from broker.simulator.subjects import invalid_input
 
-# Comparisons that one decision may take. A request brings no more than fifty values of a key.
+# The most comparisons in one decision. A request has at most fifty values of a key.
 MOST_COMPARISONS: Final = 100_000
 
 # The cost of one decision.
 MOST_AT_ONCE: Final = 200_000
-# The cost of a page, which ends before it; and of one action on all its resources, beyond which it is refused.
+# The cost of a page, which ends before it is exceeded; and of one action on all its resources, else refused.
 MOST_OF_PAGE: Final = 5_000_000
 MOST_OF_ACTION: Final = 20_000_000
 
 
 def require_comparable(entered: Keys, sets: Iterable[PolicySet | None]) -> None:
-    """Raises InvalidInput where each of many context values would be compared with each of many in the policies."""
+    """Raises InvalidInput where many context values would each be compared with many values in the policies."""
     most = max(map(len, entered.values()), default=0)
     if most <= 1:
         return

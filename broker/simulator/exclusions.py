@@ -1,6 +1,6 @@
-"""PolicyExclusionList: what a simulation leaves out, to show what would be without it.
+"""PolicyExclusionList: policies that a simulation does not evaluate, to show the effect of removing them.
 
-IAM API reference, PolicyIdentifier. Only what is attached can be left out; policies that the request brings stay.
+IAM API reference, PolicyIdentifier. Only attached policies can be excluded, not those in the request.
 """
 
 import re
@@ -31,7 +31,7 @@ IsExcluded = Callable[[Source], bool]
 
 
 def without(layers: Layers, identifiers: Iterable[shapes.PolicyIdentifier]) -> Layers:
-    """`layers` without what `identifiers` name; raises InvalidInput for one that names nothing clearly."""
+    """`layers` without the policies that `identifiers` name; raises InvalidInput for an invalid identifier."""
     excluded: list[IsExcluded] = []
     for identifier in identifiers:
         named = (identifier.policy_type, identifier.policy_arn, identifier.inline_policy_identifier)
@@ -43,17 +43,21 @@ def without(layers: Layers, identifiers: Iterable[shapes.PolicyIdentifier]) -> L
             layers = msgspec.structs.replace(layers, **_WHOLE_LAYERS[identifier.policy_type])
         else:
             excluded.append(_predicate(identifier))
-    return msgspec.structs.replace(layers, identity=_kept(layers.identity, excluded)) if excluded else layers
+    return (
+        msgspec.structs.replace(layers, identity=_remaining(layers.identity, excluded))
+        if excluded
+        else layers
+    )
 
 
 def without_resource_controls(layers: Layers, identifiers: Iterable[shapes.PolicyIdentifier]) -> Layers:
-    """`layers` without RCPs if `identifiers` name them: AWS accepts that, too, but simulates no RCPs anyway."""
+    """`layers` without RCPs if `identifiers` name them. AWS accepts this identifier, too, but simulates no RCPs."""
     is_excluded = any(identifier.policy_type == "rcp" for identifier in identifiers)
     return msgspec.structs.replace(layers, rcps=()) if is_excluded else layers
 
 
-def _kept(policies: PolicySet, excluded: list[IsExcluded]) -> PolicySet:
-    """The gatherer's sets hold one document each, so none has to be compiled again."""
+def _remaining(policies: PolicySet, excluded: list[IsExcluded]) -> PolicySet:
+    """The policies that are not excluded. Each leaf has one document, so none has to be compiled again."""
     return PolicySet.union(
         *(
             leaf

@@ -1,4 +1,4 @@
-"""What a simulation is told of policies and resources, checked in the words of AWS's simulator (measured)."""
+"""The policies and resources in a simulation's request, checked with the messages of AWS's simulator (measured)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -21,13 +21,13 @@ from broker.simulator.subjects import invalid_input
 
 EVERYTHING = "*"
 
-# Decisions that one answer may take: a page ends before it, a single action on more resources is refused.
+# The most decisions in one answer: a page ends before, and a single action on more resources is refused.
 MOST_DECISIONS = 5_000
 
-# Statements after which a page ends; and how many a single action may have, on all its resources: a few kilobytes of
-# policy could else make gigabytes of answer.
-MOST_TOLD = 10_000
-MOST_TOLD_AT_ONCE = 50_000
+# Statements and missing keys in an answer after which its page ends, and the most for a single action on all its
+# resources: without limits, a few kilobytes of policy could make gigabytes of answer.
+MOST_SHOWN = 10_000
+MOST_SHOWN_AT_ONCE = 50_000
 
 _INSTANCE = ("instance", "image", "security-group", "network-interface")
 _SCENARIOS = {
@@ -39,7 +39,7 @@ _SCENARIOS = {
 
 
 async def compiled_policies(texts: Iterable[str]) -> PolicySet:
-    """PolicyInputList: what may be an identity policy; a missing Version is the old one. Others get turns meanwhile."""
+    """PolicyInputList, compiled. Other requests are served between two policies."""
     compiled = []
     for source, policy in [one async for one in parsed_policies(texts)]:
         compiled.append(compile_policies([(source, policy)]))
@@ -48,7 +48,7 @@ async def compiled_policies(texts: Iterable[str]) -> PolicySet:
 
 
 async def parsed_policies(texts: Iterable[str]) -> AsyncIterator[tuple[Source, Policy]]:
-    """The same, not compiled."""
+    """PolicyInputList, parsed as identity policies; a missing Version is 2008-10-17."""
     for number, text in enumerate(texts, 1):
         policy = _parsed(text, PolicyKind.SESSION, f"Policy input list item {number}")
         yield Source(SourceKind.INLINE, f"PolicyInputList.{number}"), policy
@@ -105,9 +105,9 @@ def require_actions(names: Iterable[str]) -> None:
 
 
 def resources_in(names: tuple[str, ...], *, has_policy: bool) -> tuple[str, ...]:
-    """ResourceArns, or `*` alone; raises InvalidInput for what is no ARN.
+    """ResourceArns, or only `*`; raises InvalidInput for a name that is no ARN.
 
-    A resource policy is somebody's: with one (`has_policy`) the resources have to be named.
+    A resource policy belongs to a resource: with one (`has_policy`), the resources must be named.
     """
     if names in ((), (EVERYTHING,)):
         if has_policy:
@@ -147,7 +147,7 @@ def _is_of_ec2(name: str, kind: str) -> bool:
 
 
 def owner_in(text: str | None) -> str | None:
-    """ResourceOwner: an account's id, or an ARN of it, which is all that AWS takes."""
+    """ResourceOwner: an account's id, or an ARN of IAM with one. AWS accepts only the ARN."""
     if text is None or is_account_id(text):
         return text
     try:
@@ -163,6 +163,6 @@ def _no_owner(text: str) -> Refusal:
     return invalid_input(f"'{text}' is not a valid as a Resource Owner.")
 
 
-def owners_of(resources: Iterable[str], given: str | None, account: str) -> dict[str, str]:
-    """The owner of each resource."""
-    return {resource: owner_of(resource, given, account) for resource in resources}
+def owners_of(resources: Iterable[str], owner: str | None, account: str) -> dict[str, str]:
+    """The owner of each resource; `owner` is ResourceOwner, `account` the caller's."""
+    return {resource: owner_of(resource, owner, account) for resource in resources}

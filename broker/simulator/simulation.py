@@ -1,12 +1,12 @@
-"""The simulator: what would be decided, asked of the engine that decides (IAM API reference, Simulate…Policy).
+"""The simulator: decisions of the policy engine on simulated requests (IAM API reference, Simulate…Policy).
 
-The layers are the gate's, gathered as for a request; nothing else is weighed here. Where we part from AWS:
-- a trust policy that is given as ResourcePolicy counts for `sts:AssumeRole…` (AWS reads it and forgets it), and where
-  none is given, SimulatePrincipalPolicy takes that of the role in this account;
-- resource control policies count, as they do for a request;
-- across accounts nothing is allowed without a resource policy, as nothing would be.
-What nobody can know here is not made up: the way and the moment of a request (aws:SourceIp, aws:CurrentTime ...) are
-in the context where ContextEntries put them there, and among MissingContextValues where they do not.
+The layers are gathered by the gate's code, as for a request. Differences from AWS:
+- a trust policy in ResourcePolicy is evaluated for `sts:AssumeRole…` (AWS ignores it); without ResourcePolicy,
+  SimulatePrincipalPolicy evaluates the trust policy of a role in this account;
+- resource control policies are evaluated, as for a request;
+- across accounts nothing is allowed without a resource policy, as for a request.
+Keys of a real request (aws:SourceIp, aws:CurrentTime ...) have no value unless ContextEntries has one; they are listed
+in MissingContextValues.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from broker.policy import (
     parse_policy,
 )
 from broker.protocol.shapes import iam as shapes
-from broker.simulator.answers import Finding, evaluation_result, finding, remembering_keys
+from broker.simulator.answers import Finding, cached_keys_of, evaluation_result, finding
 from broker.simulator.context import entered_keys
 from broker.simulator.costs import (
     MOST_OF_ACTION,
@@ -47,8 +47,8 @@ from broker.simulator.costs import (
 from broker.simulator.exclusions import without, without_resource_controls
 from broker.simulator.inputs import (
     MOST_DECISIONS,
-    MOST_TOLD,
-    MOST_TOLD_AT_ONCE,
+    MOST_SHOWN,
+    MOST_SHOWN_AT_ONCE,
     compiled_controls,
     compiled_policies,
     compiled_resource_policy,
@@ -64,17 +64,17 @@ from broker.simulator.subjects import (
     found_source,
     get_subject,
     invalid_input,
-    nobody,
-    stranger,
+    unknown_caller,
+    unknown_user,
 )
 
 Request = shapes.SimulateCustomPolicyRequest | shapes.SimulatePrincipalPolicyRequest
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """Everything but the action: `layers` by owner of the resource, `owners` by resource, in the order asked.
+    """Everything except the action: `layers` by owner of the resource, `owners` by resource, in the request's order.
 
-    `left_to_account` is the policy of resources of the subject's account of which no policy is known.
+    `delegated` is the policy that is used for resources of the subject's account whose policy is unknown.
     """
 
     subject: SimulatedCaller
@@ -82,7 +82,7 @@ class Simulation(msgspec.Struct, frozen=True):
     owners: Mapping[str, str]
     resources: tuple[str, ...]
     entered: Keys
-    left_to_account: PolicySet
+    delegated: PolicySet
     knows_roles: bool
 
 
@@ -93,7 +93,7 @@ async def simulate_custom_policy(
     if request.caller_arn is None and request.resource_policy is not None:
         raise invalid_input("Invalid caller - Caller cannot be null or empty.")
     arn = request.caller_arn
-    subject = nobody(call.account, call.now) if arn is None else stranger(arn, call.now)
+    subject = unknown_user(call.account, call.now) if arn is None else unknown_caller(arn, call.now)
     layers = Layers(
         await compiled_policies(request.policy_input_list),
         boundary=find_compiled_boundary(request.permissions_boundary_policy_input_list),
@@ -116,7 +116,7 @@ async def simulate_principal_policy(
 
 
 def _resources(request: Request, subject: SimulatedCaller) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The resources as asked for, and who owns each."""
+    """The resources in the request, and the owner of each."""
     resources = resources_in(request.resource_arns, has_policy=request.resource_policy is not None)
     require_scenario(request.resource_handling_option, resources)
     return resources, owners_of(resources, owner_in(request.resource_owner), subject.account)
@@ -135,7 +135,7 @@ def _simulation(
         owners,
         resources,
         entered_keys(request.context_entries),
-        _leaves_it_to(subject.account),
+        _delegates_to(subject.account),
         knows_roles=isinstance(request, shapes.SimulatePrincipalPolicyRequest),
     )
 
@@ -143,7 +143,7 @@ def _simulation(
 async def _gathered(
     call: Call, source: Caller, owners: Iterable[str], request: shapes.SimulatePrincipalPolicyRequest
 ) -> dict[str, Layers]:
-    """The gate's layers, without what the request excludes and with what it adds; by owner of the resource."""
+    """The gate's layers by owner of the resource, without excluded policies and with added ones."""
     gatherer = Gatherer(call.gate.library)
     added = await compiled_policies(request.policy_input_list)
     boundary = find_compiled_boundary(request.permissions_boundary_policy_input_list)
@@ -168,25 +168,25 @@ async def _gathered(
 
 async def _simulated(call: Call, request: Request, simulation: Simulation) -> shapes.SimulatePolicyResponse:
     require_actions(request.action_names)
-    policies = _given_policies(request)
+    policies = _resource_policies(request)
     chosen = _page(request, _most_actions(simulation, policies, request.max_items or DEFAULT_MAX_ITEMS))
-    keys_of = remembering_keys()
+    keys_of = cached_keys_of()
     results: list[shapes.EvaluationResult] = []
-    told = 0
+    shown = 0
     for _, action in chosen.items:
         findings: list[Finding] = []
-        before = told
+        before = shown
         for resource in simulation.resources:
             decision = await _decision(call, simulation, policies, action, resource)
             await asyncio.sleep(0)
             findings.append(finding(decision, keys_of))
-            told += len(findings[-1].statements) + len(findings[-1].missing_keys)
-            if told - before > MOST_TOLD_AT_ONCE:
-                raise invalid_input(f"{action}: more statements match than can be told in one answer.")
-            # A decision among thousands of statements takes its time: others get theirs.
+            shown += len(findings[-1].statements) + len(findings[-1].missing_keys)
+            if shown - before > MOST_SHOWN_AT_ONCE:
+                raise invalid_input(f"{action}: more statements match than can be shown in one answer.")
+            # A decision on thousands of statements blocks the event loop: serve other requests in between.
             await asyncio.sleep(0)
         results.append(evaluation_result(action, findings))
-        if told > MOST_TOLD:
+        if shown > MOST_SHOWN:
             chosen = _page(request, len(results))
             break
     return shapes.SimulatePolicyResponse(
@@ -194,13 +194,13 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
     )
 
 
-def _most_actions(simulation: Simulation, given: Mapping[PolicyKind, PolicySet], max_items: int) -> int:
-    """How many of the actions a page takes: fewer than MaxItems where that is much work.
+def _most_actions(simulation: Simulation, policies: Mapping[PolicyKind, PolicySet], max_items: int) -> int:
+    """How many actions a page has: fewer than MaxItems where these would cost too much.
 
-    Raises InvalidInput where even one is too much.
+    Raises InvalidInput where a single action costs too much.
     """
-    require_comparable(simulation.entered, _policy_sets(simulation, given))
-    cost = affordable_cost(simulation.entered, simulation.resources, _policy_sets(simulation, given))
+    require_comparable(simulation.entered, _policy_sets(simulation, policies))
+    cost = affordable_cost(simulation.entered, simulation.resources, _policy_sets(simulation, policies))
     resources = len(simulation.resources)
     if cost * resources > MOST_OF_ACTION:
         most = int(MOST_OF_ACTION / cost)
@@ -211,15 +211,15 @@ def _most_actions(simulation: Simulation, given: Mapping[PolicyKind, PolicySet],
 
 
 def _page(request: Request, most: int) -> Page[tuple[int, str]]:
-    """The next `most` of the actions, in the order in which they were asked for."""
+    """The next actions, `most` at the most, in the request's order."""
     try:
         return page(enumerate(request.action_names), lambda one: f"{one[0]:06}", request.marker, most)
     except Refusal:
         raise invalid_input("Invalid marker for pagination.") from None
 
 
-def _given_policies(request: Request) -> dict[PolicyKind, PolicySet]:
-    """ResourcePolicy, read as each kind of policy that the actions need it as."""
+def _resource_policies(request: Request) -> dict[PolicyKind, PolicySet]:
+    """ResourcePolicy, parsed as each kind of policy that the actions need."""
     text = request.resource_policy
     if text is None:
         return {}
@@ -227,9 +227,11 @@ def _given_policies(request: Request) -> dict[PolicyKind, PolicySet]:
     return {kind: compiled_resource_policy(text, kind) for kind in kinds}
 
 
-def _policy_sets(simulation: Simulation, given: Mapping[PolicyKind, PolicySet]) -> Iterator[PolicySet | None]:
-    """Every set that a decision may look into."""
-    yield from given.values()
+def _policy_sets(
+    simulation: Simulation, policies: Mapping[PolicyKind, PolicySet]
+) -> Iterator[PolicySet | None]:
+    """Every set of policies that a decision may evaluate."""
+    yield from policies.values()
     for layers in simulation.layers.values():
         yield from (layers.identity, layers.boundary, *layers.scps, *layers.rcps)
 
@@ -253,18 +255,20 @@ async def _decision(
 async def _known_policy(
     call: Call, simulation: Simulation, action: str, resource: str, owner: str
 ) -> PolicySet:
-    """The resource's own policy, where nobody gave one: that of a role of this account, which trusts nobody if it is
-    not there. Any other is taken, as AWS's simulator takes it, to leave the matter to its own account.
+    """The resource's policy, where the request has none.
+
+    For a role of this account, its trust policy; a role that does not exist trusts no one. For other resources, as in
+    AWS's simulator, a policy that delegates the decision to the resource's account.
     """
     is_role = kind_of_resource_policy(action) is PolicyKind.TRUST and ":role/" in resource
     if simulation.knows_roles and is_role and owner == call.account:
         found = await find_trust_policy(call.store, call.gate.library, resource)
         return found if found is not None else NO_POLICIES
-    return simulation.left_to_account if owner == simulation.subject.account else NO_POLICIES
+    return simulation.delegated if owner == simulation.subject.account else NO_POLICIES
 
 
-def _leaves_it_to(account: str) -> PolicySet:
-    """A resource policy, told by nobody, that has identity policies of `account` decide."""
+def _delegates_to(account: str) -> PolicySet:
+    """A resource policy that delegates the decision to the identity policies of `account`."""
     statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     source = Source(SourceKind.NONE, "unknown resource policy")

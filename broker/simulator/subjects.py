@@ -1,5 +1,6 @@
-"""Whose policies are simulated, and who is simulated to ask: named by ARN, the one as PolicySourceArn, the other as
-CallerArn ("as if Bob had David's policies", IAM API reference, SimulatePrincipalPolicy).
+"""PolicySourceArn, whose policies are simulated, and CallerArn, the simulated caller.
+
+They may differ: "as if Bob had David's policies" (IAM API reference, SimulatePrincipalPolicy).
 """
 
 from typing import Any
@@ -20,12 +21,12 @@ from broker.storage.store import GROUPS, ROLES, USERS, Collection
 
 # By the word for each in ARNs.
 _COLLECTIONS: dict[str, Collection[Any]] = {"user": USERS, "group": GROUPS, "role": ROLES}
-# What AWS's simulator says where it is told no caller (measured).
-_NOBODY = "STUB_PRINCIPAL_FOR_POLICY_SIMULATOR"
+# The user id in AWS's simulator without CallerArn (measured).
+_NO_CALLER = "STUB_PRINCIPAL_FOR_POLICY_SIMULATOR"
 
 
 class SimulatedCaller(msgspec.Struct, frozen=True):
-    """Who is simulated to ask, and what conditions read of them."""
+    """The simulated caller, and the condition keys of that principal."""
 
     principal: Principal
     account: str
@@ -37,10 +38,10 @@ def invalid_input(message: str, *, reason: str = "") -> Refusal:
 
 
 def found_source(field: str) -> Prepare[Any, Caller]:
-    """The user, group or role whose ARN stands in `field`; it is found by its name, whatever path is given.
+    """Finds the user, group or role whose ARN is in `field`, by its name; the path in the ARN is ignored.
 
-    What is found is whom the gatherer gathers for: the user, a session of the role, or a member of the group and of
-    nothing else. Raises InvalidInput for what is none of the three, and for those of another account.
+    The result is the caller whose policies are gathered: the user, a session of the role, or a user whose only
+    policies are those of the group. Raises InvalidInput for other ARNs, and for entities of another account.
     """
 
     async def prepare(call: Call, request: Any) -> Prepared[Caller] | Absent:
@@ -55,7 +56,7 @@ def found_source(field: str) -> Prepare[Any, Caller]:
 
 
 def _source_parts(call: Call, text: str) -> tuple[str, str, str]:
-    """As `_parts`, of the ARN of an entity of the caller's account."""
+    """`_parts` of the ARN of an entity; raises InvalidInput unless it is one of the caller's account."""
     arn = _find_entity_arn(text)
     if arn is None:
         raise invalid_input(f"Invalid ARN provided in the request: {text}")
@@ -68,7 +69,7 @@ def _source_parts(call: Call, text: str) -> tuple[str, str, str]:
 
 
 def _find_entity_arn(text: str) -> Arn | None:
-    """The ARN, where it is that of a user, a group or a role."""
+    """The ARN, if it is that of a user, a group or a role."""
     try:
         arn = parse_arn(text)
     except ValueError:
@@ -94,7 +95,7 @@ def _caller_of(record: Any, now: float) -> Caller:
 
 
 def _member_of(group: Group) -> UserRecord:
-    """Somebody who is in the group and has nothing else; brackets stand in no user's name."""
+    """A user who is a member of the group and has no other policies; no real user's name can have brackets."""
     return UserRecord(
         account_id=group.account_id,
         user_name=f"(a member of {group.group_name})",
@@ -105,9 +106,9 @@ def _member_of(group: Group) -> UserRecord:
 
 
 async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: str | None) -> SimulatedCaller:
-    """Who asks in SimulatePrincipalPolicy: the source itself, or whom `caller_arn` names.
+    """The caller in SimulatePrincipalPolicy: the source itself, or the principal that `caller_arn` names.
 
-    Somebody of this account is who they are, with id and tags; anybody else is no more than their ARN.
+    Entities of this account have their ids and tags. Of any other principal, only the ARN is known.
     """
     if caller_arn is None:
         return _subject(source, source_arn, call.now)
@@ -115,27 +116,29 @@ async def get_subject(call: Call, source: Caller, source_arn: str, caller_arn: s
     kind, _, name = _parts(arn)
     record = await call.store.find(_COLLECTIONS[kind], call.account, name)
     if arn.account != call.account or record is None or record.arn != caller_arn:
-        return stranger(caller_arn, call.now)
+        return unknown_caller(caller_arn, call.now)
     return _subject(_caller_of(record, call.now), caller_arn, call.now)
 
 
-def stranger(caller_arn: str, now: float) -> SimulatedCaller:
-    """Somebody of whom nothing is known but the ARN; raises InvalidInput where it is nobody's who could ask."""
+def unknown_caller(caller_arn: str, now: float) -> SimulatedCaller:
+    """A caller of whom only the ARN is known; raises InvalidInput for an ARN that no caller can have."""
     arn = _require_caller_arn(caller_arn)
     kind, path, name = _parts(arn)
-    who: Principal
+    principal: Principal
     if kind == "role":
-        who = AssumedRole(arn.account, name, caller_arn, SESSION_NAME, path)
+        principal = AssumedRole(arn.account, name, caller_arn, SESSION_NAME, path)
     else:
-        who = IamUser(arn.account, name if kind == "user" else f"(a member of {name})", caller_arn, path)
+        principal = IamUser(
+            arn.account, name if kind == "user" else f"(a member of {name})", caller_arn, path
+        )
     issued_at = int(now) if kind == "role" else None
-    caller = Caller(principal=who, account=arn.account, token_issued_at=issued_at)
+    caller = Caller(principal=principal, account=arn.account, token_issued_at=issued_at)
     return _subject(caller, caller_arn, now)
 
 
-def nobody(account: str, now: float) -> SimulatedCaller:
-    """A user of the account, and nothing known of them."""
-    caller = Caller(principal=IamUser(account, "(nobody)", _NOBODY), account=account)
+def unknown_user(account: str, now: float) -> SimulatedCaller:
+    """A user of the account, of whom nothing is known."""
+    caller = Caller(principal=IamUser(account, "(nobody)", _NO_CALLER), account=account)
     subject = _subject(caller, "", now)
     keys = {
         key: values for key, values in subject.keys.items() if key not in ("aws:username", "aws:principalarn")
@@ -144,7 +147,7 @@ def nobody(account: str, now: float) -> SimulatedCaller:
 
 
 def _subject(caller: Caller, arn: str, now: float) -> SimulatedCaller:
-    """A member of a group has the group's ARN, as AWS's simulator has it, and no name."""
+    """As in AWS's simulator, a member of a group has the group's ARN and no user name."""
     keys = principal_keys(caller, now)
     if ":group/" in arn:
         keys["aws:principalarn"] = (arn,)

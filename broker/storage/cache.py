@@ -1,7 +1,7 @@
-"""Records in memory, each partition's together with the one revision at which they are true.
+"""The cache of records: for each partition a snapshot of what was read, at one revision.
 
-INVARIANT: everything in a `Pages` is true at its revision. Where the partition has moved on, other pages take their
-place; pages are never refreshed.
+INVARIANT: everything in a snapshot is true at its revision. When the partition has a newer revision, a new snapshot
+replaces it; a snapshot is never updated from the engine at another revision.
 
 Records are cached encoded, which is small: a hundred thousand roles fit. Decoding one takes microseconds. A partition
 is evicted as a whole, and one that is larger than the limit is not cached.
@@ -16,19 +16,19 @@ from broker.cache import Cache
 from broker.storage.collection import Collection
 from broker.storage.engine import Engine, Revision
 
-# Bytes, as 100,000 roles were measured: what is around an encoded record. And, as 100,000 empty ones were, what is
-# around a partition: an AssumeRole may name accounts that do not exist.
+# Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
+# partition (an AssumeRole may name accounts that do not exist).
 _RECORD_WEIGHT = 220
-_PAGES_WEIGHT = 500
+_SNAPSHOT_WEIGHT = 500
 
-# How many records are decoded before other requests get their turn.
+# How many records are read before the event loop serves other requests.
 _SCAN_PAGE = 1000
 
 UNKNOWN: Any = object()
 
 
-class Pages:
-    """One partition at one revision: `encoded` records by stored key (None: known to be absent), and whole listings.
+class PartitionSnapshot:
+    """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
 
     A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `encoded`.
     """
@@ -39,7 +39,7 @@ class Pages:
         self.revision = revision
         self.encoded: dict[str, bytes | None] = {}
         self.listings: dict[str, list[str]] = {}
-        self.weight = _PAGES_WEIGHT
+        self.weight = _SNAPSHOT_WEIGHT
 
 
 class RecordCache:
@@ -47,74 +47,76 @@ class RecordCache:
 
     def __init__(self, engine: Engine, limit: int) -> None:
         self._engine = engine
-        self._partitions: Cache[str, Pages] = Cache(limit)
+        self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
 
-    def pages_at(self, partition: str, revision: Revision) -> Pages:
-        """The pages of the `revision` that the engine has just answered; empty ones where it has moved on."""
-        pages = self._partitions.get(partition)
-        if pages is None or pages.revision != revision:
-            pages = Pages(revision)
-            self._partitions.put(partition, pages, pages.weight)
-        return pages
+    def snapshot_at(self, partition: str, revision: Revision) -> PartitionSnapshot:
+        """The snapshot at `revision`, the engine's own; an empty one where the cached one has another revision."""
+        snapshot = self._partitions.get(partition)
+        if snapshot is None or snapshot.revision != revision:
+            snapshot = PartitionSnapshot(revision)
+            self._partitions.put(partition, snapshot, snapshot.weight)
+        return snapshot
 
     async def read(
-        self, partition: str, pages: Pages, wanted: Sequence[tuple[Collection[Any], str]]
+        self, partition: str, snapshot: PartitionSnapshot, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any] | None:
-        """The records of stored keys (None for absent ones) at the pages' revision; None if it has moved on."""
-        found = {key: self.find_known(partition, pages, collection, key) for collection, key in wanted}
+        """The records of stored keys (None for absent ones) at the snapshot's revision; None if it has changed."""
+        found = {key: self.find_known(partition, snapshot, collection, key) for collection, key in wanted}
         missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
             revision, values = await self._engine.fetch(partition, [key for _, key in missing])
-            if revision != pages.revision:
+            if revision != snapshot.revision:
                 return None
             for (collection, key), value in zip(missing, values, strict=True):
-                found[key] = self._taken(partition, pages, collection, key, value)
+                found[key] = self._decode_and_cache(partition, snapshot, collection, key, value)
         return [found[key] for _, key in wanted]
 
     async def scan(
         self,
         partition: str,
-        pages: Pages,
+        snapshot: PartitionSnapshot,
         collection: Collection[Any],
         prefix: str,
         after: str,
         limit: int | None,
     ) -> list[tuple[str, Any]] | None:
-        """Stored keys and records under `prefix` and behind `after`, in order; None if the partition moved on."""
-        listing = pages.listings.get(prefix)
+        """Stored keys and records under `prefix` and behind `after`, in order; None if the revision has changed."""
+        listing = snapshot.listings.get(prefix)
         if listing is not None:
             start = bisect_right(listing, after)
             keys = listing[start:] if limit is None else listing[start : start + limit]
-            return [(key, self.find_known(partition, pages, collection, key)) for key in keys]
+            return [(key, self.find_known(partition, snapshot, collection, key)) for key in keys]
         pairs = await self._scan_engine(partition, prefix, after, limit)
-        if await self._engine.revision(partition) != pages.revision:
+        if await self._engine.revision(partition) != snapshot.revision:
             return None
-        found = [(key, self._taken(partition, pages, collection, key, value)) for key, value in pairs]
+        found = [
+            (key, self._decode_and_cache(partition, snapshot, collection, key, value)) for key, value in pairs
+        ]
         if limit is None and not after and not collection.expiring:
-            pages.listings[prefix] = [key for key, _ in found]
+            snapshot.listings[prefix] = [key for key, _ in found]
         return found
 
     def advance(
         self,
         partition: str,
-        pages: Pages,
+        snapshot: PartitionSnapshot,
         revision: Revision,
         writes: Iterable[tuple[Collection[Any], str, Any, bytes | None]],
     ) -> None:
-        """Carry `pages` over to the `revision` that our own commit, which expected theirs, has just made of them.
+        """Turn `snapshot` into the snapshot of `revision`, made by our own commit of `writes` on top of it.
 
-        Transactions that still hold the old pages find them empty, and ask the engine.
+        Transactions that still have the old snapshot find it empty, and read from the engine.
         """
-        if self._partitions.get(partition) is not pages:
+        if self._partitions.get(partition) is not snapshot:
             return
-        successor = Pages(revision)
-        successor.encoded, pages.encoded = pages.encoded, {}
-        successor.listings, pages.listings = pages.listings, {}
-        successor.weight, pages.weight = pages.weight, _PAGES_WEIGHT
+        successor = PartitionSnapshot(revision)
+        successor.encoded, snapshot.encoded = snapshot.encoded, {}
+        successor.listings, snapshot.listings = snapshot.listings, {}
+        successor.weight, snapshot.weight = snapshot.weight, _SNAPSHOT_WEIGHT
         self._partitions.put(partition, successor, successor.weight)
         for collection, key, record, value in writes:
             if not collection.expiring:
-                _enlist(successor, key, present=record is not None)
+                _update_listings(successor, key, present=record is not None)
                 self._add(partition, successor, key, value)
 
     async def _scan_engine(
@@ -131,37 +133,44 @@ class RecordCache:
             await asyncio.sleep(0)
         return found
 
-    def find_known(self, partition: str, pages: Pages, collection: Collection[Any], key: str) -> Any:
-        """The record as the pages have it; UNKNOWN where they have not."""
-        value = pages.encoded.get(key, UNKNOWN)
+    def find_known(
+        self, partition: str, snapshot: PartitionSnapshot, collection: Collection[Any], key: str
+    ) -> Any:
+        """The record in the snapshot, None where it is known to be absent; UNKNOWN where it was not read yet."""
+        value = snapshot.encoded.get(key, UNKNOWN)
         if value is None or value is UNKNOWN:
             return value
         return collection.decode(partition, key, value)
 
-    def _taken(
-        self, partition: str, pages: Pages, collection: Collection[Any], key: str, value: bytes | None
+    def _decode_and_cache(
+        self,
+        partition: str,
+        snapshot: PartitionSnapshot,
+        collection: Collection[Any],
+        key: str,
+        value: bytes | None,
     ) -> Any:
-        """The record that the engine answered with; no revision tells when one of an expiring collection expires."""
+        """The decoded `value`, which is cached, unless it may expire: that changes no revision."""
         record = None if value is None else collection.decode(partition, key, value)
         if not collection.expiring:
-            self._add(partition, pages, key, value)
+            self._add(partition, snapshot, key, value)
         return record
 
-    def _add(self, partition: str, pages: Pages, key: str, value: bytes | None) -> None:
-        if key in pages.encoded:
-            pages.weight -= _weight(pages.encoded[key])
-        pages.encoded[key] = value
-        pages.weight += _weight(value)
-        self._partitions.reweigh(partition, pages, pages.weight)
+    def _add(self, partition: str, snapshot: PartitionSnapshot, key: str, value: bytes | None) -> None:
+        if key in snapshot.encoded:
+            snapshot.weight -= _weight(snapshot.encoded[key])
+        snapshot.encoded[key] = value
+        snapshot.weight += _weight(value)
+        self._partitions.reweigh(partition, snapshot, snapshot.weight)
 
 
 def _weight(value: bytes | None) -> int:
     return _RECORD_WEIGHT + len(value or b"")
 
 
-def _enlist(pages: Pages, key: str, *, present: bool) -> None:
-    """Put `key` into the listings that it belongs to, or take it out."""
-    for prefix, listing in pages.listings.items():
+def _update_listings(snapshot: PartitionSnapshot, key: str, *, present: bool) -> None:
+    """Add `key` to the listings that its prefix belongs to, or remove it from them."""
+    for prefix, listing in snapshot.listings.items():
         if not key.startswith(prefix):
             continue
         index = bisect_left(listing, key)

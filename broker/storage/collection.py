@@ -1,4 +1,4 @@
-"""The collections: which records there are, how each is keyed, and in which partition it lies.
+"""The collections: the kinds of records, and the key and the partition of each.
 
 A record is stored under `<collection>/<key>`. Names are compared without case, as IAM does, so their keys are
 lower-case; ids are compared exactly.
@@ -17,8 +17,10 @@ from broker.storage.engine import (
     account_partition,
     replay_partition,
     sessions_partition,
+    sign_in_partition,
     usage_partition,
 )
+from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -56,12 +58,12 @@ def global_partition(account: str) -> str:
 
 
 def containers_partition(account: str) -> str:
-    """Containers come and go often, so they are kept out of the global partition's revision."""
+    """A partition of its own: containers change often, and must not change the global partition's revision."""
     return CONTAINERS_PARTITION
 
 
 def serving_partition(account: str) -> str:
-    """Written at each start of a broker, and read by commands alone."""
+    """A partition of its own: it changes at each start of a broker, and only commands read it."""
     return SERVING_PARTITION
 
 
@@ -72,16 +74,16 @@ def _single(record: Record) -> str:
 class Collection(Generic[R]):
     """Records of one type; `key` derives the key from a record, None where the caller has to name it.
 
-    A `single` collection holds one record, whatever key is asked for. An `expiring` one takes `expires_at`, and is
-    never cached, because no revision tells when a record expires. One that is `expiring_unseen` takes it as well and is
-    cached all the same: by the time at which its records expire, what they say concerns nothing any more.
+    A `single` collection holds one record, under whatever key. Records of an `expiring` one have an `expires_at`; they
+    are never cached, because their expiry changes no revision. Records of one that is `expiring_but_cached` have it,
+    too, and are cached: when they expire, they no longer apply to anything, so a stale one does no harm.
     """
 
     __slots__ = (
         "_decoder",
         "exact",
         "expiring",
-        "expiring_unseen",
+        "expiring_but_cached",
         "key",
         "name",
         "partition",
@@ -99,7 +101,7 @@ class Collection(Generic[R]):
         partition: Callable[[str], str] = account_partition,
         exact: bool = False,
         expiring: bool = False,
-        expiring_unseen: bool = False,
+        expiring_but_cached: bool = False,
     ) -> None:
         self.name = name
         self.record = record
@@ -107,7 +109,7 @@ class Collection(Generic[R]):
         self.partition = partition
         self.exact = exact
         self.expiring = expiring
-        self.expiring_unseen = expiring_unseen
+        self.expiring_but_cached = expiring_but_cached
         self.single = key is _single
         self.prefix = f"{name}/"
         self._decoder = msgspec.msgpack.Decoder(record)
@@ -117,10 +119,10 @@ class Collection(Generic[R]):
 
     @property
     def takes_expiry(self) -> bool:
-        return self.expiring or self.expiring_unseen
+        return self.expiring or self.expiring_but_cached
 
     def stored_key(self, key: str) -> str:
-        """The engine's key of the record that callers know as `key`."""
+        """The engine's key for the record `key`."""
         if self.exact:
             return self.prefix + key
         return self.prefix if self.single else self.prefix + key.lower()
@@ -134,7 +136,7 @@ class Collection(Generic[R]):
         return _encode(record)
 
     def decode(self, partition: str, stored_key: str, value: bytes) -> R:
-        """The record in `value`; EngineUnavailable where it is none, since nothing can vouch for it then."""
+        """The record in `value`; raises EngineUnavailable where it does not decode: the store is damaged."""
         try:
             return self._decoder.decode(value)
         except msgspec.MsgspecError as error:
@@ -172,12 +174,22 @@ ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exa
 OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
 SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
 TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)
+LOGIN_PROFILES = Collection("login-profile", LoginProfile, lambda p: p.user_name or "")
+ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
+PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
 
-REVOCATIONS = Collection("revocations", Revocations, _single, expiring_unseen=True)
+FAILED_ATTEMPTS = Collection(
+    "failed-attempts", FailedAttempts, partition=sign_in_partition, exact=True, expiring=True
+)
+ACCUSTOMED_ADDRESSES = Collection(
+    "accustomed-address", AccustomedAddress, partition=sign_in_partition, exact=True, expiring=True
+)
+
+REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
 LISTED_SESSIONS = Collection(
     "sessions", ListedSessions, partition=sessions_partition, exact=True, expiring=True
 )

@@ -1,21 +1,21 @@
 """The contract of a storage engine: a handful of methods over bytes.
 
-A *partition* is what changes together: an account (`account/123456789012`), its usage marks
+A *partition* is a set of records with one revision: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions
-(`sessions/123456789012`), or what belongs to no account (`global`). Every
-partition has one revision, which each commit replaces: the number of its commits, and a random mark of the last one.
-A commit names the revision that it expects, so one value guards everything a transaction has read, scans included; and
-a cache that remembers the revision knows in one look whether it is still true. Numbers alone would not do: where the
-last commits of a store were lost (a failover, an old backup) others soon commit as often again. A revision with its
-mark is found in one history only, and whoever compares it whole cannot take one history for another.
+(`sessions/123456789012`), a share of the failed attempts at passwords (`sign-in/4f`), or what belongs to no account
+(`global`). Each commit replaces the revision: it is the number of commits, and a random mark of the last one. A commit
+names the revision that it expects, so one value guards everything that a transaction has read, scans included; and a
+cache compares one value to know whether it is current. Numbers alone would not do: where the last commits of a store
+were lost (a failover, an old backup), new ones soon reach the same number. A number with its mark exists in one history
+only, so revisions are compared whole.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
 - `revision` answers with at least every commit that was acknowledged, by any process, before it was asked.
-- no two commits make the same revision, whatever was lost or set back in between.
+- no two commits make the same revision, even where commits were lost or the store was set back in between.
 - a commit that raises has not happened and will not, unless it raises OutcomeUnknown.
 - an expired record is as absent as a deleted one, in `get` and in `scan`.
-- an engine that cannot know raises EngineUnavailable; it never answers from memory.
+- an engine that cannot reach its data raises EngineUnavailable; it never answers from a cache.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def account_partition(account_id: str) -> str:
 
 
 def usage_partition(account_id: str) -> str:
-    """Last-used marks: written blindly and often, so kept out of the account's own revision."""
+    """Last-used marks: written often, expecting no revision, so they must not change the account's own."""
     return f"usage/{account_id}"
 
 
@@ -42,15 +42,20 @@ def replay_partition(account_id: str) -> str:
     return f"replay/{account_id}"
 
 
+def sign_in_partition(shard: str) -> str:
+    """Failed attempts at passwords, of users and of addresses, in a fixed number of shards; every record expires."""
+    return f"sign-in/{shard}"
+
+
 def sessions_partition(account_id: str) -> str:
-    """Which sessions were minted: written blindly and often, as usage marks are; every record expires."""
+    """The list of minted sessions: written as usage marks are; every record expires."""
     return f"sessions/{account_id}"
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """How many commits a partition has had, and the mark of the last one; to be compared whole.
+    """How many commits a partition has had, and the mark of the last one; compared whole.
 
-    `mark` is MARK_SIZE random bytes, and empty where a version of the broker committed that gave no marks.
+    `mark` is MARK_SIZE random bytes; it is empty where an early version of the broker committed.
     """
 
     number: int
@@ -73,28 +78,28 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Conflict(Exception):
-    """The partition has moved on since the revision that the commit expected."""
+    """The partition's revision is not the one that the commit expected."""
 
 
 class EngineUnavailable(Exception):
-    """The engine is out of reach or cannot vouch for an answer; the reason is for the operator."""
+    """The engine cannot be reached, or its data cannot be trusted; the reason is for the operator."""
 
 
 class OutcomeUnknown(EngineUnavailable):
-    """A commit was begun, and whether it holds cannot be found out; nobody may say that it failed."""
+    """A commit was begun, and it is unknown whether it was applied; it must not be reported as failed."""
 
 
 class Engine(Protocol):
     """What a storage engine is. Keys are text, never empty, and sort by their UTF-8 bytes."""
 
     async def revision(self, partition: str) -> Revision:
-        """The partition's revision, NEVER_WRITTEN where nothing ever was."""
+        """The partition's revision; NEVER_WRITTEN where nothing was ever committed."""
         ...
 
     async def get(self, partition: str, key: str) -> bytes | None: ...
 
     async def fetch(self, partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
-        """The values of `keys` and the revision at which all of them are true together."""
+        """The values of `keys`, and the one revision at which they were read."""
         ...
 
     async def scan(
@@ -104,15 +109,15 @@ class Engine(Protocol):
         ...
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
-        """Apply all `writes` or none, and answer the new revision; `expecting` None writes blindly.
+        """Apply all `writes` or none, and return the new revision; `expecting` None accepts any revision.
 
-        Raises Conflict where the partition's revision is not `expecting`, and OutcomeUnknown where it cannot be known
+        Raises Conflict where the partition's revision is not `expecting`, and OutcomeUnknown where it is unknown
         whether the writes were applied.
         """
         ...
 
     async def now(self) -> float:
-        """Epoch seconds by the clock that all processes on this store share: that of the machine that holds it."""
+        """Epoch seconds by the clock of the machine that has the data: one clock for all processes on this store."""
         ...
 
     async def partitions(self, prefix: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""What the broker remembers, as frozen structs; encoded as MessagePack, append-only with defaults.
+"""The records of the store, as frozen structs; encoded as MessagePack, append-only with defaults.
 
-Times are whole epoch seconds. Names keep their spelling; `store.py` compares them without case.
+Times are whole epoch seconds. Names are stored as they were spelled; `collection.py` compares them without case.
 """
 
 import msgspec
@@ -24,12 +24,13 @@ class Account(Record, frozen=True, kw_only=True):
 
 
 class AccountSettings(Record, frozen=True, kw_only=True):
-    """One per account partition: what IAM keeps of the account itself."""
+    """One per account partition: IAM's settings of the account itself."""
 
     root_access_key_ids: tuple[str, ...] = ()
     root_mfa_serial_numbers: tuple[str, ...] = ()
+    # Never written: the password of root has a login profile, and its use a mark, as those of users.
     root_password_last_used_at: int | None = None
-    # Root keys that the environment brought along, marked when they were applied: each is applied once.
+    # Marks of the root keys from the environment that were applied: each is applied once.
     brought_root_keys: tuple[str, ...] = ()
 
 
@@ -53,7 +54,7 @@ class User(Record, frozen=True, kw_only=True):
 
 
 class RenamedUser(Record, frozen=True, kw_only=True):
-    """What a user who was renamed is called now: sessions know their user by its id and by the name it had."""
+    """The present name of a user who was renamed: sessions have the user's id and the former name."""
 
     user_id: str
     user_name: str
@@ -86,7 +87,7 @@ class Role(Record, frozen=True, kw_only=True):
     permissions_boundary: str | None = None
     inline_policies: dict[str, str] = {}
     attached_policies: tuple[str, ...] = ()
-    # Whom the ARNs in the trust policy meant when it was stored, by unique id (`broker.access.trust`).
+    # The unique ids, at the time of storing, of the ARNs in the trust policy (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
     max_signin_session_duration: int | None = None
 
@@ -96,7 +97,7 @@ class Role(Record, frozen=True, kw_only=True):
 
 
 class AccessKey(Record, frozen=True, kw_only=True):
-    """A long-lived access key; `user_name` None means the account's root user."""
+    """A long-term access key; `user_name` None means the account's root user."""
 
     account_id: str
     access_key_id: str
@@ -107,7 +108,7 @@ class AccessKey(Record, frozen=True, kw_only=True):
 
 
 class ForeignAccessKey(Record, frozen=True, kw_only=True):
-    """Where the access key lives whose id was brought along and carries no account; in the global partition."""
+    """The account of an access key whose id was imported, and does not encode it; in the global partition."""
 
     access_key_id: str
     account_id: str
@@ -187,7 +188,7 @@ class OpenIdConnectProvider(Record, frozen=True, kw_only=True):
 
 
 class SamlPrivateKey(Record, frozen=True, kw_only=True):
-    """A private key (PEM) that opens encrypted assertions."""
+    """A private key (PEM) that decrypts assertions."""
 
     key_id: str
     added_at: int
@@ -241,7 +242,7 @@ class TokenIssuer(Record, frozen=True, kw_only=True):
 
 
 class IssuerAccount(Record, frozen=True, kw_only=True):
-    """Whose issuer it is; in the global partition."""
+    """The account that an issuer belongs to; in the global partition."""
 
     issuer_id: str
     account_id: str
@@ -268,7 +269,7 @@ class VirtualMfaDevice(Record, frozen=True, kw_only=True):
 class Once(Record, frozen=True, kw_only=True):
     """Something that was used and may not be used again; in the replay partition, expiring.
 
-    `step` is the last that was used, where what is used comes in steps (one-time codes) and only later ones are good.
+    `step` is for one-time codes: the last step that was used. Only codes of later steps are accepted.
     """
 
     used_at: int
@@ -280,7 +281,7 @@ class Instance(Record, frozen=True, kw_only=True):
 
     `instance_profile` is a profile's name or ARN. Keyed: `security_groups` by group id, `public_keys` by the key's
     name, `block_devices` by what is mapped (`ami`, `root`, `ebs1`). `categories` are further texts under
-    `meta-data/`, by path (`spot/instance-action`), for what the operator alone knows.
+    `meta-data/`, by path (`spot/instance-action`), that the operator adds.
     """
 
     instance_id: str
@@ -324,8 +325,8 @@ class Instance(Record, frozen=True, kw_only=True):
 class Container(Record, frozen=True, kw_only=True):
     """A container that may have credentials of a role; in the containers partition.
 
-    Kept under the digest of what the container presents (`broker.metadata.containers`), never under the secret
-    itself. With `instance_id` it is answered only where it asks from that machine. `expires_at` None: until deleted.
+    Its key is the digest of the secret that the container presents (`broker.metadata.containers`), never the secret
+    itself. With `instance_id` only requests from that machine are answered. `expires_at` None: until deleted.
     """
 
     account_id: str
@@ -338,7 +339,7 @@ class Container(Record, frozen=True, kw_only=True):
 
 
 class SigningIdentity(Record, frozen=True, kw_only=True):
-    """What instance identity documents are signed with: a private key and its certificate, both PEM; global."""
+    """The private key that signs instance identity documents, and its certificate, both PEM; global."""
 
     private_key: SecretKey
     certificate: str
@@ -353,13 +354,13 @@ class Node(Record, frozen=True, kw_only=True):
 
 
 class Serving(Record, frozen=True, kw_only=True):
-    """The machines that serve, by host name, each as it was started last; the newest change is the last."""
+    """The serving machines by host name, as of their last start; in order of change, the newest last."""
 
     nodes: dict[str, Node] = {}
 
 
 class OrganizationalUnit(Record, frozen=True, kw_only=True):
-    """A root, a unit, or an account's own place: its policies by name, and what it hangs under."""
+    """A root, a unit, or an account of an organization: its policies by name, and the id of its parent."""
 
     parent: str | None
     service_control_policies: dict[str, str] = {}

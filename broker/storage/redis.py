@@ -1,27 +1,27 @@
 """The shared engine: one Redis (or Redis Cluster) for the brokers of many machines.
 
-Each partition is a handful of keys that share one hash slot, the account's:
+Each partition is a few keys in one hash slot, the account's:
 
-    broker:{123456789012}:account/123456789012:revision       the number that grows with each commit, and its mark
-    broker:{123456789012}:account/123456789012:keys           sorted set: which keys there are, in byte order
+    broker:{123456789012}:account/123456789012:revision       the number of commits, and the mark of the last one
+    broker:{123456789012}:account/123456789012:keys           sorted set: all keys, in byte order
     broker:{123456789012}:account/123456789012:expiry         sorted set: those that expire, by millisecond
-    broker:{123456789012}:account/123456789012:value:<key>    one string per record, expired by Redis itself
-    broker:{123456789012}:account/123456789012:receipt:<mark> for a minute: that the commit with this mark was done
+    broker:{123456789012}:account/123456789012:value:<key>    one string per record, which Redis expires
+    broker:{123456789012}:account/123456789012:receipt:<mark> for a minute: the commit with this mark was applied
 
-A commit is one script whose keys are all declared, so it is one step for everybody else. A read is one MGET that
-holds the revision too, so its values are true at that revision.
+A commit is one script whose keys are all declared, so it is atomic. A read is one MGET that includes the revision, so
+its values are true at that revision.
 
-What the server has to promise: `appendonly yes`, `appendfsync always`, no eviction, and no failover to a replica
-that lacks acknowledged writes (`weaknesses` tells what of this it can see). Expiry goes by the server's clock.
+Requirements on the server: `appendonly yes`, `appendfsync always`, no eviction, and no failover to a replica that lacks
+acknowledged writes (`weaknesses` reports those that it can see). Records expire by the server's clock.
 
-Two breaches of it are noticed, and nothing is answered while they last:
+Two violations are detected, and while they last every read and commit fails:
 - A partition is behind a revision that this process has seen, or has another mark at its number: the server was
-  emptied, set back, or lacks what another one acknowledged. Where others have committed more often meanwhile that goes
-  unseen; but since no two histories share a revision, nothing that was remembered passes for what is there now.
-- The server is a replica, or a master that may not write. Revisions are asked by GETEX, which reads as GET does, but
-  is a writing command (Redis 6.2), so that a replica, which may be behind, does not answer it.
+  emptied, set back, or lacks what another one acknowledged. This is not detected where others have committed more often
+  meanwhile; but since no two histories share a revision, no cached record is then taken for a current one.
+- The server is a replica, or a master that may not write. Revisions are read by GETEX, which reads as GET does, but
+  is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
-Where the answer to a commit is lost, its receipt says what became of it (`redis_scripts.py`).
+Where the answer to a commit is lost, its receipt shows whether it was applied (`redis_scripts.py`).
 """
 
 import asyncio
@@ -62,11 +62,11 @@ _SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _DELETED = b"deleted"
 _NO_LIMIT = -1
 
-# How many values one MGET asks for, and how often a scan begins anew because commits came in between.
+# How many values one MGET reads, and how often a scan is tried where commits interrupt it.
 _VALUES_AT_ONCE = 500
 _SCAN_ATTEMPTS = 20
 
-# Seconds between two attempts to find out what became of a commit; and for those under way when the engine is closed.
+# Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
 _CLOSE_TIMEOUT = 3.0
 
@@ -74,15 +74,15 @@ _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 class RedisEngine:
-    """An `Engine` over a Redis server. Lives on one event loop; connects when it is first asked, and again."""
+    """An `Engine` over a Redis server. Belongs to one event loop; connects at first use, and reconnects."""
 
     def __init__(
         self, url: str, entropy: Callable[[int], bytes], *, timeout: float = 2.0, connections: int = 32
     ) -> None:
         """`url`: redis://, rediss:// (TLS), unix://, or redis+cluster://, with user, password and options in it.
 
-        `entropy` gives that many fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
-        finding out what became of a commit whose answer was lost. Raises ValueError for a URL that is none.
+        `entropy(n)` returns n fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
+        finding out whether a commit whose answer was lost was applied. Raises ValueError for a malformed URL.
         """
         self._client: Any = _client(url, timeout, connections)
         self._entropy = entropy
@@ -90,19 +90,19 @@ class RedisEngine:
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
         self._waiting: dict[str, asyncio.Future[Revision]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._asking_task: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
         self._seen: dict[str, Revision] = {}  # the latest of each partition
         self._lost: dict[str, Revision] = {}  # those that partitions no longer have
 
     async def revision(self, partition: str) -> Revision:
-        """See Engine. Those who ask meanwhile share one question, always one that is yet to be sent."""
+        """See Engine. Concurrent calls are batched into one request, always one that is not yet sent."""
         waiting = self._waiting.get(partition)
         if waiting is None:
             waiting = self._waiting[partition] = asyncio.get_running_loop().create_future()
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask_revisions())
-        # Shielded, for it is shared: one who gives up does not give up for the others.
+            if self._asking_task is None:
+                self._asking_task = asyncio.create_task(self._ask_revisions())
+        # Shielded, because other calls wait for the same future: the cancellation of one must not cancel them.
         return await asyncio.shield(waiting)
 
     async def get(self, partition: str, key: str) -> bytes | None:
@@ -125,7 +125,7 @@ class RedisEngine:
         raise EngineUnavailable(f"redis: {partition} changed {_SCAN_ATTEMPTS} times while it was listed")
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
-        """See Engine. Never sent twice: where the answer is lost, it is asked what became of it."""
+        """See Engine. Never sent twice: where the answer is lost, the receipt is read."""
         self._require_nothing_lost()
         mark = self._entropy(MARK_SIZE).hex()
         keys = [revision_key(partition), index_key(partition, "keys"), index_key(partition, "expiry")]
@@ -134,35 +134,35 @@ class RedisEngine:
         for write in writes:
             keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]
-        async with _explained():
+        async with _translated_errors():
             if not (expecting and expecting.number) and partition not in self._listed:
-                # In another slot, so it goes first: `partitions` leaves out what has no revision.
+                # In another slot, so before the commit, not in it: `partitions` skips names without a revision.
                 await self._client.execute_command("ZADD", PARTITIONS, 0, partition)
                 self._listed.add(partition)
             is_committed, answer = await self._commit(keys, arguments)
         revision = parse_revision(answer)
         if not is_committed:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
-        self._see(partition, revision)
+        self._note_revision(partition, revision)
         return revision
 
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = bounds(prefix, "")
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
-        async with _explained():
+        async with _translated_errors():
             revisions = await self._revisions(found)
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:
-        """The server's clock, which expiry goes by as well. In a cluster, that of the node which has the keyrings."""
-        async with _explained():
-            seconds, microseconds = await self._again(self._run, TIME, [revision_key("keys")], [])
+        """The server's clock, by which records expire. In a cluster, that of the node which has the keyrings."""
+        async with _translated_errors():
+            seconds, microseconds = await self._retry_once(self._run, TIME, [revision_key("keys")], [])
         return int(seconds) + int(microseconds) / 1e6
 
     async def weaknesses(self) -> list[str]:
-        """What the server's settings take away from the promise of `commit`; a sentence each, for the operator."""
-        async with _explained():
+        """Settings of the server that break the guarantees of `commit`; a sentence each, for the operator."""
+        async with _translated_errors():
             try:
                 pairs = await self._client.config_get("append*", "maxmemory-policy")
             except RedisError as error:
@@ -173,40 +173,38 @@ class RedisEngine:
         elif pairs.get("appendfsync") != "always":
             found.append(f"appendfsync is {pairs.get('appendfsync')}: a crash may lose what was acknowledged")
         if pairs.get("maxmemory-policy") != "noeviction":
-            found.append(
-                f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may forget records"
-            )
+            found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
         return found
 
     async def close(self) -> None:
-        """See to the end of the commits that are under way, within a while, then let go of the server."""
+        """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""
         self._is_closed = True
         if self._committing:
             await asyncio.wait(self._committing, timeout=_CLOSE_TIMEOUT)
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._asking_task is not None:
+            self._asking_task.cancel()
         await self._client.aclose()
 
     async def _commit(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> tuple[int, bytes]:
-        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._committing.add(under_way)
+        in_progress: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committing.add(in_progress)
         try:
             is_committed, answer = await self._run(COMMIT, keys, arguments)
         except ResponseError:
-            raise  # an answer: the server has refused it
+            raise  # an answer: the server refused it
         except _FAILURES as error:
             if isinstance(error.__context__, ConnectionRefusedError):
                 raise  # it was never sent
-            return 1, await self._settle(keys[3], error)
+            return 1, await self._settle_commit(keys[3], error)
         finally:
-            self._committing.discard(under_way)
-            under_way.set_result(None)
+            self._committing.discard(in_progress)
+            in_progress.set_result(None)
         return is_committed, answer
 
-    async def _settle(self, receipt: str, lost: Exception) -> bytes:
+    async def _settle_commit(self, receipt: str, lost: Exception) -> bytes:
         """The revision that a commit has made whose answer was `lost`.
 
-        Raises EngineUnavailable where it is not done and never will be, and OutcomeUnknown where nobody can say.
+        Raises EngineUnavailable where it was not applied and never will be, and OutcomeUnknown where that is unknown.
         """
         why = f"redis: {lost or type(lost).__name__}"
         loop = asyncio.get_running_loop()
@@ -217,7 +215,7 @@ class RedisEngine:
                 break
             except _FAILURES as error:
                 if self._is_closed or loop.time() >= deadline:
-                    reason = "the answer to a commit was lost, and nobody can say whether it was applied"
+                    reason = "the answer to a commit was lost, and it is unknown whether it was applied"
                     raise OutcomeUnknown(f"{why}: {reason}: {error or type(error).__name__}") from lost
             await asyncio.sleep(_SETTLE_PAUSE)
         if answer == WITHDRAWN:
@@ -228,49 +226,49 @@ class RedisEngine:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
             try:
-                async with _explained():
+                async with _translated_errors():
                     answers = await self._revisions_not_lost(list(waiting))
             except EngineUnavailable as error:
-                _fail(waiting, error)
+                _fail_all(waiting, error)
             except BaseException:
-                _fail(waiting | self._waiting, EngineUnavailable("redis: the engine is closing"))
+                _fail_all(waiting | self._waiting, EngineUnavailable("redis: the engine is closing"))
                 self._waiting = {}
-                self._asking = None
+                self._asking_task = None
                 raise
             else:
-                _settle(waiting, answers)
-        self._asking = None
+                _answer_all(waiting, answers)
+        self._asking_task = None
 
     async def _revisions_not_lost(self, partitions: list[str]) -> list[Revision]:
-        """Raises EngineUnavailable where one that was seen before is lost, and as long as it is."""
+        """Raises EngineUnavailable while a revision that was seen before is lost."""
         asked = [*partitions, *(name for name in self._lost if name not in partitions)]
-        # Before asking: meanwhile others may see more.
+        # Read before the request: during it, other calls may see later revisions.
         seen = [self._seen.get(name, NEVER_WRITTEN) for name in asked]
-        answers: list[Revision] = await self._again(self._revisions, asked)
+        answers: list[Revision] = await self._retry_once(self._revisions, asked)
         self._lost = {}
         for name, before, answer in zip(asked, seen, answers, strict=True):
             if answer.number > before.number:
-                self._see(name, answer)
+                self._note_revision(name, answer)
             elif answer != before:
                 self._lost[name] = before
         self._require_nothing_lost()
         return answers[: len(partitions)]
 
-    def _see(self, partition: str, revision: Revision) -> None:
+    def _note_revision(self, partition: str, revision: Revision) -> None:
         if revision.number > self._seen.get(partition, NEVER_WRITTEN).number:
             self._seen[partition] = revision
 
     def _require_nothing_lost(self) -> None:
         for name, revision in self._lost.items():
             raise EngineUnavailable(
-                f"redis: the server has lost commits: {name} has no revision {revision} any more that was "
-                "acknowledged; restore it, or restart the brokers if it is as it should be"
+                f"redis: the server has lost commits: revision {revision} of {name} was acknowledged and is missing; "
+                "restore the server, or restart the brokers if its data are as intended"
             )
 
     async def _revisions(self, partitions: list[str]) -> list[Revision]:
         if len(partitions) == 1:
             return [parse_revision(await self._client.execute_command("GETEX", revision_key(partitions[0])))]
-        # One by one, since each may lie in another slot; on one connection, in one round trip.
+        # One command each, since each may be in another slot; on one connection, in one round trip.
         pipeline = self._client.pipeline(transaction=False)
         for partition in partitions:
             pipeline.execute_command("GETEX", revision_key(partition))
@@ -279,7 +277,7 @@ class RedisEngine:
     async def _scan_once(
         self, partition: str, prefix: str, after: str, limit: int | None
     ) -> list[tuple[str, bytes]] | None:
-        """None where a commit came in between. Keys whose value has expired are in the index a while longer."""
+        """None where a commit interrupted the scan. Keys of expired values stay in the index until a later commit."""
         found: list[tuple[str, bytes]] = []
         seen: Revision | None = None
         while limit is None or len(found) < limit:
@@ -305,16 +303,16 @@ class RedisEngine:
     ) -> tuple[Revision, list[str]]:
         lowest, highest = bounds(prefix, after)
         keys = [revision_key(partition), index_key(partition, "keys")]
-        async with _explained():
-            revision, *found = await self._again(self._run, RANGE, keys, [lowest, highest, wanted])
+        async with _translated_errors():
+            revision, *found = await self._retry_once(self._run, RANGE, keys, [lowest, highest, wanted])
         return parse_revision(revision), [key.decode() for key in found]
 
     async def _read(self, *command: Any) -> Any:
-        async with _explained():
-            return await self._again(self._client.execute_command, *command)
+        async with _translated_errors():
+            return await self._retry_once(self._client.execute_command, *command)
 
-    async def _again(self, ask: Any, *arguments: Any) -> Any:
-        """Ask a second time where the connection turns out to be dead: a question does no harm twice."""
+    async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
+        """Retry once where the connection was dead; for reads only, which may be repeated."""
         try:
             return await ask(*arguments)
         except RedisConnectionError:
@@ -339,7 +337,7 @@ def _client(url: str, timeout: float, connections: int) -> Any:
     if not separator or scheme not in _SCHEMES:
         raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
     single = scheme.removesuffix("+cluster")
-    # Protocol 2: RESP3 adds maintenance notices that cost on every answer, and nothing that is used here.
+    # Protocol 2: RESP3 adds maintenance notices that cost time on every answer, and nothing that is used here.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
@@ -357,22 +355,22 @@ def _no_retry() -> Retry:
 
 
 @asynccontextmanager
-async def _explained() -> AsyncIterator[None]:
+async def _translated_errors() -> AsyncIterator[None]:
     try:
         yield
     except _FAILURES as error:
         raise EngineUnavailable(f"redis: {error or type(error).__name__}") from error
 
 
-def _settle(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:
+def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:
     for future, answer in zip(waiting.values(), answers, strict=True):
         if not future.done():
             future.set_result(answer)
 
 
-def _fail(waiting: dict[str, "asyncio.Future[Revision]"], error: EngineUnavailable) -> None:
+def _fail_all(waiting: dict[str, "asyncio.Future[Revision]"], error: EngineUnavailable) -> None:
     for future in waiting.values():
         if not future.done():
             future.set_exception(error)
-            # Taken note of here: whoever waited may have gone.
+            # Marks the exception as retrieved: the waiting call may have been cancelled.
             future.exception()

@@ -1,7 +1,7 @@
-"""How things are called, and revisions written, in a Redis server.
+"""Names of keys, and the form of revisions, in a Redis server.
 
-A revision is written as its number and its mark (`17:9f2c4b6a8d0e1f30`), by brokers that gave no marks as its number
-alone. It is compared as a whole.
+A revision is written as its number and its mark (`17:9f2c4b6a8d0e1f30`); early versions of the broker wrote the number
+alone. It is compared whole.
 """
 
 from broker.storage.engine import NEVER_WRITTEN, Revision
@@ -12,7 +12,7 @@ PARTITIONS = f"{_NAMESPACE}:partitions"
 
 
 def _base(partition: str) -> str:
-    """Where the partition's keys begin; its hash tag is what follows the slash: the account."""
+    """The beginning of the partition's keys. The hash tag is what follows the slash: the account."""
     return f"{_NAMESPACE}:{{{partition.rpartition('/')[2]}}}:{partition}"
 
 
@@ -33,7 +33,7 @@ def value_key(partition: str, key: str) -> str:
 
 
 def bounds(prefix: str, after: str) -> tuple[bytes, bytes]:
-    """Of a BYLEX range: what begins with `prefix` and is behind `after`. No UTF-8 holds the byte 0xff."""
+    """The bounds of a BYLEX range: what begins with `prefix` and is behind `after`. UTF-8 never has the byte 0xff."""
     lowest = b"(" + after.encode() if after and after >= prefix else b"[" + prefix.encode()
     return lowest, b"(" + prefix.encode() + b"\xff"
 
@@ -43,7 +43,7 @@ def revision_text(revision: Revision) -> str:
 
 
 def parse_revision(answer: bytes | None) -> Revision:
-    """As the server has it; None where it has none."""
+    """The revision in the server's answer; None where the key does not exist."""
     if answer is None:
         return NEVER_WRITTEN
     number, _, mark = answer.decode().partition(":")

@@ -1,10 +1,10 @@
-"""The scripts that a Redis server runs for the engine, each in one step for everybody else.
+"""The Lua scripts of the Redis engine; the server runs each atomically.
 
-A commit leaves a receipt, under its mark: who did not get the answer asks for it (`SETTLE`). Where there is none, that
-leaves one which says so: should the commit still be on its way, it finds the receipt and does nothing.
+A commit writes a receipt, under its mark. A client that did not get the answer asks for the receipt (`SETTLE`). Where
+there is none, `SETTLE` writes a receipt that withdraws the commit: if it arrives later, it finds that and does nothing.
 """
 
-# Seconds that a receipt is there to be asked for; and that a commit which was withdrawn may still be on its way.
+# Seconds that a receipt is stored; and that the withdrawal of a commit is, which may still arrive in that time.
 _RECEIPT_SECONDS = 60
 _WITHDRAWN_SECONDS = 3600
 
@@ -49,7 +49,7 @@ redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
 return {{1, revision}}
 """
 
-# KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it is not done and never will be.
+# KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it will never be applied.
 SETTLE = f"""
 local revision = redis.call('GET', KEYS[1])
 if not revision then
@@ -68,5 +68,5 @@ return found
 """
 
 
-# KEYS: one that says which node of a cluster is asked.
+# KEYS: any key; it selects the node of a cluster.
 TIME = "return redis.call('TIME')"

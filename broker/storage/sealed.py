@@ -1,8 +1,8 @@
-"""An engine around an engine: whoever holds the inner one reads no value, and swaps none unnoticed.
+"""An engine that encrypts the values of an inner engine: who has the inner one can neither read nor exchange them.
 
 Every value is an envelope (`broker.sealing.envelope`, AES-256-GCM) bound to its partition and key: a value that was
-changed, or moved to another key, does not open, and is refused. Names of partitions, keys, sizes and expiry stay in
-the clear. What a seal cannot show: that a record was removed, or an older value of the same key put back.
+changed, or moved to another key, does not open, and is refused. Names of partitions, keys, sizes and expiry are not
+encrypted. Sealing does not reveal that a record was removed, or that an older value of the same key was put back.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _PURPOSE = b"storage records"
 
 
 class SealedEngine:
-    """An `Engine`. `keyring` gives the storage keyring as it is now; `entropy` that many fresh random bytes."""
+    """An `Engine`. `keyring` returns the current storage keyring, `entropy(n)` returns n fresh random bytes."""
 
     def __init__(
         self, inner: Engine, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
@@ -65,6 +65,6 @@ class SealedEngine:
 
 
 def _context(partition: str, key: str) -> bytes:
-    """Partition and key, told apart whatever characters they have."""
+    """Partition and key; the length in front separates them, whatever characters they have."""
     name = partition.encode()
     return len(name).to_bytes(4, "big") + name + key.encode()

@@ -1,4 +1,4 @@
-"""What the broker remembers of sessions: which were revoked, and which were minted.
+"""The records about sessions: which were revoked, and which were minted.
 
 As all records: frozen, append-only with defaults, times in whole epoch seconds.
 """
@@ -27,7 +27,7 @@ class Revocations(Record, frozen=True, kw_only=True):
 
 
 class ListedSession(Record, frozen=True, kw_only=True):
-    """A session that was minted. `kind` is that of its claims, `sealed_by` the id of the key that closed its token.
+    """A session that was minted. `kind` is that of its claims, `sealed_by` the id of the key that sealed its token.
 
     `ancestors` are the access key ids of the sessions that it was scoped down from.
     """
@@ -50,9 +50,9 @@ class ListedSessions(Record, frozen=True, kw_only=True):
 
 
 class UnlistedSessions(Record, frozen=True, kw_only=True):
-    """That an account has more sessions than are listed: of those issued until `issued_until` some are missing.
+    """Says that an account has more sessions than are listed: some issued until `issued_until` are missing.
 
-    At `expires_at` the last of them has expired.
+    At `expires_at` the last of the missing ones has expired.
     """
 
     issued_until: int

@@ -1,22 +1,22 @@
 """The embedded engine: one SQLite file in WAL mode, shared by the workers of one machine.
 
-Reads are single statements on the event loop: a few microseconds, where a hop to a thread costs a hundred. Commits
-go to one writer thread, which puts all that wait into one SQLite transaction, each under a savepoint of its own, and
-waits for the disk once (`synchronous=FULL`).
+Reads are single statements on the event loop: a few microseconds, where the way to a thread and back costs a hundred.
+Commits go to one writer thread. It puts all waiting commits into one SQLite transaction, each under a savepoint of its
+own, and waits for the disk once (`synchronous=FULL`).
 
-The processes that share a file take turns to write under a lock file of our own, beside it. SQLite's own lock is
-polled with sleeps of up to 100 ms; this one wakes who waits, and the kernel frees it when its holder is killed.
-INVARIANT: whatever writes or checkpoints holds the lock. SQLite up to 3.51.2 (Debian 12 has 3.40) may corrupt a file
-where a commit meets the checkpoint of another connection: https://www.sqlite.org/wal.html#walresetbug
+The processes that share a file write one at a time, under a lock file of our own beside it. SQLite's own lock is
+polled with sleeps of up to 100 ms; with ours the kernel wakes the next process, and frees the lock of a killed one.
+INVARIANT: a process holds the lock while it writes or checkpoints. SQLite up to 3.51.2 (Debian 12 has 3.40) may corrupt
+a file where a commit meets the checkpoint of another connection: https://www.sqlite.org/wal.html#walresetbug
 
-The lock file also holds the *bell*, a number in memory that all processes share: whoever commits makes it odd before
-and even again behind the commit, all under the lock. So a number that is even, and the same as at the last look into
-the database, says that nothing was committed since, for the price of reading it: a fortieth of a look. It stays odd
-where a writer was killed in between, and while it is odd everybody looks, until the next commit.
+The lock file also holds the *commit counter*, a sequence lock in memory that all processes share: each commit makes it
+odd before it begins and even when it is done, under the lock. A counter that is even, and the same as when the database
+was last checked, proves that nothing was committed since; reading it costs a fortieth of such a check. It stays odd
+where a writer was killed. While it is odd, every read checks the database, until the next commit.
 
-A file that was moved or deleted would still be written to, and all that is lost with the last process that has it open.
-So before each commit, and with each look, all files have to be at their paths still, SQLite's own beside ours; else
-nothing is answered.
+A file that was moved or deleted can still be written to, but its content is lost when the last process closes it. So
+before each commit, and with each check, all files must still be at their paths, SQLite's own among them; else
+EngineUnavailable is raised.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, EngineUnavailable, Revision, Write
-from broker.storage.sqlite_commits import REVISION, Commit, answer, apply, failed, unavailable
+from broker.storage.sqlite_commits import REVISION, Commit, apply, deliver, failed, unavailable
 from broker.storage.sqlite_files import (
-    BELL_SIZE,
+    COUNTER_SIZE,
     files_of,
-    open_bell,
+    open_commit_counter,
     open_database,
     open_files,
     transaction,
@@ -58,20 +58,20 @@ _SWEEP = (
 
 _NO_LIMIT = -1
 
-# Seconds until a commit that has not begun is withdrawn; and until the engine is closed, whoever waits.
+# Seconds until a commit that has not begun is withdrawn; and that closing the engine may take.
 _COMMIT_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 3.0
-_LOCK_PAUSE = 0.02  # seconds between two attempts to have the lock, when the engine is closed
+_LOCK_PAUSE = 0.02  # seconds between two attempts to get the lock, when the engine is closed
 
 _GROUP_LIMIT = 256
 
-# Seconds until commits are seen that were made by a program which does not ring the bell.
-_DEAF_SECONDS = 1.0
+# Seconds until commits are seen of a program that does not change the commit counter.
+_UNCOUNTED_SECONDS = 1.0
 
-# Strangers name accounts, too, in access key ids: how many revisions are remembered, and dropped as a whole.
+# How many revisions are cached; then all are dropped. Any client can name accounts, in access key ids.
 _MOST_REVISIONS = 1 << 15
 
-# Seconds between sweeps of expired records, and how many one sweep takes.
+# Seconds between sweeps of expired records, and how many one sweep deletes.
 _SWEEP_INTERVAL = 60.0
 _SWEEP_LIMIT = 1000
 
@@ -90,26 +90,26 @@ class SqliteEngine:
     ) -> None:
         """Open the store at `path`, or create it where that is allowed; raises EngineUnavailable with the reason.
 
-        `entropy` gives that many fresh random bytes; `timeout` is how long a commit may wait to begin, in seconds.
+        `entropy(n)` returns n fresh random bytes; `timeout` is how long a commit may wait to begin, in seconds.
         """
         self._path = Path(path)
         self._clock = clock
         self._entropy = entropy
         self._timeout = timeout
-        with _explained(self._path):
+        with _translated_errors(self._path):
             self._lock_file = open_files(self._path, may_create)
             try:
-                with self._exclusively():
+                with self._locked():
                     self._writer = open_database(self._path, may_create)
                     self._reader = open_database(self._path, may_create)
-                    self._bell = open_bell(self._lock_file)
-                    self._places = [(file, file.stat()) for file in files_of(self._path)]
+                    self._commit_counter = open_commit_counter(self._lock_file)
+                    self._opened_files = [(file, file.stat()) for file in files_of(self._path)]
             except BaseException:
                 os.close(self._lock_file)
                 raise
         self._execute = self._reader.cursor().execute
         self._data_version = -1
-        self._heard = -1  # the bell at the last look
+        self._checked_count = -1  # the commit counter at the last check of the database
         self._revisions: dict[str, Revision] = {}
         self._next_sweep = clock()
         self._is_closed = False
@@ -119,16 +119,16 @@ class SqliteEngine:
         self._thread.start()
 
     async def revision(self, partition: str) -> Revision:
-        """See Engine. `data_version` moves with every commit of another connection, our own writer's included.
+        """See Engine. The database is checked only where the commit counter has changed, or is odd.
 
-        A look is only taken where the bell was rung. The bell is read before the look, so a commit that comes in
-        between is looked for once more. Whoever has read records that may be newer asks for a new look all the same: a
-        revision must never be older than the records it is compared with.
+        The counter is read before the check, so a commit during the check causes another one. `fetch` and `scan` may
+        have read newer records, and so force a check: a revision must never be older than the records it is compared
+        with.
         """
         try:
-            heard = self._bell[0]
-            if heard != self._heard or heard & 1:
-                self._look(heard)
+            count = self._commit_counter[0]
+            if count != self._checked_count or count & 1:
+                self._check_database(count)
             known = self._revisions.get(partition)
             if known is None:
                 row = self._execute(REVISION, (partition.encode(),)).fetchone()
@@ -139,26 +139,29 @@ class SqliteEngine:
             raise unavailable(self._path, error) from error
         return known
 
-    def _require_places(self) -> None:
+    def _require_files_in_place(self) -> None:
         """Raises EngineUnavailable where another file, or none, is at the path of one that is open here."""
-        for file, opened in self._places:
+        for file, opened in self._opened_files:
             try:
                 is_there = os.path.samestat(opened, file.stat())
             except FileNotFoundError:
                 is_there = False
             if not is_there:
-                raise EngineUnavailable(f"{file}: the file was moved or deleted; put it back, or start anew")
+                raise EngineUnavailable(
+                    f"{file}: the file was moved or deleted; put it back, or restart the broker"
+                )
 
-    def _look(self, heard: int) -> None:
-        self._require_places()
+    def _check_database(self, count: int) -> None:
+        """Drop the cached revisions where another connection has committed; our own writer is another one, too."""
+        self._require_files_in_place()
         version = self._execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
             self._revisions.clear()
             self._data_version = version
-        self._heard = heard
+        self._checked_count = count
 
     async def get(self, partition: str, key: str) -> bytes | None:
-        with _explained(self._path):
+        with _translated_errors(self._path):
             row = self._execute(_GET, (partition.encode(), key.encode(), self._clock())).fetchone()
             return row[0] if row else None
 
@@ -176,20 +179,20 @@ class SqliteEngine:
         except sqlite3.Error as error:
             raise unavailable(self._path, error) from error
         if found[0] != self._revisions.get(partition):
-            self._heard = -1
+            self._checked_count = -1
         return found
 
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
-        self._heard = -1
+        self._checked_count = -1
         first, most = prefix.encode(), _NO_LIMIT if limit is None else limit
-        with _explained(self._path):
+        with _translated_errors(self._path):
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
             return [(key.decode(), value) for key, value in self._execute(_SCAN, bounds).fetchall()]
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
-        """See Engine. Who is cancelled, or waits in vain, withdraws the commit unless it has begun."""
+        """See Engine. A cancellation or a timeout withdraws the commit, unless it has begun."""
         if self._is_closed:
             raise EngineUnavailable(f"{self._path}: the store is closed")
         rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
@@ -200,7 +203,7 @@ class SqliteEngine:
         try:
             return await commit.wait(self._path, self._timeout)
         finally:
-            commit.take()
+            commit.claim()
             commit.answer.cancel()
             self._waiting.discard(commit)
 
@@ -209,35 +212,36 @@ class SqliteEngine:
 
     async def partitions(self, prefix: str) -> list[str]:
         first = prefix.encode()
-        with _explained(self._path):
+        with _translated_errors(self._path):
             rows = self._execute(_PARTITIONS, (first, first + b"\xff")).fetchall()
             return [name.decode() for (name,) in rows]
 
     async def close(self) -> None:
-        """Finish the commits that wait, then let go of the file; withdraw them where that takes too long."""
+        """Finish the waiting commits, then close the files; withdraw the commits where that takes too long."""
         if self._is_closed:
             return
         self._is_closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, _CLOSE_TIMEOUT)
-        if self._thread.is_alive():  # it waits for the lock or the disk, and ends with the process
+        if (
+            self._thread.is_alive()
+        ):  # it waits for the lock or the disk; it is a daemon and ends with the process
             for commit in self._waiting:
-                commit.give_up(self._path)
+                commit.abandon(self._path)
             return
-        self._heard = -1
-        with _explained(self._path):
-            if not await self._locks_within(_CLOSE_TIMEOUT):
-                return  # whoever holds the lock has more to say about the file than we
+        self._checked_count = -1
+        with _translated_errors(self._path):
+            if not await self._lock_within(_CLOSE_TIMEOUT):
+                return  # another process has the lock: to close may checkpoint, which needs it
             try:
                 self._reader.close()
                 self._writer.close()
             finally:
-                fcntl.flock(
-                    self._lock_file, fcntl.LOCK_UN
-                )  # closing would not do: the bell has the file open, too
+                # Closing the file does not unlock it: the mapping of the commit counter has it open, too.
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
         os.close(self._lock_file)
 
-    async def _locks_within(self, seconds: float) -> bool:
+    async def _lock_within(self, seconds: float) -> bool:
         deadline = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < deadline:
             with contextlib.suppress(BlockingIOError):
@@ -252,15 +256,15 @@ class SqliteEngine:
         values: list[bytes | None] = []
         for key in keys:
             row = self._execute(_FETCH, (name, key.encode(), now)).fetchone()
-            if row is None:  # nothing was ever written there
+            if row is None:  # nothing was ever committed to the partition
                 return NEVER_WRITTEN, [None] * len(keys)
             revision = Revision(row[0], row[1])
             values.append(row[2])
         return revision, values
 
     @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """One writer at a time, of all processes."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock: one writer at a time, of all processes."""
         fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         try:
             yield
@@ -273,35 +277,35 @@ class SqliteEngine:
             group, is_open = self._next_group()
             if group:
                 self._write_group(group)
-                answer(group)
+                deliver(group)
 
     def _next_group(self) -> tuple[list[Commit], bool]:
-        """The commits that wait by now, none after a second without any; and whether more may come."""
+        """The waiting commits, none after _UNCOUNTED_SECONDS without any; and whether the engine is still open."""
         group: list[Commit] = []
         try:
             while len(group) < _GROUP_LIMIT:
-                commit = self._queue.get(block=not group, timeout=_DEAF_SECONDS)
+                commit = self._queue.get(block=not group, timeout=_UNCOUNTED_SECONDS)
                 if commit is None:
                     return group, False
                 group.append(commit)
         except Empty:
-            self._heard = -1
+            self._checked_count = -1
         return group, True
 
     def _write_group(self, group: list[Commit]) -> None:
-        """One SQLite transaction for all of `group` that nobody has withdrawn; each commit gets its own outcome."""
+        """One SQLite transaction for the commits of `group` that were not withdrawn; each gets its own outcome."""
         try:
-            with self._exclusively():
-                self._require_places()
-                self._ring(self._bell[0] | 1)
-                begun = [commit for commit in group if commit.take()]
+            with self._locked():
+                self._require_files_in_place()
+                self._set_commit_counter(self._commit_counter[0] | 1)
+                begun = [commit for commit in group if commit.claim()]
                 with transaction(self._writer):
                     for commit in begun:
                         commit.outcome = apply(self._writer, self._path, commit)
                     self._sweep_sometimes()
-                # From here on all is committed. A bell that stays odd makes everybody look, which is no harm.
+                # All is committed. If the counter stays odd, every read checks the database, which is slow but right.
                 with contextlib.suppress(OSError):
-                    self._ring(self._bell[0] + 1)
+                    self._set_commit_counter(self._commit_counter[0] + 1)
         except EngineUnavailable as error:
             for commit in group:
                 commit.outcome = error
@@ -309,12 +313,12 @@ class SqliteEngine:
             for commit in group:
                 commit.outcome = failed(self._path, error)
 
-    def _ring(self, bell: int) -> None:
-        """By a write: where the disk is full it fails, but a store into mapped memory ends the process (SIGBUS)."""
-        os.pwrite(self._lock_file, bell.to_bytes(BELL_SIZE, sys.byteorder), 0)
+    def _set_commit_counter(self, count: int) -> None:
+        """By a write, which fails on a full disk; a store into mapped memory would end the process (SIGBUS)."""
+        os.pwrite(self._lock_file, count.to_bytes(COUNTER_SIZE, sys.byteorder), 0)
 
     def _sweep_sometimes(self) -> None:
-        """Delete what expired; nobody sees it any more, so no revision moves."""
+        """Delete expired records. No read returns them any more, so no revision changes."""
         now = self._clock()
         if now >= self._next_sweep:
             swept = self._writer.execute(_SWEEP, (now, _SWEEP_LIMIT)).rowcount
@@ -322,7 +326,7 @@ class SqliteEngine:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -1,6 +1,6 @@
-"""Commits on their way from a task to the writer thread of an SQLite store, and what became of them.
+"""Commits that tasks hand to the writer thread of an SQLite store, and their outcomes.
 
-INVARIANT: what is written has been begun, and what was withdrawn is never written.
+INVARIANT: a commit is written only after it has begun, and one that was withdrawn is never written.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, Ou
 REVISION = "SELECT revision, mark FROM revisions WHERE partition = ?"
 _PUT = "INSERT OR REPLACE INTO records (partition, key, value, expires_at) VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM records WHERE partition = ? AND key = ?"
-_MOVE = "INSERT OR REPLACE INTO revisions (partition, revision, mark) VALUES (?, ?, ?)"
+_SET_REVISION = "INSERT OR REPLACE INTO revisions (partition, revision, mark) VALUES (?, ?, ?)"
 
-# Seconds for a commit that has begun to come to its end, once it has waited its time.
+# Seconds that a commit which has begun may take beyond its timeout.
 _END_TIMEOUT = 10.0
 
 
 class Commit(msgspec.Struct, eq=False):
-    """`mark` is that of the new revision. `outcome` is the new revision, or why there is none.
+    """`mark` is that of the new revision. `outcome` is the new revision, or the error.
 
-    `turn` is taken once: by the writer thread, which begins the commit then, or by who no longer waits for it, and so
-    withdraws it.
+    `claimed` is acquired once: by the writer thread, which then begins the commit, or by the task when it gives up,
+    which withdraws the commit.
     """
 
     partition: bytes
@@ -37,31 +37,31 @@ class Commit(msgspec.Struct, eq=False):
     mark: bytes
     answer: asyncio.Future[Revision]
     outcome: Revision | Exception = NEVER_WRITTEN
-    turn: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    claimed: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
-    def take(self) -> bool:
-        """Whether the turn was still to be had."""
-        return self.turn.acquire(blocking=False)
+    def claim(self) -> bool:
+        """Whether this is the first claim."""
+        return self.claimed.acquire(blocking=False)
 
     async def wait(self, path: Path, seconds: float) -> Revision:
-        """The new revision; raises what became of it. Withdrawn where it has not begun within `seconds`."""
+        """The new revision; raises the error. The commit is withdrawn where it has not begun within `seconds`."""
         await asyncio.wait((self.answer,), timeout=seconds)
         if not self.answer.done():
-            if self.take():
+            if self.claim():
                 reason = (
                     f"no commit within {seconds:.0f} s: another process holds the lock, or the disk is slow"
                 )
                 raise EngineUnavailable(f"{path}: {reason}; it was withdrawn")
             await asyncio.wait((self.answer,), timeout=_END_TIMEOUT)
         if not self.answer.done():
-            raise OutcomeUnknown(f"{path}: a commit was begun and does not end: the disk does not answer")
+            raise OutcomeUnknown(f"{path}: a commit has begun and does not end: the disk does not answer")
         return self.answer.result()
 
-    def give_up(self, path: Path) -> None:
-        """The store is closed while this waits."""
+    def abandon(self, path: Path) -> None:
+        """End the wait with an error, because the store is closed."""
         if self.answer.done():
             return
-        if self.take():
+        if self.claim():
             reason = "the store was closed before the commit could begin; it was withdrawn"
             self.answer.set_exception(EngineUnavailable(f"{path}: {reason}"))
         else:
@@ -69,7 +69,7 @@ class Commit(msgspec.Struct, eq=False):
 
 
 def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revision | Exception:
-    """Apply `commit` under a savepoint of its own, within the transaction that is open; what became of it."""
+    """Apply `commit` under a savepoint of its own, within the open transaction; returns its outcome."""
     execute: Callable[..., Any] = connection.execute
     row = execute(REVISION, (commit.partition,)).fetchone()
     revision = Revision(*row) if row else NEVER_WRITTEN
@@ -82,9 +82,9 @@ def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revisio
                 execute(_DELETE, (commit.partition, key))
             else:
                 execute(_PUT, (commit.partition, key, value, expires_at))
-        execute(_MOVE, (commit.partition, revision.number + 1, commit.mark))
+        execute(_SET_REVISION, (commit.partition, revision.number + 1, commit.mark))
     except sqlite3.DataError as error:
-        # What SQLite cannot hold (a value of a gigabyte) is the fault of this commit alone.
+        # SQLite cannot hold such a value (a gigabyte): only this commit fails.
         execute("ROLLBACK TO one")
         return unavailable(path, error)
     finally:
@@ -93,18 +93,18 @@ def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revisio
     return Revision(revision.number + 1, commit.mark)
 
 
-def answer(group: Iterable[Commit]) -> None:
-    """Wake the tasks that wait for `group`: once per event loop, not once per commit."""
+def deliver(group: Iterable[Commit]) -> None:
+    """Give the outcomes to the tasks that wait: one callback per event loop, not one per commit."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Commit]] = {}
     for commit in group:
         by_loop.setdefault(commit.answer.get_loop(), []).append(commit)
     for loop, commits in by_loop.items():
-        # A loop that was closed meanwhile has nobody left who waits.
+        # On a loop that was closed meanwhile no task waits any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, commits)
+            loop.call_soon_threadsafe(_deliver_in_loop, commits)
 
 
-def _settle(commits: list[Commit]) -> None:
+def _deliver_in_loop(commits: list[Commit]) -> None:
     for commit in commits:
         if commit.answer.done():
             continue
@@ -119,7 +119,7 @@ def unavailable(path: Path, error: Exception) -> EngineUnavailable:
 
 
 def failed(path: Path, error: Exception) -> EngineUnavailable:
-    """Why a transaction has failed. After an I/O error its frames may be in the log, and be read after a crash."""
+    """The error of a failed transaction. After an I/O error it may be in the log, and be applied after a crash."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
         return OutcomeUnknown(f"{path}: {error}")
     return unavailable(path, error)

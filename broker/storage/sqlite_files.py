@@ -1,4 +1,4 @@
-"""The files of an SQLite store: made private, opened, and recognized as ours."""
+"""The files of an SQLite store: made private, opened, and checked to be stores of the broker."""
 
 import contextlib
 import mmap
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from broker.storage.engine import EngineUnavailable
 
-# In the header of the file: "BRKR", whose file it is; and how its tables are laid out.
+# In the header of the file: "BRKR", which marks it as ours; and the version of its schema.
 APPLICATION_ID = 0x42524B52
 SCHEMA_VERSION = 2
 
@@ -24,22 +24,22 @@ _SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-# What makes a store of an older schema, the key, one of the next.
+# By schema version: the statements that upgrade a store to the next version.
 _UPGRADES = {
     1: ("ALTER TABLE revisions ADD COLUMN mark BLOB NOT NULL DEFAULT x''", "PRAGMA user_version = 2"),
 }
 
 _BUSY_MILLISECONDS = 5000
-BELL_SIZE = 8  # bytes
+COUNTER_SIZE = 8  # bytes
 
 
 def open_files(path: Path, may_create: bool) -> int:
-    """Make the store's file before SQLite does, so that none but its owner may read it; answer the lock file."""
+    """Create the store's file before SQLite does, readable by its owner only; returns the lock file."""
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if may_create else 0)
     if may_create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, flags, 0o600))
-    # A path that was mistyped must not close somebody else's file to them.
+    # The path may be mistyped: a file of another program must keep its mode.
     if path.stat().st_mode & 0o077 and _may_be_ours(path):
         path.chmod(0o600)
     return os.open(lock_path(path), flags, 0o600)
@@ -50,20 +50,22 @@ def lock_path(path: Path) -> Path:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of an open store: the database, our lock, and what SQLite keeps beside it as long as it is open."""
+    """The files of an open store: the database, our lock, and SQLite's own beside it, which exist while it is open."""
     real = path.resolve()  # as SQLite follows links
     beside = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
     return [path, lock_path(path), *(file for file in beside if file.exists())]
 
 
-def open_bell(lock_file: int) -> memoryview:
-    if os.fstat(lock_file).st_size < BELL_SIZE:
-        os.pwrite(lock_file, bytes(BELL_SIZE), 0)  # not a hole, which a full disk could not fill: SIGBUS
-    return memoryview(mmap.mmap(lock_file, BELL_SIZE, access=mmap.ACCESS_READ)).cast("Q")
+def open_commit_counter(lock_file: int) -> memoryview:
+    if os.fstat(lock_file).st_size < COUNTER_SIZE:
+        os.pwrite(
+            lock_file, bytes(COUNTER_SIZE), 0
+        )  # written, for a hole in the file could raise SIGBUS on a full disk
+    return memoryview(mmap.mmap(lock_file, COUNTER_SIZE, access=mmap.ACCESS_READ)).cast("Q")
 
 
 def _may_be_ours(path: Path) -> bool:
-    """Whether the file is empty, or its header has our application id where SQLite keeps it."""
+    """Whether the file is empty, or its header has our application id at SQLite's offset."""
     with path.open("rb") as file:
         header = file.read(72)
     return not header or header[68:72] == APPLICATION_ID.to_bytes(4)
@@ -89,7 +91,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path, may_create: bool) 
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not (application or version or tables):
         if not may_create:
-            raise EngineUnavailable(f"{path}: the store that was here is gone: the file is empty")
+            raise EngineUnavailable(f"{path}: the file is empty: the store in it was deleted")
         with transaction(connection):
             for statement in _SCHEMA:
                 connection.execute(statement)

@@ -1,7 +1,7 @@
 """Typed collections over an engine: transactions that read, then write all or nothing.
 
-`Store` caches the records of each partition together with the revision they were read at, so a read from memory is as
-true as a read from the engine. `transaction.py` says what may be relied on.
+`Store` caches the records of each partition together with the revision they were read at, so a read from the cache is
+as current as a read from the engine. `transaction.py` states what a transaction guarantees.
 """
 
 import asyncio
@@ -15,21 +15,26 @@ from broker.storage.cache import RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
     ACCOUNTS,
+    ACCUSTOMED_ADDRESSES,
     CONTAINERS,
+    FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
     GROUPS,
     INSTANCE_PROFILES,
     INSTANCES,
     ISSUER_ACCOUNTS,
     LISTED_SESSIONS,
+    LOGIN_PROFILES,
     MFA_DEVICES,
     ONCE,
     OPEN_ID_CONNECT_PROVIDERS,
     ORGANIZATION,
+    PASSWORD_POLICY,
     POLICIES,
     RENAMED_USERS,
     REVOCATIONS,
     ROLES,
+    ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
     SERVING,
     SETTINGS,
@@ -47,21 +52,26 @@ from broker.storage.transaction import Transaction
 __all__ = [
     "ACCESS_KEYS",
     "ACCOUNTS",
+    "ACCUSTOMED_ADDRESSES",
     "CONTAINERS",
+    "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
     "GROUPS",
     "INSTANCES",
     "INSTANCE_PROFILES",
     "ISSUER_ACCOUNTS",
     "LISTED_SESSIONS",
+    "LOGIN_PROFILES",
     "MFA_DEVICES",
     "ONCE",
     "OPEN_ID_CONNECT_PROVIDERS",
     "ORGANIZATION",
+    "PASSWORD_POLICY",
     "POLICIES",
     "RENAMED_USERS",
     "REVOCATIONS",
     "ROLES",
+    "ROOT_LOGIN_PROFILE",
     "SAML_PROVIDERS",
     "SERVING",
     "SETTINGS",
@@ -81,20 +91,20 @@ T = TypeVar("T")
 
 DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 
-# How often `transact` begins anew, once it is its turn, and how long it then stands back for other processes: a
-# random part of a span that doubles from the first figure to the second, in seconds; two seconds in all, about.
-_TRANSACT_LIMIT = 40
-_FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.1
+# How often `transact` retries under its lock, and the backoff between two retries: a random part of a span that
+# doubles from the first figure to the second, in seconds; about two seconds in all.
+_MOST_RETRIES = 40
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 
-# How many partitions' usage marks are written at a time.
+# The usage marks of how many partitions are written at the same time.
 _FLUSH_WIDTH = 32
-_LAST_FLUSH_SECONDS = 2.0  # when the store is left: a process that was told to end has but a few seconds
+_LAST_FLUSH_SECONDS = 2.0  # when the store is closed: a process that has to end has only a few seconds
 
 
 class Store:
-    """The broker's memory: an engine, what was read from it, and the usage marks not yet written.
+    """An engine, the cache of its records, and the usage marks that are not yet written.
 
-    Leaving it writes the marks and closes the engine.
+    Leaving the context writes the marks and closes the engine.
     """
 
     def __init__(
@@ -103,16 +113,16 @@ class Store:
         clock: Callable[[], float],
         *,
         cache_limit: int = DEFAULT_CACHE_LIMIT,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`cache_limit` bounds the records kept in memory, in bytes, by estimate; `chance` spreads retries."""
+        """`cache_limit` bounds the cached records, in bytes, by estimate; `jitter` (0 to 1) spreads retries."""
         self.engine = engine
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._cache = RecordCache(engine, cache_limit)
         self._marks: dict[tuple[str, str], Usage] = {}
         self._flushed: dict[tuple[str, str], float] = {}
-        self._turn = asyncio.Lock()
+        self._retry_lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,28 +139,27 @@ class Store:
             await self.engine.close()
 
     def transaction(self) -> Transaction:
-        """A transaction that its owner commits, or not; `transact` begins, commits and repeats one."""
+        """A transaction that the caller commits, or not; `transact` begins, commits and retries one."""
         return Transaction(self.engine, self._cache, self._latest)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Run `work` in a transaction and commit it; begin anew after a Conflict, a bounded number of times.
+        """Run `work` in a transaction and commit it; retry after a Conflict, a bounded number of times.
 
-        Where `work` raises, nothing is written; where that is a Refusal, what the transaction was told to keep.
-
-        `work` may run several times, so it keeps its effects in the transaction.
+        Where `work` raises, nothing is written. The exception are the transaction's unconditional writes, where it
+        raises a Refusal. `work` may run several times, so all of its effects must be in the transaction.
         """
         try:
             return await self._attempt(work)
         except Conflict:
             pass
-        # Those who lost take turns, so that of many who want the same partition each gets through. Other processes
-        # have a line of their own, which may be faster than this one: standing back lets it run dry.
-        async with self._turn:
-            for wait in _waits():
+        # Retries run one at a time, so that of many calls that write to one partition each succeeds. Other processes
+        # have a queue of their own, which may be faster than this one: the backoff lets them finish first.
+        async with self._retry_lock:
+            for backoff in _backoffs():
                 try:
                     return await self._attempt(work)
                 except Conflict:
-                    await asyncio.sleep(self._chance() * wait)
+                    await asyncio.sleep(self._jitter() * backoff)
             return await self._attempt(work)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -158,23 +167,23 @@ class Store:
         try:
             answer = await work(transaction)
         except Refusal:
-            await transaction.commit_kept()
+            await transaction.commit_unconditional()
             raise
         if transaction.is_dirty:
             await transaction.commit()
         return answer
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
-        """Remember that `key` (an access key id or role id) was used; written by the next `flush_usage`."""
+        """Note that `key` (an access key id or role id) was used; the next `flush_usage` writes it."""
         self._marks[account, key] = usage
 
-    async def flush_usage(self, rest: float = 0.0) -> None:
-        """Write the marks gathered so far, blindly; those that could not be written stay for the next time.
+    async def flush_usage(self, interval: float = 0.0) -> None:
+        """Write the marks gathered so far; those that could not be written stay for the next flush.
 
-        So do those of a key whose last mark was written less than `rest` seconds ago: a busy key is used all the time.
+        A key that is used all the time is written once in `interval` seconds.
         """
         now = self._clock()
-        self._flushed = {mark: at for mark, at in self._flushed.items() if at <= now < at + rest}
+        self._flushed = {mark: at for mark, at in self._flushed.items() if at <= now < at + interval}
         by_account: dict[str, dict[str, Usage]] = {}
         for (account, key), usage in self._marks.items():
             if (account, key) not in self._flushed:
@@ -199,8 +208,8 @@ class Store:
         return record
 
 
-def _waits() -> Iterator[float]:
-    wait = _FIRST_WAIT
-    for _ in range(_TRANSACT_LIMIT):
-        yield wait
-        wait = min(2 * wait, _LONGEST_WAIT)
+def _backoffs() -> Iterator[float]:
+    backoff = _FIRST_BACKOFF
+    for _ in range(_MOST_RETRIES):
+        yield backoff
+        backoff = min(2 * backoff, _LONGEST_BACKOFF)

@@ -1,16 +1,16 @@
-"""Transactions: what handlers are given to read and write records with.
+"""Transactions: how handlers read and write records.
 
 Law:
-- A transaction asks the engine for a partition's revision once, before it first reads there. So it sees every
+- A transaction reads a partition's revision from the engine once, before its first read there. So it sees every
   commit that was acknowledged before it began, whichever process made it.
-- What it reads in one partition is one state of it. Where the partition moves on in between, what was read so far is
-  read again; if that is unchanged the transaction goes on at the new revision, else it raises Conflict.
-- A commit holds only if, at that moment, everything that the transaction read in the partition is still so.
-- Partitions are committed one after another, each all or nothing; who is killed in between, or finds the next one
-  changed, leaves the first ones done. So the order is such that what is left does no harm (and who is alive says that
-  it was done in part): what is put outside of
-  accounts goes before them (a code is spent before what it proves is there, a global pointer is there before the record
-  that it leads to), and where things are only deleted outside, that goes last (a pointer outlives its record).
+- What it reads in one partition is one state of it. Where the revision changes in between, what was read so far is
+  read again; if that is unchanged the transaction is rebased on the new revision, else it raises Conflict.
+- A commit succeeds only if, at that moment, everything that the transaction read in the partition is unchanged.
+- Partitions are committed one after another, each all or nothing. Where the process is killed in between, or the next
+  partition has changed, the first ones stay committed (and a process that lives raises OutcomeUnknown). The order makes
+  that harmless: what is put outside of accounts is committed before the accounts (a code is used up before what it
+  proves exists, a global pointer exists before the record that it points to), and partitions outside of accounts with
+  deletions only are committed last (a pointer outlives its record).
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from broker.errors import Refusal
-from broker.storage.cache import UNKNOWN, Pages, RecordCache
+from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
 from broker.storage.collection import USAGE, Collection, R
 from broker.storage.engine import (
     Conflict,
@@ -34,12 +34,12 @@ from broker.storage.records import Usage
 
 _ACCOUNTS = account_partition("")
 
-# How often a transaction follows a partition that moves under it.
-_FOLLOW_LIMIT = 8
+# How often a transaction is rebased for one read or commit.
+_MOST_REBASES = 8
 
 
 class _Put(msgspec.Struct, frozen=True):
-    """A write that waits for the commit; `record` None deletes."""
+    """A write that the commit will make; `record` None deletes."""
 
     collection: Collection[Any]
     record: Any
@@ -47,9 +47,9 @@ class _Put(msgspec.Struct, frozen=True):
 
 
 class _View(msgspec.Struct, eq=False):
-    """What one transaction has read, and wants to write, in one partition; `pages` None until it reads there."""
+    """What one transaction has read and will write in one partition; `snapshot` is None until it reads there."""
 
-    pages: Pages | None = None
+    snapshot: PartitionSnapshot | None = None
     reads: dict[str, tuple[Collection[Any], Any]] = {}
     scans: dict[tuple[Collection[Any], str, str, int | None], list[tuple[str, Any]]] = {}
     writes: dict[str, _Put] = {}
@@ -57,32 +57,32 @@ class _View(msgspec.Struct, eq=False):
 
 
 class Transaction(msgspec.Struct, eq=False):
-    """Reads at one moment, writes at the end. Not for two requests; not after its Conflict.
+    """Reads one state, and writes at the commit. For one request; not to be used after it raised Conflict.
 
-    `_latest` answers with the later of a stored usage and a mark of (account, key) that is not yet written. `is_dirty`
-    says whether anything waits for the commit.
+    `_latest` returns the later of a stored usage and a mark of (account, key) that is not yet written. `is_dirty` is
+    true while there are writes to commit.
     """
 
     _engine: Engine
     _cache: RecordCache
     _latest: Callable[[str, str, Usage | None], Usage | None]
     _views: dict[str, _View] = {}
-    _kept: dict[str, dict[str, _Put]] = {}
+    _unconditional: dict[str, dict[str, _Put]] = {}
     is_dirty: bool = False
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
-        """The record under `key` or None. Raises Conflict if what was read before has changed since."""
+        """The record under `key` or None. Raises Conflict where something that was read before has changed."""
         partition = collection.partition(account)
         view = self._views.get(partition)
-        pages = None if view is None else view.pages
-        if view is None or pages is None:
-            view, pages = await self._open(partition)
+        snapshot = None if view is None else view.snapshot
+        if view is None or snapshot is None:
+            view, snapshot = await self._open(partition)
         stored_key = collection.stored_key(key)
         record: R | None
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
             return record
-        found: Any = self._cache.find_known(partition, pages, collection, stored_key)
+        found: Any = self._cache.find_known(partition, snapshot, collection, stored_key)
         if found is UNKNOWN:
             found = await self._read(partition, view, collection, stored_key)
         view.reads[stored_key] = (collection, found)
@@ -119,7 +119,7 @@ class Transaction(msgspec.Struct, eq=False):
             for key, put in view.writes.items()
             if key.startswith(stored_prefix) and key > stored_after
         }
-        # Own deletions may hide as many records as they are.
+        # Each own deletion may hide one record of the page.
         wanted = None if limit is None else limit + len(own)
         found = await self._scan(partition, view, collection, stored_prefix, stored_after, wanted)
         if not own:
@@ -150,26 +150,26 @@ class Transaction(msgspec.Struct, eq=False):
         self._write(collection, account, collection.stored_key(key), _Put(collection, None, None))
 
     async def revision(self, partition: str) -> Revision:
-        """The revision that this transaction sees; from here on it is bound to exactly this one.
+        """The revision that this transaction reads; after this call it is never rebased on another one.
 
-        For caches of what was made from a partition's records: a value that was cached at this revision counts as read.
+        For caches of values made of a partition's records: a value cached at this revision counts as read.
         """
         view = self._views.get(partition)
-        pages = None if view is None else view.pages
-        if view is None or pages is None:
-            view, pages = await self._open(partition)
+        snapshot = None if view is None else view.snapshot
+        if view is None or snapshot is None:
+            view, snapshot = await self._open(partition)
         view.is_pinned = True
-        return pages.revision
+        return snapshot.revision
 
     async def commit(self) -> None:
-        """Write what was put and deleted; raises Conflict where what was read is no longer so.
+        """Write what was put and deleted; raises Conflict where something that was read has changed.
 
-        A transaction that wrote nothing has nothing to commit and never conflicts here. Raises OutcomeUnknown where
-        some partitions are written and another is not.
+        A transaction without writes never conflicts here. Raises OutcomeUnknown where some partitions are written and
+        another is not.
         """
         written = [(partition, view) for partition, view in self._views.items() if view.writes]
         done: list[str] = []
-        for partition, view in sorted(written, key=_turn) if len(written) > 1 else written:
+        for partition, view in sorted(written, key=_commit_order) if len(written) > 1 else written:
             try:
                 await self._commit(partition, view)
             except (EngineUnavailable, Conflict) as error:
@@ -181,41 +181,41 @@ class Transaction(msgspec.Struct, eq=False):
         self._views = {}
         self.is_dirty = False
 
-    def keep(self) -> None:
-        """What is written so far shall be written even where the call is refused: that it was tried is a fact."""
-        self._kept = {partition: dict(view.writes) for partition, view in self._views.items()}
+    def make_unconditional(self) -> None:
+        """Have the writes made so far committed even where the call is refused: they record that it was tried."""
+        self._unconditional = {partition: dict(view.writes) for partition, view in self._views.items()}
 
-    async def commit_kept(self) -> None:
-        """Write what was there at the last `keep`, and nothing since; raises Conflict as `commit` does."""
+    async def commit_unconditional(self) -> None:
+        """Commit only the writes that `make_unconditional` marked; raises as `commit` does."""
         for partition, view in self._views.items():
-            view.writes = self._kept.get(partition, {})
+            view.writes = self._unconditional.get(partition, {})
         await self.commit()
 
-    async def _open(self, partition: str) -> tuple[_View, Pages]:
-        """The view of `partition`, and its pages, which are those of the engine's revision as of its first read."""
+    async def _open(self, partition: str) -> tuple[_View, PartitionSnapshot]:
+        """The view of `partition`, and its snapshot at the revision that the engine had at the first read."""
         view = self._views.get(partition)
-        if view is not None and view.pages is not None:
-            return view, view.pages
-        pages = self._cache.pages_at(partition, await self._engine.revision(partition))
+        if view is not None and view.snapshot is not None:
+            return view, view.snapshot
+        snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
         view = self._views.get(partition)
         if view is None:
-            view = self._views[partition] = _View(pages)
-        elif view.pages is None:
-            view.pages = pages
-        else:  # Two reads of one transaction have asked at once: the first answer counts.
-            pages = view.pages
-        return view, pages
+            view = self._views[partition] = _View(snapshot)
+        elif view.snapshot is None:
+            view.snapshot = snapshot
+        else:  # two concurrent reads of this transaction: the first answer counts
+            snapshot = view.snapshot
+        return view, snapshot
 
     async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
-        for _ in range(_FOLLOW_LIMIT):
-            pages = view.pages
-            assert pages is not None
-            found = await self._cache.read(partition, pages, [(collection, stored_key)])
+        for _ in range(_MOST_REBASES):
+            snapshot = view.snapshot
+            assert snapshot is not None
+            found = await self._cache.read(partition, snapshot, [(collection, stored_key)])
             if found is None:
-                await self._follow(partition, view)
-            elif view.pages is pages:
+                await self._rebase(partition, view)
+            elif view.snapshot is snapshot:
                 return found[0]
-        raise _moved(partition)
+        raise _conflict(partition)
 
     async def _scan(
         self,
@@ -226,44 +226,44 @@ class Transaction(msgspec.Struct, eq=False):
         after: str,
         limit: int | None,
     ) -> list[tuple[str, Any]]:
-        for _ in range(_FOLLOW_LIMIT):
-            pages = view.pages
-            assert pages is not None
-            found = await self._cache.scan(partition, pages, collection, prefix, after, limit)
+        for _ in range(_MOST_REBASES):
+            snapshot = view.snapshot
+            assert snapshot is not None
+            found = await self._cache.scan(partition, snapshot, collection, prefix, after, limit)
             if found is None:
-                await self._follow(partition, view)
-            elif view.pages is pages:
+                await self._rebase(partition, view)
+            elif view.snapshot is snapshot:
                 view.scans[collection, prefix, after, limit] = found
                 return found
-        raise _moved(partition)
+        raise _conflict(partition)
 
-    async def _follow(self, partition: str, view: _View) -> None:
-        """Take the partition's newer pages if all that was read so far is the same there; else Conflict."""
+    async def _rebase(self, partition: str, view: _View) -> None:
+        """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
         if view.is_pinned:
-            raise _moved(partition)
-        for _ in range(_FOLLOW_LIMIT):
-            pages = self._cache.pages_at(partition, await self._engine.revision(partition))
-            looked_at = len(view.reads), len(view.scans)
-            is_same = await self._is_same(partition, view, pages)
-            if is_same is False or view.is_pinned:  # pinned beside us, while we looked
+            raise _conflict(partition)
+        for _ in range(_MOST_REBASES):
+            snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
+            compared = len(view.reads), len(view.scans)
+            is_unchanged = await self._is_unchanged(partition, view, snapshot)
+            if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
                 break
-            # Reads of one transaction may run side by side: what another has read meanwhile counts as well.
-            if is_same and looked_at == (len(view.reads), len(view.scans)):
-                view.pages = pages
+            # What concurrent reads of this transaction have read meanwhile has to be compared, too.
+            if is_unchanged and compared == (len(view.reads), len(view.scans)):
+                view.snapshot = snapshot
                 return
-        raise _moved(partition)
+        raise _conflict(partition)
 
-    async def _is_same(self, partition: str, view: _View, pages: Pages) -> bool | None:
-        """Whether `pages` hold what the view has read; None if they have moved on in the meantime."""
+    async def _is_unchanged(self, partition: str, view: _View, snapshot: PartitionSnapshot) -> bool | None:
+        """Whether `snapshot` has the same as the view has read; None if its revision is no longer the engine's."""
         wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
         expected = [record for _, record in view.reads.values()]
-        found = await self._cache.read(partition, pages, wanted)
+        found = await self._cache.read(partition, snapshot, wanted)
         if found is None:
             return None
         if found != expected:
             return False
         for (collection, prefix, after, limit), seen in list(view.scans.items()):
-            listed = await self._cache.scan(partition, pages, collection, prefix, after, limit)
+            listed = await self._cache.scan(partition, snapshot, collection, prefix, after, limit)
             if listed is None:
                 return None
             if listed != seen:
@@ -283,23 +283,23 @@ class Transaction(msgspec.Struct, eq=False):
             Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
             for key, put in view.writes.items()
         ]
-        for _ in range(_FOLLOW_LIMIT):
-            expecting = None if view.pages is None else view.pages.revision
+        for _ in range(_MOST_REBASES):
+            expecting = None if view.snapshot is None else view.snapshot.revision
             try:
                 revision = await self._engine.commit(partition, writes, expecting)
             except Conflict:
-                await self._follow(partition, view)
+                await self._rebase(partition, view)
                 continue
-            if view.pages is not None:
+            if view.snapshot is not None:
                 puts = zip(view.writes.items(), writes, strict=True)
                 written = [(put.collection, key, put.record, write.value) for (key, put), write in puts]
-                self._cache.advance(partition, view.pages, revision, written)
+                self._cache.advance(partition, view.snapshot, revision, written)
             return
-        raise _moved(partition)
+        raise _conflict(partition)
 
 
-def _turn(written: tuple[str, _View]) -> int:
-    """Which partitions are committed first, see the law above."""
+def _commit_order(written: tuple[str, _View]) -> int:
+    """Lower numbers are committed first; see the law above."""
     partition, view = written
     if partition.startswith(_ACCOUNTS):
         return 1
@@ -307,11 +307,11 @@ def _turn(written: tuple[str, _View]) -> int:
 
 
 def _is_partly_done(done: list[str], error: Exception) -> bool:
-    """Whether part of it holds, so that it has not failed. Up to the first account a Conflict may begin anew."""
+    """Whether part of it was committed. Until the first account is committed, a Conflict may be retried."""
     if isinstance(error, Conflict):
         return any(partition.startswith(_ACCOUNTS) for partition in done)
     return bool(done)
 
 
-def _moved(partition: str) -> Conflict:
-    return Conflict(f"{partition}: what was read has changed meanwhile")
+def _conflict(partition: str) -> Conflict:
+    return Conflict(f"{partition}: records that were read have changed meanwhile")

@@ -1,8 +1,8 @@
-"""The Security Token Service: one file per flow. Each proves what is its own, then ends in the mint.
+"""The Security Token Service: one file per flow. Each verifies its own kind of proof, then calls the mint.
 
-Owns what is particular to each flow: durations, session names, tags, MFA, the trust policy as the resource's policy.
-Never makes a token itself (`credentials.mint` does) and never judges (`access.gate` does). Obeys the STS API reference
-and "Temporary security credentials in IAM" of the IAM User Guide.
+Owns the details of each flow: durations, session names, tags, MFA, the trust policy as the resource's policy. Never
+makes a token itself (`credentials.mint` does) and never decides (`access.gate` does). Obeys the STS API reference and
+"Temporary security credentials in IAM" of the IAM User Guide.
 """
 
 from broker.sts import (

@@ -1,4 +1,4 @@
-"""GetAccessKeyInfo: which account does an access key belong to? The id itself says it."""
+"""GetAccessKeyInfo: the account of an access key, which is encoded in its id."""
 
 from broker.access.prove import account_of_key
 from broker.errors import validation_error

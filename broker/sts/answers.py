@@ -1,4 +1,4 @@
-"""Minted credentials as answers show them."""
+"""Minted credentials in the form of answers."""
 
 from broker.credentials.mint import TemporaryCredentials
 from broker.protocol.shapes import sts as shapes

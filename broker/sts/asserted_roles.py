@@ -21,7 +21,7 @@ from broker.protocol.shapes import sts as shapes
 from broker.sts.session_policies import session_policies
 from broker.sts.session_tags import SessionTags, asserted_tags
 
-# The model's sourceIdentityType, for one that does not come by way of it.
+# The model's sourceIdentityType, for a source identity that is not a parameter of the request.
 _is_source_identity = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 
@@ -33,7 +33,7 @@ AssertedRequest = (
 
 
 class AssertedRole(msgspec.Struct, frozen=True):
-    """The role, and the session that the assertion asks for."""
+    """The role, and the session that the assertion requests."""
 
     role: AssumableRole
     session: AssumedRole
@@ -41,7 +41,7 @@ class AssertedRole(msgspec.Struct, frozen=True):
 
 
 async def asserted_role(call: Call, role_arn: str, session_name: str) -> Prepared[AssertedRole] | Absent:
-    """The role, with the condition keys that the assertion fills beside those of its subject."""
+    """The role, with the condition keys of the assertion besides those of its subject."""
     asserted = call.caller.asserted
     assert asserted is not None, "the flow's proof made this caller"
     attributes = asserted.attributes
@@ -56,7 +56,7 @@ async def asserted_role(call: Call, role_arn: str, session_name: str) -> Prepare
         keys["sts:SourceIdentity"] = _require_source_identity(attributes.source_identity)
     role = await call.gate.assumable_roles.find(call.store, role_arn)
     if role is None:
-        # As a role that trusts no one: the gate refuses it in the same words.
+        # Treated as a role that trusts no one, so that the gate refuses it with the same message.
         missing = Resource(role_arn, account_of_role(role_arn), keys=keys, policy=NO_POLICIES)
         return Absent(missing, access_denied(f"{role_arn} cannot be assumed."))
     session = AssumedRole(role.account, role.name, role.role_id, session_name, role.path)
@@ -75,7 +75,7 @@ async def minted_session(
     request: AssertedRequest,
     prepared: Prepared[AssertedRole],
 ) -> TemporaryCredentials:
-    """The credentials; they live as long as the request, the role and the assertion say."""
+    """The credentials; the request, the role and the assertion limit their duration."""
     asserted, found = call.caller.asserted, prepared.found
     assert asserted is not None, "the flow's proof made this caller"
     if found.session_tags.tags:
@@ -101,5 +101,5 @@ async def minted_session(
 
 
 def refused_assertion(code: str, message: str, failed: CheckFailed) -> Refusal:
-    """What the client reads says little; what the journal reads names the check that failed."""
+    """The client's message is vague; the journal's reason names the check that failed."""
     return Refusal(code, message, reason=f"check failed: {failed}")

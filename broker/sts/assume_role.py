@@ -1,4 +1,4 @@
-"""AssumeRole: a principal takes on a role, in its own account or in another ("Using IAM roles").
+"""AssumeRole: a principal assumes a role, in its own account or in another ("Using IAM roles").
 
 The caller's policies must allow it and the role's trust policy must: the gate asks both. Session tags, source identity
 and one-time code are part of what is asked, so they stand in the context before the gate is. What was found for that
@@ -22,7 +22,7 @@ from broker.sts.session_tags import SessionTags, session_tags
 
 
 class FoundRole(msgspec.Struct, frozen=True):
-    """The role, and what its session is to carry."""
+    """The role, and the tags, source identity and MFA of its session."""
 
     role: AssumableRole
     session_tags: SessionTags
@@ -30,7 +30,7 @@ class FoundRole(msgspec.Struct, frozen=True):
 
 
 async def asked_role(call: Call, request: shapes.AssumeRoleRequest) -> Prepared[FoundRole] | Absent:
-    """The role, the condition keys of this request, and the one-time code that it offers."""
+    """The role, the condition keys of this request, and its one-time code."""
     if isinstance(call.caller.principal, Root):
         raise access_denied("Roles may not be assumed by root accounts.")
     if request.provided_contexts:
@@ -43,7 +43,7 @@ async def asked_role(call: Call, request: shapes.AssumeRoleRequest) -> Prepared[
     keys = _request_keys(request, tags, source_identity)
     role = await call.gate.assumable_roles.find(call.store, request.role_arn)
     if role is None:
-        # As a role that trusts no one: the gate refuses it in the same words.
+        # Treated as a role that trusts no one, so that the gate refuses it with the same message.
         account = account_of_role(request.role_arn)
         missing = Resource(request.role_arn, account, keys=keys, policy=NO_POLICIES)
         return Absent(missing, access_denied(f"{request.role_arn} cannot be assumed."), code)
@@ -66,7 +66,7 @@ async def assume_role(
     role, tags = asked.role, asked.session_tags
     if tags.tags or asked.source_identity is not None:
         await _require_extras(call, prepared)
-    # What the metadata service delivers to an instance is a first session, not a link of a chain.
+    # A session that the metadata service delivers to an instance does not count as role chaining.
     chained = isinstance(caller.principal, AssumedRole) and caller.role_delivery is None
     policies = NO_SESSION_POLICIES
     if request.policy is not None or request.policy_arns:
@@ -96,14 +96,14 @@ async def assume_role(
 
 
 def _source_identity(carried: str | None, asked: str | None) -> str | None:
-    """Set once, then carried along the chain; nobody changes it."""
+    """Set once, then inherited along the chain; it cannot be changed."""
     if carried is not None and asked not in (None, carried):
         raise access_denied("The source identity of the calling session cannot be changed.")
     return carried or asked
 
 
 async def _require_extras(call: Call, prepared: Prepared[FoundRole]) -> None:
-    """Tags and a source identity are permissions of their own, on both sides, handed on ones included."""
+    """Tags and a source identity need separate permissions, on both sides, also inherited ones."""
     if prepared.found.session_tags.tags:
         await call.require("sts:TagSession", prepared.resource)
     if prepared.found.source_identity is not None:
@@ -113,7 +113,7 @@ async def _require_extras(call: Call, prepared: Prepared[FoundRole]) -> None:
 def _request_keys(
     request: shapes.AssumeRoleRequest, tags: SessionTags, source_identity: str | None
 ) -> dict[str, str | tuple[str, ...]]:
-    """The condition keys that the request itself fills, for the role and for tags and source identity alike."""
+    """The condition keys of the request itself, for all actions: the role's, the tags' and the source identity's."""
     keys: dict[str, str | tuple[str, ...]] = {"sts:RoleSessionName": request.role_session_name}
     if request.external_id is not None:
         keys["sts:ExternalId"] = request.external_id

@@ -1,4 +1,4 @@
-"""AssumeRoleWithLDAPIdentity: a person of an LDAP directory takes on a role, by user name and password.
+"""AssumeRoleWithLDAPIdentity: a person of an LDAP directory assumes a role, by user name and password.
 
 MinIO's addition to STS, whose names it has on the wire. MinIO's call names no role: here the groups of the person
 choose one (`ldap.roles`), or the request does among those that they give. The role's trust policy has to admit the
@@ -25,13 +25,13 @@ from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
 
-# The model's roleSessionNameType, for a name that comes from the directory.
+# The model's roleSessionNameType, for a name from the directory.
 _is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 _USER_NAME, _USER, _GROUPS = "ldap:username", "ldap:user", "ldap:groups"
 _LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has room for 4,096 in all
 
-# Also what the gate says of a role that does not trust the person: who tries passwords learns nothing of any.
+# Also the message where a role does not trust the person: password guessing reveals nothing about roles.
 _DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
 
 
@@ -41,7 +41,7 @@ async def ldap_caller(
     facts: RequestFacts,
     request: shapes.AssumeRoleWithLDAPIdentityRequest,
 ) -> Caller:
-    """The person whose password it is, and the role that the groups give; raises Refusal."""
+    """The person who has the password, and the role of the person's groups; raises Refusal."""
     directory, checks = federation.directory, Checks()
     if directory is None:
         raise Refusal(
@@ -50,7 +50,7 @@ async def ldap_caller(
             reason="no LDAP directory is configured",
         )
     if request.role_arn is not None:
-        account_of_role(request.role_arn)  # what is no ARN of a role is refused before a password is tried
+        account_of_role(request.role_arn)  # refuses an invalid ARN before the password is tried
     try:
         person = await _logged_in(directory, facts, request, checks)
         checks.require(

@@ -1,4 +1,4 @@
-"""AssumeRoleWithSAML: a subject of a SAML provider takes on a role that trusts the provider.
+"""AssumeRoleWithSAML: a subject of a SAML provider assumes a role that trusts the provider.
 
 STS API Reference, and "Configure SAML assertions for the authentication response" of the IAM User Guide. The assertion
 has to offer the role and the provider that the request names. The sentences that a client reads are AWS's; the journal
@@ -36,7 +36,7 @@ from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_sessio
 
 _PROVIDER = re.compile(r"arn:aws:iam::([0-9]{12}):saml-provider/([\w._-]{1,128})", re.ASCII)
 
-# Keys that stay with the session ("Cross-service SAML-based AWS STS federation context keys").
+# Condition keys that the session has, too ("Cross-service SAML-based AWS STS federation context keys").
 _SESSION_KEYS = ("saml:namequalifier", "saml:sub", "saml:sub_type")
 
 _NOT_VALIDATED = ("InvalidIdentityToken", "Invalid SAML response: it could not be validated.")
@@ -81,7 +81,7 @@ async def prove_saml(
     provider = await _get_provider(store, request.principal_arn, checks)
     account = account_of_role(request.role_arn)
     try:
-        # Parsing, deciphering and verifying take milliseconds, in C: others are answered meanwhile.
+        # In a thread: parsing, decryption and verification take milliseconds of C code.
         assertion = await asyncio.to_thread(
             _verified, request.saml_assertion, provider, federation, now, checks, or_assertion
         )
@@ -119,7 +119,7 @@ async def prove_saml(
 
 
 async def _get_provider(store: Transaction, arn: str, checks: Checks) -> SamlProvider:
-    """The provider that the request names; raises ValidationError for what is no ARN of one."""
+    """The provider that the request names; raises ValidationError for an ARN of anything else."""
     named = _PROVIDER.fullmatch(arn)
     if named is None:
         raise validation_error(f"{arn} is invalid")
@@ -139,7 +139,7 @@ def _verified(
     checks: Checks,
     or_assertion: bool,
 ) -> SamlAssertion:
-    # Loaded where the first assertion arrives: lxml and xmlsec take eleven megabytes.
+    # Imported with the first assertion: lxml and xmlsec take eleven megabytes.
     from broker.assertions.saml_metadata import provider_metadata
     from broker.assertions.saml_response import (
         is_assertion,
@@ -167,7 +167,7 @@ def _verified(
 
 
 def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None:
-    """The lesser of SessionDuration and what is left until SessionNotOnOrAfter, in seconds."""
+    """The lesser of SessionDuration and the time until SessionNotOnOrAfter, in seconds."""
     stated = session_duration(assertion, checks)
     end = assertion.session_expires_at
     left = None if end is None else max(0, int(end - now))

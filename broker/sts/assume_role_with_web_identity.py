@@ -1,4 +1,4 @@
-"""AssumeRoleWithWebIdentity: a subject of an OpenID Connect provider takes on a role that trusts the provider.
+"""AssumeRoleWithWebIdentity: a subject of an OpenID Connect provider assumes a role that trusts the provider.
 
 STS API Reference. The provider is the one of the role's account whose URL the token names as its issuer; Google and
 Cognito are known to every account. The sentences that a client reads are AWS's; the journal names the failed check.
@@ -30,15 +30,15 @@ from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
 
-# What IAM knows without being told: issuer -> the name in trust policies. Their clients are not registered, so a trust
-# policy has to name its own by the `aud` key.
+# Providers that IAM knows without registration: issuer -> the name in trust policies. Their clients are not registered,
+# so a trust policy has to name its own by the `aud` key.
 WELL_KNOWN = {
     "https://accounts.google.com": "accounts.google.com",
     "https://cognito-identity.amazonaws.com": "cognito-identity.amazonaws.com",
 }
 
-# Claims that stay with the session, for policies of its later requests ("Cross-service AWS OIDC federation context
-# keys"). All others are for the trust policy alone.
+# Claims that the session has, too, for the policies of its later requests ("Cross-service AWS OIDC federation context
+# keys"). Only the trust policy can use the other claims.
 _SESSION_CLAIMS = ("amr", "aud", "email", "oaud", "sub")
 _LONGEST_SESSION_CLAIM = 256  # characters: a session token has room for 4,096 in all
 
@@ -48,13 +48,13 @@ _NO_KEY = (
     "AssumeRoleWithWebIdentity documentation for requirements"
 )
 
-# The check that failed -> code and sentence; any other is not explained.
+# The check that failed -> error code and message; failures of other checks get no explanation.
 _SENTENCES = {
     "key": ("InvalidIdentityToken", _NO_KEY),
     "audience": ("InvalidIdentityToken", "Incorrect token audience"),
     "redemption": ("ExpiredTokenException", "Token must be redeemed within 24 hours of issuance"),
 }
-# As on AWS: a session would else be traded for another one again and again, past its end and its limits.
+# As on AWS: else a session could be exchanged for another again and again, past its expiry and its limits.
 _OWN_TOKEN = (
     "InvalidIdentityToken",
     "A token that GetWebIdentityToken of this broker has issued cannot be traded for its credentials.",
@@ -189,9 +189,9 @@ async def _require_unused(
     now: float,
     checks: Checks,
 ) -> None:
-    """By the token's own id where it has one, else by what is signed of it.
+    """By the token's own id where it has one, else by the signed part of it.
 
-    The signature identifies nothing: whoever has a token can write another one of ECDSA that holds as well.
+    Not by the signature: from an ECDSA signature, everyone can compute a second one that is valid as well.
     """
     identifier = str(identity.claims.get("jti") or token.signing_input)
     expires_at = identity.expires_at + LONGEST_LEEWAY

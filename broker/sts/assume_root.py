@@ -21,16 +21,16 @@ from broker.sts.answers import credentials_shape
 
 
 class RootTask(msgspec.Struct, frozen=True):
-    """What is to be done as root of `account`."""
+    """The task that is to be done as root of `account`."""
 
     account: str
     policy_arn: str
 
 
 async def member_root(call: Call, request: shapes.AssumeRootRequest) -> Prepared[RootTask]:
-    """The member's root user. No policy of the member speaks about it: the organization's trust stands for one.
+    """The member's root user. The member has no policy for it; the organization takes its role.
 
-    Raises ValidationError for a target or a task that is none, as AWS does before it asks any policy.
+    Raises ValidationError for an invalid target or task, as AWS does before it evaluates any policy.
     """
     if isinstance(call.caller.principal, Root):
         raise access_denied("AssumeRoot may not be called by root users.")
@@ -82,7 +82,7 @@ def _task_policy(request: shapes.AssumeRootRequest) -> ManagedPolicy:
     return task_policy
 
 
-# What AWS answers where `TaskPolicyArn` is there and empty, though its model lets it be.
+# AWS's answer to an empty `TaskPolicyArn`, which its model allows.
 _NO_TASK_POLICY = (
     "1 validation error detected: Value null at 'taskPolicyArn' failed to satisfy constraint: "
     "Member must not be null"
@@ -90,7 +90,7 @@ _NO_TASK_POLICY = (
 
 
 async def _require_organization(call: Call, account: str) -> None:
-    """Raises AccessDenied, in one sentence for every reason: it does not tell who is in the organization."""
+    """Raises AccessDenied, with the same message for every reason, which does not reveal the organization's members."""
     reason = await _find_reason_to_refuse(call, account)
     if reason:
         raise access_denied(

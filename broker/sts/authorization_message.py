@@ -1,4 +1,4 @@
-"""DecodeAuthorizationMessage: the reasons of a denial, for those who may read them.
+"""DecodeAuthorizationMessage: the reasons of a denial, for callers with the permission to read them.
 
 A message opens in the account whose request was denied and in no other; everything else is one and the same refusal.
 """

@@ -1,4 +1,4 @@
-"""GetCallerIdentity: who am I? Needs no permission, and no policy can forbid it."""
+"""GetCallerIdentity: the caller's own identity. It needs no permission, and no policy can deny it."""
 
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import sts as shapes

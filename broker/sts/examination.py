@@ -1,4 +1,4 @@
-"""Why would an assertion be refused? The same proofs and the same gate as for a request, check by check.
+"""The checks of an assertion, one by one, to show why it is refused: the same proofs and the same gate as in a request.
 
 For operators: what a client reads says little, on purpose. Nothing is minted, and what is written to the transaction is
 for the caller to throw away.
@@ -14,6 +14,7 @@ from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.assertions.checks import Check, Checks
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.errors import Refusal
 from broker.federation.federation import Federation
 from broker.operation import Absent, Call, Prepared, Quotas
@@ -26,7 +27,7 @@ from broker.sts.assume_role_with_web_identity import prove_web_identity, role_fo
 
 
 class Examined(msgspec.Struct, frozen=True):
-    """The checks in their order. `refusal` is what a client would read, empty where `session_arn` would be given."""
+    """The checks in their order. `refusal` is the client's error, empty where `session_arn` would be assumed."""
 
     checks: tuple[Check, ...]
     refusal: str = ""
@@ -40,6 +41,7 @@ async def examine(
     mint: Mint,
     entropy: Callable[[int], bytes],
     quotas: Quotas,
+    passwords: Passwords,
     now: float,
     *,
     role_arn: str,
@@ -47,7 +49,7 @@ async def examine(
     session_name: str,
     unverified_assertion: str,
 ) -> Examined:
-    """What STS would say to the assertion now; a SAML one where a provider is named, else a web identity token."""
+    """STS's answer to the assertion now: a SAML response where a provider is named, else a web identity token."""
     checks = Checks()
     facts = RequestFacts(now=now, request_id="", source_ip="", service="sts")
     try:
@@ -61,7 +63,7 @@ async def examine(
                 role_arn=role_arn, principal_arn=saml_provider_arn, saml_assertion=unverified_assertion
             )
             caller = await prove_saml(federation, store, now, request, checks)
-        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation)
+        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation, passwords)
         prepare = role_for_web_identity if saml_provider_arn is None else role_for_saml_subject
         prepared = await prepare(call, request)
     except Refusal as refusal:
@@ -74,7 +76,7 @@ async def examine(
 
 
 async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: str, checks: Checks) -> str:
-    """Ask the gate for everything that the request would need; the first refusal, as the client would read it."""
+    """Ask the gate for every permission that the request would need; the first refusal, as the client would get it."""
     _note(
         checks,
         "role",
@@ -101,7 +103,7 @@ async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: 
 
 
 def _extra_actions(caller: Caller, prepared: Prepared[AssertedRole] | Absent) -> list[str]:
-    """Tags and a source identity are permissions of their own."""
+    """Tags and a source identity need separate permissions."""
     assert caller.asserted is not None, "the proof of a flow made this caller"
     has_tags = isinstance(prepared, Prepared) and bool(prepared.found.session_tags.tags)
     extras = ["sts:TagSession"] if has_tags else []
@@ -116,5 +118,5 @@ def _note_conditions(decision: Decision, checks: Checks) -> None:
 
 
 def _note(checks: Checks, name: str, passed: bool, *, found: str, wanted: str) -> None:
-    """A condition that does not hold ends nothing: another statement may allow."""
+    """A failed condition is not the end of the checks: another statement may allow."""
     checks.made.append(Check(name, passed, found, wanted))

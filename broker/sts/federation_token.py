@@ -1,4 +1,4 @@
-"""GetFederationToken: a user hands part of its permissions to somebody with a name of their own."""
+"""GetFederationToken: a user gives some of its permissions to a federated user."""
 
 from broker.access.resource import Resource
 from broker.access.restrictions import long_term_principal
@@ -13,7 +13,7 @@ from broker.sts.session_tags import session_tags
 
 
 async def federated_user(call: Call, request: shapes.GetFederationTokenRequest) -> Prepared[IamUser | Root]:
-    """The federated user that is about to be, and who hands its permissions on."""
+    """The new federated user, and the user whose permissions it gets."""
     principal = long_term_principal(call.caller, "GetFederationToken")
     return Prepared(Resource(sts_arn(call.account, f"federated-user/{request.name}")), principal)
 

@@ -23,12 +23,12 @@ from broker.storage.records import Once, Role, TokenIssuer, User
 from broker.storage.store import ONCE, REVOCATIONS, USERS, Transaction
 from broker.sts.session_references import require_session
 
-# What introspection tells of a token, where the token says it (RFC 7662, 2.2).
+# The claims of a token that introspection shows (RFC 7662, 2.2).
 _INTROSPECTED = ("iss", "sub", "aud", "exp", "iat", "jti", "scope")
 
 
 class OwnIssuer(msgspec.Struct, frozen=True):
-    """The issuer whose endpoint was asked: of which account, its identifier and its record."""
+    """The issuer of the endpoint: its account, its identifier and its record."""
 
     account: str
     identifier: str
@@ -46,7 +46,7 @@ async def verify_own_token(
     *,
     audience: str | None = None,
 ) -> WebIdentityClaims:
-    """The claims of a token of this very issuer that is good now, for `audience` (None: whatever its audience is).
+    """The claims of a valid token of this issuer, for `audience` (None: for any audience).
 
     Raises CheckFailed.
     """
@@ -60,7 +60,7 @@ async def verify_own_token(
         leeway=federation.leeway,
         checks=checks,
     )
-    # By our own clock: what has expired for those who read it has expired here.
+    # Without leeway: a token that has expired for its verifiers has expired here.
     checks.require(
         "own expiry", now < claims.expires_at, found=claims.expires_at, wanted=f"later than {int(now)}"
     )
@@ -72,7 +72,7 @@ async def verify_own_token(
 
 
 async def _require_standing(store: Transaction, claims: WebIdentityClaims, checks: Checks) -> None:
-    """The role or user of the token is there, and its sessions of that time have not been revoked."""
+    """Raises unless the token's role or user exists and its sessions of that time have not been revoked."""
     account = parse_arn(claims.subject).account
     record = await _find_subject(store, account, claims.subject)
     checks.require(
@@ -108,13 +108,13 @@ async def introspect(
     unverified_token: str,
     now: float,
 ) -> dict[str, Any]:
-    """What the token says, where it is good; else only that it is not, whatever the reason."""
+    """The claims of a valid token; of any other only that it is inactive, without the reason."""
     try:
         claims = await verify_own_token(federation, keyring, store, issuer, unverified_token, now, Checks())
     except CheckFailed:
         return {"active": False}
-    told = {name: claims.claims[name] for name in _INTROSPECTED if name in claims.claims}
-    return {"active": True, "token_type": "Bearer", **told}
+    shown = {name: claims.claims[name] for name in _INTROSPECTED if name in claims.claims}
+    return {"active": True, "token_type": "Bearer", **shown}
 
 
 async def revoke(
@@ -125,15 +125,15 @@ async def revoke(
     unverified_token: str,
     now: float,
 ) -> WebIdentityClaims | None:
-    """Revoke the token and answer its claims; None where there is nothing to revoke: it is not good anyway.
+    """Revoke the token and return its claims; None where it is not valid, so that there is nothing to revoke.
 
-    Who has a token may end it; whether it was theirs is not asked.
+    Everyone who has a token may revoke it.
     """
     try:
         claims = await verify_own_token(federation, keyring, store, issuer, unverified_token, now, Checks())
     except CheckFailed:
         return None
-    # Until no clock that this broker may be set to admit takes it for living.
+    # Until the token has expired even with the largest leeway that can be configured.
     expires_at = claims.expires_at + LONGEST_LEEWAY
     store.put(
         ONCE, issuer.account, Once(used_at=int(now)), key=_revocation_key(claims), expires_at=expires_at
@@ -142,5 +142,5 @@ async def revoke(
 
 
 def _revocation_key(claims: WebIdentityClaims) -> str:
-    # Signed by this broker, which gives every token an id of its own.
+    # This broker gives every token that it signs a unique id.
     return f"revoked-token/{claims.claims['jti']}"

@@ -1,4 +1,4 @@
-"""The one-time code that a request offers, and the caller's own device that it is of.
+"""The one-time code in a request, and the caller's MFA device that it belongs to.
 
 Here it is only found: `broker.operation.perform` verifies it and uses it up.
 """
@@ -14,7 +14,7 @@ from broker.storage.store import MFA_DEVICES, SETTINGS
 async def find_offered_code(
     call: Call, serial_number: str | None, unverified_code: str | None
 ) -> OfferedCode | None:
-    """None where no MFA was offered; raises AccessDenied for half an offer and for a device of another."""
+    """None without MFA; raises AccessDenied for a code without a device, or a device of another user."""
     if serial_number is None and unverified_code is None:
         return None
     if serial_number is None or unverified_code is None:
@@ -31,7 +31,7 @@ async def find_offered_code(
 
 
 async def _find_own_device(call: Call, serial_number: str) -> VirtualMfaDevice | None:
-    """The caller's device: enabled, and assigned to this very user."""
+    """The caller's device: enabled, and assigned to this user."""
     name = serial_number.partition(":mfa/")[2]
     device = await call.store.find(MFA_DEVICES, call.account, name) if name else None
     if device is None or device.serial_number != serial_number or device.enabled_at is None:

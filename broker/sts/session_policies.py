@@ -1,4 +1,4 @@
-"""Session policies of a request, checked as AWS checks them. How many and how long is a constraint of the protocol."""
+"""Session policies of a request, checked as AWS checks them. Their number and length are checked by the protocol."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from broker.operation import Call
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import sts as shapes
 
-# How the refusal of a managed policy ends that does not exist.
+# The end of the error message for a managed policy that does not exist.
 NOT_ATTACHABLE = "does not exist or is not attachable."
 
 NO_SESSION_POLICIES = SessionPolicies()
@@ -22,7 +22,7 @@ async def session_policies(
     """The policies of a session in `account`, NO_SESSION_POLICIES where there are none.
 
     Raises MalformedPolicyDocument for an inline policy that does not parse, ValidationError for managed policies that
-    name nothing or do not exist. A limit that was meant is never dropped in silence.
+    name nothing or do not exist: a requested limit is never ignored.
     """
     if inline is None and not managed:
         return NO_SESSION_POLICIES

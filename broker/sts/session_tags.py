@@ -1,7 +1,7 @@
-"""Session tags: those passed, those inherited ("Pass session tags in AWS STS").
+"""Session tags, passed and inherited ("Pass session tags in AWS STS").
 
-Keys compare without case. A transitive tag of the calling session stays transitive, and nobody down the chain may set
-its key again.
+Keys are case-insensitive. A transitive tag of the calling session remains transitive, and no later session of the chain
+may set its key again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from broker.protocol.shapes import sts as shapes
 TAG_LIMIT = 50
 RESERVED_PREFIX = "aws:"
 
-# The model's tagKeyType and tagValueType, for tags that do not come by way of it.
+# The model's tagKeyType and tagValueType, for tags that are not parameters of the request.
 _is_key = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}")
 _is_value = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}")
 
@@ -32,7 +32,7 @@ NO_TAGS = SessionTags({}, ())
 
 
 def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Sequence[str]) -> SessionTags:
-    """What a session of `caller` making gets; raises InvalidParameterValue in AWS's words."""
+    """The tags of a session that `caller` requests; raises InvalidParameterValue with AWS's message."""
     handed_on = caller.transitive_tag_keys
     if not tags and not transitive_keys and not handed_on:
         return NO_TAGS
@@ -41,7 +41,7 @@ def session_tags(caller: Caller, tags: Sequence[shapes.Tag], transitive_keys: Se
 
 
 def asserted_tags(tags: Mapping[str, str], transitive_keys: Sequence[str]) -> SessionTags:
-    """What a session gets whose tags an assertion brings: a chain begins, and inherits nothing."""
+    """The tags of a session with an assertion's tags: it is the first of a chain and inherits none."""
     if not all(_is_key(key) and _is_value(value) for key, value in tags.items()):
         raise _invalid(
             "A session tag of the assertion is no tag: its key or its value is too long or not allowed."
@@ -58,7 +58,7 @@ def _merged(
     if len(merged) > TAG_LIMIT:
         raise _invalid(f"The number of session tags is over the limit of {TAG_LIMIT}.")
     wanted = {key.lower() for key in transitive_keys}
-    # As the tag spells it, so that the next session of the chain finds it again.
+    # In the tag's spelling, so that the next session of the chain finds the tag.
     chosen = (key for key in passed if key.lower() in wanted)
     return SessionTags(merged, (*inherited, *chosen))
 

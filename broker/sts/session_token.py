@@ -1,4 +1,4 @@
-"""GetSessionToken: the caller again, for a while, and perhaps with MFA. No permission is needed."""
+"""GetSessionToken: a session of the caller itself, optionally with MFA. It needs no permission."""
 
 from broker.access.resource import Resource
 from broker.access.restrictions import long_term_principal

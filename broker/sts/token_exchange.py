@@ -1,4 +1,4 @@
-"""OAuth 2.0 Token Exchange (RFC 8693): a proof of who one is, for credentials of a role or a token of the role.
+"""OAuth 2.0 Token Exchange (RFC 8693): a proof of identity is exchanged for credentials or a token of a role.
 
 Nothing is decided here that STS does not decide: each kind of subject token is the request of an STS operation, with
 the operation's own proof, the gate that it passes and the session that it mints.
@@ -38,7 +38,7 @@ from broker.protocol.request import read_request
 from broker.protocol.shapes import sts as shapes
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import SessionExpired, open_session, require_living
+from broker.sealing.session import SessionExpired, open_session, require_current
 from broker.storage.store import Transaction
 from broker.sts.assume_role_with_saml import prove_saml
 from broker.sts.assume_role_with_web_identity import prove_web_identity
@@ -55,12 +55,12 @@ from broker.sts.token_requests import (
 from broker.sts.web_identity_token import DEFAULT_DURATION, IssuedToken, asked_token, issued_token
 
 DEFAULT_SESSION_NAME = "token-exchange"
-SESSION_CLAIM = "urn:x-aws:session"  # the session that the token is of, sealed; only the broker can open it
+SESSION_CLAIM = "urn:x-aws:session"  # the token's session, sealed; only the broker can open it
 HEADER_TYPE = "at+jwt"  # as RFC 9068 calls an access token that is a JWT
 
 _NOT_GOOD = "The subject token is not valid."
 
-# What no subject token can be blamed for.
+# Error codes that are not caused by the subject token.
 _OWN_FAULTS = {"ServiceUnavailable": "temporarily_unavailable", "InternalFailure": "server_error"}
 
 # The proof of a caller by the signature of the request itself.
@@ -68,7 +68,7 @@ Signed = Callable[[], Awaitable[Caller]]
 
 
 class ProvenSubject(msgspec.Struct, frozen=True):
-    """Who asks, as proven, and the operation that the exchange is: its name, and its request."""
+    """The proven caller, and the operation of the exchange: its name and its request."""
 
     caller: Caller
     operation: str
@@ -76,7 +76,7 @@ class ProvenSubject(msgspec.Struct, frozen=True):
 
 
 class Exchanged(msgspec.Struct, frozen=True):
-    """The answer of the operation, and the token where one was asked for."""
+    """The answer of the operation, and the token where one was requested."""
 
     answer: Any
     token: IssuedToken | None = None
@@ -91,7 +91,7 @@ async def prove_subject(
     asked: ExchangeRequest,
     signed: Signed,
 ) -> ProvenSubject:
-    """Raises Refusal: of the subject token as the operation does, of the signature as `signed` does."""
+    """Raises Refusal: for a subject token as the operation does, for a signed request as `signed` does."""
     checks = Checks()
     if asked.subject_token_type == SIGNED_REQUEST:
         caller = await signed()
@@ -132,7 +132,7 @@ def _saml(asked: ExchangeRequest) -> dict[str, str]:
 
 
 def _saml_text(unverified_text: str) -> str:
-    """base64url, as the RFC has it, in the plain base64 of STS."""
+    """Converts base64url, which the RFC uses, to the plain base64 of STS."""
     text = unverified_text.rstrip("=")
     try:
         if not text.isascii() or "+" in text or "/" in text:
@@ -145,9 +145,9 @@ def _saml_text(unverified_text: str) -> str:
 
 
 def _request(operation: str, asked: ExchangeRequest, **parameters: str) -> Any:
-    """The operation's request, with every constraint of its model."""
+    """The operation's request, checked by every constraint of its model."""
     policies = {f"PolicyArns.member.{number}.arn": arn for number, arn in enumerate(asked.policy_arns, 1)}
-    # A token's own life is another one than that of the session which it is of.
+    # A token's duration is not that of its session.
     is_timed = asked.duration is not None and asked.issued_token_type == CREDENTIALS
     duration = {"DurationSeconds": str(asked.duration)} if is_timed else {}
     return read_request(
@@ -164,7 +164,7 @@ async def _own_session(
     asked: ExchangeRequest,
     checks: Checks,
 ) -> Caller:
-    """The session that an access token of this issuer is of, as it is now."""
+    """The session of an access token of this issuer, in its current state."""
     try:
         claims = await verify_own_token(
             federation,
@@ -181,7 +181,7 @@ async def _own_session(
         if type(session) is not str:
             raise checks.fail("session", found="none", wanted=wanted)
         opened = open_session(keyring, session)
-        require_living(opened, opened.claims.access_key_id, now)
+        require_current(opened, opened.claims.access_key_id, now)
     except CheckFailed as failed:
         raise invalid_request(_NOT_GOOD, reason=f"check failed: {failed}") from None
     except (SessionExpired, SealBroken) as broken:
@@ -192,7 +192,7 @@ async def _own_session(
 async def exchange(
     call: Call, issuer: OwnIssuer, asked: ExchangeRequest, subject: ProvenSubject
 ) -> Exchanged:
-    """Perform the operation, and issue the token where one is asked for; `call` is of the subject's caller."""
+    """Perform the operation, and issue the token where one is requested; the caller of `call` is the subject."""
     answer = await perform(find_operation("sts", subject.operation), call, subject.request)
     if asked.issued_token_type == CREDENTIALS:
         return Exchanged(answer)
@@ -209,7 +209,7 @@ async def exchange(
     assert isinstance(prepared, Prepared)
     await session.require("sts:GetWebIdentityToken", prepared.resource)
     more = {"scope": " ".join(asked.policy_arns)} if asked.policy_arns else {}
-    if asked.audience == (issuer.identifier,):  # others whom it is for could else trade it
+    if asked.audience == (issuer.identifier,):  # else other audiences could exchange it, too
         more[SESSION_CLAIM] = text
     token = await issued_token(
         session, issuer.record, request, prepared.found, more_claims=more, header_type=HEADER_TYPE

@@ -1,4 +1,4 @@
-"""Requests to an account's OAuth endpoints, read: a form in, what it asks for out. Nothing in it is proven.
+"""Parses requests to an account's OAuth endpoints, which are forms. Nothing in them is proven.
 
 RFC 6749, 3.2 and 5.2: a parameter without a value counts as left out, one that is not known is ignored, and none may be
 there twice; RFC 8693, 2.1, lets `audience` be repeated. What a client may ask for and does not get is refused.
@@ -21,7 +21,7 @@ _REGISTERED = "urn:ietf:params:oauth:token-type:"
 JWT, ID_TOKEN, SAML2, ACCESS_TOKEN = (
     f"{_REGISTERED}{kind}" for kind in ("jwt", "id_token", "saml2", "access_token")
 )
-# Of our own, for what no RFC names: credentials that sign requests, and a request that they have signed.
+# The broker's own types, where RFCs have none: credentials that sign requests, and a request signed with them.
 CREDENTIALS = "urn:x-aws:token-type:credentials"
 SIGNED_REQUEST = "urn:x-aws:token-type:signed-request"
 
@@ -43,10 +43,10 @@ Parameters = Mapping[str, Sequence[str]]
 
 
 class ExchangeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for in exchange for what; `duration` in seconds.
+    """The subject token and the requested token; `duration` in seconds.
 
     `role_arn` is of a role of the issuer's account, `policy_arns` are the managed policies that limit the session.
-    `audience` is empty where credentials are asked for.
+    `audience` is empty where credentials are requested.
     """
 
     unverified_subject_token: str
@@ -60,7 +60,7 @@ class ExchangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     duration: int | None = None
 
     def __repr__(self) -> str:
-        return f"ExchangeRequest({self.role_arn}, ***)"  # the subject token is in it
+        return f"ExchangeRequest({self.role_arn}, ***)"  # without the subject token
 
 
 def invalid_request(message: str, *, reason: str = "") -> Refusal:
@@ -68,7 +68,7 @@ def invalid_request(message: str, *, reason: str = "") -> Refusal:
 
 
 def read_parameters(unverified_body: bytes) -> Parameters:
-    """The parameters of a form; raises invalid_request for what is no form, or has a parameter twice."""
+    """The parameters of a form; raises invalid_request for an invalid form or a repeated parameter."""
     parts = unverified_body.split(b"&", _MOST_PARAMETERS)
     if len(parts) > _MOST_PARAMETERS:
         raise invalid_request(f"The form has more than {_MOST_PARAMETERS} parameters.")
@@ -100,7 +100,7 @@ def find(parameters: Parameters, name: str) -> str | None:
 
 
 def read_exchange(parameters: Parameters, account: str) -> ExchangeRequest:
-    """What is asked of the issuer of `account`; raises Refusal with the RFCs' codes."""
+    """The request to the issuer of `account`; raises Refusal with the RFCs' codes."""
     for name in _SHORT:
         if len(find(parameters, name) or "") > _LONGEST_NAME:
             raise invalid_request(f"The parameter {name} is too long.")

@@ -1,4 +1,4 @@
-"""GetWebIdentityToken: a user or a role proves to others who it is, with a token of its account's issuer.
+"""GetWebIdentityToken: a user or role gets a token of its account's issuer, to prove its identity to other services.
 
 IAM User Guide, "Understanding token claims"; STS API Reference. `ou_path` is a list and `principal_id` is there, as in
 AWS's tokens; the guide shows a text, and leaves the other out. A token never outlives the session that asked for it.
@@ -29,7 +29,7 @@ DEFAULT_DURATION = 300  # seconds
 LARGEST_PAYLOAD = 14_984  # bytes of claims in JSON, as measured on AWS
 
 _OWN_IDENTITY = "AWSIdentity"  # SubjectMode
-_CLAIMS = "https://sts.amazonaws.com/"  # the claim under which AWS's own ones are
+_CLAIMS = "https://sts.amazonaws.com/"  # the claim that contains AWS's own claims
 
 _NO_CLAIMS: Mapping[str, str] = {}
 
@@ -43,7 +43,7 @@ _SESSION_CLAIMS = {
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Whose token it will be, by ARN, and how many seconds it shall live."""
+    """The ARN of the token's subject, and its duration in seconds."""
 
     subject: str
     duration: int
@@ -61,7 +61,7 @@ class IssuedToken(msgspec.Struct, frozen=True):
 
 
 async def asked_token(call: Call, request: shapes.GetWebIdentityTokenRequest) -> Prepared[Asked]:
-    """Whose token is asked for, and the condition keys of its audience, its life and its algorithm."""
+    """The subject of the token, and the condition keys of its audience, its duration and its algorithm."""
     if request.signing_algorithm not in SIGNING_ALGORITHMS:
         raise validation_error(
             f"1 validation error detected: Value '{request.signing_algorithm}' at 'signingAlgorithm' failed to "
@@ -90,7 +90,7 @@ def _require_own_identity(request: shapes.GetWebIdentityTokenRequest) -> None:
 
 
 def _subject(caller: Caller) -> str:
-    """The ARN of the user or of the role; a session's own ARN says less about who it is."""
+    """The ARN of the user or of the role, not of the session."""
     principal = caller.principal
     if isinstance(principal, AssumedRole):
         return principal.role_arn
@@ -121,7 +121,7 @@ async def issued_token(
     more_claims: Mapping[str, str] = _NO_CLAIMS,
     header_type: str = "JWT",
 ) -> IssuedToken:
-    """The token that `request` asks for, signed; the gate has been asked. `header_type` is the `typ` of its header."""
+    """The signed token for `request`, which the gate must have allowed. `header_type` is the `typ` of its header."""
     expires_at, token_id = int(call.now) + asked.duration, uuid_text(call.entropy(16))
     claims = {
         "iss": call.federation.issuer.identifier(issuer.issuer_id),
@@ -163,7 +163,7 @@ async def get_enabled_issuer(call: Call) -> TokenIssuer:
 
 
 async def _own_claims(call: Call, request: shapes.GetWebIdentityTokenRequest, subject: str) -> dict[str, Any]:
-    """What AWS says of the account, of the principal and of its session; what does not apply is left out."""
+    """AWS's claims about the account, the principal and its session; claims without a value are omitted."""
     caller = call.caller
     known = caller.condition_keys
     claims: dict[str, Any] = {

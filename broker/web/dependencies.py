@@ -8,6 +8,7 @@ from broker.access.gate import Gate
 from broker.access.prove import Prover
 from broker.audit.journal import Journal
 from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
 from broker.federation.federation import Federation
 from broker.operation import Quotas
 from broker.protocol.model import ServiceModel
@@ -31,6 +32,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     quotas: Quotas
     federation: Federation
+    passwords: Passwords
     services: Mapping[str, ServiceModel]
     trusted_proxies: Networks = ()
     host_names: HostNames = frozenset()

@@ -63,4 +63,4 @@ def _is_alive(silence: float | None) -> bool:
 def _shown(silence: float | None) -> str:
     if silence is None:
         return "not started yet"
-    return "alive" if _is_alive(silence) else f"no sign of life for {silence:.0f} seconds"
+    return "alive" if _is_alive(silence) else f"no heartbeat for {silence:.0f} seconds"

@@ -3,20 +3,27 @@
 from functools import lru_cache
 from typing import Any
 
-from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
-from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
+from broker.errors import Refusal
 from broker.operation import Call, find_operation, perform
+from broker.performing import (
+    internal_failure,
+    known_refusal,
+    note_answer,
+    note_refusal,
+    outcome_of,
+    record_ahead,
+    record_caller,
+    unjournalled,
+)
 from broker.protocol.dispatch import find_protocol
 from broker.protocol.model import ServiceModel
-from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
+from broker.protocol.redaction import audit_parameters, gives_secret
 from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
-from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
-from broker.storage.records import Usage
 from broker.storage.store import Transaction
 from broker.web.dependencies import Dependencies
 from broker.web.http import LimitExceeded, Request, Response, header_lines
@@ -61,7 +68,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 caller, _ = await dependencies.prover.prove(
                     store, unverified, authorization, service.signing_name, now
                 )
-                record_caller(dependencies, event, facts, caller)
+                record_caller(dependencies.store, event, facts, caller)
             # 4. Read: a typed request that keeps every constraint of the model.
             typed = protocol.read(service, operation, message)
             event.request_parameters = audit_parameters(service, operation, typed)
@@ -69,7 +76,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             if caller is None:
                 assert declared.prove is not None
                 caller = await declared.prove(dependencies.federation, store, facts, typed)
-                record_caller(dependencies, event, facts, caller)
+                record_caller(dependencies.store, event, facts, caller)
             refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
             call = Call(
@@ -81,20 +88,21 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 dependencies.entropy,
                 dependencies.quotas,
                 dependencies.federation,
+                dependencies.passwords,
                 dependencies.service_principals,
             )
             result = await perform(declared, call, typed)
             # What is shown this once is lost where its record cannot be written: then it must not be committed either.
             is_shown_once = store.is_dirty and gives_secret(service, operation)
             if is_shown_once:
-                _note_answer(event, service, operation, result)
-                await record_ahead(dependencies, event)
+                note_answer(event, service, operation, result)
+                await record_ahead(dependencies.journal, dependencies.entropy, event)
             return result, is_shown_once
 
         # 3-8 are retried where the commit meets a conflict.
         result, is_recorded = await dependencies.store.transact(perform_once)
         # From here on the operation is committed, also if rendering fails.
-        _note_answer(event, service, operation, result)
+        note_answer(event, service, operation, result)
         # 9. Render.
         answer = protocol.render(service, operation, result, request_id)
     except Exception as error:  # noqa: BLE001  the outermost handler: the client always gets an answer
@@ -124,60 +132,13 @@ def _header_lines(content_type: str, headers: tuple[tuple[str, str], ...]) -> by
     return header_lines({"Content-Type": content_type, **dict(headers), "Server": "broker"})
 
 
-async def record_ahead(dependencies: Dependencies, event: Event) -> None:
-    """Journal before the commit. Raises JournalUnavailable.
-
-    Where the commit fails, or has to be tried again, another record of the same request follows: the last one counts.
-    """
-    try:
-        dependencies.journal.write_ahead([event])
-    finally:
-        # It is not done yet.
-        event.response_elements = event.read_only = None
-    event.event_id = uuid_text(dependencies.entropy(16))
-    await dependencies.journal.synced()
-
-
-def _note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
-    # CloudTrail counts issuing as reading.
-    event.read_only = is_reading(operation) or service.name == "sts"
-    event.response_elements = audit_answer(service, operation, answer)
-
-
-def record_caller(dependencies: Dependencies, event: Event, facts: RequestFacts, caller: Caller) -> None:
-    event.user_identity = caller.identity
-    event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
-    if caller.access_key_id and not caller.is_temporary:
-        usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
-        dependencies.store.mark_used(caller.account, caller.access_key_id, usage)
-    elif caller.role is not None:
-        usage = Usage(last_used_at=int(facts.now), region=facts.region)
-        dependencies.store.mark_used(caller.account, caller.role.role_id, usage)
-
-
 def refusal_for(error: Exception, request_id: str) -> Refusal:
     """The refusal that the client reads; the details of a fault of ours go to the log only."""
-    if isinstance(error, Refusal):
-        return error
-    if isinstance(error, OutcomeUnknown):
-        return outcome_unknown(str(error))
-    if isinstance(error, EngineUnavailable | Conflict | JournalUnavailable):
-        return service_unavailable(str(error))
+    known = known_refusal(error)
+    if known is not None:
+        return known
     log_failure(request_id, error)
-    return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")
-
-
-def outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
-    """`additionalEventData` of a failed request: whether the operation was carried out, where it may have been."""
-    if isinstance(error, OutcomeUnknown):
-        return {"outcome": "unknown"}
-    return {"outcome": "carried out"} if event.read_only is False else None
-
-
-def unjournalled(event: Event, reason: str) -> Refusal:
-    """The refusal where the record cannot be written; the journal still holds it and retries."""
-    is_carried_out = not event.error_code and event.read_only is False
-    return carried_out_unrecorded(reason) if is_carried_out else service_unavailable(reason)
+    return internal_failure()
 
 
 def _refused(
@@ -185,9 +146,7 @@ def _refused(
 ) -> Rendered:
     if isinstance(refusal, OtherServiceRefusal):
         event.event_source, event.event_name = f"{refusal.service}.amazonaws.com", refusal.operation
-    event.error_code = refusal.code
-    # The first line only: the rest of a signature's refusal quotes the request, session token included.
-    event.error_message = shortened(recordable(refusal.reason or refusal.message.partition("\n")[0]))
+    note_refusal(event, refusal)
     log_refusal(event)
     return refuse(service, refusal, request_id)
 

@@ -31,6 +31,7 @@ from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
 from broker.federation.federation import ISSUER_ID, IssuerRules
 from broker.operation import Call, model
+from broker.performing import outcome_of, record_ahead, record_caller, unjournalled
 from broker.protocol.redaction import HIDDEN, audit_answer
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Transaction
@@ -51,7 +52,7 @@ from broker.web.dependencies import Dependencies
 from broker.web.http import Request, Response, header_lines
 from broker.web.log import log_refusal
 from broker.web.peers import source_of
-from broker.web.requests import outcome_of, record_ahead, record_caller, refusal_for, unjournalled
+from broker.web.requests import refusal_for
 
 TOKEN, INTROSPECT, REVOKE = "token", "introspect", "revoke"
 
@@ -123,7 +124,7 @@ async def answer_token_request(dependencies: Dependencies, request: Request) -> 
             # A subject token that is good once would be spent, and its answer lost without a record.
             if store.is_dirty and arrived.endpoint == TOKEN:
                 _note(arrived, done)
-                await record_ahead(dependencies, event)
+                await record_ahead(dependencies.journal, dependencies.entropy, event)
                 return replace(done, is_recorded=True)
             return done
 
@@ -239,6 +240,7 @@ def _call(dependencies: Dependencies, store: Transaction, facts: RequestFacts, c
         dependencies.entropy,
         dependencies.quotas,
         dependencies.federation,
+        dependencies.passwords,
         dependencies.service_principals,
     )
 
@@ -267,7 +269,7 @@ async def _exchange(
             asked,
             lambda: _signed(dependencies, store, arrived),
         )
-        record_caller(dependencies, arrived.event, arrived.facts, subject.caller)
+        record_caller(dependencies.store, arrived.event, arrived.facts, subject.caller)
         call = _call(dependencies, store, arrived.facts, subject.caller)
         exchanged = await exchange(call, issuer, asked, subject)
     except Refusal as refusal:
@@ -331,7 +333,7 @@ async def _introspect(
 ) -> _Done:
     """For callers of the issuer's account who may `signin:IntrospectOAuth2TokenWithIAM`."""
     caller = await _signed(dependencies, store, arrived)
-    record_caller(dependencies, arrived.event, arrived.facts, caller)
+    record_caller(dependencies.store, arrived.event, arrived.facts, caller)
     issuer = await _find_issuer(dependencies, store, arrived)
     action = f"{_SIGNIN}:{_OPERATIONS[INTROSPECT]}"
     try:

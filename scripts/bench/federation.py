@@ -1,11 +1,11 @@
-"""AssumeRoleWithWebIdentity and AssumeRoleWithSAML through the whole broker, beside what they cannot do without.
+"""AssumeRoleWithWebIdentity and AssumeRoleWithSAML through the whole broker, compared with their minimal cost.
 
 A token's request is compared with the sum of a bare aiohttp server's POST of the same size and of the signature alone
 (PyJWT's verification, in this process); an assertion's with the sum of the POST, of lxml's parsing of the response and
 of xmlsec's verification of its signature. Providers' keys are pinned, so nothing is fetched. Printed are CPU
 microseconds per request, and the ratio broker/sum, the median of all rounds; rounds alternate. SAML is measured
-twice: with `saml_allow_replay`, so that the same assertions go round and round, and without, where each is written
-down as used. The server runs on the first core, everything else on the last.
+twice: with `saml_allow_replay`, so that the same assertions are sent repeatedly, and without, where each is recorded as
+used. The server runs on the first core, everything else on the last.
 
     .venv-test/bin/python scripts/bench/federation.py
     .venv-test/bin/python scripts/bench/federation.py --rounds 5 --seconds 1 rs256 es256
@@ -70,7 +70,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def broker(allow_replay: str) -> Iterator[Server]:
-    """One that has an OpenID Connect provider, a SAML provider, and a role that trusts both."""
+    """A server with an OpenID Connect provider, a SAML provider, and a role that trusts both."""
     api, operations, metadata = (free_address() for _ in range(3))
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder, "keys.json")
@@ -142,7 +142,7 @@ def tokens(kind: str) -> list[str]:
 
 
 def responses() -> list[str]:
-    """Responses whose assertions are signed, each with an ID of its own."""
+    """Responses with signed assertions, each with its own ID."""
     attributes = {
         **saml.USUAL_ATTRIBUTES,
         "https://aws.amazon.com/SAML/Attributes/Role": [f"{ROLE},{SAML_ARN}"],
@@ -163,7 +163,7 @@ def responses() -> list[str]:
 
 
 def cpu_of(prove: Callable[[str], object], texts: Sequence[str]) -> float:
-    """CPU microseconds for one of them."""
+    """CPU microseconds of one proof."""
     began = time.process_time()
     for text in texts:
         prove(text)
@@ -177,7 +177,7 @@ def prove_token(kind: str) -> Callable[[str], object]:
 
 
 def prove_response(text: str) -> None:
-    """Parsed and verified, and nothing else."""
+    """Parses and verifies only."""
     root = etree.fromstring(b64decode(text))
     (signature,) = root.iter("{http://www.w3.org/2000/09/xmldsig#}Signature")
     xmlsec.tree.add_ids(root[-1], ["ID"])

@@ -1,7 +1,7 @@
-"""What `audit.sync` costs: GetCallerIdentity with each of its values, by one client and by many at once.
+"""The cost of `audit.sync`: GetCallerIdentity with each of its values, by one client and by many at once.
 
-Three brokers of one worker run side by side, each on a store and a journal of its own in FOLDER, whose disk is what is
-measured; rounds alternate. A client sends its next request when it has its answer, so the mean time of an answer is the
+Three brokers of one worker run at the same time, each with its own store and journal in FOLDER, whose disk is measured;
+rounds alternate. A client sends its next request when it has its answer, so the mean time of an answer is the
 number of clients divided by the rate. Medians of all rounds. First, for comparison, fdatasync alone after appends of
 1,500 bytes.
 

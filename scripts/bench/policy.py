@@ -1,9 +1,9 @@
 """Decisions per second of the policy engine, on one core, beside cedarpy in the same run.
 
-A role's session asks through all layers: its identity policies (1 to 1,000 statements), a boundary, a session
+A role's session is decided through all layers: its identity policies (1 to 1,000 statements), a boundary, a session
 policy, SCPs on two levels and the resource's policy. Of the requests four fifths are allowed by some statement,
 drawn evenly from all of them; one fifth is denied. CPU seconds are counted. Rounds go through all cells in turn, so
-that a busy neighbour spoils a round and not a cell; the best of each cell is kept.
+that other load on the machine affects a round and not a cell; the best round of each cell is printed.
 
 cedarpy gets the identity statements alone, as Cedar policies parsed once, and the same requests.
 """
@@ -93,7 +93,7 @@ CONDITIONS = {
 
 
 def statements(random: Random, count: int, with_conditions: bool) -> list[dict[str, Any]]:
-    """Statements as people write them: some actions of one service on one or two resources, a twentieth denies."""
+    """Typical statements: some actions of one service on one or two resources; one of twenty denies."""
     made = []
     for number in range(count):
         service = list(SERVICES)[number % len(SERVICES)]
@@ -131,7 +131,7 @@ def compiled(texts: list[str], kind: PolicyKind) -> PolicySet:
 
 
 def all_layers(identity: PolicySet) -> Layers:
-    """`identity` in a usual company: a boundary, a session policy, SCPs of two levels, a resource's policy."""
+    """`identity` with all other layers: a boundary, a session policy, SCPs of two levels, a resource policy."""
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     services = {**everything, "Action": [f"{service}:*" for service in SERVICES]}
     no_iam = {**everything, "Effect": "Deny", "Action": ["iam:*", "organizations:*"]}
@@ -162,7 +162,7 @@ def all_layers(identity: PolicySet) -> Layers:
 
 
 def requests(random: Random, written: list[dict[str, Any]]) -> list[AccessRequest]:
-    """Four fifths that an allowing statement speaks of, one fifth of resources that none names."""
+    """Four fifths of the requests are allowed by a statement; one fifth is for resources that no statement names."""
     allowing = [statement for statement in written if statement["Effect"] == "Allow"]
     made = []
     for number in range(REQUESTS):
@@ -193,7 +193,7 @@ def seconds_per_call(call: Callable[[Any], object], arguments: Sequence[Any], ro
 
 
 def asking(count: int, with_conditions: bool) -> Callable[[], object]:
-    """All requests, put to the engine once, one after the other."""
+    """Decides all requests once, one after the other."""
     random = Random(count)
     written = statements(random, count, with_conditions)
     layers = all_layers(compiled(documents(written), PolicyKind.IDENTITY))
@@ -239,7 +239,7 @@ def cedar_policies(written: list[dict[str, Any]], with_conditions: bool) -> str:
 
 
 def asking_cedar(count: int, with_conditions: bool) -> Callable[[], object]:
-    """The same requests, put to cedarpy; it must decide each as the engine does."""
+    """The same requests, decided by cedarpy; its decisions must be the engine's."""
     import cedarpy
 
     random = Random(count)
@@ -268,7 +268,7 @@ def asking_cedar(count: int, with_conditions: bool) -> Callable[[], object]:
 
 
 def measure_compiling(count: int, with_conditions: bool, rounds: int) -> tuple[float, float, float]:
-    """Milliseconds to parse and to compile `count` statements; megabytes that both keep after use."""
+    """Milliseconds to parse and to compile `count` statements; megabytes that they occupy after use."""
     texts = documents(statements(Random(count), count, with_conditions))
 
     def parse() -> list[tuple[Source, Any]]:
@@ -286,9 +286,9 @@ def measure_compiling(count: int, with_conditions: bool, rounds: int) -> tuple[f
     for request in asked:
         decide(request, layers)
     gc.collect()
-    kept = tracemalloc.get_traced_memory()[0]
+    occupied = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return parsing * 1e3, compiling * 1e3, kept / 2**20
+    return parsing * 1e3, compiling * 1e3, occupied / 2**20
 
 
 def measure_denials(count: int, with_conditions: bool, rounds: int) -> float:
@@ -321,8 +321,8 @@ def print_peer() -> None:
 def print_costs(rounds: int) -> None:
     print(f"{'1,000 statements':>18} {'parse ms':>9} {'compile ms':>11} {'memory MB':>10}")
     for name, with_conditions in (("plain", False), ("two conditions", True)):
-        parsing, compiling, kept = measure_compiling(1000, with_conditions, rounds)
-        print(f"{name:>18} {parsing:>9.1f} {compiling:>11.1f} {kept:>10.2f}")
+        parsing, compiling, megabytes = measure_compiling(1000, with_conditions, rounds)
+        print(f"{name:>18} {parsing:>9.1f} {compiling:>11.1f} {megabytes:>10.2f}")
     print()
     for name, with_conditions in (("plain", False), ("two conditions", True)):
         spent = measure_denials(100, with_conditions, rounds)

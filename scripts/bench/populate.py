@@ -1,5 +1,5 @@
-"""Make a store with many accounts and roles, for scripts/bench/scale.py. Only for stores that hold nothing of worth:
-every secret in it can be computed from this file.
+"""Make a store with many accounts and roles, for scripts/bench/scale.py. Only for tests: every secret in it can be
+computed from this file.
 
 Each account has a user `bench` with an access key, who may assume every role of the account and use IAM. Its roles
 are called `role-00000` and so on; each has tags, a description, an inline policy and an attached one. Of four roles
@@ -42,7 +42,7 @@ ATTACHED = "arn:aws:iam::aws:policy/IAMReadOnlyAccess"
 
 
 class BenchRole(msgspec.Struct, frozen=True):
-    """A role that the bench may assume, and the external id that it wants, if any."""
+    """A role that the bench may assume, and its external id, if any."""
 
     account: str
     name: str
@@ -78,7 +78,7 @@ def master_key_file(store: Path) -> Path:
 
 
 def account_records(index: int, roles: int) -> list[Write]:
-    """All that lies in the partition of one account."""
+    """All records in the partition of one account."""
     account = account_id(index)
     key_id, secret = access_key(account)
     may_assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": iam_arn(account, "role/*")}
@@ -146,7 +146,7 @@ def _write(collection: Collection, record: Record) -> Write:  # type: ignore[typ
 
 
 async def populate(store: Path, accounts: int, roles: int) -> None:
-    """Make the store at `store`, and its master key beside it; a store that is there already is left alone."""
+    """Make the store at `store`, and its master key beside it; an existing store is not changed."""
     if store.exists():
         return
     store.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("store", type=Path, help="the SQLite file to make; one that exists is left alone")
+    parser.add_argument("store", type=Path, help="the SQLite file to make; an existing one is not changed")
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--roles", type=int, default=100, help="in each account")
     chosen = parser.parse_args()

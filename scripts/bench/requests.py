@@ -1,8 +1,8 @@
 """Requests through the whole broker, beside a bare aiohttp handler in the same run.
 
-Each operation is sent over kept connections to `broker serve` with one worker and then to a bare aiohttp server that
-reads the same requests and answers as many bytes; rounds alternate. Requests of STS are signed beforehand, each with
-a session name of its own. Printed are the server's CPU microseconds per request, requests per second, and the ratio
+Each operation is sent over persistent connections to `broker serve` with one worker and then to a bare aiohttp server
+that reads the same requests and answers as many bytes; rounds alternate. Requests of STS are signed beforehand, each
+with its own session name. Printed are the server's CPU microseconds per request, requests per second, and the ratio
 bare/broker of the CPU, the median of all rounds (1.0 would mean that the broker costs no more than aiohttp with
 nothing behind it). Servers run on the first core, the client on the last.
 
@@ -106,7 +106,7 @@ def apply_instance(environment: dict[str, str], folder: str) -> None:
 
 
 def new_caller(broker: Server) -> tuple[str, str, str]:
-    """A user that may assume a role: its key, its secret, and the role's ARN. In the plain way, by the API."""
+    """A user that may assume a role, created by the API: its key, its secret, and the role's ARN."""
 
     def iam(**parameters: str) -> str:
         return ask(broker, signed(API, parameters, ROOT_KEY_ID, ROOT_SECRET, "iam"))[0]
@@ -121,8 +121,8 @@ def new_caller(broker: Server) -> tuple[str, str, str]:
     )
     allow = document(Action="sts:AssumeRole", Resource=role)
     iam(Action="PutUserPolicy", UserName="bench", PolicyName="assume", PolicyDocument=allow)
-    told = iam(Action="CreateAccessKey", UserName="bench")
-    key_id, secret = (re.findall(f"<{name}>(.*?)<", told)[0] for name in ("AccessKeyId", "SecretAccessKey"))
+    answer = iam(Action="CreateAccessKey", UserName="bench")
+    key_id, secret = (re.findall(f"<{name}>(.*?)<", answer)[0] for name in ("AccessKeyId", "SecretAccessKey"))
     return key_id, secret, role
 
 
@@ -147,7 +147,7 @@ def metadata_request() -> bytes:
 
 def measure(chosen: argparse.Namespace, broker: Server, bare: Server) -> None:
     key_id, secret, role = new_caller(broker)
-    door = broker.at(METADATA)
+    metadata_listener = broker.at(METADATA)
     kinds: dict[str, tuple[Server, Callable[[], list[bytes]]]] = {
         "assume-role": (
             broker,
@@ -162,7 +162,7 @@ def measure(chosen: argparse.Namespace, broker: Server, bare: Server) -> None:
             ],
         ),
         "caller-identity": (broker, lambda: [signed(API, {"Action": "GetCallerIdentity"}, key_id, secret)]),
-        "metadata": (door, lambda: [metadata_request()]),
+        "metadata": (metadata_listener, lambda: [metadata_request()]),
     }
     print(
         f"{'operation':16} {'broker us':>10} {'bare us':>9} {'broker/s':>9} {'bare/s':>9} {'ratio':>6} {'goal':>5}"
@@ -179,14 +179,14 @@ def measure(chosen: argparse.Namespace, broker: Server, bare: Server) -> None:
 
 
 def sized(request: bytes, size: int) -> bytes:
-    """The same request, with the size of the answer that the bare server shall give."""
+    """The same request, with the size of the bare server's answer."""
     return request.replace(b" HTTP/1.1\r\n", b"?size=%d HTTP/1.1\r\n" % size, 1)
 
 
 def print_line(name: str, ours: Sequence[tuple[float, float]], theirs: Sequence[tuple[float, float]]) -> None:
     cpu, rate = (statistics.median(row[column] for row in ours) for column in (0, 1))
     bare_cpu, bare_rate = (statistics.median(row[column] for row in theirs) for column in (0, 1))
-    # Round by round, for neighbours slow down both servers of a round alike.
+    # Round by round: other load on the machine slows down both servers of a round alike.
     ratio = statistics.median(bare[0] / broker[0] for broker, bare in zip(ours, theirs, strict=True))
     quiet, bare_quiet = min(row[0] for row in ours), min(row[0] for row in theirs)
     print(

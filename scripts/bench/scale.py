@@ -1,10 +1,10 @@
 """The broker with few accounts and with very many: start, memory, AssumeRole, and two workers beside one.
 
-Two stores are made with scripts/bench/populate.py (SQLite; kept in --folder and used again): *small* has 10 accounts,
+Two stores are made with scripts/bench/populate.py (SQLite; in --folder they are used again): *small* has 10 accounts,
 *large* 1,000, each account 100 roles. Each is served by one worker on the first core; the client runs on the last.
 
-Start: from exec to the first 200 of /readyz, of several starts the median and the quickest, and the CPU seconds of it
-beside them, for a busy machine stretches the rest.
+Start: from exec to the first 200 of /readyz; the median and the quickest of several starts, and their CPU seconds,
+which depend less on other load.
 
 AssumeRole, in rounds that go through both stores and all mixes in turn; the client and its requests are made alike for
 both, the caller is a user of the role's own account, and the figure is the server's CPU per request:
@@ -20,11 +20,10 @@ Operations: milliseconds until the answer, of one request at a time over a new c
 1,000 roles (store *full*) and, for the alias, among 1,000 accounts; the first time, and the median of the others.
 
 Workers: the hot roles of the small store from one worker, from two, and from two brokers that share nothing but the
-files of the program, in turn, free to run on all cores. The client works only while they stand still (SIGSTOP), so all
-cores are theirs, as far as the machine gives them: `gain` is of the rounds in which each worker, the one and the two,
-had a core for 95 % of the time (their number stands behind it), `by CPU` what the cost of a request allows, of all
-rounds. What two cores have to give is shown by two loops beside one: each reads, writes and hashes a little JSON in a
-process of its own.
+files of the program, in turn, on all cores. The client works only while the servers are stopped (SIGSTOP), so that they
+have all cores, unless the host takes them: `gain` is computed from the rounds in which each worker had a core for 95 %
+of the time (their number follows it), `by CPU` from the cost of a request in all rounds. For comparison, two loops and
+one loop, each in its own process, read, write and hash a little JSON.
 
     .venv-test/bin/python scripts/bench/scale.py             everything: some five minutes
     .venv-test/bin/python scripts/bench/scale.py start assume-role --rounds 31 --folder /tmp/scale
@@ -65,7 +64,7 @@ ACCOUNTS = {"small": 10, "large": 1000}
 START_GOALS = {"small": (1.5, 120), "large": (3.0, 250)}  # seconds, megabytes
 RATIO_GOAL, WORKERS_GOAL = 0.9, 1.6
 WARMING = 2.0  # seconds
-FREE = 0.95  # of its time that a core must have been ours
+FREE = 0.95  # the part of a round's time in which a worker must have had a core
 REQUESTS = 4000
 FLUSHED_AFTER = 6.0  # seconds until the broker has written when keys were last used
 PARTS = ("start", "assume-role", "operations", "workers")
@@ -91,7 +90,7 @@ def serve(folder: Path, store: str, cores: str = "0", workers: int = 1) -> Serve
 def mixes(store: str) -> dict[str, Roles]:
     """How roles are drawn."""
     hot = (64, 16) if store == "large" else (ACCOUNTS[store], ROLES)
-    # Hot accounts lie scattered over the store.
+    # Hot accounts are spread over the store.
     spread = ACCOUNTS[store] // hot[0]
     return {
         "one role": lambda random: (7, 4),
@@ -106,7 +105,7 @@ def requests_for(server: Server, draw: Roles, seed: int) -> list[bytes]:
 
 
 def each_role(store: str) -> list[tuple[int, int]]:
-    """Every role of the store once, in an order that leaps about."""
+    """Every role of the store once, in a scattered order."""
     roles = [(account, role) for account in range(ACCOUNTS[store]) for role in range(ROLES)]
     Random(1).shuffle(roles)
     return roles
@@ -155,7 +154,7 @@ def measure_assume_role(folder: Path, rounds: int, seconds: float) -> None:
         time.sleep(FLUSHED_AFTER)
         for mix in mixes("small"):
             for number in range(rounds):
-                # Whoever comes first finds other caches than whoever comes last.
+                # The order changes, because the first one finds the processor's caches in another state than the last.
                 for store, server in Random(f"{mix} {number}").sample(
                     sorted(servers.items()), k=len(servers)
                 ):
@@ -174,7 +173,7 @@ def measure_assume_role(folder: Path, rounds: int, seconds: float) -> None:
 
 
 def _measure_first_time(servers: dict[str, Server], figures: Figures, rounds: int, seconds: float) -> None:
-    """Rounds over roles that are new, as long as there are any; then all the rest, unmeasured."""
+    """Rounds over roles not requested before, while there are any; then all other roles, unmeasured."""
     for number in range(rounds):
         for store, server in servers.items():
             roles = each_role(store)
@@ -195,7 +194,7 @@ def _print_assume_role(figures: Figures) -> None:
     for mix in ("first time", *mixes("small")):
         small, large = figures[mix, "small"], figures[mix, "large"]
         goal = "" if mix == "first time" else f"{RATIO_GOAL:.2f}"
-        # Round by round, for neighbours slow down both stores of a round alike.
+        # Round by round: other load on the machine slows down both stores of a round alike.
         ratio = statistics.median(one / other for one, other in zip(small, large, strict=True))
         print(
             f"{mix:16} {statistics.median(small):9.1f} {statistics.median(large):9.1f} {ratio:6.2f} {goal:>5}   "
@@ -211,7 +210,7 @@ def measure_operations(folder: Path, rounds: int) -> None:
         _print_times(
             "ListRoles, all at once", [_iam(full, "ListRoles", MaxItems="1000")[1] for _ in range(9)]
         )
-        # The account is full: each role that is made takes the place of one that goes.
+        # The account is full: one role is deleted for each that is created.
         made, gone = [], []
         for number in range(rounds * 4):
             name = bench_role(0, number).name
@@ -279,7 +278,7 @@ def measure_workers(folder: Path, rounds: int, seconds: float) -> None:
             "2 brokers apart": lambda number: _at_once([one, other], number, seconds),
         }
         figures: dict[str, list[Burst]] = {name: [] for name in rows}
-        # First, all that was sent ahead is read, and what answers need comes into memory: nothing of it is measured.
+        # Unmeasured: reads the requests that were sent ahead, and fills the caches.
         for some in ([one, other], [two]):
             _at_once(some, rounds, WARMING)
         for number in range(rounds):
@@ -313,13 +312,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=15, help="starts, and rounds of requests (15)")
     parser.add_argument("--seconds", type=float, default=0.5, help="seconds of a round (0.5)")
-    parser.add_argument("--folder", type=Path, help="where the stores are kept and found again")
+    parser.add_argument("--folder", type=Path, help="where the stores are made, and used again")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
         for store, accounts in ACCOUNTS.items():
             asyncio.run(populate(folder / f"{store}.db", accounts, ROLES))
-        # What the operations change is made anew each time.
+        # The operations change this store, so it is made for each run.
         (folder / "full.db").unlink(missing_ok=True)
         asyncio.run(populate(folder / "full.db", 1, FULL_ROLES))
         os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})

@@ -1,7 +1,7 @@
-"""For the benches: servers to measure, and a client that costs little beside them.
+"""For the benches: servers to measure, and a client that uses little CPU.
 
 A server is any process that answers HTTP; its CPU is read from /proc to the nanosecond, threads and workers included.
-The client sends requests that were signed beforehand, over kept connections, and looks at nothing but the status.
+The client sends requests that were signed beforehand, over persistent connections, and checks only the status.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def free_address() -> str:
 
 
 class Server:
-    """A process that answers at `address`; `seconds` and `cpu` are what its start took, until `ready_url` said 200."""
+    """A process that answers at `address`; its start took `seconds` and `cpu`, until `ready_url` answered 200."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], address: str, ready_url: str, cores: str
@@ -72,7 +72,7 @@ class Server:
         return [pid, *map(int, children)]
 
     def cpu_seconds(self) -> float:
-        """User and system time of all threads that live."""
+        """User and system time of all running threads."""
         tasks = [task for pid in self.processes() for task in Path(f"/proc/{pid}/task").iterdir()]
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
@@ -97,7 +97,7 @@ def _memory(pid: int) -> dict[str, float]:
 
 
 class Connection(asyncio.Protocol):
-    """Sends the next request as soon as the answer is whole (by its Content-Length); a refusal ends the bench."""
+    """Sends the next request as soon as the answer is complete (by its Content-Length); a refusal ends the bench."""
 
     def __init__(self, requests: Iterator[bytes], counts: list[int]) -> None:
         self._requests, self._counts, self._buffer = requests, counts, b""
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        """The next request; the end, where there is none or the time is over."""
+        """Send the next request; end where there is none or the time is over."""
         request = next(self._requests, None) if self.is_running else None
         if request is not None:
             self.transport.write(request)
@@ -138,7 +138,7 @@ def _content_length(head: bytes) -> int:
 def load(
     server: Server, requests: Sequence[bytes], seconds: float, connections: int = 16
 ) -> tuple[float, float]:
-    """The server's CPU microseconds per request, and requests per second; the requests go round and round."""
+    """The server's CPU microseconds per request, and requests per second; the requests are repeated."""
     return asyncio.run(_load(server, cycle(requests), seconds, connections))
 
 
@@ -151,7 +151,7 @@ class Burst(NamedTuple):
 
 
 class Backlog:
-    """Connections on which requests wait for a server that stands still but while it is measured.
+    """Connections with waiting requests, for a server that runs only while it is measured.
 
     So the client works while no figure is taken, and all cores are the server's: on a machine of two, two workers have
     them to themselves. They hold 5,760 requests: a time in which a server answers more of them is too long, and shows
@@ -181,30 +181,30 @@ class Backlog:
             os.kill(process, name)
 
     def fill(self, requests: Iterator[bytes]) -> None:
-        """As many requests on every connection as were answered since the last time."""
-        for place, connection in enumerate(self._connections):
-            more = self.AHEAD - self._unanswered[place]
+        """Send as many requests on every connection as were answered since the last call."""
+        for index, connection in enumerate(self._connections):
+            more = self.AHEAD - self._unanswered[index]
             connection.sendall(b"".join(islice(requests, more)))
-            self._unanswered[place] += more
+            self._unanswered[index] += more
 
     def take(self) -> int:
-        """How many answers have come; one that refuses ends the bench."""
-        return sum(self._take_from(place) for place in range(self.CONNECTIONS))
+        """The number of received answers; a refusal ends the bench."""
+        return sum(self._take_from(index) for index in range(self.CONNECTIONS))
 
-    def _take_from(self, place: int) -> int:
+    def _take_from(self, index: int) -> int:
         received = b""
         with contextlib.suppress(BlockingIOError):
-            while more := self._connections[place].recv(1 << 20, socket.MSG_DONTWAIT):
+            while more := self._connections[index].recv(1 << 20, socket.MSG_DONTWAIT):
                 received += more
         answered = received.count(b"HTTP/1.1 200")
-        if answered < received.count(b"HTTP/1.1 ") or answered > self._unanswered[place]:
+        if answered < received.count(b"HTTP/1.1 ") or answered > self._unanswered[index]:
             sys.exit(f"refused: {received.decode()}")
-        self._unanswered[place] -= answered
+        self._unanswered[index] -= answered
         return answered
 
 
 def load_from_backlogs(loads: Sequence[tuple[Backlog, Iterator[bytes]]], seconds: float) -> Burst:
-    """Let servers run at the same time for so long."""
+    """Let the servers run at the same time for some seconds."""
     backlogs = [backlog for backlog, _ in loads]
     for backlog, requests in loads:
         backlog.fill(requests)
@@ -236,15 +236,15 @@ print((time.process_time() - used) / done * 1e6, done / (end - begin))
 
 
 def count_loops(processes: int, seconds: float) -> Burst:
-    """As `load_from_backlogs`, of processes that read, write and hash a little JSON, each without a word to others.
+    """As `load_from_backlogs`, of independent processes that read, write and hash a little JSON.
 
     They share no memory and need little of their own: what they lose beside one another, the machine has not to give.
     """
     begin = time.monotonic() + 0.3
     command = [sys.executable, "-c", _LOOP, str(begin), str(begin + seconds)]
     counting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    told = [process.communicate()[0].split() for process in counting]
-    costs, rates = zip(*((float(cost), float(rate)) for cost, rate in told), strict=True)
+    figures = [process.communicate()[0].split() for process in counting]
+    costs, rates = zip(*((float(cost), float(rate)) for cost, rate in figures), strict=True)
     return Burst(sum(costs) / processes, sum(rates), sum(map(operator.mul, costs, rates)) / 1e6)
 
 
@@ -254,7 +254,7 @@ def send_all(server: Server, requests: Sequence[bytes], connections: int = 16) -
 
 
 def ask(server: Server, request: bytes) -> tuple[str, float]:
-    """The body of the answer to one request on a connection of its own, and the milliseconds it took."""
+    """The body of the answer to one request on a new connection, and the milliseconds it took."""
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port))) as connection:
         began = time.perf_counter()

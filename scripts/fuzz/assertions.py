@@ -1,4 +1,4 @@
-"""What strangers may send as an assertion, mutated by atheris: everything must end in a refusal, or be what was signed.
+"""Assertions mutated by atheris: each must be refused, or have only the signed content.
 
     .venv-fuzz/bin/python scripts/fuzz/assertions.py TARGET CORPUS [options of libFuzzer]
 
@@ -64,7 +64,7 @@ PROVEN: deque[int] = deque(maxlen=1000)
 
 
 class Finding(Exception):
-    """Something was proven that nobody signed."""
+    """The broker accepted something that was not signed."""
 
 
 def token(data: bytes) -> None:
@@ -90,7 +90,7 @@ def prove_token(text: str) -> None:
 
 
 def claims(data: bytes) -> None:
-    """Claims that the provider did sign: it may be anyone whom an administrator registered."""
+    """Claims that the provider signed: the provider itself may be hostile."""
     checks = Checks()
     header = urlsafe_b64encode(b'{"alg":"EdDSA","kid":"ed"}').decode().rstrip("=")
     signed = f"{header}.{urlsafe_b64encode(data).decode().rstrip('=')}"
@@ -127,7 +127,7 @@ def metadata(data: bytes) -> None:
 
 
 def key_set(data: bytes) -> None:
-    """What an OpenID Connect provider publishes as its keys."""
+    """The key set of an OpenID Connect provider."""
     with contextlib.suppress(ValueError):
         parse_key_set(data)
 

@@ -1,4 +1,4 @@
-"""Stores for the exam: a file, a redis-server of our own, a cluster of one node; plain and sealed."""
+"""Stores for the conformance tests: a file, a redis-server, a cluster of one node; plain and sealed."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture
 def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A redis-server of this test alone, to be killed."""
+    """A redis-server of this test alone, which the test kills."""
     server = RedisServer(tmp_path)
     server.start()
     yield server
@@ -47,7 +47,7 @@ OpenEngine = Callable[[], Engine]
 
 @pytest.fixture(params=["sqlite", "redis", "redis cluster", "sealed sqlite", "sealed redis"])
 async def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenEngine]:
-    """Opens an engine on the store of this test; each call as another process would."""
+    """Opens an engine on the store of this test; each call as another process."""
     opened: list[Engine] = []
     ring = new_keyring(time.time(), os.urandom(64))
     kind = request.param.removeprefix("sealed ")

@@ -1,4 +1,4 @@
-"""Killed in the middle of writing, again and again: nothing acknowledged is lost, nothing is half there."""
+"""Processes are killed while they write: nothing acknowledged is lost, and no commit is applied in part."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ NAMES = ("111111111111", "222222222222")
 
 
 class Writer:
-    """A child process that writes to an SQLite store without end, and tells each number that was acknowledged."""
+    """A child process that writes to an SQLite store until it is killed, and prints each acknowledged number."""
 
     def __init__(self, path: Path, name: str) -> None:
         reading, writing = os.pipe()
@@ -38,16 +38,16 @@ class Writer:
         return self._last
 
     def kill(self) -> int:
-        """The last number that was acknowledged; a line that the kill cut short was none."""
+        """The last number that was acknowledged; an incomplete line does not count."""
         os.kill(self.process, signal.SIGKILL)
         _, status = os.waitpid(self.process, 0)
-        with self._acknowledgements as told:
-            lines = [line for line in told if line.endswith("\n")]
+        with self._acknowledgements as acknowledged:
+            lines = [line for line in acknowledged if line.endswith("\n")]
         assert os.WTERMSIG(status) == signal.SIGKILL
         return int(lines[-1]) if lines else self._last
 
 
-async def write_forever(path: Path, name: str, told: int) -> None:
+async def write_forever(path: Path, name: str, acknowledgements: int) -> None:
     """Each commit writes its number under three keys of this writer's partition; another, in a shared partition."""
     engine = SqliteEngine(path, time.time, os.urandom)
     partition = f"account/{name}"
@@ -58,11 +58,11 @@ async def write_forever(path: Path, name: str, told: int) -> None:
         shared = engine.commit("shared", [Write(name, value)], None)
         own = engine.commit(partition, [Write(key, value + b"x" * 2000) for key in "abc"], before)
         await asyncio.gather(own, shared)
-        os.write(told, b"%d\n" % number)
+        os.write(acknowledgements, b"%d\n" % number)
 
 
 async def require_acknowledged(path: Path, acknowledged: dict[str, int]) -> None:
-    """The store opens, holds what was acknowledged, and nothing by halves."""
+    """The store opens, has what was acknowledged, and no commit in part."""
     engine = SqliteEngine(path, time.time, os.urandom)
     for name, number in acknowledged.items():
         revision, values = await engine.fetch(f"account/{name}", list("abc"))
@@ -72,7 +72,7 @@ async def require_acknowledged(path: Path, acknowledged: dict[str, int]) -> None
     await engine.close()
 
 
-def test_sqlite_keeps_what_was_acknowledged_by_writers_that_are_killed(tmp_path: Path) -> None:
+def test_sqlite_has_what_was_acknowledged_by_writers_that_are_killed(tmp_path: Path) -> None:
     """Two processes write to one store at once; both are killed at some moment of opening or writing, ROUNDS times."""
     chance = random.Random(2)
     path = tmp_path / "store.db"
@@ -110,7 +110,7 @@ def test_sqlite_processes_see_each_others_acknowledged_writes(tmp_path: Path) ->
 
 
 async def write_until_killed(engine: RedisEngine, partition: str, acknowledged: Revision) -> Revision:
-    """The last revision that was acknowledged, from the one that is now."""
+    """The last revision that was acknowledged, beginning with the present one."""
     while True:
         number = b"%d" % (acknowledged.number + 1)
         try:
@@ -119,13 +119,13 @@ async def write_until_killed(engine: RedisEngine, partition: str, acknowledged: 
             return acknowledged
 
 
-async def test_redis_keeps_what_was_acknowledged_when_the_server_is_killed(mortal_redis: RedisServer) -> None:
-    """One engine all the while: it finds the server again by itself."""
+async def test_redis_has_what_was_acknowledged_when_the_server_is_killed(mortal_redis: RedisServer) -> None:
+    """One engine for all of it: it reconnects to the server."""
     chance = random.Random(3)
     partitions = [f"account/{name}" for name in NAMES]
     engine = RedisEngine(mortal_redis.url, os.urandom)
     for _ in range(ROUNDS):
-        # Before the clock runs: on a busy machine the server might be killed before it is asked.
+        # Connect before the timer runs: on a busy machine the server might be killed before the first commit.
         begun = [(partition, await engine.revision(partition)) for partition in partitions]
         writers = [asyncio.create_task(write_until_killed(engine, *one)) for one in begun]
         await asyncio.sleep(chance.uniform(0.01, 0.05))
@@ -140,7 +140,7 @@ async def test_redis_keeps_what_was_acknowledged_when_the_server_is_killed(morta
     await engine.close()
 
 
-async def test_redis_out_of_reach_is_said_quickly_and_nothing_is_answered_from_memory(
+async def test_an_unreachable_redis_is_reported_quickly_and_nothing_is_answered_from_a_cache(
     mortal_redis: RedisServer,
 ) -> None:
     engine = RedisEngine(mortal_redis.url, os.urandom)

@@ -1,4 +1,4 @@
-"""The exam that every storage engine sits: the law of `broker/storage/engine.py`, sentence by sentence."""
+"""Tests that every storage engine must pass: the law of `broker/storage/engine.py`, sentence by sentence."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ NASTY_KEYS = [
 
 
 async def increment(engine: Engine, key: str) -> None:
-    """Read, add one, write; again where somebody else was faster."""
+    """Read, add one, write; retry after a conflict."""
     while True:
         revision = await engine.revision(HERE)
         value = int(await engine.get(HERE, key) or b"0")
@@ -74,7 +74,7 @@ async def test_an_unexpected_revision_conflicts_and_changes_nothing(engine: Engi
     assert await engine.scan(HERE, "") == [("a", b"1")]
 
 
-async def test_a_blind_commit_holds_at_any_revision(engine: Engine) -> None:
+async def test_a_commit_that_expects_no_revision_is_applied_at_any(engine: Engine) -> None:
     for round_ in range(1, 4):
         assert (await engine.commit(HERE, [Write("a", b"%d" % round_)], None)).number == round_
 
@@ -86,7 +86,7 @@ async def test_a_commit_of_nothing_still_moves_the_revision(engine: Engine) -> N
 
 
 async def test_no_two_commits_make_one_revision(engine: Engine) -> None:
-    """Not even the first of two partitions: no store that is set back may come upon what another history was at."""
+    """Not even the first commits of two partitions: a store that is set back never reaches a lost revision again."""
     made = [await engine.commit(f"account/{number % 5}", [], None) for number in range(50)]
     assert len(set(made)) == len({revision.mark for revision in made}) == 50
     assert {len(revision.mark) for revision in made} == {MARK_SIZE}
@@ -101,7 +101,9 @@ async def test_partitions_do_not_see_each_other(engine: Engine) -> None:
     assert await engine.scan("usage/111111111111", "") == [("a", b"usage")]
 
 
-async def test_partitions_are_listed_in_order_even_when_all_their_records_are_gone(engine: Engine) -> None:
+async def test_partitions_are_listed_in_order_even_when_all_their_records_were_deleted(
+    engine: Engine,
+) -> None:
     for partition in ("usage/1", "account/9", "account/10", "global"):
         await engine.commit(partition, [Write("a", b"1")], None)
     await engine.commit("account/9", [Write("a", None)], await engine.revision("account/9"))
@@ -137,7 +139,9 @@ async def test_pages_of_a_scan_join_to_the_whole(engine: Engine, limit: int) -> 
         assert joined == await engine.scan(HERE, prefix)
 
 
-async def test_a_page_may_begin_behind_a_key_that_is_gone_or_out_of_the_prefix(engine: Engine) -> None:
+async def test_a_page_may_begin_behind_a_key_that_was_deleted_or_is_outside_of_the_prefix(
+    engine: Engine,
+) -> None:
     await engine.commit(HERE, [Write(key, b"") for key in ("a/1", "a/3", "b/1")], None)
     assert await engine.scan(HERE, "a/", after="a/2") == [("a/3", b"")]
     assert await engine.scan(HERE, "b/", after="a/3") == [("b/1", b"")]
@@ -158,7 +162,7 @@ async def test_an_expired_record_is_absent_everywhere(engine: Engine) -> None:
     assert await engine.scan(HERE, "", limit=1) == [("b", b"2")]
 
 
-async def test_a_record_written_anew_takes_its_new_expiry(engine: Engine) -> None:
+async def test_a_record_that_is_overwritten_has_the_new_expiry(engine: Engine) -> None:
     soon = time.time() + 0.2
     await engine.commit(HERE, [Write("a", b"1", soon), Write("b", b"1"), Write("c", b"1", soon)], None)
     await engine.commit(HERE, [Write("a", b"2"), Write("b", b"2", soon), Write("c", b"2", soon + 60)], None)
@@ -167,7 +171,7 @@ async def test_a_record_written_anew_takes_its_new_expiry(engine: Engine) -> Non
     assert await engine.scan(HERE, "") == [("a", b"2"), ("c", b"2"), ("d", b"2")]
 
 
-async def test_a_record_may_be_born_expired(engine: Engine) -> None:
+async def test_a_record_may_be_expired_when_it_is_written(engine: Engine) -> None:
     await engine.commit(HERE, [Write("a", b"1", 1.0), Write("b", b"1", -1.0)], None)
     assert await engine.scan(HERE, "") == []
 
@@ -183,7 +187,7 @@ async def test_of_many_commits_that_expect_one_revision_exactly_one_holds(engine
     assert await engine.scan(HERE, "") == [("a", b"%d" % winner), (f"b{winner}", b"")]
 
 
-async def test_a_conflict_beside_other_commits_spoils_none_of_them(engine: Engine) -> None:
+async def test_a_conflict_does_not_affect_concurrent_commits(engine: Engine) -> None:
     await engine.commit(HERE, [Write("a", b"")], NEVER_WRITTEN)
     good = [number_of(engine.commit(f"account/{i}", [Write("a", b"1")], NEVER_WRITTEN)) for i in range(10)]
     bad = [number_of(engine.commit(HERE, [Write("a", b"x")], NEVER_WRITTEN)) for _ in range(10)]
@@ -242,7 +246,7 @@ async def test_readers_see_a_commit_whole_or_not_at_all(open_engine: Callable[[]
     assert (await reader.revision(HERE)).number == 25
 
 
-async def test_whoever_asks_after_an_acknowledgement_sees_it(open_engine: Callable[[], Engine]) -> None:
+async def test_a_read_after_an_acknowledgement_sees_the_commit(open_engine: Callable[[], Engine]) -> None:
     writer, reader = open_engine(), open_engine()
     for round_ in range(1, 30):
         made = await writer.commit(HERE, [Write("a", b"%d" % round_)], None)
@@ -250,7 +254,7 @@ async def test_whoever_asks_after_an_acknowledgement_sees_it(open_engine: Callab
         assert await reader.get(HERE, "a") == b"%d" % round_
 
 
-async def test_many_who_ask_at_once_each_see_what_was_acknowledged_before(
+async def test_concurrent_reads_each_see_what_was_acknowledged_before(
     open_engine: Callable[[], Engine],
 ) -> None:
     writer, reader = open_engine(), open_engine()
@@ -285,7 +289,7 @@ async def test_what_was_committed_is_there_when_the_store_is_opened_again(
 
 
 async def test_closing_twice_is_closing_once(open_engine: Callable[[], Engine]) -> None:
-    """What the first closing let go of may by then be somebody else's: a file's number is soon given anew."""
+    """The second call must close nothing: the file descriptors may be in use for other files by then."""
     first = open_engine()
     made = await first.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     await first.close()
@@ -304,7 +308,7 @@ async def test_thousands_of_records_in_one_commit(engine: Engine) -> None:
     ]
 
 
-async def test_the_clock_of_the_store_is_one_for_all_who_share_it(open_engine: Callable[[], Engine]) -> None:
+async def test_all_processes_on_a_store_read_one_clock(open_engine: Callable[[], Engine]) -> None:
     before = time.time()
     first, second = await open_engine().now(), await open_engine().now()
     assert before - 0.01 <= first <= second <= time.time() + 0.01

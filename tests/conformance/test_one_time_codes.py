@@ -1,4 +1,4 @@
-"""A one-time code is good once, on every engine, however many workers are given it at the same moment."""
+"""A one-time code is accepted once, on every engine, however many workers receive it at the same time."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ DEVICE = VirtualMfaDevice(
 )
 
 
-async def test_of_workers_that_are_given_one_code_at_once_one_takes_it(
+async def test_of_workers_that_receive_one_code_at_once_one_accepts_it(
     open_engine: Callable[[], Engine],
 ) -> None:
     workers = [Store(open_engine(), time.time) for _ in range(4)]
@@ -37,8 +37,8 @@ async def test_of_workers_that_are_given_one_code_at_once_one_takes_it(
         return await take_consecutive_codes(transaction, DEVICE, codes, now, 20) is not None
 
     works = [sign_in, resync, sign_in]
-    given = await asyncio.gather(*(worker.transact(work) for worker in workers for work in works))
-    assert given.count(True) == 1
+    accepted = await asyncio.gather(*(worker.transact(work) for worker in workers for work in works))
+    assert accepted.count(True) == 1
     later = now + 5 * STEP_SECONDS
     again = [await take_code(workers[0].transaction(), DEVICE, totp(SEED, step), now) for now in (now, later)]
     assert again == [False, False]

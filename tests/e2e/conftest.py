@@ -172,7 +172,7 @@ class Server:
 
     def client(self, service: str, keys: Keys | None, **options: Any) -> Any:
         """A boto3 client as anybody would make one; `keys` None signs nothing."""
-        given = (
+        credentials = (
             {}
             if keys is None
             else {
@@ -183,7 +183,9 @@ class Server:
         )
         config = Config(retries={"max_attempts": 0}, **options)
         with _making_a_client:  # which a session does for one thread at a time
-            return sdk().client(service, region_name=REGION, endpoint_url=self.url, config=config, **given)
+            return sdk().client(
+                service, region_name=REGION, endpoint_url=self.url, config=config, **credentials
+            )
 
 
 @pytest.fixture(scope="session")

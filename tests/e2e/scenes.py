@@ -8,6 +8,7 @@ import urllib.request
 from base64 import b32decode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def refused(call: Any, **arguments: Any) -> tuple[int, str, str]:
     answer = error.value.response
     assert answer["ResponseMetadata"]["RequestId"]
     return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"], answer["Error"]["Message"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the client reads, what the journal says of it, and all that was written of the request."""
+
+    code: str
+    message: str
+    reason: str
+    written: str
+
+
+def refused_by(server: Server, call: Callable[[], Any]) -> Refusal:
+    with pytest.raises(ClientError) as error:
+        call()
+    answer = error.value.response
+    (record,) = records_of(server, answer["ResponseMetadata"]["RequestId"])
+    assert record["errorCode"] == answer["Error"]["Code"]
+    return Refusal(
+        answer["Error"]["Code"], answer["Error"]["Message"], record["errorMessage"], json.dumps(record)
+    )
 
 
 def sentence(message: str) -> str:

@@ -39,20 +39,22 @@ class Commands:
         self.environment = {**plain, **settings, "PYTHONPATH": str(ROOT)}
         self.folder = folder
 
-    def run(self, *arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, standard_input: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "broker", *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
-            input=given,
+            input=standard_input,
             capture_output=True,
             text=True,
             timeout=30,
         )
 
-    def __call__(self, *arguments: str, given: str = "") -> str:
+    def __call__(self, *arguments: str, standard_input: str = "") -> str:
         """What a command that succeeds prints."""
-        ended = self.run(*arguments, given=given)
+        ended = self.run(*arguments, standard_input=standard_input)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
@@ -153,7 +155,7 @@ def test_what_is_applied_beside_a_running_server_is_seen_at_once(server: Server,
 
 def test_a_root_key_is_made_works_and_is_rotated(server: Server, beside: Commands) -> None:
     account = f"9{time.time_ns() % 10**11:011d}"
-    assert "--create-account makes it" in beside.refused("root-key", account)
+    assert "--create-account creates it" in beside.refused("root-key", account)
     shown = beside("root-key", account, "--create-account")
     assert f"export AWS_ENDPOINT_URL={server.url}" in shown
     first = exported(shown)
@@ -358,7 +360,7 @@ def test_the_master_key_is_rotated_and_the_old_one_is_needed_no_more(tmp_path: P
 def test_a_token_shows_its_claims_and_no_secret(server: Server, beside: Commands) -> None:
     account = server.new_account()
     credentials = server.client("sts", account.root).get_session_token()["Credentials"]
-    shown = beside("token", "inspect", given=credentials["SessionToken"])
+    shown = beside("token", "inspect", standard_input=credentials["SessionToken"])
     claims = json.loads(shown)
     assert (claims["arn"], claims["access_key_id"]) == (
         f"arn:aws:iam::{account.account_id}:root",

@@ -48,7 +48,7 @@ def few(tmp_path: Path) -> Iterator[Server]:
     redis.kill()
 
 
-def test_held_connections_keep_nobody_out(few: Server):
+def test_idle_connections_do_not_block_other_clients(few: Server):
     account = few.new_account()
     with ExitStack() as stack:
         for sent in (b"", b"POST / HTTP/1.1\r\nHost: x\r\n"):
@@ -78,7 +78,7 @@ def test_without_descriptors_the_broker_waits_and_recovers(few: Server):
     assert "a connection cannot be taken: Too many open files" in few.log
 
 
-def test_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path):
+def test_unfinished_tls_handshakes_do_not_block_other_clients(tmp_path: Path):
     authority = Authority(tmp_path)
     authority.found()
     authority.issue("first.test")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.letters import VERSIONS, letter
+from tests.e2e.raw_requests import VERSIONS, raw_request
 from tests.redis_server import RedisServer
 
 ROUNDS = 5
@@ -52,7 +52,7 @@ class Writer(threading.Thread):
 
     def _ask(self, action: str, **parameters: str) -> bool:
         asked = {"Action": action, "Version": VERSIONS["iam"], **parameters}
-        answer = letter(self._server, self._account.root, asked, service="iam").send(self._server)
+        answer = raw_request(self._server, self._account.root, asked, service="iam").send(self._server)
         if answer.status != 200:
             self.refusals.append(answer.refusal)
         return answer.status == 200

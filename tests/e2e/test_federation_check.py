@@ -14,21 +14,23 @@ from tests.e2e.test_web_identity import Scene, scene  # noqa: F401
 from tests.identity_providers.openid_provider import OpenIdProvider
 
 
-def check(server: Server, *arguments: str, given: str = "") -> tuple[int, str]:
+def check(server: Server, *arguments: str, standard_input: str = "") -> tuple[int, str]:
     """Exit status and output."""
     plain = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
     ran = subprocess.run(
         [sys.executable, "-m", "broker", "federation", "check", *arguments],
         cwd=ROOT,
         env={**plain, **server.settings},
-        input=given,
+        input=standard_input,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
     assert not ran.stderr, ran.stderr
-    assert not given or given not in ran.stdout, "the assertion is a secret while it lives"
+    assert not standard_input or standard_input not in ran.stdout, (
+        "the assertion is a secret until it expires"
+    )
     return ran.returncode, ran.stdout
 
 
@@ -52,7 +54,7 @@ def test_a_good_token_passes_every_check_and_is_not_used_up(scene: Scene, tmp_pa
 
 def test_a_condition_that_does_not_hold_is_shown_with_the_value_that_it_reads(scene: Scene) -> None:  # noqa: F811
     scene.trust_policy(StringEquals={f"{scene.issuer}:repository": "group/other"})
-    status, output = check(scene.server, "--role", scene.role_arn, "-", given=scene.token())
+    status, output = check(scene.server, "--role", scene.role_arn, "-", standard_input=scene.token())
     assert status == 1
     failed = row(output, f"condition StringEquals {scene.issuer}:repository")
     assert failed.split()[3:] == ["FAILED", "group/project", "group/other"]
@@ -61,7 +63,7 @@ def test_a_condition_that_does_not_hold_is_shown_with_the_value_that_it_reads(sc
 
 def test_a_missing_permission_for_tags_is_named(scene: Scene) -> None:  # noqa: F811
     token = scene.provider.sign_in("alice", "web")["id_token"]
-    status, output = check(scene.server, "--role", scene.role_arn, "-", given=token)
+    status, output = check(scene.server, "--role", scene.role_arn, "-", standard_input=token)
     assert status == 1
     assert "FAILED" in row(output, "permission sts:TagSession")
 
@@ -71,12 +73,14 @@ def test_the_first_check_that_fails_is_the_last_line_of_the_table(
     openid_provider: OpenIdProvider,
 ) -> None:
     header, claims, _ = scene.token().split(".")
-    status, output = check(scene.server, "--role", scene.role_arn, "-", given=f"{header}.{claims}.AAAA")
+    status, output = check(
+        scene.server, "--role", scene.role_arn, "-", standard_input=f"{header}.{claims}.AAAA"
+    )
     assert status == 1
     assert "FAILED" in row(output, "signature")
     assert "expiry" not in output
     ghost = scene.role_arn.replace("role/deployer", "role/ghost")
-    status, output = check(scene.server, "--role", ghost, "-", given=scene.token())
+    status, output = check(scene.server, "--role", ghost, "-", standard_input=scene.token())
     assert status == 1
     assert "FAILED" in row(output, "role ")
 
@@ -84,16 +88,16 @@ def test_the_first_check_that_fails_is_the_last_line_of_the_table(
 def test_a_saml_response_is_checked_and_not_used_up(saml_scene: SamlScene) -> None:  # noqa: F811
     assertion = saml_scene.sign_in()
     arguments = ("--role", saml_scene.role_arn, "--provider", saml_scene.provider_arn, "-")
-    status, output = check(saml_scene.server, *arguments, given=assertion)
+    status, output = check(saml_scene.server, *arguments, standard_input=assertion)
     assert status == 0, output
     assert "passed" in row(output, "signature")
     assert saml_scene.assume(assertion)
-    status, output = check(saml_scene.server, *arguments, given=assertion)
+    status, output = check(saml_scene.server, *arguments, standard_input=assertion)
     assert status == 1
     assert "FAILED" in row(output, "single use")
 
 
-def test_what_cannot_be_read_is_told_and_nothing_is_opened(server: Server) -> None:
+def test_an_unreadable_assertion_is_an_error(server: Server) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "broker", "federation", "check", "--role", "x", "/nowhere/token"],
         cwd=ROOT,

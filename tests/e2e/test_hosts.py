@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.letters import WHO_AM_I, letter
+from tests.e2e.raw_requests import WHO_AM_I, raw_request
 
 LISTED = "broker.internal"
 
@@ -76,7 +76,7 @@ def test_a_signature_is_good_whichever_form_the_request_line_has(
     server: Server, method: str, expires: int | None
 ):
     account: Account = server.new_account()
-    signed = letter(server, account.root, WHO_AM_I, method=method, expires=expires)
+    signed = raw_request(server, account.root, WHO_AM_I, method=method, expires=expires)
     absolute = replace(signed, target=f"{server.url}{signed.target}")
     for sent in (signed, absolute):
         answer = sent.send(server)
@@ -108,6 +108,6 @@ def test_a_page_whose_name_was_rebound_reads_neither_metadata_nor_operations(ser
 
 def test_the_api_asks_for_a_signed_host_whatever_its_name(server: Server):
     account: Account = server.new_account()
-    signed = letter(server, account.root, WHO_AM_I, headers={"Host": "sts.any.example"})
+    signed = raw_request(server, account.root, WHO_AM_I, headers={"Host": "sts.any.example"})
     assert signed.send(server).status == 200
     assert signed.with_header("Host", "rebind.example").send(server).code == "SignatureDoesNotMatch"

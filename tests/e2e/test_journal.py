@@ -12,7 +12,7 @@ import pytest
 
 from broker.commands.following import tail_lines
 from tests.e2e.conftest import REGION, Account, Keys, Server
-from tests.e2e.letters import VERSIONS, WHO_AM_I, letter
+from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, raw_request
 from tests.e2e.scenes import (
     Phone,
     allow,
@@ -40,7 +40,7 @@ def test_every_refusal_leaves_one_record_that_says_who_and_why(server: Server, a
         "RoleArn": role,
         "RoleSessionName": "session",
     }
-    denied = letter(server, keys, asked, headers={"User-Agent": "scene/1"}).send(server)
+    denied = raw_request(server, keys, asked, headers={"User-Agent": "scene/1"}).send(server)
     (record,) = records_of(server, denied.request_id)
     assert record["userIdentity"]["type"] == "IAMUser"
     assert record["userIdentity"]["arn"] == f"arn:aws:iam::{account.account_id}:user/ursula"
@@ -51,13 +51,13 @@ def test_every_refusal_leaves_one_record_that_says_who_and_why(server: Server, a
     assert record["errorMessage"] == sentence(denied.message)
     assert record["userAgent"] == "scene/1"
 
-    forged = letter(server, replace(keys, secret_access_key="x" * 40), asked).send(server)
+    forged = raw_request(server, replace(keys, secret_access_key="x" * 40), asked).send(server)
     (record,) = records_of(server, forged.request_id)
     assert record["errorCode"] == "SignatureDoesNotMatch"
     claimed = {"type": "Unknown", "accessKeyId": keys.access_key_id}
     assert record["userIdentity"] == claimed, "nobody is named who has not proven to be it"
     assert (record["requestParameters"], record["responseElements"]) == (None, None)
-    nonsense = letter(server, replace(keys, access_key_id="no key's id"), asked).send(server)
+    nonsense = raw_request(server, replace(keys, access_key_id="no key's id"), asked).send(server)
     (record,) = records_of(server, nonsense.request_id)
     assert record["userIdentity"] == {"type": "Unknown"}
 
@@ -100,8 +100,8 @@ def test_journal_and_log_hold_no_secret(server: Server, account: Account, root: 
     for live in (keys, session, guest, worker):
         server.client("sts", live).get_caller_identity()
         who_am_i(server, replace(live, secret_access_key="x" * 40))
-        letter(server, live, WHO_AM_I, method="GET", expires=60).send(server)
-        letter(server, live, WHO_AM_I, method="GET", expires=60, late_by=2000).send(server)
+        raw_request(server, live, WHO_AM_I, method="GET", expires=60).send(server)
+        raw_request(server, live, WHO_AM_I, method="GET", expires=60, late_by=2000).send(server)
     who_am_i(server, replace(worker, session_token=(worker.session_token or "")[:-8]))
     misspelt = ("654321 ", "987654x")
     refused(sts.get_session_token, **phone.asked(misspelt[0]))
@@ -161,7 +161,7 @@ def test_where_the_journals_folder_is_gone_nothing_is_answered_until_it_is_back(
             assert refused(sts.get_caller_identity)[:2] == (503, "ServiceUnavailable")
         status, why = ask(server, "/readyz")
         assert status == 503 and "the journal cannot be written" in why and "No such file or directory" in why
-        assert server.log.count("looking at the journal failed") == 1
+        assert server.log.count("reopening the journal failed") == 1
         folder.mkdir()
         assert ask(server, "/readyz")[0] == 200
         sts.get_caller_identity()
@@ -179,16 +179,16 @@ def test_strangers_cannot_push_a_deed_out_of_the_journal(tmp_path: Path) -> None
     long = "x" * 7000
     stranger = Keys("AKIA" + "X" * 124, "secret")
     headers = {"User-Agent": f"first{long}", "Host": f"{long}.example.com", "X-Forwarded-For": long}
-    signed = letter(server, stranger, {**WHO_AM_I, "Unknown": long}, headers=headers)
+    signed = raw_request(server, stranger, {**WHO_AM_I, "Unknown": long}, headers=headers)
     scoped = dict(signed.headers)["Authorization"].replace(REGION, long)
     sent = (
         signed,
         signed.with_header("Authorization", scoped),
         signed.with_header("Authorization", long),
         signed.with_header("Authorization", f"AWS4-HMAC-SHA256 Credential={long}"),
-        letter(server, None, {"Action": long, "Version": long}, headers=headers),
-        letter(server, None, {}, headers={**headers, "X-Amz-Target": f"{long}.{long}"}),
-        letter(server, stranger, WHO_AM_I, method="GET", expires=60, headers=headers),
+        raw_request(server, None, {"Action": long, "Version": long}, headers=headers),
+        raw_request(server, None, {}, headers={**headers, "X-Amz-Target": f"{long}.{long}"}),
+        raw_request(server, stranger, WHO_AM_I, method="GET", expires=60, headers=headers),
     )
     with server.running():
         account = server.new_account()
@@ -208,14 +208,14 @@ def test_strangers_cannot_push_a_deed_out_of_the_journal(tmp_path: Path) -> None
     assert 16384 < sum(file.stat().st_size for file in files) <= 2 * 16384
 
 
-SYNCS_TOLD = """
+RECORDED_SYNCS = """
 import os, time
 _fdatasync = os.fdatasync
-def told(descriptor):
+def recorded_fdatasync(descriptor):
     _fdatasync(descriptor)
-    with open(os.environ["SYNCS_TOLD"], "a") as file:
+    with open(os.environ["RECORDED_SYNCS"], "a") as file:
         file.write(f"{time.time()} {os.readlink(f'/proc/self/fd/{descriptor}')}\\n")
-os.fdatasync = told
+os.fdatasync = recorded_fdatasync
 """
 
 
@@ -224,10 +224,14 @@ def test_a_record_is_on_the_disk_when_the_setting_says(
     tmp_path: Path, sync: str, within: float | None
 ) -> None:
     """`within` seconds of the answer; the server writes down each of its syncs."""
-    (tmp_path / "sitecustomize.py").write_text(SYNCS_TOLD)
-    told = tmp_path / "told"
-    told.touch()
-    environment = {"BROKER_AUDIT_SYNC": sync, "PYTHONPATH": str(tmp_path), "SYNCS_TOLD": str(told)}
+    (tmp_path / "sitecustomize.py").write_text(RECORDED_SYNCS)
+    recorded_fdatasync = tmp_path / "recorded_fdatasync"
+    recorded_fdatasync.touch()
+    environment = {
+        "BROKER_AUDIT_SYNC": sync,
+        "PYTHONPATH": str(tmp_path),
+        "RECORDED_SYNCS": str(recorded_fdatasync),
+    }
     server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=environment)
     with server.running():
         sts = server.client("sts", server.new_account().root)
@@ -235,7 +239,7 @@ def test_a_record_is_on_the_disk_when_the_setting_says(
             sts.get_caller_identity()
             answered = time.time()
             time.sleep(1.5)
-            syncs = [line.split() for line in told.read_text().splitlines()]
+            syncs = [line.split() for line in recorded_fdatasync.read_text().splitlines()]
             if within is None:
                 assert syncs == []
                 continue

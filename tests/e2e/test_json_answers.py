@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
+from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, Answer, raw_request
 from tests.e2e.scenes import records_of
 
 JSON = {"Accept": "application/json"}
 
 
-def told(server: Server, answer: Answer) -> Any:
-    """What the answer says, once it is seen to be JSON and recorded under its request id."""
+def checked_answer(server: Server, answer: Answer) -> Any:
+    """The answer's JSON, checked to be recorded under its request id."""
     assert answer.headers["content-type"] == "application/json"
     shown = json.loads(answer.body)
     (whole,) = [shown] if "Error" in shown else shown.values()
@@ -28,9 +28,9 @@ def told(server: Server, answer: Answer) -> Any:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_who_asks_for_json_learns_who_they_are(server: Server, account: Account, method: str) -> None:
-    answer = letter(server, account.root, WHO_AM_I, method=method, headers=JSON).send(server)
+    answer = raw_request(server, account.root, WHO_AM_I, method=method, headers=JSON).send(server)
     assert answer.status == 200
-    result = told(server, answer)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
+    result = checked_answer(server, answer)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
     arn = f"arn:aws:iam::{account.account_id}:root"
     assert result == {"UserId": account.account_id, "Account": account.account_id, "Arn": arn}
 
@@ -50,8 +50,10 @@ def test_a_presigned_url_is_answered_in_json_too(server: Server, account: Accoun
 
 def test_credentials_expire_at_epoch_seconds(server: Server, account: Account) -> None:
     asked = {"Action": "GetSessionToken", "Version": VERSIONS["sts"]}
-    answer = letter(server, account.root, asked, headers=JSON).send(server)
-    credentials = told(server, answer)["GetSessionTokenResponse"]["GetSessionTokenResult"]["Credentials"]
+    answer = raw_request(server, account.root, asked, headers=JSON).send(server)
+    credentials = checked_answer(server, answer)["GetSessionTokenResponse"]["GetSessionTokenResult"][
+        "Credentials"
+    ]
     assert isinstance(credentials["Expiration"], int)
     (record,) = records_of(server, answer.headers["x-amzn-requestid"])
     assert record["responseElements"]["credentials"]["accessKeyId"] == credentials["AccessKeyId"]
@@ -59,8 +61,8 @@ def test_credentials_expire_at_epoch_seconds(server: Server, account: Account) -
 
 def test_iam_answers_in_json_as_well(server: Server, account: Account) -> None:
     asked = {"Action": "ListUsers", "Version": VERSIONS["iam"]}
-    answer = letter(server, account.root, asked, service="iam", headers=JSON).send(server)
-    listed = told(server, answer)["ListUsersResponse"]["ListUsersResult"]
+    answer = raw_request(server, account.root, asked, service="iam", headers=JSON).send(server)
+    listed = checked_answer(server, answer)["ListUsersResponse"]["ListUsersResult"]
     assert listed == {"Users": [], "IsTruncated": False, "Marker": None}
 
 
@@ -92,9 +94,11 @@ def test_whatever_is_wrong_is_refused_in_json(
     given = dict(changed)
     keys = account.root if given.pop("keys", True) else None
     headers = {**JSON, **given.pop("headers", {})}
-    answer = letter(server, keys, given.pop("parameters", WHO_AM_I), headers=headers, **given).send(server)
+    answer = raw_request(server, keys, given.pop("parameters", WHO_AM_I), headers=headers, **given).send(
+        server
+    )
     assert answer.status == status
-    error = told(server, answer)["Error"]
+    error = checked_answer(server, answer)["Error"]
     fault = "Receiver" if status >= 500 else "Sender"
     assert (error["Code"], error["Type"]) == (code, fault)
     assert set(error) == {"Code", "Message", "Type"}

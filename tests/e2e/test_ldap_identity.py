@@ -129,7 +129,7 @@ def texts(answer: ElementTree.Element) -> dict[str, str]:
     return {one.tag.removeprefix(NAMESPACE): one.text or "" for one in answer.iter()}
 
 
-def given(server: Server, user_name: str, password: str, **more: str) -> tuple[str, Keys]:
+def assumed(server: Server, user_name: str, password: str, **more: str) -> tuple[str, Keys]:
     """The session's ARN and keys."""
     status, answer = asked(server, user_name, password, **more)
     said = texts(answer)
@@ -153,7 +153,7 @@ def test_a_person_gets_a_session_of_the_role_that_is_asked_for(
     start: Start, directory: Slapd, way: dict[str, str], tls: str
 ) -> None:
     server = start(**way, BROKER_LDAP_SERVERS=directory.tls_url if tls == "ldaps" else directory.url)
-    arn, keys = given(server, "carol", PASSWORD, RoleArn=role_arn("reader"))
+    arn, keys = assumed(server, "carol", PASSWORD, RoleArn=role_arn("reader"))
     assert arn == f"arn:aws:sts::{READER}:assumed-role/reader/carol"
     assert server.client("sts", keys).get_caller_identity()["Arn"] == arn
     assert server.client("iam", keys).list_users()["Users"] == []
@@ -219,7 +219,7 @@ def test_a_user_name_that_fits_two_people_is_nobodys(start: Start) -> None:
 @pytest.mark.parametrize("way", [SEARCH, PATTERN], ids=["search", "pattern"])
 def test_the_directory_says_how_a_person_is_called(start: Start, way: dict[str, str]) -> None:
     """It ignores case, and conditions do not: what is typed must not get around them."""
-    arn, _ = given(start(**way), " CaRoL ", PASSWORD, RoleArn=role_arn("carols"))
+    arn, _ = assumed(start(**way), " CaRoL ", PASSWORD, RoleArn=role_arn("carols"))
     assert arn == f"arn:aws:sts::{READER}:assumed-role/carols/carol"
 
 
@@ -282,10 +282,10 @@ def test_groups_give_roles_and_a_request_chooses_among_them(
 ) -> None:
     server = start(**way, **groups, BROKER_LDAP_ROLES=MAPPING)
     session = f"arn:aws:sts::{READER}:assumed-role"
-    assert given(server, "carol", PASSWORD)[0] == f"{session}/writer/carol"
-    assert given(server, "carol", PASSWORD, RoleArn=role_arn("reader"))[0] == f"{session}/reader/carol"
-    assert given(server, "erin", "hers")[0] == f"{session}/writer/erin"
-    assert given(server, "dave", "his password")[0] == f"{session}/reader/dave"
+    assert assumed(server, "carol", PASSWORD)[0] == f"{session}/writer/carol"
+    assert assumed(server, "carol", PASSWORD, RoleArn=role_arn("reader"))[0] == f"{session}/reader/carol"
+    assert assumed(server, "erin", "hers")[0] == f"{session}/writer/erin"
+    assert assumed(server, "dave", "his password")[0] == f"{session}/reader/dave"
     refusal, reason = denied(server, "erin", "hers", RoleArn=role_arn("reader"))
     assert refusal == DENIED
     assert f"check failed: role given: found {person('erin')} in {group('writers')}" in reason
@@ -299,7 +299,7 @@ def test_groups_of_groups_count_where_a_setting_says_so(
 ) -> None:
     server = start(**way, **groups, BROKER_LDAP_NESTED_GROUPS=nested)
     if nested == "true":
-        assert given(server, "carol", PASSWORD, RoleArn=role_arn("staff"))[0].endswith("/staff/carol")
+        assert assumed(server, "carol", PASSWORD, RoleArn=role_arn("staff"))[0].endswith("/staff/carol")
     else:
         assert denied(server, "carol", PASSWORD, RoleArn=role_arn("staff"))[0] == DENIED
     assert denied(server, "erin", "hers", RoleArn=role_arn("staff"))[0] == DENIED
@@ -310,7 +310,7 @@ def test_groups_that_contain_one_another_come_to_an_end(start: Start, directory:
     directory.add_group("hens", [person("frank"), group("eggs")])
     directory.add_group("eggs", [group("hens")])
     server = start(**SEARCH, **BY_SEARCH, BROKER_LDAP_NESTED_GROUPS="true")
-    assert given(server, "frank", "round and round", RoleArn=role_arn("reader"))[0].endswith("/frank")
+    assert assumed(server, "frank", "round and round", RoleArn=role_arn("reader"))[0].endswith("/frank")
 
 
 def test_the_session_knows_who_the_person_is(start: Start) -> None:
@@ -324,9 +324,9 @@ def test_the_session_knows_who_the_person_is(start: Start) -> None:
             },
         }
     )
-    _, keys = given(server, "carol", PASSWORD, RoleArn=role_arn("reader"), Policy=variables)
+    _, keys = assumed(server, "carol", PASSWORD, RoleArn=role_arn("reader"), Policy=variables)
     assert server.client("iam", keys).list_users()["Users"] == []
-    _, keys = given(server, "dave", "his password", RoleArn=role_arn("reader"), Policy=variables)
+    _, keys = assumed(server, "dave", "his password", RoleArn=role_arn("reader"), Policy=variables)
     assert refused(server.client("iam", keys).list_users)[1] == "AccessDenied"
 
 
@@ -352,7 +352,7 @@ def test_minios_client_gets_credentials(start: Start) -> None:
 
 def test_no_password_is_in_a_log(start: Start, directory: Slapd) -> None:
     server = start(**SEARCH)
-    given(server, "carol", PASSWORD, RoleArn=role_arn("reader"))
+    assumed(server, "carol", PASSWORD, RoleArn=role_arn("reader"))
     denied(server, "carol", "a slip of the fingers", RoleArn=role_arn("reader"))
     written = server.log + Path(server.folder, "audit.jsonl").read_text()
     assert "HIDDEN_DUE_TO_SECURITY_REASONS" in written
@@ -392,12 +392,14 @@ def test_a_password_goes_in_the_clear_only_where_a_setting_says_so(
         assert "startTLS failed" in reason
         assert binds(plain, person("carol")) == 0
         server = start(**PATTERN, BROKER_LDAP_SERVERS=plain.url, BROKER_LDAP_PLAIN_TEXT="true")
-        assert given(server, "carol", PASSWORD, RoleArn=role_arn("reader"))[0].endswith("/carol")
+        assert assumed(server, "carol", PASSWORD, RoleArn=role_arn("reader"))[0].endswith("/carol")
 
 
 def test_the_next_server_is_asked_where_the_first_is_away(start: Start, directory: Slapd) -> None:
     servers = f"ldaps://127.0.0.1:{free_port()},{directory.tls_url}"
-    assert given(start(**SEARCH, BROKER_LDAP_SERVERS=servers), "carol", PASSWORD, RoleArn=role_arn("reader"))
+    assert assumed(
+        start(**SEARCH, BROKER_LDAP_SERVERS=servers), "carol", PASSWORD, RoleArn=role_arn("reader")
+    )
 
 
 def test_a_directory_that_is_away_is_no_wrong_password(start: Start) -> None:
@@ -494,7 +496,7 @@ def test_who_guesses_has_to_wait_longer_and_longer(start: Start, directory: Slap
     status, answer = asked(server, "grace", "not to be guessed", RoleArn=role)
     assert (status, texts(answer)["Code"]) == (400, "Throttling")
     assert binds(directory, person("grace")) == tried
-    assert given(server, "carol", PASSWORD, RoleArn=role)
+    assert assumed(server, "carol", PASSWORD, RoleArn=role)
     deadline = time.monotonic() + 20
     while asked(server, "grace", "not to be guessed", RoleArn=role)[0] == 400:
         assert time.monotonic() < deadline

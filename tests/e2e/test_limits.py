@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.storage.records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Server
-from tests.e2e.letters import VERSIONS, letter
+from tests.e2e.raw_requests import VERSIONS, raw_request
 from tests.e2e.scenes import (
     allow,
     assume,
@@ -58,7 +58,7 @@ def test_a_session_policy_that_names_nothing_is_refused_not_dropped(server: Serv
         {"Policy.x": "{}"},
         {"PolicyArns": "x"},
     ):
-        answer = letter(server, keys, {**asked, **limit}).send(server)
+        answer = raw_request(server, keys, {**asked, **limit}).send(server)
         assert (answer.status, answer.code) in {(400, "ValidationError"), (400, "MalformedInput")}, limit
 
 
@@ -168,9 +168,9 @@ def test_a_resource_control_policy_holds_callers_from_elsewhere(server: Server, 
         features=("RESOURCE_CONTROL_POLICY",),
     )
     with organization(server, record):
-        told = refused(server.client("sts", keys).assume_role, RoleArn=role, RoleSessionName="session")
-    assert told[1] == "AccessDenied"
-    assert sentence(told[2]).endswith(f"on resource: {role}")
+        refusal = refused(server.client("sts", keys).assume_role, RoleArn=role, RoleSessionName="session")
+    assert refusal[1] == "AccessDenied"
+    assert sentence(refusal[2]).endswith(f"on resource: {role}")
 
 
 # Source identity and tags
@@ -196,14 +196,14 @@ def test_a_source_identity_cannot_be_changed_down_the_chain(server: Server, acco
 def test_a_source_identity_needs_the_trust_to_set_it(server: Server, account: Account) -> None:
     keys = new_user(server, account, "ursula", allow("sts:*"))
     role = new_role(server, account, "worker", trust(account.account_id))
-    told = refused(
+    refusal = refused(
         server.client("sts", keys).assume_role,
         RoleArn=role,
         RoleSessionName="session",
         SourceIdentity="ursula",
     )
-    assert told[1] == "AccessDenied"
-    assert "because no role trust policy allows the sts:SetSourceIdentity action" in told[2]
+    assert refusal[1] == "AccessDenied"
+    assert "because no role trust policy allows the sts:SetSourceIdentity action" in refusal[2]
 
 
 def tags(**pairs: str) -> list[dict[str, str]]:
@@ -213,14 +213,14 @@ def tags(**pairs: str) -> list[dict[str, str]]:
 def test_tags_need_the_trust_to_tag(server: Server, account: Account) -> None:
     keys = new_user(server, account, "ursula", allow("sts:*"))
     role = new_role(server, account, "worker", trust(account.account_id))
-    told = refused(
+    refusal = refused(
         server.client("sts", keys).assume_role,
         RoleArn=role,
         RoleSessionName="session",
         Tags=tags(team="blue"),
     )
-    assert told[1] == "AccessDenied"
-    assert "because no role trust policy allows the sts:TagSession action" in told[2]
+    assert refusal[1] == "AccessDenied"
+    assert "because no role trust policy allows the sts:TagSession action" in refusal[2]
 
 
 def test_a_trust_policy_says_which_tags(server: Server, account: Account) -> None:
@@ -238,8 +238,8 @@ def test_a_trust_policy_says_which_tags(server: Server, account: Account) -> Non
     assume(server, keys, role, Tags=tags(Team="blue"))
     sts = server.client("sts", keys)
     for wrong in (tags(Team="red"), tags(Team="blue", Cost="1"), tags(Cost="1"), []):
-        told = refused(sts.assume_role, RoleArn=role, RoleSessionName="session", Tags=wrong)
-        assert told[1] == "AccessDenied"
+        refusal = refused(sts.assume_role, RoleArn=role, RoleSessionName="session", Tags=wrong)
+        assert refusal[1] == "AccessDenied"
 
 
 def test_tag_keys_that_differ_in_case_are_refused(server: Server, account: Account) -> None:
@@ -266,13 +266,13 @@ def test_a_transitive_tag_stays_whatever_its_spelling(server: Server, account: A
     is_blue = {"StringEquals": {"aws:PrincipalTag/Team": "blue"}}
     second = new_role(server, account, "second", trusts, allow("iam:ListRoles", Condition=is_blue))
     session = assume(server, keys, first, Tags=tags(Team="blue", Cost="1"), TransitiveTagKeys=["TEAM"])
-    told = refused(
+    refusal = refused(
         server.client("sts", session).assume_role,
         RoleArn=second,
         RoleSessionName="chained",
         Tags=tags(team="red"),
     )
-    assert told[:2] == (400, "InvalidParameterValue")
-    assert "conflicts with a transitive tag key" in told[2]
+    assert refusal[:2] == (400, "InvalidParameterValue")
+    assert "conflicts with a transitive tag key" in refusal[2]
     chained = assume(server, session, second, Tags=tags(Cost="2"))
     assert server.client("iam", chained).list_roles()["Roles"]

@@ -261,22 +261,22 @@ def token(network: Network, name: str) -> tuple[int, str]:
     return network.fetch(name, "PUT", "/latest/api/token", **life)
 
 
-def read(network: Network, name: str, path: str, given: str) -> tuple[int, str]:
-    return network.fetch(name, "GET", path, **{"X-aws-ec2-metadata-token": given})
+def read(network: Network, name: str, path: str, value: str) -> tuple[int, str]:
+    return network.fetch(name, "GET", path, **{"X-aws-ec2-metadata-token": value})
 
 
-def test_each_machine_is_told_apart_by_its_address(host: Host):
+def test_each_machine_is_identified_by_its_address(host: Host):
     for name in ("one", "two"):
-        status, given = token(host.network, name)
-        assert status == 200, given
-        assert read(host.network, name, "/latest/meta-data/instance-id", given) == (200, f"i-{name}")
-        listing = read(host.network, name, "/latest/meta-data/iam/security-credentials/", given)
+        status, value = token(host.network, name)
+        assert status == 200, value
+        assert read(host.network, name, "/latest/meta-data/instance-id", value) == (200, f"i-{name}")
+        listing = read(host.network, name, "/latest/meta-data/iam/security-credentials/", value)
         assert listing == (200, f"role-i-{name}")
 
 
 def test_a_token_of_one_machine_is_useless_on_another(host: Host):
-    _, given = token(host.network, "one")
-    assert read(host.network, "two", "/latest/meta-data/instance-id", given)[0] == 401
+    _, value = token(host.network, "one")
+    assert read(host.network, "two", "/latest/meta-data/instance-id", value)[0] == 401
 
 
 def test_an_address_without_a_record_is_forbidden(host: Host):
@@ -342,9 +342,9 @@ def test_a_hop_limit_of_two_reaches_the_container(host: Host):
     family = host.network.family
     host.write(one(family, hop_limit=2))
     try:
-        status, given = token(host.network, "container")
-        assert status == 200, given
-        assert read(host.network, "container", "/latest/meta-data/instance-id", given) == (200, "i-one")
+        status, value = token(host.network, "container")
+        assert status == 200, value
+        assert read(host.network, "container", "/latest/meta-data/instance-id", value) == (200, "i-one")
     finally:
         host.write(one(family))
     assert token(host.network, "container")[0] == 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.letters import VERSIONS, Answer, letter
+from tests.e2e.raw_requests import VERSIONS, Answer, raw_request
 from tests.e2e.scenes import records, records_of
 from tests.redis_server import RedisServer
 from tests.relay import Relay
@@ -38,7 +38,7 @@ def on_relay(redis: RedisServer, relay: Relay) -> Iterator[Server]:
 
 def ask(server: Server, account: Account, action: str) -> Answer:
     asked = {"Action": action, "Version": VERSIONS["iam"], "UserName": "bob"}
-    return letter(server, account.root, asked, service="iam").send(server)
+    return raw_request(server, account.root, asked, service="iam").send(server)
 
 
 def is_commit_of_bob(piece: bytes) -> bool:
@@ -63,7 +63,7 @@ def test_a_user_is_made_and_recorded_so_although_the_answer_of_the_store_is_lost
     assert ask(on_relay, account, "GetUser").status == 200
 
 
-def test_where_nobody_can_know_answer_and_record_say_so(on_relay: Server, relay: Relay) -> None:
+def test_an_unknown_outcome_is_in_the_answer_and_the_record(on_relay: Server, relay: Relay) -> None:
     account = on_relay.new_account()
     relay.loses_answer_of, relay.is_cut_afterwards = is_commit_of_bob, True
     answer = ask(on_relay, account, "CreateUser")
@@ -75,7 +75,7 @@ def test_where_nobody_can_know_answer_and_record_say_so(on_relay: Server, relay:
     )
     (record,) = records_of(on_relay, answer.request_id)
     assert record["errorCode"] == "ServiceUnavailable"
-    assert "nobody can say whether it was applied" in record["errorMessage"]
+    assert "it is unknown whether it was applied" in record["errorMessage"]
     assert record["additionalEventData"] == {"outcome": "unknown"}
     assert record["requestParameters"] == {"userName": "bob"}
     relay.is_cut = False

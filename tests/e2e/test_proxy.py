@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import REGION, ROOT, Account, Keys, Server
-from tests.e2e.letters import WHO_AM_I, letter
+from tests.e2e.raw_requests import WHO_AM_I, raw_request
 from tests.e2e.scenes import Statement, allow, new_user
 from tests.ports import free_port
 
@@ -174,7 +174,7 @@ def test_the_source_is_the_proxys_client_and_no_claim_of_his(behind: Server, pro
     asked = {"Action": "ListUsers", "Version": "2010-05-08"}
 
     def status(keys: Keys, source: str, **claims: str) -> int:
-        signed = letter(replace(behind, api=proxy.address), keys, asked, service="iam")
+        signed = raw_request(replace(behind, api=proxy.address), keys, asked, service="iam")
         headers = {
             **dict(signed.headers),
             **{name.replace("_", "-"): value for name, value in claims.items()},
@@ -199,5 +199,5 @@ def test_who_is_no_trusted_proxy_is_not_believed(server: Server, account: Accoun
     keys = new_user(server, account, "mallory", under("IpAddress", aws__SourceIp="203.0.113.7"))
     asked = {"Action": "ListUsers", "Version": "2010-05-08"}
     claims = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
-    assert letter(server, keys, asked, service="iam", headers=claims).send(server).status == 403
-    assert letter(server, account.root, WHO_AM_I, headers=claims).send(server).status == 200
+    assert raw_request(server, keys, asked, service="iam", headers=claims).send(server).status == 403
+    assert raw_request(server, account.root, WHO_AM_I, headers=claims).send(server).status == 200

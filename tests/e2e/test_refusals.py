@@ -17,7 +17,7 @@ from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
 from broker.sealing.session import TOKEN_ENTROPY, mint_session_token
 from tests.e2e.conftest import Account, Keys, Server
-from tests.e2e.letters import VERSIONS, WHO_AM_I, letter
+from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, raw_request
 from tests.e2e.scenes import (
     Phone,
     allow,
@@ -63,22 +63,22 @@ def test_a_wrong_secret_is_refused(server: Server, account: Account) -> None:
 
 
 def test_a_signature_is_good_fifteen_minutes_both_ways(server: Server, account: Account) -> None:
-    assert letter(server, account.root, WHO_AM_I, late_by=880).send(server).status == 200
-    assert letter(server, account.root, WHO_AM_I, late_by=-880).send(server).status == 200
-    late = letter(server, account.root, WHO_AM_I, late_by=930).send(server)
+    assert raw_request(server, account.root, WHO_AM_I, late_by=880).send(server).status == 200
+    assert raw_request(server, account.root, WHO_AM_I, late_by=-880).send(server).status == 200
+    late = raw_request(server, account.root, WHO_AM_I, late_by=930).send(server)
     assert (late.status, late.code) == (403, "SignatureDoesNotMatch")
     assert late.message.startswith("Signature expired: ") and "- 15 min.)" in late.message
-    early = letter(server, account.root, WHO_AM_I, late_by=-930).send(server)
+    early = raw_request(server, account.root, WHO_AM_I, late_by=-930).send(server)
     assert (early.status, early.code) == (403, "SignatureDoesNotMatch")
     assert early.message.startswith("Signature not yet current: ")
 
 
 def test_a_presigned_url_ends_when_it_says(server: Server, account: Account) -> None:
-    fresh = letter(server, account.root, WHO_AM_I, method="GET", expires=60)
+    fresh = raw_request(server, account.root, WHO_AM_I, method="GET", expires=60)
     assert fresh.send(server).status == 200
-    stale = letter(server, account.root, WHO_AM_I, method="GET", expires=60, late_by=70)
+    stale = raw_request(server, account.root, WHO_AM_I, method="GET", expires=60, late_by=70)
     assert stale.send(server).refusal == (400, "RequestExpired", "Request has expired.")
-    old = letter(server, account.root, WHO_AM_I, method="GET", expires=3600, late_by=1000)
+    old = raw_request(server, account.root, WHO_AM_I, method="GET", expires=3600, late_by=1000)
     assert old.send(server).code == "SignatureDoesNotMatch"
 
 
@@ -88,16 +88,16 @@ def test_a_presigned_url_is_good_for_fifteen_minutes_where_the_operator_wants_it
     with Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=environment).running() as server:
         root = server.new_account().root
         for seconds in (70, 840, 880):
-            kept = letter(server, root, WHO_AM_I, method="GET", expires=60, late_by=seconds)
+            kept = raw_request(server, root, WHO_AM_I, method="GET", expires=60, late_by=seconds)
             assert kept.send(server).status == 200
-        old = letter(server, root, WHO_AM_I, method="GET", expires=60, late_by=930).send(server)
+        old = raw_request(server, root, WHO_AM_I, method="GET", expires=60, late_by=930).send(server)
         assert (old.status, old.code) == (403, "SignatureDoesNotMatch")
         assert old.message.startswith("Signature expired: ")
 
 
 def test_a_body_changed_after_signing_is_refused(server: Server, account: Account) -> None:
     asked = {"Action": "GetSessionToken", "Version": VERSIONS["sts"], "DurationSeconds": "900"}
-    sent = letter(server, account.root, asked)
+    sent = raw_request(server, account.root, asked)
     changed = replace(sent, body=sent.body.replace(b"=900", b"=999"))
     assert changed.send(server).code == "SignatureDoesNotMatch"
     assert sent.send(server).status == 200
@@ -114,7 +114,7 @@ def test_a_body_changed_after_signing_is_refused(server: Server, account: Accoun
 def test_a_signed_header_changed_after_signing_is_refused(
     server: Server, account: Account, name: str, value: str
 ) -> None:
-    sent = letter(
+    sent = raw_request(
         server, account.root, WHO_AM_I, headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
     assert name.lower() in dict(sent.headers)["Authorization"]
@@ -125,7 +125,7 @@ def test_a_signed_header_changed_after_signing_is_refused(
 def test_an_unsigned_header_of_awss_own_is_not_smuggled_in(
     server: Server, account: Account, name: str
 ) -> None:
-    answer = letter(server, account.root, WHO_AM_I).with_header(name, "x").send(server)
+    answer = raw_request(server, account.root, WHO_AM_I).with_header(name, "x").send(server)
     assert answer.status == 403
     # With a token, the key is no long-term key any more: so it is refused before the headers are compared.
     assert answer.code == ("InvalidClientTokenId" if "Token" in name else "SignatureDoesNotMatch")
@@ -137,7 +137,7 @@ def test_an_unsigned_hash_of_the_body_is_taken_and_another_one_is_not(
     """As aws-requests-auth sends it with every request, also with session credentials."""
     session = Keys.of(server.client("sts", account.root).get_session_token()["Credentials"])
     for keys in (account.root, session):
-        sent = letter(server, keys, WHO_AM_I)
+        sent = raw_request(server, keys, WHO_AM_I)
         right = sha256(sent.body).hexdigest()
         assert sent.with_header("x-amz-content-sha256", right).send(server).status == 200
         for wrong in (sha256(b"").hexdigest(), "UNSIGNED-PAYLOAD"):
@@ -184,7 +184,7 @@ def test_a_token_is_good_for_its_own_key_only(server: Server, account: Account, 
 
 
 def test_a_token_sealed_by_an_unknown_key_is_refused(server: Server, account: Account, root: Any) -> None:
-    """Everything is right but the key: the claims name a living role, the secret belongs to them."""
+    """Everything is right but the key: the claims name a valid role, the secret belongs to them."""
     new_role(server, account, "worker", trust(account.account_id), allow("*"))
     role = root.get_role(RoleName="worker")["Role"]
     forged_ring = new_keyring(time.time(), secrets.token_bytes(KEY_ENTROPY))
@@ -192,7 +192,7 @@ def test_a_token_sealed_by_an_unknown_key_is_refused(server: Server, account: Ac
     claims = AssumedRoleClaims(
         "ASIA" + "A" * 16, bytes(16), now, now + 3600, account.account_id, "worker", role["RoleId"], "forged"
     )
-    token, secret, _ = mint_session_token(forged_ring, claims, secrets.token_bytes(TOKEN_ENTROPY))
+    token, secret, *_ = mint_session_token(forged_ring, claims, secrets.token_bytes(TOKEN_ENTROPY))
     assert who_am_i(server, Keys(claims.access_key_id, secret.reveal(), token)) == INVALID_TOKEN
 
 
@@ -209,8 +209,8 @@ def minted_session(server: Server, account: Account, role_id: str, *, age: int, 
 def test_an_expired_session_is_refused(server: Server, account: Account, root: Any) -> None:
     new_role(server, account, "worker", trust(account.account_id))
     role_id = root.get_role(RoleName="worker")["Role"]["RoleId"]
-    living = minted_session(server, account, role_id, age=890, duration=900)
-    assert server.client("sts", living).get_caller_identity()["UserId"] == f"{role_id}:session"
+    valid = minted_session(server, account, role_id, age=890, duration=900)
+    assert server.client("sts", valid).get_caller_identity()["UserId"] == f"{role_id}:session"
     dead = minted_session(server, account, role_id, age=901, duration=900)
     assert who_am_i(server, dead) == EXPIRED_TOKEN
     assert refused(server.client("iam", dead).list_users) == EXPIRED_TOKEN
@@ -227,7 +227,7 @@ def test_a_deleted_role_takes_its_live_sessions_along(
     assert who_am_i(server, replace(session, secret_access_key="x" * 40)) == INVALID_TOKEN
 
 
-def test_a_role_made_anew_under_the_same_name_is_not_the_old_sessions_role(
+def test_a_role_created_again_with_the_same_name_is_not_the_old_sessions_role(
     server: Server, account: Account, root: Any, session: Keys
 ) -> None:
     root.delete_role_policy(RoleName="worker", PolicyName="scene")
@@ -237,7 +237,7 @@ def test_a_role_made_anew_under_the_same_name_is_not_the_old_sessions_role(
     assert refused(server.client("iam", session).list_users) == INVALID_TOKEN
 
 
-def test_a_user_made_anew_under_the_same_name_is_not_the_old_sessions_user(
+def test_a_user_created_again_with_the_same_name_is_not_the_old_sessions_user(
     server: Server, account: Account, root: Any
 ) -> None:
     keys = new_user(server, account, "kim", allow("*"))
@@ -305,8 +305,8 @@ def test_a_one_time_code_is_used_up_where_the_call_is_refused_all_the_same(
     closed = new_role(server, account, "closed", trust(server.new_account().account_id))
     sts = server.client("sts", keys)
     shown = phone.asked(phone.code(1))
-    told = refused(sts.assume_role, RoleArn=closed, RoleSessionName="session", **shown)
-    assert told[1] == "AccessDenied" and "sts:AssumeRole" in told[2]
+    refusal = refused(sts.assume_role, RoleArn=closed, RoleSessionName="session", **shown)
+    assert refusal[1] == "AccessDenied" and "sts:AssumeRole" in refusal[2]
     assert refused(sts.get_session_token, **shown) == WRONG_CODE
 
 
@@ -315,9 +315,9 @@ def test_the_code_of_somebody_elses_device_is_refused(server: Server, account: A
     phone = Phone(root, "mia")
     keys = new_user(server, account, "eve", allow("sts:*"))
     sts = server.client("sts", keys)
-    told = refused(sts.get_session_token, **phone.asked(phone.code(1)))
-    assert told[:2] == (403, "AccessDenied")
-    assert "Please verify your MFA serial number is valid and associated with this user." in told[2]
+    refusal = refused(sts.get_session_token, **phone.asked(phone.code(1)))
+    assert refusal[:2] == (403, "AccessDenied")
+    assert "Please verify your MFA serial number is valid and associated with this user." in refusal[2]
     assert refused(sts.get_session_token, SerialNumber=phone.serial_number)[1] == "AccessDenied"
     assert refused(sts.get_session_token, TokenCode="123456")[1] == "AccessDenied"
 

@@ -19,7 +19,7 @@ from broker.storage.engine import account_partition
 from broker.storage.session_records import Revocation
 from broker.storage.store import REVOCATIONS, Transaction
 from tests.e2e.conftest import ROOT, Account, Keys, Server
-from tests.e2e.letters import WHO_AM_I, letter
+from tests.e2e.raw_requests import WHO_AM_I, raw_request
 from tests.e2e.scenes import (
     allow,
     assume,
@@ -95,7 +95,7 @@ def broker(server: Server, *arguments: str) -> str:
 
 def answers(server: Server, keys: Keys) -> set[tuple[int, str]]:
     """What GetCallerIdentity is answered on many connections, so by every worker."""
-    who_am_i = letter(server, keys, WHO_AM_I)
+    who_am_i = raw_request(server, keys, WHO_AM_I)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: who_am_i.send(server), range(MANY)))
     return {(answer.status, answer.code) for answer in found}
@@ -302,7 +302,7 @@ class Asking:
     """One client that asks a node without a pause; when each request began, and whether it was good."""
 
     def __init__(self, server: Server, keys: Keys) -> None:
-        self.who_am_i, self.server = letter(server, keys, WHO_AM_I), server
+        self.who_am_i, self.server = raw_request(server, keys, WHO_AM_I), server
         self.asked: list[tuple[float, bool]] = []
         self._stop = Event()
 

@@ -19,7 +19,7 @@ from threading import Thread
 import pytest
 
 from tests.e2e.conftest import ROOT, Account, Keys, Server
-from tests.e2e.letters import WHO_AM_I, Answer, Letter, letter
+from tests.e2e.raw_requests import WHO_AM_I, Answer, RawRequest, raw_request
 from tests.e2e.scenes import ask, records_of
 from tests.redis_server import RedisServer
 
@@ -29,7 +29,7 @@ def connect(server: Server) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=20)
 
 
-def head_of(sent: Letter) -> bytes:
+def head_of(sent: RawRequest) -> bytes:
     lines = [f"{sent.method} {sent.target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.headers)]
     if not any(name.lower() == "content-length" for name, _ in sent.headers):
         lines.append(f"Content-Length: {len(sent.body)}")
@@ -67,7 +67,7 @@ def hangups(disposition: signal.Handlers) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_told_to_stop_it_ends_with_zero(tmp_path: Path, how: signal.Signals, workers: str):
+def test_a_stop_signal_ends_it_with_status_zero(tmp_path: Path, how: signal.Signals, workers: str):
     stopped = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
     with hangups(signal.SIG_DFL), stopped.running() as server:
         assert server.stop(how) == 0
@@ -93,7 +93,7 @@ def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):
 
 def test_a_request_in_flight_is_answered_before_the_end(own: Server):
     account = own.new_account()
-    sent = letter(own, account.root, WHO_AM_I)
+    sent = raw_request(own, account.root, WHO_AM_I)
     with connect(own) as connection:
         # The body's end comes after the signal: the request is in flight when the server is told to stop.
         connection.sendall(head_of(sent) + sent.body[:-5])
@@ -112,7 +112,7 @@ def test_idle_connections_are_closed_and_hold_nothing(own: Server):
     account = own.new_account()
     host, _, port = own.api.partition(":")
     with closing(http.client.HTTPConnection(host, int(port), timeout=20)) as kept:
-        sent = letter(own, account.root, WHO_AM_I)
+        sent = raw_request(own, account.root, WHO_AM_I)
         kept.request(sent.method, sent.target, sent.body, dict(sent.headers))
         answer = kept.getresponse()
         assert answer.read() and not answer.will_close
@@ -124,7 +124,7 @@ def test_idle_connections_are_closed_and_hold_nothing(own: Server):
 
 def test_half_requests_hold_up_no_shutdown(own: Server):
     account = own.new_account()
-    sent = letter(own, account.root, WHO_AM_I)
+    sent = raw_request(own, account.root, WHO_AM_I)
     whole = head_of(sent) + sent.body
     halves = [whole[:10], whole[:100], head_of(sent), whole[:-1]]
     connections = [connect(own) for _ in halves]
@@ -278,18 +278,18 @@ def test_what_clients_invent_becomes_no_label(server: Server, account: Account):
     for action in ("InventedAction", "GetCallerIdentity "):
         assert send(server, account, {"Action": action, "Version": "2011-06-15"}).status == 400
     send(server, account, {"Action": "GetCallerIdentity", "Version": "1999-invented"})
-    letter(server, account.root, WHO_AM_I, service="invented").send(server)
+    raw_request(server, account.root, WHO_AM_I, service="invented").send(server)
     _, text = ask(server, "/metrics")
     assert "nvented" not in text and "GetCallerIdentity " not in text.replace('GetCallerIdentity"', "")
 
 
 def send(server: Server, account: Account, parameters: dict[str, str]) -> Answer:
-    return letter(server, account.root, parameters).send(server)
+    return raw_request(server, account.root, parameters).send(server)
 
 
 def test_every_line_of_the_log_is_json_and_refusals_carry_the_request_id(own: Server):
     account = own.new_account()
-    refused = letter(own, account.root, WHO_AM_I).with_header("X-Amz-Date", "20200101T000000Z").send(own)
+    refused = raw_request(own, account.root, WHO_AM_I).with_header("X-Amz-Date", "20200101T000000Z").send(own)
     with connect(own) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nAuthorization: AWS4-HMAC-SHA256 secret\x00\r\n\r\n")
         read_all(connection)
@@ -323,7 +323,7 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
 ):
     server = on_redis
     account = server.new_account()
-    who_am_i = letter(server, account.root, WHO_AM_I)
+    who_am_i = raw_request(server, account.root, WHO_AM_I)
     assert who_am_i.send(server).status == 200
     redis.kill()
     started = time.monotonic()
@@ -345,7 +345,7 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
 def test_marks_of_last_use_are_written_again_after_the_store_was_away(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()
-    asked = letter(server, account.root, WHO_AM_I)
+    asked = raw_request(server, account.root, WHO_AM_I)
     assert asked.send(server).status == 200
     redis.kill()
     deadline = time.monotonic() + 15
@@ -363,7 +363,7 @@ def test_marks_of_last_use_are_written_again_after_the_store_was_away(on_redis: 
 def test_a_store_that_was_emptied_is_not_taken_for_one_without_keys(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()
-    asked = letter(server, account.root, WHO_AM_I)
+    asked = raw_request(server, account.root, WHO_AM_I)
     assert asked.send(server).status == 200
     redis.ask(b"FLUSHALL")
     answer = asked.send(server)
@@ -371,7 +371,7 @@ def test_a_store_that_was_emptied_is_not_taken_for_one_without_keys(on_redis: Se
     status, why = ask(server, "/readyz")
     assert status == 503 and "the server has lost commits" in why
     # Whom this broker has never seen is not refused as unknown either.
-    stranger = letter(server, Keys("AKIAJXYZJXYZJXYZJXYZ", "x" * 40), WHO_AM_I)
+    stranger = raw_request(server, Keys("AKIAJXYZJXYZJXYZJXYZ", "x" * 40), WHO_AM_I)
     assert stranger.send(server).status == 503
     assert server.stop() == 0, server.log
     assert "Traceback" not in server.log
@@ -380,7 +380,7 @@ def test_a_store_that_was_emptied_is_not_taken_for_one_without_keys(on_redis: Se
 def test_a_store_that_hangs_is_given_up_after_a_moment(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()
-    who_am_i = letter(server, account.root, WHO_AM_I)
+    who_am_i = raw_request(server, account.root, WHO_AM_I)
     assert who_am_i.send(server).status == 200
     redis.signal(signal.SIGSTOP)
     answers: list[Answer] = []
@@ -396,10 +396,10 @@ def test_a_store_that_hangs_is_given_up_after_a_moment(on_redis: Server, redis: 
     assert who_am_i.send(server).status == 200
 
 
-def test_told_to_stop_while_the_store_is_away_it_stops_in_good_order(on_redis: Server, redis: RedisServer):
+def test_a_stop_signal_while_the_store_is_away_ends_it_gracefully(on_redis: Server, redis: RedisServer):
     server = on_redis
     account = server.new_account()
-    letter(server, account.root, WHO_AM_I).send(server)
+    raw_request(server, account.root, WHO_AM_I).send(server)
     redis.kill()
     started = time.monotonic()
     assert server.stop() == 0, server.log

@@ -83,8 +83,8 @@ def test_a_token_is_padded_to_the_size_that_was_asked(worker: tuple[Any, str]) -
         answer = sts.assume_role(RoleArn=role, RoleSessionName="session", MinimumSessionTokenSize=size)
         assert size <= answer["SessionTokenSize"] <= max(size + 3, 1000)
         assert_sizes(answer)
-    told = refused(sts.assume_role, RoleArn=role, RoleSessionName="session", MinimumSessionTokenSize=4097)
-    assert told[:2] == (400, "ValidationError")
+    refusal = refused(sts.assume_role, RoleArn=role, RoleSessionName="session", MinimumSessionTokenSize=4097)
+    assert refusal[:2] == (400, "ValidationError")
 
 
 def test_the_packed_size_grows_with_policies_and_tags(worker: tuple[Any, str]) -> None:
@@ -129,9 +129,9 @@ def test_a_policy_that_is_too_long_is_refused_before_anybody_is_asked(worker: tu
     sts, role = worker
     long = document(allow("s3:GetObject", on="arn:aws:s3:::bucket/" + "x" * 2048))
     for arn in (role, f"{role}-that-is-not-there"):
-        told = refused(sts.assume_role, RoleArn=arn, RoleSessionName="session", Policy=long)
-        assert told[:2] == (400, "ValidationError")
-        assert told[2].endswith(
+        refusal = refused(sts.assume_role, RoleArn=arn, RoleSessionName="session", Policy=long)
+        assert refusal[:2] == (400, "ValidationError")
+        assert refusal[2].endswith(
             "at 'policy' failed to satisfy constraint: Member must have length less than or equal to 2048"
         )
 
@@ -386,8 +386,10 @@ def test_a_denial_opens_for_those_who_may_read_it_in_its_own_account(
     assert statement["principals"]["items"] == [{"value": context["principal"]["id"]}]
     assert {"key": "aws:username", "values": {"items": [{"value": "poor"}]}} in context["conditions"]["items"]
 
-    told = refused(server.client("sts", poor).decode_authorization_message, EncodedMessage=encoded(message))
-    assert told[:2] == (403, "AccessDenied")
+    refusal = refused(
+        server.client("sts", poor).decode_authorization_message, EncodedMessage=encoded(message)
+    )
+    assert refusal[:2] == (403, "AccessDenied")
     stranger = server.client("sts", server.new_account().root)
     invalid = (400, "InvalidAuthorizationMessageException", "Message is not valid")
     assert refused(stranger.decode_authorization_message, EncodedMessage=encoded(message)) == invalid

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import REGION, Account, Server
-from tests.e2e.letters import FORM, VERSIONS, WHO_AM_I, Answer, Letter, letter
+from tests.e2e.raw_requests import FORM, VERSIONS, WHO_AM_I, Answer, RawRequest, raw_request
 from tests.e2e.scenes import records_of, refused, written_in
 
 REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -34,7 +34,7 @@ def assert_recorded(server: Server, answer: Answer) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_get_and_post_are_answered_alike(server: Server, account: Account, method: str) -> None:
-    answer = letter(server, account.root, WHO_AM_I, method=method).send(server)
+    answer = raw_request(server, account.root, WHO_AM_I, method=method).send(server)
     assert answer.status == 200
     assert f"<Account>{account.account_id}</Account>".encode() in answer.body
     assert_recorded(server, answer)
@@ -43,7 +43,7 @@ def test_get_and_post_are_answered_alike(server: Server, account: Account, metho
 def test_action_in_the_query_and_parameters_in_the_body_make_one_request(
     server: Server, account: Account
 ) -> None:
-    answer = letter(
+    answer = raw_request(
         server, account.root, {"Version": VERSIONS["sts"]}, query={"Action": "GetCallerIdentity"}
     ).send(server)
     assert answer.status == 200
@@ -89,18 +89,18 @@ def test_an_operation_that_is_not_there_is_refused(
     code: str,
     message: str,
 ) -> None:
-    answer = letter(server, account.root, parameters, method=method).send(server)
+    answer = raw_request(server, account.root, parameters, method=method).send(server)
     assert answer.refusal == (status, code, message)
     assert_recorded(server, answer)
 
 
 def test_an_operation_of_one_service_is_none_of_another(server: Server, account: Account) -> None:
-    answer = letter(server, account.root, WHO_AM_I, service="iam").send(server)
+    answer = raw_request(server, account.root, WHO_AM_I, service="iam").send(server)
     assert (answer.status, answer.code) == (400, "InvalidAction")
 
 
 def test_a_signature_for_a_service_that_is_not_here_is_refused(server: Server, account: Account) -> None:
-    answer = letter(server, account.root, WHO_AM_I, service="s3").send(server)
+    answer = raw_request(server, account.root, WHO_AM_I, service="s3").send(server)
     assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
     assert "Credential should be scoped to correct service: 'sts'" in answer.message
 
@@ -109,14 +109,16 @@ def test_a_signature_for_a_service_that_is_not_here_is_refused(server: Server, a
     "content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""]
 )
 def test_a_body_that_is_no_form_is_refused(server: Server, account: Account, content_type: str) -> None:
-    answer = letter(server, account.root, WHO_AM_I).with_header("Content-Type", content_type).send(server)
+    answer = (
+        raw_request(server, account.root, WHO_AM_I).with_header("Content-Type", content_type).send(server)
+    )
     assert (answer.status, answer.code) == (415, "UnsupportedMediaType")
     assert_recorded(server, answer)
 
 
 def test_a_charset_beside_the_content_type_is_fine(server: Server, account: Account) -> None:
     headers = {"Content-Type": f"{FORM}; charset=utf-8"}
-    assert letter(server, account.root, WHO_AM_I, headers=headers).send(server).status == 200
+    assert raw_request(server, account.root, WHO_AM_I, headers=headers).send(server).status == 200
 
 
 @pytest.mark.parametrize("broken", ["RoleArn=%zz", "RoleArn=%ff", "RoleArn=%", "%e2%28=1"])
@@ -124,8 +126,8 @@ def test_a_form_that_cannot_be_decoded_is_refused(server: Server, account: Accou
     asked = f"Action=AssumeRole&Version=2011-06-15&{broken}"
     headers = (("Host", server.api), ("Content-Type", FORM))
     for sent in (
-        Letter("POST", "/", headers, asked.encode()),
-        Letter("GET", f"/?{asked}", headers[:1], b""),
+        RawRequest("POST", "/", headers, asked.encode()),
+        RawRequest("GET", f"/?{asked}", headers[:1], b""),
     ):
         answer = sent.send(server)
         assert answer.refusal == (
@@ -136,9 +138,9 @@ def test_a_form_that_cannot_be_decoded_is_refused(server: Server, account: Accou
         assert_recorded(server, answer)
 
 
-def test_several_violations_are_told_in_one_answer(server: Server, account: Account) -> None:
+def test_one_answer_lists_several_violations(server: Server, account: Account) -> None:
     given = {"Action": "AssumeRole", "Version": VERSIONS["sts"], "RoleArn": "short", "DurationSeconds": "1"}
-    answer = letter(server, account.root, given).send(server)
+    answer = raw_request(server, account.root, given).send(server)
     assert (answer.status, answer.code) == (400, "ValidationError")
     assert answer.message.startswith("3 validation errors detected: ")
     for place in ("'roleArn'", "'durationSeconds'", "Value null at 'roleSessionName'"):
@@ -147,7 +149,7 @@ def test_several_violations_are_told_in_one_answer(server: Server, account: Acco
 
 def test_a_body_that_says_it_is_too_large_is_refused_unread(server: Server) -> None:
     headers = (("Host", server.api), ("Content-Type", FORM), ("Content-Length", str(10 << 30)))
-    answer = Letter("POST", "/", headers, b"").send(server)
+    answer = RawRequest("POST", "/", headers, b"").send(server)
     assert (answer.status, answer.code) == (413, "RequestEntityTooLarge")
     assert_recorded(server, answer)
 
@@ -168,7 +170,7 @@ def test_a_chunked_body_is_read_up_to_the_limit_and_no_further(server: Server, a
 def test_a_body_within_the_limit_is_read_whole_when_it_comes_in_chunks(
     server: Server, account: Account
 ) -> None:
-    whole = letter(server, account.root, {**WHO_AM_I, "Padding": "x" * (MAXIMUM_BODY - 1000)})
+    whole = raw_request(server, account.root, {**WHO_AM_I, "Padding": "x" * (MAXIMUM_BODY - 1000)})
     with socket.create_connection(server.api.split(":"), timeout=20) as connection:
         lines = [*(f"{name}: {value}" for name, value in whole.headers), "Transfer-Encoding: chunked"]
         connection.sendall(("POST / HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
@@ -181,31 +183,31 @@ def test_a_body_within_the_limit_is_read_whole_when_it_comes_in_chunks(
 
 def test_a_compressed_body_is_taken_for_what_it_is(server: Server, account: Account) -> None:
     """Nobody's bomb is unpacked: the bytes that arrived are the bytes that must have been signed."""
-    sent = letter(server, account.root, WHO_AM_I, headers={"Content-Encoding": "gzip"})
+    sent = raw_request(server, account.root, WHO_AM_I, headers={"Content-Encoding": "gzip"})
     assert sent.send(server).status == 200
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_other_methods_are_refused(server: Server, account: Account, method: str) -> None:
-    answer = letter(server, account.root, WHO_AM_I, method=method).send(server)
+    answer = raw_request(server, account.root, WHO_AM_I, method=method).send(server)
     assert (answer.status, answer.code) == (405, "UnsupportedHttpVerb")
     assert_recorded(server, answer)
 
 
 def test_a_method_override_header_overrides_nothing(server: Server, account: Account) -> None:
     headers = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "PUT"}
-    assert letter(server, account.root, WHO_AM_I, headers=headers).send(server).status == 200
+    assert raw_request(server, account.root, WHO_AM_I, headers=headers).send(server).status == 200
 
 
 def test_an_answer_without_a_signature_names_what_is_missing(server: Server) -> None:
-    answer = letter(server, None, WHO_AM_I).send(server)
+    answer = raw_request(server, None, WHO_AM_I).send(server)
     assert answer.refusal == (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
     assert_recorded(server, answer)
 
 
 def test_a_bearer_token_in_the_wrong_place_reaches_neither_journal_nor_log(server: Server) -> None:
     secret = "eyJhbGciOiJub25lIn0.c2VjcmV0.bearer-of-secrets"
-    answer = letter(server, None, WHO_AM_I).with_header("Authorization", f"Bearer {secret}").send(server)
+    answer = raw_request(server, None, WHO_AM_I).with_header("Authorization", f"Bearer {secret}").send(server)
     assert (answer.status, answer.code) == (400, "IncompleteSignature")
     assert secret not in answer.message
     assert_recorded(server, answer)
@@ -215,13 +217,13 @@ def test_a_bearer_token_in_the_wrong_place_reaches_neither_journal_nor_log(serve
 
 def test_no_byte_of_a_header_keeps_a_request_out_of_the_journal(server: Server, account: Account) -> None:
     """A deed that cannot be written down would be a deed that nobody sees."""
-    sent = letter(server, account.root, WHO_AM_I).with_header("User-Agent", "agent\udcff\udc80")
+    sent = raw_request(server, account.root, WHO_AM_I).with_header("User-Agent", "agent\udcff\udc80")
     answer = sent.send(server)
     assert answer.status == 200
     (record,) = records_of(server, answer.request_id)
     assert record["userAgent"] == "agent??"
     scope = "Credential=AKIA\udcff/20260101/eu-\udcff/sts/aws4_request, SignedHeaders=host, Signature=00"
-    forged = letter(server, None, WHO_AM_I).with_header("X-Amz-Date", "20260101T000000Z")
+    forged = raw_request(server, None, WHO_AM_I).with_header("X-Amz-Date", "20260101T000000Z")
     answer = forged.with_header("Authorization", f"AWS4-HMAC-SHA256 {scope}").send(server)
     assert answer.code == "InvalidClientTokenId"
     assert_recorded(server, answer)
@@ -280,16 +282,16 @@ def test_a_presigned_url_needs_nothing_but_a_browser(server: Server, account: Ac
 
 
 def test_the_path_is_part_of_what_is_signed(server: Server, account: Account) -> None:
-    """Behind a prefix the protocol works; a letter signed for one path is no good at another."""
-    elsewhere = letter(server, account.root, WHO_AM_I, path="/iam/sts/")
+    """Behind a prefix the protocol works; a request signed for one path is refused at another."""
+    elsewhere = raw_request(server, account.root, WHO_AM_I, path="/iam/sts/")
     assert elsewhere.send(server).status == 200
-    moved = Letter("POST", "/other", elsewhere.headers, elsewhere.body)
+    moved = RawRequest("POST", "/other", elsewhere.headers, elsewhere.body)
     assert moved.send(server).code == "SignatureDoesNotMatch"
-    absolute = Letter("POST", f"{server.url}/", elsewhere.headers, elsewhere.body)
+    absolute = RawRequest("POST", f"{server.url}/", elsewhere.headers, elsewhere.body)
     assert absolute.send(server).code == "SignatureDoesNotMatch"
 
 
 def test_a_parameter_added_to_the_query_of_a_signed_post_breaks_it(server: Server, account: Account) -> None:
-    sent = letter(server, account.root, WHO_AM_I)
-    smuggled = Letter("POST", "/?Action=GetSessionToken", sent.headers, sent.body)
+    sent = raw_request(server, account.root, WHO_AM_I)
+    smuggled = RawRequest("POST", "/?Action=GetSessionToken", sent.headers, sent.body)
     assert smuggled.send(server).code == "SignatureDoesNotMatch"

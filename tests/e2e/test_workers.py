@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT, Account, Keys, Server
-from tests.e2e.letters import VERSIONS, WHO_AM_I, Answer, letter
+from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, Answer, raw_request
 from tests.e2e.scenes import allow, document
 from tests.e2e.scenes import ask as operations
 from tests.redis_server import RedisServer
@@ -46,7 +46,7 @@ def tenant(fleet: Server) -> Account:
 def ask(server: Server, keys: Keys, action: str, **parameters: str) -> Answer:
     """One IAM request on a connection of its own."""
     asked = {"Action": action, "Version": VERSIONS["iam"], **parameters}
-    return letter(server, keys, asked, service="iam").send(server)
+    return raw_request(server, keys, asked, service="iam").send(server)
 
 
 def codes(times: int, one: Callable[[], Answer]) -> set[tuple[int, str]]:
@@ -112,7 +112,7 @@ def test_a_deleted_key_is_good_nowhere(fleet: Server, tenant: Account):
     iam = fleet.client("iam", tenant.root)
     iam.create_user(UserName="alice")
     alice = Keys.of(iam.create_access_key(UserName="alice")["AccessKey"])
-    who_am_i = letter(fleet, alice, WHO_AM_I)
+    who_am_i = raw_request(fleet, alice, WHO_AM_I)
     assert codes(MANY, lambda: who_am_i.send(fleet)) == {(200, "")}
     iam.update_access_key(UserName="alice", AccessKeyId=alice.access_key_id, Status="Inactive")
     assert codes(MANY, lambda: who_am_i.send(fleet)) == {(403, "InvalidClientTokenId")}
@@ -127,7 +127,7 @@ def test_a_session_of_one_worker_is_good_at_all(fleet: Server, tenant: Account):
     iam.create_user(UserName="alice")
     alice = Keys.of(iam.create_access_key(UserName="alice")["AccessKey"])
     session = Keys.of(fleet.client("sts", alice).get_session_token()["Credentials"])
-    assert codes(MANY, lambda: letter(fleet, session, WHO_AM_I).send(fleet)) == {(200, "")}
+    assert codes(MANY, lambda: raw_request(fleet, session, WHO_AM_I).send(fleet)) == {(200, "")}
 
 
 def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(fleet: Server, tenant: Account):
@@ -183,13 +183,13 @@ def test_a_worker_that_hangs_is_seen_killed_and_replaced(tmp_path: Path):
         while livez(server, "/1")[0] == 200:
             assert time.monotonic() < began + 9, "nobody sees that it hangs"
             time.sleep(0.2)
-        assert "no sign of life for" in livez(server)[1]
+        assert "no heartbeat for" in livez(server)[1]
         assert livez(server, "/0") == (200, "alive\n")
         assert await_successor(server, "1", hung) != hung
         assert 9 < time.monotonic() - began < 20
         assert livez(server, "/1") == (200, "alive\n")
         assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(200, "")}
-        assert '"message": "a worker gives no sign of life and is killed"' in server.log
+        assert '"message": "a worker sends no heartbeat and is killed"' in server.log
         assert f'"pid": {hung}' in server.log
 
 
@@ -256,7 +256,7 @@ def test_a_setting_that_cannot_be_ends_the_start_as_wrong_use(fleet: Server, tmp
     assert second_broker(fleet, tmp_path, "--workers", "none").returncode == 2
 
 
-def test_a_store_that_was_taken_away_is_not_made_anew_by_a_workers_successor(tmp_path: Path):
+def test_a_restarted_worker_does_not_create_a_store_that_was_removed(tmp_path: Path):
     """Nor are requests answered from what is left of it; put back, it is all there."""
     server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", "2"))
     server.start()
@@ -273,7 +273,7 @@ def test_a_store_that_was_taken_away_is_not_made_anew_by_a_workers_successor(tmp
         time.sleep(2)
         away = codes(MANY, lambda: ask(server, account.root, "CreateUser", UserName="lost"))
         assert away == {(503, "ServiceUnavailable")}
-        assert codes(MANY, lambda: letter(server, account.root, WHO_AM_I).send(server)) == away
+        assert codes(MANY, lambda: raw_request(server, account.root, WHO_AM_I).send(server)) == away
         assert operations(server, "/readyz")[0] == 503
         assert not [name for name in files if (tmp_path / name).exists()]
         for name in files:
@@ -298,7 +298,7 @@ def test_a_redis_that_was_emptied_gets_no_new_keys_from_a_workers_successor(tmp_
         time.sleep(1.5)
         assert codes(MANY, lambda: ask(server, account.root, "ListUsers")) == {(503, "ServiceUnavailable")}
         assert redis.ask(b"DBSIZE") == b":0\r\n"
-        assert "the keyrings are gone" in server.log
+        assert "the keyrings are missing" in server.log
     finally:
         assert server.stop() == 0, server.log
         redis.kill()

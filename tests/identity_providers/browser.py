@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPMessage, HTTPResponse
-from http.cookiejar import CookieJar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
@@ -75,7 +75,9 @@ class Browser:
     """One person's browser, with cookies of its own; it never goes through a proxy."""
 
     def __init__(self) -> None:
-        self._opener = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()), _StayAtSite())
+        # Browsers trust the loopback address without TLS: it is given secure cookies, too (W3C, Secure Contexts).
+        cookies = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+        self._opener = build_opener(ProxyHandler({}), HTTPCookieProcessor(cookies), _StayAtSite())
 
     def get(self, url: str, **parameters: str) -> Page:
         joint = "&" if urlsplit(url).query else "?"

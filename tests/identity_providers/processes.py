@@ -44,8 +44,8 @@ class Process:
         self._environment = environment or {}
         self._running: subprocess.Popen[bytes] | None = None
 
-    def start(self, is_ready: Callable[[], bool]) -> None:
-        """Returns when it is ready; fails the test with the log where it is not within LONGEST_START.
+    def start(self, is_ready: Callable[[], bool], within: float = LONGEST_START) -> None:
+        """Returns when it is ready; fails the test with the log where it is not `within` so many seconds.
 
         `is_ready` may raise OSError: that is no.
         """
@@ -60,14 +60,14 @@ class Process:
                 stderr=log,
             )
         try:
-            self._wait(is_ready)
+            self._wait(is_ready, within)
         except BaseException:  # pytest.fail's and Ctrl-C's too: it is ended, and the exception goes on
             self.stop()
             raise
 
-    def _wait(self, is_ready: Callable[[], bool]) -> None:
+    def _wait(self, is_ready: Callable[[], bool], within: float) -> None:
         assert self._running is not None
-        deadline = time.monotonic() + LONGEST_START
+        deadline = time.monotonic() + within
         while not _answers(is_ready):
             ended = self._running.poll()
             if ended is not None:

@@ -3,7 +3,7 @@
 from broker.names.secret import SecretKey
 from broker.sealing.claims import SessionClaims
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import open_session, require_living
+from broker.sealing.session import open_session, require_current
 
 
 def open_session_token(
@@ -11,5 +11,5 @@ def open_session_token(
 ) -> tuple[SessionClaims, SecretKey]:
     """The claims of a token and the secret access key that must have signed beside it; raises as both steps do."""
     session = open_session(keyring, unverified_token)
-    require_living(session, unverified_access_key_id, now)
+    require_current(session, unverified_access_key_id, now)
     return session.claims, session.secret

@@ -65,7 +65,7 @@ class Order:
             self.asked.append(("handle", prepared.found))
 
         declared = Operation("iam", "GetUser", "iam:GetUser", prepare, handle, is_tagging=False)
-        call = Call(*[None] * 3, self, *[None] * 4)  # type: ignore[arg-type]
+        call = Call(*[None] * 3, self, *[None] * 5)  # type: ignore[arg-type]
         return await perform(declared, call, None)
 
 
@@ -93,6 +93,6 @@ async def test_what_is_not_there_is_told_to_those_alone_who_may_ask(allows: bool
 
 
 def test_a_call_cannot_be_changed() -> None:
-    call = Call(*[None] * 8)  # type: ignore[arg-type]
+    call = Call(*[None] * 9)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         call.caller = None  # type: ignore[misc, assignment]

@@ -20,13 +20,13 @@ from broker.audit.journal import Journal, JournalUnavailable, Sync
 
 
 def event(number: int) -> Event:
-    made = stranger(number)
+    made = unauthenticated(number)
     made.user_identity = UserIdentity("Root", account_id="111111111111")
     return made
 
 
-def stranger(number: int) -> Event:
-    """A record of a caller who has proven nothing."""
+def unauthenticated(number: int) -> Event:
+    """The record of an unauthenticated caller."""
     return begin_event(1_767_225_600.9, f"request-{number}", "10.0.0.1", "aws-cli/2", bytes(16))
 
 
@@ -94,7 +94,7 @@ def test_where_the_folder_is_gone_no_record_goes_to_the_file_that_was_deleted(tm
     journal.write(event(0))
     shutil.rmtree(folder)
     with pytest.raises(JournalUnavailable, match="No such file or directory"):
-        asyncio.run(journal.look())
+        asyncio.run(journal.reopen_if_moved())
     for number in range(1, 200):
         with pytest.raises(JournalUnavailable, match="No such file or directory"):
             journal.write(event(number))
@@ -104,24 +104,24 @@ def test_where_the_folder_is_gone_no_record_goes_to_the_file_that_was_deleted(tm
     assert [record["requestID"] for record in lines(folder)] == [f"request-{n}" for n in range(1, 201)]
 
 
-def test_a_journal_that_was_moved_is_begun_anew_at_the_next_look(tmp_path: Path):
+def test_a_journal_that_was_moved_is_created_again_at_the_next_check(tmp_path: Path):
     journal = Journal(tmp_path / "audit.jsonl")
     for number in range(3):
         journal.write(event(number))
         (tmp_path / "audit.jsonl").rename(tmp_path / f"moved-{number}")
-        asyncio.run(journal.look())
+        asyncio.run(journal.reopen_if_moved())
     journal.close()
     assert [len((tmp_path / f"moved-{n}").read_text().splitlines()) for n in range(3)] == [1, 1, 1]
 
 
-def test_a_journal_that_cannot_be_written_says_so(caplog: pytest.LogCaptureFixture):
+def test_a_journal_that_cannot_be_written_raises_and_logs_the_lost_record(caplog: pytest.LogCaptureFixture):
     journal = Journal(Path("/dev/full"))
     with pytest.raises(JournalUnavailable, match="No space left"):
         journal.write(event(1))
     with pytest.raises(JournalUnavailable, match="No space left"):
         journal.catch_up()
     journal.close()
-    assert "request-1" in caplog.text, "what was never journalled is told to the operator"
+    assert "request-1" in caplog.text, "a record that was never written is in the operator's log"
 
 
 @contextmanager
@@ -136,7 +136,9 @@ def room_for(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("room", [0, 100], ids=["nothing", "a part"])
-def test_records_that_found_no_room_are_written_first_when_there_is_room_again(tmp_path: Path, room: int):
+def test_records_that_could_not_be_written_are_written_first_when_there_is_room_again(
+    tmp_path: Path, room: int
+):
     journal = Journal(tmp_path / "audit.jsonl")
     journal.write(event(0))
     with room_for((tmp_path / "audit.jsonl").stat().st_size + room):
@@ -149,7 +151,7 @@ def test_records_that_found_no_room_are_written_first_when_there_is_room_again(t
     assert [record["requestID"] for record in lines(tmp_path)] == [f"request-{n}" for n in range(4)]
 
 
-def test_a_record_that_was_torn_spoils_none_that_another_worker_writes_behind_it(tmp_path: Path):
+def test_a_partly_written_record_damages_none_that_another_worker_writes_after_it(tmp_path: Path):
     journal, other = Journal(tmp_path / "audit.jsonl"), Journal(tmp_path / "audit.jsonl")
     with room_for(100), pytest.raises(JournalUnavailable):
         journal.write(event(1))
@@ -160,7 +162,7 @@ def test_a_record_that_was_torn_spoils_none_that_another_worker_writes_behind_it
     journal.close()
 
 
-def test_a_torn_record_that_cannot_be_taken_back_is_repeated_on_a_line_of_its_own(
+def test_a_partly_written_record_that_cannot_be_truncated_is_repeated_on_a_line_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def fails(descriptor: int, size: int) -> None:
@@ -177,7 +179,7 @@ def test_a_torn_record_that_cannot_be_taken_back_is_repeated_on_a_line_of_its_ow
     journal.close()
 
 
-def test_refusals_that_find_no_room_are_kept_up_to_a_number_and_deeds_always():
+def test_of_records_that_cannot_be_written_a_limited_number_of_refusals_waits_and_every_other_record():
     journal = Journal(Path("/dev/full"))
     refusal = msgspec.structs.replace(event(0), error_code="AccessDenied")
     for one in [refusal] * 1100 + [event(1)] * 10:
@@ -198,32 +200,34 @@ def test_an_event_that_cannot_be_encoded_stops_the_answer(tmp_path):
     journal.close()
 
 
-def test_strangers_cannot_push_a_deed_out_of_the_rotation(tmp_path: Path):
+def test_unauthenticated_callers_cannot_rotate_away_other_records(tmp_path: Path):
     journal = Journal(tmp_path / "audit.jsonl", maximum_size=4096, keep=1, keep_unauthenticated=2)
     journal.write(event(0))
     for number in range(1, 1000):
-        journal.write(stranger(number))
+        journal.write(unauthenticated(number))
     journal.write(event(1000))
     journal.close()
-    own = [record["requestID"] for record in lines(tmp_path) if record["userIdentity"]["type"] != "Unknown"]
-    assert own == ["request-0", "request-1000"]
+    proven = [
+        record["requestID"] for record in lines(tmp_path) if record["userIdentity"]["type"] != "Unknown"
+    ]
+    assert proven == ["request-0", "request-1000"]
     files = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
     beside = "audit.jsonl.unauthenticated"
     assert files.keys() == {"audit.jsonl", beside, f"{beside}.1", f"{beside}.2"}
     assert all(size <= 4096 for size in files.values())
 
 
-def test_parameters_of_a_stranger_are_left_out_where_they_are_many(tmp_path: Path):
+def test_large_parameters_of_an_unauthenticated_caller_are_left_out(tmp_path: Path):
     """Assertions are judged after they were read: their parameters are on record although nothing is proven."""
     journal = Journal(tmp_path / "audit.jsonl")
     few, many = {"roleArn": "x" * 2000}, {"policyArns": ["x" * 2000] * 10}
-    for one in (stranger(0), event(1)):
+    for one in (unauthenticated(0), event(1)):
         for parameters in (few, many):
             one.request_parameters = parameters
             journal.write(one)
     journal.close()
-    shown = [record["requestParameters"] for record in lines(tmp_path)]
-    assert sorted(map(str, shown)) == sorted(map(str, [few, None, few, many]))
+    recorded = [record["requestParameters"] for record in lines(tmp_path)]
+    assert sorted(map(str, recorded)) == sorted(map(str, [few, None, few, many]))
 
 
 def test_a_journal_that_is_a_device_or_a_pipe_has_no_second_file(tmp_path: Path):
@@ -231,7 +235,7 @@ def test_a_journal_that_is_a_device_or_a_pipe_has_no_second_file(tmp_path: Path)
     reader = os.open(tmp_path / "audit", os.O_RDONLY | os.O_NONBLOCK)
     journal = Journal(tmp_path / "audit")
     journal.write(event(1))
-    journal.write(stranger(2))
+    journal.write(unauthenticated(2))
     journal.close()
     written = os.read(reader, 8192).splitlines()
     os.close(reader)
@@ -239,30 +243,32 @@ def test_a_journal_that_is_a_device_or_a_pipe_has_no_second_file(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == ["audit"]
 
 
-def test_where_the_strangers_file_cannot_be_there_others_are_recorded_all_the_same(tmp_path: Path):
+def test_if_the_file_for_unauthenticated_callers_cannot_be_created_other_records_are_still_written(
+    tmp_path: Path,
+):
     (tmp_path / "audit.jsonl.unauthenticated").mkdir()
     journal = Journal(tmp_path / "audit.jsonl")
     with pytest.raises(JournalUnavailable, match=r"unauthenticated: Is a directory"):
-        journal.write(stranger(1))
+        journal.write(unauthenticated(1))
     journal.catch_up()
     journal.write(event(2))
     journal.close()
     assert (tmp_path / "audit.jsonl").read_text().count("request-2") == 1
 
 
-def test_a_record_that_found_no_room_is_written_at_the_next_look(tmp_path: Path):
+def test_a_record_that_could_not_be_written_is_written_at_the_next_check(tmp_path: Path):
     """Nothing else has to happen: no request, no probe."""
     journal = Journal(tmp_path / "audit.jsonl")
     with room_for(0):
-        for one in (event(1), stranger(2)):
+        for one in (event(1), unauthenticated(2)):
             with pytest.raises(JournalUnavailable):
                 journal.write(one)
-    asyncio.run(journal.look())
+    asyncio.run(journal.reopen_if_moved())
     assert sorted(record["requestID"] for record in lines(tmp_path)) == ["request-1", "request-2"]
     journal.close()
 
 
-def test_records_that_are_written_ahead_are_there_all_or_none_and_none_waits(tmp_path: Path):
+def test_records_before_a_commit_are_written_all_or_none_and_none_waits(tmp_path: Path):
     journal = Journal(tmp_path / "audit.jsonl")
     with room_for(500), pytest.raises(JournalUnavailable):
         journal.write_ahead([event(number) for number in range(5)])
@@ -300,14 +306,14 @@ class Disk:
         self.syncs += 1
 
 
-async def test_with_each_a_record_is_synced_when_it_is_said_to_be_there(
+async def test_with_each_a_record_is_on_the_disk_when_record_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     disk = Disk(monkeypatch)
     journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
     await journal.record(event(1))
     assert disk.syncs == 1
-    await journal.record(stranger(2))
+    await journal.record(unauthenticated(2))
     assert disk.syncs == 2, "of its own file"
     journal.close()
 
@@ -329,7 +335,9 @@ async def test_records_that_are_written_while_the_disk_is_busy_share_the_next_sy
     journal.close()
 
 
-async def test_what_cannot_be_synced_stops_all_until_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_sync_that_fails_stops_all_requests_until_one_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     disk = Disk(monkeypatch)
     journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
     disk.fails = True
@@ -338,9 +346,9 @@ async def test_what_cannot_be_synced_stops_all_until_it_can(tmp_path: Path, monk
     with pytest.raises(JournalUnavailable, match="Input/output error"):
         journal.catch_up()
     with pytest.raises(JournalUnavailable, match="Input/output error"):
-        await journal.sync_behind()
+        await journal.sync_pending()
     disk.fails = False
-    await journal.sync_behind()
+    await journal.sync_pending()
     journal.catch_up()
     await journal.record(event(2))
     assert [record["requestID"] for record in lines(tmp_path)] == ["request-1", "request-2"]
@@ -356,8 +364,8 @@ async def test_a_rotation_loses_no_sync(tmp_path: Path, monkeypatch: pytest.Monk
     rotated = len(list(tmp_path.glob("audit.jsonl.*")))
     assert rotated > 2
     assert disk.syncs == rotated
-    await journal.sync_behind()
-    await journal.sync_behind()
+    await journal.sync_pending()
+    await journal.sync_pending()
     assert disk.syncs == rotated + 1, "where all is on the disk there is nothing to do"
     journal.close()
 

@@ -1,4 +1,4 @@
-"""Records of one turn of the event loop are one write; what is promised of each record holds all the same."""
+"""Records of one turn of the event loop are one write, and every promise for a single record still holds."""
 
 import asyncio
 import json
@@ -118,7 +118,7 @@ async def test_many_records_at_once_keep_the_size_of_the_files_and_none_is_lost(
     assert max(file.stat().st_size for file in tmp_path.iterdir()) <= 4096
 
 
-async def test_records_for_a_pipe_are_written_so_that_others_that_write_there_cannot_tear_them(
+async def test_records_for_a_pipe_are_never_mixed_with_those_of_another_writer(
     tmp_path: Path, writes: Writes
 ) -> None:
     os.mkfifo(tmp_path / "audit")
@@ -133,9 +133,7 @@ async def test_records_for_a_pipe_are_written_so_that_others_that_write_there_ca
     assert max(writes.sizes) <= select.PIPE_BUF
 
 
-async def test_of_records_that_cannot_be_written_together_deeds_wait_always_and_refusals_up_to_a_number() -> (
-    None
-):
+async def test_of_records_of_one_turn_that_cannot_be_written_a_limited_number_of_refusals_waits() -> None:
     journal = Journal(DEVICE)
     both = [event(number, "AccessDenied") for number in range(1100)] + [event(2000 + n) for n in range(10)]
     outcomes = await asyncio.gather(*(journal.record(one) for one in both), return_exceptions=True)
@@ -169,7 +167,7 @@ def record_many(path: Path, worker: int) -> None:
     asyncio.run(record_all())
 
 
-def test_several_processes_that_write_many_records_at_once_lose_none_and_tear_none(tmp_path: Path) -> None:
+def test_several_processes_that_write_many_records_at_once_lose_none_and_mix_none(tmp_path: Path) -> None:
     workers = [
         multiprocessing.get_context("spawn").Process(
             target=record_many, args=(tmp_path / "audit.jsonl", worker)

@@ -50,7 +50,9 @@ def test_new_keys_go_to_a_private_file_where_one_is_named(run: Run) -> None:
 
 
 @pytest.mark.parametrize("content", ["no section\n", None])
-def test_keys_that_could_not_be_kept_are_not_made(run: Run, content: str | None) -> None:
+def test_no_key_is_created_where_the_credentials_file_cannot_be_written(
+    run: Run, content: str | None
+) -> None:
     place = Path("place")
     if content is None:
         place.mkdir()
@@ -71,7 +73,7 @@ def test_without_a_journal_nothing_is_changed(run: Run, monkeypatch: pytest.Monk
     assert "+ user alice" in run("apply", file, "--dry-run").shown
 
 
-def test_a_refused_file_is_told_with_its_line(run: Run) -> None:
+def test_an_error_in_the_file_names_its_line(run: Run) -> None:
     Path("d.yaml").write_text(f'accounts:\n  "{A}":\n    users:\n      alice:\n        tag: {{}}\n')
     ended = run("apply", "d.yaml")
     assert (ended.status, ended.shown) == (1, "")
@@ -106,7 +108,9 @@ def test_users_of_one_name_in_two_accounts_have_profiles_that_say_which(run: Run
     assert "[222222222222-alice]" in shown
 
 
-def test_keys_whose_file_finds_no_room_are_taken_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_that_do_not_fit_on_the_disk_are_deleted_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write({"alice": {"access_keys": 1}})
 
     def full(descriptor: int) -> None:
@@ -119,3 +123,32 @@ def test_keys_whose_file_finds_no_room_are_taken_back(run: Run, monkeypatch: pyt
     assert "could not be written to credentials (No space left on device) and was taken back" in ended.said
     assert [path.name for path in Path().iterdir() if "credentials" in path.name] == []
     assert "+ user alice: access key" in run("apply", file, "--credentials", "credentials").shown
+
+
+def test_one_time_passwords_are_shown_once_also_where_keys_go_to_a_file(run: Run) -> None:
+    file = write({"alice": {"access_keys": 1, "console_password": "generate"}})
+    ended = run("apply", file, "--credentials", "credentials")
+    assert ended.status == 0, ended.said
+    assert "aws_secret_access_key" not in ended.shown
+    assert (
+        f"# One-time passwords, to be changed at sign-in. They are shown this once.\nalice of account {A}: "
+        in (ended.shown)
+    )
+    assert run("apply", file, "--credentials", "credentials").shown == "no changes\n"
+
+
+def test_passwords_that_could_not_be_shown_are_taken_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write({"alice": {"console_password": "generate"}})
+
+    def full(text: str) -> None:
+        if "One-time" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("broker.commands.showing.deliver", full)
+        patched.setattr("broker.commands.showing.discard_output", lambda: None)
+        ended = run("apply", file)
+    assert ended.status == 1
+    assert "the one-time password of alice could not be shown" in ended.said
+    assert "was taken back" in ended.said
+    assert "+ user alice: console password" in run("apply", file).shown

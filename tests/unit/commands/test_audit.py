@@ -31,7 +31,7 @@ def test_a_record_is_a_line_with_its_error() -> None:
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "7", '{"userIdentity": 1}', ""])
-def test_what_is_no_record_is_shown_as_it_is(line: str) -> None:
+def test_a_line_that_is_no_record_is_shown_unchanged(line: str) -> None:
     assert shown_record(line) == line
 
 
@@ -46,13 +46,13 @@ def test_control_characters_of_a_client_reach_no_terminal() -> None:
     assert all(character.isprintable() for character in shown)
 
 
-def test_a_journal_that_is_not_there_is_told(run: Run) -> None:
+def test_a_missing_journal_is_an_error(run: Run) -> None:
     ended = run("audit", "tail")
     assert (ended.status, "there is no journal at" in ended.said) == (1, True)
 
 
 @pytest.mark.parametrize("count", ["-3", "all", "1.5"])
-def test_a_number_of_records_that_is_none_is_refused(
+def test_an_invalid_number_of_records_is_refused(
     run: Run, count: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -36,12 +36,12 @@ def files() -> dict[str, int]:
     return {str(path): path.stat().st_mode for path in sorted(Path().rglob("*"))}
 
 
-def test_a_store_that_is_there_and_its_key_can_stand(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_store_and_its_key_are_valid(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = check(run, monkeypatch)
     assert (ended.status, ended.said) == (0, "")
 
 
-def test_what_is_yet_to_be_made_can_stand(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_exist_yet_is_valid(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = check(
         run,
         monkeypatch,
@@ -52,7 +52,7 @@ def test_what_is_yet_to_be_made_can_stand(run: Run, monkeypatch: pytest.MonkeyPa
     assert (ended.status, ended.said) == (0, "")
 
 
-def test_a_restored_copy_without_a_lock_file_can_stand(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restored_copy_without_a_lock_file_is_valid(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("broker.db-lock").unlink()
     assert check(run, monkeypatch).status == 0
     Path("broker.db").write_bytes(b"no database at all, " * 100)
@@ -71,29 +71,29 @@ def test_a_restored_copy_without_a_lock_file_can_stand(run: Run, monkeypatch: py
         ({"STORE_URL": "redis://"}, "store.url: 'redis://' names no server"),
         (
             {"STORE_URL": "redis://127.0.0.1:1/abc"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "redis://127.0.0.1:1/1/2"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "rediss://127.0.0.1:1/-1"},
-            "store.url: behind HOST:PORT comes the number of a database",
+            "store.url: only the number of a database may follow HOST:PORT",
         ),
         (
             {"STORE_URL": "redis+cluster://127.0.0.1:1/3"},
-            "store.url: behind HOST:PORT of a cluster comes nothing",
+            "store.url: nothing may follow HOST:PORT of a cluster",
         ),
         ({"STORE_URL": "sqlite:."}, "is a folder"),
-        ({"STORE_URL": "sqlite:master.key/broker.db"}, "master.key is no folder"),
+        ({"STORE_URL": "sqlite:master.key/broker.db"}, "master.key is not a folder"),
         ({"AUDIT_PATH": "."}, "audit.path: the journal cannot be written: . is a folder"),
         ({"AUDIT_PATH": "master.key/audit.jsonl"}, "audit.path: the journal cannot be written: "),
         ({"KEYS_MASTER_KEY": bytes(range(32)).hex()}, "does not open with this master key"),
         ({"KEYS_MASTER_KEY_FILE": "lost.key"}, "lost.key does not exist, and the store sqlite:"),
         (
             {"KEYS_MASTER_KEY_FILE": "lost.key", "KEYS_CREATE_MASTER_KEY": "false"},
-            "lost.key does not exist, and none may be made: keys.create_master_key is off",
+            "lost.key does not exist, and none may be created: keys.create_master_key is off",
         ),
         (
             {"KEYS_MASTER_KEY_FILE": "audit.jsonl/x", "STORE_URL": "sqlite:new.db"},
@@ -113,7 +113,7 @@ def test_a_restored_copy_without_a_lock_file_can_stand(run: Run, monkeypatch: py
         ),
     ],
 )
-def test_what_only_a_change_can_mend_ends_with_the_status_that_stops_a_restart_loop(
+def test_a_fault_that_needs_a_change_ends_with_the_status_that_stops_a_restart_loop(
     run: Run, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
 ) -> None:
     if "audit.jsonl/x" in given.values():
@@ -139,7 +139,7 @@ def test_what_only_a_change_can_mend_ends_with_the_status_that_stops_a_restart_l
         ),
     ],
 )
-def test_what_federation_cannot_open_is_told_once_also_of_a_store_that_is_yet_to_be_made(
+def test_a_fault_of_federation_is_reported_once_also_for_a_store_that_does_not_exist_yet(
     run: Run, monkeypatch: pytest.MonkeyPatch, file: str, spoilt: dict[str, str], fault: str
 ) -> None:
     directory = {
@@ -153,13 +153,13 @@ def test_what_federation_cannot_open_is_told_once_also_of_a_store_that_is_yet_to
     assert (ended.status, ended.said.count(fault)) == (2, 1)
 
 
-def test_a_store_of_another_program_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_of_another_program_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("other.db").write_bytes(b"no database at all, " * 100)
     ended = check(run, monkeypatch, STORE_URL="sqlite:other.db")
     assert (ended.status, "file is not a database" in ended.said) == (2, True)
 
 
-def test_what_may_pass_ends_with_the_status_of_trying_again(
+def test_a_fault_that_may_pass_ends_with_the_status_for_a_restart(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = check(run, monkeypatch, STORE_URL=f"redis://127.0.0.1:{free_port()}/0")
@@ -169,7 +169,7 @@ def test_what_may_pass_ends_with_the_status_of_trying_again(
     assert (taken.status, "another program listens there" in taken.said) == (1, True)
 
 
-def test_all_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_are_reported_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = check(
         run,
         monkeypatch,
@@ -194,7 +194,7 @@ def test_all_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert word in ended.said
 
 
-def test_all_settings_that_are_none_are_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_reported_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("b.toml").write_text("[listen]\nworker = 2\n[log]\nlevel = 'loud'\n[keyz]\n")
     monkeypatch.setenv("BROKER_CONFIG", "b.toml")
     ended = check(run, monkeypatch, KEYS_CREATE_MASTER_KEY="maybe", WHATEVER="x")
@@ -210,7 +210,7 @@ def test_all_settings_that_are_none_are_told_at_once(run: Run, monkeypatch: pyte
     assert len(ended.said.splitlines()) == 5
 
 
-def test_faults_of_settings_and_of_what_they_open_are_told_at_once(
+def test_faults_of_settings_and_of_what_they_open_are_reported_at_once(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = check(
@@ -246,7 +246,7 @@ def test_what_needs_a_faulty_section_is_not_opened_with_it(run: Run, monkeypatch
     assert "BROKER_ROOT_ACCOUNT_ID" in ended.said
 
 
-def test_a_root_key_that_is_anothers_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_key_with_the_id_of_another_key_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("root-key", "111111111111", "--create-account").shown
     environment = {"ROOT_ACCOUNT_ID": "222222222222", "ROOT_ACCESS_KEY_ID": "bootstrapAdmin01"}
     environment["ROOT_SECRET_ACCESS_KEY"] = "a-secret"
@@ -257,7 +257,7 @@ def test_a_root_key_that_is_anothers_is_told(run: Run, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_write_permission_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("shut").mkdir(0o500)
     ended = check(run, monkeypatch, AUDIT_PATH="shut/audit.jsonl")
-    assert (ended.status, "nothing may be made in" in ended.said) == (2, True)
+    assert (ended.status, "no file may be created in" in ended.said) == (2, True)

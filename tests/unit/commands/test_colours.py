@@ -72,7 +72,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_matters_is_coloured_in_a_terminal_and_nothing_is_elsewhere(folder: Path, name: str) -> None:
+def test_output_is_coloured_in_a_terminal_and_nowhere_else(folder: Path, name: str) -> None:
     arguments, colours = COMMANDS[name]
     coloured = shown(folder, arguments, in_terminal=True)
     assert {colour for colour in colours if colour in coloured} == colours
@@ -81,5 +81,5 @@ def test_what_matters_is_coloured_in_a_terminal_and_nothing_is_elsewhere(folder:
 
 @pytest.mark.parametrize("setting", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
 @pytest.mark.parametrize("name", ["simulate", "tail", "refused"])
-def test_who_wants_no_colours_gets_none(folder: Path, name: str, setting: dict[str, str]) -> None:
+def test_no_color_turns_colours_off(folder: Path, name: str, setting: dict[str, str]) -> None:
     assert "\x1b" not in shown(folder, COMMANDS[name][0], in_terminal=True, **setting)

@@ -1,4 +1,4 @@
-"""`broker config`: settings told before a server reads them, and profiles that lead a client here."""
+"""`broker config`: settings checked before a server reads them, and profiles of clients."""
 
 import configparser
 from pathlib import Path
@@ -32,13 +32,13 @@ def test_what_is_not_the_default_is_listed_and_secrets_are_not(
         ('[tls]\ncertificate_file = "none"\nkey_file = "none"\n', "the certificate cannot be used"),
     ],
 )
-def test_what_a_server_would_refuse_is_told(run: Run, text: str, said: str) -> None:
+def test_settings_that_a_server_would_refuse_are_reported(run: Run, text: str, said: str) -> None:
     Path("b.toml").write_text(text)
     ended = run("config", "check", "--config", "b.toml")
     assert (ended.status, said in ended.said) == (2, True)
 
 
-def test_a_master_key_that_is_none_is_told(run: Run) -> None:
+def test_an_invalid_master_key_is_reported(run: Run) -> None:
     Path("master.key").write_text("short")
     assert "the master key cannot be used" in run("config", "check").said
 
@@ -64,7 +64,7 @@ def test_a_profile_that_assumes_a_role_names_its_source(run: Run) -> None:
     assert parser["services broker-x"]["sts"] == "\nendpoint_url = https://iam.example"
 
 
-def test_blocks_of_two_profiles_can_stand_in_one_file(run: Run) -> None:
+def test_one_file_can_have_the_blocks_of_two_profiles(run: Run) -> None:
     blocks = [
         run("config", "print", "--profile", name, "--endpoint", f"https://{name}.example").shown
         for name in ("default", "alice", "bob")
@@ -108,12 +108,12 @@ def test_an_endpoint_with_a_certificate_is_https_and_profiles_trust_it() -> None
 def test_the_password_in_the_stores_url_is_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     url = "redis://broker:hunter2@127.0.0.1:1/0"
     monkeypatch.setenv("BROKER_STORE_URL", url)
-    told = [
+    ended = [
         run("config", "check"),
         run("keys", "list"),
         run("keys", "list", "--store", url.replace("1/", "x/")),
     ]
-    assert "redis://broker:***@127.0.0.1:1/0" in told[0].shown
-    assert "redis://broker:***@127.0.0.1:1/0 cannot be used" in told[1].said
-    assert "cannot be read" in told[2].said
-    assert "hunter2" not in "".join(one.shown + one.said for one in told)
+    assert "redis://broker:***@127.0.0.1:1/0" in ended[0].shown
+    assert "redis://broker:***@127.0.0.1:1/0 cannot be used" in ended[1].said
+    assert "cannot be read" in ended[2].said
+    assert "hunter2" not in "".join(one.shown + one.said for one in ended)

@@ -153,7 +153,7 @@ def test_a_master_key_from_the_environment_is_replaced_there(
 
 def test_a_root_key_is_made_once_and_rotated(run: Run) -> None:
     missing = run("root-key", A)
-    assert (missing.status, "--create-account makes it" in missing.said) == (1, True)
+    assert (missing.status, "--create-account creates it" in missing.said) == (1, True)
     made = run("root-key", A, "--create-account")
     assert "export AWS_SECRET_ACCESS_KEY=" in made.shown
     again = run("root-key", A)

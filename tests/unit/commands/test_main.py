@@ -17,7 +17,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "serve"])
-def test_every_command_teaches_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_commands_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([name, "--help"])
     assert f"\n  broker {name} " in capsys.readouterr().out or name == "root-key"
@@ -38,21 +38,21 @@ def test_help_imports_no_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "usage"),
+    ("arguments", "usage"),
     [
         (["serve", "--deamon"], "usage: broker serve "),
         (["policy", "check", "p.json", "--strict"], "usage: broker policy check "),
     ],
 )
-def test_a_wrong_option_is_answered_by_the_command_it_was_given_to(
-    given: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+def test_an_unknown_option_is_refused_with_the_usage_of_its_command(
+    arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(given)
+        main(arguments)
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith(usage)
-    assert f"unrecognized arguments: {given[-1]}" in said
+    assert f"unrecognized arguments: {arguments[-1]}" in said
 
 
 def test_an_unknown_command_is_used_wrongly(capsys: pytest.CaptureFixture[str]) -> None:

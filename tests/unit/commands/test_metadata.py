@@ -22,7 +22,7 @@ DECLARATION = """
     ("listener", "reached"),
     [("127.0.0.1:1338", "127.0.0.1:1338"), ("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80")],
 )
-def test_a_container_is_told_an_address_that_can_be_asked(
+def test_a_container_gets_a_reachable_address(
     run: Run, monkeypatch: pytest.MonkeyPatch, listener: str, reached: str
 ) -> None:
     Path("declared.yaml").write_text(DECLARATION)

@@ -63,7 +63,7 @@ GOOD = '{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}'
         ),
     ],
 )  # fmt: skip
-def test_below_awss_words_stands_what_is_wrong_and_where(run: Run, text: str, said: str) -> None:
+def test_the_fault_and_its_line_follow_awss_message(run: Run, text: str, said: str) -> None:
     Path("p.json").write_text(text)
     for arguments in (("check", "p.json"), ("simulate", "--action", "s3:GetObject", "--policy", "p.json")):
         ended = run("policy", *arguments)
@@ -129,7 +129,7 @@ def test_an_action_without_its_service_cannot_be_asked_for(run: Run, action: str
     assert f"--action: '{action}' names no service; write it as in s3:GetObject" in ended.said
 
 
-def test_what_a_condition_missed_is_told(run: Run) -> None:
+def test_a_condition_that_nearly_matched_is_shown(run: Run) -> None:
     write("p.json", allow("s3:Get*", Sid="Mine", Condition={"StringEquals": {"aws:SourceVpc": ["a", "b"]}}))
     asking = ("--policy", "p.json", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::x/1")
     shown = run("policy", "explain", *asking).shown
@@ -143,14 +143,14 @@ def test_what_a_condition_missed_is_told(run: Run) -> None:
     assert run("policy", "explain", *asking, "--context", "aws:SourceVpc=b").status == 0
 
 
-def test_every_kind_of_policy_has_its_say(run: Run) -> None:
+def test_every_layer_is_explained(run: Run) -> None:
     write("all.json", allow("*"))
     write("reads.json", allow("s3:Get*"))
     write("denies.json", {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}, allow("*"))
     asking = ("--policy", "all.json", "--action", "s3:PutObject", "--resource", "arn:aws:s3:::x/1")
     for option, layer in (("--boundary", "boundary"), ("--session", "session"), ("--scp", "scp")):
         ended = run("policy", "explain", *asking, option, "reads.json")
-        assert f"{layer:<9} is silent   <- decides" in ended.shown
+        assert f"{layer:<9} does not allow   <- decides" in ended.shown
     ended = run("policy", "explain", *asking, "--scp", "denies.json")
     assert "with an explicit deny in a service control policy" in ended.shown
     assert "scp       denies   <- decides" in ended.shown
@@ -198,7 +198,7 @@ def test_a_user_of_the_store_is_allowed_where_both_sides_allow(ask: Any) -> None
     assert '"TakeOnDataReader"' in ended.shown
 
 
-def test_what_is_missing_in_a_trust_policy_is_told(ask: Any) -> None:
+def test_a_key_that_a_trust_policy_misses_is_shown(ask: Any) -> None:
     ended = ask("user/alice")
     assert (ended.status, "not in the request: sts:ExternalId" in ended.shown) == (1, True)
 
@@ -206,7 +206,7 @@ def test_what_is_missing_in_a_trust_policy_is_told(ask: Any) -> None:
 @pytest.mark.parametrize(("who", "layer"), [("user/bob", "resource"), ("user/carol", "identity")])
 def test_the_side_that_does_not_allow_is_named(ask: Any, who: str, layer: str) -> None:
     ended = ask(who, *EXTERNAL_ID)
-    assert (ended.status, f"{layer:<9} is silent   <- decides" in ended.shown) == (1, True)
+    assert (ended.status, f"{layer:<9} does not allow   <- decides" in ended.shown) == (1, True)
 
 
 def test_more_policies_answer_what_if(ask: Any) -> None:
@@ -214,7 +214,7 @@ def test_more_policies_answer_what_if(ask: Any) -> None:
     assert ask("user/carol", *EXTERNAL_ID, "--policy", "all.json").status == 0
 
 
-def test_roles_sessions_and_root_may_ask(run: Run, ask: Any) -> None:
+def test_roles_sessions_and_root_can_be_the_principal(run: Run, ask: Any) -> None:
     asking = ("--action", "iam:ListRoles", "--action", "iam:DeleteRole")
     for principal in (
         f"arn:aws:iam::{A}:role/web-server",
@@ -226,6 +226,6 @@ def test_roles_sessions_and_root_may_ask(run: Run, ask: Any) -> None:
 
 
 @pytest.mark.parametrize("who", ["user/nobody", "user/path/alice", "role/none", "group/developers"])
-def test_somebody_who_is_not_there_is_refused(ask: Any, who: str) -> None:
+def test_an_unknown_principal_is_refused(ask: Any, who: str) -> None:
     ended = ask(who)
-    assert (ended.status, "nobody in the store is" in ended.said) == (1, True)
+    assert (ended.status, "the store has no" in ended.said) == (1, True)

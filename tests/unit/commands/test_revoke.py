@@ -180,10 +180,10 @@ def test_sessions_are_chosen(world: World, arguments: tuple[str, ...], expected:
         (("revoke", "session", "ASIA"), "is no access key id of a session of this broker"),
         (("revoke", "session", "ASIAIOSFODNN7EXAMPLE"), "is no access key id of a session of this broker"),
         (("revoke", "key", "00"), "the sessions keyring has no key 00"),
-        (("revoke", "role", ROLE_ARN, "--before", "2999-01-01T00:00:00Z"), "is yet to come"),
+        (("revoke", "role", ROLE_ARN, "--before", "2999-01-01T00:00:00Z"), "is in the future"),
     ],
 )
-def test_what_there_is_not_is_told_and_nothing_is_changed(
+def test_an_unknown_target_is_refused_and_nothing_is_changed(
     world: World, arguments: tuple[str, ...], said: str
 ) -> None:
     before = world.in_broker(lambda broker: broker.engine.revision(account_partition(A)))
@@ -198,8 +198,8 @@ def test_one_session_is_revoked(world: World) -> None:
     assert ended.status == 0, ended.said
     first, second = ended.shown.splitlines()
     assert first == f"revoked: session {world.role} (arn:aws:sts::{A}:assumed-role/app/session)"
-    assert second.startswith("1 live session ends that would have been good until 20")
-    assert f"broker sessions --issued-by {world.role}" in ended.said, "what it has assumed stays good"
+    assert second.startswith("1 live session ends that would have expired at 20")
+    assert f"broker sessions --issued-by {world.role}" in ended.said, "what it has assumed is still accepted"
     assert world.refused() == {"role"}
     assert world.states()[world.role] == "revoked"
 
@@ -242,8 +242,8 @@ def test_all_sessions_of_an_identity_are_revoked_and_those_issued_afterwards_are
     assert [state for state in world.states().values() if state == "revoked"] == ["revoked"] * number
 
 
-def test_a_users_long_term_keys_are_named_because_they_stay_good(world: World) -> None:
-    assert f"# stays good: access key {ALICE_KEY}" in world.run("revoke", "user", USER_ARN).said
+def test_a_users_long_term_keys_are_named_because_they_are_still_accepted(world: World) -> None:
+    assert f"# still accepted: access key {ALICE_KEY}" in world.run("revoke", "user", USER_ARN).said
 
 
 def test_only_what_was_issued_before_the_moment_is_revoked(world: World) -> None:
@@ -255,7 +255,7 @@ def test_only_what_was_issued_before_the_moment_is_revoked(world: World) -> None
     assert [line.split()[:3] for line in listed] == [[A, ROLE_ARN, past]]
 
 
-def test_a_moment_before_which_nothing_can_live_is_not_written_down(world: World) -> None:
+def test_a_revocation_that_concerns_no_unexpired_session_is_not_stored(world: World) -> None:
     ended = world.run("revoke", "role", ROLE_ARN, "--before", "2020-01-01T00:00:00+02:00")
     assert ended.status == 0
     assert "nothing to do" in ended.shown
@@ -296,7 +296,7 @@ def test_a_revocation_is_journalled_as_of_the_account(world: World) -> None:
     assert record["additionalEventData"]["command"] == "revoke role"
 
 
-def test_what_cannot_be_journalled_is_not_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_journal_nothing_is_revoked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKER_AUDIT_PATH", "/proc/nowhere/audit.jsonl")
     assert world.run("revoke", "role", ROLE_ARN).status == 1
     assert world.refused() == set()
@@ -338,7 +338,7 @@ def test_a_moment_is_read_in_any_time_zone_and_rounded_up(text: str, seconds: in
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-11-30", "2026-11-30T09:00:00", "1796029200", ""])
-def test_what_is_no_moment_is_refused_with_an_example(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_time_is_refused_with_an_example(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["revoke", "role", ROLE_ARN, "--before", text])
     assert ended.value.code == 2

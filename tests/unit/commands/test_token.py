@@ -76,7 +76,7 @@ def test_a_scoped_session_is_shown_with_the_session_it_comes_from_and_no_session
 async def mint(broker: Broker) -> tuple[str, str]:
     now = int(clock())
     claims = SessionTokenClaims("ASIAEXAMPLE", SESSION_ID, now, now + 900, "111111111111")
-    token, secret, _ = mint_session_token(broker.keyrings.sessions(), claims, bytes(TOKEN_ENTROPY))
+    token, secret, *_ = mint_session_token(broker.keyrings.sessions(), claims, bytes(TOKEN_ENTROPY))
     return token, secret.reveal()
 
 

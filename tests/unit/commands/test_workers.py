@@ -16,9 +16,9 @@ class Stop(Exception): pass
 def stop(*_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stop
-def stay(place, is_ready, beat):
+def stay(slot, is_ready, beat):
     signal.signal(signal.SIGTERM, stop)
-    (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
+    (folder / f"{slot.worker}-{slot.restarts}").write_text(str(os.getpid()))
     is_ready()
     try:
         while True:
@@ -72,14 +72,14 @@ def dies_in_time(pid: int) -> bool:
     return True
 
 
-def test_all_stop_together_and_in_good_order(tmp_path: Path):
+def test_all_stop_together_and_gracefully(tmp_path: Path):
     supervisor = start(tmp_path, "print(repr(supervise(stay, 3, grace=5, silence=30)))")
     pids = [pid_in(tmp_path / f"{worker}-0") for worker in range(3)]
     assert stop(supervisor) == "''\n"
     assert not any(is_alive(pid) for pid in pids)
 
 
-def test_who_presses_ctrl_c_again_and_again_gets_the_same_good_order(tmp_path: Path):
+def test_repeated_ctrl_c_stops_all_gracefully_as_one_does(tmp_path: Path):
     supervisor = start(tmp_path, "supervise(stay, 2, grace=5, silence=30)")
     for worker in range(2):
         pid_in(tmp_path / f"{worker}-0")
@@ -89,8 +89,8 @@ def test_who_presses_ctrl_c_again_and_again_gets_the_same_good_order(tmp_path: P
     assert (supervisor.returncode, out, err) == (0, "", "")
 
 
-def test_a_worker_that_is_told_to_stop_while_it_ends_never_becomes_a_second_supervisor(tmp_path: Path):
-    """Its handler raises each time it is told, even while what it logged is being written out."""
+def test_a_worker_that_gets_a_stop_signal_while_it_ends_never_becomes_a_second_supervisor(tmp_path: Path):
+    """Its handler raises at each signal, even while what it logged is being written out."""
     body = """
 import logging
 def again(*_): raise Stop
@@ -98,10 +98,10 @@ def flush_slowly():
     (folder / "ends").write_text(str(os.getpid()))
     time.sleep(1)
 logging.shutdown = flush_slowly
-def ends(place, is_ready, beat):
+def ends(slot, is_ready, beat):
     signal.signal(signal.SIGTERM, again)
     is_ready()
-    return stay(place, is_ready, beat) if place.worker else ""
+    return stay(slot, is_ready, beat) if slot.worker else ""
 try:
     supervise(ends, 2, grace=5, silence=30)
 finally:
@@ -125,10 +125,10 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path):
     stop(supervisor)
 
 
-def test_workers_that_cannot_start_end_the_whole_with_one_sentence(tmp_path: Path):
+def test_workers_that_cannot_start_end_all_with_one_message(tmp_path: Path):
     supervisor = start(
         tmp_path,
-        "print(supervise(lambda place, is_ready, beat: 'the store is a teapot', 3, grace=5, silence=30))",
+        "print(supervise(lambda slot, is_ready, beat: 'the store is a teapot', 3, grace=5, silence=30))",
     )
     out, err = supervisor.communicate(timeout=10)
     assert (out, err) == ("the store is a teapot\n", "")
@@ -136,16 +136,16 @@ def test_workers_that_cannot_start_end_the_whole_with_one_sentence(tmp_path: Pat
 
 def test_a_worker_that_raises_is_no_second_supervisor(tmp_path: Path):
     supervisor = start(
-        tmp_path, "print(supervise(lambda place, is_ready, beat: 1 / 0, 2, grace=5, silence=30))"
+        tmp_path, "print(supervise(lambda slot, is_ready, beat: 1 / 0, 2, grace=5, silence=30))"
     )
     out, _ = supervisor.communicate(timeout=10)
     assert out == "a worker failed: ZeroDivisionError: division by zero\n"
 
 
-def test_a_successor_that_cannot_start_is_tried_again(tmp_path: Path):
+def test_a_restart_that_fails_is_tried_again(tmp_path: Path):
     body = """
-def fail_twice(place, is_ready, beat):
-    return "not yet" if 0 < place.restarts < 3 else stay(place, is_ready, beat)
+def fail_twice(slot, is_ready, beat):
+    return "not yet" if 0 < slot.restarts < 3 else stay(slot, is_ready, beat)
 supervise(fail_twice, 2, grace=5, silence=30)
 """
     supervisor = start(tmp_path, body)
@@ -159,7 +159,7 @@ def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path):
     body = """
 import broker.commands.workers as workers
 workers._GRACE_MARGIN = 0.2
-def stubborn(place, is_ready, beat):
+def stubborn(slot, is_ready, beat):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (folder / "0-0").write_text(str(os.getpid()))
     is_ready()
@@ -189,19 +189,19 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind(tmp_path: Path):
 
 
 HANGS = """
-def hangs(place, is_ready, beat):
+def hangs(slot, is_ready, beat):
     signal.signal(signal.SIGTERM, stop)
-    (folder / f"{place.worker}-{place.restarts}").write_text(str(os.getpid()))
+    (folder / f"{slot.worker}-{slot.restarts}").write_text(str(os.getpid()))
     is_ready()
-    if (place.worker, place.restarts) == (0, 0):
+    if (slot.worker, slot.restarts) == (0, 0):
         beat()
         while True: time.sleep(60)
-    return stay(place, is_ready, beat)
+    return stay(slot, is_ready, beat)
 supervise(hangs, 2, grace=5, silence=2)
 """
 
 
-def test_a_worker_that_gives_no_sign_of_life_is_killed_and_replaced_and_no_other(tmp_path: Path):
+def test_a_worker_that_sends_no_heartbeat_is_killed_and_replaced_and_no_other(tmp_path: Path):
     supervisor = start(tmp_path, HANGS)
     hung = pid_in(tmp_path / "0-0")
     assert is_alive(pid_in(tmp_path / "0-1"))
@@ -212,18 +212,18 @@ def test_a_worker_that_gives_no_sign_of_life_is_killed_and_replaced_and_no_other
 
 def test_a_worker_that_hangs_before_it_could_serve_ends_the_start(tmp_path: Path):
     body = """
-def hangs(place, is_ready, beat):
-    (folder / f"{place.worker}-0").write_text(str(os.getpid()))
+def hangs(slot, is_ready, beat):
+    (folder / f"{slot.worker}-0").write_text(str(os.getpid()))
     while True: time.sleep(60)
 print(supervise(hangs, 1, grace=0.2, silence=2))
 """
     supervisor = start(tmp_path, body)
     out, err = supervisor.communicate(timeout=20)
     assert out == "a worker ended with status -9 before it could serve\n"
-    assert "a worker gives no sign of life and is killed" in err
+    assert "a worker sends no heartbeat and is killed" in err
 
 
-def test_who_was_stopped_with_its_workers_accuses_none_of_silence(tmp_path: Path):
+def test_a_supervisor_that_was_paused_with_its_workers_kills_none_of_them(tmp_path: Path):
     """Ctrl-Z, a frozen container: all stand still, and go on."""
     supervisor = start(tmp_path, "supervise(stay, 2, grace=5, silence=3)")
     pids = [supervisor.pid, *(pid_in(tmp_path / f"{worker}-0") for worker in range(2))]
@@ -238,17 +238,17 @@ def test_who_was_stopped_with_its_workers_accuses_none_of_silence(tmp_path: Path
     stop(supervisor)
 
 
-def test_a_worker_whose_supervisor_does_not_read_is_not_held_up(tmp_path: Path):
+def test_a_worker_is_not_blocked_where_its_supervisor_does_not_read(tmp_path: Path):
     """More heartbeats than a pipe holds: it goes on all the same."""
     body = """
-def busy(place, is_ready, beat):
+def busy(slot, is_ready, beat):
     signal.signal(signal.SIGTERM, stop)
     is_ready()
     (folder / "pid").write_text(str(os.getpid()))
     while not (folder / "stopped").exists(): time.sleep(0.01)
     for _ in range(100_000): beat()
     (folder / "done").write_text("1")
-    return stay(place, is_ready, beat)
+    return stay(slot, is_ready, beat)
 supervise(busy, 1, grace=5, silence=30)
 """
     supervisor = start(tmp_path, body)

@@ -24,7 +24,7 @@ GUIDE = CONFIG / "README.md"
 
 
 def refusal(tmp_path: Path, text: str = "", **environment: str) -> str:
-    """What is said of a file and an environment that cannot stand."""
+    """The faults of an invalid file and environment."""
     file = tmp_path / "broker.toml"
     file.write_text(text)
     with pytest.raises(ConfigurationError) as refused:
@@ -32,7 +32,7 @@ def refusal(tmp_path: Path, text: str = "", **environment: str) -> str:
     return str(refused.value).replace(str(file), "FILE")
 
 
-def test_without_file_and_variables_the_defaults_count() -> None:
+def test_without_file_and_variables_the_defaults_are_used() -> None:
     assert load_settings(None, {}) == Settings()
 
 
@@ -65,7 +65,7 @@ def test_every_example_of_the_guide_loads(text: str, tmp_path: Path) -> None:
     require_usable(rules)
 
 
-def test_an_option_outweighs_a_variable_and_a_variable_the_file(tmp_path: Path) -> None:
+def test_an_option_overrides_a_variable_and_a_variable_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "broker.toml"
     file.write_text('[listen]\napi = "127.0.0.1:1"\nmetadata = "127.0.0.1:1"\noperations = "127.0.0.1:1"\n')
     environment = {"BROKER_LISTEN_API": "127.0.0.1:2", "BROKER_LISTEN_METADATA": "127.0.0.1:2"}
@@ -174,9 +174,9 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[listenn]\n", "FILE: there is no section [listenn]; did you mean [listen]?"),
         ("[listen]\nworker = 2\n", "FILE: [listen] has no setting worker; did you mean workers?"),
         ("[store]\nplace = 2\n", "FILE: [store] has no setting place; it knows url"),
-        ("api = 1\n", "FILE: api stands outside of every [section]"),
+        ("api = 1\n", "FILE: api is not in a [section]"),
         ('[listen]\nworkers = "2"\n', "FILE: listen.workers is a whole number, not '2'"),
-        ("[store]\nurl = 2\n", "FILE: store.url is a text, not what is given"),
+        ("[store]\nurl = 2\n", "FILE: store.url is a text, not this value"),
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
         (
             "[ldap]\nprovider = 'x.example'\n",
@@ -210,7 +210,7 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[listen\n", "FILE: "),
     ],
 )
-def test_a_file_that_cannot_stand_is_refused_in_words_that_help(tmp_path: Path, text: str, said: str) -> None:
+def test_an_invalid_file_is_refused_with_its_faults(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)
 
 
@@ -226,13 +226,11 @@ def test_a_file_that_cannot_stand_is_refused_in_words_that_help(tmp_path: Path, 
         ({"BROKER_KEYS_CREATE_MASTER_KEY": "maybe"}, "keys.create_master_key is true or false, not 'maybe'"),
     ],
 )
-def test_a_variable_that_cannot_stand_is_refused_by_name(
-    tmp_path: Path, variable: dict[str, str], said: str
-) -> None:
+def test_an_invalid_variable_is_refused_by_name(tmp_path: Path, variable: dict[str, str], said: str) -> None:
     assert said in refusal(tmp_path, **variable)
 
 
-def test_who_is_near_nothing_is_told_where_all_settings_are(tmp_path: Path) -> None:
+def test_for_a_name_without_a_similar_one_the_error_says_where_all_settings_are(tmp_path: Path) -> None:
     said = refusal(tmp_path, BROKER_WHATEVER="x")
     assert said == "the environment variable BROKER_WHATEVER is no setting; config/broker.toml explains all"
 
@@ -263,7 +261,7 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert shown_url(SecretKey(url)) == shown
 
 
-def test_a_url_that_cannot_stand_is_refused_without_its_password(tmp_path: Path) -> None:
+def test_an_invalid_url_is_refused_without_its_password(tmp_path: Path) -> None:
     assert "hunter2" not in refusal(tmp_path, BROKER_STORE_URL="rediz://:hunter2@store")
     for url in ("redis://:hunter2/@store:1/0", "redis://:x@store:hunter2/0", "redis://store/0?db=hunter2"):
         with pytest.raises(ConfigurationError, match="cannot be read") as refused:
@@ -290,7 +288,7 @@ def test_settings_never_change() -> None:
     "url",
     ["https://sts.example.com", "https://sts.example.com:8443/a/b", "https://10.0.0.1", "https://broker"],
 )
-def test_an_issuers_url_is_taken_as_it_stands(url: str) -> None:
+def test_an_issuers_url_is_not_changed(url: str) -> None:
     assert load_settings(None, {"BROKER_FEDERATION_ISSUER_URL": url}).federation.issuer_url == url
 
 
@@ -311,7 +309,7 @@ def test_an_issuers_url_is_taken_as_it_stands(url: str) -> None:
         "https://sts.example.com/a b",
     ],
 )
-def test_an_issuers_url_that_tokens_could_not_bear_is_refused(tmp_path: Path, url: str) -> None:
+def test_an_issuers_url_that_is_invalid_in_tokens_is_refused(tmp_path: Path, url: str) -> None:
     assert "federation.issuer_url: " in refusal(tmp_path, BROKER_FEDERATION_ISSUER_URL=url)
 
 

@@ -14,7 +14,7 @@ entropies = st.binary(min_size=ACCESS_KEY_ENTROPY, max_size=ACCESS_KEY_ENTROPY)
 
 
 @given(accounts, entropies)
-def test_a_new_pair_looks_like_one_of_aws_and_carries_its_account(account: str, entropy: bytes) -> None:
+def test_a_new_pair_has_the_form_of_aws_and_encodes_its_account(account: str, entropy: bytes) -> None:
     pair = new_access_key_pair(account, entropy)
     assert pair.access_key_id.startswith("AKIA")
     assert len(pair.access_key_id) == 20
@@ -41,15 +41,15 @@ def test_too_little_entropy_makes_no_pair() -> None:
 
 
 def test_every_character_of_a_key_id_is_as_likely_as_any_other() -> None:
-    """The ninth has one bit of the account, which leaves it sixteen of the thirty-two."""
+    """The ninth has one bit of the account, so it has sixteen of the thirty-two values."""
     key_ids = [
         access_key_id(LONG_TERM_KEY, "123456789012", bytes([byte] * ACCESS_KEY_ID_ENTROPY))
         for byte in range(256)
     ]
     assert len({key_id[:12] for key_id in key_ids}) == 1
     assert sorted(Counter(key_id[12] for key_id in key_ids).values()) == [16] * 16
-    for place in range(13, 20):
-        assert sorted(Counter(key_id[place] for key_id in key_ids).values()) == [8] * 32
+    for index in range(13, 20):
+        assert sorted(Counter(key_id[index] for key_id in key_ids).values()) == [8] * 32
 
 
 def test_too_little_entropy_makes_no_key_id() -> None:
@@ -57,7 +57,7 @@ def test_too_little_entropy_makes_no_key_id() -> None:
         access_key_id(LONG_TERM_KEY, "123456789012", bytes(ACCESS_KEY_ID_ENTROPY - 1))
 
 
-def test_what_strangers_call_an_access_key_id_is_not_remembered_at_any_length():
+def test_a_malformed_access_key_id_is_not_cached_at_any_length():
     tracemalloc.start()
     try:
         for number in range(4096):

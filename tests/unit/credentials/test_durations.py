@@ -4,7 +4,7 @@ from broker.credentials.durations import role_session_duration, user_session_dur
 from broker.errors import Refusal
 
 
-def test_a_role_session_lasts_an_hour_unless_asked_otherwise() -> None:
+def test_a_role_session_lasts_an_hour_unless_another_duration_is_requested() -> None:
     assert role_session_duration(None, 43_200, chained=False) == 3600
     assert role_session_duration(None, 3_600, chained=True) == 3600
     assert role_session_duration(43_200, 43_200, chained=False) == 43_200
@@ -33,7 +33,7 @@ def test_the_sessions_of_users_last_twelve_hours_and_at_most_thirty_six() -> Non
     assert user_session_duration(129_600, is_root=False) == 129_600
 
 
-def test_the_sessions_of_the_root_user_are_cut_to_an_hour_without_a_word() -> None:
+def test_the_sessions_of_the_root_user_are_limited_to_an_hour_without_an_error() -> None:
     assert user_session_duration(None, is_root=True) == 3600
     assert user_session_duration(129_600, is_root=True) == 3600
     assert user_session_duration(900, is_root=True) == 900

@@ -1,4 +1,4 @@
-"""The life of an issuer's keys, on a clock that the test sets."""
+"""The rotation of an issuer's keys, by a clock that the test sets."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ KEYS = (OLD, OTHER, NEW)
         (NOW + 300 * DAY, "new"),
     ],
 )
-def test_of_the_keys_whose_moment_has_come_the_latest_signs(now, expected):
+def test_of_the_keys_whose_time_has_come_the_latest_signs(now, expected):
     assert signing_key(KEYS, "ES384", now).key_id == expected
     assert signing_key(tuple(reversed(KEYS)), "ES384", now).key_id == expected
     assert signing_key(KEYS, "RS256", now).key_id == "other"
@@ -87,7 +87,7 @@ def test_the_next_key_is_due_so_long_before_it_signs(keys, now, expected):
     assert due_algorithms(keys, now, SCHEDULE) == expected
 
 
-def test_of_two_workers_that_make_the_next_key_one_is_heard():
+def test_where_two_workers_make_the_next_key_one_key_is_stored():
     later = NOW + 29 * DAY
     first, second = key("first", later + DAY), key("second", later + DAY)
     issuer = TokenIssuer(issuer_id="one", keys=(OLD, OTHER))
@@ -97,7 +97,7 @@ def test_of_two_workers_that_make_the_next_key_one_is_heard():
 
 
 class Issuing:
-    """A store with one issuer, at `now`, and what the passes of a worker make of it."""
+    """A store with one issuer, at `now`, and what a worker's passes change in it."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.now = store, float(NOW)
@@ -142,9 +142,9 @@ def verified_by(token: str, issuer: TokenIssuer, now: float) -> bool:
 async def test_through_two_rotations_every_token_verifies_until_it_expires_and_with_keys_a_day_old(
     issuing, algorithm
 ):
-    """A verifier fetches once a day, the worker looks every six hours, a token lives an hour."""
+    """A verifier fetches once a day, the worker runs every six hours, a token is valid for an hour."""
     await issuing.put(is_enabled=True)
-    copies = []  # what a verifier fetched, and when
+    copies = []  # the keys that a verifier fetched, and when
     signers = set()
     for quarter in range(4 * 65):
         issuing.now = NOW + quarter * DAY / 4
@@ -159,14 +159,14 @@ async def test_through_two_rotations_every_token_verifies_until_it_expires_and_w
     assert len(signers) == 3
 
 
-async def test_an_issuer_that_is_off_gets_no_keys(issuing):
+async def test_a_disabled_issuer_gets_no_keys(issuing):
     await issuing.put(is_enabled=False)
     before = await issuing.rotate()
     issuing.now = NOW + 100 * DAY
     assert await issuing.rotate() == before
 
 
-async def test_an_issuer_whose_turn_was_missed_still_publishes_its_next_key_first(issuing):
+async def test_an_overdue_key_is_still_published_before_it_signs(issuing):
     await issuing.put(is_enabled=True)
     issuing.now = NOW + 100 * DAY
     issuer = await issuing.rotate()

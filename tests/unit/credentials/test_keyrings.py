@@ -1,4 +1,4 @@
-"""Keyrings that are read anew: what they must not become."""
+"""Keyrings that are read again: they are never lost, and never replaced by others."""
 
 import base64
 import os
@@ -16,20 +16,20 @@ from broker.storage.engine import EngineUnavailable, Write
 from broker.storage.sqlite import SqliteEngine
 
 
-async def test_keyrings_that_vanish_are_missed_and_those_in_memory_stay(tmp_path: Path):
+async def test_keyrings_that_were_deleted_are_reported_and_those_in_memory_stay(tmp_path: Path):
     master = parse_master_key(new_master_key_text(os.urandom(32)))
     engine = SqliteEngine(tmp_path / "broker.db", time.time, os.urandom)
     keyrings = Keyrings(engine, master, time.time, os.urandom, RotationSchedule())
     await keyrings.load()
     before = keyrings.sessions()
     revision = await engine.revision(PARTITION)
-    kept = [(name, await engine.get(PARTITION, name)) for name in (SESSIONS, STORAGE)]
+    saved = [(name, await engine.get(PARTITION, name)) for name in (SESSIONS, STORAGE)]
     await engine.commit(PARTITION, [Write(SESSIONS, None)], revision)
     for _ in range(2):
-        with pytest.raises(EngineUnavailable, match="the keyrings are gone"):
+        with pytest.raises(EngineUnavailable, match="the keyrings are missing"):
             await keyrings.refresh()
     assert keyrings.sessions() is before
-    await engine.commit(PARTITION, [Write(name, value) for name, value in kept], None)
+    await engine.commit(PARTITION, [Write(name, value) for name, value in saved], None)
     assert await keyrings.refresh()
     await engine.close()
 
@@ -81,7 +81,7 @@ async def test_a_node_whose_clock_is_wrong_changes_no_ring(fleet: Fleet, ahead: 
             await step()
     assert not await sound.refresh()
     assert sound.sessions().find(retired) is not None
-    # What the others do it takes over, and seals with.
+    # It uses the ring that other nodes have rotated.
     await sound.rotate_when_due()
     assert await wrong.refresh() and wrong.sessions() == sound.sessions()
 
@@ -101,7 +101,7 @@ async def test_a_key_is_dropped_when_no_session_needs_it_whichever_node_does_it(
     assert sound.sessions().find(retired) is None
 
 
-async def test_a_store_whose_clock_went_wrong_has_no_key_dropped(fleet: Fleet) -> None:
+async def test_no_key_is_dropped_by_a_wrong_clock_of_the_store(fleet: Fleet) -> None:
     """As after a failover to a machine without NTP: the nodes' clocks are right, and the store's is not."""
     node = await fleet.node()
     retired = await fleet.rotate(node)
@@ -114,8 +114,8 @@ async def test_a_store_whose_clock_went_wrong_has_no_key_dropped(fleet: Fleet) -
     assert behind.sessions().find(retired) is not None
 
 
-async def test_the_first_keys_are_dated_by_the_store(fleet: Fleet) -> None:
-    """Else those whose clocks are right would wait three days longer for their first rotation."""
+async def test_the_first_keys_have_the_time_of_the_store(fleet: Fleet) -> None:
+    """Else nodes with a right clock would rotate three days later."""
     node = await fleet.node(ahead=72 * HOUR)
     assert node.sessions().primary.created_at == node.sessions().primary.promoted_at == fleet.now
 

@@ -14,6 +14,7 @@ from broker.sealing.claims import (
     RootClaims,
     SessionClaims,
     SessionTokenClaims,
+    claims_from_bytes,
 )
 from broker.sealing.keyring import Keyring, new_keyring, promote, stage
 from broker.sealing.session import SessionExpired
@@ -35,7 +36,7 @@ def mint() -> Mint:
 
 
 def opened(credentials: TemporaryCredentials, ring: Keyring = RING) -> SessionClaims:
-    """The claims of a token, once its secret has proved to be the one that was given out."""
+    """The claims of a token, once its secret is proven to be the one that was returned."""
     claims, secret = open_session_token(ring, credentials.session_token, credentials.access_key_id, NOW)
     assert secret == credentials.secret
     return claims
@@ -45,7 +46,7 @@ def incompressible(length: int) -> str:
     return "".join(hashlib.sha512(bytes([number])).hexdigest() for number in range(64))[:length]
 
 
-def test_a_role_session_carries_everything_that_was_said_of_it(mint: Mint) -> None:
+def test_a_role_session_has_all_claims_that_it_was_minted_with(mint: Mint) -> None:
     credentials = mint.assumed_role(
         ROLE,
         now=NOW,
@@ -103,7 +104,7 @@ def test_a_federated_session_names_the_user_who_asked(mint: Mint) -> None:
     assert (claims.session_policy, claims.tags) == (POLICY, (("Team", "billing"),))
 
 
-def test_a_session_token_is_its_user_again(mint: Mint) -> None:
+def test_a_session_token_has_its_user_as_principal(mint: Mint) -> None:
     serial = "arn:aws:iam::123456789012:mfa/phone"
     claims = opened(
         mint.session_token(
@@ -123,7 +124,7 @@ def test_the_root_user_gets_session_tokens_of_its_own(mint: Mint) -> None:
     assert federated.issuer == ROOT
 
 
-def test_a_root_task_is_held_to_its_policy(mint: Mint) -> None:
+def test_a_root_task_has_its_policy(mint: Mint) -> None:
     task = "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
     claims = opened(
         mint.root_task(
@@ -156,13 +157,13 @@ def test_no_two_sessions_share_an_id_a_secret_or_a_token(mint: Mint) -> None:
     assert len({opened(credentials).session_id for credentials in minted}) == 50
 
 
-def test_the_access_key_id_of_a_session_carries_its_account(mint: Mint) -> None:
+def test_the_access_key_id_of_a_session_encodes_its_account(mint: Mint) -> None:
     credentials = mint.assumed_role(ROLE, now=NOW, duration=900)
     assert credentials.access_key_id.startswith("ASIA")
     assert account_of_access_key_id(credentials.access_key_id) == ACCOUNT
 
 
-def test_entropy_is_drawn_anew_for_every_session() -> None:
+def test_entropy_is_drawn_for_every_session() -> None:
     drawn = count()
 
     def entropy(size: int) -> bytes:
@@ -229,7 +230,7 @@ def test_claims_that_fit_no_token_are_refused_though_their_policies_are_small(mi
     assert "over the 4096 allowed" in refused.value.reason
 
 
-def test_no_session_outlives_what_its_kind_may(mint: Mint) -> None:
+def test_no_session_is_longer_than_its_kind_may_be(mint: Mint) -> None:
     task = "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
     too_long = [
         lambda: mint.assumed_role(ROLE, now=NOW, duration=43_201),
@@ -241,7 +242,7 @@ def test_no_session_outlives_what_its_kind_may(mint: Mint) -> None:
         lambda: mint.session_token(USER, now=NOW, duration=-1),
     ]
     for made in too_long:
-        with pytest.raises(ValueError, match="lives at most"):
+        with pytest.raises(ValueError, match="lasts at most"):
             made()
 
 
@@ -260,15 +261,17 @@ def test_every_byte_of_a_draw_has_one_use():
         return minted.access_key_id, opened(minted).session_id
 
     key_id, session_id = made(draw)
-    for place in range(len(draw)):
-        changed = made(draw[:place] + bytes([draw[place] ^ 1]) + draw[place + 1 :])
-        assert (changed[0] != key_id, changed[1] != session_id) == (place < 8, 8 <= place < 24)
+    for index in range(len(draw)):
+        changed = made(draw[:index] + bytes([draw[index] ^ 1]) + draw[index + 1 :])
+        assert (changed[0] != key_id, changed[1] != session_id) == (index < 8, 8 <= index < 24)
 
 
 def test_each_session_is_noted_with_the_key_that_sealed_it_and_one_that_fits_no_token_is_not() -> None:
-    noted: list[tuple[SessionClaims, bytes]] = []
-    mint = Mint(lambda: RING, secrets.token_bytes, lambda claims, key: noted.append((claims, key)))
+    noted: list[tuple[str, bytes, bytes]] = []
+    mint = Mint(lambda: RING, secrets.token_bytes, lambda *note: noted.append(note))
     with pytest.raises(Refusal):
         mint.assumed_role(ROLE, now=NOW, duration=900, context={"saml:groups": (incompressible(7_000),)})
     minted = mint.assumed_role(ROLE, now=NOW, duration=900)
-    assert noted == [(opened(minted), RING.primary.id)]
+    ((account, claims, sealed_by),) = noted
+    assert (account, claims_from_bytes(claims)) == (ROLE.account, opened(minted))
+    assert sealed_by == RING.primary.id

@@ -58,7 +58,7 @@ async def enrol(store: Store, first: int, second: int, window: int = 2, now: flo
 
 
 @pytest.mark.parametrize("steps", [-1, 0, 1])
-async def test_a_code_of_the_step_or_its_neighbours_is_good_once(store: Store, steps: int) -> None:
+async def test_a_code_of_the_step_or_its_neighbours_is_accepted_once(store: Store, steps: int) -> None:
     code = totp(SEED, STEP + steps)
     assert await take(store, code, device())
     assert not await take(store, code, device())
@@ -71,7 +71,7 @@ async def test_a_code_that_was_never_used_is_too_old_once_a_later_one_was(store:
     assert not await take(store, totp(SEED, STEP), device())
 
 
-async def test_what_was_used_is_remembered_for_as_long_as_an_older_code_could_be_good(store: Store) -> None:
+async def test_the_used_step_is_stored_for_as_long_as_an_older_code_could_be_valid(store: Store) -> None:
     assert await take(store, totp(SEED, STEP + 1), device())
     for steps in (1, 2):
         later = NOW + steps * STEP_SECONDS
@@ -80,8 +80,8 @@ async def test_what_was_used_is_remembered_for_as_long_as_an_older_code_could_be
     assert await take(store, totp(SEED, STEP + 2), device(), NOW + 2 * STEP_SECONDS)
 
 
-async def test_of_many_workers_with_the_same_code_one_takes_it(store: Store, tmp_path: Path) -> None:
-    """And of those with its neighbours, none takes an older one after a later one."""
+async def test_of_many_workers_with_the_same_code_one_accepts_it(store: Store, tmp_path: Path) -> None:
+    """And none accepts the code of an earlier step after that of a later one."""
     async with Store(SqliteEngine(tmp_path / "broker.sqlite", lambda: NOW, os.urandom), lambda: NOW) as other:
         taken: list[int] = []
 
@@ -95,7 +95,7 @@ async def test_of_many_workers_with_the_same_code_one_takes_it(store: Store, tmp
 
 
 @pytest.mark.parametrize("course", range(4))
-async def test_whatever_a_devices_clock_does_every_code_that_is_taken_is_later_than_the_last(
+async def test_whatever_the_clock_does_every_accepted_code_is_later_than_the_last(
     tmp_path: Path, course: int
 ) -> None:
     """Sign-ins and resynchronisations, old codes and new, minutes and hours apart."""
@@ -121,7 +121,7 @@ async def test_whatever_a_devices_clock_does_every_code_that_is_taken_is_later_t
 
 
 @pytest.mark.parametrize("steps", [-3, -2, 2, 3])
-async def test_a_code_from_farther_away_is_none(store: Store, steps: int) -> None:
+async def test_a_code_from_farther_away_is_refused(store: Store, steps: int) -> None:
     assert not await take(store, totp(SEED, STEP + steps), device())
 
 
@@ -163,7 +163,7 @@ async def test_codes_that_do_not_follow_each_other_prove_nothing(store: Store) -
         assert await enrol(store, first, second) is None
 
 
-async def test_after_too_many_wrong_codes_none_is_taken_until_the_window_is_over(store: Store) -> None:
+async def test_after_too_many_wrong_codes_none_is_accepted_until_the_window_ends(store: Store) -> None:
     for _ in range(FAILURE_LIMIT - 1):
         assert not await take(store, "000000", device())
     assert await take(store, totp(SEED, STEP), device()), "one short of the limit"

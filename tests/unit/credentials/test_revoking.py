@@ -1,4 +1,4 @@
-"""Revocations are remembered as long as they concern anything, are bounded, and never weakened."""
+"""Revocations are stored as long as they apply to a session, are bounded, and never weakened."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,9 @@ def many(number: int, prefix: str, ends: int = 100) -> Revocations:
 
 
 @pytest.mark.parametrize(("subject", "hours"), [("AROA1", 12), ("AIDA1", 36), (ACCOUNT, 36), ("*", 36)])
-def test_a_revocation_outlives_every_session_that_it_concerns_by_any_clock(subject: str, hours: int) -> None:
+def test_a_revocation_is_stored_until_its_last_session_has_expired_by_any_clock(
+    subject: str, hours: int
+) -> None:
     assert latest_end(subject, 1000) == 1000 + hours * 3600 + 900
 
 
@@ -38,7 +40,7 @@ def test_what_has_ended_is_dropped_with_the_next_revocation() -> None:
     assert with_revocation(known, "AROA3", revocation(2, 90), 50).by_subject.keys() == {"AROA2", "AROA3"}
 
 
-def test_a_revocation_of_an_earlier_moment_takes_nothing_back() -> None:
+def test_a_revocation_of_an_earlier_time_does_not_weaken_a_later_one() -> None:
     known = Revocations(by_subject={"AROA1": revocation(20, 90, 1)})
     both = with_revocation(known, "AROA1", revocation(10, 80, 2), 0)
     assert both.by_subject == {"AROA1": revocation(20, 90, 2)}
@@ -47,7 +49,7 @@ def test_a_revocation_of_an_earlier_moment_takes_nothing_back() -> None:
     }
 
 
-def test_single_sessions_are_bounded_and_leave_room_for_what_covers_them() -> None:
+def test_single_sessions_are_bounded_and_a_role_can_still_be_revoked() -> None:
     full = many(MOST_SESSIONS, "ASIA")
     with pytest.raises(TooManyRevocations, match="1000 single sessions"):
         with_revocation(full, "ASIAX", revocation(1, 100), 0)
@@ -63,7 +65,7 @@ def test_a_whole_account_can_be_revoked_however_many_revocations_there_are() -> 
     assert WHOLE_ACCOUNT in with_revocation(full, WHOLE_ACCOUNT, revocation(1, 100), 0).by_subject
 
 
-async def test_the_record_is_gone_when_the_last_revocation_has_ended(tmp_path: Path) -> None:
+async def test_the_record_expires_when_the_last_revocation_has_ended(tmp_path: Path) -> None:
     now = 1000.0
     engine = SqliteEngine(tmp_path / "broker.db", lambda: now, os.urandom)
     async with Store(engine, lambda: now) as store:

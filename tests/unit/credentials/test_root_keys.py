@@ -1,4 +1,4 @@
-"""Root keys that an environment brings along: applied once, and never against what was decided afterwards."""
+"""Root keys that are imported from the environment: once, and never against a later change by an operator."""
 
 import os
 import time
@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from broker.credentials.access_keys import AccessKeyPair
-from broker.credentials.root_keys import Brought, KeyTaken, bring_root_key, ensure_root_key, rotate_root_key
+from broker.credentials.root_keys import (
+    KeyTaken,
+    RootKeyImport,
+    ensure_root_key,
+    import_root_key,
+    rotate_root_key,
+)
 from broker.names.secret import SecretKey
 from broker.storage.records import AccessKey, AccountSettings
 from broker.storage.sqlite import SqliteEngine
@@ -27,8 +33,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-async def bring(store: Store, pair: AccessKeyPair = PAIR, account: str = A) -> Brought:
-    return await store.transact(lambda transaction: bring_root_key(transaction, account, pair, 1.0))
+async def bring(store: Store, pair: AccessKeyPair = PAIR, account: str = A) -> RootKeyImport:
+    return await store.transact(lambda transaction: import_root_key(transaction, account, pair, 1.0))
 
 
 async def key_of(store: Store, pair: AccessKeyPair = PAIR) -> AccessKey | None:
@@ -57,67 +63,67 @@ async def rotate(store: Transaction) -> None:
     await rotate_root_key(store, A, NEXT, 2.0)
 
 
-Deed = Callable[[Transaction], Awaitable[None]]
+Change = Callable[[Transaction], Awaitable[None]]
 
 
-async def test_a_key_is_made_once_and_then_found(store: Store):
-    assert await bring(store) is Brought.MADE
+async def test_a_key_is_imported_once(store: Store):
+    assert await bring(store) is RootKeyImport.MADE
     revision = await store.engine.revision(f"account/{A}")
-    assert await bring(store) is Brought.PRESENT
+    assert await bring(store) is RootKeyImport.PRESENT
     assert await store.engine.revision(f"account/{A}") == revision
     assert await root_keys(store) == (PAIR.access_key_id,)
 
 
-@pytest.mark.parametrize("deed", [deactivate, delete, rotate])
-async def test_a_key_that_was_revoked_stays_revoked(store: Store, deed: Deed):
+@pytest.mark.parametrize("change", [deactivate, delete, rotate])
+async def test_a_key_that_was_revoked_stays_revoked(store: Store, change: Change):
     await bring(store)
-    await store.transact(deed)
+    await store.transact(change)
     before = await key_of(store), await root_keys(store)
     for _ in range(2):
-        assert await bring(store) is Brought.REVOKED
+        assert await bring(store) is RootKeyImport.REVOKED
     assert (await key_of(store), await root_keys(store)) == before
     key = before[0]
     assert key is None or key.status == "Inactive"
 
 
-@pytest.mark.parametrize("deed", [deactivate, delete, rotate])
-@pytest.mark.parametrize("wish", [AccessKeyPair("bootstrapAdmin03", SecretKey("a-third")), OTHER_SECRET])
-async def test_another_id_or_another_secret_is_a_new_wish(store: Store, deed: Deed, wish: AccessKeyPair):
+@pytest.mark.parametrize("change", [deactivate, delete, rotate])
+@pytest.mark.parametrize("pair", [AccessKeyPair("bootstrapAdmin03", SecretKey("a-third")), OTHER_SECRET])
+async def test_another_id_or_another_secret_is_imported(store: Store, change: Change, pair: AccessKeyPair):
     await bring(store)
-    await store.transact(deed)
-    assert await bring(store, wish) is Brought.MADE
-    key = await key_of(store, wish)
-    assert key is not None and key.status == "Active" and key.secret == wish.secret
-    assert wish.access_key_id in await root_keys(store)
+    await store.transact(change)
+    assert await bring(store, pair) is RootKeyImport.MADE
+    key = await key_of(store, pair)
+    assert key is not None and key.status == "Active" and key.secret == pair.secret
+    assert pair.access_key_id in await root_keys(store)
 
 
-async def test_a_secret_that_was_replaced_does_not_come_back(store: Store):
+async def test_a_secret_that_was_replaced_is_not_imported_again(store: Store):
     """A node that still has the old environment is started again."""
     await bring(store)
     await bring(store, OTHER_SECRET)
-    assert await bring(store) is Brought.REVOKED
+    assert await bring(store) is RootKeyImport.REVOKED
     key = await key_of(store)
     assert key is not None and key.secret == OTHER_SECRET.secret
 
 
-async def test_a_key_of_a_broker_without_marks_keeps_the_status_it_has(store: Store):
+async def test_the_status_of_a_key_without_a_mark_is_not_changed(store: Store):
     await store.transact(lambda transaction: ensure_root_key(transaction, A, PAIR, 1.0))
     await store.transact(deactivate)
-    assert await bring(store) is Brought.REVOKED
+    assert await bring(store) is RootKeyImport.REVOKED
     key = await key_of(store)
     assert key is not None and key.status == "Inactive"
     await store.transact(delete)
-    assert await bring(store) is Brought.REVOKED
+    assert await bring(store) is RootKeyImport.REVOKED
     assert await key_of(store) is None
 
 
-async def test_a_secret_that_a_broker_without_marks_had_made_does_not_come_back_either(store: Store):
+async def test_a_replaced_secret_of_a_key_without_a_mark_is_not_imported_again(store: Store):
     await store.transact(lambda transaction: ensure_root_key(transaction, A, PAIR, 1.0))
-    assert await bring(store, OTHER_SECRET) is Brought.MADE
-    assert await bring(store) is Brought.REVOKED
+    assert await bring(store, OTHER_SECRET) is RootKeyImport.MADE
+    assert await bring(store) is RootKeyImport.REVOKED
 
 
-async def test_an_id_that_is_anothers_is_refused(store: Store):
+async def test_an_id_of_another_account_or_of_a_user_is_refused(store: Store):
     await bring(store)
     with pytest.raises(KeyTaken, match=A):
         await bring(store, PAIR, B)

@@ -1,4 +1,4 @@
-"""What was minted is listed behind the mint, each session once, the newest first, bounded, and until it ends."""
+"""Minted sessions are listed by the next flush: each once, the newest first, within a bound, until it ends."""
 
 import os
 import secrets
@@ -54,17 +54,17 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def test_every_kind_of_session_is_listed_with_whose_it_is_and_who_asked(world: World) -> None:
+async def test_every_kind_of_session_is_listed_with_its_principal_and_its_issuer(world: World) -> None:
     mint, key = world.mints[0], "AKIAIOSFODNN7EXAMPLE"
     alice = IamUser(ACCOUNT, "alice", "AIDA1")
-    given = {"now": world.now, "duration": 900}
-    mint.assumed_role(ROLE, **given, issuer_access_key_id=key)
-    mint.assumed_role(ROLE, **given, federated_provider="arn:provider")
-    mint.assumed_role(ROLE, **given, role_delivery="2.0", instance_id="i-1")
-    mint.session_token(alice, **given, issuer_access_key_id=key)
-    mint.federated_user(alice, "guest", **given, issuer_access_key_id=key)
-    mint.federated_user(Root(ACCOUNT), "guest", **given)
-    mint.root_task(ACCOUNT, **given, task_policy_arn="arn:task", issuer_arn="arn:issuer")
+    times = {"now": world.now, "duration": 900}
+    mint.assumed_role(ROLE, **times, issuer_access_key_id=key)
+    mint.assumed_role(ROLE, **times, federated_provider="arn:provider")
+    mint.assumed_role(ROLE, **times, role_delivery="2.0", instance_id="i-1")
+    mint.session_token(alice, **times, issuer_access_key_id=key)
+    mint.federated_user(alice, "guest", **times, issuer_access_key_id=key)
+    mint.federated_user(Root(ACCOUNT), "guest", **times)
+    mint.root_task(ACCOUNT, **times, task_policy_arn="arn:task", issuer_arn="arn:issuer")
     await world.lists[0].flush()
     listing = await world.listing()
     sts, iam = f"arn:aws:sts::{ACCOUNT}:", f"arn:aws:iam::{ACCOUNT}:"
@@ -103,7 +103,7 @@ async def test_the_newest_session_comes_first(world: World) -> None:
     assert [one.access_key_id for one in (await world.listing()).sessions] == expected
 
 
-async def test_a_session_is_listed_until_it_ends_and_is_gone_from_the_engine_with_the_last_beside_it(
+async def test_a_session_is_listed_until_it_ends_and_deleted_from_the_engine_with_the_last_of_its_record(
     world: World,
 ) -> None:
     short, long = world.mint(duration=900), world.mint(duration=3600)
@@ -176,7 +176,9 @@ async def test_one_accounts_many_sessions_push_out_none_of_another(world: World)
     assert [one.access_key_id for one in (await world.listing(OTHER)).sessions] == [own]
 
 
-async def test_what_could_not_be_written_stays_for_the_next_time_and_is_still_bounded(world: World) -> None:
+async def test_sessions_that_could_not_be_written_are_written_by_the_next_flush_and_still_bounded(
+    world: World,
+) -> None:
     first = world.mint(5)
 
     file = world.path.rename(world.path.with_suffix(".away"))

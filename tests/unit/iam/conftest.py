@@ -23,6 +23,7 @@ from broker.sealing.keyring import new_keyring
 from broker.storage.engine import EngineUnavailable, Revision
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Store, Transaction
+from tests.unit.cheap_passwords import cheap_passwords
 from tests.unit.federating import no_federation
 
 ACCOUNT = "111122223333"
@@ -39,6 +40,7 @@ class Iam:
         self.gate = Gate(PolicyLibrary(), lambda: keyring, secrets.token_bytes)
         self.quotas = Quotas()
         self.federation = no_federation()
+        self.passwords = cheap_passwords()
         self.service_principals: frozenset[str] = frozenset()
         self.now = NOW
 
@@ -63,6 +65,7 @@ class Iam:
                 entropy=secrets.token_bytes,
                 quotas=self.quotas,
                 federation=self.federation,
+                passwords=self.passwords,
                 service_principals=self.service_principals,
             )
             return await perform(OPERATIONS["iam", name], call, body)

@@ -44,12 +44,12 @@ async def refusals(iam: Any) -> list[str]:
             policy_source_arn=f"arn:aws:iam::{ACCOUNT}:role/hidden", action_names=("s3:GetObject",)
         ),
     ]
-    told = []
+    messages = []
     for request in asked:
         code, message = await iam.refused(request, user="eve")
         assert code == "AccessDenied"
-        told.append(message.partition(". Encoded")[0])
-    return told
+        messages.append(message.partition(". Encoded")[0])
+    return messages
 
 
 async def test_a_refusal_is_the_same_whether_or_not_there_is_such_a_thing(iam: Any) -> None:
@@ -63,7 +63,7 @@ async def test_a_refusal_is_the_same_whether_or_not_there_is_such_a_thing(iam: A
     allow = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}'
     await iam(shapes.CreatePolicyRequest(policy_name="Hidden", path=PATH, policy_document=allow))
     assert await refusals(iam) == absent
-    assert not any("Hidden" in told for told in absent)
+    assert not any("Hidden" in message for message in absent)
 
 
 @pytest.mark.parametrize("whose", ["bob", None])
@@ -97,6 +97,7 @@ async def test_preparing_a_request_writes_nothing(iam: Iam, name: str, there: bo
         entropy=secrets.token_bytes,
         quotas=iam.quotas,
         federation=iam.federation,
+        passwords=iam.passwords,
     )
     prepared = await prepare(OPERATIONS["iam", name], call, None if isinstance(asked, str) else asked)
     assert isinstance(prepared, Prepared | Absent)

@@ -320,8 +320,8 @@ async def test_an_account_is_shown_by_the_arn_of_its_root_and_judged_as_written(
     document = json.dumps({"Version": "2012-10-17", "Statement": {**statement, element: written}})
     await iam(new_role())
     await store_trust(store, document)
-    told = json.loads((await get(iam)).assume_role_policy_document)
-    assert told == {"Version": "2012-10-17", "Statement": {**statement, element: shown}}
+    shown_policy = json.loads((await get(iam)).assume_role_policy_document)
+    assert shown_policy == {"Version": "2012-10-17", "Statement": {**statement, element: shown}}
     assert str(bound_trust_policy(await record(store))) == document
 
 
@@ -353,8 +353,8 @@ async def test_a_long_trust_policy_is_shown_as_a_short_one_and_not_cached(iam):
     document = trusting({"AWS": ACCOUNT}).replace(" ", " " * 4000)
     await iam(new_role(document=document))
     before = trust._cached_with_account_arns.cache_info().currsize
-    told = json.loads((await get(iam)).assume_role_policy_document)
-    assert told["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    shown_policy = json.loads((await get(iam)).assume_role_policy_document)
+    assert shown_policy["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     assert trust._cached_with_account_arns.cache_info().currsize == before
 
 

@@ -10,12 +10,22 @@ import msgspec
 import pytest
 
 from broker.access.caller import Caller, SessionPolicies, root_caller
+from broker.credentials.password_changes import put_login_profile
 from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
 from broker.operation import OPERATIONS, model
 from broker.protocol.shapes import iam as shapes
+from broker.storage.password_records import LoginProfile
 from broker.storage.records import AccessKey, AccountSettings, User, VirtualMfaDevice
-from broker.storage.store import ACCESS_KEYS, MFA_DEVICES, SETTINGS, USERS, Transaction
+from broker.storage.store import (
+    ACCESS_KEYS,
+    LOGIN_PROFILES,
+    MFA_DEVICES,
+    ROOT_LOGIN_PROFILE,
+    SETTINGS,
+    USERS,
+    Transaction,
+)
 from tests.unit.iam.conftest import ACCOUNT, NOW, Iam
 from tests.unit.simulator.simulating import allow, document, trust
 
@@ -67,6 +77,8 @@ VALUES: dict[str, Any] = {
     "group_name": "group",
     "instance_profile_name": "profile",
     "name": "provider",
+    "new_password": "New-Password-1",
+    "old_password": "Old-Password-1",
     "open_id_connect_provider_arn": iam_arn(ACCOUNT, "oidc-provider/idp.example.com"),
     "permissions_boundary": POLICY,
     "policy_arn": POLICY,
@@ -146,6 +158,8 @@ async def put_credentials(store: Transaction, name: str | None) -> None:
     )
     store.put(ACCESS_KEYS, ACCOUNT, key)
     store.put(MFA_DEVICES, ACCOUNT, device)
+    profile = LoginProfile(user_name=name, password_hash=SecretKey("hash"), created_at=0, changed_at=0)
+    put_login_profile(store, ACCOUNT, profile)
     if name is None:
         settings = AccountSettings(root_access_key_ids=(key_id,), root_mfa_serial_numbers=(serial_number,))
         store.put(SETTINGS, ACCOUNT, settings)
@@ -179,7 +193,7 @@ async def account(iam: Iam) -> Iam:
 
 async def everything(iam: Iam) -> Any:
     transaction = iam.store.transaction()
-    collections = (USERS, ACCESS_KEYS, MFA_DEVICES, SETTINGS)
+    collections = (USERS, ACCESS_KEYS, MFA_DEVICES, SETTINGS, LOGIN_PROFILES, ROOT_LOGIN_PROFILE)
     return [await transaction.scan(collection, ACCOUNT) for collection in collections]
 
 
@@ -194,6 +208,8 @@ async def test_a_root_task_does_to_root_what_is_listed_and_nothing_else(account:
     assert await everything(account) == before
     for task_name, listed in TASKS.items():
         if name in listed:
+            if name == "CreateLoginProfile":
+                await account(shapes.DeleteLoginProfileRequest(), caller=task("IAMDeleteRootUserCredentials"))
             await account(asked, caller=task(task_name))
 
 

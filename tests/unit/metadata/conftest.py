@@ -33,6 +33,7 @@ from broker.web.dependencies import Dependencies
 from broker.web.metadata import MetadataHandler
 from broker.web.metrics import Metrics
 from broker.web.server import Server
+from tests.unit.cheap_passwords import cheap_passwords
 from tests.unit.federating import no_federation
 
 ACCOUNT = "111122223333"
@@ -115,6 +116,7 @@ class World:
             metrics=Metrics(),
             quotas=Quotas(),
             federation=no_federation(),
+            passwords=cheap_passwords(),
             services={},
         )
         return MetadataHandler(dependencies, lambda: self.ring, **settings)

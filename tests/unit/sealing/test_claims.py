@@ -1,4 +1,4 @@
-"""Claims are append-only: these bytes were written once and must be read for ever."""
+"""Claims are append-only: these encodings must open in every later version."""
 
 import msgspec
 import pytest
@@ -247,6 +247,6 @@ def test_neither_a_root_task_nor_scoped_claims_can_be_an_original() -> None:
             claims_from_bytes(msgspec.msgpack.encode(written))
 
 
-def test_without_a_user_the_root_user_called() -> None:
+def test_claims_without_a_user_have_the_root_user_as_principal() -> None:
     assert SessionTokenClaims(**COMMON).principal == Root("123456789012")
     assert FederatedUserClaims(**COMMON, name="guest").issuer == Root("123456789012")

@@ -35,8 +35,8 @@ def room(tmp_path: Path) -> Path:
 def verify_bare(room: Path) -> bool:
     openssl(room, "base64", "-d", "-in", "signature.base64", "-out", "signature")
     (room / "key").write_text(openssl(room, "x509", "-pubkey", "-noout", "-in", "certificate").stdout)
-    told = openssl(room, "dgst", "-sha256", "-verify", "key", "-signature", "signature", "document")
-    return told.stdout.strip() == "Verified OK"
+    result = openssl(room, "dgst", "-sha256", "-verify", "key", "-signature", "signature", "document")
+    return result.stdout.strip() == "Verified OK"
 
 
 def verify_pkcs7(room: Path, name: str) -> subprocess.CompletedProcess[str]:
@@ -55,9 +55,9 @@ def test_openssl_finds_a_changed_document_behind_the_bare_signature(room: Path) 
 
 @pytest.mark.parametrize("name", ["pkcs7", "rsa2048"])
 def test_openssl_verifies_the_pkcs7_forms_and_prints_the_document(room: Path, name: str) -> None:
-    told = verify_pkcs7(room, name)
-    assert "Verification successful" in told.stderr
-    assert told.stdout.encode() == DOCUMENT
+    result = verify_pkcs7(room, name)
+    assert "Verification successful" in result.stderr
+    assert result.stdout.encode() == DOCUMENT
 
 
 @pytest.mark.parametrize("name", ["pkcs7", "rsa2048"])

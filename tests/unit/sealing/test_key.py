@@ -44,7 +44,7 @@ def test_a_purpose_key_keeps_id_state_and_times() -> None:
 
 
 def test_the_derivation_of_a_key_is_fixed() -> None:
-    """Changing it would close every token and every record in the world."""
+    """If it changed, no existing token and no existing record would open."""
     assert (
         derive_key(KEY, b"purpose").hex()
         == "9befa79eb82945906f7d85f94accff354d6c2cbaeaccd0c938f82bf3089f3431"

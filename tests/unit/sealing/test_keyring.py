@@ -11,7 +11,7 @@ from broker.sealing.keyring import (
     Keyring,
     RotationSchedule,
     drop,
-    drop_closed,
+    drop_expired,
     keyring_from_bytes,
     keyring_to_bytes,
     new_keyring,
@@ -62,7 +62,7 @@ def test_staging_and_promoting_move_each_key_one_state_on() -> None:
     assert ring.keys[1].opens_until == FOREVER
 
 
-def test_only_one_key_waits() -> None:
+def test_only_one_key_can_be_staged() -> None:
     with pytest.raises(ValueError, match="staged already"):
         stage(three_keys(), START + 4, key_entropy(4))
 
@@ -83,24 +83,24 @@ def test_a_keyring_has_exactly_one_primary() -> None:
 
 def test_a_retired_key_is_dropped_at_its_time_and_not_before() -> None:
     ring = three_keys()
-    assert len(drop_closed(ring, START + 61.9).keys) == 3
-    assert len(drop_closed(ring, START + 62).keys) == 2
+    assert len(drop_expired(ring, START + 61.9).keys) == 3
+    assert len(drop_expired(ring, START + 62).keys) == 2
 
 
 def test_a_key_retired_for_ever_is_never_dropped_by_time() -> None:
     ring = promote(stage(new_keyring(START, key_entropy(1)), START, key_entropy(2)), START, FOREVER)
-    assert len(drop_closed(ring, START * 1_000).keys) == 2
+    assert len(drop_expired(ring, START * 1_000).keys) == 2
     assert keyring_from_bytes(keyring_to_bytes(ring)) == ring
 
 
-def test_a_compromised_key_is_dropped_by_hand_but_never_the_primary() -> None:
+def test_a_compromised_key_is_dropped_by_command_but_never_the_primary() -> None:
     ring = three_keys()
     assert drop(ring, ring.keys[0].id).find(ring.keys[0].id) is None
     with pytest.raises(ValueError, match="promote another first"):
         drop(ring, ring.primary.id)
 
 
-def test_nothing_is_due_on_a_young_keyring() -> None:
+def test_nothing_is_due_on_a_new_keyring() -> None:
     assert rotate_due(new_keyring(START, key_entropy(1)), START + 89, SCHEDULE, key_entropy(2)) is None
 
 
@@ -119,7 +119,9 @@ def test_the_next_key_is_staged_in_time_and_promoted_on_time() -> None:
     assert states(dropped) == [KeyState.PRIMARY]
 
 
-def test_a_broker_that_slept_stages_first_and_promotes_only_after_every_node_had_time_to_read() -> None:
+def test_a_broker_that_did_not_run_for_days_stages_first_and_promotes_only_after_every_node_had_time_to_read() -> (
+    None
+):
     late = START + 10_000
     staged = rotate_due(new_keyring(START, key_entropy(1)), late, SCHEDULE, key_entropy(2))
     assert staged is not None
@@ -129,7 +131,7 @@ def test_a_broker_that_slept_stages_first_and_promotes_only_after_every_node_had
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40))
-def test_whenever_rotation_is_looked_at_nodes_with_an_older_keyring_still_open(pauses: list[int]) -> None:
+def test_at_any_time_nodes_with_an_older_keyring_still_open_new_envelopes(pauses: list[int]) -> None:
     """A node may be `staged_for` seconds behind: what the newest primary seals, it opens."""
     now, history = START, [(START, new_keyring(START, key_entropy(1)))]
     for number, pause in enumerate(pauses, start=2):
@@ -143,7 +145,7 @@ def test_whenever_rotation_is_looked_at_nodes_with_an_older_keyring_still_open(p
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40))
-def test_what_a_keyring_sealed_opens_until_the_longest_session_is_over(pauses: list[int]) -> None:
+def test_what_a_keyring_sealed_opens_until_the_longest_session_has_expired(pauses: list[int]) -> None:
     now, ring = START, new_keyring(START, key_entropy(1))
     sealed: list[tuple[float, bytes]] = []
     for number, pause in enumerate(pauses, start=2):
@@ -160,10 +162,10 @@ def test_a_dropped_key_opens_nothing() -> None:
     envelope = seal(new_keyring(START, key_entropy(1)).primary, b"message", b"", SEALING_ENTROPY)
     assert open_(ring, envelope, b"") == b"message"
     with pytest.raises(SealBroken):
-        open_(drop_closed(ring, START + 62), envelope, b"")
+        open_(drop_expired(ring, START + 62), envelope, b"")
 
 
-def test_a_keyring_survives_being_written_down() -> None:
+def test_a_keyring_is_decoded_as_it_was_encoded() -> None:
     ring = three_keys()
     assert keyring_from_bytes(keyring_to_bytes(ring)) == ring
 

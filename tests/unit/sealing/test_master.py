@@ -89,7 +89,7 @@ def test_another_master_does_not_open_it() -> None:
         open_keyring(parse_master_key(OTHER_TEXT), GOLDEN)
 
 
-def test_one_keyring_cannot_be_handed_out_as_another() -> None:
+def test_one_keyring_cannot_be_replaced_by_another() -> None:
     master = parse_master_key(TEXT)
     sealed = seal_keyring(master, RING, ENTROPY, "sessions")
     assert open_keyring(master, sealed, "sessions") == RING
@@ -110,7 +110,7 @@ def test_the_current_master_may_be_named_among_the_previous_ones() -> None:
     assert parse_master_key(TEXT, [TEXT]) == parse_master_key(TEXT)
 
 
-def test_a_master_key_shows_its_id_and_never_itself() -> None:
+def test_the_repr_of_a_master_key_has_its_id_and_no_secret() -> None:
     master = parse_master_key(TEXT)
     assert len(master.id) == 16
     for secret in (TEXT, SECRET.hex(), repr(SECRET)[2:-1]):

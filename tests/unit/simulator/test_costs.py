@@ -37,7 +37,7 @@ def liking(*patterns: str, operator: str = "StringLike") -> str:
     ],
     ids=["single characters", "many searches", "variables", "addresses", "bytes", "little"],
 )
-async def test_patterns_are_weighed_with_the_values_that_they_are_compared_with(
+async def test_the_cost_of_patterns_grows_with_the_values_that_they_are_compared_with(
     iam, policy, entries, resource
 ):
     asked = custom(policy, context_entries=entries, resource_arns=(resource,))
@@ -47,7 +47,7 @@ async def test_patterns_are_weighed_with_the_values_that_they_are_compared_with(
         assert (await iam(asked)).evaluation_results, "a long resource alone is no harm"
 
 
-async def test_resources_are_weighed_with_the_patterns_that_cross_their_colons(iam):
+async def test_the_cost_of_resources_grows_with_the_patterns_that_match_across_colons(iam):
     policy = document(allow("s3:*", on=["arn:*:s3:?*:*:*z"] * 3000))  # type: ignore[arg-type]
     assert await iam.refused(custom(policy, resource_arns=("arn:aws:s3" + ":b" * 1000,))) == TOO_LONG
     assert (await iam(custom(policy, resource_arns=(A,)))).evaluation_results
@@ -60,7 +60,7 @@ async def test_very_many_decisions_of_much_work_each_are_refused(iam):
     assert message.startswith("ResourceArns: with these policies at most ")
 
 
-async def test_a_page_ends_where_its_actions_were_much_work(iam):
+async def test_a_page_ends_where_its_actions_cost_too_much(iam):
     policy, names = document(*[allow("ec2:*")] * 2000), tuple(f"s3:Get{number}" for number in range(100))
     found, pages, marker = [], 0, None
     resources = tuple(f"{A}{number}" for number in range(10))
@@ -72,20 +72,20 @@ async def test_a_page_ends_where_its_actions_were_much_work(iam):
     assert 1 < pages < 10
 
 
-async def test_missing_keys_are_told_as_statements_are_no_more_than_an_answer_holds(iam):
+async def test_missing_keys_count_towards_the_limit_of_an_answer(iam):
     """Fifty kilobytes of policy and two hundred resources: a hundred seconds, and millions of keys told."""
     keys = {f"aws:key{number}": "x" for number in range(1000)}
     policy = document(allow("s3:*", Condition={"StringEquals": keys}))
     resources = tuple(f"{A}{number}" for number in range(60))
     assert await iam.refused(custom(policy, resource_arns=resources)) == (
         "InvalidInput",
-        "s3:GetObject: more statements match than can be told in one answer.",
+        "s3:GetObject: more statements match than can be shown in one answer.",
     )
     (result,) = (await iam(custom(policy, resource_arns=resources[:50]))).evaluation_results
     assert len(result.missing_context_values) == 1000
 
 
-async def test_others_have_their_turn_between_the_steps_of_a_simulation(iam):
+async def test_other_requests_are_served_between_the_steps_of_a_simulation(iam):
     turns = 0
 
     async def others():

@@ -32,7 +32,7 @@ async def granting(iam, arn, *namespaces):
     }
 
 
-async def test_the_keys_of_given_policies_are_listed_once_in_their_order(iam):
+async def test_the_keys_of_policies_are_listed_once_in_their_order(iam):
     request = shapes.GetContextKeysForCustomPolicyRequest(
         policy_input_list=(
             document(allow("s3:*", on="arn:aws:s3:::${aws:PrincipalTag/team}", **asks("aws:SourceVpc", "v"))),
@@ -58,7 +58,7 @@ async def test_a_policy_without_conditions_needs_no_keys(iam, alice):
     assert await keys_of(iam, alice) == ()
 
 
-async def test_a_policy_that_is_none_is_refused(iam, alice):
+async def test_a_malformed_policy_is_refused(iam, alice):
     message = "Policy input list item 2 has invalid content"
     policies = (document(allow("*")), "{}")
     custom = shapes.GetContextKeysForCustomPolicyRequest(policy_input_list=policies)
@@ -69,7 +69,7 @@ async def test_a_policy_that_is_none_is_refused(iam, alice):
     assert await iam.refused(principal) == ("InvalidInput", message)
 
 
-async def test_policies_that_grant_a_service_are_named_with_what_they_hang_on(iam, alice):
+async def test_policies_that_grant_a_service_are_listed_with_their_entities(iam, alice):
     deletes = iam_arn(ACCOUNT, "policy/team/deletes")
     found = await granting(iam, alice, "s3", "ec2")
     assert found == {
@@ -102,7 +102,7 @@ async def test_boundaries_and_denials_grant_nothing_here(iam, alice):
     assert await granting(iam, alice, "ec2", "sqs") == {"ec2": [], "sqs": []}
 
 
-async def test_a_namespace_asked_for_twice_is_answered_once_in_its_place(iam, alice):
+async def test_a_repeated_namespace_is_answered_once(iam, alice):
     assert list(await granting(iam, alice, "sqs", "s3", "sqs")) == ["sqs", "s3"]
 
 
@@ -139,12 +139,12 @@ async def test_many_namespaces_come_in_pages(iam, alice):
         ),
     ],
 )
-async def test_what_is_no_service_or_no_entity_is_refused(iam, alice, arn, namespaces, refusal):
+async def test_unknown_services_and_entities_are_refused(iam, alice, arn, namespaces, refusal):
     request = shapes.ListPoliciesGrantingServiceAccessRequest(arn=arn, service_namespaces=namespaces)
     assert await iam.refused(request) == refusal
 
 
-async def test_who_may_not_ask_and_who_asks_about_another_account_learn_nothing(iam, alice):
+async def test_callers_without_permission_and_of_other_accounts_learn_nothing(iam, alice):
     request = shapes.ListPoliciesGrantingServiceAccessRequest(arn=ALICE, service_namespaces=("s3",))
     assert (await iam.refused(request, user="alice"))[0] == "AccessDenied"
     foreign = iam_arn(OTHER_ACCOUNT, "user/alice")

@@ -28,7 +28,7 @@ from tests.unit.simulator.simulating import (
 # What is answered
 
 
-async def test_a_policy_that_allows_is_shown_with_the_place_of_its_statement(iam):
+async def test_an_allowing_policy_is_shown_with_the_position_of_its_statement(iam):
     result = await one(iam, custom(document({"Effect": "Allow", "Action": "*", "Resource": "*"})))
     assert (result.eval_action_name, result.eval_resource_name) == ("s3:GetObject", "*")
     assert result.eval_decision == "allowed"
@@ -45,7 +45,7 @@ async def test_a_policy_that_allows_is_shown_with_the_place_of_its_statement(iam
     assert result.organizations_decision_detail is None
 
 
-async def test_statements_stand_where_awss_simulator_says(iam):
+async def test_positions_of_statements_are_those_of_awss_simulator(iam):
     text = json.dumps(
         {
             "Version": "2012-10-17",
@@ -91,7 +91,7 @@ async def test_only_what_denies_is_shown_of_an_explicit_denial(iam):
     assert told(result) == [("PolicyInputList.2", "IAM Policy")]
 
 
-async def test_an_action_that_no_service_knows_is_matched_as_it_is_written(iam):
+async def test_an_unknown_action_is_matched_by_its_text(iam):
     answer = await iam(
         custom(document(allow("s3:*", "Made:Up")), action_names=("S3:gEtObJeCt", "made:up", "s3:*", "s4:Get"))
     )
@@ -179,7 +179,7 @@ async def test_context_entries_of_every_type_are_read(iam, kind, value, conditio
         ),
     ],
 )  # fmt: skip
-async def test_a_context_entry_that_says_nothing_is_refused(iam, entries, message):
+async def test_an_invalid_context_entry_is_refused(iam, entries, message):
     request = custom(document(allow("*")), context_entries=tuple(entries))
     assert await iam.refused(request) == ("InvalidInput", message)
 
@@ -193,7 +193,7 @@ async def test_what_is_known_of_the_caller_is_in_the_context_and_an_entry_overri
     assert decisions(overridden) == ["implicitDeny", "allowed"]
 
 
-async def test_what_only_a_request_has_is_not_made_up(iam):
+async def test_keys_of_a_real_request_have_no_value(iam):
     condition = {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}
     result = await one(iam, custom(document(allow("s3:GetObject", Condition=condition))))
     assert result.missing_context_values == ("aws:SecureTransport", "aws:SourceIp")
@@ -295,7 +295,7 @@ async def test_a_source_that_is_no_entity_of_this_account_is_refused(iam, arn, c
     assert await iam.refused(principal(arn)) == (code, message)
 
 
-async def test_whoever_may_not_simulate_learns_nothing_of_who_is_there(iam, alice):
+async def test_a_caller_without_permission_does_not_learn_which_entities_exist(iam, alice):
     await iam(shapes.CreateUserRequest(user_name="mallory"))
     for arn in (ALICE, iam_arn(ACCOUNT, "user/nobody")):
         code, _ = await iam.refused(principal(arn), user="mallory")
@@ -304,7 +304,7 @@ async def test_whoever_may_not_simulate_learns_nothing_of_who_is_there(iam, alic
 
 
 @pytest.mark.parametrize("place", ["policy", "boundary", "resource policy"])
-async def test_a_comparison_of_very_much_with_very_much_is_refused(iam, place):
+async def test_too_many_comparisons_are_refused(iam, place):
     """One decision is made at a stroke: everybody else would wait for it, minutes where the request is full."""
     condition = {"ForAllValues:StringLike": {"aws:x": [f"*b{number}" for number in range(1000)]}}
     slow, quick = document(allow("s3:*", Condition=condition)), document(allow("s3:*"))
@@ -333,7 +333,7 @@ async def test_a_comparison_of_very_much_with_very_much_is_refused(iam, place):
 MANY_STATEMENTS = document(*[allow("s3:*")] * 300)
 
 
-async def test_a_page_ends_where_very_much_has_been_told(iam):
+async def test_a_page_ends_where_too_many_statements_have_been_shown(iam):
     names = tuple(f"s3:Get{number}" for number in range(50))
     found, pages, marker = [], 0, None
     while pages == 0 or marker is not None:
@@ -344,13 +344,13 @@ async def test_a_page_ends_where_very_much_has_been_told(iam):
     assert (tuple(found), pages) == (names, 2)
 
 
-async def test_an_action_of_which_more_would_be_told_than_an_answer_holds_is_refused(iam):
+async def test_an_action_with_more_statements_than_an_answer_may_show_is_refused(iam):
     """A few kilobytes of policy and of resources could else make gigabytes of answer."""
     resources = tuple(f"arn:aws:s3:::reports/{number}" for number in range(200))
     refusal = await iam.refused(custom(MANY_STATEMENTS, resource_arns=resources))
     assert refusal == (
         "InvalidInput",
-        "s3:GetObject: more statements match than can be told in one answer.",
+        "s3:GetObject: more statements match than can be shown in one answer.",
     )
     (result,) = (await iam(custom(MANY_STATEMENTS, resource_arns=resources[:100]))).evaluation_results
     assert len(result.resource_specific_results) == 100

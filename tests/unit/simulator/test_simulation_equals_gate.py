@@ -233,6 +233,7 @@ def call_of(iam: Iam, store: Transaction, caller: Caller) -> Call:
         entropy=secrets.token_bytes,
         quotas=iam.quotas,
         federation=iam.federation,
+        passwords=iam.passwords,
     )
 
 

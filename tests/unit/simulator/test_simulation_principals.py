@@ -107,7 +107,7 @@ async def test_an_entity_is_found_by_its_name_whatever_path_is_given(iam, alice)
     assert result.eval_decision == "allowed"
 
 
-async def test_one_who_is_gone_from_a_group_has_lost_its_policies(iam, alice):
+async def test_a_user_removed_from_a_group_does_not_have_its_policies(iam, alice):
     await iam(shapes.RemoveUserFromGroupRequest(group_name="readers", user_name="alice"))
     result = await one(iam, principal(action_names=("s3:PutObject",), resource_arns=(B,)))
     assert result.eval_decision == "implicitDeny"
@@ -116,7 +116,7 @@ async def test_one_who_is_gone_from_a_group_has_lost_its_policies(iam, alice):
 # Boundaries and organizations
 
 
-async def test_a_boundary_limits_and_says_so(iam, alice):
+async def test_a_boundary_limits_and_is_shown(iam, alice):
     await bound(iam, allow("s3:GetObject"))
     answer = await iam(principal(action_names=("s3:GetObject", "s3:DeleteObject"), resource_arns=(A,)))
     shown = [
@@ -133,7 +133,7 @@ async def test_what_a_boundary_denies_is_shown_as_its_own(iam, alice):
     assert (result.eval_decision, told(result)) == ("explicitDeny", [("edge", "Permissions Boundary Policy")])
 
 
-async def test_a_given_boundary_takes_the_place_of_the_attached_one(iam, alice):
+async def test_a_boundary_in_the_request_replaces_the_attached_one(iam, alice):
     await bound(iam, allow("s3:GetObject"))
     given = document(allow("s3:DeleteObject"))
     answer = await iam(
@@ -146,7 +146,7 @@ async def test_a_given_boundary_takes_the_place_of_the_attached_one(iam, alice):
     assert [result.eval_decision for result in answer.evaluation_results] == ["implicitDeny", "allowed"]
 
 
-async def test_the_organization_of_the_account_limits_and_says_only_that(iam, store, alice):
+async def test_a_denial_by_the_organization_shows_nothing_else(iam, store, alice):
     await govern(store, allow("*"), deny("s3:DeleteObject", Condition={"StringLike": {"x:key": "*"}}))
     allowed = await one(iam, principal(resource_arns=(A,)))
     assert allowed.organizations_decision_detail.allowed_by_organizations is True
@@ -158,7 +158,7 @@ async def test_the_organization_of_the_account_limits_and_says_only_that(iam, st
     assert (denied.eval_decision, told(denied), denied.missing_context_values) == ("explicitDeny", [], ())
 
 
-async def test_levels_of_an_organization_may_be_given(iam):
+async def test_a_request_may_have_levels_of_an_organization(iam):
     def level(*statements):
         return shapes.OrderedOrganizationPolicyType(
             service_control_policy_input_list=(document(*statements),)
@@ -192,7 +192,7 @@ async def test_levels_of_an_organization_may_be_given(iam):
         ({"inline": ("own", "user", "bob")}, ["allowed", "allowed", "allowed"]),
     ],
 )
-async def test_attached_policies_can_be_left_out(iam, alice, identifier, expected):
+async def test_attached_policies_can_be_excluded(iam, alice, identifier, expected):
     if "inline" in identifier:
         name, kind, owner = identifier["inline"]
         inline = shapes.InlinePolicyIdentifierType(
@@ -211,7 +211,7 @@ async def test_attached_policies_can_be_left_out(iam, alice, identifier, expecte
     assert found == expected
 
 
-async def test_a_boundary_and_scps_can_be_left_out_and_what_is_given_stays(iam, store, alice):
+async def test_a_boundary_and_scps_can_be_excluded_and_policies_of_the_request_cannot(iam, store, alice):
     await bound(iam, allow("s3:PutObject"))
     await govern(store, allow("iam:*"))
     excluded = tuple(shapes.PolicyIdentifier(policy_type=kind) for kind in ("permission-boundary", "scp"))
@@ -235,7 +235,7 @@ async def test_a_boundary_and_scps_can_be_left_out_and_what_is_given_stays(iam, 
         {"policy_arn": iam_arn(ACCOUNT, "policy/*a*")},
     ],
 )
-async def test_an_identifier_that_names_nothing_clearly_is_refused(iam, alice, identifier):
+async def test_an_invalid_identifier_is_refused(iam, alice, identifier):
     request = principal(policy_exclusion_list=(shapes.PolicyIdentifier(**identifier),))
     code, _ = await iam.refused(request)
     assert code == "InvalidInput"

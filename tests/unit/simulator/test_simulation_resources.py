@@ -23,7 +23,7 @@ from tests.unit.simulator.simulating import (
 # Resource policies
 
 
-async def test_a_resource_policy_that_names_the_caller_stands_by_itself(iam, alice):
+async def test_a_resource_policy_that_names_the_caller_is_enough(iam, alice):
     given = document(of_resource(ALICE, allow("s3:ListBucket", on="arn:aws:s3:::reports")))
     asked = {"action_names": ("s3:ListBucket",), "resource_arns": ("arn:aws:s3:::reports",)}
     assert (await one(iam, principal(**asked))).eval_decision == "implicitDeny"
@@ -32,7 +32,7 @@ async def test_a_resource_policy_that_names_the_caller_stands_by_itself(iam, ali
     assert result.eval_decision_details == {}
 
 
-async def test_across_accounts_both_sides_have_to_allow_and_each_is_told(iam, alice):
+async def test_across_accounts_both_sides_have_to_allow_and_each_is_shown(iam, alice):
     given = document(of_resource(ALICE, allow("s3:*", on="arn:aws:s3:::reports/*")))
     owner = iam_arn(OTHER_ACCOUNT, "root")
     asked = {"resource_arns": (A, B), "resource_owner": owner}
@@ -61,7 +61,7 @@ async def test_a_boundary_is_one_of_the_sides(iam, alice):
     assert result.eval_decision_details["Permissions Boundary Policy"] == "implicitDeny"
 
 
-async def test_a_given_trust_policy_counts_for_assume_role(iam, alice):
+async def test_a_trust_policy_in_the_request_is_evaluated_for_assume_role(iam, alice):
     role = iam_arn(ACCOUNT, "role/app")
     asked = {
         "action_names": ("sts:AssumeRole",),
@@ -102,7 +102,7 @@ async def test_the_trust_policy_of_a_role_of_this_account_is_known(iam, alice):
     assert (await one(iam, principal(**asked, resource_arns=(stranger,)))).eval_decision == "implicitDeny"
 
 
-async def test_any_role_at_all_is_a_question_of_identity_policies_alone(iam, alice):
+async def test_for_all_roles_only_identity_policies_are_evaluated(iam, alice):
     asked = principal(
         action_names=("sts:AssumeRole",), policy_input_list=(document(allow("sts:AssumeRole")),)
     )

@@ -1,4 +1,4 @@
-"""Engines over files of their own, and a record to fill them with."""
+"""Engines over temporary files, and a record to fill them with."""
 
 import os
 import time
@@ -14,7 +14,7 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture
 async def open_sqlite(tmp_path: Path) -> AsyncIterator[Callable[[], SqliteEngine]]:
-    """Opens an engine on the store of this test; each call as another process would."""
+    """Opens an engine on the store of this test; each call as another process."""
     opened: list[SqliteEngine] = []
 
     def open_() -> SqliteEngine:

@@ -16,7 +16,7 @@ def user(name: str, **changes: object) -> User:
 
 
 async def write(store: Store, *users: User) -> None:
-    """What another request does meanwhile."""
+    """A write by another request."""
     transaction = store.transaction()
     for one in users:
         transaction.put(USERS, HERE, one)

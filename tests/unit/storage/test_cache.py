@@ -2,7 +2,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.storage.cache import _PAGES_WEIGHT, Pages, _weight
+from broker.storage.cache import _SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
 from broker.storage.engine import Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import DEFAULT_CACHE_LIMIT, USERS, Store
@@ -12,7 +12,7 @@ OpenSqlite = Callable[[], SqliteEngine]
 
 
 class CountingEngine:
-    """An engine around an engine that counts what it is asked."""
+    """An engine that counts the calls of an inner engine."""
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
@@ -44,7 +44,7 @@ class CountingEngine:
         return await self.inner.commit(partition, writes, expecting)
 
 
-async def test_an_unchanged_partition_is_read_from_memory_and_asked_for_its_revision_once(
+async def test_an_unchanged_partition_is_read_from_the_cache_and_its_revision_once_from_the_engine(
     open_sqlite: OpenSqlite,
 ) -> None:
     engine = CountingEngine(open_sqlite())
@@ -55,7 +55,7 @@ async def test_an_unchanged_partition_is_read_from_memory_and_asked_for_its_revi
         assert len(await reader.scan(USERS, HERE)) == 2
         assert await reader.find(USERS, HERE, "bob")
         assert await reader.find(USERS, HERE, "nobody") is None
-    # A commit of one's own keeps the memory: only the engine's revision is asked for.
+    # Our own commit keeps the cache: only the revision is read from the engine.
     engine.asked.clear()
     await write(store, user("alice"))
     reader = store.transaction()
@@ -64,7 +64,7 @@ async def test_an_unchanged_partition_is_read_from_memory_and_asked_for_its_revi
     assert engine.asked["fetch"] == 0
 
 
-async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlite) -> None:
+async def test_our_own_commit_keeps_the_cache(open_sqlite: OpenSqlite) -> None:
     engine = CountingEngine(open_sqlite())
     store = Store(engine, time.time)
     await write(store, *(user(name) for name in "abcde"))
@@ -89,18 +89,24 @@ async def test_a_commit_of_ones_own_carries_the_memory_on(open_sqlite: OpenSqlit
     assert engine.asked["fetch"] == 3
 
 
-def cached_pages(store: Store) -> list[Pages]:
+def cached_snapshots(store: Store) -> list[PartitionSnapshot]:
     return [entry.value for entry in store._cache._partitions._entries.values()]
 
 
 def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
-    """What the cache believes to weigh is what its partitions weigh, each the sum of its records."""
-    assert store._cache._partitions.weight == sum(pages.weight for pages in cached_pages(store)) <= limit
-    for pages in cached_pages(store):
-        assert pages.weight == _PAGES_WEIGHT + sum(_weight(value) for value in pages.encoded.values())
+    """The weight of the cache is the sum of its partitions', and that of each the sum of its records'."""
+    assert (
+        store._cache._partitions.weight
+        == sum(snapshot.weight for snapshot in cached_snapshots(store))
+        <= limit
+    )
+    for snapshot in cached_snapshots(store):
+        assert snapshot.weight == _SNAPSHOT_WEIGHT + sum(
+            _weight(value) for value in snapshot.encoded.values()
+        )
 
 
-async def test_what_was_read_again_and_again_gives_way_to_what_is_written(open_sqlite: OpenSqlite) -> None:
+async def test_records_that_are_read_often_are_evicted_for_what_is_written(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time)
     for number in range(10):
         for _ in range(number):
@@ -121,7 +127,7 @@ async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSql
     assert store._cache._partitions.weight < 1_000
 
 
-async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
+async def test_the_cache_is_bounded_and_does_not_evict_the_partition_in_use(open_sqlite: OpenSqlite) -> None:
     engine = CountingEngine(open_sqlite())
     store = Store(engine, time.time, cache_limit=200_000)
     for account in range(30):
@@ -138,7 +144,7 @@ async def test_memory_is_bounded_and_keeps_the_partition_in_use(open_sqlite: Ope
     assert engine.asked["fetch"] == 0
 
 
-async def test_accounts_that_do_not_exist_weigh_what_they_take(open_sqlite: OpenSqlite) -> None:
+async def test_accounts_that_do_not_exist_weigh_what_they_take_in_memory(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time, cache_limit=200_000)
     for account in range(1000):
         assert await store.transaction().find(USERS, f"{account:012}", "bob") is None
@@ -146,7 +152,7 @@ async def test_accounts_that_do_not_exist_weigh_what_they_take(open_sqlite: Open
     assert_weighed(store, 200_000)
 
 
-async def test_one_partition_larger_than_the_memory_is_still_read_whole(open_sqlite: OpenSqlite) -> None:
+async def test_a_partition_larger_than_the_cache_is_still_read_whole(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time, cache_limit=50_000)
     await write(store, *(user(f"{n:04}") for n in range(2500)))
     for _ in range(2):

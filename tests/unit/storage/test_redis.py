@@ -50,7 +50,7 @@ async def test_all_keys_of_an_account_lie_in_one_slot(engine: RedisEngine, redis
     assert len({redis_server.ask(b"CLUSTER KEYSLOT " + key) for key in keys}) == 1
 
 
-async def test_the_index_forgets_expired_keys_at_the_next_commit(
+async def test_expired_keys_are_deleted_from_the_index_at_the_next_commit(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     soon = time.time() + 0.1
@@ -63,7 +63,7 @@ async def test_the_index_forgets_expired_keys_at_the_next_commit(
     assert await engine.scan(HERE, "") == [("a", b"again"), ("c", b"")]
 
 
-async def test_many_who_ask_for_revisions_share_a_few_questions(
+async def test_concurrent_reads_of_revisions_are_batched(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     made = await engine.commit(HERE, [], NEVER_WRITTEN)
@@ -75,19 +75,19 @@ async def test_many_who_ask_for_revisions_share_a_few_questions(
     assert int(asked[1]) == 6
 
 
-async def test_who_asks_while_a_question_is_under_way_is_answered_by_a_later_one(
+async def test_a_revision_read_during_a_request_is_answered_by_the_next_request(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     redis_server.ask(b"CONFIG RESETSTAT")
     first = asyncio.create_task(engine.revision(HERE))
-    while not engine._asking or engine._waiting:
+    while not engine._asking_task or engine._waiting:
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
     assert await asyncio.gather(first, second) == [NEVER_WRITTEN] * 2
     assert b"cmdstat_getex:calls=2" in redis_server.ask(b"INFO commandstats")
 
 
-async def test_one_who_gives_up_takes_no_answer_from_the_others(engine: RedisEngine) -> None:
+async def test_the_cancellation_of_one_read_does_not_cancel_the_batch(engine: RedisEngine) -> None:
     made = await engine.commit(HERE, [], NEVER_WRITTEN)
     asking = [asyncio.create_task(engine.revision(HERE)) for _ in range(4)]
     await asyncio.sleep(0)
@@ -97,7 +97,7 @@ async def test_one_who_gives_up_takes_no_answer_from_the_others(engine: RedisEng
     assert (await engine.revision(HERE)).number == 1
 
 
-async def test_a_server_that_hangs_is_given_up_in_time_and_found_again(
+async def test_a_server_that_hangs_times_out_and_is_used_again_later(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     made = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
@@ -112,7 +112,7 @@ async def test_a_server_that_hangs_is_given_up_in_time_and_found_again(
     assert (await engine.revision(HERE)).number in (1, 2)
 
 
-async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
+async def test_scripts_are_sent_again_to_a_server_that_has_lost_them(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     made = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
@@ -121,7 +121,7 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_again(
     assert await engine.scan(HERE, "") == [("a", b"2")]
 
 
-async def test_a_server_that_has_lost_commits_is_not_believed(
+async def test_a_server_that_has_lost_commits_is_not_trusted(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     await commit_times(engine, 3, b"1")
@@ -129,17 +129,17 @@ async def test_a_server_that_has_lost_commits_is_not_believed(
     redis_server.ask(b"FLUSHALL")
     for _ in range(2):
         with pytest.raises(
-            EngineUnavailable, match="lost commits: account/111111111111 has no revision 3 any more"
+            EngineUnavailable, match="lost commits: revision 3 of account/111111111111 was acknowledged"
         ):
             await engine.revision(HERE)
-    # From then on whatever else is asked is no answer, and nothing is written, blindly least of all.
+    # From then on no read is answered and nothing is written, not even with any revision expected.
     with pytest.raises(EngineUnavailable, match="lost commits"):
         await engine.revision("account/222222222222")
     with pytest.raises(EngineUnavailable, match="lost commits"):
         await engine.commit("usage/111111111111", [Write("c", b"")], None)
 
 
-async def test_a_server_that_counts_as_far_again_has_lost_commits_all_the_same(
+async def test_lost_commits_are_detected_where_new_ones_reach_the_same_number(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     known = await commit_times(engine, 3, b"lost")
@@ -147,11 +147,15 @@ async def test_a_server_that_counts_as_far_again_has_lost_commits_all_the_same(
     other = RedisEngine(redis_server.url, os.urandom)
     there = await commit_times(other, 3, b"other")
     for _ in range(2):
-        with pytest.raises(EngineUnavailable, match="has no revision 3 any more"):
+        with pytest.raises(
+            EngineUnavailable, match="revision 3 of account/111111111111 was acknowledged and is missing"
+        ):
             await engine.revision(HERE)
-    with pytest.raises(EngineUnavailable, match="has no revision 3 any more"):
+    with pytest.raises(
+        EngineUnavailable, match="revision 3 of account/111111111111 was acknowledged and is missing"
+    ):
         await engine.commit(HERE, [Write("a", b"late")], known)
-    # Whoever has not seen what was lost is not asked to know it, and takes neither for the other.
+    # A process that has not seen the lost commits reads the new history, and no record of the old one.
     assert known.number == there.number and known != there
     with pytest.raises(Conflict):
         await other.commit(HERE, [Write("a", b"late")], known)
@@ -159,7 +163,7 @@ async def test_a_server_that_counts_as_far_again_has_lost_commits_all_the_same(
     await other.close()
 
 
-async def test_a_server_that_is_restored_is_believed_again(
+async def test_a_server_that_is_restored_is_trusted_again(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     known = await commit_times(engine, 3, b"1")
@@ -173,10 +177,10 @@ async def test_a_server_that_is_restored_is_believed_again(
     assert (await engine.commit(HERE, [Write("a", b"new")], known)).number == 4
 
 
-async def test_others_who_commit_more_often_than_was_lost_make_another_history(
+async def test_no_record_cached_before_a_loss_is_current_after_more_commits_than_were_lost(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
-    """The loss goes unseen, but nothing that was remembered is true at the new revision."""
+    """The loss is not detected, but no cached record has the new revision."""
     known = await commit_times(engine, 3, b"lost")
     redis_server.ask(b"FLUSHALL")
     other = RedisEngine(redis_server.url, os.urandom)
@@ -188,7 +192,7 @@ async def test_others_who_commit_more_often_than_was_lost_make_another_history(
     await other.close()
 
 
-async def test_a_store_of_brokers_that_gave_no_marks_is_read_and_goes_on(
+async def test_a_store_without_marks_is_read_and_written(
     engine: RedisEngine, redis_server: RedisServer
 ) -> None:
     base = b"broker:{111111111111}:account/111111111111:"
@@ -206,7 +210,7 @@ async def test_a_store_of_brokers_that_gave_no_marks_is_read_and_goes_on(
         await engine.commit(HERE, [Write("b", b"late")], Revision(58, b""))
 
 
-async def test_an_answer_that_was_under_way_during_a_commit_is_no_loss(engine: RedisEngine) -> None:
+async def test_an_answer_from_before_a_concurrent_commit_is_no_loss(engine: RedisEngine) -> None:
     async def ask_again_and_again() -> None:
         for _ in range(200):
             await engine.revision(HERE)
@@ -218,7 +222,7 @@ async def test_an_answer_that_was_under_way_during_a_commit_is_no_loss(engine: R
     assert (await engine.revision(HERE)).number == 200
 
 
-async def test_a_replica_is_not_asked_what_is_true(engine: RedisEngine, redis_server: RedisServer) -> None:
+async def test_revisions_are_not_read_from_a_replica(engine: RedisEngine, redis_server: RedisServer) -> None:
     await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.ask(b"REPLICAOF 127.0.0.1 1")
     with pytest.raises(EngineUnavailable, match="replica"):
@@ -296,8 +300,8 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(redis_server: R
         await engine.close()
 
 
-async def test_a_commit_that_did_not_reach_the_server_never_will(redis_server: RedisServer) -> None:
-    """It is held back until it was asked what became of it, and arrives then."""
+async def test_a_commit_that_did_not_reach_the_server_is_withdrawn(redis_server: RedisServer) -> None:
+    """It is delayed until its receipt was requested, and arrives then."""
     with Relay(redis_server.port) as relay:
         engine = RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom, timeout=0.5)
         first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
@@ -312,21 +316,23 @@ async def test_a_commit_that_did_not_reach_the_server_never_will(redis_server: R
         await engine.close()
 
 
-async def test_of_a_commit_whose_answer_is_lost_with_the_server_nobody_says_that_it_failed(
+async def test_a_commit_whose_answer_is_lost_with_the_server_is_not_reported_as_failed(
     redis_server: RedisServer,
 ) -> None:
     with Relay(redis_server.port) as relay:
         engine = RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom, timeout=0.5)
         first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
         relay.loses_answer_of, relay.is_cut_afterwards = is_commit, True
-        with pytest.raises(OutcomeUnknown, match="nobody can say whether it was applied"):
+        with pytest.raises(OutcomeUnknown, match="it is unknown whether it was applied"):
             await engine.commit(HERE, [Write("a", b"2")], first)
         relay.is_cut = False
         assert await engine.get(HERE, "a") == b"2"
         await engine.close()
 
 
-async def test_what_became_of_a_commit_is_asked_until_the_server_is_back(redis_server: RedisServer) -> None:
+async def test_the_receipt_of_a_commit_is_requested_until_the_server_is_back(
+    redis_server: RedisServer,
+) -> None:
     engine = RedisEngine(redis_server.url, os.urandom, timeout=5.0)
     first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.signal(signal.SIGSTOP)
@@ -342,7 +348,7 @@ async def test_what_became_of_a_commit_is_asked_until_the_server_is_back(redis_s
     await engine.close()
 
 
-async def test_closing_waits_for_a_commit_that_is_under_way(redis_server: RedisServer) -> None:
+async def test_closing_waits_for_a_commit_in_progress(redis_server: RedisServer) -> None:
     engine = RedisEngine(redis_server.url, os.urandom, timeout=5.0)
     first = await engine.commit(HERE, [Write("a", b"1")], NEVER_WRITTEN)
     redis_server.signal(signal.SIGSTOP)
@@ -356,6 +362,6 @@ async def test_closing_waits_for_a_commit_that_is_under_way(redis_server: RedisS
 
 
 @pytest.mark.parametrize("url", ["", "http://localhost", "redis:/localhost", "redis://localhost:port"])
-def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         RedisEngine(url, os.urandom)

@@ -30,7 +30,7 @@ def engine(inner: SqliteEngine, ring: Keyring) -> SealedEngine:
     return SealedEngine(inner, lambda: ring, os.urandom)
 
 
-async def test_no_value_is_on_the_disk_in_the_clear(engine: SealedEngine, tmp_path: Path) -> None:
+async def test_no_value_is_unencrypted_on_the_disk(engine: SealedEngine, tmp_path: Path) -> None:
     await engine.commit("account/1", [Write("key/a", SECRET)], NEVER_WRITTEN)
     written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"key/a" in written
@@ -65,7 +65,7 @@ async def test_a_value_that_was_changed_does_not_open(engine: SealedEngine, inne
             await engine.get("account/1", "a")
 
 
-async def test_a_value_in_the_clear_is_not_taken_for_a_sealed_one(
+async def test_an_unencrypted_value_is_not_accepted_as_a_sealed_one(
     engine: SealedEngine, inner: SqliteEngine
 ) -> None:
     await inner.commit("account/1", [Write("a", b"{}"), Write("b", b"x" * 100)], None)
@@ -89,7 +89,7 @@ async def test_what_a_retired_key_sealed_still_opens_and_a_dropped_keys_does_not
         await engine.get("account/1", "old")
 
 
-async def test_what_the_seal_says_holds_no_secret(engine: SealedEngine, inner: SqliteEngine) -> None:
+async def test_errors_of_the_seal_contain_no_secret(engine: SealedEngine, inner: SqliteEngine) -> None:
     await inner.commit("account/1", [Write("a", SECRET * 10)], None)
     with pytest.raises(EngineUnavailable) as refused:
         await engine.get("account/1", "a")

@@ -1,4 +1,4 @@
-"""The law of transactions, tried with whatever interleaving hypothesis can think of.
+"""The law of transactions, tried with random interleavings.
 
 Three transactions in two stores (two processes, as it were) read and write the same few records. Whatever each
 has read, it must have been so at one moment after it began; and what it commits must rest on what is so at its commit.
@@ -32,7 +32,7 @@ steps = st.lists(
 
 
 class Attempt:
-    """One transaction, and what it has seen: names and what they held, listings by their arguments."""
+    """One transaction, and what it has read: records by name, listings by their arguments."""
 
     def __init__(self, transaction: Transaction, began: int) -> None:
         self.transaction = transaction
@@ -57,7 +57,7 @@ def with_writes(state: State, writes: dict[str, int | None]) -> State:
 
 
 class World:
-    """What the stores must agree with: every state that there was."""
+    """The model that the stores must agree with: every state that there was."""
 
     def __init__(self, stores: list[Store]) -> None:
         self.stores = stores
@@ -72,7 +72,7 @@ class World:
         try:
             await self.perform(attempt, kind, name)
         except Conflict:
-            assert len(self.states) - 1 > attempt.began, "a conflict with nobody"
+            assert len(self.states) - 1 > attempt.began, "a conflict without a concurrent commit"
             del self.attempts[who]
         if kind in ("commit", "abandon"):
             self.attempts.pop(who, None)
@@ -96,7 +96,7 @@ class World:
             await self.look(attempt, kind, name)
 
     async def look(self, attempt: Attempt, kind: str, name: str) -> None:
-        """Own writes apart, all that was seen so far is one state, no older than the transaction."""
+        """Except for own writes, all that was read so far is one state, no older than the transaction."""
         if kind == "find":
             user = await attempt.transaction.find(USERS, HERE, name.upper())
             seen: object = user and user.created_at
@@ -117,11 +117,11 @@ class World:
 
 @settings(max_examples=60, deadline=None)
 @given(steps)
-def test_transactions_are_as_if_one_came_after_the_other(taken: list[tuple[str, int, str]]) -> None:
+def test_transactions_are_serializable(taken: list[tuple[str, int, str]]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             engines = [SqliteEngine(Path(folder) / "store.db", time.time, os.urandom) for _ in range(2)]
-            # The second remembers next to nothing: eviction must not show either.
+            # The second caches next to nothing: eviction must make no difference.
             world = World([Store(engines[0], time.time), Store(engines[1], time.time, cache_limit=900)])
             for kind, who, name in taken:
                 await world.step(kind, who, name)

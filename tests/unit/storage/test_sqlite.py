@@ -75,13 +75,13 @@ async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
         SqliteEngine(tmp_path, time.time, os.urandom)
 
 
-@pytest.mark.parametrize("keep", [0.3, 0.6])
-async def test_a_file_that_was_cut_short_is_not_read_as_if_whole(tmp_path: Path, keep: float) -> None:
+@pytest.mark.parametrize("part", [0.3, 0.6])
+async def test_a_file_that_was_cut_short_is_not_read_as_if_whole(tmp_path: Path, part: float) -> None:
     path = tmp_path / "store.db"
     engine = SqliteEngine(path, time.time, os.urandom)
     await engine.commit("global", [Write(f"{n:04}", os.urandom(500)) for n in range(1000)], None)
     await engine.close()
-    os.truncate(path, int(path.stat().st_size * keep))
+    os.truncate(path, int(path.stat().st_size * part))
     with pytest.raises(EngineUnavailable, match="malformed"):
         await read_everything(path)
 
@@ -106,13 +106,13 @@ async def read_everything(path: Path) -> None:
         await engine.close()
 
 
-async def test_expired_records_leave_the_file_in_time(tmp_path: Path) -> None:
+async def test_expired_records_are_deleted_from_the_file(tmp_path: Path) -> None:
     now = 1000.0
     engine = SqliteEngine(tmp_path / "store.db", lambda: now, os.urandom)
     writes = [Write(f"{n:04}", b"", now + 10) for n in range(2500)]
-    await engine.commit("replay/1", [*writes, Write("kept", b""), Write("later", b"", 9999.0)], None)
+    await engine.commit("replay/1", [*writes, Write("stays", b""), Write("later", b"", 9999.0)], None)
     now = 1100.0
-    assert await engine.scan("replay/1", "") == [("kept", b""), ("later", b"")]
+    assert await engine.scan("replay/1", "") == [("later", b""), ("stays", b"")]
     for _ in range(3):
         await engine.commit("global", [], None)
     assert (await engine.revision("replay/1")).number == 1
@@ -146,7 +146,9 @@ async def test_closing_finishes_the_commits_that_wait(open_sqlite: OpenSqlite) -
         await engine.commit("global", [], None)
 
 
-async def test_who_no_longer_waits_for_a_commit_disturbs_nobody(open_sqlite: OpenSqlite) -> None:
+async def test_a_call_that_no_longer_waits_for_its_commit_does_not_disturb_others(
+    open_sqlite: OpenSqlite,
+) -> None:
     engine = open_sqlite()
     commits = [asyncio.create_task(engine.commit("global", [Write(f"{n}", b"")], None)) for n in range(20)]
     await asyncio.sleep(0)
@@ -159,13 +161,13 @@ async def test_who_no_longer_waits_for_a_commit_disturbs_nobody(open_sqlite: Ope
 
 @contextlib.contextmanager
 def held_lock(path: Path) -> Iterator[None]:
-    """As another process that writes, or was stopped while it did."""
+    """As another process that writes, or was stopped while it wrote."""
     with path.with_name(f"{path.name}-lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-async def test_a_commit_that_waited_in_vain_is_withdrawn_and_never_applied(tmp_path: Path) -> None:
+async def test_a_commit_that_timed_out_before_it_began_is_withdrawn_and_never_applied(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     engine = SqliteEngine(path, time.time, os.urandom, timeout=0.2)
     made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
@@ -180,7 +182,7 @@ async def test_a_commit_that_waited_in_vain_is_withdrawn_and_never_applied(tmp_p
     await engine.close()
 
 
-async def test_a_commit_is_withdrawn_by_who_is_cancelled_while_it_waits(
+async def test_a_cancelled_call_withdraws_its_commit_unless_it_has_begun(
     open_sqlite: OpenSqlite, tmp_path: Path
 ) -> None:
     engine = open_sqlite()
@@ -240,17 +242,17 @@ async def test_closing_does_not_wait_for_another_process_for_ever(
     await reader.close()
 
 
-async def test_a_commit_is_done_even_where_the_bell_cannot_be_rung_behind_it(
+async def test_a_commit_is_done_even_where_the_commit_counter_cannot_be_written_after_it(
     open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, ring = open_sqlite(), SqliteEngine._ring
+    engine, set_counter = open_sqlite(), SqliteEngine._set_commit_counter
 
-    def fail_behind_the_commit(self: SqliteEngine, bell: int) -> None:
-        if bell % 2 == 0:
+    def fail_after_the_commit(self: SqliteEngine, count: int) -> None:
+        if count % 2 == 0:
             raise OSError(errno.EIO, "Input/output error")
-        ring(self, bell)
+        set_counter(self, count)
 
-    monkeypatch.setattr(SqliteEngine, "_ring", fail_behind_the_commit)
+    monkeypatch.setattr(SqliteEngine, "_set_commit_counter", fail_after_the_commit)
     made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     assert await open_sqlite().revision("global") == await engine.revision("global") == made
 
@@ -263,7 +265,7 @@ async def test_a_commit_is_done_even_where_the_bell_cannot_be_rung_behind_it(
         (sqlite3.SQLITE_BUSY, EngineUnavailable),
     ],
 )
-def test_where_the_disk_failed_nobody_knows_what_is_in_the_log(code: int, kind: type[Exception]) -> None:
+def test_after_an_io_error_the_outcome_of_a_commit_is_unknown(code: int, kind: type[Exception]) -> None:
     error = sqlite3.OperationalError("disk")
     error.sqlite_errorcode = code
     assert type(failed(Path("store.db"), error)) is kind
@@ -324,12 +326,12 @@ def test_a_file_of_another_program_keeps_its_mode(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
+async def test_a_revision_is_never_older_than_the_records_that_were_read(
     open_sqlite: OpenSqlite, tmp_path: Path
 ) -> None:
     engine = open_sqlite()
     made = await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
-    # The other program rings no bell: the last look stands, as long as it may.
+    # The other program does not change the commit counter, so the engine has no other reason to check.
     assert await engine.revision("global") == made
     assert await engine.fetch("global", ["a"]) == (made, [b"1"])
     with sqlite3.connect(tmp_path / "store.db") as another:
@@ -340,30 +342,32 @@ async def test_records_newer_than_the_last_look_bring_their_revision_with_them(
     assert await engine.revision("global") == Revision(2, made.mark)
 
 
-def commit_without_the_bell(path: Path, partition: str) -> None:
-    """As a program would that is not the broker, or one that was killed before it could ring."""
+def commit_uncounted(path: Path, partition: str) -> None:
+    """As a program that is not the broker does, or a process that is killed right after the commit."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(
             "UPDATE revisions SET revision = revision + 1 WHERE partition = ?", (partition.encode(),)
         )
 
 
-async def test_the_bell_is_heard_by_every_process_and_is_even_again(open_sqlite: OpenSqlite) -> None:
+async def test_the_commit_counter_shows_every_process_a_commit_and_is_even_after_it(
+    open_sqlite: OpenSqlite,
+) -> None:
     first, second = open_sqlite(), open_sqlite()
     for number in range(1, 20):
         assert (await first.commit("account/1", [Write("a", b"1")], None)).number == number
         seen = await second.revision("account/1")
         assert seen == await first.revision("account/1") and seen.number == number
-        assert first._bell[0] == second._bell[0] and first._bell[0] % 2 == 0
+        assert first._commit_counter[0] == second._commit_counter[0] and first._commit_counter[0] % 2 == 0
 
 
-async def test_a_full_disk_cannot_end_the_process_by_way_of_the_bell(
+async def test_a_full_disk_does_not_end_the_process_where_the_commit_counter_is_mapped(
     open_sqlite: OpenSqlite, tmp_path: Path
 ) -> None:
-    """A store into a mapped file that finds no room is SIGBUS, and so, on tmpfs, is a look at a hole."""
-    (tmp_path / "store.db-lock").touch()  # as brokers left it that had no bell
+    """On a full disk a store into a mapped file raises SIGBUS, and so, on tmpfs, does a read of a hole."""
+    (tmp_path / "store.db-lock").touch()  # as early brokers made it, without a commit counter
     engine = open_sqlite()
-    assert engine._bell.readonly
+    assert engine._commit_counter.readonly
     assert os.lseek(engine._lock_file, 0, os.SEEK_DATA) == 0
     os.close(engine._lock_file)
     engine._lock_file = os.open(os.devnull, os.O_RDONLY)
@@ -372,33 +376,35 @@ async def test_a_full_disk_cannot_end_the_process_by_way_of_the_bell(
     assert await engine.get("global", "a") is None
 
 
-async def test_a_commit_that_was_killed_before_it_could_ring_again_is_seen_all_the_same(
+async def test_a_commit_of_a_process_that_was_killed_before_the_counter_was_even_again_is_seen(
     open_sqlite: OpenSqlite,
 ) -> None:
     engine, other = open_sqlite(), open_sqlite()
     await engine.commit("account/1", [Write("a", b"1")], None)
     assert (await other.revision("account/1")).number == 1
-    engine._ring(engine._bell[0] | 1)  # a writer began ...
-    commit_without_the_bell(engine._path, "account/1")  # ... wrote, and is no more
+    engine._set_commit_counter(engine._commit_counter[0] | 1)  # a writer began ...
+    commit_uncounted(engine._path, "account/1")  # ... wrote, and was killed
     assert (await other.revision("account/1")).number == 2
-    commit_without_the_bell(engine._path, "account/1")
+    commit_uncounted(engine._path, "account/1")
     seen = await other.revision("account/1")
     assert seen == await engine.revision("account/1") and seen.number == 3
     assert (await engine.commit("account/1", [], None)).number == 4
-    assert (await other.revision("account/1")).number == 4 and engine._bell[0] % 2 == 0
+    assert (await other.revision("account/1")).number == 4 and engine._commit_counter[0] % 2 == 0
 
 
-async def test_a_program_that_does_not_ring_is_seen_after_a_second(open_sqlite: OpenSqlite) -> None:
+async def test_a_commit_of_a_program_that_does_not_count_it_is_seen_after_a_second(
+    open_sqlite: OpenSqlite,
+) -> None:
     engine = open_sqlite()
     await engine.commit("account/1", [Write("a", b"1")], None)
     assert (await engine.revision("account/1")).number == 1
-    commit_without_the_bell(engine._path, "account/1")
+    commit_uncounted(engine._path, "account/1")
     async with asyncio.timeout(5):
         while (await engine.revision("account/1")).number == 1:
             await asyncio.sleep(0.05)
 
 
-async def test_who_names_accounts_without_end_fills_no_memory(open_sqlite: OpenSqlite) -> None:
+async def test_revisions_of_any_number_of_accounts_are_cached_within_a_bound(open_sqlite: OpenSqlite) -> None:
     engine = open_sqlite()
     assert (await engine.commit("account/1", [Write("a", b"1")], None)).number == 1
     for number in range(2, 2 * sqlite._MOST_REVISIONS):
@@ -425,7 +431,7 @@ async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
             await engine.commit("global", [Write("a", b"2")], None)
-        file.touch()  # another one in its place is no better
+        file.touch()  # nor where another file is at its path
     await asyncio.sleep(1.1)
     with pytest.raises(EngineUnavailable, match=f"{name}: the file was moved or deleted"):
         await engine.revision("global")
@@ -449,7 +455,7 @@ async def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
     await engine.close()
 
 
-async def test_who_may_not_create_a_store_needs_one_that_is_there(
+async def test_without_permission_to_create_it_the_store_must_exist(
     open_sqlite: OpenSqlite, tmp_path: Path
 ) -> None:
     for prepare in (lambda: None, (tmp_path / "store.db").touch):
@@ -458,7 +464,7 @@ async def test_who_may_not_create_a_store_needs_one_that_is_there(
             SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
     (tmp_path / "store.db-lock").touch()
-    with pytest.raises(EngineUnavailable, match="the store that was here is gone"):
+    with pytest.raises(EngineUnavailable, match="the store in it was deleted"):
         SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     await open_sqlite().commit("global", [Write("a", b"1")], NEVER_WRITTEN)
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)

@@ -31,7 +31,9 @@ async def test_usage_marks_are_read_at_once_and_written_by_the_flush(store: Stor
     assert await other.transaction().find(USAGE, HERE, "AKIAX") == second
 
 
-async def test_a_key_that_is_used_all_the_time_is_written_once_in_its_rest(open_sqlite: OpenSqlite) -> None:
+async def test_a_key_that_is_used_all_the_time_is_written_once_in_an_interval(
+    open_sqlite: OpenSqlite,
+) -> None:
     now = 1000.0
     async with Store(open_sqlite(), lambda: now) as store:
         for moment, written in ((1000, 1000), (1005, 1000), (1059, 1000), (1060, 1060), (1061, 1060)):
@@ -45,7 +47,7 @@ async def test_a_key_that_is_used_all_the_time_is_written_once_in_its_rest(open_
         assert await stored_usage(store, "AKIAY") == 7
 
 
-async def test_a_clock_that_was_set_back_holds_no_mark_back(open_sqlite: OpenSqlite) -> None:
+async def test_a_clock_that_was_set_back_delays_no_mark(open_sqlite: OpenSqlite) -> None:
     now = 1000.0
     async with Store(open_sqlite(), lambda: now) as store:
         store.mark_used(HERE, "AKIAX", Usage(last_used_at=1000))
@@ -62,7 +64,7 @@ async def stored_usage(store: Store, key: str) -> int:
     return USAGE.decode(HERE, key, value).last_used_at
 
 
-async def test_usage_marks_leave_the_accounts_own_revision_alone(store: Store) -> None:
+async def test_usage_marks_do_not_change_the_accounts_own_revision(store: Store) -> None:
     for number in range(100):
         store.mark_used(f"{number:012}", "AKIAX", Usage(last_used_at=1))
     await store.flush_usage()
@@ -104,12 +106,12 @@ async def test_global_collections_need_no_account(store: Store) -> None:
     assert await store.engine.partitions("") == ["global"]
 
 
-async def test_a_refusal_leaves_nothing_behind_but_what_was_to_be_kept(store: Store) -> None:
-    """An attempt that must be counted is refused and remembered."""
+async def test_a_refused_call_commits_its_unconditional_writes_only(store: Store) -> None:
+    """An attempt that must be counted is counted where it is refused."""
 
     async def attempt(transaction: Transaction) -> None:
         transaction.put(USERS, HERE, user("bob"))
-        transaction.keep()
+        transaction.make_unconditional()
         transaction.put(USERS, HERE, user("bob", path="/later/"))
         transaction.put(USERS, HERE, user("eve"))
         raise Refusal("AccessDenied", "no")

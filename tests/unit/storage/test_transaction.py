@@ -152,7 +152,7 @@ async def test_a_change_of_something_else_is_no_conflict(store: Store, other: St
     assert len(await store.transaction().scan(USERS, HERE)) == 2
 
 
-async def test_who_asked_for_the_revision_is_bound_to_it(store: Store, other: Store) -> None:
+async def test_a_transaction_that_read_the_revision_is_not_rebased(store: Store, other: Store) -> None:
     await write(store, user("bob"))
     transaction = store.transaction()
     assert (await transaction.revision(account_partition(HERE))).number == 1
@@ -162,7 +162,7 @@ async def test_who_asked_for_the_revision_is_bound_to_it(store: Store, other: St
         await transaction.commit()
 
 
-async def test_who_asks_for_the_revision_beside_a_read_that_moves_on_is_bound_to_it_too(
+async def test_a_transaction_that_reads_the_revision_during_a_rebase_is_not_rebased(
     store: Store, other: Store
 ) -> None:
     await write(store, *(user(f"{number:04}") for number in range(1001)))
@@ -171,7 +171,7 @@ async def test_who_asks_for_the_revision_beside_a_read_that_moves_on_is_bound_to
     assert len(await reader.scan(USERS, HERE)) == 1001
     assert (await other.engine.commit(partition, [], None)).number == 2
     moving = asyncio.create_task(reader.find(ACCESS_KEYS, HERE, "AKIAX"))
-    await asyncio.sleep(0)  # the read reads the long listing again, to see whether it may go on
+    await asyncio.sleep(0)  # the read reads the long listing again, to see whether it is unchanged
     assert not moving.done() and (await reader.revision(partition)).number == 1
     with pytest.raises(Conflict):
         await moving
@@ -189,7 +189,7 @@ async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_comm
     await transaction.commit()
 
 
-async def test_a_reader_goes_on_where_what_it_read_is_still_so(store: Store, other: Store) -> None:
+async def test_a_reader_is_rebased_where_what_it_read_is_unchanged(store: Store, other: Store) -> None:
     await write(store, user("bob"))
     reader = store.transaction()
     assert await reader.find(USERS, HERE, "bob") == user("bob")
@@ -199,7 +199,7 @@ async def test_a_reader_goes_on_where_what_it_read_is_still_so(store: Store, oth
 
 
 async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> None:
-    """Bob's new path and Eve's came in one commit: who has read Bob's old one must not read Eve's new one."""
+    """Bob's new path and Eve's came in one commit: who read Bob's old one must not read Eve's new one."""
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
     fresh = Store(store.engine, time.time)
     reader = fresh.transaction()
@@ -209,8 +209,8 @@ async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> No
         await reader.find(USERS, HERE, "eve")
 
 
-async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Store) -> None:
-    """Both records change together all the while; two reads at once must not fall on two sides of a change."""
+async def test_concurrent_reads_of_a_transaction_see_one_state(store: Store, other: Store) -> None:
+    """Both records always change together; two concurrent reads must not see different states."""
     await write(store, user("bob", created_at=0), user("eve", created_at=0))
     fresh = Store(store.engine, time.time)
     answered = 0
@@ -235,7 +235,9 @@ async def test_reads_side_by_side_are_of_one_state_too(store: Store, other: Stor
     assert answered
 
 
-async def test_a_reader_from_memory_stays_in_the_state_that_it_began_with(store: Store, other: Store) -> None:
+async def test_a_reader_of_cached_records_sees_the_state_that_it_began_with(
+    store: Store, other: Store
+) -> None:
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
     assert len(await store.transaction().scan(USERS, HERE)) == 2
     reader = store.transaction()
@@ -245,35 +247,33 @@ async def test_a_reader_from_memory_stays_in_the_state_that_it_began_with(store:
     assert (await reader.find(USERS, HERE, "eve")).path == "/old/"
 
 
-async def test_transact_begins_anew_until_every_one_got_through(store: Store, other: Store) -> None:
-    async def grow(transaction: Transaction) -> None:
+async def test_transact_retries_until_every_call_has_succeeded(store: Store, other: Store) -> None:
+    async def append(transaction: Transaction) -> None:
         bob = await transaction.get(USERS, HERE, "bob", lambda key: Refusal("NoSuchEntity", key))
         await asyncio.sleep(0)
         transaction.put(USERS, HERE, user("bob", created_at=bob.created_at + 1))
 
     await write(store, user("bob", created_at=0))
-    await asyncio.gather(*(one.transact(grow) for one in [store, other] * 20))
+    await asyncio.gather(*(one.transact(append) for one in [store, other] * 20))
     assert (await store.transaction().find(USERS, HERE, "bob")).created_at == 40
 
 
-async def test_transact_gets_through_beside_another_process_that_is_faster(
-    store: Store, other: Store
-) -> None:
-    async def grow(transaction: Transaction, pause: float = 0) -> None:
+async def test_transact_succeeds_beside_another_process_that_is_faster(store: Store, other: Store) -> None:
+    async def append(transaction: Transaction, pause: float = 0) -> None:
         bob = await transaction.get(USERS, HERE, "bob", lambda key: Refusal("NoSuchEntity", key))
         await asyncio.sleep(pause)
         transaction.put(USERS, HERE, user("bob", created_at=bob.created_at + 1))
 
     async def line() -> None:
         for _ in range(100):
-            await other.transact(grow)
+            await other.transact(append)
 
     await write(store, user("bob", created_at=0))
-    await asyncio.gather(line(), store.transact(lambda transaction: grow(transaction, 0.003)))
+    await asyncio.gather(line(), store.transact(lambda transaction: append(transaction, 0.003)))
     assert (await store.transaction().find(USERS, HERE, "bob")).created_at == 101
 
 
-async def test_transact_gives_up_where_it_never_gets_through(store: Store, other: Store) -> None:
+async def test_transact_stops_to_retry_after_many_conflicts(store: Store, other: Store) -> None:
     attempts = 0
 
     async def late(transaction: Transaction) -> None:
@@ -316,10 +316,10 @@ async def test_expiry_belongs_to_expiring_collections_and_a_key_to_records_that_
 @pytest.mark.parametrize(
     ("error", "answered"), [(EngineUnavailable("gone"), OutcomeUnknown), (Conflict("moved"), OutcomeUnknown)]
 )
-async def test_what_was_done_in_part_is_not_said_to_have_failed(
+async def test_what_was_committed_in_part_is_not_reported_as_failed(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, answered: type[Exception]
 ) -> None:
-    """The user is deleted when the pointer cannot be; begun anew, the call would find no user and say so."""
+    """The user is deleted and the pointer cannot be; a retry would find no user and report that."""
     commit = store.engine.commit
 
     async def fail_outside_of_accounts(partition: str, *arguments: Any) -> Revision:
@@ -331,7 +331,7 @@ async def test_what_was_done_in_part_is_not_said_to_have_failed(
     monkeypatch.setattr(store.engine, "commit", fail_outside_of_accounts)
 
     async def delete(transaction: Transaction) -> None:
-        assert await transaction.find(USERS, HERE, "bob"), "it was begun anew"
+        assert await transaction.find(USERS, HERE, "bob"), "it was retried"
         transaction.delete(USERS, HERE, "bob")
         transaction.delete(FOREIGN_ACCESS_KEYS, "", "MINE")
 
@@ -355,21 +355,21 @@ async def test_a_commit_that_fails_before_anything_was_done_has_failed(
     assert not isinstance(refused.value, OutcomeUnknown)
 
 
-async def test_a_pointer_is_there_before_its_record_and_outlives_it(
+async def test_a_pointer_is_committed_before_its_record_and_deleted_after_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commits over two partitions may be broken off in between: what is left then does no harm."""
+    """A commit over two partitions may be interrupted in between: what is left then does no harm."""
     key = AccessKey(
         account_id=HERE, access_key_id="MINE", user_name=None, secret=SecretKey("s"), created_at=1
     )
     pointer = ForeignAccessKey(access_key_id="MINE", account_id=HERE)
     commit, order = store.engine.commit, []
 
-    async def told(partition: str, *arguments: Any) -> Revision:
+    async def record_and_commit(partition: str, *arguments: Any) -> Revision:
         order.append(partition)
         return await commit(partition, *arguments)
 
-    monkeypatch.setattr(store.engine, "commit", told)
+    monkeypatch.setattr(store.engine, "commit", record_and_commit)
     transaction = store.transaction()
     transaction.put(ACCESS_KEYS, HERE, key)
     transaction.put(FOREIGN_ACCESS_KEYS, "", pointer)

@@ -25,6 +25,7 @@ from broker.sealing.session import inspect_session_token
 from broker.storage.records import Role, User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store, Transaction
+from tests.unit.cheap_passwords import cheap_passwords
 from tests.unit.federating import no_federation
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -104,6 +105,7 @@ class Sts:
             entropy=secrets.token_bytes,
             quotas=Quotas(),
             federation=self.federation,
+            passwords=cheap_passwords(),
         )
 
     async def refused(self, request: msgspec.Struct, caller: Caller | None = None) -> tuple[str, str]:

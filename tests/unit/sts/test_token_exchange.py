@@ -312,6 +312,10 @@ async def test_what_is_no_token_is_not_active_and_nothing_to_revoke(world, text)
     ],
 )
 def test_refusals_have_the_codes_of_the_rfcs(refusal, code, status):
-    told = as_oauth_refusal(refusal)
-    assert (told.code, told.status, told.message) == (code, status, refusal.message)
-    assert told is refusal or told.reason.startswith(refusal.code)
+    oauth_refusal = as_oauth_refusal(refusal)
+    assert (oauth_refusal.code, oauth_refusal.status, oauth_refusal.message) == (
+        code,
+        status,
+        refusal.message,
+    )
+    assert oauth_refusal is refusal or oauth_refusal.reason.startswith(refusal.code)

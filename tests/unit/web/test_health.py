@@ -46,7 +46,7 @@ async def test_a_worker_without_a_heartbeat_for_five_seconds_is_named_by_the_oth
     put = scoreboard.find(1)
     assert put is not None
     scoreboard.put(1, msgspec.json.encode(msgspec.json.decode(put) | {"taken_at": time.monotonic() - 12}))
-    assert await ask(metrics, "/livez") == (200, b"alive\nworker 1: no sign of life for 12 seconds\n")
+    assert await ask(metrics, "/livez") == (200, b"alive\nworker 1: no heartbeat for 12 seconds\n")
     assert (await ask(metrics, "/livez/1"))[0] == 503
     assert b'broker_worker_silence_seconds{worker="1"} 12.' in metrics.exposition()
 

@@ -32,6 +32,7 @@ from broker.web.http import LimitExceeded, Request, Response
 from broker.web.issuers import answer_issuer
 from broker.web.metrics import Metrics
 from broker.web.sockets import Peer
+from tests.unit.cheap_passwords import cheap_passwords
 from tests.unit.federating import no_federation
 
 NOW = 1_800_000_000.0
@@ -62,6 +63,7 @@ class World:
             metrics=self.metrics,
             quotas=Quotas(),
             federation=no_federation(NOW, issuer=IssuerRules(URL)),
+            passwords=cheap_passwords(),
             services={},
         )
 

@@ -4,8 +4,8 @@ import pytest
 
 from broker.audit.event import Event, begin_event
 from broker.errors import Refusal, access_denied
+from broker.performing import outcome_of, unjournalled
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
-from broker.web.requests import outcome_of, unjournalled
 
 
 def event_of(*, read_only: bool | None, error_code: str = "") -> Event:

@@ -1,4 +1,4 @@
-"""Sessions that can still live, as the store lists them, and whether each of them is good now."""
+"""Sessions that have not expired, as the store lists them, and whether each of them is accepted now."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LIVE, REVOKED, PRINCIPAL_GONE, KEY_DROPPED = "live", "revoked", "principal gone", "key dropped"
 
 
-class LivingSession(msgspec.Struct, frozen=True):
-    """A listed session of `account`; `state` is LIVE where it is good, else why it is refused."""
+class UnexpiredSession(msgspec.Struct, frozen=True):
+    """A listed session of `account`; `state` is LIVE where it is accepted, else why it is refused."""
 
     account: str
     session: ListedSession
@@ -33,15 +33,15 @@ class LivingSession(msgspec.Struct, frozen=True):
         return self.state == LIVE
 
 
-class LivingSessions(msgspec.Struct, frozen=True):
-    """The newest first; `unlisted` by account, where there are more than are listed."""
+class UnexpiredSessions(msgspec.Struct, frozen=True):
+    """The newest first; `unlisted` by account, for accounts that have more sessions than are listed."""
 
-    sessions: tuple[LivingSession, ...]
+    sessions: tuple[UnexpiredSession, ...]
     unlisted: dict[str, UnlistedSessions]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose sessions are meant: a role or user by its unique id, a root user by its account's id."""
+    """The owner of sessions: a role or user by its unique id, a root user by its account's id."""
 
     account: str
     identity_id: str
@@ -49,11 +49,11 @@ class Identity(msgspec.Struct, frozen=True):
     access_key_ids: tuple[str, ...] = ()
 
 
-async def living_sessions(broker: "Broker", account: str | None = None) -> LivingSessions:
-    """Those of one account, or of all."""
+async def list_unexpired_sessions(broker: "Broker", account: str | None = None) -> UnexpiredSessions:
+    """The sessions of one account, or of all."""
     accounts = [account] if account is not None else await _accounts_with_sessions(broker)
     store, now = broker.store.transaction(), clock()
-    found: list[LivingSession] = []
+    found: list[UnexpiredSession] = []
     unlisted: dict[str, UnlistedSessions] = {}
     for each in accounts:
         listing = await list_sessions(store, each, now)
@@ -61,7 +61,7 @@ async def living_sessions(broker: "Broker", account: str | None = None) -> Livin
         if listing.unlisted is not None:
             unlisted[each] = listing.unlisted
     found.sort(key=lambda one: (one.session.issued_at, one.session.access_key_id), reverse=True)
-    return LivingSessions(tuple(found), unlisted)
+    return UnexpiredSessions(tuple(found), unlisted)
 
 
 async def _accounts_with_sessions(broker: "Broker") -> list[str]:
@@ -71,7 +71,7 @@ async def _accounts_with_sessions(broker: "Broker") -> list[str]:
 
 async def _with_states(
     broker: "Broker", store: Transaction, account: str, sessions: tuple[ListedSession, ...]
-) -> list[LivingSession]:
+) -> list[UnexpiredSession]:
     if not sessions:
         return []
     revocations = await store.find(REVOCATIONS, account)
@@ -85,11 +85,11 @@ async def _with_states(
             return PRINCIPAL_GONE
         return LIVE if one.sealed_by in keys else KEY_DROPPED
 
-    return [LivingSession(account, one, state_of(one)) for one in sessions]
+    return [UnexpiredSession(account, one, state_of(one)) for one in sessions]
 
 
 async def _identities(store: Transaction, account: str, sessions: tuple[ListedSession, ...]) -> set[str]:
-    """The ids, of those in the sessions, whose role or user still exists. Roles are many, so each is asked for."""
+    """The ids in `sessions` whose role or user still exists. Roles are looked up singly: an account may have many."""
     found = {account}
     role_names = {one.arn.split("/")[1] for one in sessions if one.identity_id.startswith(ROLE)}
     for name in role_names:
@@ -131,8 +131,8 @@ async def require_account(store: Transaction, account: str) -> None:
         raise CommandRefused(f"there is no account {account}")
 
 
-def shown_session(one: LivingSession) -> dict[str, Any]:
-    """For JSON: names as CloudTrail would have them, times readable."""
+def shown_session(one: UnexpiredSession) -> dict[str, Any]:
+    """For JSON: names in CloudTrail's style, times in ISO 8601."""
     from broker.audit.event import iso_time
 
     session = one.session

@@ -1,6 +1,6 @@
-"""Requests signed by botocore, that a test may change before it sends them, and what came back.
+"""Requests signed by botocore, which a test may change before it sends them, and their answers.
 
-boto3 cannot send what is wrong; a letter can.
+boto3 cannot send malformed requests.
 """
 
 import http.client
@@ -25,7 +25,7 @@ WHO_AM_I = {"Action": "GetCallerIdentity", "Version": VERSIONS["sts"]}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said; `code` and `message` are empty where it did not refuse."""
+    """The server's answer; `code` and `message` are empty unless it is a refusal."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,15 +54,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Letter:
-    """A request, ready to be sent as it is. `target` is what stands on the request line."""
+class RawRequest:
+    """A request before it is sent. `target` is that of the request line."""
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def with_header(self, name: str, value: str) -> "Letter":
+    def with_header(self, name: str, value: str) -> "RawRequest":
         """Set `name`, whatever was signed."""
         others = tuple((key, text) for key, text in self.headers if key.lower() != name.lower())
         return replace(self, headers=(*others, (name, value)))
@@ -83,7 +83,7 @@ class Letter:
             connection.close()
 
 
-def letter(
+def raw_request(
     server: Server,
     keys: Keys | None,
     parameters: Mapping[str, str],
@@ -95,7 +95,7 @@ def letter(
     headers: Mapping[str, str] | None = None,
     late_by: float = 0,
     expires: int | None = None,
-) -> Letter:
+) -> RawRequest:
     """`parameters` as a form (of a POST) or query; `keys` None signs nothing.
 
     `late_by` is how many seconds ago it claims to be signed; `expires` makes it a presigned URL.
@@ -114,7 +114,7 @@ def letter(
         _sign(request, keys, service, late_by, expires)
     parts = urlsplit(request.url)
     target = parts.path + ("?" + parts.query if parts.query else "")
-    return Letter(method, target, tuple(request.headers.items()), body)
+    return RawRequest(method, target, tuple(request.headers.items()), body)
 
 
 def _sign(request: AWSRequest, keys: Keys, service: str, late_by: float, expires: int | None) -> None:

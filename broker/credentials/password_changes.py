@@ -1,0 +1,81 @@
+"""A new password for a login profile: it obeys the account's rules and is none of those that may not be used again."""
+
+import msgspec
+
+from broker.credentials.password_rules import faults_of_password, remembered_hashes
+from broker.credentials.passwords import Passwords
+from broker.errors import Refusal
+from broker.names.secret import SecretKey
+from broker.storage.password_records import LoginProfile, PasswordPolicy
+from broker.storage.records import Account
+from broker.storage.store import ACCOUNTS, LOGIN_PROFILES, PASSWORD_POLICY, ROOT_LOGIN_PROFILE, Transaction
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """A password that was made for a user, to be shown once."""
+
+    account: str
+    user: str
+    password: SecretKey
+
+
+async def find_login_profile(store: Transaction, account: str, user_name: str | None) -> LoginProfile | None:
+    """The profile of a user, or of the root user for None."""
+    if user_name is None:
+        return await store.find(ROOT_LOGIN_PROFILE, account)
+    return await store.find(LOGIN_PROFILES, account, user_name)
+
+
+def put_login_profile(store: Transaction, account: str, profile: LoginProfile) -> None:
+    store.put(ROOT_LOGIN_PROFILE if profile.user_name is None else LOGIN_PROFILES, account, profile)
+
+
+async def find_password_policy(
+    store: Transaction, account: str, user_name: str | None
+) -> PasswordPolicy | None:
+    """The account's policy, which does not concern its root user."""
+    return None if user_name is None else await store.find(PASSWORD_POLICY, account)
+
+
+async def change_password(
+    store: Transaction,
+    passwords: Passwords,
+    account: str,
+    profile: LoginProfile,
+    password: SecretKey,
+    now: float,
+    *,
+    is_reset_required: bool = False,
+) -> LoginProfile:
+    """The profile with the new password, as it is put; raises PasswordPolicyViolation for one that the rules forbid.
+
+    Whether whoever asks may change it has been proven before.
+    """
+    policy = await find_password_policy(store, account, profile.user_name)
+    await _require_fit(store, account, policy, password)
+    earlier = (profile.password_hash, *profile.earlier_hashes)
+    used = tuple(one for one in earlier if one is not None)[: remembered_hashes(policy)]
+    if used and await passwords.is_among(used, password):
+        raise _violation("Policy constraint violation with password reuse prevention during password change.")
+    changed = msgspec.structs.replace(
+        profile,
+        password_hash=await passwords.hash(password),
+        changed_at=int(now),
+        is_reset_required=is_reset_required,
+        # The new one is the first that is remembered.
+        earlier_hashes=used[: max(remembered_hashes(policy) - 1, 0)],
+    )
+    put_login_profile(store, account, changed)
+    return changed
+
+
+async def _require_fit(
+    store: Transaction, account: str, policy: PasswordPolicy | None, password: SecretKey
+) -> None:
+    record = await store.find(ACCOUNTS, "", account) or Account(account_id=account)
+    for fault in faults_of_password(policy, record, password.reveal()):
+        raise _violation(fault)
+
+
+def _violation(message: str) -> Refusal:
+    return Refusal("PasswordPolicyViolation", message)

@@ -1,0 +1,94 @@
+"""Passwords as the event loop sees them: hashed and verified in threads, so many at a time.
+
+What comes beyond those that run and wait is refused at once, so that nobody can make the broker's memory, or the other
+requests' time, go into hashes.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Any, TypeVar
+
+import msgspec
+
+from broker.errors import Refusal
+from broker.names.secret import SecretKey
+from broker.sealing.passwords import (
+    DIGEST_SIZE,
+    SALT_SIZE,
+    HashCost,
+    hash_of_nothing,
+    hash_password,
+    is_outdated,
+    is_password,
+)
+
+_WAITING_PER_THREAD = 8
+
+T = TypeVar("T")
+
+
+class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a hash costs, how many are made at a time, and how failed attempts slow down the next."""
+
+    memory_kib: int = HashCost().memory_kib
+    passes: int = HashCost().passes
+    hashes_at_a_time: int = 2
+    free_attempts_of_user: int = 5
+    free_attempts_of_address: int = 30
+    longest_wait_of_user_seconds: int = 900
+    longest_wait_of_address_seconds: int = 60
+
+    @property
+    def cost(self) -> HashCost:
+        return HashCost(self.memory_kib, self.passes)
+
+
+class Passwords:
+    """Hashes and verifies; leave it by `close`."""
+
+    def __init__(self, settings: PasswordSettings, entropy: Callable[[int], bytes]) -> None:
+        threads = settings.hashes_at_a_time
+        self.settings = settings
+        self._entropy = entropy
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
+        self._places = BoundedSemaphore(threads * (1 + _WAITING_PER_THREAD))
+
+    async def hash(self, password: SecretKey) -> SecretKey:
+        salt, cost = self._entropy(SALT_SIZE), self.settings.cost
+        return await self._run(lambda: hash_password(password, salt, cost))
+
+    async def verify(self, password_hash: SecretKey | None, unverified_password: SecretKey) -> bool:
+        """Whether this is the password; for None, that of nobody, no, after the same work."""
+        if password_hash is None:
+            password_hash = hash_of_nothing(self._entropy(SALT_SIZE + DIGEST_SIZE), self.settings.cost)
+        proven = password_hash
+        return await self._run(lambda: is_password(proven, unverified_password))
+
+    async def is_among(self, password_hashes: Iterable[SecretKey], password: SecretKey) -> bool:
+        """Whether it is one of these, which are tried one after another, in one thread."""
+        hashes = tuple(password_hashes)
+        return await self._run(lambda: any(is_password(one, password) for one in hashes))
+
+    def is_outdated(self, password_hash: SecretKey) -> bool:
+        return is_outdated(password_hash, self.settings.cost)
+
+    def close(self) -> None:
+        """Takes no more; what runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Raises Throttling where too many wait already."""
+        if not self._places.acquire(blocking=False):
+            raise Refusal("Throttling", "Rate exceeded", reason="too many passwords wait to be hashed")
+        try:
+            future = self._threads.submit(work)
+        except BaseException:
+            self._places.release()
+            raise
+        future.add_done_callback(self._release)
+        return await asyncio.wrap_future(future)
+
+    def _release(self, _: "Future[Any]") -> None:
+        self._places.release()

@@ -1,0 +1,169 @@
+"""An operation for a caller that is proven already, from the first line of its record to the last.
+
+The pages perform operations so, without a wire protocol: the gate, the mint and the record in the journal are those of
+a request that somebody signed. The way of a signed request (`broker.web.requests`) takes its records from here.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
+from broker.access.restrictions import refuse_restricted
+from broker.audit.event import Event, begin_event, recordable, shortened, uuid_text
+from broker.audit.journal import Journal, JournalUnavailable
+from broker.credentials.mint import Mint
+from broker.credentials.passwords import Passwords
+from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
+from broker.federation.federation import Federation
+from broker.operation import Call, Quotas, find_operation, model, perform
+from broker.protocol.model import ServiceModel
+from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
+from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
+from broker.storage.records import Usage
+from broker.storage.store import Store, Transaction
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What operations are performed with; made once, by `app`. `clock` gives epoch seconds."""
+
+    clock: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    store: Store
+    gate: Gate
+    mint: Mint
+    journal: Journal
+    quotas: Quotas
+    federation: Federation
+    passwords: Passwords
+    service_principals: frozenset[str] = frozenset()
+
+    def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
+        return Call(
+            caller,
+            facts,
+            store,
+            self.gate,
+            self.mint,
+            self.entropy,
+            self.quotas,
+            self.federation,
+            self.passwords,
+            self.service_principals,
+        )
+
+
+CallerOf = Callable[[Transaction], Awaitable[Caller]]
+
+
+async def perform_recorded(
+    tools: Tools, facts: RequestFacts, caller_of: CallerOf, operation: str, typed: Any
+) -> Any:
+    """The answer of `facts.service`'s operation to `typed`, once its record is in the journal.
+
+    `caller_of` finds the caller in the operation's own transaction, so that who was deleted or revoked meanwhile does
+    nothing any more. Raises Refusal, with its record written, and what store and journal raise.
+    """
+    service = model(facts.service)
+    event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))
+    event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
+    event.aws_region = facts.region
+    declared = find_operation(service.name, operation)
+
+    async def perform_once(store: Transaction) -> tuple[Any, bool]:
+        caller = await caller_of(store)
+        record_caller(tools.store, event, facts, caller)
+        event.request_parameters = audit_parameters(service, operation, typed)
+        refuse_restricted(caller, service.name, operation)
+        result = await perform(declared, tools.call(store, caller, facts), typed)
+        is_shown_once = store.is_dirty and gives_secret(service, operation)
+        if is_shown_once:
+            note_answer(event, service, operation, result)
+            await record_ahead(tools.journal, tools.entropy, event)
+        return result, is_shown_once
+
+    try:
+        # Nothing is done before the journal holds the records of earlier requests.
+        tools.journal.catch_up()
+        result, is_recorded = await tools.store.transact(perform_once)
+        note_answer(event, service, operation, result)
+    except Exception as error:
+        event.additional_event_data = outcome_of(event, error)
+        note_refusal(event, known_refusal(error) or internal_failure())
+        await tools.journal.record(event)
+        raise
+    try:
+        if not is_recorded:
+            await tools.journal.record(event)
+    except JournalUnavailable as error:
+        raise unjournalled(event, str(error)) from None
+    return result
+
+
+def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Caller) -> None:
+    """Say in the record who calls, and mark the key or the role as used."""
+    event.user_identity = caller.identity
+    event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
+    if caller.access_key_id and not caller.is_temporary:
+        usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
+        store.mark_used(caller.account, caller.access_key_id, usage)
+    elif caller.role is not None:
+        usage = Usage(last_used_at=int(facts.now), region=facts.region)
+        store.mark_used(caller.account, caller.role.role_id, usage)
+
+
+async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event: Event) -> None:
+    """Journal before the commit. Raises JournalUnavailable.
+
+    Where the commit fails, or has to be tried again, another record of the same request follows: the last one counts.
+    """
+    try:
+        journal.write_ahead([event])
+    finally:
+        # It is not done yet.
+        event.response_elements = event.read_only = None
+    event.event_id = uuid_text(entropy(16))
+    await journal.synced()
+
+
+def note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
+    # CloudTrail counts issuing as reading.
+    event.read_only = is_reading(operation) or service.name == "sts"
+    event.response_elements = audit_answer(service, operation, answer)
+
+
+def note_refusal(event: Event, refusal: Refusal) -> None:
+    event.error_code = refusal.code
+    # The first line only: the rest of a signature's refusal quotes the request, session token included.
+    event.error_message = shortened(recordable(refusal.reason or refusal.message.partition("\n")[0]))
+
+
+def known_refusal(error: Exception) -> Refusal | None:
+    """The refusal that the client reads; None for a fault of ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, OutcomeUnknown):
+        return outcome_unknown(str(error))
+    if isinstance(error, EngineUnavailable | Conflict | JournalUnavailable):
+        return service_unavailable(str(error))
+    return None
+
+
+def outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
+    """`additionalEventData` of a failed request: whether the operation was carried out, where it may have been."""
+    if isinstance(error, OutcomeUnknown):
+        return {"outcome": "unknown"}
+    return {"outcome": "carried out"} if event.read_only is False else None
+
+
+def unjournalled(event: Event, reason: str) -> Refusal:
+    """The refusal where the record cannot be written; the journal still holds it and retries."""
+    is_carried_out = not event.error_code and event.read_only is False
+    return carried_out_unrecorded(reason) if is_carried_out else service_unavailable(reason)
+
+
+def internal_failure() -> Refusal:
+    return Refusal("InternalFailure", "The request processing has failed because of an unknown error.")

@@ -1,0 +1,63 @@
+"""Console passwords of declared users: generated once, and never written in a file or a record."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.credentials.sign_in import check_password
+from broker.declaration.source import DeclarationError
+from broker.storage.store import LOGIN_PROFILES, USERS
+
+A = "111111111111"
+
+
+def users(text: str) -> str:
+    return f'accounts: {{"{A}": {{users: {text}}}}}'
+
+
+GENERATED = users("{alice: {console_password: generate}}")
+
+
+async def test_a_password_is_generated_once_opens_once_and_is_in_no_record(
+    declare: Any, tmp_path: Path
+) -> None:
+    attempt = await declare.attempt(GENERATED)
+    assert [change.text for change in attempt.changes][-1] == "user alice: console password"
+    (made,) = attempt.passwords
+    broker = declare.broker
+    accepted = await check_password(
+        broker.store, broker.passwords, A, "alice", made.password, "192.0.2.1", 1_900_000_000
+    )
+    assert accepted.must_change
+    journal = (tmp_path / "audit.jsonl").read_text()
+    assert "CreateLoginProfile" in journal
+    assert made.password.reveal() not in journal + repr(attempt.passwords)
+    again = await declare.attempt(GENERATED)
+    assert (again.passwords, again.changes) == ([], [])
+
+
+async def test_a_password_that_the_file_does_not_speak_of_stays_also_with_prune(declare: Any) -> None:
+    await declare(GENERATED)
+    assert await declare(users("{alice: {}}"), prune=True) == []
+    assert await declare.find(LOGIN_PROFILES, A, "alice") is not None
+
+
+async def test_null_takes_the_password_away(declare: Any) -> None:
+    await declare(GENERATED)
+    assert await declare(users("{alice: {console_password: null}}")) == ["- user alice: console password"]
+    assert await declare.find(LOGIN_PROFILES, A, "alice") is None
+    assert await declare(users("{alice: {console_password: null}}")) == []
+
+
+async def test_a_user_with_a_password_is_pruned(declare: Any) -> None:
+    await declare(GENERATED)
+    await declare(users("{}"), prune=True)
+    assert await declare.find(USERS, A, "alice") is None
+    assert await declare.find(LOGIN_PROFILES, A, "alice") is None
+
+
+async def test_no_password_stands_in_a_file(declare: Any) -> None:
+    with pytest.raises(DeclarationError, match="no password stands in a file"):
+        await declare(users("{alice: {console_password: My-Own-Words-1}}"))
+    assert await declare.find(USERS, A, "alice") is None

@@ -6,7 +6,14 @@ from functools import cached_property
 import msgspec
 
 from broker.assertions.requested_session import RequestedSession
-from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
+from broker.audit.event import (
+    InvokedByDelegate,
+    SessionAttributes,
+    SessionContext,
+    SessionIssuer,
+    UserIdentity,
+    iso_time,
+)
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -87,9 +94,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
     `session_keys` are condition keys that were set on the session when the role was assumed, in lower case.
     `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are
-    those that GetScopedCredentials added, each of which has to allow. `claims` are those of a session's token,
-    `sealed_by` is the id of the key that sealed it. `asserted` is set only while an assertion is exchanged for
-    credentials.
+    those that GetScopedCredentials added, each of which has to allow; `delegate_account` is the account that acts by a
+    delegation request. `claims` are those of a session's token, `sealed_by` is the id of the key that sealed it.
+    `asserted` is set only while an assertion is exchanged for credentials.
     """
 
     principal: Principal
@@ -112,6 +119,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     is_session_token: bool = False
     is_assumed_root: bool = False
     scope_policies: tuple[str, ...] = ()
+    delegate_account: str | None = None
     claims: SessionClaims | None = None
     sealed_by: bytes = b""
     asserted: Asserted | None = None
@@ -174,6 +182,7 @@ def _identity_of(caller: Caller) -> UserIdentity:
         access_key_id=caller.access_key_id,
         user_name=principal.name if isinstance(principal, IamUser) else "",
         session_context=_session_context(caller),
+        invoked_by_delegate=_delegate(caller),
     )
 
 
@@ -189,6 +198,10 @@ def _session_context(caller: Caller) -> SessionContext | None:
         source_identity=caller.source_identity,
         assumed_root="true" if caller.is_assumed_root else None,
     )
+
+
+def _delegate(caller: Caller) -> InvokedByDelegate | None:
+    return None if caller.delegate_account is None else InvokedByDelegate(caller.delegate_account)
 
 
 def _session_issuer(caller: Caller) -> SessionIssuer | None:

@@ -89,6 +89,7 @@ async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
         access_key_id=claims.access_key_id,
         token_expires_at=claims.expires_at,
         scope_policies=claims.scope_policies,
+        delegate_account=claims.delegate_account,
         claims=claims,
     )
 

@@ -23,6 +23,7 @@ from broker.sealing.claims import (
     SessionClaims,
     SessionTokenClaims,
     Tags,
+    without_mfa,
 )
 from broker.sealing.keyring import Keyring
 from broker.sealing.session import (
@@ -264,6 +265,7 @@ class Mint(msgspec.Struct, frozen=True):
         duration: int,
         scope_policy: str | None = None,
         minimum_token_size: int = 0,
+        delegate_account: str | None = None,
     ) -> TemporaryCredentials:
         """GetScopedCredentials: the session `parent` again, for no longer than it lives, with its limits and more."""
         key_id, session_id, _, expires_at, entropy = self._begin(
@@ -279,6 +281,7 @@ class Mint(msgspec.Struct, frozen=True):
         if isinstance(parent, ScopedClaims):
             policies = (*parent.scope_policies, *policies)
             between = (*parent.between, parent.access_key_id)
+            delegate_account = delegate_account or parent.delegate_account
         claims = ScopedClaims(
             key_id,
             session_id,
@@ -288,8 +291,45 @@ class Mint(msgspec.Struct, frozen=True):
             original,
             policies,
             between,
+            delegate_account,
         )
         return self._sealed(claims, entropy, minimum_token_size, too_large=_token_too_large)
+
+    def delegated(
+        self,
+        approver: OriginalClaims | ScopedClaims | IamUser,
+        *,
+        now: float,
+        approved_at: int,
+        expires_at: int,
+        permission_policy: str,
+        delegate_account: str,
+    ) -> TemporaryCredentials:
+        """GetDelegatedAccessToken: the approver's session, or one of the user's, with `permission_policy` as its scope.
+
+        A user's session was issued when the user approved: so it ends with those that are revoked afterwards. There is
+        no MFA: a one-time code of the approver is no proof of whoever has the credentials.
+        """
+        if isinstance(approver, IamUser):
+            key_id, session_id, _, _, _ = self._begin(approver.account, now, 0, LONGEST_USER_SESSION)
+            approver = SessionTokenClaims(
+                key_id,
+                session_id,
+                approved_at,
+                expires_at,
+                approver.account,
+                user_name=approver.name,
+                user_path=approver.path,
+                user_id=approver.unique_id,
+            )
+        duration = min(expires_at, approver.expires_at) - int(now)
+        return self.scoped(
+            without_mfa(approver),
+            now=now,
+            duration=duration,
+            scope_policy=permission_policy,
+            delegate_account=delegate_account,
+        )
 
     def _begin(
         self, account: str, now: float, duration: int, longest: int

@@ -165,6 +165,7 @@ class ScopedClaims(_Session, frozen=True, tag=5):
     """GetScopedCredentials: `original` again, with fewer permissions: each of `scope_policies` has to allow, too.
 
     `between` are the access key ids of the scoped sessions through which it came here, the first of them first.
+    `delegate_account` is the account that acts by a delegation request.
 
     # INVARIANT: `issued_at` is that of `original`, so that whatever is judged by the time of issue (a revocation,
     # aws:TokenIssueTime) judges both alike.
@@ -173,6 +174,7 @@ class ScopedClaims(_Session, frozen=True, tag=5):
     original: OriginalClaims
     scope_policies: tuple[str, ...] = ()
     between: tuple[str, ...] = ()
+    delegate_account: str | None = None
 
     @property
     def principal(self) -> AssumedRole | FederatedUser | IamUser | Root:
@@ -189,6 +191,15 @@ class ScopedClaims(_Session, frozen=True, tag=5):
     @property
     def ancestors(self) -> tuple[str, ...]:
         return (self.original.access_key_id, *self.between)
+
+
+def without_mfa(claims: OriginalClaims | ScopedClaims) -> OriginalClaims | ScopedClaims:
+    """The same session, without a one-time code."""
+    if isinstance(claims, ScopedClaims):
+        return msgspec.structs.replace(claims, original=without_mfa(claims.original))
+    if isinstance(claims, FederatedUserClaims):
+        return claims
+    return msgspec.structs.replace(claims, mfa_authenticated_at=None)
 
 
 SessionClaims = OriginalClaims | RootClaims | ScopedClaims

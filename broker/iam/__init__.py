@@ -1,9 +1,8 @@
 """IAM: one file per noun, each operation one function.
 
 Owns the operations of AWS's IAM API 2010-05-08 that read and change an account; those that evaluate policies are in
-`broker.simulator`. A handler works only in the caller's own account (`call.account`); delegation requests alone are shared by
-two accounts. Before it runs, the gate has
-allowed the request on the resource that the operation declares.
+`broker.simulator`. A handler works only in the caller's own account (`call.account`); delegation requests
+alone are shared by two. Before it runs, the gate has allowed the request on the resource that the operation declares.
 
 Never decides permissions, never checks the constraints of the service model (`broker.protocol` has), never commits: the
 code that performs the call does. Importing this package declares every operation.

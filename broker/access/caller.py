@@ -17,6 +17,8 @@ from broker.audit.event import (
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
+    CertificateSubject,
+    CustomTokenSubject,
     FederatedUser,
     IamUser,
     LdapSubject,
@@ -43,6 +45,8 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     WebIdentity: "AssumedRole",
     SamlSubject: "AssumedRole",
     LdapSubject: "AssumedRole",
+    CertificateSubject: "AssumedRole",
+    CustomTokenSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
 }
@@ -53,7 +57,9 @@ _IDENTITY_TYPES = {
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
     SamlSubject: "SAMLUser",
-    LdapSubject: "LDAPUser",  # CloudTrail has no such type
+    LdapSubject: "LDAPUser",  # CloudTrail has no such type, nor the next two
+    CertificateSubject: "CertificateUser",
+    CustomTokenSubject: "CustomTokenUser",
     Anonymous: "AWSAccount",
 }
 

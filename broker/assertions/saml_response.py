@@ -21,7 +21,7 @@ from broker.assertions.saml_signed_assertion import (
 )
 from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
 
-LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
+LONGEST_RESPONSE = 100_000  # characters of base64, as in the model of AssumeRoleWithSAML
 REDEEM_WITHIN = 300  # seconds: STS, "Token must be redeemed within 5 minutes of issuance"
 
 _SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
@@ -69,7 +69,7 @@ def verify_response(
     now: float,
     checks: Checks,
 ) -> SamlAssertion:
-    """The assertion of `provider` in the response; raises CheckFailed. `private_keys` (PEM) open encrypted ones.
+    """The assertion of `provider` in the response; raises CheckFailed. `private_keys` (PEM) decrypt it.
 
     Each check is noted in `checks`, in order.
     """
@@ -80,7 +80,7 @@ def verify_response(
         response, assertion = signed_in_response(root, provider, private_keys, expected, checks)
         _verify_response_element(response, provider, expected, checks)
         return _verify_assertion(assertion, provider, expected, now, checks)
-    except ValueError as error:  # an element or a time that is not of its form
+    except ValueError as error:  # a malformed element or time
         raise checks.fail("form", found=error) from None
 
 
@@ -146,7 +146,7 @@ def _require_issuer(issuer: str, provider: ProviderMetadata, checks: Checks) -> 
 
 
 def _require_request(answered: str | None, expected: Expected, checks: Checks) -> None:
-    """A response to a request answers that one; where no request was made, what it says to answer is not judged."""
+    """InResponseTo has to name our request; where we made none, it is not checked."""
     checks.require(
         "request",
         expected.request_id is None or answered == expected.request_id,
@@ -253,7 +253,7 @@ def _verify_period(element: Element, name: str, now: float, leeway: int, checks:
 
 
 def _verify_audiences(conditions: Element, expected: Expected, checks: Checks) -> tuple[str, ...]:
-    """Every restriction has to name us; a condition that is not known cannot be said to hold."""
+    """Every restriction has to name one of our audiences; an unknown condition is refused."""
     unknown = [str(one.tag) for one in conditions if one.tag not in _CONDITIONS]
     checks.require("conditions", not unknown, found=", ".join(unknown) or "known ones", wanted="known ones")
     restrictions = conditions.findall(f"{SAML}AudienceRestriction")
@@ -288,7 +288,7 @@ def _attributes(assertion: Element, checks: Checks) -> dict[str, tuple[str, ...]
     checks.require(
         "attributes",
         len(attributes) == len(pairs),
-        found="an attribute that is there twice",
+        found="the same attribute twice",
         wanted="each attribute once, with all its values",
     )
     return attributes
@@ -304,7 +304,7 @@ def _read_attributes(assertion: Element) -> Iterator[tuple[str, tuple[str, ...]]
 
 
 def _value(element: Element) -> str:
-    """A text; eduPersonTargetedID is a NameID in its value."""
+    """The text of a value; that of eduPersonTargetedID is inside a NameID."""
     inner = list(element)
     if len(inner) == 1 and inner[0].tag == f"{SAML}NameID" and not (element.text or "").strip():
         return value_of(inner[0])

@@ -221,3 +221,12 @@ async def test_a_role_that_a_scoped_session_assumes_is_another_session(sts, sess
     assert (following.source_identity, following.tags["Team"]) == ("ada", "billing")
     assert sts.claims(answer).chained
     assert sts.claims(answer).issued_by == child.access_key_id
+
+
+async def test_a_chain_of_scoped_sessions_ends_where_a_token_cannot_name_all_that_it_ends_with(sts, session):
+    caller = session
+    with pytest.raises(Refusal) as refusal:
+        for _ in range(1000):
+            caller = await caller_of(sts, await scoped(sts, caller, duration_seconds=60))
+    assert refusal.value.code == "PackedPolicyTooLarge"
+    assert 50 < len(caller.claims.ancestors) < 1000

@@ -1,7 +1,7 @@
-"""One bounded cache: CLOCK eviction by weight, and values that are valid while revisions stand.
+"""One bounded cache: CLOCK eviction by weight, and values that are valid at given revisions of partitions.
 
 CLOCK eviction: a hit sets one flag. To make room, the oldest entry is evicted, unless its flag is set: then the flag is
-cleared and the entry becomes the youngest. So what is used once does not evict what is in use, and a hit moves nothing.
+cleared and the entry becomes the youngest. So entries used once do not evict entries in use, and a hit is cheap.
 """
 
 from collections import deque
@@ -13,14 +13,14 @@ Value = TypeVar("Value")
 
 
 class Part(Hashable, Protocol):
-    """What several values hold in common; equal only to itself. Its weight counts once."""
+    """A part that several values share; equal only to itself. Its weight counts once."""
 
     @property
     def weight(self) -> int: ...
 
 
 class RevisionSource(Protocol):
-    """A transaction of the store: `revision` is the one that it sees, `is_dirty` while it has writes to commit."""
+    """A transaction of the store: `revision` is the one that it reads, `is_dirty` is true while it has writes."""
 
     is_dirty: bool
 
@@ -42,9 +42,9 @@ def _no_parts(value: object) -> Iterable[Part]:
 
 
 class Cache(Generic[Key, Value]):
-    """Values that together weigh at most `limit`, in a unit that the owner chooses; None is no value.
+    """Values that together weigh at most `limit`, in a unit that the owner chooses; None cannot be cached.
 
-    `parts_of` names the parts of a value, the same ones each time.
+    `parts_of` returns the parts of a value, the same ones at each call.
     """
 
     def __init__(self, limit: int, parts_of: Callable[[Value], Iterable[Part]] = _no_parts) -> None:
@@ -59,7 +59,7 @@ class Cache(Generic[Key, Value]):
         return len(self._entries)
 
     def get(self, key: Key) -> Value | None:
-        """The value under `key`, at whatever revisions it was put."""
+        """The value under `key`, whatever its revisions."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -67,7 +67,7 @@ class Cache(Generic[Key, Value]):
         return entry.value
 
     def put(self, key: Key, value: Value, weight: int = 1, revisions: Hashable = None) -> None:
-        """Cache `value`, which weighs `weight` beside its parts, in place of any other under `key`."""
+        """Cache `value` under `key`, instead of any other; `weight` is without its parts."""
         if weight > self._limit:
             self._drop(key)
             return
@@ -82,13 +82,13 @@ class Cache(Generic[Key, Value]):
         self._evict()
 
     def reweigh(self, key: Key, value: Value, weight: int) -> None:
-        """Note what `value` weighs now, if it is still the one under `key`."""
+        """Change the weight of `value`, if it is still the one under `key`."""
         entry = self._entries.get(key)
         if entry is None or entry.value is not value:
             return
         self.weight += weight - entry.weight
         entry.weight = weight
-        if weight > self._limit:  # alone: no other has to go for it
+        if weight > self._limit:  # it does not fit: the others need not be evicted for it
             self._drop(key)
         self._evict()
 
@@ -107,9 +107,9 @@ class Cache(Generic[Key, Value]):
         make: Callable[[], Awaitable[Value]],
         weight: int = 1,
     ) -> Value:
-        """The value under `key`, or else what `make` makes of `partitions`, cached while their revisions stand.
+        """The value under `key` at the present revisions of `partitions`; else the answer of `make`, which is cached.
 
-        `make` reads nothing but these partitions, through `store`; None is answered, and not cached.
+        `make` reads only these partitions, through `store`. An answer None is returned, and not cached.
         """
         if store.is_dirty:
             return await make()
@@ -118,17 +118,17 @@ class Cache(Generic[Key, Value]):
         if found is not None:
             return found
         made = await make()
-        # INVARIANT: nothing from a transaction that has writes, for they may never be committed.
+        # INVARIANT: nothing is cached from a transaction with writes, because they may never be committed.
         if made is not None and not store.is_dirty:
             self.put(key, made, weight, revisions)
         return made
 
     async def get_at(self, store: RevisionSource, key: Key, partitions: Sequence[str]) -> Value | None:
-        """The value under `key`, if it was put at the revisions that `store` sees; None where that has writes."""
+        """The value under `key`, if it was cached at the revisions that `store` reads; None where that has writes."""
         return None if store.is_dirty else self._find(key, await _revisions_of(store, partitions))
 
     async def put_at(self, store: RevisionSource, key: Key, partitions: Sequence[str], value: Value) -> None:
-        """Cache `value`, which was made of `partitions` as `store` sees them, unless that has writes."""
+        """Cache `value`, which was made of `partitions` as `store` reads them, unless that has writes."""
         revisions = await _revisions_of(store, partitions)
         if not store.is_dirty:
             self.put(key, value, revisions=revisions)
@@ -177,7 +177,7 @@ class Cache(Generic[Key, Value]):
 
 
 async def _revisions_of(store: RevisionSource, partitions: Sequence[str]) -> Hashable:
-    """The revisions of `partitions`, as one value. Of one partition it is the revision itself, which entries share."""
+    """The revisions of `partitions`, as one value. For one partition it is the revision itself, to save memory."""
     if len(partitions) == 1:
         return await store.revision(partitions[0])
     return tuple([await store.revision(partition) for partition in partitions])

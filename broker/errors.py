@@ -1,8 +1,8 @@
-"""Refusal: the one error that a client may see.
+"""Refusal: the only error that clients see.
 
-The pure floors and the handlers raise it; only `web/` turns it into HTTP. Status and fault of a modelled code
-come from the service model (`broker.protocol`); those of the codes that every query service shares are in
-COMMON below, as AWS answers them ("Common Errors", IAM and STS API references).
+The pure floors and the handlers raise it; only `web/` turns it into HTTP. Status and fault of a modelled code are in
+the service model (`broker.protocol`). Those of the codes that all query services share are in COMMON below, as AWS
+answers them ("Common Errors", IAM and STS API references).
 """
 
 from http import HTTPStatus
@@ -35,10 +35,10 @@ COMMON: dict[str, tuple[int, str]] = {
 
 
 class Refusal(Exception):
-    """A request refused: `code` and `message` are what the client reads.
+    """A refused request: the client reads `code` and `message`.
 
-    `reason` is for the operator's log only and may be exact where the message must be vague; it never holds a
-    secret. `status` and `fault` override what the model or COMMON say of the code.
+    `reason` is for the operator only. It may be exact where the message must be vague; it never has a secret. `status`
+    and `fault` override those of the model or of COMMON.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Refusal(Exception):
 
 
 def status_and_fault(refusal: Refusal) -> tuple[int, str]:
-    """HTTP status and fault of a refusal that no service model knows."""
+    """HTTP status and fault of a refusal whose code is in no service model."""
     status, fault = COMMON.get(refusal.code, (HTTPStatus.BAD_REQUEST, "Sender"))
     return refusal.status or status, refusal.fault or fault
 
@@ -77,7 +77,7 @@ def not_implemented(message: str) -> Refusal:
 
 
 def outcome_unknown(reason: str) -> Refusal:
-    """Whether it was done cannot be found out, so nobody may take it for a failure."""
+    """It is unknown whether the request was carried out, so the client must not take it for a failure."""
     return Refusal(
         "ServiceUnavailable",
         "It is unknown whether the request was carried out, because of a temporary failure of the server. "
@@ -87,7 +87,7 @@ def outcome_unknown(reason: str) -> Refusal:
 
 
 def carried_out_unrecorded(reason: str) -> Refusal:
-    """It was done, but its record could not be written yet, and without a record nothing is answered."""
+    """The request was carried out, but not recorded yet; without an audit record nothing is answered."""
     return Refusal(
         "ServiceUnavailable",
         "The request was carried out, but a temporary failure of the server prevents an answer. Do not repeat it.",

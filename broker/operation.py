@@ -1,10 +1,10 @@
-"""Operations: what an operation is given (`Call`), and what it must declare (`@operation`).
+"""Operations: the arguments of an operation (`Call`), and its declaration (`@operation`).
 
-An operation has two phases. `prepare` finds what the request is about: the resource that the gate judges, and whatever
-the operation needs of it; it writes nothing. Then the gate decides. Then the handler acts on what was found. So the
-permission is for what is acted on, and no operation can forget to ask (`perform`). The caller was proven before the
-call existed. Both phases read, and the handler writes, through `call.store`; it is committed around the call, which is
-performed once more where the commit meets a conflict.
+An operation has two phases. `prepare` finds the resource that the gate judges, and the records that the operation
+needs; it writes nothing. Then the gate decides. Then the handler acts on what was found. So the permission is for the
+resource that is acted on, and no operation runs without one (`perform`). The caller is proven before the call is made.
+Both phases read, and the handler writes, through `call.store`. The call is committed as a whole, and is performed again
+after a conflict.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,9 +57,9 @@ class Quotas(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):
-    """One performance of one operation: facts and tools, nothing that prepare and handle hand to each other.
+    """What both phases of an operation read and use; what `prepare` finds is in `Prepared`.
 
-    `service_principals` are services of the operator's own, which new trust policies may name beside AWS's.
+    `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
     """
 
     caller: Caller
@@ -75,12 +75,12 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def now(self) -> float:
-        """Epoch seconds, the same for all of the call."""
+        """Epoch seconds, the same during the whole call."""
         return self.facts.now
 
     @property
     def account(self) -> str:
-        """The caller's account, which IAM operations work in."""
+        """The caller's account; IAM operations act on it."""
         return self.caller.account
 
     def new_id(self, prefix: str) -> str:
@@ -98,9 +98,9 @@ A = TypeVar("A")
 
 
 class Prepared(msgspec.Struct, Generic[F_co], frozen=True):
-    """What `prepare` found: `resource` is what the gate judges, `found` what the handler then acts on.
+    """What `prepare` found: `resource` is what the gate judges, `found` what the handler acts on.
 
-    `offered_code` is a one-time code that the request offers; `perform` uses it up, before the gate.
+    `offered_code` is a one-time code in the request; `perform` verifies it and uses it up, before the gate.
     """
 
     resource: Resource
@@ -109,9 +109,9 @@ class Prepared(msgspec.Struct, Generic[F_co], frozen=True):
 
 
 class Absent(msgspec.Struct, frozen=True):
-    """What `prepare` answers where the request names what is not there: judged alike, and refused behind the gate.
+    """What `prepare` returns where the named entity does not exist: the gate judges the request, then it is refused.
 
-    So a caller who may not ask learns nothing of what exists.
+    So a caller without permission does not learn what exists.
     """
 
     resource: Resource
@@ -122,18 +122,18 @@ class Absent(msgspec.Struct, frozen=True):
 # Condition keys that only the operation itself fills.
 ConditionKeys = Mapping[str, str | tuple[str, ...]]
 
-# Finds what a request is about and writes nothing; raises Refusal only for what may be told to callers who may not ask.
+# Writes nothing; raises Refusal only where callers without permission may see it, too.
 Prepare = Callable[[Call, R], Awaitable[Prepared[F] | Absent]]
 Handle = Callable[[Call, R, Prepared[F]], Awaitable[A]]
 
-# The proof of a caller who did not sign: an assertion in the request, which the flow itself judges.
+# Proves a caller who did not sign, by an assertion in the request.
 Prove = Callable[[Federation, Transaction, RequestFacts, Any], Awaitable[Caller]]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A declared operation: `action` is what the gate is asked about, `prove` is None where callers sign.
+    """A declared operation: the gate judges `action`; `prove` is None where callers sign.
 
-    `is_tagging`: its requests may carry tags or tag keys, which conditions then read.
+    `is_tagging`: its requests may have tags or tag keys, which become condition keys.
     """
 
     service: str
@@ -146,7 +146,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 _NOTHING = Prepared(Resource(), None)
-# INVARIANT: only a code that was used up a moment ago sets these.
+# INVARIANT: only set after a one-time code was verified in this call.
 _MFA_PRESENT: ConditionKeys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiFactorAuthAge": "0"}
 
 # Filled while the rooms above are imported, read-only afterwards.
@@ -162,23 +162,23 @@ def model(service: str) -> ServiceModel:
 def operation(
     action: str, *, prepare: Prepare[R, F], prove: Prove | None = None
 ) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
-    """Declare the handler of `action` ("iam:CreateUser"), and what finds the resource that it acts on.
+    """Declare the handler of `action` ("iam:CreateUser"), and its `prepare`.
 
-    Raises ValueError at import for a name that no service model has, for a second owner, and for a `prove` that is
-    missing, or that callers who sign do not need.
+    Raises ValueError at import for a name that no service model has, for a second handler, for a missing `prove`, and
+    for a `prove` where callers sign.
     """
     service, _, name = action.partition(":")
     modelled = model(service).operations.get(name) if service in VERSIONS else None
     if modelled is None:
         raise ValueError(f"the model of {service} knows no operation {name}")
     if modelled.is_unsigned and prove is None:
-        raise ValueError(f"nobody signs {action}: it has to prove its caller itself")
+        raise ValueError(f"{action} is not signed: it needs `prove`")
     if prove is not None and not modelled.is_unsigned:
-        raise ValueError(f"callers sign {action}: their signature is the proof")
+        raise ValueError(f"{action} is signed: it cannot have `prove`")
 
     def declare(handle: Handle[R, F, A]) -> Handle[R, F, A]:
         if (service, name) in OPERATIONS:
-            raise ValueError(f"{action} has an owner already")
+            raise ValueError(f"{action} has a handler already")
         is_tagging = _is_tagging(model(service), name)
         OPERATIONS[service, name] = Operation(service, name, action, prepare, handle, is_tagging, prove)
         return handle
@@ -187,13 +187,13 @@ def operation(
 
 
 def _is_tagging(service: ServiceModel, name: str) -> bool:
-    taken = service.operations[name].input
-    fields = service.structs[taken.shape].__struct_fields__ if taken is not None else ()
+    request = service.operations[name].input
+    fields = service.structs[request.shape].__struct_fields__ if request is not None else ()
     return "tags" in fields or "tag_keys" in fields
 
 
 def find_operation(service: str, name: str) -> Operation:
-    """The declared operation; raises Refusal NotImplemented for one that only the model knows."""
+    """The declared operation; raises Refusal NotImplemented where it is only in the model."""
     declared = OPERATIONS.get((service, name))
     if declared is None:
         raise not_implemented(
@@ -203,10 +203,10 @@ def find_operation(service: str, name: str) -> Operation:
 
 
 async def perform(declared: Operation, call: Call, request: Any) -> Any:
-    """Prepare, judge, handle: the operation finds its resource, the gate decides, the operation acts."""
+    """`prepare`, then the gate, then the handler."""
     prepared = await prepare(declared, call, request)
     if prepared.offered_code is not None:
-        # The only effect before the gate. It stays where the call is refused: the code is used up, a wrong one counted.
+        # The only write before the gate. It is committed even where the call is refused: a code is used up or counted.
         await require_code(call.store, prepared.offered_code, call.now)
         prepared = replace(prepared, resource=_with_keys(prepared.resource, _MFA_PRESENT))
     await call.gate.require(call.store, call.caller, call.facts, declared.action, prepared.resource)
@@ -216,7 +216,7 @@ async def perform(declared: Operation, call: Call, request: Any) -> Any:
 
 
 async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any] | Absent:
-    """What the operation found, its resource with the condition keys of tags where requests carry them."""
+    """What the operation's `prepare` found; the condition keys of the request's tags are added to the resource."""
     prepared = await declared.prepare(call, request)
     if declared.is_tagging and (keys := request_tag_keys(request)):
         return replace(prepared, resource=_with_keys(prepared.resource, keys))
@@ -224,7 +224,7 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation that carries tags."""
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags."""
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
@@ -239,5 +239,5 @@ def _with_keys(resource: Resource, keys: ConditionKeys) -> Resource:
 
 
 async def no_resource(call: Call, request: Any) -> Prepared[None]:
-    """For actions that support no resource: they match only `*`, in the caller's account."""
+    """The `prepare` of actions without resources: policies match them by `*` only, in the caller's account."""
     return _NOTHING

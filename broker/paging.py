@@ -1,9 +1,9 @@
 """Pages of a list: `Marker`, `MaxItems`, `IsTruncated`.
 
-Law: items that are there from the first page to the last are shown once each, whatever comes and goes meanwhile. A list
-is therefore in the order of its items' *places*, and a marker, opaque to the client, is the place of the last item of a
-page: the next page begins behind it, whether or not that item is still there. A place is the item's key. The model
-allows a marker 320 characters: of a longer key the place is the beginning and a digest of the whole.
+Law: items that exist from the first page to the last are listed once each, whatever is added or deleted meanwhile. So a
+list is sorted by the items' *positions*, and a marker, opaque to the client, is the position of the last item of a
+page: the next page begins behind it, whether or not that item still exists. A position is the item's key. The model
+limits a marker to 320 characters: of a long key the position is the beginning, and a digest of the whole.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -19,7 +19,7 @@ from broker.errors import Refusal, validation_error
 
 DEFAULT_MAX_ITEMS = 100
 
-# Bytes. A place with a digest is longer than any without: the two are never the same.
+# Bytes. A position with a digest is longer than any without, so the two never collide.
 _CHECK_SIZE = 4
 _LONGEST_KEY = 200
 _DIGEST_SIZE = 32
@@ -36,12 +36,12 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 def page(items: Iterable[T], key: Callable[[T], str], marker: str | None, max_items: int | None) -> Page[T]:
-    """The page of `items` in order of `key` that begins behind `marker`; refuses a marker that is none of ours.
+    """The page of `items` in order of `key` that begins behind `marker`; refuses a malformed marker.
 
-    Keys that differ only behind their first 200 bytes are in no order that means something.
+    Keys that are equal in their first 200 bytes are in an arbitrary order.
     """
-    ordered = sorted(((_place(key(item)), item) for item in items), key=_PLACE_OF)
-    start = 0 if marker is None else bisect_right(ordered, _open_marker(marker), key=_PLACE_OF)
+    ordered = sorted(((_position(key(item)), item) for item in items), key=_BY_POSITION)
+    start = 0 if marker is None else bisect_right(ordered, _open_marker(marker), key=_BY_POSITION)
     end = start + (max_items or DEFAULT_MAX_ITEMS)
     chosen = tuple(item for _, item in ordered[start:end])
     if end >= len(ordered):
@@ -49,37 +49,40 @@ def page(items: Iterable[T], key: Callable[[T], str], marker: str | None, max_it
     return Page(chosen, True, _marker(ordered[end - 1][0]))
 
 
-_PLACE_OF = itemgetter(0)
+_BY_POSITION = itemgetter(0)
 
 
-def _place(key: str) -> bytes:
+def _position(key: str) -> bytes:
     encoded = key.encode()
     if len(encoded) <= _LONGEST_KEY:
         return encoded
     return encoded[:_LONGEST_KEY] + blake2b(encoded, digest_size=_DIGEST_SIZE).digest()
 
 
-def _marker(place: bytes) -> str:
-    return urlsafe_b64encode(_check(place) + place).decode()
+def _marker(position: bytes) -> str:
+    return urlsafe_b64encode(_check(position) + position).decode()
 
 
 def _open_marker(marker: str) -> bytes:
-    """The place in a marker that we made, or one that we could have made."""
+    """The position in a marker of `_marker`."""
     try:
         opened = urlsafe_b64decode(marker.encode("ascii"))
-        check, place = opened[:_CHECK_SIZE], opened[_CHECK_SIZE:]
-        if len(place) <= _LONGEST_KEY:
-            place.decode()
+        check, position = opened[:_CHECK_SIZE], opened[_CHECK_SIZE:]
+        if len(position) <= _LONGEST_KEY:
+            position.decode()
     except ValueError:
         raise _invalid_marker() from None
-    if check != _check(place) or _LONGEST_KEY < len(place) != _LONGEST_KEY + _DIGEST_SIZE:
+    if check != _check(position) or _LONGEST_KEY < len(position) != _LONGEST_KEY + _DIGEST_SIZE:
         raise _invalid_marker()
-    return place
+    return position
 
 
-def _check(place: bytes) -> bytes:
-    """Tells a mangled marker from ours; no secret, for a marker grants nothing."""
-    return blake2b(place, digest_size=_CHECK_SIZE, person=b"place").digest()
+def _check(position: bytes) -> bytes:
+    """A checksum, against mangled markers; not secret, because a marker grants nothing.
+
+    The personalization is part of the format: markers of an earlier version are still in use.
+    """
+    return blake2b(position, digest_size=_CHECK_SIZE, person=b"place").digest()
 
 
 def _invalid_marker() -> Refusal:

@@ -10,6 +10,8 @@ from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer,
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
+    CertificateSubject,
+    CustomTokenSubject,
     FederatedUser,
     IamUser,
     LdapSubject,
@@ -35,6 +37,8 @@ PRINCIPAL_TYPES: dict[type[Principal], str] = {
     WebIdentity: "AssumedRole",
     SamlSubject: "AssumedRole",
     LdapSubject: "AssumedRole",
+    CertificateSubject: "AssumedRole",
+    CustomTokenSubject: "AssumedRole",
     Service: "Service",
     Anonymous: "Anonymous",
 }
@@ -45,7 +49,9 @@ _IDENTITY_TYPES = {
     FederatedUser: "FederatedUser",
     WebIdentity: "WebIdentityUser",
     SamlSubject: "SAMLUser",
-    LdapSubject: "LDAPUser",  # CloudTrail has no such type
+    LdapSubject: "LDAPUser",  # CloudTrail has no such type, nor the next two
+    CertificateSubject: "CertificateUser",
+    CustomTokenSubject: "CustomTokenUser",
     Anonymous: "AWSAccount",
 }
 

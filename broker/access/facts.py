@@ -1,10 +1,17 @@
 """What the connection shows of a request, before its body is parsed."""
 
+import time
+from collections.abc import Callable
+
 import msgspec
 
 
 class RequestFacts(msgspec.Struct, frozen=True):
-    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies."""
+    """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies.
+
+    `client_certificates` gives the chain of the certificate that the client has proven to hold in its TLS handshake, in
+    DER, its own first; nothing where there is none. `arrived` is the same moment as `now`, by a clock that only counts.
+    """
 
     now: float
     request_id: str
@@ -13,3 +20,5 @@ class RequestFacts(msgspec.Struct, frozen=True):
     secure_transport: bool = False
     region: str = "us-east-1"
     service: str = ""
+    client_certificates: Callable[[], tuple[bytes, ...]] = tuple
+    arrived: float = msgspec.field(default_factory=time.monotonic)

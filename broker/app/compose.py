@@ -23,7 +23,7 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.credentials.session_list import SessionList
 from broker.federation.federation import Federation, IssuerRules, SamlRules
-from broker.federation.opening import open_directory, open_federation
+from broker.federation.opening import open_certificates, open_directory, open_federation
 from broker.federation.reach import Reach
 from broker.sealing.keyring import RotationSchedule
 from broker.sigv4.signing_keys import SigningKeys
@@ -118,14 +118,18 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         single_use=chosen.single_use_tokens,
         issuer=issuer_rules(chosen),
         certificate_authorities=chosen.certificate_authorities,
+        plugin=settings.identity_plugin,
         pinned_keys=chosen.pinned_keys,
     )
     async with AsyncExitStack() as stack:
         section = "ldap"
         try:
             directory = stack.enter_context(open_directory(settings.ldap))
+            section = "client_certificates"
+            certificates = open_certificates(settings.client_certificates)
             section = "federation"
-            federation = await stack.enter_async_context(opening(directory=directory))
+            opened = opening(directory=directory, certificates=certificates)
+            federation = await stack.enter_async_context(opened)
         except ValueError as error:
             raise ConfigurationError(f"{section}.{error}") from None
         yield federation

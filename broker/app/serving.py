@@ -253,9 +253,17 @@ def read_certificate(settings: Settings) -> Certificate | None:
     if not settings.tls.certificate_file:
         return None
     try:
-        return Certificate(settings.tls.certificate_file, settings.tls.key_file)
+        certificate = Certificate(settings.tls.certificate_file, settings.tls.key_file)
     except OSError as error:
         raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
+    authorities = settings.client_certificates.certificate_authorities
+    if authorities:
+        try:
+            certificate.ask_clients(authorities)
+        except OSError as error:
+            name = "client_certificates.certificate_authorities"
+            raise ConfigurationError(f"{name}: {authorities} cannot be used: {error}") from None
+    return certificate
 
 
 async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:

@@ -1,10 +1,10 @@
-"""The checks that an assertion goes through: each is noted as it is made, and the first that fails ends the proof."""
+"""The checks of an assertion: each is noted when it is made, and the first that fails ends the verification."""
 
 import msgspec
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One check, what was found and what was wanted: for the operator. They quote the assertion, never a secret."""
+    """One check, what was found and what was wanted; for the operator. Quotes the assertion, never a secret."""
 
     name: str
     passed: bool
@@ -13,7 +13,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class CheckFailed(Exception):
-    """The proof ends here: `check` is the one that did not pass."""
+    """The verification failed at `check`."""
 
     def __init__(self, check: Check) -> None:
         wanted = f", wanted {check.wanted}" if check.wanted else ""
@@ -22,7 +22,7 @@ class CheckFailed(Exception):
 
 
 class Checks:
-    """The checks of one proof, in the order in which they were made."""
+    """The checks of one verification, in order."""
 
     def __init__(self) -> None:
         self.made: list[Check] = []
@@ -35,7 +35,7 @@ class Checks:
             raise CheckFailed(check)
 
     def fail(self, name: str, *, found: object, wanted: object = "") -> CheckFailed:
-        """The failure of `name`, noted, to be raised."""
+        """Note that the check failed, and return the error to raise."""
         check = Check(name, False, str(found), str(wanted))
         self.made.append(check)
         return CheckFailed(check)

@@ -1,6 +1,6 @@
 """JSON Web Tokens in compact form (RFC 7515, RFC 7519), under the advice of RFC 8725.
 
-Only keys of the provider verify: a key, a certificate or an address in the token's own header is never looked at.
+Only keys of the provider are used: a key, a certificate or a URL in the token's own header is ignored.
 """
 
 import binascii
@@ -17,9 +17,9 @@ from broker.assertions.checks import Checks
 from broker.assertions.key_sets import ALGORITHMS, VerificationKey
 from broker.assertions.strict_json import read_object
 
-LONGEST_TOKEN = 20_000  # characters, as AssumeRoleWithWebIdentity takes them
+LONGEST_TOKEN = 20_000  # characters, as in the model of AssumeRoleWithWebIdentity
 
-# How many keys are tried for a token without a key id, or whose key id several keys bear.
+# How many keys are tried for a token without a key id, or whose key id several keys have.
 _MOST_TRIES = 8
 
 _JWS = PyJWS(algorithms=sorted(ALGORITHMS))
@@ -27,7 +27,7 @@ _SPELT_ALGORITHMS = ", ".join(sorted(ALGORITHMS))
 
 
 class UnverifiedToken(msgspec.Struct, frozen=True):
-    """What a token says, proven by nothing yet."""
+    """A parsed token whose signature is not verified."""
 
     text: str
     header: dict[str, Any]
@@ -35,7 +35,7 @@ class UnverifiedToken(msgspec.Struct, frozen=True):
 
     @property
     def signing_input(self) -> str:
-        """What is signed: header and claims, as they are written (RFC 7515, section 5.1)."""
+        """The signed text: header and claims as encoded in the token (RFC 7515, section 5.1)."""
         return self.text.rpartition(".")[0]
 
     @property
@@ -59,7 +59,7 @@ def read_token(unverified_text: str, checks: Checks) -> UnverifiedToken:
         found=algorithm,
         wanted=_SPELT_ALGORITHMS,
     )
-    # No extension is known here, so none that must be understood is. RFC 7797's b64 changes what is signed.
+    # No extension is supported, so a token with critical ones is refused. RFC 7797's b64 changes what is signed.
     critical = [name for name in ("crit", "b64") if name in header]
     checks.require("critical headers", not critical, found=", ".join(critical) or "none", wanted="none")
     key_id = header.get("kid")
@@ -88,14 +88,14 @@ def _decode(part: str) -> bytes:
         decoded = urlsafe_b64decode(data + b"=" * (-len(data) % 4))
     except (UnicodeEncodeError, binascii.Error):
         raise ValueError("not base64url") from None
-    # Nothing is passed over (letters of no alphabet, bits that mean nothing): one text for one content.
+    # Strict: no ignored characters and no unused bits, so that each content has one encoding only.
     if urlsafe_b64encode(decoded).rstrip(b"=") != data:
         raise ValueError("not base64url")
     return decoded
 
 
 def candidate_keys(token: UnverifiedToken, keys: Sequence[VerificationKey]) -> list[VerificationKey]:
-    """The keys that may have signed: those of the token's key id and algorithm, or all of its algorithm without one."""
+    """The keys that may have signed: those of the token's algorithm, and of its key id where it has one."""
     return [key for key in keys if token.algorithm in key.algorithms and token.key_id in (None, key.key_id)]
 
 
@@ -115,7 +115,7 @@ def verify_signature(token: UnverifiedToken, keys: Sequence[VerificationKey], ch
 
 
 def _is_signed_by_one_of(token: UnverifiedToken, candidates: Sequence[VerificationKey]) -> bool:
-    """PyJWT's algorithm verifies what is signed; its reading of the token would only repeat `read_token`."""
+    """Uses PyJWT's algorithms only: its parsing of the token would repeat `read_token`."""
     algorithm = _JWS.get_algorithm_by_name(token.algorithm)
     try:
         signature = _decode(token.text.rpartition(".")[2])

@@ -1,7 +1,7 @@
-"""JSON Web Key Sets (RFC 7517): the keys that a provider signs with, as it publishes them.
+"""JSON Web Key Sets (RFC 7517): the published signing keys of a provider.
 
-A key that cannot verify (a symmetric one, one for encryption, a weak or broken one, of an unknown kind) is left out: a
-set may hold keys for other purposes. A set without any key that can verify is refused.
+A key that cannot verify (a symmetric one, one for encryption, a weak or broken one, of an unknown kind) is skipped: a
+set may have keys for other purposes. A set without any key that can verify is refused.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from broker.assertions.strict_json import read_object
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
 MOST_KEYS = 100
-SMALLEST_RSA_KEY, LARGEST_RSA_KEY = 2048, 8192  # bits; what is larger costs too much to verify with
+SMALLEST_RSA_KEY, LARGEST_RSA_KEY = 2048, 8192  # bits; a larger key makes verification too slow
 
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVE_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
@@ -38,7 +38,7 @@ class VerificationKey(msgspec.Struct, frozen=True):
 
 
 def parse_key_set(unverified_text: bytes) -> tuple[VerificationKey, ...]:
-    """The keys of a JWK set that can verify signatures; raises ValueError for what is no set, or has none of them."""
+    """The keys of a JWK set that can verify signatures; raises ValueError where it is malformed, or has no such key."""
     entries = read_object(unverified_text).get("keys")
     if type(entries) is not list:
         raise ValueError("not a JWK set: no list of keys")
@@ -58,7 +58,7 @@ def _find_key(entry: Any) -> VerificationKey | None:
         return None
     try:
         key, algorithms = _key_and_algorithms(entry)
-    except (InvalidKeyError, ValueError, TypeError):  # TypeError: a member that is no text
+    except (InvalidKeyError, ValueError, TypeError):  # TypeError: a member that is not a string
         return None
     stated = entry.get("alg")
     if stated is not None:

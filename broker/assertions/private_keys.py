@@ -1,4 +1,4 @@
-"""Private keys that open encrypted assertions."""
+"""Private keys that decrypt assertions."""
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -8,7 +8,7 @@ from broker.assertions.key_sets import SMALLEST_RSA_KEY
 
 
 def require_private_key(pem: str) -> None:
-    """Raises ValueError, in words without the key, for what is no unencrypted RSA private key in PEM."""
+    """Raises ValueError, whose text does not quote the key, unless it is an unencrypted RSA private key in PEM."""
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted

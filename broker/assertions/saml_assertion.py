@@ -1,4 +1,4 @@
-"""A SAML assertion as it is proven, and what it has to be: plain data, without the XML that it came in."""
+"""A verified SAML assertion, and what a response has to match: plain data, without XML."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ LEEWAY = 60  # seconds that a provider's clock may differ from ours, either way
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """Whom a response has to be meant for: `recipients` are URLs of the assertion consumer, `audiences` our names.
+    """What a response has to match: `recipients` are URLs of the assertion consumer, `audiences` our entity ids.
 
-    `request_id` is that of the request which the response answers; None where no request was made.
+    `request_id` is that of our request; None where the provider starts the login.
     """
 
     recipients: tuple[str, ...]
@@ -21,14 +21,14 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 class NameId(msgspec.Struct, frozen=True):
-    """The subject. `format` is a URI, empty where none is given."""
+    """The subject. `format` is a URI, or empty."""
 
     value: str
     format: str = ""
 
 
 class SamlAssertion(msgspec.Struct, frozen=True):
-    """A verified assertion; times in epoch seconds. `expires_at` is when the last of its replays could be accepted."""
+    """A verified assertion; times in epoch seconds. after `expires_at` a replay is never accepted."""
 
     id: str
     issuer: str

@@ -1,4 +1,4 @@
-"""What a SAML assertion brings: roles, a session name, condition keys, session tags.
+"""The AWS attributes of a SAML assertion: roles, session name, condition keys, session tags.
 
 IAM User Guide, "Configure SAML assertions for the authentication response" and "Available keys for SAML-based AWS STS
 federation". Names of attributes are compared exactly.
@@ -28,7 +28,7 @@ _CLAIMS, _MICROSOFT = (
     "http://schemas.microsoft.com/ws/2008/06/",
 )
 
-# Attribute -> condition keys; what has several values, has them all.
+# Attribute -> condition key, with all values of the attribute.
 _LISTS = {
     f"{_EDU_PERSON}1": "edupersonaffiliation",
     f"{_EDU_PERSON}4": "edupersonorgunitdn",
@@ -43,7 +43,7 @@ _LISTS = {
     f"{_EDU_ORG}6": "eduorgwhitepagesuri",
     "urn:oid:2.5.4.3": "cn",
 }
-# What has one value. Where two attributes fill one key, the first that is there counts.
+# Attribute -> condition key with one value. Where two attributes fill one key, the first in this order is used.
 _SINGLES = {
     f"{_EDU_PERSON}2": "edupersonnickname",
     f"{_EDU_PERSON}3": "edupersonorgdn",
@@ -67,14 +67,14 @@ _SINGLES = {
 
 
 class OfferedRole(msgspec.Struct, frozen=True):
-    """A role that the provider lets its subject take, and the provider's own ARN there."""
+    """A role that the subject may assume by the assertion, and the ARN of the provider in the role's account."""
 
     role_arn: str
     provider_arn: str
 
 
 def offered_roles(assertion: SamlAssertion, checks: Checks) -> tuple[OfferedRole, ...]:
-    """The pairs of the Role attribute, written in either order; raises CheckFailed."""
+    """The pairs of the Role attribute, in either order; raises CheckFailed."""
     values = assertion.attributes.get(f"{_AWS}Role", ())
     checks.require("roles", bool(values), found="no Role attribute", wanted="a role and its provider")
     found = []
@@ -155,7 +155,7 @@ def condition_keys(assertion: SamlAssertion, account: str, provider_name: str) -
 
 
 def _single(assertion: SamlAssertion, name: str, checks: Checks) -> str | None:
-    """The one value of an attribute, None where it is not there; raises CheckFailed for several."""
+    """The value of an attribute, or None; raises CheckFailed for several values."""
     values = assertion.attributes.get(name)
     if values is None:
         return None

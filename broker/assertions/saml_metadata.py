@@ -16,11 +16,11 @@ from lxml.etree import _Element as Element
 from broker.assertions.key_sets import SMALLEST_RSA_KEY
 from broker.assertions.xml_documents import METADATA, SIGNATURE, read_document, text_of
 
-LARGEST_METADATA = 10_000_000  # characters, as IAM takes them
+LARGEST_METADATA = 10_000_000  # characters, as in IAM's model
 MOST_CERTIFICATES = 20
 
-# Characters and number of metadata that are remembered parsed: 16 MB at most with what is made of them.
-_REMEMBERED_SIZE, _MOST_REMEMBERED = 65_536, 128
+# Only documents of at most this many characters are cached, and this many of them: 16 MB with their parsed form.
+_LONGEST_CACHED, _MOST_CACHED = 65_536, 128
 
 _SAML_2 = "urn:oasis:names:tc:SAML:2.0:protocol"
 _REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
@@ -28,7 +28,7 @@ _POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True):
-    """What a SAML provider says of itself: certificates as PEM, `valid_until` in epoch seconds, None: no end."""
+    """Parsed metadata: certificates as PEM, `valid_until` in epoch seconds or None."""
 
     entity_id: str
     certificates: tuple[str, ...]
@@ -39,14 +39,16 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
 
 
 def provider_metadata(stored_text: str) -> ProviderMetadata:
-    """What `parse_saml_metadata` makes of it; of texts of a usual size what was made before is used again."""
+    """As `parse_saml_metadata`, but cached for texts of a usual size."""
     return (
-        _remembered(stored_text) if len(stored_text) <= _REMEMBERED_SIZE else parse_saml_metadata(stored_text)
+        _parse_cached(stored_text)
+        if len(stored_text) <= _LONGEST_CACHED
+        else parse_saml_metadata(stored_text)
     )
 
 
 def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
-    """Raises ValueError for what is no metadata of one identity provider with keys that can be trusted."""
+    """Raises ValueError unless the text is the metadata of one identity provider, with acceptable keys."""
     if len(unverified_text) > LARGEST_METADATA:
         raise ValueError(f"more than {LARGEST_METADATA} characters")
     root = read_document(unverified_text.encode(), ignore_comments=True)
@@ -74,11 +76,11 @@ def parse_saml_metadata(unverified_text: str) -> ProviderMetadata:
     )
 
 
-_remembered = lru_cache(maxsize=_MOST_REMEMBERED)(parse_saml_metadata)
+_parse_cached = lru_cache(maxsize=_MOST_CACHED)(parse_saml_metadata)
 
 
 def _signing_certificates(descriptor: Element) -> tuple[str, ...]:
-    """Those of every signing key: while a provider replaces its key there are two."""
+    """The certificates of all signing keys: during a key rotation there are two."""
     found: list[str] = []
     for key in descriptor.findall(f"{METADATA}KeyDescriptor"):
         if key.get("use", "signing") == "signing":
@@ -94,15 +96,15 @@ def _signing_certificates(descriptor: Element) -> tuple[str, ...]:
 
 
 def certificate_of(text: str) -> str:
-    """The certificate in base64 text as PEM; raises ValueError where it is none, or its key is weak.
+    """The certificate in base64 text as PEM; raises ValueError where it is malformed, or its key is weak.
 
-    A certificate of metadata is a wrapping for a key: its own dates and issuer are not judged (SAML 2.0 Metadata
+    In metadata a certificate only contains the key: its dates and its issuer are not checked (SAML 2.0 Metadata
     Interoperability Profile).
     """
     try:
         certificate = x509.load_der_x509_certificate(b64decode("".join(text.split()), validate=True))
         key = certificate.public_key()
-    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:  # which are no ValueErrors
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:  # which are not ValueErrors
         raise ValueError(f"a certificate that cannot be read: {error}") from None
     if isinstance(key, RSAPublicKey):
         if key.key_size < SMALLEST_RSA_KEY:
@@ -124,5 +126,5 @@ def time_of(text: str) -> float:
     """Epoch seconds of an xs:dateTime with a time zone; raises ValueError."""
     moment = datetime.fromisoformat(text.strip())
     if moment.tzinfo is None or "T" not in text:
-        raise ValueError(f"{text!r} is no moment with a time zone")
+        raise ValueError(f"{text!r} is not a time with a time zone")
     return moment.timestamp()

@@ -1,7 +1,7 @@
 """SAML 2.0 responses, verified (SAML 2.0 core and profiles, section 4.1.4.3, as AWS's sign-in applies it).
 
-The response or its assertion is signed by the provider. What is read is what was signed (`xml_signatures`): the
-assertion inside the signed response, or the signed assertion alone.
+The provider signs the response or its assertion. Only signed content is read (`xml_signatures`): the assertion inside
+the signed response, or the signed assertion alone.
 """
 
 import binascii
@@ -19,7 +19,7 @@ from broker.assertions.saml_metadata import ProviderMetadata, time_of
 from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
 from broker.assertions.xml_signatures import signature_of, signed_content
 
-LONGEST_RESPONSE = 100_000  # characters of base64, as AssumeRoleWithSAML takes them
+LONGEST_RESPONSE = 100_000  # characters of base64, as in the model of AssumeRoleWithSAML
 REDEEM_WITHIN = 300  # seconds: STS, "Token must be redeemed within 5 minutes of issuance"
 
 _SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
@@ -46,7 +46,7 @@ def read_response(unverified_text: str, checks: Checks) -> Element:
 
 
 def is_encrypted(root: Element) -> bool:
-    """Whether the response carries its assertion encrypted; a response that carries others too is refused later."""
+    """Whether the response has an encrypted assertion; a response that has others, too, is refused later."""
     return root.find(f"{SAML}EncryptedAssertion") is not None
 
 
@@ -58,7 +58,7 @@ def verify_response(
     now: float,
     checks: Checks,
 ) -> SamlAssertion:
-    """The assertion of `provider` in the response; raises CheckFailed. `private_keys` (PEM) open encrypted ones.
+    """The assertion of `provider` in the response; raises CheckFailed. `private_keys` (PEM) decrypt it.
 
     Each check is noted in `checks`, in order.
     """
@@ -68,13 +68,15 @@ def verify_response(
         found=provider.valid_until,
         wanted=f"later than {int(now)}",
     )
-    if _status_code(root) != _SUCCESS:  # mostly without an assertion, whose lack would hide why
+    if (
+        _status_code(root) != _SUCCESS
+    ):  # checked first: a failed login has no assertion, and that error would hide the status
         raise checks.fail("status", found=_status(root), wanted=_SUCCESS)
     try:
         response, assertion = _signed_assertion(root, provider, private_keys, expected, checks)
         _verify_response_element(response, provider, expected, checks)
         return _verify_assertion(assertion, provider, expected, now, checks)
-    except ValueError as error:  # an element or a time that is not of its form
+    except ValueError as error:  # a malformed element or time
         raise checks.fail("form", found=error) from None
 
 
@@ -85,7 +87,7 @@ def _signed_assertion(
     expected: Expected,
     checks: Checks,
 ) -> tuple[Element, Element]:
-    """The response, as signed where it is, and the one assertion in it, as signed or as part of the signed response."""
+    """The response and its one assertion; each as signed, where it is. At least one of them is signed."""
     response_signature = signature_of(root, checks)
     response = root
     if response_signature is not None:
@@ -108,7 +110,7 @@ def _signed_assertion(
 
 
 def _only_assertion(response: Element, private_keys: Sequence[str], checks: Checks) -> Element:
-    """The one assertion, deciphered where it is encrypted. One anywhere else is a forgery being prepared."""
+    """The one assertion, decrypted where it is encrypted. A second one anywhere is refused: it may be a forgery."""
     plain = response.findall(f"{SAML}Assertion")
     encrypted = response.findall(f"{SAML}EncryptedAssertion")
     everywhere = [*response.iter(f"{SAML}Assertion"), *response.iter(f"{SAML}EncryptedAssertion")]
@@ -137,11 +139,11 @@ def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) 
     checks.require("private keys", bool(private_keys), found="none", wanted="a private key of the provider")
     for key in private_keys:
         try:
-            # In its place: what was encrypted may use the prefixes that are declared around it.
+            # In place: the encrypted content may use namespace prefixes that are declared around it.
             opened = Utils.decrypt_element(data[0], key, inplace=True)
         except xmlsec.Error:
             continue
-        # Bytes, where the type that is stated is no element's.
+        # It returns bytes where the stated type is not that of an element.
         if isinstance(opened, Element) and isinstance(opened.tag, str):
             return read_document(etree.tostring(opened, with_tail=False))
     raise checks.fail("decryption", found=f"opened by none of {len(private_keys)} keys", wanted="a known key")
@@ -183,7 +185,7 @@ def _require_issuer(issuer: str, provider: ProviderMetadata, checks: Checks) -> 
 
 
 def _require_request(answered: str | None, expected: Expected, checks: Checks) -> None:
-    """A response to a request answers that one; where no request was made, what it says to answer is not judged."""
+    """InResponseTo has to name our request; where we made none, it is not checked."""
     checks.require(
         "request",
         expected.request_id is None or answered == expected.request_id,
@@ -290,7 +292,7 @@ def _verify_period(element: Element, name: str, now: float, leeway: int, checks:
 
 
 def _verify_audiences(conditions: Element, expected: Expected, checks: Checks) -> tuple[str, ...]:
-    """Every restriction has to name us; a condition that is not known cannot be said to hold."""
+    """Every restriction has to name one of our audiences; an unknown condition is refused."""
     unknown = [str(one.tag) for one in conditions if one.tag not in _CONDITIONS]
     checks.require("conditions", not unknown, found=", ".join(unknown) or "known ones", wanted="known ones")
     restrictions = conditions.findall(f"{SAML}AudienceRestriction")
@@ -325,7 +327,7 @@ def _attributes(assertion: Element, checks: Checks) -> dict[str, tuple[str, ...]
     checks.require(
         "attributes",
         len(attributes) == len(pairs),
-        found="an attribute that is there twice",
+        found="the same attribute twice",
         wanted="each attribute once, with all its values",
     )
     return attributes
@@ -341,7 +343,7 @@ def _read_attributes(assertion: Element) -> Iterator[tuple[str, tuple[str, ...]]
 
 
 def _value(element: Element) -> str:
-    """A text; eduPersonTargetedID is a NameID in its value."""
+    """The text of a value; that of eduPersonTargetedID is inside a NameID."""
     inner = list(element)
     if len(inner) == 1 and inner[0].tag == f"{SAML}NameID" and not (element.text or "").strip():
         return value_of(inner[0])

@@ -1,4 +1,4 @@
-"""JSON of strangers: one object, no key twice, no NaN, no half of a character, bounded nesting."""
+"""Strict parsing of untrusted JSON: one object, no duplicate keys, no NaN, no lone surrogates, bounded nesting."""
 
 import json
 from typing import Any, NoReturn
@@ -7,7 +7,7 @@ DEEPEST = 16
 
 
 def read_object(unverified_text: bytes | str) -> dict[str, Any]:
-    """The members of the object in the text (UTF-8); raises ValueError with the fault, in words without the text."""
+    """The members of the object in the text (UTF-8); raises ValueError, whose message does not quote the text."""
     text = unverified_text if isinstance(unverified_text, str) else unverified_text.decode("utf-8")
     try:
         members = _DECODER.decode(text)
@@ -19,14 +19,14 @@ def read_object(unverified_text: bytes | str) -> dict[str, Any]:
         raise ValueError("not a JSON object")
     _refuse_depth(members)
     if "\\u" in text:
-        _refuse_half_characters(members)
+        _refuse_lone_surrogates(members)
     return members
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member is there twice")
+        raise ValueError("a member occurs twice")
     return members
 
 
@@ -37,12 +37,12 @@ def _no_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
-def _refuse_half_characters(members: dict[str, Any]) -> None:
-    """JSON can write a surrogate that stands alone; UTF-8 cannot, and so no record and no session token can."""
+def _refuse_lone_surrogates(members: dict[str, Any]) -> None:
+    """JSON escapes can express a lone surrogate; UTF-8 cannot, and so no record and no session token can."""
     try:
         json.dumps(members, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("a surrogate stands alone") from None
+        raise ValueError("a lone surrogate") from None
 
 
 def _refuse_depth(members: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Tokens that the broker issues: their keys, made and published as JWKs (RFC 7517), and their signatures (RFC 7515).
+"""Signing of tokens that the broker issues (RFC 7515), and new keys for it, published as JWKs (RFC 7517).
 
-The algorithms are those that sts:GetWebIdentityToken takes (RFC 7518, 3.3 and 3.4).
+The algorithms are those of sts:GetWebIdentityToken (RFC 7518, 3.3 and 3.4).
 """
 
 from functools import lru_cache
@@ -36,9 +36,9 @@ class KeyPair(msgspec.Struct, frozen=True):
 
 
 def new_key_pair(algorithm: str, key_id: str) -> KeyPair:
-    """A new key for one of SIGNING_ALGORITHMS; RSA takes a tenth of a second or so.
+    """A new key for one of SIGNING_ALGORITHMS; RSA takes about a tenth of a second.
 
-    Its randomness is drawn by the library: there is no other way to make one with it.
+    The library draws the randomness itself: it makes keys in no other way.
     """
     key: PrivateKey
     if algorithm == RS256:
@@ -47,7 +47,7 @@ def new_key_pair(algorithm: str, key_id: str) -> KeyPair:
     else:
         key = ec.generate_private_key(ec.SECP384R1())
         public = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    # Either `use` or `key_ops` says what a key is for, not both (RFC 7517, 4.3).
+    # A JWK should not have both `use` and `key_ops` (RFC 7517, 4.3).
     public = {name: value for name, value in public.items() if name != "key_ops"}
     jwk = {**public, "use": "sig", "alg": algorithm, "kid": key_id}
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -57,14 +57,14 @@ def new_key_pair(algorithm: str, key_id: str) -> KeyPair:
 def sign_token(
     payload: bytes, algorithm: str, key_id: str, private_key: SecretKey, header_type: str = "JWT"
 ) -> str:
-    """The token in compact form; `payload` is the claims in JSON. Half a millisecond."""
+    """The token in compact form; `payload` is the claims in JSON. Takes half a millisecond."""
     headers = {"kid": key_id, "typ": header_type}
     return _JWS.encode(payload, _load(private_key), algorithm, headers=headers)
 
 
 @lru_cache(maxsize=_LOADED_KEYS)
 def _load(private_key: SecretKey) -> PrivateKey:
-    # Not examined again, which takes 45 ms for RSA: it was made here, and the seal of its record vouches for it.
+    # Not validated again, which takes 45 ms for RSA: the key was made here, and its record is sealed.
     key = load_pem_private_key(
         private_key.reveal().encode(), password=None, unsafe_skip_rsa_key_validation=True
     )

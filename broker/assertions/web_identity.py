@@ -13,15 +13,14 @@ LEEWAY = 60  # seconds that a provider's clock may differ from ours, either way
 REDEEM_WITHIN = 24 * 3600  # seconds: STS, "Token must be redeemed within 24 hours of issuance"
 LONGEST_SUBJECT = 255  # characters
 
-# After this moment (the year 9999) no date can be written; before 0 none is meant.
-_LAST_MOMENT = 253_402_300_799
+# The end of the year 9999, the last one that dates can have.
+_LAST_TIME = 253_402_300_799
 
 
 class WebIdentityClaims(msgspec.Struct, frozen=True):
     """The claims of a token whose signature, times, issuer and audience have been verified.
 
-    `audience` is what a client id was found in: `azp` where the token has one, else each of `aud`. Times are epoch
-    seconds. `claims` is everything that the token says.
+    `audience` is `azp` where the token has one, else all of `aud`. Times are epoch seconds. `claims` are all claims.
     """
 
     issuer: str
@@ -33,7 +32,7 @@ class WebIdentityClaims(msgspec.Struct, frozen=True):
 
 
 def unverified_issuer(token: UnverifiedToken) -> str | None:
-    """Which provider to ask for keys; only its keys can make this true."""
+    """The issuer that the token names, to find its keys; only a signature by these proves it."""
     issuer = token.claims.get("iss")
     return issuer if type(issuer) is str else None
 
@@ -48,9 +47,9 @@ def verify_web_identity(
     checks: Checks,
     leeway: int = LEEWAY,
 ) -> WebIdentityClaims:
-    """The token's claims, if `issuer` made it for one of `client_ids` and it is within its time; raises CheckFailed.
+    """The token's claims, if `issuer` made it for one of `client_ids` and it is valid now; raises CheckFailed.
 
-    `client_ids` None: for anyone, which only a condition of the trust policy then narrows. Each check is noted in
+    `client_ids` None: any audience, which only a condition of the trust policy can restrict. Each check is noted in
     `checks`, in order.
     """
     claims = token.claims
@@ -91,7 +90,7 @@ def _verify_times(claims: Mapping[str, Any], now: float, leeway: int, checks: Ch
 def _require_time(claims: Mapping[str, Any], name: str, checks: Checks) -> int:
     """A NumericDate (RFC 7519, section 2), in whole seconds."""
     value: Any = claims.get(name)
-    if type(value) not in (int, float) or not 0 <= value <= _LAST_MOMENT:
+    if type(value) not in (int, float) or not 0 <= value <= _LAST_TIME:
         raise checks.fail(name, found=value if name in claims else "no such claim", wanted="epoch seconds")
     return int(value)
 
@@ -99,7 +98,7 @@ def _require_time(claims: Mapping[str, Any], name: str, checks: Checks) -> int:
 def _verify_audience(
     claims: Mapping[str, Any], client_ids: Sequence[str] | None, checks: Checks
 ) -> tuple[str, ...]:
-    """IAM User Guide, "Available keys for AWS OIDC federation": where `azp` is there, it is the audience."""
+    """IAM User Guide, "Available keys for AWS OIDC federation": where a token has `azp`, that is the audience."""
     authorized_party, audience = claims.get("azp"), claims.get("aud")
     stated = audience if authorized_party is None else authorized_party
     values: list[Any] = stated if type(stated) is list else [stated]

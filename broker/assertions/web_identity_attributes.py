@@ -1,8 +1,8 @@
-"""What a web identity brings to the session that is made for it: condition keys, session tags, source identity.
+"""From the claims of a web identity: condition keys, session tags, source identity.
 
 IAM User Guide, "Available keys for AWS OIDC federation", "Pass session tags in AWS STS" and "Monitor and control
-actions taken with assumed roles". Beyond IAM's list each claim is a condition key; of an object each member, its names
-joined by `/`.
+actions taken with assumed roles". Beyond IAM's list every claim is a condition key; of an object every member is, the
+names joined by `/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,17 +25,17 @@ _DEEPEST = 4
 def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tuple[str, ...]]:
     """The keys that trust policies read, in lower case: `PROVIDER:sub` and the like; raises CheckFailed.
 
-    Names differ without case in policies, so a token with two claims that differ in nothing else is refused: the one
-    could pass for the other.
+    Policies compare names without case, so a token with two claims that differ only in case is refused: a condition on
+    the one could match the other.
     """
     provider = identity.issuer.rpartition("://")[2].lower()
-    claims = [(f"{provider}:{name.lower()}", values) for name, values in _flattened(identity.claims)]
+    claims = [(f"{provider}:{name.lower()}", values) for name, values in flattened_claims(identity.claims)]
     keys = dict(claims)
     checks.require(
         "claims",
         len(keys) == len(claims) <= MOST_KEYS,
         found=f"{len(claims)} claims with {len(keys)} names",
-        wanted=f"at most {MOST_KEYS} claims, whose names differ not in case alone",
+        wanted=f"at most {MOST_KEYS} claims, whose names differ in more than case",
     )
     if "azp" in identity.claims:
         keys[f"{provider}:oaud"] = keys.get(f"{provider}:aud", ())
@@ -43,18 +43,19 @@ def condition_keys(identity: WebIdentityClaims, checks: Checks) -> dict[str, tup
     return keys
 
 
-def _flattened(
+def flattened_claims(
     claims: Mapping[str, Any], prefix: str = "", depth: int = 1
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each claim that has values, with them; of an object each member, its names joined by `/`."""
     for name, value in claims.items():
         if prefix == "" and name.startswith(_AWS):
-            continue  # these are read as session attributes
-        if type(value) is str:  # as most are
+            continue  # `session_attributes` reads these
+        if type(value) is str:  # first, because most are
             yield f"{prefix}{name}", (value,)
             continue
         if type(value) is dict:
             if depth < _DEEPEST:
-                yield from _flattened(value, f"{prefix}{name}/", depth + 1)
+                yield from flattened_claims(value, f"{prefix}{name}/", depth + 1)
             continue
         values = value if type(value) is list else [value]
         if all(type(one) in (str, int, float, bool) for one in values):
@@ -66,7 +67,7 @@ def _text(value: str | int | float | bool) -> str:
 
 
 def session_attributes(identity: WebIdentityClaims, checks: Checks) -> RequestedSession:
-    """The tags and the source identity that the token's claims ask for; raises CheckFailed for a wrong form."""
+    """The tags and the source identity that the token requests; raises CheckFailed where they are malformed."""
     tags, transitive = _nested_tags(identity.claims, checks)
     for name, value in identity.claims.items():
         if name.startswith(f"{_TAGS}/{_PRINCIPAL_TAGS}/"):
@@ -95,7 +96,7 @@ def _nested_tags(claims: Mapping[str, Any], checks: Checks) -> tuple[dict[str, s
 
 
 def _single(value: Any, checks: Checks) -> str:
-    """A tag has one value; tokens write it as a text, or as a list of one."""
+    """The value of a tag: a text, or a list of one."""
     values = value if type(value) is list else [value]
     if len(values) != 1 or type(values[0]) is not str:
         raise checks.fail("session tags", found=value, wanted="one text as the value of each tag")

@@ -1,6 +1,6 @@
-"""XML of strangers, read without DTD, entities, network, comments or processing instructions; its size is bounded.
+"""Parsing of untrusted XML: no DTD, entities, network access, comments or processing instructions; bounded size.
 
-The document is UTF-8 whatever it declares: another encoding could hide what is looked for here.
+The document is read as UTF-8, whatever it declares: another encoding could hide forbidden declarations.
 """
 
 from lxml import etree
@@ -14,15 +14,15 @@ PROTOCOL = "{urn:oasis:names:tc:SAML:2.0:protocol}"
 METADATA = "{urn:oasis:names:tc:SAML:2.0:metadata}"
 SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}"
 
-_WHITE_SPACE = " \t\r\n"  # XML 1.0, section 2.3; no-break spaces and the like are letters to a provider
+_WHITE_SPACE = " \t\r\n"  # XML 1.0, section 2.3; other spaces, such as no-break ones, are part of a text
 _FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY", b"<!ELEMENT", b"<?xml-stylesheet")
 
 
 def read_document(unverified_text: bytes, *, ignore_comments: bool = False) -> Element:
-    """The root element; raises ValueError with the fault.
+    """The root element; raises ValueError with the reason.
 
-    Comments are refused, for in a signed document they can split a text (exclusive canonicalization leaves them out).
-    With `ignore_comments` they are read as if they were not there: what an administrator uploads may have them.
+    Comments are refused: in a signed document they can split a text, because exclusive canonicalization removes them.
+    With `ignore_comments` they are removed instead: documents that an administrator uploads may have them.
     """
     if b"\0" in unverified_text:
         raise ValueError("not UTF-8")
@@ -68,7 +68,7 @@ def _refuse_shape(root: Element) -> None:
 
 
 def text_of(element: Element | None) -> str:
-    """A URI or base64 in a leaf, XML's white space around it taken off; empty where the element is missing.
+    """A URI or base64 in a leaf, without XML's white space around it; empty where the element is missing.
 
     Raises ValueError.
     """

@@ -1,8 +1,8 @@
-"""Enveloped XML signatures (XML-DSig core, SAML 2.0 core section 5.4): what exactly did the provider sign?
+"""Enveloped XML signatures (XML-DSig core, SAML 2.0 core section 5.4): finds what the provider has signed.
 
-The law: what is read is not the document that came but the canonical bytes whose digest is in the signed `SignedInfo`,
-parsed again. So no element that an ID could also mean, no comment and no transform can make the reader look at anything
-but what was signed.
+The law: nothing is read of the received document. Read are the canonical bytes whose digest is in the signed
+`SignedInfo`, parsed again. So neither a second element with the same ID nor a comment nor a transform can make the
+broker read anything that was not signed.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ DIGESTS = {
     f"{_DSIG_MORE}sha384": "sha384",
     f"{_XMLENC}sha512": "sha512",
 }
-# Weak: accepted only where a setting says so.
+# Weak: accepted only where `allow_sha1` is set.
 WEAK_METHODS = frozenset((f"{_DSIG}rsa-sha1", f"{_DSIG_MORE}ecdsa-sha1"))
 WEAK_DIGESTS = {f"{_DSIG}sha1": "sha1"}
 
@@ -57,7 +57,7 @@ def signed_content(
     *,
     allow_sha1: bool = False,
 ) -> Element:
-    """What the holder of one of `certificates` (PEM) signed of `element`, parsed anew; raises CheckFailed."""
+    """What the holder of one of `certificates` (PEM) signed of `element`, parsed again; raises CheckFailed."""
     reference = _require_form(element, signature, checks, allow_sha1)
     checks.require(
         "signature",
@@ -78,7 +78,7 @@ def signed_content(
 
 
 def _require_form(element: Element, signature: Element, checks: Checks, allow_sha1: bool) -> Element:
-    """The one reference of the signature; raises CheckFailed where the signature is not of SAML's form."""
+    """The one reference of the signature; raises CheckFailed where the signature is not as SAML requires."""
     infos = signature.findall(f"{SIGNATURE}SignedInfo")
     references = signature.findall(f"{SIGNATURE}SignedInfo/{SIGNATURE}Reference")
     checks.require(
@@ -124,7 +124,7 @@ def _algorithm(parent: Element, name: str) -> str:
 
 
 def _is_signed_by(element: Element, signature: Element, certificates: Sequence[str]) -> bool:
-    """Whether one of the certificates' keys made the signature; what the signature says of its key is ignored."""
+    """Whether one of the certificates' keys made the signature; its own KeyInfo is ignored."""
     xmlsec.tree.add_ids(element, ["ID"])
     return any(
         Utils.validate_node_sign(signature, element, cert=certificate) is True for certificate in certificates
@@ -132,7 +132,7 @@ def _is_signed_by(element: Element, signature: Element, certificates: Sequence[s
 
 
 def _canonical(element: Element, reference: Element) -> bytes:
-    """Exclusive canonical form of `element` without its signature: what the digest is taken of."""
+    """The exclusive canonical form of `element` without its signature: the digest is computed of it."""
     copy = deepcopy(element)
     copy.tail = None
     signature = copy.find(f"{SIGNATURE}Signature")
@@ -146,7 +146,7 @@ def _canonical(element: Element, reference: Element) -> bytes:
 
 
 def _remove(parent: Element, child: Element) -> None:
-    """Take `child` out; the text behind it stays."""
+    """Remove `child`, but not the text behind it."""
     tail, before = child.tail or "", child.getprevious()
     if before is None:
         parent.text = (parent.text or "") + tail

@@ -27,7 +27,7 @@ from broker.storage.engine import EngineUnavailable
 from broker.web.listeners import AddressUnavailable, overlap, reserve
 
 # The sections that must be valid before federation is opened, and before the store, its keys and root user are.
-_OF_FEDERATION = frozenset(("federation", "ldap"))
+_OF_FEDERATION = frozenset(("federation", "ldap", "client_certificates", "identity_plugin"))
 _OF_STORE = _OF_FEDERATION | {"store", "keys", "root"}
 
 
@@ -78,7 +78,7 @@ async def find_faults(
             require_owner(settings, environment=environment)
         except NotOwner as error:
             faults.append(Fault(str(error)))
-    if "tls" not in faulty_sections:
+    if not faulty_sections & {"tls", "client_certificates"}:
         try:
             read_certificate(settings)
         except ConfigurationError as error:

@@ -12,7 +12,7 @@ from broker.commands.settings import add_settings_arguments
 if TYPE_CHECKING:
     from broker.app import Broker
     from broker.commands.revoking import RevocationTarget
-    from broker.commands.unexpired_sessions import UnexpiredSession
+    from broker.sts.unexpired_sessions import UnexpiredSession
 
 DESCRIPTION = """\
 End sessions before they expire. When the command returns, every worker on every node refuses them, from the next
@@ -93,7 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
     async def work(broker: "Broker") -> int:
         from broker.commands.revoking import find_target, revocation_rows, revoke_target
         from broker.commands.terminal import print_table
-        from broker.commands.unexpired_sessions import KEY_DROPPED, list_unexpired_sessions
+        from broker.commands.unexpired_sessions import list_unexpired_sessions
+        from broker.sts.unexpired_sessions import KEY_DROPPED
 
         if chosen.action == "list":
             headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "DELETED AFTER"]

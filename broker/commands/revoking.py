@@ -10,8 +10,6 @@ from broker.audit.event import Event, iso_time
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import CommandRefused
 from broker.commands.unexpired_sessions import (
-    UnexpiredSession,
-    UnexpiredSessions,
     find_identity,
     find_root,
     list_unexpired_sessions,
@@ -22,6 +20,7 @@ from broker.credentials.revoking import TooManyRevocations, latest_end, revoke
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
 from broker.storage.store import ACCOUNTS, REVOCATIONS, ROLES, USERS, Transaction
+from broker.sts.unexpired_sessions import UnexpiredSession, UnexpiredSessions
 
 if TYPE_CHECKING:
     from broker.app import Broker

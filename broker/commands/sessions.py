@@ -8,7 +8,7 @@ from broker.commands.settings import add_settings_arguments
 
 if TYPE_CHECKING:
     from broker.app import Broker
-    from broker.commands.unexpired_sessions import UnexpiredSession, UnexpiredSessions
+    from broker.sts.unexpired_sessions import UnexpiredSession, UnexpiredSessions
 
 DESCRIPTION = """\
 List the sessions that have not expired, the newest first: of roles, of users (GetSessionToken), of federated users and

@@ -1,66 +1,27 @@
-"""Sessions that have not expired, as the store lists them, and whether each of them is accepted now."""
+"""Unexpired sessions for commands: those of all accounts, and the owner that an ARN names, or CommandRefused."""
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from broker.access.revocations import find_revocation
-from broker.access.trust import find_unique_id
 from broker.app import clock
 from broker.commands.refusing import CommandRefused
-from broker.credentials.session_list import list_sessions
-from broker.names.arn import iam_arn, is_account_id, parse_arn
-from broker.names.ids import ROLE, USER
+from broker.names.arn import is_account_id
 from broker.storage.engine import sessions_partition
-from broker.storage.session_records import ListedSession, UnlistedSessions
-from broker.storage.store import ACCOUNTS, REVOCATIONS, ROLES, USERS, Transaction
+from broker.storage.store import ACCOUNTS, Transaction
+from broker.sts import unexpired_sessions as sessions_of
+from broker.sts.unexpired_sessions import Identity, UnexpiredSession, UnexpiredSessions, root_identity
 
 if TYPE_CHECKING:
     from broker.app import Broker
-
-LIVE, REVOKED, PRINCIPAL_GONE, KEY_DROPPED = "live", "revoked", "principal gone", "key dropped"
-
-
-class UnexpiredSession(msgspec.Struct, frozen=True):
-    """A listed session of `account`; `state` is LIVE where it is accepted, else why it is refused."""
-
-    account: str
-    session: ListedSession
-    state: str
-
-    @property
-    def is_live(self) -> bool:
-        return self.state == LIVE
-
-
-class UnexpiredSessions(msgspec.Struct, frozen=True):
-    """The newest first; `unlisted` by account, for accounts that have more sessions than are listed."""
-
-    sessions: tuple[UnexpiredSession, ...]
-    unlisted: dict[str, UnlistedSessions]
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """The owner of sessions: a role or user by its unique id, a root user by its account's id."""
-
-    account: str
-    identity_id: str
-    arn: str
-    access_key_ids: tuple[str, ...] = ()
 
 
 async def list_unexpired_sessions(broker: "Broker", account: str | None = None) -> UnexpiredSessions:
     """The sessions of one account, or of all."""
     accounts = [account] if account is not None else await _accounts_with_sessions(broker)
-    store, now = broker.store.transaction(), clock()
-    found: list[UnexpiredSession] = []
-    unlisted: dict[str, UnlistedSessions] = {}
-    for each in accounts:
-        listing = await list_sessions(store, each, now)
-        found += await _with_states(broker, store, each, listing.sessions)
-        if listing.unlisted is not None:
-            unlisted[each] = listing.unlisted
+    store, now, keyring = broker.store.transaction(), clock(), broker.keyrings.sessions()
+    of_each = [await sessions_of.find_unexpired_sessions(store, each, keyring, now) for each in accounts]
+    found = [one for each in of_each for one in each.sessions]
     found.sort(key=lambda one: (one.session.issued_at, one.session.access_key_id), reverse=True)
+    unlisted = {name: one for each in of_each for name, one in each.unlisted.items()}
     return UnexpiredSessions(tuple(found), unlisted)
 
 
@@ -69,60 +30,24 @@ async def _accounts_with_sessions(broker: "Broker") -> list[str]:
     return [partition.removeprefix(prefix) for partition in await broker.engine.partitions(prefix)]
 
 
-async def _with_states(
-    broker: "Broker", store: Transaction, account: str, sessions: tuple[ListedSession, ...]
-) -> list[UnexpiredSession]:
-    if not sessions:
-        return []
-    revocations = await store.find(REVOCATIONS, account)
-    identities = await _identities(store, account, sessions)
-    keys = {key.id.hex() for key in broker.keyrings.sessions().keys}
-
-    def state_of(one: ListedSession) -> str:
-        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at) is not None:
-            return REVOKED
-        if one.identity_id not in identities:
-            return PRINCIPAL_GONE
-        return LIVE if one.sealed_by in keys else KEY_DROPPED
-
-    return [UnexpiredSession(account, one, state_of(one)) for one in sessions]
-
-
-async def _identities(store: Transaction, account: str, sessions: tuple[ListedSession, ...]) -> set[str]:
-    """The ids in `sessions` whose role or user still exists. Roles are looked up singly: an account may have many."""
-    found = {account}
-    role_names = {one.arn.split("/")[1] for one in sessions if one.identity_id.startswith(ROLE)}
-    for name in role_names:
-        role = await store.find(ROLES, account, name)
-        if role is not None:
-            found.add(role.role_id)
-    if any(one.identity_id.startswith(USER) for one in sessions):
-        found.update(user.user_id for user in await store.scan(USERS, account))
-    return found
-
-
 async def find_identity(store: Transaction, arn: str) -> Identity:
     """The role, user or root user that `arn` names; raises CommandRefused where there is none."""
     try:
-        parts = parse_arn(arn)
+        account, kind = sessions_of.parse_identity_arn(arn)
     except ValueError as error:
         raise CommandRefused(str(error)) from None
-    kind = parts.resource.partition("/")[0]
-    if parts.service != "iam" or kind not in ("role", "user", "root"):
-        raise CommandRefused(f"{arn} is the ARN of no role, no user and no root user")
     if kind == "root":
-        return await find_root(store, parts.account)
-    identity_id = await find_unique_id(store, arn)
-    if identity_id is None:
+        return await find_root(store, account)
+    identity = await sessions_of.find_identity(store, arn)
+    if identity is None:
         raise CommandRefused(f"there is no {kind} {arn}")
-    user = await store.find(USERS, parts.account, arn.rpartition("/")[2]) if kind == "user" else None
-    return Identity(parts.account, identity_id, arn, user.access_key_ids if user is not None else ())
+    return identity
 
 
 async def find_root(store: Transaction, account: str) -> Identity:
     """The root user of an account; raises CommandRefused where there is no such account."""
     await require_account(store, account)
-    return Identity(account, account, iam_arn(account, "root"))
+    return root_identity(account)
 
 
 async def require_account(store: Transaction, account: str) -> None:

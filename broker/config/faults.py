@@ -7,8 +7,11 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings
+from broker.federation.client_certificates import faults_of_certificates
 from broker.federation.directory_rules import faults_of_directory
 from broker.federation.federation import LONGEST_LEEWAY, faults_of_issuer_url
+from broker.federation.identity_plugin import faults_of_plugin
+from broker.federation.reach import Reach
 from broker.names.arn import is_account_id
 from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey, shown_url
@@ -98,6 +101,12 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_portal(settings)
     yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
     yield from (f"ldap.{fault}" for fault in faults_of_directory(settings.ldap))
+    reach = Reach(settings.federation.plain_http, settings.federation.private_networks)
+    for fault in faults_of_plugin(settings.identity_plugin, reach):
+        yield f"identity_plugin.{fault}"
+    serves_tls = bool(settings.tls.certificate_file)
+    for fault in faults_of_certificates(settings.client_certificates, serves_tls):
+        yield f"client_certificates.{fault}"
     yield from _faults_of_root(settings.root)
 
 

@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 
 from broker.credentials.passwords import PasswordSettings
+from broker.federation.client_certificates import CertificateRules
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
+from broker.federation.identity_plugin import PluginRules
 from broker.names.secret import SecretKey
 from broker.operation import Quotas
 
@@ -134,6 +136,8 @@ class Settings(Section, frozen=True):
     portal: PortalSettings = PortalSettings()
     federation: FederationSettings = FederationSettings()
     ldap: DirectoryRules = DirectoryRules()
+    client_certificates: CertificateRules = CertificateRules()
+    identity_plugin: PluginRules = PluginRules()
     passwords: PasswordSettings = PasswordSettings()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()

@@ -66,7 +66,7 @@ def _keys(tokens: list[str]) -> Route:
 
 
 def _within_arrays(keys: Route, last: dict[Route, int]) -> Route:
-    """The route of a table header: of each array of tables on the way, the last table is meant."""
+    """The route of a table header: of each array of tables on the way, it uses the last table."""
     route: Route = ()
     for key in keys[:-1]:
         route = (*route, key)

@@ -46,7 +46,7 @@ def log_in(
 
     `context` proves servers; `seconds` are there for all of it.
     """
-    checks.require("password given", bool(password), found="an empty password", wanted="a password")
+    checks.require("password given", bool(password), found="a password" if password else "an empty password")
     deadline, failures = time.monotonic() + seconds, []
     for url in rules.servers:
         try:

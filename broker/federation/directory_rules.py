@@ -6,27 +6,19 @@ from functools import cached_property
 
 import msgspec
 
+from broker.federation.mapped_roles import (
+    EVERYONE,
+    MappedRole,
+    chosen_among,
+    is_provider_name,
+    split_mapped_role,
+)
 from broker.names.distinguished_name import escape_value, normalised_name
 from broker.names.secret import SecretKey
 
-EVERYONE = "*"
-
-# Issuers of tokens that every account knows by these names; a directory must not be taken for one of them.
-_TAKEN = frozenset(
-    {"accounts.google.com", "cognito-identity.amazonaws.com", "graph.facebook.com", "www.amazon.com"}
-)
 _is_server = re.compile(
     r"ldaps?://(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?", re.ASCII
 ).fullmatch
-_is_name = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.[a-z]+", re.ASCII).fullmatch
-_ROLE = re.compile(r"(.+?)\s*=\s*(arn:aws:iam::[0-9]{12}:role/[\x21-\x7e]+)", re.DOTALL)
-
-
-class MappedRole(msgspec.Struct, frozen=True):
-    """A role, and whom it is for: a group or a person by its normalised distinguished name, or EVERYONE."""
-
-    name: str
-    role_arn: str
 
 
 class DirectoryRules(msgspec.Struct, frozen=True, dict=True):
@@ -99,37 +91,15 @@ def _faults_of_patterns(rules: DirectoryRules) -> Iterator[str]:
         yield f"group_search_filter: {groups!r} has neither %d nor %s: everyone would be in the same groups"
 
 
-def is_provider_name(text: str) -> bool:
-    """Whether `text` can be the Federated principal of a trust policy that is no ARN, and means nothing else."""
-    return _is_name(text) is not None and text not in _TAKEN
-
-
 def parse_mapped_role(text: str) -> MappedRole:
-    """From `NAME = ROLE-ARN`; raises ValueError, in words for the operator."""
-    found = _ROLE.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is not GROUP = ROLE, a distinguished name or * and the ARN of a role")
-    name, role_arn = found[1], found[2]
+    """From `NAME = ROLE-ARN`, the name normalised; raises ValueError, in words for the operator."""
+    name, role_arn = split_mapped_role(text, "GROUP = ROLE, a distinguished name or * and the ARN of a role")
     return MappedRole(name if name == EVERYONE else normalised_name(name), role_arn)
 
 
-def roles_of(rules: DirectoryRules, names: Sequence[str]) -> tuple[str, ...]:
-    """The roles that a person may have by the mapping, in its order; `names` are the person's and its groups'."""
-    known = {EVERYONE, *map(_comparable, names)}
-    return tuple(dict.fromkeys(one.role_arn for one in rules.mapped_roles if one.name in known))
-
-
 def chosen_role(rules: DirectoryRules, names: Sequence[str], wanted: str | None) -> str | None:
-    """The role that a person gets: the wanted one, else the first of the mapping; None where there is none.
-
-    Without a mapping the role has to be named, and its trust policy alone says who may have it.
-    """
-    if not rules.roles:
-        return wanted
-    offered = roles_of(rules, names)
-    if wanted is None:
-        return offered[0] if offered else None
-    return wanted if wanted in offered else None
+    """The role that a person gets, None where there is none; `names` are the person's and its groups'."""
+    return chosen_among(rules.mapped_roles, list(map(_comparable, names)), wanted)
 
 
 def user_name_in(pattern: str, user_name: str) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
+from broker.federation.identity_plugin import IdentityPlugin
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
 from broker.sealing.keyring import HOUR, RotationSchedule
@@ -69,8 +71,8 @@ def faults_of_issuer_url(url: str, plain_http: bool) -> Iterator[str]:
 class Federation(msgspec.Struct, frozen=True, kw_only=True):
     """`leeway` is how many seconds a provider's clock may differ; `single_use` refuses a web identity token twice.
 
-    `issuer` is of the broker as a provider for others; `directory` is None where no LDAP directory
-    is configured.
+    `issuer` is of the broker as a provider for others. `directory`, `certificates` and `plugin` are None where no LDAP
+    directory, no authorities of client certificates and no identity plugin are configured.
     """
 
     keys: ProviderKeys
@@ -80,3 +82,5 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     single_use: bool = False
     issuer: IssuerRules = IssuerRules()
     directory: DirectoryLogins | None = None
+    certificates: ClientCertificates | None = None
+    plugin: IdentityPlugin | None = None

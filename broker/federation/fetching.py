@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urljoin
 
 import aiohttp
@@ -11,10 +11,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from broker.federation.addresses import find_address, is_admitted
-from broker.federation.reach import Answer, FetchFailed, Reach, require_admitted
+from broker.federation.reach import Answer, FetchFailed, Reach, StatusAnswer, require_admitted
 from broker.federation.thumbprints import anchored_tls
 
 LARGEST_ANSWER = 1 << 20  # bytes
+LARGEST_JUDGEMENT = 64 << 10  # bytes that a service may say of a secret
 LONGEST_WAIT = 5.0  # seconds, for all of one fetch, redirects included
 MOST_REDIRECTS = 3
 MOST_CONNECTIONS = 32
@@ -82,6 +83,31 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise FetchFailed(f"{url} cannot be read: {error}") from None
 
+    async def ask(
+        self, method: str, url: str, secret_query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        """The answer of `url`, with the secrets in its query; raises FetchFailed, which never quotes them.
+
+        A redirect is an answer like any other: a secret goes where it was meant to go, and nowhere else.
+        """
+        require_admitted(url, self._reach)
+        accepted = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+        try:
+            async with (
+                asyncio.timeout(LONGEST_WAIT),
+                self._session.request(
+                    method, url, params=secret_query, headers=accepted, allow_redirects=False
+                ) as response,
+            ):
+                return StatusAnswer(response.status, await _read_body(response, url, LARGEST_JUDGEMENT))
+        except TimeoutError:
+            raise FetchFailed(f"no answer within {LONGEST_WAIT:g} seconds") from None
+        except aiohttp.ClientConnectorError as error:
+            raise FetchFailed(f"cannot be reached: {error.os_error or type(error).__name__}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # By its kind alone: its words may quote the URL.
+            raise FetchFailed(f"cannot be read: {type(error).__name__}") from None
+
     async def close(self) -> None:
         await self._session.close()
 
@@ -116,12 +142,17 @@ class Fetcher:
 async def _read(response: aiohttp.ClientResponse, url: str) -> Answer:
     if response.status != 200:
         raise FetchFailed(f"{url} answered {response.status}")
+    body = await _read_body(response, url, LARGEST_ANSWER)
+    return Answer(body, response.headers.get("Cache-Control", ""))
+
+
+async def _read_body(response: aiohttp.ClientResponse, url: str, largest: int) -> bytes:
     body = b""
     async for part in response.content.iter_any():
         body += part
-        if len(body) > LARGEST_ANSWER:
-            raise FetchFailed(f"{url} answered with more than {LARGEST_ANSWER} bytes")
-    return Answer(body, response.headers.get("Cache-Control", ""))
+        if len(body) > largest:
+            raise FetchFailed(f"{url} answered with more than {largest} bytes")
+    return body
 
 
 def _is_admitted(host: str, private_networks: Sequence[str]) -> bool:

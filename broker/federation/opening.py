@@ -1,18 +1,20 @@
 """The life of federation: an HTTP client that reaches admitted addresses only, opened and closed with the broker."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
+from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.provider_keys import ProviderKeys
-from broker.federation.reach import Answer, Reach
+from broker.federation.reach import Answer, Reach, StatusAnswer
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -30,6 +32,8 @@ async def open_federation(
     certificate_authorities: str = "",
     pinned_keys: Sequence[str] = (),
     directory: DirectoryLogins | None = None,
+    certificates: ClientCertificates | None = None,
+    plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE, `directory` stays the caller's.
 
@@ -47,6 +51,8 @@ async def open_federation(
             single_use=single_use,
             issuer=issuer,
             directory=directory,
+            certificates=certificates,
+            plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
         )
     finally:
         await keys.close()
@@ -62,11 +68,19 @@ class _LateFetcher:
         self._fetcher: Fetcher | None = None
 
     async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
+        return await self._opened().get(url, thumbprints)
+
+    async def ask(
+        self, method: str, url: str, secret_query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        return await self._opened().ask(method, url, secret_query, headers)
+
+    def _opened(self) -> "Fetcher":
         if self._fetcher is None:
             from broker.federation.fetching import open_fetcher
 
             self._fetcher = open_fetcher(self._reach, self._tls)
-        return await self._fetcher.get(url, thumbprints)
+        return self._fetcher
 
     async def close(self) -> None:
         if self._fetcher is not None:
@@ -91,6 +105,18 @@ def open_directory(rules: DirectoryRules) -> Iterator[DirectoryLogins | None]:
         yield logins
     finally:
         logins.close()
+
+
+def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
+    """What verifies client certificates; None where no authorities are configured.
+
+    Raises ValueError, in words for the operator, for what cannot be used.
+    """
+    if not rules.certificate_authorities:
+        return None
+    from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+
+    return ClientCertificates(rules, verify_client_certificate, parse_revocation_lists)
 
 
 def _tls_context(authorities: str) -> ssl.SSLContext:

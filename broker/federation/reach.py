@@ -1,5 +1,7 @@
 """What may be fetched from where, and what comes of it; without the HTTP client, which is loaded only when needed."""
 
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +25,23 @@ class Answer(msgspec.Struct, frozen=True):
 
     body: bytes
     cache_control: str = ""
+
+
+class StatusAnswer(msgspec.Struct, frozen=True):
+    """What a service answered to a question, whatever its status; it may hold personal data."""
+
+    status: int
+    body: bytes
+
+
+class Asks(Protocol):
+    """An HTTP client that asks a service of the operator's, or of a provider's, about a secret."""
+
+    async def ask(
+        self, method: str, url: str, secret_query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        """The answer; raises FetchFailed, whose words do not hold `secret_query`. Redirects are not followed."""
+        ...
 
 
 def require_admitted(url: str, reach: Reach) -> None:

@@ -122,6 +122,36 @@ class LdapSubject(msgspec.Struct, frozen=True, tag="ldap-subject"):
         return f"{self.provider}:{self.subject}"
 
 
+class CertificateSubject(msgspec.Struct, frozen=True, tag="certificate-subject"):
+    """The holder of a client certificate; `provider` is the name in policies of the authorities that vouch for it."""
+
+    provider: str
+    subject: str
+
+    @property
+    def arn(self) -> str:
+        return self.provider
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
+class CustomTokenSubject(msgspec.Struct, frozen=True, tag="custom-token-subject"):
+    """A user whom the operator's identity plugin vouches for; `provider` is the plugin's name in policies."""
+
+    provider: str
+    subject: str
+
+    @property
+    def arn(self) -> str:
+        return self.provider
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
 class Service(msgspec.Struct, frozen=True, tag="service"):
     """A service principal such as `ec2.amazonaws.com`."""
 
@@ -149,7 +179,7 @@ class Anonymous(msgspec.Struct, frozen=True, tag="anonymous"):
 
 
 # Subjects that an identity provider vouches for; they are in no account.
-AssertedSubject = WebIdentity | SamlSubject | LdapSubject
+AssertedSubject = WebIdentity | SamlSubject | LdapSubject | CertificateSubject | CustomTokenSubject
 
 Principal = Root | IamUser | AssumedRole | FederatedUser | AssertedSubject | Service | Anonymous
 

@@ -42,6 +42,8 @@ BY_ACTION: dict[str, Rule] = {
     "sts:getcalleridentity": _ALWAYS,
     "sts:getsessiontoken": _ALWAYS,
     "sts:assumerole": _TRUSTED,
+    "sts:assumerolewithcertificate": _TRUSTED,
+    "sts:assumerolewithcustomtoken": _TRUSTED,
     "sts:assumerolewithldapidentity": _TRUSTED,
     "sts:assumerolewithsaml": _TRUSTED,
     "sts:assumerolewithwebidentity": _TRUSTED,

@@ -1,4 +1,4 @@
-"""Operations that no model of AWS has: MinIO's additions to STS, which clients of object stores call.
+"""Operations that no model of AWS has: MinIO's additions to STS, which clients of object stores call, and our own.
 
 They are written as botocore's models are and become part of them, so that parsing, constraints, redaction and rendering
 know one kind of operation only. The names on the wire are MinIO's ("AssumeRoleWithLDAPIdentity", MinIO's documentation
@@ -11,20 +11,43 @@ from typing import Any, TypeVar
 
 Model = Mapping[str, Any]
 
+
+def _operation(name: str, **more: str) -> Model:
+    return {
+        "name": name,
+        "http": {"method": "POST", "requestUri": "/"},
+        "input": {"shape": f"{name}Request"},
+        "output": {"shape": f"{name}Response", "resultWrapper": f"{name}Result"},
+        **more,
+    }
+
+
+# What a request says of the session that it asks for, and what is answered with its credentials.
+_SESSION: Model = {
+    "PolicyArns": {"shape": "policyDescriptorListType"},
+    "Policy": {"shape": "sessionPolicyDocumentType"},
+    "DurationSeconds": {"shape": "roleDurationSecondsType"},
+    "MinimumSessionTokenSize": {"shape": "minimumSessionTokenSizeType"},
+}
+_ASSUMED: Model = {
+    "Credentials": {"shape": "Credentials"},
+    "AssumedRoleUser": {"shape": "AssumedRoleUser"},
+    "PackedPolicySize": {"shape": "nonNegativeIntegerType"},
+    "Provider": {"shape": "Issuer"},
+    "SessionTokenUtilization": {"shape": "sessionTokenUtilizationType"},
+    "SessionTokenSize": {"shape": "sessionTokenSizeType"},
+}
+
 # Service -> what is added to its model.
 EXTENSIONS: Mapping[str, Model] = {
     "sts": {
         "operations": {
-            "AssumeRoleWithLDAPIdentity": {
-                "name": "AssumeRoleWithLDAPIdentity",
-                "http": {"method": "POST", "requestUri": "/"},
-                "input": {"shape": "AssumeRoleWithLDAPIdentityRequest"},
-                "output": {
-                    "shape": "AssumeRoleWithLDAPIdentityResponse",
-                    "resultWrapper": "AssumeRoleWithLDAPIdentityResult",
-                },
-                "authtype": "none",
-            },
+            "AssumeRoleWithLDAPIdentity": _operation("AssumeRoleWithLDAPIdentity", authtype="none"),
+            "AssumeRoleWithCertificate": _operation("AssumeRoleWithCertificate", authtype="none"),
+            "AssumeRoleWithCustomToken": _operation("AssumeRoleWithCustomToken", authtype="none"),
+            "CheckFederation": _operation("CheckFederation"),
+            "ListSessions": _operation("ListSessions"),
+            "RevokeSessions": _operation("RevokeSessions"),
         },
         "shapes": {
             "AssumeRoleWithLDAPIdentityRequest": {
@@ -34,23 +57,117 @@ EXTENSIONS: Mapping[str, Model] = {
                     "LDAPUsername": {"shape": "ldapUsernameType"},
                     "LDAPPassword": {"shape": "ldapPasswordType"},
                     "RoleArn": {"shape": "arnType"},
-                    "PolicyArns": {"shape": "policyDescriptorListType"},
-                    "Policy": {"shape": "sessionPolicyDocumentType"},
-                    "DurationSeconds": {"shape": "roleDurationSecondsType"},
-                    "MinimumSessionTokenSize": {"shape": "minimumSessionTokenSizeType"},
+                    **_SESSION,
                 },
             },
-            "AssumeRoleWithLDAPIdentityResponse": {
+            "AssumeRoleWithLDAPIdentityResponse": {"type": "structure", "members": _ASSUMED},
+            "AssumeRoleWithCertificateRequest": {
+                "type": "structure",
+                "members": {"RoleArn": {"shape": "arnType"}, **_SESSION},
+            },
+            "AssumeRoleWithCertificateResponse": {"type": "structure", "members": _ASSUMED},
+            "AssumeRoleWithCustomTokenRequest": {
+                "type": "structure",
+                "required": ["Token", "RoleArn"],
+                "members": {
+                    "Token": {"shape": "customTokenType"},
+                    "RoleArn": {"shape": "arnType"},
+                    **_SESSION,
+                },
+            },
+            "AssumeRoleWithCustomTokenResponse": {
+                "type": "structure",
+                "members": {**_ASSUMED, "AssumedUser": {"shape": "textType"}},
+            },
+            "CheckFederationRequest": {
+                "type": "structure",
+                "required": ["RoleArn"],
+                "members": {
+                    "RoleArn": {"shape": "arnType"},
+                    "RoleSessionName": {"shape": "roleSessionNameType"},
+                    "WebIdentityToken": {"shape": "clientTokenType"},
+                    "PrincipalArn": {"shape": "arnType"},
+                    "SAMLAssertion": {"shape": "SAMLAssertionType"},
+                    "LDAPUsername": {"shape": "ldapUsernameType"},
+                    "LDAPPassword": {"shape": "ldapPasswordType"},
+                },
+            },
+            "CheckFederationResponse": {
+                "type": "structure",
+                "required": ["IsAllowed", "Checks"],
+                "members": {
+                    "IsAllowed": {"shape": "flagType"},
+                    "Refusal": {"shape": "textType"},
+                    "Arn": {"shape": "arnType"},
+                    "Checks": {"shape": "federationCheckListType"},
+                },
+            },
+            "federationCheckListType": {"type": "list", "member": {"shape": "FederationCheck"}},
+            "FederationCheck": {
+                "type": "structure",
+                "required": ["Name", "Passed"],
+                "members": {
+                    "Name": {"shape": "textType"},
+                    "Passed": {"shape": "flagType"},
+                    "Found": {"shape": "textType"},
+                    "Wanted": {"shape": "textType"},
+                },
+            },
+            "ListSessionsRequest": {
                 "type": "structure",
                 "members": {
-                    "Credentials": {"shape": "Credentials"},
-                    "AssumedRoleUser": {"shape": "AssumedRoleUser"},
-                    "PackedPolicySize": {"shape": "nonNegativeIntegerType"},
-                    "Provider": {"shape": "Issuer"},
-                    "SessionTokenUtilization": {"shape": "sessionTokenUtilizationType"},
-                    "SessionTokenSize": {"shape": "sessionTokenSizeType"},
+                    "Principal": {"shape": "arnType"},
+                    "IssuedBy": {"shape": "accessKeyIdType"},
+                    "Marker": {"shape": "sessionMarkerType"},
+                    "MaxItems": {"shape": "maxSessionsType"},
                 },
             },
+            "ListSessionsResponse": {
+                "type": "structure",
+                "required": ["Sessions"],
+                "members": {
+                    "Sessions": {"shape": "sessionListType"},
+                    "UnlistedUntil": {"shape": "dateType"},
+                    "IsTruncated": {"shape": "flagType"},
+                    "Marker": {"shape": "sessionMarkerType"},
+                },
+            },
+            "sessionListType": {"type": "list", "member": {"shape": "Session"}},
+            "Session": {
+                "type": "structure",
+                "required": ["AccessKeyId", "Arn", "Kind", "IssuedAt", "ExpiresAt", "State"],
+                "members": {
+                    "AccessKeyId": {"shape": "accessKeyIdType"},
+                    "Arn": {"shape": "arnType"},
+                    "Kind": {"shape": "textType"},
+                    "IssuedAt": {"shape": "dateType"},
+                    "ExpiresAt": {"shape": "dateType"},
+                    "IssuedBy": {"shape": "textType"},
+                    "State": {"shape": "textType"},
+                },
+            },
+            "RevokeSessionsRequest": {
+                "type": "structure",
+                "members": {
+                    "Principal": {"shape": "arnType"},
+                    "AccessKeyId": {"shape": "accessKeyIdType"},
+                    "IssuedBefore": {"shape": "dateType"},
+                },
+            },
+            "RevokeSessionsResponse": {
+                "type": "structure",
+                "required": ["ForgottenAt", "EndedSessions"],
+                "members": {
+                    "IssuedBefore": {"shape": "dateType"},
+                    "ForgottenAt": {"shape": "dateType"},
+                    "EndedSessions": {"shape": "nonNegativeIntegerType"},
+                },
+            },
+            "flagType": {"type": "boolean"},
+            "textType": {"type": "string"},
+            "sessionMarkerType": {"type": "string", "min": 1, "max": 320},
+            "maxSessionsType": {"type": "integer", "min": 1, "max": 1000},
+            "customTokenType": {"type": "string", "min": 1, "max": 8192, "sensitive": True},
             "ldapUsernameType": {"type": "string", "min": 1, "max": 2048},
             # An empty password is no password: a directory takes it for a bind without one (RFC 4513, 5.1.2).
             "ldapPasswordType": {"type": "string", "min": 1, "max": 2048, "sensitive": True},

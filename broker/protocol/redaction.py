@@ -13,7 +13,7 @@ from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fie
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 # Operations that only read: CloudTrail's `responseElements` are null. Those that end in Token issue credentials.
-READING = ("Get", "List", "Simulate", "Decode")
+READING = ("Get", "List", "Simulate", "Decode", "Check")
 
 # Lines of code, and the expression whose value is shown after they ran.
 Shown = tuple[list[str], str]

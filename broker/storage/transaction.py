@@ -70,6 +70,10 @@ class Transaction(msgspec.Struct, eq=False):
     _unconditional: dict[str, dict[str, _Put]] = {}
     is_dirty: bool = False
 
+    def beside(self) -> "Transaction":
+        """Another transaction of the same store, for its owner to throw away."""
+        return Transaction(self._engine, self._cache, self._latest)
+
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
         """The record under `key` or None. Raises Conflict where something that was read before has changed."""
         partition = collection.partition(account)

@@ -23,13 +23,19 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
-from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+from broker.sts.asserted_roles import (
+    AssertedRole,
+    asserted_role,
+    kept_session_keys,
+    minted_session,
+    not_configured,
+    refused_assertion,
+)
 
 # The model's roleSessionNameType, for a name from the directory.
 _is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 _USER_NAME, _USER, _GROUPS = "ldap:username", "ldap:user", "ldap:groups"
-_LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has room for 4,096 in all
 
 # Also the message where a role does not trust the person: password guessing reveals nothing about roles.
 _DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
@@ -42,13 +48,19 @@ async def ldap_caller(
     request: shapes.AssumeRoleWithLDAPIdentityRequest,
 ) -> Caller:
     """The person who has the password, and the role of the person's groups; raises Refusal."""
-    directory, checks = federation.directory, Checks()
+    return await prove_ldap(federation, facts, request, Checks())
+
+
+async def prove_ldap(
+    federation: Federation,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithLDAPIdentityRequest,
+    checks: Checks,
+) -> Caller:
+    """As `ldap_caller`, with every check noted in `checks`, the one that failed last."""
+    directory = federation.directory
     if directory is None:
-        raise Refusal(
-            "InvalidAction",
-            "Could not find operation AssumeRoleWithLDAPIdentity for version 2011-06-15",
-            reason="no LDAP directory is configured",
-        )
+        raise not_configured("AssumeRoleWithLDAPIdentity", "no LDAP directory is configured")
     if request.role_arn is not None:
         account_of_role(request.role_arn)  # refuses an invalid ARN before the password is tried
     try:
@@ -79,9 +91,7 @@ async def ldap_caller(
             subject=person.distinguished_name,
             audience="",
             attributes=RequestedSession(),
-            session_keys={
-                key: values for key, values in keys.items() if sum(map(len, values)) <= _LONGEST_SESSION_KEY
-            },
+            session_keys=kept_session_keys(keys),
             session_name=person.name,
             role_arn=role_arn,
         ),

@@ -1,29 +1,27 @@
 """The checks of an assertion, one by one, to show why it is refused: the same proofs and the same gate as in a request.
 
-For operators: what a client reads says little, on purpose. Nothing is minted, and what is written to the transaction is
-for the caller to throw away.
+For operators, and those who may ask: what a client reads says little, on purpose. Nothing is minted.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.facts import RequestFacts
-from broker.access.gate import Gate
 from broker.assertions.checks import Check, Checks
-from broker.credentials.mint import Mint
-from broker.credentials.passwords import Passwords
 from broker.errors import Refusal
-from broker.federation.federation import Federation
-from broker.operation import Absent, Call, Prepared, Quotas
+from broker.operation import Absent, Call, Prepared
 from broker.policy import Decision, denial_sentences, resource_conditions
 from broker.protocol.shapes import sts as shapes
-from broker.storage.store import Transaction
 from broker.sts.asserted_roles import AssertedRole
+from broker.sts.assume_role_with_ldap_identity import prove_ldap, role_for_person
 from broker.sts.assume_role_with_saml import prove_saml, role_for_saml_subject
 from broker.sts.assume_role_with_web_identity import prove_web_identity, role_for_web_identity
+
+# What can be examined: of a client certificate the handshake is a part, which is over.
+ExaminedRequest = (
+    shapes.AssumeRoleWithWebIdentityRequest
+    | shapes.AssumeRoleWithSAMLRequest
+    | shapes.AssumeRoleWithLDAPIdentityRequest
+)
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -34,45 +32,42 @@ class Examined(msgspec.Struct, frozen=True):
     session_arn: str = ""
 
 
-async def examine(
-    federation: Federation,
-    store: Transaction,
-    gate: Gate,
-    mint: Mint,
-    entropy: Callable[[int], bytes],
-    quotas: Quotas,
-    passwords: Passwords,
-    now: float,
-    *,
-    role_arn: str,
-    saml_provider_arn: str | None,
-    session_name: str,
-    unverified_assertion: str,
-) -> Examined:
-    """STS's answer to the assertion now: a SAML response where a provider is named, else a web identity token."""
+async def examine(call: Call, request: ExaminedRequest) -> Examined:
+    """What STS would say to the request now. Who asks, the call's caller, does not count.
+
+    What is written to the call's transaction is for the caller to throw away.
+    """
     checks = Checks()
-    facts = RequestFacts(now=now, request_id="", source_ip="", service="sts")
     try:
-        if saml_provider_arn is None:
-            request: Any = shapes.AssumeRoleWithWebIdentityRequest(
-                role_arn=role_arn, role_session_name=session_name, web_identity_token=unverified_assertion
-            )
-            caller = await prove_web_identity(federation, store, now, request, checks)
-        else:
-            request = shapes.AssumeRoleWithSAMLRequest(
-                role_arn=role_arn, principal_arn=saml_provider_arn, saml_assertion=unverified_assertion
-            )
-            caller = await prove_saml(federation, store, now, request, checks)
-        call = Call(caller, facts, store, gate, mint, entropy, quotas, federation, passwords)
-        prepare = role_for_web_identity if saml_provider_arn is None else role_for_saml_subject
-        prepared = await prepare(call, request)
+        proven = msgspec.structs.replace(call, caller=await _prove(call, request, checks))
+        prepared = await _prepare(proven, request)
     except Refusal as refusal:
         return Examined(tuple(checks.made), f"{refusal.code}: {refusal.message}")
     action = f"sts:{type(request).__name__.removesuffix('Request')}"
-    refusal_text = await _judge(call, prepared, action, checks)
+    refusal_text = await _judge(proven, prepared, action, checks)
     if refusal_text or isinstance(prepared, Absent):
         return Examined(tuple(checks.made), refusal_text)
     return Examined(tuple(checks.made), session_arn=prepared.found.session.arn)
+
+
+async def _prove(call: Call, request: ExaminedRequest, checks: Checks) -> Caller:
+    match request:
+        case shapes.AssumeRoleWithWebIdentityRequest():
+            return await prove_web_identity(call.federation, call.store, call.now, request, checks)
+        case shapes.AssumeRoleWithSAMLRequest():
+            return await prove_saml(call.federation, call.store, call.now, request, checks)
+        case shapes.AssumeRoleWithLDAPIdentityRequest():
+            return await prove_ldap(call.federation, call.facts, request, checks)
+
+
+async def _prepare(call: Call, request: ExaminedRequest) -> Prepared[AssertedRole] | Absent:
+    match request:
+        case shapes.AssumeRoleWithWebIdentityRequest():
+            return await role_for_web_identity(call, request)
+        case shapes.AssumeRoleWithSAMLRequest():
+            return await role_for_saml_subject(call, request)
+        case shapes.AssumeRoleWithLDAPIdentityRequest():
+            return await role_for_person(call, request)
 
 
 async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: str, checks: Checks) -> str:

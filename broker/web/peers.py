@@ -4,7 +4,7 @@ X-Forwarded-For and X-Forwarded-Proto count only where the peer, and every hop b
 first untrusted address from the right is the client. Any client may send these headers, so they are ignored otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from broker.names.addresses import Network, parse_address, parse_network
@@ -51,6 +51,13 @@ def find_source(
         if not _is_trusted(source, trusted):
             break
     return source, peer_is_secure or forwarded_proto.lower() == "https"
+
+
+def certificates_of(request: Request, trusted: Networks) -> Callable[[], tuple[bytes, ...]]:
+    """What gives the client's certificates. What a trusted proxy shows is its own, and nothing of its clients'."""
+    if trusted and _is_trusted(_find_address(request.peer.address) or "", trusted):
+        return tuple
+    return request.peer.client_certificates
 
 
 @lru_cache(maxsize=4096)

@@ -29,7 +29,7 @@ from broker.web.dependencies import Dependencies
 from broker.web.http import LimitExceeded, Request, Response, header_lines
 from broker.web.log import log_failure, log_refusal
 from broker.web.other_services import OtherServiceRefusal, explain_other_service, select_refuse
-from broker.web.peers import source_of
+from broker.web.peers import certificates_of, source_of
 
 
 async def answer_request(dependencies: Dependencies, request: Request) -> Response:
@@ -58,7 +58,16 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
         region = recordable(authorization.region if authorization else "") or "us-east-1"
         event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
         event.aws_region = shortened(region)
-        facts = RequestFacts(now, request_id, source, user_agent, secure, region, service.name)
+        facts = RequestFacts(
+            now,
+            request_id,
+            source,
+            user_agent,
+            secure,
+            region,
+            service.name,
+            certificates_of(request, dependencies.trusted_proxies),
+        )
         declared = find_operation(service.name, operation)
 
         async def perform_once(store: Transaction) -> tuple[Any, bool]:

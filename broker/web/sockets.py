@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 from ipaddress import ip_address
+from typing import Any
 
 # Milliseconds until a connection whose packets are not acknowledged is closed. Without it the kernel would resend an
 # answer that the hop limit stopped for a quarter of an hour.
@@ -21,6 +23,22 @@ class Peer:
         self.address: str = peer[0] if isinstance(peer, tuple) else ""
         self.is_secure = transport.get_extra_info("sslcontext") is not None
         self._transport = transport
+
+    def client_certificates(self) -> tuple[bytes, ...]:
+        """The chain by which TLS verified the client, in DER, the client's own certificate first.
+
+        It is empty where the client showed none, and where the handshake took up an earlier session: then nothing was
+        verified on this connection.
+        """
+        connection: Any = self._transport.get_extra_info("ssl_object")
+        if connection is None or connection.session_reused:
+            return ()
+        if hasattr(connection, "get_verified_chain"):  # from Python 3.13 on
+            return tuple(connection.get_verified_chain())
+        inner: Any = getattr(connection, "_sslobj", None)
+        if not hasattr(inner, "get_verified_chain"):
+            return ()
+        return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in inner.get_verified_chain() or ())
 
     def limit_hops(self, hops: int) -> bool:
         """Limit everything sent on this connection from now on to `hops` hops; False where that fails.

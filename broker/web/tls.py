@@ -24,6 +24,17 @@ class Certificate:
         self._loaded_stamp = self._stamp_of_files()
         self._load()
 
+    def ask_clients(self, authorities: str) -> None:
+        """Ask clients for a certificate of these authorities (a PEM file), and serve those that have none as well.
+
+        What a client shows is verified, or its handshake fails. Raises OSError for a file that cannot be used.
+        """
+        self.context.load_verify_locations(cafile=authorities)
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        # Each connection verifies anew: a session that is taken up again would bring an old verdict along.
+        self.context.num_tickets = 0
+        self.context.options |= ssl.OP_NO_TICKET
+
     async def reload_if_changed(self) -> None:
         """Use a changed pair for new handshakes; one that cannot be used is logged, and the old one stays."""
         try:

@@ -3,7 +3,7 @@
     .venv-fuzz/bin/python scripts/fuzz/assertions.py TARGET CORPUS [options of libFuzzer]
 
 `scripts/fuzz-assertions` runs all targets for a bounded time. A finding is an exception that is no refusal, a proof of
-what nobody signed, a crash of a library, or an input that takes five seconds.
+unsigned content, a crash of a library, or an input that takes five seconds.
 """
 
 import contextlib

@@ -42,6 +42,7 @@ for one in cases():
 SAML_PAGES = [title for title in PAGES if title.startswith("SAML: ")]
 THUMBPRINTS = "Thumbprints and private authorities"
 GUIDED = {
+    *("Client certificates", "Custom tokens"),
     *("Any OpenID Connect provider", "Closed networks", "Why was it refused?", THUMBPRINTS),
     *GIVEN,
     *SAML_PAGES,
@@ -369,3 +370,24 @@ def test_the_settings_of_the_guide_are_good_and_name_a_file_that_must_be_there(
     contents = {".json": (guide.programs / "jwks.json").read_text(), ".pem": KeyPair("an authority").pem}
     (guide.folder / file).write_text(contents[Path(file).suffix])
     guide.run(check, environment)
+
+
+def test_a_certificate_leads_to_credentials(guide: Guide) -> None:
+    """The page's authority, settings and commands, with a broker of the page's settings and the same store."""
+    page, own = PAGES["Client certificates"], KeyPair("server-ca")
+    own.write(guide.folder, "server-ca")
+    KeyPair("server", own).write(guide.folder, "server")
+    (guide.folder / "server.crt").rename(guide.folder / "server.pem")
+    for name, text in page.files.items():
+        (guide.folder / name).write_text(text.replace("/etc/broker", str(guide.folder)))
+    make, ask = page.scripts
+    guide.run(make, guide.environment())
+    arguments = ("--config", str(guide.folder / "broker.toml"))
+    server = Server(guide.folder, guide.server.store, arguments)
+    server.environment["BROKER_KEYS_MASTER_KEY_FILE"] = guide.server.settings["BROKER_KEYS_MASTER_KEY_FILE"]
+    with server.running():
+        here = {"AWS_ENDPOINT_URL": f"https://{server.api}"}
+        trusted = {"AWS_CA_BUNDLE": "server-ca.crt", "CURL_CA_BUNDLE": "server-ca.crt"}
+        environment = guide.environment(**guide.account.root.environment, **trusted) | here
+        printed = guide.run(ask, environment)
+    assert f"arn:aws:sts::{ACCOUNT}:assumed-role/night/night-job" in printed

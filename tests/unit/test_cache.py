@@ -36,7 +36,7 @@ def maker(*values: str) -> Callable[[], Awaitable[str]]:
     return make
 
 
-def test_a_value_that_was_put_is_found_and_another_takes_its_place():
+def test_a_value_that_was_put_is_found_and_another_replaces_it():
     cache: Cache[str, str] = Cache(10)
     assert cache.get("a") is None
     cache.put("a", "first", 3)
@@ -53,7 +53,7 @@ def test_the_oldest_is_evicted_first_and_what_was_used_since_is_not():
     assert [number for number in (1, 2, 3, 4) if cache.get(number)] == [1, 3, 4]
 
 
-def test_what_is_asked_for_once_does_not_evict_what_is_in_use():
+def test_what_is_read_once_does_not_evict_what_is_in_use():
     cache: Cache[str, int] = Cache(100)
     for hot in range(50):
         cache.put(f"hot {hot}", hot)
@@ -82,7 +82,7 @@ def test_a_value_heavier_than_the_limit_is_not_cached_and_evicts_nothing_but_its
     assert (cache.get("a"), cache.get("b"), cache.get("c"), cache.weight) == (None, "light", None, 5)
 
 
-def test_a_value_that_grows_is_weighed_again_and_alone_evicted_when_it_is_too_heavy():
+def test_a_value_that_becomes_too_heavy_is_evicted_and_no_other():
     cache: Cache[str, list[int]] = Cache(10)
     grown, other = [1], [2]
     cache.put("a", grown, 1)
@@ -96,7 +96,7 @@ def test_a_value_that_grows_is_weighed_again_and_alone_evicted_when_it_is_too_he
     assert (cache.get("a"), cache.get("b"), cache.weight) == (None, other, 4)
 
 
-def test_a_part_that_several_values_hold_weighs_once_until_the_last_of_them_is_gone():
+def test_a_part_that_several_values_hold_weighs_once_until_the_last_of_them_is_evicted():
     cache: Cache[str, tuple[Part, ...]] = Cache(1000, lambda parts: parts)
     shared, own = Part(100), Part(10)
     cache.put("a", (shared, own), 1)
@@ -155,17 +155,17 @@ def test_whatever_is_done_the_weight_is_the_sum_and_within_the_limit(seed: int):
         assert len(cache) == len(held)
 
 
-async def test_a_value_is_made_once_while_the_revisions_of_its_partitions_stand():
+async def test_a_value_is_made_once_while_the_revisions_of_its_partitions_are_current():
     cache, store = Cache[str, str](10), Store(a=1, b=1)
     make = maker("first", "second", "third")
     assert [await cache.at(store, "k", ("a", "b"), make) for _ in range(3)] == ["first"] * 3
     store.revisions["b"] = 2
     assert [await cache.at(store, "k", ("a", "b"), make) for _ in range(3)] == ["second"] * 3
-    store.revisions["b"] = 1  # a transaction that still sees the older state is not given the newer one
+    store.revisions["b"] = 1  # a transaction that reads the older state must not get the newer value
     assert await cache.at(store, "k", ("a", "b"), make) == "third"
 
 
-async def test_a_transaction_that_has_writes_neither_fills_the_cache_nor_is_given_what_is_in_it():
+async def test_a_transaction_that_has_writes_neither_fills_nor_reads_the_cache():
     cache, store = Cache[str, str](10), Store(a=1)
     assert await cache.at(store, "k", ("a",), maker("committed")) == "committed"
     store.is_dirty = True
@@ -193,7 +193,7 @@ async def test_what_is_made_while_the_transaction_writes_is_not_cached():
     assert len(cache) == 0
 
 
-async def test_what_cannot_be_made_or_is_not_there_is_not_cached():
+async def test_an_error_or_none_is_not_cached():
     cache, store = Cache[str, str | None](10), Store(a=1)
 
     async def fail() -> str:
@@ -209,7 +209,7 @@ async def test_what_cannot_be_made_or_is_not_there_is_not_cached():
     assert await cache.at(store, "k", ("a",), maker("found")) == "found"
 
 
-async def test_a_value_that_another_request_puts_meanwhile_is_given_at_its_own_revision_only():
+async def test_a_value_that_another_request_puts_meanwhile_is_found_at_its_own_revision_only():
     cache, old, new = Cache[str, str](10), Store(a=1), Store(a=2)
     await cache.put_at(old, "k", ("a",), "old")
 

@@ -25,12 +25,12 @@ async def prove(store: Any, facts: Any, request: Any) -> Any:
     [
         ("iam:MakeUser", None, "the model of iam knows no operation MakeUser"),
         ("nothing:MakeUser", None, "the model of nothing knows no operation MakeUser"),
-        ("iam:CreateUser", None, "iam:CreateUser has an owner already"),
-        ("sts:AssumeRoleWithSAML", None, "nobody signs sts:AssumeRoleWithSAML: it has to prove its caller itself"),
-        ("iam:ListServerCertificates", prove, "callers sign iam:ListServerCertificates: their signature is the proof"),
+        ("iam:CreateUser", None, "iam:CreateUser has a handler already"),
+        ("sts:AssumeRoleWithSAML", None, "sts:AssumeRoleWithSAML is not signed: it needs `prove`"),
+        ("iam:ListServerCertificates", prove, "iam:ListServerCertificates is signed: it cannot have `prove`"),
     ],
 )  # fmt: skip
-def test_an_operation_that_cannot_stand_is_refused_at_import(
+def test_an_invalid_declaration_of_an_operation_is_refused_at_import(
     action: str, proof: Prove | None, said: str
 ) -> None:
     with pytest.raises(ValueError) as refused:
@@ -83,7 +83,9 @@ async def test_nothing_is_handled_where_the_gate_refuses() -> None:
 
 
 @pytest.mark.parametrize(("allows", "code"), [(True, "NoSuchEntity"), (False, "AccessDenied")])
-async def test_what_is_not_there_is_told_to_those_alone_who_may_ask(allows: bool, code: str) -> None:
+async def test_only_a_caller_with_permission_learns_that_an_entity_does_not_exist(
+    allows: bool, code: str
+) -> None:
     absent = Absent(Resource("arn:one"), Refusal("NoSuchEntity", "there is no one"))
     order = Order(allows=allows, found=absent)
     with pytest.raises(Refusal) as refused:

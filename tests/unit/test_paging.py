@@ -31,7 +31,7 @@ def test_pages_of_any_size_give_every_item_once_and_in_order(items: set[str], si
     assert read_all(list(items), size) == sorted(items)
 
 
-# Short keys and long ones, many that begin alike: as far as the longest that stands in a marker whole, and farther.
+# Short keys and long ones, many with a common beginning: shorter and longer than a marker has whole.
 hostile_keys = st.builds(
     lambda letter, length, end: letter * length + end,
     st.sampled_from(["a", "b", "~", "é", "😀"]),
@@ -42,7 +42,7 @@ hostile_keys = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sets(hostile_keys, max_size=40), st.integers(1, 5))
-def test_what_stays_is_seen_once_whatever_comes_and_goes_between_the_pages(
+def test_items_that_stay_are_listed_once_whatever_is_added_or_deleted_meanwhile(
     data: st.DataObject, items: set[str], size: int
 ) -> None:
     stays = data.draw(st.sets(st.sampled_from(sorted(items)))) if items else set()
@@ -74,13 +74,13 @@ def test_a_list_is_emptied_page_by_page(size: int) -> None:
     assert set(seen) == everything
 
 
-def test_a_page_holds_a_hundred_items_unless_told_otherwise() -> None:
+def test_a_page_holds_a_hundred_items_by_default() -> None:
     chosen = page([f"{number:04}" for number in range(150)], str, None, None)
     assert len(chosen.items) == 100
     assert chosen.is_truncated
 
 
-def test_the_next_page_begins_behind_the_marker_though_its_item_is_gone() -> None:
+def test_the_next_page_begins_behind_the_marker_though_its_item_was_deleted() -> None:
     marker = page(["a", "b", "c"], str, None, 2).marker
     assert page(["a", "bb", "c"], str, marker, 2).items == ("bb", "c")
 
@@ -91,17 +91,17 @@ def test_an_empty_list_is_one_empty_page() -> None:
 
 
 @pytest.mark.parametrize("marker", ["x", "AAAA", "é", "not a marker", "k" * LONGEST_MARKER, "=" * 8])
-def test_a_marker_that_we_never_gave_is_refused(marker: str) -> None:
+def test_a_malformed_marker_is_refused(marker: str) -> None:
     with pytest.raises(Refusal) as refusal:
         page(["a", "b"], str, marker, 1)
     assert (refusal.value.code, refusal.value.message) == ("ValidationError", "Invalid Marker.")
 
 
-@pytest.mark.parametrize("place", [b"k\xff\xfe", b"\xff" * 200, b"a" * 201, b"a" * 231, b"a" * 233])
-def test_a_marker_of_no_place_is_refused_though_its_check_is_right(place: bytes) -> None:
-    check = blake2b(place, digest_size=4, person=b"place").digest()
+@pytest.mark.parametrize("position", [b"k\xff\xfe", b"\xff" * 200, b"a" * 201, b"a" * 231, b"a" * 233])
+def test_a_marker_without_a_position_is_refused_though_its_checksum_is_right(position: bytes) -> None:
+    check = blake2b(position, digest_size=4, person=b"place").digest()
     with pytest.raises(Refusal, match=r"Invalid Marker\."):
-        page(["a", "b"], str, urlsafe_b64encode(check + place).decode(), 1)
+        page(["a", "b"], str, urlsafe_b64encode(check + position).decode(), 1)
 
 
 def test_a_marker_that_was_altered_is_refused() -> None:

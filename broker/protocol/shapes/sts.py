@@ -290,3 +290,105 @@ class AssumeRoleWithLDAPIdentityResponse(msgspec.Struct, frozen=True, kw_only=Tr
     provider: str | None = None
     session_token_utilization: int | None = None
     session_token_size: int | None = None
+
+
+class AssumeRoleWithCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    role_arn: str | None = None
+    policy_arns: tuple[PolicyDescriptorType, ...] = ()
+    policy: str | None = None
+    duration_seconds: int | None = None
+    minimum_session_token_size: int | None = None
+
+
+class AssumeRoleWithCertificateResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    credentials: Credentials | None = None
+    assumed_role_user: AssumedRoleUser | None = None
+    packed_policy_size: int | None = None
+    provider: str | None = None
+    session_token_utilization: int | None = None
+    session_token_size: int | None = None
+
+
+class AssumeRoleWithCustomTokenRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    token: str
+    role_arn: str
+    policy_arns: tuple[PolicyDescriptorType, ...] = ()
+    policy: str | None = None
+    duration_seconds: int | None = None
+    minimum_session_token_size: int | None = None
+
+    def __repr__(self) -> str:
+        return hidden_repr(self, ("token",))
+
+
+class AssumeRoleWithCustomTokenResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    credentials: Credentials | None = None
+    assumed_role_user: AssumedRoleUser | None = None
+    packed_policy_size: int | None = None
+    provider: str | None = None
+    session_token_utilization: int | None = None
+    session_token_size: int | None = None
+    assumed_user: str | None = None
+
+
+class CheckFederationRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    role_arn: str
+    role_session_name: str | None = None
+    web_identity_token: str | None = None
+    principal_arn: str | None = None
+    saml_assertion: str | None = msgspec.field(name="SAMLAssertion", default=None)
+    ldap_username: str | None = msgspec.field(name="LDAPUsername", default=None)
+    ldap_password: str | None = msgspec.field(name="LDAPPassword", default=None)
+
+    def __repr__(self) -> str:
+        return hidden_repr(self, ("web_identity_token", "saml_assertion", "ldap_password",))
+
+
+class FederationCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    name: str
+    passed: bool
+    found: str | None = None
+    wanted: str | None = None
+
+
+class CheckFederationResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    is_allowed: bool
+    refusal: str | None = None
+    arn: str | None = None
+    checks: tuple[FederationCheck, ...]
+
+
+class ListSessionsRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    principal: str | None = None
+    issued_by: str | None = None
+    marker: str | None = None
+    max_items: int | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    access_key_id: str
+    arn: str
+    kind: str
+    issued_at: float
+    expires_at: float
+    issued_by: str | None = None
+    state: str
+
+
+class ListSessionsResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    sessions: tuple[Session, ...]
+    unlisted_until: float | None = None
+    is_truncated: bool | None = None
+    marker: str | None = None
+
+
+class RevokeSessionsRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    principal: str | None = None
+    access_key_id: str | None = None
+    issued_before: float | None = None
+
+
+class RevokeSessionsResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    issued_before: float | None = None
+    forgotten_at: float
+    ended_sessions: int

@@ -346,7 +346,7 @@ async def test_what_was_gathered_is_true_until_something_changes(stopped_by, put
     assert await stopped_by(caller_of(alice), "iam:ListRoles") is Layer.SCP
 
 
-async def test_writes_that_nobody_committed_are_never_remembered(gatherer, stopped_by, store, put):
+async def test_writes_that_were_not_committed_are_never_cached(gatherer, stopped_by, store, put):
     alice = user(attached_policies=(managed("listing", "{}").arn,))
     await put(USERS, ACCOUNT, alice)
     abandoned = store.transaction()

@@ -171,7 +171,7 @@ def sign(
     context = xmlsec.SignatureContext()
     context.key = xmlsec.Key.from_memory(pair.private_pem, xmlsec.KeyFormat.PEM)
     context.sign(signature)
-    # Parsed anew: lxml does not find the names of nodes that xmlsec made.
+    # Parsed again: lxml does not find the names of nodes that xmlsec made.
     return etree.fromstring(etree.tostring(signed))
 
 

@@ -1,4 +1,4 @@
-"""What a SAML assertion brings to its session."""
+"""The AWS attributes of a SAML assertion."""
 
 import base64
 import hashlib
@@ -151,6 +151,6 @@ def test_a_key_of_one_value_is_not_filled_by_several() -> None:
     assert "saml:uid" not in keys
 
 
-def test_an_attribute_cannot_stand_for_what_the_assertion_proves() -> None:
+def test_an_attribute_cannot_override_what_the_assertion_proves() -> None:
     keys = condition_keys(plain({"saml:sub": ("root",), "sub": ("root",)}), "111111111111", "idp")
     assert keys["saml:sub"] == ("alice",)

@@ -13,7 +13,7 @@ from tests.unit.assertions.saml_provider import ENTITY, NOW, KeyPair, metadata, 
 PAIR, OTHER = KeyPair(), KeyPair()
 GOOD = metadata(PAIR)
 
-# The certificate with a kind of key that nobody knows: 1.2.844.113549.1.1.1 in the place of RSA's 1.2.840.113549.1.1.1.
+# The certificate with an unknown kind of key: 1.2.844.113549.1.1.1 instead of RSA's 1.2.840.113549.1.1.1.
 _RSA, _UNKNOWN = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864c86f70d010101")
 UNKNOWN_KIND = b64encode(b64decode(PAIR.base64).replace(_RSA, _UNKNOWN)).decode()
 
@@ -105,11 +105,11 @@ def test_addresses_that_no_browser_should_be_sent_to_are_left_out() -> None:
         ("2027-01-15T09:00:00+01:00", NOW),
     ],
 )
-def test_moments_are_read(text: str, seconds: float) -> None:
+def test_times_are_parsed(text: str, seconds: float) -> None:
     assert time_of(text) == pytest.approx(seconds)
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_moment_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_refused(text: str) -> None:
     with suppress(ValueError):
         assert isinstance(time_of(text), float)

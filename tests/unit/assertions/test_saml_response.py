@@ -169,7 +169,7 @@ def test_white_space_and_line_breaks_in_base64_are_accepted() -> None:
     ],
     ids=str,
 )
-def test_a_signed_assertion_that_says_the_wrong_thing_is_refused(changes: dict[str, Any], check: str) -> None:
+def test_a_signed_assertion_with_a_wrong_element_is_refused(changes: dict[str, Any], check: str) -> None:
     assert refused_by(signed_assertion(**changes)) == check
 
 
@@ -212,7 +212,7 @@ def test_a_no_break_space_beside_an_audience_is_not() -> None:
     assert refused_by(signed_assertion(audience=f"{AUDIENCE}\u00a0")) == "audience"
 
 
-def test_a_failure_without_an_assertion_is_refused_by_its_status_which_says_why() -> None:
+def test_a_failure_without_an_assertion_is_refused_with_its_status() -> None:
     """As SimpleSAMLphp answers a passive request for a person who has not signed in."""
     codes = '<samlp:StatusCode Value="urn:x:Responder"><samlp:StatusCode Value="urn:x:NoPassive"/></samlp:StatusCode>'
     status = f"<samlp:Status>{codes}<samlp:StatusMessage>not signed in</samlp:StatusMessage></samlp:Status>"
@@ -268,12 +268,12 @@ def test_a_stripped_signature_is_refused() -> None:
     assert refused_by(document) == "signed"
 
 
-def test_the_signature_of_a_stranger_is_refused() -> None:
+def test_the_signature_of_an_unknown_key_is_refused() -> None:
     assert refused_by(response(sign(assertion(), OTHER))) == "signature"
     assert refused_by(sign(response(assertion()), OTHER)) == "signature"
 
 
-def test_a_certificate_that_the_signature_brings_along_is_not_looked_at() -> None:
+def test_a_certificate_in_the_signature_is_ignored() -> None:
     document = response(sign(assertion(), OTHER))
     signature = document.find(f".//{SIGNATURE}Signature")
     info = etree.SubElement(signature, f"{SIGNATURE}KeyInfo")

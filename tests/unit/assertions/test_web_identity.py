@@ -76,7 +76,7 @@ def test_the_audience_may_be_one_of_a_list(provider: Provider, verify: Verify) -
     assert proven.audience == ("other", "client-2")
 
 
-def test_the_authorized_party_is_the_audience_where_it_is_given(provider: Provider, verify: Verify) -> None:
+def test_the_authorized_party_is_the_audience_where_there_is_one(provider: Provider, verify: Verify) -> None:
     assert verify(provider.sign(usual_claims(aud="account", azp=CLIENT))).audience == (CLIENT,)
     assert refused_by(verify, provider.sign(usual_claims(aud=CLIENT, azp="other"))) == "audience"
 

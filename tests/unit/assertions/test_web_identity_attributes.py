@@ -1,4 +1,4 @@
-"""What a web identity brings to its session."""
+"""Condition keys, session tags and source identity of a web identity."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_the_audience_is_the_authorized_party_and_the_original_one_has_its_own_k
     ids=str,
 )
 def test_a_claim_cannot_pass_for_another(claims: dict[str, Any]) -> None:
-    with pytest.raises(CheckFailed, match="differ not in case alone"):
+    with pytest.raises(CheckFailed, match="differ in more than case"):
         keys_of(claims)
 
 
@@ -105,7 +105,7 @@ def test_tags_are_read_from_flat_claims_too() -> None:
     assert attributes_of(claims) == RequestedSession({"Project": "one"}, ("Project",))
 
 
-def test_a_token_without_them_brings_nothing() -> None:
+def test_a_token_without_them_requests_nothing() -> None:
     assert attributes_of({"sub": "alice"}) == RequestedSession()
 
 

@@ -24,7 +24,7 @@ class Host:
         self.handlers: dict[str, Handler] = {}
         self.asked: list[str] = []
         application = web.Application()
-        application.router.add_get("/{path:.*}", self._answer)
+        application.router.add_route("*", "/{path:.*}", self._answer)
         self.server = TestServer(application)
 
     @property

@@ -176,3 +176,52 @@ def test_a_url_that_may_not_be_fetched_is_refused_unread(url: str) -> None:
 def test_what_the_operator_admits_may_be_fetched() -> None:
     require_admitted("http://127.0.0.1:5556/dex", LOOPBACK)
     require_admitted("https://idp.example.com/realm", Reach())
+
+
+SECRET = {"token": "s e&c=ret"}
+
+
+async def test_a_question_arrives_with_its_secret_and_any_status_is_an_answer(
+    host: Host, make_fetcher: MakeFetcher
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        told = f"{request.method} {request.query['a']} {request.query['token']} {request.headers['Authorization']}"
+        return web.Response(status=403, text=told)
+
+    host.handlers["/a"] = answer
+    answered = await make_fetcher().ask("POST", f"{host.url}/a?a=b", SECRET, {"Authorization": "own"})
+    assert (answered.status, answered.body) == (403, b"POST b s e&c=ret own")
+
+
+async def test_a_secret_does_not_follow_a_redirect(host: Host, make_fetcher: MakeFetcher) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect("/b")
+
+    host.handlers["/a"] = redirect
+    host.answers("/b", {})
+    assert (await make_fetcher().ask("POST", f"{host.url}/a", SECRET, {})).status == 307
+    assert host.asked == ["/a"]
+
+
+@pytest.mark.parametrize("fault", ["endless", "slow", "broken", "away", "inwards"])
+async def test_what_fails_of_a_question_never_quotes_the_secret(
+    host: Host, make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if fault == "slow":
+            await asyncio.sleep(5)
+        if fault == "broken":
+            assert request.transport is not None
+            request.transport.close()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(200):
+            await response.write(b"x" * 1024)
+        return response
+
+    monkeypatch.setattr(fetching, "LONGEST_WAIT", 0.3)
+    host.handlers["/a"] = answer
+    urls = {"away": "http://127.0.0.1:1/a", "inwards": "http://169.254.169.254/a"}
+    with pytest.raises(FetchFailed) as caught:
+        await make_fetcher().ask("POST", urls.get(fault, f"{host.url}/a"), SECRET, {})
+    assert "ret" not in str(caught.value)

@@ -7,6 +7,7 @@ import pytest
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
+    CertificateSubject,
     FederatedUser,
     IamUser,
     LdapSubject,
@@ -43,6 +44,7 @@ OUTSIDERS: list[Principal] = [
     WebIdentity("accounts.google.com", "7"),
     SamlSubject(f"arn:aws:iam::{A}:saml-provider/corp", "sam"),
     LdapSubject("ldap.example.com", "lea"),
+    CertificateSubject("certificates.example.com", "CN=night"),
     Anonymous(),
 ]
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
+    CertificateSubject,
+    CustomTokenSubject,
     FederatedUser,
     IamUser,
     LdapSubject,
@@ -43,6 +45,8 @@ FAR = AssumedRole(B, "builder", "AROAFARFARFARFARFAR01", "run-7")
 SNS, EVENTS = Service("sns.amazonaws.com"), Service("events.amazonaws.com")
 GOOGLE = WebIdentity("accounts.google.com", "7")
 LDAP = LdapSubject("ldap.example.com", "lea")
+TOKEN = CustomTokenSubject("tokens.example.com", "alice")
+CERTIFICATE = CertificateSubject("certificates.example.com", "CN=night")
 SAML = SamlSubject(f"arn:aws:iam::{A}:saml-provider/corp", "sam")
 
 # Each caller, the user behind it, and what has to be listed for it: one name of every row.
@@ -64,7 +68,7 @@ NEEDED: list[tuple[Principal, IamUser | None, tuple[tuple[str, ...], ...]]] = [
     (FAY, None, (ACCOUNT_A, (FAY.arn,))),  # whom the root user federated
 ]
 NAMES = sorted({name for _, _, rows in NEEDED for row in rows for name in row})
-OUTSIDERS = [SNS, EVENTS, GOOGLE, SAML, LDAP, Anonymous()]
+OUTSIDERS = [SNS, EVENTS, GOOGLE, SAML, LDAP, CERTIFICATE, TOKEN, Anonymous()]
 PLACES = [
     ("resource", PolicyKind.RESOURCE),
     ("resource", PolicyKind.TRUST),
@@ -160,6 +164,8 @@ def test_everyone_is_spared_by_a_star_but_those_with_a_boundary(element: object)
         ({"Service": ""}, []),
         ({"Federated": "accounts.google.com"}, [GOOGLE]),
         ({"Federated": "ldap.example.com"}, [LDAP]),
+        ({"Federated": "certificates.example.com"}, [CERTIFICATE]),
+        ({"Federated": "tokens.example.com"}, [TOKEN]),
         ({"Federated": SAML.provider}, [SAML]),
         ({"Federated": ""}, []),
         ({"AWS": NAMES}, []),

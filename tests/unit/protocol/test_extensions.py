@@ -1,6 +1,10 @@
 """Operations that are ours: part of the models, and read, hidden and rendered as AWS's own."""
 
+import json
+from pathlib import Path
+
 import pytest
+from botocore.loaders import Loader
 
 from broker.errors import Refusal
 from broker.protocol import extensions
@@ -12,6 +16,7 @@ from broker.protocol.shapes.sts import AssumedRoleUser, AssumeRoleWithLDAPIdenti
 from broker.protocol.xml import render_result
 
 STS = load_service("sts")
+MODELS = Path(__file__).parents[3] / "config" / "aws-models"
 LDAP = "AssumeRoleWithLDAPIdentity"
 ASKED = {"LDAPUsername": "alice", "LDAPPassword": "s e c r e t"}
 
@@ -66,3 +71,13 @@ def test_a_name_that_the_model_gets_itself_is_noticed(monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match="the model has AssumeRole itself"):
         load_service("sts")
     assert LDAP in extensions.EXTENSIONS["sts"]["operations"]
+
+
+def test_the_folder_adds_every_operation_and_changes_none_of_awss() -> None:
+    """What boto3 and the AWS CLI are told of our operations is what the broker speaks."""
+    own, extended = Loader(), Loader(extra_search_paths=[str(MODELS)])
+    plain, known = (one.load_service_model("sts", "service-2") for one in (own, extended))
+    for part in ("operations", "shapes"):
+        added = extensions.EXTENSIONS["sts"][part]
+        assert {name: known[part][name] for name in added} == json.loads(json.dumps(added))
+        assert {name: one for name, one in known[part].items() if name not in added} == plain[part]

@@ -28,7 +28,13 @@ def test_the_operations_without_a_signature_are_the_models_and_our_additions() -
         for name, operation in model.operations.items()
         if operation.is_unsigned
     }
-    assert unsigned == {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML", "AssumeRoleWithLDAPIdentity"}
+    assert unsigned == {
+        "AssumeRoleWithWebIdentity",
+        "AssumeRoleWithSAML",
+        "AssumeRoleWithLDAPIdentity",
+        "AssumeRoleWithCertificate",
+        "AssumeRoleWithCustomToken",
+    }
 
 
 @pytest.mark.parametrize(

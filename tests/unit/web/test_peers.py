@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from broker.web.http import Request
-from broker.web.peers import parse_networks, source_of
+from broker.web.peers import certificates_of, parse_networks, source_of
 from broker.web.sockets import Peer
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
@@ -89,3 +89,17 @@ def test_only_a_trusted_proxy_says_that_the_client_spoke_tls() -> None:
 def test_what_is_too_long_for_an_address_is_none() -> None:
     """A header may have eight thousand characters, and whatever was looked at is remembered."""
     assert source("10.0.0.1", f"fe80::7%{'x' * 8000}") == ("10.0.0.1", False)
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_shown"), [("192.0.2.1", True), ("10.0.0.1", False), ("::ffff:10.0.0.1", False)]
+)
+def test_a_trusted_proxy_shows_no_certificate_of_its_clients(peer: str, is_shown: bool) -> None:
+    class Shown(Peer):
+        def client_certificates(self) -> tuple[bytes, ...]:
+            return (b"a certificate",)
+
+    connection = asyncio.BaseTransport({"peername": (peer, 0)})
+    request = Request("GET", "/", (), b"", Shown(connection), keeps_alive=True)
+    assert certificates_of(request, parse_networks(PROXIES))() == ((b"a certificate",) if is_shown else ())
+    assert certificates_of(request, ())() == (b"a certificate",)

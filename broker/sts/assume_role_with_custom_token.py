@@ -1,0 +1,115 @@
+"""AssumeRoleWithCustomToken: whoever holds a token that the operator's identity plugin knows takes on a role.
+
+MinIO's addition to STS, whose names it has on the wire. The role's trust policy has to admit the plugin
+(`"Federated": "tokens.example.com"`), and may read `custom:user` and the claims that the plugin answers with, as
+`custom:NAME`. A session lives at most as long as the plugin says. Why it refuses a token, the plugin says itself, and
+the client reads it, as on MinIO.
+"""
+
+import re
+
+from broker.access.assumable import account_of_role
+from broker.access.caller import Asserted, Caller
+from broker.access.facts import RequestFacts
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.custom_token import TokenHolder, TokenRefused
+from broker.assertions.requested_session import RequestedSession
+from broker.errors import access_denied, service_unavailable
+from broker.federation.federation import Federation
+from broker.federation.identity_plugin import IdentityPlugin, PluginUnavailable
+from broker.names.principal import CustomTokenSubject
+from broker.operation import Absent, Call, Prepared, operation
+from broker.protocol.shapes import sts as shapes
+from broker.storage.store import Transaction
+from broker.sts.answers import credentials_shape
+from broker.sts.asserted_roles import (
+    AssertedRole,
+    asserted_role,
+    kept_session_keys,
+    minted_session,
+    not_configured,
+    refused_assertion,
+)
+
+# The model's roleSessionNameType, for a name that comes from the plugin.
+_is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
+
+# Also what the gate says of a role that does not trust the plugin.
+_DENIED = "Not authorized to perform sts:AssumeRoleWithCustomToken"
+
+
+async def custom_token_caller(
+    federation: Federation,
+    store: Transaction,
+    facts: RequestFacts,
+    request: shapes.AssumeRoleWithCustomTokenRequest,
+) -> Caller:
+    """Whom the plugin vouches for; raises Refusal."""
+    plugin, checks = federation.plugin, Checks()
+    if plugin is None:
+        raise not_configured("AssumeRoleWithCustomToken", "no identity plugin is configured")
+    account = account_of_role(request.role_arn)
+    try:
+        holder = await _holder(plugin, request.token, checks)
+        checks.require(
+            "session name",
+            _is_session_name(holder.user) is not None,
+            found=holder.user,
+            wanted="a user of 2 to 64 letters, digits and _+=,.@-",
+        )
+    except CheckFailed as failed:
+        raise refused_assertion("AccessDenied", _DENIED, failed) from None
+    keys, provider = dict(holder.keys), plugin.rules.provider
+    return Caller(
+        principal=CustomTokenSubject(provider, holder.user),
+        account="",
+        session_keys=keys,
+        federated_provider=provider,
+        asserted=Asserted(
+            account=account,
+            issuer=provider,
+            subject=holder.user,
+            audience="",
+            attributes=RequestedSession(),
+            session_keys=kept_session_keys(keys),
+            session_name=holder.user,
+            role_arn=request.role_arn,
+            max_duration=holder.longest,
+        ),
+    )
+
+
+async def _holder(plugin: IdentityPlugin, unverified_token: str, checks: Checks) -> TokenHolder:
+    try:
+        return await plugin.holder(unverified_token, checks)
+    except PluginUnavailable as error:
+        raise service_unavailable(str(error)) from None
+    except TokenRefused as refused:
+        said = str(refused)
+        message = f"{_DENIED}: {said}" if said else _DENIED
+        raise access_denied(message, reason=f"the identity plugin refuses the token: {said}") from None
+
+
+async def role_for_custom_token(
+    call: Call, request: shapes.AssumeRoleWithCustomTokenRequest
+) -> Prepared[AssertedRole] | Absent:
+    asserted = call.caller.asserted
+    assert asserted is not None, "the proof of this flow made the caller"
+    return await asserted_role(call, asserted.role_arn, asserted.session_name)
+
+
+@operation("sts:AssumeRoleWithCustomToken", prepare=role_for_custom_token, prove=custom_token_caller)
+async def assume_role_with_custom_token(
+    call: Call, request: shapes.AssumeRoleWithCustomTokenRequest, prepared: Prepared[AssertedRole]
+) -> shapes.AssumeRoleWithCustomTokenResponse:
+    session = prepared.found.session
+    minted = await minted_session(call, request, prepared)
+    return shapes.AssumeRoleWithCustomTokenResponse(
+        credentials=credentials_shape(minted),
+        assumed_user=f"custom:{session.session_name}",
+        assumed_role_user=shapes.AssumedRoleUser(assumed_role_id=session.user_id, arn=session.arn),
+        packed_policy_size=minted.packed_policy_size,
+        provider=call.caller.principal.arn,
+        session_token_utilization=minted.utilization,
+        session_token_size=minted.token_size,
+    )

@@ -45,24 +45,25 @@ class _Closing(asyncio.Protocol):
         transport.abort()
 
 
+def _answer_unreadable(
+    handler: RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """What cannot be read is no fault of ours: strangers fill no log with it, and learn no version."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
+        return RequestHandler.handle_error(handler, request, status, exc, message)
+    response = web.Response(status=status, text="This request cannot be read.\n")
+    response.force_close()
+    add_headers(response, is_secure=False)
+    return response
+
+
 class _Handler(RequestHandler):
-    """aiohttp's, but what cannot be read is no fault of ours: strangers fill no log with it, and learn no version."""
-
     __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
-            return super().handle_error(request, status, exc, message)
-        response = web.Response(status=status, text="This request cannot be read.\n")
-        response.force_close()
-        add_headers(response, is_secure=False)
-        return response
+    handle_error = _answer_unreadable
 
 
 class PortalListener:

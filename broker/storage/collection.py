@@ -9,18 +9,22 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
+    DELEGATION_PARTITION,
     GLOBAL,
     SERVING_PARTITION,
     EngineUnavailable,
     account_partition,
+    portal_partition,
     replay_partition,
     sessions_partition,
     sign_in_partition,
     usage_partition,
 )
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
+from broker.storage.portal_records import PortalSession
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -55,6 +59,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def global_partition(account: str) -> str:
     return GLOBAL
+
+
+def delegation_partition(account: str) -> str:
+    return DELEGATION_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -189,10 +197,23 @@ ACCUSTOMED_ADDRESSES = Collection(
     "accustomed-address", AccustomedAddress, partition=sign_in_partition, exact=True, expiring=True
 )
 
+# The key is `SUBJECT/SESSION`, so that all sessions of one person are one scan in one shard.
+PORTAL_SESSIONS = Collection(
+    "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
+)
+
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
 LISTED_SESSIONS = Collection(
     "sessions", ListedSessions, partition=sessions_partition, exact=True, expiring=True
 )
 UNLISTED_SESSIONS = Collection(
     "unlisted-sessions", UnlistedSessions, _single, partition=sessions_partition, expiring=True
+)
+DELEGATION_REQUESTS = Collection(
+    "delegation-request",
+    DelegationRequestRecord,
+    lambda one: one.request_id,
+    partition=delegation_partition,
+    exact=True,
+    expiring=True,
 )

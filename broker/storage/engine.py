@@ -26,6 +26,7 @@ import msgspec
 GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
+DELEGATION_PARTITION = "delegation"
 
 
 def account_partition(account_id: str) -> str:
@@ -50,6 +51,11 @@ def sign_in_partition(shard: str) -> str:
 def sessions_partition(account_id: str) -> str:
     """The list of minted sessions: written as usage marks are; every record expires."""
     return f"sessions/{account_id}"
+
+
+def portal_partition(shard: str) -> str:
+    """Sessions of the portal, in a fixed number of shards; every record expires."""
+    return f"portal/{shard}"
 
 
 class Revision(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ class Process:
         self._running: subprocess.Popen[bytes] | None = None
 
     def start(self, is_ready: Callable[[], bool], within: float | None = None) -> None:
-        """Returns when it is ready; fails the test with the log where it is not within LONGEST_START, or `within` seconds.
+        """Returns when it is ready; fails the test with its log if not within LONGEST_START, or `within` seconds.
 
         `is_ready` may raise OSError: that is no.
         """

@@ -4,7 +4,7 @@
     app                      composition root
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
-    web                      the only HTTP: requests in, responses out
+    web                      the HTTP of machines: requests in, responses out
     iam | simulator | sts | metadata | authorize | portal
                              what the broker does, one file per noun or flow
     performing               an operation for a caller that is proven already, with its record
@@ -27,6 +27,7 @@ Changes to the proposal in `shared/design/house.md`, each on purpose:
 - `web/` speaks HTTP through httptools (llhttp) and a connection of its own instead of aiohttp's server: a request
   whose answer takes 100 microseconds cannot spend as many again on being received, and the limits of a connection
   (sizes, times, what happens at the end) are one file that says them all.
+- `performing.py` is a floor of its own: what performs an operation is given its parts, and pages need it as `web/` does.
 - `cache.py` lies below everything, since caches are on every floor: what is not `functools.lru_cache` of a pure
   function is a `Cache`.
 - `names/secret.py` holds `SecretKey`, which every floor above needs.

@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from socket import socket
+from ssl import SSLContext
+from typing import Protocol
 
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
@@ -13,22 +15,24 @@ from broker.audit.journal import Journal, JournalUnavailable
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
+from broker.performing import Tools
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
-from broker.web.host_names import parse_host_names
+from broker.web.host_names import is_host_name, parse_host_names
 from broker.web.http import Request, Response
 from broker.web.issuers import answer_issuer
 from broker.web.metadata import MetadataHandler
 from broker.web.metrics import Metrics, WorkerSlot
-from broker.web.peers import parse_networks
+from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
-from broker.web.server import OPERATIONS_CONNECTIONS, Server, most_connections
+from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
 
-LISTENERS = ("api", "metadata", "operations")
+LISTENERS = ("api", "metadata", "operations", "portal")
+TLS_LISTENERS = frozenset(("api", "portal"))
 
 # How often the last uses of keys are written, and how long a key's last use is not written again.
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
@@ -41,6 +45,16 @@ _RECORD_SECONDS = 0.5
 _SYNC_SECONDS = 0.5  # with half a second for the disk, a record is on disk within a second
 
 _logger = logging.getLogger("broker.app")
+
+
+class Listener(Protocol):
+    """What is started with the others, and stopped with them."""
+
+    async def listen(self, sockets: Sequence[socket], context: SSLContext | None = None) -> None: ...
+
+    async def stop(self, grace: float) -> None: ...
+
+    async def ends_within(self, seconds: float) -> bool: ...
 
 
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
@@ -95,7 +109,7 @@ async def serve(
     EngineUnavailable and OSError.
     """
     certificate = read_certificate(settings)
-    servers: Mapping[str, Server] = {}
+    servers: Mapping[str, Listener] = {}
     journal = open_journal(settings.audit)
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
@@ -104,7 +118,7 @@ async def serve(
             metadata = make_metadata_handler(broker, dependencies)
             servers = _make_servers(broker, dependencies, metadata, stop)
             for name, server in servers.items():
-                tls = certificate.context if certificate is not None and name == "api" else None
+                tls = certificate.context if certificate is not None and name in TLS_LISTENERS else None
                 await server.listen(sockets[name], tls)
             logged: set[str] = set()
             await _warn_of_weaknesses(broker.engine, logged)
@@ -159,8 +173,8 @@ def _start_tasks(
 
 def _make_servers(
     broker: Broker, dependencies: Dependencies, metadata: MetadataHandler, stop: asyncio.Event
-) -> Mapping[str, Server]:
-    """The server of each of LISTENERS."""
+) -> Mapping[str, Listener]:
+    """The server of each of LISTENERS; none of the portal where it has no address."""
 
     async def api(request: Request) -> Response:
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
@@ -180,15 +194,42 @@ def _make_servers(
         return ""
 
     maximum_body = broker.settings.requests.maximum_body_bytes
-    most = most_connections(broker.settings.listen.maximum_connections)
+    others = OPERATIONS_CONNECTIONS + (PORTAL_CONNECTIONS if broker.settings.listen.portal else 0)
+    most = most_connections(broker.settings.listen.maximum_connections, others)
     operations = operations_handler(dependencies.metrics, why_not_ready, dependencies.host_names)
+    portal = {}
+    if broker.settings.listen.portal:
+        portal["portal"] = _make_portal(broker, dependencies)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
         ),
+        **portal,
     }
+
+
+def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
+    # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
+    from broker.portal.dependencies import Portal
+    from broker.portal.listener import PortalListener
+
+    chosen = broker.settings.portal
+    tools = Tools(**{name: getattr(dependencies, name) for name in Tools.__struct_fields__})
+    portal = Portal(
+        tools=tools,
+        timer=dependencies.timer,
+        count=dependencies.metrics.count,
+        source_of=partial(find_source, trusted=dependencies.trusted_proxies),
+        is_host=partial(is_host_name, names=dependencies.host_names),
+        url=chosen.url,
+        api_url=chosen.api_url,
+        help_text=chosen.help_text,
+        idle_seconds=chosen.idle_minutes * 60,
+        session_seconds=chosen.session_hours * 3600,
+    )
+    return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 
 
 async def _rotate_issuers(broker: Broker) -> None:

@@ -52,6 +52,8 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
     reserved: dict[str, list[socket]] = {}
     faults = []
     for name in LISTENERS:
+        if not getattr(settings.listen, name):
+            continue  # the portal, where there is none
         try:
             own = reserve(*parse_address(getattr(settings.listen, name), f"listen.{name}"))
         except AddressUnavailable as error:

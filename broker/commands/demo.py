@@ -15,7 +15,14 @@ from broker.commands.apply import apply_and_write_keys
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
 from broker.commands.passwords import passwords_text
-from broker.commands.profiles import Profile, ca_bundle_of, config_text, endpoint_of, metadata_endpoint_of
+from broker.commands.profiles import (
+    Profile,
+    ca_bundle_of,
+    config_text,
+    endpoint_of,
+    metadata_endpoint_of,
+    portal_url_of,
+)
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
@@ -52,7 +59,12 @@ def prepare(settings: Settings) -> Settings:
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """`settings` in which this machine counts as the demo's instance, unless it counts as another already."""
+    """`settings` in which this machine counts as the demo's instance, unless it counts as another already, and in which
+    the portal knows where the API is.
+    """
+    if not settings.portal.api_url:
+        portal = msgspec.structs.replace(settings.portal, api_url=endpoint_of(settings))
+        settings = msgspec.structs.replace(settings, portal=portal)
     if settings.metadata.loopback_instance:
         return settings
     metadata = msgspec.structs.replace(settings.metadata, loopback_instance=INSTANCE)
@@ -82,7 +94,10 @@ def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
     """People with a one-time password, at the start that made it; empty at every later one."""
     if not passwords:
         return ""
-    return f"\nOne-time passwords, shown this once, to be changed at sign-in:\n\n{passwords_text(passwords)}"
+    text = passwords_text(passwords)
+    return (
+        f"\nOne-time passwords for the portal, shown this once, to be changed at the first sign-in:\n\n{text}"
+    )
 
 
 def _demo_file() -> Path:
@@ -141,7 +156,8 @@ def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
     """The page that the demo prints."""
     endpoint, metadata_endpoint = endpoint_of(settings), metadata_endpoint_of(settings)
     return f"""\
-The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint}.
+The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint},
+the sign-in portal on {portal_url_of(settings)}: dana of account workloads signs in there with a browser.
 Paste into another terminal:
 
   export AWS_CONFIG_FILE={config}

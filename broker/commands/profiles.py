@@ -58,6 +58,14 @@ def ca_bundle_of(settings: Settings) -> str:
     return str(Path(settings.tls.certificate_file).absolute()) if settings.tls.certificate_file else ""
 
 
+def portal_url_of(settings: Settings) -> str:
+    """Where a person's browser finds the portal; "" where there is none."""
+    if settings.portal.url or not settings.listen.portal:
+        return settings.portal.url
+    scheme = "https" if settings.tls.certificate_file else "http"
+    return f"{scheme}://{_reachable(settings.listen.portal)}"
+
+
 def metadata_endpoint_of(settings: Settings) -> str:
     return f"http://{_reachable(settings.listen.metadata)}"
 

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operations", metavar="HOST:PORT", help="/livez, /readyz, /metrics (127.0.0.1:9464)"
     )
+    parser.add_argument(
+        "--portal",
+        metavar="HOST:PORT",
+        help="where people sign in with a browser (nowhere; 127.0.0.1:8443 with --demo)",
+    )
     parser.add_argument("--workers", metavar="N", help="worker processes that share the listeners (1)")
     parser.add_argument(
         "--demo", action="store_true", help="apply config/demo.yaml first and print what to paste next"
@@ -45,6 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
             listen__api=chosen.api,
             listen__metadata=chosen.metadata,
             listen__operations=chosen.operations,
+            listen__portal=chosen.portal,
             listen__workers=chosen.workers,
         )
         require_owner(settings)
@@ -58,15 +64,19 @@ def run(chosen: argparse.Namespace) -> int:
 def _serve(settings: Settings, *, with_demo: bool) -> int:
     # Imported here, once and before any fork, so that workers share the memory pages of the code.
     from broker.commands.checking import reserve_addresses
-    from broker.commands.serving import with_real_ports
+    from broker.commands.serving import with_portal, with_real_ports
     from broker.web.log import configure_logging
 
     configure_logging(settings.log.level)
     _allow_many_connections()
+    if with_demo:
+        settings = with_portal(settings)
     reserved, faults = reserve_addresses(settings)
     if faults:
         return failed("broker serve", faults[0].message)
     settings = with_real_ports(settings, reserved)
+    if settings.listen.portal:
+        import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
     if with_demo:
         # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
         from broker.commands.demo import DemoFailed, prepare

@@ -14,6 +14,7 @@ from broker.config import Settings
 from broker.storage.records import Node, Serving
 from broker.storage.store import SERVING, Transaction
 
+DEMO_PORTAL = "127.0.0.1:8443"
 _MOST_NODES = 100  # the oldest are dropped: pods have a new host name each time
 
 
@@ -21,6 +22,14 @@ def with_real_ports(settings: Settings, sockets: Mapping[str, Sequence[socket.so
     """`settings` in which port 0 is replaced by the port that the kernel chose."""
     found = {name: _real_port(getattr(settings.listen, name), own) for name, own in sockets.items()}
     return msgspec.structs.replace(settings, listen=msgspec.structs.replace(settings.listen, **found))
+
+
+def with_portal(settings: Settings) -> Settings:
+    """`settings` with a portal for people on this machine, where they say nothing of one."""
+    listen = settings.listen
+    if not listen.portal:
+        listen = msgspec.structs.replace(listen, portal=DEMO_PORTAL)
+    return msgspec.structs.replace(settings, listen=listen)
 
 
 def _real_port(address: str, sockets: Sequence[socket.socket]) -> str:

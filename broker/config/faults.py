@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.audit.journal import Sync
+from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings
 from broker.federation.client_certificates import faults_of_certificates
 from broker.federation.directory_rules import faults_of_directory
@@ -41,6 +42,8 @@ _RANGES = {
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
+    "portal.idle_minutes": (1, 24 * 60),
+    "portal.session_hours": (1, 36),  # revocations are remembered no longer than a session of a user can live
     "ldap.timeout_seconds": (1, 60),
     "ldap.logins_at_a_time": (1, 64),
     "passwords.memory_kib": (7 * 1024, 1 << 20),
@@ -57,7 +60,7 @@ _RANGES = {
 
 def faults_of(settings: Settings) -> Iterator[str]:
     """The faults that the types do not show, as messages that begin with the setting."""
-    for name in ("api", "metadata", "operations"):
+    for name in ("api", "metadata", "operations", *(("portal",) if settings.listen.portal else ())):
         try:
             parse_address(getattr(settings.listen, name), f"listen.{name}")
         except ConfigurationError as error:
@@ -95,6 +98,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
                 f"policies.service_principals: {service!r} is no service principal; write a name with dots, such as "
                 "scheduler.corp.example"
             )
+    yield from faults_of_portal(settings)
     yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
     yield from (f"ldap.{fault}" for fault in faults_of_directory(settings.ldap))
     reach = Reach(settings.federation.plain_http, settings.federation.private_networks)

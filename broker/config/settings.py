@@ -39,6 +39,7 @@ class Listen(Section, frozen=True):
     api: str = "127.0.0.1:8080"
     metadata: str = "127.0.0.1:1338"
     operations: str = "127.0.0.1:9464"
+    portal: str = ""
     host_names: tuple[str, ...] = ()
     workers: int = 1
     worker_silence_seconds: int = 30
@@ -84,6 +85,14 @@ class Metadata(Section, frozen=True):
     requests_per_second: int = 0
 
 
+class PortalSettings(Section, frozen=True):
+    url: str = ""
+    api_url: str = ""
+    help_text: str = ""
+    idle_minutes: int = 60
+    session_hours: int = 12
+
+
 class FederationSettings(Section, frozen=True):
     plain_http: bool = False
     private_networks: tuple[str, ...] = ()
@@ -124,6 +133,7 @@ class Settings(Section, frozen=True):
     audit: Audit = Audit()
     requests: Requests = Requests()
     metadata: Metadata = Metadata()
+    portal: PortalSettings = PortalSettings()
     federation: FederationSettings = FederationSettings()
     ldap: DirectoryRules = DirectoryRules()
     client_certificates: CertificateRules = CertificateRules()

@@ -15,12 +15,14 @@ from broker.storage.engine import (
     SERVING_PARTITION,
     EngineUnavailable,
     account_partition,
+    portal_partition,
     replay_partition,
     sessions_partition,
     sign_in_partition,
     usage_partition,
 )
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
+from broker.storage.portal_records import PortalSession
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -187,6 +189,11 @@ FAILED_ATTEMPTS = Collection(
 )
 ACCUSTOMED_ADDRESSES = Collection(
     "accustomed-address", AccustomedAddress, partition=sign_in_partition, exact=True, expiring=True
+)
+
+# The key is `SUBJECT/SESSION`, so that all sessions of one person are one scan in one shard.
+PORTAL_SESSIONS = Collection(
+    "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
 )
 
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)

@@ -52,6 +52,11 @@ def sessions_partition(account_id: str) -> str:
     return f"sessions/{account_id}"
 
 
+def portal_partition(shard: str) -> str:
+    """Sessions of the portal, in a fixed number of shards; every record expires."""
+    return f"portal/{shard}"
+
+
 class Revision(msgspec.Struct, frozen=True):
     """How many commits a partition has had, and the mark of the last one; compared whole.
 

@@ -27,11 +27,12 @@ def parse_host_names(texts: Sequence[str]) -> HostNames:
 def is_called_by(request: Request, names: HostNames) -> bool:
     """Whether the request names its host by an address, by one of `names`, or not at all (HTTP/1.0)."""
     host = request.find_header("host")
-    return host is None or _is_one_of(host, names)
+    return host is None or is_host_name(host, names)
 
 
 @lru_cache(maxsize=1024)
-def _is_one_of(host: str, names: HostNames) -> bool:
+def is_host_name(host: str, names: HostNames) -> bool:
+    """The same of a Host header; also of one that was never checked."""
     name, _ = split_host(host) or ("", "")
     known = _normalised(name)
     return known == _ALWAYS or known in names or _is_address(name)

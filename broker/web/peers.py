@@ -21,11 +21,27 @@ def parse_networks(texts: Sequence[str]) -> Networks:
 
 def source_of(request: Request, trusted: Networks) -> tuple[str, bool]:
     """The client's address and whether it spoke TLS to the outermost trusted hop."""
-    peer = _find_address(request.peer.address) or ""
-    secure = request.peer.is_secure
+    peer, secure = request.peer.address, request.peer.is_secure
+    if not trusted:
+        return _find_address(peer) or "", secure
+    forwarded_for = request.all_headers("x-forwarded-for")
+    forwarded_proto = request.find_header("x-forwarded-proto") or ""
+    return find_source(peer, secure, forwarded_for, forwarded_proto, trusted=trusted)
+
+
+def find_source(
+    peer_address: str,
+    peer_is_secure: bool,
+    forwarded_for: Sequence[str],
+    forwarded_proto: str,
+    *,
+    trusted: Networks,
+) -> tuple[str, bool]:
+    """The same, of what is known of the peer and the values of the two headers."""
+    peer = _find_address(peer_address) or ""
     if not trusted or not _is_trusted(peer, trusted):
-        return peer, secure
-    forwarded = [hop.strip() for value in request.all_headers("x-forwarded-for") for hop in value.split(",")]
+        return peer, peer_is_secure
+    forwarded = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     source = peer
     for hop in reversed(forwarded):
         found = _find_address(hop) if len(hop) <= _LONGEST_ADDRESS else None
@@ -34,7 +50,7 @@ def source_of(request: Request, trusted: Networks) -> tuple[str, bool]:
         source = found
         if not _is_trusted(source, trusted):
             break
-    return source, secure or (request.find_header("x-forwarded-proto") or "").lower() == "https"
+    return source, peer_is_secure or forwarded_proto.lower() == "https"
 
 
 def certificates_of(request: Request, trusted: Networks) -> Callable[[], tuple[bytes, ...]]:

@@ -31,6 +31,7 @@ _EVICTED_SHARE = 32  # 1/32 of the bound is evicted at once, because finding the
 # Open files that are no client's: the store's (a Redis has up to 32 connections), the journal, the log, listeners.
 _OWN_FILES = 64
 OPERATIONS_CONNECTIONS = 32
+PORTAL_CONNECTIONS = 256
 
 _logger = logging.getLogger("broker.web")
 
@@ -170,10 +171,13 @@ class Server:
             _logger.warning("%s", why, extra={"facts": facts})
 
 
-def most_connections(wanted: int) -> int:
-    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be."""
+def most_connections(wanted: int, others: int = OPERATIONS_CONNECTIONS) -> int:
+    """Connections of the API, and of the metadata service: what is `wanted`, or what open files there may be.
+
+    `others` are those of all other listeners.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = (files - _OWN_FILES - OPERATIONS_CONNECTIONS) // 2
+    most = (files - _OWN_FILES - others) // 2
     if most >= wanted or files == resource.RLIM_INFINITY:
         return wanted
     _logger.warning("a limit of %d open files: %d connections at most", files, max(1, most))

@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import REGION, ROOT, Keys, Server
+from tests.ports import free_port
 
 A, B = "111111111111", "222222222222"
 TRUSTS_ECS = json.dumps(
@@ -206,7 +207,8 @@ def test_what_is_printed_is_where_the_broker_serves_and_not_where_settings_say(t
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("demo")
-    running = Server(folder, f"sqlite:{folder / 'broker.db'}", arguments=("--demo",))
+    portal = {"BROKER_LISTEN_PORTAL": f"127.0.0.1:{free_port()}"}
+    running = Server(folder, f"sqlite:{folder / 'broker.db'}", arguments=("--demo",), environment=portal)
     running.start()
     yield running
     assert running.stop() == 0, running.log
@@ -229,7 +231,11 @@ def test_the_demo_works_with_what_it_says_to_paste(demo: Server) -> None:
     assert alice["Arn"] == f"arn:aws:iam::{A}:user/alice"
     reader = boto3.session.Session(profile_name="data-reader")
     assert reader.client("sts").get_caller_identity()["Account"] == B
-    assert [role["RoleName"] for role in reader.client("iam").list_roles()["Roles"]] == ["data-reader"]
+    assert [role["RoleName"] for role in reader.client("iam").list_roles()["Roles"]] == [
+        "analyst",
+        "data-reader",
+        "steward",
+    ]
 
 
 @pytest.mark.usefixtures("paste")
@@ -287,7 +293,8 @@ def test_a_second_demo_on_the_same_ports_touches_nothing_and_says_so(demo: Serve
 
 
 def test_the_demo_keeps_its_keys_over_a_restart_and_replaces_lost_ones(tmp_path: Path) -> None:
-    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments=("--demo",))
+    portal = {"BROKER_LISTEN_PORTAL": f"127.0.0.1:{free_port()}"}
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments=("--demo",), environment=portal)
     credentials = tmp_path / "demo-credentials"
     seen = []
     for lose in (False, True, False):

@@ -62,11 +62,13 @@ def is_within(old: Any, new: Any) -> bool:
 
 def test_every_record_has_a_collection() -> None:
     parts = {
+        "IamUserIdentity",
         "ListedSession",
         "Node",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",
+        "RootIdentity",
         "SamlPrivateKey",
         "TokenKey",
     }

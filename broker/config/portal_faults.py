@@ -1,0 +1,34 @@
+"""What makes the portal's settings impossible: addresses that are none, passwords that cross a network."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from broker.config.settings import Settings
+
+_is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
+_is_url = re.compile(r"https?://[^\s'\"\\]+", re.ASCII).fullmatch
+
+
+def faults_of_portal(settings: Settings) -> Iterator[str]:
+    chosen, listen = settings.portal, settings.listen
+    if chosen.url and not _is_origin(chosen.url):
+        yield (
+            f"portal.url: {chosen.url!r} is not the address of a portal: https://HOST or https://HOST:PORT, in small "
+            "letters, with nothing behind it"
+        )
+    if chosen.api_url and not _is_url(chosen.api_url):
+        yield f"portal.api_url: {chosen.api_url!r} is no URL"
+    host = listen.portal.rpartition(":")[0].strip("[]")
+    if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
+        yield (
+            f"listen.portal: {listen.portal} is not on this machine alone, and passwords would cross the "
+            "network as they are: set [tls], or portal.url to the https address at which a reverse proxy serves it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,73 @@
+"""Your access: the first page, the roles that the person may take, by account."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import msgspec
+from aiohttp import web
+
+from broker.portal.dependencies import Portal
+from broker.portal.identities import caller_of
+from broker.portal.rendering import page, see_other
+from broker.portal.roles import OwnRole, find_roles
+from broker.portal.routes import Route
+from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
+from broker.portal.visit import Visit
+from broker.storage.portal_records import RootIdentity
+from broker.storage.records import Account
+
+MOST_SHOWN = 100  # roles on one page
+_LONGEST_SEARCH = 200
+
+
+class AccountRoles(msgspec.Struct, frozen=True):
+    """The roles of one account, as the page shows them together."""
+
+    account: Account
+    roles: tuple[OwnRole, ...]
+
+
+async def show(portal: Portal, visit: Visit) -> web.Response:
+    session = visit.session
+    assert session is not None
+    store = portal.tools.store.transaction()
+    caller = await caller_of(store, session)
+    found = await find_roles(portal.tools, store, caller, visit.facts)
+    search = visit.request.query.get("search", "")[:_LONGEST_SEARCH]
+    matching = matching_roles(found.roles, search)
+    return page(
+        portal,
+        visit,
+        "access",
+        accounts=by_account(matching[:MOST_SHOWN]),
+        search=search,
+        has_roles=bool(found.roles),
+        not_shown=max(0, len(matching) - MOST_SHOWN),
+        is_complete=found.is_complete,
+        is_root=isinstance(session.identity, RootIdentity),
+    )
+
+
+def matching_roles(roles: Sequence[OwnRole], search: str) -> tuple[OwnRole, ...]:
+    """Those in whose names, or their account's, every word of `search` stands."""
+    words = search.lower().split()
+    return tuple(one for one in roles if all(word in _searched_text(one) for word in words))
+
+
+def by_account(roles: Sequence[OwnRole]) -> list[AccountRoles]:
+    return [AccountRoles(account, tuple(own)) for account, own in groupby(roles, lambda found: found.account)]
+
+
+def _searched_text(found: OwnRole) -> str:
+    account, role = found.account, found.role
+    return f"{account.account_id} {account.name} {account.alias} {role.role_name} {role.description or ''}".lower()
+
+
+async def begin(portal: Portal, visit: Visit) -> web.Response:
+    return see_other(FIRST_PAGE if visit.session is not None else SIGN_IN)
+
+
+ROUTES = (
+    Route("GET", "/", begin, "Begin", is_open=True),
+    Route("GET", FIRST_PAGE, show, "Access"),
+)

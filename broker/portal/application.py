@@ -1,0 +1,101 @@
+"""The portal as an aiohttp application: every page's routes, and the way of a request around them."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from broker.errors import Refusal, status_and_fault
+from broker.performing import internal_failure, known_refusal
+from broker.portal import access, assets, new_password, role, second_factor, sign_in, sign_out, theme
+from broker.portal.dependencies import Portal
+from broker.portal.headers import add_headers
+from broker.portal.rendering import page, see_other
+from broker.portal.routes import Route
+from broker.portal.signing_in import SIGN_IN, new_state, with_state
+from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
+
+_PAGES = (access, assets, new_password, role, second_factor, sign_in, sign_out, theme)
+_MESSAGE_ENDS = ". Encoded authorization failure message:"
+
+_logger = logging.getLogger("broker.portal")
+
+
+def make_application(portal: Portal) -> web.Application:
+    application = web.Application(client_max_size=LARGEST_FORM)
+    for one in _PAGES:
+        for route in one.ROUTES:
+            methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+            for method in methods:
+                application.router.add_route(method, route.path, _handler(portal, route))
+    # Last, so that it answers what no page does.
+    nowhere = Route("*", "/{path:.*}", _absent, "", is_open=True)
+    application.router.add_route(nowhere.method, nowhere.path, _handler(portal, nowhere))
+    return application
+
+
+def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        started = portal.timer()
+        visit: Visit | None = None
+        code = ""
+        try:
+            visit = begin_visit(portal, request)
+            visit = await find_visitor(portal, visit)
+            response = await _answer(portal, route, visit)
+        except Exception as error:  # noqa: BLE001  the outermost handler: the browser always gets an answer
+            refusal = _refusal_for(error, visit)
+            code = refusal.code
+            response = _error_page(portal, visit, refusal)
+        add_headers(response, is_secure=visit is not None and visit.is_secure)
+        portal.count("portal", route.name, code, portal.timer() - started)
+        return response
+
+    return answer
+
+
+async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
+    if visit.session is None and not route.is_open:
+        if visit.request.method == "POST":
+            return see_other(SIGN_IN)
+        state = new_state(portal, visit, visit.request.rel_url.raw_path)
+        return with_state(portal, visit, see_other(SIGN_IN), state)
+    if visit.request.method == "POST":
+        visit = await read_form(visit)
+    return await route.answer(portal, visit)
+
+
+async def _absent(portal: Portal, visit: Visit) -> web.Response:
+    raise web.HTTPNotFound
+
+
+def _refusal_for(error: Exception, visit: Visit | None) -> Refusal:
+    """What the page says; of a fault of ours the details go to the log only."""
+    if isinstance(error, web.HTTPException):
+        codes = {404: "NotFound", 405: "UnsupportedHttpVerb", 413: "RequestEntityTooLarge"}
+        return Refusal(codes.get(error.status, "MalformedInput"), error.reason or "", status=error.status)
+    known = known_refusal(error)
+    request_id = visit.facts.request_id if visit is not None else ""
+    if known is None:
+        _logger.error("internal failure", exc_info=error, extra={"facts": {"request_id": request_id}})
+        return internal_failure()
+    facts = {"request_id": request_id, "code": known.code, "reason": known.reason or known.message}
+    _logger.info("refused", extra={"facts": facts})
+    return known
+
+
+def _error_page(portal: Portal, visit: Visit | None, refusal: Refusal) -> web.Response:
+    status, _ = status_and_fault(refusal)
+    if visit is None:  # not even called by its own name: nothing is known of who asks
+        return web.Response(text=f"{refusal.message}\n", status=status)
+    return page(
+        portal,
+        visit,
+        "error",
+        status=status,
+        heading=HTTPStatus(status).phrase.capitalize(),
+        code=refusal.code,
+        message=refusal.message.partition(_MESSAGE_ENDS)[0],
+        request_id=visit.facts.request_id,
+    )

@@ -1,0 +1,89 @@
+// What pages do better with a script: copy, count down, filter, change the theme in place. Every page works without.
+"use strict";
+
+document.documentElement.classList.add("has-script");
+const announcer = document.getElementById("announcer");
+
+// Copy: a button says which element's text it copies.
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = button.dataset.copied;
+    announcer.textContent = button.dataset.copied;
+  } catch {
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+  }
+  setTimeout(() => {
+    button.textContent = label;
+    announcer.textContent = "";
+  }, 2000);
+}
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", () => copy(button));
+}
+
+// Count down to the end of credentials, by this machine's clock but from the server's moment.
+const countdown = document.querySelector("[data-seconds-left]");
+if (countdown) {
+  const end = performance.now() + Number(countdown.dataset.secondsLeft) * 1000;
+  const show = () => {
+    const left = Math.round((end - performance.now()) / 1000);
+    if (left <= 0) {
+      document.querySelector(".credentials").classList.add("has-ended");
+      countdown.textContent = countdown.dataset.ended;
+      return;
+    }
+    const hours = Math.floor(left / 3600);
+    const minutes = String(Math.floor((left % 3600) / 60)).padStart(hours ? 2 : 1, "0");
+    const seconds = String(left % 60).padStart(2, "0");
+    countdown.textContent = hours ? `${hours}:${minutes}:${seconds}` : `${minutes}:${seconds}`;
+    setTimeout(show, 1000);
+  };
+  show();
+}
+
+// Filter a list while somebody types; the form asks the server for the same.
+const search = document.querySelector("[data-filters]");
+if (search) {
+  const narrow = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const group of document.querySelectorAll("[data-group]")) {
+      const rows = [...group.querySelectorAll("[data-searched]")];
+      for (const row of rows) {
+        row.hidden = !words.every((word) => row.dataset.searched.toLowerCase().includes(word));
+      }
+      group.hidden = rows.every((row) => row.hidden);
+    }
+  };
+  search.addEventListener("input", narrow);
+  addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, select, textarea");
+    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  });
+}
+
+// The theme: the same form, sent without leaving the page.
+const themes = document.querySelector("[data-themes]");
+if (themes) {
+  themes.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const theme = event.submitter.value;
+    const form = new URLSearchParams(new FormData(themes));
+    form.set("theme", theme);
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    for (const button of themes.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button === event.submitter));
+    }
+    await fetch(themes.action, { method: "POST", body: form, redirect: "manual" });
+  });
+}

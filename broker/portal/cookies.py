@@ -1,0 +1,95 @@
+"""The portal's two cookies, both sealed: what a browser sends is either ours, unchanged, or nothing.
+
+The one refers to a stored session. The other holds what is known of somebody who is about to sign in, for a few
+minutes: it is not stored, so that strangers fill nothing. Under TLS their names begin with `__Host-`: no other host of
+the domain, and nobody on a plain connection, can put one there (RFC 6265bis, 4.1.3.2).
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from broker.sealing.envelope import SealBroken
+from broker.sealing.keyring import Keyring
+from broker.sealing.message import open_message, seal_message
+from broker.storage.portal_records import Identity
+
+_FORM_SECONDS = 24 * 3600  # a page with an empty form may stay open overnight
+_PROVEN_SECONDS = 600  # a password that was given is not good for the next step for ever
+_ENTROPY = 16
+
+
+class SessionReference(msgspec.Struct, frozen=True, array_like=True):
+    """Which stored session the browser has."""
+
+    subject: str
+    session_id: str
+
+
+class SignInState(msgspec.Struct, frozen=True, array_like=True):
+    """How far a browser has got. `identity` is whose password was right; `wanted` is the page that it asked for first.
+
+    `csrf_token` is in the forms of the sign-in. `must_change` is that the password has to be changed before anything.
+    `longest` is how many seconds the session may last by the user's own setting, None where there is none.
+    """
+
+    csrf_token: str
+    issued_at: int
+    wanted: str = ""
+    identity: Identity | None = None
+    must_change: bool = False
+    mfa_authenticated_at: int | None = None
+    mfa_serial: str | None = None
+    longest: int | None = None
+
+    def lives(self, now: float) -> bool:
+        seconds = _FORM_SECONDS if self.identity is None else _PROVEN_SECONDS
+        return self.issued_at <= now < self.issued_at + seconds
+
+
+Sealed = TypeVar("Sealed", SessionReference, SignInState)
+
+_NAMES = {SessionReference: "broker-session", SignInState: "broker-sign-in"}
+_PURPOSES = {SessionReference: b"portal session", SignInState: b"portal sign-in"}
+
+
+def find_cookie(
+    keyring: Keyring, request: web.Request, kind: type[Sealed], now: float, *, is_secure: bool
+) -> Sealed | None:
+    """What the browser's cookie of this kind holds; None where there is none that we sealed."""
+    text = request.cookies.get(_name(kind, is_secure))
+    if text is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(open_message(keyring, _PURPOSES[kind], text, b"", now), type=kind)
+    except (SealBroken, msgspec.DecodeError):
+        return None
+
+
+def set_cookie(
+    keyring: Keyring,
+    response: web.Response,
+    value: SessionReference | SignInState,
+    entropy: Callable[[int], bytes],
+    *,
+    is_secure: bool,
+) -> None:
+    text = seal_message(
+        keyring, _PURPOSES[type(value)], msgspec.msgpack.encode(value), b"", entropy(_ENTROPY)
+    )
+    response.set_cookie(
+        _name(type(value), is_secure), text, path="/", httponly=True, secure=is_secure, samesite="Lax"
+    )
+
+
+def delete_cookie(
+    response: web.Response, kind: type[SessionReference] | type[SignInState], *, is_secure: bool
+) -> None:
+    # A `__Host-` cookie is only overwritten by one with the same attributes.
+    response.del_cookie(_name(kind, is_secure), path="/", httponly=True, secure=is_secure, samesite="Lax")
+
+
+def _name(kind: type[SessionReference] | type[SignInState], is_secure: bool) -> str:
+    return f"__Host-{_NAMES[kind]}" if is_secure else _NAMES[kind]

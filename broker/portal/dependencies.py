@@ -1,0 +1,28 @@
+"""What the pages are given: the tools of operations, how the listener sees its clients, and the portal's settings."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from broker.performing import Tools
+
+# Address of the peer, whether it spoke TLS, X-Forwarded-For, X-Forwarded-Proto: the client's address, whether it did.
+SourceOf = Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
+
+
+class Portal(msgspec.Struct, frozen=True, kw_only=True):
+    """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds.
+
+    `is_host` says whether the portal may be called by this Host header. `url` and `api_url` are "" where not set.
+    """
+
+    tools: Tools
+    timer: Callable[[], float]
+    count: Callable[[str, str, str, float], None]
+    source_of: SourceOf
+    is_host: Callable[[str], bool]
+    url: str = ""
+    api_url: str = ""
+    help_text: str = ""
+    idle_seconds: int = 3600
+    session_seconds: int = 12 * 3600

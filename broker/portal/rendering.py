@@ -1,0 +1,87 @@
+"""Pages out of templates: `templates/NAME.html` with the words of `texts/NAME.toml`, and what every page shows."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from broker.audit.event import iso_time
+from broker.portal.assets import asset_paths
+from broker.portal.dependencies import Portal
+from broker.portal.identities import name_of
+from broker.portal.visit import CSRF_FIELD, Visit
+
+_HERE = Path(__file__).parent
+_EVERY_PAGE = "frame"
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What every page shows, whatever it is about."""
+
+    theme: str
+    csrf_field: str
+    csrf_token: str
+    person: str
+    account_id: str
+    assets: dict[str, str]
+    help_text: str
+
+
+def page(portal: Portal, visit: Visit, name: str, *, status: int = 200, **values: Any) -> web.Response:
+    """The page `name`; `values` are what its template names beside `frame`, `text` and `words`."""
+    template = _environment().get_template(f"{name}.html")
+    html = template.render(
+        frame=_frame(portal, visit), text=texts_of(name), words=texts_of(_EVERY_PAGE), **values
+    )
+    return web.Response(text=html, status=status, content_type="text/html", charset="utf-8")
+
+
+def see_other(path: str) -> web.Response:
+    """The answer to a form that was taken: the page to look at now. `path` is never what a request says."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+@cache
+def texts_of(name: str) -> SimpleNamespace:
+    """The words of the page `name`. No dictionary: a template would take its methods (`copy`) for words."""
+    return SimpleNamespace(**tomllib.loads((_HERE / "texts" / f"{name}.toml").read_text("utf-8")))
+
+
+def _frame(portal: Portal, visit: Visit) -> Frame:
+    session, state = visit.session, visit.state
+    return Frame(
+        theme=session.theme if session else "",
+        csrf_field=CSRF_FIELD,
+        csrf_token=session.csrf_token.reveal() if session else state.csrf_token if state else "",
+        person=name_of(session.identity) if session else "",
+        account_id=session.identity.account_id if session else "",
+        assets=asset_paths(),
+        help_text=portal.help_text,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["iso_time"] = iso_time
+    environment.filters["duration"] = shown_duration
+    return environment
+
+
+def shown_duration(seconds: int) -> str:
+    """`90 minutes`, `12 hours`: whole hours where they are whole."""
+    minutes = round(seconds / 60)
+    number, unit = (minutes // 60, "hour") if minutes % 60 == 0 and minutes else (minutes, "minute")
+    return f"{number} {unit}{'' if number == 1 else 's'}"

@@ -1,0 +1,116 @@
+"""A role: what it is, and credentials of it. They are shown once, and kept nowhere."""
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from broker.access.trust import find_role
+from broker.credentials.durations import DEFAULT_ROLE_SESSION
+from broker.errors import Refusal
+from broker.names.arn import iam_arn
+from broker.performing import perform_recorded
+from broker.portal.dependencies import Portal
+from broker.portal.identities import caller_of
+from broker.portal.rendering import page
+from broker.portal.roles import OwnRole, assume_role_request, may_take
+from broker.portal.routes import Route
+from broker.portal.shells import forms_of
+from broker.portal.visit import Visit
+from broker.protocol.shapes.sts import AssumeRoleResponse
+from broker.storage.records import Account
+from broker.storage.store import ACCOUNTS, Transaction
+
+_PATH = r"/access/{account:[0-9]{12}}/{role:.{1,600}}"
+_DURATIONS = (900, 3600, 4 * 3600, 8 * 3600, 12 * 3600)
+_SHORTEST = _DURATIONS[0]
+
+
+async def show(portal: Portal, visit: Visit) -> web.Response:
+    store = portal.tools.store.transaction()
+    found = await _find(portal, visit, store)
+    if found is None:
+        raise web.HTTPNotFound
+    return _shown(portal, visit, found, DEFAULT_ROLE_SESSION)
+
+
+async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
+    """sts:AssumeRole, for the person who is signed in: its gate, its mint, its record."""
+    session = visit.session
+    assert session is not None
+    found = await _find(portal, visit, portal.tools.store.transaction())
+    if found is None:
+        raise web.HTTPNotFound
+    duration = parse_duration(visit.form.get("duration", ""), found.role.max_session_duration)
+    caller = await caller_of(portal.tools.store.transaction(), session)
+    started, code = portal.timer(), ""
+    try:
+        answer: AssumeRoleResponse = await perform_recorded(
+            portal.tools,
+            replace(visit.facts, service="sts"),
+            lambda store: caller_of(store, session),
+            "AssumeRole",
+            assume_role_request(caller, found.role.arn, duration),
+        )
+    except Refusal as refusal:
+        code = refusal.code
+        raise
+    finally:
+        portal.count("sts", "AssumeRole", code, portal.timer() - started)
+    return _shown(portal, visit, found, duration, answer)
+
+
+async def _find(portal: Portal, visit: Visit, store: Transaction) -> OwnRole | None:
+    """The role that the URL names, if the person may take it: others are as absent as those that do not exist."""
+    assert visit.session is not None
+    account_id, name = visit.request.match_info["account"], visit.request.match_info["role"]
+    arn = iam_arn(account_id, f"role/{name}")
+    account = await store.find(ACCOUNTS, "", account_id)
+    role = await find_role(store, arn) if account is not None else None
+    if account is None or role is None:
+        return None
+    caller = await caller_of(store, visit.session)
+    call = portal.tools.call(store, caller, visit.facts)
+    return OwnRole(account, role) if await may_take(call, arn) else None
+
+
+def parse_duration(unverified_text: str, longest: int) -> int:
+    """Seconds; raises Refusal for what the page does not offer."""
+    if not unverified_text:
+        return min(DEFAULT_ROLE_SESSION, longest)
+    if unverified_text not in map(str, durations_of(longest)):
+        raise Refusal("ValidationError", "The role gives no session of this length.")
+    return int(unverified_text)
+
+
+def durations_of(longest: int) -> list[int]:
+    """What may be chosen for a role whose sessions last `longest` seconds at most."""
+    return sorted({*(one for one in _DURATIONS if one <= longest), max(longest, _SHORTEST)})
+
+
+def _shown(
+    portal: Portal, visit: Visit, found: OwnRole, duration: int, answer: AssumeRoleResponse | None = None
+) -> web.Response:
+    credentials = answer.credentials if answer is not None else None
+    forms = forms_of(credentials, found.role.role_name, portal.api_url) if credentials is not None else ()
+    return page(
+        portal,
+        visit,
+        "role",
+        account=found.account,
+        role=found.role,
+        account_label=label_of(found.account),
+        durations=durations_of(found.role.max_session_duration),
+        duration=duration,
+        forms=forms,
+        ends_at=int(credentials.expiration) if credentials is not None else 0,
+        now=int(visit.facts.now),
+    )
+
+
+def label_of(account: Account) -> str:
+    return account.name or account.alias or account.account_id
+
+
+ROUTES = (
+    Route("GET", _PATH, show, "Role"),
+    Route("POST", _PATH, get_credentials, "Role"),
+)

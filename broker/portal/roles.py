@@ -1,0 +1,90 @@
+"""Whose roles are these? No list of assignments is kept: the gate is asked about each role, as sts:AssumeRole asks it.
+
+What is looked at is bounded: MOST_ROLES in the order of accounts. `is_complete` says whether that was all of them.
+"""
+
+import asyncio
+
+import msgspec
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.errors import Refusal
+from broker.names.principal import Root
+from broker.operation import Absent, Call, find_operation, prepare
+from broker.performing import Tools
+from broker.protocol.shapes.sts import AssumeRoleRequest
+from broker.storage.records import Account, Role
+from broker.storage.store import ACCOUNTS, ROLES, Transaction
+
+MOST_ROLES = 5000
+_BREATH = 50  # roles, after which other requests get their turn
+
+
+class OwnRole(msgspec.Struct, frozen=True):
+    """A role that the person may take, and the account it is in."""
+
+    account: Account
+    role: Role
+
+    @property
+    def path(self) -> str:
+        """What pages call it: its account, path and name."""
+        return f"{self.account.account_id}{self.role.path}{self.role.role_name}"
+
+
+class OwnRoles(msgspec.Struct, frozen=True):
+    """In the order of account names and role names."""
+
+    roles: tuple[OwnRole, ...]
+    is_complete: bool
+
+
+async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: RequestFacts) -> OwnRoles:
+    """The roles that `caller` may take now, with the second factor that the session has."""
+    call = tools.call(store, caller, facts)
+    found: list[OwnRole] = []
+    looked_at = 0
+    if isinstance(caller.principal, Root):
+        return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
+    accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
+    for account in accounts:
+        roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
+        for role in roles:
+            if looked_at == MOST_ROLES:
+                return OwnRoles(tuple(found), is_complete=False)
+            looked_at += 1
+            if looked_at % _BREATH == 0:
+                await asyncio.sleep(0)
+            if await may_take(call, role.arn):
+                found.append(OwnRole(account, role))
+    return OwnRoles(tuple(found), is_complete=True)
+
+
+async def may_take(call: Call, role_arn: str) -> bool:
+    """Whether the gate would let the caller assume this role, asked as the operation asks it; nothing is done."""
+    declared = find_operation("sts", "AssumeRole")
+    try:
+        prepared = await prepare(declared, call, assume_role_request(call.caller, role_arn, None))
+    except Refusal:
+        return False
+    if isinstance(prepared, Absent):
+        return False
+    decision = await call.gate.decide(call.store, call.caller, call.facts, declared.action, prepared.resource)
+    return decision.allowed
+
+
+def assume_role_request(caller: Caller, role_arn: str, duration: int | None) -> AssumeRoleRequest:
+    return AssumeRoleRequest(
+        role_arn=role_arn, role_session_name=session_name_of(caller), duration_seconds=duration
+    )
+
+
+def session_name_of(caller: Caller) -> str:
+    """The person's own name; a session's has two characters at least."""
+    name = caller.user.user_name if caller.user is not None else caller.principal.user_id
+    return name if len(name) >= 2 else f"user-{name}"
+
+
+def _account_order(account: Account) -> tuple[str, str]:
+    return (account.name or account.alias or account.account_id).lower(), account.account_id

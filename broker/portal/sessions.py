@@ -1,0 +1,114 @@
+"""Sessions of the portal: begun at a sign-in, found by a cookie, ended by the person, by time or by revocation.
+
+A session is stored, so that any worker and node knows it, and so that it can be ended. Each sign-in begins a new one:
+what a browser brought along before means nothing afterwards (session fixation).
+"""
+
+from hashlib import sha256
+
+from msgspec.structs import replace
+
+from broker.access.facts import RequestFacts
+from broker.credentials.mint import Mint
+from broker.errors import Refusal
+from broker.names.ids import TEMPORARY_KEY, access_key_id
+from broker.names.secret import SecretKey
+from broker.portal.cookies import SessionReference, SignInState
+from broker.portal.dependencies import Portal
+from broker.portal.identities import caller_of, claims_of
+from broker.sealing.claims import claims_to_bytes
+from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.store import PORTAL_SESSIONS, Transaction
+
+TOKEN_SIZE = 16
+_TOUCH_SECONDS = 60  # between two notes of when a session was last used
+
+
+def new_session(portal: Portal, facts: RequestFacts, identity: Identity, state: SignInState) -> PortalSession:
+    """A session that begins now, with what its sign-in has proven; not stored yet."""
+    entropy = portal.tools.entropy
+    now = int(facts.now)
+    longest = portal.session_seconds if state.longest is None else min(portal.session_seconds, state.longest)
+    return PortalSession(
+        session_id=entropy(TOKEN_SIZE).hex(),
+        identity=identity,
+        access_key_id=access_key_id(TEMPORARY_KEY, identity.account_id, entropy(8)),
+        csrf_token=SecretKey(entropy(TOKEN_SIZE).hex()),
+        signed_in_at=now,
+        last_seen_at=now,
+        ends_at=now + longest,
+        mfa_authenticated_at=state.mfa_authenticated_at,
+        mfa_serial=state.mfa_serial,
+        source_ip=facts.source_ip,
+        user_agent=facts.user_agent[:256],
+    )
+
+
+def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -> None:
+    expires_at = min(session.ends_at, session.last_seen_at + idle_seconds)
+    store.put(
+        PORTAL_SESSIONS,
+        _shard(session.identity.subject),
+        session,
+        key=_key(reference_of(session)),
+        expires_at=expires_at,
+    )
+
+
+def list_session(mint: Mint, session: PortalSession) -> None:
+    """Put it on the list of sessions that `broker sessions` shows and `broker revoke` chooses from."""
+    claims = claims_of(session)
+    mint.note(claims.account, claims_to_bytes(claims), mint.keyring().primary.id)
+
+
+async def find_session(portal: Portal, reference: SessionReference, now: float) -> PortalSession | None:
+    """The session that the browser refers to, if it lives and its person may still use it; notes that it is used."""
+
+    async def work(store: Transaction) -> PortalSession | None:
+        session = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
+        if session is None or not _lives(session, portal.idle_seconds, now):
+            return None
+        try:
+            await caller_of(store, session)
+        except Refusal:
+            return None
+        if now >= session.last_seen_at + _TOUCH_SECONDS:
+            put_session(store, replace(session, last_seen_at=int(now)), portal.idle_seconds)
+        return session
+
+    return await portal.tools.store.transact(work)
+
+
+async def end_session(portal: Portal, session: PortalSession) -> None:
+    async def work(store: Transaction) -> None:
+        delete_session(store, session)
+
+    await portal.tools.store.transact(work)
+
+
+def delete_session(store: Transaction, session: PortalSession) -> None:
+    store.delete(PORTAL_SESSIONS, _shard(session.identity.subject), _key(reference_of(session)))
+
+
+async def end_all_sessions(store: Transaction, identity: Identity) -> None:
+    """Those of this person in every browser; after a change of password, say."""
+    subject = identity.subject
+    for session in await store.scan(PORTAL_SESSIONS, _shard(subject), prefix=f"{subject}/"):
+        delete_session(store, session)
+
+
+def reference_of(session: PortalSession) -> SessionReference:
+    return SessionReference(session.identity.subject, session.session_id)
+
+
+def _lives(session: PortalSession, idle_seconds: int, now: float) -> bool:
+    return now < min(session.ends_at, session.last_seen_at + idle_seconds)
+
+
+def _key(reference: SessionReference) -> str:
+    return f"{reference.subject}/{reference.session_id}"
+
+
+def _shard(subject: str) -> str:
+    """One of 256, so that sign-ins do not all wait for one another."""
+    return sha256(subject.encode()).hexdigest()[:2]

@@ -1,0 +1,63 @@
+"""Credentials in the forms that people paste: three shells, the shared credentials file, JSON for programs."""
+
+import json
+
+import msgspec
+
+from broker.audit.event import iso_time
+from broker.protocol.shapes.sts import Credentials
+
+
+class Form(msgspec.Struct, frozen=True):
+    """`name` is its id on the page, `label` what the tab says."""
+
+    name: str
+    label: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Form({self.name}, ***)"
+
+
+def forms_of(credentials: Credentials, profile: str, api_url: str) -> tuple[Form, ...]:
+    """`profile` is what the file's section is called; `api_url` is left out where it is ""."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "AWS_SESSION_TOKEN": credentials.session_token,
+    }
+    if api_url:
+        variables["AWS_ENDPOINT_URL"] = api_url
+    return (
+        Form("bash", "bash, zsh", _lines("export {}='{}'", variables)),
+        Form("fish", "fish", _lines("set -gx {} '{}'", variables)),
+        Form("powershell", "PowerShell", _lines("$Env:{}='{}'", variables)),
+        Form("file", "~/.aws/credentials", _file_text(variables, profile)),
+        Form("json", "JSON", _json_text(credentials)),
+    )
+
+
+def _lines(form: str, variables: dict[str, str]) -> str:
+    """INVARIANT: no value holds a quote, a backslash or a line break: what could end a quoted word is no credential."""
+    for value in variables.values():
+        if not value.isascii() or not value.isprintable() or set("'\"\\ ") & set(value):
+            raise ValueError("a value that cannot stand between single quotes")
+    return "".join(f"{form.format(name, value)}\n" for name, value in variables.items())
+
+
+def _file_text(variables: dict[str, str], profile: str) -> str:
+    names = {"AWS_ENDPOINT_URL": "endpoint_url"}
+    lines = [f"{names.get(name, name.lower())} = {value}" for name, value in variables.items()]
+    return "\n".join([f"[{profile}]", *lines, ""])
+
+
+def _json_text(credentials: Credentials) -> str:
+    """What a `credential_process` prints (SDKs and Tools Reference Guide, "Process credential provider")."""
+    shown = {
+        "Version": 1,
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key,
+        "SessionToken": credentials.session_token,
+        "Expiration": iso_time(credentials.expiration),
+    }
+    return f"{json.dumps(shown, indent=2)}\n"

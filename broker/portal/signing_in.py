@@ -1,0 +1,150 @@
+"""A sign-in, step by step: a proof of who it is, a second factor where there is one, a new password where it must be.
+
+Every way to sign in ends here: it proves an identity and hands over a `SignInState`, and `go_on` says what comes next.
+A step that was done is in the sealed cookie; the session begins when none is left.
+"""
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from broker.access.caller import Caller
+from broker.errors import Refusal
+from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
+from broker.portal.dependencies import Portal
+from broker.portal.identities import caller_of
+from broker.portal.rendering import see_other
+from broker.portal.sessions import (
+    TOKEN_SIZE,
+    end_all_sessions,
+    list_session,
+    new_session,
+    put_session,
+    reference_of,
+)
+from broker.portal.sign_in_records import CONSOLE_LOGIN, begin_record, note_success
+from broker.portal.visit import Visit
+from broker.storage.portal_records import IamUserIdentity, Identity, PortalSession
+from broker.storage.records import VirtualMfaDevice
+from broker.storage.store import ACCOUNTS, MFA_DEVICES, SETTINGS, USERS, Transaction
+
+FIRST_PAGE = "/access"
+SIGN_IN = "/sign-in"
+CODE = "/sign-in/code"
+NEW_PASSWORD = "/sign-in/password"  # noqa: S105  a path
+
+
+def new_state(portal: Portal, visit: Visit, wanted: str = "") -> SignInState:
+    """The state of a browser of which nothing is known; `wanted` is a page of ours that it asked for.
+
+    Its token stays while nothing is proven, so that a form in a second tab does not spoil that of the first.
+    """
+    before = visit.state if visit.state is not None and visit.state.identity is None else None
+    token = before.csrf_token if before is not None else portal.tools.entropy(TOKEN_SIZE).hex()
+    wanted = wanted or (visit.state.wanted if visit.state is not None else "")
+    return SignInState(token, int(visit.facts.now), wanted)
+
+
+def with_state(portal: Portal, visit: Visit, response: web.Response, state: SignInState) -> web.Response:
+    set_cookie(portal.tools.mint.keyring(), response, state, portal.tools.entropy, is_secure=visit.is_secure)
+    return response
+
+
+async def go_on(
+    portal: Portal, visit: Visit, state: SignInState, *, ends_others: bool = False
+) -> web.Response:
+    """The next step for who is proven to be `state.identity`; after the last one, the page that was asked for first.
+
+    `ends_others`: the sessions that the person had before end.
+    """
+    identity = state.identity
+    assert identity is not None, "nobody goes on who has not begun"
+    if state.mfa_authenticated_at is None and await find_devices(portal.tools.store.transaction(), identity):
+        return with_state(portal, visit, see_other(CODE), _next_step(portal, visit, state))
+    if state.must_change:
+        return with_state(portal, visit, see_other(NEW_PASSWORD), _next_step(portal, visit, state))
+    return await _finish(portal, visit, identity, state, ends_others=ends_others)
+
+
+def _next_step(portal: Portal, visit: Visit, state: SignInState) -> SignInState:
+    return replace(state, csrf_token=portal.tools.entropy(TOKEN_SIZE).hex(), issued_at=int(visit.facts.now))
+
+
+async def _finish(
+    portal: Portal, visit: Visit, identity: Identity, state: SignInState, *, ends_others: bool
+) -> web.Response:
+    """Begin the session, and leave the record of it before the browser has it."""
+    portal.tools.journal.catch_up()
+    session = new_session(portal, visit.facts, identity, state)
+
+    async def work(store: Transaction) -> Caller:
+        caller = await caller_of(store, session)
+        if ends_others:
+            await end_all_sessions(store, identity)
+        put_session(store, session, portal.idle_seconds)
+        return caller
+
+    caller = await portal.tools.store.transact(work)
+    list_session(portal.tools.mint, session)
+    event = begin_record(portal, visit.facts, CONSOLE_LOGIN)
+    mfa = {"mFAIdentifier": session.mfa_serial} if session.mfa_serial else {}
+    note_success(
+        event,
+        identity,
+        caller.user,
+        loginTo=f"{visit.origin}{state.wanted or FIRST_PAGE}",
+        mobileVersion="No",
+        mFAUsed="Yes" if session.mfa_authenticated_at else "No",
+        **mfa,
+    )
+    await portal.tools.journal.record(event)
+    return _with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)
+
+
+def _with_session(
+    portal: Portal, visit: Visit, response: web.Response, session: PortalSession
+) -> web.Response:
+    set_cookie(
+        portal.tools.mint.keyring(),
+        response,
+        reference_of(session),
+        portal.tools.entropy,
+        is_secure=visit.is_secure,
+    )
+    delete_cookie(response, SignInState, is_secure=visit.is_secure)
+    return response
+
+
+def without_session(visit: Visit, response: web.Response) -> web.Response:
+    delete_cookie(response, SessionReference, is_secure=visit.is_secure)
+    return response
+
+
+async def find_account_id(store: Transaction, unverified_name: str) -> str | None:
+    """The id of the account that is called so, by its id or its alias; None where none is."""
+    name = unverified_name.strip().lower()
+    if name.isdecimal() and len(name) == 12:
+        account = await store.find(ACCOUNTS, "", name)
+        return account.account_id if account is not None else None
+    accounts = await store.scan(ACCOUNTS, "") if name else []
+    return next((one.account_id for one in accounts if one.alias == name), None)
+
+
+async def find_devices(store: Transaction, identity: Identity) -> list[VirtualMfaDevice]:
+    """The person's second factors; any of them has to be shown."""
+    if isinstance(identity, IamUserIdentity):
+        user = await store.find(USERS, identity.account_id, identity.user_name)
+        serial_numbers = user.mfa_serial_numbers if user is not None else ()
+    else:
+        settings = await store.find(SETTINGS, identity.account_id)
+        serial_numbers = settings.root_mfa_serial_numbers if settings is not None else ()
+    found = [
+        await store.find(MFA_DEVICES, identity.account_id, serial_number.partition(":mfa/")[2])
+        for serial_number in serial_numbers
+    ]
+    if None in found:
+        raise Refusal(
+            "ServiceUnavailable",
+            "The sign-in cannot go on.",
+            reason=f"a device of {identity} is not in the store",
+        )
+    return [device for device in found if device is not None]

@@ -1,0 +1,56 @@
+"""What the broker remembers of people who are signed in to the portal.
+
+As all records: frozen, append-only with defaults, times in whole epoch seconds.
+"""
+
+from broker.names.secret import SecretKey
+from broker.storage.records import Record
+
+
+class IamUserIdentity(Record, frozen=True, kw_only=True, tag="iam-user"):
+    """A user who gave a password; the name and the path are those of the moment of the sign-in."""
+
+    account_id: str
+    user_name: str
+    user_id: str
+    path: str = "/"
+
+    @property
+    def subject(self) -> str:
+        """What all sessions of this person are filed under."""
+        return self.user_id
+
+
+class RootIdentity(Record, frozen=True, kw_only=True, tag="root"):
+    """The root user of an account."""
+
+    account_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.account_id
+
+
+# Who a session is of. Other ways to sign in add kinds, each with its own tag; a tag is for ever.
+Identity = IamUserIdentity | RootIdentity
+
+
+class PortalSession(Record, frozen=True, kw_only=True):
+    """A person who is signed in, until `ends_at` at most, and not longer idle than the settings say.
+
+    `access_key_id` is what records and revocations call the session; nothing is signed with it. `theme` is what the
+    person chose: "light", "dark", or "" for what the system says.
+    """
+
+    session_id: str
+    identity: Identity
+    access_key_id: str
+    csrf_token: SecretKey
+    signed_in_at: int
+    last_seen_at: int
+    ends_at: int
+    mfa_authenticated_at: int | None = None
+    mfa_serial: str | None = None
+    source_ip: str = ""
+    user_agent: str = ""
+    theme: str = ""

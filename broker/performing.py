@@ -69,7 +69,7 @@ async def perform_recorded(
     """
     service = model(facts.service)
     event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))
-    event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
+    event.event_source, event.event_name = service.event_source, operation
     event.aws_region = facts.region
     declared = find_operation(service.name, operation)
 

@@ -7,7 +7,7 @@
     web                      the HTTP of machines: requests in, responses out
     iam | simulator | sts | metadata | authorize | portal | sso
                              what the broker does, one file per noun or flow
-    performing               an operation for a caller that is proven already, with its record
+    performing | own_roles   an operation for a caller that is proven already, with its record; whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
@@ -27,7 +27,7 @@ Changes to the proposal in `shared/design/house.md`, each on purpose:
 - `web/` speaks HTTP through httptools (llhttp) and a connection of its own instead of aiohttp's server: a request
   whose answer takes 100 microseconds cannot spend as many again on being received, and the limits of a connection
   (sizes, times, what happens at the end) are one file that says them all.
-- `performing.py` is a floor of its own: pages need it as `web/` does, and it is given the parts of an operation.
+- `performing.py` is a floor of its own: it is given what operations need, and pages use it as `web/` does.
 - `cache.py` lies below everything, since caches are on every floor: what is not `functools.lru_cache` of a pure
   function is a `Cache`.
 - `names/secret.py` holds `SecretKey`, which every floor above needs.

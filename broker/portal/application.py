@@ -17,6 +17,7 @@ from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
 
 _PAGES = (access, assets, new_password, role, second_factor, sign_in, sign_out, theme)
+_LONGEST_WANTED = 1024  # characters
 _MESSAGE_ENDS = ". Encoded authorization failure message:"
 
 _logger = logging.getLogger("broker.portal")
@@ -59,7 +60,9 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
     if visit.session is None and not route.is_open:
         if visit.request.method == "POST":
             return see_other(SIGN_IN)
-        state = new_state(portal, visit, visit.request.rel_url.raw_path)
+        wanted = visit.request.rel_url.raw_path
+        # A cookie that is too long would not be kept at all.
+        state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
         return with_state(portal, visit, see_other(SIGN_IN), state)
     if visit.request.method == "POST":
         visit = await read_form(visit)

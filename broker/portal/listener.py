@@ -44,6 +44,7 @@ class PortalListener:
             max_line_size=_LARGEST_LINE,
             max_field_size=_LARGEST_LINE,
             lingering_time=1.0,
+            auto_decompress=False,  # no browser compresses a form
         )
         self._maximum_connections = maximum_connections
         self._servers: list[asyncio.Server] = []

@@ -51,7 +51,7 @@ async def _change(portal: Portal, visit: Visit, identity: Identity, new: SecretK
     user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
     event = begin_record(portal, visit.facts, PASSWORD_UPDATED)
     try:
-        accepted = await change_password_at_sign_in(
+        await change_password_at_sign_in(
             portal.tools.store,
             portal.tools.passwords,
             identity.account_id,
@@ -65,7 +65,7 @@ async def _change(portal: Portal, visit: Visit, identity: Identity, new: SecretK
         note_failure(event, refusal.code, refusal.reason or refusal.message, identity.account_id, None)
         await portal.tools.journal.record(event)
         raise
-    note_success(event, identity, accepted.user)
+    note_success(event, identity)
     await portal.tools.journal.record(event)
 
 

@@ -9,13 +9,13 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from broker.access.facts import RequestFacts
+from broker.access.people import caller_of, claims_of
 from broker.credentials.mint import Mint
 from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of, claims_of
 from broker.sealing.claims import claims_to_bytes
 from broker.storage.portal_records import Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
@@ -77,6 +77,18 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
         return session
 
     return await portal.tools.store.transact(work)
+
+
+async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:
+    """Keep `theme` with the session, if that still is there: one that was ended meanwhile must not come back."""
+    reference = reference_of(session)
+
+    async def work(store: Transaction) -> None:
+        found = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
+        if found is not None:
+            put_session(store, replace(found, theme=theme), portal.idle_seconds)
+
+    await portal.tools.store.transact(work)
 
 
 async def end_session(portal: Portal, session: PortalSession) -> None:

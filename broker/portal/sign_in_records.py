@@ -9,12 +9,13 @@ from typing import Any
 
 from broker.access.facts import RequestFacts
 from broker.audit.event import Event, UserIdentity, begin_event, recordable, shortened
+from broker.names.arn import iam_arn
 from broker.portal.dependencies import Portal
 from broker.protocol.redaction import HIDDEN
 from broker.storage.portal_records import IamUserIdentity, Identity
 from broker.storage.records import User
 
-CONSOLE_LOGIN, LOGOUT = "ConsoleLogin", "Logout"
+CONSOLE_LOGIN, CHECK_MFA, LOGOUT = "ConsoleLogin", "CheckMfa", "Logout"
 PASSWORD_UPDATED = "PasswordUpdated"  # noqa: S105  the name of an event
 
 _logger = logging.getLogger("broker.portal")
@@ -30,8 +31,8 @@ def begin_record(portal: Portal, facts: RequestFacts, name: str) -> Event:
     return event
 
 
-def note_success(event: Event, identity: Identity, user: User | None, **additional: str) -> None:
-    event.user_identity = identity_of(identity, user)
+def note_success(event: Event, identity: Identity, **additional: str) -> None:
+    event.user_identity = identity_of(identity)
     event.recipient_account_id = identity.account_id
     event.response_elements = {event.event_name: "Success"}
     event.additional_event_data = _additional(additional)
@@ -58,12 +59,12 @@ def note_failure(
     _logger.info("refused", extra={"facts": facts})
 
 
-def identity_of(identity: Identity, user: User | None) -> UserIdentity:
+def identity_of(identity: Identity) -> UserIdentity:
     account = identity.account_id
     if isinstance(identity, IamUserIdentity):
-        arn = user.arn if user is not None else ""
+        arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
         return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)
-    return UserIdentity("Root", account, f"arn:aws:iam::{account}:root", account)
+    return UserIdentity("Root", account, iam_arn(account, "root"), account)
 
 
 def _additional(values: dict[str, str]) -> dict[str, Any] | None:

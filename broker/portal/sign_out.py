@@ -17,7 +17,7 @@ async def sign_out(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
     await end_session(portal, session)
     event = begin_record(portal, visit.facts, LOGOUT)
-    note_success(event, session.identity, None)
+    note_success(event, session.identity)
     await portal.tools.journal.record(event)
     return without_session(visit, see_other(SIGN_IN))
 

@@ -7,11 +7,10 @@ A step that was done is in the sealed cookie; the session begins when none is le
 from aiohttp import web
 from msgspec.structs import replace
 
-from broker.access.caller import Caller
+from broker.access.people import caller_of
 from broker.errors import Refusal
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,
@@ -21,7 +20,7 @@ from broker.portal.sessions import (
     put_session,
     reference_of,
 )
-from broker.portal.sign_in_records import CONSOLE_LOGIN, begin_record, note_success
+from broker.portal.sign_in_records import CHECK_MFA, CONSOLE_LOGIN, begin_record, note_success
 from broker.portal.visit import Visit
 from broker.storage.portal_records import IamUserIdentity, Identity, PortalSession
 from broker.storage.records import VirtualMfaDevice
@@ -59,6 +58,10 @@ async def go_on(
     identity = state.identity
     assert identity is not None, "nobody goes on who has not begun"
     if state.mfa_authenticated_at is None and await find_devices(portal.tools.store.transaction(), identity):
+        # Whoever has got this far knows the password: that is told, whether or not a code follows.
+        event = begin_record(portal, visit.facts, CHECK_MFA)
+        note_success(event, identity, mfaType="Virtual MFA")
+        await portal.tools.journal.record(event)
         return with_state(portal, visit, see_other(CODE), _next_step(portal, visit, state))
     if state.must_change:
         return with_state(portal, visit, see_other(NEW_PASSWORD), _next_step(portal, visit, state))
@@ -76,21 +79,19 @@ async def _finish(
     portal.tools.journal.catch_up()
     session = new_session(portal, visit.facts, identity, state)
 
-    async def work(store: Transaction) -> Caller:
-        caller = await caller_of(store, session)
+    async def work(store: Transaction) -> None:
+        await caller_of(store, session)  # refuses who is gone, or revoked, by now
         if ends_others:
             await end_all_sessions(store, identity)
         put_session(store, session, portal.idle_seconds)
-        return caller
 
-    caller = await portal.tools.store.transact(work)
+    await portal.tools.store.transact(work)
     list_session(portal.tools.mint, session)
     event = begin_record(portal, visit.facts, CONSOLE_LOGIN)
     mfa = {"mFAIdentifier": session.mfa_serial} if session.mfa_serial else {}
     note_success(
         event,
         identity,
-        caller.user,
         loginTo=f"{visit.origin}{state.wanted or FIRST_PAGE}",
         mobileVersion="No",
         mFAUsed="Yes" if session.mfa_authenticated_at else "No",

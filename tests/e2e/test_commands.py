@@ -121,14 +121,14 @@ def test_help_comes_at_once(broker: Commands) -> None:
 def test_the_demo_applies_and_applies_again_without_a_change(broker: Commands) -> None:
     demo = str(ROOT / "config" / "demo.yaml")
     planned = broker("apply", demo, "--dry-run")
-    assert "28 changes: a dry run, nothing was written" in planned
+    assert "37 changes: a dry run, nothing was written" in planned
     assert not (broker.folder / "audit.jsonl").exists()
     made = broker("apply", demo)
     assert planned.splitlines()[:-1] == made.splitlines()[: len(planned.splitlines()) - 1]
     assert "[alice]" in made
     assert broker("apply", demo) == "no changes\n"
     journal = [json.loads(line) for line in (broker.folder / "audit.jsonl").read_text().splitlines()]
-    assert len(journal) == 28
+    assert len(journal) == 37
     assert shown_keys(made, "alice").secret_access_key not in (broker.folder / "audit.jsonl").read_text()
 
 

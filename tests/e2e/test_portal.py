@@ -21,6 +21,7 @@ from tests.e2e.portal import (
     sign_in,
 )
 from tests.e2e.scenes import Phone, allow, new_role, new_user, records, trust
+from tests.e2e.test_tls import Authority
 from tests.redis_server import RedisServer
 
 READER = "data-reader"
@@ -260,6 +261,8 @@ def test_a_second_factor_is_asked_for_and_opens_roles_that_want_one(world: World
     try:
         sign_in(page, world.origin, world.home.account_id, "alice")
         expect(page).to_have_url(f"{world.origin}/sign-in/code")
+        checked = [one for one in records(world.server) if one["eventName"] == "CheckMfa"][-1]
+        assert checked["userIdentity"]["userName"] == "alice"
         for code, is_right in (("000000", False), (phone.code(1), True)):
             page.get_by_label("Code of six digits").fill(code)
             page.keyboard.press("Enter")
@@ -373,3 +376,26 @@ def test_a_session_is_known_on_every_node_of_a_fleet(tmp_path: Path, redis_serve
             form = {"csrf_token": other.get("/access").token}
             assert other.post("/sign-out", form).status == 303
             assert client.get("/access").header("Location") == "/sign-in"
+
+
+def test_a_browser_keeps_the_cookies_of_a_portal_under_tls(tmp_path: Path, browser: Browser) -> None:
+    authority = Authority(tmp_path / "authority")
+    authority.folder.mkdir()
+    authority.found()
+    authority.issue("broker")
+    settings = {
+        "BROKER_TLS_CERTIFICATE_FILE": str(authority.folder / "chain.pem"),
+        "BROKER_TLS_KEY_FILE": str(authority.folder / "key.pem"),
+    }
+    server = PortalServer(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=settings)
+    with server.running(), person(browser, ignore_https_errors=True) as page:
+        account = server.new_account()
+        server.command("root-password", account.account_id, entered="root has 1 Password")
+        sign_in(page, server.origin, account.account_id, None, "root has 1 Password")
+        expect(page).to_have_url(f"{server.origin}/access")
+        (session,) = page.context.cookies()
+        assert session["name"] == "__Host-broker-session"
+        assert session["secure"]
+        assert session["httpOnly"]
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(f"{server.origin}/sign-in")

@@ -2,6 +2,7 @@
 
 page        the page of `config/federation.md` whose provider and trust policy are used
 documented  where the provider documents its claims
+checked     when the claims were last compared with that or with a real token, and what it showed
 claims      those of a usual token; `iss` is the issuer whose keys sign it
 times       claims that are moments, in seconds from now
 cases       sentence, `claims` laid over the usual ones (null takes one away), `times` instead of the usual ones,

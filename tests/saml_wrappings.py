@@ -83,7 +83,7 @@ def original_inside_the_forged_one(caught: Caught) -> Element:
 
 
 def original_in_the_forged_ones_signature(caught: Caught) -> Element:
-    """The forged assertion bears the signature; the original lies in an Object of it."""
+    """The forged assertion has the signature; the original is in an Object inside it."""
     outer = caught.forged()
     outer.insert(1, _held_in_object(caught.signature, caught.bare))
     return caught.response(outer)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import msgspec
 
 
-class RequestFacts(msgspec.Struct, frozen=True):
+class RequestFacts(msgspec.Struct, frozen=True, weakref=True):
     """Facts of the transport. `now` is in epoch seconds; `source_ip` is the client's, behind the trusted proxies.
 
     `client_certificates` gives the chain of the certificate that the client has proven to hold in its TLS handshake, in
     DER, its own first; nothing where there is none. `arrived` is the same moment as `now`, by a clock that only counts.
+    There is one object for a request, however often it is performed.
     """
 
     now: float

@@ -10,9 +10,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 _CHECK_EVERY = 32  # appends between two checks of the file's size and identity, which cost two system calls
+
+_APPEND_SECONDS = 0.002  # longer than a write of a page to the kernel's memory
 
 
 class JournalFile:
@@ -113,8 +116,28 @@ class JournalFile:
         old, self.descriptor = self.descriptor, self._open()
         if old is not None:
             os.close(old)
-        self._is_torn = False
+        self._is_torn = self._ends_within_a_line()
         return self.descriptor
+
+    def _ends_within_a_line(self) -> bool:
+        """Whether a process was killed in the middle of its last append. False where the file cannot be read."""
+        size = self._unfinished_size()
+        if not size:
+            return False
+        time.sleep(_APPEND_SECONDS)  # another process may be in the middle of an append
+        return size == self._unfinished_size()
+
+    def _unfinished_size(self) -> int:
+        """The size of a file whose last line has no end; 0 of any other file."""
+        if not self.path.is_file():
+            return 0
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 1))
+                return 0 if file.read(1) == b"\n" else size
+        except OSError:
+            return 0
 
     def _rename(self) -> None:
         for number in range(self._keep - 1, 0, -1):

@@ -1,15 +1,17 @@
 """Applies a declaration to the store, in one transaction, and writes its changes to the journal."""
 
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
 from broker.commands.passwords import take_back_passwords
 from broker.commands.records import command_event, take_back_committed_keys, transact_recorded
+from broker.credentials.password_rules import GENERATED_ENTROPY, generated_password
 from broker.declaration.attempt import Attempt, Means
 from broker.declaration.declared import Declaration
 from broker.declaration.settling import settle
+from broker.names.secret import SecretKey
 from broker.storage.store import Transaction
 
 
@@ -53,15 +55,21 @@ async def apply_declaration(
 
 def means_of(broker: Broker, command: str, folder: Path) -> Means:
     """What attempts of `command` need; file names in a declaration are relative to `folder`."""
+
+    @cache
+    def one_time_password(account: str, user: str) -> SecretKey:
+        return generated_password(entropy(GENERATED_ENTROPY))
+
     return Means(
         gate=broker.gate,
         mint=broker.mint,
         federation=broker.federation,
-        passwords=broker.passwords,
+        passwords=broker.passwords.during(one_time_password),
         quotas=broker.settings.quotas,
         service_principals=frozenset(broker.settings.policies.service_principals),
         entropy=entropy,
         new_event=partial(command_event, command),
+        one_time_password=one_time_password,
         folder=folder,
         environment=os.environ,
     )

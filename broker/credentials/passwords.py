@@ -5,10 +5,12 @@ requests' time, go into hashes.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from threading import BoundedSemaphore
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -48,28 +50,46 @@ class PasswordSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Passwords:
     """Hashes and verifies; leave it by `close`."""
 
+    # What was done already for one request, by what it was.
+    _done: dict[Hashable, Any] | None = None
+
     def __init__(self, settings: PasswordSettings, entropy: Callable[[int], bytes]) -> None:
         threads = settings.hashes_at_a_time
         self.settings = settings
         self._entropy = entropy
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
         self._places = BoundedSemaphore(threads * (1 + _WAITING_PER_THREAD))
+        self._of_requests: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
+
+    def during(self, request: object) -> Self:
+        """The same, but what was done for `request` once is not done again, as long as that object lives.
+
+        A request is performed anew where its account has changed meanwhile. A hash takes so long that in a busy
+        account it would always have. For what is part of another request that remembers already, that one does.
+        """
+        if self._done is not None:
+            return self
+        remembering = copy(self)
+        remembering._done = self._of_requests.setdefault(request, {})
+        return remembering
 
     async def hash(self, password: SecretKey) -> SecretKey:
         salt, cost = self._entropy(SALT_SIZE), self.settings.cost
-        return await self._run(lambda: hash_password(password, salt, cost))
+        return await self._once(("hash", password.reveal()), lambda: hash_password(password, salt, cost))
 
     async def verify(self, password_hash: SecretKey | None, unverified_password: SecretKey) -> bool:
         """Whether this is the password; for None, that of nobody, no, after the same work."""
         if password_hash is None:
             password_hash = hash_of_nothing(self._entropy(SALT_SIZE + DIGEST_SIZE), self.settings.cost)
         proven = password_hash
-        return await self._run(lambda: is_password(proven, unverified_password))
+        what = "verify", proven.reveal(), unverified_password.reveal()
+        return await self._once(what, lambda: is_password(proven, unverified_password))
 
     async def is_among(self, password_hashes: Iterable[SecretKey], password: SecretKey) -> bool:
         """Whether it is one of these, which are tried one after another, in one thread."""
         hashes = tuple(password_hashes)
-        return await self._run(lambda: any(is_password(one, password) for one in hashes))
+        what = "among", *(one.reveal() for one in hashes), password.reveal()
+        return await self._once(what, lambda: any(is_password(one, password) for one in hashes))
 
     def is_outdated(self, password_hash: SecretKey) -> bool:
         return is_outdated(password_hash, self.settings.cost)
@@ -77,6 +97,14 @@ class Passwords:
     def close(self) -> None:
         """Takes no more; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _once(self, what: Hashable, work: Callable[[], T]) -> T:
+        if self._done is None:
+            return await self._run(work)
+        if what not in self._done:
+            self._done[what] = await self._run(work)
+        done: T = self._done[what]
+        return done
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Raises Throttling where too many wait already."""

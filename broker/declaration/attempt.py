@@ -18,6 +18,7 @@ from broker.declaration.declared import Document
 from broker.declaration.source import DeclarationError
 from broker.errors import Refusal
 from broker.federation.federation import Federation
+from broker.names.secret import SecretKey
 from broker.operation import Call, Quotas, find_operation, model, perform
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
@@ -38,6 +39,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     `new_event(account, action, parameters)` begins the audit event of a change; the account is "" for none. File names
     in the declaration are relative to `folder`; `environment` has the variables that it may name.
+    `one_time_password(account, user)` is the same in every attempt, for its hash takes long.
     """
 
     gate: Gate
@@ -50,6 +52,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     new_event: Callable[[str, str, dict[str, Any] | None], Event]
     folder: Path
     environment: Mapping[str, str]
+    one_time_password: Callable[[str, str], SecretKey]
 
 
 class Attempt:

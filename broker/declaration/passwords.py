@@ -1,7 +1,6 @@
 """Console passwords of declared users: generated once, shown once, and changed by their users when they sign in."""
 
 from broker.credentials.password_changes import NewPassword
-from broker.credentials.password_rules import GENERATED_ENTROPY, generated_password
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import DeclaredUser
 from broker.declaration.properties import NamedEntity, Property
@@ -28,7 +27,7 @@ async def _generate_password(attempt: Attempt, target: NamedEntity, user: User) 
     """A password that is there stays, whoever chose it."""
     if await attempt.store.find(LOGIN_PROFILES, target.account, user.user_name) is not None:
         return
-    password = generated_password(attempt.means.entropy(GENERATED_ENTROPY))
+    password = attempt.means.one_time_password(target.account, user.user_name)
     parameters = {"Password": password.reveal(), "PasswordResetRequired": True}
     await target.change(attempt, "CreateLoginProfile", parameters, "+", "console password")
     attempt.passwords.append(NewPassword(target.account, user.user_name, password))

@@ -1,8 +1,8 @@
 """Which addresses a provider may have: public ones, and private ones that the operator admits.
 
-A provider's URL is a stranger's text: who may register a provider could make the broker read from the machine that it
-runs on, from its network, or from a metadata service. So names are resolved first and the addresses are judged, and
-the connection goes to the addresses that were judged.
+A provider's URL is untrusted: any account that may register a provider could make the broker send requests to its own
+machine, to its network, or to a metadata service. So names are resolved first, the addresses are checked, and the
+connection goes to the checked addresses only.
 """
 
 from collections.abc import Sequence
@@ -10,33 +10,33 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 Address = IPv4Address | IPv6Address
 
-# Never reached, whatever the operator admits: link-local networks, in which metadata services are, and AWS's own.
+# Never admitted, whatever the settings: link-local networks, where metadata services are, and those of AWS's own.
 _NEVER = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32")))
 
-# IPv6 networks that carry an IPv4 address in their last 32 bits (RFC 6052, RFC 4291).
-_CARRIERS = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::/96")))
+# IPv6 networks that embed an IPv4 address in their last 32 bits (RFC 6052, RFC 4291).
+_EMBEDDING = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0/96", "::/96")))
 
 
 def is_admitted(address: Address, private_networks: Sequence[str]) -> bool:
     """Whether a provider may be reached at `address`; `private_networks` are CIDR networks that are admitted too."""
-    judged = _carried(address) or address
-    if any(_contains(str(network), judged) for network in _NEVER):
+    target = _embedded_ipv4(address) or address
+    if any(_contains(str(network), target) for network in _NEVER):
         return False
-    if judged.is_global and not judged.is_multicast and not judged.is_reserved:
+    if target.is_global and not target.is_multicast and not target.is_reserved:
         return True
-    return any(_contains(network, judged) for network in private_networks)
+    return any(_contains(network, target) for network in private_networks)
 
 
 def find_address(host: str) -> Address | None:
-    """The address that `host` is written as, brackets taken off; None where it is a name."""
+    """The address in `host`, with or without brackets; None where `host` is a name."""
     try:
         return ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         return None
 
 
-def _carried(address: Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 address leads to, by translation or by a tunnel."""
+def _embedded_ipv4(address: Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 address is translated or tunnelled to."""
     if isinstance(address, IPv4Address):
         return None
     if address.ipv4_mapped is not None:
@@ -47,7 +47,7 @@ def _carried(address: Address) -> IPv4Address | None:
         return address.teredo[1]
     if address.is_loopback or address.is_unspecified:
         return None
-    if any(address in network for network in _CARRIERS):
+    if any(address in network for network in _EMBEDDING):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 

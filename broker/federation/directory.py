@@ -1,6 +1,6 @@
-"""Logins to an LDAP directory as the event loop sees them: they run in threads of their own, so many at a time.
+"""Logins to an LDAP directory: they block, so they run in threads, a bounded number at a time.
 
-What blocks (`directory_login`) is handed in: so ldap3 is imported only where a directory is configured.
+The blocking function (`directory_login.log_in`) is passed in, so ldap3 is imported only where it is configured.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from broker.assertions.checks import Checks
 from broker.federation.attempts import Attempts, TooManyAttempts, address_key
 from broker.federation.directory_rules import DirectoryRules
 
-# What costs nothing, and the longest wait in seconds: a person's own slips; those of all people behind one address.
-_OF_PERSON, _OF_ADDRESS = (10, 300.0), (30, 60.0)
+# Failures without a backoff, and the longest backoff in seconds: of one person, and of all behind one address.
+_PERSON_LIMIT, _ADDRESS_LIMIT = (10, 300.0), (30, 60.0)
 
 _WAITING_PER_THREAD = 8
-_MARGIN = 1.0  # seconds that an answer may take to come back from its thread
+_MARGIN = 1.0  # seconds for the way of an answer from its thread to the event loop
 
 
 class DirectoryUnavailable(Exception):
-    """No server of the directory gave an answer that counts; the reason is for the operator."""
+    """No server of the directory gave a usable answer; the reason is for the operator."""
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Who has proven a password: the name and the distinguished name as the directory has them, and the groups'."""
+    """A person who has proven a password: name and distinguished name as in the directory, and those of the groups."""
 
     name: str
     distinguished_name: str
@@ -36,13 +36,13 @@ class Person(msgspec.Struct, frozen=True):
 
 # Called with a person's normalised distinguished name before the password is tried; raises TooManyAttempts.
 Admit = Callable[[str], None]
-# User name, password, seconds that there are, admit, checks -> the person. Blocks. Raises CheckFailed, what Admit
-# raises, and DirectoryUnavailable.
+# User name, password, timeout in seconds, admit, checks -> the person. Blocks. Raises CheckFailed, TooManyAttempts of
+# `admit`, and DirectoryUnavailable.
 LogIn = Callable[[str, str, float, Admit, Checks], Person]
 
 
 class DirectoryLogins:
-    """So many logins run at a time as the rules say, and some more wait; what comes beyond that is refused."""
+    """Runs at most `rules.logins_at_a_time` logins at a time; some more are queued, and the rest is refused."""
 
     def __init__(
         self, rules: DirectoryRules, log_in: LogIn, clock: Callable[[], float] = time.monotonic
@@ -50,18 +50,19 @@ class DirectoryLogins:
         threads = rules.logins_at_a_time
         self.rules = rules
         self._log_in = log_in
-        self._of_person, self._of_address = Attempts(*_OF_PERSON, clock), Attempts(*_OF_ADDRESS, clock)
+        self._person_attempts = Attempts(*_PERSON_LIMIT, clock)
+        self._address_attempts = Attempts(*_ADDRESS_LIMIT, clock)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="directory")
-        self._places = BoundedSemaphore(threads * (1 + _WAITING_PER_THREAD))
+        self._slots = BoundedSemaphore(threads * (1 + _WAITING_PER_THREAD))
 
     async def log_in(self, user_name: str, password: str, address: str, checks: Checks) -> Person:
         """The person; raises CheckFailed, TooManyAttempts and DirectoryUnavailable."""
-        if not self._places.acquire(blocking=False):
-            raise TooManyAttempts("too many logins at the same time wait for the directory")
+        if not self._slots.acquire(blocking=False):
+            raise TooManyAttempts("too many logins are queued for the directory")
         try:
             future = self._threads.submit(self._attempt, user_name, password, address, checks)
         except BaseException:
-            self._places.release()
+            self._slots.release()
             raise
         future.add_done_callback(self._release)
         try:
@@ -71,31 +72,31 @@ class DirectoryLogins:
             raise DirectoryUnavailable("the directory did not answer in time") from None
 
     def close(self) -> None:
-        """Takes no more logins; those that run end by their deadlines."""
+        """Refuse further logins; those that run end at their deadlines."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _release(self, _: "Future[Person]") -> None:
-        self._places.release()
+        self._slots.release()
 
     def _attempt(self, user_name: str, password: str, address: str, checks: Checks) -> Person:
-        """One login, counted as failed until it is known not to be."""
-        of_address = address_key(address)
-        self._of_address.begin(of_address)
+        """One login, counted as failed until it is known to have succeeded."""
+        client = address_key(address)
+        self._address_attempts.begin(client)
         begun: list[str] = []
 
         def admit(name: str) -> None:
-            if name not in begun:  # a second server is asked about the same attempt
-                self._of_person.begin(name)
+            if name not in begun:  # where a second server is tried, the attempt is the same
+                self._person_attempts.begin(name)
                 begun.append(name)
 
         try:
             person = self._log_in(user_name, password, self.rules.timeout_seconds, admit, checks)
         except (DirectoryUnavailable, TooManyAttempts):
-            self._of_address.take_back(of_address)
+            self._address_attempts.discount(client)
             for name in begun:
-                self._of_person.take_back(name)
+                self._person_attempts.discount(name)
             raise
-        self._of_address.take_back(of_address)
+        self._address_attempts.discount(client)
         for name in begun:
-            self._of_person.forget(name)
+            self._person_attempts.reset(name)
         return person

@@ -1,7 +1,7 @@
 """Connections to an LDAP directory: with TLS, with a deadline, and with a bound on what is received.
 
-ldap3 compares host names by itself and waits for each octet anew. Here a standard TLS context proves the host, and one
-deadline and one bound hold for all of a connection.
+ldap3 compares host names itself, and applies its timeout to each read. Here a standard TLS context verifies the host,
+and one deadline and one bound apply to the whole connection.
 """
 
 import socket
@@ -16,11 +16,11 @@ from ldap3.core.exceptions import LDAPException
 
 from broker.federation.directory import DirectoryUnavailable
 
-MOST_RECEIVED = 4 << 20  # bytes, in all of a connection
+MOST_RECEIVED = 4 << 20  # bytes, on one connection
 
 
 class BoundedSocket:
-    """What ldap3 uses of a socket, with an end: `deadline` is in seconds of the monotonic clock."""
+    """The methods of a socket that ldap3 uses, with a deadline, in seconds of the monotonic clock."""
 
     def __init__(self, inner: socket.socket, deadline: float, clock: Callable[[], float]) -> None:
         self.inner = inner
@@ -47,7 +47,7 @@ class BoundedSocket:
         self.inner.close()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Speak TLS from here on; raises OSError for a server that does not prove to be `host`."""
+        """Start TLS; raises OSError where the server's certificate is not valid for `host`."""
         self._set_timeout()
         self.inner = context.wrap_socket(self.inner, server_hostname=host)
 
@@ -56,7 +56,7 @@ class BoundedSocket:
 
 
 def remaining(deadline: float, clock: Callable[[], float]) -> float:
-    """Seconds until the deadline; raises TimeoutError where there are none."""
+    """Seconds until the deadline; raises TimeoutError when it has passed."""
     left = deadline - clock()
     if left <= 0:
         raise TimeoutError("the directory did not answer in time")
@@ -64,7 +64,7 @@ def remaining(deadline: float, clock: Callable[[], float]) -> float:
 
 
 class _StandardTls(ldap3.Tls):
-    """TLS as Python's own context does it, host name and all."""
+    """TLS by Python's own context, which verifies the host name, too."""
 
     def __init__(self, context: ssl.SSLContext, deadline: float, clock: Callable[[], float]) -> None:
         super().__init__(validate=ssl.CERT_REQUIRED)
@@ -87,10 +87,10 @@ def connected(
     plain_text: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[ldap3.Connection]:
-    """A connection to the server at `url`, not bound yet; raises DirectoryUnavailable, also for what happens inside.
+    """A connection to the server at `url`, not bound yet; errors of LDAP and of the network, also inside the
+    context, are raised as DirectoryUnavailable.
 
-    Whatever is sent over it is sent by TLS: from the start where the URL says ldaps, else after StartTLS, unless
-    `plain_text` does without.
+    Everything is sent by TLS: from the start with ldaps URLs, else after StartTLS; without TLS only with `plain_text`.
     """
     connection = None
     try:
@@ -99,7 +99,7 @@ def connected(
         server = ldap3.Server(url, tls=tls, get_info=ldap3.NONE, connect_timeout=wait)
         connection = ldap3.Connection(
             server,
-            auto_referrals=False,  # a password goes to no server but the one that is configured
+            auto_referrals=False,  # a password is sent to configured servers only
             check_names=False,
             read_only=True,
             return_empty_attributes=False,

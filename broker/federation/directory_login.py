@@ -1,11 +1,11 @@
-"""A person proves a password to an LDAP directory: found, bound, and asked for groups. Everything here blocks.
+"""Logs a person in to an LDAP directory: finds the entry, binds with the password, reads the groups. All of it blocks.
 
 The law:
 
-1. A password is never empty: a directory takes a bind without one for no bind at all, and says yes (RFC 4513, 5.1.2).
-2. A name is bound only if it is the one entry that the user name stands for; what else a user name holds is escaped.
+1. An empty password is refused: a directory accepts a bind without one as an unauthenticated bind (RFC 4513, 5.1.2).
+2. A name is bound only if it is the only entry for the user name. User names are escaped in filters and names.
 3. Only the result `success` is a success. Referrals are not followed: no other server is trusted.
-4. Who the person is, the directory says: the name comes from the entry, not from what was typed.
+4. The person's name is read from the entry, not from what was typed.
 """
 
 import ssl
@@ -44,7 +44,7 @@ def log_in(
 ) -> Person:
     """The person; raises CheckFailed, what `admit` raises, and DirectoryUnavailable where no server answers.
 
-    `context` proves servers; `seconds` are there for all of it.
+    `context` verifies servers; `seconds` is the timeout of the whole login.
     """
     checks.require("password given", bool(password), found="a password" if password else "an empty password")
     deadline, failures = time.monotonic() + seconds, []
@@ -58,7 +58,7 @@ def log_in(
 
 
 def require_usable(rules: DirectoryRules) -> None:
-    """Raises ValueError, in words for the operator, for names and filters that no directory understands."""
+    """Raises ValueError, with a text for the operator, for malformed names and filters."""
     for setting in ("user_dn", "bind_dn", "search_base", "group_search_base"):
         text = getattr(rules, setting)
         try:
@@ -71,7 +71,7 @@ def require_usable(rules: DirectoryRules) -> None:
         try:
             parse_filter(query, None, True, True, None, False)  # type: ignore[no-untyped-call]
         except LDAPException as error:
-            raise ValueError(f"{setting}: {getattr(rules, setting)!r} is no filter: {error}") from None
+            raise ValueError(f"{setting}: {getattr(rules, setting)!r} is not a filter: {error}") from None
 
 
 class DirectoryEntry(msgspec.Struct, frozen=True):
@@ -109,14 +109,14 @@ class _Login:
         )
 
     def _bind_service(self) -> None:
-        """As the service account, or as no one where none is configured."""
+        """Bind as the service account, or anonymously where none is configured."""
         name = self._rules.bind_dn
         result = self._bind(name, self._rules.bind_password.reveal())
         if result["result"] != _SUCCESS:
-            raise DirectoryUnavailable(f"bind_dn {name or '(none)'} is not let in: {_shown(result)}")
+            raise DirectoryUnavailable(f"bind_dn {name or '(none)'} is refused: {_shown(result)}")
 
     def _bind(self, name: str, password: str) -> dict[str, Any]:
-        """The result. The password goes as its octets: prepared by SASLprep it could become empty, or another one."""
+        """The result. The password is sent as octets: SASLprep could change it, or make it empty."""
         connection = self._connection
         connection.user, connection.password = name or None, password.encode() if name else None
         connection.authentication = ldap3.SIMPLE if name else ldap3.ANONYMOUS
@@ -138,7 +138,7 @@ class _Login:
         return found[0]
 
     def _name_of(self, entry: DirectoryEntry) -> str:
-        """The first of several by alphabet: the order in which a directory answers is no order."""
+        """The first of several in alphabetical order, because a directory returns them in any order."""
         values = entry.attributes.get(self._rules.name_attribute.lower(), ())
         self._checks.require(
             "name attribute", bool(values), found=f"{entry.name} has no {self._rules.name_attribute}"
@@ -146,10 +146,10 @@ class _Login:
         return min(values)
 
     def _groups_of(self, entry: DirectoryEntry, person_name: str) -> tuple[str, ...]:
-        """The groups of the person, and the groups of these where they count: each once, level by level."""
+        """The groups of the person, each once; with `nested_groups` also the groups of groups, level by level."""
         rules = self._rules
         if (rules.group_search_base or rules.nested_groups) and not rules.user_dn:
-            self._bind_service()  # a person may often not read what the service account may
+            self._bind_service()  # a person often has no permission to read groups
         known: dict[str, str] = {}
         level = [entry]
         for _ in range(MOST_LEVELS if rules.nested_groups else 1):
@@ -172,7 +172,7 @@ class _Login:
         return named
 
     def _read_level(self, names: Sequence[str]) -> list[DirectoryEntry]:
-        """The groups' own entries; by name alone where it is the group search that says what contains them."""
+        """The groups' own entries; without a group attribute only their names are needed, for the group search."""
         if not self._rules.group_attribute:
             return [DirectoryEntry(name, {}) for name in names]
         return [entry for name in names for entry in (self._read(name) or [DirectoryEntry(name, {})])]
@@ -221,7 +221,7 @@ def _answered(connection: ldap3.Connection) -> dict[str, Any]:
 
 
 def _shown(result: dict[str, Any]) -> str:
-    """The result and the server's own words, for the operator."""
+    """The result and the server's message, for the operator."""
     message = str(result.get("message") or "")[:200]
     return f"{result.get('description', 'no result')}{f' ({message})' if message else ''}"
 

@@ -1,4 +1,4 @@
-"""How people are found in an LDAP directory, and which roles its groups give: what the operator writes."""
+"""The settings of an LDAP directory: how people are found, and which roles its groups give."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _is_server = re.compile(
 class DirectoryRules(msgspec.Struct, frozen=True, dict=True):
     """The settings `[ldap]`, which `config/broker.toml` explains; without a server there is no directory.
 
-    People are found by a search (`search_base`), or are called by a pattern (`user_dn`): one of the two is not empty.
+    People are found by a search (`search_base`) or named by a pattern (`user_dn`); one of the two is set.
     In patterns `%s` is the user name, `%d` a distinguished name.
     """
 
@@ -53,10 +53,10 @@ class DirectoryRules(msgspec.Struct, frozen=True, dict=True):
 
 
 def faults_of_directory(rules: DirectoryRules) -> Iterator[str]:
-    """What is wrong with the settings as far as texts show it, each beginning with the setting's name."""
+    """Errors in the settings, each beginning with the setting's name; nothing is read or connected to."""
     if not rules.servers:
         if rules != DirectoryRules():
-            yield "servers is empty: without a server nothing else of [ldap] counts"
+            yield "servers is empty: without a server nothing else of [ldap] is used"
         return
     for url in rules.servers:
         if not _is_server(url):
@@ -82,10 +82,10 @@ def _faults_of_patterns(rules: DirectoryRules) -> Iterator[str]:
     if bool(rules.bind_dn) != bool(rules.bind_password.reveal()):
         yield "bind_dn and bind_password belong together: set both or neither"
     if rules.user_dn and rules.bind_dn:
-        yield "bind_dn is who searches for people, and with user_dn nothing is searched: set one of them"
+        yield "bind_dn is for the search for people, and with user_dn nothing is searched: set one of them"
     for name, text in (("user_dn", rules.user_dn), ("search_filter", rules.search_filter)):
         if text and "%s" not in text:
-            yield f"{name}: {text!r} has no %s, in whose place the user name comes"
+            yield f"{name}: {text!r} has no %s, which the user name replaces"
     groups = rules.group_search_filter
     if rules.group_search_base and "%s" not in groups and "%d" not in groups:
         yield f"group_search_filter: {groups!r} has neither %d nor %s: everyone would be in the same groups"
@@ -103,12 +103,12 @@ def chosen_role(rules: DirectoryRules, names: Sequence[str], wanted: str | None)
 
 
 def user_name_in(pattern: str, user_name: str) -> str:
-    """The distinguished name that the user name stands for."""
+    """The distinguished name of the user, by the pattern."""
     return pattern.replace("%s", escape_value(user_name))
 
 
 def filter_for(pattern: str, *, user_name: str, name: str = "") -> str:
-    """A filter with `%s` and `%d` filled in, whatever they hold: every octet but letters and digits is escaped."""
+    """The filter with `%s` and `%d` filled in; every octet of them but letters and digits is escaped."""
     values = {"%s": _escape_filter_value(user_name), "%d": _escape_filter_value(name)}
     return re.sub("%[sd]", lambda found: values[found[0]], pattern)
 
@@ -122,7 +122,7 @@ def _escape_filter_value(text: str) -> str:
 
 
 def _comparable(name: str) -> str:
-    """What cannot be compared matches no name of the mapping."""
+    """The normalised name; "" for a malformed one, which matches no name of the mapping."""
     try:
         return normalised_name(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What flows are given of federation: the keys of providers, and what the operator lets assertions and issuers be."""
+"""What operations use of federation: the keys of providers, and the operator's rules for assertions and issuers."""
 
 import re
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
 from broker.sealing.keyring import HOUR, RotationSchedule
 
-LONGEST_LEEWAY = 600  # seconds that an operator may let a provider's clock differ
+LONGEST_LEEWAY = 600  # seconds
 
 ISSUER_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
 _is_issuer_id = re.compile(ISSUER_ID).fullmatch
 
-# An issuer's identifier is compared letter by letter, and IAM takes 255 characters for the URL of a provider.
+# Issuer identifiers are compared exactly, and IAM limits the URL of a provider to 255 characters.
 _is_issuer_url = re.compile(
     r"(?=.{1,200}\Z)https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*", re.ASCII
 ).fullmatch
 
 
 class SamlRules(msgspec.Struct, frozen=True):
-    """Whom assertions have to be meant for, and which weaknesses of providers the operator accepts.
+    """The accepted recipients and audiences of SAML assertions, and the weaknesses that the operator allows.
 
-    `recipients` are the URLs that an assertion may be delivered to, `audiences` the names that it may be for.
+    `recipients` are URLs of the assertion consumer, `audiences` are our entity ids.
     """
 
     recipients: tuple[str, ...] = ("https://signin.aws.amazon.com/saml",)
@@ -36,10 +36,10 @@ class SamlRules(msgspec.Struct, frozen=True):
 
 
 class IssuerRules(msgspec.Struct, frozen=True):
-    """The broker as an issuer of tokens. `url` is where its accounts' issuers are; empty: it issues none.
+    """The broker as an issuer of tokens. `url` is the base of its accounts' issuers; empty: it issues no tokens.
 
-    By the `schedule` a key is published for `staged_for` before it signs, so that who verifies has fetched it by then,
-    and for `open_for` after its last signature: the longest token's hour, and an hour for clocks that differ.
+    By the `schedule` a key is published for `staged_for` before it signs, so that verifiers have fetched it by then,
+    and for `open_for` after its last signature: the longest token lasts an hour, and clocks may differ by an hour.
     """
 
     url: str = ""
@@ -48,30 +48,30 @@ class IssuerRules(msgspec.Struct, frozen=True):
     )
 
     def identifier(self, issuer_id: str) -> str:
-        """The issuer's identifier: the `iss` of its tokens, and the URL that its documents are found below."""
+        """The issuer's identifier: the `iss` of its tokens, and the base URL of its documents."""
         return f"{self.url}/{issuer_id}"
 
     def is_own(self, unverified_issuer: str | None) -> bool:
-        """Whether this is the identifier of an issuer of this broker, there or not; others may share its host."""
+        """Whether this has the form of an issuer of this broker, which may not exist; others may use the same host."""
         url, _, issuer_id = (unverified_issuer or "").rpartition("/")
         return bool(self.url) and url == self.url and _is_issuer_id(issuer_id) is not None
 
 
 def faults_of_issuer_url(url: str, plain_http: bool) -> Iterator[str]:
-    """What makes `url` no value of the setting federation.issuer_url; in words for the operator."""
+    """Errors in the setting federation.issuer_url, for the operator."""
     if url and not _is_issuer_url(url):
         yield (
-            f"federation.issuer_url: {url!r} is no issuer's URL: https://HOST or https://HOST/PATH, the host in small "
-            "letters, without a slash, a query or a fragment at its end"
+            f"federation.issuer_url: {url!r} is no issuer's URL: https://HOST or https://HOST/PATH, the host in "
+            "lower case, without a slash, a query or a fragment at its end"
         )
     elif url.startswith("http:") and not plain_http:
         yield f"federation.issuer_url: {url} is not https; federation.plain_http admits that, for closed networks"
 
 
 class Federation(msgspec.Struct, frozen=True, kw_only=True):
-    """`leeway` is how many seconds a provider's clock may differ; `single_use` refuses a web identity token twice.
+    """`leeway` is how many seconds a provider's clock may differ; with `single_use` a web identity token is used once.
 
-    `issuer` is of the broker as a provider for others. `directory`, `certificates` and `plugin` are None where no LDAP
+    `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured.
     """
 

@@ -24,7 +24,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class AdmittedResolver(AbstractResolver):
-    """Resolves names to admitted addresses. The connection goes to what it answers: nothing is resolved twice."""
+    """Resolves names to admitted addresses. aiohttp connects to these addresses, and does not resolve again."""
 
     def __init__(self, private_networks: Sequence[str], resolver: AbstractResolver | None = None) -> None:
         self._private_networks = private_networks
@@ -71,7 +71,7 @@ class Fetcher:
     async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer:
         """The answer of `url`, after at most MOST_REDIRECTS redirects; raises FetchFailed.
 
-        `thumbprints` are of certificates that are accepted although no trusted authority vouches for them.
+        `thumbprints` are those of certificates that are accepted without a trusted authority.
         """
         try:
             async with asyncio.timeout(LONGEST_WAIT):
@@ -126,7 +126,7 @@ class Fetcher:
         raise FetchFailed(f"{url}: more than {MOST_REDIRECTS} redirects")
 
     async def _ask(self, url: str, tls: ssl.SSLContext | bool = True) -> Answer | str:
-        """The answer, or where it leads. `tls` True is the session's own; connections of another are not shared."""
+        """The answer, or the location of a redirect. With a `tls` of its own the connection is not shared."""
         async with self._session.get(
             url,
             allow_redirects=False,

@@ -1,4 +1,4 @@
-"""The life of federation: an HTTP client that reaches admitted addresses only, opened and closed with the broker."""
+"""Opens and closes federation: the HTTP client, provider keys and the directory."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -35,9 +35,9 @@ async def open_federation(
     certificates: ClientCertificates | None = None,
     plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
-    """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE, `directory` stays the caller's.
+    """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE. The caller closes `directory`.
 
-    Raises ValueError, in words for the operator, where one of the files cannot be used.
+    Raises ValueError, with a text for the operator, where one of the files cannot be used.
     """
     pinned = dict(map(_read_pinned, pinned_keys))
     fetcher = _LateFetcher(reach, _tls_context(certificate_authorities))
@@ -60,7 +60,7 @@ async def open_federation(
 
 
 class _LateFetcher:
-    """Opens its HTTP client when something is fetched first: a broker without providers loads none (ten megabytes)."""
+    """Opens the HTTP client at the first request: without providers it is never imported (ten megabytes)."""
 
     def __init__(self, reach: Reach, tls: ssl.SSLContext) -> None:
         self._reach = reach
@@ -91,12 +91,12 @@ class _LateFetcher:
 def open_directory(rules: DirectoryRules) -> Iterator[DirectoryLogins | None]:
     """The logins of an LDAP directory; None where no server is configured.
 
-    Raises ValueError, in words for the operator, for what cannot be used.
+    Raises ValueError, with a text for the operator, for settings that cannot be used.
     """
     if not rules.servers:
         yield None
         return
-    # Imported where a directory is configured: ldap3 costs 90 ms, and memory in each worker.
+    # Imported only where a directory is configured: ldap3 takes 90 ms, and memory in each worker.
     from broker.federation.directory_login import log_in, require_usable
 
     require_usable(rules)

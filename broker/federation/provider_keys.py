@@ -1,15 +1,15 @@
-"""The keys of OpenID Connect providers: found by discovery, remembered for their lifetime, fetched again in time.
+"""The keys of OpenID Connect providers: found by discovery, cached for their lifetime, refreshed in the background.
 
 The law:
 
-1. Keys that are fresh are used as they are. A key id that they lack makes them be fetched again, at most once in
-   REFRESH_INTERVAL: a stranger's token cannot make the broker ask more often.
-2. Keys that are past their lifetime are fetched again beside the request that found them so. While the provider is away
-   they are used on, until LAST_GOOD after they were fetched: a provider that took a key back is then asked first.
-3. One request to a provider at a time: who wants the same keys waits for it.
-4. Keys are bound to the issuer that they were fetched from, and the discovery document has to name this very issuer.
-5. Keys are bound to the thumbprints that they were fetched with: what one account accepts by a thumbprint of its own
-   proves nothing in another.
+1. Fresh keys are used without a request. An unknown key id causes a new fetch, at most once in REFRESH_INTERVAL:
+   forged tokens cannot cause more requests.
+2. Stale keys are used while they are fetched again in the background. While the provider cannot be reached they are
+   used until STALE_LIMIT after they were fetched; later a request has to fetch them first.
+3. One fetch per provider at a time; concurrent requests wait for the same one.
+4. Keys are bound to the issuer that they were fetched from, and the discovery document has to name exactly this issuer.
+5. Keys are bound to the thumbprints that they were fetched with: a certificate that one account accepts by thumbprint
+   proves nothing in another account.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from broker.strict_json import read_object
 
 REFRESH_INTERVAL = 15.0  # seconds between two requests to one provider
 SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = 60, 3600, 24 * 3600  # seconds
-LAST_GOOD = 24 * 3600  # seconds since they were fetched that keys are used while their provider is away
+STALE_LIMIT = 24 * 3600  # seconds after the fetch that keys are used while their provider cannot be reached
 MOST_PROVIDERS = 10_000
 
 _max_age = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,10})").search
@@ -34,13 +34,13 @@ _no_store = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])").search
 
 
 class ProviderUnreachable(Exception):
-    """The provider's keys are not known and cannot be fetched; the reason is for the operator."""
+    """The provider's keys are not cached and cannot be fetched; the reason is for the operator."""
 
 
-class Known(msgspec.Struct, frozen=True):
-    """A provider's keys. `fresh_until` ends their lifetime, `asked_at` is when the provider was last asked.
+class CachedKeys(msgspec.Struct, frozen=True):
+    """A provider's keys. `fresh_until` ends their lifetime, `asked_at` is the time of the last request.
 
-    `failure` is why the last request failed; empty where it did not.
+    `failure` is the error of the last request, or empty.
     """
 
     keys: tuple[VerificationKey, ...] = ()
@@ -51,20 +51,20 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class KeySource(NamedTuple):
-    """Where keys come from, and which certificates may vouch for them beside the trusted authorities'."""
+    """The issuer of keys, and the thumbprints of certificates that are accepted beside those of trusted authorities."""
 
     issuer: str
     thumbprints: tuple[str, ...] = ()
 
 
 class Fetches(Protocol):
-    """What keys are fetched with: a Fetcher."""
+    """A Fetcher."""
 
     async def get(self, url: str, thumbprints: Sequence[str] = ()) -> Answer: ...
 
 
 class ProviderKeys:
-    """Remembers keys by source; `pinned` are those of issuers that are never asked."""
+    """Caches keys by source; issuers with `pinned` keys are never sent a request."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class ProviderKeys:
         self._fetcher = fetcher
         self._clock = clock
         self._pinned = pinned or {}
-        self._known: Cache[KeySource, Known] = Cache(MOST_PROVIDERS)
-        self._fetches: dict[KeySource, asyncio.Task[Known]] = {}
+        self._cache: Cache[KeySource, CachedKeys] = Cache(MOST_PROVIDERS)
+        self._fetches: dict[KeySource, asyncio.Task[CachedKeys]] = {}
 
     async def get(
         self, issuer: str, key_id: str | None, thumbprints: Sequence[str] = ()
@@ -89,56 +89,56 @@ class ProviderKeys:
         if pinned is not None:
             return pinned
         source = KeySource(issuer, tuple(sorted(thumbprints)))
-        known = self._known.get(source) or Known()
+        known = self._cache.get(source) or CachedKeys()
         now = self._clock()
         has_key = key_id is None or any(key.key_id == key_id for key in known.keys)
-        is_usable = bool(known.keys) and now < known.fetched_at + LAST_GOOD
+        is_usable = bool(known.keys) and now < known.fetched_at + STALE_LIMIT
         if is_usable and has_key:
             if now >= known.fresh_until and self._may_ask(known, now):
-                self._begin(source, known)
+                self._start_fetch(source, known)
             return known.keys
         if self._may_ask(known, now):
-            # A request that is cancelled must not end the fetch that others wait for.
-            known = await asyncio.shield(self._begin(source, known))
-            is_usable = bool(known.keys) and self._clock() < known.fetched_at + LAST_GOOD
+            # Shielded: the cancellation of one request must not cancel the fetch that others wait for.
+            known = await asyncio.shield(self._start_fetch(source, known))
+            is_usable = bool(known.keys) and self._clock() < known.fetched_at + STALE_LIMIT
         if not is_usable:
             raise ProviderUnreachable(known.failure or f"the keys of {issuer} are not known")
         return known.keys
 
     async def close(self) -> None:
-        """End the requests that are under way."""
+        """Cancel the running fetches."""
         fetches = list(self._fetches.values())
         for fetch in fetches:
             fetch.cancel()
         await asyncio.gather(*fetches, return_exceptions=True)
 
-    def _may_ask(self, known: Known, now: float) -> bool:
+    def _may_ask(self, known: CachedKeys, now: float) -> bool:
         return not known.asked_at <= now < known.asked_at + REFRESH_INTERVAL
 
-    def _begin(self, source: KeySource, known: Known) -> asyncio.Task[Known]:
+    def _start_fetch(self, source: KeySource, known: CachedKeys) -> asyncio.Task[CachedKeys]:
         fetch = self._fetches.get(source)
         if fetch is None:
             fetch = self._fetches[source] = asyncio.create_task(self._fetch(source, known))
             fetch.add_done_callback(lambda _: self._fetches.pop(source, None))
         return fetch
 
-    async def _fetch(self, source: KeySource, known: Known) -> Known:
-        """Ask the provider, and remember what it answered, or why it did not."""
+    async def _fetch(self, source: KeySource, known: CachedKeys) -> CachedKeys:
+        """Fetch the keys, and cache the answer or the failure."""
         try:
             keys, lifetime = await fetch_keys(self._fetcher, *source)
         except FetchFailed as error:
             found = msgspec.structs.replace(known, asked_at=self._clock(), failure=str(error))
         else:
             now = self._clock()
-            found = Known(keys, fetched_at=now, fresh_until=now + lifetime, asked_at=now)
-        self._known.put(source, found)
+            found = CachedKeys(keys, fetched_at=now, fresh_until=now + lifetime, asked_at=now)
+        self._cache.put(source, found)
         return found
 
 
 async def fetch_keys(
     fetcher: Fetches, issuer: str, thumbprints: Sequence[str]
 ) -> tuple[tuple[VerificationKey, ...], float]:
-    """The keys that `issuer` publishes, by way of its discovery document, and their lifetime; raises FetchFailed."""
+    """The keys that the discovery document of `issuer` refers to, and their lifetime; raises FetchFailed."""
     location = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     document = await fetcher.get(location, thumbprints)
     try:

@@ -1,4 +1,4 @@
-"""What may be fetched from where, and what comes of it; without the HTTP client, which is loaded only when needed."""
+"""Which URLs may be fetched, and answers; without the HTTP client, which is imported only when needed."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,18 +10,18 @@ from broker.federation.addresses import find_address, is_admitted
 
 
 class FetchFailed(Exception):
-    """Why there is no answer, in words for the operator."""
+    """Why there is no answer; the text is for the operator."""
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """What may be fetched from: `plain_http` admits http URLs, `private_networks` addresses that are not public."""
+    """`plain_http` admits http URLs, `private_networks` admits addresses that are not public."""
 
     plain_http: bool = False
     private_networks: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The body of a 200, and the value of its Cache-Control."""
+    """The body and the Cache-Control header of a 200 response."""
 
     body: bytes
     cache_control: str = ""
@@ -45,9 +45,9 @@ class Asks(Protocol):
 
 
 def require_admitted(url: str, reach: Reach) -> None:
-    """Raises FetchFailed where the URL itself says that it may not be fetched: its scheme, or an address in it.
+    """Raises FetchFailed where the scheme of the URL, or an address in it, is not admitted.
 
-    An address in a URL is never resolved, so the resolver does not see it.
+    An address in a URL is never resolved, so AdmittedResolver does not check it.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Assertions that may be used once: which have been, until the last moment at which they could be accepted."""
+"""Assertions that may be used once: used ones are stored until they could no longer be accepted."""
 
 from hashlib import sha256
 
@@ -9,10 +9,10 @@ from broker.storage.store import ONCE, Transaction
 async def use_once(
     store: Transaction, account: str, provider: str, identifier: str, now: float, expires_at: float
 ) -> bool:
-    """Whether the assertion `identifier` of `provider` had not been used in `account`; from here on it has.
+    """Mark the assertion `identifier` of `provider` as used in `account`; returns False where it was used before.
 
-    The mark is written with the call that it proves: of two requests at the same time one meets a conflict, and
-    finds the mark when it is performed once more. A call that is refused uses nothing up.
+    The mark is part of the call's transaction: of two concurrent requests one has a conflict, and finds the mark when
+    it is retried. A refused call does not use the assertion up.
     """
     key = f"assertion/{sha256(f'{provider} {identifier}'.encode()).hexdigest()}"
     if await store.find(ONCE, account, key) is not None:

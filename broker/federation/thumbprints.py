@@ -1,8 +1,8 @@
-"""Certificates that no trusted authority vouches for, accepted by thumbprint (IAM User Guide, "Obtain the thumbprint").
+"""Certificates without a trusted authority, accepted by thumbprint (IAM User Guide, "Obtain the thumbprint").
 
-A provider lists the SHA-1 of a certificate. Where a server presents that certificate, it becomes the only one that is
-trusted, for one request: signatures, times and the host name are verified as ever. To present a listed certificate is
-thus not enough: the server's own has to be it, or to be issued by it, and the server has to hold the key of its own.
+The record of a provider lists the SHA-1 of a certificate. Where a server presents that certificate, it is the only
+trust anchor for one request: signatures, times and the host name are verified as always. So it is not enough to present
+a listed certificate: the server's own must be it, or be issued by it, and the server must have the key of its own.
 """
 
 import asyncio
@@ -21,21 +21,20 @@ from broker.federation.reach import FetchFailed
 
 
 async def anchored_tls(url: str, resolver: AbstractResolver, thumbprints: Sequence[str]) -> ssl.SSLContext:
-    """What trusts the listed certificate that the server at `url` presents, and nothing else; raises FetchFailed.
+    """A TLS context that trusts only the listed certificates that the server at `url` presents; raises FetchFailed.
 
-    `thumbprints` are in small hexadecimal digits. `url` has been judged by `require_admitted`; a name in it is resolved
-    by `resolver`.
+    `thumbprints` are in lower case. `require_admitted` has checked `url`; `resolver` resolves a name in it.
     """
     chain = await _presented_chain(urlsplit(url), resolver)
     presented = {_thumbprint(certificate): certificate for certificate in chain}
     listed = [certificate for thumbprint, certificate in presented.items() if thumbprint in thumbprints]
     if not listed:
         raise FetchFailed(
-            f"{url} cannot be reached: no trusted authority vouches for its certificate, and the thumbprints of the "
+            f"{url} cannot be reached: its certificate is of no trusted authority, and the thumbprints of the "
             f"provider are of none that it presented: {', '.join(presented)}"
         )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The certificate need be none of an authority, nor the end of its chain.
+    # The certificate need not be that of an authority, nor the end of its chain.
     tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     for certificate in listed:
         tls.load_verify_locations(cadata=certificate)
@@ -43,7 +42,7 @@ async def anchored_tls(url: str, resolver: AbstractResolver, thumbprints: Sequen
 
 
 async def _presented_chain(url: SplitResult, resolver: AbstractResolver) -> list[bytes]:
-    """The certificates in DER, the server's own first. Nothing is verified here, and nothing is sent."""
+    """The certificates in DER, the server's own first. Nothing is verified here, and no request is sent."""
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
@@ -52,7 +51,7 @@ async def _presented_chain(url: SplitResult, resolver: AbstractResolver) -> list
     if find_address(host) is None:
         addresses = [one["host"] for one in await resolver.resolve(host, port, socket.AF_UNSPEC)]
     for address in addresses:
-        with suppress(ConnectionError):  # then the next address may answer, as for the request before
+        with suppress(ConnectionError):  # then the next address is tried, as aiohttp does
             _, writer = await asyncio.open_connection(address, port, ssl=unverified, server_hostname=host)
             try:
                 return _chain_of(writer.get_extra_info("ssl_object"))
@@ -62,7 +61,7 @@ async def _presented_chain(url: SplitResult, resolver: AbstractResolver) -> list
 
 
 def _chain_of(connection: Any) -> list[bytes]:
-    """Python 3.13 shows the whole chain; before, an undocumented object has it, and if that is not there, the first."""
+    """The whole chain; before Python 3.13 from an undocumented object, and without it only the first certificate."""
     if hasattr(connection, "get_unverified_chain"):
         return list(connection.get_unverified_chain())
     inner: Any = getattr(connection, "_sslobj", None)

@@ -12,6 +12,7 @@ from broker.access.resource import Resource
 from broker.credentials.failed_attempts import count_failure, counter, find_wait, forget
 from broker.credentials.password_changes import change_password as put_password
 from broker.credentials.password_changes import find_login_profile, put_login_profile
+from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, access_denied, validation_error
 from broker.iam import resources
 from broker.iam.owners import Owner, name_of
@@ -131,7 +132,7 @@ async def change_password(
     if wait:
         reason = f"too many wrong old passwords; the next is looked at in {wait:.0f} seconds"
         raise Refusal("Throttling", _TOO_MANY, reason=reason)
-    if not await call.passwords.verify(profile.password_hash, SecretKey(request.old_password)):
+    if not await _passwords(call).verify(profile.password_hash, SecretKey(request.old_password)):
         await count_failure(call.store, failures, call.now)
         call.store.make_unconditional()
         raise access_denied("The old password was incorrect.")
@@ -139,12 +140,17 @@ async def change_password(
     await _put_password(call, profile, request.new_password, is_reset_required=False)
 
 
+def _passwords(call: Call) -> Passwords:
+    """Hashed once for the request, which may be performed several times."""
+    return call.passwords.during(call.facts)
+
+
 async def _put_password(
     call: Call, profile: LoginProfile, password: str, is_reset_required: bool
 ) -> LoginProfile:
     return await put_password(
         call.store,
-        call.passwords,
+        _passwords(call),
         call.account,
         profile,
         SecretKey(password),

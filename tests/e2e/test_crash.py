@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Account, Server
 from tests.e2e.raw_requests import VERSIONS, raw_request
+from tests.e2e.scenes import records
 from tests.redis_server import RedisServer
 
 ROUNDS = 5
@@ -27,6 +28,7 @@ class Writer(threading.Thread):
         self.there: set[str] = set()
         self.gone: set[str] = set()
         self.refusals: list[tuple[int, str, str]] = []
+        self.answered: set[str] = set()  # request ids
         self.enough = threading.Event()
 
     def run(self) -> None:
@@ -53,6 +55,7 @@ class Writer(threading.Thread):
     def _ask(self, action: str, **parameters: str) -> bool:
         asked = {"Action": action, "Version": VERSIONS["iam"], **parameters}
         answer = raw_request(self._server, self._account.root, asked, service="iam").send(self._server)
+        self.answered.add(answer.request_id)
         if answer.status != 200:
             self.refusals.append(answer.refusal)
         return answer.status == 200
@@ -107,6 +110,7 @@ def test_what_was_acknowledged_survives_every_kill(engine: tuple[str, RedisServe
             assert {code for _, code, _ in writer.refusals} <= {"ServiceUnavailable"}
             there |= writer.there
             gone |= writer.gone
+            assert writer.answered <= {record["requestID"] for record in records(server)}
         if redis is not None:
             redis.start()
         server.start()

@@ -156,10 +156,10 @@ def test_the_root_password_is_set_generated_and_removed(server: Server, beside: 
     assert is_present() == 0
     assert "has no password" in beside.refused("root-password", account, "--remove")
     assert "no password was given" in beside.refused("root-password", account)
-    ended = beside.run("root-password", account, given="short\n")
+    ended = beside.run("root-password", account, standard_input="short\n")
     assert (ended.returncode, "minimum length of 8" in ended.stderr) == (1, True)
     assert is_present() == 0
-    said = beside("root-password", account, given="My-Own-Words-1\n")
+    said = beside("root-password", account, standard_input="My-Own-Words-1\n")
     assert (is_present(), "My-Own-Words-1" in said) == (1, False)
     generated = beside("root-password", account, "--generate").strip()
     beside("root-password", account, "--remove")

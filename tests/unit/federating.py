@@ -1,4 +1,4 @@
-"""Federation for tests that perform operations: providers whose keys are pinned, and none that could be asked."""
+"""Federation for tests that perform operations: providers with pinned keys; nothing is fetched."""
 
 from collections.abc import Sequence
 

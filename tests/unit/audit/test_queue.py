@@ -110,6 +110,17 @@ async def test_what_a_turn_has_not_written_yet_is_written_when_the_journal_is_cl
     assert names(tmp_path) == requests(1)
 
 
+def test_a_line_that_a_killed_process_did_not_finish_damages_no_later_record(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_bytes(b'{"requestID":"whole"}\n{"requestID":"unfin')
+    for number in range(2):
+        journal = Journal(tmp_path / "audit.jsonl")
+        journal.write(event(number))
+        journal.close()
+    whole, unfinished, *later = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert (whole, unfinished) == ('{"requestID":"whole"}', '{"requestID":"unfin')
+    assert [json.loads(line)["requestID"] for line in later] == requests(0, 1)
+
+
 async def test_many_records_at_once_keep_the_size_of_the_files_and_none_is_lost(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit.jsonl", maximum_size=4096, keep=1000)
     await asyncio.gather(*(journal.record(event(number)) for number in range(500)))

@@ -131,7 +131,7 @@ def test_one_time_passwords_are_shown_once_also_where_keys_go_to_a_file(run: Run
     assert ended.status == 0, ended.said
     assert "aws_secret_access_key" not in ended.shown
     assert (
-        f"# One-time passwords, to be changed at sign-in. They are shown this once.\nalice of account {A}: "
+        f"# One-time passwords, to be changed at sign-in. They are shown only once.\nalice of account {A}: "
         in (ended.shown)
     )
     assert run("apply", file, "--credentials", "credentials").shown == "no changes\n"

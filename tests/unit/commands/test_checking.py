@@ -128,7 +128,7 @@ def test_a_fault_that_needs_a_change_ends_with_the_status_that_stops_a_restart_l
     ("spoilt", "fault"),
     [
         ({"LDAP_SEARCH_BASE": "people"}, "ldap.search_base: 'people' is no distinguished name"),
-        ({"LDAP_SEARCH_FILTER": "(uid=%s"}, "ldap.search_filter: '(uid=%s' is no filter"),
+        ({"LDAP_SEARCH_FILTER": "(uid=%s"}, "ldap.search_filter: '(uid=%s' is not a filter"),
         (
             {"LDAP_CERTIFICATE_AUTHORITIES": "none.pem"},
             "ldap.certificate_authorities: none.pem cannot be used",

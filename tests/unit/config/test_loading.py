@@ -180,7 +180,7 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
         (
             "[ldap]\nprovider = 'x.example'\n",
-            "ldap.servers is empty: without a server nothing else of [ldap] counts",
+            "ldap.servers is empty: without a server nothing else of [ldap] is used",
         ),
         ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
         ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),

@@ -1,5 +1,7 @@
 """Console passwords of declared users: generated once, and never written in a file or a record."""
 
+import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ import pytest
 
 from broker.credentials.sign_in import check_password
 from broker.declaration.source import DeclarationError
-from broker.storage.store import LOGIN_PROFILES, USERS
+from broker.storage.records import RenamedUser
+from broker.storage.store import LOGIN_PROFILES, RENAMED_USERS, USERS, Transaction
 
 A = "111111111111"
 
@@ -61,3 +64,25 @@ async def test_no_password_stands_in_a_file(declare: Any) -> None:
     with pytest.raises(DeclarationError, match="no password stands in a file"):
         await declare(users("{alice: {console_password: My-Own-Words-1}}"))
     assert await declare.find(USERS, A, "alice") is None
+
+
+async def test_a_password_is_made_for_a_user_of_an_account_that_keeps_changing(declare: Any) -> None:
+    """The attempt begins anew each time; what it has generated and hashed already counts on."""
+    await declare(users("{alice: {}}"))
+
+    async def keep_changing() -> None:
+        for number in itertools.count():
+
+            async def work(store: Transaction, name: str = f"u{number}") -> None:
+                store.put(RENAMED_USERS, A, RenamedUser(user_id="AIDAOTHER", user_name=name))
+
+            await declare.broker.store.transact(work)
+            await asyncio.sleep(0.02)
+
+    others = asyncio.ensure_future(keep_changing())
+    try:
+        (made,) = (await declare.attempt(GENERATED)).passwords
+    finally:
+        others.cancel()
+    profile = await declare.find(LOGIN_PROFILES, A, "alice")
+    assert await declare.broker.passwords.verify(profile.password_hash, made.password)

@@ -1,4 +1,4 @@
-"""Attempts: some are free, then each waits twice as long; many at a time are no way around."""
+"""Attempts: some are free, then the backoff doubles; concurrent attempts are counted."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,7 +38,7 @@ def test_after_the_free_ones_each_attempt_waits_twice_as_long(clock: Clock) -> N
         assert is_admitted(counted)
 
 
-def test_an_attempt_that_is_refused_makes_nobody_wait_longer(clock: Clock) -> None:
+def test_a_refused_attempt_does_not_prolong_the_backoff(clock: Clock) -> None:
     counted = Attempts(1, 60.0, clock)
     assert is_admitted(counted)
     assert not any(is_admitted(counted) for _ in range(100))
@@ -53,42 +53,42 @@ def test_keys_are_counted_apart(clock: Clock) -> None:
     assert not is_admitted(counted)
 
 
-def test_who_succeeds_begins_again_and_what_was_no_failure_is_taken_back(clock: Clock) -> None:
+def test_a_success_resets_the_count_and_an_undecided_attempt_is_discounted(clock: Clock) -> None:
     counted = Attempts(2, 60.0, clock)
     for _ in range(10):
         counted.begin("alice")
-        counted.take_back("alice")
+        counted.discount("alice")
     counted.begin("alice")
     counted.begin("alice")
     assert not is_admitted(counted)
-    counted.forget("alice")
+    counted.reset("alice")
     assert is_admitted(counted)
-    counted.take_back("nobody")
-    counted.forget("nobody")
+    counted.discount("unknown")
+    counted.reset("unknown")
 
 
-def test_failures_are_forgotten_after_an_hour(clock: Clock) -> None:
+def test_the_count_is_reset_after_an_hour(clock: Clock) -> None:
     counted = Attempts(2, 60.0, clock)
     assert [is_admitted(counted) for _ in range(3)] == [True, True, False]
-    clock.now += attempts.FORGOTTEN_AFTER
+    clock.now += attempts.RESET_AFTER
     assert [is_admitted(counted) for _ in range(3)] == [True, True, False]
 
 
-def test_many_at_the_same_time_are_as_many_attempts(clock: Clock) -> None:
+def test_concurrent_attempts_are_counted(clock: Clock) -> None:
     counted = Attempts(5, 60.0, clock)
     with ThreadPoolExecutor(8) as threads:
         admitted = list(threads.map(lambda _: is_admitted(counted), range(200)))
     assert admitted.count(True) == 5
 
 
-def test_only_so_many_keys_are_remembered_and_those_who_wait_before_others(
+def test_the_number_of_keys_is_bounded_and_those_without_a_backoff_are_evicted_first(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MOST_KEYS", 100)
     counted = Attempts(2, 60.0, clock)
     assert [is_admitted(counted) for _ in range(3)] == [True, True, False]
     for number in range(500):
-        counted.begin(f"stranger {number}")
+        counted.begin(f"person {number}")
     assert not is_admitted(counted)
     assert len(counted._attempted) <= 100
 
@@ -102,5 +102,5 @@ def test_only_so_many_keys_are_remembered_and_those_who_wait_before_others(
         ("unknown", "unknown"),
     ],
 )
-def test_an_address_of_ipv6_counts_with_its_network(address: str, key: str) -> None:
+def test_an_address_of_ipv6_is_counted_with_its_network(address: str, key: str) -> None:
     assert address_key(address) == key

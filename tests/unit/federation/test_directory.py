@@ -1,4 +1,4 @@
-"""Logins run in threads, so many at a time; what comes of them counts or does not count as a failure."""
+"""Logins run in threads, a bounded number at a time; failures are counted, by person and by address."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ async def tried(directory: DirectoryLogins, password: str = "right", address: st
 
 
 def asking(user_name: str, password: str, seconds: float, admit: Admit, checks: Checks) -> Person:
-    """Asks two servers about one attempt, as a login does whose first server breaks off."""
+    """Tries two servers for one attempt, as a login does whose first server breaks off."""
     admit("uid=alice")
     admit("uid=alice")
     if password == "away":
@@ -34,7 +34,7 @@ def asking(user_name: str, password: str, seconds: float, admit: Admit, checks: 
     return ALICE
 
 
-async def test_a_failure_counts_and_a_success_begins_again() -> None:
+async def test_a_failure_is_counted_and_a_success_resets_the_count() -> None:
     directory = logins(asking)
     assert [await tried(directory, "wrong") for _ in range(11)] == [*["CheckFailed"] * 10, "TooManyAttempts"]
     assert await tried(directory) == "TooManyAttempts", (
@@ -44,16 +44,16 @@ async def test_a_failure_counts_and_a_success_begins_again() -> None:
     for _ in range(5):
         assert [await tried(directory, "wrong") for _ in range(9)] == ["CheckFailed"] * 9
         assert await tried(directory, address="192.0.2.2") == "alice"
-        directory._of_address.forget("192.0.2.1")
+        directory._address_attempts.reset("192.0.2.1")
 
 
-async def test_a_directory_that_is_away_is_no_failure_of_the_person() -> None:
+async def test_an_unavailable_directory_is_not_counted_as_a_failure() -> None:
     directory = logins(asking)
     assert {await tried(directory, "away") for _ in range(50)} == {"DirectoryUnavailable"}
     assert await tried(directory) == "alice"
 
 
-async def test_failures_count_by_address_whoever_is_tried() -> None:
+async def test_failures_are_counted_by_address_too() -> None:
     def unknown(user_name: str, password: str, seconds: float, admit: Admit, checks: Checks) -> Person:
         raise checks.fail("user name", found="no entries")
 
@@ -62,7 +62,7 @@ async def test_failures_count_by_address_whoever_is_tried() -> None:
     assert await tried(directory, address="192.0.2.2") == "CheckFailed"
 
 
-async def test_a_thread_that_hangs_is_not_waited_for_and_more_than_may_wait_are_refused() -> None:
+async def test_a_login_that_hangs_times_out_and_logins_beyond_the_queue_are_refused() -> None:
     hanging = threading.Event()
 
     def hang(user_name: str, password: str, seconds: float, admit: Admit, checks: Checks) -> Person:
@@ -78,11 +78,11 @@ async def test_a_thread_that_hangs_is_not_waited_for_and_more_than_may_wait_are_
     directory.close()
 
 
-async def test_a_place_is_free_again_when_its_login_is_over() -> None:
+async def test_a_slot_is_released_when_its_login_has_ended() -> None:
     directory = logins(asking, logins_at_a_time=1)
     for _ in range(100):
         assert await tried(directory) == "alice"
     for _ in range(9):
-        assert directory._places.acquire(blocking=False)
+        assert directory._slots.acquire(blocking=False)
     with pytest.raises(TooManyAttempts):
         await directory.log_in("alice", "right", "192.0.2.1", Checks())

@@ -1,4 +1,4 @@
-"""The settings of an LDAP directory: patterns that user names are put in, roles that groups give, what is refused."""
+"""The settings of an LDAP directory: patterns for user names, roles of groups, and errors."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_a_filter_takes_a_distinguished_name() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_no_user_name_brings_a_character_of_the_filters_own_language(user_name: str) -> None:
+def test_no_user_name_adds_a_special_character_to_the_filter(user_name: str) -> None:
     filled = filter_for("%s", user_name=user_name)
     assert not set(filled) & set("()*&|!=<>~: \0")
 
@@ -80,17 +80,17 @@ def test_groups_and_people_have_the_roles_of_the_mapping_in_its_order() -> None:
     assert roles_of(["no name", "*"]) == (f"{ROLE}/any",)
 
 
-def test_the_first_role_is_given_where_none_is_asked_for() -> None:
+def test_the_first_role_is_chosen_where_none_is_requested() -> None:
     assert chosen_role(MAPPED, [USERS, ADMINS], None) == f"{ROLE}/path/admin"
     assert chosen_role(DirectoryRules(roles=(f"{ADMINS}={ROLE}/admin",)), [USERS], None) is None
 
 
-def test_only_a_role_that_is_given_may_be_asked_for() -> None:
+def test_only_a_role_of_the_mapping_may_be_requested() -> None:
     assert chosen_role(MAPPED, [USERS], f"{ROLE}/user") == f"{ROLE}/user"
     assert chosen_role(MAPPED, [USERS], f"{ROLE}/path/admin") is None
 
 
-def test_without_a_mapping_the_role_that_is_asked_for_is_left_to_its_trust_policy() -> None:
+def test_without_a_mapping_any_role_may_be_requested() -> None:
     assert chosen_role(DirectoryRules(), [USERS], f"{ROLE}/anything") == f"{ROLE}/anything"
     assert chosen_role(DirectoryRules(), [USERS], None) is None
 
@@ -106,7 +106,7 @@ def test_without_a_mapping_the_role_that_is_asked_for_is_left_to_its_trust_polic
         f"{ADMINS} {ROLE}/x",
     ],
 )
-def test_what_maps_nothing_is_refused(text: str) -> None:
+def test_a_malformed_mapping_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_mapped_role(text)
 
@@ -156,7 +156,7 @@ def test_no_directory_is_no_fault() -> None:
         ({"roles": ("x",)}, "roles: 'x' is not GROUP = ROLE"),
     ],
 )
-def test_settings_that_cannot_stand_are_named(changed: dict[str, Any], fault: str) -> None:
+def test_invalid_settings_are_named(changed: dict[str, Any], fault: str) -> None:
     (found,) = faults_of_directory(DirectoryRules(**{**GOOD, **changed}))
     assert found.startswith(fault)
     assert "hidden" not in found

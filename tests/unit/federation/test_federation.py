@@ -33,5 +33,5 @@ def test_another_provider_at_the_same_host_is_no_issuer_of_the_broker(issuer):
     assert not RULES.is_own(issuer)
 
 
-def test_a_broker_that_issues_none_has_none_of_its_own():
+def test_a_broker_that_issues_no_tokens_has_no_issuer():
     assert not IssuerRules().is_own(f"/{ID}")

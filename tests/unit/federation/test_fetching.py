@@ -1,4 +1,4 @@
-"""Fetching from providers that are slow, endless, or lead somewhere else."""
+"""Fetching from providers that are slow, endless, or redirect."""
 
 import asyncio
 import gzip
@@ -90,7 +90,7 @@ async def test_a_slow_answer_is_not_waited_for(
         await make_fetcher().get(f"{host.url}/a")
 
 
-async def test_a_compressed_answer_is_not_blown_up(host: Host, make_fetcher: MakeFetcher) -> None:
+async def test_a_compressed_answer_is_not_decompressed(host: Host, make_fetcher: MakeFetcher) -> None:
     async def bomb(request: web.Request) -> web.Response:
         body = gzip.compress(b" " * (64 << 20))
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
@@ -100,12 +100,12 @@ async def test_a_compressed_answer_is_not_blown_up(host: Host, make_fetcher: Mak
         await make_fetcher().get(f"{host.url}/a")
 
 
-async def test_an_answer_other_than_200_is_none(host: Host, make_fetcher: MakeFetcher) -> None:
+async def test_an_answer_other_than_200_is_refused(host: Host, make_fetcher: MakeFetcher) -> None:
     with pytest.raises(FetchFailed, match="answered 404"):
         await make_fetcher().get(f"{host.url}/a")
 
 
-async def test_a_provider_that_is_away_is_named(make_fetcher: MakeFetcher) -> None:
+async def test_a_provider_that_cannot_be_reached_is_named(make_fetcher: MakeFetcher) -> None:
     with pytest.raises(FetchFailed, match="cannot be reached"):
         await make_fetcher().get("http://127.0.0.1:1/a")
 
@@ -138,7 +138,7 @@ class Rebinding(AbstractResolver):
 
 
 async def test_a_name_that_changes_its_address_is_not_reached(host: Host, make_fetcher: MakeFetcher) -> None:
-    """Each connection is judged by the address that it goes to."""
+    """For each connection the address that it goes to is checked."""
     host.answers("/a", {})
     resolver = Rebinding()
     resolver.asked = 1

@@ -1,4 +1,4 @@
-"""Provider keys: when they are fetched, how long they are used, and what a provider may not do."""
+"""Provider keys: when they are fetched, how long they are used, and which answers are refused."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from jwt.algorithms import ECAlgorithm
 from broker.assertions.key_sets import parse_key_set
 from broker.federation.fetching import Fetcher
 from broker.federation.provider_keys import (
-    LAST_GOOD,
     LONGEST_LIFETIME,
     REFRESH_INTERVAL,
     SHORTEST_LIFETIME,
+    STALE_LIMIT,
     USUAL_LIFETIME,
     ProviderKeys,
     ProviderUnreachable,
@@ -36,7 +36,7 @@ class Clock:
 
 
 class Issuer:
-    """A provider on the test's host, and what is remembered of it."""
+    """A provider on the test's host, and the cache of its keys."""
 
     def __init__(self, host: Host, fetcher: Fetcher) -> None:
         self.host, self.url, self.clock = host, f"{host.url}/realm", Clock()
@@ -67,7 +67,7 @@ async def issuer(host: Host, make_fetcher: Callable[..., Fetcher]) -> Issuer:
 
 
 async def settle(issuer: Issuer) -> None:
-    """Let a fetch in the background come to its end."""
+    """Wait for the end of a fetch in the background."""
     await asyncio.gather(*issuer.keys._fetches.values())
 
 
@@ -101,14 +101,14 @@ async def test_keys_past_their_lifetime_are_used_while_they_are_fetched_again(is
     assert await issuer.get() == ["one", "two"]
 
 
-async def test_an_unknown_key_id_is_asked_for_at_once(issuer: Issuer) -> None:
+async def test_an_unknown_key_id_causes_a_fetch(issuer: Issuer) -> None:
     await issuer.get()
     issuer.publish("two")
     issuer.clock.now += REFRESH_INTERVAL
     assert await issuer.get("two") == ["two"]
 
 
-async def test_unknown_key_ids_do_not_make_the_broker_ask_more_often(issuer: Issuer) -> None:
+async def test_unknown_key_ids_do_not_cause_more_requests(issuer: Issuer) -> None:
     for number in range(50):
         assert await issuer.get(f"unknown-{number}") == ["one"]
     assert issuer.fetches == 1
@@ -117,12 +117,12 @@ async def test_unknown_key_ids_do_not_make_the_broker_ask_more_often(issuer: Iss
     assert issuer.fetches == 2
 
 
-async def test_the_last_good_keys_are_used_while_the_provider_is_away_and_then_no_more(
+async def test_stale_keys_are_used_within_the_limit_while_the_provider_cannot_be_reached(
     issuer: Issuer,
 ) -> None:
     await issuer.get()
     issuer.go_away()
-    issuer.clock.now += LAST_GOOD - 1
+    issuer.clock.now += STALE_LIMIT - 1
     assert await issuer.get() == ["one"]
     await settle(issuer)
     issuer.clock.now += REFRESH_INTERVAL
@@ -158,9 +158,7 @@ async def test_a_provider_that_was_never_reached_is_unreachable_and_is_not_asked
     ],
     ids=str,
 )
-async def test_a_discovery_document_that_cannot_be_believed_gives_no_keys(
-    issuer: Issuer, metadata: Any
-) -> None:
+async def test_keys_of_an_invalid_discovery_document_are_not_fetched(issuer: Issuer, metadata: Any) -> None:
     if isinstance(metadata, dict) and metadata.get("issuer") == "SELF":
         metadata = {**metadata, "issuer": issuer.url}
     issuer.describe(metadata)

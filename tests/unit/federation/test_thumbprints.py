@@ -1,4 +1,4 @@
-"""Certificates that no trusted authority vouches for: accepted by thumbprint, and by nothing less than that."""
+"""Certificates without a trusted authority are accepted by thumbprint only."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -90,10 +90,10 @@ async def test_the_thumbprint_is_of_any_certificate_of_the_chain(
     assert (await fetcher.get(url_of(host), (thumbprint(listed),))).body == b"{}"
 
 
-async def test_a_listed_certificate_that_is_only_shown_vouches_for_nothing(
+async def test_a_listed_certificate_that_is_only_presented_proves_nothing(
     open_host: Open, make_fetcher: MakeFetcher
 ) -> None:
-    """Anyone can show the certificate of another."""
+    """Every server can present the certificate of another."""
     host, fetcher = await open_host(OTHER, ROOT), make_fetcher()
     with pytest.raises(FetchFailed, match="CERTIFICATE_VERIFY_FAILED"):
         await fetcher.get(url_of(host), (thumbprint(ROOT),))
@@ -103,7 +103,7 @@ async def test_a_listed_certificate_that_is_only_shown_vouches_for_nothing(
 async def test_one_that_was_accepted_by_thumbprint_is_not_accepted_without(
     open_host: Open, make_fetcher: MakeFetcher
 ) -> None:
-    """A connection that is open still serves nobody else."""
+    """An open connection is not used for other providers."""
     host, fetcher = await open_host(OWN), make_fetcher()
     await fetcher.get(url_of(host), (thumbprint(OWN),))
     for others in ((), (thumbprint(OTHER),)):

@@ -51,11 +51,12 @@ class Iam:
         name = request if isinstance(request, str) else type(request).__name__.removesuffix("Request")
         body = None if isinstance(request, str) else request
 
+        facts = RequestFacts(
+            now=self.now, request_id="11111111-2222-3333-4444-555555555555", source_ip="192.0.2.1"
+        )
+
         async def work(transaction: Transaction) -> Any:
             who = caller or await self._caller(transaction, user)
-            facts = RequestFacts(
-                now=self.now, request_id="11111111-2222-3333-4444-555555555555", source_ip="192.0.2.1"
-            )
             call = Call(
                 caller=who,
                 facts=facts,

@@ -14,7 +14,9 @@ from broker.own_roles import assume_role_request, find_roles, session_name_of
 from broker.performing import perform_recorded
 from broker.storage.records import Account, Role
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
-from tests.unit.portal.conftest import ACCOUNT, NOW, World, facts
+from tests.unit.portal.conftest import ACCOUNT, NOW, World, broker, facts, world
+
+__all__ = ["broker", "world"]  # fixtures
 
 OTHER = "222222222222"
 ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"

@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
+    DELEGATION_PARTITION,
     GLOBAL,
     SERVING_PARTITION,
     EngineUnavailable,
@@ -57,6 +59,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def global_partition(account: str) -> str:
     return GLOBAL
+
+
+def delegation_partition(account: str) -> str:
+    return DELEGATION_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -202,4 +208,12 @@ LISTED_SESSIONS = Collection(
 )
 UNLISTED_SESSIONS = Collection(
     "unlisted-sessions", UnlistedSessions, _single, partition=sessions_partition, expiring=True
+)
+DELEGATION_REQUESTS = Collection(
+    "delegation-request",
+    DelegationRequestRecord,
+    lambda one: one.request_id,
+    partition=delegation_partition,
+    exact=True,
+    expiring=True,
 )

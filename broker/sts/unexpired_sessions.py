@@ -55,7 +55,7 @@ async def find_unexpired_sessions(
     keys = {key.id.hex() for key in keyring.keys}
 
     def state_of(one: ListedSession) -> str:
-        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at) is not None:
+        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at, one.ancestors):
             return REVOKED
         if one.identity_id not in identities:
             return PRINCIPAL_GONE

@@ -38,14 +38,16 @@ class OwnRoles(msgspec.Struct, frozen=True):
     is_complete: bool
 
 
-async def find_roles(call: Call) -> OwnRoles:
-    """The roles that the caller may take now, with the second factor that the session has."""
+async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
+    """The roles that the caller may take now, with the second factor of the session; in one account, or in all."""
     store, caller = call.store, call.caller
     found: list[OwnRole] = []
     looked_at = 0
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
     accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
+    if account_id is not None:
+        accounts = [one for one in accounts if one.account_id == account_id]
     for account in accounts:
         roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
         for role in roles:

@@ -40,6 +40,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     federation: Federation
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
+    portal_url: str = ""
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -53,6 +54,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.federation,
             self.passwords,
             self.service_principals,
+            self.portal_url,
         )
 
 

@@ -7,3 +7,21 @@ itself: that is `sts:AssumeRole` through its own gate, for the person.
 Obeys OAuth 2.0 (RFC 6749), its device grant (RFC 8628), PKCE (RFC 7636), native apps (RFC 8252) and the security best
 practice (RFC 9700), in the spelling of AWS's models.
 """
+
+from broker.sso import (
+    accounts,
+    create_token,
+    device_authorization,
+    logout,
+    register_client,
+    role_credentials,
+)
+
+__all__ = [
+    "accounts",
+    "create_token",
+    "device_authorization",
+    "logout",
+    "register_client",
+    "role_credentials",
+]

@@ -99,6 +99,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 dependencies.federation,
                 dependencies.passwords,
                 dependencies.service_principals,
+                dependencies.portal_url,
             )
             result = await perform(declared, call, typed)
             # What is shown this once is lost where its record cannot be written: then it must not be committed either.

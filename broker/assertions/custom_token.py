@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.strict_json import read_object
 from broker.assertions.web_identity_attributes import MOST_KEYS, flattened_claims
+from broker.strict_json import read_object
 
 APPROVED, REFUSED = 200, 403  # HTTP statuses of the plugin's answers
 

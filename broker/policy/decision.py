@@ -92,11 +92,16 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
 def is_always_allowed(principal: Principal, action: str) -> bool:
     """Whether `decide` allows it whatever the resource, policies and context, so that they need not be gathered."""
     rule = facts_of(action).rule
-    return rule.is_always_allowed and rule.resource is None and type(principal) is not Anonymous
+    return rule.resource is None and _allows(rule, principal)
+
+
+def _allows(rule: Rule, principal: Principal) -> bool:
+    """Whether the service allows it to everybody who is like this principal."""
+    return rule.is_always_allowed and (rule.is_open or type(principal) is not Anonymous)
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:
-    if rule.is_always_allowed and not isinstance(request.principal, Anonymous):
+    if _allows(rule, request.principal):
         return Decision(ALLOWED, None, request, layers)
     return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 

@@ -13,11 +13,11 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from broker.assertions.strict_json import read_object
 from broker.cache import Cache
 from broker.federation.provider_keys import REFRESH_INTERVAL, USUAL_LIFETIME, Fetches
 from broker.federation.reach import FetchFailed, Reach, StatusAnswer, require_admitted
 from broker.names.secret import SecretKey
+from broker.strict_json import read_object
 
 # Codes that are traded at a time by each worker: others need the HTTP client, too.
 MOST_AT_A_TIME = 16
@@ -93,7 +93,7 @@ class _Cached(msgspec.Struct, frozen=True):
     good_until: float
 
 
-class Client(Fetches, Protocol):
+class PostsForms(Fetches, Protocol):
     """A Fetcher."""
 
     async def post_form(
@@ -104,7 +104,7 @@ class Client(Fetches, Protocol):
 class OpenIdConnectClients:
     """Asks providers on behalf of the portal."""
 
-    def __init__(self, client: Client, clock: Callable[[], float], reach: Reach) -> None:
+    def __init__(self, client: PostsForms, clock: Callable[[], float], reach: Reach) -> None:
         self._client = client
         self._clock = clock
         self._reach = reach

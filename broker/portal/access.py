@@ -6,9 +6,9 @@ from itertools import groupby
 import msgspec
 from aiohttp import web
 
+from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import page, see_other
-from broker.portal.roles import OwnRole
 from broker.portal.routes import Route
 from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
 from broker.portal.taking import roles_of

@@ -26,6 +26,7 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     api_url: str = ""
     help_text: str = ""
+    sso_region: str = "us-east-1"
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()

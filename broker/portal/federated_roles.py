@@ -16,8 +16,8 @@ from broker.access.federated_people import openid_connect_caller
 from broker.access.web_identities import find_provider
 from broker.errors import Refusal
 from broker.operation import Absent, find_operation, prepare
+from broker.own_roles import BREATH, MOST_ROLES, OwnRole, OwnRoles, account_order
 from broker.performing import Tools
-from broker.portal.roles import BREATH, MOST_ROLES, OwnRole, OwnRoles, account_order
 from broker.protocol.shapes import sts as shapes
 from broker.storage.portal_records import FederatedIdentity
 from broker.storage.store import ACCOUNTS, ROLES, Transaction

@@ -6,9 +6,9 @@ from broker.access.trust import find_role
 from broker.credentials.durations import DEFAULT_ROLE_SESSION
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
+from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import page
-from broker.portal.roles import OwnRole
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
 from broker.portal.taking import is_own_role, take_role

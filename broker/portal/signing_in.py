@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.access.people import caller_of
 from broker.errors import Refusal
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,

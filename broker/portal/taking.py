@@ -4,7 +4,9 @@ from msgspec.structs import replace
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.people import caller_of
 from broker.errors import Refusal
+from broker.own_roles import OwnRoles, assume_role_request, find_roles, may_take
 from broker.performing import perform_recorded
 from broker.portal.dependencies import Portal
 from broker.portal.federated_roles import (
@@ -14,8 +16,6 @@ from broker.portal.federated_roles import (
     may_take_federated,
     taking_of,
 )
-from broker.portal.identities import caller_of
-from broker.portal.roles import OwnRoles, assume_role_request, find_roles, may_take
 from broker.protocol.shapes.sts import Credentials
 from broker.storage.portal_records import FederatedIdentity, PortalSession
 from broker.storage.store import Transaction
@@ -26,7 +26,7 @@ async def roles_of(
 ) -> OwnRoles:
     if isinstance(session.identity, FederatedIdentity):
         return await find_federated_roles(portal.tools, store, session.identity, facts)
-    return await find_roles(portal.tools, store, await caller_of(store, session), facts)
+    return await find_roles(portal.tools.call(store, await caller_of(store, session), facts))
 
 
 async def is_own_role(

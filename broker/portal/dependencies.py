@@ -5,8 +5,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from broker.federation.openid_connect import OpenIdConnectSignIn
+from broker.federation.saml_sign_in import SamlSignIn
 from broker.performing import Tools
-from broker.storage.portal_records import FederatedIdentity
+from broker.storage.portal_records import (
+    DirectoryIdentity,
+    FederatedIdentity,
+    OpenIdConnectIdentity,
+    SamlIdentity,
+)
 
 # Address of the peer, whether it spoke TLS, X-Forwarded-For, X-Forwarded-Proto: the client's address, whether it did.
 SourceOf = Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
@@ -30,20 +36,36 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
+    saml: tuple[SamlSignIn, ...] = ()
+
+    @property
+    def ways(self) -> tuple[OpenIdConnectSignIn | SamlSignIn, ...]:
+        """Where people may sign in elsewhere, in the order of the settings."""
+        return (*self.openid_connect, *self.saml)
 
     def find_openid_connect(self, name: str) -> OpenIdConnectSignIn | None:
         return next((one for one in self.openid_connect if one.name == name), None)
 
+    def find_saml(self, name: str) -> SamlSignIn | None:
+        return next((one for one in self.saml if one.name == name), None)
+
     def knows(self, identity: FederatedIdentity) -> bool:
         """Whether the settings still let people sign in as this person did."""
-        sign_in = self.find_openid_connect(identity.sign_in)
-        return (
-            sign_in is not None
-            and sign_in.issuer == identity.issuer
-            and sign_in.client_id in identity.audience
-        )
+        match identity:
+            case OpenIdConnectIdentity():
+                client = self.find_openid_connect(identity.sign_in)
+                if client is None or client.issuer != identity.issuer:
+                    return False
+                return client.client_id in identity.audience
+            case SamlIdentity():
+                saml = self.find_saml(identity.sign_in)
+                return saml is not None and saml.provider in identity.providers
+            case DirectoryIdentity():
+                directory = self.tools.federation.directory
+                return directory is not None and directory.rules.provider == identity.provider
 
     def title_of(self, identity: FederatedIdentity) -> str:
         """What pages call the provider of the person."""
-        sign_in = self.find_openid_connect(identity.sign_in)
-        return sign_in.title if sign_in is not None else identity.sign_in
+        if isinstance(identity, DirectoryIdentity):
+            return identity.provider
+        return next((one.title for one in self.ways if one.name == identity.sign_in), identity.sign_in)

@@ -10,16 +10,32 @@ from typing import Any
 
 import msgspec
 
+from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.federated_people import openid_connect_caller
+from broker.access.federated_people import (
+    assertion_of,
+    directory_caller,
+    openid_connect_caller,
+    saml_caller,
+)
+from broker.access.trust import find_role
 from broker.access.web_identities import find_provider
-from broker.errors import Refusal
+from broker.assertions.checks import Checks
+from broker.assertions.saml_attributes import offered_roles
+from broker.errors import Refusal, access_denied
+from broker.federation.directory_rules import given_roles
 from broker.operation import Absent, find_operation, prepare
 from broker.own_roles import BREATH, MOST_ROLES, OwnRole, OwnRoles, account_order
 from broker.performing import Tools
 from broker.protocol.shapes import sts as shapes
-from broker.storage.portal_records import FederatedIdentity
+from broker.storage.portal_records import (
+    DirectoryIdentity,
+    FederatedIdentity,
+    OpenIdConnectIdentity,
+    SamlIdentity,
+)
+from broker.storage.records import Account
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 # What a request has in place of the assertion, which is not kept: it was proven at the sign-in.
@@ -42,7 +58,7 @@ async def find_federated_roles(
     """The roles that the person may take now."""
     found: list[OwnRole] = []
     looked_at = 0
-    async for candidate in _candidates(store, identity):
+    async for candidate in _candidates(tools, store, identity):
         if looked_at == MOST_ROLES:
             return OwnRoles(tuple(found), is_complete=False)
         looked_at += 1
@@ -60,7 +76,7 @@ async def may_take_federated(
     taking = taking_of(identity, role_arn, None)
     declared = find_operation("sts", taking.operation)
     try:
-        caller = await federated_caller(store, identity, role_arn)
+        caller = await federated_caller(tools, store, identity, role_arn, facts.now)
         call = tools.call(store, caller, facts)
         prepared = await prepare(declared, call, taking.request)
     except Refusal:
@@ -77,19 +93,52 @@ async def may_take_federated(
     return True
 
 
-async def federated_caller(store: Transaction, identity: FederatedIdentity, role_arn: str) -> Caller:
+async def federated_caller(
+    tools: Tools, store: Transaction, identity: FederatedIdentity, role_arn: str, now: float
+) -> Caller:
     """The person as a caller of the operation that takes this role; raises Refusal."""
-    return await openid_connect_caller(store, identity, role_arn.split(":")[4])
+    match identity:
+        case OpenIdConnectIdentity():
+            return await openid_connect_caller(store, identity, account_of_role(role_arn))
+        case SamlIdentity():
+            return await saml_caller(store, identity, role_arn, now)
+        case DirectoryIdentity():
+            given = _given_roles(tools, identity)
+            if given is not None and role_arn not in given:
+                raise access_denied("No group of yours gives this role.")
+            return directory_caller(identity, role_arn)
 
 
 def taking_of(identity: FederatedIdentity, role_arn: str, duration: int | None) -> Taking:
-    request = shapes.AssumeRoleWithWebIdentityRequest(
-        role_arn=role_arn,
-        role_session_name=session_name_of(identity.name),
-        web_identity_token=_PROVEN_BEFORE,
-        duration_seconds=duration,
-    )
-    return Taking("AssumeRoleWithWebIdentity", request)
+    """Where the operation takes an assertion, a note stands in its place."""
+    match identity:
+        case OpenIdConnectIdentity():
+            request: Any = shapes.AssumeRoleWithWebIdentityRequest(
+                role_arn=role_arn,
+                role_session_name=session_name_of(identity.name),
+                web_identity_token=_PROVEN_BEFORE,
+                duration_seconds=duration,
+            )
+        case SamlIdentity():
+            request = shapes.AssumeRoleWithSAMLRequest(
+                role_arn=role_arn,
+                principal_arn=_provider_for(identity, role_arn),
+                saml_assertion=_PROVEN_BEFORE,
+                duration_seconds=duration,
+            )
+        case DirectoryIdentity():
+            request = shapes.AssumeRoleWithLDAPIdentityRequest(
+                ldap_username=identity.name,
+                ldap_password=_PROVEN_BEFORE,
+                role_arn=role_arn,
+                duration_seconds=duration,
+            )
+    return Taking(type(request).__name__.removesuffix("Request"), request)
+
+
+def _provider_for(identity: SamlIdentity, role_arn: str) -> str:
+    offered = offered_roles(assertion_of(identity), Checks())
+    return next((one.provider_arn for one in offered if one.role_arn == role_arn), "")
 
 
 def session_name_of(name: str) -> str:
@@ -97,12 +146,52 @@ def session_name_of(name: str) -> str:
     return _no_name_character.sub("-", name)[:_LONGEST_NAME].ljust(_SHORTEST_NAME, "-")
 
 
-async def _candidates(store: Transaction, identity: FederatedIdentity) -> AsyncIterator[OwnRole]:
-    """Roles that can be meant, in the order of accounts: those of accounts that know the provider, and name it."""
+async def _candidates(
+    tools: Tools, store: Transaction, identity: FederatedIdentity
+) -> AsyncIterator[OwnRole]:
+    """Roles that can be meant, in the order of accounts."""
+    match identity:
+        case OpenIdConnectIdentity():
+            async for found in _roles_that_name_the_provider(store, identity):
+                yield found
+            return
+        case DirectoryIdentity() if _given_roles(tools, identity) is None:
+            for account in sorted(await store.scan(ACCOUNTS, ""), key=account_order):
+                async for found in _roles_naming(store, account, identity.provider):
+                    yield found
+            return
+        case SamlIdentity():
+            named = [one.role_arn for one in offered_roles(assertion_of(identity), Checks())]
+        case DirectoryIdentity():
+            named = list(_given_roles(tools, identity) or ())
+    accounts = {one.account_id: one for one in await store.scan(ACCOUNTS, "")}
+    roles = [role for arn in dict.fromkeys(named) if (role := await find_role(store, arn)) is not None]
+    own = [OwnRole(accounts[one.account_id], one) for one in roles if one.account_id in accounts]
+    for one in sorted(own, key=lambda found: (account_order(found.account), found.role.role_name)):
+        yield one
+
+
+async def _roles_that_name_the_provider(
+    store: Transaction, identity: OpenIdConnectIdentity
+) -> AsyncIterator[OwnRole]:
     for account in sorted(await store.scan(ACCOUNTS, ""), key=account_order):
         provider = await find_provider(store, account.account_id, identity.issuer)
         if provider is None or not provider.admits(identity.audience):
             continue
-        for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES + 1):
-            if provider.name in role.assume_role_policy or '"*"' in role.assume_role_policy:
-                yield OwnRole(account, role)
+        async for found in _roles_naming(store, account, provider.name):
+            yield found
+
+
+async def _roles_naming(store: Transaction, account: Account, provider: str) -> AsyncIterator[OwnRole]:
+    """Those whose trust policy can admit anybody of this provider, as far as its text shows."""
+    for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES + 1):
+        if provider in role.assume_role_policy or '"*"' in role.assume_role_policy:
+            yield OwnRole(account, role)
+
+
+def _given_roles(tools: Tools, identity: DirectoryIdentity) -> tuple[str, ...] | None:
+    """The ARNs that the person's groups give, by the settings of now; None where trust policies alone say it."""
+    directory = tools.federation.directory
+    if directory is None:
+        return ()
+    return given_roles(directory.rules, (identity.distinguished_name, *identity.groups))

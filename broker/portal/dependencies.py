@@ -14,8 +14,17 @@ from broker.storage.portal_records import (
     SamlIdentity,
 )
 
+DIRECTORY = "/sign-in/directory"
+
 # Address of the peer, whether it spoke TLS, X-Forwarded-For, X-Forwarded-Proto: the client's address, whether it did.
 SourceOf = Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A way to sign in with somebody else than the broker: what a link to it says, and where that leads."""
+
+    title: str
+    path: str
 
 
 class Portal(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +48,12 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     saml: tuple[SamlSignIn, ...] = ()
 
     @property
-    def ways(self) -> tuple[OpenIdConnectSignIn | SamlSignIn, ...]:
-        """Where people may sign in elsewhere, in the order of the settings."""
-        return (*self.openid_connect, *self.saml)
+    def ways(self) -> tuple[Way, ...]:
+        """In the order of the settings."""
+        ways = [Way(one.title, one.path) for one in self.openid_connect]
+        ways += [Way(one.title, one.path) for one in self.saml]
+        directory = self.tools.federation.directory
+        return (*ways, Way(directory.rules.provider, DIRECTORY)) if directory is not None else tuple(ways)
 
     def find_openid_connect(self, name: str) -> OpenIdConnectSignIn | None:
         return next((one for one in self.openid_connect if one.name == name), None)
@@ -68,4 +80,6 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
         """What pages call the provider of the person."""
         if isinstance(identity, DirectoryIdentity):
             return identity.provider
-        return next((one.title for one in self.ways if one.name == identity.sign_in), identity.sign_in)
+        titles = {one.name: one.title for one in self.openid_connect}
+        titles |= {one.name: one.title for one in self.saml}
+        return titles.get(identity.sign_in, identity.sign_in)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.strict_json import read_object
+from broker.strict_json import read_object
 
 LONGEST_ID = 255  # characters
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broker.access.role_index import index_role, unindex_role
 from broker.access.trust import shown_trust_policy
 from broker.iam import entities, resources
 from broker.iam.answers import boundary_shape, last_used_shape
@@ -39,6 +40,7 @@ async def create_role(
         permissions_boundary=request.permissions_boundary,
     )
     call.store.put(ROLES, call.account, role)
+    index_role(call.store, role)
     return shapes.CreateRoleResponse(role=await role_shape(call, role))
 
 
@@ -104,6 +106,7 @@ async def update_assume_role_policy(
         trusted_ids=await require_trust_policy(call, request.policy_document),
     )
     call.store.put(ROLES, call.account, changed)
+    index_role(call.store, changed, role)
 
 
 @operation("iam:DeleteRole", prepare=changed_role)
@@ -119,6 +122,7 @@ async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: P
         ),
     )
     call.store.delete(ROLES, call.account, role.role_name)
+    unindex_role(call.store, role)
 
 
 async def role_shape(call: Call, role: Role) -> shapes.Role:

@@ -11,6 +11,9 @@ Law:
   that harmless: what is put outside of accounts is committed before the accounts (a code is used up before what it
   proves exists, a global pointer exists before the record that it points to), and partitions outside of accounts with
   deletions only are committed last (a pointer outlives its record).
+- Hints are committed as pointers are, but apart from what is read: a deletion of hints is never part of another commit,
+  and expects no revision. What fails with nothing but hints committed has failed; what fails with nothing but
+  deletions of hints left has succeeded, for a hint that is left over misleads nobody.
 """
 
 from collections.abc import Callable
@@ -171,17 +174,26 @@ class Transaction(msgspec.Struct, eq=False):
         A transaction without writes never conflicts here. Raises OutcomeUnknown where some partitions are written and
         another is not.
         """
-        written = [(partition, view) for partition, view in self._views.items() if view.writes]
+        written = [
+            (partition, part)
+            for partition, view in self._views.items()
+            if view.writes
+            for part in _without_deleted_hints(view)
+        ]
         done: list[str] = []
         for partition, view in sorted(written, key=_commit_order) if len(written) > 1 else written:
+            is_hints = all(put.collection.hint for put in view.writes.values())
             try:
                 await self._commit(partition, view)
             except (EngineUnavailable, Conflict) as error:
+                if is_hints and any(name.startswith(_ACCOUNTS) for name in done):
+                    continue
                 if _is_partly_done(done, error):
                     reason = f"committed in {', '.join(done)}, and not known to be in {partition}: {error}"
                     raise OutcomeUnknown(reason) from error
                 raise
-            done.append(partition)
+            if not is_hints:
+                done.append(partition)
         self._views = {}
         self.is_dirty = False
 
@@ -300,6 +312,15 @@ class Transaction(msgspec.Struct, eq=False):
                 self._cache.advance(partition, view.snapshot, revision, written)
             return
         raise _conflict(partition)
+
+
+def _without_deleted_hints(view: _View) -> tuple[_View, ...]:
+    """The view, and apart from it the deletions of hints: they expect no revision, and are committed last."""
+    dead = {key: put for key, put in view.writes.items() if put.record is None and put.collection.hint}
+    if not dead:
+        return (view,)
+    view.writes = {key: put for key, put in view.writes.items() if key not in dead}
+    return (view, _View(writes=dead)) if view.writes else (_View(writes=dead),)
 
 
 def _commit_order(written: tuple[str, _View]) -> int:

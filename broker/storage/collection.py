@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
+    DELEGATION_PARTITION,
     GLOBAL,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
@@ -60,6 +62,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def global_partition(account: str) -> str:
     return GLOBAL
+
+
+def delegation_partition(account: str) -> str:
+    return DELEGATION_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -225,3 +231,12 @@ INDEXED_ACCOUNTS = Collection(
     expiring=True,
 )
 ROLE_INDEX = Collection("role-index", RoleIndex, _single, partition=role_index_partition)
+
+DELEGATION_REQUESTS = Collection(
+    "delegation-request",
+    DelegationRequestRecord,
+    lambda one: one.request_id,
+    partition=delegation_partition,
+    exact=True,
+    expiring=True,
+)

@@ -27,6 +27,7 @@ GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
 ROLE_INDEX_PARTITION = "role-index"
+DELEGATION_PARTITION = "delegation"
 
 
 def account_partition(account_id: str) -> str:

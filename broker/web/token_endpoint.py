@@ -344,7 +344,12 @@ async def _introspect(
         reason = f"{refusal.code}: {refusal.reason or refusal.message}"
         raise Refusal("access_denied", refusal.message, reason=reason, status=403) from None
     told = await introspect(
-        dependencies.federation, store, issuer, required(parameters, "token"), arrived.facts.now
+        dependencies.federation,
+        dependencies.mint.keyring(),
+        store,
+        issuer,
+        required(parameters, "token"),
+        arrived.facts.now,
     )
     return _Done(told, {name: told[name] for name in ("active", "jti", "sub") if name in told})
 
@@ -355,7 +360,8 @@ async def _revoke(
     """RFC 7009, 2.2: a token that is not good is answered like one that was revoked."""
     issuer = await _find_issuer(dependencies, store, arrived)
     token = required(parameters, "token")
-    claims = await revoke(dependencies.federation, store, issuer, token, arrived.facts.now)
+    keyring = dependencies.mint.keyring()
+    claims = await revoke(dependencies.federation, keyring, store, issuer, token, arrived.facts.now)
     if claims is None:
         return _Done()
     # Who has the token acts with it: a proof, so that the record is among those of proven callers.

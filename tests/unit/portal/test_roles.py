@@ -1,12 +1,14 @@
 """Whose roles are these: the gate's answer for each, and nothing that it does not say."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from broker.access.caller import root_caller, user_caller
+from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
 from broker.performing import perform_recorded
 from broker.portal.roles import assume_role_request, find_roles, session_name_of
@@ -121,3 +123,20 @@ async def test_a_refused_role_leaves_the_record_of_its_refusal(world: World) -> 
     (record,) = world.records
     assert (record["eventName"], record["errorCode"]) == ("AssumeRole", "AccessDenied")
     assert record["userIdentity"]["arn"] == ALICE
+
+
+async def test_without_a_record_there_are_no_credentials(world: World) -> None:
+    await put_roles(world, role(OTHER, "open", {"AWS": ALICE}))
+    full = World(world.folder, world.broker, Path("/dev/full"))
+    caller = user_caller(world.alice)
+
+    async def caller_of(store: Transaction) -> Any:
+        return caller
+
+    request = assume_role_request(caller, f"arn:aws:iam::{OTHER}:role/open", 900)
+    with pytest.raises(Refusal) as refused:
+        await perform_recorded(full.portal.tools, facts(service="sts"), caller_of, "AssumeRole", request)
+    assert refused.value.code == "ServiceUnavailable"
+    with pytest.raises(JournalUnavailable):  # and nothing more is done until there is room
+        await perform_recorded(full.portal.tools, facts(service="sts"), caller_of, "AssumeRole", request)
+    full.journal.close()

@@ -100,13 +100,19 @@ def entry_key(trustee: Trustee, role: Role) -> str:
     return f"{_prefix(trustee)}{role.account_id}/{role.role_name.lower()}"
 
 
-async def find_candidates(store: Transaction, caller: Caller, limit: int) -> Candidates | None:
-    """At most `limit` roles whose trust policies may admit the caller; None where the index is not complete yet."""
+async def find_candidates(
+    store: Transaction, caller: Caller, limit: int, account: str | None = None
+) -> Candidates | None:
+    """At most `limit` roles, of all accounts or of one, whose trust policies may admit the caller.
+
+    None where the index is not complete yet.
+    """
     if await store.find(ROLE_INDEX, "") is None:
         return None
     found: dict[tuple[str, str], TrustingRole] = {}
     for trustee in trustees_like(caller):
-        entries = await store.scan(TRUSTING_ROLES, trustee.owner, _prefix(trustee), limit=limit + 1)
+        prefix = _prefix(trustee) if account is None else f"{_prefix(trustee)}{account}/"
+        entries = await store.scan(TRUSTING_ROLES, trustee.owner, prefix, limit=limit + 1)
         found.update({(one.account_id, one.role_name.lower()): one for one in entries})
         if len(found) > limit:
             return Candidates(tuple(found.values())[:limit], is_complete=False)

@@ -42,8 +42,8 @@ from broker.app.serving import make_dependencies
 from broker.config import load_settings
 from broker.names.arn import iam_arn
 from broker.operation import find_operation, perform
+from broker.own_roles import find_roles
 from broker.performing import Tools
-from broker.portal.roles import find_roles
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Role
 from broker.storage.store import ROLE_INDEX, ROLES, USERS, Transaction
@@ -129,7 +129,7 @@ async def measure_page(tools: Tools, person: str, what: str, rounds: int) -> Non
         store = tools.store.transaction()
         user = await store.find(USERS, person, USER)
         assert user is not None
-        found = await find_roles(tools, store, user_caller(user), FACTS)
+        found = await find_roles(tools.call(store, user_caller(user), FACTS))
 
     first = await timed(ask)
     answer = f"{len(found.roles)} roles, {'all' if found.is_complete else 'not all'} looked at"

@@ -236,7 +236,9 @@ async def test_a_pass_looks_at_the_accounts_that_have_changed(
     assert looked_at == {"role-index", account_partition(changed.account_id)}
 
 
-async def test_what_is_found_is_bounded_and_says_so(open_engine: Callable[[], Engine]) -> None:
+async def test_what_is_found_is_bounded_and_says_so_or_is_of_one_account(
+    open_engine: Callable[[], Engine],
+) -> None:
     store, alice = Store(open_engine(), time.time), user_caller(USERS_HERE[0])
     await fill(store, *unindexed_roles())
     await index_missing_roles(store, 0)
@@ -245,3 +247,8 @@ async def test_what_is_found_is_bounded_and_says_so(open_engine: Callable[[], En
         found = await find_candidates(store.transaction(), alice, limit)
         assert found is not None
         assert (len(found.roles), found.is_complete) == (min(limit, len(every)), is_complete)
+    for account in ACCOUNTS_HERE:
+        of_one = await find_candidates(store.transaction(), alice, 1000, account)
+        assert of_one is not None and of_one.is_complete
+        own = {(one.account_id, one.role_name) for one in of_one.roles}
+        assert own == {(owner, name) for owner, name in every if owner == account}

@@ -10,12 +10,10 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.facts import RequestFacts
 from broker.access.role_index import Candidates, find_candidates
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.operation import Absent, Call, find_operation, prepare
-from broker.performing import Tools
 from broker.protocol.shapes.sts import AssumeRoleRequest
 from broker.storage.records import Account, Role
 from broker.storage.role_index_records import TrustingRole
@@ -44,18 +42,18 @@ class OwnRoles(msgspec.Struct, frozen=True):
     is_complete: bool
 
 
-async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: RequestFacts) -> OwnRoles:
-    """The roles that `caller` may take now, with the second factor that the session has."""
+async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
+    """The roles that the caller may take now, with the second factor of the session; in one account, or in all."""
+    store, caller = call.store, call.caller
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
-    call = tools.call(store, caller, facts)
-    candidates = await find_candidates(store, caller, MOST_ROLES)
+    candidates = await find_candidates(store, caller, MOST_ROLES, account_id)
     if candidates is None:
-        candidates = await _candidates_of_all(store, caller.account)
+        candidates = await _candidates_of_all(store, caller.account, account_id)
     # What the store has is read first: what the gate has read of a partition may not change in between.
-    found = [one async for one in _present(store, candidates.roles)]
+    present = [one async for one in _present(store, candidates.roles)]
     own: list[OwnRole] = []
-    for number, one in enumerate(found, 1):
+    for number, one in enumerate(present, 1):
         if await may_take(call, one.role.arn):
             own.append(one)
         if number % _BREATH == 0:
@@ -63,11 +61,13 @@ async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: Re
     return OwnRoles(tuple(sorted(own, key=_order)), candidates.is_complete)
 
 
-async def _candidates_of_all(store: Transaction, account: str) -> Candidates:
-    """Of the first MOST_ROLES roles of the store, those that may admit somebody of `account`."""
+async def _candidates_of_all(store: Transaction, account: str, only_in: str | None) -> Candidates:
+    """Of the first MOST_ROLES roles of the store, or of one account, those that may admit somebody of `account`."""
     found: list[TrustingRole] = []
     looked_at = 0
     for owner in await store.scan(ACCOUNTS, ""):
+        if only_in is not None and owner.account_id != only_in:
+            continue
         roles = await store.scan(ROLES, owner.account_id, limit=MOST_ROLES - looked_at + 1)
         looked_at += len(roles)
         found += [

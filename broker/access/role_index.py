@@ -5,11 +5,12 @@ Law:
   gate decides, on the role's present record. So an entry that is left over shows nobody a role.
 - Entries are written in the transaction that writes the role's record, and committed before it; those of principals
   that are no longer named are deleted after it (`broker.storage.transaction`). So a process that is killed in between
-  leaves an entry too many, never one too few.
+  leaves an entry too many, never one too few. An entry is deleted only if it is the one that was read before the
+  role's commit: where a change that comes after that commit names the principal again, it has written another.
 - The index names principals as the engine does: the ids that a trust policy was bound to, ARNs where there is none. A
   user who was renamed is looked up by the id and by the present ARN, so a rename changes no entry.
-- `broker.access.role_index_upkeep` adds what is missing: the roles of an earlier version's store, those that an earlier
-  version writes beside this one, and the entry that is lost where two changes of one role's trust policy cross.
+- `broker.access.role_index_upkeep` adds what is missing: the roles of an earlier version's store, and those that an
+  earlier version writes beside this one.
 
 Services are not indexed: no person is one.
 """
@@ -78,21 +79,21 @@ def trustees_like(caller: Caller) -> tuple[Trustee, ...]:
     return (_ANYBODY,)
 
 
-def index_role(store: Transaction, role: Role, former: Role | None = None) -> None:
-    """Index a role that is put in the same transaction; `former` is the record that it replaces."""
+async def index_role(store: Transaction, role: Role, mark: bytes, former: Role | None = None) -> None:
+    """Index a role that is put in the same transaction; `former` is the record that it replaces, `mark` is random."""
     wanted, present = trustees_of(role), trustees_of(former) if former is not None else frozenset()
     for trustee in wanted - present:
-        put_entry(store, trustee, role)
-    _delete_entries(store, present - wanted, role)
+        put_entry(store, trustee, role, mark)
+    await _delete_entries(store, present - wanted, role)
 
 
-def unindex_role(store: Transaction, role: Role) -> None:
+async def unindex_role(store: Transaction, role: Role) -> None:
     """The same for a role that is deleted."""
-    _delete_entries(store, trustees_of(role), role)
+    await _delete_entries(store, trustees_of(role), role)
 
 
-def put_entry(store: Transaction, trustee: Trustee, role: Role) -> None:
-    entry = TrustingRole(account_id=role.account_id, role_name=role.role_name)
+def put_entry(store: Transaction, trustee: Trustee, role: Role, mark: bytes = b"") -> None:
+    entry = TrustingRole(account_id=role.account_id, role_name=role.role_name, mark=mark)
     store.put(TRUSTING_ROLES, trustee.owner, entry, key=entry_key(trustee, role))
 
 
@@ -119,9 +120,12 @@ async def find_candidates(
     return Candidates(tuple(found.values()), is_complete=True)
 
 
-def _delete_entries(store: Transaction, trustees: Iterable[Trustee], role: Role) -> None:
+async def _delete_entries(store: Transaction, trustees: Iterable[Trustee], role: Role) -> None:
     for trustee in trustees:
-        store.delete(TRUSTING_ROLES, trustee.owner, entry_key(trustee, role))
+        key = entry_key(trustee, role)
+        # Read, so that an entry which is written again meanwhile, for a change after this one, is not deleted.
+        if await store.find(TRUSTING_ROLES, trustee.owner, key) is not None:
+            store.delete(TRUSTING_ROLES, trustee.owner, key)
 
 
 def _prefix(trustee: Trustee) -> str:

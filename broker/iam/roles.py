@@ -15,6 +15,7 @@ from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
+from broker.storage.engine import MARK_SIZE
 from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
 
@@ -42,7 +43,7 @@ async def create_role(
         max_signin_session_duration=request.max_signin_session_duration,
     )
     call.store.put(ROLES, call.account, role)
-    index_role(call.store, role)
+    await index_role(call.store, role, call.entropy(MARK_SIZE))
     return shapes.CreateRoleResponse(role=await role_shape(call, role))
 
 
@@ -121,7 +122,7 @@ async def update_assume_role_policy(
         trusted_ids=await require_trust_policy(call, request.policy_document),
     )
     call.store.put(ROLES, call.account, changed)
-    index_role(call.store, changed, role)
+    await index_role(call.store, changed, call.entropy(MARK_SIZE), former=role)
 
 
 @operation("iam:DeleteRole", prepare=changed_role)
@@ -137,7 +138,7 @@ async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: P
         ),
     )
     call.store.delete(ROLES, call.account, role.role_name)
-    unindex_role(call.store, role)
+    await unindex_role(call.store, role)
 
 
 async def role_shape(call: Call, role: Role) -> shapes.Role:

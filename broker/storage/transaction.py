@@ -11,9 +11,9 @@ Law:
   that harmless: what is put outside of accounts is committed before the accounts (a code is used up before what it
   proves exists, a global pointer exists before the record that it points to), and partitions outside of accounts with
   deletions only are committed last (a pointer outlives its record).
-- Hints are committed as pointers are, but apart from what is read: a deletion of hints is never part of another commit,
-  and expects no revision. What fails with nothing but hints committed has failed; what fails with nothing but
-  deletions of hints left has succeeded, for a hint that is left over misleads nobody.
+- Hints are committed as pointers are, but a deletion of hints is never part of another commit: it is committed last,
+  and only if the hints that were read are unchanged. What fails with nothing but hints committed has failed; what fails
+  with nothing but deletions of hints left has succeeded, for a hint that is left over misleads nobody.
 """
 
 from collections.abc import Callable
@@ -178,7 +178,7 @@ class Transaction(msgspec.Struct, eq=False):
             (partition, part)
             for partition, view in self._views.items()
             if view.writes
-            for part in _without_deleted_hints(view)
+            for part in _apart(view)
         ]
         done: list[str] = []
         for partition, view in sorted(written, key=_commit_order) if len(written) > 1 else written:
@@ -314,13 +314,19 @@ class Transaction(msgspec.Struct, eq=False):
         raise _conflict(partition)
 
 
-def _without_deleted_hints(view: _View) -> tuple[_View, ...]:
-    """The view, and apart from it the deletions of hints: they expect no revision, and are committed last."""
-    dead = {key: put for key, put in view.writes.items() if put.record is None and put.collection.hint}
-    if not dead:
+def _apart(view: _View) -> tuple[_View, ...]:
+    """The view; where it deletes hints, its deletions and its other writes apart.
+
+    The deletions expect that the hints which were read are unchanged, writes of hints expect nothing. Hints in a
+    partition with other records are committed with them.
+    """
+    dead = {key: put for key, put in view.writes.items() if put.record is None}
+    if not dead or not all(put.collection.hint for put in view.writes.values()):
         return (view,)
-    view.writes = {key: put for key, put in view.writes.items() if key not in dead}
-    return (view, _View(writes=dead)) if view.writes else (_View(writes=dead),)
+    written = {key: put for key, put in view.writes.items() if key not in dead}
+    read = {key: view.reads[key] for key in dead if key in view.reads}
+    deleting = _View(view.snapshot, read, writes=dead)
+    return (_View(writes=written), deleting) if written else (deleting,)
 
 
 def _commit_order(written: tuple[str, _View]) -> int:

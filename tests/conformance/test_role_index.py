@@ -158,6 +158,44 @@ async def test_wherever_processes_are_killed_no_role_is_missing(
     assert await index_missing_roles(iam.store, 0) == 0
 
 
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["changed", "deleted"])
+async def test_a_change_that_overtakes_another_keeps_its_entry(
+    open_engine: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    """Of two workers the first has committed a role that trusts alice no more, and not yet deleted alice's entry."""
+    first, second = (Iam(Store(open_engine(), time.time)) for _ in range(2))
+    account, alice, bobby = ACCOUNTS_HERE[1], *USERS_HERE[:2]
+    await fill(first.store)
+    await index_missing_roles(first.store, 0)
+
+    async def trust(iam: Iam, user: User, *, is_new: bool = False) -> None:
+        create, update = shapes.CreateRoleRequest, shapes.UpdateAssumeRolePolicyRequest
+        document = trusting({"AWS": user.arn})
+        if is_new:
+            await iam(create(role_name="app", assume_role_policy_document=document), caller=root)
+        else:
+            await iam(update(role_name="app", policy_document=document), caller=root)
+
+    root = root_caller(account)
+    await trust(first, alice, is_new=True)
+    commit, committed = first.store.engine.commit, list[str]()
+
+    async def overtaken(partition: str, *arguments: Any) -> Revision:
+        if committed and committed[-1] == account_partition(account):
+            committed.append("the second one's")
+            await trust(second, alice, is_new=is_deleted)
+        committed.append(partition)
+        return await commit(partition, *arguments)
+
+    monkeypatch.setattr(first.store.engine, "commit", overtaken)
+    if is_deleted:
+        await first(shapes.DeleteRoleRequest(role_name="app"), caller=root)
+    else:
+        await trust(first, bobby)
+    assert "the second one's" in committed
+    assert await indexed(first.store, user_caller(alice)) == {(account, "app")}
+
+
 async def test_a_store_of_an_earlier_version_is_indexed_while_it_is_changed(
     open_engine: Callable[[], Engine],
 ) -> None:

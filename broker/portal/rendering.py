@@ -11,13 +11,16 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from broker.audit.event import iso_time
+from broker.errors import Refusal
 from broker.portal.assets import asset_paths
 from broker.portal.dependencies import Portal
 from broker.portal.identities import name_of
+from broker.portal.refusals import shown_refusal
 from broker.portal.visit import CSRF_FIELD, Visit
 
 _HERE = Path(__file__).parent
 _EVERY_PAGE = "frame"
+_UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -77,6 +80,9 @@ def _environment() -> Environment:
     )
     environment.filters["iso_time"] = iso_time
     environment.filters["duration"] = shown_duration
+    environment.filters["ago"] = shown_ago
+    environment.filters["shown_refusal"] = shown_refusal
+    environment.tests["refused"] = lambda value: isinstance(value, Refusal)
     return environment
 
 
@@ -85,3 +91,14 @@ def shown_duration(seconds: int) -> str:
     minutes = round(seconds / 60)
     number, unit = (minutes // 60, "hour") if minutes % 60 == 0 and minutes else (minutes, "minute")
     return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def shown_ago(moment: float, now: float) -> str:
+    """`5 minutes ago`, `in 3 days`; `just now` within a minute."""
+    seconds = abs(now - moment)
+    if seconds < 60:
+        return "just now"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
+    number = int(seconds // size)
+    text = f"{number} {unit}{'' if number == 1 else 's'}"
+    return f"{text} ago" if moment <= now else f"in {text}"

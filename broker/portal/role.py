@@ -1,17 +1,16 @@
 """A role: what it is, and credentials of it. They are shown once, and kept nowhere."""
 
 from aiohttp import web
-from msgspec.structs import replace
 
 from broker.access.trust import find_role
 from broker.credentials.durations import DEFAULT_ROLE_SESSION
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
-from broker.performing import perform_recorded
+from broker.portal.assuming import assume_role
 from broker.portal.dependencies import Portal
 from broker.portal.identities import caller_of
 from broker.portal.rendering import page
-from broker.portal.roles import OwnRole, assume_role_request, may_take
+from broker.portal.roles import OwnRole, may_take
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
 from broker.portal.visit import Visit
@@ -33,28 +32,11 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
 
 
 async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
-    """sts:AssumeRole, for the person who is signed in: its gate, its mint, its record."""
-    session = visit.session
-    assert session is not None
     found = await _find(portal, visit, portal.tools.store.transaction())
     if found is None:
         raise web.HTTPNotFound
     duration = parse_duration(visit.form.get("duration", ""), found.role.max_session_duration)
-    caller = await caller_of(portal.tools.store.transaction(), session)
-    started, code = portal.timer(), ""
-    try:
-        answer: AssumeRoleResponse = await perform_recorded(
-            portal.tools,
-            replace(visit.facts, service="sts"),
-            lambda store: caller_of(store, session),
-            "AssumeRole",
-            assume_role_request(caller, found.role.arn, duration),
-        )
-    except Refusal as refusal:
-        code = refusal.code
-        raise
-    finally:
-        portal.count("sts", "AssumeRole", code, portal.timer() - started)
+    answer = await assume_role(portal, visit, found.role.arn, duration)
     return _shown(portal, visit, found, duration, answer)
 
 

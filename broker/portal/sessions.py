@@ -4,6 +4,7 @@ A session is stored, so that any worker and node knows it, and so that it can be
 what a browser brought along before means nothing afterwards (session fixation).
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from msgspec.structs import replace
@@ -80,13 +81,24 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
 
 
 async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:
-    """Keep `theme` with the session, if that still is there: one that was ended meanwhile must not come back."""
+    await _change(portal, session, lambda found: replace(found, theme=theme))
+
+
+async def act_in_console(portal: Portal, session: PortalSession, claims: bytes | None) -> None:
+    """Keep with the session whose permissions the console uses: those of a role's session, or the person's own."""
+    await _change(portal, session, lambda found: replace(found, console_claims=claims))
+
+
+async def _change(
+    portal: Portal, session: PortalSession, changed: Callable[[PortalSession], PortalSession]
+) -> None:
+    """Change the session, if it still is there: one that was ended meanwhile must not come back."""
     reference = reference_of(session)
 
     async def work(store: Transaction) -> None:
         found = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
         if found is not None:
-            put_session(store, replace(found, theme=theme), portal.idle_seconds)
+            put_session(store, changed(found), portal.idle_seconds)
 
     await portal.tools.store.transact(work)
 

@@ -8,7 +8,18 @@ from aiohttp import web
 
 from broker.errors import Refusal
 from broker.performing import internal_failure, known_refusal
-from broker.portal import access, assets, new_password, role, second_factor, sign_in, sign_out, theme
+from broker.portal import (
+    access,
+    assets,
+    new_password,
+    own_sessions,
+    role,
+    second_factor,
+    security,
+    sign_in,
+    sign_out,
+    theme,
+)
 from broker.portal.console import pages as console
 from broker.portal.dependencies import Portal
 from broker.portal.headers import add_headers
@@ -18,7 +29,19 @@ from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
 
-_PAGES = (access, assets, console, new_password, role, second_factor, sign_in, sign_out, theme)
+_PAGES = (
+    access,
+    assets,
+    console,
+    new_password,
+    own_sessions,
+    role,
+    second_factor,
+    security,
+    sign_in,
+    sign_out,
+    theme,
+)
 _LONGEST_WANTED = 1024  # characters
 
 _logger = logging.getLogger("broker.portal")

@@ -116,9 +116,15 @@ def delete_session(store: Transaction, session: PortalSession) -> None:
 
 async def end_all_sessions(store: Transaction, identity: Identity) -> None:
     """Those of this person in every browser; after a change of password, say."""
-    subject = identity.subject
-    for session in await store.scan(PORTAL_SESSIONS, _shard(subject), prefix=f"{subject}/"):
+    for session in await find_sessions(store, identity):
         delete_session(store, session)
+
+
+async def find_sessions(store: Transaction, identity: Identity) -> list[PortalSession]:
+    """Those of this person in every browser, the last used first."""
+    subject = identity.subject
+    found = await store.scan(PORTAL_SESSIONS, _shard(subject), prefix=f"{subject}/")
+    return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
 
 
 def reference_of(session: PortalSession) -> SessionReference:

@@ -74,6 +74,15 @@ def refused_form(page: Page, path: str) -> None:
     page.get_by_role("button", name="Delete user").click()
 
 
+def new_device(page: Page, path: str) -> None:
+    page.goto(f"{origin_of(path)}/security")
+    page.get_by_role("button", name="Add a device").click()
+
+
+def origin_of(path: str) -> str:
+    return path.partition("/console/")[0]
+
+
 def new_key(page: Page, path: str) -> None:
     page.goto(f"{path}/users/gerd")
     page.get_by_role("button", name="Create access key").click()
@@ -98,6 +107,8 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "policy-difference": lambda page, path: page.goto(f"{path}/policies/{path[-12:]}/reports?version=v1"),
     "policy-editor": lambda page, path: page.goto(f"{path}/edit/policies/{path[-12:]}/reports"),
     "policy-editor-error": wrong_policy,
+    "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
+    "security-new-device": new_device,
     "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),
 }
 

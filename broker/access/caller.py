@@ -6,7 +6,14 @@ from functools import cached_property
 import msgspec
 
 from broker.assertions.requested_session import RequestedSession
-from broker.audit.event import SessionAttributes, SessionContext, SessionIssuer, UserIdentity, iso_time
+from broker.audit.event import (
+    InvokedByDelegate,
+    SessionAttributes,
+    SessionContext,
+    SessionIssuer,
+    UserIdentity,
+    iso_time,
+)
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -21,6 +28,7 @@ from broker.names.principal import (
     Service,
     WebIdentity,
 )
+from broker.sealing.claims import SessionClaims
 from broker.storage import records
 
 Keys = dict[str, tuple[str, ...]]
@@ -91,8 +99,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     federated user, `user` is the one who called GetFederationToken. Times are epoch seconds. `token_issued_at` is None
     for long-term credentials. `tags` are aws:PrincipalTag/*: the record's own, overridden by `session_tags`.
     `session_keys` are condition keys that were set on the session when the role was assumed, in lower case.
-    `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `asserted` is set
-    only while an assertion is exchanged for credentials.
+    `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are
+    those that GetScopedCredentials added, each of which has to allow; `delegate_account` is the account that acts by a
+    delegation request. `claims` are those of a session's token, `sealed_by` is the id of the key that sealed it.
+    `asserted` is set only while an assertion is exchanged for credentials.
     """
 
     principal: Principal
@@ -114,6 +124,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     instance_id: str | None = None
     is_session_token: bool = False
     is_assumed_root: bool = False
+    scope_policies: tuple[str, ...] = ()
+    delegate_account: str | None = None
+    claims: SessionClaims | None = None
+    sealed_by: bytes = b""
     asserted: Asserted | None = None
 
     @property
@@ -174,6 +188,7 @@ def _identity_of(caller: Caller) -> UserIdentity:
         access_key_id=caller.access_key_id,
         user_name=principal.name if isinstance(principal, IamUser) else "",
         session_context=_session_context(caller),
+        invoked_by_delegate=_delegate(caller),
     )
 
 
@@ -189,6 +204,10 @@ def _session_context(caller: Caller) -> SessionContext | None:
         source_identity=caller.source_identity,
         assumed_root="true" if caller.is_assumed_root else None,
     )
+
+
+def _delegate(caller: Caller) -> InvokedByDelegate | None:
+    return None if caller.delegate_account is None else InvokedByDelegate(caller.delegate_account)
 
 
 def _session_issuer(caller: Caller) -> SessionIssuer | None:

@@ -84,6 +84,8 @@ class Gatherer:
             or type(caller.principal) is FederatedUser
         ):
             layers = msgspec.structs.replace(layers, session=await self._session_policies(store, caller))
+        if caller.scope_policies:
+            layers = msgspec.structs.replace(layers, scopes=self._scope_policies(caller))
         if organization is None:
             return layers, _NO_KEYS
         if RESOURCE_CONTROL_POLICY in organization.features:
@@ -172,6 +174,11 @@ class Gatherer:
             source = Source(SourceKind.SESSION, "session policy", caller.principal.arn)
             sets.append(self._library.compiled(source, policies.inline, PolicyKind.SESSION))
         return PolicySet.union(*sets)
+
+    def _scope_policies(self, caller: Caller) -> tuple[PolicySet, ...]:
+        """One level per policy that GetScopedCredentials added."""
+        source = Source(SourceKind.SESSION, "scope down policy", caller.principal.arn)
+        return tuple(self._library.compiled(source, one, PolicyKind.SESSION) for one in caller.scope_policies)
 
     def _task_policy(self, caller: Caller) -> PolicySet:
         """The session layer of a root task: everything that root may, except what the task policy denies.

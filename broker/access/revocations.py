@@ -6,7 +6,8 @@ user (by the account's id), or of anything in the account. It is stored in the p
 request reads that partition's revision, so every process sees each revocation that was acknowledged before the request.
 
 A session that was assumed with a revoked session is not revoked with it. AWS does the same: there, a policy with
-aws:TokenIssueTime denies only the role's own sessions.
+aws:TokenIssueTime denies only the role's own sessions. A session that was scoped down from a revoked session
+(GetScopedCredentials) is the same session with fewer permissions, and is revoked with it.
 """
 
 from broker.audit.event import iso_time
@@ -16,15 +17,23 @@ from broker.storage.store import REVOCATIONS, Transaction
 
 
 def find_revocation(
-    revocations: Revocations | None, access_key_id: str, identity_id: str, issued_at: int
+    revocations: Revocations | None,
+    access_key_id: str,
+    identity_id: str,
+    issued_at: int,
+    ancestors: tuple[str, ...] = (),
 ) -> Revocation | None:
-    """The revocation that applies to a session; `identity_id` is that of its claims, `issued_at` in epoch seconds."""
+    """The revocation that applies to a session.
+
+    `identity_id` and `ancestors` are those of its claims, `issued_at` is in epoch seconds.
+    """
     if revocations is None:
         return None
     by_subject = revocations.by_subject
-    own = by_subject.get(access_key_id)
-    if own is not None:
-        return own
+    for one in (access_key_id, *ancestors):
+        own = by_subject.get(one)
+        if own is not None:
+            return own
     for subject in (identity_id, WHOLE_ACCOUNT):
         found = by_subject.get(subject)
         if found is not None and issued_at < found.issued_before:
@@ -43,7 +52,9 @@ def issued_from(revocations: Revocations | None, identity_id: str) -> int:
 async def why_revoked(store: Transaction, claims: SessionClaims) -> str:
     """The reason for the journal where the session is revoked, else ""."""
     revocations = await store.find(REVOCATIONS, claims.account)
-    found = find_revocation(revocations, claims.access_key_id, claims.identity_id, claims.issued_at)
+    found = find_revocation(
+        revocations, claims.access_key_id, claims.identity_id, claims.issued_at, claims.ancestors
+    )
     if found is None:
         return ""
     return (

@@ -17,13 +17,15 @@ from broker.names.principal import Root
 from broker.sealing.claims import (
     AssumedRoleClaims,
     FederatedUserClaims,
+    OriginalClaims,
     RootClaims,
+    ScopedClaims,
     SessionClaims,
     SessionTokenClaims,
 )
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
-from broker.sealing.session import SessionExpired, open_session, require_current
+from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_current
 from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
 from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
@@ -56,7 +58,7 @@ class Sessions:
             raise invalid_token(broken.reason) from None
         if cached is not None and cached.opened is opened and await self._logins.is_current(store, cached):
             return cached
-        caller = await session_caller(store, opened.claims)
+        caller = await opened_caller(store, opened)
         return Login(name, (account_partition(opened.claims.account),), caller, opened.secret, opened)
 
 
@@ -67,15 +69,33 @@ def invalid_token(reason: str) -> Refusal:
     )
 
 
+async def opened_caller(store: Transaction, opened: OpenedSession) -> Caller:
+    """As `session_caller`, of a session whose sealing key is known."""
+    return msgspec.structs.replace(await session_caller(store, opened.claims), sealed_by=opened.key.id)
+
+
 async def session_caller(store: Transaction, claims: SessionClaims) -> Caller:
-    """The caller of a session whose token has been opened; raises Refusal where its principal was deleted."""
-    return _session_caller(claims, await _find_record(store, claims))
+    """The caller of a session whose token has been opened.
 
-
-async def _find_record(store: Transaction, claims: SessionClaims) -> Role | User | None:
-    """The record that the session's permissions come from, None for an account's root; raises Refusal."""
+    Raises Refusal where it was revoked or its principal was deleted.
+    """
     if revoked := await why_revoked(store, claims):
         raise invalid_token(revoked)
+    if not isinstance(claims, ScopedClaims):
+        return _session_caller(claims, await _find_record(store, claims))
+    original = claims.original
+    return msgspec.structs.replace(
+        _session_caller(original, await _find_record(store, original)),
+        access_key_id=claims.access_key_id,
+        token_expires_at=claims.expires_at,
+        scope_policies=claims.scope_policies,
+        delegate_account=claims.delegate_account,
+        claims=claims,
+    )
+
+
+async def _find_record(store: Transaction, claims: OriginalClaims | RootClaims) -> Role | User | None:
+    """The record that the session's permissions come from, None where that is an account's root; raises Refusal."""
     if isinstance(claims, AssumedRoleClaims):
         role = await store.find(ROLES, claims.account, claims.role_name)
         if role is None or role.role_id != claims.role_id:
@@ -106,7 +126,7 @@ async def _find_user(store: Transaction, account: str, name: str, user_id: str |
     return user if user is not None and user.user_id == user_id else None
 
 
-def _session_caller(claims: SessionClaims, record: Role | User | None) -> Caller:
+def _session_caller(claims: OriginalClaims | RootClaims, record: Role | User | None) -> Caller:
     if isinstance(claims, AssumedRoleClaims):
         assert isinstance(record, Role)
         return _role_caller(claims, record)
@@ -136,6 +156,7 @@ def _role_caller(claims: AssumedRoleClaims, role: Role) -> Caller:
         session_keys=dict(claims.context),
         role_delivery=claims.role_delivery,
         instance_id=claims.instance_id,
+        claims=claims,
     )
 
 
@@ -147,6 +168,7 @@ def _session_token_caller(claims: SessionTokenClaims, user: User | None) -> Call
         token_expires_at=claims.expires_at,
         mfa_authenticated_at=claims.mfa_authenticated_at,
         is_session_token=True,
+        claims=claims,
     )
 
 
@@ -161,6 +183,7 @@ def _federated_caller(claims: FederatedUserClaims, user: User | None) -> Caller:
         session_policies=_session_policies(claims.session_policy, claims.session_policy_arns),
         token_issued_at=claims.issued_at,
         token_expires_at=claims.expires_at,
+        claims=claims,
     )
 
 
@@ -175,6 +198,7 @@ def _task_caller(claims: RootClaims) -> Caller:
         mfa_authenticated_at=claims.mfa_authenticated_at,
         source_identity=claims.source_identity,
         is_assumed_root=True,
+        claims=claims,
     )
 
 

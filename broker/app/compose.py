@@ -10,6 +10,7 @@ import msgspec
 
 import broker.iam
 import broker.simulator
+import broker.sso
 import broker.sts  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
@@ -22,6 +23,7 @@ from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.credentials.session_list import SessionList
+from broker.federation.access_token_owners import ProviderAddresses
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_certificates, open_directory, open_federation
 from broker.federation.reach import Reach
@@ -119,6 +121,7 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         issuer=issuer_rules(chosen),
         certificate_authorities=chosen.certificate_authorities,
         plugin=settings.identity_plugin,
+        addresses=ProviderAddresses(chosen.login_with_amazon_url, chosen.facebook_graph_url),
         pinned_keys=chosen.pinned_keys,
     )
     async with AsyncExitStack() as stack:

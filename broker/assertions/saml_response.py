@@ -1,43 +1,39 @@
 """SAML 2.0 responses, verified (SAML 2.0 core and profiles, section 4.1.4.3, as AWS's sign-in applies it).
 
-The provider signs the response or its assertion. Only signed content is read (`xml_signatures`): the assertion inside
-the signed response, or the signed assertion alone.
+The response or its assertion is signed by the provider. What is read is what was signed (`saml_signed_assertion`): the
+assertion inside the signed response, or the signed assertion alone; which may also come without a response.
 """
 
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
-import xmlsec
-from lxml import etree
 from lxml.etree import _Element as Element
-from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
 
 from broker.assertions.checks import Checks
 from broker.assertions.saml_assertion import Expected, NameId, SamlAssertion
 from broker.assertions.saml_metadata import ProviderMetadata, time_of
+from broker.assertions.saml_signed_assertion import (
+    ASSERTION,
+    ENCRYPTED_ASSERTION,
+    signed_alone,
+    signed_in_response,
+)
 from broker.assertions.xml_documents import PROTOCOL, SAML, read_document, text_of, value_of
-from broker.assertions.xml_signatures import signature_of, signed_content
 
 LONGEST_RESPONSE = 100_000  # characters of base64, as in the model of AssumeRoleWithSAML
 REDEEM_WITHIN = 300  # seconds: STS, "Token must be redeemed within 5 minutes of issuance"
 
 _SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 _BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
-_ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}EncryptedData"
 _CONDITIONS = frozenset(f"{SAML}{name}" for name in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction"))
 
 
-def read_response(unverified_text: str, checks: Checks) -> Element:
-    """The root of the response in base64 text; raises CheckFailed."""
-    size = len(unverified_text)
-    checks.require(
-        "size", size <= LONGEST_RESPONSE, found=size, wanted=f"at most {LONGEST_RESPONSE} characters"
-    )
-    try:
-        root = read_document(b64decode("".join(unverified_text.split()), validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise checks.fail("document", found=error, wanted="XML in base64") from None
+def read_response(unverified_text: str, checks: Checks, *, or_assertion: bool = False) -> Element:
+    """The root of the response in base64 text, or of an assertion without a response; raises CheckFailed."""
+    root = _read(unverified_text, checks)
+    if or_assertion and is_assertion(root):
+        return root
     checks.require(
         "response", root.tag == f"{PROTOCOL}Response", found=root.tag, wanted=f"{PROTOCOL}Response"
     )
@@ -45,9 +41,24 @@ def read_response(unverified_text: str, checks: Checks) -> Element:
     return root
 
 
+def _read(unverified_text: str, checks: Checks) -> Element:
+    size = len(unverified_text)
+    checks.require(
+        "size", size <= LONGEST_RESPONSE, found=size, wanted=f"at most {LONGEST_RESPONSE} characters"
+    )
+    try:
+        return read_document(b64decode("".join(unverified_text.split()), validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise checks.fail("document", found=error, wanted="XML in base64") from None
+
+
+def is_assertion(root: Element) -> bool:
+    return root.tag in (ASSERTION, ENCRYPTED_ASSERTION)
+
+
 def is_encrypted(root: Element) -> bool:
-    """Whether the response has an encrypted assertion; a response that has others, too, is refused later."""
-    return root.find(f"{SAML}EncryptedAssertion") is not None
+    """Whether the assertion comes encrypted; a response that carries others too is refused later."""
+    return root.tag == ENCRYPTED_ASSERTION or root.find(ENCRYPTED_ASSERTION) is not None
 
 
 def verify_response(
@@ -62,91 +73,41 @@ def verify_response(
 
     Each check is noted in `checks`, in order.
     """
-    checks.require(
-        "metadata validity",
-        provider.valid_until is None or now < provider.valid_until,
-        found=provider.valid_until,
-        wanted=f"later than {int(now)}",
-    )
-    if (
-        _status_code(root) != _SUCCESS
-    ):  # checked first: a failed login has no assertion, and that error would hide the status
+    _require_valid(provider, now, checks)
+    if _status_code(root) != _SUCCESS:  # mostly without an assertion, whose lack would hide why
         raise checks.fail("status", found=_status(root), wanted=_SUCCESS)
     try:
-        response, assertion = _signed_assertion(root, provider, private_keys, expected, checks)
+        response, assertion = signed_in_response(root, provider, private_keys, expected, checks)
         _verify_response_element(response, provider, expected, checks)
         return _verify_assertion(assertion, provider, expected, now, checks)
     except ValueError as error:  # a malformed element or time
         raise checks.fail("form", found=error) from None
 
 
-def _signed_assertion(
+def verify_assertion(
     root: Element,
     provider: ProviderMetadata,
     private_keys: Sequence[str],
     expected: Expected,
+    now: float,
     checks: Checks,
-) -> tuple[Element, Element]:
-    """The response and its one assertion; each as signed, where it is. At least one of them is signed."""
-    response_signature = signature_of(root, checks)
-    response = root
-    if response_signature is not None:
-        response = signed_content(
-            root, response_signature, provider.certificates, checks, allow_sha1=expected.allow_sha1
-        )
-    assertion = _only_assertion(response, private_keys, checks)
-    signature = signature_of(assertion, checks)
+) -> SamlAssertion:
+    """As `verify_response`, of an assertion without a response: it carries its signature itself (RFC 7522, 3)."""
+    _require_valid(provider, now, checks)
+    try:
+        assertion = signed_alone(root, provider, private_keys, expected, checks)
+        return _verify_assertion(assertion, provider, expected, now, checks)
+    except ValueError as error:  # an element or a time that is not of its form
+        raise checks.fail("form", found=error) from None
+
+
+def _require_valid(provider: ProviderMetadata, now: float, checks: Checks) -> None:
     checks.require(
-        "signed",
-        response_signature is not None or signature is not None,
-        found="neither the response nor its assertion is signed",
-        wanted="one of them signed",
+        "metadata validity",
+        provider.valid_until is None or now < provider.valid_until,
+        found=provider.valid_until,
+        wanted=f"later than {int(now)}",
     )
-    if signature is not None:
-        assertion = signed_content(
-            assertion, signature, provider.certificates, checks, allow_sha1=expected.allow_sha1
-        )
-    return response, assertion
-
-
-def _only_assertion(response: Element, private_keys: Sequence[str], checks: Checks) -> Element:
-    """The one assertion, decrypted where it is encrypted. A second one anywhere is refused: it may be a forgery."""
-    plain = response.findall(f"{SAML}Assertion")
-    encrypted = response.findall(f"{SAML}EncryptedAssertion")
-    everywhere = [*response.iter(f"{SAML}Assertion"), *response.iter(f"{SAML}EncryptedAssertion")]
-    checks.require(
-        "assertions",
-        len(plain) + len(encrypted) == 1 == len(everywhere),
-        found=f"{len(everywhere)} assertions, {len(plain) + len(encrypted)} of them in the response itself",
-        wanted="one, in the response itself",
-    )
-    if plain:
-        return plain[0]
-    opened = _decrypted(encrypted[0], private_keys, checks)
-    checks.require("decrypted", opened.tag == f"{SAML}Assertion", found=opened.tag, wanted="an assertion")
-    nested = [
-        one for one in opened.iter(f"{SAML}Assertion", f"{SAML}EncryptedAssertion") if one is not opened
-    ]
-    checks.require(
-        "assertions", not nested, found=f"{len(nested)} more inside the encrypted one", wanted="one"
-    )
-    return opened
-
-
-def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) -> Element:
-    data = encrypted.findall(_ENCRYPTED)
-    checks.require("encryption", len(data) == 1, found=f"{len(data)} EncryptedData", wanted="one")
-    checks.require("private keys", bool(private_keys), found="none", wanted="a private key of the provider")
-    for key in private_keys:
-        try:
-            # In place: the encrypted content may use namespace prefixes that are declared around it.
-            opened = Utils.decrypt_element(data[0], key, inplace=True)
-        except xmlsec.Error:
-            continue
-        # It returns bytes where the stated type is not that of an element.
-        if isinstance(opened, Element) and isinstance(opened.tag, str):
-            return read_document(etree.tostring(opened, with_tail=False))
-    raise checks.fail("decryption", found=f"opened by none of {len(private_keys)} keys", wanted="a known key")
 
 
 def _verify_response_element(

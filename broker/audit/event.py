@@ -29,6 +29,12 @@ class SessionContext(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
     assumed_root: str | None = None
 
 
+class InvokedByDelegate(msgspec.Struct, frozen=True, rename="camel"):
+    """The account that acts by a delegation request."""
+
+    account_id: str
+
+
 class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Who called; `type` is CloudTrail's (Root, IAMUser, AssumedRole, FederatedUser, AWSService, ...) or Unknown.
 
@@ -43,6 +49,7 @@ class UserIdentity(msgspec.Struct, frozen=True, omit_defaults=True, rename="came
     user_name: str = ""
     session_context: SessionContext | None = None
     invoked_by: str = ""
+    invoked_by_delegate: InvokedByDelegate | None = None
 
 
 class Event(

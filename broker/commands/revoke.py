@@ -18,7 +18,8 @@ DESCRIPTION = """\
 End sessions before they expire. When the command returns, every worker on every node refuses them, from the next
 request on. (Only `revoke key` takes up to fifteen seconds: that is how often nodes read their keyrings.)
 
-  broker revoke session ASIA…                                       one session, by its access key id
+  broker revoke session ASIA…                                       one session, by its access key id, and those that
+                                                                    were scoped down from it
   broker revoke role arn:aws:iam::123456789012:role/app             all sessions of the role, until now
   broker revoke role arn:aws:iam::123456789012:role/app --before 2026-11-30T09:00:00Z
                                                                     those that were issued before that moment

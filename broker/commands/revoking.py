@@ -165,7 +165,11 @@ def _ended_by(
         for one in unexpired.sessions
         if one.is_live
         and find_revocation(
-            revocations, one.session.access_key_id, one.session.identity_id, one.session.issued_at
+            revocations,
+            one.session.access_key_id,
+            one.session.identity_id,
+            one.session.issued_at,
+            one.session.ancestors,
         )
     )
 

@@ -76,6 +76,8 @@ def shown_claims(claims: Any, now: float) -> dict[str, Any]:
     for name in ("tags", "context"):
         if name in fields:
             fields[name] = dict(fields[name])
+    if "original" in fields:
+        fields["original"] = shown_claims(fields["original"], now)
     kind = type(claims).__name__.removesuffix("Claims")
     return {
         "kind": kind,

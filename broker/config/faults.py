@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings
+from broker.federation.access_token_owners import ProviderAddresses, faults_of_addresses
 from broker.federation.client_certificates import faults_of_certificates
 from broker.federation.directory_rules import faults_of_directory
 from broker.federation.federation import LONGEST_LEEWAY, faults_of_issuer_url
@@ -99,15 +100,24 @@ def faults_of(settings: Settings) -> Iterator[str]:
                 "scheduler.corp.example"
             )
     yield from faults_of_portal(settings)
+    yield from _faults_of_federation(settings)
+    yield from _faults_of_root(settings.root)
+
+
+def _faults_of_federation(settings: Settings) -> Iterator[str]:
     yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
     yield from (f"ldap.{fault}" for fault in faults_of_directory(settings.ldap))
-    reach = Reach(settings.federation.plain_http, settings.federation.private_networks)
+    chosen = settings.federation
+    # An invalid network is reported by its own check.
+    networks = tuple(one for one in chosen.private_networks if not list(_faults_of_networks("", (one,))))
+    reach = Reach(chosen.plain_http, networks)
+    addresses = ProviderAddresses(chosen.login_with_amazon_url, chosen.facebook_graph_url)
+    yield from (f"federation.{fault}" for fault in faults_of_addresses(addresses, reach))
     for fault in faults_of_plugin(settings.identity_plugin, reach):
         yield f"identity_plugin.{fault}"
     serves_tls = bool(settings.tls.certificate_file)
     for fault in faults_of_certificates(settings.client_certificates, serves_tls):
         yield f"client_certificates.{fault}"
-    yield from _faults_of_root(settings.root)
 
 
 def _faults_of_networks(name: str, networks: tuple[str, ...]) -> Iterator[str]:

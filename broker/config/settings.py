@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from broker.credentials.passwords import PasswordSettings
+from broker.federation.access_token_owners import ProviderAddresses
 from broker.federation.client_certificates import CertificateRules
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
@@ -89,6 +90,7 @@ class PortalSettings(Section, frozen=True):
     url: str = ""
     api_url: str = ""
     help_text: str = ""
+    sso_region: str = "us-east-1"
     idle_minutes: int = 60
     session_hours: int = 12
 
@@ -100,6 +102,8 @@ class FederationSettings(Section, frozen=True):
     pinned_keys: tuple[str, ...] = ()
     clock_leeway_seconds: int = 60
     single_use_tokens: bool = False
+    login_with_amazon_url: str = ProviderAddresses().amazon
+    facebook_graph_url: str = ProviderAddresses().facebook
     issuer_url: str = ""
     issuer_rotate_every_hours: int = 24 * 30
     issuer_published_for_hours: int = 24

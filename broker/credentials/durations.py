@@ -5,7 +5,7 @@ STS API Reference, `DurationSeconds` of AssumeRole, GetSessionToken and GetFeder
 """
 
 from broker.credentials.mint import LONGEST_CHAINED_SESSION, LONGEST_ROOT_SESSION, LONGEST_USER_SESSION
-from broker.errors import validation_error
+from broker.errors import Refusal, validation_error
 
 DEFAULT_ROLE_SESSION = 3_600
 DEFAULT_USER_SESSION = 43_200
@@ -32,3 +32,20 @@ def user_session_duration(requested: int | None, *, is_root: bool) -> int:
     """For GetSessionToken and GetFederationToken: the root user's is limited to an hour, without an error."""
     duration = DEFAULT_USER_SESSION if requested is None else requested
     return min(duration, LONGEST_ROOT_SESSION if is_root else LONGEST_USER_SESSION)
+
+
+def scoped_session_duration(requested: int | None, expires_at: int, now: float) -> int:
+    """For GetScopedCredentials by a session that expires at `expires_at`, which nothing outlives.
+
+    Raises InsufficientSessionLifetime.
+    """
+    left = expires_at - int(now)
+    if requested is None:
+        return left
+    if requested > left:
+        raise Refusal(
+            "InsufficientSessionLifetime",
+            f"The requested DurationSeconds of {requested} is greater than the remaining lifetime of the calling "
+            f"session, which is {left} seconds.",
+        )
+    return requested

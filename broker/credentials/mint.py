@@ -17,10 +17,13 @@ from broker.sealing.claims import (
     SESSION_ID_SIZE,
     AssumedRoleClaims,
     FederatedUserClaims,
+    OriginalClaims,
     RootClaims,
+    ScopedClaims,
     SessionClaims,
     SessionTokenClaims,
     Tags,
+    without_mfa,
 )
 from broker.sealing.keyring import Keyring
 from broker.sealing.session import (
@@ -69,6 +72,26 @@ Note = Callable[[str, bytes, bytes], None]
 
 def _ignore_session(account: str, claims: bytes, sealed_by: bytes) -> None:
     pass
+
+
+def _too_large(percent: int, reason: str = "") -> Refusal:
+    return Refusal(
+        "PackedPolicyTooLarge",
+        f"Packed policy consumes {percent}% of allotted space, please use smaller policy.",
+        reason=reason,
+    )
+
+
+def _claims_too_large(refused: TokenTooLarge) -> Refusal:
+    return _too_large(utilization_percent(refused.size), str(refused))
+
+
+def _token_too_large(refused: TokenTooLarge) -> Refusal:
+    """As the page of GetScopedCredentials has it: both sizes, in bytes."""
+    return Refusal(
+        "PackedPolicyTooLarge",
+        f"The session token has {refused.size} bytes, the maximum allowed size is {refused.largest} bytes.",
+    )
 
 
 class Mint(msgspec.Struct, frozen=True):
@@ -234,6 +257,80 @@ class Mint(msgspec.Struct, frozen=True):
         )
         return self._sealed(claims, entropy, minimum_token_size)
 
+    def scoped(
+        self,
+        parent: OriginalClaims | ScopedClaims,
+        *,
+        now: float,
+        duration: int,
+        scope_policy: str | None = None,
+        minimum_token_size: int = 0,
+        delegate_account: str | None = None,
+    ) -> TemporaryCredentials:
+        """GetScopedCredentials: the session `parent` again, for no longer than it lives, with its limits and more."""
+        key_id, session_id, _, expires_at, entropy = self._begin(
+            parent.account, now, duration, LONGEST_USER_SESSION
+        )
+        if expires_at > parent.expires_at:
+            raise ValueError(
+                f"a scoped session ends at {parent.expires_at} at the latest, not at {expires_at}"
+            )
+        original = parent.original if isinstance(parent, ScopedClaims) else parent
+        policies: tuple[str, ...] = () if scope_policy is None else (scope_policy,)
+        between: tuple[str, ...] = ()
+        if isinstance(parent, ScopedClaims):
+            policies = (*parent.scope_policies, *policies)
+            between = (*parent.between, parent.access_key_id)
+            delegate_account = delegate_account or parent.delegate_account
+        claims = ScopedClaims(
+            key_id,
+            session_id,
+            original.issued_at,
+            expires_at,
+            original.account,
+            original,
+            policies,
+            between,
+            delegate_account,
+        )
+        return self._sealed(claims, entropy, minimum_token_size, too_large=_token_too_large)
+
+    def delegated(
+        self,
+        approver: OriginalClaims | ScopedClaims | IamUser,
+        *,
+        now: float,
+        approved_at: int,
+        expires_at: int,
+        permission_policy: str,
+        delegate_account: str,
+    ) -> TemporaryCredentials:
+        """GetDelegatedAccessToken: the approver's session, or one of the user's, with `permission_policy` as its scope.
+
+        A user's session was issued when the user approved: so it ends with those that are revoked afterwards. There is
+        no MFA: a one-time code of the approver does not prove who uses the credentials.
+        """
+        if isinstance(approver, IamUser):
+            key_id, session_id, _, _, _ = self._begin(approver.account, now, 0, LONGEST_USER_SESSION)
+            approver = SessionTokenClaims(
+                key_id,
+                session_id,
+                approved_at,
+                expires_at,
+                approver.account,
+                user_name=approver.name,
+                user_path=approver.path,
+                user_id=approver.unique_id,
+            )
+        duration = min(expires_at, approver.expires_at) - int(now)
+        return self.scoped(
+            without_mfa(approver),
+            now=now,
+            duration=duration,
+            scope_policy=permission_policy,
+            delegate_account=delegate_account,
+        )
+
     def _begin(
         self, account: str, now: float, duration: int, longest: int
     ) -> tuple[str, bytes, int, int, bytes]:
@@ -248,13 +345,18 @@ class Mint(msgspec.Struct, frozen=True):
         return key_id, session_id, issued_at, issued_at + duration, entropy
 
     def _sealed(
-        self, claims: SessionClaims, entropy: bytes, minimum_token_size: int, packed: int | None = None
+        self,
+        claims: SessionClaims,
+        entropy: bytes,
+        minimum_token_size: int,
+        packed: int | None = None,
+        too_large: Callable[[TokenTooLarge], Refusal] = _claims_too_large,
     ) -> TemporaryCredentials:
         keyring = self.keyring()
         try:
             token, secret, size, encoded = mint_session_token(keyring, claims, entropy, minimum_token_size)
         except TokenTooLarge as refused:
-            raise _too_large(utilization_percent(refused.size), str(refused)) from None
+            raise too_large(refused) from None
         self.note(claims.account, encoded, keyring.primary.id)
         return TemporaryCredentials(
             claims.access_key_id,
@@ -286,11 +388,3 @@ def _require_packed(
             "PackedPolicyTooLarge", f"Packed size of session tags consumes {percent}% of allotted space."
         )
     raise _too_large(percent)
-
-
-def _too_large(percent: int, reason: str = "") -> Refusal:
-    return Refusal(
-        "PackedPolicyTooLarge",
-        f"Packed policy consumes {percent}% of allotted space, please use smaller policy.",
-        reason=reason,
-    )

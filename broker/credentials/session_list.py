@@ -203,4 +203,5 @@ def _listed(encoded: bytes, sealed_by: bytes) -> ListedSession:
         expires_at=claims.expires_at,
         issued_by=claims.issued_by,
         sealed_by=sealed_by.hex(),
+        ancestors=claims.ancestors,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from broker.federation.access_token_owners import AccessTokenOwners
 from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.identity_plugin import IdentityPlugin
@@ -72,7 +73,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     """`leeway` is how many seconds a provider's clock may differ; with `single_use` a web identity token is used once.
 
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
-    directory, no authorities of client certificates and no identity plugin are configured.
+    directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
+    where no provider of such tokens is asked.
     """
 
     keys: ProviderKeys
@@ -84,3 +86,4 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     directory: DirectoryLogins | None = None
     certificates: ClientCertificates | None = None
     plugin: IdentityPlugin | None = None
+    access_tokens: AccessTokenOwners | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.federation.access_token_owners import AccessTokenOwners, ProviderAddresses
 from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
@@ -34,6 +35,7 @@ async def open_federation(
     directory: DirectoryLogins | None = None,
     certificates: ClientCertificates | None = None,
     plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
+    addresses: ProviderAddresses = ProviderAddresses(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE. The caller closes `directory`.
 
@@ -52,6 +54,7 @@ async def open_federation(
             issuer=issuer,
             directory=directory,
             certificates=certificates,
+            access_tokens=AccessTokenOwners(fetcher, addresses),
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
         )
     finally:

@@ -1,8 +1,8 @@
 """IAM: one file per noun, each operation one function.
 
 Owns the operations of AWS's IAM API 2010-05-08 that read and change an account; those that evaluate policies are in
-`broker.simulator`. A handler works only in the caller's own account (`call.account`). Before it runs, the gate has
-allowed the request on the resource that the operation declares.
+`broker.simulator`. A handler works only in the caller's own account (`call.account`); delegation requests
+alone are shared by two. Before it runs, the gate has allowed the request on the resource that the operation declares.
 
 Never decides permissions, never checks the constraints of the service model (`broker.protocol` has), never commits: the
 code that performs the call does. Importing this package declares every operation.
@@ -18,6 +18,8 @@ from broker.iam import (
     account,
     attached_policies,
     authorization_details,
+    delegation_approval,
+    delegation_requests,
     groups,
     inline_policies,
     instance_profiles,
@@ -42,6 +44,8 @@ __all__ = [
     "account",
     "attached_policies",
     "authorization_details",
+    "delegation_approval",
+    "delegation_requests",
     "groups",
     "inline_policies",
     "instance_profiles",

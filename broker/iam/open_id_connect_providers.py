@@ -9,6 +9,7 @@ import msgspec
 from broker.access.resource import Resource
 from broker.errors import Refusal, validation_error
 from broker.iam.entities import require_room
+from broker.iam.identity_propagation import refuse_identity_propagation
 from broker.iam.resources import found_open_id_connect_provider
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
@@ -37,6 +38,7 @@ async def create_open_id_connect_provider(
     call: Call, request: shapes.CreateOpenIDConnectProviderRequest, prepared: Prepared[None]
 ) -> shapes.CreateOpenIDConnectProviderResponse:
     """A thumbprint is needed only for a certificate that no trusted authority vouches for; none is looked up here."""
+    refuse_identity_propagation(request)
     provider = OpenIdConnectProvider(
         account_id=call.account,
         url=_require_url(call, request.url),

@@ -3,6 +3,7 @@
 import msgspec
 
 from broker.access.trust import shown_trust_policy
+from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.documents import require_trust_policy
@@ -37,6 +38,7 @@ async def create_role(
         max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
         tags=await new_tags(call, "iam:TagRole", prepared.resource, request),
         permissions_boundary=request.permissions_boundary,
+        max_signin_session_duration=request.max_signin_session_duration,
     )
     call.store.put(ROLES, call.account, role)
     return shapes.CreateRoleResponse(role=await role_shape(call, role))
@@ -74,9 +76,22 @@ async def update_role(
         description=role.description if request.description is None else request.description,
         # The model: "If you do not specify a value for this setting, the default value of one hour is applied."
         max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
+        max_signin_session_duration=_changed_signin_duration(role, request),
     )
     call.store.put(ROLES, call.account, changed)
     return shapes.UpdateRoleResponse()
+
+
+def _changed_signin_duration(role: Role, request: shapes.UpdateRoleRequest) -> int | None:
+    """Unlike MaxSessionDuration it stays as it is where the request says nothing of it."""
+    if not request.reset_max_signin_session_duration:
+        return request.max_signin_session_duration or role.max_signin_session_duration
+    if request.max_signin_session_duration is not None:
+        raise Refusal(
+            "InvalidInput",
+            "MaxSigninSessionDuration cannot be given while ResetMaxSigninSessionDuration is true.",
+        )
+    return None
 
 
 @operation(
@@ -141,4 +156,5 @@ async def listed_role_shape(call: Call, role: Role) -> shapes.Role:
         assume_role_policy_document=await shown_trust_policy(call.store, role),
         description=role.description,
         max_session_duration=role.max_session_duration,
+        max_signin_session_duration=role.max_signin_session_duration,
     )

@@ -9,6 +9,7 @@ from broker.access.resource import Resource
 from broker.assertions.private_keys import require_private_key
 from broker.errors import Refusal
 from broker.iam.entities import require_room
+from broker.iam.identity_propagation import refuse_identity_propagation
 from broker.iam.resources import found_saml_provider
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
@@ -37,6 +38,7 @@ async def new_saml_provider(call: Call, request: shapes.CreateSAMLProviderReques
 async def create_saml_provider(
     call: Call, request: shapes.CreateSAMLProviderRequest, prepared: Prepared[None]
 ) -> shapes.CreateSAMLProviderResponse:
+    refuse_identity_propagation(request)
     provider = SamlProvider(
         account_id=call.account,
         name=request.name,
@@ -62,6 +64,7 @@ async def update_saml_provider(
     call: Call, request: shapes.UpdateSAMLProviderRequest, prepared: Prepared[SamlProvider]
 ) -> shapes.UpdateSAMLProviderResponse:
     """Properties that the request does not have are not changed."""
+    refuse_identity_propagation(request)
     provider = prepared.found
     metadata = request.saml_metadata_document
     if metadata is not None:

@@ -11,6 +11,8 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
    unknown, because it may be another account.
 5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
    user needs no identity policy; a federated user has nothing without a session policy.
+6. Each scope down policy of a session must allow, whatever another policy grants: the session's permissions are the
+   intersection of what it may without the policy and what the policy allows ("Permissions for GetScopedCredentials").
 
 # INVARIANT: total and pure. Anything missing or unknown leads to a denial.
 """
@@ -90,17 +92,22 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
 def is_always_allowed(principal: Principal, action: str) -> bool:
     """Whether `decide` allows it whatever the resource, policies and context, so that they need not be gathered."""
     rule = facts_of(action).rule
-    return rule.is_always_allowed and rule.resource is None and type(principal) is not Anonymous
+    return rule.resource is None and _allows(rule, principal)
+
+
+def _allows(rule: Rule, principal: Principal) -> bool:
+    """Whether the service allows it to everybody who is like this principal."""
+    return rule.is_always_allowed and (rule.is_open or type(principal) is not Anonymous)
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:
-    if rule.is_always_allowed and not isinstance(request.principal, Anonymous):
+    if _allows(rule, request.principal):
         return Decision(ALLOWED, None, request, layers)
     return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 
 
 # Verdicts are listed in this order: the first layer that denies is named, or the first whose allow is missing.
-_LIMITS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT)
+_LIMITS = (Layer.RCP, Layer.SCP, Layer.ENDPOINT, Layer.SCOPE)
 _IDENTITY_SIDE = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
 _DENYING = (*_LIMITS, *_IDENTITY_SIDE, Layer.RESOURCE)
 _ALLOWING = (*_LIMITS, Layer.RESOURCE, *_IDENTITY_SIDE)
@@ -122,6 +129,9 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
     scp: Verdict = True
     if layers.scps:
         scp = _service_controls(principal, layers, action, resource, context)
+    scope: Verdict = True
+    if layers.scopes:
+        scope = _all_levels([level.by_action[action].verdict(resource, context) for level in layers.scopes])
     rcp: Verdict = True
     endpoint: Verdict = True
     grant: Grant | None = NONE
@@ -135,11 +145,20 @@ def _by_policies(request: AccessRequest, layers: Layers, action: str, resource: 
             endpoint = _limit(layers.endpoint, action, resource, context, names)
 
     # 1. An explicit deny in any layer.
-    verdicts: tuple[Verdict, ...] = (rcp, scp, endpoint, identity, boundary, session, grant is not None)
+    verdicts: tuple[Verdict, ...] = (
+        rcp,
+        scp,
+        endpoint,
+        scope,
+        identity,
+        boundary,
+        session,
+        grant is not None,
+    )
     if verdicts != _ALL_ALLOW and False in verdicts:
         return Decision(EXPLICITLY_DENIED, _DENYING[verdicts.index(False)], request, layers)
-    # 2. to 5. Each layer has to allow, or its allow is not needed.
-    verdicts = (rcp, scp, endpoint, *_needed(request, rule, grant, identity, boundary, session))
+    # 2. to 6. Each layer has to allow, or its allow is not needed.
+    verdicts = (rcp, scp, endpoint, scope, *_needed(request, rule, grant, identity, boundary, session))
     if verdicts != _ALL_ALLOW:
         return Decision(IMPLICITLY_DENIED, _ALLOWING[verdicts.index(None)], request, layers)
     return Decision(ALLOWED, None, request, layers)

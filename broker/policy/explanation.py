@@ -66,7 +66,10 @@ class LayerExplanation(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The explanation of a decision, in the order of evaluation; one entry per level for SCPs and RCPs."""
+    """The explanation of a decision, in the order of evaluation.
+
+    One entry per level for SCPs and RCPs, and one per scope down policy.
+    """
 
     layers: tuple[LayerExplanation, ...]
 
@@ -143,6 +146,7 @@ def policies_in_order(request: AccessRequest, layers: Layers) -> Iterator[tuple[
     ):
         if policies is not None:
             yield layer, policies
+    yield from ((Layer.SCOPE, level) for level in layers.scopes)
 
 
 def _explain_layer(

@@ -22,6 +22,7 @@ KINDS: dict[Layer, str] = {
     Layer.RESOURCE: "resource-based policy",
     Layer.BOUNDARY: "permissions boundary",
     Layer.SESSION: "session policy",
+    Layer.SCOPE: "scope down policy",
     Layer.SCP: "service control policy",
     Layer.RCP: "resource control policy",
     Layer.ENDPOINT: "VPC endpoint policy",

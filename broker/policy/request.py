@@ -33,6 +33,7 @@ class Layer(enum.StrEnum):
     IDENTITY = "identity"
     BOUNDARY = "boundary"
     SESSION = "session"
+    SCOPE = "scope"
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class Layers(msgspec.Struct, frozen=True):
     resource: PolicySet | None = None
     scps: tuple[PolicySet, ...] = ()  # one per level of the hierarchy: each must allow
     rcps: tuple[PolicySet, ...] = ()
+    scopes: tuple[PolicySet, ...] = ()  # scope down policies of the session: each must allow
     endpoint: PolicySet | None = None
     is_management_account: bool = False  # the principal's account: exempt from SCPs
     is_service_linked_role: bool = False  # exempt from SCPs and RCPs

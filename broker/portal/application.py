@@ -11,6 +11,8 @@ from broker.performing import internal_failure, known_refusal
 from broker.portal import (
     access,
     assets,
+    authorize,
+    device,
     new_password,
     own_sessions,
     role,
@@ -18,6 +20,7 @@ from broker.portal import (
     security,
     sign_in,
     sign_out,
+    start,
     theme,
 )
 from broker.portal.console import pages as console
@@ -32,7 +35,9 @@ from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, 
 _PAGES = (
     access,
     assets,
+    authorize,
     console,
+    device,
     new_password,
     own_sessions,
     role,
@@ -40,9 +45,10 @@ _PAGES = (
     security,
     sign_in,
     sign_out,
+    start,
     theme,
 )
-_LONGEST_WANTED = 1024  # characters
+_LONGEST_WANTED = 2048  # characters
 
 _logger = logging.getLogger("broker.portal")
 
@@ -84,7 +90,7 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
     if visit.session is None and not route.is_open:
         if visit.request.method == "POST":
             return see_other(SIGN_IN)
-        wanted = visit.request.rel_url.raw_path
+        wanted = visit.request.rel_url.raw_path_qs
         # A cookie that is too long would not be kept at all.
         state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
         return with_state(portal, visit, see_other(SIGN_IN), state)

@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
+from broker.access.people import caller_of
 from broker.errors import Refusal
+from broker.own_roles import assume_role_request
 from broker.performing import perform_recorded
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
-from broker.portal.roles import assume_role_request
 from broker.portal.visit import Visit
 from broker.protocol.shapes.sts import AssumeRoleResponse
 

@@ -7,17 +7,29 @@ be is closed here. The connection of the other listeners is for machines: a page
 import asyncio
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from socket import socket
 from ssl import SSLContext
+from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from broker.portal.application import make_application
 from broker.portal.dependencies import Portal
+from broker.portal.headers import add_headers
 
 _BACKLOG = 256
 _KEEP_ALIVE_SECONDS = 30.0  # also until the first request has arrived whole
 _LARGEST_LINE = 8190  # bytes, of the request line and of each header
+_LIMITS: dict[str, Any] = {
+    "access_log": None,
+    "keepalive_timeout": _KEEP_ALIVE_SECONDS,
+    "max_line_size": _LARGEST_LINE,
+    "max_field_size": _LARGEST_LINE,
+    "lingering_time": 1.0,
+    "auto_decompress": False,  # no browser compresses a form
+}
 _LAST_RECORD_SECONDS = 1.5  # for handlers whose browser was disconnected when the server stops
 _POLL_SECONDS = 0.05
 _HANDSHAKE_SECONDS, _SHUTDOWN_SECONDS = 15.0, 5.0  # of TLS
@@ -33,19 +45,32 @@ class _Closing(asyncio.Protocol):
         transport.abort()
 
 
+def _answer_unreadable(
+    handler: RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """What cannot be read is no fault of ours: strangers fill no log with it, and learn no version."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
+        return RequestHandler.handle_error(handler, request, status, exc, message)
+    response = web.Response(status=status, text="This request cannot be read.\n")
+    response.force_close()
+    add_headers(response, is_secure=False)
+    return response
+
+
+class _Handler(RequestHandler):
+    __slots__ = ()
+    handle_error = _answer_unreadable
+
+
 class PortalListener:
     """Serves the pages; `maximum_connections` counts those that are idle, too."""
 
     def __init__(self, portal: Portal, *, maximum_connections: int) -> None:
-        self._runner = web.AppRunner(
-            make_application(portal),
-            access_log=None,
-            keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            max_line_size=_LARGEST_LINE,
-            max_field_size=_LARGEST_LINE,
-            lingering_time=1.0,
-            auto_decompress=False,  # no browser compresses a form
-        )
+        self._runner = web.AppRunner(make_application(portal))
         self._maximum_connections = maximum_connections
         self._servers: list[asyncio.Server] = []
 
@@ -96,4 +121,4 @@ class PortalListener:
         if len(server.connections) >= self._maximum_connections:
             _logger.warning("too many connections: a new one is closed")
             return _Closing()
-        return server()
+        return _Handler(server, loop=asyncio.get_running_loop(), **_LIMITS)

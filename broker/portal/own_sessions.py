@@ -6,7 +6,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
 from broker.portal.routes import Route
 from broker.portal.security import SECURITY
-from broker.portal.sessions import delete_session, find_sessions
+from broker.portal.sessions import delete_session, end_all_sessions, find_sessions
 from broker.portal.sign_in_records import LOGOUT, begin_record, note_success
 from broker.portal.signing_in import SIGN_IN, without_session
 from broker.portal.visit import Visit
@@ -15,7 +15,7 @@ from broker.storage.store import Transaction
 
 
 async def end(portal: Portal, visit: Visit) -> web.Response:
-    """End the session with the access key id of the form; without one, all of them, this one included."""
+    """End the session that the form names; without a name all of them, this one and those of clients included."""
     session = visit.session
     assert session is not None
     chosen = visit.form.get("access_key_id", "")
@@ -24,8 +24,11 @@ async def end(portal: Portal, visit: Visit) -> web.Response:
     async def work(store: Transaction) -> list[PortalSession]:
         found = await find_sessions(store, session.identity)
         ended = [one for one in found if chosen in ("", one.access_key_id)]
-        for one in ended:
-            delete_session(store, one)
+        if chosen:
+            for one in ended:
+                delete_session(store, one)
+        else:
+            await end_all_sessions(store, session.identity)
         return ended
 
     ended = await portal.tools.store.transact(work)

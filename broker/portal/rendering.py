@@ -11,11 +11,11 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from broker.access.people import name_of
 from broker.audit.event import iso_time
 from broker.errors import Refusal
 from broker.portal.assets import asset_paths
 from broker.portal.dependencies import Portal
-from broker.portal.identities import name_of
 from broker.portal.refusals import shown_refusal
 from broker.portal.visit import CSRF_FIELD, Visit
 

@@ -12,8 +12,9 @@ from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fie
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
-# Operations that only read: CloudTrail's `responseElements` are null. Those that end in Token issue credentials.
+# Operations that only read: CloudTrail's `responseElements` are null. Others that are called so issue credentials.
 READING = ("Get", "List", "Simulate", "Decode", "Check")
+_ISSUING = ("Token", "Credentials")
 
 # Lines of code, and the expression whose value is shown after they ran.
 Shown = tuple[list[str], str]
@@ -51,7 +52,7 @@ def audit_answer(
 @lru_cache(maxsize=1024)
 def is_reading(operation: str) -> bool:
     """Whether `operation` only reads, by AWS's naming of operations."""
-    return operation.startswith(READING) and not operation.endswith("Token")
+    return operation.startswith(READING) and not operation.endswith(_ISSUING)
 
 
 def _redactor(service: ServiceModel, reference: Reference | None) -> Redactor:

@@ -9,8 +9,9 @@ The rules, because an old token must open in a new version and a new token in an
    use it, and refuses those that do: the field might restrict the session.
 
 Every kind has `principal`, `identity_id` (the unique id of the role or user whose permissions it has, the account's id
-for the root user) and `issued_by` (the access key that requested it; without one, the provider, instance or principal;
-"" where that is not known).
+for the root user), `issued_by` (the access key that requested it; without one, the provider, instance or principal;
+"" where that is not known) and `ancestors` (the access key ids of the sessions that it was scoped down from: it ends
+with each of them).
 
 Times are whole epoch seconds. Tags and context keys are tuples of pairs: claims are shared between
 requests, and nothing in them may change.
@@ -38,6 +39,10 @@ class _Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     issued_at: int
     expires_at: int
     account: str
+
+    @property
+    def ancestors(self) -> tuple[str, ...]:
+        return ()
 
 
 class AssumedRoleClaims(_Session, frozen=True, tag=1):
@@ -153,7 +158,51 @@ class RootClaims(_Session, frozen=True, tag=4):
         return self.issuer_access_key_id or self.issuer_arn
 
 
-SessionClaims = AssumedRoleClaims | FederatedUserClaims | SessionTokenClaims | RootClaims
+OriginalClaims = AssumedRoleClaims | FederatedUserClaims | SessionTokenClaims
+
+
+class ScopedClaims(_Session, frozen=True, tag=5):
+    """GetScopedCredentials: `original` again, with fewer permissions: each of `scope_policies` has to allow, too.
+
+    `between` are the access key ids of the scoped sessions through which it came here, the first of them first.
+    `delegate_account` is the account that acts by a delegation request.
+
+    # INVARIANT: `issued_at` is that of `original`, so that whatever is judged by the time of issue (a revocation,
+    # aws:TokenIssueTime) judges both alike.
+    """
+
+    original: OriginalClaims
+    scope_policies: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
+    delegate_account: str | None = None
+
+    @property
+    def principal(self) -> AssumedRole | FederatedUser | IamUser | Root:
+        return self.original.principal
+
+    @property
+    def identity_id(self) -> str:
+        return self.original.identity_id
+
+    @property
+    def issued_by(self) -> str:
+        return self.ancestors[-1]
+
+    @property
+    def ancestors(self) -> tuple[str, ...]:
+        return (self.original.access_key_id, *self.between)
+
+
+def without_mfa(claims: OriginalClaims | ScopedClaims) -> OriginalClaims | ScopedClaims:
+    """The same session, without a one-time code."""
+    if isinstance(claims, ScopedClaims):
+        return msgspec.structs.replace(claims, original=without_mfa(claims.original))
+    if isinstance(claims, FederatedUserClaims):
+        return claims
+    return msgspec.structs.replace(claims, mfa_authenticated_at=None)
+
+
+SessionClaims = OriginalClaims | RootClaims | ScopedClaims
 
 
 def _user_or_root(account: str, name: str | None, unique_id: str | None, path: str) -> IamUser | Root:
@@ -174,20 +223,28 @@ def _form(kind: type[_Session]) -> tuple[tuple[int], tuple[Any, ...]]:
 
 
 _FORMS = {
-    kind: _form(kind) for kind in (AssumedRoleClaims, FederatedUserClaims, SessionTokenClaims, RootClaims)
+    kind: _form(kind)
+    for kind in (AssumedRoleClaims, FederatedUserClaims, SessionTokenClaims, RootClaims, ScopedClaims)
 }
+_ORIGINAL = ScopedClaims.__struct_fields__.index("original")
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[SessionClaims] = msgspec.msgpack.Decoder(SessionClaims)
 
 
 def claims_to_bytes(claims: SessionClaims) -> bytes:
     """MessagePack array: the tag, then the fields up to the last that differs from its default."""
+    return _encode(_array(claims))
+
+
+def _array(claims: SessionClaims) -> tuple[Any, ...]:
     head, defaults = _FORMS[type(claims)]
     values = astuple(claims)
+    if type(claims) is ScopedClaims:
+        values = (*values[:_ORIGINAL], _array(claims.original), *values[_ORIGINAL + 1 :])
     last = len(values) - 1
     while values[last] == defaults[last]:
         last -= 1
-    return _encode(head + values[: last + 1])
+    return head + values[: last + 1]
 
 
 def claims_from_bytes(encoded: bytes) -> SessionClaims:

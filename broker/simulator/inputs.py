@@ -29,6 +29,14 @@ MOST_DECISIONS = 5_000
 MOST_SHOWN = 10_000
 MOST_SHOWN_AT_ONCE = 50_000
 
+_INSTANCE = ("instance", "image", "security-group", "network-interface")
+_SCENARIOS = {
+    "EC2-VPC-InstanceStore": _INSTANCE,
+    "EC2-VPC-InstanceStore-Subnet": (*_INSTANCE, "subnet"),
+    "EC2-VPC-EBS": (*_INSTANCE, "volume"),
+    "EC2-VPC-EBS-Subnet": (*_INSTANCE, "subnet", "volume"),
+}
+
 
 async def compiled_policies(texts: Iterable[str]) -> PolicySet:
     """PolicyInputList, compiled. Other requests are served between two policies."""
@@ -117,6 +125,25 @@ def _require_arn(name: str) -> None:
         parse_arn(name)
     except ValueError:
         raise invalid_input(f"ResourceNames are not in a valid ARN format: {name}.") from None
+
+
+def require_scenario(option: str | None, resources: Iterable[str]) -> None:
+    """ResourceHandlingOption: a scenario of EC2, in which a resource of each of its types has to be there."""
+    if option is None:
+        return
+    wanted = _SCENARIOS.get(option)
+    if wanted is None:
+        raise invalid_input(f"ResourceHandlingOption has to be one of {', '.join(_SCENARIOS)}.")
+    missing = [kind for kind in wanted if not any(_is_of_ec2(name, kind) for name in resources)]
+    if missing:
+        raise invalid_input(
+            f"ResourceArns has to name a resource of EC2 of each of these types for {option}: {', '.join(missing)}."
+        )
+
+
+def _is_of_ec2(name: str, kind: str) -> bool:
+    parts = name.split(":", 5)
+    return len(parts) == 6 and parts[2] == "ec2" and parts[5].startswith(f"{kind}/")
 
 
 def owner_in(text: str | None) -> str | None:

@@ -56,6 +56,7 @@ from broker.simulator.inputs import (
     owner_in,
     owners_of,
     require_actions,
+    require_scenario,
     resources_in,
 )
 from broker.simulator.subjects import (
@@ -117,6 +118,7 @@ async def simulate_principal_policy(
 def _resources(request: Request, subject: SimulatedCaller) -> tuple[tuple[str, ...], dict[str, str]]:
     """The resources in the request, and the owner of each."""
     resources = resources_in(request.resource_arns, has_policy=request.resource_policy is not None)
+    require_scenario(request.resource_handling_option, resources)
     return resources, owners_of(resources, owner_in(request.resource_owner), subject.account)
 
 

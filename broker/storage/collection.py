@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
+    DELEGATION_PARTITION,
     GLOBAL,
     SERVING_PARTITION,
     EngineUnavailable,
@@ -49,6 +51,7 @@ from broker.storage.records import (
     VirtualMfaDevice,
 )
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
+from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, SsoSession
 
 R = TypeVar("R", bound=Record)
 
@@ -57,6 +60,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def global_partition(account: str) -> str:
     return GLOBAL
+
+
+def delegation_partition(account: str) -> str:
+    return DELEGATION_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -196,10 +203,25 @@ PORTAL_SESSIONS = Collection(
     "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
 )
 
+# What clients of `aws sso login` hold; the key begins with the shard.
+SSO_DEVICES = Collection(
+    "sso-device", DeviceAuthorization, partition=portal_partition, exact=True, expiring=True
+)
+SSO_CODES = Collection("sso-code", AuthorizationCode, partition=portal_partition, exact=True, expiring=True)
+SSO_SESSIONS = Collection("sso-session", SsoSession, partition=portal_partition, exact=True, expiring=True)
+
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
 LISTED_SESSIONS = Collection(
     "sessions", ListedSessions, partition=sessions_partition, exact=True, expiring=True
 )
 UNLISTED_SESSIONS = Collection(
     "unlisted-sessions", UnlistedSessions, _single, partition=sessions_partition, expiring=True
+)
+DELEGATION_REQUESTS = Collection(
+    "delegation-request",
+    DelegationRequestRecord,
+    lambda one: one.request_id,
+    partition=delegation_partition,
+    exact=True,
+    expiring=True,
 )

@@ -26,6 +26,7 @@ import msgspec
 GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
+DELEGATION_PARTITION = "delegation"
 
 
 def account_partition(account_id: str) -> str:

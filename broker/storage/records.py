@@ -89,6 +89,7 @@ class Role(Record, frozen=True, kw_only=True):
     attached_policies: tuple[str, ...] = ()
     # The unique ids, at the time of storing, of the ARNs in the trust policy (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
+    max_signin_session_duration: int | None = None
 
     @property
     def arn(self) -> str:

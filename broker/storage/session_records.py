@@ -27,7 +27,10 @@ class Revocations(Record, frozen=True, kw_only=True):
 
 
 class ListedSession(Record, frozen=True, kw_only=True):
-    """A session that was minted. `kind` is that of its claims, `sealed_by` the id of the key that sealed its token."""
+    """A session that was minted. `kind` is that of its claims, `sealed_by` the id of the key that sealed its token.
+
+    `ancestors` are the access key ids of the sessions that it was scoped down from.
+    """
 
     access_key_id: str
     kind: str
@@ -37,6 +40,7 @@ class ListedSession(Record, frozen=True, kw_only=True):
     expires_at: int
     issued_by: str = ""
     sealed_by: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 class ListedSessions(Record, frozen=True, kw_only=True):

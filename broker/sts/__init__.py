@@ -17,9 +17,11 @@ from broker.sts import (
     authorization_message,
     caller_identity,
     check_federation,
+    delegated_access_token,
     federation_token,
     list_sessions,
     revoke_sessions,
+    scoped_credentials,
     session_token,
     web_identity_token,
 )
@@ -36,9 +38,11 @@ __all__ = [
     "authorization_message",
     "caller_identity",
     "check_federation",
+    "delegated_access_token",
     "federation_token",
     "list_sessions",
     "revoke_sessions",
+    "scoped_credentials",
     "session_token",
     "web_identity_token",
 ]

@@ -71,14 +71,19 @@ async def prove_saml(
     now: float,
     request: shapes.AssumeRoleWithSAMLRequest,
     checks: Checks,
+    *,
+    or_assertion: bool = False,
 ) -> Caller:
-    """As `saml_caller`, with every check noted in `checks`, the one that failed last."""
+    """As `saml_caller`, with every check noted in `checks`, the one that failed last.
+
+    `or_assertion`: an assertion may come without a response. AssumeRoleWithSAML does not take one.
+    """
     provider = await _get_provider(store, request.principal_arn, checks)
     account = account_of_role(request.role_arn)
     try:
         # In a thread: parsing, decryption and verification take milliseconds of C code.
         assertion = await asyncio.to_thread(
-            _verified, request.saml_assertion, provider, federation, now, checks
+            _verified, request.saml_assertion, provider, federation, now, checks, or_assertion
         )
         offered = offered_roles(assertion, checks)
         checks.require(
@@ -127,14 +132,25 @@ async def _get_provider(store: Transaction, arn: str, checks: Checks) -> SamlPro
 
 
 def _verified(
-    unverified_assertion: str, provider: SamlProvider, federation: Federation, now: float, checks: Checks
+    unverified_assertion: str,
+    provider: SamlProvider,
+    federation: Federation,
+    now: float,
+    checks: Checks,
+    or_assertion: bool,
 ) -> SamlAssertion:
     # Imported with the first assertion: lxml and xmlsec take eleven megabytes.
     from broker.assertions.saml_metadata import provider_metadata
-    from broker.assertions.saml_response import is_encrypted, read_response, verify_response
+    from broker.assertions.saml_response import (
+        is_assertion,
+        is_encrypted,
+        read_response,
+        verify_assertion,
+        verify_response,
+    )
 
     rules = federation.saml
-    root = read_response(unverified_assertion, checks)
+    root = read_response(unverified_assertion, checks, or_assertion=or_assertion)
     encrypted = is_encrypted(root)
     checks.require(
         "encryption mode",
@@ -146,7 +162,8 @@ def _verified(
         rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
     )
     private_keys = [key.key.reveal() for key in provider.private_keys]
-    return verify_response(root, provider_metadata(provider.metadata), private_keys, expected, now, checks)
+    verify = verify_assertion if is_assertion(root) else verify_response
+    return verify(root, provider_metadata(provider.metadata), private_keys, expected, now, checks)
 
 
 def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None:

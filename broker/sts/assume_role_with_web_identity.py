@@ -1,7 +1,8 @@
 """AssumeRoleWithWebIdentity: a subject of an OpenID Connect provider assumes a role that trusts the provider.
 
 STS API Reference. The provider is the one of the role's account whose URL the token names as its issuer; Google and
-Cognito are known to every account. The sentences that a client reads are AWS's; the journal names the failed check.
+Cognito are known to every account, and so are Amazon and Facebook, whose access tokens come with a ProviderId. The
+sentences that a client reads are AWS's; the journal names the failed check.
 """
 
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import OpenIdConnectProvider
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, Transaction
+from broker.sts.access_token_identity import prove_access_token, refuse_any_application
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
 
@@ -90,10 +92,7 @@ async def prove_web_identity(
 ) -> Caller:
     """As `web_identity_caller`, with every check noted in `checks`, the one that failed last."""
     if request.provider_id is not None:
-        raise Refusal(
-            "InvalidParameterValue",
-            "This broker takes OpenID Connect tokens only: ProviderId must be left out.",
-        )
+        return await prove_access_token(federation, store, now, request, checks)
     account = account_of_role(request.role_arn)
     try:
         token = read_token(request.web_identity_token, checks)
@@ -226,6 +225,8 @@ async def assume_role_with_web_identity(
 ) -> shapes.AssumeRoleWithWebIdentityResponse:
     asserted, session = call.caller.asserted, prepared.found.session
     assert asserted is not None, "the proof of this flow made the caller"
+    if refusal := await refuse_any_application(call, prepared.resource, Checks()):
+        raise refusal
     minted = await minted_session(call, request, prepared)
     return shapes.AssumeRoleWithWebIdentityResponse(
         credentials=credentials_shape(minted),

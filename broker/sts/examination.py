@@ -11,6 +11,7 @@ from broker.errors import Refusal
 from broker.operation import Absent, Call, Prepared
 from broker.policy import Decision, denial_sentences, resource_conditions
 from broker.protocol.shapes import sts as shapes
+from broker.sts.access_token_identity import refuse_any_application
 from broker.sts.asserted_roles import AssertedRole
 from broker.sts.assume_role_with_ldap_identity import prove_ldap, role_for_person
 from broker.sts.assume_role_with_saml import prove_saml, role_for_saml_subject
@@ -94,6 +95,8 @@ async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: 
         )
         if sentence:
             return f"AccessDenied: {sentence}"
+        if needed == action and (refusal := await refuse_any_application(call, prepared.resource, checks)):
+            return f"{refusal.code}: {refusal.message}"
     return ""
 
 

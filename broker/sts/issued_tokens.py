@@ -2,7 +2,8 @@
 
 Introspection is RFC 7662, revocation RFC 7009. A revoked token is remembered until it has expired. Those who verify it
 by its signature alone do not learn of that: only introspection says that it is good no more. Nor is a token good whose
-role or user is gone (a namesake is another one), or whose sessions of that time were revoked.
+role or user is gone (a namesake is another one), or whose session was revoked, with the others of that time or alone,
+or with the key that sealed it.
 """
 
 from typing import Any
@@ -17,8 +18,10 @@ from broker.assertions.web_identity import WebIdentityClaims, verify_web_identit
 from broker.credentials.issuer_keys import verification_keys
 from broker.federation.federation import LONGEST_LEEWAY, Federation
 from broker.names.arn import parse_arn
+from broker.sealing.keyring import Keyring
 from broker.storage.records import Once, Role, TokenIssuer, User
 from broker.storage.store import ONCE, REVOCATIONS, USERS, Transaction
+from broker.sts.session_references import require_session
 
 # The claims of a token that introspection shows (RFC 7662, 2.2).
 _INTROSPECTED = ("iss", "sub", "aud", "exp", "iat", "jti", "scope")
@@ -34,6 +37,7 @@ class OwnIssuer(msgspec.Struct, frozen=True):
 
 async def verify_own_token(
     federation: Federation,
+    keyring: Keyring,
     store: Transaction,
     issuer: OwnIssuer,
     unverified_token: str,
@@ -63,6 +67,7 @@ async def verify_own_token(
     is_revoked = await store.find(ONCE, issuer.account, _revocation_key(claims)) is not None
     checks.require("revocation", not is_revoked, found="it was revoked", wanted="a token not revoked")
     await _require_standing(store, claims, checks)
+    await require_session(keyring, store, claims.claims, now, checks)
     return claims
 
 
@@ -96,11 +101,16 @@ async def _find_subject(store: Transaction, account: str, arn: str) -> Role | Us
 
 
 async def introspect(
-    federation: Federation, store: Transaction, issuer: OwnIssuer, unverified_token: str, now: float
+    federation: Federation,
+    keyring: Keyring,
+    store: Transaction,
+    issuer: OwnIssuer,
+    unverified_token: str,
+    now: float,
 ) -> dict[str, Any]:
     """The claims of a valid token; of any other only that it is inactive, without the reason."""
     try:
-        claims = await verify_own_token(federation, store, issuer, unverified_token, now, Checks())
+        claims = await verify_own_token(federation, keyring, store, issuer, unverified_token, now, Checks())
     except CheckFailed:
         return {"active": False}
     shown = {name: claims.claims[name] for name in _INTROSPECTED if name in claims.claims}
@@ -108,14 +118,19 @@ async def introspect(
 
 
 async def revoke(
-    federation: Federation, store: Transaction, issuer: OwnIssuer, unverified_token: str, now: float
+    federation: Federation,
+    keyring: Keyring,
+    store: Transaction,
+    issuer: OwnIssuer,
+    unverified_token: str,
+    now: float,
 ) -> WebIdentityClaims | None:
     """Revoke the token and return its claims; None where it is not valid, so that there is nothing to revoke.
 
     Everyone who has a token may revoke it.
     """
     try:
-        claims = await verify_own_token(federation, store, issuer, unverified_token, now, Checks())
+        claims = await verify_own_token(federation, keyring, store, issuer, unverified_token, now, Checks())
     except CheckFailed:
         return None
     # Until the token has expired even with the largest leeway that can be configured.

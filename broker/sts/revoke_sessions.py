@@ -98,6 +98,8 @@ async def revoke_sessions(
     )
     ends_at = latest_end(found.subject, moment) if listed is None else listed.expires_at + int(MOST_SKEW)
     wanted = Revocation(issued_before=moment, ends_at=ends_at, revoked_at=int(call.now))
+    if ends_at <= call.now:  # whatever was issued before the moment has expired
+        return shapes.RevokeSessionsResponse(issued_before=moment, forgotten_at=ends_at, ended_sessions=0)
     try:
         written = await revoke(call.store, call.account, found.subject, wanted, call.now)
     except TooManyRevocations as error:
@@ -136,6 +138,10 @@ def _ended_by(
         for one in unexpired
         if one.is_live
         and find_revocation(
-            revocations, one.session.access_key_id, one.session.identity_id, one.session.issued_at
+            revocations,
+            one.session.access_key_id,
+            one.session.identity_id,
+            one.session.issued_at,
+            one.session.ancestors,
         )
     ]

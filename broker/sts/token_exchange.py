@@ -6,7 +6,7 @@ the operation's own proof, the gate that it passes and the session that it mints
 | subject token | operation |
 |---|---|
 | a token of a registered OpenID Connect provider | AssumeRoleWithWebIdentity |
-| a SAML response | AssumeRoleWithSAML |
+| a SAML response, or an assertion that is signed itself | AssumeRoleWithSAML |
 | a request that AWS credentials have signed: this very one | AssumeRole |
 | an access token of this issuer, for this issuer | AssumeRole, by the session that the token is of |
 
@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.restrictions import refuse_restricted
-from broker.access.sessions import session_caller
+from broker.access.sessions import opened_caller
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.token_signing import RS256
 from broker.errors import Refusal
@@ -105,7 +105,8 @@ async def prove_subject(
         return _assuming(caller, asked)
     if asked.subject_token_type == SAML2:
         name, request = "AssumeRoleWithSAML", _request("AssumeRoleWithSAML", asked, **_saml(asked))
-        return ProvenSubject(await prove_saml(federation, store, facts.now, request, checks), name, request)
+        caller = await prove_saml(federation, store, facts.now, request, checks, or_assertion=True)
+        return ProvenSubject(caller, name, request)
     name = "AssumeRoleWithWebIdentity"
     token = {"WebIdentityToken": asked.unverified_subject_token, "RoleSessionName": _session_name(asked)}
     request = _request(name, asked, **token)
@@ -167,6 +168,7 @@ async def _own_session(
     try:
         claims = await verify_own_token(
             federation,
+            keyring,
             store,
             issuer,
             asked.unverified_subject_token,
@@ -184,7 +186,7 @@ async def _own_session(
         raise invalid_request(_NOT_GOOD, reason=f"check failed: {failed}") from None
     except (SessionExpired, SealBroken) as broken:
         raise invalid_request(_NOT_GOOD, reason=f"check failed: session: {broken.reason}") from None
-    return await session_caller(store, opened.claims)
+    return await opened_caller(store, opened)
 
 
 async def exchange(
@@ -196,7 +198,7 @@ async def exchange(
         return Exchanged(answer)
     text = answer.credentials.session_token
     opened = open_session(call.mint.keyring(), text)
-    session = replace(call, caller=await session_caller(call.store, opened.claims))
+    session = replace(call, caller=await opened_caller(call.store, opened))
     left = opened.claims.expires_at - int(call.now)
     request = shapes.GetWebIdentityTokenRequest(
         audience=asked.audience,

@@ -5,7 +5,7 @@ import msgspec
 from broker.access.revocations import find_revocation
 from broker.access.trust import find_unique_id
 from broker.credentials.session_list import list_sessions
-from broker.names.arn import iam_arn, parse_arn
+from broker.names.arn import iam_arn, is_account_id, parse_arn
 from broker.names.ids import ROLE, USER
 from broker.sealing.keyring import Keyring
 from broker.storage.session_records import ListedSession, UnlistedSessions
@@ -55,7 +55,7 @@ async def find_unexpired_sessions(
     keys = {key.id.hex() for key in keyring.keys}
 
     def state_of(one: ListedSession) -> str:
-        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at) is not None:
+        if find_revocation(revocations, one.access_key_id, one.identity_id, one.issued_at, one.ancestors):
             return REVOKED
         if one.identity_id not in identities:
             return PRINCIPAL_GONE
@@ -85,7 +85,12 @@ def parse_identity_arn(arn: str) -> tuple[str, str]:
     """Account and kind (role, user, root) of whom `arn` names; raises ValueError where it is none of these."""
     parts = parse_arn(arn)
     kind = parts.resource.partition("/")[0]
-    if parts.service != "iam" or kind not in ("role", "user", "root"):
+    is_root = arn == iam_arn(parts.account, "root")
+    if (
+        parts.service != "iam"
+        or not (kind in ("role", "user") or is_root)
+        or not is_account_id(parts.account)
+    ):
         raise ValueError(f"{arn} is the ARN of no role, no user and no root user")
     return parts.account, kind
 

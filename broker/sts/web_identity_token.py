@@ -22,11 +22,13 @@ from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import TokenIssuer
 from broker.storage.store import ORGANIZATION, TOKEN_ISSUERS
+from broker.sts.session_references import REFERENCE_ENTROPY, session_reference
 from broker.sts.session_tags import passed_tags
 
 DEFAULT_DURATION = 300  # seconds
 LARGEST_PAYLOAD = 14_984  # bytes of claims in JSON, as measured on AWS
 
+_OWN_IDENTITY = "AWSIdentity"  # SubjectMode
 _CLAIMS = "https://sts.amazonaws.com/"  # the claim that contains AWS's own claims
 
 _NO_CLAIMS: Mapping[str, str] = {}
@@ -65,14 +67,26 @@ async def asked_token(call: Call, request: shapes.GetWebIdentityTokenRequest) ->
             f"1 validation error detected: Value '{request.signing_algorithm}' at 'signingAlgorithm' failed to "
             f"satisfy constraint: Member must satisfy enum value set: [{', '.join(SIGNING_ALGORITHMS)}]"
         )
+    _require_own_identity(request)
     passed_tags(request.tags)
     asked = Asked(_subject(call.caller), request.duration_seconds or DEFAULT_DURATION)
     keys: dict[str, str | tuple[str, ...]] = {
         "sts:IdentityTokenAudience": request.audience,
         "sts:DurationSeconds": str(asked.duration),
         "sts:SigningAlgorithm": request.signing_algorithm,
+        "sts:SubjectMode": _OWN_IDENTITY,
     }
     return Prepared(Resource(sts_arn(call.account, "self"), keys=keys), asked)
+
+
+def _require_own_identity(request: shapes.GetWebIdentityTokenRequest) -> None:
+    """Sessions of this broker have no trusted identity propagation context, whose subject is OriginIdentity."""
+    if request.subject_mode not in (None, _OWN_IDENTITY):
+        raise validation_error(
+            "The calling session has no trusted identity propagation context: SubjectMode must be AWSIdentity."
+        )
+    if request.scope is not None:
+        raise validation_error("Scope can be given only where SubjectMode is OriginIdentity.")
 
 
 def _subject(caller: Caller) -> str:
@@ -119,9 +133,10 @@ async def issued_token(
         _CLAIMS: await _own_claims(call, request, asked.subject),
         **more_claims,
     }
-    payload = msgspec.json.encode(claims)
-    if len(payload) > LARGEST_PAYLOAD:
+    if len(msgspec.json.encode(claims)) > LARGEST_PAYLOAD:
         raise Refusal("JWTPayloadSizeExceededException", "JWT payload exceeds maximum allowed size")
+    claims |= session_reference(call.mint.keyring(), call.caller, call.entropy(REFERENCE_ENTROPY))
+    payload = msgspec.json.encode(claims)
     text = signed_token(issuer, request.signing_algorithm, payload, call.now, header_type)
     return IssuedToken(text, token_id, expires_at)
 

@@ -343,10 +343,15 @@ async def _introspect(
     except Refusal as refusal:
         reason = f"{refusal.code}: {refusal.reason or refusal.message}"
         raise Refusal("access_denied", refusal.message, reason=reason, status=403) from None
-    told = await introspect(
-        dependencies.federation, store, issuer, required(parameters, "token"), arrived.facts.now
+    answer = await introspect(
+        dependencies.federation,
+        dependencies.mint.keyring(),
+        store,
+        issuer,
+        required(parameters, "token"),
+        arrived.facts.now,
     )
-    return _Done(told, {name: told[name] for name in ("active", "jti", "sub") if name in told})
+    return _Done(answer, {name: answer[name] for name in ("active", "jti", "sub") if name in answer})
 
 
 async def _revoke(
@@ -355,10 +360,11 @@ async def _revoke(
     """RFC 7009, 2.2: a token that is not good is answered like one that was revoked."""
     issuer = await _find_issuer(dependencies, store, arrived)
     token = required(parameters, "token")
-    claims = await revoke(dependencies.federation, store, issuer, token, arrived.facts.now)
+    keyring = dependencies.mint.keyring()
+    claims = await revoke(dependencies.federation, keyring, store, issuer, token, arrived.facts.now)
     if claims is None:
         return _Done()
-    # Who has the token acts with it: a proof, so that the record is among those of proven callers.
+    # The token proves its subject, so the record is one of a proven caller.
     arrived.event.user_identity = UserIdentity(
         "AssumedRole" if ":role/" in claims.subject else "IAMUser",
         arn=claims.subject,
@@ -383,11 +389,11 @@ def _answered(status: int, body: dict[str, Any] | None, request_id: str, lines: 
 
 
 def _refused(refusal: Refusal, event: Event, request_id: str) -> Response:
-    told = as_oauth_refusal(refusal)
-    event.error_code = told.code
-    event.error_message = shortened(recordable(told.reason or told.message))
+    shown = as_oauth_refusal(refusal)
+    event.error_code = shown.code
+    event.error_message = shortened(recordable(shown.reason or shown.message))
     log_refusal(event)
-    status = told.status or 400
-    description = _is_not_describable.sub("'", told.message)[:_LONGEST_DESCRIPTION]
-    body = {"error": told.code, "error_description": description}
+    status = shown.status or 400
+    description = _is_not_describable.sub("'", shown.message)[:_LONGEST_DESCRIPTION]
+    body = {"error": shown.code, "error_description": description}
     return _answered(status, body, request_id, _UNAUTHORIZED if status == 401 else _JSON)

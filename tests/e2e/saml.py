@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -36,10 +37,14 @@ class Scene:
         """The assertion that the person's browser is given for AWS's address."""
         return self.provider.sign_in(self.person, consumer or ServiceProvider()).values["SAMLResponse"]
 
+    @cached_property
+    def sts(self) -> Any:
+        """A client that signs nothing."""
+        return self.server.client("sts", None)
+
     def assume(self, assertion: str, **options: Any) -> Any:
-        sts = self.server.client("sts", None)
         request = {"RoleArn": self.role_arn, "PrincipalArn": self.provider_arn, "SAMLAssertion": assertion}
-        return sts.assume_role_with_saml(**{**request, **options})
+        return self.sts.assume_role_with_saml(**{**request, **options})
 
     def refused(self, assertion: str, **options: Any) -> tuple[int, str, str]:
         return refused(lambda: self.assume(assertion, **options))

@@ -42,7 +42,7 @@ for one in cases():
 SAML_PAGES = [title for title in PAGES if title.startswith("SAML: ")]
 THUMBPRINTS = "Thumbprints and private authorities"
 GUIDED = {
-    *("Client certificates", "Custom tokens"),
+    *("Client certificates", "Custom tokens", "Login with Amazon and Facebook"),
     *("Any OpenID Connect provider", "Closed networks", "Why was it refused?", THUMBPRINTS),
     *GIVEN,
     *SAML_PAGES,

@@ -278,6 +278,29 @@ def test_what_was_typed_into_the_password_field_is_written_nowhere(
     assert "the password is wrong" in written
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"BAD\r\n\r\n",
+        b"GET /\x01 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /sign-in HTTP/1.1\r\n\r\n",
+        b"GET /sign-in HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_what_cannot_be_read_fills_no_log_and_learns_no_version(server: PortalServer, raw: bytes) -> None:
+    host, _, port = server.portal.partition(":")
+    before = server.log
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(raw)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+    assert b"aiohttp" not in answer
+    assert b"Server: broker" in answer
+    assert "Traceback" not in server.log.removeprefix(before)
+
+
 def test_a_connection_that_sends_nothing_is_closed(server: PortalServer) -> None:
     host, _, port = server.portal.partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as silent:

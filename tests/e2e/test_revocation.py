@@ -137,6 +137,44 @@ def test_one_session_is_refused_by_every_worker_as_soon_as_the_command_returns(
     assert record["errorMessage"].startswith("revoked at 20")
 
 
+def test_a_scoped_session_ends_with_its_parent_and_with_the_sessions_of_the_role_whenever_it_was_made(
+    workers: Server, scene: Scene
+) -> None:
+    workers.client("iam", scene.account.root).put_role_policy(
+        RoleName="app", PolicyName="all", PolicyDocument=document(allow("*"))
+    )
+
+    def scoped(keys: Keys) -> Keys:
+        sts = workers.client("sts", keys)
+        return Keys.of(sts.get_scoped_credentials(Policy=document(allow("*")))["Credentials"])
+
+    parent, like, old = [scene.session(scene.app) for _ in range(3)]
+    child = scoped(parent)
+    grandchild, other = scoped(child), scoped(like)
+    for keys in (parent, child, grandchild, other):
+        assert answers(workers, keys) == GOOD
+    assert "3 live sessions end" in listed_and_revoked(workers, parent, {child, grandchild})
+    assert answers(workers, parent) == answers(workers, child) == answers(workers, grandchild) == REFUSED
+    assert answers(workers, like) == answers(workers, other) == GOOD
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time()))
+    time.sleep(1.1)
+    late = scoped(old)
+    broker(workers, "revoke", "role", scene.app, "--before", moment)
+    assert answers(workers, late) == answers(workers, other) == REFUSED
+
+
+def listed_and_revoked(server: Server, parent: Keys, children: set[Keys]) -> str:
+    """What the command says once all of them are listed."""
+    wanted = {keys.access_key_id for keys in (parent, *children)}
+    deadline = time.monotonic() + 10
+    while not wanted <= {one["accessKeyId"] for one in json.loads(broker(server, "sessions", "--json"))}:
+        assert time.monotonic() < deadline
+    said = broker(server, "revoke", "session", parent.access_key_id)
+    states = {one["accessKeyId"]: one["state"] for one in json.loads(broker(server, "sessions", "--json"))}
+    assert {states[key_id] for key_id in wanted} == {"revoked"}
+    return said
+
+
 def test_all_sessions_of_a_role_are_refused_and_neither_a_namesakes_nor_those_that_follow(
     workers: Server, scene: Scene
 ) -> None:

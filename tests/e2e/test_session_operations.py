@@ -145,6 +145,11 @@ def test_sessions_before_a_moment_end_and_a_moment_to_come_is_refused(scene: Sce
     hour = timedelta(hours=1)
     scene.olivia.revoke_sessions(Principal=scene.app, IssuedBefore=datetime.now(UTC) - hour)
     assert scene.is_good(own)
+    long_ago = scene.olivia.revoke_sessions(
+        Principal=scene.app, IssuedBefore=datetime(2020, 1, 1, tzinfo=UTC)
+    )
+    assert long_ago["EndedSessions"] == 0
+    assert scene.is_good(own)
     refusal = refused(
         scene.olivia.revoke_sessions, Principal=scene.app, IssuedBefore=datetime.now(UTC) + hour
     )
@@ -208,6 +213,11 @@ ROLE, LONG_TERM, TEMPORARY = "arn:aws:iam::123456789012:role/x", "AKIA" + "A" * 
         ({"AccessKeyId": LONG_TERM}, "ValidationError"),
         ({"Principal": "arn:aws:s3:::a-bucket-of-ours"}, "ValidationError"),
         ({"Principal": "no ARN, but it is long enough"}, "ValidationError"),
+        # What a policy could allow, and what would be revoked, have to be the same.
+        ({"Principal": "arn:aws:iam::123456789012:root/of/a/name"}, "ValidationError"),
+        ({"Principal": "arn:aws:iam::123456789012:role"}, "AccessDenied"),
+        ({"Principal": "arn:aws:iam:::role/of-no-account"}, "ValidationError"),
+        ({"Principal": "arn:aws-cn:iam::123456789012:root"}, "ValidationError"),
     ],
 )
 def test_what_names_no_sessions_is_refused(scene: Scene, asked: dict[str, str], code: str) -> None:

@@ -106,7 +106,6 @@ def test_every_layer_of_a_custom_simulation_is_read_from_the_wire(root: Any, acc
         ResourcePolicy=given,
         ResourceOwner="arn:aws:iam::999999999999:root",
         CallerArn=arn(account, "user/alice"),
-        ResourceHandlingOption="EC2-VPC-EBS",
     )
     read, written, deleted = answer["EvaluationResults"]
     assert [read["EvalDecision"], written["EvalDecision"], deleted["EvalDecision"]] == [

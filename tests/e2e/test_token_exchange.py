@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,9 +17,11 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from lxml import etree
 
+from broker.assertions.xml_documents import SAML, SIGNATURE
 from tests.e2e.conftest import REACHES_LOOPBACK, REGION, ROOT, Account, Keys, Server
-from tests.e2e.scenes import allow, new_role, new_user, records_of, refused, trust, written_in
+from tests.e2e.scenes import allow, document, new_role, new_user, records_of, refused, trust, written_in
 from tests.identity_providers.fixtures import STS
 from tests.identity_providers.openid_provider import OpenIdProvider
 from tests.identity_providers.saml import SamlProvider, ServiceProvider, User, aws_attributes
@@ -406,6 +409,47 @@ def test_a_saml_response_is_exchanged_once(scene: Scene, saml_provider: SamlProv
     assert ask(subject_token=response + "+").error == (400, "invalid_request")
 
 
+def test_an_assertion_alone_is_exchanged_once_where_it_is_signed_itself(
+    scene: Scene, saml_provider: SamlProvider
+) -> None:
+    arn = scene.iam.create_saml_provider(Name="idp", SAMLMetadataDocument=saml_provider.metadata())[
+        "SAMLProviderArn"
+    ]
+    role = new_role(scene.server, scene.account, "reader", federated(arn, "sts:AssumeRoleWithSAML"))
+    person = f"of-{scene.account.account_id}"
+    saml_provider.add_user(
+        person, User("her password", aws_attributes([f"{role},{arn}"], "alice@example.com"))
+    )
+    signed_in = saml_provider.sign_in(person, ServiceProvider()).values["SAMLResponse"]
+    (assertion,) = etree.fromstring(base64.b64decode(signed_in)).iter(f"{SAML}Assertion")
+    alone = etree.tostring(assertion, with_tail=False)
+
+    def ask(document: bytes) -> Answer:
+        text = base64.urlsafe_b64encode(document).decode().rstrip("=")
+        usual = {"subject_token": text, "subject_token_type": SAML2, "resource": role, "principal_arn": arn}
+        return scene.exchange(**usual, requested_token_type=CREDENTIALS, audience=None)
+
+    forged = ask(alone.replace(b"alice@example.com", b"admin@example.com"))
+    assert forged.error == (400, "invalid_request")
+    assertion.remove(assertion.find(f"{SIGNATURE}Signature"))
+    stripped = ask(etree.tostring(assertion, with_tail=False))
+    assert "check failed: signed:" in scene.record(stripped)["errorMessage"]
+    answer = ask(alone)
+    assert answer.status == 200, answer.body
+    who = scene.server.client("sts", answer.keys).get_caller_identity()["Arn"]
+    assert who.endswith(":assumed-role/reader/alice@example.com")
+    again = ask(alone)
+    assert "single use" in scene.record(again)["errorMessage"]
+    sts = scene.server.client("sts", scene.account.root)
+    code = refused(
+        sts.assume_role_with_saml,
+        RoleArn=role,
+        PrincipalArn=arn,
+        SAMLAssertion=base64.b64encode(alone).decode(),
+    )[1]
+    assert code == "InvalidIdentityToken", "AWS's operation takes responses only"
+
+
 # Sessions in
 
 
@@ -539,6 +583,39 @@ def test_a_token_is_introspected_by_those_who_may(scene: Scene, watcher: Keys) -
     assert scene.introspect(token, nobody).error == (403, "access_denied")
     missing = post(f"{scene.issuer}/oauth2/introspect", {"token": ""}, watcher)
     assert missing.error == (400, "invalid_request")
+
+
+def test_a_token_is_active_no_more_when_its_session_was_revoked_and_others_are(
+    scene: Scene, watcher: Keys
+) -> None:
+    scene.iam.put_role_policy(
+        RoleName=scene.role_arn.rpartition("/")[2],
+        PolicyName="scoped",
+        PolicyDocument=document(allow("sts:GetScopedCredentials")),
+    )
+    session, other = [scene.credentials().keys for _ in range(2)]
+
+    def own_token(keys: Keys) -> str:
+        sts = scene.server.client("sts", keys)
+        answer = sts.get_web_identity_token(Audience=[AUDIENCE], SigningAlgorithm="RS256")
+        return str(answer["WebIdentityToken"])
+
+    scoped = scene.server.client("sts", session).get_scoped_credentials(DurationSeconds=900)["Credentials"]
+    ending = [own_token(session), own_token(Keys.of(scoped))]
+    staying = own_token(other)
+    for token in (*ending, staying):
+        assert scene.introspect(token, watcher).body["active"] is True
+    subprocess.run(
+        [sys.executable, "-m", "broker", "revoke", "session", session.access_key_id],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **scene.server.settings},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    for token in ending:
+        assert scene.introspect(token, watcher).body == {"active": False}
+    assert scene.introspect(staying, watcher).body["active"] is True
 
 
 def test_nobody_introspects_the_tokens_of_another_account(scene: Scene, watcher: Keys) -> None:

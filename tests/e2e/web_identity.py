@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,14 @@ class Scene:
     def token(self, resource: str = "urn:sts") -> str:
         return self.provider.machine_token("pipeline", resource)
 
+    @cached_property
+    def sts(self) -> Any:
+        """A client that signs nothing."""
+        return self.server.client("sts", None)
+
     def assume(self, token: str, **options: Any) -> Any:
-        sts = self.server.client("sts", None)
         request = {"RoleArn": self.role_arn, "RoleSessionName": "run-7", "WebIdentityToken": token, **options}
-        return sts.assume_role_with_web_identity(**request)
+        return self.sts.assume_role_with_web_identity(**request)
 
     def refused(self, token: str, **options: Any) -> tuple[int, str, str]:
         return refused(lambda: self.assume(token, **options))

@@ -44,8 +44,8 @@ class Process:
         self._environment = environment or {}
         self._running: subprocess.Popen[bytes] | None = None
 
-    def start(self, is_ready: Callable[[], bool], within: float = LONGEST_START) -> None:
-        """Returns when it is ready; fails the test with the log where it is not `within` so many seconds.
+    def start(self, is_ready: Callable[[], bool], within: float | None = None) -> None:
+        """Returns when it is ready; fails the test with its log if not within LONGEST_START, or `within` seconds.
 
         `is_ready` may raise OSError: that is no.
         """
@@ -60,7 +60,7 @@ class Process:
                 stderr=log,
             )
         try:
-            self._wait(is_ready, within)
+            self._wait(is_ready, LONGEST_START if within is None else within)
         except BaseException:  # pytest.fail's and Ctrl-C's too: it is ended, and the exception goes on
             self.stop()
             raise

@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from broker.access.caller import Caller
+from broker.access.people import caller_of, name_of
 from broker.access.sessions import session_caller
 from broker.errors import Refusal
-from broker.portal.identities import caller_of, name_of
 from broker.sealing.claims import AssumedRoleClaims, SessionClaims, claims_from_bytes
 from broker.storage.portal_records import PortalSession
 from broker.storage.store import Transaction

@@ -18,6 +18,7 @@ def temporary(principal, **facts):
 LONG_TERM = Caller(principal=USER, account=ACCOUNT)
 SESSION_TOKEN = temporary(USER, is_session_token=True)
 WITH_MFA = temporary(USER, is_session_token=True, mfa_authenticated_at=0)
+ROOT_SESSION = temporary(Root(ACCOUNT), is_session_token=True)
 FEDERATED = temporary(FederatedUser(ACCOUNT, "guest"))
 ROLE = temporary(AssumedRole(ACCOUNT, "worker", "AROA1", "night"))
 TASK = temporary(Root(ACCOUNT), is_assumed_root=True)
@@ -34,25 +35,36 @@ def answer(caller, service, operation):
 
 
 @pytest.mark.parametrize(
-    ("caller", "iam", "identity", "assume", "session", "federation", "info"),
+    ("caller", "iam", "identity", "assume", "session", "federation", "info", "scoped"),
     [
-        (LONG_TERM, "", "", "", "", "", ""),
-        (root_caller(ACCOUNT), "", "", "", "", "", ""),
-        (SESSION_TOKEN, INVALID, "", "", DENIED, DENIED, DENIED),
-        (WITH_MFA, "", "", "", DENIED, DENIED, DENIED),
-        (FEDERATED, INVALID, "", DENIED, DENIED, DENIED, DENIED),
-        (ROLE, "", "", "", DENIED, DENIED, ""),
-        (TASK, "", "", DENIED, DENIED, DENIED, DENIED),
+        (LONG_TERM, "", "", "", "", "", "", DENIED),
+        (root_caller(ACCOUNT), "", "", "", "", "", "", DENIED),
+        (SESSION_TOKEN, INVALID, "", "", DENIED, DENIED, DENIED, ""),
+        (WITH_MFA, "", "", "", DENIED, DENIED, DENIED, ""),
+        (ROOT_SESSION, INVALID, "", "", DENIED, DENIED, DENIED, DENIED),
+        (FEDERATED, INVALID, "", DENIED, DENIED, DENIED, DENIED, ""),
+        (ROLE, "", "", "", DENIED, DENIED, "", ""),
+        (TASK, "", "", DENIED, DENIED, DENIED, DENIED, DENIED),
     ],
-    ids=["user", "root", "session token", "with MFA", "federated", "role", "root task"],
+    ids=[
+        "user",
+        "root",
+        "session token",
+        "with MFA",
+        "session token of root",
+        "federated",
+        "role",
+        "root task",
+    ],
 )
-def test_the_table_of_aws_holds(caller, iam, identity, assume, session, federation, info):
+def test_the_table_of_aws_holds(caller, iam, identity, assume, session, federation, info, scoped):
     assert answer(caller, "iam", "ListUsers") == iam
     assert answer(caller, "sts", "GetCallerIdentity") == identity
     assert answer(caller, "sts", "AssumeRole") == assume
     assert answer(caller, "sts", "GetSessionToken") == session
     assert answer(caller, "sts", "GetFederationToken") == federation
     assert answer(caller, "sts", "GetAccessKeyInfo") == info
+    assert answer(caller, "sts", "GetScopedCredentials") == scoped
 
 
 def test_the_sentences_are_awss():

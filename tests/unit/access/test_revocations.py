@@ -59,10 +59,19 @@ class World:
             ),
         }
         self.ring = ring
+        self.minted |= {
+            f"scoped {name}": mint.scoped(self.claims(name), now=NOW + 1, duration=60)
+            for name in ("role", "user", "guest of the user", "later")
+        }
+        self.minted["scoped twice"] = mint.scoped(self.claims("scoped role"), now=NOW + 1, duration=30)
+        self.minted["scoped three times"] = mint.scoped(self.claims("scoped twice"), now=NOW + 1, duration=30)
 
     @staticmethod
     def _role(name, role_id):
         return AssumedRole(ACCOUNT, name, role_id, "night")
+
+    def claims(self, name):
+        return inspect_session_token(self.ring, self.minted[name].session_token)
 
     async def claim(self, name):
         one = self.minted[name]
@@ -101,21 +110,48 @@ async def world(store, put, ring):
 
 
 async def test_one_session_is_revoked_by_its_access_key_and_its_like_are_not(world):
-    await world.put(revoked(world.minted["role"].access_key_id))
-    assert await world.refused() == {"role"}
+    await world.put(revoked(world.minted["same role"].access_key_id))
+    assert await world.refused() == {"same role"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ended"),
+    [
+        ("role", {"role", "scoped role", "scoped twice", "scoped three times"}),
+        ("scoped role", {"scoped role", "scoped twice", "scoped three times"}),
+        ("scoped twice", {"scoped twice", "scoped three times"}),
+        ("scoped three times", {"scoped three times"}),
+        ("user", {"user", "scoped user"}),
+    ],
+)
+async def test_what_was_scoped_down_ends_with_every_session_before_it_and_with_none_after(world, name, ended):
+    await world.put(revoked(world.minted[name].access_key_id))
+    assert await world.refused() == ended
+
+
+async def test_a_session_that_is_scoped_down_after_the_moment_does_not_escape_it(world):
+    """It was minted a second later, but is a session of the moment of its original."""
+    await world.put(revoked("AROA1", before=SECOND + 1))
+    assert {"scoped role", "scoped twice", "scoped three times"} <= await world.refused()
+    assert "scoped later" not in await world.refused()
+
+
+async def test_a_scoped_session_shows_policies_the_moment_of_issue_of_its_original(world):
+    scoped = (await world.claim("scoped three times")).caller
+    assert scoped.condition_keys["aws:tokenissuetime"] == ("2027-01-15T08:00:00Z",)
 
 
 async def test_a_single_session_is_revoked_whenever_it_was_issued(world):
     await world.put(revoked(world.minted["later"].access_key_id, before=SECOND - 60))
-    assert await world.refused() == {"later"}
+    assert await world.refused() == {"later", "scoped later"}
 
 
 @pytest.mark.parametrize(
     ("subject", "names"),
     [
-        ("AROA1", {"role", "same role"}),
+        ("AROA1", {"role", "same role", "scoped role", "scoped twice", "scoped three times"}),
         ("AROA3", set()),
-        ("AIDA1", {"user", "guest of the user"}),
+        ("AIDA1", {"user", "guest of the user", "scoped user", "scoped guest of the user"}),
         (ACCOUNT, {"root", "guest of root", "task of root"}),
     ],
 )
@@ -126,7 +162,7 @@ async def test_what_an_identity_was_issued_before_the_moment_is_revoked(world, s
 
 async def test_a_whole_account_is_revoked_and_what_was_issued_later_is_not(world):
     await world.put(revoked(WHOLE_ACCOUNT))
-    assert await world.refused() == world.minted.keys() - {"later", "other account"}
+    assert await world.refused() == world.minted.keys() - {"later", "scoped later", "other account"}
     await world.put(revoked(WHOLE_ACCOUNT, before=SECOND + 2))
     assert await world.refused() == world.minted.keys() - {"other account"}
 

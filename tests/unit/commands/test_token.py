@@ -7,7 +7,7 @@ import pytest
 
 from broker.app import Broker, clock
 from broker.commands.token import shown_claims
-from broker.sealing.claims import AssumedRoleClaims, SessionTokenClaims
+from broker.sealing.claims import AssumedRoleClaims, ScopedClaims, SessionTokenClaims
 from broker.sealing.session import TOKEN_ENTROPY, mint_session_token
 
 from .conftest import Run
@@ -46,6 +46,31 @@ def test_the_session_id_that_secrets_are_derived_from_is_not_shown() -> None:
     shown = json.dumps(shown_claims(ROLE, 0))
     assert "session_id" not in shown
     assert SESSION_ID.hex() not in shown
+
+
+def test_a_scoped_session_is_shown_with_the_session_it_comes_from_and_no_session_id_of_either() -> None:
+    scoped = ScopedClaims(
+        "ASIASCOPED",
+        SESSION_ID,
+        1_800_000_000,
+        1_800_000_060,
+        "111111111111",
+        ROLE,
+        ("{}",),
+        ("ASIABETWEEN",),
+    )
+    assert shown_claims(scoped, 1_800_000_100) == {
+        "kind": "Scoped",
+        "arn": "arn:aws:sts::111111111111:assumed-role/web/s",
+        "access_key_id": "ASIASCOPED",
+        "issued_at": "2027-01-15T08:00:00Z",
+        "expires_at": "2027-01-15T08:01:00Z",
+        "account": "111111111111",
+        "original": shown_claims(ROLE, 1_800_000_100),
+        "scope_policies": ("{}",),
+        "between": ("ASIABETWEEN",),
+        "is_expired": True,
+    }
 
 
 async def mint(broker: Broker) -> tuple[str, str]:

@@ -335,3 +335,18 @@ def test_a_key_of_an_issuer_is_never_published_longer_before_it_signs_than_anoth
         "federation.issuer_rotate_every_hours is a number from 168 to 8784",
         "federation.issuer_published_for_hours is a number from 1 to 168",
     ]
+
+
+def test_what_is_no_network_is_told_beside_the_other_faults_of_federation(tmp_path: Path) -> None:
+    text = (
+        '[federation]\nprivate_networks = ["nonsense"]\nlogin_with_amazon_url = "http://10.0.0.1"\n'
+        '[identity_plugin]\nurl = "https://10.0.0.1"\nprovider = "tokens.example.com"\n'
+        '[client_certificates]\ncertificate_authorities = "x.pem"\nprovider = "certificates.example.com"\n'
+    )
+    said = refusal(tmp_path, text).splitlines()
+    assert [fault.partition(": ")[0] for fault in said] == [
+        "federation.private_networks",
+        "federation.login_with_amazon_url",
+        "identity_plugin.url",
+        "client_certificates.certificate_authorities",
+    ]

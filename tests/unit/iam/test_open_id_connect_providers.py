@@ -126,3 +126,18 @@ async def test_tags_are_set_and_taken_away(iam):
     assert listed.tags == (shapes.Tag(key="a", value="1"),)
     await iam(named(shapes.UntagOpenIDConnectProviderRequest, tag_keys=("a",)))
     assert (await get(iam)).tags == ()
+
+
+@pytest.mark.parametrize(
+    ("member", "fields"),
+    [
+        ("ContextProvider", {"context_provider": shapes.ContextProvider(subject_source_key="email")}),
+        ("IdentityCenterInstanceArn", {"identity_center_instance_arn": "arn:aws:sso:::instance/ssoins-1"}),
+    ],
+)
+async def test_identity_propagation_is_refused_and_nothing_is_created(iam, member, fields):
+    assert await iam.refused(new(**fields)) == (
+        "ValidationError",
+        f"This broker has no trusted identity propagation: {member} must be left out.",
+    )
+    assert (await iam(shapes.ListOpenIDConnectProvidersRequest())).open_id_connect_provider_list == ()

@@ -528,3 +528,36 @@ async def test_a_role_may_trust_a_service_of_the_operators_own(iam):
     assert (await get(iam)).assume_role_policy_document == document, (
         "and it stays readable when the setting goes"
     )
+
+
+async def test_the_longest_sign_in_is_unset_until_it_is_given_and_stays_until_it_is_reset(iam):
+    await iam(new_role())
+    assert (await get(iam)).max_signin_session_duration is None
+    await iam(shapes.UpdateRoleRequest(role_name="app", max_signin_session_duration=3600))
+    await iam(shapes.UpdateRoleRequest(role_name="app", description="new"))
+    assert (await get(iam)).max_signin_session_duration == 3600
+    (listed,) = (await iam(shapes.ListRolesRequest())).roles
+    assert listed.max_signin_session_duration == 3600
+    await iam(shapes.UpdateRoleRequest(role_name="app", reset_max_signin_session_duration=False))
+    assert (await get(iam)).max_signin_session_duration == 3600
+    await iam(shapes.UpdateRoleRequest(role_name="app", reset_max_signin_session_duration=True))
+    assert (await get(iam)).max_signin_session_duration is None
+
+
+async def test_a_new_role_may_say_how_long_a_sign_in_lasts(iam):
+    created = await iam(new_role(max_signin_session_duration=7_776_000))
+    assert created.role.max_signin_session_duration == 7_776_000
+    assert (await get(iam)).max_signin_session_duration == 7_776_000
+
+
+async def test_a_sign_in_is_not_both_set_and_reset(iam):
+    await iam(new_role(max_signin_session_duration=3600))
+    both = shapes.UpdateRoleRequest(
+        role_name="app",
+        description="new",
+        max_signin_session_duration=7200,
+        reset_max_signin_session_duration=True,
+    )
+    assert (await iam.refused(both))[0] == "InvalidInput"
+    role = await get(iam)
+    assert (role.max_signin_session_duration, role.description) == (3600, None)

@@ -107,3 +107,41 @@ async def test_a_deleted_provider_is_gone(iam):
     await iam(new())
     await iam(named(shapes.DeleteSAMLProviderRequest))
     assert await iam.refused(named(shapes.GetSAMLProviderRequest)) == MISSING
+
+
+CONTEXT = shapes.ContextProvider(subject_source_key="email")
+INSTANCE = "arn:aws:sso:::instance/ssoins-1234567890abcdef"
+
+
+def no_propagation(member):
+    return (
+        "ValidationError",
+        f"This broker has no trusted identity propagation: {member} must be left out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("member", "fields"),
+    [
+        ("ContextProvider", {"context_provider": CONTEXT}),
+        ("IdentityCenterInstanceArn", {"identity_center_instance_arn": INSTANCE}),
+    ],
+)
+async def test_identity_propagation_is_refused_and_nothing_is_created_or_changed(iam, member, fields):
+    assert await iam.refused(new(**fields)) == no_propagation(member)
+    assert (await iam(shapes.ListSAMLProvidersRequest())).saml_provider_list == ()
+    await iam(new())
+    update = named(shapes.UpdateSAMLProviderRequest, saml_metadata_document=metadata(OTHER), **fields)
+    assert await iam.refused(update) == no_propagation(member)
+    assert (await get(iam)).saml_metadata_document == METADATA
+
+
+async def test_removing_what_cannot_be_there_is_refused_unless_it_says_no(iam):
+    await iam(new())
+    for member, field in (
+        ("RemoveContextProvider", "remove_context_provider"),
+        ("RemoveIdentityCenterInstance", "remove_identity_center_instance"),
+    ):
+        update = named(shapes.UpdateSAMLProviderRequest, **{field: True})
+        assert await iam.refused(update) == no_propagation(member)
+        await iam(named(shapes.UpdateSAMLProviderRequest, **{field: False}))

@@ -6,7 +6,7 @@
     cases       sentence, principal, action, resource, resource_account, context, policies, decision, ...
 
 `policies` has a list of policies per layer (`identity`, `boundary`, `session`, `resource`, `endpoint`), and a
-list of such lists per level for `scps` and `rcps`. A policy is a whole document, one statement, or a name.
+list of such lists per level for `scps`, `rcps` and `scopes`. A policy is a whole document, one statement, or a name.
 `statement` is short for a single identity policy of one statement, laid over `common`'s; null takes an element
 away. `principal` is `{"user": "alice"}`, `{"assumed-role": "deployer", "session": "build"}`,
 `{"root": "111122223333"}`, `{"federated-user": "bob"}`, `{"web-identity": provider, "subject": s}`,
@@ -56,8 +56,9 @@ KINDS = {
     "endpoint": PolicyKind.ENDPOINT,
     "scps": PolicyKind.SCP,
     "rcps": PolicyKind.RCP,
+    "scopes": PolicyKind.SESSION,
 }
-LEVELLED = ("scps", "rcps")
+LEVELLED = ("scps", "rcps", "scopes")
 
 
 def case_files(key):

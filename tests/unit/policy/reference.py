@@ -4,8 +4,8 @@ It works on plain dicts and lists, as the case files hold them. A request is
 `{"principal", "action", "resource", "resource_account", "context"}`; its principal
 `{"kind", "account", "arn", "unique_id", "role_arn", "role_id"}` (`role_arn` of a federated user: the user behind
 it; `resource_account`: None where the owner is unknown). Layers are lists of documents by name:
-`identity`, `boundary`, `session`, `resource`, `endpoint` (None where no such policy applies), `scps` and
-`rcps` (a list of documents per level), and `flags`.
+`identity`, `boundary`, `session`, `resource`, `endpoint` (None where no such policy applies), `scps`,
+`rcps` and `scopes` (a list of documents per level), and `flags`.
 
 The pages obeyed stand above each part; all are of the IAM User Guide unless said otherwise.
 """
@@ -141,7 +141,7 @@ OUTSIDE_EVERY_ACCOUNT = ("service", "web-identity", "saml-subject", "anonymous")
 
 
 def applicable(layers, principal):
-    """The lists of documents that guard the request, each of which must allow it: SCPs, RCPs, endpoint."""
+    """The lists of documents that must all allow the request: SCPs, scope down policies, RCPs, endpoint."""
     flags = layers.get("flags", ())
     linked = "service-linked-role" in flags
     guards = []
@@ -150,6 +150,8 @@ def applicable(layers, principal):
     outside = principal["kind"] in OUTSIDE_EVERY_ACCOUNT
     if not outside and not linked and "management-account" not in flags:
         guards += layers.get("scps", [])
+    # "The permissions ... are determined by the intersection" ("Permissions for GetScopedCredentials").
+    guards += layers.get("scopes", [])
     if not linked and "resource-in-management-account" not in flags:
         guards += layers.get("rcps", [])
     return guards if layers.get("endpoint") is None else [*guards, layers["endpoint"]]

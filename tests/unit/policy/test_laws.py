@@ -216,7 +216,7 @@ def test_splitting_a_statement_by_action_or_resource_changes_nothing(seed):
 
 @given(SEEDS)
 @a_few
-def test_an_scp_rcp_boundary_session_or_endpoint_policy_never_widens(seed):
+def test_an_scp_rcp_boundary_session_scope_or_endpoint_policy_never_widens(seed):
     """A federated user is left out: without a session policy it has nothing that one could narrow."""
     random, policies, flags, requests = world_of(seed)
     requests = [request for request in requests if "federated-user" not in request["principal"]]
@@ -227,6 +227,7 @@ def test_an_scp_rcp_boundary_session_or_endpoint_policy_never_widens(seed):
         "endpoint": worlds.resource_documents(random, 2),
         "scps": [worlds.documents(random, 2)],
         "rcps": [worlds.resource_control_policies(random)],
+        "scopes": [worlds.documents(random, 2)],
     }
     before = outcomes(wide, flags, requests)
     for layer, documents in limits.items():

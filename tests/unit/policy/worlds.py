@@ -235,6 +235,11 @@ def policies(random, callers=CALLERS):
             for _ in range(random.randint(1, 3))
         ]
     if random.random() < 0.2:
+        found["scopes"] = [
+            full_access() if random.random() < 0.4 else documents(random, 2)
+            for _ in range(random.randint(1, 3))
+        ]
+    if random.random() < 0.2:
         found["rcps"] = [resource_control_policies(random) for _ in range(random.randint(1, 2))]
     return found
 

@@ -8,6 +8,7 @@ from broker.protocol.shapes.sts import (
     AssumeRoleResponse,
     Credentials,
     GetCallerIdentityResponse,
+    GetScopedCredentialsResponse,
     GetSessionTokenResponse,
 )
 
@@ -81,6 +82,8 @@ def test_what_was_made_is_shown_and_no_secret_of_it() -> None:
         }
     }
     assert audit_answer(STS, "GetSessionToken", GetSessionTokenResponse(credentials=credentials)) is not None
+    scoped = GetScopedCredentialsResponse(credentials=credentials)
+    assert audit_answer(STS, "GetScopedCredentials", scoped) is not None
 
 
 def test_what_was_only_read_is_no_event() -> None:

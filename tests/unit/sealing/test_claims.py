@@ -10,6 +10,7 @@ from broker.sealing.claims import (
     AssumedRoleClaims,
     FederatedUserClaims,
     RootClaims,
+    ScopedClaims,
     SessionClaims,
     SessionTokenClaims,
     claims_from_bytes,
@@ -75,6 +76,13 @@ ROOT = RootClaims(
     issuer_access_key_id="AKIAQAAAAAAAAAAAAAAA",
 )
 
+SCOPED = ScopedClaims(
+    **{**COMMON, "access_key_id": "ASIAQAAAAAAAAAAAAAAC", "session_id": bytes(range(16, 32))},
+    original=PLAIN_ROLE,
+    scope_policies=('{"Statement":[]}', "{}"),
+    between=("ASIAQAAAAAAAAAAAAAAB",),
+)
+
 # Never edit a line; a field that is added gets another line, with its own claims.
 GOLDEN = {
     "plain role": (
@@ -126,6 +134,16 @@ GOLDEN = {
             "726f6f742d7461736b2f49414d4175646974526f6f745573657243726564656e7469616c73d92261726e3a6177"
             "733a69616d3a3a3231303938373635343332313a757365722f616461a3616461ce6b49d1f6b4414b4941514141"
             "41414141414141414141414141"
+        ),
+    ),
+    "scoped": (
+        SCOPED,
+        (
+            "9905b44153494151414141414141414141414141414143c410101112131415161718191a1b1c1d1e1fce6b49d2"
+            "00ce6b49e010ac3132333435363738393031329901b44153494151414141414141414141414141414141c41000"
+            "0102030405060708090a0b0c0d0e0fce6b49d200ce6b49e010ac313233343536373839303132a66465706c6f79"
+            "b541524f414141414141414141414141414141414141a361646192b07b2253746174656d656e74223a5b5d7da2"
+            "7b7d91b44153494151414141414141414141414141414142"
         ),
     ),
 }
@@ -186,14 +204,14 @@ def test_a_field_of_a_newer_version_is_refused_for_it_might_restrict() -> None:
     assert "a form that this version does not know" in broken.value.reason
 
 
-@pytest.mark.parametrize("tag", [0, 5, "role"])
+@pytest.mark.parametrize("tag", [0, 6, "role"])
 def test_a_kind_of_a_newer_version_is_refused(tag: int | str) -> None:
     with pytest.raises(SealBroken):
         claims_from_bytes(msgspec.msgpack.encode([tag, *COMMON.values()]))
 
 
 def test_no_claims_can_be_changed() -> None:
-    for claims in (FULL_ROLE, FEDERATED, SESSION, ROOT):
+    for claims in (FULL_ROLE, FEDERATED, SESSION, ROOT, SCOPED):
         hash(claims)  # holds nothing that could be
         with pytest.raises(AttributeError):
             claims.account = "210987654321"  # type: ignore[misc]
@@ -207,6 +225,26 @@ def test_claims_name_their_principal() -> None:
     assert FEDERATED.issuer == IamUser("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
     assert SESSION.principal == IamUser("123456789012", "ada", "AIDAAAAAAAAAAAAAAAAAA", "/staff/")
     assert ROOT.principal == Root("123456789012")
+
+
+def test_scoped_claims_are_those_of_their_original_and_end_with_every_session_before() -> None:
+    assert (SCOPED.principal, SCOPED.identity_id) == (PLAIN_ROLE.principal, PLAIN_ROLE.role_id)
+    assert SCOPED.ancestors == (PLAIN_ROLE.access_key_id, "ASIAQAAAAAAAAAAAAAAB")
+    assert SCOPED.issued_by == "ASIAQAAAAAAAAAAAAAAB"
+    assert FULL_ROLE.ancestors == FEDERATED.ancestors == SESSION.ancestors == ROOT.ancestors == ()
+
+
+def test_the_original_in_scoped_claims_is_written_as_shortly_as_alone() -> None:
+    written = msgspec.msgpack.decode(claims_to_bytes(SCOPED))
+    assert written[6] == msgspec.msgpack.decode(claims_to_bytes(PLAIN_ROLE))
+
+
+def test_neither_a_root_task_nor_scoped_claims_can_be_an_original() -> None:
+    written = msgspec.msgpack.decode(claims_to_bytes(SCOPED))
+    for other in (ROOT, SCOPED):
+        written[6] = msgspec.msgpack.decode(claims_to_bytes(other))
+        with pytest.raises(SealBroken):
+            claims_from_bytes(msgspec.msgpack.encode(written))
 
 
 def test_claims_without_a_user_have_the_root_user_as_principal() -> None:

@@ -109,3 +109,33 @@ async def test_for_all_roles_only_identity_policies_are_evaluated(iam, alice):
     result = await one(iam, asked)
     assert (result.eval_decision, told(result)) == ("allowed", [("PolicyInputList.1", "IAM Policy")])
     assert result.eval_resource_name == "*"
+
+
+# Scenarios of EC2
+
+EC2 = "arn:aws:ec2:us-east-1"
+INSTANCE = (
+    f"{EC2}:{ACCOUNT}:instance/*",
+    f"{EC2}::image/*",
+    f"{EC2}:{ACCOUNT}:security-group/*",
+    f"{EC2}:{ACCOUNT}:network-interface/*",
+)
+
+
+async def test_a_scenario_of_ec2_needs_a_resource_of_each_of_its_types(iam, alice):
+    asked = {"action_names": ("ec2:RunInstances",), "resource_handling_option": "EC2-VPC-EBS-Subnet"}
+    assert await iam.refused(principal(**asked, resource_arns=INSTANCE)) == (
+        "InvalidInput",
+        "ResourceArns has to name a resource of EC2 of each of these types for EC2-VPC-EBS-Subnet: subnet, volume.",
+    )
+    whole = (*INSTANCE, f"{EC2}:{ACCOUNT}:subnet/*", f"{EC2}:{ACCOUNT}:volume/*")
+    answer = await iam(principal(**asked, resource_arns=whole))
+    assert len(answer.evaluation_results[0].resource_specific_results) == len(whole)
+
+
+async def test_a_scenario_that_is_none_is_refused(iam, alice):
+    code, message = await iam.refused(principal(resource_handling_option="EC2-Classic-EBS"))
+    assert (code, message.startswith("ResourceHandlingOption has to be one of EC2-VPC-InstanceStore,")) == (
+        "InvalidInput",
+        True,
+    )

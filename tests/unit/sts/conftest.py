@@ -74,9 +74,9 @@ class Sts:
     def __init__(self, store: Store) -> None:
         self.store = store
         ring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
-        self._ring = ring
-        self._gate = Gate(PolicyLibrary(), lambda: ring, secrets.token_bytes)
-        self._mint = Mint(lambda: ring, secrets.token_bytes)
+        self.ring = ring
+        self._gate = Gate(PolicyLibrary(), lambda: self.ring, secrets.token_bytes)
+        self._mint = Mint(lambda: self.ring, secrets.token_bytes)
         self.federation = no_federation(NOW)
         self.facts = RequestFacts(
             now=NOW, request_id="11111111-2222-4333-8444-555555555555", source_ip="192.0.2.1"
@@ -124,7 +124,7 @@ class Sts:
 
     def claims(self, answer: Any) -> SessionClaims:
         """What the token of an answer says."""
-        return inspect_session_token(self._ring, answer.credentials.session_token)
+        return inspect_session_token(self.ring, answer.credentials.session_token)
 
 
 @pytest.fixture

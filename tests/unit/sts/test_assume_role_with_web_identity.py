@@ -301,8 +301,8 @@ async def test_a_token_of_a_refused_request_is_not_used_up(world):
     assert await world(asked(token))
 
 
-async def test_an_access_token_of_another_kind_is_refused(world):
-    assert (await world.refused(asked(provider_id="graph.facebook.com")))[0] == "InvalidParameterValue"
+async def test_a_provider_id_of_an_openid_connect_provider_is_refused(world):
+    assert (await world.refused(asked(provider_id="accounts.google.com")))[0] == "InvalidParameterValue"
 
 
 async def test_long_claims_do_not_stay_with_the_session(world):

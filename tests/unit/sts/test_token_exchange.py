@@ -8,14 +8,20 @@ import jwt
 import pytest
 from msgspec.structs import replace
 
+from broker.access.sessions import opened_caller
 from broker.credentials.issuer_keys import new_token_keys
 from broker.errors import Refusal, access_denied, service_unavailable, validation_error
 from broker.federation.federation import IssuerRules
+from broker.protocol.shapes.sts import GetScopedCredentialsRequest, GetWebIdentityTokenRequest
+from broker.sealing.key import KEY_ENTROPY
+from broker.sealing.keyring import drop, promote, stage
+from broker.sealing.session import open_session
 from broker.storage.records import OpenIdConnectProvider, TokenIssuer
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
-from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, REVOCATIONS, ROLES, TOKEN_ISSUERS
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, REVOCATIONS, ROLES, TOKEN_ISSUERS, USERS
 from broker.sts.issued_tokens import OwnIssuer, introspect, revoke
 from broker.sts.session_policies import NOT_ATTACHABLE
+from broker.sts.session_references import REFERENCE_CLAIM
 from broker.sts.token_exchange import SESSION_CLAIM, as_oauth_refusal, exchange, prove_subject
 from broker.sts.token_requests import (
     ACCESS_TOKEN,
@@ -94,11 +100,11 @@ class World:
 
     async def introspect(self, token, now=NOW):
         store = self.sts.store.transaction()
-        return await introspect(self.sts.federation, store, self.issuer, token, now)
+        return await introspect(self.sts.federation, self.sts.ring, store, self.issuer, token, now)
 
     async def revoke(self, token):
         async def work(store):
-            return await revoke(self.sts.federation, store, self.issuer, token, NOW)
+            return await revoke(self.sts.federation, self.sts.ring, store, self.issuer, token, NOW)
 
         return await self.sts.store.transact(work)
 
@@ -212,6 +218,63 @@ async def test_a_token_ends_where_the_sessions_of_its_role_are_revoked(world, su
     wanted = {"subject_token_type": ACCESS_TOKEN, "issued_token_type": CREDENTIALS, "audience": ()}
     assert await world.refused(unverified_subject_token=own, **wanted) == "invalid_request"
     assert "check failed: sessions revoked" in world.reason
+
+
+@pytest.mark.parametrize("audience", [OWN, "service"])
+async def test_a_token_ends_with_its_very_session_and_that_of_another_session_does_not(world, audience):
+    first, second = [await world(audience=(audience,)) for _ in range(2)]
+    key_id = first.answer.credentials.access_key_id
+    revocation = Revocation(issued_before=0, ends_at=int(NOW) + 3600, revoked_at=int(NOW))
+
+    async def revoke_session(store):
+        record = Revocations(by_subject={key_id: revocation})
+        store.put(REVOCATIONS, ACCOUNT, record, key="", expires_at=NOW + 3600)
+
+    assert (await world.introspect(first.token.text))["active"]
+    await world.sts.store.transact(revoke_session)
+    assert await world.introspect(first.token.text) == {"active": False}
+    assert await world.revoke(first.token.text) is None
+    assert (await world.introspect(second.token.text))["active"]
+
+
+async def test_a_token_ends_with_the_key_that_sealed_its_session(world):
+    token = (await world()).token.text
+    old = world.sts.ring
+    world.sts.ring = promote(stage(old, NOW, secrets.token_bytes(KEY_ENTROPY)), NOW, 3600)
+    assert (await world.introspect(token))["active"]
+    later = (await world()).token.text
+    world.sts.ring = drop(world.sts.ring, old.primary.id)
+    assert await world.introspect(token) == {"active": False}
+    assert (await world.introspect(later))["active"]
+
+
+async def test_a_token_that_a_session_asked_for_itself_ends_with_the_session_and_with_its_original(world):
+    opened = open_session(world.sts.ring, (await world()).answer.credentials.session_token)
+    parent = await opened_caller(world.sts.store.transaction(), opened)
+    scoped = await world.sts(GetScopedCredentialsRequest(duration_seconds=600), parent)
+    child = await opened_caller(
+        world.sts.store.transaction(), open_session(world.sts.ring, scoped.credentials.session_token)
+    )
+    request = GetWebIdentityTokenRequest(audience=("service",), signing_algorithm="RS256")
+    token = (await world.sts(request, child)).web_identity_token
+    assert (await world.introspect(token))["active"]
+    revocation = Revocation(issued_before=0, ends_at=int(NOW) + 3600, revoked_at=int(NOW))
+
+    async def revoke_parent(store):
+        record = Revocations(by_subject={parent.access_key_id: revocation})
+        store.put(REVOCATIONS, ACCOUNT, record, key="", expires_at=NOW + 3600)
+
+    await world.sts.store.transact(revoke_parent)
+    assert await world.introspect(token) == {"active": False}
+
+
+async def test_a_token_of_a_long_term_key_has_no_session(world):
+    alice = user()
+    await world.sts.put(USERS, alice)
+    request = GetWebIdentityTokenRequest(audience=("service",), signing_algorithm="RS256")
+    token = (await world.sts(request, user_caller(alice))).web_identity_token
+    assert REFERENCE_CLAIM not in jwt.decode(token, options={"verify_signature": False})
+    assert (await world.introspect(token))["active"]
 
 
 async def test_a_revoked_token_is_good_no_more_and_others_are(world):

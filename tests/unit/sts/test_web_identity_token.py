@@ -303,3 +303,28 @@ async def test_the_broker_takes_no_token_of_its_own_for_its_credentials(issuing)
         "InvalidIdentityToken",
         "A token that GetWebIdentityToken of this broker has issued cannot be traded for its credentials.",
     )
+
+
+async def test_the_subject_is_the_caller_and_no_origin_that_no_session_has(issuing):
+    caller = user_caller(ALICE, tags=ALICE.tags)
+    claims = read(issuing, await issuing(asked(subject_mode="AWSIdentity"), caller))
+    assert claims["sub"] == ALICE.arn and "scope" not in claims
+    assert await issuing.refused(asked(subject_mode="OriginIdentity"), caller) == (
+        "ValidationError",
+        "The calling session has no trusted identity propagation context: SubjectMode must be AWSIdentity.",
+    )
+    assert await issuing.refused(asked(scope="read"), caller) == (
+        "ValidationError",
+        "Scope can be given only where SubjectMode is OriginIdentity.",
+    )
+
+
+@pytest.mark.parametrize(("mode", "is_allowed"), [("AWSIdentity", True), ("OriginIdentity", False)])
+async def test_conditions_read_the_subject_mode_also_where_none_is_given(issuing, mode, is_allowed):
+    limited = replace(
+        ALICE, inline_policies=policy(allow("sts:*", Condition={"StringEquals": {"sts:SubjectMode": mode}}))
+    )
+    if is_allowed:
+        assert await issuing(asked(), user_caller(limited))
+    else:
+        assert (await issuing.refused(asked(), user_caller(limited)))[0] == "AccessDenied"

@@ -19,11 +19,11 @@ _RESERVED = frozenset(("exp", "parent", "sub", "user"))
 
 
 class TokenRefused(Exception):
-    """The plugin does not approve of the token; the reason is the plugin's, for whoever sent it."""
+    """The plugin does not approve of the token; the reason is the plugin's, and shown to the client."""
 
 
 class TokenHolder(msgspec.Struct, frozen=True):
-    """Whom the plugin vouches for. `keys` are condition keys, in lower case; `longest` is in seconds."""
+    """The subject that the plugin names. `keys` are condition keys, in lower case; `longest` is in seconds."""
 
     user: str
     longest: int

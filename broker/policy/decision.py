@@ -11,8 +11,8 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
    unknown, because it may be another account.
 5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
    user needs no identity policy; a federated user has nothing without a session policy.
-6. Each scope down policy of a session must allow, whoever else grants: its permissions are the intersection of what the
-   session may without it and what it allows ("Permissions for GetScopedCredentials").
+6. Each scope down policy of a session must allow, whatever another policy grants: the session's permissions are the
+   intersection of what it may without the policy and what the policy allows ("Permissions for GetScopedCredentials").
 
 # INVARIANT: total and pure. Anything missing or unknown leads to a denial.
 """

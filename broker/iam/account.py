@@ -23,6 +23,7 @@ from broker.storage.store import (
     ROLES,
     ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
+    SERVER_CERTIFICATES,
     USERS,
 )
 
@@ -78,6 +79,7 @@ async def get_account_summary(
         "Providers": await call.store.count(OPEN_ID_CONNECT_PROVIDERS, call.account)
         + await call.store.count(SAML_PROVIDERS, call.account),
         "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
+        "ServerCertificates": await call.store.count(SERVER_CERTIFICATES, call.account),
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
         **_root_counts(await get_settings(call)),
@@ -95,11 +97,10 @@ def _root_counts(settings: AccountSettings) -> dict[str, int]:
 
 
 # Entities that no operation of this broker can create yet, so that their number is 0.
-_NOT_KEPT = {"ServerCertificates": 0, "AccountSigningCertificatesPresent": 0}
+_NOT_KEPT = {"AccountSigningCertificatesPresent": 0}
 
 # Quotas that are the same in every account, from "IAM and AWS STS quotas".
 _FIXED = {
-    "ServerCertificatesQuota": 20,
     "SigningCertificatesPerUserQuota": 2,
     "PolicyVersionsInUseQuota": 10_000,
     "GlobalEndpointTokenVersion": 1,
@@ -112,6 +113,7 @@ _QUOTAS = {
     "RolesQuota": "roles",
     "PoliciesQuota": "customer_policies",
     "InstanceProfilesQuota": "instance_profiles",
+    "ServerCertificatesQuota": "server_certificates",
     "VersionsPerPolicyQuota": "policy_versions",
     "PolicySizeQuota": "managed_policy_size",
     "UserPolicySizeQuota": "user_inline_size",

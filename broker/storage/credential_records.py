@@ -1,0 +1,28 @@
+"""Credentials that services other than this broker take: certificates, SSH keys, passwords of single services.
+
+Those of one owner are one record, under the owner's unique id (a user's; root's is the account's number), so that they
+survive the user's renaming. A record without any is deleted.
+"""
+
+from broker.names.arn import iam_arn
+from broker.names.secret import SecretKey
+from broker.storage.records import Record
+
+
+class ServerCertificate(Record, frozen=True, kw_only=True):
+    """A certificate with its private key and its chain, all PEM as uploaded. The key is never shown again."""
+
+    account_id: str
+    server_certificate_name: str
+    server_certificate_id: str
+    path: str = "/"
+    certificate: str
+    private_key: SecretKey
+    chain: str | None = None
+    uploaded_at: int
+    expires_at: int
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        return iam_arn(self.account_id, f"server-certificate{self.path}{self.server_certificate_name}")

@@ -50,6 +50,7 @@ class Quotas(msgspec.Struct, frozen=True):
     client_ids_per_open_id_connect_provider: int = 100
     saml_providers: int = 100
     server_certificates: int = 20
+    signing_certificates_per_user: int = 2
     tags: int = 50
     user_inline_size: int = 2048
     role_inline_size: int = 10240

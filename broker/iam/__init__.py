@@ -36,6 +36,7 @@ from broker.iam import (
     roles,
     saml_providers,
     server_certificates,
+    signing_certificates,
     tagging,
     users,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "roles",
     "saml_providers",
     "server_certificates",
+    "signing_certificates",
     "tagging",
     "users",
 ]

@@ -24,6 +24,7 @@ from broker.storage.store import (
     ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
     SERVER_CERTIFICATES,
+    SIGNING_CERTIFICATES,
     USERS,
 )
 
@@ -84,7 +85,9 @@ async def get_account_summary(
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
         **_root_counts(await get_settings(call)),
         "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
-        **_NOT_KEPT,
+        "AccountSigningCertificatesPresent": int(
+            await call.store.find(SIGNING_CERTIFICATES, call.account, call.account) is not None
+        ),
     }
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
 
@@ -96,12 +99,8 @@ def _root_counts(settings: AccountSettings) -> dict[str, int]:
     }
 
 
-# Entities that no operation of this broker can create yet, so that their number is 0.
-_NOT_KEPT = {"AccountSigningCertificatesPresent": 0}
-
 # Quotas that are the same in every account, from "IAM and AWS STS quotas".
 _FIXED = {
-    "SigningCertificatesPerUserQuota": 2,
     "PolicyVersionsInUseQuota": 10_000,
     "GlobalEndpointTokenVersion": 1,
 }
@@ -114,6 +113,7 @@ _QUOTAS = {
     "PoliciesQuota": "customer_policies",
     "InstanceProfilesQuota": "instance_profiles",
     "ServerCertificatesQuota": "server_certificates",
+    "SigningCertificatesPerUserQuota": "signing_certificates_per_user",
     "VersionsPerPolicyQuota": "policy_versions",
     "PolicySizeQuota": "managed_policy_size",
     "UserPolicySizeQuota": "user_inline_size",

@@ -30,6 +30,7 @@ _ACCOUNT_SHIFT = 39
 _ACCOUNT_MASK = (1 << 40) - 1
 
 UNIQUE_ID_ENTROPY = 11
+CERTIFICATE_ID_ENTROPY = 20
 ACCESS_KEY_ID_ENTROPY = 8
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch
@@ -40,6 +41,13 @@ def unique_id(prefix: str, entropy: bytes) -> str:
     if len(entropy) < UNIQUE_ID_ENTROPY:
         raise ValueError("a unique id needs eleven bytes of entropy")
     return prefix + b32encode(entropy[:UNIQUE_ID_ENTROPY]).decode()[:17]
+
+
+def certificate_id(entropy: bytes) -> str:
+    """The id of a signing certificate: thirty-two base32 characters, from twenty bytes of entropy."""
+    if len(entropy) != CERTIFICATE_ID_ENTROPY:
+        raise ValueError(f"the id of a certificate needs {CERTIFICATE_ID_ENTROPY} bytes of entropy")
+    return b32encode(entropy).decode()
 
 
 def access_key_id(prefix: str, account: str, entropy: bytes) -> str:

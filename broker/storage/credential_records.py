@@ -26,3 +26,18 @@ class ServerCertificate(Record, frozen=True, kw_only=True):
     @property
     def arn(self) -> str:
         return iam_arn(self.account_id, f"server-certificate{self.path}{self.server_certificate_name}")
+
+
+class SigningCertificate(Record, frozen=True, kw_only=True):
+    """A certificate (PEM, as uploaded); `digest` is SHA-256 over its DER encoding, in hexadecimal digits."""
+
+    certificate_id: str
+    certificate: str
+    digest: str
+    status: str = "Active"
+    uploaded_at: int
+
+
+class SigningCertificates(Record, frozen=True, kw_only=True):
+    owner_id: str
+    items: tuple[SigningCertificate, ...] = ()

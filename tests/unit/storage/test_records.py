@@ -70,6 +70,7 @@ def test_every_record_has_a_collection() -> None:
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "SigningCertificate",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

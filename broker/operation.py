@@ -51,6 +51,7 @@ class Quotas(msgspec.Struct, frozen=True):
     saml_providers: int = 100
     server_certificates: int = 20
     signing_certificates_per_user: int = 2
+    ssh_public_keys_per_user: int = 5
     tags: int = 50
     user_inline_size: int = 2048
     role_inline_size: int = 10240

@@ -37,6 +37,7 @@ from broker.iam import (
     saml_providers,
     server_certificates,
     signing_certificates,
+    ssh_public_keys,
     tagging,
     users,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "saml_providers",
     "server_certificates",
     "signing_certificates",
+    "ssh_public_keys",
     "tagging",
     "users",
 ]

@@ -25,6 +25,7 @@ from broker.storage.store import (
     MFA_DEVICES,
     RENAMED_USERS,
     SIGNING_CERTIFICATES,
+    SSH_PUBLIC_KEYS,
     USAGE,
     USERS,
 )
@@ -118,6 +119,7 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest, prepared: P
         (user.attached_policies, "detach all policies"),
         (user.access_key_ids, "delete access keys"),
         (await items_of(call, SIGNING_CERTIFICATES, user), "delete signing certificates"),
+        (await items_of(call, SSH_PUBLIC_KEYS, user), "delete SSH public keys"),
         (user.mfa_serial_numbers, "delete MFA device"),
         (user.groups, "remove users from group"),
     )

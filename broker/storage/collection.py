@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from broker.storage.credential_records import ServerCertificate, SigningCertificates
+from broker.storage.credential_records import ServerCertificate, SigningCertificates, SshPublicKeys
 from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
@@ -185,6 +185,7 @@ SERVER_CERTIFICATES = Collection("server-certificate", ServerCertificate, lambda
 SIGNING_CERTIFICATES = Collection(
     "signing-certificates", SigningCertificates, lambda c: c.owner_id, exact=True
 )
+SSH_PUBLIC_KEYS = Collection("ssh-public-keys", SshPublicKeys, lambda k: k.owner_id, exact=True)
 OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
 SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
 TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)

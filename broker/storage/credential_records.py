@@ -41,3 +41,19 @@ class SigningCertificate(Record, frozen=True, kw_only=True):
 class SigningCertificates(Record, frozen=True, kw_only=True):
     owner_id: str
     items: tuple[SigningCertificate, ...] = ()
+
+
+class SshPublicKey(Record, frozen=True, kw_only=True):
+    """An RSA public key, without a comment in both encodings."""
+
+    key_id: str
+    ssh: str
+    pem: str
+    fingerprint: str
+    status: str = "Active"
+    uploaded_at: int
+
+
+class SshPublicKeys(Record, frozen=True, kw_only=True):
+    owner_id: str
+    items: tuple[SshPublicKey, ...] = ()

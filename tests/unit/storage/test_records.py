@@ -71,6 +71,7 @@ def test_every_record_has_a_collection() -> None:
         "RootIdentity",
         "SamlPrivateKey",
         "SigningCertificate",
+        "SshPublicKey",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

@@ -52,6 +52,7 @@ class Quotas(msgspec.Struct, frozen=True):
     server_certificates: int = 20
     signing_certificates_per_user: int = 2
     ssh_public_keys_per_user: int = 5
+    service_specific_credentials_per_user: int = 2
     tags: int = 50
     user_inline_size: int = 2048
     role_inline_size: int = 10240

@@ -24,6 +24,7 @@ from broker.storage.store import (
     LOGIN_PROFILES,
     MFA_DEVICES,
     RENAMED_USERS,
+    SERVICE_SPECIFIC_CREDENTIALS,
     SIGNING_CERTIFICATES,
     SSH_PUBLIC_KEYS,
     USAGE,
@@ -120,6 +121,10 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest, prepared: P
         (user.access_key_ids, "delete access keys"),
         (await items_of(call, SIGNING_CERTIFICATES, user), "delete signing certificates"),
         (await items_of(call, SSH_PUBLIC_KEYS, user), "delete SSH public keys"),
+        (
+            await items_of(call, SERVICE_SPECIFIC_CREDENTIALS, user),
+            "delete service-specific credentials",
+        ),
         (user.mfa_serial_numbers, "delete MFA device"),
         (user.groups, "remove users from group"),
     )

@@ -10,7 +10,7 @@ from base64 import b32encode
 from functools import lru_cache
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
-SERVER_CERTIFICATE, SSH_PUBLIC_KEY = "ASCA", "APKA"
+SERVER_CERTIFICATE, SSH_PUBLIC_KEY, SERVICE_SPECIFIC_CREDENTIAL = "ASCA", "APKA", "ACCA"
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
 
 # Base32 (RFC 4648, section 6). Two characters are ten bits: eight look-ups read a key id.

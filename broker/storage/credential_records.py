@@ -57,3 +57,20 @@ class SshPublicKey(Record, frozen=True, kw_only=True):
 class SshPublicKeys(Record, frozen=True, kw_only=True):
     owner_id: str
     items: tuple[SshPublicKey, ...] = ()
+
+
+class ServiceSpecificCredential(Record, frozen=True, kw_only=True):
+    """A name and a password for one service. The password is shown once: a digest is all that is known of it."""
+
+    credential_id: str
+    service_name: str
+    service_user_name: str
+    password_digest: SecretKey
+    status: str = "Active"
+    created_at: int
+    expires_at: int | None = None
+
+
+class ServiceSpecificCredentials(Record, frozen=True, kw_only=True):
+    owner_id: str
+    items: tuple[ServiceSpecificCredential, ...] = ()

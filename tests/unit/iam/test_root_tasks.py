@@ -100,6 +100,8 @@ VALUES: dict[str, Any] = {
     "server_certificate_name": "web",
     "certificate_body": "pem",
     "private_key": "pem",
+    "service_name": "codecommit.amazonaws.com",
+    "service_specific_credential_id": "ACCA" + "A" * 17,
     "service_namespaces": ("iam",),
     "session_duration": 3600,
     "status": "Inactive",

@@ -70,6 +70,7 @@ def test_every_record_has_a_collection() -> None:
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "ServiceSpecificCredential",
         "SigningCertificate",
         "SshPublicKey",
         "TokenKey",

@@ -16,6 +16,7 @@ Law of the room:
 from broker.iam import (
     access_keys,
     account,
+    account_properties,
     attached_policies,
     authorization_details,
     delegation_approval,
@@ -46,6 +47,7 @@ from broker.iam import (
 __all__ = [
     "access_keys",
     "account",
+    "account_properties",
     "attached_policies",
     "authorization_details",
     "delegation_approval",

@@ -94,6 +94,7 @@ VALUES: dict[str, Any] = {
     "policy_name": "inline",
     "policy_source_arn": iam_arn(ACCOUNT, "user/dora"),
     "requestor_workflow_id": "a-workflow",
+    "properties": {"RoleManager/Enabled": "false"},
     "role_name": "role",
     "saml_metadata_document": "<EntityDescriptor/>",
     "saml_provider_arn": iam_arn(ACCOUNT, "saml-provider/provider"),

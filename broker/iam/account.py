@@ -1,4 +1,4 @@
-"""The account itself: its alias, its counts and quotas.
+"""The account itself: its alias, its counts and quotas, its preference for tokens.
 
 An alias is unique in the whole broker, so it is a record of the global partition: one commit claims it and assigns it
 to the account, and a concurrent claim gets a conflict.
@@ -24,6 +24,7 @@ from broker.storage.store import (
     ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
     SERVER_CERTIFICATES,
+    SETTINGS,
     SIGNING_CERTIFICATES,
     USERS,
 )
@@ -64,6 +65,16 @@ async def list_account_aliases(
     )
 
 
+@operation("iam:SetSecurityTokenServicePreferences", prepare=no_resource)
+async def set_security_token_service_preferences(
+    call: Call, request: shapes.SetSecurityTokenServicePreferencesRequest, prepared: Prepared[None]
+) -> None:
+    """Noted, and shown by GetAccountSummary: a token of the broker is valid in every region, whatever the version."""
+    version = int(request.global_endpoint_token_version.removeprefix("v").removesuffix("Token"))
+    settings = msgspec.structs.replace(await get_settings(call), global_endpoint_token_version=version)
+    call.store.put(SETTINGS, call.account, settings)
+
+
 @operation("iam:GetAccountSummary", prepare=no_resource)
 async def get_account_summary(
     call: Call, request: None, prepared: Prepared[None]
@@ -83,7 +94,7 @@ async def get_account_summary(
         "ServerCertificates": await call.store.count(SERVER_CERTIFICATES, call.account),
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
-        **_root_counts(await get_settings(call)),
+        **_of_settings(await get_settings(call)),
         "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
         "AccountSigningCertificatesPresent": int(
             await call.store.find(SIGNING_CERTIFICATES, call.account, call.account) is not None
@@ -92,17 +103,17 @@ async def get_account_summary(
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
 
 
-def _root_counts(settings: AccountSettings) -> dict[str, int]:
+def _of_settings(settings: AccountSettings) -> dict[str, int]:
     return {
         "AccountMFAEnabled": int(bool(settings.root_mfa_serial_numbers)),
         "AccountAccessKeysPresent": int(bool(settings.root_access_key_ids)),
+        "GlobalEndpointTokenVersion": settings.global_endpoint_token_version,
     }
 
 
 # Quotas that are the same in every account, from "IAM and AWS STS quotas".
 _FIXED = {
     "PolicyVersionsInUseQuota": 10_000,
-    "GlobalEndpointTokenVersion": 1,
 }
 
 # Key of the summary -> field of Quotas.

@@ -79,6 +79,7 @@ VALUES: dict[str, Any] = {
     "delegation_request_id": "a-request",
     "description": "of the tests",
     "entity_arn": iam_arn(ACCOUNT, "delegation-request/a-request"),
+    "global_endpoint_token_version": "v2Token",
     "group_name": "group",
     "instance_profile_name": "profile",
     "name": "provider",

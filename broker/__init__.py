@@ -5,14 +5,14 @@
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the HTTP of machines: requests in, responses out
-    iam | simulator | sts | metadata | authorize | portal
+    iam | simulator | sts | metadata | authorize | portal | sso
                              what the broker does, one file per noun or flow
-    performing               an operation for a caller that is proven already, with its record
+    performing | own_roles   an operation for a caller that is proven already, with its record; whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
-    names | errors           how things are called; how a request is refused
+    names | errors | strict_json     how things are called; how a request is refused; strict reading of JSON
     cache                    the one bounded cache: by weight, and by revisions
 
 Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:

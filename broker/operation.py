@@ -60,6 +60,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """What both phases of an operation read and use; what `prepare` finds is in `Prepared`.
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
+    `portal_url` is where people sign in; "" where there is no portal.
     """
 
     caller: Caller
@@ -72,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     federation: Federation
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
+    portal_url: str = ""
 
     @property
     def now(self) -> float:

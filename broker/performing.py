@@ -40,6 +40,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     federation: Federation
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
+    portal_url: str = ""
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -53,6 +54,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.federation,
             self.passwords,
             self.service_principals,
+            self.portal_url,
         )
 
 
@@ -69,7 +71,7 @@ async def perform_recorded(
     """
     service = model(facts.service)
     event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))
-    event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
+    event.event_source, event.event_name = service.event_source, operation
     event.aws_region = facts.region
     declared = find_operation(service.name, operation)
 

@@ -10,6 +10,7 @@ import msgspec
 
 import broker.iam
 import broker.simulator
+import broker.sso
 import broker.sts  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary

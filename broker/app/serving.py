@@ -13,11 +13,13 @@ from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.config import ConfigurationError, Settings, parse_address
+from broker.config.addresses import portal_url_of
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
 from broker.performing import Tools
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
+from broker.web.authorization import redirect_to_portal
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
@@ -76,6 +78,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         trusted_proxies=parse_networks(settings.requests.trusted_proxies),
         host_names=parse_host_names(host_names(settings)),
         service_principals=frozenset(settings.policies.service_principals),
+        portal_url=portal_url_of(settings),
     )
 
 
@@ -177,6 +180,8 @@ def _make_servers(
     """The server of each of LISTENERS; none of the portal where it has no address."""
 
     async def api(request: Request) -> Response:
+        if (redirect := redirect_to_portal(dependencies, request)) is not None:
+            return redirect
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
         return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
@@ -226,6 +231,7 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         url=chosen.url,
         api_url=chosen.api_url,
         help_text=chosen.help_text,
+        sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
     )

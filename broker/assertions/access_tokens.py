@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.strict_json import read_object
+from broker.strict_json import read_object
 
 LONGEST_ID = 255  # characters
 
@@ -25,17 +25,17 @@ class TokenOwner(msgspec.Struct, frozen=True):
 
 def read_token_info(status: int, body: bytes, checks: Checks) -> TokenOwner:
     """From Login with Amazon's tokeninfo; raises CheckFailed, and ValueError for what is no answer."""
-    told = _read(status, body, checks)
-    issuer = told.get("iss")
+    answer = _read(status, body, checks)
+    issuer = answer.get("iss")
     checks.require("issuer", issuer == _AMAZON_ISSUER, found=issuer, wanted=_AMAZON_ISSUER)
-    seconds_left = told.get("exp")
+    seconds_left = answer.get("exp")
     checks.require(
         "expiry",
         type(seconds_left) is int and seconds_left > 0,
         found=seconds_left,
         wanted="seconds that the token is good for",
     )
-    return TokenOwner(_id(told, "app_id", "application", checks), _id(told, "user_id", "subject", checks))
+    return TokenOwner(_id(answer, "app_id", "application", checks), _id(answer, "user_id", "subject", checks))
 
 
 def read_id(status: int, body: bytes, name: str, checks: Checks) -> str:
@@ -55,8 +55,8 @@ def _read(status: int, body: bytes, checks: Checks) -> dict[str, Any]:
     return read_object(body)
 
 
-def _id(told: dict[str, Any], member: str, name: str, checks: Checks) -> str:
-    found = told.get(member)
+def _id(answer: dict[str, Any], member: str, name: str, checks: Checks) -> str:
+    found = answer.get(member)
     checks.require(
         name,
         type(found) is str and 0 < len(found) <= LONGEST_ID and found.isascii() and found.isprintable(),

@@ -1,8 +1,8 @@
 """Client certificates, verified (RFC 5280), beyond what the TLS handshake has shown.
 
 The handshake has shown that the client holds the key, and that the chain leads to an authority of the operator's. It
-happened once, and a connection lives on: so times and revocations are judged anew for each request. What a handshake
-lets pass is refused as well: a certificate that does not say that it is for clients, weak keys and signatures.
+happened once, and the connection stays open: so times and revocations are checked again for each request. Also refused
+is what a handshake accepts: a certificate that is not for clients, weak keys and signatures.
 """
 
 import re
@@ -54,7 +54,7 @@ def verify_client_certificate(
 ) -> ClientCertificate:
     """Who holds the first certificate of the chain, which is in DER and ends with the authority; raises CheckFailed.
 
-    `revocation_lists` None: nobody asks what was revoked. Else each certificate below the authority needs a current
+    `revocation_lists` None: revocation is not checked. Else each certificate below the authority needs a current
     list of its issuer.
     """
     try:

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.strict_json import read_object
 from broker.assertions.web_identity_attributes import MOST_KEYS, flattened_claims
+from broker.strict_json import read_object
 
 APPROVED, REFUSED = 200, 403  # HTTP statuses of the plugin's answers
 
@@ -19,11 +19,11 @@ _RESERVED = frozenset(("exp", "parent", "sub", "user"))
 
 
 class TokenRefused(Exception):
-    """The plugin does not approve of the token; the reason is the plugin's, for whoever sent it."""
+    """The plugin does not approve of the token; the reason is the plugin's, and shown to the client."""
 
 
 class TokenHolder(msgspec.Struct, frozen=True):
-    """Whom the plugin vouches for. `keys` are condition keys, in lower case; `longest` is in seconds."""
+    """The subject that the plugin names. `keys` are condition keys, in lower case; `longest` is in seconds."""
 
     user: str
     longest: int

@@ -15,7 +15,7 @@ from jwt.exceptions import PyJWTError
 
 from broker.assertions.checks import Checks
 from broker.assertions.key_sets import ALGORITHMS, VerificationKey
-from broker.assertions.strict_json import read_object
+from broker.strict_json import read_object
 
 LONGEST_TOKEN = 20_000  # characters, as in the model of AssumeRoleWithWebIdentity
 

@@ -21,11 +21,11 @@ from broker.commands.profiles import (
     config_text,
     endpoint_of,
     metadata_endpoint_of,
-    portal_url_of,
 )
 from broker.commands.records import transact_recorded
 from broker.commands.refusing import CommandRefused
 from broker.config import ConfigurationError, Settings
+from broker.config.addresses import portal_url_of
 from broker.credentials.password_changes import NewPassword
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration

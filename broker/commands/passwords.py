@@ -16,7 +16,7 @@ def passwords_text(passwords: Sequence[NewPassword]) -> str:
 
 
 async def take_back_passwords(broker: Broker, command: str, passwords: Sequence[NewPassword]) -> None:
-    """Delete the login profiles that have one of `passwords`: nobody knows it any more."""
+    """Delete the login profiles that have one of `passwords`, which were never shown."""
 
     async def work(store: Transaction) -> list[NewPassword]:
         deleted = []

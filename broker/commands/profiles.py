@@ -1,11 +1,11 @@
 """Profiles for ~/.aws/config with which an unmodified SDK or CLI uses this broker."""
 
-import ipaddress
 from pathlib import Path
 
 import msgspec
 
-from broker.config import Settings, parse_address
+from broker.config import Settings
+from broker.config.addresses import reachable
 
 SERVICES = ("iam", "sts")
 
@@ -50,7 +50,7 @@ def _profile_text(profile: Profile, services: str, region: str, ca_bundle: str) 
 def endpoint_of(settings: Settings) -> str:
     """The URL at which a client on this machine reaches the API."""
     scheme = "https" if settings.tls.certificate_file else "http"
-    return f"{scheme}://{_reachable(settings.listen.api)}"
+    return f"{scheme}://{reachable(settings.listen.api)}"
 
 
 def ca_bundle_of(settings: Settings) -> str:
@@ -58,25 +58,5 @@ def ca_bundle_of(settings: Settings) -> str:
     return str(Path(settings.tls.certificate_file).absolute()) if settings.tls.certificate_file else ""
 
 
-def portal_url_of(settings: Settings) -> str:
-    """Where a person's browser finds the portal; "" where there is none."""
-    if settings.portal.url or not settings.listen.portal:
-        return settings.portal.url
-    scheme = "https" if settings.tls.certificate_file else "http"
-    return f"{scheme}://{_reachable(settings.listen.portal)}"
-
-
 def metadata_endpoint_of(settings: Settings) -> str:
-    return f"http://{_reachable(settings.listen.metadata)}"
-
-
-def _reachable(address: str) -> str:
-    """HOST:PORT for a client; the loopback address for a listener on all addresses."""
-    host, port = parse_address(address, "address")
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return f"{host}:{port}"
-    if ip.is_unspecified:
-        ip = ipaddress.ip_address("::1" if ip.version == 6 else "127.0.0.1")
-    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+    return f"http://{reachable(settings.listen.metadata)}"

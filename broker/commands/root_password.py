@@ -17,7 +17,7 @@ Set the password with which the root user of ACCOUNT signs in to the portal. It 
 
   broker root-password 123456789012                 choose one; an older one stops working
   broker root-password 123456789012 --generate      make one, show it this once, and have it changed at sign-in
-  broker root-password 123456789012 --remove        nobody signs in as root any more; root's access keys stay
+  broker root-password 123456789012 --remove        root can no longer sign in; root's access keys stay
 
 Without a terminal the password is the first line of standard input. It has at least eight characters of three of the
 types uppercase letters, lowercase letters, numbers and symbols, and is not the account's name or mail address.

@@ -108,7 +108,7 @@ def _faults_of_federation(settings: Settings) -> Iterator[str]:
     yield from faults_of_issuer_url(settings.federation.issuer_url, settings.federation.plain_http)
     yield from (f"ldap.{fault}" for fault in faults_of_directory(settings.ldap))
     chosen = settings.federation
-    # What is no network is told by itself.
+    # An invalid network is reported by its own check.
     networks = tuple(one for one in chosen.private_networks if not list(_faults_of_networks("", (one,))))
     reach = Reach(chosen.plain_http, networks)
     addresses = ProviderAddresses(chosen.login_with_amazon_url, chosen.facebook_graph_url)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from broker.config.settings import Settings
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
+_is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
 _is_url = re.compile(r"https?://[^\s'\"\\]+", re.ASCII).fullmatch
 
 
@@ -17,6 +18,8 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
             f"portal.url: {chosen.url!r} is not the address of a portal: https://HOST or https://HOST:PORT, in small "
             "letters, with nothing behind it"
         )
+    if not _is_region(chosen.sso_region):
+        yield f"portal.sso_region: {chosen.sso_region!r} is no region, such as us-east-1"
     if chosen.api_url and not _is_url(chosen.api_url):
         yield f"portal.api_url: {chosen.api_url!r} is no URL"
     host = listen.portal.rpartition(":")[0].strip("[]")

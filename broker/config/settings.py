@@ -90,6 +90,7 @@ class PortalSettings(Section, frozen=True):
     url: str = ""
     api_url: str = ""
     help_text: str = ""
+    sso_region: str = "us-east-1"
     idle_minutes: int = 60
     session_hours: int = 12
 

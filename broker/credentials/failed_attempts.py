@@ -1,13 +1,12 @@
 """How often a password may be tried: after some failures, each further attempt has to wait twice as long.
 
 Failures are counted in the store, so all workers and nodes count together. An attempt counts as failed from its
-beginning, until its outcome is known: many at the same time are no way around. While one has to wait it is refused,
-whatever its password is, and makes nobody wait longer. A count is forgotten an hour after the last attempt; so there
-are never more of them than attempts in an hour, each of which costs a hash.
+beginning, until its outcome is known, so many attempts at the same time gain nothing. During the wait an attempt is
+refused, whatever its password is, and does not make the wait longer. A count expires an hour after the last attempt; so
+there are never more counts than attempts in an hour, each of which costs a hash.
 
-Nobody is locked out for ever, nor by others where it matters: a wait has a longest, and a user at an address that they
-signed in from before is counted apart from all the others who try that user's name, and does not wait for what others
-do at that address.
+No user is locked out for ever: the wait has a maximum. A user at an address from which they signed in before has a
+count of their own there: attempts of others, at that address or with that user's name, do not make them wait.
 """
 
 from hashlib import sha256
@@ -75,13 +74,13 @@ async def take_back(store: Transaction, of: Counter, now: float) -> None:
 
 
 async def forget(store: Transaction, of: Counter) -> None:
-    """Whoever knows the password has proven that the failures before were slips."""
+    """After a right password the earlier failures no longer count."""
     if await store.find(FAILED_ATTEMPTS, of.shard, of.key) is not None:
         store.delete(FAILED_ATTEMPTS, of.shard, of.key)
 
 
 async def is_accustomed(store: Transaction, *parts: str) -> bool:
-    """Whether `accustom` was told of these parts, account, user and address, in the last thirty days."""
+    """Whether `accustom` was called with these parts, account, user and address, in the last thirty days."""
     key = _digest("accustomed", *parts)
     return await store.find(ACCUSTOMED_ADDRESSES, key[:_SHARD], key) is not None
 

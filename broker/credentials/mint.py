@@ -308,7 +308,7 @@ class Mint(msgspec.Struct, frozen=True):
         """GetDelegatedAccessToken: the approver's session, or one of the user's, with `permission_policy` as its scope.
 
         A user's session was issued when the user approved: so it ends with those that are revoked afterwards. There is
-        no MFA: a one-time code of the approver is no proof of whoever has the credentials.
+        no MFA: a one-time code of the approver does not prove who uses the credentials.
         """
         if isinstance(approver, IamUser):
             key_id, session_id, _, _, _ = self._begin(approver.account, now, 0, LONGEST_USER_SESSION)

@@ -49,7 +49,7 @@ async def change_password(
 ) -> LoginProfile:
     """The profile with the new password, as it is put; raises PasswordPolicyViolation for one that the rules forbid.
 
-    Whether whoever asks may change it has been proven before.
+    The caller has been authorised before.
     """
     policy = await find_password_policy(store, account, profile.user_name)
     await _require_fit(store, account, policy, password)

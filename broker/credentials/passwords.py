@@ -1,7 +1,7 @@
-"""Passwords as the event loop sees them: hashed and verified in threads, so many at a time.
+"""Hashing and verifying of passwords in threads, off the event loop, with a bounded queue.
 
-What comes beyond those that run and wait is refused at once, so that nobody can make the broker's memory, or the other
-requests' time, go into hashes.
+When the queue is full, the next request is refused at once: hashes cannot use up the broker's memory, nor the time of
+other requests.
 """
 
 import asyncio
@@ -62,10 +62,10 @@ class Passwords:
         self._of_requests: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
 
     def during(self, request: object) -> Self:
-        """The same, but what was done for `request` once is not done again, as long as that object lives.
+        """The same, with the results for `request` cached as long as that object exists.
 
-        A request is performed anew where its account has changed meanwhile. A hash takes so long that in a busy
-        account it would always have. For what is part of another request that remembers already, that one does.
+        A request is retried if its account has changed in the meantime. A hash takes so long that in a busy account
+        every retry would meet the next change. If this already has a cache, that of the outer request, it is used.
         """
         if self._done is not None:
             return self
@@ -78,7 +78,7 @@ class Passwords:
         return await self._once(("hash", password.reveal()), lambda: hash_password(password, salt, cost))
 
     async def verify(self, password_hash: SecretKey | None, unverified_password: SecretKey) -> bool:
-        """Whether this is the password; for None, that of nobody, no, after the same work."""
+        """Whether this is the password; for None always false, after the same work."""
         if password_hash is None:
             password_hash = hash_of_nothing(self._entropy(SALT_SIZE + DIGEST_SIZE), self.settings.cost)
         proven = password_hash

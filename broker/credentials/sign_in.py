@@ -91,7 +91,7 @@ async def check_password(
 ) -> PasswordAccepted:
     """Whose password this is; `user_name` None means the root user. None of the arguments need be proven.
 
-    Raises Refusal: its message is what the person may read, its reason what the journal has to have. Its code is
+    Raises Refusal: its message is for the person, its reason for the journal. Its code is
     Throttling where an attempt has to wait, or too many passwords are being checked, and otherwise AccessDenied.
     """
     accepted, _ = await _prove(store, passwords, account_id, user_name, unverified_password, address, now)
@@ -110,7 +110,7 @@ async def change_password_at_sign_in(
     address: str,
     now: float,
 ) -> PasswordAccepted:
-    """A new password for whoever must change theirs, proven once more; raises as `check_password` does.
+    """Replace a password that must be changed, after it was proven again; raises as `check_password` does.
 
     Raises PasswordPolicyViolation, whose message the person may read, and AccessDenied where nothing must be changed:
     other changes are iam:ChangePassword's, which asks the gate.

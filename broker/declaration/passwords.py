@@ -19,12 +19,12 @@ async def _settle_password(attempt: Attempt, target: NamedEntity, user: User, wa
         await _generate_password(attempt, target, user)
     elif isinstance(password, str):
         raise DeclarationError(
-            f"{wanted.where}: console_password is {GENERATE}, or null for none: no password stands in a file"
+            f"{wanted.where}: console_password is {GENERATE}, or null for none: a file never holds a password"
         )
 
 
 async def _generate_password(attempt: Attempt, target: NamedEntity, user: User) -> None:
-    """A password that is there stays, whoever chose it."""
+    """An existing password is not changed."""
     if await attempt.store.find(LOGIN_PROFILES, target.account, user.user_name) is not None:
         return
     password = attempt.means.one_time_password(target.account, user.user_name)

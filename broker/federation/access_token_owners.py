@@ -59,8 +59,8 @@ class AccessTokenOwners:
         self._asking += 1
         try:
             if provider == AMAZON:
-                told = await self._ask(f"{self._addresses.amazon}/auth/o2/tokeninfo", unverified_token)
-                return read_token_info(told.status, told.body, checks)
+                answer = await self._ask(f"{self._addresses.amazon}/auth/o2/tokeninfo", unverified_token)
+                return read_token_info(answer.status, answer.body, checks)
             app = await self._ask(f"{self._addresses.facebook}/app", unverified_token)
             app_id = read_id(app.status, app.body, "application", checks)
             user = await self._ask(f"{self._addresses.facebook}/me", unverified_token, fields="id")

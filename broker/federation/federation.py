@@ -74,7 +74,7 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
 
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
-    where nobody can be asked about them.
+    where no provider of such tokens is asked.
     """
 
     keys: ProviderKeys

@@ -20,9 +20,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
-from broker.assertions.strict_json import read_object
 from broker.cache import Cache
 from broker.federation.reach import Answer, FetchFailed
+from broker.strict_json import read_object
 
 REFRESH_INTERVAL = 15.0  # seconds between two requests to one provider
 SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = 60, 3600, 24 * 3600  # seconds

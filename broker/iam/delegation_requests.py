@@ -33,7 +33,7 @@ _LOCALE = "en"
 
 
 def resource_for(call: Call, request_id: str, record: DelegationRequestRecord | None = None) -> Resource:
-    """In the caller's account, whoever asked: its own policies decide what it may do with requests."""
+    """In the caller's account, also for requests of others: its own policies decide what it may do with them."""
     keys: dict[str, str | tuple[str, ...]] = {}
     if record is not None and record.owner_arn is not None:
         keys["iam:DelegationRequestOwner"] = record.owner_arn
@@ -72,7 +72,7 @@ async def create_delegation_request(
     call: Call, request: shapes.CreateDelegationRequestRequest, prepared: Prepared[None]
 ) -> shapes.CreateDelegationRequestResponse:
     if request.notification_channel != POLL:
-        raise invalid_input(f"This broker notifies nobody: NotificationChannel has to be {POLL}.")
+        raise invalid_input(f"This broker sends no notifications: NotificationChannel has to be {POLL}.")
     await _require_room(call, request.requestor_workflow_id)
     arn, policy = await _template(call, request.permissions)
     record = DelegationRequestRecord(

@@ -119,9 +119,9 @@ async def delete_login_profile(
 async def change_password(
     call: Call, request: shapes.ChangePasswordRequest, prepared: Prepared[User]
 ) -> None:
-    """A wrong old password slows down the next attempt, for whoever has an access key may not have the password.
+    """A wrong old password slows down the next attempt: a stolen access key must not serve to guess the password.
 
-    It is counted apart from what fails at sign-in, so that an access key locks nobody out of the console.
+    It is counted apart from failures at sign-in, so that an access key cannot lock its user out of the console.
     """
     user, settings = prepared.found, call.passwords.settings
     profile = await _get_profile(call, user.user_name)

@@ -11,8 +11,8 @@ The law (IAM User Guide, "Policy evaluation logic" and the pages below it):
    unknown, because it may be another account.
 5. The identity side allows where the identity policies, the boundary and the session policies all allow. The root
    user needs no identity policy; a federated user has nothing without a session policy.
-6. Each scope down policy of a session must allow, whoever else grants: its permissions are the intersection of what the
-   session may without it and what it allows ("Permissions for GetScopedCredentials").
+6. Each scope down policy of a session must allow, whatever another policy grants: the session's permissions are the
+   intersection of what it may without the policy and what the policy allows ("Permissions for GetScopedCredentials").
 
 # INVARIANT: total and pure. Anything missing or unknown leads to a denial.
 """
@@ -92,11 +92,16 @@ def decide(request: AccessRequest, layers: Layers) -> Decision:
 def is_always_allowed(principal: Principal, action: str) -> bool:
     """Whether `decide` allows it whatever the resource, policies and context, so that they need not be gathered."""
     rule = facts_of(action).rule
-    return rule.is_always_allowed and rule.resource is None and type(principal) is not Anonymous
+    return rule.resource is None and _allows(rule, principal)
+
+
+def _allows(rule: Rule, principal: Principal) -> bool:
+    """Whether the service allows it to everybody who is like this principal."""
+    return rule.is_always_allowed and (rule.is_open or type(principal) is not Anonymous)
 
 
 def _by_rule_alone(rule: Rule, request: AccessRequest, layers: Layers) -> Decision:
-    if rule.is_always_allowed and not isinstance(request.principal, Anonymous):
+    if _allows(rule, request.principal):
         return Decision(ALLOWED, None, request, layers)
     return Decision(EXPLICITLY_DENIED, Layer.SERVICE, request, layers)
 

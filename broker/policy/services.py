@@ -5,6 +5,8 @@
   reader would keep everything). An action that it does not know supports resources.
 - STS API reference: GetCallerIdentity and GetSessionToken need no permission and cannot be denied. Roles are
   assumed only where the trust policy says so ("How IAM roles differ from resource-based policies").
+- API references of IAM Identity Center's portal and OIDC services: no policy is asked. A client registers and trades
+  codes without proof of who it is; an access token is the proof of a person, who may then ask which roles are theirs.
 - KMS developer guide, "Key policies": identity policies count only where the key policy names the account.
 - IAM User Guide, "AWS managed policies" and "Service-linked roles": resources that AWS owns cannot be changed.
 """
@@ -22,6 +24,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     resource: re.Pattern[str] | None = None
     is_always_allowed: bool = False  # for every caller with proof
+    is_open: bool = False  # for those without proof, too
     needs_resource_policy: bool = False  # no permission without a grant to the principal or to its account
     is_never_allowed: bool = False
 
@@ -33,6 +36,7 @@ _RESERVED_ROLE = re.compile(r"arn:[^:]+:iam::[^:]*:role/(?:aws-reserved|aws-serv
 _SINGLE_SIGN_ON_ROLE = re.compile(r"arn:[^:]+:iam::[^:]*:role/aws-reserved/")
 
 _ALWAYS = Rule(is_always_allowed=True)
+_OPEN = Rule(is_always_allowed=True, is_open=True)
 _TRUSTED = Rule(needs_resource_policy=True)
 _TRUSTED_WITH_ROLE = Rule(_ROLE, needs_resource_policy=True)  # a federated user's session may be tagged, too
 _NOT_AWS_MANAGED = Rule(_AWS_MANAGED, is_never_allowed=True)
@@ -41,6 +45,13 @@ _NOT_RESERVED = Rule(_RESERVED_ROLE, is_never_allowed=True)
 BY_ACTION: dict[str, Rule] = {
     "sts:getcalleridentity": _ALWAYS,
     "sts:getsessiontoken": _ALWAYS,
+    "sso:getrolecredentials": _ALWAYS,
+    "sso:listaccountroles": _ALWAYS,
+    "sso:listaccounts": _ALWAYS,
+    "sso:logout": _ALWAYS,
+    "sso-oidc:createtoken": _OPEN,
+    "sso-oidc:registerclient": _OPEN,
+    "sso-oidc:startdeviceauthorization": _OPEN,
     "sts:assumerole": _TRUSTED,
     "sts:assumerolewithcertificate": _TRUSTED,
     "sts:assumerolewithcustomtoken": _TRUSTED,

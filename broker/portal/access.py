@@ -6,10 +6,10 @@ from itertools import groupby
 import msgspec
 from aiohttp import web
 
+from broker.access.people import caller_of
+from broker.own_roles import OwnRole, find_roles
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
 from broker.portal.rendering import page, see_other
-from broker.portal.roles import OwnRole, find_roles
 from broker.portal.routes import Route
 from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
 from broker.portal.visit import Visit
@@ -32,7 +32,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     assert session is not None
     store = portal.tools.store.transaction()
     caller = await caller_of(store, session)
-    found = await find_roles(portal.tools, store, caller, visit.facts)
+    found = await find_roles(portal.tools.call(store, caller, visit.facts))
     search = visit.request.query.get("search", "")[:_LONGEST_SEARCH]
     matching = matching_roles(found.roles, search)
     return page(

@@ -8,7 +8,19 @@ from aiohttp import web
 
 from broker.errors import Refusal, status_and_fault
 from broker.performing import internal_failure, known_refusal
-from broker.portal import access, assets, new_password, role, second_factor, sign_in, sign_out, theme
+from broker.portal import (
+    access,
+    assets,
+    authorize,
+    device,
+    new_password,
+    role,
+    second_factor,
+    sign_in,
+    sign_out,
+    start,
+    theme,
+)
 from broker.portal.dependencies import Portal
 from broker.portal.headers import add_headers
 from broker.portal.rendering import page, see_other
@@ -16,8 +28,20 @@ from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
 
-_PAGES = (access, assets, new_password, role, second_factor, sign_in, sign_out, theme)
-_LONGEST_WANTED = 1024  # characters
+_PAGES = (
+    access,
+    assets,
+    authorize,
+    device,
+    new_password,
+    role,
+    second_factor,
+    sign_in,
+    sign_out,
+    start,
+    theme,
+)
+_LONGEST_WANTED = 2048  # characters
 _MESSAGE_ENDS = ". Encoded authorization failure message:"
 
 _logger = logging.getLogger("broker.portal")
@@ -60,7 +84,7 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
     if visit.session is None and not route.is_open:
         if visit.request.method == "POST":
             return see_other(SIGN_IN)
-        wanted = visit.request.rel_url.raw_path
+        wanted = visit.request.rel_url.raw_path_qs
         # A cookie that is too long would not be kept at all.
         state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
         return with_state(portal, visit, see_other(SIGN_IN), state)

@@ -24,5 +24,6 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     api_url: str = ""
     help_text: str = ""
+    sso_region: str = "us-east-1"
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600

@@ -4,8 +4,11 @@
 people to an identity provider by a form has to name the provider's origin in its own policy.
 """
 
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
+_POLICY_HEADER = "Content-Security-Policy"
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -19,7 +22,6 @@ _POLICY = "; ".join(
     )
 )
 _ALWAYS = {
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -34,7 +36,15 @@ _UNDER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 def add_headers(response: web.StreamResponse, *, is_secure: bool) -> None:
     response.headers.update(_ALWAYS)
+    response.headers.setdefault(_POLICY_HEADER, _POLICY)
     if is_secure:
         response.headers.update(_UNDER_TLS)
     # Every page shows who is signed in, or has a token in its forms.
     response.headers.setdefault("Cache-Control", "no-store")
+
+
+def forms_may_lead_to(response: web.StreamResponse, proven_url: str) -> None:
+    """Forms of this page may end in a redirect to the origin of this URL, of which it is known whose it is."""
+    parts = urlsplit(proven_url)
+    own = f"form-action 'self' {parts.scheme}://{parts.netloc}"
+    response.headers[_POLICY_HEADER] = _POLICY.replace("form-action 'self'", own)

@@ -10,10 +10,10 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from broker.access.people import name_of
 from broker.audit.event import iso_time
 from broker.portal.assets import asset_paths
 from broker.portal.dependencies import Portal
-from broker.portal.identities import name_of
 from broker.portal.visit import CSRF_FIELD, Visit
 
 _HERE = Path(__file__).parent

@@ -3,15 +3,15 @@
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.access.people import caller_of
 from broker.access.trust import find_role
 from broker.credentials.durations import DEFAULT_ROLE_SESSION
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
+from broker.own_roles import OwnRole, assume_role_request, may_take
 from broker.performing import perform_recorded
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
 from broker.portal.rendering import page
-from broker.portal.roles import OwnRole, assume_role_request, may_take
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
 from broker.portal.visit import Visit

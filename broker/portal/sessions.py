@@ -4,18 +4,17 @@ A session is stored, so that any worker and node knows it, and so that it can be
 what a browser brought along before means nothing afterwards (session fixation).
 """
 
-from hashlib import sha256
-
 from msgspec.structs import replace
 
 from broker.access.facts import RequestFacts
+from broker.access.people import caller_of, claims_of
 from broker.credentials.mint import Mint
+from broker.credentials.sso_sessions import end_client_sessions, shard_of
 from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of, claims_of
 from broker.sealing.claims import claims_to_bytes
 from broker.storage.portal_records import Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
@@ -48,7 +47,7 @@ def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -
     expires_at = min(session.ends_at, session.last_seen_at + idle_seconds)
     store.put(
         PORTAL_SESSIONS,
-        _shard(session.identity.subject),
+        shard_of(session.identity.subject),
         session,
         key=_key(reference_of(session)),
         expires_at=expires_at,
@@ -65,7 +64,7 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
     """The session that the browser refers to, if it lives and its person may still use it; notes that it is used."""
 
     async def work(store: Transaction) -> PortalSession | None:
-        session = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
+        session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if session is None or not _lives(session, portal.idle_seconds, now):
             return None
         try:
@@ -84,7 +83,7 @@ async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> No
     reference = reference_of(session)
 
     async def work(store: Transaction) -> None:
-        found = await store.find(PORTAL_SESSIONS, _shard(reference.subject), _key(reference))
+        found = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if found is not None:
             put_session(store, replace(found, theme=theme), portal.idle_seconds)
 
@@ -99,14 +98,15 @@ async def end_session(portal: Portal, session: PortalSession) -> None:
 
 
 def delete_session(store: Transaction, session: PortalSession) -> None:
-    store.delete(PORTAL_SESSIONS, _shard(session.identity.subject), _key(reference_of(session)))
+    store.delete(PORTAL_SESSIONS, shard_of(session.identity.subject), _key(reference_of(session)))
 
 
 async def end_all_sessions(store: Transaction, identity: Identity) -> None:
-    """Those of this person in every browser; after a change of password, say."""
+    """Those of this person in every browser and of every client; after a change of password, say."""
     subject = identity.subject
-    for session in await store.scan(PORTAL_SESSIONS, _shard(subject), prefix=f"{subject}/"):
+    for session in await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/"):
         delete_session(store, session)
+    await end_client_sessions(store, identity)
 
 
 def reference_of(session: PortalSession) -> SessionReference:
@@ -119,8 +119,3 @@ def _lives(session: PortalSession, idle_seconds: int, now: float) -> bool:
 
 def _key(reference: SessionReference) -> str:
     return f"{reference.subject}/{reference.session_id}"
-
-
-def _shard(subject: str) -> str:
-    """One of 256, so that sign-ins do not all wait for one another."""
-    return sha256(subject.encode()).hexdigest()[:2]

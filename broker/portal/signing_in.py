@@ -7,10 +7,10 @@ A step that was done is in the sealed cookie; the session begins when none is le
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.access.people import caller_of
 from broker.errors import Refusal
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
-from broker.portal.identities import caller_of
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,

@@ -1,8 +1,9 @@
-"""Finds the wire protocol of a request from its headers alone, so that any fault of the rest is refused in it."""
+"""Finds the wire protocol of a request from path and headers alone, so that any fault of the rest is refused in it."""
 
 from functools import lru_cache
 
 from broker.protocol.query import QUERY, QUERY_JSON
+from broker.protocol.rest_json import PATHS, REST_JSON
 from broker.protocol.wire import WireProtocol
 
 _JSON = "application/json"
@@ -11,8 +12,10 @@ _ANSWERS = (_JSON, "text/xml", "application/xml")
 _MOST_RANGES, _MOST_PARAMETERS = 16, 4
 
 
-def find_protocol(headers: tuple[tuple[str, str], ...]) -> WireProtocol:
-    """The protocol of a request with these headers (names in lower case); never raises."""
+def find_protocol(path: str, headers: tuple[tuple[str, str], ...]) -> WireProtocol:
+    """The protocol of a request with this path and these headers (names in lower case); never raises."""
+    if path in PATHS:
+        return REST_JSON
     for name, value in headers:
         if name == "accept":
             return QUERY_JSON if prefers_json(value) else QUERY

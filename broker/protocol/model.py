@@ -17,7 +17,10 @@ from broker.errors import Refusal, status_and_fault
 from broker.protocol.extensions import EXTENSIONS, merged
 
 # The services this broker speaks for, and the version of each model: a folder of botocore's data.
-VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
+VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "sso": "2019-06-10", "sso-oidc": "2019-06-10"}
+
+# CloudTrail's name of a service, where it is not the model's.
+_EVENT_SOURCES = {"sso-oidc": "sso"}
 
 # What AWS enforces and its models leave out: shape -> greatest length. AssumeRole was seen to refuse a policy of
 # 2,238 characters, in the words of a constraint and before the trust policy was asked (espressif/esp-rainmaker-neo);
@@ -28,7 +31,10 @@ _UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
 
 # Proofs that the models do not call sensitive: one-time codes and context assertions. A code is valid until its
 # request was granted, and a reader of the journal could use it first. `tokenType` is the session token in an answer.
-PROOFS = frozenset({"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType"})
+# `AuthCode` and `DeviceCode` are traded for tokens.
+PROOFS = frozenset(
+    {"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType", "AuthCode", "DeviceCode"}
+)
 
 Reader = Callable[[Mapping[str, str]], msgspec.Struct | None]
 Renderer = Callable[[msgspec.Struct | None, str], bytes]
@@ -41,6 +47,7 @@ class Reference(msgspec.Struct, frozen=True, rename="camel"):
     shape: str
     location_name: str | None = None
     result_wrapper: str | None = None
+    location: str | None = None
 
 
 class ErrorTrait(msgspec.Struct, frozen=True, rename="camel"):
@@ -67,8 +74,16 @@ class Shape(msgspec.Struct, frozen=True):
     sensitive: bool = False
     flattened: bool = False
     union: bool = False
+    payload: str | None = None
     exception: bool = False
     error: ErrorTrait = ErrorTrait()
+
+
+class HttpTrait(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the protocol is REST-JSON: the method and the path, with what the query string must hold."""
+
+    method: str = "POST"
+    request_uri: str = "/"
 
 
 class OperationModel(msgspec.Struct, frozen=True):
@@ -78,6 +93,7 @@ class OperationModel(msgspec.Struct, frozen=True):
     input: Reference | None = None
     output: Reference | None = None
     authtype: str | None = None
+    http: HttpTrait = HttpTrait()
 
     @property
     def is_unsigned(self) -> bool:
@@ -89,6 +105,7 @@ class ModelMetadata(msgspec.Struct, frozen=True, rename="camel"):
 
     api_version: str
     endpoint_prefix: str
+    protocol: str = "query"
     signing_name: str | None = None
     xml_namespace: str = ""
 
@@ -112,12 +129,19 @@ class ServiceModel(msgspec.Struct, frozen=True):
     shapes: dict[str, Shape]
     structs: Mapping[str, type[msgspec.Struct]]
     errors: dict[str, tuple[int, str]]  # code -> (HTTP status, "Sender" or "Receiver")
+    protocol: str = "query"
     readers: dict[str, Reader] = {}
+    rest_readers: dict[str, Callable[[Any], msgspec.Struct]] = {}
     renderers: dict[str, Renderer] = {}
     json_renderers: dict[str, Callable[[Any], Any]] = {}
     redactors: dict[str, Redactor] = {}
     answer_redactors: dict[str, Redactor] = {}
     secret_answers: dict[str, bool] = {}
+
+    @property
+    def event_source(self) -> str:
+        """What CloudTrail calls the service."""
+        return f"{_EVENT_SOURCES.get(self.name, self.name)}.amazonaws.com"
 
     def status_and_fault(self, refusal: Refusal) -> tuple[int, str]:
         """HTTP status and fault: the refusal's own, else the model's, else those of the common errors."""
@@ -128,13 +152,14 @@ class ServiceModel(msgspec.Struct, frozen=True):
 
 
 def load_service(name: str) -> ServiceModel:
-    """The model of "iam" or "sts"; KeyError for a service that this broker does not speak for."""
+    """The model of a service; KeyError for a service that this broker does not speak for."""
     folder = resources.files(botocore) / "data" / name / VERSIONS[name]
     packed = (folder / "service-2.json.gz").read_bytes()
     document = with_extensions(name, msgspec.json.decode(gzip.decompress(packed), type=ModelFile))
     for shape, maximum in _UNDECLARED_MAXIMA.get(name, {}).items():
         document.shapes[shape] = msgspec.structs.replace(document.shapes[shape], max=maximum)
-    return build_service(name, document, vars(import_module(f"broker.protocol.shapes.{name}")))
+    module = name.replace("-", "_")
+    return build_service(name, document, vars(import_module(f"broker.protocol.shapes.{module}")))
 
 
 def with_extensions(name: str, document: ModelFile) -> ModelFile:
@@ -165,6 +190,7 @@ def build_service(
         errors=dict(
             _wire_error(name, shape.error) for name, shape in document.shapes.items() if shape.exception
         ),
+        protocol=metadata.protocol,
     )
 
 

@@ -33,10 +33,12 @@ def name_operation(
     if action is None:
         raise Refusal("MissingAction", "The request is missing an action or a required parameter.")
     signed_for = services.get(signing_name) if signing_name else None
+    if signed_for is not None and signed_for.protocol != "query":
+        signed_for = None
     if signed_for is not None and signed_for.api_version == version and action in signed_for.operations:
         return signed_for, action
     for service in () if signed_for else services.values():
-        if service.api_version == version and action in service.operations:
+        if service.protocol == "query" and service.api_version == version and action in service.operations:
             return service, action
     shown = "NO_VERSION_SPECIFIED" if version is None else version[:64]
     raise Refusal("InvalidAction", f"Could not find operation {action[:128]} for version {shown}")

@@ -14,7 +14,7 @@ HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 # Operations that only read: CloudTrail's `responseElements` are null. Others that are called so issue credentials.
 READING = ("Get", "List", "Simulate", "Decode", "Check")
-_ISSUING = ("Token", "GetScopedCredentials")
+_ISSUING = ("Token", "Credentials")
 
 # Lines of code, and the expression whose value is shown after they ran.
 Shown = tuple[list[str], str]

@@ -1,8 +1,8 @@
 """A wire protocol as a value: how it names an operation, reads a request, renders an answer and refuses.
 
 One function (`broker.web.requests`) handles the requests of all protocols; what differs between them is here. A
-protocol is found by a request's headers alone (`broker.protocol.dispatch`), so that an unreadable request is refused in
-it, too.
+protocol is found by a request's path and headers alone (`broker.protocol.dispatch`), so that an unreadable request is
+refused in it, too.
 """
 
 from collections.abc import Callable, Mapping

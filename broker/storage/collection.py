@@ -51,6 +51,7 @@ from broker.storage.records import (
     VirtualMfaDevice,
 )
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
+from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, SsoSession
 
 R = TypeVar("R", bound=Record)
 
@@ -201,6 +202,13 @@ ACCUSTOMED_ADDRESSES = Collection(
 PORTAL_SESSIONS = Collection(
     "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
 )
+
+# What clients of `aws sso login` hold; the key begins with the shard.
+SSO_DEVICES = Collection(
+    "sso-device", DeviceAuthorization, partition=portal_partition, exact=True, expiring=True
+)
+SSO_CODES = Collection("sso-code", AuthorizationCode, partition=portal_partition, exact=True, expiring=True)
+SSO_SESSIONS = Collection("sso-session", SsoSession, partition=portal_partition, exact=True, expiring=True)
 
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
 LISTED_SESSIONS = Collection(

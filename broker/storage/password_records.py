@@ -10,7 +10,7 @@ from broker.storage.records import Record
 class LoginProfile(Record, frozen=True, kw_only=True):
     """That a user signs in with a password; `user_name` None means the account's root user.
 
-    `password_hash` None: nobody knows a password yet (root, after CreateLoginProfile by a session of AssumeRoot).
+    `password_hash` None: there is no password yet (root, after CreateLoginProfile by a session of AssumeRoot).
     `earlier_hashes` are those that may not be used again, the newest first. `maximum_session_seconds` None: unset.
     """
 

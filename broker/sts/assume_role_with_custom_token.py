@@ -1,9 +1,9 @@
-"""AssumeRoleWithCustomToken: whoever holds a token that the operator's identity plugin knows takes on a role.
+"""AssumeRoleWithCustomToken: the holder of a token that the operator's identity plugin accepts assumes a role.
 
 MinIO's addition to STS, whose names it has on the wire. The role's trust policy has to admit the plugin
 (`"Federated": "tokens.example.com"`), and may read `custom:user` and the claims that the plugin answers with, as
-`custom:NAME`. A session lives at most as long as the plugin says. Why it refuses a token, the plugin says itself, and
-the client reads it, as on MinIO.
+`custom:NAME`. A session ends at the latest when the plugin says. The plugin's reason for refusing a token is
+shown to the client, as on MinIO.
 """
 
 import re

@@ -19,7 +19,10 @@ from broker.web.peers import Networks
 
 
 class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
-    """`clock` gives epoch seconds, `timer` seconds for durations, `services` models by signing name."""
+    """`clock` gives epoch seconds, `timer` seconds for durations, `services` models by signing name.
+
+    `portal_url` is where people sign in; "" where there is no portal.
+    """
 
     clock: Callable[[], float]
     timer: Callable[[], float]
@@ -37,3 +40,4 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Networks = ()
     host_names: HostNames = frozenset()
     service_principals: frozenset[str] = frozenset()
+    portal_url: str = ""

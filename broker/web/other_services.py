@@ -6,10 +6,11 @@ clients read of a refusal: AWS JSON 1.1 and restJson1 ("Error serialization", Sm
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from broker.errors import Refusal
 from broker.protocol.json import refuse_for_json_clients
+from broker.protocol.model import ServiceModel
 from broker.protocol.wire import FORM, Refuse
 from broker.web.http import Request
 
@@ -39,14 +40,22 @@ class OtherServiceRefusal(Refusal):
         self.operation = operation if _OPERATION.fullmatch(operation) else ""
 
 
-def explain_other_service(refusal: Refusal, request: Request, services: Iterable[str]) -> Refusal:
+def explain_other_service(
+    refusal: Refusal, request: Request, services: Mapping[str, ServiceModel]
+) -> Refusal:
     """An OtherServiceRefusal where the request was signed for a service that is not in `services`, else `refusal`."""
     if refusal.code not in _REPLACED_CODES:
         return refusal
     scope = _SCOPE.search(request.find_header("authorization") or "")
     if scope is None or scope[1] in services:
         return refusal
-    return OtherServiceRefusal(request, scope[1], " and ".join(sorted(name.upper() for name in services)))
+    return OtherServiceRefusal(request, scope[1], _listed(services))
+
+
+def _listed(services: Mapping[str, ServiceModel]) -> str:
+    """`IAM, SSO, SSO-OIDC and STS`."""
+    *names, last = sorted(service.name.upper() for service in services.values())
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def select_refuse(refusal: Refusal, refuse: Refuse) -> Refuse:

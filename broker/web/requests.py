@@ -41,7 +41,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
     user_agent = recordable(request.find_header("user-agent") or "")
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
-    protocol = find_protocol(request.headers)
+    protocol = find_protocol(request.path, request.headers)
     refuse, named, operation = protocol.refuse, None, ""
     authorization: UnverifiedAuthorization | None = None
     is_recorded = False
@@ -56,7 +56,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
         service, operation = protocol.name(dependencies.services, signing_name, message)
         named = service
         region = recordable(authorization.region if authorization else "") or "us-east-1"
-        event.event_source, event.event_name = f"{service.name}.amazonaws.com", operation
+        event.event_source, event.event_name = service.event_source, operation
         event.aws_region = shortened(region)
         facts = RequestFacts(
             now,
@@ -99,6 +99,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 dependencies.federation,
                 dependencies.passwords,
                 dependencies.service_principals,
+                dependencies.portal_url,
             )
             result = await perform(declared, call, typed)
             # What is shown this once is lost where its record cannot be written: then it must not be committed either.
@@ -171,7 +172,7 @@ def read_unverified(request: Request, protocol: WireProtocol) -> UnverifiedReque
     if request.body and _media_type(request.find_header("content-type") or "") != protocol.body_type:
         raise Refusal(
             "UnsupportedMediaType",
-            f"The content-type is not supported: a query request has {protocol.body_type}.",
+            f"The content-type is not supported: this request has {protocol.body_type}.",
         )
     path, _, query = request.target.partition("?")
     return UnverifiedRequest(request.method, path, query, request.headers, request.body)

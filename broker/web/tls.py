@@ -31,7 +31,7 @@ class Certificate:
         """
         self.context.load_verify_locations(cafile=authorities)
         self.context.verify_mode = ssl.CERT_OPTIONAL
-        # Each connection verifies anew: a session that is taken up again would bring an old verdict along.
+        # Each connection verifies again: a resumed session would carry an old verification.
         self.context.num_tickets = 0
         self.context.options |= ssl.OP_NO_TICKET
 

@@ -343,7 +343,7 @@ async def _introspect(
     except Refusal as refusal:
         reason = f"{refusal.code}: {refusal.reason or refusal.message}"
         raise Refusal("access_denied", refusal.message, reason=reason, status=403) from None
-    told = await introspect(
+    answer = await introspect(
         dependencies.federation,
         dependencies.mint.keyring(),
         store,
@@ -351,7 +351,7 @@ async def _introspect(
         required(parameters, "token"),
         arrived.facts.now,
     )
-    return _Done(told, {name: told[name] for name in ("active", "jti", "sub") if name in told})
+    return _Done(answer, {name: answer[name] for name in ("active", "jti", "sub") if name in answer})
 
 
 async def _revoke(
@@ -364,7 +364,7 @@ async def _revoke(
     claims = await revoke(dependencies.federation, keyring, store, issuer, token, arrived.facts.now)
     if claims is None:
         return _Done()
-    # Who has the token acts with it: a proof, so that the record is among those of proven callers.
+    # The token proves its subject, so the record is one of a proven caller.
     arrived.event.user_identity = UserIdentity(
         "AssumedRole" if ":role/" in claims.subject else "IAMUser",
         arn=claims.subject,
@@ -389,11 +389,11 @@ def _answered(status: int, body: dict[str, Any] | None, request_id: str, lines: 
 
 
 def _refused(refusal: Refusal, event: Event, request_id: str) -> Response:
-    told = as_oauth_refusal(refusal)
-    event.error_code = told.code
-    event.error_message = shortened(recordable(told.reason or told.message))
+    shown = as_oauth_refusal(refusal)
+    event.error_code = shown.code
+    event.error_message = shortened(recordable(shown.reason or shown.message))
     log_refusal(event)
-    status = told.status or 400
-    description = _is_not_describable.sub("'", told.message)[:_LONGEST_DESCRIPTION]
-    body = {"error": told.code, "error_description": description}
+    status = shown.status or 400
+    description = _is_not_describable.sub("'", shown.message)[:_LONGEST_DESCRIPTION]
+    body = {"error": shown.code, "error_description": description}
     return _answered(status, body, request_id, _UNAUTHORIZED if status == 401 else _JSON)

@@ -28,7 +28,10 @@ def test_a_client_of_another_service_reads_which_services_are_served(
     with pytest.raises(ClientError) as refused:
         getattr(client, operation)(**parameters)
     said = refused.value.response["Error"]
-    assert (said["Code"], said["Message"]) == (code, f"This endpoint serves IAM and STS, not {service}.")
+    assert (said["Code"], said["Message"]) == (
+        code,
+        f"This endpoint serves IAM, SSO, SSO-OIDC and STS, not {service}.",
+    )
 
 
 def test_the_log_and_the_journal_say_what_was_asked(server: Server, account: Account) -> None:

@@ -60,8 +60,8 @@ async def test_a_user_with_a_password_is_pruned(declare: Any) -> None:
     assert await declare.find(LOGIN_PROFILES, A, "alice") is None
 
 
-async def test_no_password_stands_in_a_file(declare: Any) -> None:
-    with pytest.raises(DeclarationError, match="no password stands in a file"):
+async def test_a_file_never_holds_a_password(declare: Any) -> None:
+    with pytest.raises(DeclarationError, match="a file never holds a password"):
         await declare(users("{alice: {console_password: My-Own-Words-1}}"))
     assert await declare.find(USERS, A, "alice") is None
 

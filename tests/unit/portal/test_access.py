@@ -1,7 +1,7 @@
 """Which roles a search leaves, and how they stand together."""
 
+from broker.own_roles import OwnRole
 from broker.portal.access import by_account, matching_roles
-from broker.portal.roles import OwnRole
 from broker.storage.records import Account, Role
 
 DATA = Account(account_id="222222222222", name="data", alias="data-prod")

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
+from broker.access.people import caller_of
 from broker.portal.cookies import SignInState
-from broker.portal.identities import caller_of
 from broker.portal.sessions import (
     choose_theme,
     end_all_sessions,

@@ -22,7 +22,7 @@ from broker.web.connection import LONGEST_HEADER
     ],
 )
 def test_a_client_that_accepts_json_gets_json(accept: str) -> None:
-    assert find_protocol((("host", "a"), ("accept", accept))) is QUERY_JSON
+    assert find_protocol("/", (("host", "a"), ("accept", accept))) is QUERY_JSON
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_client_that_accepts_json_gets_json(accept: str) -> None:
     ],
 )
 def test_everyone_else_gets_xml(accept: str) -> None:
-    assert find_protocol((("accept", accept),)) is QUERY
+    assert find_protocol("/", (("accept", accept),)) is QUERY
 
 
 def test_a_client_without_an_accept_header_gets_xml() -> None:
-    assert find_protocol(()) is QUERY
+    assert find_protocol("/", ()) is QUERY
 
 
 @pytest.mark.parametrize("part", [",", ";", "a/b;q=1,", "application/json;a=b;"])

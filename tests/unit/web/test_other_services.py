@@ -4,12 +4,13 @@ import asyncio
 import time
 
 from broker.errors import Refusal
+from broker.protocol.model import load_service
 from broker.web.connection import LONGEST_HEADER
 from broker.web.http import Request
 from broker.web.other_services import OtherServiceRefusal, explain_other_service
 from broker.web.sockets import Peer
 
-SERVICES = ("sts", "iam")
+SERVICES = {name: load_service(name) for name in ("sts", "iam")}
 REFUSAL = Refusal("MissingAction", "The request is missing an action or a required parameter.")
 
 

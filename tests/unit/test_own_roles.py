@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from broker.access.caller import root_caller, user_caller
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
+from broker.own_roles import assume_role_request, find_roles, session_name_of
 from broker.performing import perform_recorded
-from broker.portal.roles import assume_role_request, find_roles, session_name_of
 from broker.storage.records import Account, Role
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
-from tests.unit.portal.conftest import ACCOUNT, NOW, World, facts
+from tests.unit.portal.conftest import ACCOUNT, NOW, World, broker, facts, world
+
+__all__ = ["broker", "world"]  # fixtures
 
 OTHER = "222222222222"
 ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
@@ -51,7 +53,7 @@ async def put_roles(world: World, *roles: Role, may: str = "*") -> None:
 async def names(world: World, **caller: Any) -> list[str]:
     asking = replace(user_caller(world.alice), **caller)
     store = world.broker.store.transaction()
-    found = await find_roles(world.portal.tools, store, asking, facts())
+    found = await find_roles(world.portal.tools.call(store, asking, facts()))
     assert found.is_complete
     return [f"{one.account.account_id} {one.role.role_name}" for one in found.roles]
 
@@ -91,16 +93,16 @@ async def test_a_role_that_wants_an_external_id_is_not_shown(world: World) -> No
 async def test_root_takes_no_roles(world: World) -> None:
     await put_roles(world, role(OTHER, "open", "*"))
     store = world.broker.store.transaction()
-    found = await find_roles(world.portal.tools, store, root_caller(ACCOUNT), facts())
+    found = await find_roles(world.portal.tools.call(store, root_caller(ACCOUNT), facts()))
     assert (found.roles, found.is_complete) == ((), True)
 
 
 async def test_what_is_not_looked_at_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await put_roles(world, *(role(OTHER, f"role-{number}", {"AWS": ALICE}) for number in range(5)))
     for most, is_complete in ((5, True), (4, False)):
-        monkeypatch.setattr("broker.portal.roles.MOST_ROLES", most)
+        monkeypatch.setattr("broker.own_roles.MOST_ROLES", most)
         store = world.broker.store.transaction()
-        found = await find_roles(world.portal.tools, store, user_caller(world.alice), facts())
+        found = await find_roles(world.portal.tools.call(store, user_caller(world.alice), facts()))
         assert (len(found.roles), found.is_complete) == (most, is_complete)
 
 

@@ -8,14 +8,12 @@ import asyncio
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.facts import RequestFacts
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.operation import Absent, Call, find_operation, prepare
-from broker.performing import Tools
 from broker.protocol.shapes.sts import AssumeRoleRequest
 from broker.storage.records import Account, Role
-from broker.storage.store import ACCOUNTS, ROLES, Transaction
+from broker.storage.store import ACCOUNTS, ROLES
 
 MOST_ROLES = 5000
 _BREATH = 50  # roles, after which other requests get their turn
@@ -40,14 +38,16 @@ class OwnRoles(msgspec.Struct, frozen=True):
     is_complete: bool
 
 
-async def find_roles(tools: Tools, store: Transaction, caller: Caller, facts: RequestFacts) -> OwnRoles:
-    """The roles that `caller` may take now, with the second factor that the session has."""
-    call = tools.call(store, caller, facts)
+async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
+    """The roles that the caller may take now, with the second factor of the session; in one account, or in all."""
+    store, caller = call.store, call.caller
     found: list[OwnRole] = []
     looked_at = 0
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
     accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
+    if account_id is not None:
+        accounts = [one for one in accounts if one.account_id == account_id]
     for account in accounts:
         roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
         for role in roles:

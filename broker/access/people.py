@@ -1,17 +1,38 @@
-"""From who a session is of to a caller, proven anew for every request.
+"""From a person's session to a caller, proven anew for every request: of the portal, or of a client that they allowed.
 
-A session of the portal has what credentials of GetSessionToken have: the person's own permissions, and MFA where it was
+Such a session has what credentials of GetSessionToken have: the person's own permissions, and MFA where it was
 given. So it ends as those do: with the user, by `broker revoke`, or by its own time.
 """
+
+from typing import Protocol
 
 from broker.access.caller import Caller
 from broker.access.sessions import session_caller
 from broker.sealing.claims import SessionTokenClaims
-from broker.storage.portal_records import IamUserIdentity, Identity, PortalSession, RootIdentity
+from broker.storage.portal_records import IamUserIdentity, Identity, RootIdentity
 from broker.storage.store import Transaction
 
 
-def claims_of(session: PortalSession) -> SessionTokenClaims:
+class SignedIn(Protocol):
+    """What the records of both kinds of sessions say of the person, and of their sign-in."""
+
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def signed_in_at(self) -> int: ...
+    @property
+    def ends_at(self) -> int: ...
+    @property
+    def mfa_authenticated_at(self) -> int | None: ...
+    @property
+    def mfa_serial(self) -> str | None: ...
+
+
+def claims_of(session: SignedIn) -> SessionTokenClaims:
     """The session as revocations and the list of sessions know it."""
     user = session.identity if isinstance(session.identity, IamUserIdentity) else None
     return SessionTokenClaims(
@@ -28,7 +49,7 @@ def claims_of(session: PortalSession) -> SessionTokenClaims:
     )
 
 
-async def caller_of(store: Transaction, session: PortalSession) -> Caller:
+async def caller_of(store: Transaction, session: SignedIn) -> Caller:
     """The person as the gate judges them; raises Refusal where the user is gone or the session was revoked."""
     return await session_caller(store, claims_of(session))
 

@@ -1,0 +1,42 @@
+"""What pages say and note when a person allows a client (`aws sso login`) to act for them."""
+
+from aiohttp import web
+
+from broker.access.people import caller_of
+from broker.portal.dependencies import Portal
+from broker.portal.rendering import page
+from broker.portal.sign_in_records import begin_record
+from broker.portal.visit import Visit
+from broker.storage.portal_records import PortalSession
+
+ALLOW, DENY = "allow", "deny"
+
+
+def consent_page(
+    portal: Portal, visit: Visit, client_name: str, action: str, user_code: str = ""
+) -> web.Response:
+    """Names the client and the person; `action` is where the decision is posted to, `user_code` what stands on both."""
+    return page(
+        portal,
+        visit,
+        "consent",
+        client_name=client_name,
+        action=action,
+        user_code=user_code,
+        allow=ALLOW,
+        deny=DENY,
+    )
+
+
+async def record_decision(
+    portal: Portal, visit: Visit, session: PortalSession, client_name: str, *, is_allowed: bool, way: str
+) -> None:
+    """AWS has no such event in CloudTrail; without it nobody could tell when a client was let in, and by whom."""
+    caller = await caller_of(portal.tools.store.transaction(), session)
+    event = begin_record(portal, visit.facts, "AuthorizeClient")
+    event.event_source = "sso.amazonaws.com"
+    event.user_identity = caller.identity
+    event.recipient_account_id = session.identity.account_id
+    event.request_parameters = {"clientName": client_name, "grantType": way}
+    event.response_elements = {"AuthorizeClient": "Allowed" if is_allowed else "Denied"}
+    await portal.tools.journal.record(event)

@@ -1,0 +1,224 @@
+"""The protocol REST-JSON: method and path name the operation, its members are in headers, query string and a JSON body.
+
+Obeys "AWS restJson1 protocol" (Smithy). A refusal has its code in the header `x-amzn-ErrorType`, which clients read
+first; its body has the members that the model gives the error: `message`, or OAuth's `error` and `error_description`
+(RFC 6749, 5.2).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from broker.errors import Refusal, status_and_fault
+from broker.protocol.constraints import Violations
+from broker.protocol.json import shown_as
+from broker.protocol.json_members import ReadJson, json_reader
+from broker.protocol.members import Read, member_reader
+from broker.protocol.model import Reference, ServiceModel, Shape, fields_by_wire_name
+from broker.protocol.wire import Message, Rendered, WireProtocol
+from broker.strict_json import read_object
+
+JSON = "application/json"
+LARGEST_BODY = 128 << 10  # bytes; tokens of the broker have 64 kB at most
+
+# The paths of the operations of all services that speak this protocol, as their models have them (a test compares).
+# A request is known by its path before anything else of it is read, so that whatever is wrong is refused in JSON.
+PATHS = frozenset(
+    {
+        "/assignment/accounts",
+        "/assignment/roles",
+        "/client/register",
+        "/device_authorization",
+        "/federation/credentials",
+        "/logout",
+        "/token",
+    }
+)
+
+# What each service calls a request that it cannot read or that breaks a constraint.
+_INVALID_REQUEST = {"sso": "InvalidRequestException", "sso-oidc": "InvalidRequestException"}
+_UNREADABLE = frozenset({"MalformedInput", "MalformedQueryString", "ValidationError"})
+# The codes that all services share -> what those with a code of their own for it call it.
+_OWN_CODES = {
+    "InternalFailure": ("InternalServerException",),
+    "Throttling": ("TooManyRequestsException", "SlowDownException"),
+    **dict.fromkeys(_UNREADABLE | {"UnsupportedMediaType"}, ("InvalidRequestException",)),
+}
+_OAUTH_NAMES = {"InternalServerException": "server_error"}
+
+_encode = msgspec.json.Encoder().encode
+_surrogate = re.compile("[\ud800-\udfff]")
+_word = re.compile("(?<!^)(?=[A-Z])")
+
+# Where a member is in a request that is not in the body: header, or query string.
+Placed = tuple[str, str, str, str, bool, Read]  # location, name there, field, label, is required, reader
+InBody = tuple[str, str, bool, ReadJson]  # name, field, is required, reader
+ReadRequest = Callable[[Message], msgspec.Struct]
+
+
+def _name(
+    services: Mapping[str, ServiceModel], signing_name: str | None, message: Message
+) -> tuple[ServiceModel, str]:
+    """By method and path alone; of two operations, the one with more of the query string in its URI."""
+    http = message.http
+    best: tuple[ServiceModel, str] | None = None
+    most = -1
+    for service in services.values():
+        if service.protocol != "rest-json":
+            continue
+        for name, operation in service.operations.items():
+            path, wanted = _uri_parts(operation.http.request_uri)
+            if (
+                (path, operation.http.method) == (http.path, http.method)
+                and len(wanted) > most
+                and all(message.parameters.get(key) == value for key, value in wanted)
+            ):
+                best, most = (service, name), len(wanted)
+    if best is None:
+        raise Refusal(
+            "UnknownOperationException", f"No operation is at {http.method} {http.path[:128]}.", status=404
+        )
+    return best
+
+
+@lru_cache(maxsize=128)
+def _uri_parts(request_uri: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Path, and the parameters that the query string must have; ValueError for a template, which no model has yet."""
+    path, _, query = request_uri.partition("?")
+    if "{" in request_uri:
+        raise ValueError(f"{request_uri} has a label, and labels are not read yet")
+    return path, tuple(parse_qsl(query, keep_blank_values=True))
+
+
+def _read(service: ServiceModel, operation: str, message: Message) -> msgspec.Struct | None:
+    reader = service.rest_readers.get(operation)
+    if reader is None:
+        reader = service.rest_readers[operation] = _compile(service, operation)
+    try:
+        return reader(message)
+    except Refusal as refusal:
+        if refusal.code not in _UNREADABLE:
+            raise
+        raise Refusal(_INVALID_REQUEST[service.name], refusal.message, reason=refusal.reason) from None
+
+
+def _compile(service: ServiceModel, operation: str) -> ReadRequest:
+    reference = service.operations[operation].input
+    assert reference is not None, "every operation of a REST-JSON model has an input"
+    shape, struct = service.shapes[reference.shape], service.structs[reference.shape]
+    placed, in_body = _members(service, shape, fields_by_wire_name(struct))
+
+    def read(message: Message) -> msgspec.Struct:
+        values: dict[str, Any] = {}
+        violations = Violations()
+        for location, name, field, label, is_required, read_text in placed:
+            text = _find_header(message, name) if location == "header" else message.parameters.get(name)
+            if text is not None:
+                values[field] = read_text(text, label, violations)
+            elif is_required:
+                violations.add_null(label)
+        body = _body(message) if in_body else {}
+        for name, field, is_required, read_value in in_body:
+            value = body if name == shape.payload else body.get(name)
+            if value is not None:
+                values[field] = read_value(value, "" if name == shape.payload else name, violations)
+            elif is_required:
+                violations.add_null(name)
+        if violations.sentences:
+            raise violations.refusal()
+        return struct(**values)
+
+    return read
+
+
+def _members(
+    service: ServiceModel, shape: Shape, fields: Mapping[str, str]
+) -> tuple[list[Placed], list[InBody]]:
+    """The members in headers and query string, and those in the body; ValueError for another place."""
+    placed: list[Placed] = []
+    in_body: list[InBody] = []
+    for label, member in shape.members.items():
+        name, is_required = member.location_name or label, label in shape.required
+        if member.location is None:
+            in_body.append((name, fields[label], is_required, json_reader(service, member.shape)))
+        elif member.location in ("header", "querystring"):
+            read = member_reader(service, member.shape)
+            placed.append((member.location, name, fields[label], label, is_required, read))
+        else:
+            raise ValueError(f"{label} is in the {member.location}, which is not read yet")
+    return placed, in_body
+
+
+def _find_header(message: Message, name: str) -> str | None:
+    return next((value for known, value in message.http.headers if known == name.lower()), None)
+
+
+def _body(message: Message) -> dict[str, Any]:
+    body = message.http.body
+    if len(body) > LARGEST_BODY:
+        raise Refusal("MalformedInput", f"The body is larger than {LARGEST_BODY} bytes.")
+    try:
+        return read_object(body) if body else {}
+    except ValueError as error:  # an error of decoding is one, too
+        reason = "not UTF-8" if isinstance(error, UnicodeError) else str(error)
+        raise Refusal("MalformedInput", f"The body cannot be read as a JSON object: {reason}.") from None
+
+
+def _render(
+    service: ServiceModel, operation: str, result: msgspec.Struct | None, request_id: str
+) -> Rendered:
+    output = service.operations[operation].output
+    expected = type(None) if output is None else service.structs[output.shape]
+    if type(result) is not expected:
+        raise TypeError(f"{operation} answers {expected.__name__}, not {type(result).__name__}")
+    body = {} if output is None else _shown(service, operation, output, result)
+    return Rendered(200, JSON, _encode(body), _NO_STORE)
+
+
+_NO_STORE = (("Cache-Control", "no-store"),)  # tokens and credentials (RFC 6749, 5.1)
+
+
+def _shown(service: ServiceModel, operation: str, output: Reference, result: msgspec.Struct | None) -> Any:
+    show = service.json_renderers.get(operation) or shown_as(service, output.shape)
+    assert show is not None, "a structure has a renderer"
+    service.json_renderers[operation] = show
+    body = _without_absent(show(result))
+    payload = service.shapes[output.shape].payload
+    return body if payload is None else body[payload]
+
+
+def _without_absent(value: Any) -> Any:
+    """Members that are None are left out; lists and maps without members stay."""
+    if isinstance(value, dict):
+        return {key: _without_absent(item) for key, item in value.items() if item is not None}
+    return [_without_absent(item) for item in value] if isinstance(value, list) else value
+
+
+def _refuse(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
+    known = service.errors if service is not None else {}
+    code = next((own for own in _OWN_CODES.get(refusal.code, ()) if own in known), refusal.code)
+    message = _surrogate.sub("\ufffd", refusal.message)
+    if service is None:
+        status, _ = status_and_fault(refusal)
+    else:
+        renamed = Refusal(code, message, status=None if code != refusal.code else refusal.status)
+        status, _ = service.status_and_fault(renamed)
+    members = service.shapes[code].members if service is not None and code in known else {}
+    if "error" in members:
+        told = "error_description" if "error_description" in members else "message"
+        body = {"error": oauth_name(code), told: message}
+    else:
+        body = {"message": message}
+    return Rendered(status, JSON, _encode(body), (("x-amzn-ErrorType", code), *_NO_STORE))
+
+
+def oauth_name(code: str) -> str:
+    """OAuth's name of an error: `invalid_grant` of InvalidGrantException."""
+    return _OAUTH_NAMES.get(code) or _word.sub("_", code.removesuffix("Exception")).lower()
+
+
+REST_JSON = WireProtocol(frozenset({"GET", "POST"}), JSON, _name, _read, _render, _refuse)

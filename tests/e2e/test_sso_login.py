@@ -1,0 +1,314 @@
+"""`aws sso login` with the unmodified AWS CLI 2, its browser half in Chromium; boto3 and the CLI use and refresh it."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import CLI_2, REGION, Account
+from tests.e2e.portal import Client, PortalServer, chromium, person
+from tests.e2e.scenes import allow, new_role, new_user, records, trust
+
+READER = "data-reader"
+START_URL = "https://broker.awsapps.com/start"
+
+pytestmark = pytest.mark.skipif(
+    not CLI_2.exists(), reason="no AWS CLI 2: scripts/aws-cli-2 could not fetch it"
+)
+
+
+@dataclass
+class Team:
+    """alice of one account may take a role of another; `folder` is her home directory."""
+
+    server: PortalServer
+    home: Account
+    data: Account
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        plain = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+        return {
+            **plain,
+            "HOME": str(self.folder),
+            "AWS_CONFIG_FILE": str(self.folder / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_ENDPOINT_URL": self.server.url,
+            "AWS_PAGER": "",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def write_config(self, *, start_url: str = START_URL) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "config").write_text(
+            f"[sso-session team]\nsso_start_url = {start_url}\nsso_region = {REGION}\n"
+            "sso_registration_scopes = sso:account:access\n"
+            f"[profile reader]\nsso_session = team\nsso_account_id = {self.data.account_id}\n"
+            f"sso_role_name = {READER}\nregion = {REGION}\n"
+            f"[profile legacy]\nsso_start_url = {start_url}\nsso_region = {REGION}\n"
+            f"sso_account_id = {self.data.account_id}\nsso_role_name = {READER}\nregion = {REGION}\n"
+        )
+
+    def aws(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [CLI_2, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def identity(self, profile: str = "reader") -> Any:
+        ended = self.aws("sts", "get-caller-identity", "--profile", profile)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    @contextmanager
+    def login(self, *arguments: str) -> Iterator["Login"]:
+        process = subprocess.Popen(
+            [CLI_2, "sso", "login", "--no-browser", *arguments],
+            env={**self.environment, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        login = Login(process)
+        try:
+            yield login
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    @property
+    def cached_token(self) -> tuple[Path, dict[str, Any]]:
+        """The file in which the CLI keeps its tokens, and what is in it."""
+        for path in (self.folder / ".aws" / "sso" / "cache").glob("*.json"):
+            content = json.loads(path.read_text())
+            if "accessToken" in content:
+                return path, content
+        raise AssertionError("the CLI has no token")
+
+    def age_token(self) -> None:
+        """Let the cached access token be about to expire, as it is after most of an hour."""
+        path, content = self.cached_token
+        path.write_text(json.dumps({**content, "expiresAt": "2020-01-01T00:00:00Z"}))
+
+
+class Login:
+    """A running `aws sso login`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said = ""
+
+    def url(self, pattern: str) -> str:
+        """The address that it tells the person to open."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if found := re.search(rf"https?://\S*{pattern}\S*", line):
+                return found[0]
+        raise AssertionError(self.said)
+
+    def end(self) -> str:
+        assert self.process.stdout is not None
+        self.said += self.process.communicate(timeout=40)[0]
+        assert self.process.returncode == 0, self.said
+        return self.said
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalServer]:
+    folder = tmp_path_factory.mktemp("sso")
+    made = PortalServer(folder, f"sqlite:{folder / 'broker.db'}", environment={"BROKER_LISTEN_WORKERS": "2"})
+    with made.running():
+        yield made
+
+
+@pytest.fixture
+def team(server: PortalServer, tmp_path: Path) -> Team:
+    home, data = server.new_account(), server.new_account()
+    new_user(server, home, "alice", allow("sts:AssumeRole", on=f"arn:aws:iam::{data.account_id}:role/*"))
+    user = f"arn:aws:iam::{home.account_id}:user/alice"
+    new_role(server, data, READER, trust(user), allow("iam:ListRoles"), Path="/team/")
+    new_role(server, data, "somebody-elses", trust(f"arn:aws:iam::{home.account_id}:root", "sts:TagSession"))
+    server.set_password(home, "alice")
+    made = Team(server, home, data, tmp_path / "home")
+    made.write_config()
+    return made
+
+
+def allow_in(page: Page, team: Team, url: str) -> None:
+    """From the address that the CLI prints through the sign-in to the consent, which alice gives."""
+    page.goto(url)
+    page.get_by_label("Account id or alias").fill(team.home.account_id)
+    page.get_by_label("User name").fill("alice")
+    page.get_by_label("Password", exact=True).fill("correct horse 7 Battery")
+    page.get_by_role("button", name="Sign in").click()
+    if page.get_by_role("button", name="Continue").count():
+        page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("botocore-client-team")).to_be_visible()
+    expect(page.get_by_text("alice", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Allow access").click()
+    page.wait_for_load_state()
+
+
+def log_in(team: Team, browser: Browser, *arguments: str) -> None:
+    with person(browser) as page, team.login("--sso-session", "team", *arguments) as login:
+        allow_in(page, team, login.url("authorize" if not arguments else "user_code="))
+        assert "Successfully logged into" in login.end()
+
+
+def test_a_person_signs_in_with_a_browser_and_the_cli_has_credentials(team: Team, browser: Browser) -> None:
+    log_in(team, browser)
+    arn = f"arn:aws:sts::{team.data.account_id}:assumed-role/{READER}/alice"
+    assert team.identity()["Arn"] == arn
+    found = [
+        record
+        for record in records(team.server)
+        if record["eventSource"] == "sso.amazonaws.com"
+        and record.get("recipientAccountId") == team.home.account_id
+    ]
+    steps = [record["eventName"] for record in found]
+    assert steps == ["AuthorizeClient", "CreateToken", "GetRoleCredentials"]
+    assert {record["userIdentity"]["userName"] for record in found} == {"alice"}
+    assert found[-1]["responseElements"]["roleCredentials"]["accessKeyId"].startswith("ASIA")
+
+
+def test_a_person_enters_the_code_of_a_device(team: Team, browser: Browser) -> None:
+    log_in(team, browser, "--use-device-code")
+    assert team.identity()["Account"] == team.data.account_id
+
+
+def test_who_denies_gives_nothing(team: Team, browser: Browser) -> None:
+    with person(browser) as page, team.login("--sso-session", "team") as login:
+        page.goto(login.url("authorize"))
+        page.get_by_label("Account id or alias").fill(team.home.account_id)
+        page.get_by_label("User name").fill("alice")
+        page.get_by_label("Password", exact=True).fill("correct horse 7 Battery")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Deny").click()
+        assert login.process.wait(30) != 0
+
+
+def test_the_cli_refreshes_by_itself_and_a_stolen_refresh_token_ends_the_session(
+    team: Team, browser: Browser
+) -> None:
+    log_in(team, browser)
+    _, before = team.cached_token
+    team.age_token()
+    assert team.identity()["Account"] == team.data.account_id
+    path, after = team.cached_token
+    assert after["accessToken"] != before["accessToken"]
+    assert after["refreshToken"] != before["refreshToken"]
+    oidc = team.server.client("sso-oidc", None)
+    stolen = {
+        "clientId": before["clientId"],
+        "clientSecret": before["clientSecret"],
+        "grantType": "refresh_token",
+        "refreshToken": before["refreshToken"],
+    }
+    with pytest.raises(oidc.exceptions.InvalidGrantException):
+        oidc.create_token(**stolen)
+    portal = team.server.client("sso", None)
+    assert portal.list_accounts(accessToken=after["accessToken"])[
+        "accountList"
+    ]  # two commands at the same time
+    with pytest.raises(portal.exceptions.UnauthorizedException):
+        portal.list_accounts(accessToken=before["accessToken"])
+    assert path.exists()
+
+
+def test_logout_ends_the_session_on_the_server(team: Team, browser: Browser) -> None:
+    log_in(team, browser)
+    _, content = team.cached_token
+    portal = team.server.client("sso", None)
+    assert portal.list_accounts(accessToken=content["accessToken"])["accountList"]
+    ended = team.aws("sso", "logout")
+    assert ended.returncode == 0, ended.stderr
+    with pytest.raises(portal.exceptions.UnauthorizedException):
+        portal.list_accounts(accessToken=content["accessToken"])
+    failed = team.aws("sts", "get-caller-identity", "--profile", "reader")
+    assert failed.returncode != 0
+
+
+def test_boto3_has_credentials_of_the_session_and_refreshes_it(
+    team: Team, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(team, browser)
+    for name, value in team.environment.items():
+        if name.startswith("AWS_") or name == "HOME":
+            monkeypatch.setenv(name, value)
+    team.age_token()
+    _, before = team.cached_token
+    # botocore keeps the folder of its cache as it was when it was imported.
+    monkeypatch.setattr(
+        "botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(team.folder / ".aws" / "sso" / "cache")
+    )
+    monkeypatch.setattr(
+        "botocore.credentials.SSOProvider._SSO_TOKEN_CACHE_DIR", str(team.folder / ".aws" / "sso" / "cache")
+    )
+    session = boto3.session.Session(profile_name="reader")
+    identity = session.client("sts").get_caller_identity()
+    assert identity["Arn"].endswith(f"assumed-role/{READER}/alice")
+    assert session.client("iam").list_roles()["Roles"]
+    _, after = team.cached_token
+    assert after["accessToken"] != before["accessToken"]
+
+
+def test_accounts_and_roles_are_those_that_the_person_may_take(team: Team, browser: Browser) -> None:
+    log_in(team, browser)
+    token = team.cached_token[1]["accessToken"]
+    portal = team.server.client("sso", None)
+    found = portal.list_accounts(accessToken=token)["accountList"]
+    assert [account["accountId"] for account in found] == [team.data.account_id]
+    roles = portal.list_account_roles(accessToken=token, accountId=team.data.account_id)["roleList"]
+    assert [role["roleName"] for role in roles] == [READER]
+    assert portal.list_account_roles(accessToken=token, accountId=team.home.account_id)["roleList"] == []
+    for name in ("somebody-elses", "no-such-role", READER.upper()):
+        with pytest.raises(ClientError, match=r"ForbiddenException.*No access"):
+            portal.get_role_credentials(accessToken=token, accountId=team.data.account_id, roleName=name)
+
+
+def test_a_session_ends_with_the_user(team: Team, browser: Browser) -> None:
+    log_in(team, browser)
+    token = team.cached_token[1]["accessToken"]
+    portal, iam = team.server.client("sso", None), team.server.client("iam", team.home.root)
+    iam.delete_login_profile(UserName="alice")
+    for key in iam.list_access_keys(UserName="alice")["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName="alice", AccessKeyId=key["AccessKeyId"])
+    for name in iam.list_user_policies(UserName="alice")["PolicyNames"]:
+        iam.delete_user_policy(UserName="alice", PolicyName=name)
+    iam.delete_user(UserName="alice")
+    with pytest.raises(portal.exceptions.UnauthorizedException):
+        portal.list_accounts(accessToken=token)
+
+
+def test_configure_sso_asks_the_portals_own_start_url(team: Team) -> None:
+    """The start URL's two sides: a HEAD leads to a name of AWS's form, a browser to the first page."""
+    client = Client(team.server)
+    asked = client.send("HEAD", "/start", {})
+    assert (asked.status, asked.header("Location")) == (302, "https://broker.portal.us-east-1.app.aws/")
+    opened = client.get("/start")
+    assert (opened.status, opened.header("Location")) == (303, "/access")

@@ -35,6 +35,7 @@ from broker.iam import (
     policy_versions,
     roles,
     saml_providers,
+    service_linked_roles,
     tagging,
     users,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "policy_versions",
     "roles",
     "saml_providers",
+    "service_linked_roles",
     "tagging",
     "users",
 ]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.scenes import refusal
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -26,18 +26,6 @@ def trust(principal: Any, **more: Any) -> str:
 
 
 EC2 = trust({"Service": "ec2.amazonaws.com"})
-
-
-def refusal(operation: Any, **arguments: Any) -> tuple[str, str, int]:
-    """Code, message and HTTP status with which the call is refused."""
-    with pytest.raises(ClientError) as refused:
-        operation(**arguments)
-    response = refused.value.response
-    return (
-        response["Error"]["Code"],
-        response["Error"]["Message"],
-        response["ResponseMetadata"]["HTTPStatusCode"],
-    )
 
 
 def new_user(

@@ -7,3 +7,10 @@ class ServiceLinkedRoleDeletion(Record, frozen=True, kw_only=True):
     """The deletion of a service-linked role, which has succeeded; keyed by the task's id, expiring."""
 
     submitted_at: int
+
+
+class CredentialReport(Record, frozen=True, kw_only=True):
+    """The account's most recent credential report, a CSV; expiring."""
+
+    generated_at: int
+    content: bytes

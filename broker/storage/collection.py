@@ -54,7 +54,7 @@ from broker.storage.records import (
 )
 from broker.storage.role_index_records import IndexedAccount, RoleIndex, TrustingRole
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
-from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, SsoSession
+from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 
 R = TypeVar("R", bound=Record)
 
@@ -218,6 +218,9 @@ SSO_DEVICES = Collection(
     "sso-device", DeviceAuthorization, partition=portal_partition, exact=True, expiring=True
 )
 SSO_CODES = Collection("sso-code", AuthorizationCode, partition=portal_partition, exact=True, expiring=True)
+LOGIN_SESSIONS = Collection(
+    "login-session", LoginSession, partition=portal_partition, exact=True, expiring=True
+)
 SSO_SESSIONS = Collection("sso-session", SsoSession, partition=portal_partition, exact=True, expiring=True)
 
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)

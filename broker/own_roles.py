@@ -20,7 +20,7 @@ from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 MOST_ROLES = 5000
-_BREATH = 50  # roles, after which other requests get their turn
+BREATH = 50  # roles, after which other requests get their turn
 
 
 class OwnRole(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
     for number, one in enumerate(present, 1):
         if await may_take(call, one.role.arn):
             own.append(one)
-        if number % _BREATH == 0:
+        if number % BREATH == 0:
             await asyncio.sleep(0)
     return OwnRoles(tuple(sorted(own, key=_order)), candidates.is_complete)
 
@@ -83,8 +83,8 @@ async def _candidates_of_all(store: Transaction, account: str, only_in: str | No
 
 async def _present(store: Transaction, candidates: Sequence[TrustingRole]) -> AsyncIterator[OwnRole]:
     """The roles as they are now, without those that are gone."""
-    for start in range(0, len(candidates), _BREATH):
-        some = candidates[start : start + _BREATH]
+    for start in range(0, len(candidates), BREATH):
+        some = candidates[start : start + BREATH]
         # At once, for an engine that batches the revisions of partitions into one request.
         for one in await asyncio.gather(*(_find_own(store, candidate) for candidate in some)):
             if one is not None:
@@ -133,6 +133,8 @@ def session_name_of(caller: Caller) -> str:
 
 
 def _order(own: OwnRole) -> tuple[str, str, str]:
-    account = own.account
-    name = account.name or account.alias or account.account_id
-    return name.lower(), account.account_id, own.role.role_name.lower()
+    return *account_order(own.account), own.role.role_name.lower()
+
+
+def account_order(account: Account) -> tuple[str, str]:
+    return (account.name or account.alias or account.account_id).lower(), account.account_id

@@ -12,9 +12,9 @@ from secrets import compare_digest
 
 from msgspec.structs import replace
 
-from broker.errors import Refusal
+from broker.errors import Refusal, access_denied
 from broker.names.ids import TEMPORARY_KEY, access_key_id
-from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
 from broker.storage.sso_records import Approval, SsoSession
 from broker.storage.store import LOGIN_SESSIONS, SSO_SESSIONS, Transaction
 
@@ -35,7 +35,9 @@ def hash_of(secret: str) -> bytes:
 
 
 def approve(session: PortalSession, entropy: Entropy) -> Approval:
-    """The person of the portal's session allows a client to act for them."""
+    """The person of the portal's session allows a client to act for them; raises Refusal for people of providers."""
+    if isinstance(session.identity, FederatedIdentity):
+        raise access_denied("This is for IAM users: you get credentials of your roles in the portal.")
     return Approval(
         session_id=shard_of(session.identity.subject) + entropy(15).hex(),
         identity=session.identity,

@@ -1,0 +1,19 @@
+"""Every page of the console."""
+
+from broker.portal.console import (
+    editor,
+    entering,
+    group,
+    inline_policy,
+    lists,
+    overview,
+    policy,
+    reasons,
+    role,
+    user,
+)
+from broker.portal.routes import Route
+
+_PAGES = (editor, entering, group, inline_policy, lists, overview, policy, reasons, role, user)
+
+ROUTES: tuple[Route, ...] = tuple(route for one in _PAGES for route in one.ROUTES)

@@ -16,6 +16,7 @@ Law of the room:
 from broker.iam import (
     access_keys,
     account,
+    account_properties,
     attached_policies,
     authorization_details,
     delegation_approval,
@@ -35,6 +36,10 @@ from broker.iam import (
     policy_versions,
     roles,
     saml_providers,
+    server_certificates,
+    service_specific_credentials,
+    signing_certificates,
+    ssh_public_keys,
     tagging,
     users,
 )
@@ -42,6 +47,7 @@ from broker.iam import (
 __all__ = [
     "access_keys",
     "account",
+    "account_properties",
     "attached_policies",
     "authorization_details",
     "delegation_approval",
@@ -61,6 +67,10 @@ __all__ = [
     "policy_versions",
     "roles",
     "saml_providers",
+    "server_certificates",
+    "service_specific_credentials",
+    "signing_certificates",
+    "ssh_public_keys",
     "tagging",
     "users",
 ]

@@ -72,6 +72,9 @@ def test_every_record_has_a_collection() -> None:
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "ServiceSpecificCredential",
+        "SigningCertificate",
+        "SshPublicKey",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker.access.caller import root_caller, user_caller
-from broker.access.role_index import find_candidates
+from broker.access.role_index import find_candidates, trustees_like
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
@@ -104,7 +104,9 @@ async def test_an_entry_that_is_left_over_shows_no_role(world: World, is_indexed
     transaction.delete(ROLES, OTHER, "deleted")
     await transaction.commit()
     assert await names(world) == []
-    candidates = await find_candidates(world.broker.store.transaction(), user_caller(world.alice), 10)
+    candidates = await find_candidates(
+        world.broker.store.transaction(), trustees_like(user_caller(world.alice)), 10
+    )
     assert (candidates is not None and len(candidates.roles) == 2) is is_indexed
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Account
+from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
-from tests.e2e.scenes import allow, deny, document, new_role, new_user, records, refused, trust
+from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
 
 
 @dataclass
@@ -244,6 +244,36 @@ def test_a_role_that_is_revoked_ends_its_console_with_the_next_page(world: World
     answer = client.get(users)
     assert "The security token included in the request is invalid." in answer.body
     assert client.get("/access").status == 200, "the person is still signed in"
+
+
+def test_one_session_is_revoked_and_then_all_of_a_role(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    user = f"arn:aws:iam::{world.home.account_id}:user/dana"
+    arn = new_role(world.server, world.home, "revoked", trust(user))
+    dana = Keys.of(iam.create_access_key(UserName="dana")["AccessKey"])
+    first, second, third = (assume(world.server, dana, arn, RoleSessionName=f"s{n}") for n in range(3))
+
+    def who_am_i(keys: Keys) -> object:
+        return world.server.client("sts", keys).get_caller_identity
+
+    open_console(page, world)
+    page.goto(f"{world.console}/roles/revoked")
+    page.get_by_role("link", name="Live sessions").click()
+    listed = page.get_by_role("button", name="Revoke 3 sessions")
+    for _ in range(20):  # the list is written behind
+        if listed.count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    page.get_by_role("button", name=f"Revoke {first.access_key_id}").click()
+    assert refused(who_am_i(first))[1] == "InvalidClientTokenId"
+    assert world.server.client("sts", second).get_caller_identity()["Account"] == world.home.account_id
+    page.get_by_role("button", name="Revoke 2 sessions").click()
+    expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    for keys in (second, third):
+        assert refused(who_am_i(keys))[1] == "InvalidClientTokenId"
+    assert last_record(world, "RevokeSessions")["requestParameters"] == {"principal": arn}
+    iam.delete_access_key(UserName="dana", AccessKeyId=dana.access_key_id)
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:

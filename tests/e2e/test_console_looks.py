@@ -82,6 +82,11 @@ def sessions_of_a_role(page: Page, path: str) -> None:
     page.get_by_role("button", name="Revoke 2 sessions").wait_for()
 
 
+def question(path: str, user: str, action: str) -> str:
+    arn = f"arn:aws:iam::{path[-12:]}:user/{user}"
+    return f"{path}/simulator?principal={arn}&action={action}"
+
+
 def new_device(page: Page, path: str) -> None:
     page.goto(f"{origin_of(path)}/security")
     page.get_by_role("button", name="Add a device").click()
@@ -117,6 +122,9 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "policy-editor-error": wrong_policy,
     "sessions": lambda page, path: page.goto(f"{path}/sessions"),
     "sessions-of-a-role": sessions_of_a_role,
+    "simulator": lambda page, path: page.goto(f"{path}/simulator"),
+    "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
+    "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),
     "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
     "security-new-device": new_device,
     "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),

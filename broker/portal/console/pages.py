@@ -11,10 +11,24 @@ from broker.portal.console import (
     reasons,
     role,
     sessions,
+    simulator,
     user,
 )
 from broker.portal.routes import Route
 
-_PAGES = (editor, entering, group, inline_policy, lists, overview, policy, reasons, role, sessions, user)
+_PAGES = (
+    editor,
+    entering,
+    group,
+    inline_policy,
+    lists,
+    overview,
+    policy,
+    reasons,
+    role,
+    sessions,
+    simulator,
+    user,
+)
 
 ROUTES: tuple[Route, ...] = tuple(route for one in _PAGES for route in one.ROUTES)

@@ -22,6 +22,7 @@ from broker.policy.explanation import (
 from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
+from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.spans import Position
@@ -38,6 +39,7 @@ __all__ = [
     "Layers",
     "MalformedPolicy",
     "Match",
+    "Names",
     "NearMiss",
     "Outcome",
     "Policy",
@@ -55,6 +57,8 @@ __all__ = [
     "decide",
     "denial_sentences",
     "is_always_allowed",
+    "named_principals",
+    "names_of",
     "parse_policy",
     "policy_size",
     "read_date",

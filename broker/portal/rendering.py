@@ -18,6 +18,7 @@ from broker.portal.assets import asset_paths
 from broker.portal.dependencies import Portal
 from broker.portal.refusals import shown_refusal
 from broker.portal.visit import CSRF_FIELD, Visit
+from broker.storage.portal_records import FederatedIdentity, PortalSession
 
 _HERE = Path(__file__).parent
 _EVERY_PAGE = "frame"
@@ -42,6 +43,7 @@ class Frame(msgspec.Struct, frozen=True):
     csrf_token: str
     person: str
     account_id: str
+    provider: str
     assets: dict[str, str]
     help_text: str
 
@@ -74,9 +76,15 @@ def _frame(portal: Portal, visit: Visit) -> Frame:
         csrf_token=session.csrf_token.reveal() if session else state.csrf_token if state else "",
         person=name_of(session.identity) if session else "",
         account_id=session.identity.account_id if session else "",
+        provider=_provider(portal, session) if session else "",
         assets=asset_paths(),
         help_text=portal.help_text,
     )
+
+
+def _provider(portal: Portal, session: PortalSession) -> str:
+    identity = session.identity
+    return portal.title_of(identity) if isinstance(identity, FederatedIdentity) else ""
 
 
 @cache

@@ -18,7 +18,7 @@ from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
 from broker.sealing.claims import claims_to_bytes
-from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
 
 TOKEN_SIZE = 16
@@ -33,7 +33,7 @@ def new_session(portal: Portal, facts: RequestFacts, identity: Identity, state: 
     return PortalSession(
         session_id=entropy(TOKEN_SIZE).hex(),
         identity=identity,
-        access_key_id=access_key_id(TEMPORARY_KEY, identity.account_id, entropy(8)),
+        access_key_id=_new_key_id(identity, entropy(8)),
         csrf_token=SecretKey(entropy(TOKEN_SIZE).hex()),
         signed_in_at=now,
         last_seen_at=now,
@@ -43,6 +43,12 @@ def new_session(portal: Portal, facts: RequestFacts, identity: Identity, state: 
         source_ip=facts.source_ip,
         user_agent=facts.user_agent[:256],
     )
+
+
+def _new_key_id(identity: Identity, entropy: bytes) -> str:
+    """None for people of identity providers: the id of a key has its account in it."""
+    account = identity.account_id
+    return access_key_id(TEMPORARY_KEY, account, entropy) if account else ""
 
 
 def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -> None:
@@ -58,6 +64,8 @@ def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -
 
 def list_session(mint: Mint, session: PortalSession) -> None:
     """Put it on the list of sessions that `broker sessions` shows and `broker revoke` chooses from."""
+    if isinstance(session.identity, FederatedIdentity):
+        return  # the list is of accounts' sessions; those of the roles that the person takes are on it
     claims = claims_of(session)
     mint.note(claims.account, claims_to_bytes(claims), mint.keyring().primary.id)
 
@@ -69,15 +77,24 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
         session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if session is None or not _lives(session, portal.idle_seconds, now):
             return None
-        try:
-            await caller_of(store, session)
-        except Refusal:
+        if not await _may_still_use_it(portal, store, session):
             return None
         if now >= session.last_seen_at + _TOUCH_SECONDS:
             put_session(store, replace(session, last_seen_at=int(now)), portal.idle_seconds)
         return session
 
     return await portal.tools.store.transact(work)
+
+
+async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
+    """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
+    if isinstance(session.identity, FederatedIdentity):
+        return portal.knows(session.identity)
+    try:
+        await caller_of(store, session)
+    except Refusal:
+        return False
+    return True
 
 
 async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:

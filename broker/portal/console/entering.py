@@ -4,7 +4,6 @@ from aiohttp import web
 
 from broker.access.trust import find_role
 from broker.names.arn import iam_arn
-from broker.portal.assuming import assume_role
 from broker.portal.console.acting import acting_of
 from broker.portal.console.frame import console_path
 from broker.portal.dependencies import Portal
@@ -12,6 +11,7 @@ from broker.portal.rendering import see_other
 from broker.portal.routes import Route
 from broker.portal.sessions import act_in_console
 from broker.portal.sign_in_records import SWITCH_ROLE, begin_record, note_success
+from broker.portal.taking import take_role
 from broker.portal.visit import Visit
 from broker.sealing.claims import claims_to_bytes
 from broker.sealing.session import open_session
@@ -42,9 +42,8 @@ async def enter_as_role(portal: Portal, visit: Visit) -> web.Response:
     role = await find_role(portal.tools.store.transaction(), arn)
     longest = role.max_session_duration if role is not None else _SHORTEST
     duration = max(_SHORTEST, min(longest, session.ends_at - int(visit.facts.now)))
-    answer = await assume_role(portal, visit, arn, duration)
-    assert answer.credentials is not None
-    opened = open_session(portal.tools.mint.keyring(), answer.credentials.session_token)
+    credentials = await take_role(portal, session, visit.facts, arn, duration)
+    opened = open_session(portal.tools.mint.keyring(), credentials.session_token)
     await act_in_console(portal, session, claims_to_bytes(opened.claims))
     event = begin_record(portal, visit.facts, SWITCH_ROLE)
     note_success(

@@ -62,6 +62,7 @@ def is_within(old: Any, new: Any) -> bool:
 
 def test_every_record_has_a_collection() -> None:
     parts = {
+        "Approval",
         "IamUserIdentity",
         "ListedSession",
         "Node",
@@ -70,6 +71,9 @@ def test_every_record_has_a_collection() -> None:
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "ServiceSpecificCredential",
+        "SigningCertificate",
+        "SshPublicKey",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

@@ -16,6 +16,7 @@ Law of the room:
 from broker.iam import (
     access_keys,
     account,
+    account_properties,
     attached_policies,
     authorization_details,
     credential_reports,
@@ -36,7 +37,11 @@ from broker.iam import (
     policy_versions,
     roles,
     saml_providers,
+    server_certificates,
     service_linked_roles,
+    service_specific_credentials,
+    signing_certificates,
+    ssh_public_keys,
     tagging,
     users,
 )
@@ -44,6 +49,7 @@ from broker.iam import (
 __all__ = [
     "access_keys",
     "account",
+    "account_properties",
     "attached_policies",
     "authorization_details",
     "credential_reports",
@@ -64,7 +70,11 @@ __all__ = [
     "policy_versions",
     "roles",
     "saml_providers",
+    "server_certificates",
     "service_linked_roles",
+    "service_specific_credentials",
+    "signing_certificates",
+    "ssh_public_keys",
     "tagging",
     "users",
 ]

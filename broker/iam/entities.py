@@ -16,10 +16,11 @@ from broker.names.arn import PARTITION
 from broker.operation import Call
 from broker.paging import Page, page
 from broker.storage import store
+from broker.storage.credential_records import ServerCertificate
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
-R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
+R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile, ServerCertificate)
 
 
 # The path of a policy is narrower than other paths: the model's policyPathType.
@@ -89,6 +90,14 @@ INSTANCE_PROFILE = Entity(
     "Instance Profile {} already exists.",
     "instance_profiles",
     "InstanceProfilesPerAccount",
+)
+SERVER_CERTIFICATE = Entity(
+    store.SERVER_CERTIFICATES,
+    "server-certificate",
+    "The Server Certificate with name {} cannot be found.",
+    "The Server Certificate with name {} already exists.",
+    "server_certificates",
+    "ServerCertificatesPerAccount",
 )
 
 

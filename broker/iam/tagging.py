@@ -13,6 +13,7 @@ from broker.operation import Call, Prepare, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.collection import Collection
+from broker.storage.credential_records import ServerCertificate
 from broker.storage.records import (
     InstanceProfile,
     ManagedPolicy,
@@ -25,7 +26,14 @@ from broker.storage.records import (
 from broker.storage.store import MFA_DEVICES, OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 
 TaggedRecord = (
-    User | Role | ManagedPolicy | InstanceProfile | VirtualMfaDevice | OpenIdConnectProvider | SamlProvider
+    User
+    | Role
+    | ManagedPolicy
+    | InstanceProfile
+    | VirtualMfaDevice
+    | OpenIdConnectProvider
+    | SamlProvider
+    | ServerCertificate
 )
 
 
@@ -46,6 +54,7 @@ TAGGED = (
     Tagged("MFADevice", MFA_DEVICES, resources.found_mfa_device),
     Tagged("OpenIDConnectProvider", OPEN_ID_CONNECT_PROVIDERS, resources.found_open_id_connect_provider),
     Tagged("SAMLProvider", SAML_PROVIDERS, resources.found_saml_provider),
+    Tagged("ServerCertificate", entities.SERVER_CERTIFICATE.collection, resources.found_server_certificate),
 )
 
 

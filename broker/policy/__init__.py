@@ -19,6 +19,7 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
+from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
@@ -61,6 +62,7 @@ __all__ = [
     "parse_policy",
     "policy_size",
     "read_date",
+    "read_for_author",
     "resource_conditions",
     "service_grants",
 ]

@@ -9,6 +9,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from broker.storage.credential_records import (
+    ServerCertificate,
+    ServiceSpecificCredentials,
+    SigningCertificates,
+    SshPublicKeys,
+)
 from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
@@ -191,6 +197,14 @@ ROLES = Collection("role", Role, lambda r: r.role_name)
 POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)
 INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.instance_profile_name)
 ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)
+SERVER_CERTIFICATES = Collection("server-certificate", ServerCertificate, lambda c: c.server_certificate_name)
+SIGNING_CERTIFICATES = Collection(
+    "signing-certificates", SigningCertificates, lambda c: c.owner_id, exact=True
+)
+SSH_PUBLIC_KEYS = Collection("ssh-public-keys", SshPublicKeys, lambda k: k.owner_id, exact=True)
+SERVICE_SPECIFIC_CREDENTIALS = Collection(
+    "service-specific-credentials", ServiceSpecificCredentials, lambda c: c.owner_id, exact=True
+)
 OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
 SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
 TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)

@@ -32,6 +32,7 @@ class AccountSettings(Record, frozen=True, kw_only=True):
     root_password_last_used_at: int | None = None
     # Marks of the root keys from the environment that were applied: each is applied once.
     brought_root_keys: tuple[str, ...] = ()
+    global_endpoint_token_version: int = 1
 
 
 class User(Record, frozen=True, kw_only=True):

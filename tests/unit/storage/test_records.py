@@ -66,11 +66,15 @@ def test_every_record_has_a_collection() -> None:
         "IamUserIdentity",
         "ListedSession",
         "Node",
+        "OpenIdConnectIdentity",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "ServiceSpecificCredential",
+        "SigningCertificate",
+        "SshPublicKey",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

@@ -1,0 +1,16 @@
+"""What IAM makes on request and keeps for a while. Frozen, append-only with defaults, times in whole epoch seconds."""
+
+from broker.storage.records import Record
+
+
+class ServiceLinkedRoleDeletion(Record, frozen=True, kw_only=True):
+    """The deletion of a service-linked role, which has succeeded; keyed by the task's id, expiring."""
+
+    submitted_at: int
+
+
+class CredentialReport(Record, frozen=True, kw_only=True):
+    """The account's most recent credential report, a CSV; expiring."""
+
+    generated_at: int
+    content: bytes

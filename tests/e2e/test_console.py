@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Account
+from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
-from tests.e2e.scenes import allow, deny, document, new_role, new_user, records, refused, trust
+from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
 
 
 @dataclass
@@ -185,6 +185,8 @@ def test_a_refused_button_says_why_and_whoever_may_decode_it_sees_the_statement(
         expect(page.get_by_label("Group name")).to_have_value("forbidden")
         page.get_by_role("button", name="Why was this refused?").click()
         expect(page.get_by_role("heading", name="NoGroups")).to_be_visible()
+        page.get_by_role("link", name="Simulate this question").click()
+        expect(page.get_by_role("heading", name="Denied by a statement")).to_be_visible()
     finally:
         iam.delete_user_policy(UserName="dana", PolicyName="limits")
     assert refused(iam.get_group, GroupName="forbidden")[1] == "NoSuchEntity"
@@ -244,6 +246,89 @@ def test_a_role_that_is_revoked_ends_its_console_with_the_next_page(world: World
     answer = client.get(users)
     assert "The security token included in the request is invalid." in answer.body
     assert client.get("/access").status == 200, "the person is still signed in"
+
+
+def test_one_session_is_revoked_and_then_all_of_a_role(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    user = f"arn:aws:iam::{world.home.account_id}:user/dana"
+    arn = new_role(world.server, world.home, "revoked", trust(user))
+    dana = Keys.of(iam.create_access_key(UserName="dana")["AccessKey"])
+    first, second, third = (assume(world.server, dana, arn, RoleSessionName=f"s{n}") for n in range(3))
+
+    def who_am_i(keys: Keys) -> object:
+        return world.server.client("sts", keys).get_caller_identity
+
+    open_console(page, world)
+    page.goto(f"{world.console}/roles/revoked")
+    page.get_by_role("link", name="Live sessions").click()
+    listed = page.get_by_role("button", name="Revoke 3 sessions")
+    for _ in range(20):  # the list is written behind
+        if listed.count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    page.get_by_role("button", name=f"Revoke {first.access_key_id}").click()
+    assert refused(who_am_i(first))[1] == "InvalidClientTokenId"
+    assert world.server.client("sts", second).get_caller_identity()["Account"] == world.home.account_id
+    page.get_by_role("button", name="Revoke 2 sessions").click()
+    expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    for keys in (second, third):
+        assert refused(who_am_i(keys))[1] == "InvalidClientTokenId"
+    assert last_record(world, "RevokeSessions")["requestParameters"] == {"principal": arn}
+    iam.delete_access_key(UserName="dana", AccessKeyId=dana.access_key_id)
+
+
+def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
+    world: World, page: Page
+) -> None:
+    iam = world.server.client("iam", world.home.root)
+    new_user(world.server, world.home, "sim")
+    mine = allow("s3:GetObject", on="arn:aws:s3:::reports/*", Sid="Reports")
+    office = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    text = document(mine, allow("s3:PutObject", Condition=office), deny("s3:DeleteObject", Sid="Never"))
+    arn = iam.create_policy(PolicyName="sim", PolicyDocument=text)["Policy"]["Arn"]
+    iam.create_group(GroupName="simulated")
+    iam.attach_group_policy(GroupName="simulated", PolicyArn=arn)
+    iam.add_user_to_group(UserName="sim", GroupName="simulated")
+    open_console(page, world)
+    page.goto(f"{world.console}/users/sim")
+    page.get_by_role("link", name="Simulate", exact=True).click()
+
+    keyboard = page.keyboard  # by keyboard alone from here
+    page.get_by_label("Who").focus()
+    keyboard.press("Tab")
+    keyboard.type("s3:GetObject")
+    keyboard.press("Tab")
+    keyboard.type("arn:aws:s3:::reports/2026.csv")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
+    lit = page.locator(".lamp.lit")
+    expect(lit.filter(has_text="Policies of the principal")).to_contain_text('"Sid": "Reports"')
+    lit.get_by_role("link", name="sim").first.click()
+    expect(page.get_by_role("heading", name="sim", exact=True)).to_be_visible()
+
+    page.go_back()
+    page.get_by_label("Does what").fill("s3:DeleteObject")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Denied by a statement")).to_be_visible()
+    expect(lit.filter(has_text="Policies of the principal")).to_contain_text('"Sid": "Never"')
+
+    page.get_by_label("Does what").fill("s3:PutObject")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="no statement allows it")).to_be_visible()
+    expect(page.get_by_label("Condition key 1")).to_have_value("aws:SourceIp")
+    page.get_by_label("Value 1", exact=True).fill("192.0.2.7")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
+
+
+def test_who_may_not_simulate_reads_so(world: World, page: Page) -> None:
+    open_console(page, world, "guest")
+    principal = f"arn:aws:iam::{world.home.account_id}:user/dana"
+    page.goto(f"{world.console}/simulator?principal={principal}&action=iam:GetUser")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "not authorized to perform: iam:SimulatePrincipalPolicy"
+    )
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.conftest import Account
 from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
-from tests.e2e.scenes import allow, document, new_role, new_user, trust
+from tests.e2e.scenes import allow, assume, document, new_role, new_user, trust
 from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
 
 
@@ -31,7 +31,7 @@ def home(server: PortalServer) -> Account:
     home = server.new_account()
     iam = server.client("iam", home.root)
     iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
-    new_user(server, home, "dana", allow("iam:*", "sts:*"))
+    dana = new_user(server, home, "dana", allow("iam:*", "sts:*"))
     server.set_password(home, "dana")
     user = f"arn:aws:iam::{home.account_id}:user/dana"
     for name, description in (
@@ -40,7 +40,9 @@ def home(server: PortalServer) -> Account:
         ("night-watch", ""),
     ):
         options = {"Description": description} if description else {}
-        new_role(server, home, name, trust(user), allow("s3:Get*"), MaxSessionDuration=43200, **options)
+        arn = new_role(server, home, name, trust(user), allow("s3:Get*"), MaxSessionDuration=43200, **options)
+        for session_name in ("morning", "evening"):
+            assume(server, dana, arn, RoleSessionName=session_name)
     text = document(
         allow("s3:GetObject", "s3:ListBucket", on="arn:aws:s3:::reports/*"),
         allow("iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
@@ -72,6 +74,17 @@ def wrong_policy(page: Page, path: str) -> None:
 def refused_form(page: Page, path: str) -> None:
     page.goto(f"{path}/users/erika")
     page.get_by_role("button", name="Delete user").click()
+
+
+def sessions_of_a_role(page: Page, path: str) -> None:
+    page.goto(f"{path}/roles/data-reader")
+    page.get_by_role("link", name="Live sessions").click()
+    page.get_by_role("button", name="Revoke 2 sessions").wait_for()
+
+
+def question(path: str, user: str, action: str) -> str:
+    arn = f"arn:aws:iam::{path[-12:]}:user/{user}"
+    return f"{path}/simulator?principal={arn}&action={action}"
 
 
 def new_device(page: Page, path: str) -> None:
@@ -107,6 +120,11 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "policy-difference": lambda page, path: page.goto(f"{path}/policies/{path[-12:]}/reports?version=v1"),
     "policy-editor": lambda page, path: page.goto(f"{path}/edit/policies/{path[-12:]}/reports"),
     "policy-editor-error": wrong_policy,
+    "sessions": lambda page, path: page.goto(f"{path}/sessions"),
+    "sessions-of-a-role": sessions_of_a_role,
+    "simulator": lambda page, path: page.goto(f"{path}/simulator"),
+    "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
+    "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),
     "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
     "security-new-device": new_device,
     "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),

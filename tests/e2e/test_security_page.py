@@ -127,7 +127,7 @@ def test_an_access_key_is_made_used_switched_off_and_deleted(
     session = boto3.session.Session(key_id, secret, region_name="eu-west-1")
     arn = session.client("sts", endpoint_url=server.url).get_caller_identity()["Arn"]
     assert arn == f"arn:aws:iam::{home.account_id}:user/gina"
-    page.goto(page.url)
+    page.goto(f"{server.origin}/security")
     expect(page.locator("#new-key-secret")).to_have_count(0)
     page.get_by_role("button", name=f"Deactivate {key_id}").click()
     page.get_by_role("button", name=f"Delete {key_id}").click()

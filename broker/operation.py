@@ -49,11 +49,16 @@ class Quotas(msgspec.Struct, frozen=True):
     open_id_connect_providers: int = 100
     client_ids_per_open_id_connect_provider: int = 100
     saml_providers: int = 100
+    server_certificates: int = 20
+    signing_certificates_per_user: int = 2
+    ssh_public_keys_per_user: int = 5
+    service_specific_credentials_per_user: int = 2
     tags: int = 50
     user_inline_size: int = 2048
     role_inline_size: int = 10240
     group_inline_size: int = 5120
     trust_policy_size: int = 2048
+    credential_report_hours: int = 4
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):

@@ -15,7 +15,7 @@ from broker.credentials.access_keys import (
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
-from broker.iam.owners import Owner, access_key_ids, get_account, name_of, put_access_key_ids
+from broker.iam.owners import Owner, access_key_ids, name_of, put_access_key_ids, shown_name
 from broker.names.principal import Root
 from broker.operation import Absent, Call, Prepared, operation
 from broker.paging import page
@@ -57,7 +57,7 @@ async def create_access_key(
     call.store.put(ACCESS_KEYS, call.account, key)
     put_access_key_ids(call, owner, (*key_ids, key.access_key_id))
     shown = shapes.AccessKey(
-        user_name=await _shown_name(call, owner),
+        user_name=await shown_name(call, owner),
         access_key_id=key.access_key_id,
         status=key.status,
         secret_access_key=key.secret.reveal(),
@@ -141,11 +141,6 @@ async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:
     if key is None or key.access_key_id not in access_key_ids(owner):
         raise _no_such_key(access_key_id)
     return key
-
-
-async def _shown_name(call: Call, owner: Owner) -> str:
-    """The user's name; for root the account's alias or id, since CreateAccessKey's answer must have a user name."""
-    return name_of(owner) or (await get_account(call)).alias or call.account
 
 
 def _no_such_key(access_key_id: str) -> Refusal:

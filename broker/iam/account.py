@@ -1,4 +1,4 @@
-"""The account itself: its alias, its counts and quotas.
+"""The account itself: its alias, its counts and quotas, its preference for tokens.
 
 An alias is unique in the whole broker, so it is a record of the global partition: one commit claims it and assigns it
 to the account, and a concurrent claim gets a conflict.
@@ -23,6 +23,9 @@ from broker.storage.store import (
     ROLES,
     ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
+    SERVER_CERTIFICATES,
+    SETTINGS,
+    SIGNING_CERTIFICATES,
     USERS,
 )
 
@@ -62,6 +65,16 @@ async def list_account_aliases(
     )
 
 
+@operation("iam:SetSecurityTokenServicePreferences", prepare=no_resource)
+async def set_security_token_service_preferences(
+    call: Call, request: shapes.SetSecurityTokenServicePreferencesRequest, prepared: Prepared[None]
+) -> None:
+    """Noted, and shown by GetAccountSummary: a token of the broker is valid in every region, whatever the version."""
+    version = int(request.global_endpoint_token_version.removeprefix("v").removesuffix("Token"))
+    settings = msgspec.structs.replace(await get_settings(call), global_endpoint_token_version=version)
+    call.store.put(SETTINGS, call.account, settings)
+
+
 @operation("iam:GetAccountSummary", prepare=no_resource)
 async def get_account_summary(
     call: Call, request: None, prepared: Prepared[None]
@@ -78,31 +91,29 @@ async def get_account_summary(
         "Providers": await call.store.count(OPEN_ID_CONNECT_PROVIDERS, call.account)
         + await call.store.count(SAML_PROVIDERS, call.account),
         "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
+        "ServerCertificates": await call.store.count(SERVER_CERTIFICATES, call.account),
         "MFADevices": len(devices),
         "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
-        **_root_counts(await get_settings(call)),
+        **_of_settings(await get_settings(call)),
         "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
-        **_NOT_KEPT,
+        "AccountSigningCertificatesPresent": int(
+            await call.store.find(SIGNING_CERTIFICATES, call.account, call.account) is not None
+        ),
     }
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
 
 
-def _root_counts(settings: AccountSettings) -> dict[str, int]:
+def _of_settings(settings: AccountSettings) -> dict[str, int]:
     return {
         "AccountMFAEnabled": int(bool(settings.root_mfa_serial_numbers)),
         "AccountAccessKeysPresent": int(bool(settings.root_access_key_ids)),
+        "GlobalEndpointTokenVersion": settings.global_endpoint_token_version,
     }
 
 
-# Entities that no operation of this broker can create yet, so that their number is 0.
-_NOT_KEPT = {"ServerCertificates": 0, "AccountSigningCertificatesPresent": 0}
-
 # Quotas that are the same in every account, from "IAM and AWS STS quotas".
 _FIXED = {
-    "ServerCertificatesQuota": 20,
-    "SigningCertificatesPerUserQuota": 2,
     "PolicyVersionsInUseQuota": 10_000,
-    "GlobalEndpointTokenVersion": 1,
 }
 
 # Key of the summary -> field of Quotas.
@@ -112,6 +123,8 @@ _QUOTAS = {
     "RolesQuota": "roles",
     "PoliciesQuota": "customer_policies",
     "InstanceProfilesQuota": "instance_profiles",
+    "ServerCertificatesQuota": "server_certificates",
+    "SigningCertificatesPerUserQuota": "signing_certificates_per_user",
     "VersionsPerPolicyQuota": "policy_versions",
     "PolicySizeQuota": "managed_policy_size",
     "UserPolicySizeQuota": "user_inline_size",

@@ -9,17 +9,18 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from broker.access.aws_managed import is_task_policy
+from broker.access.aws_managed import AnyManagedPolicy, is_service_linked_policy, is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
 from broker.names.arn import PARTITION
 from broker.operation import Call
 from broker.paging import Page, page
 from broker.storage import store
+from broker.storage.credential_records import ServerCertificate
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
-R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile)
+R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile, ServerCertificate)
 
 
 # The path of a policy is narrower than other paths: the model's policyPathType.
@@ -90,6 +91,14 @@ INSTANCE_PROFILE = Entity(
     "instance_profiles",
     "InstanceProfilesPerAccount",
 )
+SERVER_CERTIFICATE = Entity(
+    store.SERVER_CERTIFICATES,
+    "server-certificate",
+    "The Server Certificate with name {} cannot be found.",
+    "The Server Certificate with name {} already exists.",
+    "server_certificates",
+    "ServerCertificatesPerAccount",
+)
 
 
 async def get_entity(call: Call, entity: Entity[R], name: str) -> R:
@@ -130,7 +139,7 @@ def require_policy_arn(arn: str) -> None:
         raise validation_error("Invalid ARN partition")
 
 
-async def get_policy(call: Call, arn: str) -> ManagedPolicy:
+async def get_policy(call: Call, arn: str) -> AnyManagedPolicy:
     """The managed policy of that ARN, AWS's or the account's own; raises NoSuchEntity, or as `require_policy_arn`."""
     require_policy_arn(arn)
     policy = await find_managed_policy(call.store, call.account, arn)
@@ -163,7 +172,8 @@ async def require_boundary(call: Call, arn: str | None) -> None:
     """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names."""
     if arn is None:
         return
-    if is_task_policy(arn) or await find_managed_policy(call.store, call.account, arn) is None:
+    is_reserved = is_task_policy(arn) or is_service_linked_policy(arn)
+    if is_reserved or await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
 
 

@@ -9,7 +9,7 @@ import msgspec
 from broker.access.resource import Resource
 from broker.errors import Refusal, validation_error
 from broker.iam.entities import require_room
-from broker.iam.identity_propagation import refuse_identity_propagation
+from broker.iam.identity_propagation import refuse_identity_propagation, require_one_change
 from broker.iam.resources import found_open_id_connect_provider
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
@@ -129,6 +129,17 @@ async def update_open_id_connect_provider_thumbprint(
 ) -> None:
     thumbprints = _require_thumbprints(request.thumbprint_list)
     _put(call, msgspec.structs.replace(prepared.found, thumbprints=thumbprints))
+
+
+@operation("iam:UpdateOpenIDConnectProvider", prepare=found_open_id_connect_provider)
+async def update_open_id_connect_provider(
+    call: Call,
+    request: shapes.UpdateOpenIDConnectProviderRequest,
+    prepared: Prepared[OpenIdConnectProvider],
+) -> None:
+    """Refused: it can change only what belongs to trusted identity propagation, which the broker does not have."""
+    require_one_change(request)
+    refuse_identity_propagation(request)
 
 
 def _put(call: Call, provider: OpenIdConnectProvider) -> None:

@@ -23,6 +23,11 @@ def name_of(owner: Owner) -> str | None:
     return owner.user_name if isinstance(owner, User) else None
 
 
+async def shown_name(call: Call, owner: Owner) -> str:
+    """The user's name; for root the account's alias or id, where an answer must have a user name."""
+    return name_of(owner) or (await get_account(call)).alias or call.account
+
+
 def access_key_ids(owner: Owner) -> tuple[str, ...]:
     return owner.access_key_ids if isinstance(owner, User) else owner.root_access_key_ids
 

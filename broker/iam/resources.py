@@ -8,6 +8,7 @@ The resource types per action: Service Authorization Reference, "Actions, resour
 from collections.abc import Callable
 from typing import Any
 
+from broker.access.aws_managed import AnyManagedPolicy, AwsManagedPolicy
 from broker.access.resource import Resource, resource_of
 from broker.errors import Refusal, validation_error
 from broker.iam import entities
@@ -16,7 +17,7 @@ from broker.iam.owners import Owner, get_settings
 from broker.names.arn import iam_arn
 from broker.names.principal import IamUser, Root
 from broker.operation import Absent, Call, Prepare, Prepared
-from broker.storage.records import ManagedPolicy, OpenIdConnectProvider, SamlProvider, VirtualMfaDevice
+from broker.storage.records import ManagedPolicy, OpenIdConnectProvider, SamlProvider, User, VirtualMfaDevice
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 
 Keys = dict[str, str | tuple[str, ...]]
@@ -77,7 +78,7 @@ def listed(resource_type: str) -> Prepare[Any, None]:
     return prepare
 
 
-async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
+async def found_policy(call: Call, request: Any) -> Prepared[AnyManagedPolicy] | Absent:
     """The managed policy whose ARN the request carries, AWS's or the account's own."""
     arn = request.policy_arn
     try:
@@ -85,6 +86,17 @@ async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Ab
     except Refusal as refusal:
         return Absent(Resource(arn), refusal)
     return Prepared(Resource(arn, tags=policy.tags), policy)
+
+
+async def found_own_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
+    """The account's own managed policy. AWS's is nobody's to change: a rule of the policy engine denies it first."""
+    prepared = await found_policy(call, request)
+    if isinstance(prepared, Absent):
+        return prepared
+    policy = prepared.found
+    if isinstance(policy, AwsManagedPolicy):
+        return Absent(prepared.resource, no_such_entity(entities.POLICY, policy.arn))
+    return Prepared(prepared.resource, policy)
 
 
 def implied_user_name(call: Call, user_name: str | None) -> str | None:
@@ -99,7 +111,7 @@ def implied_user_name(call: Call, user_name: str | None) -> str | None:
         return None
     if isinstance(principal, IamUser):
         return principal.name
-    raise validation_error("Must specify userName when calling with non-User credentials")
+    raise _must_specify_user_name()
 
 
 async def found_owner(call: Call, request: Any) -> Prepared[Owner] | Absent:
@@ -108,6 +120,18 @@ async def found_owner(call: Call, request: Any) -> Prepared[Owner] | Absent:
     if name is None:
         return Prepared(Resource(Root(call.account).arn), await get_settings(call))
     return await prepare_entity(call, entities.USER, name)
+
+
+async def found_user_or_caller(call: Call, request: Any) -> Prepared[User] | Absent:
+    """The user named in the request, or else the calling one. Root, who is none, has to name one."""
+    name = implied_user_name(call, request.user_name)
+    if name is None:
+        return Absent(Resource(Root(call.account).arn), _must_specify_user_name())
+    return await prepare_entity(call, entities.USER, name)
+
+
+def _must_specify_user_name() -> Refusal:
+    return validation_error("Must specify userName when calling with non-User credentials")
 
 
 async def found_mfa_device(call: Call, request: Any) -> Prepared[VirtualMfaDevice] | Absent:
@@ -151,3 +175,4 @@ found_user = found(entities.USER, "user_name")
 found_group = found(entities.GROUP, "group_name")
 found_role = found(entities.ROLE, "role_name")
 found_instance_profile = found(entities.INSTANCE_PROFILE, "instance_profile_name")
+found_server_certificate = found(entities.SERVER_CERTIFICATE, "server_certificate_name")

@@ -12,13 +12,24 @@ from broker.iam.entities import (
     require_nothing_left,
     require_renamable,
 )
+from broker.iam.owned_credentials import items_of
 from broker.iam.owners import Owner, root_shape
 from broker.iam.tags import new_tags
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import RenamedUser, User
-from broker.storage.store import ACCESS_KEYS, LOGIN_PROFILES, MFA_DEVICES, RENAMED_USERS, USAGE, USERS
+from broker.storage.store import (
+    ACCESS_KEYS,
+    LOGIN_PROFILES,
+    MFA_DEVICES,
+    RENAMED_USERS,
+    SERVICE_SPECIFIC_CREDENTIALS,
+    SIGNING_CERTIFICATES,
+    SSH_PUBLIC_KEYS,
+    USAGE,
+    USERS,
+)
 
 
 @operation("iam:CreateUser", prepare=resources.new(entities.USER, "user_name", resources.boundary_keys))
@@ -108,6 +119,12 @@ async def delete_user(call: Call, request: shapes.DeleteUserRequest, prepared: P
         (user.inline_policies, "delete policies"),
         (user.attached_policies, "detach all policies"),
         (user.access_key_ids, "delete access keys"),
+        (await items_of(call, SIGNING_CERTIFICATES, user), "delete signing certificates"),
+        (await items_of(call, SSH_PUBLIC_KEYS, user), "delete SSH public keys"),
+        (
+            await items_of(call, SERVICE_SPECIFIC_CREDENTIALS, user),
+            "delete service-specific credentials",
+        ),
         (user.mfa_serial_numbers, "delete MFA device"),
         (user.groups, "remove users from group"),
     )

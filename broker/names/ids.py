@@ -10,6 +10,7 @@ from base64 import b32encode
 from functools import lru_cache
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
+SERVER_CERTIFICATE, SSH_PUBLIC_KEY, SERVICE_SPECIFIC_CREDENTIAL = "ASCA", "APKA", "ACCA"
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
 
 # Base32 (RFC 4648, section 6). Two characters are ten bits: eight look-ups read a key id.
@@ -29,6 +30,7 @@ _ACCOUNT_SHIFT = 39
 _ACCOUNT_MASK = (1 << 40) - 1
 
 UNIQUE_ID_ENTROPY = 11
+CERTIFICATE_ID_ENTROPY = 20
 ACCESS_KEY_ID_ENTROPY = 8
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}").fullmatch
@@ -39,6 +41,13 @@ def unique_id(prefix: str, entropy: bytes) -> str:
     if len(entropy) < UNIQUE_ID_ENTROPY:
         raise ValueError("a unique id needs eleven bytes of entropy")
     return prefix + b32encode(entropy[:UNIQUE_ID_ENTROPY]).decode()[:17]
+
+
+def certificate_id(entropy: bytes) -> str:
+    """The id of a signing certificate: thirty-two base32 characters, from twenty bytes of entropy."""
+    if len(entropy) != CERTIFICATE_ID_ENTROPY:
+        raise ValueError(f"the id of a certificate needs {CERTIFICATE_ID_ENTROPY} bytes of entropy")
+    return b32encode(entropy).decode()
 
 
 def access_key_id(prefix: str, account: str, entropy: bytes) -> str:

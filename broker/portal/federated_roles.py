@@ -5,7 +5,6 @@ Decided as the operation decides that trades the assertion itself, AssumeRoleWit
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -19,14 +18,14 @@ from broker.access.federated_people import (
     openid_connect_caller,
     saml_caller,
 )
-from broker.access.trust import find_role
+from broker.access.role_index import Candidates, find_candidates, trustees_from
 from broker.access.web_identities import find_provider
 from broker.assertions.checks import Checks
 from broker.assertions.saml_attributes import offered_roles
 from broker.errors import Refusal, access_denied
 from broker.federation.directory_rules import given_roles
 from broker.operation import Absent, find_operation, prepare
-from broker.own_roles import BREATH, MOST_ROLES, OwnRole, OwnRoles, account_order
+from broker.own_roles import MOST_ROLES, OwnRoles, those_that_may_be_taken
 from broker.performing import Tools
 from broker.protocol.shapes import sts as shapes
 from broker.storage.portal_records import (
@@ -35,7 +34,7 @@ from broker.storage.portal_records import (
     OpenIdConnectIdentity,
     SamlIdentity,
 )
-from broker.storage.records import Account
+from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 # What a request has in place of the assertion, which is not kept: it was proven at the sign-in.
@@ -56,17 +55,21 @@ async def find_federated_roles(
     tools: Tools, store: Transaction, identity: FederatedIdentity, facts: RequestFacts
 ) -> OwnRoles:
     """The roles that the person may take now."""
-    found: list[OwnRole] = []
-    looked_at = 0
-    async for candidate in _candidates(tools, store, identity):
-        if looked_at == MOST_ROLES:
-            return OwnRoles(tuple(found), is_complete=False)
-        looked_at += 1
-        if looked_at % BREATH == 0:
-            await asyncio.sleep(0)
-        if await may_take_federated(tools, store, identity, facts, candidate.role.arn):
-            found.append(candidate)
-    return OwnRoles(tuple(found), is_complete=True)
+    candidates = await _candidates(tools, store, identity)
+    return await those_that_may_be_taken(
+        store, candidates, lambda role_arn: may_take_federated(tools, store, identity, facts, role_arn)
+    )
+
+
+async def _candidates(tools: Tools, store: Transaction, identity: FederatedIdentity) -> Candidates:
+    """Roles that can be meant: those that assertion or groups name, else those that name the provider."""
+    named = _named_roles(tools, identity)
+    if named is not None:
+        return _candidates_named(named)
+    assert not isinstance(identity, SamlIdentity), "an assertion names roles"
+    provider = identity.provider if isinstance(identity, DirectoryIdentity) else identity.issuer
+    found = await find_candidates(store, trustees_from(provider), MOST_ROLES)
+    return found if found is not None else await _candidates_of_all(store, identity)
 
 
 async def may_take_federated(
@@ -146,52 +149,62 @@ def session_name_of(name: str) -> str:
     return _no_name_character.sub("-", name)[:_LONGEST_NAME].ljust(_SHORTEST_NAME, "-")
 
 
-async def _candidates(
-    tools: Tools, store: Transaction, identity: FederatedIdentity
-) -> AsyncIterator[OwnRole]:
-    """Roles that can be meant, in the order of accounts."""
+def _named_roles(tools: Tools, identity: FederatedIdentity) -> tuple[str, ...] | None:
+    """The ARNs of the only roles that the person may have at all; None where trust policies alone say it."""
     match identity:
         case OpenIdConnectIdentity():
-            async for found in _roles_that_name_the_provider(store, identity):
-                yield found
-            return
-        case DirectoryIdentity() if _given_roles(tools, identity) is None:
-            for account in sorted(await store.scan(ACCOUNTS, ""), key=account_order):
-                async for found in _roles_naming(store, account, identity.provider):
-                    yield found
-            return
+            return None
         case SamlIdentity():
-            named = [one.role_arn for one in offered_roles(assertion_of(identity), Checks())]
+            return tuple(one.role_arn for one in offered_roles(assertion_of(identity), Checks()))
         case DirectoryIdentity():
-            named = list(_given_roles(tools, identity) or ())
-    accounts = {one.account_id: one for one in await store.scan(ACCOUNTS, "")}
-    roles = [role for arn in dict.fromkeys(named) if (role := await find_role(store, arn)) is not None]
-    own = [OwnRole(accounts[one.account_id], one) for one in roles if one.account_id in accounts]
-    for one in sorted(own, key=lambda found: (account_order(found.account), found.role.role_name)):
-        yield one
-
-
-async def _roles_that_name_the_provider(
-    store: Transaction, identity: OpenIdConnectIdentity
-) -> AsyncIterator[OwnRole]:
-    for account in sorted(await store.scan(ACCOUNTS, ""), key=account_order):
-        provider = await find_provider(store, account.account_id, identity.issuer)
-        if provider is None or not provider.admits(identity.audience):
-            continue
-        async for found in _roles_naming(store, account, provider.name):
-            yield found
-
-
-async def _roles_naming(store: Transaction, account: Account, provider: str) -> AsyncIterator[OwnRole]:
-    """Those whose trust policy can admit anybody of this provider, as far as its text shows."""
-    for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES + 1):
-        if provider in role.assume_role_policy or '"*"' in role.assume_role_policy:
-            yield OwnRole(account, role)
+            return _given_roles(tools, identity)
 
 
 def _given_roles(tools: Tools, identity: DirectoryIdentity) -> tuple[str, ...] | None:
-    """The ARNs that the person's groups give, by the settings of now; None where trust policies alone say it."""
+    """Those that the person's groups give, by the settings of now."""
     directory = tools.federation.directory
     if directory is None:
         return ()
     return given_roles(directory.rules, (identity.distinguished_name, *identity.groups))
+
+
+def _candidates_named(role_arns: tuple[str, ...]) -> Candidates:
+    """What is no ARN of a role is none."""
+    found = []
+    for arn in dict.fromkeys(role_arns):
+        try:
+            account = account_of_role(arn)
+        except Refusal:
+            continue
+        found.append(TrustingRole(account_id=account, role_name=arn.rpartition("/")[2]))
+    return Candidates(tuple(found[:MOST_ROLES]), is_complete=len(found) <= MOST_ROLES)
+
+
+async def _candidates_of_all(
+    store: Transaction, identity: OpenIdConnectIdentity | DirectoryIdentity
+) -> Candidates:
+    """Of the first MOST_ROLES roles of accounts that know the provider, those that can be meant."""
+    found: list[TrustingRole] = []
+    looked_at = 0
+    for account in await store.scan(ACCOUNTS, ""):
+        name = await _name_in_policies(store, account.account_id, identity)
+        if not name:
+            continue
+        for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1):
+            looked_at += 1
+            if looked_at > MOST_ROLES:
+                return Candidates(tuple(found), is_complete=False)
+            if name in role.assume_role_policy or '"*"' in role.assume_role_policy:
+                found.append(TrustingRole(account_id=role.account_id, role_name=role.role_name))
+        await asyncio.sleep(0)
+    return Candidates(tuple(found), is_complete=True)
+
+
+async def _name_in_policies(
+    store: Transaction, account: str, identity: OpenIdConnectIdentity | DirectoryIdentity
+) -> str:
+    """What trust policies of the account call the person's provider; "" where the account does not know it."""
+    if isinstance(identity, DirectoryIdentity):
+        return identity.provider
+    provider = await find_provider(store, account, identity.issuer)
+    return provider.name if provider is not None and provider.admits(identity.audience) else ""

@@ -4,6 +4,8 @@ A session is stored, so that any worker and node knows it, and so that it can be
 what a browser brought along before means nothing afterwards (session fixation).
 """
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from broker.access.facts import RequestFacts
@@ -96,13 +98,24 @@ async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalS
 
 
 async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:
-    """Keep `theme` with the session, if that still is there: one that was ended meanwhile must not come back."""
+    await _change(portal, session, lambda found: replace(found, theme=theme))
+
+
+async def act_in_console(portal: Portal, session: PortalSession, claims: bytes | None) -> None:
+    """Keep with the session whose permissions the console uses: those of a role's session, or the person's own."""
+    await _change(portal, session, lambda found: replace(found, console_claims=claims))
+
+
+async def _change(
+    portal: Portal, session: PortalSession, changed: Callable[[PortalSession], PortalSession]
+) -> None:
+    """Change the session, if it still is there: one that was ended meanwhile must not come back."""
     reference = reference_of(session)
 
     async def work(store: Transaction) -> None:
         found = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if found is not None:
-            put_session(store, replace(found, theme=theme), portal.idle_seconds)
+            put_session(store, changed(found), portal.idle_seconds)
 
     await portal.tools.store.transact(work)
 
@@ -120,10 +133,16 @@ def delete_session(store: Transaction, session: PortalSession) -> None:
 
 async def end_all_sessions(store: Transaction, identity: Identity) -> None:
     """Those of this person in every browser and of every client; after a change of password, say."""
-    subject = identity.subject
-    for session in await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/"):
+    for session in await find_sessions(store, identity):
         delete_session(store, session)
     await end_client_sessions(store, identity)
+
+
+async def find_sessions(store: Transaction, identity: Identity) -> list[PortalSession]:
+    """Those of this person in every browser, the last used first."""
+    subject = identity.subject
+    found = await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/")
+    return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
 
 
 def reference_of(session: PortalSession) -> SessionReference:

@@ -23,6 +23,7 @@ from broker.storage.portal_records import (
 from broker.storage.records import User
 
 CONSOLE_LOGIN, CHECK_MFA, LOGOUT = "ConsoleLogin", "CheckMfa", "Logout"
+SWITCH_ROLE = "SwitchRole"
 PASSWORD_UPDATED = "PasswordUpdated"  # noqa: S105  the name of an event
 
 _logger = logging.getLogger("broker.portal")

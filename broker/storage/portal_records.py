@@ -123,7 +123,8 @@ class PortalSession(Record, frozen=True, kw_only=True):
     """A person who is signed in, until `ends_at` at most, and not longer idle than the settings say.
 
     `access_key_id` is what records and revocations call the session; nothing is signed with it. `theme` is what the
-    person chose: "light", "dark", or "" for what the system says.
+    person chose: "light", "dark", or "" for what the system says. `console_claims` are the encoded claims of the role's
+    session that the console acts with; None where the person acts as themselves.
     """
 
     session_id: str
@@ -138,3 +139,4 @@ class PortalSession(Record, frozen=True, kw_only=True):
     source_ip: str = ""
     user_agent: str = ""
     theme: str = ""
+    console_claims: bytes | None = None

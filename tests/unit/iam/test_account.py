@@ -71,3 +71,19 @@ async def test_the_summary_shows_the_quotas_that_are_enforced(iam: Any) -> None:
     summary = (await iam("GetAccountSummary")).summary_map
     assert (summary["UsersQuota"], summary["VersionsPerPolicyQuota"]) == (7, 3)
     assert summary["PolicySizeQuota"] == 6144
+
+
+async def test_the_version_of_tokens_is_noted_and_shown(iam: Any) -> None:
+    async def version() -> int:
+        return int((await iam("GetAccountSummary")).summary_map["GlobalEndpointTokenVersion"])
+
+    assert await version() == 1
+    for wanted in (2, 1):
+        asked = shapes.SetSecurityTokenServicePreferencesRequest(
+            global_endpoint_token_version=f"v{wanted}Token"
+        )
+        await iam(asked)
+        assert await version() == wanted
+    await iam(shapes.SetSecurityTokenServicePreferencesRequest(global_endpoint_token_version="v2Token"))
+    other = (await iam("GetAccountSummary", caller=OTHER)).summary_map
+    assert other["GlobalEndpointTokenVersion"] == 1

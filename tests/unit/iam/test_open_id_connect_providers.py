@@ -141,3 +141,29 @@ async def test_identity_propagation_is_refused_and_nothing_is_created(iam, membe
         f"This broker has no trusted identity propagation: {member} must be left out.",
     )
     assert (await iam(shapes.ListOpenIDConnectProvidersRequest())).open_id_connect_provider_list == ()
+
+
+CONTEXT = shapes.ContextProvider(subject_source_key="sub")
+INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "InvalidInput"),
+        ({"remove_context_provider": False}, "InvalidInput"),
+        ({"context_provider": CONTEXT, "remove_context_provider": True}, "InvalidInput"),
+        ({"context_provider": CONTEXT, "identity_center_instance_arn": INSTANCE}, "InvalidInput"),
+        ({"context_provider": CONTEXT}, "ValidationError"),
+        ({"identity_center_instance_arn": INSTANCE}, "ValidationError"),
+        ({"remove_context_provider": True}, "ValidationError"),
+        ({"remove_identity_center_instance": True}, "ValidationError"),
+    ],
+)
+async def test_identity_propagation_cannot_be_set_up_by_an_update(iam, fields, code):
+    assert await iam.refused(named(shapes.UpdateOpenIDConnectProviderRequest, **fields)) == MISSING
+    await iam(new())
+    before = await get(iam)
+    refusal = await iam.refused(named(shapes.UpdateOpenIDConnectProviderRequest, **fields))
+    assert refusal[0] == code
+    assert await get(iam) == before

@@ -15,6 +15,7 @@ from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
 from broker.operation import OPERATIONS, model
 from broker.protocol.shapes import iam as shapes
+from broker.storage.credential_records import SigningCertificate, SigningCertificates
 from broker.storage.password_records import LoginProfile
 from broker.storage.records import AccessKey, AccountSettings, User, VirtualMfaDevice
 from broker.storage.store import (
@@ -23,6 +24,7 @@ from broker.storage.store import (
     MFA_DEVICES,
     ROOT_LOGIN_PROFILE,
     SETTINGS,
+    SIGNING_CERTIFICATES,
     USERS,
     Transaction,
 )
@@ -60,6 +62,7 @@ NAMES = sorted(name for service, name in OPERATIONS if service == "iam")
 
 POLICY = iam_arn(ACCOUNT, "policy/limit")
 ROOTS_KEY, ROOTS_DEVICE = "AKIAROOTSKEY00000000", iam_arn(ACCOUNT, "mfa/roots")
+ROOTS_CERTIFICATE = "ROOTS" + "0" * 27
 
 # Users as like to root as IAM lets them be called, by name and path.
 LOOK_ALIKES = {"dora": "/", "root": "/a:root/", "alias": f"/arn:aws:iam::{ACCOUNT}:root/", ACCOUNT: "/"}
@@ -72,12 +75,16 @@ VALUES: dict[str, Any] = {
     "assume_role_policy_document": document(trust(ACCOUNT)),
     "authentication_code1": "123456",
     "authentication_code2": "654321",
+    "aws_service_name": "ecs.amazonaws.com",
     "client_id": "client",
     "delegation_request_id": "a-request",
+    "deletion_task_id": "task/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS/1",
     "description": "of the tests",
     "entity_arn": iam_arn(ACCOUNT, "delegation-request/a-request"),
+    "global_endpoint_token_version": "v2Token",
     "group_name": "group",
     "instance_profile_name": "profile",
+    "job_id": "11111111-2222-4333-8444-555555555555",
     "name": "provider",
     "new_password": "New-Password-1",
     "old_password": "Old-Password-1",
@@ -91,12 +98,22 @@ VALUES: dict[str, Any] = {
     "policy_name": "inline",
     "policy_source_arn": iam_arn(ACCOUNT, "user/dora"),
     "requestor_workflow_id": "a-workflow",
+    "properties": {"RoleManager/Enabled": "false"},
     "role_name": "role",
     "saml_metadata_document": "<EntityDescriptor/>",
     "saml_provider_arn": iam_arn(ACCOUNT, "saml-provider/provider"),
+    "server_certificate_name": "web",
+    "certificate_body": "pem",
+    "private_key": "pem",
+    "service_name": "codecommit.amazonaws.com",
+    "service_specific_credential_id": "ACCA" + "A" * 17,
+    "service_namespace": "iam",
     "service_namespaces": ("iam",),
     "session_duration": 3600,
     "status": "Inactive",
+    "ssh_public_key_body": "ssh-rsa AAAA",
+    "ssh_public_key_id": "APKA" + "A" * 17,
+    "encoding": "SSH",
     "tag_keys": ("team",),
     "tags": (shapes.Tag(key="team", value="blue"),),
     "thumbprint_list": ("0" * 40,),
@@ -110,8 +127,16 @@ VALUES: dict[str, Any] = {
 def keys_of(name: str | None) -> dict[str, str]:
     """The credentials of the user called `name`, None for root, as requests name them."""
     if name is None:
-        return {"access_key_id": ROOTS_KEY, "serial_number": ROOTS_DEVICE}
-    return {"access_key_id": f"AKIA{name.upper():0<16}", "serial_number": iam_arn(ACCOUNT, f"mfa/{name}")}
+        return {
+            "access_key_id": ROOTS_KEY,
+            "serial_number": ROOTS_DEVICE,
+            "certificate_id": ROOTS_CERTIFICATE,
+        }
+    return {
+        "access_key_id": f"AKIA{name.upper():0<16}",
+        "serial_number": iam_arn(ACCOUNT, f"mfa/{name}"),
+        "certificate_id": f"{name.upper():0<32}",
+    }
 
 
 def task(name: str) -> Caller:
@@ -164,6 +189,12 @@ async def put_credentials(store: Transaction, name: str | None) -> None:
     )
     store.put(ACCESS_KEYS, ACCOUNT, key)
     store.put(MFA_DEVICES, ACCOUNT, device)
+    certificate = SigningCertificate(
+        certificate_id=keys_of(name)["certificate_id"], certificate="pem", digest=str(name), uploaded_at=0
+    )
+    owner_id = ACCOUNT if name is None else f"AIDA{name.upper()}"
+    certificates = SigningCertificates(owner_id=owner_id, items=(certificate,))
+    store.put(SIGNING_CERTIFICATES, ACCOUNT, certificates)
     profile = LoginProfile(user_name=name, password_hash=SecretKey("hash"), created_at=0, changed_at=0)
     put_login_profile(store, ACCOUNT, profile)
     if name is None:
@@ -199,7 +230,15 @@ async def account(iam: Iam) -> Iam:
 
 async def everything(iam: Iam) -> Any:
     transaction = iam.store.transaction()
-    collections = (USERS, ACCESS_KEYS, MFA_DEVICES, SETTINGS, LOGIN_PROFILES, ROOT_LOGIN_PROFILE)
+    collections = (
+        USERS,
+        ACCESS_KEYS,
+        MFA_DEVICES,
+        SETTINGS,
+        SIGNING_CERTIFICATES,
+        LOGIN_PROFILES,
+        ROOT_LOGIN_PROFILE,
+    )
     return [await transaction.scan(collection, ACCOUNT) for collection in collections]
 
 
@@ -234,6 +273,10 @@ async def test_a_root_task_does_nothing_to_a_user(account: Iam, name: str) -> No
     ("asked", "code"),
     [
         (shapes.DeleteAccessKeyRequest(access_key_id=keys_of("dora")["access_key_id"]), "NoSuchEntity"),
+        (
+            shapes.DeleteSigningCertificateRequest(certificate_id=keys_of("dora")["certificate_id"]),
+            "NoSuchEntity",
+        ),
         (shapes.DeactivateMFADeviceRequest(serial_number=keys_of("dora")["serial_number"]), "NoSuchEntity"),
         (shapes.GetAccessKeyLastUsedRequest(access_key_id=keys_of("dora")["access_key_id"]), "AccessDenied"),
         (shapes.GetAccessKeyLastUsedRequest(access_key_id="AKIAUNKNOWN000000000"), "AccessDenied"),

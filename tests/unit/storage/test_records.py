@@ -62,14 +62,19 @@ def is_within(old: Any, new: Any) -> bool:
 
 def test_every_record_has_a_collection() -> None:
     parts = {
+        "Approval",
         "IamUserIdentity",
         "ListedSession",
         "Node",
+        "OpenIdConnectIdentity",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",
         "RootIdentity",
         "SamlPrivateKey",
+        "ServiceSpecificCredential",
+        "SigningCertificate",
+        "SshPublicKey",
         "TokenKey",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {

@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
-from tests.e2e.portal import chromium, person
+from tests.e2e.portal import chromium, person, shoot
 from tests.e2e.portal_federation import LABEL, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, records
+from tests.e2e.test_portal_looks import LOOKS, faults_of
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,20 @@ def test_what_a_provider_says_of_a_person_is_shown_as_text(scene: Scene, page: P
     page.get_by_role("button", name="Get credentials of analyst").click()
     record = newest(scene.server, "AssumeRoleWithWebIdentity")
     assert record["responseElements"]["assumedRoleUser"]["arn"].endswith("/-script-alert-1---script-")
+
+
+def test_the_pages_of_other_ways_to_sign_in_have_no_faults_and_a_picture(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.get_by_role("button", name="Sign out").click()
+    for name, address in (("signed-out", ""), ("sign-in-with-providers", f"{scene.origin}/sign-in")):
+        if address:
+            page.goto(address)
+        for look, (scheme, width) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 844})
+            shoot(page, f"{name}-{look}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+            assert faults_of(page) == [], look
 
 
 def test_people_find_the_page_that_they_asked_for_first(scene: Scene, page: Page) -> None:

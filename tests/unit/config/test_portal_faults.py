@@ -1,11 +1,13 @@
 """Settings of a portal that would send passwords over a network as they are, or that are no addresses."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from broker.config import ConfigurationError, load_settings
 
+GUIDE = Path(__file__).parents[3] / "config" / "portal-providers.md"
 TLS = {"BROKER_TLS_CERTIFICATE_FILE": "c.pem", "BROKER_TLS_KEY_FILE": "k.pem"}
 URL = {"BROKER_PORTAL_URL": "https://access.example.com"}
 
@@ -94,3 +96,11 @@ def test_nobody_signs_in_at_the_broker_itself() -> None:
     load_settings(None, settings)
     with pytest.raises(ConfigurationError, match="is this broker itself"):
         load_settings(None, {**settings, "BROKER_FEDERATION_ISSUER_URL": "https://sts.example.com"})
+
+
+@pytest.mark.parametrize("text", re.findall(r"```toml\n(.*?)```", GUIDE.read_text(), re.DOTALL))
+def test_every_example_of_the_guide_for_providers_loads(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(text)
+    chosen = load_settings(file, {}).portal
+    assert chosen.openid_connect or chosen.saml

@@ -38,7 +38,8 @@ class Refusal(Exception):
     """A refused request: the client reads `code` and `message`.
 
     `reason` is for the operator only. It may be exact where the message must be vague; it never has a secret. `status`
-    and `fault` override those of the model or of COMMON.
+    and `fault` override those of the model or of COMMON. `oauth_error` is what the body calls it, where a protocol of
+    OAuth has more names than codes.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Refusal(Exception):
         reason: str = "",
         status: int | None = None,
         fault: str | None = None,
+        oauth_error: str = "",
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -56,6 +58,7 @@ class Refusal(Exception):
         self.reason = reason
         self.status = status
         self.fault = fault
+        self.oauth_error = oauth_error
 
 
 def status_and_fault(refusal: Refusal) -> tuple[int, str]:

@@ -58,6 +58,7 @@ class Quotas(msgspec.Struct, frozen=True):
     role_inline_size: int = 10240
     group_inline_size: int = 5120
     trust_policy_size: int = 2048
+    credential_report_hours: int = 4
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):

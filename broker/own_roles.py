@@ -1,19 +1,23 @@
 """Whose roles are these? No list of assignments is kept: the gate is asked about each role, as sts:AssumeRole asks it.
 
-What is looked at is bounded: MOST_ROLES in the order of accounts. `is_complete` says whether that was all of them.
+It is asked about the roles that the index of trust policies names; until the index covers the whole store, about all
+roles in the order of account ids. What is looked at is bounded: MOST_ROLES. `is_complete` says whether that was all.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
 from broker.access.caller import Caller
+from broker.access.role_index import Candidates, find_candidates, trustees_like
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.operation import Absent, Call, find_operation, prepare
 from broker.protocol.shapes.sts import AssumeRoleRequest
 from broker.storage.records import Account, Role
-from broker.storage.store import ACCOUNTS, ROLES
+from broker.storage.role_index_records import TrustingRole
+from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 MOST_ROLES = 5000
 _BREATH = 50  # roles, after which other requests get their turn
@@ -41,24 +45,65 @@ class OwnRoles(msgspec.Struct, frozen=True):
 async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
     """The roles that the caller may take now, with the second factor of the session; in one account, or in all."""
     store, caller = call.store, call.caller
-    found: list[OwnRole] = []
-    looked_at = 0
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
-    accounts = sorted(await store.scan(ACCOUNTS, ""), key=_account_order)
-    if account_id is not None:
-        accounts = [one for one in accounts if one.account_id == account_id]
-    for account in accounts:
-        roles = await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1)
-        for role in roles:
-            if looked_at == MOST_ROLES:
-                return OwnRoles(tuple(found), is_complete=False)
-            looked_at += 1
-            if looked_at % _BREATH == 0:
-                await asyncio.sleep(0)
-            if _may_be_meant(role.assume_role_policy, caller.account) and await may_take(call, role.arn):
-                found.append(OwnRole(account, role))
-    return OwnRoles(tuple(found), is_complete=True)
+    candidates = await find_candidates(store, trustees_like(caller), MOST_ROLES, account_id)
+    if candidates is None:
+        candidates = await _candidates_of_all(store, caller.account, account_id)
+    return await those_that_may_be_taken(store, candidates, lambda role_arn: may_take(call, role_arn))
+
+
+async def those_that_may_be_taken(
+    store: Transaction, candidates: Candidates, may_be_taken: Callable[[str], Awaitable[bool]]
+) -> OwnRoles:
+    """Of the candidates, the roles of whose ARN `may_be_taken` is true."""
+    # What the store has is read first: what the gate has read of a partition may not change in between.
+    present = [one async for one in _present(store, candidates.roles)]
+    own: list[OwnRole] = []
+    for number, one in enumerate(present, 1):
+        if await may_be_taken(one.role.arn):
+            own.append(one)
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+    return OwnRoles(tuple(sorted(own, key=_order)), candidates.is_complete)
+
+
+async def _candidates_of_all(store: Transaction, account: str, only_in: str | None) -> Candidates:
+    """Of the first MOST_ROLES roles of the store, or of one account, those that may admit somebody of `account`."""
+    found: list[TrustingRole] = []
+    looked_at = 0
+    for owner in await store.scan(ACCOUNTS, ""):
+        if only_in is not None and owner.account_id != only_in:
+            continue
+        roles = await store.scan(ROLES, owner.account_id, limit=MOST_ROLES - looked_at + 1)
+        looked_at += len(roles)
+        found += [
+            TrustingRole(account_id=one.account_id, role_name=one.role_name)
+            for one in roles[: len(roles) - max(0, looked_at - MOST_ROLES)]
+            if _may_be_meant(one.assume_role_policy, account)
+        ]
+        if looked_at > MOST_ROLES:
+            break
+        await asyncio.sleep(0)
+    return Candidates(tuple(found), is_complete=looked_at <= MOST_ROLES)
+
+
+async def _present(store: Transaction, candidates: Sequence[TrustingRole]) -> AsyncIterator[OwnRole]:
+    """The roles as they are now, without those that are gone."""
+    for start in range(0, len(candidates), _BREATH):
+        some = candidates[start : start + _BREATH]
+        # At once, for an engine that batches the revisions of partitions into one request.
+        for one in await asyncio.gather(*(_find_own(store, candidate) for candidate in some)):
+            if one is not None:
+                yield one
+        await asyncio.sleep(0)
+
+
+async def _find_own(store: Transaction, candidate: TrustingRole) -> OwnRole | None:
+    """The role as it is now; None where it is gone."""
+    role = await store.find(ROLES, candidate.account_id, candidate.role_name)
+    account = await store.find(ACCOUNTS, "", candidate.account_id)
+    return OwnRole(account, role) if role is not None and account is not None else None
 
 
 async def may_take(call: Call, role_arn: str) -> bool:
@@ -77,7 +122,7 @@ async def may_take(call: Call, role_arn: str) -> bool:
 def _may_be_meant(trust_policy: str, account: str) -> bool:
     """Whether the text can admit anybody of `account`: most roles of others are passed over without a decision.
 
-    A policy that spells its characters as escapes (`\\u0031`) hides its role from the page, and from nothing else.
+    A policy that spells its characters as escapes (`\\u0031`) hides its role from the page until it is indexed.
     """
     return account in trust_policy or '"*"' in trust_policy or "NotPrincipal" in trust_policy
 
@@ -94,5 +139,7 @@ def session_name_of(caller: Caller) -> str:
     return name if len(name) >= 2 else f"user-{name}"
 
 
-def _account_order(account: Account) -> tuple[str, str]:
-    return (account.name or account.alias or account.account_id).lower(), account.account_id
+def _order(own: OwnRole) -> tuple[str, str, str]:
+    account = own.account
+    name = account.name or account.alias or account.account_id
+    return name.lower(), account.account_id, own.role.role_name.lower()

@@ -1,4 +1,4 @@
-"""An HTTP server on a loopback address that answers GET as a test says: a provider's, or one where nobody must ask."""
+"""An HTTP server on a loopback address that answers as a test says: a provider's, or one where nobody must ask."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,11 +16,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class HttpHost:
-    """`answers` are made by path, 404 where there is none; `asked` are the paths that were asked for, in order."""
+    """`answers` are made by path, 404 where there is none; `asked` are the paths that were asked for, in order.
+
+    `posted` are the bodies of POST, in order.
+    """
 
     def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
+        self.posted: list[str] = []
         self._server = _Server((address, port), _handler(self))
         self.port = self._server.server_port
         self.url = f"http://{address}:{self.port}"
@@ -62,6 +66,10 @@ def _handler(host: HttpHost) -> type[BaseHTTPRequestHandler]:
                 host.answers.get(self.path, text_answer(b"", 404))(self)
             except OSError:  # who asked has gone
                 self.close_connection = True
+
+        def do_POST(self) -> None:
+            host.posted.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Not to the tests' output."""

@@ -12,17 +12,22 @@ from collections.abc import Mapping
 
 import msgspec
 
-from broker.access.aws_managed import find_aws_managed, find_task_policy, is_aws_managed
+from broker.access.aws_managed import (
+    AnyManagedPolicy,
+    AwsManagedPolicy,
+    find_aws_managed,
+    find_task_policy,
+    is_aws_managed,
+)
 from broker.access.caller import Caller, Keys
 from broker.access.library import PolicyLibrary, parts_of
 from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
 from broker.cache import Cache, Part
 from broker.errors import service_unavailable
-from broker.names.arn import AWS_ACCOUNT
 from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
 from broker.storage.engine import GLOBAL, account_partition
-from broker.storage.records import Group, ManagedPolicy, Organization, OrganizationalUnit, Role, User
+from broker.storage.records import Group, Organization, OrganizationalUnit, Role, User
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
 
 _NO_KEYS: Keys = {}
@@ -153,7 +158,9 @@ class Gatherer:
         policy = await find_managed_policy(store, account, arn)
         if policy is None:
             return None
-        return await self._library.compiled_in_turn(_managed_source(policy, kind), policy.document, kind)
+        # The text of one of AWS's is read where it is not compiled yet.
+        document = policy.default_version if isinstance(policy, AwsManagedPolicy) else policy.document
+        return await self._library.compiled_in_turn(_managed_source(policy, kind), document, kind)
 
     async def _boundary(self, store: Transaction, account: str, arn: str | None) -> PolicySet | None:
         """None: no boundary."""
@@ -195,7 +202,7 @@ class Gatherer:
         kind = PolicyKind.SESSION
         return PolicySet.union(
             self._library.compiled(Source(SourceKind.NONE, "root"), _ALLOW_ALL, kind),
-            self._library.compiled(_managed_source(task, kind), task.document, kind),
+            self._library.compiled(_managed_source(task, kind), task.default_version, kind),
         )
 
     def _deny_all(self, arn: str) -> PolicySet:
@@ -256,12 +263,12 @@ def _policy_owner(caller: Caller) -> str:
     return "root" if type(caller.principal) in _ROOT_PRINCIPALS else ""
 
 
-def _managed_source(policy: ManagedPolicy, kind: PolicyKind) -> Source:
+def _managed_source(policy: AnyManagedPolicy, kind: PolicyKind) -> Source:
     if kind is PolicyKind.BOUNDARY:
         return Source(SourceKind.BOUNDARY, policy.policy_name, policy.arn)
     if kind is PolicyKind.SESSION:
         return Source(SourceKind.SESSION, policy.policy_name, policy.arn)
-    is_aws = policy.account_id == AWS_ACCOUNT
+    is_aws = isinstance(policy, AwsManagedPolicy)
     return Source(
         SourceKind.AWS_MANAGED if is_aws else SourceKind.USER_MANAGED, policy.policy_name, policy.arn
     )
@@ -283,7 +290,7 @@ def _levels(organization: Organization, account: str) -> list[tuple[str, Organiz
     return levels[::-1]
 
 
-async def find_managed_policy(store: Transaction, account: str, arn: str) -> ManagedPolicy | None:
+async def find_managed_policy(store: Transaction, account: str, arn: str) -> AnyManagedPolicy | None:
     """The managed policy with this ARN: one of AWS's, or of `account`."""
     if is_aws_managed(arn):
         return find_aws_managed(arn)

@@ -42,7 +42,7 @@ class PolicyLibrary:
         """The set of one document, attributed to `source`; see `shared`."""
         return self.shared(source, document, kind).attributed_to(source)
 
-    async def compiled_in_turn(self, source: Source, document: str, kind: PolicyKind) -> PolicySet:
+    async def compiled_in_turn(self, source: Source, document: Hashable, kind: PolicyKind) -> PolicySet:
         """As `compiled`, but yields to the event loop before it compiles a document that is not cached.
 
         A principal may have a hundred policies, and one change makes all of its account's be gathered again.

@@ -8,8 +8,15 @@ from typing import Protocol
 
 from broker.access.caller import Caller
 from broker.access.sessions import session_caller
+from broker.errors import access_denied
 from broker.sealing.claims import SessionTokenClaims
-from broker.storage.portal_records import IamUserIdentity, Identity, RootIdentity
+from broker.storage.portal_records import (
+    FederatedIdentity,
+    IamUserIdentity,
+    Identity,
+    OpenIdConnectIdentity,
+    RootIdentity,
+)
 from broker.storage.store import Transaction
 
 
@@ -50,7 +57,12 @@ def claims_of(session: SignedIn) -> SessionTokenClaims:
 
 
 async def caller_of(store: Transaction, session: SignedIn) -> Caller:
-    """The person as the gate judges them; raises Refusal where the user is gone or the session was revoked."""
+    """The person as the gate judges them; raises Refusal where the user is gone or the session was revoked.
+
+    People of identity providers are no callers before they take a role: they may do nothing.
+    """
+    if isinstance(session.identity, FederatedIdentity):
+        raise access_denied("People of identity providers have no permissions of their own: take a role.")
     return await session_caller(store, claims_of(session))
 
 
@@ -61,3 +73,5 @@ def name_of(identity: Identity) -> str:
             return identity.user_name
         case RootIdentity():
             return "root"
+        case OpenIdConnectIdentity():
+            return identity.name

@@ -9,6 +9,7 @@ from socket import socket
 from ssl import SSLContext
 from typing import Protocol
 
+from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
@@ -19,6 +20,7 @@ from broker.operation import model
 from broker.performing import Tools
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
+from broker.storage.store import Store
 from broker.web.authorization import redirect_to_portal
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
@@ -41,6 +43,7 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
+_ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
 _REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
@@ -126,7 +129,7 @@ async def serve(
             logged: set[str] = set()
             await _warn_of_weaknesses(broker.engine, logged)
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
-            tasks = _start_tasks(broker, dependencies, metadata, certificate, logged)
+            tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
@@ -150,6 +153,7 @@ def _start_tasks(
     metadata: MetadataHandler,
     certificate: Certificate | None,
     logged: set[str],
+    slot: WorkerSlot,
 ) -> list[asyncio.Task[None]]:
     """Start the background tasks; `logged` has the store's weaknesses that were logged already."""
     schedule: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
@@ -171,7 +175,10 @@ def _start_tasks(
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
-    return [asyncio.create_task(_every(*one)) for one in schedule]
+    tasks = [asyncio.create_task(_every(*one)) for one in schedule]
+    if slot.worker == 0:  # one worker of each node: it is the same work for all
+        tasks.append(asyncio.create_task(_keep_role_index(broker.store)))
+    return tasks
 
 
 def _make_servers(
@@ -234,6 +241,7 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
+        openid_connect=chosen.openid_connect,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 
@@ -272,15 +280,30 @@ def read_certificate(settings: Settings) -> Certificate | None:
     return certificate
 
 
+async def _keep_role_index(store: Store) -> None:
+    """At once: until a store of an earlier version is indexed, pages look through its roles one by one."""
+    failure = ""
+    while True:
+        failure = await _attempt(
+            "indexing the trust policies of roles", partial(index_missing_roles, store), failure
+        )
+        await asyncio.sleep(_RETRY_SECONDS if failure else _ROLE_INDEX_SECONDS)
+
+
 async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     """Call `work` every `seconds`; a failure is logged once, and the next call tries again."""
     logged = ""
     while True:
         await asyncio.sleep(seconds)
-        try:
-            await work()
-            logged = ""
-        except Exception as error:  # noqa: BLE001  else the task would end silently
-            if str(error) != logged:
-                logged = str(error)
-                _logger.warning("%s failed: %s", name, error)
+        logged = await _attempt(name, work, logged)
+
+
+async def _attempt(name: str, work: Callable[[], Awaitable[object]], logged: str) -> str:
+    """Call `work`; the failure, "" where there is none. One that is `logged` already is not logged again."""
+    try:
+        await work()
+    except Exception as error:  # noqa: BLE001  else the task would end silently
+        if str(error) != logged:
+            _logger.warning("%s failed: %s", name, error)
+        return str(error)
+    return ""

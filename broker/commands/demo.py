@@ -149,7 +149,8 @@ def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:
         )
         for name in _READERS
     ]
-    return [Profile(name="default"), *people, *readers]
+    analyst = Profile(name="analyst", sso_account_id="222222222222", sso_role_name="analyst")
+    return [Profile(name="default"), *people, *readers, analyst]
 
 
 def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
@@ -169,6 +170,11 @@ Paste into another terminal:
   aws sts get-caller-identity --profile bob-as-data-reader      # refused: the role does not trust bob
   aws sts get-caller-identity --profile carol-as-data-reader    # refused: carol's own policies do not allow it
   aws iam list-users --profile admin                       # admin may do everything in account 111111111111
+
+Where there is a portal, dana signs in with a browser and has credentials in the terminal (AWS CLI 2):
+
+  aws sso login --profile analyst
+  aws sts get-caller-identity --profile analyst
 
 A refusal ends with an encoded message, which callers with the permission can decode:
 

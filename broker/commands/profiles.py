@@ -7,17 +7,25 @@ import msgspec
 from broker.config import Settings
 from broker.config.addresses import reachable
 
-SERVICES = ("iam", "sts")
+SERVICES = ("iam", "sts", "sso", "sso_oidc", "signin")
+# A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
+START_URL = "https://broker.awsapps.com/start"
+_SSO_SESSION = "broker"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """One profile; `role_arn` makes it one that assumes a role with the credentials of `source_profile`."""
+    """One profile; `role_arn` makes it one that assumes a role with the credentials of `source_profile`.
+
+    `sso_role_name` makes it one of whoever has signed in with `aws sso login`.
+    """
 
     name: str
     role_arn: str = ""
     source_profile: str = ""
     external_id: str = ""
     role_session_name: str = ""
+    sso_account_id: str = ""
+    sso_role_name: str = ""
 
 
 def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: str = "") -> str:
@@ -29,7 +37,16 @@ def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: 
     section = f"broker-{profiles[0].name}"
     sections = [_profile_text(profile, section, region, ca_bundle) for profile in profiles]
     services = "".join(f"{service} =\n  endpoint_url = {endpoint}\n" for service in SERVICES)
+    if any(profile.sso_role_name for profile in profiles):
+        sections.append(_sso_session_text(region))
     return "\n".join([*sections, f"[services {section}]\n{services}"])
+
+
+def _sso_session_text(region: str) -> str:
+    return (
+        f"[sso-session {_SSO_SESSION}]\nsso_start_url = {START_URL}\nsso_region = {region}\n"
+        "sso_registration_scopes = sso:account:access\n"
+    )
 
 
 def _profile_text(profile: Profile, services: str, region: str, ca_bundle: str) -> str:
@@ -40,7 +57,16 @@ def _profile_text(profile: Profile, services: str, region: str, ca_bundle: str) 
     ]
     if ca_bundle:
         lines.append(f"ca_bundle = {ca_bundle}")
-    for key in ("role_arn", "source_profile", "external_id", "role_session_name"):
+    if profile.sso_role_name:
+        lines.append(f"sso_session = {_SSO_SESSION}")
+    for key in (
+        "role_arn",
+        "source_profile",
+        "external_id",
+        "role_session_name",
+        "sso_account_id",
+        "sso_role_name",
+    ):
         value = getattr(profile, key)
         if value:
             lines.append(f"{key} = {value}")

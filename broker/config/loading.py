@@ -19,6 +19,7 @@ from broker.config.settings import (
     setting_names,
     variable_of,
 )
+from broker.federation.openid_connect import OpenIdConnectSignIn
 from broker.names.secret import SecretKey
 
 _KINDS: dict[Any, str] = {
@@ -27,7 +28,11 @@ _KINDS: dict[Any, str] = {
     bool: "true or false",
     tuple[str, ...]: "a list of texts",
     SecretKey: "a text",
+    tuple[
+        OpenIdConnectSignIn, ...
+    ]: "a list of tables with name, issuer, client_id and what config/broker.toml names",
 }
+_TABLES: dict[Any, type[msgspec.Struct]] = {tuple[OpenIdConnectSignIn, ...]: OpenIdConnectSignIn}
 
 
 class _RawValue(msgspec.Struct, frozen=True):
@@ -127,9 +132,11 @@ def _typed(name: str, raw: _RawValue) -> Any:
     try:
         if raw.is_text and kind == tuple[str, ...]:
             value = _listed(value)
+        if kind in _TABLES:
+            return _tables(value, _TABLES[kind])
         return msgspec.convert(value, kind, strict=not raw.is_text)
     except msgspec.DecodeError:  # a ValidationError is one, too
-        shown = "this value" if kind is SecretKey else repr(value)
+        shown = "this value" if kind is SecretKey or kind in _TABLES else repr(value)
         raise ConfigurationError(f"{raw.where}: {name} is {_KINDS[kind]}, not {shown}") from None
 
 
@@ -138,6 +145,19 @@ def _listed(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         return msgspec.json.decode(text, type=list[str])
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _tables(value: Any, kind: type[msgspec.Struct]) -> tuple[Any, ...]:
+    """The entries of a list of tables, which in a variable is JSON; raises DecodeError."""
+    entries = msgspec.json.decode(value) if isinstance(value, str) else value
+    fields = msgspec.structs.fields(kind)
+    secrets = {field.name for field in fields if field.type is SecretKey}
+    return tuple(
+        msgspec.convert(
+            {key: {"value": text} if key in secrets else text for key, text in entry.items()}, kind
+        )
+        for entry in msgspec.convert(entries, list[dict[str, Any]])
+    )
 
 
 def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:

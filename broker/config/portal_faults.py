@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from broker.config.settings import Settings
+from broker.federation.federation import IssuerRules
+from broker.federation.openid_connect import faults_of_openid_connect
+from broker.federation.reach import Reach
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
@@ -22,6 +25,13 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
         yield f"portal.sso_region: {chosen.sso_region!r} is no region, such as us-east-1"
     if chosen.api_url and not _is_url(chosen.api_url):
         yield f"portal.api_url: {chosen.api_url!r} is no URL"
+    federation = settings.federation
+    reach = Reach(federation.plain_http, federation.private_networks)
+    yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))
+    issuer = IssuerRules(federation.issuer_url)
+    for sign_in in chosen.openid_connect:
+        if issuer.is_own(sign_in.issuer):
+            yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself, where nobody signs in"
     host = listen.portal.rpartition(":")[0].strip("[]")
     if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
         yield (

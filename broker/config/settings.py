@@ -10,6 +10,7 @@ from broker.federation.client_certificates import CertificateRules
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
 from broker.federation.identity_plugin import PluginRules
+from broker.federation.openid_connect import OpenIdConnectSignIn
 from broker.names.secret import SecretKey
 from broker.operation import Quotas
 
@@ -93,6 +94,7 @@ class PortalSettings(Section, frozen=True):
     sso_region: str = "us-east-1"
     idle_minutes: int = 60
     session_hours: int = 12
+    openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
 
 
 class FederationSettings(Section, frozen=True):

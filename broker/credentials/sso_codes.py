@@ -13,8 +13,6 @@ from msgspec.structs import replace
 
 from broker.credentials.sso_sessions import (
     Entropy,
-    Tokens,
-    begin_session,
     end_session_of,
     hash_of,
     invalid_grant,
@@ -69,16 +67,15 @@ async def find_code(store: Transaction, unverified_code: str, now: float) -> Aut
     return code
 
 
-async def redeem_code(
+async def take_code(
     store: Transaction,
     unverified_code: str,
     client_hash: str,
     redirect_uri: str,
     unverified_verifier: str,
-    entropy: Entropy,
     now: float,
-) -> Tokens:
-    """Tokens for a code; raises InvalidGrantException. A code that comes twice ends what it began (RFC 6749, 4.1.2)."""
+) -> AuthorizationCode:
+    """The code, which is used up; raises InvalidGrantException. A second time ends what it began (RFC 6749, 4.1.2)."""
     code = await find_code(store, unverified_code, now)
     if code is None:
         raise invalid_grant("the code is none that was given out, or has expired")
@@ -95,9 +92,7 @@ async def redeem_code(
     approval = code.approval
     used = replace(code, is_used=True)
     store.put(SSO_CODES, approval.session_id[:2], used, key=approval.session_id, expires_at=code.expires_at)
-    return begin_session(
-        store, approval, client_hash, code.client_name, entropy, now, is_refreshable=code.is_refreshable
-    )
+    return code
 
 
 def is_verified(challenge: str, unverified_verifier: str) -> bool:

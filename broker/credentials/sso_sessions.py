@@ -12,11 +12,11 @@ from secrets import compare_digest
 
 from msgspec.structs import replace
 
-from broker.errors import Refusal
+from broker.errors import Refusal, access_denied
 from broker.names.ids import TEMPORARY_KEY, access_key_id
-from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
 from broker.storage.sso_records import Approval, SsoSession
-from broker.storage.store import SSO_SESSIONS, Transaction
+from broker.storage.store import LOGIN_SESSIONS, SSO_SESSIONS, Transaction
 
 ACCESS_SECONDS = 3600
 GRACE_SECONDS = 30
@@ -35,7 +35,9 @@ def hash_of(secret: str) -> bytes:
 
 
 def approve(session: PortalSession, entropy: Entropy) -> Approval:
-    """The person of the portal's session allows a client to act for them."""
+    """The person of the portal's session allows a client to act for them; raises Refusal for people of providers."""
+    if isinstance(session.identity, FederatedIdentity):
+        raise access_denied("This is for IAM users: you get credentials of your roles in the portal.")
     return Approval(
         session_id=shard_of(session.identity.subject) + entropy(15).hex(),
         identity=session.identity,
@@ -140,6 +142,7 @@ def end_session(store: Transaction, session: SsoSession) -> None:
 async def end_session_of(store: Transaction, approval: Approval) -> None:
     """End what this approval has led to, if anything."""
     store.delete(SSO_SESSIONS, approval.session_id[:2], approval.session_id)
+    store.delete(LOGIN_SESSIONS, approval.session_id[:2], approval.session_id)
 
 
 async def end_client_sessions(store: Transaction, identity: Identity) -> None:
@@ -147,6 +150,9 @@ async def end_client_sessions(store: Transaction, identity: Identity) -> None:
     for session in await store.scan(SSO_SESSIONS, shard_of(identity.subject)):
         if session.approval.identity.subject == identity.subject:
             end_session(store, session)
+    for login in await store.scan(LOGIN_SESSIONS, shard_of(identity.subject)):
+        if login.approval.identity.subject == identity.subject:
+            store.delete(LOGIN_SESSIONS, login.approval.session_id[:2], login.approval.session_id)
 
 
 async def _find(store: Transaction, unverified_token: str) -> tuple[SsoSession | None, str]:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
@@ -92,14 +93,26 @@ class Fetcher:
         """
         require_admitted(url, self._reach)
         accepted = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+        return await self._ask_secretly(method, url, LARGEST_JUDGEMENT, params=secret_query, headers=accepted)
+
+    async def post_form(
+        self, url: str, secret_form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        """The answer of `url` to a form with secrets; raises FetchFailed, which never quotes them. As for `ask`."""
+        require_admitted(url, self._reach)
+        accepted = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+        return await self._ask_secretly("POST", url, LARGEST_ANSWER, data=secret_form, headers=accepted)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _ask_secretly(self, method: str, url: str, largest: int, **arguments: Any) -> StatusAnswer:
         try:
             async with (
                 asyncio.timeout(LONGEST_WAIT),
-                self._session.request(
-                    method, url, params=secret_query, headers=accepted, allow_redirects=False
-                ) as response,
+                self._session.request(method, url, allow_redirects=False, **arguments) as response,
             ):
-                return StatusAnswer(response.status, await _read_body(response, url, LARGEST_JUDGEMENT))
+                return StatusAnswer(response.status, await _read_body(response, url, largest))
         except TimeoutError:
             raise FetchFailed(f"no answer within {LONGEST_WAIT:g} seconds") from None
         except aiohttp.ClientConnectorError as error:
@@ -107,9 +120,6 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # By its kind alone: its words may quote the URL.
             raise FetchFailed(f"cannot be read: {type(error).__name__}") from None
-
-    async def close(self) -> None:
-        await self._session.close()
 
     async def _follow(self, url: str, thumbprints: Sequence[str]) -> Answer:
         for _ in range(MOST_REDIRECTS + 1):

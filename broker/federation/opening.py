@@ -14,6 +14,7 @@ from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
+from broker.federation.openid_connect import OpenIdConnectClients
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
 
@@ -56,6 +57,7 @@ async def open_federation(
             certificates=certificates,
             access_tokens=AccessTokenOwners(fetcher, addresses),
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
+            clients=OpenIdConnectClients(fetcher, clock, reach),
         )
     finally:
         await keys.close()
@@ -77,6 +79,11 @@ class _LateFetcher:
         self, method: str, url: str, secret_query: Mapping[str, str], headers: Mapping[str, str]
     ) -> StatusAnswer:
         return await self._opened().ask(method, url, secret_query, headers)
+
+    async def post_form(
+        self, url: str, secret_form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> StatusAnswer:
+        return await self._opened().post_form(url, secret_form, headers)
 
     def _opened(self) -> "Fetcher":
         if self._fetcher is None:

@@ -1,11 +1,11 @@
 """GetAccountAuthorizationDetails: users, groups, roles and policies of an account, in one paged list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from broker.access.aws_managed import find_aws_managed
+from broker.access.aws_managed import AnyManagedPolicy, AwsPolicyVersion, find_aws_managed
 from broker.access.trust import shown_trust_policy
 from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.attached_policies import attached_shape
@@ -15,7 +15,7 @@ from broker.iam.tags import tag_shapes
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User
+from broker.storage.records import Group, InstanceProfile, ManagedPolicy, PolicyVersion, Role, User
 from broker.storage.store import GROUPS, INSTANCE_PROFILES, POLICIES, ROLES, USAGE, USERS
 
 USER, GROUP, ROLE, LOCAL, AWS = "User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"
@@ -116,7 +116,7 @@ async def _role_detail(call: Call, role: Role, profiles: list[InstanceProfile]) 
     )
 
 
-def _policy_detail(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.ManagedPolicyDetail:
+def _policy_detail(policy: AnyManagedPolicy, usage: PolicyUsage) -> shapes.ManagedPolicyDetail:
     return shapes.ManagedPolicyDetail(
         policy_name=policy.policy_name,
         policy_id=policy.policy_id,
@@ -136,9 +136,14 @@ def _policy_detail(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.ManagedP
                 is_default_version=version.version_id == policy.default_version_id,
                 create_date=version.created_at,
             )
-            for version in policy.versions
+            for version in _detailed_versions(policy)
         ),
     )
+
+
+def _detailed_versions(policy: AnyManagedPolicy) -> Sequence[PolicyVersion | AwsPolicyVersion]:
+    """Of AWS's policies the default version only: some have a hundred, which would be megabytes."""
+    return policy.versions if isinstance(policy, ManagedPolicy) else (policy.default_version,)
 
 
 def _inline(policies: Mapping[str, str]) -> tuple[shapes.PolicyDetail, ...]:

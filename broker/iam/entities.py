@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from broker.access.aws_managed import is_task_policy
+from broker.access.aws_managed import AnyManagedPolicy, is_service_linked_policy, is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
 from broker.names.arn import PARTITION
@@ -139,7 +139,7 @@ def require_policy_arn(arn: str) -> None:
         raise validation_error("Invalid ARN partition")
 
 
-async def get_policy(call: Call, arn: str) -> ManagedPolicy:
+async def get_policy(call: Call, arn: str) -> AnyManagedPolicy:
     """The managed policy of that ARN, AWS's or the account's own; raises NoSuchEntity, or as `require_policy_arn`."""
     require_policy_arn(arn)
     policy = await find_managed_policy(call.store, call.account, arn)
@@ -172,7 +172,8 @@ async def require_boundary(call: Call, arn: str | None) -> None:
     """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names."""
     if arn is None:
         return
-    if is_task_policy(arn) or await find_managed_policy(call.store, call.account, arn) is None:
+    is_reserved = is_task_policy(arn) or is_service_linked_policy(arn)
+    if is_reserved or await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
 
 

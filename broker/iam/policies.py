@@ -2,7 +2,7 @@
 
 import msgspec
 
-from broker.access.aws_managed import all_aws_managed
+from broker.access.aws_managed import AnyManagedPolicy, all_aws_managed
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.attached_policies import sort_key
@@ -42,7 +42,7 @@ async def create_policy(
 
 @operation("iam:GetPolicy", prepare=resources.found_policy)
 async def get_policy(
-    call: Call, request: shapes.GetPolicyRequest, prepared: Prepared[ManagedPolicy]
+    call: Call, request: shapes.GetPolicyRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.GetPolicyResponse:
     policy = prepared.found
     return shapes.GetPolicyResponse(policy=policy_shape(policy, await count_usage(call)))
@@ -68,7 +68,7 @@ async def list_policies(
     )
 
 
-@operation("iam:DeletePolicy", prepare=resources.found_policy)
+@operation("iam:DeletePolicy", prepare=resources.found_own_policy)
 async def delete_policy(
     call: Call, request: shapes.DeletePolicyRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
@@ -90,19 +90,19 @@ def require_managed_document(call: Call, text: str) -> None:
     require_document(text, is_managed=True)
 
 
-async def _in_scope(call: Call, scope: str | None) -> list[ManagedPolicy]:
-    own = [] if scope == "AWS" else await call.store.scan(POLICIES, call.account)
-    return own if scope == "Local" else [*own, *all_aws_managed()]
+async def _in_scope(call: Call, scope: str | None) -> list[AnyManagedPolicy]:
+    own = () if scope == "AWS" else await call.store.scan(POLICIES, call.account)
+    return [*own] if scope == "Local" else [*own, *all_aws_managed()]
 
 
-def policy_shape(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+def policy_shape(policy: AnyManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
     """A policy as GetPolicy shows it: description and tags included."""
     return msgspec.structs.replace(
         _listed_policy_shape(policy, usage), description=policy.description, tags=tag_shapes(policy.tags)
     )
 
 
-def _listed_policy_shape(policy: ManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+def _listed_policy_shape(policy: AnyManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
     return shapes.Policy(
         policy_name=policy.policy_name,
         policy_id=policy.policy_id,

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from broker.access.aws_managed import AnyManagedPolicy
 from broker.iam import resources
 from broker.iam.holders import HOLDERS, Holder
 from broker.operation import Call, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import ManagedPolicy
 
 PERMISSIONS_POLICY, PERMISSIONS_BOUNDARY = "PermissionsPolicy", "PermissionsBoundary"
 
@@ -60,7 +60,7 @@ def _uses(record: Any, arn: str, usage_filter: str | None) -> bool:
 
 @operation("iam:ListEntitiesForPolicy", prepare=resources.found_policy)
 async def list_entities_for_policy(
-    call: Call, request: shapes.ListEntitiesForPolicyRequest, prepared: Prepared[ManagedPolicy]
+    call: Call, request: shapes.ListEntitiesForPolicyRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.ListEntitiesForPolicyResponse:
     policy = prepared.found
     prefix = request.path_prefix or "/"

@@ -1,7 +1,10 @@
 """Versions of managed policies: at most five at a time, with numbers that are never reused; one is the default."""
 
+from collections.abc import Sequence
+
 import msgspec
 
+from broker.access.aws_managed import AnyManagedPolicy, AwsPolicyVersion
 from broker.errors import Refusal
 from broker.iam import resources
 from broker.iam.policies import require_managed_document
@@ -11,8 +14,10 @@ from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES
 
+AnyVersion = PolicyVersion | AwsPolicyVersion
 
-@operation("iam:CreatePolicyVersion", prepare=resources.found_policy)
+
+@operation("iam:CreatePolicyVersion", prepare=resources.found_own_policy)
 async def create_policy_version(
     call: Call, request: shapes.CreatePolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> shapes.CreatePolicyVersionResponse:
@@ -41,7 +46,7 @@ async def create_policy_version(
 
 @operation("iam:GetPolicyVersion", prepare=resources.found_policy)
 async def get_policy_version(
-    call: Call, request: shapes.GetPolicyVersionRequest, prepared: Prepared[ManagedPolicy]
+    call: Call, request: shapes.GetPolicyVersionRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.GetPolicyVersionResponse:
     policy = prepared.found
     version = _get_version(policy, request.version_id)
@@ -51,10 +56,11 @@ async def get_policy_version(
 
 @operation("iam:ListPolicyVersions", prepare=resources.found_policy)
 async def list_policy_versions(
-    call: Call, request: shapes.ListPolicyVersionsRequest, prepared: Prepared[ManagedPolicy]
+    call: Call, request: shapes.ListPolicyVersionsRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.ListPolicyVersionsResponse:
     policy = prepared.found
-    chosen = page(policy.versions, _newest_first, request.marker, request.max_items)
+    versions: Sequence[AnyVersion] = policy.versions
+    chosen = page(versions, _newest_first, request.marker, request.max_items)
     return shapes.ListPolicyVersionsResponse(
         versions=tuple(_listed_version_shape(policy, version) for version in chosen.items),
         is_truncated=chosen.is_truncated,
@@ -62,7 +68,7 @@ async def list_policy_versions(
     )
 
 
-@operation("iam:SetDefaultPolicyVersion", prepare=resources.found_policy)
+@operation("iam:SetDefaultPolicyVersion", prepare=resources.found_own_policy)
 async def set_default_policy_version(
     call: Call, request: shapes.SetDefaultPolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
@@ -72,7 +78,7 @@ async def set_default_policy_version(
     call.store.put(POLICIES, call.account, changed)
 
 
-@operation("iam:DeletePolicyVersion", prepare=resources.found_policy)
+@operation("iam:DeletePolicyVersion", prepare=resources.found_own_policy)
 async def delete_policy_version(
     call: Call, request: shapes.DeletePolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
@@ -84,7 +90,7 @@ async def delete_policy_version(
     call.store.put(POLICIES, call.account, msgspec.structs.replace(policy, versions=left))
 
 
-def _get_version(policy: ManagedPolicy, version_id: str) -> PolicyVersion:
+def _get_version(policy: AnyManagedPolicy, version_id: str) -> AnyVersion:
     for version in policy.versions:
         if version.version_id == version_id:
             return version
@@ -93,11 +99,11 @@ def _get_version(policy: ManagedPolicy, version_id: str) -> PolicyVersion:
     )
 
 
-def _newest_first(version: PolicyVersion) -> str:
+def _newest_first(version: AnyVersion) -> str:
     return f"{10**12 - int(version.version_id[1:]):013d}"
 
 
-def _listed_version_shape(policy: ManagedPolicy, version: PolicyVersion) -> shapes.PolicyVersion:
+def _listed_version_shape(policy: AnyManagedPolicy, version: AnyVersion) -> shapes.PolicyVersion:
     """A version without its document, which only GetPolicyVersion shows."""
     return shapes.PolicyVersion(
         version_id=version.version_id,

@@ -6,7 +6,7 @@ That AWS's managed policies cannot be changed, and no role created under a reser
 
 from typing import Any
 
-from broker.access.aws_managed import is_task_policy
+from broker.access.aws_managed import is_service_linked_policy, is_task_policy
 from broker.errors import Refusal
 from broker.storage.records import Role
 
@@ -25,6 +25,12 @@ def require_modifiable(record: Any, reserved: tuple[str, ...] = RESERVED_PATHS) 
 
 
 def require_attachable(arn: str, noun: str) -> None:
-    """Raises PolicyNotAttachable for a policy that AWS reserves for AssumeRoot; `noun` is user, group or role."""
+    """Raises PolicyNotAttachable for a policy that AWS reserves for AssumeRoot or for the roles of its services.
+
+    `noun` is user, group or role.
+    """
     if is_task_policy(arn):
         raise Refusal("PolicyNotAttachable", f"Cannot attach AWS reserved policy to an IAM {noun}.")
+    if is_service_linked_policy(arn):
+        customer = "Customer Role" if noun == "role" else noun.capitalize()
+        raise Refusal("PolicyNotAttachable", f"Cannot attach a Service Role Policy to a {customer}.")

@@ -8,6 +8,7 @@ The resource types per action: Service Authorization Reference, "Actions, resour
 from collections.abc import Callable
 from typing import Any
 
+from broker.access.aws_managed import AnyManagedPolicy, AwsManagedPolicy
 from broker.access.resource import Resource, resource_of
 from broker.errors import Refusal, validation_error
 from broker.iam import entities
@@ -77,7 +78,7 @@ def listed(resource_type: str) -> Prepare[Any, None]:
     return prepare
 
 
-async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
+async def found_policy(call: Call, request: Any) -> Prepared[AnyManagedPolicy] | Absent:
     """The managed policy whose ARN the request carries, AWS's or the account's own."""
     arn = request.policy_arn
     try:
@@ -85,6 +86,17 @@ async def found_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Ab
     except Refusal as refusal:
         return Absent(Resource(arn), refusal)
     return Prepared(Resource(arn, tags=policy.tags), policy)
+
+
+async def found_own_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
+    """The account's own managed policy. AWS's is nobody's to change: a rule of the policy engine denies it first."""
+    prepared = await found_policy(call, request)
+    if isinstance(prepared, Absent):
+        return prepared
+    policy = prepared.found
+    if isinstance(policy, AwsManagedPolicy):
+        return Absent(prepared.resource, no_such_entity(entities.POLICY, policy.arn))
+    return Prepared(prepared.resource, policy)
 
 
 def implied_user_name(call: Call, user_name: str | None) -> str | None:

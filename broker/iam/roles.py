@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broker.access.role_index import index_role, unindex_role
 from broker.access.trust import shown_trust_policy
 from broker.errors import Refusal
 from broker.iam import entities, resources
@@ -14,6 +15,7 @@ from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
+from broker.storage.engine import MARK_SIZE
 from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
 
@@ -41,6 +43,7 @@ async def create_role(
         max_signin_session_duration=request.max_signin_session_duration,
     )
     call.store.put(ROLES, call.account, role)
+    await index_role(call.store, role, call.entropy(MARK_SIZE))
     return shapes.CreateRoleResponse(role=await role_shape(call, role))
 
 
@@ -119,6 +122,7 @@ async def update_assume_role_policy(
         trusted_ids=await require_trust_policy(call, request.policy_document),
     )
     call.store.put(ROLES, call.account, changed)
+    await index_role(call.store, changed, call.entropy(MARK_SIZE), former=role)
 
 
 @operation("iam:DeleteRole", prepare=changed_role)
@@ -134,6 +138,7 @@ async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: P
         ),
     )
     call.store.delete(ROLES, call.account, role.role_name)
+    await unindex_role(call.store, role)
 
 
 async def role_shape(call: Call, role: Role) -> shapes.Role:

@@ -38,17 +38,18 @@ TaggedRecord = (
 
 
 class Tagged(msgspec.Struct, frozen=True):
-    """One row. `word` makes the names of operations and shapes (`TagUser`)."""
+    """One row. `word` makes the names of operations and shapes (`TagUser`); `prepare` finds what is changed."""
 
     word: str
     collection: Collection[Any]
     prepare: Prepare[Any, TaggedRecord]
+    prepare_list: Prepare[Any, Any] | None = None
 
 
 TAGGED = (
     Tagged("User", entities.USER.collection, resources.found_user),
     Tagged("Role", entities.ROLE.collection, resources.found_role),
-    Tagged("Policy", entities.POLICY.collection, resources.found_policy),
+    Tagged("Policy", entities.POLICY.collection, resources.found_own_policy, resources.found_policy),
     Tagged("InstanceProfile", entities.INSTANCE_PROFILE.collection, resources.found_instance_profile),
     Tagged("MFADevice", MFA_DEVICES, resources.found_mfa_device),
     Tagged("OpenIDConnectProvider", OPEN_ID_CONNECT_PROVIDERS, resources.found_open_id_connect_provider),
@@ -70,10 +71,9 @@ def _declare(row: Tagged) -> None:
         untagged = msgspec.structs.replace(record, tags=without_tags(record.tags, request.tag_keys))
         call.store.put(row.collection, call.account, untagged)
 
-    @operation(f"iam:List{row.word}Tags", prepare=row.prepare)
-    async def list_tags(call: Call, request: Any, prepared: Prepared[TaggedRecord]) -> Any:
-        record = prepared.found
-        chosen = page(tag_shapes(record.tags), tag_key, request.marker, request.max_items)
+    @operation(f"iam:List{row.word}Tags", prepare=row.prepare_list or row.prepare)
+    async def list_tags(call: Call, request: Any, prepared: Prepared[Any]) -> Any:
+        chosen = page(tag_shapes(prepared.found.tags), tag_key, request.marker, request.max_items)
         answer = getattr(shapes, f"List{row.word}TagsResponse")
         return answer(tags=chosen.items, is_truncated=chosen.is_truncated, marker=chosen.marker)
 

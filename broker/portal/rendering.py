@@ -1,6 +1,7 @@
 """Pages out of templates: `templates/NAME.html` with the words of `texts/NAME.toml`, and what every page shows."""
 
 import tomllib
+from base64 import b64encode
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from broker.access.people import name_of
 from broker.audit.event import iso_time
+from broker.errors import Refusal
 from broker.portal.assets import asset_paths
 from broker.portal.dependencies import Portal
+from broker.portal.refusals import shown_refusal
 from broker.portal.visit import CSRF_FIELD, Visit
+from broker.storage.portal_records import FederatedIdentity, PortalSession
 
 _HERE = Path(__file__).parent
 _EVERY_PAGE = "frame"
+# What a User-Agent says, and the name; the first that is found, for most browsers name others, too.
+_BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+_UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -28,6 +43,7 @@ class Frame(msgspec.Struct, frozen=True):
     csrf_token: str
     person: str
     account_id: str
+    provider: str
     assets: dict[str, str]
     help_text: str
 
@@ -60,9 +76,15 @@ def _frame(portal: Portal, visit: Visit) -> Frame:
         csrf_token=session.csrf_token.reveal() if session else state.csrf_token if state else "",
         person=name_of(session.identity) if session else "",
         account_id=session.identity.account_id if session else "",
+        provider=_provider(portal, session) if session else "",
         assets=asset_paths(),
         help_text=portal.help_text,
     )
+
+
+def _provider(portal: Portal, session: PortalSession) -> str:
+    identity = session.identity
+    return portal.title_of(identity) if isinstance(identity, FederatedIdentity) else ""
 
 
 @cache
@@ -77,6 +99,11 @@ def _environment() -> Environment:
     )
     environment.filters["iso_time"] = iso_time
     environment.filters["duration"] = shown_duration
+    environment.filters["ago"] = shown_ago
+    environment.filters["browser"] = shown_browser
+    environment.filters["base64"] = lambda octets: b64encode(octets).decode()
+    environment.filters["shown_refusal"] = shown_refusal
+    environment.tests["refused"] = lambda value: isinstance(value, Refusal)
     return environment
 
 
@@ -85,3 +112,21 @@ def shown_duration(seconds: int) -> str:
     minutes = round(seconds / 60)
     number, unit = (minutes // 60, "hour") if minutes % 60 == 0 and minutes else (minutes, "minute")
     return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def shown_ago(moment: float, now: float) -> str:
+    """`5 minutes ago`, `in 3 days`; `just now` within a minute."""
+    seconds = abs(now - moment)
+    if seconds < 60:
+        return "just now"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
+    number = int(seconds // size)
+    text = f"{number} {unit}{'' if number == 1 else 's'}"
+    return f"{text} ago" if moment <= now else f"in {text}"
+
+
+def shown_browser(user_agent: str) -> str:
+    """`Firefox on Linux`; what is not known is shown as it was sent."""
+    browser = next((name for part, name in _BROWSERS if part in user_agent), None)
+    system = next((name for part, name in _SYSTEMS if part in user_agent), None)
+    return f"{browser} on {system}" if browser and system else user_agent

@@ -1,21 +1,19 @@
 """A role: what it is, and credentials of it. They are shown once, and kept nowhere."""
 
 from aiohttp import web
-from msgspec.structs import replace
 
-from broker.access.people import caller_of
 from broker.access.trust import find_role
 from broker.credentials.durations import DEFAULT_ROLE_SESSION
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
-from broker.own_roles import OwnRole, assume_role_request, may_take
-from broker.performing import perform_recorded
+from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import page
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
+from broker.portal.taking import is_own_role, take_role
 from broker.portal.visit import Visit
-from broker.protocol.shapes.sts import AssumeRoleResponse
+from broker.protocol.shapes.sts import Credentials
 from broker.storage.records import Account
 from broker.storage.store import ACCOUNTS, Transaction
 
@@ -33,29 +31,15 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
 
 
 async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
-    """sts:AssumeRole, for the person who is signed in: its gate, its mint, its record."""
+    """sts:AssumeRole or its sibling for the person who is signed in: its gate, its mint, its record."""
     session = visit.session
     assert session is not None
     found = await _find(portal, visit, portal.tools.store.transaction())
     if found is None:
         raise web.HTTPNotFound
     duration = parse_duration(visit.form.get("duration", ""), found.role.max_session_duration)
-    caller = await caller_of(portal.tools.store.transaction(), session)
-    started, code = portal.timer(), ""
-    try:
-        answer: AssumeRoleResponse = await perform_recorded(
-            portal.tools,
-            replace(visit.facts, service="sts"),
-            lambda store: caller_of(store, session),
-            "AssumeRole",
-            assume_role_request(caller, found.role.arn, duration),
-        )
-    except Refusal as refusal:
-        code = refusal.code
-        raise
-    finally:
-        portal.count("sts", "AssumeRole", code, portal.timer() - started)
-    return _shown(portal, visit, found, duration, answer)
+    credentials = await take_role(portal, session, visit.facts, found.role.arn, duration)
+    return _shown(portal, visit, found, duration, credentials)
 
 
 async def _find(portal: Portal, visit: Visit, store: Transaction) -> OwnRole | None:
@@ -67,9 +51,8 @@ async def _find(portal: Portal, visit: Visit, store: Transaction) -> OwnRole | N
     role = await find_role(store, arn) if account is not None else None
     if account is None or role is None:
         return None
-    caller = await caller_of(store, visit.session)
-    call = portal.tools.call(store, caller, visit.facts)
-    return OwnRole(account, role) if await may_take(call, arn) else None
+    is_own = await is_own_role(portal, store, visit.session, visit.facts, arn)
+    return OwnRole(account, role) if is_own else None
 
 
 def parse_duration(unverified_text: str, longest: int) -> int:
@@ -87,9 +70,8 @@ def durations_of(longest: int) -> list[int]:
 
 
 def _shown(
-    portal: Portal, visit: Visit, found: OwnRole, duration: int, answer: AssumeRoleResponse | None = None
+    portal: Portal, visit: Visit, found: OwnRole, duration: int, credentials: Credentials | None = None
 ) -> web.Response:
-    credentials = answer.credentials if answer is not None else None
     forms = forms_of(credentials, found.role.role_name, portal.api_url) if credentials is not None else ()
     return page(
         portal,

@@ -4,6 +4,8 @@ A session is stored, so that any worker and node knows it, and so that it can be
 what a browser brought along before means nothing afterwards (session fixation).
 """
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from broker.access.facts import RequestFacts
@@ -16,7 +18,7 @@ from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
 from broker.sealing.claims import claims_to_bytes
-from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
 
 TOKEN_SIZE = 16
@@ -31,7 +33,7 @@ def new_session(portal: Portal, facts: RequestFacts, identity: Identity, state: 
     return PortalSession(
         session_id=entropy(TOKEN_SIZE).hex(),
         identity=identity,
-        access_key_id=access_key_id(TEMPORARY_KEY, identity.account_id, entropy(8)),
+        access_key_id=_new_key_id(identity, entropy(8)),
         csrf_token=SecretKey(entropy(TOKEN_SIZE).hex()),
         signed_in_at=now,
         last_seen_at=now,
@@ -41,6 +43,12 @@ def new_session(portal: Portal, facts: RequestFacts, identity: Identity, state: 
         source_ip=facts.source_ip,
         user_agent=facts.user_agent[:256],
     )
+
+
+def _new_key_id(identity: Identity, entropy: bytes) -> str:
+    """None for people of identity providers: the id of a key has its account in it."""
+    account = identity.account_id
+    return access_key_id(TEMPORARY_KEY, account, entropy) if account else ""
 
 
 def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -> None:
@@ -56,6 +64,8 @@ def put_session(store: Transaction, session: PortalSession, idle_seconds: int) -
 
 def list_session(mint: Mint, session: PortalSession) -> None:
     """Put it on the list of sessions that `broker sessions` shows and `broker revoke` chooses from."""
+    if isinstance(session.identity, FederatedIdentity):
+        return  # the list is of accounts' sessions; those of the roles that the person takes are on it
     claims = claims_of(session)
     mint.note(claims.account, claims_to_bytes(claims), mint.keyring().primary.id)
 
@@ -67,9 +77,7 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
         session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if session is None or not _lives(session, portal.idle_seconds, now):
             return None
-        try:
-            await caller_of(store, session)
-        except Refusal:
+        if not await _may_still_use_it(portal, store, session):
             return None
         if now >= session.last_seen_at + _TOUCH_SECONDS:
             put_session(store, replace(session, last_seen_at=int(now)), portal.idle_seconds)
@@ -78,14 +86,36 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
     return await portal.tools.store.transact(work)
 
 
+async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
+    """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
+    if isinstance(session.identity, FederatedIdentity):
+        return portal.knows(session.identity)
+    try:
+        await caller_of(store, session)
+    except Refusal:
+        return False
+    return True
+
+
 async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:
-    """Keep `theme` with the session, if that still is there: one that was ended meanwhile must not come back."""
+    await _change(portal, session, lambda found: replace(found, theme=theme))
+
+
+async def act_in_console(portal: Portal, session: PortalSession, claims: bytes | None) -> None:
+    """Keep with the session whose permissions the console uses: those of a role's session, or the person's own."""
+    await _change(portal, session, lambda found: replace(found, console_claims=claims))
+
+
+async def _change(
+    portal: Portal, session: PortalSession, changed: Callable[[PortalSession], PortalSession]
+) -> None:
+    """Change the session, if it still is there: one that was ended meanwhile must not come back."""
     reference = reference_of(session)
 
     async def work(store: Transaction) -> None:
         found = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
         if found is not None:
-            put_session(store, replace(found, theme=theme), portal.idle_seconds)
+            put_session(store, changed(found), portal.idle_seconds)
 
     await portal.tools.store.transact(work)
 
@@ -103,10 +133,16 @@ def delete_session(store: Transaction, session: PortalSession) -> None:
 
 async def end_all_sessions(store: Transaction, identity: Identity) -> None:
     """Those of this person in every browser and of every client; after a change of password, say."""
-    subject = identity.subject
-    for session in await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/"):
+    for session in await find_sessions(store, identity):
         delete_session(store, session)
     await end_client_sessions(store, identity)
+
+
+async def find_sessions(store: Transaction, identity: Identity) -> list[PortalSession]:
+    """Those of this person in every browser, the last used first."""
+    subject = identity.subject
+    found = await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/")
+    return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
 
 
 def reference_of(session: PortalSession) -> SessionReference:

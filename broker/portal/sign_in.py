@@ -8,7 +8,7 @@ from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SignInState
 from broker.portal.dependencies import Portal
-from broker.portal.rendering import page, see_other
+from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
 from broker.portal.sign_in_records import CONSOLE_LOGIN, begin_record, note_failure
 from broker.portal.signing_in import FIRST_PAGE, find_account_id, go_on, new_state, with_state
@@ -81,6 +81,17 @@ def identity_of(accepted: PasswordAccepted) -> Identity:
     )
 
 
+async def refused_at_provider(portal: Portal, visit: Visit, title: str, reason: str) -> web.Response:
+    """Back to the form: the identity provider did not vouch for the person. What was begun there is over."""
+    event = begin_record(portal, visit.facts, CONSOLE_LOGIN)
+    note_failure(event, "AccessDenied", reason, "", None, identityProvider=title)
+    await portal.tools.journal.record(event)
+    error = texts_of("sign_in").refused_at_provider.format(provider=title)
+    if visit.session is not None:  # which stays as it was
+        raise Refusal("AccessDenied", error, reason=reason, status=403)
+    return _form(portal, visit, account="", is_root=False, error=error, status=403)
+
+
 async def _record_failure(
     portal: Portal, visit: Visit, account_id: str, user_name: str | None, refusal: Refusal
 ) -> None:
@@ -115,6 +126,7 @@ def _form(
         user_name=user_name,
         is_root=is_root,
         error=error,
+        providers=[] if is_root else portal.openid_connect,
     )
     return with_state(portal, visit, response, state)
 

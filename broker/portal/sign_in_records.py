@@ -12,10 +12,11 @@ from broker.audit.event import Event, UserIdentity, begin_event, recordable, sho
 from broker.names.arn import iam_arn
 from broker.portal.dependencies import Portal
 from broker.protocol.redaction import HIDDEN
-from broker.storage.portal_records import IamUserIdentity, Identity
+from broker.storage.portal_records import IamUserIdentity, Identity, OpenIdConnectIdentity
 from broker.storage.records import User
 
 CONSOLE_LOGIN, CHECK_MFA, LOGOUT = "ConsoleLogin", "CheckMfa", "Logout"
+SWITCH_ROLE = "SwitchRole"
 PASSWORD_UPDATED = "PasswordUpdated"  # noqa: S105  the name of an event
 
 _logger = logging.getLogger("broker.portal")
@@ -61,6 +62,9 @@ def note_failure(
 
 def identity_of(identity: Identity) -> UserIdentity:
     account = identity.account_id
+    if isinstance(identity, OpenIdConnectIdentity):
+        principal_id = f"{identity.issuer}:{identity.claims['sub']}"
+        return UserIdentity("WebIdentityUser", principal_id, user_name=identity.name)
     if isinstance(identity, IamUserIdentity):
         arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
         return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)

@@ -4,6 +4,8 @@ Every way to sign in ends here: it proves an identity and hands over a `SignInSt
 A step that was done is in the sealed cookie; the session begins when none is left.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -22,13 +24,17 @@ from broker.portal.sessions import (
 )
 from broker.portal.sign_in_records import CHECK_MFA, CONSOLE_LOGIN, begin_record, note_success
 from broker.portal.visit import Visit
-from broker.storage.portal_records import IamUserIdentity, Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, IamUserIdentity, Identity, PortalSession
 from broker.storage.records import VirtualMfaDevice
 from broker.storage.store import ACCOUNTS, MFA_DEVICES, SETTINGS, USERS, Transaction
 
 FIRST_PAGE = "/access"
 SIGN_IN = "/sign-in"
 CODE = "/sign-in/code"
+NOTHING_NOTED: Mapping[str, str] = {}
+
+Before = Callable[[Transaction], Awaitable[None]]
+
 NEW_PASSWORD = "/sign-in/password"  # noqa: S105  a path
 
 
@@ -68,19 +74,49 @@ async def go_on(
     return await _finish(portal, visit, identity, state, ends_others=ends_others)
 
 
+async def begin_federated_session(
+    portal: Portal,
+    visit: Visit,
+    identity: FederatedIdentity,
+    before: Before,
+    *,
+    longest: int | None = None,
+    noted: Mapping[str, str] = NOTHING_NOTED,
+) -> web.Response:
+    """The first page for who is proven to be `identity`: whose provider asks for passwords and second factors.
+
+    `longest` is how many seconds the provider lets the session last, None where it does not say.
+    """
+    state = replace(new_state(portal, visit), longest=longest)
+    return await _finish(portal, visit, identity, state, before=before, noted=noted)
+
+
 def _next_step(portal: Portal, visit: Visit, state: SignInState) -> SignInState:
     return replace(state, csrf_token=portal.tools.entropy(TOKEN_SIZE).hex(), issued_at=int(visit.facts.now))
 
 
 async def _finish(
-    portal: Portal, visit: Visit, identity: Identity, state: SignInState, *, ends_others: bool
+    portal: Portal,
+    visit: Visit,
+    identity: Identity,
+    state: SignInState,
+    *,
+    ends_others: bool = False,
+    before: Before | None = None,
+    noted: Mapping[str, str] = NOTHING_NOTED,
 ) -> web.Response:
-    """Begin the session, and leave the record of it before the browser has it."""
+    """Begin the session, and leave the record of it, with what is `noted`, before the browser has it.
+
+    `before` is part of the transaction that begins the session, and may refuse.
+    """
     portal.tools.journal.catch_up()
     session = new_session(portal, visit.facts, identity, state)
 
     async def work(store: Transaction) -> None:
-        await caller_of(store, session)  # refuses who is gone, or revoked, by now
+        if before is not None:
+            await before(store)
+        if not isinstance(identity, FederatedIdentity):
+            await caller_of(store, session)  # refuses who is gone, or revoked, by now
         if ends_others:
             await end_all_sessions(store, identity)
         put_session(store, session, portal.idle_seconds)
@@ -96,6 +132,7 @@ async def _finish(
         mobileVersion="No",
         mFAUsed="Yes" if session.mfa_authenticated_at else "No",
         **mfa,
+        **noted,
     )
     await portal.tools.journal.record(event)
     return _with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)

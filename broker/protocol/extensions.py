@@ -176,13 +176,32 @@ EXTENSIONS: Mapping[str, Model] = {
 }
 
 
+# Members that AWS's models leave out of an input, because SDKs do not serialise them: service -> shape -> members.
+# The proof of possession of `aws login` is a header that the client's credential provider adds (RFC 9449), and it names
+# the URL of the request.
+ADDED_MEMBERS: Mapping[str, Mapping[str, Model]] = {
+    "signin": {
+        "CreateOAuth2TokenRequest": {
+            "dpop": {"shape": "SubjectToken", "location": "header", "locationName": "DPoP"},
+            "host": {"shape": "String", "location": "header", "locationName": "Host"},
+        }
+    }
+}
+
 T = TypeVar("T")
 
 
 def extended(service: str, model: Model) -> dict[str, Any]:
     """`model` of `service`, as botocore has it, with what is added here; ValueError for what the model has itself."""
     added = EXTENSIONS.get(service, {})
-    return {**model, **{part: merged(model[part], new) for part, new in added.items()}}
+    parts = {part: merged(model[part], new) for part, new in added.items()}
+    extended_model = {**model, **parts}
+    if service in ADDED_MEMBERS:
+        shapes = dict(extended_model["shapes"])
+        for name, members in ADDED_MEMBERS[service].items():
+            shapes[name] = {**shapes[name], "members": merged(shapes[name]["members"], members)}
+        extended_model["shapes"] = shapes
+    return extended_model
 
 
 def merged(own: Mapping[str, T], added: Mapping[str, T]) -> dict[str, T]:

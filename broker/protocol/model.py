@@ -14,10 +14,16 @@ import botocore
 import msgspec
 
 from broker.errors import Refusal, status_and_fault
-from broker.protocol.extensions import EXTENSIONS, merged
+from broker.protocol.extensions import ADDED_MEMBERS, EXTENSIONS, merged
 
 # The services this broker speaks for, and the version of each model: a folder of botocore's data.
-VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "sso": "2019-06-10", "sso-oidc": "2019-06-10"}
+VERSIONS = {
+    "iam": "2010-05-08",
+    "sts": "2011-06-15",
+    "sso": "2019-06-10",
+    "sso-oidc": "2019-06-10",
+    "signin": "2023-01-01",
+}
 
 # CloudTrail's name of a service, where it is not the model's.
 _EVENT_SOURCES = {"sso-oidc": "sso"}
@@ -31,9 +37,19 @@ _UNDECLARED_MAXIMA: Mapping[str, Mapping[str, int]] = {
 
 # Proofs that the models do not call sensitive: one-time codes and context assertions. A code is valid until its
 # request was granted, and a reader of the journal could use it first. `tokenType` is the session token in an answer.
-# `AuthCode` and `DeviceCode` are traded for tokens.
+# `AuthCode`, `AuthorizationCode` and `DeviceCode` are traded for tokens.
 PROOFS = frozenset(
-    {"tokenCodeType", "authenticationCodeType", "contextAssertionType", "tokenType", "AuthCode", "DeviceCode"}
+    {
+        "tokenCodeType",
+        "authenticationCodeType",
+        "contextAssertionType",
+        "tokenType",
+        "AuthCode",
+        "DeviceCode",
+        "AuthorizationCode",
+        "CodeVerifier",
+        "IdToken",
+    }
 )
 
 Reader = Callable[[Mapping[str, str]], msgspec.Struct | None]
@@ -165,6 +181,10 @@ def load_service(name: str) -> ServiceModel:
 def with_extensions(name: str, document: ModelFile) -> ModelFile:
     """The document with what `broker.protocol.extensions` adds to it."""
     added = EXTENSIONS.get(name, {})
+    for shape, members in ADDED_MEMBERS.get(name, {}).items():
+        own = document.shapes[shape]
+        with_more = merged(own.members, msgspec.convert(members, dict[str, Reference]))
+        document.shapes[shape] = msgspec.structs.replace(own, members=with_more)
     return msgspec.structs.replace(
         document,
         operations=merged(

@@ -31,24 +31,48 @@ PATHS = frozenset(
     {
         "/assignment/accounts",
         "/assignment/roles",
+        "/batch-revoke-sessions",
         "/client/register",
+        "/delete-console-authorization-configuration",
+        "/delete-resource-permission-statement",
         "/device_authorization",
         "/federation/credentials",
+        "/get-console-authorization-configuration",
+        "/get-resource-policy",
+        "/get-session",
+        "/list-resource-permission-statements",
+        "/list-sessions",
         "/logout",
+        "/put-console-authorization-configuration",
+        "/put-resource-permission-statement",
         "/token",
+        "/v1/introspect",
+        "/v1/revoke",
+        "/v1/token",
     }
 )
 
 # What each service calls a request that it cannot read or that breaks a constraint.
-_INVALID_REQUEST = {"sso": "InvalidRequestException", "sso-oidc": "InvalidRequestException"}
+_INVALID_REQUEST = {
+    "sso": "InvalidRequestException",
+    "sso-oidc": "InvalidRequestException",
+    "signin": "ValidationException",
+}
 _UNREADABLE = frozenset({"MalformedInput", "MalformedQueryString", "ValidationError"})
 # The codes that all services share -> what those with a code of their own for it call it.
 _OWN_CODES = {
     "InternalFailure": ("InternalServerException",),
-    "Throttling": ("TooManyRequestsException", "SlowDownException"),
-    **dict.fromkeys(_UNREADABLE | {"UnsupportedMediaType"}, ("InvalidRequestException",)),
+    "Throttling": ("TooManyRequestsException", "TooManyRequestsError", "SlowDownException"),
+    **dict.fromkeys(
+        _UNREADABLE | {"UnsupportedMediaType"}, ("InvalidRequestException", "ValidationException")
+    ),
+    "AccessDenied": ("AccessDeniedException",),
 }
-_OAUTH_NAMES = {"InternalServerException": "server_error"}
+_OAUTH_NAMES = {
+    "InternalServerException": "server_error",
+    "ValidationException": "INVALID_REQUEST",
+    "TooManyRequestsError": "rate_exceeded",
+}
 
 _encode = msgspec.json.Encoder().encode
 _surrogate = re.compile("[\ud800-\udfff]")
@@ -210,10 +234,16 @@ def _refuse(service: ServiceModel | None, refusal: Refusal, request_id: str) -> 
     members = service.shapes[code].members if service is not None and code in known else {}
     if "error" in members:
         told = "error_description" if "error_description" in members else "message"
-        body = {"error": oauth_name(code), told: message}
+        body = {"error": refusal.oauth_error or _oauth_error(service, code), told: message}
     else:
         body = {"message": message}
     return Rendered(status, JSON, _encode(body), (("x-amzn-ErrorType", code), *_NO_STORE))
+
+
+def _oauth_error(service: ServiceModel | None, code: str) -> str:
+    """Sign-In's AccessDeniedException that says no more is the gate's; sso-oidc's is a person who denied a device."""
+    is_sign_in = service is not None and service.name == "signin"
+    return "INSUFFICIENT_PERMISSIONS" if is_sign_in and code == "AccessDeniedException" else oauth_name(code)
 
 
 def oauth_name(code: str) -> str:

@@ -14,9 +14,15 @@ from broker.credentials.sso_clients import (
     hash_of_client,
     prove_client,
 )
-from broker.credentials.sso_codes import find_code, redeem_code
+from broker.credentials.sso_codes import find_code, take_code
 from broker.credentials.sso_devices import find_device, poll
-from broker.credentials.sso_sessions import Tokens, find_by_refresh_token, invalid_grant, refresh
+from broker.credentials.sso_sessions import (
+    Tokens,
+    begin_session,
+    find_by_refresh_token,
+    invalid_grant,
+    refresh,
+)
 from broker.errors import Refusal
 from broker.federation.federation import Federation
 from broker.names.principal import Anonymous
@@ -86,7 +92,16 @@ async def _traded(call: Call, request: shapes.CreateTokenRequest, client_hash: s
         code = _required(request.code, "code")
         redirect_uri = _required(request.redirect_uri, "redirectUri")
         verifier = _required(request.code_verifier, "codeVerifier")
-        return await redeem_code(store, code, client_hash, redirect_uri, verifier, entropy, now)
+        taken = await take_code(store, code, client_hash, redirect_uri, verifier, now)
+        return begin_session(
+            store,
+            taken.approval,
+            client_hash,
+            taken.client_name,
+            entropy,
+            now,
+            is_refreshable=taken.is_refreshable,
+        )
     if request.grant_type == DEVICE_CODE:
         device_code = _required(request.device_code, "deviceCode")
         return await poll(store, device_code, client_hash, entropy, now)

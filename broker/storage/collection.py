@@ -20,6 +20,7 @@ from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
+    ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
     EngineUnavailable,
     account_partition,
@@ -27,6 +28,7 @@ from broker.storage.engine import (
     replay_partition,
     sessions_partition,
     sign_in_partition,
+    trusting_partition,
     usage_partition,
 )
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
@@ -56,8 +58,10 @@ from broker.storage.records import (
     User,
     VirtualMfaDevice,
 )
+from broker.storage.role_index_records import IndexedAccount, RoleIndex, TrustingRole
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
-from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, SsoSession
+from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
+from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
 
 R = TypeVar("R", bound=Record)
 
@@ -82,6 +86,10 @@ def serving_partition(account: str) -> str:
     return SERVING_PARTITION
 
 
+def role_index_partition(account: str) -> str:
+    return ROLE_INDEX_PARTITION
+
+
 def _single(record: Record) -> str:
     return ""
 
@@ -99,6 +107,7 @@ class Collection(Generic[R]):
         "exact",
         "expiring",
         "expiring_but_cached",
+        "hint",
         "key",
         "name",
         "partition",
@@ -117,6 +126,7 @@ class Collection(Generic[R]):
         exact: bool = False,
         expiring: bool = False,
         expiring_but_cached: bool = False,
+        hint: bool = False,
     ) -> None:
         self.name = name
         self.record = record
@@ -125,6 +135,7 @@ class Collection(Generic[R]):
         self.exact = exact
         self.expiring = expiring
         self.expiring_but_cached = expiring_but_cached
+        self.hint = hint
         self.single = key is _single
         self.prefix = f"{name}/"
         self._decoder = msgspec.msgpack.Decoder(record)
@@ -201,6 +212,11 @@ LOGIN_PROFILES = Collection("login-profile", LoginProfile, lambda p: p.user_name
 ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
 PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
+CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, _single, expiring=True)
+LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
+SERVICE_LINKED_ROLE_DELETIONS = Collection(
+    "service-linked-role-deletion", ServiceLinkedRoleDeletion, exact=True, expiring=True
+)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
@@ -222,6 +238,9 @@ SSO_DEVICES = Collection(
     "sso-device", DeviceAuthorization, partition=portal_partition, exact=True, expiring=True
 )
 SSO_CODES = Collection("sso-code", AuthorizationCode, partition=portal_partition, exact=True, expiring=True)
+LOGIN_SESSIONS = Collection(
+    "login-session", LoginSession, partition=portal_partition, exact=True, expiring=True
+)
 SSO_SESSIONS = Collection("sso-session", SsoSession, partition=portal_partition, exact=True, expiring=True)
 
 REVOCATIONS = Collection("revocations", Revocations, _single, expiring_but_cached=True)
@@ -231,6 +250,19 @@ LISTED_SESSIONS = Collection(
 UNLISTED_SESSIONS = Collection(
     "unlisted-sessions", UnlistedSessions, _single, partition=sessions_partition, expiring=True
 )
+
+# The key is `PRINCIPAL ACCOUNT/ROLE`, in the partition of the principal's account (`broker.access.role_index`).
+TRUSTING_ROLES = Collection("trust", TrustingRole, partition=trusting_partition, exact=True, hint=True)
+INDEXED_ACCOUNTS = Collection(
+    "indexed-account",
+    IndexedAccount,
+    lambda i: i.account_id,
+    partition=role_index_partition,
+    exact=True,
+    expiring=True,
+)
+ROLE_INDEX = Collection("role-index", RoleIndex, _single, partition=role_index_partition)
+
 DELEGATION_REQUESTS = Collection(
     "delegation-request",
     DelegationRequestRecord,

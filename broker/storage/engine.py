@@ -1,13 +1,13 @@
 """The contract of a storage engine: a handful of methods over bytes.
 
 A *partition* is a set of records with one revision: an account (`account/123456789012`), its usage marks
-(`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions
-(`sessions/123456789012`), a share of the failed attempts at passwords (`sign-in/4f`), or what belongs to no account
-(`global`). Each commit replaces the revision: it is the number of commits, and a random mark of the last one. A commit
-names the revision that it expects, so one value guards everything that a transaction has read, scans included; and a
-cache compares one value to know whether it is current. Numbers alone would not do: where the last commits of a store
-were lost (a failover, an old backup), new ones soon reach the same number. A number with its mark exists in one history
-only, so revisions are compared whole.
+(`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions (`sessions/123456789012`),
+a share of the failed attempts at passwords (`sign-in/4f`), the roles that trust principals of an account
+(`trusting/123456789012`), or what belongs to no account (`global`). Each commit replaces the revision: it is the number
+of commits, and a random mark of the last one. A commit names the revision that it expects, so one value guards
+everything that a transaction has read, scans included; and a cache compares one value to know whether it is current.
+Numbers alone would not do: where the last commits of a store were lost (a failover, an old backup), new ones soon reach
+the same number. A number with its mark exists in one history only, so revisions are compared whole.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
@@ -26,6 +26,7 @@ import msgspec
 GLOBAL = "global"
 CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
+ROLE_INDEX_PARTITION = "role-index"
 DELEGATION_PARTITION = "delegation"
 
 
@@ -56,6 +57,11 @@ def sessions_partition(account_id: str) -> str:
 def portal_partition(shard: str) -> str:
     """Sessions of the portal, in a fixed number of shards; every record expires."""
     return f"portal/{shard}"
+
+
+def trusting_partition(owner: str) -> str:
+    """The roles that trust principals of one account, or everyone: a change in one account evicts no other's."""
+    return f"trusting/{owner}"
 
 
 class Revision(msgspec.Struct, frozen=True):

@@ -3,6 +3,9 @@
 As all records: frozen, append-only with defaults, times in whole epoch seconds.
 """
 
+from hashlib import sha256
+from typing import Any
+
 from broker.names.secret import SecretKey
 from broker.storage.records import Record
 
@@ -31,15 +34,50 @@ class RootIdentity(Record, frozen=True, kw_only=True, tag="root"):
         return self.account_id
 
 
+class OpenIdConnectIdentity(Record, frozen=True, kw_only=True, tag="openid-connect"):
+    """A person whom an OpenID Connect provider vouches for, by an ID token that was verified at the sign-in.
+
+    `sign_in` names the entry of the settings, `name` is what pages call the person; the claims are those of the token.
+    `id_token` is kept for the provider's logout alone; "" where it was too long.
+    """
+
+    sign_in: str
+    name: str
+    issuer: str
+    audience: tuple[str, ...]
+    issued_at: int
+    expires_at: int
+    claims: dict[str, Any]
+    id_token: SecretKey = SecretKey("")
+
+    @property
+    def account_id(self) -> str:
+        """None: the roles that the person takes have accounts."""
+        return ""
+
+    @property
+    def subject(self) -> str:
+        return hashed_subject(self.issuer, str(self.claims["sub"]))
+
+
+# People whom somebody else vouches for. They have no permissions of their own, in no account.
+FederatedIdentity = OpenIdConnectIdentity
+
 # Who a session is of. Other ways to sign in add kinds, each with its own tag; a tag is for ever.
-Identity = IamUserIdentity | RootIdentity
+Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity
+
+
+def hashed_subject(issuer: str, name: str) -> str:
+    """What the sessions of a person of a provider are filed under: names may be long, and have any sign."""
+    return f"federated-{sha256(f'{issuer} {name}'.encode()).hexdigest()}"
 
 
 class PortalSession(Record, frozen=True, kw_only=True):
     """A person who is signed in, until `ends_at` at most, and not longer idle than the settings say.
 
     `access_key_id` is what records and revocations call the session; nothing is signed with it. `theme` is what the
-    person chose: "light", "dark", or "" for what the system says.
+    person chose: "light", "dark", or "" for what the system says. `console_claims` are the encoded claims of the role's
+    session that the console acts with; None where the person acts as themselves.
     """
 
     session_id: str
@@ -54,3 +92,4 @@ class PortalSession(Record, frozen=True, kw_only=True):
     source_ip: str = ""
     user_agent: str = ""
     theme: str = ""
+    console_claims: bytes | None = None

@@ -51,6 +51,16 @@ class AuthorizationCode(Record, frozen=True, kw_only=True):
     is_used: bool = False
 
 
+class LoginSession(Record, frozen=True, kw_only=True):
+    """A session of `aws login`: its refresh token is good for who has the key with this thumbprint (RFC 7638) alone."""
+
+    approval: Approval
+    client_id: str
+    key_thumbprint: str
+    refresh_token_hash: bytes
+    refreshed_at: int
+
+
 class SsoSession(Record, frozen=True, kw_only=True):
     """A client's session for a person; it holds one access token, and one refresh token where it may refresh.
 

@@ -11,6 +11,9 @@ Law:
   that harmless: what is put outside of accounts is committed before the accounts (a code is used up before what it
   proves exists, a global pointer exists before the record that it points to), and partitions outside of accounts with
   deletions only are committed last (a pointer outlives its record).
+- Hints are committed as pointers are, but a deletion of hints is never part of another commit: it is committed last,
+  and only if the hints that were read are unchanged. What fails with nothing but hints committed has failed; what fails
+  with nothing but deletions of hints left has succeeded, for a hint that is left over misleads nobody.
 """
 
 from collections.abc import Callable
@@ -171,17 +174,26 @@ class Transaction(msgspec.Struct, eq=False):
         A transaction without writes never conflicts here. Raises OutcomeUnknown where some partitions are written and
         another is not.
         """
-        written = [(partition, view) for partition, view in self._views.items() if view.writes]
+        written = [
+            (partition, part)
+            for partition, view in self._views.items()
+            if view.writes
+            for part in _apart(view)
+        ]
         done: list[str] = []
         for partition, view in sorted(written, key=_commit_order) if len(written) > 1 else written:
+            is_hints = all(put.collection.hint for put in view.writes.values())
             try:
                 await self._commit(partition, view)
             except (EngineUnavailable, Conflict) as error:
+                if is_hints and any(name.startswith(_ACCOUNTS) for name in done):
+                    continue
                 if _is_partly_done(done, error):
                     reason = f"committed in {', '.join(done)}, and not known to be in {partition}: {error}"
                     raise OutcomeUnknown(reason) from error
                 raise
-            done.append(partition)
+            if not is_hints:
+                done.append(partition)
         self._views = {}
         self.is_dirty = False
 
@@ -300,6 +312,21 @@ class Transaction(msgspec.Struct, eq=False):
                 self._cache.advance(partition, view.snapshot, revision, written)
             return
         raise _conflict(partition)
+
+
+def _apart(view: _View) -> tuple[_View, ...]:
+    """The view; where it deletes hints, its deletions and its other writes apart.
+
+    The deletions expect that the hints which were read are unchanged, writes of hints expect nothing. Hints in a
+    partition with other records are committed with them.
+    """
+    dead = {key: put for key, put in view.writes.items() if put.record is None}
+    if not dead or not all(put.collection.hint for put in view.writes.values()):
+        return (view,)
+    written = {key: put for key, put in view.writes.items() if key not in dead}
+    read = {key: view.reads[key] for key in dead if key in view.reads}
+    deleting = _View(view.snapshot, read, writes=dead)
+    return (_View(writes=written), deleting) if written else (deleting,)
 
 
 def _commit_order(written: tuple[str, _View]) -> int:

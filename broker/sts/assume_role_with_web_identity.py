@@ -5,11 +5,10 @@ Cognito are known to every account, and so are Amazon and Facebook, whose access
 sentences that a client reads are AWS's; the journal names the failed check.
 """
 
-from typing import NamedTuple
-
 from broker.access.assumable import account_of_role
-from broker.access.caller import Asserted, Caller
+from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.web_identities import KnownProvider, find_provider, web_identity_caller_in
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey
@@ -18,31 +17,16 @@ from broker.assertions.web_identity import (
     unverified_issuer,
     verify_web_identity,
 )
-from broker.assertions.web_identity_attributes import condition_keys, session_attributes
 from broker.errors import Refusal
 from broker.federation.federation import LONGEST_LEEWAY, Federation
 from broker.federation.provider_keys import ProviderUnreachable
 from broker.federation.replay import use_once
-from broker.names.principal import WebIdentity
 from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
-from broker.storage.records import OpenIdConnectProvider
-from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, Transaction
+from broker.storage.store import Transaction
 from broker.sts.access_token_identity import prove_access_token, refuse_any_application
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
-
-# Providers that IAM knows without registration: issuer -> the name in trust policies. Their clients are not registered,
-# so a trust policy has to name its own by the `aud` key.
-WELL_KNOWN = {
-    "https://accounts.google.com": "accounts.google.com",
-    "https://cognito-identity.amazonaws.com": "cognito-identity.amazonaws.com",
-}
-
-# Claims that the session has, too, for the policies of its later requests ("Cross-service AWS OIDC federation context
-# keys"). Only the trust policy can use the other claims.
-_SESSION_CLAIMS = ("amr", "aud", "email", "oaud", "sub")
-_LONGEST_SESSION_CLAIM = 256  # characters: a session token has room for 4,096 in all
 
 _NOT_A_JWT = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 _NO_KEY = (
@@ -62,15 +46,6 @@ _OWN_TOKEN = (
     "A token that GetWebIdentityToken of this broker has issued cannot be traded for its credentials.",
 )
 _NOT_VALIDATED = ("InvalidIdentityToken", "The web identity token that was passed could not be validated.")
-
-
-class _Provider(NamedTuple):
-    """Where keys are fetched from, and the name in policies. `client_ids` None: any."""
-
-    issuer: str
-    name: str
-    client_ids: tuple[str, ...] | None = None
-    thumbprints: tuple[str, ...] = ()
 
 
 async def web_identity_caller(
@@ -102,7 +77,7 @@ async def prove_web_identity(
         raise refused_assertion(
             *_OWN_TOKEN, checks.fail("provider", found="this broker itself", wanted="another issuer")
         )
-    provider = await _find_provider(store, account, token, checks)
+    provider = await _require_provider(store, account, token, checks)
     keys = await _get_keys(federation, provider, token, checks)
     try:
         identity = verify_web_identity(
@@ -114,52 +89,31 @@ async def prove_web_identity(
             leeway=federation.leeway,
             checks=checks,
         )
-        asserted_keys = condition_keys(identity, checks)
-        attributes = session_attributes(identity, checks)
+        caller = web_identity_caller_in(account, provider, identity, checks)
     except CheckFailed as failed:
         raise _refusal_of(failed, now) from None
     if federation.single_use:
         await _require_unused(store, account, identity, token, now, checks)
-    return Caller(
-        principal=WebIdentity(provider.name, identity.subject),
-        account="",
-        session_keys=asserted_keys,
-        federated_provider=provider.name,
-        asserted=Asserted(
-            account=account,
-            issuer=identity.issuer,
-            subject=identity.subject,
-            audience=identity.audience[0],
-            attributes=attributes,
-            session_keys=_session_keys(identity, asserted_keys),
-        ),
-    )
+    return caller
 
 
-async def _find_provider(
+async def _require_provider(
     store: Transaction, account: str, token: UnverifiedToken, checks: Checks
-) -> _Provider:
+) -> KnownProvider:
     """Raises InvalidIdentityToken where the account has no provider of the token's issuer."""
     stated = unverified_issuer(token)
-    # Google's tokens may leave the scheme out.
-    issuer = f"https://{stated}" if f"https://{stated}" in WELL_KNOWN else stated
-    if issuer in WELL_KNOWN:
-        checks.require("provider", True, found=WELL_KNOWN[issuer])
-        return _Provider(issuer, WELL_KNOWN[issuer])
-    provider: OpenIdConnectProvider | None = None
-    if issuer is not None:
-        provider = await store.find(OPEN_ID_CONNECT_PROVIDERS, account, issuer.partition("://")[2])
-    if provider is None or provider.url != issuer:
+    provider = await find_provider(store, account, stated)
+    if provider is None:
         wanted = f"the URL of a provider of account {account}"
-        message = f"No OpenIDConnect provider found in your account for {issuer}"
-        failed = checks.fail("provider", found=issuer, wanted=wanted)
+        message = f"No OpenIDConnect provider found in your account for {stated}"
+        failed = checks.fail("provider", found=stated, wanted=wanted)
         raise refused_assertion("InvalidIdentityToken", message, failed)
-    checks.require("provider", True, found=provider.arn)
-    return _Provider(provider.url, provider.arn, provider.client_ids, provider.thumbprints)
+    checks.require("provider", True, found=provider.name)
+    return provider
 
 
 async def _get_keys(
-    federation: Federation, provider: _Provider, token: UnverifiedToken, checks: Checks
+    federation: Federation, provider: KnownProvider, token: UnverifiedToken, checks: Checks
 ) -> tuple[VerificationKey, ...]:
     try:
         keys = await federation.keys.get(provider.issuer, token.key_id, provider.thumbprints)
@@ -201,16 +155,6 @@ async def _require_unused(
         )
     except CheckFailed as failed:
         raise refused_assertion(*_NOT_VALIDATED, failed) from None
-
-
-def _session_keys(
-    identity: WebIdentityClaims, keys: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    provider = identity.issuer.rpartition("://")[2].lower()
-    chosen = {f"{provider}:{claim}": keys.get(f"{provider}:{claim}", ()) for claim in _SESSION_CLAIMS}
-    return {
-        key: values for key, values in chosen.items() if 0 < sum(map(len, values)) <= _LONGEST_SESSION_CLAIM
-    }
 
 
 async def role_for_web_identity(

@@ -6,7 +6,7 @@ minutes, and only principals of the management account or of the delegated IAM a
 
 import msgspec
 
-from broker.access.aws_managed import find_task_policy
+from broker.access.aws_managed import AwsManagedPolicy, find_task_policy
 from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
@@ -15,7 +15,6 @@ from broker.names.arn import is_account_id
 from broker.names.principal import Root
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
-from broker.storage.records import ManagedPolicy
 from broker.storage.store import ACCOUNTS, ORGANIZATION
 from broker.sts.answers import credentials_shape
 
@@ -28,7 +27,7 @@ class RootTask(msgspec.Struct, frozen=True):
     """
 
     account: str
-    policy: ManagedPolicy
+    policy: AwsManagedPolicy
 
     @property
     def feature(self) -> str:
@@ -81,7 +80,7 @@ def _target_account(target: str) -> str:
     return account
 
 
-def _task_policy(request: shapes.AssumeRootRequest) -> ManagedPolicy:
+def _task_policy(request: shapes.AssumeRootRequest) -> AwsManagedPolicy:
     arn = request.task_policy_arn.arn
     if arn is None:
         raise validation_error(_NO_TASK_POLICY)

@@ -80,6 +80,18 @@ def new_role(
     return str(role["Arn"])
 
 
+def refusal(operation: Any, **arguments: Any) -> tuple[str, str, int]:
+    """Code, message and HTTP status with which the call is refused."""
+    with pytest.raises(ClientError) as refused:
+        operation(**arguments)
+    response = refused.value.response
+    return (
+        response["Error"]["Code"],
+        response["Error"]["Message"],
+        response["ResponseMetadata"]["HTTPStatusCode"],
+    )
+
+
 def assume(server: Server, keys: Keys, role_arn: str, **options: Any) -> Keys:
     """A session of the role, called `session` unless told otherwise."""
     request = {"RoleArn": role_arn, "RoleSessionName": "session", **options}

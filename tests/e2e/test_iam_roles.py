@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.scenes import refusal
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -26,18 +26,6 @@ def trust(principal: Any, **more: Any) -> str:
 
 
 EC2 = trust({"Service": "ec2.amazonaws.com"})
-
-
-def refusal(operation: Any, **arguments: Any) -> tuple[str, str, int]:
-    """Code, message and HTTP status with which the call is refused."""
-    with pytest.raises(ClientError) as refused:
-        operation(**arguments)
-    response = refused.value.response
-    return (
-        response["Error"]["Code"],
-        response["Error"]["Message"],
-        response["ResponseMetadata"]["HTTPStatusCode"],
-    )
 
 
 def new_user(
@@ -184,14 +172,37 @@ def test_policies_that_aws_keeps_are_listed_read_and_never_changed(root: Any):
     listed = {
         policy["PolicyName"]: policy["Arn"]
         for page in root.get_paginator("list_policies").paginate(
-            Scope="AWS", PaginationConfig={"PageSize": 4}
+            Scope="AWS", PaginationConfig={"PageSize": 400}
         )
         for policy in page["Policies"]
     }
     assert listed["AdministratorAccess"] == ADMINISTRATOR
     assert listed["S3UnlockBucketPolicy"] == "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"
-    document = root.get_policy_version(PolicyArn=READ_ONLY, VersionId="v1")["PolicyVersion"]["Document"]
-    assert "s3:Get*" in document["Statement"][0]["Action"]
+    assert len(listed) > 1_500
+    default = root.get_policy(PolicyArn=READ_ONLY)["Policy"]["DefaultVersionId"]
+    versions = [
+        version
+        for page in root.get_paginator("list_policy_versions").paginate(PolicyArn=READ_ONLY)
+        for version in page["Versions"]
+    ]
+    assert [one["VersionId"] for one in versions if one["IsDefaultVersion"]] == [default]
+    for number in ("v1", default):
+        found = root.get_policy_version(PolicyArn=READ_ONLY, VersionId=number)["PolicyVersion"]
+        assert "s3:Get*" in json.dumps(found["Document"])
+    linked = "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy"
+    root.create_role(RoleName="app", AssumeRolePolicyDocument=EC2)
+    assert refusal(root.attach_role_policy, RoleName="app", PolicyArn=linked) == (
+        "PolicyNotAttachable",
+        "Cannot attach a Service Role Policy to a Customer Role.",
+        400,
+    )
+    root.attach_role_policy(RoleName="app", PolicyArn=READ_ONLY)
+    attached = root.list_policies(Scope="AWS", OnlyAttached=True)["Policies"]
+    assert [(one["Arn"], one["AttachmentCount"]) for one in attached] == [(READ_ONLY, 1)]
+    users = root.list_entities_for_policy(PolicyArn=READ_ONLY)
+    assert [role["RoleName"] for role in users["PolicyRoles"]] == ["app"]
+    root.detach_role_policy(RoleName="app", PolicyArn=READ_ONLY)
+    root.delete_role(RoleName="app")
     code, _, status = refusal(root.delete_policy, PolicyArn=ADMINISTRATOR)
     assert (code, status) == ("AccessDenied", 403)
 

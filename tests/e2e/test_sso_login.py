@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
 import re
+import select
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -312,3 +315,69 @@ def test_configure_sso_asks_the_portals_own_start_url(team: Team) -> None:
     assert (asked.status, asked.header("Location")) == (302, "https://broker.portal.us-east-1.app.aws/")
     opened = client.get("/start")
     assert (opened.status, opened.header("Location")) == (303, "/access")
+
+
+class Terminal:
+    """A command in a terminal of its own: what it has said, and what a person types."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+        self.said = ""
+
+    def wait_for(self, pattern: str) -> str:
+        """What matches, in all that was said; an escape sequence that asks for the cursor is answered."""
+        deadline = time.monotonic() + 40
+        while not (found := re.search(pattern, self.said)):
+            assert time.monotonic() < deadline, self.said
+            if not select.select([self._master], [], [], 1)[0]:
+                continue
+            read = os.read(self._master, 65536).decode(errors="replace")
+            if "\x1b[6n" in read:
+                os.write(self._master, b"\x1b[1;1R")
+            self.said += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read)
+        return found[0]
+
+    def type(self, text: str) -> None:
+        self.said = ""
+        os.write(self._master, f"{text}\r".encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+def test_configure_sso_asks_and_writes_a_profile(team: Team, browser: Browser) -> None:
+    (team.folder / "config").write_text("")
+    environment = {**team.environment, "TERM": "xterm", "PYTHONUNBUFFERED": "1"}
+    terminal = Terminal([str(CLI_2), "configure", "sso", "--no-browser"], environment)
+    try:
+        with person(browser) as page:
+            for question, answer in (
+                (r"SSO session name", "team"),
+                (r"SSO start URL", START_URL),
+                (r"SSO region", REGION),
+                (r"SSO registration scopes", ""),
+            ):
+                terminal.wait_for(question)
+                terminal.type(answer)
+            url = terminal.wait_for(r"http://\S*authorize\S+code_challenge=\S{43}")
+            allow_in(page, team, url)
+        for question, answer in (
+            (r"Default client Region", REGION),
+            (r"CLI default output format", "json"),
+            (r"Profile name|profile name", "chosen"),
+        ):
+            terminal.wait_for(question)
+            terminal.type(answer)
+        terminal.process.wait(20)
+    finally:
+        terminal.close()
+    written = (team.folder / "config").read_text()
+    assert f"sso_account_id = {team.data.account_id}" in written
+    assert f"sso_role_name = {READER}" in written
+    assert team.identity("chosen")["Account"] == team.data.account_id

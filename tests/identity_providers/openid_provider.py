@@ -31,6 +31,7 @@ class Client:
     algorithm: str = "RS256"
     redirect_uri: str = "http://127.0.0.1:9/signed-in"
     claims: Mapping[str, Any] = field(default_factory=dict)
+    logout_uri: str = ""
     secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
 
     @property
@@ -40,6 +41,7 @@ class Client:
             "client_secret": self.secret,
             "grant_types": ["authorization_code", "client_credentials"],
             "redirect_uris": [self.redirect_uri],
+            "post_logout_redirect_uris": [self.logout_uri] if self.logout_uri else [],
             "application_type": "native",  # may be redirected to the loopback address
             "id_token_signed_response_alg": self.algorithm,
         }

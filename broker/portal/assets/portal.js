@@ -54,8 +54,11 @@ if (search) {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const group of document.querySelectorAll("[data-group]")) {
       const rows = [...group.querySelectorAll("[data-searched]")];
+      const heading = group.querySelector("header")?.textContent ?? "";
       for (const row of rows) {
-        row.hidden = !words.every((word) => row.dataset.searched.toLowerCase().includes(word));
+        // What the row says of itself, or else its name and the heading above it.
+        const text = row.dataset.searched || `${heading} ${row.querySelector(".row-name").textContent}`;
+        row.hidden = !words.every((word) => text.toLowerCase().includes(word));
       }
       group.hidden = rows.every((row) => row.hidden);
     }
@@ -85,5 +88,35 @@ if (themes) {
       button.setAttribute("aria-pressed", String(button === event.submitter));
     }
     await fetch(themes.action, { method: "POST", body: form, redirect: "manual" });
+  });
+}
+
+
+// The policy editor: while somebody types, the server reads the text and says what it finds.
+const editor = document.querySelector("[data-check]");
+if (editor) {
+  const findings = document.getElementById("findings");
+  let waiting;
+  const check = async () => {
+    const form = new URLSearchParams({
+      csrf_token: editor.form.elements.csrf_token.value,
+      kind: editor.dataset.policyKind,
+      text: editor.value,
+    });
+    const asked = editor.value;
+    const answer = await fetch(editor.dataset.check, { method: "POST", body: form, redirect: "manual" });
+    if (answer.ok && asked === editor.value) findings.innerHTML = await answer.text();
+  };
+  editor.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(check, 300);
+  });
+  findings.addEventListener("click", (event) => {
+    const line = Number(event.target.dataset.goToLine);
+    if (!line) return;
+    const lines = editor.value.split("\n");
+    const start = lines.slice(0, line - 1).reduce((sum, text) => sum + text.length + 1, 0);
+    editor.focus();
+    editor.setSelectionRange(start, start + (lines[line - 1] ?? "").length);
   });
 }

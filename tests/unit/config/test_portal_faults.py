@@ -1,5 +1,7 @@
 """Settings of a portal that would send passwords over a network as they are, or that are no addresses."""
 
+from pathlib import Path
+
 import pytest
 
 from broker.config import ConfigurationError, load_settings
@@ -48,3 +50,47 @@ def test_the_url_of_the_api_is_one_that_shells_can_be_told(url: str) -> None:
 def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(ConfigurationError, match=r"listen\.portal: '8443' is not HOST:PORT"):
         load_settings(None, {"BROKER_LISTEN_PORTAL": "8443"})
+
+
+ENTRY = '{"name": "company", "issuer": "https://login.example.com", "client_id": "portal", "client_secret": "s3cret"}'
+
+
+def test_ways_to_sign_in_are_tables_in_the_file_and_json_in_the_variable(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(
+        '[[portal.openid_connect]]\nname = "company"\nissuer = "https://login.example.com"\n'
+        'client_id = "portal"\nclient_secret = "s3cret"\n'
+    )
+    (from_file,) = load_settings(file, {}).portal.openid_connect
+    (from_variable,) = load_settings(
+        None, {"BROKER_PORTAL_OPENID_CONNECT": f"[{ENTRY}]"}
+    ).portal.openid_connect
+    assert from_file == from_variable
+    assert from_file.client_secret.reveal() == "s3cret"
+    assert "s3cret" not in repr(from_file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENTRY,
+        "[7]",
+        "not JSON",
+        f"[{ENTRY.replace('client_id', 'clientid')}]",
+        "[" + ENTRY.replace("}", ', "unknown": 1}') + "]",
+        "[" + ENTRY.replace('"s3cret"', "7") + "]",
+    ],
+)
+def test_what_is_no_list_of_ways_to_sign_in_is_refused_without_its_secret(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"portal\.openid_connect is a list of tables") as refused:
+        load_settings(None, {"BROKER_PORTAL_OPENID_CONNECT": text})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_nobody_signs_in_at_the_broker_itself() -> None:
+    issuer = "https://sts.example.com/01234567-89ab-cdef-0123-456789abcdef"
+    entry = ENTRY.replace("https://login.example.com", issuer)
+    settings = {"BROKER_PORTAL_OPENID_CONNECT": f"[{entry}]"}
+    load_settings(None, settings)
+    with pytest.raises(ConfigurationError, match="is this broker itself"):
+        load_settings(None, {**settings, "BROKER_FEDERATION_ISSUER_URL": "https://sts.example.com"})

@@ -95,6 +95,16 @@ async def test_the_policies_of_root_tasks_are_attached_to_nobody(iam, word):
     assert (await iam.refused(attach(word, unknown)))[0] == "NoSuchEntity"
 
 
+async def test_the_policies_of_service_linked_roles_are_attached_to_nobody(iam, word):
+    policy = "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy"
+    customer = "Customer Role" if word == "Role" else word
+    assert await iam.refused(attach(word, policy)) == (
+        "PolicyNotAttachable",
+        f"Cannot attach a Service Role Policy to a {customer}.",
+    )
+    assert await attached(iam, word) == []
+
+
 async def test_what_is_not_attached_is_not_detached(iam, word):
     assert await iam.refused(detach(word, READ_ONLY)) == (
         "NoSuchEntity",

@@ -46,6 +46,9 @@ async def test_everything_that_decides_is_shown_with_its_relations(iam: Any, acc
     assert (policies[OWN].attachment_count, policies[OWN].permissions_boundary_usage_count) == (1, 1)
     (version,) = policies[OWN].policy_version_list
     assert (version.document, version.is_default_version) == (DOCUMENT, True)
+    (version,) = policies[READ_ONLY].policy_version_list
+    assert version.is_default_version and version.version_id == policies[READ_ONLY].default_version_id
+    assert '"s3:Get*"' in version.document
 
 
 async def test_a_filter_keeps_the_kinds_that_it_names(iam: Any, account: None) -> None:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from broker.access.aws_managed import all_aws_managed
 from broker.operation import Quotas
 from broker.protocol.shapes import iam as shapes
 
@@ -151,9 +152,51 @@ async def test_policies_are_listed_by_scope_path_and_use(iam):
     assert await names(policy_usage_filter="PermissionsBoundary") == ["boundary"]
     assert await names(policy_usage_filter="PermissionsPolicy") == ["AdministratorAccess", "attached"]
     assert "IAMDeleteRootUserCredentials" in await names(scope="AWS", path_prefix="/root-task/")
-    everything = await names()
-    assert {"idle", "ReadOnlyAccess"} <= set(everything)
-    assert everything == sorted(everything, key=str.lower)
+    assert await names(path_prefix="/a/") == ["attached", "boundary"]
+
+
+async def test_all_policies_are_listed_in_pages_by_name(iam):
+    await iam(new_policy("idle"))
+    everything, marker = [], None
+    while True:
+        listed = await iam(shapes.ListPoliciesRequest(max_items=500, marker=marker))
+        everything += [policy.arn for policy in listed.policies]
+        marker = listed.marker
+        if not listed.is_truncated:
+            break
+    assert len(everything) == len(set(everything)) == len(all_aws_managed()) + 1
+    assert everything == sorted(everything, key=lambda arn: (arn.rpartition("/")[2].lower(), arn))
+
+
+@pytest.mark.parametrize(
+    "changing",
+    [
+        shapes.CreatePolicyVersionRequest(policy_arn=ADMINISTRATOR, policy_document=READ),
+        shapes.SetDefaultPolicyVersionRequest(policy_arn=ADMINISTRATOR, version_id="v1"),
+        shapes.DeletePolicyVersionRequest(policy_arn=ADMINISTRATOR, version_id="v1"),
+        shapes.DeletePolicyRequest(policy_arn=ADMINISTRATOR),
+        shapes.TagPolicyRequest(policy_arn=ADMINISTRATOR, tags=(shapes.Tag(key="a", value="b"),)),
+        shapes.UntagPolicyRequest(policy_arn=ADMINISTRATOR, tag_keys=("a",)),
+    ],
+)
+async def test_a_policy_of_aws_is_changed_by_nobody(iam, changing):
+    assert (await iam.refused(changing))[0] == "AccessDenied"
+    assert (await iam(shapes.ListPolicyTagsRequest(policy_arn=ADMINISTRATOR))).tags == ()
+
+
+async def test_versions_of_a_policy_of_aws_are_listed_and_shown(iam):
+    arn = "arn:aws:iam::aws:policy/PowerUserAccess"
+    policy = (await iam(shapes.GetPolicyRequest(policy_arn=arn))).policy
+    assert (policy.default_version_id, policy.path) == ("v12", "/")
+    listed = (await iam(shapes.ListPolicyVersionsRequest(policy_arn=arn))).versions
+    assert [version.version_id for version in listed][-1] == "v1"
+    assert [version.version_id for version in listed if version.is_default_version] == ["v12"]
+    first = shapes.GetPolicyVersionRequest(policy_arn=arn, version_id="v1")
+    version = (await iam(first)).policy_version
+    assert '"NotAction":"iam:*"' in version.document and not version.is_default_version
+    assert (await iam.refused(shapes.GetPolicyVersionRequest(policy_arn=arn, version_id="v99")))[0] == (
+        "NoSuchEntity"
+    )
 
 
 async def test_policies_are_listed_in_pages(iam):

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 import broker.portal
-from broker.portal.rendering import shown_duration, texts_of
+from broker.portal.rendering import shown_ago, shown_duration, texts_of
 
 ROOM = Path(broker.portal.__file__).parent
 PAGES = [path.stem for path in sorted((ROOM / "texts").glob("*.toml"))]
+CONSOLE_PAGES = [path.stem for path in sorted((ROOM / "texts" / "console").glob("*.toml"))]
 
 
 @pytest.mark.parametrize("name", [one for one in PAGES if one != "frame"])
@@ -22,9 +23,20 @@ def test_every_word_of_a_page_is_used_and_every_used_word_is_there(name: str) ->
     assert set(vars(texts_of(name))) == used
 
 
+@pytest.mark.parametrize("name", CONSOLE_PAGES)
+def test_every_word_of_a_page_of_the_console_is_used_by_it_or_by_a_part_of_it(name: str) -> None:
+    templates = ROOM / "templates" / "console"
+    own = (templates / f"{name}.html").read_text()
+    parts = (templates / "parts.html").read_text() if "console_parts." in own else ""
+    words = set(vars(texts_of(f"console/{name}")))
+    used = {*re.findall(r"\btext\.(\w+)", own), "title"}
+    assert used - {"title"} <= words
+    assert words - used - set(re.findall(r"\btext\.(\w+)", parts)) == set()
+
+
 def test_every_word_of_the_frame_is_used() -> None:
     used = set(
-        re.findall(r"\bwords\.(\w+)", "".join(p.read_text() for p in (ROOM / "templates").glob("*.html")))
+        re.findall(r"\bwords\.(\w+)", "".join(p.read_text() for p in (ROOM / "templates").rglob("*.html")))
     )
     assert set(vars(texts_of("frame"))) == used
 
@@ -35,3 +47,18 @@ def test_every_word_of_the_frame_is_used() -> None:
 )
 def test_a_duration_is_in_whole_hours_where_it_can_be(seconds: int, shown: str) -> None:
     assert shown_duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        (1000, "just now"),
+        (941, "just now"),
+        (940, "1 minute ago"),
+        (1000 - 7200, "2 hours ago"),
+        (1000 - 40 * 86400, "1 month ago"),
+        (1000 + 3 * 86400, "in 3 days"),
+    ],
+)
+def test_a_moment_is_told_from_now(moment: int, shown: str) -> None:
+    assert shown_ago(moment, 1000) == shown

@@ -15,7 +15,10 @@ from broker.protocol.wire import Message, parse_message
 from broker.sigv4.authorization import UnverifiedRequest
 
 SSO, OIDC = load_service("sso"), load_service("sso-oidc")
-SERVICES = {service.signing_name: service for service in map(load_service, ("iam", "sts", "sso", "sso-oidc"))}
+SERVICES = {
+    service.signing_name: service
+    for service in map(load_service, ("iam", "sts", "sso", "sso-oidc", "signin"))
+}
 REGISTER = {"clientName": "a client", "clientType": "public"}
 
 

@@ -62,9 +62,11 @@ def is_within(old: Any, new: Any) -> bool:
 
 def test_every_record_has_a_collection() -> None:
     parts = {
+        "Approval",
         "IamUserIdentity",
         "ListedSession",
         "Node",
+        "OpenIdConnectIdentity",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",

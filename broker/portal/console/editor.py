@@ -1,0 +1,98 @@
+"""The policy editor: a text, the findings at their lines, what it says in words. One page for every kind of policy."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from broker.errors import Refusal
+from broker.policy import PolicyKind, read_for_author
+from broker.portal.console.frame import console_page, console_route
+from broker.portal.console.operations import OPERATION_FIELD, OperationForm, take_form
+from broker.portal.dependencies import Portal
+from broker.portal.rendering import page
+from broker.portal.visit import Visit
+
+_CHECK = "check"
+_KINDS = {"identity": PolicyKind.IDENTITY, "managed": PolicyKind.IDENTITY, "trust": PolicyKind.TRUST}
+_EMPTY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["iam:GetUser"], "Resource": "*"}],
+}
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A policy that is being written.
+
+    `kind` is identity, managed or trust; `operation` stores it, `member` is its parameter for the text. `heading` is
+    what the policy is of, `back` the page to return to. `is_named` asks for a name, `is_described` for more.
+    """
+
+    kind: str
+    operation: str
+    text: str
+    heading: str
+    back: str
+    member: str = "PolicyDocument"
+    is_named: bool = False
+    is_described: bool = False
+
+
+def indented(document: str) -> str:
+    """A stored document, one member a line; as it is where it is no JSON."""
+    try:
+        return json.dumps(json.loads(document), indent=2, ensure_ascii=False)
+    except ValueError:
+        return document
+
+
+def empty_policy() -> str:
+    return json.dumps(_EMPTY, indent=2)
+
+
+async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | None = None) -> web.Response:
+    """The page with what was entered, or with the stored text."""
+    text = visit.form.get(draft.member, draft.text).replace("\r\n", "\n")
+    return await console_page(
+        portal,
+        visit,
+        "editor",
+        refusal=refusal,
+        draft=draft,
+        text_entered=text,
+        **findings_of(text, draft.kind),
+    )
+
+
+async def save(
+    portal: Portal, visit: Visit, draft: Draft, named: Mapping[str, str], form: OperationForm
+) -> web.Response:
+    """Store the text, or, for the other button, only look at it."""
+    if visit.form.get(OPERATION_FIELD) == _CHECK:
+        return await edit(portal, visit, draft)
+
+    async def again(portal: Portal, visit: Visit, refusal: Refusal | None) -> web.Response:
+        return await edit(portal, visit, draft, refusal)
+
+    return await take_form(portal, visit, {draft.operation: form}, named, again)
+
+
+def findings_of(text: str, kind: str) -> dict[str, Any]:
+    reading = read_for_author(text, _KINDS[kind], is_managed=kind == "managed")
+    return {
+        "findings": reading.findings,
+        "statements": reading.policy.statements if reading.policy is not None else (),
+    }
+
+
+async def check(portal: Portal, visit: Visit) -> web.Response:
+    """The part of the page below the text, for the script, while somebody types."""
+    kind = visit.form.get("kind", "")
+    if kind not in _KINDS:
+        raise Refusal("MalformedInput", "There is no such kind of policy.")
+    return page(portal, visit, "console/findings", **findings_of(visit.form.get("text", ""), kind))
+
+
+ROUTES = (console_route("POST", "/check-policy", check, "ConsoleCheckPolicy"),)

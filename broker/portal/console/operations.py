@@ -1,0 +1,112 @@
+"""How a page performs an operation of the API: its request checked as the wire's, then gate, handler and record."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from msgspec.structs import replace
+
+from broker.errors import Refusal
+from broker.operation import model
+from broker.performing import perform_recorded
+from broker.portal.console.acting import acting_caller
+from broker.portal.dependencies import Portal
+from broker.portal.rendering import see_other
+from broker.portal.visit import CSRF_FIELD, Visit
+from broker.protocol.request import read_request
+
+OPERATION_FIELD = "do"
+_NONE: Mapping[str, str] = {}
+# Refusals that concern one panel of a page; what the server cannot do at all is no answer to show in a corner.
+_FAULTS = frozenset({"ServiceUnavailable", "InternalFailure", "ExpiredToken"})
+
+
+async def perform(
+    portal: Portal,
+    visit: Visit,
+    operation: str,
+    parameters: Mapping[str, str] = _NONE,
+    *,
+    service: str = "iam",
+) -> Any:
+    """The answer of `operation`; `parameters` are those of the Query protocol. Raises Refusal."""
+    session = visit.session
+    assert session is not None
+    typed = read_request(model(service), operation, parameters)
+    started, code = portal.timer(), ""
+    try:
+        return await perform_recorded(
+            portal.tools,
+            replace(visit.facts, service=service),
+            lambda store: acting_caller(store, session, visit.facts.now),
+            operation,
+            typed,
+        )
+    except Refusal as refusal:
+        code = refusal.code
+        raise
+    finally:
+        portal.count(service, operation, code, portal.timer() - started)
+
+
+async def attempt(
+    portal: Portal,
+    visit: Visit,
+    operation: str,
+    parameters: Mapping[str, str] = _NONE,
+    *,
+    service: str = "iam",
+) -> Any:
+    """The answer, or the Refusal itself: one part of a page may be refused while the others are shown."""
+    try:
+        return await perform(portal, visit, operation, parameters, service=service)
+    except Refusal as refusal:
+        if refusal.code in _FAULTS:
+            raise
+        return refusal
+
+
+class OperationForm(msgspec.Struct, frozen=True):
+    """A form of a page: `then` gives, from the answer, the page to look at afterwards."""
+
+    then: Callable[[Any], str]
+    service: str = "iam"
+
+
+Show = Callable[[Portal, Visit, Refusal | None], Awaitable[web.Response]]
+
+
+async def take_form(
+    portal: Portal,
+    visit: Visit,
+    forms: Mapping[str, OperationForm],
+    named: Mapping[str, str],
+    show: Show,
+) -> web.Response:
+    """Perform the operation of the form that was sent; `show` makes the page again where that is refused.
+
+    `forms` are those of the page by operation, `named` is what the page's address says.
+    """
+    operation = visit.form.get(OPERATION_FIELD, "")
+    form = forms.get(operation)
+    if form is None:
+        raise Refusal("MalformedInput", "This page has no such form.")
+    try:
+        answer = await perform(portal, visit, operation, {**entered(visit), **named}, service=form.service)
+    except Refusal as refusal:
+        if refusal.code in _FAULTS:
+            raise
+        return await show(portal, visit, refusal)
+    return see_other(form.then(answer))
+
+
+def entered(visit: Visit) -> dict[str, str]:
+    """The fields of the form that were filled in; an empty one is left out, as a client leaves out what is not given.
+
+    A text of several lines comes with the line ends of forms (CRLF).
+    """
+    hidden = (CSRF_FIELD, OPERATION_FIELD)
+    return {
+        name: text.replace("\r\n", "\n") for name, text in visit.form.items() if text and name not in hidden
+    }

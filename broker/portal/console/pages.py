@@ -1,0 +1,34 @@
+"""Every page of the console."""
+
+from broker.portal.console import (
+    editor,
+    entering,
+    group,
+    inline_policy,
+    lists,
+    overview,
+    policy,
+    reasons,
+    role,
+    sessions,
+    simulator,
+    user,
+)
+from broker.portal.routes import Route
+
+_PAGES = (
+    editor,
+    entering,
+    group,
+    inline_policy,
+    lists,
+    overview,
+    policy,
+    reasons,
+    role,
+    sessions,
+    simulator,
+    user,
+)
+
+ROUTES: tuple[Route, ...] = tuple(route for one in _PAGES for route in one.ROUTES)

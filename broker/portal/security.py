@@ -1,0 +1,142 @@
+"""Your security: password, access keys, second factors and sessions of the person who is signed in.
+
+Always with the person's own permissions, whoever the console acts as. What concerns the portal's sessions is no
+operation of the API: whoever is signed in may end their own.
+"""
+
+from typing import Any
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from broker.errors import Refusal
+from broker.portal.console.operations import (
+    OPERATION_FIELD,
+    OperationForm,
+    attempt,
+    entered,
+    perform,
+    take_form,
+)
+from broker.portal.dependencies import Portal
+from broker.portal.refusals import shown_refusal
+from broker.portal.rendering import page, see_other, texts_of
+from broker.portal.routes import Route
+from broker.portal.sessions import find_sessions
+from broker.portal.visit import Visit
+from broker.storage.portal_records import IamUserIdentity, PortalSession, RootIdentity
+
+SECURITY = "/security"
+_SIMPLE = (
+    "UpdateAccessKey",
+    "DeleteAccessKey",
+    "DeactivateMFADevice",
+    "EnableMFADevice",
+    "DeleteVirtualMFADevice",
+)
+_NAMES_ITS_USER = ("DeactivateMFADevice", "EnableMFADevice")
+
+
+async def show(portal: Portal, visit: Visit) -> web.Response:
+    return await _shown(portal, as_oneself(visit))
+
+
+def as_oneself(visit: Visit) -> Visit:
+    """The same visit, whose operations are performed with the person's own permissions."""
+    assert visit.session is not None
+    return replace(visit, session=replace(visit.session, console_claims=None))
+
+
+async def _shown(
+    portal: Portal,
+    visit: Visit,
+    refusal: Refusal | None = None,
+    *,
+    new_key: Any = None,
+    new_device: Any = None,
+) -> web.Response:
+    """`new_key` and `new_device` were made just now: their secrets are shown this once."""
+    session = visit.session
+    assert session is not None
+    store = portal.tools.store.transaction()
+    shown = shown_refusal(refusal) if refusal is not None else None
+    return page(
+        portal,
+        visit,
+        "security",
+        status=shown.status if shown is not None else 200,
+        refusal=shown,
+        form=visit.form,
+        now=int(visit.facts.now),
+        is_root=isinstance(session.identity, RootIdentity),
+        password_policy=await attempt(portal, visit, "GetAccountPasswordPolicy"),
+        keys=await _keys(portal, visit),
+        devices=await attempt(portal, visit, "ListMFADevices"),
+        new_key=new_key,
+        new_device=new_device,
+        device_serial=visit.form.get("SerialNumber", "") if refusal is not None else "",
+        sessions=await find_sessions(store, session.identity),
+        own=session.access_key_id,
+    )
+
+
+async def _keys(portal: Portal, visit: Visit) -> Any:
+    """Each access key with when it was last used (None where that may not be known), or a Refusal."""
+    keys = await attempt(portal, visit, "ListAccessKeys")
+    if isinstance(keys, Refusal):
+        return keys
+    rows = []
+    for key in keys.access_key_metadata:
+        used = await attempt(portal, visit, "GetAccessKeyLastUsed", {"AccessKeyId": key.access_key_id})
+        rows.append((key, getattr(used, "access_key_last_used", None)))
+    return rows
+
+
+async def act(portal: Portal, visit: Visit) -> web.Response:
+    visit = as_oneself(visit)
+    operation = visit.form.get(OPERATION_FIELD, "")
+    match operation:
+        case "CreateAccessKey":
+            return await _create(portal, visit, operation, "new_key", "access_key")
+        case "CreateVirtualMFADevice":
+            return await _create(portal, visit, operation, "new_device", "virtual_mfa_device")
+        case "ChangePassword":
+            return await _change_password(portal, visit)
+    forms = {one: OperationForm(lambda _answer: SECURITY) for one in _SIMPLE}
+    named = _own_name(visit.session) if operation in _NAMES_ITS_USER else {}
+    return await take_form(portal, visit, forms, named, _shown)
+
+
+async def _create(portal: Portal, visit: Visit, operation: str, name: str, member: str) -> web.Response:
+    """Perform an operation whose answer has a secret, and show it at once."""
+    try:
+        answer = await perform(portal, visit, operation, entered(visit))
+    except Refusal as refusal:
+        return await _shown(portal, visit, refusal)
+    return await _shown(portal, visit, **{name: getattr(answer, member)})
+
+
+async def _change_password(portal: Portal, visit: Visit) -> web.Response:
+    given = entered(visit)
+    if given.get("NewPassword") != given.get("repeated_password"):
+        refusal = Refusal("ValidationError", texts_of("security").different)
+        return await _shown(portal, visit, refusal)
+    try:
+        await perform(portal, visit, "ChangePassword", given)
+    except Refusal as refusal:
+        return await _shown(portal, visit, refusal)
+    return see_other(SECURITY)
+
+
+def _own_name(session: PortalSession | None) -> dict[str, str]:
+    """How operations on second factors name their owner; root's is named by the number of the account."""
+    assert session is not None
+    identity = session.identity
+    name = identity.user_name if isinstance(identity, IamUserIdentity) else identity.account_id
+    return {"UserName": name}
+
+
+ROUTES = (
+    Route("GET", SECURITY, show, "Security"),
+    Route("POST", SECURITY, act, "Security"),
+)

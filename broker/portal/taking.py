@@ -1,0 +1,67 @@
+"""Which roles are the person's who is signed in, and credentials of one: for IAM users and for people of providers."""
+
+from msgspec.structs import replace
+
+from broker.access.caller import Caller
+from broker.access.facts import RequestFacts
+from broker.access.people import caller_of
+from broker.errors import Refusal
+from broker.own_roles import OwnRoles, assume_role_request, find_roles, may_take
+from broker.performing import perform_recorded
+from broker.portal.dependencies import Portal
+from broker.portal.federated_roles import (
+    Taking,
+    federated_caller,
+    find_federated_roles,
+    may_take_federated,
+    taking_of,
+)
+from broker.protocol.shapes.sts import Credentials
+from broker.storage.portal_records import FederatedIdentity, PortalSession
+from broker.storage.store import Transaction
+
+
+async def roles_of(
+    portal: Portal, store: Transaction, session: PortalSession, facts: RequestFacts
+) -> OwnRoles:
+    if isinstance(session.identity, FederatedIdentity):
+        return await find_federated_roles(portal.tools, store, session.identity, facts)
+    return await find_roles(portal.tools.call(store, await caller_of(store, session), facts))
+
+
+async def is_own_role(
+    portal: Portal, store: Transaction, session: PortalSession, facts: RequestFacts, role_arn: str
+) -> bool:
+    if isinstance(session.identity, FederatedIdentity):
+        return await may_take_federated(portal.tools, store, session.identity, facts, role_arn)
+    return await may_take(portal.tools.call(store, await caller_of(store, session), facts), role_arn)
+
+
+async def take_role(
+    portal: Portal, session: PortalSession, facts: RequestFacts, role_arn: str, duration: int
+) -> Credentials:
+    """Credentials, by the operation of STS that the person would use: its gate, its mint, its record."""
+    identity = session.identity
+
+    async def caller_in(store: Transaction) -> Caller:
+        if isinstance(identity, FederatedIdentity):
+            return await federated_caller(store, identity, role_arn)
+        return await caller_of(store, session)
+
+    if isinstance(identity, FederatedIdentity):
+        taking = taking_of(identity, role_arn, duration)
+    else:
+        caller = await caller_in(portal.tools.store.transaction())
+        taking = Taking("AssumeRole", assume_role_request(caller, role_arn, duration))
+    started, code = portal.timer(), ""
+    try:
+        answer = await perform_recorded(
+            portal.tools, replace(facts, service="sts"), caller_in, taking.operation, taking.request
+        )
+    except Refusal as refusal:
+        code = refusal.code
+        raise
+    finally:
+        portal.count("sts", taking.operation, code, portal.timer() - started)
+    credentials: Credentials = answer.credentials
+    return credentials

@@ -1,0 +1,376 @@
+"""The console in a real browser: what a person may do in an account, each button an operation of the API."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import Account, Keys
+from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
+from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
+
+
+@dataclass
+class World:
+    """dana may administer her own account, and read another one as its `reader`; guest may list users alone."""
+
+    server: PortalServer
+    home: Account
+    data: Account
+
+    @property
+    def console(self) -> str:
+        return f"{self.server.origin}/console/{self.home.account_id}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("console")
+    server = PortalServer(
+        folder, f"sqlite:{folder / 'broker.db'}", environment={"BROKER_LISTEN_WORKERS": "2"}
+    )
+    with server.running():
+        home, data = server.new_account(), server.new_account()
+        user = f"arn:aws:iam::{home.account_id}:user/dana"
+        new_user(server, home, "dana", allow("iam:*", "sts:*"))
+        new_user(server, home, "guest", allow("iam:ListUsers", "iam:GetUser", "sts:AssumeRole"))
+        new_role(server, data, "reader", trust(user), allow("iam:Get*", "iam:List*"), Path="/team/")
+        for name in ("dana", "guest"):
+            server.set_password(home, name)
+        yield World(server, home, data)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with person(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        yield opened
+
+
+def open_console(page: Page, world: World, name: str = "dana") -> None:
+    sign_in(page, world.server.origin, world.home.account_id, name)
+    page.get_by_role("button", name=f"Open console as {name}").click()
+    expect(page).to_have_url(f"{world.console}/overview")
+
+
+def go_to(page: Page, name: str) -> None:
+    page.get_by_role("list", name="Console").get_by_role("link", name=name).click()
+
+
+def last_record(world: World, event_name: str) -> dict[str, object]:
+    found: dict[str, object] = [one for one in records(world.server) if one["eventName"] == event_name][-1]
+    return found
+
+
+def test_a_person_creates_a_user_in_a_group_with_a_key_and_deletes_it_again(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    iam.create_group(GroupName="operators")
+    open_console(page, world)
+    go_to(page, "Users")
+    page.get_by_role("link", name="Create user").click()
+    page.get_by_label("User name").fill("erika")
+    page.get_by_role("button", name="Create user").click()
+    expect(page.get_by_role("heading", name="erika", exact=True)).to_be_visible()
+    assert iam.get_user(UserName="erika")["User"]["Path"] == "/"
+    created = last_record(world, "CreateUser")
+    assert created["userIdentity"]["arn"] == f"arn:aws:iam::{world.home.account_id}:user/dana"  # type: ignore[index]
+
+    page.get_by_label("Group", exact=True).fill("operators")
+    page.get_by_role("button", name="Add to group").click()
+    expect(page.get_by_role("link", name="operators")).to_be_visible()
+    page.get_by_role("button", name="Create access key").click()
+    page.get_by_role("button", name="Copy secret").click()
+    secret = page.evaluate("navigator.clipboard.readText()")
+    assert len(secret) == 40
+    assert secret not in json.dumps(records(world.server))
+    (key,) = iam.list_access_keys(UserName="erika")["AccessKeyMetadata"]
+    page.goto(page.url)
+    expect(page.get_by_text("Secret access key")).to_have_count(0)
+
+    page.get_by_role("button", name="Delete user").click()
+    expect(page.get_by_role("alert")).to_contain_text("DeleteConflict")
+    page.get_by_role("button", name=f"Delete {key['AccessKeyId']}").click()
+    page.get_by_role("button", name="Remove operators").click()
+    page.get_by_role("button", name="Delete user").click()
+    expect(page).to_have_url(f"{world.console}/users")
+    assert refused(iam.get_user, UserName="erika")[1] == "NoSuchEntity"
+
+
+def test_the_editor_shows_a_mistake_at_its_line_while_somebody_types(world: World, page: Page) -> None:
+    open_console(page, world)
+    page.goto(f"{world.console}/new/policy")
+    page.get_by_label("Name").fill("reports")
+    text = page.get_by_label("Policy document")
+    statement = '{"Effect": "Alow", "Action": "s3:GetObject", "Resource": "*"}'
+    text.fill(f'{{\n  "Version": "2012-10-17",\n  "Statement": [\n    {statement}\n  ]\n}}')
+    findings = page.locator("#findings")
+    expect(findings).to_contain_text("Error, line 4")
+    page.get_by_role("button", name="Create policy").click()
+    expect(page.get_by_role("alert")).to_contain_text("MalformedPolicyDocument")
+    expect(text).to_contain_text("Alow")
+    text.fill(text.input_value().replace("Alow", "Allow").replace("s3:GetObject", "s3:GetObjekt"))
+    expect(findings).to_contain_text("No action is called s3:GetObjekt")
+    text.fill(text.input_value().replace("GetObjekt", "GetObject"))
+    expect(findings).to_contain_text("Nothing to find fault with.")
+    page.get_by_role("button", name="Create policy").click()
+    expect(page.get_by_role("heading", name="reports")).to_be_visible()
+    arn = f"arn:aws:iam::{world.home.account_id}:policy/reports"
+    iam = world.server.client("iam", world.home.root)
+    stored = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    assert stored["Statement"][0]["Action"] == "s3:GetObject"
+
+
+def test_a_new_version_is_compared_with_the_old_one_which_can_be_put_in_force_again(
+    world: World, page: Page
+) -> None:
+    iam = world.server.client("iam", world.home.root)
+    arn = iam.create_policy(PolicyName="versions", PolicyDocument=document(allow("s3:GetObject")))["Policy"][
+        "Arn"
+    ]
+    open_console(page, world)
+    page.goto(f"{world.console}/policies/{world.home.account_id}/versions")
+    page.get_by_role("link", name="Edit policy").click()
+    text = page.get_by_label("Policy document")
+    text.fill(text.input_value().replace("s3:GetObject", "s3:PutObject"))
+    page.get_by_role("button", name="Save as a new version in force").click()
+    page.get_by_role("link", name="v1").click()
+    expect(page.locator(".diff.removed")).to_contain_text("s3:PutObject")
+    expect(page.locator(".diff.added")).to_contain_text("s3:GetObject")
+    page.get_by_role("button", name="Put in force v1").click()
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] == "v1"
+
+
+def test_a_role_is_made_with_its_trust_policy_and_gets_permissions(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    open_console(page, world)
+    page.goto(f"{world.console}/new/role")
+    page.get_by_label("Name").fill("helper")
+    page.get_by_role("button", name="Create role").click()
+    expect(page.get_by_role("heading", name="helper", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Add inline policy").click()
+    page.get_by_label("Name").fill("inline")
+    page.get_by_role("button", name="Add policy").click()
+    expect(page.get_by_role("link", name="inline", exact=True)).to_be_visible()
+    page.get_by_label("Managed policy").fill("arn:aws:iam::aws:policy/ReadOnlyAccess")
+    page.get_by_role("button", name="Attach policy").click()
+    expect(page.get_by_role("link", name="ReadOnlyAccess")).to_be_visible()
+    assert iam.list_role_policies(RoleName="helper")["PolicyNames"] == ["inline"]
+    page.get_by_role("link", name="Edit trust policy").click()
+    text = page.get_by_label("Trust policy: who may take the role")
+    text.fill(text.input_value().replace(":root", ":user/dana"))
+    page.get_by_role("button", name="Save trust policy").click()
+    trusted = iam.get_role(RoleName="helper")["Role"]["AssumeRolePolicyDocument"]
+    assert trusted["Statement"][0]["Principal"]["AWS"].endswith(":user/dana")
+
+
+def test_a_refused_button_says_why_and_whoever_may_decode_it_sees_the_statement(
+    world: World, page: Page
+) -> None:
+    iam = world.server.client("iam", world.home.root)
+    no_groups = deny("iam:CreateGroup", Sid="NoGroups")
+    iam.put_user_policy(UserName="dana", PolicyName="limits", PolicyDocument=document(no_groups))
+    try:
+        open_console(page, world)
+        page.goto(f"{world.console}/new/group")
+        page.get_by_label("Group name").fill("forbidden")
+        page.get_by_role("button", name="Create group").click()
+        expect(page.get_by_role("alert")).to_contain_text("with an explicit deny in an identity-based policy")
+        expect(page.get_by_label("Group name")).to_have_value("forbidden")
+        page.get_by_role("button", name="Why was this refused?").click()
+        expect(page.get_by_role("heading", name="NoGroups")).to_be_visible()
+        page.get_by_role("link", name="Simulate this question").click()
+        expect(page.get_by_role("heading", name="Denied by a statement")).to_be_visible()
+    finally:
+        iam.delete_user_policy(UserName="dana", PolicyName="limits")
+    assert refused(iam.get_group, GroupName="forbidden")[1] == "NoSuchEntity"
+    assert last_record(world, "CreateGroup")["errorCode"] == "AccessDenied"
+
+
+def test_who_may_see_little_sees_that_and_the_refusal_of_the_rest(world: World, page: Page) -> None:
+    open_console(page, world, "guest")
+    go_to(page, "Users")
+    page.get_by_role("link", name="dana").click()
+    expect(page.get_by_role("heading", name="dana", exact=True)).to_be_visible()
+    refusals = page.locator(".panel-refused")
+    expect(refusals.filter(has_text="iam:ListAccessKeys")).to_be_visible()
+    page.goto(f"{world.console}/roles")
+    expect(page.get_by_role("alert")).to_contain_text("not authorized to perform: iam:ListRoles")
+
+
+def test_the_console_acts_as_a_role_and_only_in_its_account(world: World, page: Page) -> None:
+    sign_in(page, world.server.origin, world.home.account_id, "dana")
+    page.get_by_role("button", name="Open console as reader").click()
+    expect(page).to_have_url(f"{world.server.origin}/console/{world.data.account_id}/overview")
+    expect(page.locator(".who")).to_contain_text("as the role reader")
+    go_to(page, "Roles")
+    page.get_by_role("link", name="reader").click()
+    listed = last_record(world, "GetRole")
+    arn = f"arn:aws:sts::{world.data.account_id}:assumed-role/reader/dana"
+    assert listed["userIdentity"]["arn"] == arn  # type: ignore[index]
+    assert last_record(world, "SwitchRole")["userIdentity"]["userName"] == "dana"  # type: ignore[index]
+    page.goto(f"{world.console}/users")
+    expect(page.get_by_role("heading")).to_have_text("The console is open in another account")
+    page.goto(f"{world.server.origin}/console/{world.data.account_id}/new/user")
+    page.get_by_label("User name").fill("intruder")
+    page.get_by_role("button", name="Create user").click()
+    expect(page.get_by_role("alert")).to_contain_text("not authorized to perform: iam:CreateUser")
+    page.get_by_role("button", name="Leave the role").click()
+    expect(page).to_have_url(f"{world.console}/overview")
+
+
+def test_a_role_that_is_not_the_persons_opens_no_console(world: World) -> None:
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, "guest").status == 303
+    form = {"csrf_token": client.get("/access").token}
+    path = f"/console/{world.data.account_id}/as/team/reader"
+    answer = client.post(path, form)
+    assert answer.status == 403
+    assert client.get("/console").header("Location") == f"/console/{world.home.account_id}/overview"
+
+
+def test_a_role_that_is_revoked_ends_its_console_with_the_next_page(world: World) -> None:
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, "dana").status == 303
+    form = {"csrf_token": client.get("/access").token}
+    assert client.post(f"/console/{world.data.account_id}/as/team/reader", form).status == 303
+    users = f"/console/{world.data.account_id}/users"
+    assert client.get(users).status == 200
+    world.server.command("revoke", "role", f"arn:aws:iam::{world.data.account_id}:role/team/reader")
+    answer = client.get(users)
+    assert "The security token included in the request is invalid." in answer.body
+    assert client.get("/access").status == 200, "the person is still signed in"
+
+
+def test_one_session_is_revoked_and_then_all_of_a_role(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    user = f"arn:aws:iam::{world.home.account_id}:user/dana"
+    arn = new_role(world.server, world.home, "revoked", trust(user))
+    dana = Keys.of(iam.create_access_key(UserName="dana")["AccessKey"])
+    first, second, third = (assume(world.server, dana, arn, RoleSessionName=f"s{n}") for n in range(3))
+
+    def who_am_i(keys: Keys) -> object:
+        return world.server.client("sts", keys).get_caller_identity
+
+    open_console(page, world)
+    page.goto(f"{world.console}/roles/revoked")
+    page.get_by_role("link", name="Live sessions").click()
+    listed = page.get_by_role("button", name="Revoke 3 sessions")
+    for _ in range(20):  # the list is written behind
+        if listed.count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    page.get_by_role("button", name=f"Revoke {first.access_key_id}").click()
+    assert refused(who_am_i(first))[1] == "InvalidClientTokenId"
+    assert world.server.client("sts", second).get_caller_identity()["Account"] == world.home.account_id
+    page.get_by_role("button", name="Revoke 2 sessions").click()
+    expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    for keys in (second, third):
+        assert refused(who_am_i(keys))[1] == "InvalidClientTokenId"
+    assert last_record(world, "RevokeSessions")["requestParameters"] == {"principal": arn}
+    iam.delete_access_key(UserName="dana", AccessKeyId=dana.access_key_id)
+
+
+def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
+    world: World, page: Page
+) -> None:
+    iam = world.server.client("iam", world.home.root)
+    new_user(world.server, world.home, "sim")
+    mine = allow("s3:GetObject", on="arn:aws:s3:::reports/*", Sid="Reports")
+    office = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    text = document(mine, allow("s3:PutObject", Condition=office), deny("s3:DeleteObject", Sid="Never"))
+    arn = iam.create_policy(PolicyName="sim", PolicyDocument=text)["Policy"]["Arn"]
+    iam.create_group(GroupName="simulated")
+    iam.attach_group_policy(GroupName="simulated", PolicyArn=arn)
+    iam.add_user_to_group(UserName="sim", GroupName="simulated")
+    open_console(page, world)
+    page.goto(f"{world.console}/users/sim")
+    page.get_by_role("link", name="Simulate", exact=True).click()
+
+    keyboard = page.keyboard  # by keyboard alone from here
+    page.get_by_label("Who").focus()
+    keyboard.press("Tab")
+    keyboard.type("s3:GetObject")
+    keyboard.press("Tab")
+    keyboard.type("arn:aws:s3:::reports/2026.csv")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
+    lit = page.locator(".lamp.lit")
+    expect(lit.filter(has_text="Policies of the principal")).to_contain_text('"Sid": "Reports"')
+    lit.get_by_role("link", name="sim").first.click()
+    expect(page.get_by_role("heading", name="sim", exact=True)).to_be_visible()
+
+    page.go_back()
+    page.get_by_label("Does what").fill("s3:DeleteObject")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Denied by a statement")).to_be_visible()
+    expect(lit.filter(has_text="Policies of the principal")).to_contain_text('"Sid": "Never"')
+
+    page.get_by_label("Does what").fill("s3:PutObject")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="no statement allows it")).to_be_visible()
+    expect(page.get_by_label("Condition key 1")).to_have_value("aws:SourceIp")
+    page.get_by_label("Value 1", exact=True).fill("192.0.2.7")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
+
+
+def test_who_may_not_simulate_reads_so(world: World, page: Page) -> None:
+    open_console(page, world, "guest")
+    principal = f"arn:aws:iam::{world.home.account_id}:user/dana"
+    page.goto(f"{world.console}/simulator?principal={principal}&action=iam:GetUser")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "not authorized to perform: iam:SimulatePrincipalPolicy"
+    )
+
+
+def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, "dana").status == 303
+    token = client.get("/access").token
+    path = f"/console/{world.home.account_id}/users/guest"
+    assert client.post(path, {"do": "DeleteUser"}).status == 403
+    assert client.post(path, {"do": "DeleteRole", "RoleName": "x", "csrf_token": token}).status == 400
+    # What the address names is not taken from the form.
+    form = {"do": "TagUser", "UserName": "dana", "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"}
+    assert client.post(path, {**form, "csrf_token": token}).status == 303
+    iam = world.server.client("iam", world.home.root)
+    assert iam.list_user_tags(UserName="guest")["Tags"] == [{"Key": "k", "Value": "v"}]
+    assert iam.list_user_tags(UserName="dana")["Tags"] == []
+
+
+def test_text_of_others_is_shown_in_the_console_and_never_run(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    attack = "<img src=x onerror=alert(1)>"
+    trusted = document(trust(f"arn:aws:iam::{world.home.account_id}:root"))
+    iam.create_role(
+        RoleName="hostile", AssumeRolePolicyDocument=trusted, Description=attack.replace("<", "&lt;")
+    )
+    iam.tag_role(RoleName="hostile", Tags=[{"Key": "k", "Value": "a=b/c@d:e"}])
+    text = document(allow("s3:GetObject", on="arn:aws:s3:::<script>alert(1)</script>/*"))
+    iam.put_role_policy(RoleName="hostile", PolicyName="scripted", PolicyDocument=text)
+    open_console(page, world)
+    page.goto(f"{world.console}/roles/hostile/inline/scripted")
+    expect(page.get_by_label("Policy document")).to_contain_text("<script>alert(1)</script>")
+    expect(page.locator("#findings")).to_contain_text("<script>alert(1)</script>")
+    assert page.locator("#findings script").count() == 0
+
+
+def test_the_console_works_without_a_script(world: World, browser: Browser) -> None:
+    with person(browser, java_script_enabled=False) as page:
+        open_console(page, world)
+        page.goto(f"{world.console}/new/policy")
+        page.get_by_label("Name").fill("plain")
+        page.get_by_label("Policy document").fill("{")
+        page.get_by_role("button", name="Check").click()
+        expect(page.locator("#findings")).to_contain_text("Error, line 1")
+        expect(page.get_by_label("Name")).to_have_value("plain")
+        page.goto(f"{world.console}/users?search=gue")
+        expect(page.locator("tbody tr")).to_have_count(1)

@@ -1,0 +1,148 @@
+"""How the console looks: axe-core finds no fault, pages are small, var/screenshots has a picture of each to look at."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.conftest import Account
+from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.scenes import allow, assume, document, new_role, new_user, trust
+from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalServer]:
+    folder = tmp_path_factory.mktemp("console")
+    server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}")
+    with server.running():
+        yield server
+
+
+@pytest.fixture(scope="module")
+def home(server: PortalServer) -> Account:
+    """An account with some of everything in it."""
+    home = server.new_account()
+    iam = server.client("iam", home.root)
+    iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
+    dana = new_user(server, home, "dana", allow("iam:*", "sts:*"))
+    server.set_password(home, "dana")
+    user = f"arn:aws:iam::{home.account_id}:user/dana"
+    for name, description in (
+        ("data-reader", "Reads what the data account keeps."),
+        ("deployment", "Brings new versions to the cluster."),
+        ("night-watch", ""),
+    ):
+        options = {"Description": description} if description else {}
+        arn = new_role(server, home, name, trust(user), allow("s3:Get*"), MaxSessionDuration=43200, **options)
+        for session_name in ("morning", "evening"):
+            assume(server, dana, arn, RoleSessionName=session_name)
+    text = document(
+        allow("s3:GetObject", "s3:ListBucket", on="arn:aws:s3:::reports/*"),
+        allow("iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+    )
+    arn = iam.create_policy(PolicyName="reports", PolicyDocument=text, Description="Read the reports.")[
+        "Policy"
+    ]["Arn"]
+    iam.create_policy_version(
+        PolicyArn=arn, PolicyDocument=text.replace("ListBucket", "PutObject"), SetAsDefault=True
+    )
+    iam.create_group(GroupName="operators")
+    iam.attach_group_policy(GroupName="operators", PolicyArn=arn)
+    for name in ("erika", "frank", "gerd"):
+        new_user(server, home, name)
+        iam.add_user_to_group(UserName=name, GroupName="operators")
+    iam.attach_user_policy(UserName="erika", PolicyArn=arn)
+    iam.tag_user(UserName="erika", Tags=[{"Key": "team", "Value": "night"}])
+    return home
+
+
+def wrong_policy(page: Page, path: str) -> None:
+    page.goto(f"{path}/new/policy")
+    page.get_by_label("Name").fill("reports-writer")
+    text = page.get_by_label("Policy document")
+    text.fill(text.input_value().replace("Allow", "Alow"))
+    page.get_by_text("Error, line 4").wait_for()
+
+
+def refused_form(page: Page, path: str) -> None:
+    page.goto(f"{path}/users/erika")
+    page.get_by_role("button", name="Delete user").click()
+
+
+def sessions_of_a_role(page: Page, path: str) -> None:
+    page.goto(f"{path}/roles/data-reader")
+    page.get_by_role("link", name="Live sessions").click()
+    page.get_by_role("button", name="Revoke 2 sessions").wait_for()
+
+
+def question(path: str, user: str, action: str) -> str:
+    arn = f"arn:aws:iam::{path[-12:]}:user/{user}"
+    return f"{path}/simulator?principal={arn}&action={action}"
+
+
+def new_device(page: Page, path: str) -> None:
+    page.goto(f"{origin_of(path)}/security")
+    page.get_by_role("button", name="Add a device").click()
+
+
+def origin_of(path: str) -> str:
+    return path.partition("/console/")[0]
+
+
+def new_key(page: Page, path: str) -> None:
+    page.goto(f"{path}/users/gerd")
+    page.get_by_role("button", name="Create access key").click()
+
+
+PAGES: dict[str, Callable[[Page, str], object]] = {
+    "overview": lambda page, path: page.goto(f"{path}/overview"),
+    "users": lambda page, path: page.goto(f"{path}/users"),
+    "user": lambda page, path: page.goto(f"{path}/users/erika"),
+    "user-refused": refused_form,
+    "user-new-key": new_key,
+    "new-user": lambda page, path: page.goto(f"{path}/new/user"),
+    "groups": lambda page, path: page.goto(f"{path}/groups"),
+    "group": lambda page, path: page.goto(f"{path}/groups/operators"),
+    "new-group": lambda page, path: page.goto(f"{path}/new/group"),
+    "roles": lambda page, path: page.goto(f"{path}/roles"),
+    "role": lambda page, path: page.goto(f"{path}/roles/data-reader"),
+    "new-role": lambda page, path: page.goto(f"{path}/new/role"),
+    "policies": lambda page, path: page.goto(f"{path}/policies"),
+    "policies-of-aws": lambda page, path: page.goto(f"{path}/policies?scope=aws"),
+    "policy": lambda page, path: page.goto(f"{path}/policies/{path[-12:]}/reports"),
+    "policy-difference": lambda page, path: page.goto(f"{path}/policies/{path[-12:]}/reports?version=v1"),
+    "policy-editor": lambda page, path: page.goto(f"{path}/edit/policies/{path[-12:]}/reports"),
+    "policy-editor-error": wrong_policy,
+    "sessions": lambda page, path: page.goto(f"{path}/sessions"),
+    "sessions-of-a-role": sessions_of_a_role,
+    "simulator": lambda page, path: page.goto(f"{path}/simulator"),
+    "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
+    "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),
+    "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
+    "security-new-device": new_device,
+    "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_the_console_has_no_fault_that_axe_finds(
+    server: PortalServer, home: Account, browser: Browser, name: str
+) -> None:
+    with person(browser) as page:
+        sign_in(page, server.origin, home.account_id, "dana")
+        PAGES[name](page, f"{server.origin}/console/{home.account_id}")
+        page.wait_for_load_state()
+        assert len(page.content().encode()) < LARGEST_PAGE
+        for look, (scheme, width) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 844})
+            shoot(page, f"console-{name}-{look}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+            assert faults_of(page) == [], look

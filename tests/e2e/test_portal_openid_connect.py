@@ -1,0 +1,161 @@
+"""People sign in to the portal at a real OpenID provider, with a real browser."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import Server
+from tests.e2e.portal import chromium, person
+from tests.e2e.portal_federation import LABEL, Scene, openid_scene, sign_in_at_provider
+from tests.e2e.scenes import allow, new_role, records
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with openid_scene(tmp_path_factory.mktemp("portal")) as made:
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with person(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        yield opened
+
+
+def roles_on(page: Page) -> list[str]:
+    return page.locator(".row-name a").all_inner_texts()
+
+
+def newest(server: Server, name: str) -> dict[str, Any]:
+    return [one for one in records(server) if one["eventName"] == name][-1]
+
+
+def last_failure(server: Server) -> dict[str, Any]:
+    return [one for one in records(server) if one["responseElements"] == {"ConsoleLogin": "Failure"}][-1]
+
+
+def test_a_person_signs_in_at_the_provider_and_sees_roles_of_every_account_that_trusts_it(
+    scene: Scene, page: Page
+) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    expect(page).to_have_url(f"{scene.origin}/access")
+    assert sorted(roles_on(page)) == ["analyst", "reader"]
+    expect(page.locator(".who")).to_contain_text("alice@example.com")
+    expect(page.locator(".who")).to_contain_text(f"signed in with {LABEL}")
+    record = newest(scene.server, "ConsoleLogin")
+    assert record["responseElements"] == {"ConsoleLogin": "Success"}
+    assert record["userIdentity"] == {
+        "type": "WebIdentityUser",
+        "principalId": f"{scene.provider.issuer}:alice",
+        "userName": "alice@example.com",
+    }
+    assert record["additionalEventData"]["IdentityProvider"] == scene.provider.issuer
+
+
+def test_who_is_in_no_group_that_a_role_trusts_sees_none(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "bob")
+    expect(page.get_by_text("There is no role that you may take")).to_be_visible()
+
+
+def test_credentials_are_minted_by_assume_role_with_web_identity_and_used_by_boto3(
+    scene: Scene, page: Page
+) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    for role, account in (("reader", scene.first), ("analyst", scene.second)):
+        page.goto(f"{scene.origin}/access")
+        page.get_by_role("button", name=f"Get credentials of {role}").click()
+        made = json.loads(page.locator("#text-json").text_content() or "")
+        session = boto3.session.Session(
+            made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], "eu-west-1"
+        )
+        arn = f"arn:aws:sts::{account.account_id}:assumed-role/{role}/alice@example.com"
+        assert session.client("sts", endpoint_url=scene.server.url).get_caller_identity()["Arn"] == arn
+        record = newest(scene.server, "AssumeRoleWithWebIdentity")
+        assert record["userIdentity"]["type"] == "WebIdentityUser"
+        assert record["userIdentity"]["principalId"] == f"{scene.provider_arns[account.account_id]}:alice"
+        assert record["responseElements"]["assumedRoleUser"]["arn"] == arn
+        assert record["recipientAccountId"] == account.account_id
+
+
+def test_session_tags_of_the_token_go_with_the_role_and_hide_roles_that_refuse_them(
+    scene: Scene, page: Page
+) -> None:
+    """`reader` does not allow sts:TagSession, so the operation would refuse; it is not shown."""
+    sign_in_at_provider(page, scene.origin, "tagged")
+    assert roles_on(page) == ["analyst"]
+    page.get_by_role("button", name="Get credentials of analyst").click()
+    record = newest(scene.server, "AssumeRoleWithWebIdentity")
+    assert record["responseElements"]["assumedRoleUser"]["arn"].endswith("/analyst/tagged@example.com")
+
+
+def test_a_role_or_a_provider_that_changes_counts_with_the_next_page(scene: Scene, page: Page) -> None:
+    arn = scene.know_provider(scene.third, "another-client")
+    new_role(scene.server, scene.third, "steward", scene.trust_readers(scene.third), allow("iam:ListRoles"))
+    sign_in_at_provider(page, scene.origin, "alice")
+    assert "steward" not in roles_on(page), "the account knows the provider for another client"
+    iam = scene.server.client("iam", scene.third.root)
+    iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID="portal")
+    page.reload()
+    assert "steward" in roles_on(page)
+    page.get_by_role("link", name="steward").click()
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    page.get_by_role("button", name="Get credentials").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+
+
+def test_who_signs_out_is_offered_to_sign_out_at_the_provider_too(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
+    page.get_by_role("link", name=f"Sign out at {LABEL}, too").click()
+    expect(page).to_have_url(re.compile(f"{scene.provider.issuer}/session/end"))
+    page.get_by_role("button", name=re.compile("sign me out", re.IGNORECASE)).click()
+    expect(page).to_have_url(f"{scene.origin}/sign-in")
+    assert newest(scene.server, "Logout")["userIdentity"]["userName"] == "alice@example.com"
+    page.get_by_role("link", name=f"Continue with {LABEL}").click()
+    expect(page.locator("input[name=login]")).to_be_visible()
+
+
+def test_who_says_no_at_the_provider_is_told_so_and_the_journal_has_the_reason(
+    scene: Scene, page: Page
+) -> None:
+    page.goto(scene.origin)
+    page.get_by_role("link", name=f"Continue with {LABEL}").click()
+    page.get_by_role("link", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        f"{LABEL} did not sign you in. Try again, or ask whoever runs this portal."
+    )
+    failure = last_failure(scene.server)
+    assert failure["errorMessage"] == "check failed: authorization: found access_denied, wanted a code"
+    assert failure["additionalEventData"] == {"IdentityProvider": LABEL}
+
+
+def test_what_a_provider_says_of_a_person_is_shown_as_text(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "<b>mallory</b>")
+    expect(page.locator(".who strong")).to_have_text("<script>alert(1)</script>")
+    assert page.locator(".who script").count() == 0
+    page.get_by_role("button", name="Get credentials of analyst").click()
+    record = newest(scene.server, "AssumeRoleWithWebIdentity")
+    assert record["responseElements"]["assumedRoleUser"]["arn"].endswith("/-script-alert-1---script-")
+
+
+def test_people_find_the_page_that_they_asked_for_first(scene: Scene, page: Page) -> None:
+    wanted = f"{scene.origin}/access/{scene.first.account_id}/reader"
+    page.goto(wanted)
+    page.get_by_role("link", name=f"Continue with {LABEL}").click()
+    page.locator("input[name=login]").fill("alice")
+    page.locator("input[name=password]").fill("any")
+    page.locator("button[type=submit]").click()
+    page.locator("button[type=submit]").click()
+    expect(page).to_have_url(wanted)

@@ -5,12 +5,12 @@ roles in the order of account ids. What is looked at is bounded: MOST_ROLES. `is
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.role_index import Candidates, find_candidates
+from broker.access.role_index import Candidates, find_candidates, trustees_like
 from broker.errors import Refusal
 from broker.names.principal import Root
 from broker.operation import Absent, Call, find_operation, prepare
@@ -20,7 +20,7 @@ from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 MOST_ROLES = 5000
-BREATH = 50  # roles, after which other requests get their turn
+_BREATH = 50  # roles, after which other requests get their turn
 
 
 class OwnRole(msgspec.Struct, frozen=True):
@@ -47,16 +47,23 @@ async def find_roles(call: Call, account_id: str | None = None) -> OwnRoles:
     store, caller = call.store, call.caller
     if isinstance(caller.principal, Root):
         return OwnRoles((), is_complete=True)  # as on AWS, root takes no role
-    candidates = await find_candidates(store, caller, MOST_ROLES, account_id)
+    candidates = await find_candidates(store, trustees_like(caller), MOST_ROLES, account_id)
     if candidates is None:
         candidates = await _candidates_of_all(store, caller.account, account_id)
+    return await those_that_may_be_taken(store, candidates, lambda role_arn: may_take(call, role_arn))
+
+
+async def those_that_may_be_taken(
+    store: Transaction, candidates: Candidates, may_be_taken: Callable[[str], Awaitable[bool]]
+) -> OwnRoles:
+    """Of the candidates, the roles of whose ARN `may_be_taken` is true."""
     # What the store has is read first: what the gate has read of a partition may not change in between.
     present = [one async for one in _present(store, candidates.roles)]
     own: list[OwnRole] = []
     for number, one in enumerate(present, 1):
-        if await may_take(call, one.role.arn):
+        if await may_be_taken(one.role.arn):
             own.append(one)
-        if number % BREATH == 0:
+        if number % _BREATH == 0:
             await asyncio.sleep(0)
     return OwnRoles(tuple(sorted(own, key=_order)), candidates.is_complete)
 
@@ -83,8 +90,8 @@ async def _candidates_of_all(store: Transaction, account: str, only_in: str | No
 
 async def _present(store: Transaction, candidates: Sequence[TrustingRole]) -> AsyncIterator[OwnRole]:
     """The roles as they are now, without those that are gone."""
-    for start in range(0, len(candidates), BREATH):
-        some = candidates[start : start + BREATH]
+    for start in range(0, len(candidates), _BREATH):
+        some = candidates[start : start + _BREATH]
         # At once, for an engine that batches the revisions of partitions into one request.
         for one in await asyncio.gather(*(_find_own(store, candidate) for candidate in some)):
             if one is not None:
@@ -133,8 +140,6 @@ def session_name_of(caller: Caller) -> str:
 
 
 def _order(own: OwnRole) -> tuple[str, str, str]:
-    return *account_order(own.account), own.role.role_name.lower()
-
-
-def account_order(account: Account) -> tuple[str, str]:
-    return (account.name or account.alias or account.account_id).lower(), account.account_id
+    account = own.account
+    name = account.name or account.alias or account.account_id
+    return name.lower(), account.account_id, own.role.role_name.lower()

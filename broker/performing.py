@@ -106,7 +106,7 @@ async def perform_recorded(
 
 
 def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Caller) -> None:
-    """Say in the record who calls, and mark the key or the role as used."""
+    """Say in the record who calls, and mark as used the key or the role, and the operation by its user or role."""
     event.user_identity = caller.identity
     event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
     if caller.access_key_id and not caller.is_temporary:
@@ -115,6 +115,19 @@ def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Calle
     elif caller.role is not None:
         usage = Usage(last_used_at=int(facts.now), region=facts.region)
         store.mark_used(caller.account, caller.role.role_id, usage)
+    _mark_operation(store, event.event_name, facts, caller)
+
+
+def _mark_operation(store: Store, operation: str, facts: RequestFacts, caller: Caller) -> None:
+    """For service last accessed details, which count what is refused as well. `operation` is one that is declared."""
+    if caller.role is not None:
+        entity_id = caller.role.role_id
+    elif caller.user is not None:
+        entity_id = caller.user.user_id
+    else:
+        return
+    usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service, action=operation)
+    store.mark_used(caller.account, f"{entity_id}/{facts.service}/{operation}", usage)
 
 
 async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event: Event) -> None:

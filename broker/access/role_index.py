@@ -15,7 +15,7 @@ Law:
 Services are not indexed: no person is one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -27,9 +27,12 @@ from broker.storage.records import Role
 from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ROLE_INDEX, TRUSTING_ROLES, Transaction
 
-# Owners that are no accounts: of "*", and of providers that are named by their host or by the operator.
+# Which entries there are, and under which keys. Where that changes, stores are indexed anew.
+LAYOUT = 2
+
+# Owners that are no accounts: of "*", and of providers that are not of one account, whose people are found in all.
 EVERYONE, PROVIDERS = "everyone", "providers"
-_ROOT = ":root"
+_ROOT, _OPEN_ID_CONNECT = ":root", ":oidc-provider/"
 
 
 class Trustee(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ def trustees_of(role: Role) -> frozenset[Trustee]:
     return frozenset(
         anybody.union(
             (_aws_trustee(name, role) for name in named.aws if name != "*"),
-            (Trustee(_owner_of_provider(name), name) for name in named.federated),
+            map(_provider_trustee, named.federated),
         )
     )
 
@@ -75,8 +78,13 @@ def trustees_like(caller: Caller) -> tuple[Trustee, ...]:
         own = (*names.itself, *names.entity, account)
         return (*(Trustee(account, name) for name in own), _ANYBODY)
     if names.federated:
-        return (Trustee(_owner_of_provider(names.federated), names.federated), _ANYBODY)
+        return (_provider_trustee(names.federated), _ANYBODY)
     return (_ANYBODY,)
+
+
+def trustees_from(issuer: str) -> tuple[Trustee, ...]:
+    """Every name by which trust policies, of whatever account, may name people of an OpenID Connect issuer."""
+    return (Trustee(PROVIDERS, issuer.rpartition("://")[2]), _ANYBODY)
 
 
 async def index_role(store: Transaction, role: Role, mark: bytes, former: Role | None = None) -> None:
@@ -102,16 +110,17 @@ def entry_key(trustee: Trustee, role: Role) -> str:
 
 
 async def find_candidates(
-    store: Transaction, caller: Caller, limit: int, account: str | None = None
+    store: Transaction, trustees: Sequence[Trustee], limit: int, account: str | None = None
 ) -> Candidates | None:
-    """At most `limit` roles, of all accounts or of one, whose trust policies may admit the caller.
+    """At most `limit` roles, of all accounts or of one, whose trust policies name one of `trustees`.
 
     None where the index is not complete yet.
     """
-    if await store.find(ROLE_INDEX, "") is None:
+    index = await store.find(ROLE_INDEX, "")
+    if index is None or index.layout != LAYOUT:
         return None
     found: dict[tuple[str, str], TrustingRole] = {}
-    for trustee in trustees_like(caller):
+    for trustee in trustees:
         prefix = _prefix(trustee) if account is None else f"{_prefix(trustee)}{account}/"
         entries = await store.scan(TRUSTING_ROLES, trustee.owner, prefix, limit=limit + 1)
         found.update({(one.account_id, one.role_name.lower()): one for one in entries})
@@ -145,8 +154,13 @@ def _aws_trustee(name: str, role: Role) -> Trustee:
     return Trustee(account, role.trusted_ids.get(name, name))
 
 
-def _owner_of_provider(name: str) -> str:
-    return _account_in(name) or PROVIDERS
+def _provider_trustee(name: str) -> Trustee:
+    """Accounts that know the same OpenID Connect issuer have ARNs of their own for it, and the same people."""
+    account = _account_in(name)
+    if account is None:
+        return Trustee(PROVIDERS, name)
+    _, is_issuer, issuer = name.partition(_OPEN_ID_CONNECT)
+    return Trustee(PROVIDERS, issuer) if is_issuer else Trustee(account, name)
 
 
 def _account_in(name: str) -> str | None:

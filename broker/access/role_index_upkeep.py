@@ -7,7 +7,7 @@ account once a day. It can be ended at any time, and goes on where it was; passe
 import asyncio
 from collections.abc import Iterable
 
-from broker.access.role_index import Trustee, entry_key, put_entry, trustees_of
+from broker.access.role_index import LAYOUT, Trustee, entry_key, put_entry, trustees_of
 from broker.storage.engine import Revision, account_partition
 from broker.storage.records import Role
 from broker.storage.role_index_records import IndexedAccount, RoleIndex
@@ -31,14 +31,17 @@ async def index_missing_roles(store: Store, rest: float = _REST_SECONDS) -> int:
         if not _is_at(known.get(account), revision):
             missing += await _index_account(store, account, revision, rest)
     reader = store.transaction()
-    if await reader.find(ROLE_INDEX, "") is None:
-        reader.put(ROLE_INDEX, "", RoleIndex(complete_since=int(await store.engine.now())))
+    index = await reader.find(ROLE_INDEX, "")
+    if index is None or index.layout != LAYOUT:
+        reader.put(ROLE_INDEX, "", RoleIndex(complete_since=int(await store.engine.now()), layout=LAYOUT))
         await reader.commit()
     return missing
 
 
 def _is_at(indexed: IndexedAccount | None, revision: Revision) -> bool:
-    return indexed is not None and Revision(indexed.number, indexed.mark) == revision
+    if indexed is None or indexed.layout != LAYOUT:
+        return False
+    return Revision(indexed.number, indexed.mark) == revision
 
 
 async def _index_account(store: Store, account: str, revision: Revision, rest: float) -> int:
@@ -53,7 +56,7 @@ async def _index_account(store: Store, account: str, revision: Revision, rest: f
     writer.put(
         INDEXED_ACCOUNTS,
         "",
-        IndexedAccount(account_id=account, number=revision.number, mark=revision.mark),
+        IndexedAccount(account_id=account, number=revision.number, mark=revision.mark, layout=LAYOUT),
         expires_at=await store.engine.now() + _KNOWN_SECONDS,
     )
     await writer.commit()

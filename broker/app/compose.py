@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 import broker.iam
+import broker.signin
 import broker.simulator
 import broker.sso
 import broker.sts  # noqa: F401  importing a room declares its operations

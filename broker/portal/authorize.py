@@ -28,7 +28,7 @@ from broker.portal.visit import Visit
 from broker.storage.store import Transaction
 
 _PAGE = "/authorize"
-_LONGEST_STATE = 512
+LONGEST_STATE = 512
 
 
 class AskedAuthorization(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def _asked(portal: Portal, visit: Visit) -> AskedAuthorization:
         raise _invalid("The client has not registered the address to which it wants the answer.")
     challenge, state = query.get("code_challenge", ""), query.get("state", "")
     return AskedAuthorization(
-        client, client_id, redirect_uri, state[:_LONGEST_STATE], challenge, _fault(client, dict(query))
+        client, client_id, redirect_uri, state[:LONGEST_STATE], challenge, _fault(client, dict(query))
     )
 
 
@@ -106,17 +106,19 @@ def _fault(client: Client, query: dict[str, str]) -> str:
         return "unauthorized_client"
     if query.get("code_challenge_method") != "S256" or not is_challenge(query.get("code_challenge", "")):
         return "invalid_request"
-    if len(query.get("state", "")) > _LONGEST_STATE:
+    if len(query.get("state", "")) > LONGEST_STATE:
         return "invalid_request"
     return "invalid_scope" if set(scopes) - {ACCOUNT_ACCESS, *client.scopes} else ""
 
 
 def _to_client(asked: AskedAuthorization, **told: str) -> web.Response:
-    """Back to the client, at an address that `is_registered_redirect` has passed."""
-    state = {"state": asked.state} if asked.state else {}
-    return web.Response(
-        status=303, headers={"Location": f"{asked.redirect_uri}?{urlencode({**told, **state})}"}
-    )
+    return answer_to(asked.redirect_uri, asked.state, **told)
+
+
+def answer_to(proven_uri: str, state: str, **told: str) -> web.Response:
+    """Back to the client, at an address of which it is known that it is the client's."""
+    with_state = {**told, "state": state} if state else told
+    return web.Response(status=303, headers={"Location": f"{proven_uri}?{urlencode(with_state)}"})
 
 
 def _invalid(message: str) -> Refusal:

@@ -5,7 +5,6 @@ Decided as the operation decides that trades the assertion itself, AssumeRoleWit
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,13 +12,15 @@ import msgspec
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.federated_people import openid_connect_caller
+from broker.access.role_index import Candidates, find_candidates, trustees_from
 from broker.access.web_identities import find_provider
 from broker.errors import Refusal
 from broker.operation import Absent, find_operation, prepare
-from broker.own_roles import BREATH, MOST_ROLES, OwnRole, OwnRoles, account_order
+from broker.own_roles import MOST_ROLES, OwnRoles, those_that_may_be_taken
 from broker.performing import Tools
 from broker.protocol.shapes import sts as shapes
 from broker.storage.portal_records import FederatedIdentity
+from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
 # What a request has in place of the assertion, which is not kept: it was proven at the sign-in.
@@ -40,17 +41,12 @@ async def find_federated_roles(
     tools: Tools, store: Transaction, identity: FederatedIdentity, facts: RequestFacts
 ) -> OwnRoles:
     """The roles that the person may take now."""
-    found: list[OwnRole] = []
-    looked_at = 0
-    async for candidate in _candidates(store, identity):
-        if looked_at == MOST_ROLES:
-            return OwnRoles(tuple(found), is_complete=False)
-        looked_at += 1
-        if looked_at % BREATH == 0:
-            await asyncio.sleep(0)
-        if await may_take_federated(tools, store, identity, facts, candidate.role.arn):
-            found.append(candidate)
-    return OwnRoles(tuple(found), is_complete=True)
+    candidates = await find_candidates(store, trustees_from(identity.issuer), MOST_ROLES)
+    if candidates is None:
+        candidates = await _candidates_of_all(store, identity)
+    return await those_that_may_be_taken(
+        store, candidates, lambda role_arn: may_take_federated(tools, store, identity, facts, role_arn)
+    )
 
 
 async def may_take_federated(
@@ -97,12 +93,19 @@ def session_name_of(name: str) -> str:
     return _no_name_character.sub("-", name)[:_LONGEST_NAME].ljust(_SHORTEST_NAME, "-")
 
 
-async def _candidates(store: Transaction, identity: FederatedIdentity) -> AsyncIterator[OwnRole]:
-    """Roles that can be meant, in the order of accounts: those of accounts that know the provider, and name it."""
-    for account in sorted(await store.scan(ACCOUNTS, ""), key=account_order):
+async def _candidates_of_all(store: Transaction, identity: FederatedIdentity) -> Candidates:
+    """Of the first MOST_ROLES roles of accounts that know the provider, those that can be meant."""
+    found: list[TrustingRole] = []
+    looked_at = 0
+    for account in await store.scan(ACCOUNTS, ""):
         provider = await find_provider(store, account.account_id, identity.issuer)
         if provider is None or not provider.admits(identity.audience):
             continue
-        for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES + 1):
+        for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1):
+            looked_at += 1
+            if looked_at > MOST_ROLES:
+                return Candidates(tuple(found), is_complete=False)
             if provider.name in role.assume_role_policy or '"*"' in role.assume_role_policy:
-                yield OwnRole(account, role)
+                found.append(TrustingRole(account_id=role.account_id, role_name=role.role_name))
+        await asyncio.sleep(0)
+    return Candidates(tuple(found), is_complete=True)

@@ -1,13 +1,14 @@
 """Queries about policies: what would be decided, which condition keys they read, to which services they give access.
 
-Owns the operations of AWS's IAM API 2010-05-08 that evaluate policies and change nothing: Simulate...,
-GetContextKeysFor... and ListPoliciesGrantingServiceAccess, and the limits of a simulation's cost. A caller names
+Owns the operations of AWS's IAM API 2010-05-08 that evaluate policies and change nothing that is judged: Simulate...,
+GetContextKeysFor..., ListPoliciesGrantingServiceAccess and ...ServiceLastAccessedDetails, and the limits of a
+simulation's cost. A caller names
 entities of its own account, and needs the gate's permission for the operation.
 
 Never decides: the gate's code gathers the layers (`access.gather`), the policy engine decides (`broker.policy`).
 Importing this package declares its operations.
 """
 
-from broker.simulator import policy_reading, simulation
+from broker.simulator import policy_reading, service_last_accessed, simulation
 
-__all__ = ["policy_reading", "simulation"]
+__all__ = ["policy_reading", "service_last_accessed", "simulation"]

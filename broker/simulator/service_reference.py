@@ -22,6 +22,12 @@ def service_namespaces() -> frozenset[str]:
     return frozenset(Services().get_service_keys())
 
 
+def service_name(namespace: str) -> str:
+    """What people call the service of a known namespace."""
+    name: str = Services().get_service_name(namespace)
+    return name
+
+
 def arn_template(action: str, resources: tuple[str, ...]) -> str:
     """The ARN format of the resources of `action`: the one that all `resources` match, else the first, else `*`."""
     templates = _arn_templates(action.lower())

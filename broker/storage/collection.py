@@ -61,7 +61,7 @@ from broker.storage.records import (
 from broker.storage.role_index_records import IndexedAccount, RoleIndex, TrustingRole
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
-from broker.storage.task_records import CredentialReport, ServiceLinkedRoleDeletion
+from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
 
 R = TypeVar("R", bound=Record)
 
@@ -213,6 +213,7 @@ ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
 PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
 CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, _single, expiring=True)
+LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
 SERVICE_LINKED_ROLE_DELETIONS = Collection(
     "service-linked-role-deletion", ServiceLinkedRoleDeletion, exact=True, expiring=True
 )

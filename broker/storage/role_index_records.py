@@ -23,9 +23,14 @@ class IndexedAccount(Record, frozen=True, kw_only=True):
     account_id: str
     number: int
     mark: bytes
+    layout: int = 1
 
 
 class RoleIndex(Record, frozen=True, kw_only=True):
-    """Written when the roles of every account have been indexed: the index can be relied on from then on."""
+    """Written when the roles of every account have been indexed: the index can be relied on from then on.
+
+    `layout` is that of its entries (`broker.access.role_index`).
+    """
 
     complete_since: int
+    layout: int = 1

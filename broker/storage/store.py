@@ -26,6 +26,7 @@ from broker.storage.collection import (
     INSTANCE_PROFILES,
     INSTANCES,
     ISSUER_ACCOUNTS,
+    LAST_ACCESSED_JOBS,
     LISTED_SESSIONS,
     LOGIN_PROFILES,
     LOGIN_SESSIONS,
@@ -78,6 +79,7 @@ __all__ = [
     "INSTANCES",
     "INSTANCE_PROFILES",
     "ISSUER_ACCOUNTS",
+    "LAST_ACCESSED_JOBS",
     "LISTED_SESSIONS",
     "LOGIN_PROFILES",
     "LOGIN_SESSIONS",
@@ -204,7 +206,7 @@ class Store:
         return answer
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
-        """Note that `key` (an access key id or role id) was used; the next `flush_usage` writes it."""
+        """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""
         self._marks[account, key] = usage
 
     async def flush_usage(self, interval: float = 0.0) -> None:

@@ -14,3 +14,11 @@ class CredentialReport(Record, frozen=True, kw_only=True):
 
     generated_at: int
     content: bytes
+
+
+class LastAccessedJob(Record, frozen=True, kw_only=True):
+    """What was asked about the services that an entity or a policy uses; keyed by the job's id, expiring."""
+
+    arn: str
+    job_type: str
+    created_at: int

@@ -7,7 +7,7 @@ minutes, and only principals of the management account or of the delegated IAM a
 import msgspec
 
 from broker.access.aws_managed import AwsManagedPolicy, find_task_policy
-from broker.access.organization import ROOT_SESSIONS
+from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
@@ -20,10 +20,19 @@ from broker.sts.answers import credentials_shape
 
 
 class RootTask(msgspec.Struct, frozen=True):
-    """The task that is to be done as root of `account`."""
+    """The task that is to be done as root of `account`; `feature` is the organization's that lets it be done.
+
+    Root credentials management is for the tasks on root's own credentials, root sessions for all others
+    (EnableOrganizationsRootCredentialsManagement and EnableOrganizationsRootSessions of the IAM API Reference).
+    """
 
     account: str
-    policy_arn: str
+    policy: ManagedPolicy
+
+    @property
+    def feature(self) -> str:
+        is_of_credentials = self.policy.policy_name.startswith("IAM")
+        return ROOT_CREDENTIALS_MANAGEMENT if is_of_credentials else ROOT_SESSIONS
 
 
 async def member_root(call: Call, request: shapes.AssumeRootRequest) -> Prepared[RootTask]:
@@ -33,8 +42,8 @@ async def member_root(call: Call, request: shapes.AssumeRootRequest) -> Prepared
     """
     if isinstance(call.caller.principal, Root):
         raise access_denied("AssumeRoot may not be called by root users.")
-    task = RootTask(_target_account(request.target_principal), _task_policy(request).arn)
-    keys = {"sts:TaskPolicyArn": task.policy_arn, "aws:ResourceAccount": task.account}
+    task = RootTask(_target_account(request.target_principal), _task_policy(request))
+    keys = {"sts:TaskPolicyArn": task.policy.arn, "aws:ResourceAccount": task.account}
     return Prepared(Resource(Root(task.account).arn, call.account, keys=keys), task)
 
 
@@ -43,13 +52,13 @@ async def assume_root(
     call: Call, request: shapes.AssumeRootRequest, prepared: Prepared[RootTask]
 ) -> shapes.AssumeRootResponse:
     task = prepared.found
-    await _require_organization(call, task.account)
+    await _require_organization(call, task)
     duration = LONGEST_ROOT_TASK if request.duration_seconds is None else request.duration_seconds
     minted = call.mint.root_task(
         task.account,
         now=call.now,
         duration=duration,
-        task_policy_arn=task.policy_arn,
+        task_policy_arn=task.policy.arn,
         issuer_arn=call.caller.principal.arn,
         source_identity=call.caller.source_identity,
         issuer_access_key_id=call.caller.access_key_id,
@@ -88,21 +97,22 @@ _NO_TASK_POLICY = (
 )
 
 
-async def _require_organization(call: Call, account: str) -> None:
+async def _require_organization(call: Call, task: RootTask) -> None:
     """Raises AccessDenied, with the same message for every reason, which does not reveal the organization's members."""
-    reason = await _find_reason_to_refuse(call, account)
+    reason = await _find_reason_to_refuse(call, task)
     if reason:
         raise access_denied(
             f"User: {call.caller.principal.arn} is not authorized to perform: sts:AssumeRoot "
-            f"on resource: {Root(account).arn}",
+            f"on resource: {Root(task.account).arn}",
             reason=reason,
         )
 
 
-async def _find_reason_to_refuse(call: Call, account: str) -> str:
+async def _find_reason_to_refuse(call: Call, task: RootTask) -> str:
+    account = task.account
     organization = await call.store.find(ORGANIZATION, "", "")
-    if organization is None or ROOT_SESSIONS not in organization.features:
-        return "centralized root access is not enabled for an organization"
+    if organization is None or task.feature not in organization.features:
+        return f"{task.feature} is not enabled for an organization"
     if call.account not in (
         organization.management_account_id,
         organization.delegated_iam_administrator_id,

@@ -53,7 +53,7 @@ def explain_other_service(
 
 
 def _listed(services: Mapping[str, ServiceModel]) -> str:
-    """`IAM, SSO, SSO-OIDC and STS`."""
+    """`IAM, SIGNIN, SSO, SSO-OIDC and STS`."""
     *names, last = sorted(service.name.upper() for service in services.values())
     return f"{', '.join(names)} and {last}" if names else last
 

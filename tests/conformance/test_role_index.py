@@ -12,13 +12,23 @@ import msgspec
 import pytest
 
 from broker.access.caller import Caller, root_caller, user_caller
-from broker.access.role_index import find_candidates, trustees_like, trustees_of
+from broker.access.role_index import LAYOUT, find_candidates, trustees_like, trustees_of
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.errors import Refusal
 from broker.protocol.shapes import iam as shapes
 from broker.storage.engine import Engine, EngineUnavailable, Revision, account_partition
 from broker.storage.records import Account, Role, User
-from broker.storage.store import ACCOUNTS, INDEXED_ACCOUNTS, ROLES, TRUSTING_ROLES, USERS, Store, Transaction
+from broker.storage.role_index_records import RoleIndex
+from broker.storage.store import (
+    ACCOUNTS,
+    INDEXED_ACCOUNTS,
+    ROLE_INDEX,
+    ROLES,
+    TRUSTING_ROLES,
+    USERS,
+    Store,
+    Transaction,
+)
 from tests.unit.iam.conftest import Iam
 
 ACCOUNTS_HERE = ("111111111111", "222222222222", "333333333333")
@@ -87,7 +97,7 @@ async def scanned(store: Store, caller: Caller) -> set[tuple[str, str]]:
 
 
 async def indexed(store: Store, caller: Caller) -> set[tuple[str, str]]:
-    candidates = await find_candidates(store.transaction(), caller, 10_000)
+    candidates = await find_candidates(store.transaction(), trustees_like(caller), 10_000)
     assert candidates is not None and candidates.is_complete
     found = [(one.account_id, one.role_name) for one in candidates.roles]
     assert len(found) == len(set(found)), "each role once"
@@ -202,7 +212,7 @@ async def test_a_store_of_an_earlier_version_is_indexed_while_it_is_changed(
     random, iam = Random(7), Iam(Store(open_engine(), time.time))
     await fill(iam.store, *unindexed_roles())
     alice = user_caller(USERS_HERE[0])
-    assert await find_candidates(iam.store.transaction(), alice, 10) is None
+    assert await find_candidates(iam.store.transaction(), trustees_like(alice), 10) is None
 
     async def change() -> None:
         for _ in range(30):
@@ -231,7 +241,9 @@ async def test_a_pass_that_was_ended_goes_on_where_it_was(
     with pytest.raises(EngineUnavailable):
         await index_missing_roles(store, 0)
     monkeypatch.undo()
-    assert await find_candidates(store.transaction(), alice, 10) is None, "half an index is not used"
+    assert await find_candidates(store.transaction(), trustees_like(alice), 10) is None, (
+        "half an index is not used"
+    )
     known = await store.transaction().scan(INDEXED_ACCOUNTS, "")
     assert [one.account_id for one in known] == list(ACCOUNTS_HERE[:1])
     await index_missing_roles(store, 0)
@@ -274,6 +286,28 @@ async def test_a_pass_looks_at_the_accounts_that_have_changed(
     assert looked_at == {"role-index", account_partition(changed.account_id)}
 
 
+async def test_an_index_of_another_layout_is_not_used_and_made_anew(
+    open_engine: Callable[[], Engine],
+) -> None:
+    store, alice = Store(open_engine(), time.time), user_caller(USERS_HERE[0])
+    await fill(store, *unindexed_roles())
+    await index_missing_roles(store, 0)
+    wanted, of_today = await indexed(store, alice), await store.transaction().scan(INDEXED_ACCOUNTS, "")
+    transaction = store.transaction()
+    transaction.put(ROLE_INDEX, "", RoleIndex(complete_since=0, layout=LAYOUT - 1))
+    for one in of_today:
+        older = msgspec.structs.replace(one, layout=LAYOUT - 1)
+        transaction.put(INDEXED_ACCOUNTS, "", older, expires_at=time.time() + 1000)
+    for owner in ACCOUNTS_HERE:
+        for key in await entries(store):
+            transaction.delete(TRUSTING_ROLES, owner, key.removeprefix(TRUSTING_ROLES.prefix))
+    await transaction.commit()
+    assert await find_candidates(store.transaction(), trustees_like(alice), 10) is None
+    await index_missing_roles(store, 0)
+    assert await indexed(store, alice) == wanted
+    assert await store.transaction().scan(INDEXED_ACCOUNTS, "") == of_today
+
+
 async def test_what_is_found_is_bounded_and_says_so_or_is_of_one_account(
     open_engine: Callable[[], Engine],
 ) -> None:
@@ -282,11 +316,11 @@ async def test_what_is_found_is_bounded_and_says_so_or_is_of_one_account(
     await index_missing_roles(store, 0)
     every = await scanned(store, alice)
     for limit, is_complete in ((len(every), True), (len(every) - 1, False), (1, False)):
-        found = await find_candidates(store.transaction(), alice, limit)
+        found = await find_candidates(store.transaction(), trustees_like(alice), limit)
         assert found is not None
         assert (len(found.roles), found.is_complete) == (min(limit, len(every)), is_complete)
     for account in ACCOUNTS_HERE:
-        of_one = await find_candidates(store.transaction(), alice, 1000, account)
+        of_one = await find_candidates(store.transaction(), trustees_like(alice), 1000, account)
         assert of_one is not None and of_one.is_complete
         own = {(one.account_id, one.role_name) for one in of_one.roles}
         assert own == {(owner, name) for owner, name in every if owner == account}

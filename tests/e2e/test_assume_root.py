@@ -20,7 +20,9 @@ TASK = "arn:aws:iam::aws:policy/root-task/"
 
 
 def members(
-    management: Account, *accounts: Account, features: tuple[str, ...] = ("ROOT_SESSIONS",)
+    management: Account,
+    *accounts: Account,
+    features: tuple[str, ...] = ("ROOT_CREDENTIALS_MANAGEMENT", "ROOT_SESSIONS"),
 ) -> Organization:
     return Organization(
         organization_id="o-scene",

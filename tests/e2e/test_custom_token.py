@@ -182,7 +182,7 @@ def test_the_plugins_reason_is_read_by_the_client_and_its_markup_is_none(scene: 
         ("error", (500, {}), "status 500"),
         ("elsewhere", (307, {}), "status 307"),
         ("no JSON", (200, b"<html>"), "not JSON"),
-        ("twice", (200, b'{"user": "a", "user": "b"}'), "a member is there twice"),
+        ("twice", (200, b'{"user": "a", "user": "b"}'), "a member occurs twice"),
         ("endless", (200, b" " * (128 << 10)), "more than 65536 bytes"),
         ("slow", (0, ALICE), "no answer within 5 seconds"),
     ],

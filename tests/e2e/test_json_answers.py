@@ -78,7 +78,14 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("late", {"late_by": 3600}, 403, "SignatureDoesNotMatch"),
     (
         "not there",
-        {"parameters": {**WHO_AM_I, "Action": "GetDelegatedAccessToken", "TradeInToken": "none"}},
+        {
+            "parameters": {
+                "Action": "GetOrganizationsAccessReport",
+                "Version": VERSIONS["iam"],
+                "JobId": "0" * 36,
+            },
+            "service": "iam",
+        },
         501,
         "NotImplemented",
     ),

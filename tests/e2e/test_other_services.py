@@ -30,7 +30,7 @@ def test_a_client_of_another_service_reads_which_services_are_served(
     said = refused.value.response["Error"]
     assert (said["Code"], said["Message"]) == (
         code,
-        f"This endpoint serves IAM, SSO, SSO-OIDC and STS, not {service}.",
+        f"This endpoint serves IAM, SIGNIN, SSO, SSO-OIDC and STS, not {service}.",
     )
 
 

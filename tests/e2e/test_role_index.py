@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from broker.access.caller import user_caller
-from broker.access.role_index import Candidates, find_candidates
+from broker.access.role_index import Candidates, find_candidates, trustees_like
 from broker.app import Broker, open_broker
 from broker.config import load_settings
 from broker.storage.records import Account, Role, User
@@ -65,7 +65,8 @@ def beside(server: Server, work: Callable[[Broker], Awaitable[T]]) -> T:
 
 def candidates_of_alice(server: Server) -> Candidates | None:
     return beside(
-        server, lambda broker: find_candidates(broker.store.transaction(), user_caller(ALICE), 1000)
+        server,
+        lambda broker: find_candidates(broker.store.transaction(), trustees_like(user_caller(ALICE)), 1000),
     )
 
 

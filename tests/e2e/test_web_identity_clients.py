@@ -73,7 +73,7 @@ def trades(scene: Scene) -> list[str]:
     return [
         record["responseElements"]["credentials"]["accessKeyId"]
         for record in records(scene.server)
-        if record["eventName"] == "AssumeRoleWithWebIdentity"
+        if record.get("eventName") == "AssumeRoleWithWebIdentity"
         and record["recipientAccountId"] == scene.account.account_id
     ]
 

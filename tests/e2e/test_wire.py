@@ -229,18 +229,21 @@ def test_no_byte_of_a_header_keeps_a_request_out_of_the_journal(server: Server, 
     assert_recorded(server, answer)
 
 
+JOB = "0" * 36  # an operation that is not implemented takes its id
+
+
 def test_a_known_operation_that_is_not_implemented_says_so(server: Server, account: Account) -> None:
     status, code, message = refused(
-        server.client("sts", account.root).get_delegated_access_token, TradeInToken="none"
+        server.client("iam", account.root).get_organizations_access_report, JobId=JOB
     )
     assert (status, code) == (501, "NotImplemented")
-    assert "does not implement sts:GetDelegatedAccessToken yet" in message
+    assert "does not implement iam:GetOrganizationsAccessReport yet" in message
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
 def test_sdks_do_not_retry_what_is_not_implemented(server: Server, account: Account, mode: str) -> None:
-    sts = boto3.session.Session().client(
-        "sts",
+    iam = boto3.session.Session().client(
+        "iam",
         region_name=REGION,
         endpoint_url=server.url,
         aws_access_key_id=account.root.access_key_id,
@@ -248,7 +251,8 @@ def test_sdks_do_not_retry_what_is_not_implemented(server: Server, account: Acco
         config=Config(retries={"mode": mode, "max_attempts": 5}),
     )
     with pytest.raises(ClientError) as error:
-        sts.get_delegated_access_token(TradeInToken="none")
+        iam.get_organizations_access_report(JobId=JOB)
+    assert error.value.response["Error"]["Code"] == "NotImplemented"
     assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
@@ -259,15 +263,14 @@ def test_the_cli_shows_what_is_not_implemented_at_once(server: Server, account: 
         "AWS_ENDPOINT_URL": server.url,
         **account.root.environment,
     }
-    command = [str(Path(sys.executable).with_name("aws")), "sts", "get-delegated-access-token"]
+    command = [str(Path(sys.executable).with_name("aws")), "iam", "get-organizations-access-report"]
     started = time.monotonic()
     done = subprocess.run(
-        [*command, "--trade-in-token", "none"], env=environment, capture_output=True, text=True, timeout=60
+        [*command, "--job-id", JOB], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode != 0
-    assert (
-        "An error occurred (NotImplemented) when calling the GetDelegatedAccessToken operation" in done.stderr
-    )
+    refusal = "An error occurred (NotImplemented) when calling the GetOrganizationsAccessReport operation"
+    assert refusal in done.stderr
     assert time.monotonic() - started < 20
 
 

@@ -1,6 +1,7 @@
 """Whose roles are these: the gate's answer for each, and nothing that it does not say."""
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from broker.access.caller import root_caller, user_caller
+from broker.access.role_index import find_candidates, trustees_like
+from broker.access.role_index_upkeep import index_missing_roles
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
 from broker.own_roles import assume_role_request, find_roles, session_name_of
@@ -35,6 +38,21 @@ def role(account: str, name: str, principal: Any, **condition: Any) -> Role:
         created_at=1,
         assume_role_policy=document(Principal=principal, Action="sts:AssumeRole", **more),
     )
+
+
+@pytest.fixture(params=[False, True], ids=["roles of a store without index", "indexed roles"], autouse=True)
+async def is_indexed(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """The answer is the same with the index of trust policies and without it; some say where it is not."""
+    transact = world.broker.store.transact
+
+    async def transact_and_index(work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        answer = await transact(work)
+        await index_missing_roles(world.broker.store, 0)
+        return answer
+
+    if request.param:
+        monkeypatch.setattr(world.broker.store, "transact", transact_and_index)
+    return bool(request.param)
 
 
 async def put_roles(world: World, *roles: Role, may: str = "*") -> None:
@@ -75,6 +93,39 @@ async def test_both_sides_have_to_allow_a_role_of_another_account(world: World) 
     ]
     await put_roles(world, may=f"arn:aws:iam::{OTHER}:role/nothing")
     assert await names(world) == []
+
+
+async def test_an_entry_that_is_left_over_shows_no_role(world: World, is_indexed: bool) -> None:
+    """The index is a hint: the gate asks what the role's own policy says now."""
+    await put_roles(world, role(OTHER, "changed", {"AWS": ALICE}), role(OTHER, "deleted", {"AWS": ALICE}))
+    assert await names(world) == [f"{OTHER} changed", f"{OTHER} deleted"]
+    transaction = world.broker.store.transaction()
+    transaction.put(ROLES, OTHER, role(OTHER, "changed", {"AWS": f"arn:aws:iam::{ACCOUNT}:user/bob"}))
+    transaction.delete(ROLES, OTHER, "deleted")
+    await transaction.commit()
+    assert await names(world) == []
+    candidates = await find_candidates(
+        world.broker.store.transaction(), trustees_like(user_caller(world.alice)), 10
+    )
+    assert (candidates is not None and len(candidates.roles) == 2) is is_indexed
+
+
+async def test_a_policy_that_spells_its_characters_as_escapes_is_found_by_the_index(
+    world: World, is_indexed: bool
+) -> None:
+    plain = role(OTHER, "escaped", {"AWS": ALICE})
+    escaped = plain.assume_role_policy.replace(ACCOUNT, "\\u0031" * 12)
+    await put_roles(world, replace(plain, assume_role_policy=escaped))
+    assert await names(world) == ([f"{OTHER} escaped"] if is_indexed else [])
+
+
+async def test_roles_of_one_account_are_asked_for(world: World) -> None:
+    await put_roles(world, role(ACCOUNT, "near", {"AWS": ALICE}), role(OTHER, "far", {"AWS": ALICE}))
+    for account, name in ((ACCOUNT, "near"), (OTHER, "far")):
+        store = world.broker.store.transaction()
+        call = world.portal.tools.call(store, user_caller(world.alice), facts())
+        found = await find_roles(call, account)
+        assert [(one.account.account_id, one.role.role_name) for one in found.roles] == [(account, name)]
 
 
 async def test_a_role_that_wants_a_second_factor_is_there_with_one(world: World) -> None:

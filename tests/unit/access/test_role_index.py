@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.access.caller import Caller
-from broker.access.role_index import Trustee, trustees_like, trustees_of
+from broker.access.role_index import Trustee, trustees_from, trustees_like, trustees_of
 from broker.access.trust import bound_trust_policy
 from broker.names.principal import (
     AssumedRole,
@@ -135,6 +135,7 @@ def test_whoever_the_engine_admits_has_an_entry(
         ({"AWS": APP}, Trustee(OTHER, APP)),
         ({"AWS": "AIDACAROL000000000001"}, Trustee(OWN, "AIDACAROL000000000001")),
         ({"Federated": SAML}, Trustee(OWN, SAML)),
+        ({"Federated": OIDC}, Trustee("providers", "idp.example/a")),
         ({"Federated": "accounts.google.com"}, Trustee("providers", "accounts.google.com")),
         ({"AWS": "*"}, Trustee("everyone", "*")),
         ("*", Trustee("everyone", "*")),
@@ -163,3 +164,19 @@ def test_a_policy_that_cannot_be_read_has_no_entry_and_admits_nobody() -> None:
 
 def test_a_service_is_found_by_no_name_of_its_own() -> None:
     assert trustees_like(caller_of(Service("ec2.amazonaws.com"))) == (Trustee("everyone", "*"),)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "provider"),
+    [
+        ("https://idp.example/a", OIDC),
+        ("http://idp.example/a", OIDC),
+        ("https://accounts.google.com", "accounts.google.com"),
+        ("accounts.google.com", "accounts.google.com"),
+    ],
+)
+def test_people_of_an_issuer_are_found_in_whatever_account_trusts_it(issuer: str, provider: str) -> None:
+    for account in (OWN, OTHER):
+        entries = trustees_of(role(allow({"Federated": provider.replace(OWN, account)})))
+        assert not entries.isdisjoint(trustees_from(issuer))
+    assert trustees_of(role(allow({"Federated": f"{OIDC}/b"}))).isdisjoint(trustees_from(issuer))

@@ -312,5 +312,5 @@ def test_a_decision_that_never_asked_for_its_context_is_the_same_in_every_contex
 
 def test_kinds_of_principals_are_told_apart_by_their_type_for_none_has_kinds_of_its_own():
     kinds = principal.Principal.__args__
-    assert len(kinds) == 9
+    assert len(kinds) == 11
     assert not [kind for kind in kinds if kind.__subclasses__()]

@@ -66,6 +66,7 @@ def test_every_record_has_a_collection() -> None:
         "IamUserIdentity",
         "ListedSession",
         "Node",
+        "OpenIdConnectIdentity",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",

@@ -43,7 +43,7 @@ async def organize(sts):
                 "management_account_id": ACCOUNT,
                 "units": {},
                 "accounts": dict.fromkeys((ACCOUNT, OTHER, ADMINISTRATOR), place),
-                "features": ("ROOT_SESSIONS",),
+                "features": ("ROOT_CREDENTIALS_MANAGEMENT", "ROOT_SESSIONS"),
                 **changes,
             }
         )
@@ -196,3 +196,27 @@ async def test_the_policy_of_a_task_limits_no_other_session(sts, organize):
             "ValidationError",
             f"The policy ARN {TASK} does not exist or is not attachable.",
         )
+
+
+@pytest.mark.parametrize(
+    ("feature", "other", "tasks"),
+    [
+        (
+            "ROOT_CREDENTIALS_MANAGEMENT",
+            "ROOT_SESSIONS",
+            ("IAMAuditRootUserCredentials", "IAMCreateRootUserPassword", "IAMDeleteRootUserCredentials"),
+        ),
+        ("ROOT_SESSIONS", "ROOT_CREDENTIALS_MANAGEMENT", ("S3UnlockBucketPolicy", "SQSUnlockQueuePolicy")),
+    ],
+)
+async def test_a_feature_lets_its_own_tasks_be_done_and_no_others(sts, organize, feature, other, tasks):
+    caller = user_caller(user())
+    for task in tasks:
+        request = asked(task=f"arn:aws:iam::aws:policy/root-task/{task}")
+        await organize(features=(feature,))
+        assert await sts(request, caller)
+        await organize(features=(other,))
+        with pytest.raises(Refusal) as refusal:
+            await sts(request, caller)
+        assert (refusal.value.code, refusal.value.message) == denied(caller.principal.arn)
+        assert refusal.value.reason == f"{feature} is not enabled for an organization"

@@ -27,7 +27,7 @@ class RootTask(msgspec.Struct, frozen=True):
     """
 
     account: str
-    policy: ManagedPolicy
+    policy: AwsManagedPolicy
 
     @property
     def feature(self) -> str:

@@ -5,7 +5,8 @@ each of the first accounts is made to trust a person of the last one, half of th
 
 Index: a pass over the whole store, and the bytes that it adds to the file. Page: the CPU of what the portal asks for
 its first page (every role that the person may take, each decided by the gate): the first time, again, and after another
-role that trusts the person's account was written. Scan: the same without the index, bounded as it is then.
+role that trusts the person's account was written. Scan: the same without the index, bounded as it is then. Issuer: the
+page of a person of an OpenID Connect provider that every account knows, and as many roles trust.
 CreateRole: CPU and time of the operation with its commit, with and without the index, in turn.
 
     .venv-test/bin/python scripts/bench/role_index.py
@@ -44,11 +45,14 @@ from broker.names.arn import iam_arn
 from broker.operation import find_operation, perform
 from broker.own_roles import find_roles
 from broker.performing import Tools
+from broker.portal.federated_roles import find_federated_roles
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Role
-from broker.storage.store import ROLE_INDEX, ROLES, USERS, Transaction
+from broker.storage.portal_records import OpenIdConnectIdentity
+from broker.storage.records import OpenIdConnectProvider, Role
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, ROLE_INDEX, ROLES, USERS, Transaction
 from broker.web.metrics import Metrics
 
+ISSUER, CLIENT = "https://idp.example.com", "portal"
 GOAL = 50  # milliseconds
 FACTS = RequestFacts(clock(), "request-id", "192.0.2.1", service="iam")
 MAY_ASSUME = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
@@ -102,8 +106,11 @@ async def measure(store: Path, folder: Path, accounts: int, person_roles: int, r
         await prepare(tools, person, person_roles)
         print(f"{'milliseconds':<46} {'CPU':>10} {'time':>10}")
         await measure_page(tools, person, "Scan", rounds)
+        await prepare_issuer(tools, accounts, person_roles)
+        await measure_issuer(tools, "without the index", rounds)
         await measure_index(tools, store)
         await measure_page(tools, person, "Page", rounds)
+        await measure_issuer(tools, "with the index", rounds)
         await measure_creation(tools, account_id(0), person, rounds * 20)
 
 
@@ -119,6 +126,47 @@ async def prepare(tools: Tools, person: str, person_roles: int) -> None:
         transaction = tools.store.transaction()
         transaction.put(ROLES, account_id(number), trusting_role(account_id(number), person, number))
         await transaction.commit()
+
+
+async def prepare_issuer(tools: Tools, accounts: int, person_roles: int) -> None:
+    """Every account knows the issuer; in the first ones a role trusts it."""
+    for number in range(accounts):
+        account, transaction = account_id(number), tools.store.transaction()
+        provider = OpenIdConnectProvider(
+            account_id=account, url=ISSUER, client_ids=(CLIENT,), created_at=CREATED_AT
+        )
+        transaction.put(OPEN_ID_CONNECT_PROVIDERS, account, provider)
+        if number < person_roles:
+            trusted = document(
+                Effect="Allow", Principal={"Federated": provider.arn}, Action="sts:AssumeRoleWithWebIdentity"
+            )
+            role = trusting_role(account, account, number, "of-the-issuer")
+            transaction.put(ROLES, account, replace(role, assume_role_policy=trusted, trusted_ids={}))
+        await transaction.commit()
+
+
+async def measure_issuer(tools: Tools, what: str, rounds: int) -> None:
+    now = int(clock())
+    person = OpenIdConnectIdentity(
+        sign_in="idp",
+        name="ann",
+        issuer=ISSUER,
+        audience=(CLIENT,),
+        issued_at=now,
+        expires_at=now + 3600,
+        claims={"sub": "ann", "aud": CLIENT, "iss": ISSUER},
+    )
+    found = SimpleNamespace(roles=(), is_complete=False)
+
+    async def ask() -> None:
+        nonlocal found
+        found = await find_federated_roles(tools, tools.store.transaction(), person, FACTS)
+
+    first = await timed(ask)
+    answer = f"{len(found.roles)} roles, {'all' if found.is_complete else 'not all'} looked at"
+    show(f"Issuer, {what}: the first time", *first, answer)
+    again = [await timed(ask) for _ in range(rounds)]
+    show(f"Issuer, {what}: again", *map(statistics.median, zip(*again, strict=True)), f"goal {GOAL}")
 
 
 async def measure_page(tools: Tools, person: str, what: str, rounds: int) -> None:

@@ -16,7 +16,7 @@ import pytest
 import broker.app  # noqa: F401  it imports every room, which declares its operations
 from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 
-# No code reads these members; they are in the record of the journal. The start URL names the portal to the client alone:
+# No code reads these members; they are in the record of the journal. The start URL names the portal to clients alone:
 # a broker has one, whatever it is called there (`config/sign-in.md`).
 LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},

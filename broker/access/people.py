@@ -11,11 +11,13 @@ from broker.access.sessions import session_caller
 from broker.errors import access_denied
 from broker.sealing.claims import SessionTokenClaims
 from broker.storage.portal_records import (
+    DirectoryIdentity,
     FederatedIdentity,
     IamUserIdentity,
     Identity,
     OpenIdConnectIdentity,
     RootIdentity,
+    SamlIdentity,
 )
 from broker.storage.store import Transaction
 
@@ -73,5 +75,5 @@ def name_of(identity: Identity) -> str:
             return identity.user_name
         case RootIdentity():
             return "root"
-        case OpenIdConnectIdentity():
+        case OpenIdConnectIdentity() | SamlIdentity() | DirectoryIdentity():
             return identity.name

@@ -28,7 +28,10 @@ class NameId(msgspec.Struct, frozen=True):
 
 
 class SamlAssertion(msgspec.Struct, frozen=True):
-    """A verified assertion; times in epoch seconds. after `expires_at` a replay is never accepted."""
+    """A verified assertion; times in epoch seconds. after `expires_at` a replay is never accepted.
+
+    `in_response_to` is the id of the request that it answers; "" where the provider started the login.
+    """
 
     id: str
     issuer: str
@@ -39,3 +42,4 @@ class SamlAssertion(msgspec.Struct, frozen=True):
     expires_at: float
     session_expires_at: float | None
     attributes: Mapping[str, tuple[str, ...]]
+    in_response_to: str = ""

@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
 from lxml.etree import _Element as Element
+from msgspec.structs import replace
 
 from broker.assertions.checks import Checks
 from broker.assertions.saml_assertion import Expected, NameId, SamlAssertion
@@ -52,6 +53,14 @@ def _read(unverified_text: str, checks: Checks) -> Element:
         raise checks.fail("document", found=error, wanted="XML in base64") from None
 
 
+def unverified_issuer(root: Element) -> str:
+    """The issuer that the response names, to find its provider; "" where it names none. Nothing proves it yet."""
+    found = root.find(f"{SAML}Issuer")
+    if found is None:
+        found = root.find(f"{SAML}Assertion/{SAML}Issuer")
+    return "" if found is None else (found.text or "").strip()
+
+
 def is_assertion(root: Element) -> bool:
     return root.tag in (ASSERTION, ENCRYPTED_ASSERTION)
 
@@ -79,7 +88,8 @@ def verify_response(
     try:
         response, assertion = signed_in_response(root, provider, private_keys, expected, checks)
         _verify_response_element(response, provider, expected, checks)
-        return _verify_assertion(assertion, provider, expected, now, checks)
+        verified = _verify_assertion(assertion, provider, expected, now, checks)
+        return _with_request_of(verified, response, checks)
     except ValueError as error:  # a malformed element or time
         raise checks.fail("form", found=error) from None
 
@@ -155,6 +165,13 @@ def _require_request(answered: str | None, expected: Expected, checks: Checks) -
     )
 
 
+def _with_request_of(assertion: SamlAssertion, response: Element, checks: Checks) -> SamlAssertion:
+    """The same with the request that response and assertion answer: the same one (profiles, 4.1.4.2)."""
+    answered, stated = assertion.in_response_to, response.get("InResponseTo", "")
+    checks.require("request", not answered or stated in ("", answered), found=stated, wanted=answered)
+    return replace(assertion, in_response_to=answered or stated)
+
+
 def _verify_assertion(
     assertion: Element, provider: ProviderMetadata, expected: Expected, now: float, checks: Checks
 ) -> SamlAssertion:
@@ -166,7 +183,7 @@ def _verify_assertion(
     issued_at = _issued_at(assertion, now, expected.leeway, checks)
     subject = _one(assertion, "Subject", checks)
     name_id = _name_id(subject, checks)
-    recipient, confirmed_until = _verify_confirmation(subject, expected, now, checks)
+    recipient, confirmed_until, answered = _verify_confirmation(subject, expected, now, checks)
     conditions = _one(assertion, "Conditions", checks)
     _verify_period(conditions, "conditions", now, expected.leeway, checks)
     return SamlAssertion(
@@ -179,6 +196,7 @@ def _verify_assertion(
         min(confirmed_until, issued_at + REDEEM_WITHIN) + expected.leeway,
         _session_end(assertion, now, expected.leeway, checks),
         _attributes(assertion, checks),
+        answered,
     )
 
 
@@ -215,8 +233,8 @@ def _name_id(subject: Element, checks: Checks) -> NameId:
 
 def _verify_confirmation(
     subject: Element, expected: Expected, now: float, checks: Checks
-) -> tuple[str, float]:
-    """The recipient, and until when the bearer is confirmed."""
+) -> tuple[str, float, str]:
+    """The recipient, until when the bearer is confirmed, and the id of the request that is answered."""
     confirmation = _one(subject, "SubjectConfirmation", checks)
     method = confirmation.get("Method")
     checks.require("subject confirmation", method == _BEARER, found=method, wanted=_BEARER)
@@ -233,7 +251,7 @@ def _verify_confirmation(
     )
     _verify_period(data, "subject confirmation", now, expected.leeway, checks)
     _require_request(data.get("InResponseTo"), expected, checks)
-    return recipient, time_of(data.get("NotOnOrAfter", ""))
+    return recipient, time_of(data.get("NotOnOrAfter", "")), data.get("InResponseTo", "")
 
 
 def _verify_period(element: Element, name: str, now: float, leeway: int, checks: Checks) -> None:

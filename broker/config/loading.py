@@ -20,6 +20,7 @@ from broker.config.settings import (
     variable_of,
 )
 from broker.federation.openid_connect import OpenIdConnectSignIn
+from broker.federation.saml_sign_in import SamlSignIn
 from broker.names.secret import SecretKey
 
 _KINDS: dict[Any, str] = {
@@ -28,11 +29,12 @@ _KINDS: dict[Any, str] = {
     bool: "true or false",
     tuple[str, ...]: "a list of texts",
     SecretKey: "a text",
-    tuple[
-        OpenIdConnectSignIn, ...
-    ]: "a list of tables with name, issuer, client_id and what config/broker.toml names",
 }
-_TABLES: dict[Any, type[msgspec.Struct]] = {tuple[OpenIdConnectSignIn, ...]: OpenIdConnectSignIn}
+_TABLES: dict[Any, type[msgspec.Struct]] = {
+    tuple[OpenIdConnectSignIn, ...]: OpenIdConnectSignIn,
+    tuple[SamlSignIn, ...]: SamlSignIn,
+}
+_KINDS |= dict.fromkeys(_TABLES, "a list of tables with the names that config/broker.toml explains")
 
 
 class _RawValue(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from broker.config.settings import Settings
 from broker.federation.federation import IssuerRules
 from broker.federation.openid_connect import faults_of_openid_connect
 from broker.federation.reach import Reach
+from broker.federation.saml_sign_in import faults_of_saml
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
@@ -28,6 +29,10 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
     federation = settings.federation
     reach = Reach(federation.plain_http, federation.private_networks)
     yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))
+    yield from (f"portal.{fault}" for fault in faults_of_saml(chosen.saml))
+    names = [one.name for one in chosen.openid_connect] + [one.name for one in chosen.saml]
+    if len(set(names)) < len(names):
+        yield "portal: two ways to sign in, entries of openid_connect or saml, have the same name"
     issuer = IssuerRules(federation.issuer_url)
     for sign_in in chosen.openid_connect:
         if issuer.is_own(sign_in.issuer):

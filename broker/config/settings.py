@@ -11,6 +11,7 @@ from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import SamlRules
 from broker.federation.identity_plugin import PluginRules
 from broker.federation.openid_connect import OpenIdConnectSignIn
+from broker.federation.saml_sign_in import SamlSignIn
 from broker.names.secret import SecretKey
 from broker.operation import Quotas
 
@@ -95,6 +96,7 @@ class PortalSettings(Section, frozen=True):
     idle_minutes: int = 60
     session_hours: int = 12
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
+    saml: tuple[SamlSignIn, ...] = ()
 
 
 class FederationSettings(Section, frozen=True):

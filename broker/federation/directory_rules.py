@@ -11,6 +11,7 @@ from broker.federation.mapped_roles import (
     MappedRole,
     chosen_among,
     is_provider_name,
+    offered_among,
     split_mapped_role,
 )
 from broker.names.distinguished_name import escape_value, normalised_name
@@ -100,6 +101,13 @@ def parse_mapped_role(text: str) -> MappedRole:
 def chosen_role(rules: DirectoryRules, names: Sequence[str], wanted: str | None) -> str | None:
     """The role that a person gets, None where there is none; `names` are the person's and its groups'."""
     return chosen_among(rules.mapped_roles, list(map(_comparable, names)), wanted)
+
+
+def given_roles(rules: DirectoryRules, names: Sequence[str]) -> tuple[str, ...] | None:
+    """All roles that a person may have, by names of the person and its groups; None: trust policies alone say it."""
+    if not rules.mapped_roles:
+        return None
+    return offered_among(rules.mapped_roles, list(map(_comparable, names)))
 
 
 def user_name_in(pattern: str, user_name: str) -> str:

@@ -35,7 +35,7 @@ def split_mapped_role(text: str, form: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def _offered(mapped: Sequence[MappedRole], names: Sequence[str]) -> tuple[str, ...]:
+def offered_among(mapped: Sequence[MappedRole], names: Sequence[str]) -> tuple[str, ...]:
     """The roles of a subject that has these names, in the mapping's order."""
     known = {EVERYONE, *names}
     return tuple(dict.fromkeys(one.role_arn for one in mapped if one.name in known))
@@ -48,7 +48,7 @@ def chosen_among(mapped: Sequence[MappedRole], names: Sequence[str], wanted: str
     """
     if not mapped:
         return wanted
-    offered = _offered(mapped, names)
+    offered = offered_among(mapped, names)
     if wanted is None:
         return offered[0] if offered else None
     return wanted if wanted in offered else None

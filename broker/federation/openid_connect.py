@@ -23,7 +23,7 @@ from broker.strict_json import read_object
 MOST_AT_A_TIME = 16
 MOST_PROVIDERS = 100
 
-_is_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?").fullmatch
+is_sign_in_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?").fullmatch
 _is_scope = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749, 3.3
 _is_error = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}").fullmatch  # RFC 6749, 4.1.2.1
 
@@ -44,6 +44,10 @@ class OpenIdConnectSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     def title(self) -> str:
         return self.label or self.name
 
+    @property
+    def path(self) -> str:
+        return f"/sign-in/with/{self.name}"
+
     def secret(self) -> str:
         """The client's secret; "" where the provider knows a public client. Raises FetchFailed."""
         if not self.client_secret_file:
@@ -58,7 +62,7 @@ class OpenIdConnectSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 def faults_of_openid_connect(sign_ins: Sequence[OpenIdConnectSignIn], reach: Reach) -> Iterator[str]:
     """What is wrong with the entries, each text beginning with the name of the setting."""
     for one in sign_ins:
-        if not _is_name(one.name):
+        if not is_sign_in_name(one.name):
             yield f"openid_connect: {one.name!r} is no name: letters a to z, digits and hyphens, for its URL"
         try:
             require_admitted(one.issuer, reach)
@@ -70,9 +74,6 @@ def faults_of_openid_connect(sign_ins: Sequence[OpenIdConnectSignIn], reach: Rea
             yield f"openid_connect: {one.name} has client_secret and client_secret_file; set one of them"
         if "openid" not in one.scopes or not all(map(_is_scope, one.scopes)):
             yield f"openid_connect: the scopes of {one.name} are words, and openid is one of them"
-    names = [one.name for one in sign_ins]
-    if len(set(names)) < len(names):
-        yield "openid_connect: two entries have the same name"
 
 
 class ProviderEndpoints(msgspec.Struct, frozen=True):

@@ -13,11 +13,13 @@ from broker.portal import (
     assets,
     authorize,
     device,
+    directory,
     login,
     new_password,
     openid_connect,
     own_sessions,
     role,
+    saml,
     second_factor,
     security,
     sign_in,
@@ -32,7 +34,7 @@ from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
-from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_form
+from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_foreign_form, read_form
 
 _PAGES = (
     access,
@@ -40,11 +42,13 @@ _PAGES = (
     authorize,
     console,
     device,
+    directory,
     login,
     new_password,
     openid_connect,
     own_sessions,
     role,
+    saml,
     second_factor,
     security,
     sign_in,
@@ -99,7 +103,7 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
         state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
         return with_state(portal, visit, see_other(SIGN_IN), state)
     if visit.request.method == "POST":
-        visit = await read_form(visit)
+        visit = await (read_foreign_form if route.is_from_elsewhere else read_form)(visit)
     return await route.answer(portal, visit)
 
 

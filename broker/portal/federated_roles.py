@@ -9,17 +9,31 @@ from typing import Any
 
 import msgspec
 
+from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.federated_people import openid_connect_caller
+from broker.access.federated_people import (
+    assertion_of,
+    directory_caller,
+    openid_connect_caller,
+    saml_caller,
+)
 from broker.access.role_index import Candidates, find_candidates, trustees_from
 from broker.access.web_identities import find_provider
-from broker.errors import Refusal
+from broker.assertions.checks import Checks
+from broker.assertions.saml_attributes import offered_roles
+from broker.errors import Refusal, access_denied
+from broker.federation.directory_rules import given_roles
 from broker.operation import Absent, find_operation, prepare
 from broker.own_roles import MOST_ROLES, OwnRoles, those_that_may_be_taken
 from broker.performing import Tools
 from broker.protocol.shapes import sts as shapes
-from broker.storage.portal_records import FederatedIdentity
+from broker.storage.portal_records import (
+    DirectoryIdentity,
+    FederatedIdentity,
+    OpenIdConnectIdentity,
+    SamlIdentity,
+)
 from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ACCOUNTS, ROLES, Transaction
 
@@ -41,12 +55,21 @@ async def find_federated_roles(
     tools: Tools, store: Transaction, identity: FederatedIdentity, facts: RequestFacts
 ) -> OwnRoles:
     """The roles that the person may take now."""
-    candidates = await find_candidates(store, trustees_from(identity.issuer), MOST_ROLES)
-    if candidates is None:
-        candidates = await _candidates_of_all(store, identity)
+    candidates = await _candidates(tools, store, identity)
     return await those_that_may_be_taken(
         store, candidates, lambda role_arn: may_take_federated(tools, store, identity, facts, role_arn)
     )
+
+
+async def _candidates(tools: Tools, store: Transaction, identity: FederatedIdentity) -> Candidates:
+    """Roles that can be meant: those that assertion or groups name, else those that name the provider."""
+    named = _named_roles(tools, identity)
+    if named is not None:
+        return _candidates_named(named)
+    assert not isinstance(identity, SamlIdentity), "an assertion names roles"
+    provider = identity.provider if isinstance(identity, DirectoryIdentity) else identity.issuer
+    found = await find_candidates(store, trustees_from(provider), MOST_ROLES)
+    return found if found is not None else await _candidates_of_all(store, identity)
 
 
 async def may_take_federated(
@@ -56,7 +79,7 @@ async def may_take_federated(
     taking = taking_of(identity, role_arn, None)
     declared = find_operation("sts", taking.operation)
     try:
-        caller = await federated_caller(store, identity, role_arn)
+        caller = await federated_caller(tools, store, identity, role_arn, facts.now)
         call = tools.call(store, caller, facts)
         prepared = await prepare(declared, call, taking.request)
     except Refusal:
@@ -73,19 +96,52 @@ async def may_take_federated(
     return True
 
 
-async def federated_caller(store: Transaction, identity: FederatedIdentity, role_arn: str) -> Caller:
+async def federated_caller(
+    tools: Tools, store: Transaction, identity: FederatedIdentity, role_arn: str, now: float
+) -> Caller:
     """The person as a caller of the operation that takes this role; raises Refusal."""
-    return await openid_connect_caller(store, identity, role_arn.split(":")[4])
+    match identity:
+        case OpenIdConnectIdentity():
+            return await openid_connect_caller(store, identity, account_of_role(role_arn))
+        case SamlIdentity():
+            return await saml_caller(store, identity, role_arn, now)
+        case DirectoryIdentity():
+            given = _given_roles(tools, identity)
+            if given is not None and role_arn not in given:
+                raise access_denied("No group of yours gives this role.")
+            return directory_caller(identity, role_arn)
 
 
 def taking_of(identity: FederatedIdentity, role_arn: str, duration: int | None) -> Taking:
-    request = shapes.AssumeRoleWithWebIdentityRequest(
-        role_arn=role_arn,
-        role_session_name=session_name_of(identity.name),
-        web_identity_token=_PROVEN_BEFORE,
-        duration_seconds=duration,
-    )
-    return Taking("AssumeRoleWithWebIdentity", request)
+    """Where the operation takes an assertion, a note stands in its place."""
+    match identity:
+        case OpenIdConnectIdentity():
+            request: Any = shapes.AssumeRoleWithWebIdentityRequest(
+                role_arn=role_arn,
+                role_session_name=session_name_of(identity.name),
+                web_identity_token=_PROVEN_BEFORE,
+                duration_seconds=duration,
+            )
+        case SamlIdentity():
+            request = shapes.AssumeRoleWithSAMLRequest(
+                role_arn=role_arn,
+                principal_arn=_provider_for(identity, role_arn),
+                saml_assertion=_PROVEN_BEFORE,
+                duration_seconds=duration,
+            )
+        case DirectoryIdentity():
+            request = shapes.AssumeRoleWithLDAPIdentityRequest(
+                ldap_username=identity.name,
+                ldap_password=_PROVEN_BEFORE,
+                role_arn=role_arn,
+                duration_seconds=duration,
+            )
+    return Taking(type(request).__name__.removesuffix("Request"), request)
+
+
+def _provider_for(identity: SamlIdentity, role_arn: str) -> str:
+    offered = offered_roles(assertion_of(identity), Checks())
+    return next((one.provider_arn for one in offered if one.role_arn == role_arn), "")
 
 
 def session_name_of(name: str) -> str:
@@ -93,19 +149,62 @@ def session_name_of(name: str) -> str:
     return _no_name_character.sub("-", name)[:_LONGEST_NAME].ljust(_SHORTEST_NAME, "-")
 
 
-async def _candidates_of_all(store: Transaction, identity: FederatedIdentity) -> Candidates:
+def _named_roles(tools: Tools, identity: FederatedIdentity) -> tuple[str, ...] | None:
+    """The ARNs of the only roles that the person may have at all; None where trust policies alone say it."""
+    match identity:
+        case OpenIdConnectIdentity():
+            return None
+        case SamlIdentity():
+            return tuple(one.role_arn for one in offered_roles(assertion_of(identity), Checks()))
+        case DirectoryIdentity():
+            return _given_roles(tools, identity)
+
+
+def _given_roles(tools: Tools, identity: DirectoryIdentity) -> tuple[str, ...] | None:
+    """Those that the person's groups give, by the settings of now."""
+    directory = tools.federation.directory
+    if directory is None:
+        return ()
+    return given_roles(directory.rules, (identity.distinguished_name, *identity.groups))
+
+
+def _candidates_named(role_arns: tuple[str, ...]) -> Candidates:
+    """What is no ARN of a role is none."""
+    found = []
+    for arn in dict.fromkeys(role_arns):
+        try:
+            account = account_of_role(arn)
+        except Refusal:
+            continue
+        found.append(TrustingRole(account_id=account, role_name=arn.rpartition("/")[2]))
+    return Candidates(tuple(found[:MOST_ROLES]), is_complete=len(found) <= MOST_ROLES)
+
+
+async def _candidates_of_all(
+    store: Transaction, identity: OpenIdConnectIdentity | DirectoryIdentity
+) -> Candidates:
     """Of the first MOST_ROLES roles of accounts that know the provider, those that can be meant."""
     found: list[TrustingRole] = []
     looked_at = 0
     for account in await store.scan(ACCOUNTS, ""):
-        provider = await find_provider(store, account.account_id, identity.issuer)
-        if provider is None or not provider.admits(identity.audience):
+        name = await _name_in_policies(store, account.account_id, identity)
+        if not name:
             continue
         for role in await store.scan(ROLES, account.account_id, limit=MOST_ROLES - looked_at + 1):
             looked_at += 1
             if looked_at > MOST_ROLES:
                 return Candidates(tuple(found), is_complete=False)
-            if provider.name in role.assume_role_policy or '"*"' in role.assume_role_policy:
+            if name in role.assume_role_policy or '"*"' in role.assume_role_policy:
                 found.append(TrustingRole(account_id=role.account_id, role_name=role.role_name))
         await asyncio.sleep(0)
     return Candidates(tuple(found), is_complete=True)
+
+
+async def _name_in_policies(
+    store: Transaction, account: str, identity: OpenIdConnectIdentity | DirectoryIdentity
+) -> str:
+    """What trust policies of the account call the person's provider; "" where the account does not know it."""
+    if isinstance(identity, DirectoryIdentity):
+        return identity.provider
+    provider = await find_provider(store, account, identity.issuer)
+    return provider.name if provider is not None and provider.admits(identity.audience) else ""

@@ -14,7 +14,8 @@ Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
 class Route(msgspec.Struct, frozen=True):
     """`path` is aiohttp's pattern, `name` what metrics call it. A form (POST) is believed before it gets here.
 
-    `is_open`: whoever is not signed in may have it, too.
+    `is_open`: whoever is not signed in may have it, too. `is_from_elsewhere`: its form is sent by pages of others, so
+    nothing is believed of it, and the page has to know what proves it.
     """
 
     method: str
@@ -22,3 +23,4 @@ class Route(msgspec.Struct, frozen=True):
     answer: Answer
     name: str
     is_open: bool = False
+    is_from_elsewhere: bool = False

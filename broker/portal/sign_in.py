@@ -89,6 +89,8 @@ async def refused_at_provider(portal: Portal, visit: Visit, title: str, reason: 
     error = texts_of("sign_in").refused_at_provider.format(provider=title)
     if visit.session is not None:  # which stays as it was
         raise Refusal("AccessDenied", error, reason=reason, status=403)
+    if visit.state is not None:
+        visit = replace(visit, state=replace(visit.state, begun=None))
     return _form(portal, visit, account="", is_root=False, error=error, status=403)
 
 
@@ -126,7 +128,7 @@ def _form(
         user_name=user_name,
         is_root=is_root,
         error=error,
-        providers=[] if is_root else portal.openid_connect,
+        providers=[] if is_root else portal.ways,
     )
     return with_state(portal, visit, response, state)
 

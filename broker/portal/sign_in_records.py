@@ -12,7 +12,14 @@ from broker.audit.event import Event, UserIdentity, begin_event, recordable, sho
 from broker.names.arn import iam_arn
 from broker.portal.dependencies import Portal
 from broker.protocol.redaction import HIDDEN
-from broker.storage.portal_records import IamUserIdentity, Identity, OpenIdConnectIdentity
+from broker.storage.portal_records import (
+    DirectoryIdentity,
+    IamUserIdentity,
+    Identity,
+    OpenIdConnectIdentity,
+    RootIdentity,
+    SamlIdentity,
+)
 from broker.storage.records import User
 
 CONSOLE_LOGIN, CHECK_MFA, LOGOUT = "ConsoleLogin", "CheckMfa", "Logout"
@@ -62,13 +69,19 @@ def note_failure(
 
 def identity_of(identity: Identity) -> UserIdentity:
     account = identity.account_id
-    if isinstance(identity, OpenIdConnectIdentity):
-        principal_id = f"{identity.issuer}:{identity.claims['sub']}"
-        return UserIdentity("WebIdentityUser", principal_id, user_name=identity.name)
-    if isinstance(identity, IamUserIdentity):
-        arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
-        return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)
-    return UserIdentity("Root", account, iam_arn(account, "root"), account)
+    match identity:
+        case OpenIdConnectIdentity():
+            principal_id = f"{identity.issuer}:{identity.claims['sub']}"
+            return UserIdentity("WebIdentityUser", principal_id, user_name=identity.name)
+        case SamlIdentity():
+            return UserIdentity("SAMLUser", f"{identity.issuer}:{identity.name_id}", user_name=identity.name)
+        case DirectoryIdentity():
+            return UserIdentity("LDAPUser", f"{identity.provider}:{identity.name}", user_name=identity.name)
+        case IamUserIdentity():
+            arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
+            return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)
+        case RootIdentity():
+            return UserIdentity("Root", account, iam_arn(account, "root"), account)
 
 
 def _additional(values: dict[str, str]) -> dict[str, Any] | None:

@@ -41,12 +41,15 @@ NEW_PASSWORD = "/sign-in/password"  # noqa: S105  a path
 def new_state(portal: Portal, visit: Visit, wanted: str = "") -> SignInState:
     """The state of a browser of which nothing is known; `wanted` is a page of ours that it asked for.
 
-    Its token stays while nothing is proven, so that a form in a second tab does not spoil that of the first.
+    Its token stays while nothing is proven, and so does a sign-in that was begun elsewhere, so that a second tab does
+    not spoil the first.
     """
     before = visit.state if visit.state is not None and visit.state.identity is None else None
     token = before.csrf_token if before is not None else portal.tools.entropy(TOKEN_SIZE).hex()
     wanted = wanted or (visit.state.wanted if visit.state is not None else "")
-    return SignInState(token, int(visit.facts.now), wanted)
+    return SignInState(
+        token, int(visit.facts.now), wanted, begun=before.begun if before is not None else None
+    )
 
 
 def with_state(portal: Portal, visit: Visit, response: web.Response, state: SignInState) -> web.Response:

@@ -45,7 +45,7 @@ async def take_role(
 
     async def caller_in(store: Transaction) -> Caller:
         if isinstance(identity, FederatedIdentity):
-            return await federated_caller(store, identity, role_arn)
+            return await federated_caller(portal.tools, store, identity, role_arn, facts.now)
         return await caller_of(store, session)
 
     if isinstance(identity, FederatedIdentity):

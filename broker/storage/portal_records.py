@@ -60,11 +60,58 @@ class OpenIdConnectIdentity(Record, frozen=True, kw_only=True, tag="openid-conne
         return hashed_subject(self.issuer, str(self.claims["sub"]))
 
 
+class SamlIdentity(Record, frozen=True, kw_only=True, tag="saml"):
+    """A person whom a SAML provider vouches for, by an assertion that was verified at the sign-in.
+
+    `sign_in` names the entry of the settings, `providers` are the ARNs of those whose metadata verified the assertion;
+    `name` is its RoleSessionName. The other fields are the assertion's.
+    """
+
+    sign_in: str
+    name: str
+    providers: tuple[str, ...]
+    assertion_id: str
+    issuer: str
+    name_id: str
+    name_id_format: str
+    recipient: str
+    audiences: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+    session_expires_at: float | None
+    attributes: dict[str, tuple[str, ...]]
+
+    @property
+    def account_id(self) -> str:
+        return ""
+
+    @property
+    def subject(self) -> str:
+        return hashed_subject(self.issuer, self.name_id)
+
+
+class DirectoryIdentity(Record, frozen=True, kw_only=True, tag="directory"):
+    """A person of the LDAP directory, by the password; `provider` is what policies call the directory."""
+
+    provider: str
+    name: str
+    distinguished_name: str
+    groups: tuple[str, ...]
+
+    @property
+    def account_id(self) -> str:
+        return ""
+
+    @property
+    def subject(self) -> str:
+        return hashed_subject(self.provider, self.distinguished_name)
+
+
 # People whom somebody else vouches for. They have no permissions of their own, in no account.
-FederatedIdentity = OpenIdConnectIdentity
+FederatedIdentity = OpenIdConnectIdentity | SamlIdentity | DirectoryIdentity
 
 # Who a session is of. Other ways to sign in add kinds, each with its own tag; a tag is for ever.
-Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity
+Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity | SamlIdentity | DirectoryIdentity
 
 
 def hashed_subject(issuer: str, name: str) -> str:

@@ -9,7 +9,6 @@ import re
 import msgspec
 
 from broker.access.assumable import AssumableRole, account_of_role
-from broker.access.caller import Keys
 from broker.access.resource import Resource
 from broker.assertions.checks import CheckFailed
 from broker.credentials.durations import role_session_duration
@@ -24,8 +23,6 @@ from broker.sts.session_tags import SessionTags, asserted_tags
 
 # The model's sourceIdentityType, for a source identity that is not a parameter of the request.
 _is_source_identity = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
-
-_LONGEST_SESSION_KEY = 1024  # characters of its values: a session token has room for 4,096 in all
 
 
 AssertedRequest = (
@@ -103,11 +100,6 @@ async def minted_session(
         context=asserted.session_keys,
         minimum_token_size=request.minimum_session_token_size or 0,
     )
-
-
-def kept_session_keys(keys: Keys) -> Keys:
-    """Those that stay with the session, for policies of its later requests: all that are not too long."""
-    return {key: values for key, values in keys.items() if sum(map(len, values)) <= _LONGEST_SESSION_KEY}
 
 
 def not_configured(name: str, reason: str) -> Refusal:

@@ -10,6 +10,7 @@ import re
 
 from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller
+from broker.access.directory_people import kept_session_keys
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.custom_token import TokenHolder, TokenRefused
@@ -25,7 +26,6 @@ from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import (
     AssertedRole,
     asserted_role,
-    kept_session_keys,
     minted_session,
     not_configured,
     refused_assertion,

@@ -9,16 +9,15 @@ calls name, distinguished name and groups. Whatever fails, the client reads one 
 import re
 
 from broker.access.assumable import account_of_role
-from broker.access.caller import Asserted, Caller, Keys
+from broker.access.caller import Caller
+from broker.access.directory_people import ldap_caller_of
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.requested_session import RequestedSession
 from broker.errors import Refusal, service_unavailable
 from broker.federation.attempts import TooManyAttempts
 from broker.federation.directory import DirectoryLogins, DirectoryUnavailable, Person
 from broker.federation.directory_rules import chosen_role
 from broker.federation.federation import Federation
-from broker.names.principal import LdapSubject
 from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
@@ -26,7 +25,6 @@ from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import (
     AssertedRole,
     asserted_role,
-    kept_session_keys,
     minted_session,
     not_configured,
     refused_assertion,
@@ -34,8 +32,6 @@ from broker.sts.asserted_roles import (
 
 # The model's roleSessionNameType, for a name from the directory.
 _is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
-
-_USER_NAME, _USER, _GROUPS = "ldap:username", "ldap:user", "ldap:groups"
 
 # Also the message where a role does not trust the person: password guessing reveals nothing about roles.
 _DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
@@ -74,28 +70,8 @@ async def prove_ldap(
         role_arn = _require_role(directory, person, request.role_arn, checks)
     except CheckFailed as failed:
         raise refused_assertion(*_DENIED, failed) from None
-    keys: Keys = {
-        _USER_NAME: (person.name,),
-        _USER: (person.distinguished_name,),
-        _GROUPS: person.groups,
-    }
     provider = directory.rules.provider
-    return Caller(
-        principal=LdapSubject(provider, person.name),
-        account="",
-        session_keys=keys,
-        federated_provider=provider,
-        asserted=Asserted(
-            account=account_of_role(role_arn),
-            issuer=provider,
-            subject=person.distinguished_name,
-            audience="",
-            attributes=RequestedSession(),
-            session_keys=kept_session_keys(keys),
-            session_name=person.name,
-            role_arn=role_arn,
-        ),
-    )
+    return ldap_caller_of(provider, person.name, person.distinguished_name, person.groups, role_arn)
 
 
 async def _logged_in(

@@ -9,35 +9,23 @@ import asyncio
 import re
 
 from broker.access.assumable import account_of_role
-from broker.access.caller import Asserted, Caller
+from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.saml_subjects import saml_caller_of, verified_assertion
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.saml_assertion import Expected, SamlAssertion
-from broker.assertions.saml_attributes import (
-    OfferedRole,
-    condition_keys,
-    name_qualifier,
-    offered_roles,
-    role_session_name,
-    session_attributes,
-    session_duration,
-    subject_type,
-)
+from broker.assertions.saml_attributes import OfferedRole, offered_roles
 from broker.errors import validation_error
 from broker.federation.federation import Federation
 from broker.federation.replay import use_once
-from broker.names.principal import SamlSubject
 from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
-from broker.storage.records import SAML_ENCRYPTION_REQUIRED, SamlProvider
+from broker.storage.records import SamlProvider
 from broker.storage.store import SAML_PROVIDERS, Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
 
 _PROVIDER = re.compile(r"arn:aws:iam::([0-9]{12}):saml-provider/([\w._-]{1,128})", re.ASCII)
-
-# Condition keys that the session has, too ("Cross-service SAML-based AWS STS federation context keys").
-_SESSION_KEYS = ("saml:namequalifier", "saml:sub", "saml:sub_type")
 
 _NOT_VALIDATED = ("InvalidIdentityToken", "Invalid SAML response: it could not be validated.")
 _SENTENCES = {
@@ -80,10 +68,14 @@ async def prove_saml(
     """
     provider = await _get_provider(store, request.principal_arn, checks)
     account = account_of_role(request.role_arn)
+    rules = federation.saml
+    expected = Expected(
+        rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
+    )
     try:
         # In a thread: parsing, decryption and verification take milliseconds of C code.
         assertion = await asyncio.to_thread(
-            _verified, request.saml_assertion, provider, federation, now, checks, or_assertion
+            verified_assertion, request.saml_assertion, provider, expected, now, checks, or_assertion
         )
         offered = offered_roles(assertion, checks)
         checks.require(
@@ -92,30 +84,12 @@ async def prove_saml(
             found=", ".join(one.role_arn for one in offered),
             wanted=f"{request.role_arn} with {provider.arn}",
         )
-        keys = condition_keys(assertion, provider.account_id, provider.name)
-        asserted = Asserted(
-            account=account,
-            issuer=assertion.issuer,
-            subject=assertion.name_id.value,
-            audience=assertion.recipient,
-            subject_type=subject_type(assertion),
-            name_qualifier=name_qualifier(assertion.issuer, provider.account_id, provider.name),
-            attributes=session_attributes(assertion, checks),
-            session_keys={key: keys[key] for key in _SESSION_KEYS},
-            session_name=role_session_name(assertion, checks),
-            max_duration=_longest(assertion, now, checks),
-        )
+        caller = saml_caller_of(provider, assertion, now, checks)
     except CheckFailed as failed:
         raise refused_assertion(*_SENTENCES.get(failed.check.name, _NOT_VALIDATED), failed) from None
     if not federation.saml.allow_replay:
         await _require_unused(store, account, assertion, now, checks)
-    return Caller(
-        principal=SamlSubject(provider.arn, assertion.name_id.value),
-        account="",
-        session_keys=keys,
-        federated_provider=provider.arn,
-        asserted=asserted,
-    )
+    return caller
 
 
 async def _get_provider(store: Transaction, arn: str, checks: Checks) -> SamlProvider:
@@ -129,49 +103,6 @@ async def _get_provider(store: Transaction, arn: str, checks: Checks) -> SamlPro
         raise refused_assertion("InvalidIdentityToken", "Specified provider doesn't exist", failed)
     checks.require("provider", True, found=arn)
     return provider
-
-
-def _verified(
-    unverified_assertion: str,
-    provider: SamlProvider,
-    federation: Federation,
-    now: float,
-    checks: Checks,
-    or_assertion: bool,
-) -> SamlAssertion:
-    # Imported with the first assertion: lxml and xmlsec take eleven megabytes.
-    from broker.assertions.saml_metadata import provider_metadata
-    from broker.assertions.saml_response import (
-        is_assertion,
-        is_encrypted,
-        read_response,
-        verify_assertion,
-        verify_response,
-    )
-
-    rules = federation.saml
-    root = read_response(unverified_assertion, checks, or_assertion=or_assertion)
-    encrypted = is_encrypted(root)
-    checks.require(
-        "encryption mode",
-        encrypted or provider.encryption_mode != SAML_ENCRYPTION_REQUIRED,
-        found="a plain assertion",
-        wanted="an encrypted one",
-    )
-    expected = Expected(
-        rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
-    )
-    private_keys = [key.key.reveal() for key in provider.private_keys]
-    verify = verify_assertion if is_assertion(root) else verify_response
-    return verify(root, provider_metadata(provider.metadata), private_keys, expected, now, checks)
-
-
-def _longest(assertion: SamlAssertion, now: float, checks: Checks) -> int | None:
-    """The lesser of SessionDuration and the time until SessionNotOnOrAfter, in seconds."""
-    stated = session_duration(assertion, checks)
-    end = assertion.session_expires_at
-    left = None if end is None else max(0, int(end - now))
-    return min((one for one in (stated, left) if one is not None), default=None)
 
 
 async def _require_unused(

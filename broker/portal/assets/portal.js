@@ -47,6 +47,9 @@ if (countdown) {
   show();
 }
 
+// Go on by itself from a page that only hands something over.
+document.querySelector("form[data-goes-on]")?.requestSubmit();
+
 // Filter a list while somebody types; the form asks the server for the same.
 const search = document.querySelector("[data-filters]");
 if (search) {

@@ -159,8 +159,5 @@ def test_an_entry_that_cannot_work_is_a_fault(changes: dict[str, Any], fault: st
     assert any(fault in found for found in faults_of_openid_connect([entry], Reach()))
 
 
-def test_two_entries_cannot_have_the_same_name() -> None:
+def test_a_whole_entry_has_no_fault() -> None:
     assert list(faults_of_openid_connect([SIGN_IN], Reach())) == []
-    assert list(faults_of_openid_connect([SIGN_IN, SIGN_IN], Reach())) == [
-        "openid_connect: two entries have the same name"
-    ]

@@ -1,0 +1,43 @@
+"""Ways to sign in at SAML providers: entries of `portal.saml`, which `config/broker.toml` explains."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from broker.federation.openid_connect import is_sign_in_name
+
+_is_provider = re.compile(r"arn:aws:iam::[0-9]{12}:saml-provider/[\w._-]{1,128}", re.ASCII).fullmatch
+
+
+class SamlSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`provider` is the ARN of a SAML provider of IAM, whose metadata says where people sign in."""
+
+    name: str
+    label: str = ""
+    provider: str
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+    @property
+    def path(self) -> str:
+        return f"/sign-in/saml/{self.name}"
+
+    @property
+    def account_id(self) -> str:
+        return self.provider.split(":")[4]
+
+    @property
+    def provider_name(self) -> str:
+        return self.provider.rpartition("/")[2]
+
+
+def faults_of_saml(sign_ins: Sequence[SamlSignIn]) -> Iterator[str]:
+    """What is wrong with the entries, each text beginning with the name of the setting."""
+    for one in sign_ins:
+        if not is_sign_in_name(one.name):
+            yield f"saml: {one.name!r} is no name: letters a to z, digits and hyphens, for its URL"
+        if not _is_provider(one.provider):
+            yield f"saml: {one.provider!r} is not the ARN of a SAML provider: arn:aws:iam::ACCOUNT:saml-provider/NAME"

@@ -1,0 +1,255 @@
+"""Sign in at a SAML provider: begun here (SP-initiated), or at the provider (IdP-initiated) as at AWS's own address.
+
+SAML 2.0 profiles, 4.1, and "Configure SAML assertions for the authentication response" (IAM User Guide). A response
+comes by a form of another site, with which browsers send no cookie of ours (SameSite). So one that answers a request of
+ours is handed on, sealed, to the browser that made the request: only there it signs in. RelayState is not followed.
+"""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+from msgspec.structs import replace
+
+from broker.access.saml_subjects import longest_session, verified_assertion
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.saml_assertion import Expected, SamlAssertion
+from broker.assertions.saml_attributes import offered_roles, role_session_name
+from broker.audit.event import iso_time
+from broker.errors import Refusal, service_unavailable
+from broker.federation.replay import use_once
+from broker.federation.saml_sign_in import SamlSignIn
+from broker.portal.cookies import BegunSignIn
+from broker.portal.dependencies import Portal
+from broker.portal.headers import forms_may_lead_to
+from broker.portal.rendering import page, see_other
+from broker.portal.routes import Route
+from broker.portal.sign_in import refused_at_provider
+from broker.portal.signing_in import begin_federated_session, new_state, with_state
+from broker.portal.visit import Visit
+from broker.sealing.envelope import SealBroken
+from broker.sealing.message import open_message, seal_message
+from broker.storage.portal_records import SamlIdentity
+from broker.storage.records import SamlProvider
+from broker.storage.store import SAML_PROVIDERS, Transaction
+
+CONSUMER = "/saml"
+_GO_ON = "/saml/go-on"
+_METADATA = "/static/saml-metadata.xml"  # as AWS calls it
+_ID_SIZE = 16
+_PURPOSE = b"portal saml"
+_ENTROPY = 16
+# Accounts whose providers one assertion may be verified against: AWS's session has room for few roles, too.
+_MOST_PROVIDERS = 50
+
+
+class ProvenHere(msgspec.Struct, frozen=True, array_like=True):
+    """A verified answer to a request of ours, on its way to the browser that made it."""
+
+    identity: SamlIdentity
+    in_response_to: str
+    longest: int | None
+
+
+async def begin(portal: Portal, visit: Visit) -> web.Response:
+    """Send the browser to the provider with a request."""
+    sign_in = portal.find_saml(visit.request.match_info["name"])
+    if sign_in is None:
+        raise web.HTTPNotFound
+    # Imported with the first request: lxml and xmlsec take eleven megabytes.
+    from broker.assertions.saml_metadata import provider_metadata
+    from broker.assertions.saml_request import AuthenticationRequest
+
+    provider = await _find_provider(portal.tools.store.transaction(), sign_in.provider)
+    if provider is None:
+        raise service_unavailable(f"sign-in with {sign_in.name}: there is no {sign_in.provider}")
+    metadata = provider_metadata(provider.metadata)
+    destination = metadata.redirect_url or metadata.post_url
+    if not destination or metadata.wants_signed_requests:
+        raise service_unavailable(
+            f"sign-in with {sign_in.name}: the metadata of {sign_in.provider} has no SingleSignOnService that takes "
+            "unsigned requests by redirect or POST"
+        )
+    begun = BegunSignIn(sign_in.name, int(visit.facts.now), f"_{portal.tools.entropy(_ID_SIZE).hex()}")
+    request = AuthenticationRequest(
+        request_id=begun.state,
+        issued_at=iso_time(visit.facts.now),
+        destination=destination,
+        consumer_url=f"{visit.origin}{CONSUMER}",
+        entity_id=portal.tools.federation.saml.audiences[0],
+    )
+    state = replace(new_state(portal, visit), begun=begun)
+    if metadata.redirect_url:
+        return with_state(portal, visit, see_other(request.redirect_url()), state)
+    response = _form_to(portal, visit, destination, "SAMLRequest", request.form_value(), sign_in.title)
+    forms_may_lead_to(response, destination)
+    return with_state(portal, visit, response, state)
+
+
+async def consume(portal: Portal, visit: Visit) -> web.Response:
+    """What a provider has the browser post: a response, for a request of ours or unasked."""
+    portal.tools.journal.catch_up()
+    title, checks = "The identity provider", Checks()
+    try:
+        text = visit.form.get("SAMLResponse", "")
+        sign_in, provider = await _issuer_of(portal, text, checks)
+        title = sign_in.title
+        assertion = await _verify(portal, visit, text, provider, checks)
+        identity = await _identity_of(portal, visit, sign_in, text, assertion, checks)
+        longest = longest_session(assertion, visit.facts.now, checks)
+    except CheckFailed as failed:
+        return await refused_at_provider(portal, visit, title, f"check failed: {failed}")
+    if not assertion.in_response_to:
+        return await _finish(portal, visit, identity, longest)
+    proven = msgspec.msgpack.encode(ProvenHere(identity, assertion.in_response_to, longest))
+    keyring = portal.tools.mint.keyring()
+    try:
+        sealed = seal_message(keyring, _PURPOSE, proven, b"", portal.tools.entropy(_ENTROPY))
+    except ValueError as error:
+        return await refused_at_provider(portal, visit, title, str(error))
+    return _form_to(portal, visit, _GO_ON, "proven", sealed, title)
+
+
+async def go_on(portal: Portal, visit: Visit) -> web.Response:
+    """The answer to a request of ours, in the browser that made it, and in no other (login CSRF)."""
+    portal.tools.journal.catch_up()
+    title, checks = "The identity provider", Checks()
+    try:
+        keyring = portal.tools.mint.keyring()
+        text = open_message(keyring, _PURPOSE, visit.form.get("proven", ""), b"", visit.facts.now)
+        proven = msgspec.msgpack.decode(text, type=ProvenHere)
+        title = portal.title_of(proven.identity)
+        begun = visit.state.begun if visit.state is not None else None
+        is_ours = begun is not None and begun.lives(visit.facts.now)
+        checks.require("sign-in", is_ours, found="none of this browser", wanted="one that it began")
+        assert begun is not None
+        checks.require(
+            "request",
+            (begun.sign_in, begun.state) == (proven.identity.sign_in, proven.in_response_to),
+            found=proven.in_response_to,
+            wanted=begun.state,
+        )
+    except (CheckFailed, SealBroken, msgspec.DecodeError) as error:
+        return await refused_at_provider(portal, visit, title, f"check failed: {error}")
+    return await _finish(portal, visit, proven.identity, proven.longest)
+
+
+async def show_metadata(portal: Portal, visit: Visit) -> web.Response:
+    from broker.assertions.saml_request import service_provider_metadata
+
+    entity_id = portal.tools.federation.saml.audiences[0]
+    document = service_provider_metadata(entity_id, f"{visit.origin}{CONSUMER}")
+    return web.Response(body=document, content_type="application/samlmetadata+xml")
+
+
+async def _finish(portal: Portal, visit: Visit, identity: SamlIdentity, longest: int | None) -> web.Response:
+    async def require_unused(store: Transaction) -> None:
+        """In every account that it counts in: so that STS does not take it there, either."""
+        now, until = visit.facts.now, identity.expires_at
+        checked = visit.facts.now < until
+        accounts = sorted({arn.split(":")[4] for arn in identity.providers})
+        if portal.tools.federation.saml.allow_replay:
+            accounts = []
+        for account in accounts:
+            is_first = await use_once(store, account, identity.issuer, identity.assertion_id, now, until)
+            checked = checked and is_first
+        if not checked:
+            raise Refusal("AccessDenied", "This sign-in was used already.", status=403)
+
+    noted = {"samlProviderArn": identity.providers[0]}
+    return await begin_federated_session(
+        portal, visit, identity, require_unused, longest=longest, noted=noted
+    )
+
+
+async def _issuer_of(portal: Portal, text: str, checks: Checks) -> tuple[SamlSignIn, SamlProvider]:
+    """The way in whose provider the response names as its issuer; only a signature proves it."""
+    from broker.assertions.saml_metadata import provider_metadata
+    from broker.assertions.saml_response import read_response, unverified_issuer
+
+    root = await asyncio.to_thread(read_response, text, checks)
+    issuer = unverified_issuer(root)
+    store = portal.tools.store.transaction()
+    for sign_in in portal.saml:
+        provider = await _find_provider(store, sign_in.provider)
+        if provider is not None and provider_metadata(provider.metadata).entity_id == issuer:
+            return sign_in, provider
+    raise checks.fail("issuer", found=issuer, wanted="that of an entry of portal.saml")
+
+
+async def _verify(
+    portal: Portal, visit: Visit, text: str, provider: SamlProvider, checks: Checks
+) -> SamlAssertion:
+    federation = portal.tools.federation
+    expected = Expected(
+        (*federation.saml.recipients, f"{visit.origin}{CONSUMER}"),
+        federation.saml.audiences,
+        allow_sha1=federation.saml.allow_sha1,
+        leeway=federation.leeway,
+    )
+    return await asyncio.to_thread(verified_assertion, text, provider, expected, visit.facts.now, checks)
+
+
+async def _identity_of(
+    portal: Portal, visit: Visit, sign_in: SamlSignIn, text: str, assertion: SamlAssertion, checks: Checks
+) -> SamlIdentity:
+    """Who it is, and which of the providers that the Role attribute names vouch for that as well."""
+    offered = [one.provider_arn for one in offered_roles(assertion, checks)]
+    store = portal.tools.store.transaction()
+    verified, known = [sign_in.provider], {}
+    first = await _find_provider(store, sign_in.provider)
+    if first is not None:
+        known[first.metadata] = True
+    for arn in list(dict.fromkeys(offered))[:_MOST_PROVIDERS]:
+        provider = await _find_provider(store, arn)
+        if provider is None or arn in verified:
+            continue
+        if provider.metadata not in known or provider.encryption_mode:
+            known[provider.metadata] = await _vouches(portal, visit, text, provider)
+        if known[provider.metadata]:
+            verified.append(arn)
+    return SamlIdentity(
+        sign_in=sign_in.name,
+        name=role_session_name(assertion, checks),
+        providers=tuple(verified),
+        assertion_id=assertion.id,
+        issuer=assertion.issuer,
+        name_id=assertion.name_id.value,
+        name_id_format=assertion.name_id.format,
+        recipient=assertion.recipient,
+        audiences=assertion.audiences,
+        issued_at=assertion.issued_at,
+        expires_at=assertion.expires_at,
+        session_expires_at=assertion.session_expires_at,
+        attributes=dict(assertion.attributes),
+    )
+
+
+async def _vouches(portal: Portal, visit: Visit, text: str, provider: SamlProvider) -> bool:
+    """Whether the response is verified against this provider, too: each account has metadata of its own."""
+    try:
+        await _verify(portal, visit, text, provider, Checks())
+    except CheckFailed:
+        return False
+    return True
+
+
+async def _find_provider(store: Transaction, arn: str) -> SamlProvider | None:
+    parts = arn.split(":", 5)
+    if len(parts) != 6:
+        return None
+    provider = await store.find(SAML_PROVIDERS, parts[4], parts[5].partition("/")[2])
+    return provider if provider is not None and provider.arn == arn else None
+
+
+def _form_to(portal: Portal, visit: Visit, action: str, field: str, value: str, title: str) -> web.Response:
+    """A page that hands a value on: by itself with scripts, by a button without."""
+    return page(portal, visit, "hand_on", action=action, field=field, value=value, provider=title)
+
+
+ROUTES = (
+    Route("GET", "/sign-in/saml/{name:[a-z0-9-]{1,40}}", begin, "SignInWithSaml", is_open=True),
+    Route("GET", _METADATA, show_metadata, "SamlMetadata", is_open=True),
+    Route("POST", CONSUMER, consume, "Saml", is_open=True, is_from_elsewhere=True),
+    Route("POST", _GO_ON, go_on, "Saml", is_open=True, is_from_elsewhere=True),
+)

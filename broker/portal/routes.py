@@ -14,7 +14,8 @@ Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
 class Route(msgspec.Struct, frozen=True):
     """`path` is aiohttp's pattern, `name` what metrics call it. A form (POST) is believed before it gets here.
 
-    `is_open`: whoever is not signed in may have it, too.
+    `is_open`: whoever is not signed in may have it, too. `is_of_console`: so may who has only shown credentials to
+    `/federation`. `is_for_programs`: no form of ours leads there, so no token is asked for.
     """
 
     method: str
@@ -22,3 +23,5 @@ class Route(msgspec.Struct, frozen=True):
     answer: Answer
     name: str
     is_open: bool = False
+    is_of_console: bool = False
+    is_for_programs: bool = False

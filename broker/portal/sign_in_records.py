@@ -12,7 +12,7 @@ from broker.audit.event import Event, UserIdentity, begin_event, recordable, sho
 from broker.names.arn import iam_arn
 from broker.portal.dependencies import Portal
 from broker.protocol.redaction import HIDDEN
-from broker.storage.portal_records import IamUserIdentity, Identity, OpenIdConnectIdentity
+from broker.storage.portal_records import ConsoleIdentity, IamUserIdentity, Identity, OpenIdConnectIdentity
 from broker.storage.records import User
 
 CONSOLE_LOGIN, CHECK_MFA, LOGOUT = "ConsoleLogin", "CheckMfa", "Logout"
@@ -65,6 +65,9 @@ def identity_of(identity: Identity) -> UserIdentity:
     if isinstance(identity, OpenIdConnectIdentity):
         principal_id = f"{identity.issuer}:{identity.claims['sub']}"
         return UserIdentity("WebIdentityUser", principal_id, user_name=identity.name)
+    if isinstance(identity, ConsoleIdentity):
+        kind = "AssumedRole" if ":assumed-role/" in identity.arn else "FederatedUser"
+        return UserIdentity(kind, arn=identity.arn, account_id=account, access_key_id=identity.access_key_id)
     if isinstance(identity, IamUserIdentity):
         arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
         return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)

@@ -63,8 +63,24 @@ class OpenIdConnectIdentity(Record, frozen=True, kw_only=True, tag="openid-conne
 # People whom somebody else vouches for. They have no permissions of their own, in no account.
 FederatedIdentity = OpenIdConnectIdentity
 
+
+class ConsoleIdentity(Record, frozen=True, kw_only=True, tag="console"):
+    """Whoever has shown temporary credentials to `/federation`: the console is open to them, and nothing else is.
+
+    Their permissions are those of `PortalSession.console_claims`.
+    """
+
+    account_id: str
+    arn: str
+    access_key_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.access_key_id
+
+
 # Who a session is of. Other ways to sign in add kinds, each with its own tag; a tag is for ever.
-Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity
+Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity | ConsoleIdentity
 
 
 def hashed_subject(issuer: str, name: str) -> str:

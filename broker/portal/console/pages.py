@@ -3,6 +3,7 @@
 from broker.portal.console import (
     editor,
     entering,
+    federation,
     group,
     inline_policy,
     lists,
@@ -19,6 +20,7 @@ from broker.portal.routes import Route
 _PAGES = (
     editor,
     entering,
+    federation,
     group,
     inline_policy,
     lists,

@@ -12,7 +12,7 @@ from broker.access.people import caller_of, name_of
 from broker.access.sessions import session_caller
 from broker.errors import Refusal
 from broker.sealing.claims import AssumedRoleClaims, SessionClaims, claims_from_bytes
-from broker.storage.portal_records import FederatedIdentity, PortalSession
+from broker.storage.portal_records import IamUserIdentity, PortalSession, RootIdentity
 from broker.storage.store import Transaction
 
 
@@ -39,7 +39,7 @@ def acting_of(session: PortalSession) -> Acting:
 async def acting_caller(store: Transaction, session: PortalSession, now: float) -> Caller:
     """Raises Refusal where the session has ended, or its user or role is gone."""
     claims = _claims_of(session)
-    if claims is None or not isinstance(session.identity, FederatedIdentity):
+    if claims is None or isinstance(session.identity, IamUserIdentity | RootIdentity):
         person = await caller_of(store, session)
     if claims is None:
         # IAM is closed to credentials of GetSessionToken without MFA, and open to a console session of the same user

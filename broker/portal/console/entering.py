@@ -17,6 +17,7 @@ from broker.portal.visit import Visit
 from broker.sealing.claims import claims_to_bytes
 from broker.sealing.session import open_session
 
+CONSOLE = "/console"
 _SHORTEST = 900  # seconds, of a role's session
 _ROLE = r"/console/{account:[0-9]{12}}/as/{role:.{1,600}}"
 
@@ -67,7 +68,7 @@ def overview_path(account_id: str) -> str:
 
 
 ROUTES = (
-    Route("GET", "/console", enter, "Console"),
-    Route("POST", "/console", enter_as_oneself, "ConsoleAsOneself"),
+    Route("GET", CONSOLE, enter, "Console", is_of_console=True),
+    Route("POST", CONSOLE, enter_as_oneself, "ConsoleAsOneself"),
     Route("POST", _ROLE, enter_as_role, "ConsoleAsRole"),
 )

@@ -343,7 +343,7 @@ def test_an_entitys_context_keys_and_granted_services_are_listed(
     user = arn(account, "user/alice")
     keys = root.get_context_keys_for_principal_policy(PolicySourceArn=user, PolicyInputList=[POLICY])
     # Beside her own policy's keys, those of ReadOnlyAccess as AWS publishes it.
-    assert {"aws:SourceVpc", "aws:PrincipalTag/vpc", "sts:SubjectMode"} <= set(keys["ContextKeyNames"])
+    assert {"aws:SourceVpc", "aws:PrincipalTag/vpc", "s3express:SessionMode"} <= set(keys["ContextKeyNames"])
     granted = root.list_policies_granting_service_access(Arn=user, ServiceNamespaces=["iam", "sts"])
     assert granted["IsTruncated"] is False
     services = {one["ServiceNamespace"]: one["Policies"] for one in granted["PoliciesGrantingServiceAccess"]}

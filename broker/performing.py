@@ -23,6 +23,7 @@ from broker.operation import Call, Quotas, find_operation, model, perform
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
+from broker.storage.last_accessed import operation_key
 from broker.storage.records import Usage
 from broker.storage.store import Store, Transaction
 
@@ -127,7 +128,7 @@ def _mark_operation(store: Store, operation: str, facts: RequestFacts, caller: C
     else:
         return
     usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service, action=operation)
-    store.mark_used(caller.account, f"{entity_id}/{facts.service}/{operation}", usage)
+    store.mark_used(caller.account, operation_key(entity_id, facts.service, operation), usage)
 
 
 async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event: Event) -> None:

@@ -16,8 +16,13 @@ import pytest
 import broker.app  # noqa: F401  it imports every room, which declares its operations
 from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 
-# Read by nobody, and not ignored: every member is in the record of the journal.
-LOGGED = {("sts", "GetScopedCredentials"): {"scoped_session_description"}}
+# No code reads these members; they are in the record of the journal. The start URL names the portal to clients alone:
+# a broker has one, whatever it is called there (`config/sign-in.md`).
+LOGGED = {
+    ("sts", "GetScopedCredentials"): {"scoped_session_description"},
+    ("sso-oidc", "RegisterClient"): {"issuer_url"},
+    ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
+}
 
 _READS = ("LOAD_ATTR", "LOAD_METHOD")
 _VARIABLES = ("LOAD_FAST", "LOAD_DEREF")

@@ -11,6 +11,7 @@ from broker.access.sessions import session_caller
 from broker.errors import access_denied
 from broker.sealing.claims import SessionTokenClaims
 from broker.storage.portal_records import (
+    ConsoleIdentity,
     DirectoryIdentity,
     FederatedIdentity,
     IamUserIdentity,
@@ -43,6 +44,8 @@ class SignedIn(Protocol):
 
 def claims_of(session: SignedIn) -> SessionTokenClaims:
     """The session as revocations and the list of sessions know it."""
+    # INVARIANT: who is neither a user nor root has no claims, for claims without a user are those of root.
+    assert isinstance(session.identity, IamUserIdentity | RootIdentity)
     user = session.identity if isinstance(session.identity, IamUserIdentity) else None
     return SessionTokenClaims(
         session.access_key_id,
@@ -65,6 +68,8 @@ async def caller_of(store: Transaction, session: SignedIn) -> Caller:
     """
     if isinstance(session.identity, FederatedIdentity):
         raise access_denied("People of identity providers have no permissions of their own: take a role.")
+    if isinstance(session.identity, ConsoleIdentity):
+        raise access_denied("This session is good for the console alone.")
     return await session_caller(store, claims_of(session))
 
 
@@ -77,3 +82,5 @@ def name_of(identity: Identity) -> str:
             return "root"
         case OpenIdConnectIdentity() | SamlIdentity() | DirectoryIdentity():
             return identity.name
+        case ConsoleIdentity():
+            return identity.arn.rpartition("/")[2]

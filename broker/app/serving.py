@@ -300,11 +300,18 @@ async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]
 
 
 async def _attempt(name: str, work: Callable[[], Awaitable[object]], logged: str) -> str:
-    """Call `work`; the failure, "" where there is none. One that is `logged` already is not logged again."""
+    """Call `work`; the failure, "" where there is none. One that is `logged` already is not logged again.
+
+    A client library may turn a cancellation into an error of its own. The task then ends all the same, else the
+    broker would wait for it when it stops.
+    """
+    failure = ""
     try:
         await work()
     except Exception as error:  # noqa: BLE001  else the task would end silently
-        if str(error) != logged:
-            _logger.warning("%s failed: %s", name, error)
-        return str(error)
-    return ""
+        failure = str(error)
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError
+    if failure and failure != logged:
+        _logger.warning("%s failed: %s", name, failure)
+    return failure

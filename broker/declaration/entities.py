@@ -24,6 +24,7 @@ from broker.declaration.properties import (
     Property,
     require_same,
 )
+from broker.declaration.service_credentials import SERVICE_CREDENTIALS
 from broker.iam.protection import RESERVED_PATHS
 from broker.storage.records import ManagedPolicy
 from broker.storage.store import GROUPS, INSTANCE_PROFILES, POLICIES, ROLES, USERS, Collection
@@ -57,7 +58,15 @@ USER = Kind(
     USERS,
     "users",
     (PATH, BOUNDARY, TAGS),
-    (GROUPS_OF_USER, INLINE_POLICIES, ATTACHED_POLICIES, ACCESS_KEYS_OF_USER, MFA_DEVICES, CONSOLE_PASSWORD),
+    (
+        GROUPS_OF_USER,
+        INLINE_POLICIES,
+        ATTACHED_POLICIES,
+        ACCESS_KEYS_OF_USER,
+        MFA_DEVICES,
+        CONSOLE_PASSWORD,
+        SERVICE_CREDENTIALS,
+    ),
 )
 ROLE = Kind(
     "Role",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from broker.credentials.password_changes import find_login_profile
 from broker.errors import Refusal
 from broker.iam.owners import Owner, access_key_ids, get_account, get_settings, mfa_serial_numbers
+from broker.names import ids
 from broker.names.principal import Root
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
@@ -93,7 +94,8 @@ async def _content(call: Call) -> bytes:
     # Read all at once; what is looked up below is in the cache then.
     await call.store.scan(LOGIN_PROFILES, call.account)
     await call.store.scan(ACCESS_KEYS, call.account)
-    await call.store.scan(USAGE, call.account)
+    for prefix in (ids.LONG_TERM_KEY, ids.USER):
+        await call.store.scan(USAGE, call.account, prefix)
     policy = await call.store.find(PASSWORD_POLICY, call.account)
     for number, user in enumerate(await call.store.scan(USERS, call.account)):
         if number % _ROWS_AT_A_TIME == 0:

@@ -28,6 +28,7 @@ from broker.portal import (
     theme,
 )
 from broker.portal.console import pages as console
+from broker.portal.console.entering import CONSOLE
 from broker.portal.dependencies import Portal
 from broker.portal.headers import add_headers
 from broker.portal.refusals import shown_refusal
@@ -35,6 +36,7 @@ from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_foreign_form, read_form
+from broker.storage.portal_records import ConsoleIdentity
 
 _PAGES = (
     access,
@@ -102,9 +104,16 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
         # A cookie that is too long would not be kept at all.
         state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
         return with_state(portal, visit, see_other(SIGN_IN), state)
-    if visit.request.method == "POST":
+    if not (route.is_of_console or route.is_open) and _has_only_the_console(visit):
+        return see_other(CONSOLE)
+    if visit.request.method == "POST" and not route.is_for_programs:
         visit = await (read_foreign_form if route.is_from_elsewhere else read_form)(visit)
     return await route.answer(portal, visit)
+
+
+def _has_only_the_console(visit: Visit) -> bool:
+    """Whether whoever is signed in has shown credentials, and is nobody in the portal."""
+    return visit.session is not None and isinstance(visit.session.identity, ConsoleIdentity)
 
 
 async def _absent(portal: Portal, visit: Visit) -> web.Response:

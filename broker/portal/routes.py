@@ -14,8 +14,9 @@ Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
 class Route(msgspec.Struct, frozen=True):
     """`path` is aiohttp's pattern, `name` what metrics call it. A form (POST) is believed before it gets here.
 
-    `is_open`: whoever is not signed in may have it, too. `is_from_elsewhere`: its form is sent by pages of others, so
-    nothing is believed of it, and the page has to know what proves it.
+    `is_open`: also for people who are not signed in. `is_from_elsewhere`: its form is sent by pages of other hosts, so
+    the page has to prove its content itself. `is_of_console`: also for sessions that only showed credentials to
+    `/federation`. `is_for_programs`: no form of ours leads there, so no token is asked for.
     """
 
     method: str
@@ -24,3 +25,5 @@ class Route(msgspec.Struct, frozen=True):
     name: str
     is_open: bool = False
     is_from_elsewhere: bool = False
+    is_of_console: bool = False
+    is_for_programs: bool = False

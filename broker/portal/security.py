@@ -24,7 +24,12 @@ from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
 from broker.portal.sessions import find_sessions
 from broker.portal.visit import Visit
-from broker.storage.portal_records import IamUserIdentity, PortalSession, RootIdentity
+from broker.storage.portal_records import (
+    FederatedIdentity,
+    IamUserIdentity,
+    PortalSession,
+    RootIdentity,
+)
 
 SECURITY = "/security"
 _SIMPLE = (
@@ -59,6 +64,7 @@ async def _shown(
     session = visit.session
     assert session is not None
     store = portal.tools.store.transaction()
+    is_federated = isinstance(session.identity, FederatedIdentity)
     shown = shown_refusal(refusal) if refusal is not None else None
     return page(
         portal,
@@ -69,15 +75,23 @@ async def _shown(
         form=visit.form,
         now=int(visit.facts.now),
         is_root=isinstance(session.identity, RootIdentity),
-        password_policy=await attempt(portal, visit, "GetAccountPasswordPolicy"),
-        keys=await _keys(portal, visit),
-        devices=await attempt(portal, visit, "ListMFADevices"),
+        is_federated=is_federated,
+        **({} if is_federated else await _credentials(portal, visit)),
         new_key=new_key,
         new_device=new_device,
         device_serial=visit.form.get("SerialNumber", "") if refusal is not None else "",
         sessions=await find_sessions(store, session.identity),
         own=session.access_key_id,
     )
+
+
+async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
+    """What the person proves themselves with, each an answer or a Refusal."""
+    return {
+        "password_policy": await attempt(portal, visit, "GetAccountPasswordPolicy"),
+        "keys": await _keys(portal, visit),
+        "devices": await attempt(portal, visit, "ListMFADevices"),
+    }
 
 
 async def _keys(portal: Portal, visit: Visit) -> Any:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from broker.access.facts import RequestFacts
 from broker.access.people import caller_of, claims_of
+from broker.access.sessions import session_caller
 from broker.credentials.mint import Mint
 from broker.credentials.sso_sessions import end_client_sessions, shard_of
 from broker.errors import Refusal
@@ -17,8 +18,8 @@ from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
 from broker.portal.dependencies import Portal
-from broker.sealing.claims import claims_to_bytes
-from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
+from broker.sealing.claims import claims_from_bytes, claims_to_bytes
+from broker.storage.portal_records import ConsoleIdentity, FederatedIdentity, Identity, PortalSession
 from broker.storage.store import PORTAL_SESSIONS, Transaction
 
 TOKEN_SIZE = 16
@@ -91,7 +92,11 @@ async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalS
     if isinstance(session.identity, FederatedIdentity):
         return portal.knows(session.identity)
     try:
-        await caller_of(store, session)
+        if isinstance(session.identity, ConsoleIdentity):
+            assert session.console_claims is not None
+            await session_caller(store, claims_from_bytes(session.console_claims))
+        else:
+            await caller_of(store, session)
     except Refusal:
         return False
     return True

@@ -13,6 +13,7 @@ from broker.names.arn import iam_arn
 from broker.portal.dependencies import Portal
 from broker.protocol.redaction import HIDDEN
 from broker.storage.portal_records import (
+    ConsoleIdentity,
     DirectoryIdentity,
     IamUserIdentity,
     Identity,
@@ -77,6 +78,11 @@ def identity_of(identity: Identity) -> UserIdentity:
             return UserIdentity("SAMLUser", f"{identity.issuer}:{identity.name_id}", user_name=identity.name)
         case DirectoryIdentity():
             return UserIdentity("LDAPUser", f"{identity.provider}:{identity.name}", user_name=identity.name)
+        case ConsoleIdentity():
+            kind = "AssumedRole" if ":assumed-role/" in identity.arn else "FederatedUser"
+            return UserIdentity(
+                kind, arn=identity.arn, account_id=account, access_key_id=identity.access_key_id
+            )
         case IamUserIdentity():
             arn = iam_arn(account, f"user{identity.path}{identity.user_name}")
             return UserIdentity("IAMUser", identity.user_id, arn, account, user_name=identity.user_name)

@@ -41,4 +41,4 @@ async def sign_out(portal: Portal, visit: Visit) -> web.Response:
     )
 
 
-ROUTES = (Route("POST", "/sign-out", sign_out, "SignOut"),)
+ROUTES = (Route("POST", "/sign-out", sign_out, "SignOut", is_of_console=True),)

@@ -138,10 +138,10 @@ async def _finish(
         **noted,
     )
     await portal.tools.journal.record(event)
-    return _with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)
+    return with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)
 
 
-def _with_session(
+def with_session(
     portal: Portal, visit: Visit, response: web.Response, session: PortalSession
 ) -> web.Response:
     set_cookie(

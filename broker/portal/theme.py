@@ -20,4 +20,4 @@ async def choose(portal: Portal, visit: Visit) -> web.Response:
     return see_other(FIRST_PAGE)
 
 
-ROUTES = (Route("POST", "/theme", choose, "Theme"),)
+ROUTES = (Route("POST", "/theme", choose, "Theme", is_of_console=True),)

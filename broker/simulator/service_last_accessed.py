@@ -22,12 +22,12 @@ from broker.policy import Policy, PolicyKind, parse_policy, service_grants
 from broker.protocol.shapes import iam as shapes
 from broker.simulator.service_reference import service_name, service_namespaces
 from broker.simulator.subjects import found_source, invalid_input
+from broker.storage.last_accessed import LAST_ACCESSED_SECONDS, operation_prefix
 from broker.storage.records import Role, Usage, User
 from broker.storage.store import GROUPS, LAST_ACCESSED_JOBS, ROLES, USAGE, USERS
 from broker.storage.task_records import LastAccessedJob
 
-# AWS's tracking period; and how long a job can be asked for, which AWS does not say.
-_TRACKED_SECONDS = 400 * 86_400
+# How long a job can be asked for: AWS does not say.
 _KEPT_SECONDS = 7 * 86_400
 ACTION_LEVEL, SERVICE_LEVEL = "ACTION_LEVEL", "SERVICE_LEVEL"
 _source_of = found_source("arn")
@@ -163,8 +163,8 @@ async def _entities(call: Call, job: LastAccessedJob) -> list[User | Role]:
 
 
 async def _uses(call: Call, entity: User | Role) -> list[_Use]:
-    marks = await call.store.scan(USAGE, call.account, f"{_id_of(entity)}/")
-    return [_Use(entity, mark) for mark in marks if mark.last_used_at > call.now - _TRACKED_SECONDS]
+    marks = await call.store.scan(USAGE, call.account, operation_prefix(_id_of(entity)))
+    return [_Use(entity, mark) for mark in marks if mark.last_used_at > call.now - LAST_ACCESSED_SECONDS]
 
 
 def _last(uses: Iterable[_Use]) -> _Use | None:

@@ -110,8 +110,31 @@ class DirectoryIdentity(Record, frozen=True, kw_only=True, tag="directory"):
 # People whom somebody else vouches for. They have no permissions of their own, in no account.
 FederatedIdentity = OpenIdConnectIdentity | SamlIdentity | DirectoryIdentity
 
+
+class ConsoleIdentity(Record, frozen=True, kw_only=True, tag="console"):
+    """Whoever has shown temporary credentials to `/federation`: the console is open to them, and nothing else is.
+
+    Their permissions are those of `PortalSession.console_claims`.
+    """
+
+    account_id: str
+    arn: str
+    access_key_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.access_key_id
+
+
 # Who a session is of. Other ways to sign in add kinds, each with its own tag; a tag is for ever.
-Identity = IamUserIdentity | RootIdentity | OpenIdConnectIdentity | SamlIdentity | DirectoryIdentity
+Identity = (
+    IamUserIdentity
+    | RootIdentity
+    | OpenIdConnectIdentity
+    | SamlIdentity
+    | DirectoryIdentity
+    | ConsoleIdentity
+)
 
 
 def hashed_subject(issuer: str, name: str) -> str:

@@ -119,7 +119,7 @@ class Usage(Record, frozen=True, kw_only=True):
     """When an access key, a role or a password was last used; in the usage partition, keyed by the id of the first two.
 
     A password's is under the id of its user. When a user or a role last asked for an operation is under
-    `ID/SERVICE/OPERATION`, and has its `action`.
+    the key that `broker.storage.last_accessed` makes, and has its `action`.
     """
 
     last_used_at: int

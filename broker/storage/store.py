@@ -62,6 +62,7 @@ from broker.storage.collection import (
     Collection,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
+from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
 
@@ -226,7 +227,15 @@ class Store:
             await asyncio.gather(*(self._flush_account(account, marks, now) for account, marks in some))
 
     async def _flush_account(self, account: str, marks: dict[str, Usage], now: float) -> None:
-        writes = [Write(USAGE.stored_key(key), USAGE.encode(usage)) for key, usage in marks.items()]
+        writes = [
+            Write(
+                USAGE.stored_key(key),
+                USAGE.encode(usage),
+                # A cached one that has expired does no harm: it is too old to be told.
+                usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None,
+            )
+            for key, usage in marks.items()
+        ]
         await self.engine.commit(usage_partition(account), writes, None)
         for key, usage in marks.items():
             self._flushed[account, key] = now

@@ -331,6 +331,26 @@ def test_who_may_not_simulate_reads_so(world: World, page: Page) -> None:
     )
 
 
+def test_an_identity_provider_is_added_and_deleted(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    open_console(page, world)
+    go_to(page, "Identity providers")
+    page.get_by_label("Issuer").fill("http://id.example")
+    page.get_by_label("Client id (audience)").fill("app")
+    page.get_by_role("button", name="Add provider").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Issuer")).to_have_value("http://id.example")
+    root_thumbprint = "0" * 40
+    arn = iam.create_open_id_connect_provider(
+        Url="https://id.example", ClientIDList=["app"], ThumbprintList=[root_thumbprint]
+    )["OpenIDConnectProviderArn"]
+    go_to(page, "Identity providers")
+    expect(page.locator("#content")).to_contain_text("for the clients app")
+    page.get_by_role("button", name="Delete id.example").click()
+    expect(page.get_by_text("No provider. Register an issuer")).to_be_visible()
+    assert refused(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)[1] == "NoSuchEntity"
+
+
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:
     client = Client(world.server)
     assert client.sign_in(world.home.account_id, "dana").status == 303

@@ -120,6 +120,7 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "policy-difference": lambda page, path: page.goto(f"{path}/policies/{path[-12:]}/reports?version=v1"),
     "policy-editor": lambda page, path: page.goto(f"{path}/edit/policies/{path[-12:]}/reports"),
     "policy-editor-error": wrong_policy,
+    "providers": lambda page, path: page.goto(f"{path}/providers"),
     "sessions": lambda page, path: page.goto(f"{path}/sessions"),
     "sessions-of-a-role": sessions_of_a_role,
     "simulator": lambda page, path: page.goto(f"{path}/simulator"),

@@ -89,6 +89,30 @@ def test_credentials_are_minted_by_assume_role_with_web_identity_and_used_by_bot
         assert record["recipientAccountId"] == account.account_id
 
 
+def test_a_role_opens_the_console_and_without_one_there_is_none(scene: Scene, page: Page) -> None:
+    iam = scene.server.client("iam", scene.first.root)
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allow("iam:ListUsers")]})
+    iam.put_role_policy(RoleName="reader", PolicyName="console", PolicyDocument=text)
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.goto(f"{scene.origin}/console")
+    expect(page).to_have_url(f"{scene.origin}/access")
+    page.get_by_role("button", name="Open console as reader").click()
+    expect(page.locator(".who")).to_contain_text("as the role reader")
+    page.get_by_role("list", name="Console").get_by_role("link", name="Users").click()
+    expect(page.get_by_role("heading", name="Users")).to_be_visible()
+    listed = newest(scene.server, "ListUsers")
+    assert "errorCode" not in listed
+    arn = f"arn:aws:sts::{scene.first.account_id}:assumed-role/reader/alice@example.com"
+    assert listed["userIdentity"]["arn"] == arn
+    page.get_by_role("link", name="Your security").click()
+    expect(page.get_by_role("heading", name="Where you are signed in")).to_be_visible()
+    expect(page.get_by_label("Present password")).to_have_count(0)
+    page.goto(f"{scene.origin}/console")
+    page.get_by_role("button", name="Leave the role").click()
+    expect(page).to_have_url(f"{scene.origin}/access")
+    iam.delete_role_policy(RoleName="reader", PolicyName="console")
+
+
 def test_session_tags_of_the_token_go_with_the_role_and_hide_roles_that_refuse_them(
     scene: Scene, page: Page
 ) -> None:

@@ -377,7 +377,7 @@ def test_user_codes_cannot_be_guessed(known: Registered, server: PortalServer, a
 
 
 def test_no_secret_is_in_the_journal_or_the_log(
-    known: Registered, alice: Client, server: PortalServer
+    known: Registered, alice: Client, server: PortalServer, account: Account
 ) -> None:
     started = known.start()
     code = code_in(decide(alice, known.authorize()))
@@ -385,7 +385,7 @@ def test_no_secret_is_in_the_journal_or_the_log(
     renewed = known.refresh(tokens["refreshToken"])
     got = server.client("sso", None).get_role_credentials(
         accessToken=renewed["accessToken"],
-        accountId=records(server)[-1]["recipientAccountId"],
+        accountId=account.account_id,
         roleName=READER,
     )["roleCredentials"]
     written = (server.folder / "audit.jsonl").read_text() + server.log

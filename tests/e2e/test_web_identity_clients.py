@@ -74,7 +74,7 @@ def trades(scene: Scene) -> list[str]:
         record["responseElements"]["credentials"]["accessKeyId"]
         for record in records(scene.server)
         if record.get("eventName") == "AssumeRoleWithWebIdentity"
-        and record["recipientAccountId"] == scene.account.account_id
+        and record.get("recipientAccountId") == scene.account.account_id
     ]
 
 

@@ -12,12 +12,15 @@ from broker.access.people import caller_of, name_of
 from broker.access.sessions import session_caller
 from broker.errors import Refusal
 from broker.sealing.claims import AssumedRoleClaims, SessionClaims, claims_from_bytes
-from broker.storage.portal_records import PortalSession
+from broker.storage.portal_records import IamUserIdentity, PortalSession, RootIdentity
 from broker.storage.store import Transaction
 
 
 class Acting(msgspec.Struct, frozen=True):
-    """`role_name` is None where the person acts as themselves; `name` is the person's own name in any case."""
+    """`role_name` is None where the person acts as themselves; `name` is the person's own name in any case.
+
+    `account_id` is "" for people of identity providers who have opened no role: they act in no account.
+    """
 
     account_id: str
     name: str
@@ -35,8 +38,9 @@ def acting_of(session: PortalSession) -> Acting:
 
 async def acting_caller(store: Transaction, session: PortalSession, now: float) -> Caller:
     """Raises Refusal where the session has ended, or its user or role is gone."""
-    person = await caller_of(store, session)
     claims = _claims_of(session)
+    if claims is None or isinstance(session.identity, IamUserIdentity | RootIdentity):
+        person = await caller_of(store, session)
     if claims is None:
         # IAM is closed to credentials of GetSessionToken without MFA, and open to a console session of the same user
         # ("Compare AWS STS credentials").

@@ -11,11 +11,13 @@ from broker.portal.rendering import see_other
 from broker.portal.routes import Route
 from broker.portal.sessions import act_in_console
 from broker.portal.sign_in_records import SWITCH_ROLE, begin_record, note_success
+from broker.portal.signing_in import FIRST_PAGE
 from broker.portal.taking import take_role
 from broker.portal.visit import Visit
 from broker.sealing.claims import claims_to_bytes
 from broker.sealing.session import open_session
 
+CONSOLE = "/console"
 _SHORTEST = 900  # seconds, of a role's session
 _ROLE = r"/console/{account:[0-9]{12}}/as/{role:.{1,600}}"
 
@@ -23,14 +25,14 @@ _ROLE = r"/console/{account:[0-9]{12}}/as/{role:.{1,600}}"
 async def enter(portal: Portal, visit: Visit) -> web.Response:
     """The console of the account in which the person acts."""
     assert visit.session is not None
-    return see_other(overview_path(acting_of(visit.session).account_id))
+    return see_other(_first_page(acting_of(visit.session).account_id))
 
 
 async def enter_as_oneself(portal: Portal, visit: Visit) -> web.Response:
     session = visit.session
     assert session is not None
     await act_in_console(portal, session, None)
-    return see_other(overview_path(session.identity.account_id))
+    return see_other(_first_page(session.identity.account_id))
 
 
 async def enter_as_role(portal: Portal, visit: Visit) -> web.Response:
@@ -56,12 +58,17 @@ async def enter_as_role(portal: Portal, visit: Visit) -> web.Response:
     return see_other(overview_path(account_id))
 
 
+def _first_page(account_id: str) -> str:
+    """The overview; people of identity providers act in no account before they open a role."""
+    return overview_path(account_id) if account_id else FIRST_PAGE
+
+
 def overview_path(account_id: str) -> str:
     return f"{console_path(account_id)}/overview"
 
 
 ROUTES = (
-    Route("GET", "/console", enter, "Console"),
-    Route("POST", "/console", enter_as_oneself, "ConsoleAsOneself"),
+    Route("GET", CONSOLE, enter, "Console", is_of_console=True),
+    Route("POST", CONSOLE, enter_as_oneself, "ConsoleAsOneself"),
     Route("POST", _ROLE, enter_as_role, "ConsoleAsRole"),
 )

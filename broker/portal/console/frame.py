@@ -13,19 +13,22 @@ from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page
 from broker.portal.routes import Answer, Route
 from broker.portal.visit import Visit
+from broker.storage.portal_records import ConsoleIdentity
 from broker.storage.store import ACCOUNTS
 
 ACCOUNT = r"/console/{account:[0-9]{12}}"
 
 
 class ConsoleFrame(msgspec.Struct, frozen=True):
-    """`path` is where the pages of the account begin. `ends_at` is the end of a role's session, None for others."""
+    """`path` is where the pages of the account begin. `may_leave`: the person has permissions beside those of the role.
+    `ends_at` is the end of a role's session, None for others."""
 
     account_id: str
     account_name: str
     path: str
     person: str
     role_name: str | None
+    may_leave: bool
     ends_at: int | None
     now: int
 
@@ -43,6 +46,7 @@ async def console_page(
         console_path(acting.account_id),
         acting.name,
         acting.role_name,
+        not isinstance(visit.session.identity, ConsoleIdentity),
         acting.ends_at,
         int(visit.facts.now),
     )
@@ -65,7 +69,7 @@ def console_path(account_id: str) -> str:
 
 def console_route(method: str, path: str, answer: Answer, name: str) -> Route:
     """A route of the account that the console acts in; of another account its pages do not exist."""
-    return Route(method, f"{ACCOUNT}{path}", _in_account(answer), name)
+    return Route(method, f"{ACCOUNT}{path}", _in_account(answer), name, is_of_console=True)
 
 
 def _in_account(answer: Answer) -> Callable[[Portal, Visit], Awaitable[web.Response]]:

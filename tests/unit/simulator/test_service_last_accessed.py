@@ -3,12 +3,12 @@ import json
 import pytest
 
 from broker.protocol.shapes import iam as shapes
+from broker.storage.last_accessed import LAST_ACCESSED_SECONDS, operation_key
 from broker.storage.records import Usage
 from broker.storage.store import USAGE
 from tests.unit.iam.conftest import ACCOUNT, NOW, OTHER_ACCOUNT, Iam
 
 POLICY = f"arn:aws:iam::{ACCOUNT}:policy/own"
-DAY = 86_400
 
 
 def arn(path):
@@ -51,7 +51,7 @@ async def mark(iam, unique_id, action, at, service="iam"):
     usage = Usage(last_used_at=int(at), region="eu-west-1", service=service, action=action)
 
     async def work(transaction):
-        transaction.put(USAGE, ACCOUNT, usage, key=f"{unique_id}/{service}/{action}")
+        transaction.put(USAGE, ACCOUNT, usage, key=operation_key(unique_id, service, action))
 
     await iam.store.transact(work)
 
@@ -162,7 +162,7 @@ async def test_entities_are_told_with_their_own_last_use(account):
 
 
 async def test_a_use_that_is_too_long_ago_is_told_no_more(account):
-    await mark(account, await id_of(account, "bob"), "ListUsers", NOW - 401 * DAY)
+    await mark(account, await id_of(account, "bob"), "ListUsers", NOW - LAST_ACCESSED_SECONDS)
     assert (await details(account, arn("user/a/bob")))["iam"].last_authenticated is None
 
 

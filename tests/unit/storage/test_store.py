@@ -10,12 +10,29 @@ from broker.storage.engine import (
     account_partition,
     usage_partition,
 )
+from broker.storage.last_accessed import LAST_ACCESSED_SECONDS, operation_key, operation_prefix
 from broker.storage.records import Usage
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCOUNTS, USAGE, USERS, Store, Transaction
 from tests.unit.storage.people import HERE, user
 
 OpenSqlite = Callable[[], SqliteEngine]
+
+
+async def test_the_mark_of_an_operation_is_there_until_it_is_too_old_to_be_told(store: Store) -> None:
+    now = int(time.time())
+    for entity_id, age in (("AIDANEW", 0), ("AIDAOLD", LAST_ACCESSED_SECONDS)):
+        usage = Usage(last_used_at=now - age, service="iam", action="GetUser")
+        store.mark_used(HERE, operation_key(entity_id, "iam", "GetUser"), usage)
+        store.mark_used(HERE, entity_id, Usage(last_used_at=now - age))
+    await store.flush_usage()
+
+    async def listed(prefix: str) -> int:
+        return len(await store.transaction().scan(USAGE, HERE, prefix))
+
+    assert await listed(operation_prefix("AIDANEW")) == 1
+    assert await listed(operation_prefix("AIDAOLD")) == 0
+    assert await listed("AIDA") == 2
 
 
 async def test_usage_marks_are_read_at_once_and_written_by_the_flush(store: Store, other: Store) -> None:

@@ -1,0 +1,216 @@
+"""`/federation`: a program's temporary credentials open the console in a browser, and nothing beside it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Account, Keys
+from tests.e2e.portal import Answer, Client, PortalServer, chromium, person
+from tests.e2e.scenes import allow, assume, new_role, new_user, records, trust
+
+AWS_CONSOLE = "https://console.aws.amazon.com/"
+
+
+@dataclass
+class World:
+    """`dana` may take the role `reader`, whose sessions may look at users."""
+
+    server: PortalServer
+    home: Account
+    dana: Keys
+    role: str
+
+    def credentials(self, **options: Any) -> Keys:
+        return assume(self.server, self.dana, self.role, RoleSessionName="tool", **options)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("federation")
+    server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}")
+    with server.running():
+        home = server.new_account()
+        dana = new_user(server, home, "dana", allow("sts:*", "iam:*"))
+        trusted = trust(f"arn:aws:iam::{home.account_id}:root")
+        role = new_role(server, home, "reader", trusted, allow("iam:ListUsers", "sts:AssumeRole"))
+        yield World(server, home, dana, role)
+
+
+def shown(keys: Keys) -> str:
+    return json.dumps(
+        {
+            "sessionId": keys.access_key_id,
+            "sessionKey": keys.secret_access_key,
+            "sessionToken": keys.session_token,
+        }
+    )
+
+
+def ask(world: World, keys: Keys | str, **more: str) -> Answer:
+    session = keys if isinstance(keys, str) else shown(keys)
+    query = urlencode({"Action": "getSigninToken", "Session": session, **more})
+    return Client(world.server).get(f"/federation?{query}")
+
+
+def token(world: World, keys: Keys, **more: str) -> str:
+    answer = ask(world, keys, **more)
+    assert answer.status == 200, answer.body
+    return str(json.loads(answer.body)["SigninToken"])
+
+
+def login(world: World, sign_in_token: str, destination: str = AWS_CONSOLE) -> str:
+    query = {
+        "Action": "login",
+        "Issuer": "https://tool.example",
+        "Destination": destination,
+        "SigninToken": sign_in_token,
+    }
+    return f"/federation?{urlencode(query)}"
+
+
+def overview(world: World) -> str:
+    return f"/console/{world.home.account_id}/overview"
+
+
+def test_credentials_open_the_console_of_their_role_in_a_browser(world: World) -> None:
+    with chromium() as browser, person(browser) as page:
+        page.goto(world.server.origin + login(world, token(world, world.credentials())))
+        expect(page).to_have_url(world.server.origin + overview(world))
+        expect(page.locator(".who")).to_contain_text("as the role reader")
+        expect(page.get_by_role("button", name="Leave the role")).to_have_count(0)
+        page.get_by_role("list", name="Console").get_by_role("link", name="Users").click()
+        expect(page.get_by_role("link", name="dana")).to_be_visible()
+        for elsewhere in ("/access", "/security"):
+            page.goto(world.server.origin + elsewhere)
+            expect(page).to_have_url(world.server.origin + overview(world))
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(f"{world.server.origin}/sign-in")
+    arn = f"arn:aws:sts::{world.home.account_id}:assumed-role/reader/tool"
+    for name in ("GetSigninToken", "ConsoleLogin", "ListUsers", "Logout"):
+        assert [one for one in records(world.server) if one["eventName"] == name][-1]["userIdentity"][
+            "arn"
+        ] == arn
+
+
+def test_a_session_of_the_console_is_good_for_nothing_else_and_never_for_root(world: World) -> None:
+    client = Client(world.server)
+    assert client.get(login(world, token(world, world.credentials()))).status == 303
+    csrf = {"csrf_token": client.get(overview(world)).token}
+    assert client.post("/security", {**csrf, "do": "CreateAccessKey"}).header("Location") == "/console"
+    assert client.post("/console", csrf).header("Location") == "/console"
+    role = f"/console/{world.home.account_id}/as/reader"
+    assert client.post(role, csrf).header("Location") == "/console"
+    assert client.get("/access").header("Location") == "/console"
+    answer = client.post(
+        f"/console/{world.home.account_id}/new/user", {**csrf, "do": "CreateUser", "UserName": "x"}
+    )
+    assert answer.status == 403
+    assert "assumed-role/reader/tool is not authorized" in answer.body
+
+
+def test_a_form_may_be_posted_by_programs(world: World) -> None:
+    session = shown(world.credentials())
+    client = Client(world.server)
+    answer = client.post(
+        "/federation", {"Action": "getSigninToken", "Session": session}, Origin="https://x.example"
+    )
+    assert answer.status == 200
+    assert client.get(login(world, json.loads(answer.body)["SigninToken"])).status == 303
+
+
+def test_a_sign_in_token_is_good_once(world: World) -> None:
+    address = login(world, token(world, world.credentials()))
+    assert Client(world.server).get(address).status == 303
+    again = Client(world.server)
+    assert again.get(address).status == 403
+    assert again.cookies == {}
+    failed = [one for one in records(world.server) if one["eventName"] == "ConsoleLogin"][-1]
+    assert failed["errorMessage"] == "sign-in token: it was used before"
+
+
+@pytest.mark.parametrize("part", ["sessionId", "sessionKey", "sessionToken"])
+def test_credentials_of_which_a_part_is_wrong_get_no_token(world: World, part: str) -> None:
+    wrong = json.loads(shown(world.credentials()))
+    wrong[part] = json.loads(shown(world.credentials()))[part]
+    answer = ask(world, json.dumps(wrong))
+    assert answer.status == 400
+    assert json.loads(answer.body)["Error"]["Message"] == "The credentials of the session are not valid."
+
+
+def test_credentials_that_were_revoked_open_nothing_and_end_an_open_console(world: World) -> None:
+    new_role(world.server, world.home, "gone", trust(f"arn:aws:iam::{world.home.account_id}:root"))
+    arn = f"arn:aws:iam::{world.home.account_id}:role/gone"
+    keys = assume(world.server, world.dana, arn)
+    first, second = token(world, keys), token(world, keys, SessionDuration="43200")
+    client = Client(world.server)
+    assert client.get(login(world, first)).status == 303
+    assert client.get(overview(world)).status == 200
+    world.server.command("revoke", "role", arn)
+    assert client.get(overview(world)).header("Location") == "/sign-in"
+    assert Client(world.server).get(login(world, second)).status == 403
+    assert ask(world, keys).status == 400
+
+
+def test_only_roles_and_federated_users_open_the_console(world: World) -> None:
+    sts = world.server.client("sts", world.dana)
+    own = Keys.of(sts.get_session_token()["Credentials"])
+    assert "GetFederationToken" in ask(world, own).body
+    federated = Keys.of(sts.get_federation_token(Name="contractor")["Credentials"])
+    assert ask(world, federated).status == 200
+    assert "SessionDuration" in ask(world, federated, SessionDuration="3600").body
+    chained = assume(world.server, world.credentials(), world.role)
+    assert "SessionDuration" in ask(world, chained, SessionDuration="3600").body
+    assert ask(world, chained).status == 200
+    for wrong in ("899", "43201", "-1", "1e3", "٣٦٠٠"):
+        assert ask(world, world.credentials(), SessionDuration=wrong).status == 400
+
+
+@pytest.mark.parametrize(
+    ("destination", "leads_to"),
+    [
+        ("", "overview"),
+        ("https://us-east-1.console.aws.amazon.com/iam/home#/roles", "overview"),
+        ("{origin}/console/{account}/users", "users"),
+        ("{origin}/access", "overview"),
+        ("{origin}//evil.example/", "overview"),
+        ("{origin}/console/{account}/../../x", "overview"),
+    ],
+)
+def test_a_destination_is_a_page_of_the_console(world: World, destination: str, leads_to: str) -> None:
+    wanted = destination.format(origin=world.server.origin, account=world.home.account_id)
+    answer = Client(world.server).get(login(world, token(world, world.credentials()), wanted))
+    assert answer.header("Location") == f"/console/{world.home.account_id}/{leads_to}"
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "https://evil.example/",
+        "https://console.aws.amazon.com.evil.example/",
+        "https://console.aws.amazon.com@evil.example/",
+        "http://console.aws.amazon.com/",
+        "//evil.example",
+        "javascript:alert(1)",
+        "https://[",
+    ],
+)
+def test_a_destination_elsewhere_is_refused_and_uses_nothing_up(world: World, destination: str) -> None:
+    sign_in_token = token(world, world.credentials())
+    answer = Client(world.server).get(login(world, sign_in_token, destination))
+    assert answer.status == 400
+    assert answer.header("Location") == ""
+    assert Client(world.server).get(login(world, sign_in_token)).status == 303
+
+
+def test_secrets_of_a_sign_in_with_credentials_are_written_nowhere(world: World) -> None:
+    keys = world.credentials()
+    sign_in_token = token(world, keys)
+    Client(world.server).get(login(world, sign_in_token))
+    written = json.dumps(records(world.server)) + world.server.log
+    for secret in (keys.secret_access_key, keys.session_token, sign_in_token):
+        assert str(secret) not in written

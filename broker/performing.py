@@ -19,7 +19,7 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import Call, Quotas, find_operation, model, perform
+from broker.operation import Call, Operation, Quotas, find_operation, model, perform
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -80,13 +80,7 @@ async def perform_recorded(
         caller = await caller_of(store)
         record_caller(tools.store, event, facts, caller)
         event.request_parameters = audit_parameters(service, operation, typed)
-        refuse_restricted(caller, service.name, operation)
-        result = await perform(declared, tools.call(store, caller, facts), typed)
-        is_shown_once = store.is_dirty and gives_secret(service, operation)
-        if is_shown_once:
-            note_answer(event, service, operation, result)
-            await record_ahead(tools.journal, tools.entropy, event)
-        return result, is_shown_once
+        return await perform_proven(tools, event, declared, store, caller, facts, typed)
 
     try:
         # Nothing is done before the journal holds the records of earlier requests.
@@ -104,6 +98,27 @@ async def perform_recorded(
     except JournalUnavailable as error:
         raise unjournalled(event, str(error)) from None
     return result
+
+
+async def perform_proven(
+    tools: Tools,
+    event: Event,
+    declared: Operation,
+    store: Transaction,
+    caller: Caller,
+    facts: RequestFacts,
+    typed: Any,
+) -> tuple[Any, bool]:
+    """Prepare, judge, handle for a proven caller: the answer, and whether its record is in the journal already."""
+    refuse_restricted(caller, declared.service, declared.name)
+    answer = await perform(declared, tools.call(store, caller, facts), typed)
+    # A secret that is shown once is lost where its record cannot be written: then it must not be committed either.
+    service = model(declared.service)
+    is_shown_once = store.is_dirty and gives_secret(service, declared.name)
+    if is_shown_once:
+        note_answer(event, service, declared.name, answer)
+        await record_ahead(tools.journal, tools.entropy, event)
+    return answer, is_shown_once
 
 
 def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Caller) -> None:

@@ -17,7 +17,6 @@ from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
-from broker.performing import Tools
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.store import Store
@@ -228,9 +227,8 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
     from broker.portal.listener import PortalListener
 
     chosen = broker.settings.portal
-    tools = Tools(**{name: getattr(dependencies, name) for name in Tools.__struct_fields__})
     portal = Portal(
-        tools=tools,
+        tools=dependencies,
         timer=dependencies.timer,
         count=dependencies.metrics.count,
         source_of=partial(find_source, trusted=dependencies.trusted_proxies),

@@ -77,79 +77,39 @@ class FederatedUser(msgspec.Struct, frozen=True, tag="federated-user"):
         return f"{self.account}:{self.name}"
 
 
-class WebIdentity(msgspec.Struct, frozen=True, tag="web-identity"):
+class FederatedSubject(msgspec.Struct, frozen=True):
+    """A subject that a provider vouches for; `provider` is what policies call the provider."""
+
+    provider: str
+    subject: str
+
+    @property
+    def arn(self) -> str:
+        return self.provider
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.provider}:{self.subject}"
+
+
+class WebIdentity(FederatedSubject, frozen=True, tag="web-identity"):
     """A subject that an OIDC provider vouches for; `provider` is its ARN or its well-known name."""
 
-    provider: str
-    subject: str
 
-    @property
-    def arn(self) -> str:
-        return self.provider
-
-    @property
-    def user_id(self) -> str:
-        return f"{self.provider}:{self.subject}"
-
-
-class SamlSubject(msgspec.Struct, frozen=True, tag="saml-subject"):
+class SamlSubject(FederatedSubject, frozen=True, tag="saml-subject"):
     """A subject that a SAML provider vouches for; `provider` is its ARN."""
 
-    provider: str
-    subject: str
 
-    @property
-    def arn(self) -> str:
-        return self.provider
-
-    @property
-    def user_id(self) -> str:
-        return f"{self.provider}:{self.subject}"
-
-
-class LdapSubject(msgspec.Struct, frozen=True, tag="ldap-subject"):
+class LdapSubject(FederatedSubject, frozen=True, tag="ldap-subject"):
     """A person of an LDAP directory; `provider` is the directory's name in policies."""
 
-    provider: str
-    subject: str
 
-    @property
-    def arn(self) -> str:
-        return self.provider
-
-    @property
-    def user_id(self) -> str:
-        return f"{self.provider}:{self.subject}"
-
-
-class CertificateSubject(msgspec.Struct, frozen=True, tag="certificate-subject"):
+class CertificateSubject(FederatedSubject, frozen=True, tag="certificate-subject"):
     """The holder of a client certificate; `provider` is the name in policies of the authorities that vouch for it."""
 
-    provider: str
-    subject: str
 
-    @property
-    def arn(self) -> str:
-        return self.provider
-
-    @property
-    def user_id(self) -> str:
-        return f"{self.provider}:{self.subject}"
-
-
-class CustomTokenSubject(msgspec.Struct, frozen=True, tag="custom-token-subject"):
+class CustomTokenSubject(FederatedSubject, frozen=True, tag="custom-token-subject"):
     """A user whom the operator's identity plugin vouches for; `provider` is the plugin's name in policies."""
-
-    provider: str
-    subject: str
-
-    @property
-    def arn(self) -> str:
-        return self.provider
-
-    @property
-    def user_id(self) -> str:
-        return f"{self.provider}:{self.subject}"
 
 
 class Service(msgspec.Struct, frozen=True, tag="service"):

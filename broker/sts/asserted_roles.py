@@ -1,16 +1,17 @@
 """Roles that are assumed by an assertion of an identity provider: what all kinds of assertion have in common.
 
-Nobody has signed the request: the assertion proves the caller (`prove` of each flow), and what it asks to be set on the
+The request is not signed: the assertion proves the caller (`prove` of each flow), and what it asks to be set on the
 session is a permission of its own, as for AssumeRole.
 """
 
 import re
+from typing import Any
 
 import msgspec
 
 from broker.access.assumable import AssumableRole, account_of_role
 from broker.access.resource import Resource
-from broker.assertions.checks import CheckFailed
+from broker.assertions.checks import CheckFailed, Checks
 from broker.credentials.durations import role_session_duration
 from broker.credentials.mint import TemporaryCredentials
 from broker.errors import Refusal, access_denied
@@ -23,6 +24,8 @@ from broker.sts.session_tags import SessionTags, asserted_tags
 
 # The model's sourceIdentityType, for a source identity that is not a parameter of the request.
 _is_source_identity = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
+# The same of roleSessionNameType.
+_is_session_name = _is_source_identity
 
 
 AssertedRequest = (
@@ -42,8 +45,15 @@ class AssertedRole(msgspec.Struct, frozen=True):
     session_tags: SessionTags
 
 
+async def proven_role(call: Call, request: Any) -> Prepared[AssertedRole] | Absent:
+    """The role and the name of its session that the flow's proof has found."""
+    asserted = call.caller.asserted
+    assert asserted is not None, "the flow's proof made this caller"
+    return await asserted_role(call, asserted.role_arn, asserted.session_name)
+
+
 async def asserted_role(call: Call, role_arn: str, session_name: str) -> Prepared[AssertedRole] | Absent:
-    """The role, with the condition keys of the assertion besides those of its subject."""
+    """The role, with the condition keys of the assertion beside those of its subject."""
     asserted = call.caller.asserted
     assert asserted is not None, "the flow's proof made this caller"
     attributes = asserted.attributes
@@ -100,6 +110,23 @@ async def minted_session(
         context=asserted.session_keys,
         minimum_token_size=request.minimum_session_token_size or 0,
     )
+
+
+def require_session_name(name: str, wanted: str, checks: Checks) -> str:
+    """A session's name that is no parameter of the request; raises CheckFailed."""
+    checks.require("session name", _is_session_name(name) is not None, found=name, wanted=wanted)
+    return name
+
+
+def require_mapped_role(
+    role_arn: str | None, wanted: str | None, checks: Checks, *, found: str, giver: str
+) -> str:
+    """The role that the operator's mapping gives, `giver` being what would give one; raises CheckFailed."""
+    checks.require(
+        "role given", role_arn is not None, found=found, wanted=f"{giver} that gives {wanted or 'a role'}"
+    )
+    assert role_arn is not None, "it was required"
+    return role_arn
 
 
 def not_configured(name: str, reason: str) -> Refusal:

@@ -7,8 +7,6 @@ give. The role's trust policy has to admit the authority (`"Federated": "certifi
 keys `x509:…` below. A session never outlives the certificate.
 """
 
-import re
-
 from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller, Keys
 from broker.access.directory_people import kept_session_keys
@@ -21,20 +19,19 @@ from broker.federation.client_certificates import CertificateRules, names_in
 from broker.federation.federation import Federation
 from broker.federation.mapped_roles import chosen_among
 from broker.names.principal import CertificateSubject
-from broker.operation import Absent, Call, Prepared, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import (
     AssertedRole,
-    asserted_role,
     minted_session,
     not_configured,
+    proven_role,
     refused_assertion,
+    require_mapped_role,
+    require_session_name,
 )
-
-# The model's roleSessionNameType, for a name that comes from the certificate.
-_is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 # MinIO's code; what is wrong with the certificate only the journal says.
 _INVALID = ("InvalidClientCertificate", "The client certificate is not accepted.")
@@ -98,13 +95,7 @@ async def certificate_caller(
 def _require_session_name(certificate: ClientCertificate, checks: Checks) -> str:
     """The common name, and the serial number where there is none."""
     name = certificate.common_name or certificate.serial_number[:64]
-    checks.require(
-        "session name",
-        _is_session_name(name) is not None,
-        found=name,
-        wanted="a common name of 2 to 64 letters, digits and _+=,.@-, or none",
-    )
-    return name
+    return require_session_name(name, "a common name of 2 to 64 letters, digits and _+=,.@-, or none", checks)
 
 
 def _require_role(
@@ -112,14 +103,8 @@ def _require_role(
 ) -> str:
     names = names_in(certificate)
     role_arn = chosen_among(rules.mapped_roles, names, wanted)
-    checks.require(
-        "role given",
-        role_arn is not None,
-        found=", ".join(names) or "a certificate without names",
-        wanted=f"a name that gives {wanted or 'a role'}",
-    )
-    assert role_arn is not None, "it was required"
-    return role_arn
+    found = ", ".join(names) or "a certificate without names"
+    return require_mapped_role(role_arn, wanted, checks, found=found, giver="a name")
 
 
 def _condition_keys(certificate: ClientCertificate) -> Keys:
@@ -136,15 +121,7 @@ def _condition_keys(certificate: ClientCertificate) -> Keys:
     return {key: values for key, values in found.items() if values}
 
 
-async def role_for_certificate(
-    call: Call, request: shapes.AssumeRoleWithCertificateRequest
-) -> Prepared[AssertedRole] | Absent:
-    asserted = call.caller.asserted
-    assert asserted is not None, "the proof of this flow made the caller"
-    return await asserted_role(call, asserted.role_arn, asserted.session_name)
-
-
-@operation("sts:AssumeRoleWithCertificate", prepare=role_for_certificate, prove=certificate_caller)
+@operation("sts:AssumeRoleWithCertificate", prepare=proven_role, prove=certificate_caller)
 async def assume_role_with_certificate(
     call: Call, request: shapes.AssumeRoleWithCertificateRequest, prepared: Prepared[AssertedRole]
 ) -> shapes.AssumeRoleWithCertificateResponse:

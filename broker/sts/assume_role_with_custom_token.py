@@ -6,8 +6,6 @@ MinIO's addition to STS, whose names it has on the wire. The role's trust policy
 shown to the client, as on MinIO.
 """
 
-import re
-
 from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller
 from broker.access.directory_people import kept_session_keys
@@ -19,20 +17,18 @@ from broker.errors import access_denied, service_unavailable
 from broker.federation.federation import Federation
 from broker.federation.identity_plugin import IdentityPlugin, PluginUnavailable
 from broker.names.principal import CustomTokenSubject
-from broker.operation import Absent, Call, Prepared, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import (
     AssertedRole,
-    asserted_role,
     minted_session,
     not_configured,
+    proven_role,
     refused_assertion,
+    require_session_name,
 )
-
-# The model's roleSessionNameType, for a name that comes from the plugin.
-_is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 # Also what the gate says of a role that does not trust the plugin.
 _DENIED = "Not authorized to perform sts:AssumeRoleWithCustomToken"
@@ -51,12 +47,7 @@ async def custom_token_caller(
     account = account_of_role(request.role_arn)
     try:
         holder = await _holder(plugin, request.token, checks)
-        checks.require(
-            "session name",
-            _is_session_name(holder.user) is not None,
-            found=holder.user,
-            wanted="a user of 2 to 64 letters, digits and _+=,.@-",
-        )
+        require_session_name(holder.user, "a user of 2 to 64 letters, digits and _+=,.@-", checks)
     except CheckFailed as failed:
         raise refused_assertion("AccessDenied", _DENIED, failed) from None
     keys, provider = dict(holder.keys), plugin.rules.provider
@@ -90,15 +81,7 @@ async def _holder(plugin: IdentityPlugin, unverified_token: str, checks: Checks)
         raise access_denied(message, reason=f"the identity plugin refuses the token: {said}") from None
 
 
-async def role_for_custom_token(
-    call: Call, request: shapes.AssumeRoleWithCustomTokenRequest
-) -> Prepared[AssertedRole] | Absent:
-    asserted = call.caller.asserted
-    assert asserted is not None, "the proof of this flow made the caller"
-    return await asserted_role(call, asserted.role_arn, asserted.session_name)
-
-
-@operation("sts:AssumeRoleWithCustomToken", prepare=role_for_custom_token, prove=custom_token_caller)
+@operation("sts:AssumeRoleWithCustomToken", prepare=proven_role, prove=custom_token_caller)
 async def assume_role_with_custom_token(
     call: Call, request: shapes.AssumeRoleWithCustomTokenRequest, prepared: Prepared[AssertedRole]
 ) -> shapes.AssumeRoleWithCustomTokenResponse:

@@ -6,8 +6,6 @@ directory (`"Federated": "ldap.example.com"`), and may read `ldap:username`, `ld
 calls name, distinguished name and groups. Whatever fails, the client reads one sentence; the journal names the check.
 """
 
-import re
-
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.directory_people import ldap_caller_of
@@ -18,20 +16,19 @@ from broker.federation.attempts import TooManyAttempts
 from broker.federation.directory import DirectoryLogins, DirectoryUnavailable, Person
 from broker.federation.directory_rules import chosen_role
 from broker.federation.federation import Federation
-from broker.operation import Absent, Call, Prepared, operation
+from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.store import Transaction
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import (
     AssertedRole,
-    asserted_role,
     minted_session,
     not_configured,
+    proven_role,
     refused_assertion,
+    require_mapped_role,
+    require_session_name,
 )
-
-# The model's roleSessionNameType, for a name from the directory.
-_is_session_name = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII).fullmatch
 
 # Also the message where a role does not trust the person: password guessing reveals nothing about roles.
 _DENIED = ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithLDAPIdentity")
@@ -61,12 +58,7 @@ async def prove_ldap(
         account_of_role(request.role_arn)  # refuses an invalid ARN before the password is tried
     try:
         person = await _logged_in(directory, facts, request, checks)
-        checks.require(
-            "session name",
-            _is_session_name(person.name) is not None,
-            found=person.name,
-            wanted="2 to 64 letters, digits and _+=,.@-",
-        )
+        require_session_name(person.name, "2 to 64 letters, digits and _+=,.@-", checks)
         role_arn = _require_role(directory, person, request.role_arn, checks)
     except CheckFailed as failed:
         raise refused_assertion(*_DENIED, failed) from None
@@ -90,25 +82,11 @@ async def _logged_in(
 
 def _require_role(directory: DirectoryLogins, person: Person, wanted: str | None, checks: Checks) -> str:
     role_arn = chosen_role(directory.rules, (person.distinguished_name, *person.groups), wanted)
-    checks.require(
-        "role given",
-        role_arn is not None,
-        found=f"{person.distinguished_name} in {', '.join(person.groups) or 'no group'}",
-        wanted=f"a group that gives {wanted or 'a role'}",
-    )
-    assert role_arn is not None, "it was required"
-    return role_arn
+    found = f"{person.distinguished_name} in {', '.join(person.groups) or 'no group'}"
+    return require_mapped_role(role_arn, wanted, checks, found=found, giver="a group")
 
 
-async def role_for_person(
-    call: Call, request: shapes.AssumeRoleWithLDAPIdentityRequest
-) -> Prepared[AssertedRole] | Absent:
-    asserted = call.caller.asserted
-    assert asserted is not None, "the proof of this flow made the caller"
-    return await asserted_role(call, asserted.role_arn, asserted.session_name)
-
-
-@operation("sts:AssumeRoleWithLDAPIdentity", prepare=role_for_person, prove=ldap_caller)
+@operation("sts:AssumeRoleWithLDAPIdentity", prepare=proven_role, prove=ldap_caller)
 async def assume_role_with_ldap_identity(
     call: Call, request: shapes.AssumeRoleWithLDAPIdentityRequest, prepared: Prepared[AssertedRole]
 ) -> shapes.AssumeRoleWithLDAPIdentityResponse:

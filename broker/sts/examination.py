@@ -12,8 +12,8 @@ from broker.operation import Absent, Call, Prepared
 from broker.policy import Decision, denial_sentences, resource_conditions
 from broker.protocol.shapes import sts as shapes
 from broker.sts.access_token_identity import refuse_any_application
-from broker.sts.asserted_roles import AssertedRole
-from broker.sts.assume_role_with_ldap_identity import prove_ldap, role_for_person
+from broker.sts.asserted_roles import AssertedRole, proven_role
+from broker.sts.assume_role_with_ldap_identity import prove_ldap
 from broker.sts.assume_role_with_saml import prove_saml, role_for_saml_subject
 from broker.sts.assume_role_with_web_identity import prove_web_identity, role_for_web_identity
 
@@ -68,7 +68,7 @@ async def _prepare(call: Call, request: ExaminedRequest) -> Prepared[AssertedRol
         case shapes.AssumeRoleWithSAMLRequest():
             return await role_for_saml_subject(call, request)
         case shapes.AssumeRoleWithLDAPIdentityRequest():
-            return await role_for_person(call, request)
+            return await proven_role(call, request)
 
 
 async def _judge(call: Call, prepared: Prepared[AssertedRole] | Absent, action: str, checks: Checks) -> str:

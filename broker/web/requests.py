@@ -4,24 +4,23 @@ from functools import lru_cache
 from typing import Any
 
 from broker.access.facts import RequestFacts
-from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
-from broker.operation import Call, find_operation, perform
+from broker.operation import find_operation
 from broker.performing import (
     internal_failure,
     known_refusal,
     note_answer,
     note_refusal,
     outcome_of,
-    record_ahead,
+    perform_proven,
     record_caller,
     unjournalled,
 )
 from broker.protocol.dispatch import find_protocol
 from broker.protocol.model import ServiceModel
-from broker.protocol.redaction import audit_parameters, gives_secret
+from broker.protocol.redaction import audit_parameters
 from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.store import Transaction
@@ -86,28 +85,8 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
                 assert declared.prove is not None
                 caller = await declared.prove(dependencies.federation, store, facts, typed)
                 record_caller(dependencies.store, event, facts, caller)
-            refuse_restricted(caller, service.name, operation)
             # 6-8. Prepare, judge, handle.
-            call = Call(
-                caller,
-                facts,
-                store,
-                dependencies.gate,
-                dependencies.mint,
-                dependencies.entropy,
-                dependencies.quotas,
-                dependencies.federation,
-                dependencies.passwords,
-                dependencies.service_principals,
-                dependencies.portal_url,
-            )
-            result = await perform(declared, call, typed)
-            # What is shown this once is lost where its record cannot be written: then it must not be committed either.
-            is_shown_once = store.is_dirty and gives_secret(service, operation)
-            if is_shown_once:
-                note_answer(event, service, operation, result)
-                await record_ahead(dependencies.journal, dependencies.entropy, event)
-            return result, is_shown_once
+            return await perform_proven(dependencies, event, declared, store, caller, facts, typed)
 
         # 3-8 are retried where the commit meets a conflict.
         result, is_recorded = await dependencies.store.transact(perform_once)

@@ -30,7 +30,7 @@ from broker.audit.event import (
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal
 from broker.federation.federation import ISSUER_ID, IssuerRules
-from broker.operation import Call, model
+from broker.operation import model
 from broker.performing import outcome_of, record_ahead, record_caller, unjournalled
 from broker.protocol.redaction import HIDDEN, audit_answer
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
@@ -230,21 +230,6 @@ def _invalid_client(refusal: Refusal) -> Refusal:
     return Refusal("invalid_client", message, reason=reason, status=401)
 
 
-def _call(dependencies: Dependencies, store: Transaction, facts: RequestFacts, caller: Caller) -> Call:
-    return Call(
-        caller,
-        facts,
-        store,
-        dependencies.gate,
-        dependencies.mint,
-        dependencies.entropy,
-        dependencies.quotas,
-        dependencies.federation,
-        dependencies.passwords,
-        dependencies.service_principals,
-    )
-
-
 # Token
 
 
@@ -270,7 +255,7 @@ async def _exchange(
             lambda: _signed(dependencies, store, arrived),
         )
         record_caller(dependencies.store, arrived.event, arrived.facts, subject.caller)
-        call = _call(dependencies, store, arrived.facts, subject.caller)
+        call = dependencies.call(store, subject.caller, arrived.facts)
         exchanged = await exchange(call, issuer, asked, subject)
     except Refusal as refusal:
         raise as_oauth_refusal(refusal) from None
@@ -338,7 +323,7 @@ async def _introspect(
     action = f"{_SIGNIN}:{_OPERATIONS[INTROSPECT]}"
     try:
         refuse_restricted(caller, _SIGNIN, _OPERATIONS[INTROSPECT])
-        call = _call(dependencies, store, arrived.facts, caller)
+        call = dependencies.call(store, caller, arrived.facts)
         await call.require(action, Resource(account=issuer.account))
     except Refusal as refusal:
         reason = f"{refusal.code}: {refusal.reason or refusal.message}"

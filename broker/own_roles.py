@@ -69,7 +69,7 @@ async def those_that_may_be_taken(
 
 
 async def _candidates_of_all(store: Transaction, account: str, only_in: str | None) -> Candidates:
-    """Of the first MOST_ROLES roles of the store, or of one account, those that may admit somebody of `account`."""
+    """Of the first MOST_ROLES roles of the store, or of one account, those that may admit a principal of `account`."""
     found: list[TrustingRole] = []
     looked_at = 0
     for owner in await store.scan(ACCOUNTS, ""):
@@ -89,7 +89,7 @@ async def _candidates_of_all(store: Transaction, account: str, only_in: str | No
 
 
 async def _present(store: Transaction, candidates: Sequence[TrustingRole]) -> AsyncIterator[OwnRole]:
-    """The roles as they are now, without those that are gone."""
+    """The present records of the roles, without those that were deleted."""
     for start in range(0, len(candidates), _BREATH):
         some = candidates[start : start + _BREATH]
         # At once, for an engine that batches the revisions of partitions into one request.
@@ -100,7 +100,7 @@ async def _present(store: Transaction, candidates: Sequence[TrustingRole]) -> As
 
 
 async def _find_own(store: Transaction, candidate: TrustingRole) -> OwnRole | None:
-    """The role as it is now; None where it is gone."""
+    """The present record of the role; None where it was deleted."""
     role = await store.find(ROLES, candidate.account_id, candidate.role_name)
     account = await store.find(ACCOUNTS, "", candidate.account_id)
     return OwnRole(account, role) if role is not None and account is not None else None
@@ -120,7 +120,7 @@ async def may_take(call: Call, role_arn: str) -> bool:
 
 
 def _may_be_meant(trust_policy: str, account: str) -> bool:
-    """Whether the text can admit anybody of `account`: most roles of others are passed over without a decision.
+    """Whether the text can admit a principal of `account`: most roles of others are skipped without a decision.
 
     A policy that spells its characters as escapes (`\\u0031`) hides its role from the page until it is indexed.
     """

@@ -1,7 +1,7 @@
 """An operation for a caller that is proven already, from the first line of its record to the last.
 
 The pages perform operations so, without a wire protocol: the gate, the mint and the record in the journal are those of
-a request that somebody signed. The way of a signed request (`broker.web.requests`) takes its records from here.
+a signed request. The way of a signed request (`broker.web.requests`) takes its records from here.
 """
 
 from collections.abc import Awaitable, Callable
@@ -67,8 +67,8 @@ async def perform_recorded(
 ) -> Any:
     """The answer of `facts.service`'s operation to `typed`, once its record is in the journal.
 
-    `caller_of` finds the caller in the operation's own transaction, so that who was deleted or revoked meanwhile does
-    nothing any more. Raises Refusal, with its record written, and what store and journal raise.
+    `caller_of` finds the caller in the operation's own transaction: a caller who was deleted or revoked in between
+    does nothing any more. Raises Refusal, with its record written, and what store and journal raise.
     """
     service = model(facts.service)
     event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))

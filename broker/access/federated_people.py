@@ -1,6 +1,6 @@
 """People of identity providers as callers, by what their sign-in has proven.
 
-A person is somebody else in each account: what the account's own record of the provider says counts, at this moment.
+A person is another principal in each account: the account's own record of the provider counts, as it is now.
 """
 
 from broker.access.caller import Caller
@@ -45,7 +45,7 @@ async def saml_caller(store: Transaction, identity: SamlIdentity, role_arn: str,
 
 
 async def _find_saml_provider(store: Transaction, arn: str, identity: SamlIdentity) -> SamlProvider | None:
-    """The provider, if it still is the one that vouched: one that was made again since may be somebody else's."""
+    """The provider, if it still is the one that vouched: one that was created again since may be another one."""
     _, _, _, _, account, resource = arn.split(":", 5)
     provider = await store.find(SAML_PROVIDERS, account, resource.partition("/")[2])
     is_same = (

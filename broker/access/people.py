@@ -1,4 +1,4 @@
-"""From a person's session to a caller, proven anew for every request: of the portal, or of a client that they allowed.
+"""From a person's session to a caller, proven again for every request: of the portal, or of a client that they allowed.
 
 Such a session has what credentials of GetSessionToken have: the person's own permissions, and MFA where it was
 given. So it ends as those do: with the user, by `broker revoke`, or by its own time.
@@ -62,7 +62,7 @@ def claims_of(session: SignedIn) -> SessionTokenClaims:
 
 
 async def caller_of(store: Transaction, session: SignedIn) -> Caller:
-    """The person as the gate judges them; raises Refusal where the user is gone or the session was revoked.
+    """The person as the gate judges them; raises Refusal where the user was deleted or the session revoked.
 
     People of identity providers are no callers before they take a role: they may do nothing.
     """

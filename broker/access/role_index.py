@@ -2,7 +2,7 @@
 
 Law:
 - An entry is a hint: it says that a role's trust policy has named a principal. Whether the role may be assumed, the
-  gate decides, on the role's present record. So an entry that is left over shows nobody a role.
+  gate decides, on the role's present record. So a leftover entry does not show a role.
 - Entries are written in the transaction that writes the role's record, and committed before it; those of principals
   that are no longer named are deleted after it (`broker.storage.transaction`). So a process that is killed in between
   leaves an entry too many, never one too few. An entry is deleted only if it is the one that was read before the
@@ -27,7 +27,7 @@ from broker.storage.records import Role
 from broker.storage.role_index_records import TrustingRole
 from broker.storage.store import ROLE_INDEX, TRUSTING_ROLES, Transaction
 
-# Which entries there are, and under which keys. Where that changes, stores are indexed anew.
+# Which entries there are, and under which keys. When that changes, stores are indexed again.
 LAYOUT = 2
 
 # Owners that are no accounts: of "*", and of providers that are not of one account, whose people are found in all.
@@ -46,14 +46,14 @@ _ANYBODY = Trustee(EVERYONE, "*")
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """Roles that somebody may perhaps take, each once; `is_complete` says whether there are no others."""
+    """Roles that a person may perhaps take, each once; `is_complete` says whether there are no others."""
 
     roles: tuple[TrustingRole, ...]
     is_complete: bool
 
 
 def trustees_of(role: Role) -> frozenset[Trustee]:
-    """Whom the role's trust policy names; nobody where it cannot be read, for then it grants nothing either."""
+    """The principals in the role's trust policy; none where it cannot be read, for then it grants nothing."""
     try:
         named = named_principals(parse_policy(role.assume_role_policy, PolicyKind.TRUST))
     except MalformedPolicy:

@@ -22,7 +22,7 @@ class JournalUnavailable(Exception):
 
 
 class _Record(msgspec.Struct, frozen=True, eq=False):
-    """A line for the file; `written` gets the outcome of its write, if somebody waits for that."""
+    """A line for the file; `written` gets the outcome of its write, if a request waits for it."""
 
     line: bytes | bytearray
     is_refusal: bool

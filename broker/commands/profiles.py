@@ -16,7 +16,7 @@ _SSO_SESSION = "broker"
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One profile; `role_arn` makes it one that assumes a role with the credentials of `source_profile`.
 
-    `sso_role_name` makes it one of whoever has signed in with `aws sso login`.
+    `sso_role_name` makes it a profile for people who signed in with `aws sso login`.
     """
 
     name: str

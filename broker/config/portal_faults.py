@@ -36,7 +36,7 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
     issuer = IssuerRules(federation.issuer_url)
     for sign_in in chosen.openid_connect:
         if issuer.is_own(sign_in.issuer):
-            yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself, where nobody signs in"
+            yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself"
     host = listen.portal.rpartition(":")[0].strip("[]")
     if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
         yield (

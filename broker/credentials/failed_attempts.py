@@ -19,7 +19,7 @@ from broker.storage.store import ACCUSTOMED_ADDRESSES, FAILED_ATTEMPTS, Transact
 
 FORGOTTEN_AFTER = 3600.0  # seconds after the last attempt; no wait may be longer
 ACCUSTOMED_FOR = 30 * 24 * 3600.0
-_NETWORK = 64  # bits: who has one IPv6 address, mostly has all of its network
+_NETWORK = 64  # bits: the holder of one IPv6 address mostly has the whole network
 _SHARD = 2  # hexadecimal digits: many people who sign in at once seldom meet in one partition
 
 

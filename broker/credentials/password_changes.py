@@ -62,7 +62,7 @@ async def change_password(
         password_hash=await passwords.hash(password),
         changed_at=int(now),
         is_reset_required=is_reset_required,
-        # The new one is the first that is remembered.
+        # The new one is the first of those that may not be reused.
         earlier_hashes=used[: max(remembered_hashes(policy) - 1, 0)],
     )
     put_login_profile(store, account, changed)

@@ -69,9 +69,9 @@ class Passwords:
         """
         if self._done is not None:
             return self
-        remembering = copy(self)
-        remembering._done = self._of_requests.setdefault(request, {})
-        return remembering
+        caching = copy(self)
+        caching._done = self._of_requests.setdefault(request, {})
+        return caching
 
     async def hash(self, password: SecretKey) -> SecretKey:
         salt, cost = self._entropy(SALT_SIZE), self.settings.cost

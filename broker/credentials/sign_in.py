@@ -3,7 +3,7 @@
 Law:
 - The answer and the work are the same whether the account, the user or the password is what is wrong.
 - An attempt is counted before its password is looked at, and taken back when it turns out to be right.
-- Nobody learns that a password has expired, or has to be changed, who has not proven it.
+- That a password has expired, or has to be changed, is shown only after it was proven.
 """
 
 import re
@@ -156,7 +156,7 @@ async def _prove(
     password_hash = claimed.profile.password_hash if claimed.profile is not None else None
     try:
         is_right = await passwords.verify(password_hash, unverified_password)
-        # A second hash only for who has proven the password: the time of it tells them nothing new.
+        # The second hash is made only for a proven password: its time reveals nothing new.
         is_outdated = is_right and password_hash is not None and passwords.is_outdated(password_hash)
         renewed = await passwords.hash(unverified_password) if is_outdated else password_hash
     except Refusal:

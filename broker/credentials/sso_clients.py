@@ -1,7 +1,7 @@
 """Clients of `sso-oidc`: who registers says a name and gets an id and a secret, without any proof.
 
 Nothing is stored, for strangers could fill the store: both are sealed, the registration is in the id. So they last as
-long as a retired key opens what it sealed. That is longer than any session: a client registers anew with its next
+long as a retired key opens what it sealed. That is longer than any session: a client registers again with its next
 sign-in, as it does on AWS after ninety days.
 """
 

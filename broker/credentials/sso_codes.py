@@ -1,7 +1,7 @@
 """Authorization codes with PKCE (RFC 7636): made when a person allows a client, traded for tokens once.
 
-A code is bound to the client, the redirect URI and the challenge. Only S256 is known: `plain` would let whoever reads
-the request in the browser's history trade the code.
+A code is bound to the client, the redirect URI and the challenge. Only S256 is known: with `plain`, anyone who
+reads the request in the browser's history could trade the code.
 """
 
 import re
@@ -57,7 +57,7 @@ def put_code(
 
 
 async def find_code(store: Transaction, unverified_code: str, now: float) -> AuthorizationCode | None:
-    """What the code stands for, also where it was used; None where it is none, or has expired."""
+    """The record of the code, also of a used one; None for an unknown or expired code."""
     code_id, secret = unverified_code[:_ID_SIZE], unverified_code[_ID_SIZE:]
     if len(secret) != _SECRET_SIZE or not is_hexadecimal(unverified_code):
         return None

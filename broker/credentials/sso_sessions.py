@@ -120,7 +120,7 @@ async def find_by_refresh_token(store: Transaction, unverified_token: str) -> Ss
 async def refresh(
     store: Transaction, unverified_token: str, client_hash: str, entropy: Entropy, now: float
 ) -> Tokens:
-    """New tokens for the current refresh token; raises InvalidGrantException, after which a stolen session is gone."""
+    """New tokens for the current refresh token; raises InvalidGrantException, and deletes a stolen session."""
     session, secret = await _find(store, unverified_token)
     if session is None or session.refresh_token_hash is None:
         raise invalid_grant("the refresh token is of no session")

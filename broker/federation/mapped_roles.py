@@ -16,7 +16,7 @@ _ROLE = re.compile(r"(.+?)\s*=\s*(arn:aws:iam::[0-9]{12}:role/[\x21-\x7e]+)", re
 
 
 class MappedRole(msgspec.Struct, frozen=True):
-    """A role, and whom it is for: a name as it is compared, or EVERYONE."""
+    """A role, and the normalised name that gives it, or EVERYONE."""
 
     name: str
     role_arn: str

@@ -31,7 +31,7 @@ from broker.storage.store import (
 from broker.storage.task_records import CredentialReport
 
 FORMAT = "text/csv"
-# A report is current for four hours; later it is refused, and after a week forgotten.
+# A report is current for four hours; later it is refused, and deleted after a week.
 CURRENT_SECONDS = 4 * 3600
 _KEPT_SECONDS = 7 * 86_400
 _DAY = 86_400

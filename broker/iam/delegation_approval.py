@@ -102,7 +102,7 @@ async def update_delegation_request(
 async def accept_delegation_request(
     call: Call, request: shapes.AcceptDelegationRequestRequest, prepared: Found
 ) -> None:
-    """The approver is remembered with all that limits its session, if it is one."""
+    """Record the approver with all that limits its session, if it is one."""
     _require_user_or_role(call)
     _require_state(call, prepared.found, ASSIGNED, PENDING_APPROVAL)
     principal, claims = call.caller.principal, call.caller.claims

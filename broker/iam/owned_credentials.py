@@ -38,7 +38,7 @@ def without(items: tuple[Item, ...], old: Item) -> tuple[Item, ...]:
 
 
 def require_settable(status: str, noun: str) -> str:
-    """The status; raises InvalidInput for Expired, which the model's enum has and nobody can set."""
+    """The status; raises InvalidInput for Expired, which the model's enum has and no request can set."""
     if status == "Expired":
         raise Refusal("InvalidInput", f"The status of {noun} can be set to Active or Inactive only.")
     return status

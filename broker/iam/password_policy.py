@@ -15,7 +15,7 @@ from broker.storage.store import PASSWORD_POLICY
 async def permission_to_change_password(call: Call, action: str, resource_arn: str) -> PolicySet | None:
     """The permission of `action` for the calling user, where the policy lets users change their own passwords.
 
-    It stands where a policy of the resource would, so that a Deny of any other policy counts more.
+    It counts as a policy of the resource would, so that a Deny of any other policy counts more.
     """
     policy = await call.store.find(PASSWORD_POLICY, call.account)
     caller = call.caller.principal

@@ -89,7 +89,7 @@ async def found_policy(call: Call, request: Any) -> Prepared[AnyManagedPolicy] |
 
 
 async def found_own_policy(call: Call, request: Any) -> Prepared[ManagedPolicy] | Absent:
-    """The account's own managed policy. AWS's is nobody's to change: a rule of the policy engine denies it first."""
+    """The account's own managed policy. AWS's cannot be changed: a rule of the policy engine denies it first."""
     prepared = await found_policy(call, request)
     if isinstance(prepared, Absent):
         return prepared

@@ -86,7 +86,7 @@ async def update_role(
 
 
 def _changed_signin_duration(role: Role, request: shapes.UpdateRoleRequest) -> int | None:
-    """Unlike MaxSessionDuration it stays as it is where the request says nothing of it."""
+    """Unlike MaxSessionDuration it is not changed where the request does not name it."""
     if not request.reset_max_signin_session_duration:
         return request.max_signin_session_duration or role.max_signin_session_duration
     if request.max_signin_session_duration is not None:

@@ -48,7 +48,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
 
 
 def matching_roles(roles: Sequence[OwnRole], search: str) -> tuple[OwnRole, ...]:
-    """Those in whose names, or their account's, every word of `search` stands."""
+    """Those in whose names, or their account's, every word of `search` occurs."""
     words = search.lower().split()
     return tuple(one for one in roles if all(word in _searched_text(one) for word in words))
 

@@ -112,7 +112,7 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
 
 
 def _has_only_the_console(visit: Visit) -> bool:
-    """Whether whoever is signed in has shown credentials, and is nobody in the portal."""
+    """Whether the session comes from `/federation` alone, and so has no pages of the portal."""
     return visit.session is not None and isinstance(visit.session.identity, ConsoleIdentity)
 
 

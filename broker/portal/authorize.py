@@ -111,13 +111,13 @@ def _fault(client: Client, query: dict[str, str]) -> str:
     return "invalid_scope" if set(scopes) - {ACCOUNT_ACCESS, *client.scopes} else ""
 
 
-def _to_client(asked: AskedAuthorization, **told: str) -> web.Response:
-    return answer_to(asked.redirect_uri, asked.state, **told)
+def _to_client(asked: AskedAuthorization, **answer: str) -> web.Response:
+    return answer_to(asked.redirect_uri, asked.state, **answer)
 
 
-def answer_to(proven_uri: str, state: str, **told: str) -> web.Response:
+def answer_to(proven_uri: str, state: str, **answer: str) -> web.Response:
     """Back to the client, at an address of which it is known that it is the client's."""
-    with_state = {**told, "state": state} if state else told
+    with_state = {**answer, "state": state} if state else answer
     return web.Response(status=303, headers={"Location": f"{proven_uri}?{urlencode(with_state)}"})
 
 

@@ -49,7 +49,7 @@ async def record_decision(
     name: str = "AuthorizeClient",
     source: str = "sso.amazonaws.com",
 ) -> None:
-    """AWS has no AuthorizeClient in CloudTrail; without it nobody could tell when a client was let in, and by whom."""
+    """AWS has no AuthorizeClient in CloudTrail; without it no record would say who allowed a client."""
     caller = await caller_of(portal.tools.store.transaction(), session)
     event = begin_record(portal, visit.facts, name)
     event.event_source = source

@@ -1,8 +1,8 @@
 """The portal's two cookies, both sealed: what a browser sends is either ours, unchanged, or nothing.
 
-The one refers to a stored session. The other holds what is known of somebody who is about to sign in, for a few
+The one refers to a stored session. The other holds the state of a sign-in in progress, for a few
 minutes: it is not stored, so that strangers fill nothing. Under TLS their names begin with `__Host-`: no other host of
-the domain, and nobody on a plain connection, can put one there (RFC 6265bis, 4.1.3.2).
+the domain, and no plain connection, can put one there (RFC 6265bis, 4.1.3.2).
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ SourceOf = Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
 
 
 class Way(msgspec.Struct, frozen=True):
-    """A way to sign in with somebody else than the broker: what a link to it says, and where that leads."""
+    """A way to sign in with an identity provider: what a link to it says, and where that leads."""
 
     title: str
     path: str

@@ -113,7 +113,7 @@ async def federated_caller(
 
 
 def taking_of(identity: FederatedIdentity, role_arn: str, duration: int | None) -> Taking:
-    """Where the operation takes an assertion, a note stands in its place."""
+    """The request has a note where the operation takes an assertion."""
     match identity:
         case OpenIdConnectIdentity():
             request: Any = shapes.AssumeRoleWithWebIdentityRequest(

@@ -108,7 +108,7 @@ class PortalListener:
         handlers = self._runner.server
         try:
             async with asyncio.timeout(seconds):
-                # aiohttp tells nobody when a connection has ended.
+                # aiohttp has no notification for the end of a connection.
                 while handlers is not None and handlers.connections:  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:

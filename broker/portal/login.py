@@ -86,8 +86,8 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
         source=_SOURCE,
     )
     if asked.client_id == SAME_DEVICE:
-        told = {"code": code} if is_allowed else {"error": "access_denied"}
-        return answer_to(asked.redirect_uri, asked.state, **told)
+        answer = {"code": code} if is_allowed else {"error": "access_denied"}
+        return answer_to(asked.redirect_uri, asked.state, **answer)
     if not is_allowed:
         return page(portal, visit, "decided", is_allowed=False, client_name=_CLIENT_NAME)
     pasted = b64encode(f"state={asked.state}&code={code}".encode()).decode()

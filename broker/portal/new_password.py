@@ -1,4 +1,4 @@
-"""A step of a sign-in: a new password for whoever has to change theirs, given the present one once more."""
+"""A step of a sign-in: a password that has to be changed is replaced, after it was proven again."""
 
 from aiohttp import web
 from msgspec.structs import replace

@@ -1,4 +1,4 @@
-"""A role: what it is, and credentials of it. They are shown once, and kept nowhere."""
+"""A role: what it is, and credentials of it. They are shown once, and not stored."""
 
 from aiohttp import web
 

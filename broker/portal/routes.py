@@ -14,8 +14,8 @@ Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
 class Route(msgspec.Struct, frozen=True):
     """`path` is aiohttp's pattern, `name` what metrics call it. A form (POST) is believed before it gets here.
 
-    `is_open`: also for people who are not signed in. `is_from_elsewhere`: its form is sent by pages of other hosts, so
-    the page has to prove its content itself. `is_of_console`: also for sessions that only showed credentials to
+    `is_open`: also for visitors who are not signed in. `is_from_elsewhere`: its form is sent by pages of other hosts,
+    so the page has to prove its content itself. `is_of_console`: also for sessions that only showed credentials to
     `/federation`. `is_for_programs`: no form of ours leads there, so no token is asked for.
     """
 

@@ -1,7 +1,7 @@
 """Your security: password, access keys, second factors and sessions of the person who is signed in.
 
-Always with the person's own permissions, whoever the console acts as. What concerns the portal's sessions is no
-operation of the API: whoever is signed in may end their own.
+Always with the person's own permissions, whichever principal the console acts as. The portal's sessions are no matter
+of the API: people may end their own.
 """
 
 from typing import Any

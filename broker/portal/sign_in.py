@@ -16,7 +16,7 @@ from broker.portal.visit import Visit
 from broker.storage.portal_records import IamUserIdentity, Identity, RootIdentity
 from broker.storage.store import USERS
 
-# Stands for an account of which nobody has heard: the work is the same, and so is the answer.
+# In place of an unknown account: the work is the same, and so is the answer.
 _NO_ACCOUNT = "none"
 
 

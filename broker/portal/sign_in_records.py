@@ -1,7 +1,7 @@
 """The records of a sign-in, as CloudTrail has them ("AWS Management Console sign-in events").
 
 A failure proves nothing of who it was, so its record is that of a caller who is not known, and says exactly why; the
-name that was typed stands in it only where a user is called so, for people type passwords into that field.
+name that was typed is in it only where a user is called so, for people type passwords into that field.
 """
 
 import logging

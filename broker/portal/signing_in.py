@@ -65,9 +65,9 @@ async def go_on(
     `ends_others`: the sessions that the person had before end.
     """
     identity = state.identity
-    assert identity is not None, "nobody goes on who has not begun"
+    assert identity is not None, "a step follows the one before"
     if state.mfa_authenticated_at is None and await find_devices(portal.tools.store.transaction(), identity):
-        # Whoever has got this far knows the password: that is told, whether or not a code follows.
+        # The password was right: that is recorded, whether or not a code follows.
         event = begin_record(portal, visit.facts, CHECK_MFA)
         note_success(event, identity, mfaType="Virtual MFA")
         await portal.tools.journal.record(event)
@@ -119,7 +119,7 @@ async def _finish(
         if before is not None:
             await before(store)
         if not isinstance(identity, FederatedIdentity):
-            await caller_of(store, session)  # refuses who is gone, or revoked, by now
+            await caller_of(store, session)  # refuses a user who was deleted, or a session that was revoked
         if ends_others:
             await end_all_sessions(store, identity)
         put_session(store, session, portal.idle_seconds)

@@ -233,8 +233,8 @@ def _refuse(service: ServiceModel | None, refusal: Refusal, request_id: str) -> 
         status, _ = service.status_and_fault(renamed)
     members = service.shapes[code].members if service is not None and code in known else {}
     if "error" in members:
-        told = "error_description" if "error_description" in members else "message"
-        body = {"error": refusal.oauth_error or _oauth_error(service, code), told: message}
+        member = "error_description" if "error_description" in members else "message"
+        body = {"error": refusal.oauth_error or _oauth_error(service, code), member: message}
     else:
         body = {"message": message}
     return Rendered(status, JSON, _encode(body), (("x-amzn-ErrorType", code), *_NO_STORE))

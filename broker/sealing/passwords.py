@@ -16,7 +16,7 @@ SALT_SIZE = 16
 DIGEST_SIZE = 32
 LANES = 4
 
-# The model's passwordType. What is longer is no password of anybody, and is not hashed.
+# The model's passwordType. A longer text is no password, and is not hashed.
 LONGEST_PASSWORD = 128
 
 
@@ -73,5 +73,5 @@ def is_outdated(password_hash: SecretKey, cost: HashCost) -> bool:
 
 
 def _bytes(password: SecretKey) -> bytes:
-    """A surrogate is in no password, but may be in what somebody sends for one."""
+    """No password has a surrogate, but a request may have one in its place."""
     return password.reveal().encode("utf-8", "surrogatepass")

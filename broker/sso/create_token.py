@@ -1,6 +1,6 @@
 """CreateToken: a client trades a code, or its refresh token, for an access token.
 
-The caller, whom the journal names, is the person who allowed it: whoever has a code that is valid acts for them.
+The caller in the journal is the person who allowed it: the holder of a valid code acts for them.
 """
 
 from broker.access.caller import Caller
@@ -36,7 +36,7 @@ from broker.storage.store import Transaction
 async def _person(
     federation: Federation, store: Transaction, facts: RequestFacts, request: shapes.CreateTokenRequest
 ) -> Caller:
-    """Whom the code or the refresh token is of; nobody where it is of none, and then it buys nothing."""
+    """The person who allowed the code or refresh token; an anonymous caller where it is invalid, and gets no token."""
     approval = await _find_approval(store, request, facts.now)
     if approval is None:
         return Caller(principal=Anonymous(), account="")
@@ -74,7 +74,7 @@ async def create_token(
         raise Refusal("InvalidScopeException", "The client has not registered this scope.")
     approval = await _find_approval(call.store, request, call.now)
     tokens = await _traded(call, request, hash_of_client(request.client_id))
-    assert approval is not None, "what buys tokens is somebody's"
+    assert approval is not None, "a valid code has the approval of a person"
     if request.grant_type != REFRESH_TOKEN:
         claims = claims_of(approval)
         call.mint.note(claims.account, claims_to_bytes(claims), call.mint.keyring().primary.id)

@@ -8,13 +8,13 @@ from broker.credentials.sso_devices import DEVICE_SECONDS, INTERVAL, start_devic
 from broker.errors import Refusal, not_implemented
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import sso_oidc as shapes
-from broker.sso.register_client import nobody
+from broker.sso.register_client import anonymous
 
-# Each one is stored, and anybody may ask: from one address so many at once, then one in so many seconds.
+# Each one is stored, and the request needs no proof: from one address so many at once, then one in so many seconds.
 _FREE, _LONGEST_WAIT = 50, 30.0
 
 
-@operation("sso-oidc:StartDeviceAuthorization", prepare=no_resource, prove=nobody)
+@operation("sso-oidc:StartDeviceAuthorization", prepare=no_resource, prove=anonymous)
 async def start_device_authorization(
     call: Call, request: shapes.StartDeviceAuthorizationRequest, prepared: Prepared[None]
 ) -> shapes.StartDeviceAuthorizationResponse:

@@ -20,12 +20,14 @@ from broker.storage.store import Transaction
 _LONGEST_NAME, _MOST_REDIRECTS = 200, 10
 
 
-async def nobody(federation: Federation, store: Transaction, facts: RequestFacts, request: object) -> Caller:
+async def anonymous(
+    federation: Federation, store: Transaction, facts: RequestFacts, request: object
+) -> Caller:
     """Clients have no identity: only what they register or trade counts."""
     return Caller(principal=Anonymous(), account="")
 
 
-@operation("sso-oidc:RegisterClient", prepare=no_resource, prove=nobody)
+@operation("sso-oidc:RegisterClient", prepare=no_resource, prove=anonymous)
 async def register_client(
     call: Call, request: shapes.RegisterClientRequest, prepared: Prepared[None]
 ) -> shapes.RegisterClientResponse:

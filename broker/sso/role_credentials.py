@@ -34,5 +34,5 @@ async def get_role_credentials(
 
 
 def _forbidden(reason: str) -> Refusal:
-    """One answer for roles that are not there and for those that are somebody else's."""
+    """One answer for roles that do not exist and for those of other people."""
     return Refusal("ForbiddenException", "No access", reason=reason, status=403)

@@ -7,7 +7,7 @@ class DelegationRequestRecord(Record, frozen=True, kw_only=True):
     """One request, by its id; in the partition of all delegation requests.
 
     `permission_policy` is the template's text when the request was made: whatever becomes of the template, this is what
-    was approved. `state` is the last one that somebody brought about; that a request has expired, its `expires_at`
+    was approved. `state` is the last one that an operation set; that a request has expired, its `expires_at`
     says. The approver is a user (`approver_id` and what follows), or the session whose encoded claims are
     `approver_claims`.
     """

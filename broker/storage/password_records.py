@@ -1,4 +1,4 @@
-"""What the broker remembers of console passwords: their hashes, an account's rules for them, failed attempts.
+"""Records of console passwords: their hashes, an account's rules for them, failed attempts.
 
 As all records: frozen, append-only with defaults, times in whole epoch seconds.
 """
@@ -24,7 +24,7 @@ class LoginProfile(Record, frozen=True, kw_only=True):
 
 
 class PasswordPolicy(Record, frozen=True, kw_only=True):
-    """An account's own rules, with IAM's defaults; an age in days, and 0 where nothing expires or is remembered."""
+    """An account's own rules, with IAM's defaults; an age in days, and 0 where nothing expires or may not be reused."""
 
     minimum_length: int = 6
     require_symbols: bool = False

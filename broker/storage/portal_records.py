@@ -1,4 +1,4 @@
-"""What the broker remembers of people who are signed in to the portal.
+"""Records of people who are signed in to the portal.
 
 As all records: frozen, append-only with defaults, times in whole epoch seconds.
 """
@@ -107,12 +107,12 @@ class DirectoryIdentity(Record, frozen=True, kw_only=True, tag="directory"):
         return hashed_subject(self.provider, self.distinguished_name)
 
 
-# People whom somebody else vouches for. They have no permissions of their own, in no account.
+# People of an identity provider. They have no permissions of their own, in no account.
 FederatedIdentity = OpenIdConnectIdentity | SamlIdentity | DirectoryIdentity
 
 
 class ConsoleIdentity(Record, frozen=True, kw_only=True, tag="console"):
-    """Whoever has shown temporary credentials to `/federation`: the console is open to them, and nothing else is.
+    """The holder of temporary credentials that were shown to `/federation`: only the console is open to them.
 
     Their permissions are those of `PortalSession.console_claims`.
     """

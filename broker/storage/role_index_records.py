@@ -9,7 +9,8 @@ from broker.storage.records import Record
 class TrustingRole(Record, frozen=True, kw_only=True):
     """A role whose trust policy named a principal when this was written; whether it still does, its record says.
 
-    `mark` is random: an entry that was written again is not the one that somebody has read and is about to delete.
+    `mark` is random: an entry that was written again is not the one that another transaction has read
+    and is about to delete.
     """
 
     account_id: str

@@ -1,4 +1,4 @@
-"""An engine that encrypts the values of an inner engine: who has the inner one can neither read nor exchange them.
+"""An engine that encrypts the values of an inner engine, which can then neither read nor exchange them.
 
 Every value is an envelope (`broker.sealing.envelope`, AES-256-GCM) bound to its partition and key: a value that was
 changed, or moved to another key, does not open, and is refused. Names of partitions, keys, sizes and expiry are not

@@ -1,7 +1,7 @@
-"""What the broker remembers of clients that people allow to act for them (`aws sso login`).
+"""Records of clients that people allow to act for them (`aws sso login`).
 
 As all records: frozen, append-only with defaults, times in whole epoch seconds. Codes and tokens are stored as SHA-256:
-they have so much entropy that nobody finds one by its hash.
+they have so much entropy that none can be found by its hash.
 """
 
 from broker.storage.portal_records import Identity

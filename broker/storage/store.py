@@ -231,7 +231,7 @@ class Store:
             Write(
                 USAGE.stored_key(key),
                 USAGE.encode(usage),
-                # A cached one that has expired does no harm: it is too old to be told.
+                # A cached one that has expired does no harm: it is too old to be shown.
                 usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None,
             )
             for key, usage in marks.items()

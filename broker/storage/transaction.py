@@ -13,7 +13,7 @@ Law:
   deletions only are committed last (a pointer outlives its record).
 - Hints are committed as pointers are, but a deletion of hints is never part of another commit: it is committed last,
   and only if the hints that were read are unchanged. What fails with nothing but hints committed has failed; what fails
-  with nothing but deletions of hints left has succeeded, for a hint that is left over misleads nobody.
+  with nothing but deletions of hints left has succeeded, for a leftover hint does no harm.
 """
 
 from collections.abc import Callable

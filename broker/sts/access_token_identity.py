@@ -90,11 +90,11 @@ async def refuse_any_application(call: Call, resource: Resource, checks: Checks)
     provider = caller.principal.provider if isinstance(caller.principal, WebIdentity) else ""
     if provider not in USER_KEYS:
         return None
-    elsewhere = replace(
+    of_another = replace(
         caller, session_keys={**caller.session_keys, f"{provider}:{APP_KEY}": (_ANOTHER_APPLICATION,)}
     )
     decision = await call.gate.decide(
-        call.store, elsewhere, call.facts, "sts:AssumeRoleWithWebIdentity", resource
+        call.store, of_another, call.facts, "sts:AssumeRoleWithWebIdentity", resource
     )
     try:
         checks.require(

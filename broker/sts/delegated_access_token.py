@@ -1,7 +1,7 @@
 """GetDelegatedAccessToken: the account that asked trades a released delegation request for credentials.
 
 The trade-in token is the request's id. It is no secret: only the account that asked can trade it in, by a caller that
-it permits, and only after somebody of the other account approved the request and released it.
+it permits, and only after a principal of the other account approved the request and released it.
 """
 
 from broker.access.resource import Resource

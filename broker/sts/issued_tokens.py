@@ -1,9 +1,9 @@
 """Tokens that an account's issuer has issued, presented to the broker again: verified, introspected, revoked.
 
-Introspection is RFC 7662, revocation RFC 7009. A revoked token is remembered until it has expired. Those who verify it
-by its signature alone do not learn of that: only introspection says that it is good no more. Nor is a token good whose
-role or user is gone (a namesake is another one), or whose session was revoked, with the others of that time or alone,
-or with the key that sealed it.
+Introspection is RFC 7662, revocation RFC 7009. The record of a revoked token lasts until the token has expired. A
+verifier of signatures alone does not learn of that: only introspection says that it is good no more. Nor is a token
+good whose role or user is gone (a namesake is another one), or whose session was revoked, with the others of that
+time or alone, or with the key that sealed it.
 """
 
 from typing import Any

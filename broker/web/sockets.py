@@ -12,7 +12,7 @@ _UNACKNOWLEDGED = 10_000
 
 
 class Peer:
-    """The other end of a connection: `address` as the kernel gives it (empty where it is gone), and whether it
+    """The other end of a connection: `address` as the kernel gives it (empty when it was closed), and whether it
     speaks TLS.
     """
 

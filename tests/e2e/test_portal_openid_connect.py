@@ -159,7 +159,7 @@ def test_who_says_no_at_the_provider_is_told_so_and_the_journal_has_the_reason(
     page.get_by_role("link", name=f"Continue with {LABEL}").click()
     page.get_by_role("link", name="Cancel").click()
     expect(page.get_by_role("alert")).to_have_text(
-        f"{LABEL} did not sign you in. Try again, or ask whoever runs this portal."
+        f"{LABEL} did not sign you in. Try again, or ask the operator of this portal."
     )
     failure = last_failure(scene.server)
     assert failure["errorMessage"] == "check failed: authorization: found access_denied, wanted a code"

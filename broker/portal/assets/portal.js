@@ -50,7 +50,7 @@ if (countdown) {
 // Go on by itself from a page that only hands something over.
 document.querySelector("form[data-goes-on]")?.requestSubmit();
 
-// Filter a list while somebody types; the form asks the server for the same.
+// Filter a list while the person types; the form asks the server for the same.
 const search = document.querySelector("[data-filters]");
 if (search) {
   const narrow = () => {
@@ -95,7 +95,7 @@ if (themes) {
 }
 
 
-// The policy editor: while somebody types, the server reads the text and says what it finds.
+// The policy editor: while the person types, the server reads the text and says what it finds.
 const editor = document.querySelector("[data-check]");
 if (editor) {
   const findings = document.getElementById("findings");

@@ -1,7 +1,7 @@
 """Who the console acts as: the person, or a role that the person has opened.
 
-A role's session is kept as its claims, not as credentials: nobody can sign with it, and it ends as every session of
-that role does, by time, by revocation, or with the role.
+A role's session is stored as its claims, not as credentials: no request can be signed with it, and it ends as every
+session of that role does, by time, by revocation, or with the role.
 """
 
 import msgspec
@@ -37,7 +37,7 @@ def acting_of(session: PortalSession) -> Acting:
 
 
 async def acting_caller(store: Transaction, session: PortalSession, now: float) -> Caller:
-    """Raises Refusal where the session has ended, or its user or role is gone."""
+    """Raises Refusal where the session has ended, or its user or role was deleted."""
     claims = _claims_of(session)
     if claims is None or isinstance(session.identity, IamUserIdentity | RootIdentity):
         person = await caller_of(store, session)

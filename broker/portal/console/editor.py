@@ -41,7 +41,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 def indented(document: str) -> str:
-    """A stored document, one member a line; as it is where it is no JSON."""
+    """A stored document, one member a line; unchanged where it is no JSON."""
     try:
         return json.dumps(json.loads(document), indent=2, ensure_ascii=False)
     except ValueError:
@@ -88,7 +88,7 @@ def findings_of(text: str, kind: str) -> dict[str, Any]:
 
 
 async def check(portal: Portal, visit: Visit) -> web.Response:
-    """The part of the page below the text, for the script, while somebody types."""
+    """The part of the page below the text, for the script, while the person types."""
     kind = visit.form.get("kind", "")
     if kind not in _KINDS:
         raise Refusal("MalformedInput", "There is no such kind of policy.")

@@ -1,7 +1,7 @@
 """`/federation`: programs trade temporary credentials for a sign-in token, with which a browser opens the console.
 
 The three actions are AWS's. A destination is compared with what the console has, and never sent back as it came;
-`Issuer` is read by nobody: a page does not lead to another site.
+`Issuer` is ignored: a page does not lead to another site.
 """
 
 import re
@@ -94,7 +94,7 @@ async def _log_in(portal: Portal, visit: Visit, given: Mapping[str, str]) -> web
 
 
 async def _begin(portal: Portal, visit: Visit, token: SignInToken) -> tuple[PortalSession, UserIdentity]:
-    """The stored session, and who its records name; raises Refusal where the token was used or the role is gone."""
+    """The stored session, and who its records name; raises Refusal where the token was used or the role was deleted."""
     claims = token.session
     session = _session_of(portal, visit, claims, token.claims)
     if session.ends_at <= visit.facts.now:

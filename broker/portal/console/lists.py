@@ -120,7 +120,7 @@ async def _page(
 async def _search(
     portal: Portal, visit: Visit, kind: EntityList, parameters: Mapping[str, str], search: str
 ) -> Sequence[ListedEntity] | Refusal:
-    """Those in whose row every word of `search` stands, of the first _MOST_SEARCHED."""
+    """Those in whose row every word of `search` occurs, of the first _MOST_SEARCHED."""
     words, marker, looked_at = search.lower().split(), "", 0
     matching: list[ListedEntity] = []
     while looked_at < _MOST_SEARCHED:

@@ -1,4 +1,4 @@
-"""Why a request was refused: what sts:DecodeAuthorizationMessage tells whoever may ask it."""
+"""Why a request was refused: the answer of sts:DecodeAuthorizationMessage."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The simulator as a picture: who, does what, on what; each layer of policies as a lamp, the deciding one lit.
 
-It is iam:SimulatePrincipalPolicy, and shows what that answers. A question is an address: it can be sent to somebody.
+It is iam:SimulatePrincipalPolicy, and shows what that answers. A question is an address that can be sent to others.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Lamp(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What was asked, as it stands in the address; `keys` are condition keys with their values, by comma."""
+    """What was asked, as the address has it; `keys` are condition keys with their values, by comma."""
 
     principal: str = ""
     action: str = ""

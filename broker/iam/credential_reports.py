@@ -1,8 +1,9 @@
 """The credential report: a CSV of all users of an account, and the state of their passwords, keys and MFA devices.
 
 IAM User Guide, "Generate credential reports for your AWS account". A report is a picture of one moment: what changes
-afterwards changes the next one. It is made within the request, so none is ever in progress. Not what the guide says,
-but what AWS answers: there is no column `additional_credentials_info`, and a key that is inactive has its dates.
+afterwards changes the next one. It is made within the request, so none is ever in progress. Unlike in the
+guide there is no column `additional_credentials_info`, and an inactive key has its dates: so reports of AWS look that
+others have published.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """AWS's services that have service-linked roles: `service_linked_roles.json`, read when first needed.
 
-A row: service principal, name of the role, name of its managed policy, whether a custom suffix is allowed. The sources
-are the pages on service-linked roles of the services' guides, and the managed policies of AWS, which name the roles
-that they let their holders create.
+A row: service principal, name of the role, name of its managed policy, whether a custom suffix is allowed. 124 of the
+role names are those that AWS's managed policies name. The others, and which services take a suffix, are from memory of
+the services' guides and were not looked up one by one.
 """
 
 from functools import cache

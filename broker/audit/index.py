@@ -21,7 +21,7 @@ from broker.audit.facets import find_event
 from broker.audit.journal_files import OpenedFile
 from broker.audit.segment import CHECK_SIZE, GrowingSegment, SegmentHeader, parse_header, read_header
 
-STRETCH = 16 << 20  # bytes
+STRETCH = 8 << 20  # bytes
 INDEX = ".index"  # suffix of the folder
 _NAME = re.compile(r"([0-9a-f]{24}-[0-9]{12})(\.[0-9]+)?")  # nothing else in the folder is ours to delete
 _CHECKED = 256  # bytes before the end of a stretch

@@ -1,8 +1,6 @@
 """What `broker audit find` and `tail` choose records by: options of the command line, and the filter they mean."""
 
 import argparse
-import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ All filters have to hold, each by its whole text:
   --since 2h, --until 2026-01-31T12:00Z
                                a time, or how long ago: 30s, 15m, 2h, 7d
 """
-_AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Options whose text is the term of the facet of the same name.
 _TEXTS = ("principal", "resource", "error", "id", "account", "address", "source")
 
@@ -45,6 +41,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 def filter_of(chosen: argparse.Namespace, now: float) -> "RecordFilter":
     from broker.audit.facets import RecordFilter
+    from broker.audit.moments import parse_moment
 
     terms = [(name, getattr(chosen, name)) for name in _TEXTS]
     service, _, event = (chosen.event or "").rpartition(":")
@@ -56,8 +53,8 @@ def filter_of(chosen: argparse.Namespace, now: float) -> "RecordFilter":
     ]
     return RecordFilter(
         tuple((name, text) for name, text in terms if text),
-        _seconds(chosen.since, now),
-        _seconds(chosen.until, now),
+        parse_moment(chosen.since, now) if chosen.since else None,
+        parse_moment(chosen.until, now) if chosen.until else None,
     )
 
 
@@ -67,19 +64,11 @@ def _text(text: str) -> str:
     return text
 
 
-def _moment(text: str) -> datetime | int:
-    """The moment, or how many seconds ago."""
-    if (ago := _AGO.fullmatch(text)) is not None:
-        return int(ago[1]) * _UNITS[ago[2]]
+def _moment(text: str) -> str:
+    from broker.audit.moments import parse_moment
+
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is no time: 2026-01-31T12:00Z, or how long ago: 30s, 15m, 2h, 7d"
-        raise argparse.ArgumentTypeError(message) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _seconds(when: datetime | int | None, now: float) -> int | None:
-    if when is None:
-        return None
-    return int(now) - when if isinstance(when, int) else int(when.timestamp())
+        parse_moment(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

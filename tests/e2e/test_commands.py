@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import REGION, ROOT, Keys, Server
+from tests.e2e.scenes import new_user
 from tests.ports import free_port
 
 A, B = "111111111111", "222222222222"
@@ -403,6 +404,33 @@ def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> N
     whole = [json.loads(one) for one in beside("audit", "tail", "--json", "-n", "5").splitlines()]
     assert whole
     assert all("eventName" in record for record in whole)
+
+
+def test_a_record_is_found_by_its_request_and_by_who_and_how(server: Server, beside: Commands) -> None:
+    account = server.new_account()
+    nobody = new_user(server, account, "nobody-much")
+    with pytest.raises(ClientError) as denied:
+        server.client("iam", nobody).list_users()
+    request_id = denied.value.response["ResponseMetadata"]["RequestId"]
+    for options in (
+        ["--id", request_id],
+        [
+            "--account",
+            account.account_id,
+            "--principal",
+            "nobody-much",
+            "--outcome",
+            "denied",
+            "--since",
+            "1h",
+        ],
+        ["--principal", nobody.access_key_id, "--event", "iam:ListUsers", "-n", "1"],
+    ):
+        (line,) = beside("audit", "find", *options).splitlines()
+        assert json.loads(line)["requestID"] == request_id
+    (shown,) = beside("audit", "tail", "-n", "5", "--id", request_id).splitlines()
+    assert "AccessDenied" in shown
+    assert beside("audit", "find", "--principal", "nobody-much", "--error", "NoSuchEntity") == ""
 
 
 def in_a_shell(broker: Commands, line: str) -> subprocess.CompletedProcess[str]:

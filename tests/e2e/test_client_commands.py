@@ -1,4 +1,4 @@
-"""`broker whoami`, `env` and `assume-role`: a person's commands, with profiles of their own, against a running server."""
+"""`broker whoami`, `env` and `assume-role`: a person's commands, with profiles of their own, on a running server."""
 
 import json
 import os

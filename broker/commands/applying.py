@@ -30,8 +30,9 @@ async def apply_declaration(
 ) -> Attempt:
     """Change the store to what is declared, in one transaction; a dry run does the same and does not commit.
 
-    `agreed` is what may be deleted; None for all. Raises DeclarationError and CommandRefused, where nothing was changed, and Conflict where others changed the same
-    accounts at each attempt. Changes are journalled before they are committed.
+    `agreed` is what may be deleted, None for everything. Changes are journalled before they are committed. Raises
+    DeclarationError and CommandRefused, where nothing was changed, and Conflict where others changed the same accounts
+    at each attempt.
     """
     attempts: list[Attempt] = []
     means = means_of(broker, command, folder, advance)

@@ -8,10 +8,11 @@ from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SignInState
 from broker.portal.dependencies import Portal
+from broker.portal.devices import find_devices
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
 from broker.portal.sign_in_records import PASSWORD_UPDATED, begin_record, note_failure, note_success
-from broker.portal.signing_in import NEW_PASSWORD, SIGN_IN, find_devices, go_on, new_state, with_state
+from broker.portal.signing_in import NEW_PASSWORD, SIGN_IN, go_on, new_state, with_state
 from broker.portal.visit import Visit
 from broker.storage.portal_records import IamUserIdentity, Identity
 

@@ -10,9 +10,9 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
-from broker.errors import Refusal
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
+from broker.portal.devices import Device, find_devices
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,
@@ -24,9 +24,9 @@ from broker.portal.sessions import (
 )
 from broker.portal.sign_in_records import CHECK_MFA, CONSOLE_LOGIN, begin_record, note_success
 from broker.portal.visit import Visit
-from broker.storage.portal_records import FederatedIdentity, IamUserIdentity, Identity, PortalSession
-from broker.storage.records import VirtualMfaDevice
-from broker.storage.store import ACCOUNTS, MFA_DEVICES, SETTINGS, USERS, Transaction
+from broker.storage.passkey_records import Passkey
+from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
+from broker.storage.store import ACCOUNTS, Transaction
 
 FIRST_PAGE = "/access"
 SIGN_IN = "/sign-in"
@@ -66,10 +66,11 @@ async def go_on(
     """
     identity = state.identity
     assert identity is not None, "a step follows the one before"
-    if state.mfa_authenticated_at is None and await find_devices(portal.tools.store.transaction(), identity):
-        # The password was right: that is recorded, whether or not a code follows.
+    devices = await find_devices(portal.tools.store.transaction(), identity)
+    if state.mfa_authenticated_at is None and devices:
+        # The password was right: that is recorded, whether or not a second factor follows.
         event = begin_record(portal, visit.facts, CHECK_MFA)
-        note_success(event, identity, mfaType="Virtual MFA")
+        note_success(event, identity, mfaType=_type_of(devices))
         await portal.tools.journal.record(event)
         return with_state(portal, visit, see_other(CODE), _next_step(portal, visit, state))
     if state.must_change:
@@ -92,6 +93,14 @@ async def begin_federated_session(
     """
     state = replace(new_state(portal, visit), longest=longest)
     return await _finish(portal, visit, identity, state, before=before, noted=noted)
+
+
+def _type_of(devices: list[Device]) -> str:
+    """As AWS's records name it."""
+    kinds = {isinstance(one, Passkey) for one in devices}
+    if len(kinds) > 1:
+        return "Multiple MFA Devices"
+    return "U2F MFA" if True in kinds else "Virtual MFA"
 
 
 def _next_step(portal: Portal, visit: Visit, state: SignInState) -> SignInState:
@@ -168,24 +177,3 @@ async def find_account_id(store: Transaction, unverified_name: str) -> str | Non
         return account.account_id if account is not None else None
     accounts = await store.scan(ACCOUNTS, "") if name else []
     return next((one.account_id for one in accounts if one.alias == name), None)
-
-
-async def find_devices(store: Transaction, identity: Identity) -> list[VirtualMfaDevice]:
-    """The person's second factors; any of them has to be shown."""
-    if isinstance(identity, IamUserIdentity):
-        user = await store.find(USERS, identity.account_id, identity.user_name)
-        serial_numbers = user.mfa_serial_numbers if user is not None else ()
-    else:
-        settings = await store.find(SETTINGS, identity.account_id)
-        serial_numbers = settings.root_mfa_serial_numbers if settings is not None else ()
-    found = [
-        await store.find(MFA_DEVICES, identity.account_id, serial_number.partition(":mfa/")[2])
-        for serial_number in serial_numbers
-    ]
-    if None in found:
-        raise Refusal(
-            "ServiceUnavailable",
-            "The sign-in cannot go on.",
-            reason=f"a device of {identity} is not in the store",
-        )
-    return [device for device in found if device is not None]

@@ -1,4 +1,4 @@
-"""What an attacker tries with passkeys, each refused, with the exact reason in the journal and a vague one on the page."""
+"""What an attacker tries with passkeys: each is refused, with the exact reason in the journal alone."""
 
 import html
 import json

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.credentials.portal_sessions import find_sessions
 from broker.errors import Refusal
 from broker.portal.ceremonies import find_obstacle, host_name_of
 from broker.portal.console.operations import (
@@ -25,7 +26,6 @@ from broker.portal.devices import shown_devices
 from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
-from broker.portal.sessions import find_sessions
 from broker.portal.visit import Visit
 from broker.storage.portal_records import (
     FederatedIdentity,
@@ -95,7 +95,7 @@ async def show_security(
         obstacle=find_obstacle(portal, visit),
         host_name=host_name_of(visit),
         device_serial=visit.form.get("SerialNumber", "") if refusal is not None else "",
-        sessions=await find_sessions(store, session.identity),
+        sessions=await find_sessions(store, session.identity.subject),
         own=session.access_key_id,
     )
 

@@ -10,13 +10,14 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
+from broker.credentials.password_changes import find_login_profile
+from broker.errors import access_denied
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
 from broker.portal.devices import Device, find_devices
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,
-    end_all_sessions,
     list_session,
     new_session,
     put_session,
@@ -25,7 +26,7 @@ from broker.portal.sessions import (
 from broker.portal.sign_in_records import CHECK_MFA, CONSOLE_LOGIN, begin_record, note_success
 from broker.portal.visit import Visit
 from broker.storage.passkey_records import Passkey
-from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, IamUserIdentity, Identity, PortalSession
 from broker.storage.store import ACCOUNTS, Transaction
 
 FIRST_PAGE = "/access"
@@ -57,13 +58,8 @@ def with_state(portal: Portal, visit: Visit, response: web.Response, state: Sign
     return response
 
 
-async def go_on(
-    portal: Portal, visit: Visit, state: SignInState, *, ends_others: bool = False
-) -> web.Response:
-    """The next step for who is proven to be `state.identity`; after the last one, the page that was asked for first.
-
-    `ends_others`: the sessions that the person had before end.
-    """
+async def go_on(portal: Portal, visit: Visit, state: SignInState) -> web.Response:
+    """The next step for who is proven to be `state.identity`; after the last one, the page that was asked for first."""
     identity = state.identity
     assert identity is not None, "a step follows the one before"
     devices = await find_devices(portal.tools.store.transaction(), identity)
@@ -75,7 +71,7 @@ async def go_on(
         return with_state(portal, visit, see_other(CODE), _next_step(portal, visit, state))
     if state.must_change:
         return with_state(portal, visit, see_other(NEW_PASSWORD), _next_step(portal, visit, state))
-    return await _finish(portal, visit, identity, state, ends_others=ends_others)
+    return await _finish(portal, visit, identity, state)
 
 
 async def begin_federated_session(
@@ -113,7 +109,6 @@ async def _finish(
     identity: Identity,
     state: SignInState,
     *,
-    ends_others: bool = False,
     before: Before | None = None,
     noted: Mapping[str, str] = NOTHING_NOTED,
 ) -> web.Response:
@@ -129,8 +124,7 @@ async def _finish(
             await before(store)
         if not isinstance(identity, FederatedIdentity):
             await caller_of(store, session)  # refuses a user who was deleted, or a session that was revoked
-        if ends_others:
-            await end_all_sessions(store, identity)
+            await _require_same_password(store, identity, state)
         put_session(store, session, portal.idle_seconds)
 
     await portal.tools.store.transact(work)
@@ -148,6 +142,15 @@ async def _finish(
     )
     await portal.tools.journal.record(event)
     return with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)
+
+
+async def _require_same_password(store: Transaction, identity: Identity, state: SignInState) -> None:
+    """Raises Refusal where the password that began this sign-in is not the person's any more."""
+    user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
+    profile = await find_login_profile(store, identity.account_id, user_name)
+    if profile is None or profile.changed_at != state.password_changed_at or profile.is_reset_required:
+        reason = "the password was changed, or has to be, since it was proven"
+        raise access_denied("Your password was changed meanwhile. Sign in again.", reason=reason)
 
 
 def with_session(

@@ -140,7 +140,8 @@ Prove = Callable[[Federation, Transaction, RequestFacts, Any], Awaitable[Caller]
 class Operation(msgspec.Struct, frozen=True):
     """A declared operation: the gate judges `action`; `prove` is None where callers sign.
 
-    `is_tagging`: its requests may have tags or tag keys, which become condition keys.
+    `is_tagging`: its requests may have tags or tag keys, which become condition keys. `is_ahead`: it only asks whether
+    the operation would be allowed, and leaves a record where it is not.
     """
 
     service: str
@@ -150,6 +151,7 @@ class Operation(msgspec.Struct, frozen=True):
     handle: Handle[Any, Any, Any]
     is_tagging: bool
     prove: Prove | None = None
+    is_ahead: bool = False
 
 
 _NOTHING = Prepared(Resource(), None)
@@ -158,6 +160,8 @@ _MFA_PRESENT: ConditionKeys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiF
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
+# What pages do and no wire protocol knows, by names of our own; filled likewise.
+PAGE_OPERATIONS: dict[str, Operation] = {}
 
 
 @cache
@@ -188,6 +192,26 @@ def operation(
             raise ValueError(f"{action} has a handler already")
         is_tagging = _is_tagging(model(service), name)
         OPERATIONS[service, name] = Operation(service, name, action, prepare, handle, is_tagging, prove)
+        return handle
+
+    return declare
+
+
+def page_operation(
+    name: str, action: str, *, prepare: Prepare[R, F], is_ahead: bool = False
+) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
+    """Declare what only pages perform, as `action` of a service, whose permission it needs and whose record it leaves.
+
+    No request on the wire reaches it. Raises ValueError at import for a second handler.
+    """
+    service, _, modelled = action.partition(":")
+
+    def declare(handle: Handle[R, F, A]) -> Handle[R, F, A]:
+        if name in PAGE_OPERATIONS:
+            raise ValueError(f"{name} has a handler already")
+        PAGE_OPERATIONS[name] = Operation(
+            service, modelled, action, prepare, handle, is_tagging=False, is_ahead=is_ahead
+        )
         return handle
 
     return declare

@@ -203,7 +203,7 @@ def declares_operations(path: Path) -> bool:
     return any(
         isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Name)
-        and decorator.func.id == "operation"
+        and decorator.func.id in ("operation", "page_operation")
         for function in functions_of(path)
         for decorator in function.decorator_list
     )

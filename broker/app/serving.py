@@ -239,6 +239,7 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
+        passkey_user_verification=chosen.passkey_user_verification,
         openid_connect=chosen.openid_connect,
         saml=chosen.saml,
     )

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from broker.errors import Refusal, access_denied
 from broker.names.ids import TEMPORARY_KEY, access_key_id
-from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
+from broker.storage.portal_records import FederatedIdentity, PortalSession
 from broker.storage.sso_records import Approval, SsoSession
 from broker.storage.store import LOGIN_SESSIONS, SSO_SESSIONS, Transaction
 
@@ -145,13 +145,13 @@ async def end_session_of(store: Transaction, approval: Approval) -> None:
     store.delete(LOGIN_SESSIONS, approval.session_id[:2], approval.session_id)
 
 
-async def end_client_sessions(store: Transaction, identity: Identity) -> None:
+async def end_client_sessions(store: Transaction, subject: str) -> None:
     """Those of all clients that the person has allowed."""
-    for session in await store.scan(SSO_SESSIONS, shard_of(identity.subject)):
-        if session.approval.identity.subject == identity.subject:
+    for session in await store.scan(SSO_SESSIONS, shard_of(subject)):
+        if session.approval.identity.subject == subject:
             end_session(store, session)
-    for login in await store.scan(LOGIN_SESSIONS, shard_of(identity.subject)):
-        if login.approval.identity.subject == identity.subject:
+    for login in await store.scan(LOGIN_SESSIONS, shard_of(subject)):
+        if login.approval.identity.subject == subject:
             store.delete(LOGIN_SESSIONS, login.approval.session_id[:2], login.approval.session_id)
 
 

@@ -44,6 +44,7 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     sso_region: str = "us-east-1"
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
+    passkey_user_verification: str = "preferred"
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
     saml: tuple[SamlSignIn, ...] = ()
 

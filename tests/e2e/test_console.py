@@ -317,6 +317,9 @@ def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
     keyboard.press("Enter")
     expect(page.get_by_role("heading", name="no statement allows it")).to_be_visible()
     expect(page.get_by_label("Condition key 1")).to_have_value("aws:SourceIp")
+    near_misses = page.get_by_role("region", name="Near misses")
+    expect(near_misses).to_contain_text("would match but for aws:SourceIp")
+    expect(near_misses).to_contain_text("IpAddress 192.0.2.0/24")
     page.get_by_label("Value 1", exact=True).fill("192.0.2.7")
     keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
@@ -349,6 +352,49 @@ def test_an_identity_provider_is_added_and_deleted(world: World, page: Page) -> 
     page.get_by_role("button", name="Delete id.example").click()
     expect(page.get_by_text("No provider. Register an issuer")).to_be_visible()
     assert refused(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)[1] == "NoSuchEntity"
+
+
+def test_a_machine_gets_a_profile_with_a_role_and_the_profile_lists_it(world: World, page: Page) -> None:
+    new_role(world.server, world.home, "machine", document_for_machines())
+    declare_instance(world, "i-0a1b2c3d4e5f60718", "machines")
+    open_console(page, world)
+    go_to(page, "Instance profiles")
+    page.get_by_role("link", name="Create instance profile").click()
+    page.get_by_label("Instance profile name").fill("machines")
+    page.get_by_role("button", name="Create instance profile").click()
+    expect(page.get_by_role("heading", name="machines", exact=True)).to_be_visible()
+    expect(page.locator("#content")).to_contain_text("i-0a1b2c3d4e5f60718")
+    page.get_by_label("Role name").fill("machine")
+    page.get_by_role("button", name="Add role").click()
+    expect(page.get_by_role("link", name="machine", exact=True)).to_be_visible()
+    iam = world.server.client("iam", world.home.root)
+    profile = iam.get_instance_profile(InstanceProfileName="machines")["InstanceProfile"]
+    assert [role["RoleName"] for role in profile["Roles"]] == ["machine"]
+    go_to(page, "Instances")
+    expect(page.locator("tbody tr")).to_contain_text("machines")
+    page.get_by_role("link", name="machines").click()
+    page.get_by_role("button", name="Delete instance profile").click()
+    expect(page.get_by_role("alert")).to_contain_text("DeleteConflict")
+    page.get_by_role("button", name="Remove machine").click()
+    page.get_by_role("button", name="Delete instance profile").click()
+    expect(page).to_have_url(f"{world.console}/profiles")
+
+
+def document_for_machines() -> dict[str, object]:
+    return {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+
+
+def declare_instance(world: World, instance_id: str, profile: str) -> None:
+    """What `broker apply` is for: no operation creates instances."""
+    instance = {
+        "account_id": world.home.account_id,
+        "addresses": ["192.0.2.7"],
+        "instance_profile": profile,
+        "tags": {"Name": "<b>web</b>"},
+    }
+    file = world.server.folder / "instances.yaml"
+    file.write_text(json.dumps({"instances": {instance_id: instance}}))
+    world.server.command("apply", str(file))
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:

@@ -80,7 +80,9 @@ class ProviderInspector:
             now + (found.lifetime or 0) if is_fetched else None,
         )
 
-    async def _follow(self, issuer: str, thumbprints: Sequence[str], checks: Checks, found: _Inspection) -> None:
+    async def _follow(
+        self, issuer: str, thumbprints: Sequence[str], checks: Checks, found: _Inspection
+    ) -> None:
         """Raises CheckFailed at the first step that a token would fail at."""
         location = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
         document = await self._document(location, thumbprints, checks)

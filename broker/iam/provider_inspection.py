@@ -29,17 +29,22 @@ async def inspect_open_id_connect_provider(
     request: shapes.InspectOpenIDConnectProviderRequest,
     prepared: Prepared[OpenIdConnectProvider | None],
 ) -> shapes.InspectOpenIDConnectProviderResponse:
-    """Fetches, under the rules of `[federation]`; a step that fails is an answer and no error."""
-    issuer = require_provider_url(call, request.url)
+    """Fetches, under the rules of `[federation]`; a step that fails is an answer and no error.
+
+    The scheme of a provider that is registered is the one that it was registered with.
+    """
+    provider = prepared.found
+    issuer = provider.url if provider is not None else require_provider_url(call, request.url)
     inspector = call.federation.inspector
     if inspector is None:
         raise service_unavailable("no provider can be inspected")
-    thumbprints = prepared.found.thumbprints if prepared.found is not None else ()
+    thumbprints = provider.thumbprints if provider is not None else ()
     try:
         found = await inspector.inspect(issuer, thumbprints)
     except FetchFailed as error:
         raise Refusal("Throttling", "Rate exceeded", reason=str(error), status=400) from None
     return shapes.InspectOpenIDConnectProviderResponse(
+        issuer=issuer,
         checks=tuple(
             shapes.InspectionCheck(
                 name=check.name,

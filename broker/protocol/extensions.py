@@ -86,8 +86,9 @@ EXTENSIONS: Mapping[str, Model] = {
             },
             "InspectOpenIDConnectProviderResponse": {
                 "type": "structure",
-                "required": ["Checks", "Endpoints", "Keys"],
+                "required": ["Issuer", "Checks", "Endpoints", "Keys"],
                 "members": {
+                    "Issuer": {"shape": "stringType"},
                     "Checks": {"shape": "inspectionCheckListType"},
                     "Endpoints": {"shape": "providerEndpointListType"},
                     "Keys": {"shape": "providerKeyListType"},

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
 from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
+from tests.unit.assertions.saml_provider import KeyPair
+from tests.unit.assertions.saml_provider import metadata as saml_metadata
 
 
 @dataclass
@@ -338,15 +340,20 @@ def test_an_identity_provider_is_added_and_deleted(world: World, page: Page) -> 
     iam = world.server.client("iam", world.home.root)
     open_console(page, world)
     go_to(page, "Identity providers")
+    page.get_by_role("link", name="Add OpenID Connect provider").click()
     page.get_by_label("Issuer").fill("http://id.example")
-    page.get_by_label("Client id (audience)").fill("app")
     page.get_by_role("button", name="Add provider").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Invalid Open ID Connect Provider URL")
     expect(page.get_by_label("Issuer")).to_have_value("http://id.example")
-    root_thumbprint = "0" * 40
-    arn = iam.create_open_id_connect_provider(
-        Url="https://id.example", ClientIDList=["app"], ThumbprintList=[root_thumbprint]
-    )["OpenIDConnectProviderArn"]
+    page.get_by_label("Issuer").fill("https://127.0.0.1/.well-known/openid-configuration")
+    page.get_by_label("Client id (audience)").fill("app")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator("#found")).to_contain_text("at an address that may not be reached")
+    page.get_by_label("Issuer").fill("https://id.example")
+    page.get_by_role("button", name="Add provider").click()
+    expect(page.get_by_role("heading", name="id.example", exact=True)).to_be_visible()
+    expect(page.locator("#trust-template")).to_contain_text('"id.example:aud": "app"')
+    arn = f"arn:aws:iam::{world.home.account_id}:oidc-provider/id.example"
     go_to(page, "Identity providers")
     expect(page.locator("#content")).to_contain_text("for the clients app")
     page.get_by_role("button", name="Delete id.example").click()
@@ -395,6 +402,35 @@ def declare_instance(world: World, instance_id: str, profile: str) -> None:
     file = world.server.folder / "instances.yaml"
     file.write_text(json.dumps({"instances": {instance_id: instance}}))
     world.server.command("apply", str(file))
+
+
+def test_metadata_of_a_saml_provider_are_read_before_it_is_added(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    metadata = saml_metadata(KeyPair(), entity="https://idp.example.com/<b>staff</b>".replace("<", "&lt;"))
+    open_console(page, world)
+    page.goto(f"{world.console}/new/saml-provider")
+    page.get_by_label("Metadata document").fill("<a/>")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Could not parse metadata")
+    file = {"name": "idp.xml", "mimeType": "text/xml", "buffer": metadata.encode()}
+    page.get_by_label("Or a file with it").set_input_files(files=[file])  # type: ignore[list-item]
+    expect(page.get_by_label("Metadata document")).to_have_value(metadata)
+    page.get_by_role("button", name="Look at it").click()
+    found = page.locator("#found")
+    expect(found).to_contain_text("https://idp.example.com/<b>staff</b>")
+    expect(found).to_contain_text("CN=idp")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("idp.example.com")
+    page.get_by_role("button", name="Add provider").click()
+    expect(page.get_by_role("heading", name="idp.example.com", exact=True)).to_be_visible()
+    arn = f"arn:aws:iam::{world.home.account_id}:saml-provider/idp.example.com"
+    assert iam.get_saml_provider(SAMLProviderArn=arn)["SAMLMetadataDocument"] == metadata
+    expect(page.locator("#trust-template")).to_contain_text("sts:AssumeRoleWithSAML")
+    page.get_by_label("SAML response, in base64").fill("PGEvPg==")
+    page.get_by_label("Role", exact=True).fill(f"arn:aws:iam::{world.home.account_id}:role/nobody")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("heading", name="It would not open the role nobody")).to_be_visible()
+    expect(page.locator(".checks")).to_contain_text("✕")
+    iam.delete_saml_provider(SAMLProviderArn=arn)
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:

@@ -8,13 +8,16 @@ from broker.portal.console import (
     inline_policy,
     instance_profile,
     lists,
+    new_provider,
     overview,
     policy,
+    provider,
     providers,
     reasons,
     role,
     sessions,
     simulator,
+    test_sign_in,
     user,
 )
 from broker.portal.routes import Route
@@ -27,13 +30,16 @@ _PAGES = (
     inline_policy,
     instance_profile,
     lists,
+    new_provider,
     overview,
     policy,
+    provider,
     providers,
     reasons,
     role,
     sessions,
     simulator,
+    test_sign_in,
     user,
 )
 

@@ -2144,6 +2144,7 @@ class ProviderKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="p
 
 
 class InspectOpenIDConnectProviderResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    issuer: str
     checks: tuple[InspectionCheck, ...]
     endpoints: tuple[ProviderEndpoint, ...]
     keys: tuple[ProviderKey, ...]

@@ -49,7 +49,9 @@ async def test_endpoints_and_keys_of_a_whole_provider_are_found():
     found, _ = await inspected({DISCOVERY: DOCUMENT, KEYS: {"keys": [JWK]}})
     assert failed(found) == []
     assert found.endpoints == {"authorization_endpoint": f"{ISSUER}/auth", "jwks_uri": KEYS}
-    assert [(key.key_id, key.kind, key.algorithm) for key in found.keys] == [("one", "EC, secp256r1", "ES256")]
+    assert [(key.key_id, key.kind, key.algorithm) for key in found.keys] == [
+        ("one", "EC, secp256r1", "ES256")
+    ]
     assert (found.fetched_at, found.fresh_until) == (1000.0, 1600.0)
 
 
@@ -59,7 +61,10 @@ async def test_endpoints_and_keys_of_a_whole_provider_are_found():
         ({}, "discovery document"),
         ({DISCOVERY: ["no object"]}, "discovery document"),
         ({DISCOVERY: {**DOCUMENT, "issuer": "https://evil.example"}}, "issuer"),
-        ({DISCOVERY: {**DOCUMENT, "id_token_signing_alg_values_supported": ["HS256"]}}, "signature algorithms"),
+        (
+            {DISCOVERY: {**DOCUMENT, "id_token_signing_alg_values_supported": ["HS256"]}},
+            "signature algorithms",
+        ),
         ({DISCOVERY: {"issuer": ISSUER}}, "jwks_uri"),
         ({DISCOVERY: DOCUMENT}, "keys"),
         ({DISCOVERY: DOCUMENT, KEYS: {"keys": []}}, "keys"),
@@ -73,7 +78,9 @@ async def test_the_first_step_that_a_token_would_fail_at_is_named(pages: Mapping
     assert found.fetched_at is None
 
 
-@pytest.mark.parametrize("issuer", ["http://login.example.com", "https://169.254.169.254", "https://127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "issuer", ["http://login.example.com", "https://169.254.169.254", "https://127.0.0.1:8080"]
+)
 async def test_no_address_is_asked_that_the_settings_do_not_admit(issuer: str):
     found, host = await inspected({}, issuer)
     assert failed(found) == ["discovery document"]
@@ -100,4 +107,6 @@ async def test_only_a_few_are_inspected_at_a_time():
     with pytest.raises(FetchFailed, match="being inspected already"):
         await inspector.inspect(ISSUER)
     going_on.set()
-    assert [failed(one) for one in await asyncio.gather(*running)] == [["discovery document"]] * MOST_AT_A_TIME
+    assert [failed(one) for one in await asyncio.gather(*running)] == [
+        ["discovery document"]
+    ] * MOST_AT_A_TIME

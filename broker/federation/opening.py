@@ -15,6 +15,7 @@ from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.openid_connect import OpenIdConnectClients
+from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
 
@@ -58,6 +59,7 @@ async def open_federation(
             access_tokens=AccessTokenOwners(fetcher, addresses),
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
+            inspector=ProviderInspector(fetcher, clock, reach),
         )
     finally:
         await keys.close()

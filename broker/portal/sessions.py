@@ -90,7 +90,7 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
 async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
     """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
     if isinstance(session.identity, FederatedIdentity):
-        return portal.knows(session.identity)
+        return portal.sign_ins.knows(session.identity)
     try:
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None

@@ -244,8 +244,6 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
         passkey_user_verification=chosen.passkey_user_verification,
-        openid_connect=chosen.openid_connect,
-        saml=chosen.saml,
         journal=EventHistory(reader) if path.is_file() else None,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)

@@ -97,7 +97,7 @@ async def find_unused_session(
 async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
     """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
     if isinstance(session.identity, FederatedIdentity):
-        return portal.knows(session.identity)
+        return portal.sign_ins.knows(session.identity)
     try:
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None

@@ -276,12 +276,19 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags."""
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags.
+
+    Of tags whose keys differ in case only, the one condition key has all values.
+    """
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
         return {}
-    keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
+    by_key: dict[str, tuple[str, ...]] = {}
+    for tag in tags:
+        name = f"aws:RequestTag/{tag.key}".lower()
+        by_key[name] = (*by_key.get(name, ()), tag.value)
+    keys: dict[str, str | tuple[str, ...]] = {**by_key}
     keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
     return keys
 

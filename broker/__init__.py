@@ -8,7 +8,9 @@
     iam | simulator | sts | metadata | authorize | portal | sso | signin
                              what the broker does, one file per noun or flow
     event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
-    performing | own_roles   an operation for a caller that is proven already, with its record; whose roles are these
+    performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
+                             the roles of people of providers; who a client acts for
+    own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened

@@ -243,8 +243,7 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
-        openid_connect=chosen.openid_connect,
-        saml=chosen.saml,
+        passkey_user_verification=chosen.passkey_user_verification,
         journal=EventHistory(reader) if path.is_file() else None,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)

@@ -18,6 +18,7 @@ from broker.portal import (
     new_password,
     openid_connect,
     own_sessions,
+    passkeys,
     role,
     saml,
     second_factor,
@@ -49,6 +50,7 @@ _PAGES = (
     new_password,
     openid_connect,
     own_sessions,
+    passkeys,
     role,
     saml,
     second_factor,
@@ -107,7 +109,10 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.StreamRespo
     if not (route.is_of_console or route.is_open) and _has_only_the_console(visit):
         return see_other(CONSOLE)
     if visit.request.method == "POST" and not route.is_for_programs:
-        visit = await (read_foreign_form if route.is_from_elsewhere else read_form)(visit)
+        if route.is_from_elsewhere:
+            visit = await read_foreign_form(visit)
+        else:
+            visit = await read_form(visit, route.largest_form)
     return await route.answer(portal, visit)
 
 

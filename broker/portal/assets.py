@@ -13,6 +13,7 @@ from broker.portal.visit import Visit
 _TYPES = {
     "portal.css": "text/css",
     "portal.js": "text/javascript",
+    "passkeys.js": "text/javascript",
     "journal.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }

@@ -27,7 +27,8 @@ import msgspec
 from broker.audit.event import Event
 from broker.audit.facets import RecordFilter, Term, terms_of, time_of
 
-_MAGIC = b"journal\x01" if sys.byteorder == "little" else b"journal\x81"
+# INVARIANT: another number wherever `terms_of` gives other terms: segments that lack them are made again.
+_MAGIC = b"journal\x02" if sys.byteorder == "little" else b"journal\x82"
 # Magic, start, end, check, oldest, newest, records, terms, postings, CRC-32 of all before.
 _HEADER = struct.Struct("=8sQQ16sIIIIII")
 CHECK_SIZE = 16
@@ -126,7 +127,7 @@ class GrowingSegment:
 
 def candidates(segment: Postings, wanted: RecordFilter) -> list[tuple[int, int]]:
     """Time and position of every record that may match, the oldest first."""
-    found = sorted((segment.find(term) for term in wanted.terms), key=len)
+    found = sorted((segment.find(term) for term in wanted.index_terms), key=len)
     numbers: Sequence[int] | set[int] = found[0] if found else range(len(segment.times))
     if len(found) > 1 and numbers:
         numbers = set(numbers).intersection(*found[1:])

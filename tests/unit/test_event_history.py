@@ -16,11 +16,12 @@ from broker.app import Broker, open_broker, open_journal
 from broker.app.serving import make_dependencies
 from broker.audit.event import Event, UserIdentity, begin_event
 from broker.audit.facets import RecordFilter
+from broker.audit.history import EventHistory
 from broker.audit.journal import Journal
 from broker.audit.reader import FoundRecords, JournalReader
 from broker.config import load_settings
 from broker.errors import Refusal
-from broker.event_history import EventHistory, look_up_events, may_look_up_events
+from broker.event_history import look_up_events, may_look_up_events
 from broker.names.secret import SecretKey
 from broker.performing import Tools
 from broker.storage.portal_records import IamUserIdentity, PortalSession, RootIdentity

@@ -159,7 +159,7 @@ DAMAGES = {
     "half of the header": lambda content: content[:20],
     "longer": lambda content: content + bytes(8),
     "zeros": lambda content: bytes(len(content)),
-    "another header": lambda content: content[:8] + bytes(8) + content[16:],
+    "another header": lambda content: content[:8] + bytes([1]) + content[9:],
 }
 
 
@@ -168,12 +168,34 @@ def test_a_damaged_segment_is_made_again(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "audit.jsonl"
     write(path, [record(number, (number, 0, 0, 0, 0)) for number in range(40)])
     expected = pages(reader_of(path), RecordFilter(), 50)
+    pages(reader_of(path), RecordFilter(), 50)
     before = {one: one.read_bytes() for one in segments(path)}
-    assert len(before) > 3
+    assert {one.name.endswith("-merged") for one in before} == {False, True}
     for one, content in before.items():
         one.write_bytes(DAMAGES[damage](content))
-    assert pages(reader_of(path), RecordFilter(), 50) == expected
+    for _ in range(2):
+        assert pages(reader_of(path), RecordFilter(), 50) == expected
     assert {one: one.read_bytes() for one in segments(path)} == before
+
+
+def test_segments_are_merged_and_lead_to_the_same_records(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    events = [record(n, (n % 30, n % 3, n % 3, n % 2, n % 2)) for n in range(90)]
+    write(path, events, maximum_size=1 << 20)
+    reader = reader_of(path, stretch=1000)
+    parts = [one.name for one in segments_after(reader, path)]
+    merged = [one.name for one in segments_after(reader, path)]
+    assert len(parts) > len(merged) > 2
+    assert [name for name in merged if name.endswith("-merged")]
+    for one in (reader, reader_of(path, stretch=1000)):
+        for term in (("principal", "alice"), ("resource", "bob"), ("id", "request-3")):
+            wanted = RecordFilter((term,))
+            assert pages(one, wanted, 7) == list(scanned(path, wanted))
+
+
+def segments_after(reader: JournalReader, path: Path) -> list[Path]:
+    reader.find(RecordFilter(), 1)
+    return segments(path)
 
 
 def test_a_segment_that_is_deleted_or_torn_under_a_reader_is_made_again(tmp_path: Path) -> None:

@@ -45,9 +45,10 @@ def _count(text: str) -> int:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 when the records are printed or the reader of the pipe has ended, 1 where there is no journal."""
+    """0 when the records are printed or the reader of the pipe has ended, 3 where there is no journal."""
+    from broker.causes import explained
     from broker.commands.following import tail_lines
-    from broker.commands.refusing import failed, refused_settings
+    from broker.commands.refusing import NO_ANSWER, failed, refused_settings
     from broker.config import ConfigurationError
 
     try:
@@ -55,7 +56,9 @@ def run(chosen: argparse.Namespace) -> int:
     except ConfigurationError as error:
         return refused_settings("broker audit tail", error)
     if not path.exists() and not chosen.follow:
-        return failed("broker audit tail", f"there is no journal at {path}; audit.path says where it is")
+        return failed(
+            "broker audit tail", f"there is no journal at {path}; audit.path says where it is", NO_ANSWER
+        )
     try:
         for line in tail_lines(path, chosen.lines, chosen.follow):
             print(line if chosen.json else shown_record(line), flush=chosen.follow)
@@ -65,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return failed("broker audit tail", str(error))
+        return failed("broker audit tail", explained(error, path), NO_ANSWER)
     return 0
 
 

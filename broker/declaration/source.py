@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from broker.causes import cause_of
 from broker.declaration.toml_lines import Route, toml_lines
 
 _COLLECTION_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq")}
@@ -27,6 +28,10 @@ _MOST_REPEATED = 100_000  # values that aliases repeat
 
 class DeclarationError(Exception):
     """What is wrong with a declaration; the message begins with the file, the line if known, and the route."""
+
+
+class UnreadableDeclaration(DeclarationError):
+    """The file itself cannot be read."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -51,7 +56,7 @@ def read_source(file: Path) -> SourceFile:
         data = file.read_bytes()
         text = data.decode()
     except OSError as error:
-        raise DeclarationError(f"{file} cannot be read: {error.strerror}") from None
+        raise UnreadableDeclaration(f"{file} cannot be read: {cause_of(error)}") from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DeclarationError(f"{file}:{line}: this line is not UTF-8") from None

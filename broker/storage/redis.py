@@ -45,6 +45,7 @@ from broker.storage.engine import (
     Revision,
     Write,
 )
+from broker.storage.redis_errors import cause_of_redis
 from broker.storage.redis_names import (
     PARTITIONS,
     bounds,
@@ -166,7 +167,9 @@ class RedisEngine:
             try:
                 pairs = await self._client.config_get("append*", "maxmemory-policy")
             except RedisError as error:
-                return [f"the server does not show its settings ({error}): make sure of appendfsync always"]
+                return [
+                    f"the server does not show its settings ({cause_of_redis(error)}): make sure of appendfsync always"
+                ]
         found = []
         if pairs.get("appendonly") != "yes":
             found.append("appendonly is off: a restart of the server loses what was acknowledged")
@@ -359,7 +362,7 @@ async def _translated_errors() -> AsyncIterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise EngineUnavailable(f"redis: {error or type(error).__name__}") from error
+        raise EngineUnavailable(f"redis: {cause_of_redis(error)}") from error
 
 
 def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:

@@ -48,7 +48,7 @@ def test_control_characters_of_a_client_reach_no_terminal() -> None:
 
 def test_a_missing_journal_is_an_error(run: Run) -> None:
     ended = run("audit", "tail")
-    assert (ended.status, "there is no journal at" in ended.said) == (1, True)
+    assert (ended.status, "there is no journal at" in ended.said) == (3, True)
 
 
 @pytest.mark.parametrize("count", ["-3", "all", "1.5"])

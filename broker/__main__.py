@@ -26,6 +26,8 @@ COMMANDS = {
     "token": ("token", "Print the claims of a session token."),
     "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),
+    "backup": ("backup", "Copy the store to a file, while it is in use."),
+    "restore": ("restore", "Put a backup in the place of the store."),
 }
 
 

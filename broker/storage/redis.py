@@ -86,6 +86,7 @@ class RedisEngine:
         finding out whether a commit whose answer was lost was applied. Raises ValueError for a malformed URL.
         """
         self._client: Any = _client(url, timeout, connections)
+        self.is_cluster = "+cluster://" in url
         self._entropy = entropy
         self._timeout = timeout
         self._committing: set[asyncio.Future[None]] = set()
@@ -178,6 +179,36 @@ class RedisEngine:
         if pairs.get("maxmemory-policy") != "noeviction":
             found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
         return found
+
+    async def ask_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+        """The answer of a script that only reads."""
+        async with _translated_errors():
+            return await self._retry_once(self._run, script, keys, arguments)
+
+    async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        """Send the commands in one round trip; for a store that nobody uses."""
+        async with _translated_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            await pipeline.execute()
+
+    async def other_clients(self) -> list[str]:
+        """Addresses of the others that are connected to the same database; none are known of a cluster."""
+        if self.is_cluster:
+            return []
+        async with _translated_errors():
+            own = await self._client.client_info()
+            listed = await self._client.client_list()
+        return [one["addr"] for one in listed if one["db"] == str(own["db"]) and one["id"] != str(own["id"])]
+
+    async def delete_all(self, first: str, at_once: int) -> None:
+        """Delete every key of a store that nobody uses, those of the partition `first` before all others."""
+        for pattern in (f"{index_key(first, '')}*", "broker:*"):
+            async with _translated_errors():
+                found = [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
+            for start in range(0, len(found), at_once):
+                await self.ask_all([("DEL", key) for key in found[start : start + at_once]])
 
     async def close(self) -> None:
         """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""

@@ -12,6 +12,7 @@ import msgspec
 
 from broker.audit.facets import RecordFilter
 from broker.audit.reader import FoundRecord, FoundRecords, JournalReader, RecordPlace
+from broker.causes import explained
 from broker.errors import Refusal, service_unavailable
 
 # How long a look-up may index what was not searched before; the rest follows in the background, in steps as long.
@@ -58,7 +59,7 @@ class EventHistory:
             try:
                 return await asyncio.to_thread(self._reader.find, wanted, limit, after, _INDEXING_SECONDS)
             except OSError as error:
-                raise service_unavailable(f"the journal cannot be read: {error}") from None
+                raise service_unavailable(f"the journal cannot be read: {explained(error)}") from None
 
     async def _index_the_rest(self) -> None:
         """In steps, between which look-ups have their turn."""

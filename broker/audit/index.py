@@ -29,7 +29,7 @@ from broker.audit.segment import (
     read_header,
 )
 
-STRETCH = 8 << 20  # bytes
+STRETCH = 4 << 20  # bytes
 INDEX = ".index"  # suffix of the folder
 _MERGED = 16  # stretches
 _NAME = re.compile(

@@ -36,7 +36,7 @@ themselves, one JSON object a line, in CloudTrail's form.
 
 {FILTERS}
 The first search makes an index in PATH.index, which takes about half a minute for a million records; later ones read
-it. It may be deleted at any time. Exit status: 0 with the records, none included; 1 where the journal cannot be read.
+it. It may be deleted at any time. Exit status: 0 with the records, none included; 3 where the journal cannot be read.
 """
 TAIL = f"""\
 Show the last records of the journal, one line each: when, who, what, from where, and the error where there was one.
@@ -84,8 +84,9 @@ def _count(text: str) -> int:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 when the records are printed or the reader of the pipe has ended, 1 where there is no journal."""
-    from broker.commands.refusing import failed, refused_settings
+    """0 when the records are printed or the reader of the pipe has ended, 3 where there is no journal."""
+    from broker.causes import explained
+    from broker.commands.refusing import NO_ANSWER, failed, refused_settings
     from broker.config import ConfigurationError
 
     command = f"broker audit {chosen.action}"
@@ -95,9 +96,9 @@ def run(chosen: argparse.Namespace) -> int:
         return refused_settings(command, error)
     is_following = chosen.action == "tail" and chosen.follow
     if not path.exists() and not is_following:
-        return failed(command, f"there is no journal at {path}; audit.path says where it is")
+        return failed(command, f"there is no journal at {path}; audit.path says where it is", NO_ANSWER)
     if chosen.action == "find" and not path.is_file():
-        return failed(command, f"{path} is a device or a pipe, which keeps no records")
+        return failed(command, f"{path} is a device or a pipe, which keeps no records", NO_ANSWER)
     try:
         (_tail if chosen.action == "tail" else _find)(chosen, path)
     except KeyboardInterrupt:
@@ -106,7 +107,7 @@ def run(chosen: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return failed(command, str(error))
+        return failed(command, explained(error, path), NO_ANSWER)
     return 0
 
 

@@ -118,7 +118,8 @@ def record(number: int, name: str, numbers: random.Random) -> object:
 
 def make_index(path: Path) -> float:
     started = time.process_time()
-    JournalReader(path, time.perf_counter).find(RecordFilter(), 1)
+    for _ in range(2):  # the second search deletes what the first has merged
+        JournalReader(path, time.perf_counter).find(RecordFilter(), 1)
     return time.process_time() - started
 
 

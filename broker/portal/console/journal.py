@@ -27,7 +27,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.rendering import page, texts_of
 from broker.portal.visit import Visit
 
-SHOWN = 50
+SHOWN = 40
 _ROWS = "console/journal_rows"
 # Fields of the form; what else the address has is kept in hidden ones.
 _FIELDS = ("principal", "event", "resource", "outcome", "since")
@@ -109,7 +109,6 @@ def rows_of(
         _ROWS,
         rows=[shown_record(one.event, query) for one in records],
         row_text=texts_of(_ROWS),
-        path=f"{console_path(visit.request.match_info['account'])}/journal",
         query=query,
         here="",
         now=int(now),

@@ -25,7 +25,6 @@ def rows(**values: str) -> str:
         .render(
             rows=[shown_record(event, query)],
             row_text=texts_of("console/journal_rows"),
-            path="/console/111111111111/journal",
             query=query,
             here=values.get("here", ""),
             now=1_767_225_600,

@@ -408,31 +408,15 @@ def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> N
     assert all("eventName" in record for record in whole)
 
 
-def test_a_record_is_found_by_its_request_and_by_who_and_how(server: Server, beside: Commands) -> None:
+def test_a_record_is_found_by_who_and_what_and_how(server: Server, beside: Commands) -> None:
     account = server.new_account()
     nobody = new_user(server, account, "nobody-much")
     with pytest.raises(ClientError) as denied:
         server.client("iam", nobody).list_users()
     request_id = denied.value.response["ResponseMetadata"]["RequestId"]
-    for options in (
-        ["--id", request_id],
-        [
-            "--account",
-            account.account_id,
-            "--principal",
-            "nobody-much",
-            "--outcome",
-            "denied",
-            "--since",
-            "1h",
-        ],
-        ["--principal", nobody.access_key_id, "--event", "iam:ListUsers", "-n", "1"],
-    ):
-        (line,) = beside("audit", "find", *options).splitlines()
-        assert json.loads(line)["requestID"] == request_id
-    (shown,) = beside("audit", "tail", "-n", "5", "--id", request_id).splitlines()
-    assert "AccessDenied" in shown
-    assert beside("audit", "find", "--principal", "nobody-much", "--error", "NoSuchEntity") == ""
+    options = ["--account", account.account_id, "--principal", "nobody-much", "--event", "iam:ListUsers"]
+    (line,) = beside("audit", "find", *options, "--outcome", "denied", "--since", "1h").splitlines()
+    assert json.loads(line)["requestID"] == request_id
 
 
 def in_a_shell(broker: Commands, line: str) -> subprocess.CompletedProcess[str]:

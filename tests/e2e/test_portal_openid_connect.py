@@ -252,8 +252,12 @@ def test_a_test_sign_in_shows_each_check_and_the_claims_and_gives_no_session(
     # The role wants another audience: that condition is the one that fails.
     expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
     expect(content).to_contain_text(f"✕ condition StringEquals {scene.name_in_policies}:aud")
-    shoot(page, "console-test-sign-in-light")
-    assert faults_of(page) == []
+    for look, (scheme, width) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 844})
+        shoot(page, f"console-test-sign-in-{look}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+        assert faults_of(page) == [], look
     expect(page.locator(".who")).to_contain_text("dana")
     assert [one for one in records(scene.server) if one["eventName"] == "ConsoleLogin"][-1]["userIdentity"][
         "userName"

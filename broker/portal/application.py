@@ -20,6 +20,7 @@ from broker.portal import (
     new_password,
     openid_connect,
     own_sessions,
+    passkeys,
     role,
     saml,
     second_factor,
@@ -53,6 +54,7 @@ _PAGES = (
     new_password,
     openid_connect,
     own_sessions,
+    passkeys,
     role,
     saml,
     second_factor,
@@ -80,15 +82,15 @@ def make_application(portal: Portal) -> web.Application:
     return application
 
 
-def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
+def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
         started = portal.timer()
         visit: Visit | None = None
         code = ""
         try:
             visit = begin_visit(portal, request)
             visit = await find_visitor(portal, visit)
-            response = await _answer(portal, route, visit)
+            response: web.StreamResponse = await _answer(portal, route, visit)
         except Exception as error:  # noqa: BLE001  the outermost handler: the browser always gets an answer
             refusal = _refusal_for(error, visit)
             code = refusal.code
@@ -100,7 +102,7 @@ def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[
     return answer
 
 
-async def _answer(portal: Portal, route: Route, visit: Visit) -> web.Response:
+async def _answer(portal: Portal, route: Route, visit: Visit) -> web.StreamResponse:
     if visit.session is None and not route.is_open:
         if visit.request.method == "POST":
             return see_other(SIGN_IN)

@@ -52,7 +52,8 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
 
     `csrf_token` is in the forms of the sign-in. `must_change` is that the password has to be changed before anything.
     `longest` is how many seconds the session may last by the user's own setting, None where there is none.
-    `begun` is the newest sign-in that was begun at an identity provider.
+    `begun` is the newest sign-in that was begun at an identity provider. `password_changed_at` is when the password
+    that was right had been set.
     """
 
     csrf_token: str
@@ -64,6 +65,7 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
     mfa_serial: str | None = None
     longest: int | None = None
     begun: BegunSignIn | None = None
+    password_changed_at: int | None = None
 
     def lives(self, now: float) -> bool:
         seconds = _FORM_SECONDS if self.identity is None else _PROVEN_SECONDS

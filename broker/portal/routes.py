@@ -8,7 +8,7 @@ from aiohttp import web
 from broker.portal.dependencies import Portal
 from broker.portal.visit import LARGEST_FORM, Visit
 
-Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
+Answer = Callable[[Portal, Visit], Awaitable[web.StreamResponse]]
 
 
 class Route(msgspec.Struct, frozen=True):

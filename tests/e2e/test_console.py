@@ -280,6 +280,99 @@ def test_one_session_is_revoked_and_then_all_of_a_role(world: World, page: Page)
     iam.delete_access_key(UserName="dana", AccessKeyId=dana.access_key_id)
 
 
+def test_the_journal_is_narrowed_by_a_click_and_a_record_opens_beside_the_others(
+    world: World, page: Page
+) -> None:
+    new_user(world.server, world.home, "auditor", allow("cloudtrail:LookupEvents", "sts:*"))
+    world.server.set_password(world.home, "auditor")
+    clerk = new_user(world.server, world.home, "clerk", allow("iam:GetUser"))
+    iam = world.server.client("iam", clerk)
+    iam.get_user(UserName="clerk")
+    assert refused(iam.delete_user, UserName="dana")[1] == "AccessDenied"
+    open_console(page, world, "auditor")
+    go_to(page, "Journal")
+    rows = page.locator("[data-records] tr")
+    page.get_by_label("Who", exact=True).fill("clerk")
+    page.get_by_role("button", name="Search").click()
+    expect(rows).to_have_count(2)
+    page.get_by_role("link", name="✕ AccessDenied").click()
+    expect(page).to_have_url(f"{world.console}/journal?principal=clerk&error=AccessDenied")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("iam:DeleteUser")
+    expect(page.locator(".as-command pre")).to_have_text(
+        f"broker audit find --account {world.home.account_id} --principal clerk --error AccessDenied"
+    )
+    page.get_by_role("link", name="open the record").click()
+    record = page.get_by_role("region", name="DeleteUser")
+    expect(record).to_contain_text("no identity-based policy allows the iam:DeleteUser action")
+    assert json.loads(record.locator("pre").inner_text())["requestParameters"] == {"userName": "dana"}
+    page.get_by_role("link", name="remove this filter").first.click()
+    expect(page).to_have_url(f"{world.console}/journal?error=AccessDenied")
+    looked_up = last_record(world, "LookupEvents")
+    assert looked_up["eventSource"] == "cloudtrail.amazonaws.com"
+    assert looked_up["userIdentity"]["userName"] == "auditor"  # type: ignore[index]
+
+
+def test_who_may_not_look_up_events_sees_no_record_and_leaves_one(world: World, page: Page) -> None:
+    open_console(page, world, "guest")
+    page.goto(f"{world.console}/journal")
+    expect(page.get_by_role("alert")).to_contain_text("cloudtrail:LookupEvents")
+    assert page.locator("[data-records]").count() == 0
+    assert last_record(world, "LookupEvents")["errorCode"] == "AccessDenied"
+    client = Client(world.server)
+    client.sign_in(world.home.account_id, "guest")
+    client.post("/console", {"csrf_token": client.get("/access").token})
+    assert client.get(f"/console/{world.home.account_id}/journal/tail").status == 403
+
+
+def test_new_records_appear_by_themselves_until_the_session_is_revoked(world: World, page: Page) -> None:
+    new_user(world.server, world.home, "watcher", allow("cloudtrail:LookupEvents", "sts:*"))
+    world.server.set_password(world.home, "watcher")
+    open_console(page, world, "watcher")
+    page.goto(f"{world.console}/journal?event=GetPolicy")
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_text("New records appear here.")).to_be_visible()
+    attack = "<img src=x onerror=alert(1)>"
+    iam = world.server.client("iam", world.home.root, user_agent=attack)
+    iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    assert refused(iam.get_policy, PolicyArn=f"arn:aws:iam::{world.home.account_id}:policy/{attack}")
+    expect(page.locator("[data-records] tr.new")).to_have_count(2)
+    expect(page.locator("[data-records]")).to_contain_text(attack)
+    page.goto(f"{page.url}&record={last_record(world, 'GetPolicy')['eventID']}")
+    expect(page.locator("#record pre")).to_contain_text(f'"userAgent": "{attack}')
+    assert page.locator("main img").count() == 0
+
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_text("New records appear here.")).to_be_visible()
+    world.server.command("revoke", "user", f"arn:aws:iam::{world.home.account_id}:user/watcher")
+    expect(page.get_by_text("The live tail has ended.")).to_be_visible()
+
+
+def test_an_account_sees_its_own_records_only_whatever_it_asks_for(world: World) -> None:
+    other = world.server.new_account()
+    new_user(world.server, world.home, "curious", allow("cloudtrail:*"))
+    world.server.set_password(world.home, "curious")
+    world.server.client("iam", other.root).create_user(UserName="stranger")
+    theirs = last_record(world, "CreateUser")
+    assert theirs["recipientAccountId"] == other.account_id
+    client = Client(world.server)
+    client.sign_in(world.home.account_id, "curious")
+    client.post("/console", {"csrf_token": client.get("/access").token})
+    path = f"/console/{world.home.account_id}/journal"
+    assert 'data-record="' in client.get(f"{path}?event=CreateUser").body
+    for query in (
+        f"id={theirs['eventID']}",
+        f"resource=stranger&record={theirs['eventID']}",
+        f"account={other.account_id}&resource=stranger",
+        f"principal=arn:aws:iam::{other.account_id}:root",
+    ):
+        answer = client.get(f"{path}?{query}")
+        assert (answer.status, 'data-record="' in answer.body) == (200, False)
+    assert client.get(f"/console/{other.account_id}/journal").status == 409
+    assert client.get(f"{path}?after=nonsense").status == 400
+    assert client.get(f"{path}?since=nonsense").status == 400
+
+
 def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
     world: World, page: Page
 ) -> None:

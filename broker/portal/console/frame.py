@@ -1,6 +1,5 @@
 """What every page of the console has: whose permissions are used, in which account, and the way out."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -81,8 +80,8 @@ def console_route(
     )
 
 
-def _in_account(answer: Answer) -> Callable[[Portal, Visit], Awaitable[web.Response]]:
-    async def checked(portal: Portal, visit: Visit) -> web.Response:
+def _in_account(answer: Answer) -> Answer:
+    async def checked(portal: Portal, visit: Visit) -> web.StreamResponse:
         assert visit.session is not None
         if visit.request.match_info["account"] != acting_of(visit.session).account_id:
             raise Refusal("AnotherAccount", "The console is open in another account.", status=409)

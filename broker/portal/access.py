@@ -18,6 +18,9 @@ from broker.storage.portal_records import RootIdentity
 from broker.storage.records import Account
 
 MOST_SHOWN = 100  # roles on one page
+MOST_WITH_STARS = (
+    50  # beyond, the buttons for favourites are on the roles' own pages: a page stays below 60 kB
+)
 _LONGEST_SEARCH = 200
 
 
@@ -42,6 +45,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
         visit,
         "access",
         favourites=first,
+        has_stars=len(matching) <= MOST_WITH_STARS,
         accounts=by_account(others[: max(0, MOST_SHOWN - len(first))]),
         ends_at=session.ends_at,
         now=int(visit.facts.now),

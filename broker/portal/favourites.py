@@ -3,12 +3,14 @@
 A role that the person may not take any more is not shown, favourite or not.
 """
 
+import re
 from collections.abc import Sequence
 
 from aiohttp import web
 from msgspec.structs import replace
 
 from broker.credentials.sso_sessions import shard_of
+from broker.errors import Refusal
 from broker.names.arn import iam_arn
 from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
@@ -20,8 +22,9 @@ from broker.portal.visit import Visit
 from broker.storage.portal_records import PortalPreferences
 from broker.storage.store import PORTAL_PREFERENCES, Transaction
 
-MOST_FAVOURITES = 50
-_PATH = r"/favourites/{account:[0-9]{12}}/{role:.{1,600}}"
+MOST_FAVOURITES = 20
+FAVOURITES = "/favourites"
+_is_path = re.compile(r"([0-9]{12})/(.{1,600})").fullmatch  # that of OwnRole
 
 
 async def find_favourites(store: Transaction, subject: str) -> tuple[str, ...]:
@@ -31,12 +34,14 @@ async def find_favourites(store: Transaction, subject: str) -> tuple[str, ...]:
 
 
 async def choose(portal: Portal, visit: Visit) -> web.Response:
-    """Add or remove the role that the address names; one that is not the person's is not added."""
+    """Add or remove the role whose path the form has; one that is not the person's is not added."""
     session = visit.session
     assert session is not None
-    matched, subject = visit.request.match_info, session.identity.subject
-    arn = iam_arn(matched["account"], f"role/{matched['role']}")
-    is_added = visit.form.get("favourite") == "add"
+    is_added, subject = "add" in visit.form, session.identity.subject
+    path = _is_path(visit.form.get("add" if is_added else "remove", ""))
+    if path is None:
+        raise Refusal("MalformedInput", "This form names no role.")
+    arn = iam_arn(path[1], f"role/{path[2]}")
     store = portal.tools.store.transaction()
     if is_added and not await is_own_role(portal, store, session, visit.facts, arn):
         raise web.HTTPNotFound
@@ -67,4 +72,4 @@ def parted_by_favourites(
     return first, tuple(one for one in roles if one.role.arn not in chosen)
 
 
-ROUTES = (Route("POST", _PATH, choose, "Favourite"),)
+ROUTES = (Route("POST", FAVOURITES, choose, "Favourite"),)

@@ -589,10 +589,11 @@ def test_a_favourite_comes_first_wherever_the_person_signs_in(world: World, brow
         expect(page.locator(favourites)).to_have_count(0)
     client = Client(world.server)
     assert client.sign_in(world.home.account_id, "guest").status == 303
-    path = f"/favourites/{world.data.account_id}/team/reader"
+    foreign = {"add": f"{world.data.account_id}/team/reader"}
     token = client.get("/access").token
-    assert client.post(path, {"favourite": "add", "csrf_token": token}).status == 404
-    assert client.post(path, {"favourite": "add"}).status == 403
+    assert client.post("/favourites", {**foreign, "csrf_token": token}).status == 404
+    assert client.post("/favourites", {"add": "//evil.example", "csrf_token": token}).status == 400
+    assert client.post("/favourites", foreign).status == 403
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:

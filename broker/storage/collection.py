@@ -33,7 +33,7 @@ from broker.storage.engine import (
 )
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
-from broker.storage.portal_records import PortalSession
+from broker.storage.portal_records import PortalPreferences, PortalSession
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -235,6 +235,15 @@ ACCUSTOMED_ADDRESSES = Collection(
 # The key is `SUBJECT/SESSION`, so that all sessions of one person are one scan in one shard.
 PORTAL_SESSIONS = Collection(
     "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
+)
+
+# By the person's subject. It is kept when the person is deleted: a new one of the same name has another subject.
+PORTAL_PREFERENCES = Collection(
+    "portal-preferences",
+    PortalPreferences,
+    lambda preferences: preferences.subject,
+    partition=portal_partition,
+    exact=True,
 )
 
 # What clients of `aws sso login` hold; the key begins with the shard.

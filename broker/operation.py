@@ -65,7 +65,8 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """What both phases of an operation read and use; what `prepare` finds is in `Prepared`.
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
-    `portal_url` is where people sign in; "" where there is no portal.
+    `portal_url` is where people sign in; "" where there is no portal. `performed` is what the operation has performed
+    within itself, each of which leaves a record of its own.
     """
 
     caller: Caller
@@ -79,6 +80,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
+    performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property
     def now(self) -> float:
@@ -152,6 +154,18 @@ class Operation(msgspec.Struct, frozen=True):
     is_tagging: bool
     prove: Prove | None = None
     is_ahead: bool = False
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """An operation that another one has performed within itself."""
+
+    operation: Operation
+    caller: Caller
+    request: Any
+    answer: Any
+
+    def __repr__(self) -> str:
+        return f"Performed({self.operation.action}, ***)"  # credentials may be in the answer
 
 
 _NOTHING = Prepared(Resource(), None)
@@ -246,6 +260,13 @@ async def perform(declared: Operation, call: Call, request: Any) -> Any:
     return await declared.handle(call, request, prepared)
 
 
+async def perform_within(call: Call, caller: Caller, declared: Operation, request: Any) -> Any:
+    """Another operation as a part of `call`, for `caller`: the permission is its own, and so is the record."""
+    answer = await perform(declared, replace(call, caller=caller), request)
+    call.performed.append(Performed(declared, caller, request, answer))
+    return answer
+
+
 async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any] | Absent:
     """What the operation's `prepare` found; the condition keys of the request's tags are added to the resource."""
     prepared = await declared.prepare(call, request)
@@ -255,12 +276,19 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags."""
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags.
+
+    Of tags whose keys differ in case only, the one condition key has all values.
+    """
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
         return {}
-    keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
+    by_key: dict[str, tuple[str, ...]] = {}
+    for tag in tags:
+        name = f"aws:RequestTag/{tag.key}".lower()
+        by_key[name] = (*by_key.get(name, ()), tag.value)
+    keys: dict[str, str | tuple[str, ...]] = {**by_key}
     keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
     return keys
 

@@ -5,6 +5,7 @@ a signed request. The way of a signed request (`broker.web.requests`) takes its 
 """
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import Call, Operation, Quotas, find_operation, model, perform
+from broker.operation import Call, Operation, Performed, Quotas, find_operation, model, perform
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -117,7 +118,10 @@ async def perform_proven(
 ) -> tuple[Any, bool]:
     """Prepare, judge, handle for a proven caller: the answer, and whether its record is in the journal already."""
     refuse_restricted(caller, declared.service, declared.name)
-    answer = await perform(declared, tools.call(store, caller, facts), typed)
+    call = tools.call(store, caller, facts)
+    answer = await perform(declared, call, typed)
+    if call.performed:
+        tools.journal.write_ahead([_record_of(one, event, tools.entropy) for one in call.performed])
     # A secret that is shown once is lost where its record cannot be written: then it must not be committed either.
     service = model(declared.service)
     is_shown_once = store.is_dirty and gives_secret(service, declared.name)
@@ -125,6 +129,20 @@ async def perform_proven(
         note_answer(event, service, declared.name, answer)
         await record_ahead(tools.journal, tools.entropy, event)
     return answer, is_shown_once
+
+
+def _record_of(performed: Performed, event: Event, entropy: Callable[[int], bytes]) -> Event:
+    """The record of what was performed within the request that `event` is of."""
+    declared, caller = performed.operation, performed.caller
+    service = model(declared.service)
+    record = copy(event)
+    record.event_id = uuid_text(entropy(16))
+    record.event_source, record.event_name = service.event_source, declared.name
+    record.user_identity = caller.identity
+    record.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
+    record.request_parameters = audit_parameters(service, declared.name, performed.request)
+    note_answer(record, service, declared.name, performed.answer)
+    return record
 
 
 def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Caller) -> None:

@@ -61,7 +61,7 @@ async def create_virtual_mfa_device(
     if len(serial_number) > _LONGEST_SERIAL_NUMBER:
         raise validation_error("The path and name of the device are too long for a serial number.")
     if await call.store.find(MFA_DEVICES, call.account, f"{path}{name}"[1:]):
-        raise Refusal("EntityAlreadyExists", "MFADevice entity at the same path and name already exists.")
+        raise Refusal("EntityAlreadyExists", "MFA device already exists.")
     devices = await call.store.scan(MFA_DEVICES, call.account)
     require_room(call, devices, "virtual_mfa_devices", "VirtualMFADevicesPerAccount")
     seed = new_seed(call.entropy(SEED_SIZE))

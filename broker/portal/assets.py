@@ -14,6 +14,7 @@ _TYPES = {
     "portal.css": "text/css",
     "portal.js": "text/javascript",
     "passkeys.js": "text/javascript",
+    "journal.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _FOLDER = Path(__file__).parent / "assets"

@@ -76,22 +76,28 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
     """The session that the browser refers to, if it lives and its person may still use it; notes that it is used."""
 
     async def work(store: Transaction) -> PortalSession | None:
-        session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
-        if session is None or not _lives(session, portal.idle_seconds, now):
-            return None
-        if not await _may_still_use_it(portal, store, session):
-            return None
-        if now >= session.last_seen_at + _TOUCH_SECONDS:
+        session = await find_unused_session(portal, store, reference, now)
+        if session is not None and now >= session.last_seen_at + _TOUCH_SECONDS:
             put_session(store, replace(session, last_seen_at=int(now)), portal.idle_seconds)
         return session
 
     return await portal.tools.store.transact(work)
 
 
+async def find_unused_session(
+    portal: Portal, store: Transaction, reference: SessionReference, now: float
+) -> PortalSession | None:
+    """As `find_session`, without a note that it is used: what a page does by itself keeps no session alive."""
+    session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
+    if session is None or not _lives(session, portal.idle_seconds, now):
+        return None
+    return session if await _may_still_use_it(portal, store, session) else None
+
+
 async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
     """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
     if isinstance(session.identity, FederatedIdentity):
-        return portal.knows(session.identity)
+        return portal.sign_ins.knows(session.identity)
     try:
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None

@@ -19,7 +19,7 @@ from broker.protocol.request import read_request
 OPERATION_FIELD = "do"
 _NONE: Mapping[str, str] = {}
 # Refusals that concern one panel of a page; what the server cannot do at all is no answer to show in a corner.
-_FAULTS = frozenset({"ServiceUnavailable", "InternalFailure", "ExpiredToken"})
+FAULTS = frozenset({"ServiceUnavailable", "InternalFailure", "ExpiredToken"})
 
 
 async def perform(
@@ -71,7 +71,7 @@ async def attempt(
     try:
         return await perform(portal, visit, operation, parameters, service=service)
     except Refusal as refusal:
-        if refusal.code in _FAULTS:
+        if refusal.code in FAULTS:
             raise
         return refusal
 
@@ -104,7 +104,7 @@ async def take_form(
     try:
         answer = await perform(portal, visit, operation, {**entered(visit), **named}, service=form.service)
     except Refusal as refusal:
-        if refusal.code in _FAULTS:
+        if refusal.code in FAULTS:
             raise
         return await show(portal, visit, refusal)
     return see_other(form.then(answer))

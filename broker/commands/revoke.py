@@ -26,9 +26,9 @@ request on. (Only `revoke key` takes up to fifteen seconds: that is how often no
   broker revoke user arn:aws:iam::123456789012:user/alice           the user's sessions of GetSessionToken, and those
                                                                     of GetFederationToken that it requested
   broker revoke root 123456789012                                   sessions of the account's root user
-  broker revoke person dana@example.com                             the portal's sessions of somebody whom an identity
-                                                                    provider vouches for; --provider where several are
-                                                                    called so, or the id of one session
+  broker revoke person dana@example.com                             sessions in browsers, and of clients, of somebody
+                                                                    whom an identity provider vouches for; --provider
+                                                                    where several are called so, or a session's id
   broker revoke account 123456789012                                every session of every role and user in the account
   broker revoke key KEY                                             sessions that one key of the keyring sealed, in all
                                                                     accounts; the same as `broker keys drop KEY`
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     user.add_argument("subject", metavar="ARN", help="the user's ARN")
     root = actions.add_parser("root", help="the sessions of an account's root user")
     root.add_argument("subject", metavar="ACCOUNT", help="the account's id")
-    person = actions.add_parser("person", help="the portal's sessions of a person of an identity provider")
+    person = actions.add_parser("person", help="the sessions of a person of an identity provider")
     person.add_argument(
         "subject", metavar="PERSON", help="as `broker sessions --people` shows them, or a session's id"
     )
@@ -113,18 +113,12 @@ def run(chosen: argparse.Namespace) -> int:
             return 0
         if chosen.action == "person":
             from broker.commands.people import end_person_sessions
+            from broker.commands.refusing import printable
 
             people = await end_person_sessions(broker, chosen.subject, chosen.provider)
-            number = (
-                "1 session of the portal ends"
-                if len(people) == 1
-                else f"{len(people)} sessions of the portal end"
-            )
-            print(f"{number}: of {people[0].name}, vouched for by {people[0].vouched_by}")
-            print(
-                "# roles that the person has taken go on: broker sessions, broker revoke role",
-                file=sys.stderr,
-            )
+            number = "1 session ends" if len(people) == 1 else f"{len(people)} sessions end"
+            print(f"{number}: of {printable(people[0].name)}, vouched for by {people[0].vouched_by}")
+            print("# still accepted: roles that the person has taken; broker revoke role", file=sys.stderr)
             return 0
         if chosen.action == "key":
             from broker.commands.keys import drop_key

@@ -21,7 +21,8 @@ of root, also those whose credentials the metadata service delivers.
   broker sessions --issued-by AKIA…                                      requested with that access key
   broker sessions --json | jq '.[] | select(.state == "live")'
 
-  broker sessions --people                                               of the portal, of people of identity providers
+  broker sessions --people                                               of people of identity providers, in browsers
+                                                                         and of clients that they allowed
   broker sessions --people --provider corporate
 
 STATE is `live`, or why the session is refused already: `revoked`, `principal gone` (its role or user was deleted) or
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--issued-by", metavar="KEY", help="only those that were requested with this access key"
     )
     parser.add_argument(
-        "--people", action="store_true", help="the portal's sessions of people of identity providers instead"
+        "--people", action="store_true", help="sessions of people of identity providers, instead of accounts'"
     )
     parser.add_argument("--provider", metavar="NAME", help="with --people: only those of this provider")
     parser.add_argument("--json", action="store_true", help="as a JSON list")

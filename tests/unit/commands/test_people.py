@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from broker.app import Broker, open_broker
 from broker.config import Settings
 from broker.credentials.portal_sessions import session_key
-from broker.credentials.sso_sessions import shard_of
+from broker.credentials.sso_sessions import approve, begin_session, shard_of
 from broker.names.secret import SecretKey
 from broker.storage.portal_records import (
     DirectoryIdentity,
@@ -20,7 +21,7 @@ from broker.storage.portal_records import (
     OpenIdConnectIdentity,
     PortalSession,
 )
-from broker.storage.store import PORTAL_SESSIONS, Transaction
+from broker.storage.store import PORTAL_SESSIONS, SSO_SESSIONS, Transaction
 
 from .conftest import Run
 
@@ -77,6 +78,11 @@ class World:
                 subject = one.identity.subject
                 key = session_key(subject, one.session_id)
                 store.put(PORTAL_SESSIONS, shard_of(subject), one, key=key, expires_at=NOW + 3600)
+            for person in (SESSIONS[1], SESSIONS[4]):
+                approval = approve(person, secrets.token_bytes)
+                begin_session(
+                    store, approval, "hash", "a client", secrets.token_bytes, NOW, is_refreshable=True
+                )
 
         async with open_broker(self.settings, {}) as broker:
             await broker.store.transact(work)
@@ -90,7 +96,8 @@ class World:
             partitions = await broker.engine.partitions("portal/")
             shards = [one.removeprefix("portal/") for one in partitions]
             store = broker.store.transaction()
-            return sum([await store.count(PORTAL_SESSIONS, shard) for shard in shards])
+            collections = (PORTAL_SESSIONS, SSO_SESSIONS)
+            return sum([await store.count(one, shard) for shard in shards for one in collections])
 
         async def run() -> int:
             async with open_broker(self.settings, {}) as broker:
@@ -106,12 +113,16 @@ def world(run: Run, settings: Settings) -> World:
 
 def test_people_of_providers_are_listed_and_nobody_else(world: World) -> None:
     listed = world.listed()
-    assert [(one["person"], one["provider"]) for one in listed] == [
-        ("dana", "corporate"),
-        ("dana", "corporate"),
-        ("erin", "corporate"),
-        ("dana", "ldap.example.com"),
+    assert sorted((one["person"], one["provider"], one["client"]) for one in listed) == [
+        ("dana", "corporate", "a client"),
+        ("dana", "corporate", "browser"),
+        ("dana", "corporate", "browser"),
+        ("dana", "ldap.example.com", "browser"),
+        ("erin", "corporate", "browser"),
     ]
+    assert [one["signedInAt"] for one in listed] == sorted(
+        (one["signedInAt"] for one in listed), reverse=True
+    )
     shown = world.run("sessions", "--people").shown
     assert shown.splitlines()[0].split()[:3] == ["SESSION", "PERSON", "PROVIDER"]
     assert "not to be shown" not in shown + json.dumps(listed)
@@ -119,8 +130,8 @@ def test_people_of_providers_are_listed_and_nobody_else(world: World) -> None:
 
 
 def test_they_are_chosen_by_their_provider(world: World) -> None:
-    assert len(world.listed("--provider", "corporate")) == 3
-    assert len(world.listed("--provider", "https://login.example.com")) == 3
+    assert len(world.listed("--provider", "corporate")) == 4
+    assert len(world.listed("--provider", "https://login.example.com")) == 4
     assert world.listed("--provider", "nobody") == []
 
 
@@ -128,21 +139,21 @@ def test_all_sessions_of_a_person_end_and_no_others(world: World) -> None:
     before = world.stored()
     ended = world.run("revoke", "person", "dana", "--provider", "corporate")
     assert ended.status == 0, ended.said
-    assert ended.shown == "2 sessions of the portal end: of dana, vouched for by https://login.example.com\n"
+    assert ended.shown == "3 sessions end: of dana, vouched for by https://login.example.com\n"
     assert "broker revoke role" in ended.said
     assert [one["person"] for one in world.listed()] == ["erin", "dana"]
-    assert world.stored() == before - 2
+    assert world.stored() == before - 3
     (record,) = [json.loads(line) for line in Path(world.settings.audit.path).read_text().splitlines()]
     assert record["eventName"] == "EndPortalSessions"
     assert record["requestParameters"]["person"] == "dana"
-    assert len(record["requestParameters"]["endedSessions"]) == 2
+    assert len(record["requestParameters"]["endedSessions"]) == 3
 
 
 def test_one_session_ends_by_its_id(world: World) -> None:
     first = world.listed()[0]["session"]
-    assert world.run("revoke", "person", first).shown.startswith("1 session of the portal ends: of dana")
+    assert world.run("revoke", "person", first).shown.startswith("1 session ends: of dana")
     assert first not in [one["session"] for one in world.listed()]
-    assert len(world.listed()) == 3
+    assert len(world.listed()) == 4
 
 
 @pytest.mark.parametrize(

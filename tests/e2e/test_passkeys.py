@@ -169,29 +169,9 @@ def test_the_root_user_adds_a_passkey(server: PortalServer, origin: str, page: P
     page.wait_for_url(f"{origin}/access")
 
 
-def test_without_scripts_the_page_says_what_is_missing(
-    server: PortalServer, origin: str, home: Account, browser: Browser, page: Page
-) -> None:
-    Authenticators(page).uses()
-    open_security(page, server, origin, home, "dora")
-    add_passkey(page, "key")
-    expect(row_of(page, "key")).to_be_visible()
-    with person(browser, java_script_enabled=False) as plain:
-        sign_in(plain, origin, home.account_id, "dora")
-        expect(plain.get_by_text("Passkeys need JavaScript")).to_be_visible()
-        expect(plain.get_by_role("button", name="Use a passkey")).to_have_count(0)
-
-
 def waiting(page: Page, server: PortalServer, origin: str, home: Account) -> None:
     Authenticators(page).uses(automaticPresenceSimulation=False)
     sign_in(page, origin, home.account_id, "looks")
-
-
-def refused(page: Page, server: PortalServer, origin: str, home: Account) -> None:
-    Authenticators(page).uses(automaticPresenceSimulation=False)
-    sign_in(page, origin, home.account_id, "looks")
-    page.locator("[data-passkey]").evaluate("form => form.submit()")
-    page.get_by_role("alert").wait_for()
 
 
 def by_address(page: Page, server: PortalServer, origin: str, home: Account) -> None:
@@ -216,19 +196,11 @@ def adding(page: Page, server: PortalServer, origin: str, home: Account) -> None
     page.get_by_text("Your browser makes the passkey").wait_for()
 
 
-def own_page_by_address(page: Page, server: PortalServer, origin: str, home: Account) -> None:
-    sign_in(page, server.origin, home.account_id, "adder")
-    page.goto(f"{server.origin}/security")
-    page.locator("#devices").scroll_into_view_if_needed()
-
-
 PAGES = {
     "passkey-waiting": waiting,
-    "passkey-refused": refused,
     "passkey-by-address": by_address,
     "passkeys": own_page,
     "passkey-adding": adding,
-    "passkeys-by-address": own_page_by_address,
 }
 
 
@@ -263,3 +235,13 @@ def test_pages_about_passkeys_have_no_fault_that_axe_finds(
             shoot(page, f"{name}-{look}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, look
             assert faults_of(page) == [], look
+
+
+def test_without_scripts_the_page_says_what_is_missing(
+    origin: str, home: Account, browser: Browser, people: None
+) -> None:
+    with person(browser, java_script_enabled=False) as plain:
+        sign_in(plain, origin, home.account_id, "looks")
+        expect(plain.get_by_text("Passkeys need JavaScript")).to_be_visible()
+        expect(plain.get_by_role("button", name="Use a passkey")).to_have_count(0)
+        expect(plain.get_by_role("button", name="Sign in with the code")).to_be_visible()

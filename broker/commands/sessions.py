@@ -84,13 +84,13 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _require_fitting(chosen: argparse.Namespace) -> None:
-    """Raises CommandRefused."""
-    from broker.commands.refusing import CommandRefused
+    """Raises WrongUse."""
+    from broker.commands.refusing import WrongUse
 
     if chosen.provider is not None and not chosen.people:
-        raise CommandRefused("--provider is for --people")
+        raise WrongUse("--provider is for --people")
     if chosen.people and (chosen.account, chosen.principal, chosen.issued_by) != (None, None, None):
-        raise CommandRefused("people of identity providers belong to no account: use --provider alone")
+        raise WrongUse("people of identity providers belong to no account: use --provider alone")
 
 
 async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "UnexpiredSessions":

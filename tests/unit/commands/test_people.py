@@ -162,8 +162,6 @@ def test_one_session_ends_by_its_id(world: World) -> None:
         (("revoke", "person", "nobody"), "no person and no session is called 'nobody'"),
         (("revoke", "person", "dana"), "is the name of 2 people, of corporate, ldap.example.com"),
         (("revoke", "person", "erin", "--provider", "ldap.example.com"), "no person"),
-        (("sessions", "--provider", "corporate"), "--provider is for --people"),
-        (("sessions", "--people", "--account", "111122223333"), "belong to no account"),
     ],
 )
 def test_what_names_nobody_or_several_is_refused(world: World, arguments: tuple[str, ...], said: str) -> None:
@@ -172,3 +170,16 @@ def test_what_names_nobody_or_several_is_refused(world: World, arguments: tuple[
     assert (ended.status, ended.shown) == (1, "")
     assert said in ended.said
     assert world.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--provider", "corporate"), "--provider is for --people"),
+        (("--people", "--account", "111122223333"), "belong to no account"),
+    ],
+)
+def test_people_are_chosen_by_their_provider_alone(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    ended = run("sessions", *arguments)
+    assert (ended.status, ended.shown) == (2, "")
+    assert said in ended.said

@@ -165,6 +165,11 @@ class PortalSession(Record, frozen=True, kw_only=True):
     console_claims: bytes | None = None
     are_keys_off: bool = False
 
+    @property
+    def shown_id(self) -> str:
+        """What people and operators call the session; nobody finds the session's own id out from it."""
+        return self.access_key_id or f"portal-{sha256(self.session_id.encode()).hexdigest()[:16]}"
+
 
 class PortalPreferences(Record, frozen=True, kw_only=True):
     """What a person chose in the portal, beyond one session: `favourites` are ARNs of roles, in the order chosen."""

@@ -292,7 +292,7 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
         for name in ("CreateDelegationRequest", "ListDelegationRequests")
     },
 }
-# Keys without an effect here: MFA devices are virtual ones, roles come from no templates.
+# Keys without an effect on the wire: MFA devices are virtual ones there, and roles come from no templates.
 SECURITY_KEYS = {
     "iam:RoleTemplateARN",
     "iam:FIDO-certification",

@@ -16,7 +16,7 @@ from broker.portal.visit import Visit
 from broker.storage.portal_records import RootIdentity
 from broker.storage.records import Account
 
-MOST_SHOWN = 100  # roles on one page
+MOST_SHOWN = 75  # roles on one page, which stays below 60 kB
 _LONGEST_SEARCH = 200
 
 

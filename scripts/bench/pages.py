@@ -1,10 +1,10 @@
 """The portal's pages beside a bare aiohttp page, in one run.
 
-Three pages of `broker serve` with one worker, on SQLite: the sign-in page; the first page of a person to whom 200 roles of
-100,000 are open; the console's list of 1,000 users. The bare server is an aiohttp handler that answers as many bytes of
-HTML. Rounds alternate. Printed are the server's CPU milliseconds per page, pages per second, and the ratio bare/broker
-of the CPU, medians of all rounds (1.0 would mean that a page costs no more than aiohttp with nothing behind it).
-Servers run on the first core, the client on the last.
+Three pages of `broker serve` with one worker, on SQLite: the sign-in page; the first page of a person to whom 200
+roles of 100,000 are open; the console's list of 1,000 users. The bare server is an aiohttp handler that answers as
+many bytes of HTML. Rounds alternate. Printed are the server's CPU milliseconds per page, pages per second, and the
+ratio bare/broker of the CPU, medians of all rounds (1.0 would mean that a page costs no more than aiohttp with
+nothing behind it). Servers run on the first core, the client on the last.
 
     .venv-test/bin/python scripts/bench/pages.py
     .venv-test/bin/python scripts/bench/pages.py --accounts 50 --rounds 3 --seconds 1     less to prepare

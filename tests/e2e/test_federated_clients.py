@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import CLI_2, REGION, Keys
 from tests.e2e.device_code import access_token
 from tests.e2e.portal import chromium, person
-from tests.e2e.portal_federation import LABEL, Scene, openid_scene, sign_in_at_provider
-from tests.e2e.scenes import allow, new_role, records
+from tests.e2e.portal_federation import CLIENT, LABEL, Scene, openid_scene, sign_in_at_provider
+from tests.e2e.scenes import allow, new_role, new_user, records
 from tests.e2e.test_sso_login import START_URL, Login, Terminal
 
 pytestmark = pytest.mark.skipif(
@@ -185,6 +185,47 @@ def test_the_tags_that_the_token_proved_are_tags_of_the_clients_session(scene: S
         else:
             with pytest.raises(ClientError, match="AccessDenied"):
                 iam.list_roles()
+
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+def test_an_application_that_signs_trades_a_persons_id_token_for_an_access_token(scene: Scene) -> None:
+    server, home = scene.server, scene.third.account_id
+    application = f"arn:aws:sso::{home}:application/reports"
+    keys = new_user(server, scene.third, "reports", allow("sso-oauth:CreateTokenWithIAM", on=application))
+    oidc, sso = server.client("sso-oidc", keys), server.client("sso", None)
+    id_token = scene.provider.sign_in("alice", CLIENT)["id_token"]
+    asked = {"clientId": application, "grantType": JWT_BEARER, "assertion": id_token}
+    made = oidc.create_token_with_iam(**asked)
+    assert made["tokenType"] == "Bearer"
+    assert made["scope"] == ["sso:account:access"]
+    assert "refreshToken" not in made
+    found = sso.list_accounts(accessToken=made["accessToken"])["accountList"]
+    assert {one["accountId"] for one in found} == {scene.first.account_id, scene.second.account_id}
+    sso.get_role_credentials(
+        accessToken=made["accessToken"], accountId=scene.first.account_id, roleName="reader"
+    )
+    got = records_of(scene, "GetRoleCredentials")[-1]
+    assert got["userIdentity"]["principalId"] == f"{scene.provider.issuer}:alice"
+    created = records_of(scene, "CreateTokenWithIAM")[-1]
+    assert created["userIdentity"]["userName"] == "reports"
+    assert id_token not in json.dumps(created) and made["accessToken"] not in json.dumps(created)
+
+    head, payload, signature = id_token.split(".")
+    for changed, code in (
+        ({"assertion": f"{head}.{payload}.{signature[:-2]}AA"}, "InvalidGrantException"),
+        ({"assertion": "x"}, "InvalidGrantException"),
+        ({"grantType": "authorization_code", "code": "x"}, "UnsupportedGrantTypeException"),
+        ({"scope": ["openid"]}, "InvalidScopeException"),
+        ({"clientId": "arn:aws:sso::999999999999:application/reports"}, "InvalidClientException"),
+        ({"clientId": "reports"}, "InvalidClientException"),
+        ({"clientId": f"{application}-2"}, "AccessDenied"),
+    ):
+        with pytest.raises(ClientError, match=code):
+            oidc.create_token_with_iam(**{**asked, **changed})
+    with pytest.raises(ClientError):
+        server.client("sso-oidc", Keys(keys.access_key_id, "x" * 40)).create_token_with_iam(**asked)
 
 
 def log_in(shell: Shell, page: Page, role: str) -> Terminal:

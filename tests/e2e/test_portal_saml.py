@@ -184,11 +184,21 @@ def test_a_person_begins_at_the_provider_and_gets_credentials_of_several_roles(
         assert record["requestParameters"]["principalArn"] == scene.arns[account.account_id]
 
 
-def test_a_provider_that_is_set_up_for_aws_works_unchanged(scene: Scene) -> None:
-    form = scene.unasked(ServiceProvider())
-    assert form.action == CONSUMER_URL
-    client = Client(scene.server)
-    answer = post(client, form, RelayState="https://console.aws.amazon.com/")
+@pytest.mark.parametrize(
+    "consumer_url",
+    [
+        CONSUMER_URL,
+        "https://signin.aws.amazon.com/static/saml",
+        "https://eu-central-1.signin.aws.amazon.com/saml",
+    ],
+)
+def test_a_provider_that_is_set_up_for_aws_works_unchanged(scene: Scene, consumer_url: str) -> None:
+    form = scene.unasked(ServiceProvider(consumer_url=consumer_url))
+    assert form.action == consumer_url
+    client, stranger = Client(scene.server), Client(scene.server)
+    values = {**form.values, "RelayState": "https://console.aws.amazon.com/"}
+    answer = stranger.post(urlsplit(consumer_url).path, values, Origin="https://idp.example")
+    client.cookies.update(stranger.cookies)
     assert (answer.status, answer.header("Location")) == (303, "/access")
     assert is_signed_in(client)
 
@@ -386,7 +396,9 @@ def sealed_consumer(scene: Scene, key: KeyPair) -> ServiceProvider:
     return ServiceProvider(consumer_url=consumer_url, encrypts_to=key, signs_with=str(certificate.text))
 
 
-def test_requests_are_signed_and_assertions_encrypted_where_the_provider_wants_it(scene: Scene) -> None:
+def test_requests_are_signed_and_assertions_encrypted_where_the_provider_wants_it(
+    scene: Scene, page: Page
+) -> None:
     anna = scene.provider.users["anna"]
     consumer = sealed_consumer(scene, KeyPair("the portal"))
     try:
@@ -409,5 +421,23 @@ def test_requests_are_signed_and_assertions_encrypted_where_the_provider_wants_i
             unsigned = went.partition("&SigAlg")[0]
             with pytest.raises(AssertionError):
                 scene.provider.sign_in_at(unsigned, "anna")
+            begin_by_a_form(scene, page)
     finally:
         scene.provider.add_user("anna", anna)
+
+
+def begin_by_a_form(scene: Scene, page: Page) -> None:
+    """The same where the provider takes requests by POST alone: the page's form has the signed document."""
+    iam = scene.server.client("iam", scene.first.root)
+    by_post = scene.provider.metadata().replace("bindings:HTTP-Redirect", "bindings:HTTP-POST")
+    arn = f"{scene.arns[scene.first.account_id]}-sealed"
+    iam.update_saml_provider(SAMLProviderArn=arn, SAMLMetadataDocument=by_post)
+    shown = Client(scene.server).get(f"/sign-in/saml/{SEALED}").body
+    (value,) = etree.HTML(shown).xpath("//input[@name='SAMLRequest']/@value")
+    root = etree.fromstring(b64decode(value))
+    assert root.find("{http://www.w3.org/2000/09/xmldsig#}Signature") is not None
+    page.goto(f"{scene.origin}/sign-in/saml/{SEALED}")
+    page.wait_for_url(f"{scene.provider.url}/**")
+    enter_password(page)
+    expect(page).to_have_url(f"{scene.origin}/access")
+    assert roles_on(page) == ["vault-keeper"]

@@ -14,9 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Keys
 from tests.e2e.device_code import access_token
-from tests.e2e.portal import chromium, person
+from tests.e2e.portal import chromium, person, shoot
 from tests.e2e.portal_federation import CLIENT, LABEL, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, new_user, records
+from tests.e2e.test_login_attacks import Cli
+from tests.e2e.test_portal_looks import LOOKS, faults_of
 from tests.e2e.test_sso_login import START_URL, Login, Terminal
 
 pytestmark = pytest.mark.skipif(
@@ -234,7 +236,7 @@ def log_in(shell: Shell, page: Page, role: str) -> Terminal:
     address = terminal.wait_for(r"http://\S*/v1/authorize\?\S+code_challenge=\S{43}")
     sign_in_at_provider(page, shell.scene.origin, "alice")
     page.goto(address)
-    page.get_by_label("Role").select_option(label=role)
+    page.get_by_label("Role").select_option(label=f"{role}, {shell.scene.first.account_id}")
     page.get_by_role("button", name="Allow access").click()
     page.wait_for_load_state()
     return terminal
@@ -285,3 +287,29 @@ def test_who_may_take_no_role_has_nothing_to_allow(shell: Shell, page: Page) -> 
         expect(page.get_by_role("button", name="Allow access")).to_have_count(0)
     finally:
         terminal.close()
+
+
+def test_the_page_that_asks_for_a_role_has_no_faults_and_a_picture(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.goto(f"{scene.origin}{Cli(scene.server).authorize()}")
+    for look, (scheme, width) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 844})
+        shoot(page, f"login-role-{look}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+        assert faults_of(page) == [], look
+
+
+@pytest.mark.parametrize("role", ["a role of others", "arn:aws:iam::aws:role/x", ""])
+def test_a_role_that_the_page_did_not_offer_is_refused(scene: Scene, page: Page, role: str) -> None:
+    if role == "a role of others":
+        trusting = scene.trust_readers(scene.first, "sts:TagSession")
+        role = new_role(scene.server, scene.first, "of-others", trusting, MAY_LOG_IN)
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.goto(f"{scene.origin}{Cli(scene.server).authorize()}")
+    page.eval_on_selector("#role", "(list, arn) => { list.options[list.selectedIndex].value = arn }", role)
+    before = len(records_of(scene, "CreateOAuth2Token", "AuthorizeOAuth2Access"))
+    page.get_by_role("button", name="Allow access").click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Allow access?")
+    assert page.url.startswith(scene.origin), "no code was given out"
+    assert len(records_of(scene, "CreateOAuth2Token", "AuthorizeOAuth2Access")) == before

@@ -142,7 +142,8 @@ Prove = Callable[[Federation, Transaction, RequestFacts, Any], Awaitable[Caller]
 class Operation(msgspec.Struct, frozen=True):
     """A declared operation: the gate judges `action`; `prove` is None where callers sign.
 
-    `is_tagging`: its requests may have tags or tag keys, which become condition keys.
+    `is_tagging`: its requests may have tags or tag keys, which become condition keys. `is_ahead`: it only asks whether
+    the operation would be allowed, and leaves a record where it is not.
     """
 
     service: str
@@ -152,6 +153,7 @@ class Operation(msgspec.Struct, frozen=True):
     handle: Handle[Any, Any, Any]
     is_tagging: bool
     prove: Prove | None = None
+    is_ahead: bool = False
 
 
 class Performed(msgspec.Struct, frozen=True):
@@ -172,6 +174,8 @@ _MFA_PRESENT: ConditionKeys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiF
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
+# What pages do and no wire protocol knows, by names of our own; filled likewise.
+PAGE_OPERATIONS: dict[str, Operation] = {}
 
 
 @cache
@@ -205,6 +209,26 @@ def operation(
         is_tagging = _is_tagging(model(service), name)
         judged = judged_as or action
         OPERATIONS[service, name] = Operation(service, name, judged, prepare, handle, is_tagging, prove)
+        return handle
+
+    return declare
+
+
+def page_operation(
+    name: str, action: str, *, prepare: Prepare[R, F], is_ahead: bool = False
+) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
+    """Declare what only pages perform, as `action` of a service, whose permission it needs and whose record it leaves.
+
+    No request on the wire reaches it. Raises ValueError at import for a second handler.
+    """
+    service, _, modelled = action.partition(":")
+
+    def declare(handle: Handle[R, F, A]) -> Handle[R, F, A]:
+        if name in PAGE_OPERATIONS:
+            raise ValueError(f"{name} has a handler already")
+        PAGE_OPERATIONS[name] = Operation(
+            service, modelled, action, prepare, handle, is_tagging=False, is_ahead=is_ahead
+        )
         return handle
 
     return declare
@@ -255,12 +279,19 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags."""
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags.
+
+    Of tags whose keys differ in case only, the one condition key has all values.
+    """
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
         return {}
-    keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
+    by_key: dict[str, tuple[str, ...]] = {}
+    for tag in tags:
+        name = f"aws:RequestTag/{tag.key}".lower()
+        by_key[name] = (*by_key.get(name, ()), tag.value)
+    keys: dict[str, str | tuple[str, ...]] = {**by_key}
     keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
     return keys
 

@@ -66,16 +66,22 @@ CallerOf = Callable[[Transaction], Awaitable[Caller]]
 async def perform_recorded(
     tools: Tools, facts: RequestFacts, caller_of: CallerOf, operation: str, typed: Any
 ) -> Any:
-    """The answer of `facts.service`'s operation to `typed`, once its record is in the journal.
+    """As `perform_declared`, of the operation of `facts.service` with this name."""
+    return await perform_declared(tools, facts, caller_of, find_operation(facts.service, operation), typed)
+
+
+async def perform_declared(
+    tools: Tools, facts: RequestFacts, caller_of: CallerOf, declared: Operation, typed: Any
+) -> Any:
+    """The answer of the operation to `typed`, once its record is in the journal.
 
     `caller_of` finds the caller in the operation's own transaction: a caller who was deleted or revoked in between
     does nothing any more. Raises Refusal, with its record written, and what store and journal raise.
     """
-    service = model(facts.service)
+    service, operation = model(declared.service), declared.name
     event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))
     event.event_source, event.event_name = service.event_source, operation
     event.aws_region = facts.region
-    declared = find_operation(service.name, operation)
 
     async def perform_once(store: Transaction) -> tuple[Any, bool]:
         caller = await caller_of(store)
@@ -94,7 +100,7 @@ async def perform_recorded(
         await tools.journal.record(event)
         raise
     try:
-        if not is_recorded:
+        if not is_recorded and not declared.is_ahead:
             await tools.journal.record(event)
     except JournalUnavailable as error:
         raise unjournalled(event, str(error)) from None

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.sealing.claims import SessionClaims, claims_to_bytes
-from broker.storage.portal_records import Identity, PortalSession
+from broker.storage.portal_records import PortalSession
 from broker.storage.sso_records import Approval, SsoSession
 from broker.storage.store import LOGIN_SESSIONS, SSO_SESSIONS, Transaction
 
@@ -35,15 +35,15 @@ def hash_of(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
 
 
-def new_session_id(identity: Identity, entropy: Entropy) -> str:
-    return shard_of(identity.subject) + entropy(15).hex()
+def new_session_id(subject: str, entropy: Entropy) -> str:
+    return shard_of(subject) + entropy(15).hex()
 
 
 def approve(session: PortalSession, entropy: Entropy) -> Approval:
     """The person of the portal's session allows a client to act for them."""
     account = session.identity.account_id
     return Approval(
-        session_id=new_session_id(session.identity, entropy),
+        session_id=new_session_id(session.identity.subject, entropy),
         identity=session.identity,
         # None for people of identity providers: the id of a key has its account in it.
         access_key_id=access_key_id(TEMPORARY_KEY, account, entropy(8)) if account else "",
@@ -162,13 +162,13 @@ async def end_session_of(store: Transaction, approval: Approval) -> None:
     store.delete(LOGIN_SESSIONS, approval.session_id[:2], approval.session_id)
 
 
-async def end_client_sessions(store: Transaction, identity: Identity) -> None:
+async def end_client_sessions(store: Transaction, subject: str) -> None:
     """Those of all clients that the person has allowed."""
-    for session in await store.scan(SSO_SESSIONS, shard_of(identity.subject)):
-        if session.approval.identity.subject == identity.subject:
+    for session in await store.scan(SSO_SESSIONS, shard_of(subject)):
+        if session.approval.identity.subject == subject:
             end_session(store, session)
-    for login in await store.scan(LOGIN_SESSIONS, shard_of(identity.subject)):
-        if login.approval.identity.subject == identity.subject:
+    for login in await store.scan(LOGIN_SESSIONS, shard_of(subject)):
+        if login.approval.identity.subject == subject:
             store.delete(LOGIN_SESSIONS, login.approval.session_id[:2], login.approval.session_id)
 
 

@@ -10,6 +10,7 @@ from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.identity_plugin import IdentityPlugin
 from broker.federation.openid_connect import OpenIdConnectClients
+from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
 from broker.federation.sign_ins import SignIns
@@ -76,8 +77,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
 
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
-    where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers;
-    `sign_ins` are all ways in which people of providers sign in.
+    where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers,
+    `inspector` for whoever sets one up; `sign_ins` are all ways in which people of providers sign in.
     """
 
     keys: ProviderKeys
@@ -91,4 +92,5 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     plugin: IdentityPlugin | None = None
     access_tokens: AccessTokenOwners | None = None
     clients: OpenIdConnectClients | None = None
+    inspector: ProviderInspector | None = None
     sign_ins: SignIns = SignIns()

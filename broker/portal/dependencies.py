@@ -1,9 +1,11 @@
 """What the pages are given: the tools of operations, how the listener sees its clients, and the portal's settings."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from broker.event_history import EventHistory
 from broker.federation.sign_ins import SignIns
 from broker.performing import Tools
 
@@ -23,6 +25,7 @@ class Way(msgspec.Struct, frozen=True):
 class Portal(msgspec.Struct, frozen=True, kw_only=True):
     """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds.
 
+    `journal` is None where the journal is no file that could be read. `stopping` is set when the listener stops.
     `is_host` says whether the portal may be called by this Host header. `url` and `api_url` are "" where not set.
     """
 
@@ -37,6 +40,9 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     sso_region: str = "us-east-1"
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
+    passkey_user_verification: str = "preferred"
+    journal: EventHistory | None = None
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property
     def sign_ins(self) -> SignIns:

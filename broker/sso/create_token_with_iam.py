@@ -57,7 +57,7 @@ async def create_token_with_iam(
         raise Refusal("InvalidRequestException", "This grant type needs assertion.")
     identity = await _proven(call, request.assertion)
     approval = Approval(
-        session_id=new_session_id(identity, call.entropy),
+        session_id=new_session_id(identity.subject, call.entropy),
         identity=identity,
         access_key_id="",
         signed_in_at=int(call.now),

@@ -17,10 +17,8 @@ from broker.portal.visit import Visit
 from broker.storage.portal_records import RootIdentity
 from broker.storage.records import Account
 
-MOST_SHOWN = 100  # roles on one page
-MOST_WITH_STARS = (
-    50  # beyond, the buttons for favourites are on the roles' own pages: a page stays below 60 kB
-)
+MOST_SHOWN = 75  # roles on one page, which stays below 60 kB
+MOST_WITH_STARS = 50  # beyond, the buttons for favourites are on the roles' own pages
 _LONGEST_SEARCH = 200
 
 

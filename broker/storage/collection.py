@@ -52,6 +52,7 @@ from broker.storage.records import (
     RenamedUser,
     Role,
     SamlProvider,
+    SamlRequestKeys,
     Serving,
     SigningIdentity,
     TokenIssuer,
@@ -181,6 +182,7 @@ ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=glob
 ORGANIZATION = Collection("organization", Organization, _single, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, _single, partition=global_partition)
+SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, _single, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True

@@ -5,7 +5,7 @@
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the HTTP of machines: requests in, responses out
-    iam | simulator | sts | metadata | authorize | portal | sso | signin
+    iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin
                              what the broker does, one file per noun or flow
     performing | own_roles   an operation for a caller that is proven already, with its record; whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list

@@ -19,7 +19,7 @@ from broker.app import open_broker
 from broker.commands.following import tail_lines
 from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
-from broker.storage.records import Organization
+from broker.storage.organization_records import Organization
 from broker.storage.store import ORGANIZATION, Transaction
 from tests.e2e.conftest import Account, Keys, Server
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Server
 from tests.e2e.raw_requests import VERSIONS, raw_request
 from tests.e2e.scenes import (

@@ -34,6 +34,8 @@ NOW = 1_800_000_000.0
 class Iam:
     """Performs operations, as root unless told otherwise. `now` is the clock of everything."""
 
+    service = "iam"
+
     def __init__(self, store: Store) -> None:
         self.store = store
         keyring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
@@ -69,7 +71,7 @@ class Iam:
                 passwords=self.passwords,
                 service_principals=self.service_principals,
             )
-            return await perform(OPERATIONS["iam", name], call, body)
+            return await perform(OPERATIONS[self.service, name], call, body)
 
         return await self.store.transact(work)
 

@@ -67,6 +67,7 @@ def test_every_record_has_a_collection() -> None:
         "ListedSession",
         "Node",
         "OpenIdConnectIdentity",
+        "OrganizationPolicy",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",

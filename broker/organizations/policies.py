@@ -64,7 +64,7 @@ def policy_target(organization: Organization, policy_id: str) -> Target:
 
 
 def _new_policy(organization: Organization, request: shapes.CreatePolicyRequest) -> Target:
-    arn = policy_arn(organization.management_account_id, organization.organization_id, request.type, "*")
+    arn = policy_arn(organization.management_account_id, organization.organization_id, request.type, "p-*")
     return Target(arn=arn, keys={"organizations:PolicyType": request.type})
 
 

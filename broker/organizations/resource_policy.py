@@ -27,7 +27,7 @@ def _arn(organization: Organization) -> str:
     own = organization.resource_policy_id
     if own is None:
         return organizations_arn(
-            organization.management_account_id, f"resourcepolicy/{organization.organization_id}/*"
+            organization.management_account_id, f"resourcepolicy/{organization.organization_id}/rp-*"
         )
     return resource_policy_arn(organization.management_account_id, organization.organization_id, own)
 

@@ -147,7 +147,8 @@ def test_a_service_control_policy_holds_root_too(server: Server, account: Accoun
             assert iam.list_users()["Users"]
             _, code, message = refused(iam.list_roles)
             assert code == "AccessDenied"
-            assert sentence(message).endswith("with an explicit deny in a service control policy")
+            named = f"arn:aws:organizations::{management.account_id}:policy/o-scene/service_control_policy/p-"
+            assert f" with an explicit deny in a service control policy: {named}" in sentence(message)
         # The management account is bound by none.
         assert server.client("iam", management.root).list_roles()["Roles"] == []
     assert server.client("iam", keys).list_roles()["Roles"] == []

@@ -205,3 +205,19 @@ def test_the_cli_shows_the_organization(cli: Path, scene: Scene) -> None:
         f"arn:aws:organizations::{scene.management.account_id}:account/"
     )
     assert listed["NextToken"]
+
+
+def test_a_report_tells_which_services_the_policies_leave_to_a_member(scene: Scene) -> None:
+    """That its uses are told is examined beside it, without the wait until they are written."""
+    iam = scene.server.client("iam", scene.management.root)
+    path = f"{scene.organization['Id']}/{scene.root}/{scene.member}"
+    job = iam.generate_organizations_access_report(EntityPath=path)["JobId"]
+    report = iam.get_organizations_access_report(
+        JobId=job, SortKey="SERVICE_NAMESPACE_DESCENDING", MaxItems=5
+    )
+    assert (report["JobStatus"], len(report["AccessDetails"]), report["IsTruncated"]) == (
+        "COMPLETED",
+        5,
+        True,
+    )
+    assert report["NumberOfServicesAccessible"] > 300

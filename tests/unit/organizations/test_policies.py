@@ -11,6 +11,7 @@ from broker.access.caller import root_caller
 from broker.errors import Refusal
 from broker.operation import Quotas
 from broker.protocol.shapes import organizations as shapes
+from broker.storage.store import ORGANIZATION, Transaction
 from tests.unit.organizations.conftest import MANAGEMENT, RCP, SCP, Made
 
 DENY_LEAVING = json.dumps(
@@ -19,6 +20,7 @@ DENY_LEAVING = json.dumps(
         "Statement": [{"Effect": "Deny", "Action": "organizations:LeaveOrganization", "Resource": "*"}],
     }
 )
+FULL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 GUARD = json.dumps(
     {
         "Version": "2012-10-17",
@@ -129,7 +131,7 @@ async def test_the_management_account_is_not_limited(limited: Made) -> None:
     deny = DENY_LEAVING.replace("LeaveOrganization", "*")
     created = await limited.organizations(policy(content=deny))
     await limited.organizations(attach(created.policy.policy_summary.id, MANAGEMENT))
-    assert await attached(limited, MANAGEMENT) == ["FullAWSAccess", "guard"]
+    assert sorted(await attached(limited, MANAGEMENT)) == ["FullAWSAccess", "guard"]
 
 
 async def test_attachments_are_listed_from_both_sides(limited: Made) -> None:
@@ -212,3 +214,29 @@ async def test_there_is_no_effective_policy_of_other_types(made: Made) -> None:
     assert (await made.organizations.refused(request))[0] == "EffectivePolicyNotFoundException"
     unknown = msgspec.structs.replace(request, target_id="999999999999")
     assert (await made.organizations.refused(unknown))[0] == "TargetNotFoundException"
+
+
+async def test_what_an_earlier_version_or_a_file_declared_by_name_is_shown_and_changed_by_id(
+    made: Made,
+) -> None:
+    organizations = made.organizations
+    before = await organizations.record()
+    root = msgspec.structs.replace(
+        before.units[made.root], service_control_policies={"declared": DENY_LEAVING, "FullAWSAccess": FULL}
+    )
+    stored = msgspec.structs.replace(before, units={made.root: root}, features=(SCP,))
+
+    async def work(transaction: Transaction) -> None:
+        transaction.put(ORGANIZATION, "", stored)
+
+    await organizations.store.transact(work)
+    assert sorted(await attached(made, made.root)) == ["FullAWSAccess", "declared"]
+    listed = (await organizations(shapes.ListPoliciesRequest(filter=SCP))).policies
+    (declared,) = [one.id for one in listed if one.name == "declared"]
+    more = await new_policy(made, "more")
+    await organizations(attach(more, made.root))
+    after = await organizations.record()
+    assert after.units[made.root].service_control_policies == {}
+    assert set(after.units[made.root].policies) == {"p-FullAWSAccess", declared, more}
+    assert after.policies[declared].content == DENY_LEAVING
+    assert await organizations.refused_to(made.member, "LeaveOrganization") == "AccessDenied"

@@ -60,6 +60,13 @@ class Quotas(msgspec.Struct, frozen=True):
     group_inline_size: int = 5120
     trust_policy_size: int = 2048
     credential_report_hours: int = 4
+    organization_accounts: int = 10
+    organizational_units: int = 1000
+    organization_policies: int = 1000
+    service_control_policies_per_target: int = 5
+    resource_control_policies_per_target: int = 5
+    service_control_policy_size: int = 5120
+    resource_control_policy_size: int = 5120
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):

@@ -22,6 +22,8 @@ LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},
     ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
+    # Who may see bills in AWS's console; the broker has none.
+    ("organizations", "CreateAccount"): {"iam_user_access_to_billing"},
 }
 
 _READS = ("LOAD_ATTR", "LOAD_METHOD")

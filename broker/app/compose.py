@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 import broker.iam
+import broker.organizations
 import broker.signin
 import broker.simulator
 import broker.sso

@@ -90,18 +90,23 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):
-    """A root, a unit or an account in the organization's tree; a root has no parent."""
+    """A root, a unit or an account in the organization's tree; a root has no parent.
+
+    `name` is for roots and units, `closed` for accounts: whether the account may do nothing.
+    """
 
     parent: str | None = None
-    service_control_policies: dict[str, Document] = {}
-    resource_control_policies: dict[str, Document] = {}
+    service_control_policies: dict[str, Document] | UnsetType = UNSET
+    resource_control_policies: dict[str, Document] | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    closed: bool | UnsetType = UNSET
 
 
 class DeclaredOrganization(Declared, frozen=True, kw_only=True):
     organization_id: str
     management_account_id: str
-    delegated_iam_administrator_id: str | None = None
-    features: tuple[str, ...] = ()
+    delegated_iam_administrator_id: str | UnsetType | None = UNSET
+    features: tuple[str, ...] | UnsetType = UNSET
     units: dict[str, DeclaredOrganizationalUnit] = {}
     accounts: dict[str, DeclaredOrganizationalUnit] = {}
 

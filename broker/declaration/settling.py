@@ -1,6 +1,6 @@
 """The order of changes: an entity is settled after those that it names, and pruned before them."""
 
-from broker.declaration import accounts, instances
+from broker.declaration import accounts, instances, organization
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration, DeclaredOrganization
 from broker.declaration.entities import (
@@ -37,7 +37,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await instances.check_addresses(attempt, declaration)
     # Last, so that a control policy of this file does not deny the changes that the file itself declares.
     if isinstance(declaration.organization, DeclaredOrganization):
-        await accounts.settle_organization(attempt, declaration.organization)
+        await organization.settle_organization(attempt, declaration.organization)
 
 
 async def _prune(attempt: Attempt, declaration: Declaration) -> None:

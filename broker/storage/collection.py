@@ -20,6 +20,7 @@ from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
+    ORGANIZATIONS_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
     EngineUnavailable,
@@ -31,6 +32,7 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
+from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
 from broker.storage.portal_records import PortalPreferences, PortalSession
@@ -47,7 +49,6 @@ from broker.storage.records import (
     ManagedPolicy,
     Once,
     OpenIdConnectProvider,
-    Organization,
     Record,
     RenamedUser,
     Role,
@@ -76,6 +77,10 @@ def global_partition(account: str) -> str:
 
 def delegation_partition(account: str) -> str:
     return DELEGATION_PARTITION
+
+
+def organizations_partition(account: str) -> str:
+    return ORGANIZATIONS_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -283,6 +288,23 @@ DELEGATION_REQUESTS = Collection(
     DelegationRequestRecord,
     lambda one: one.request_id,
     partition=delegation_partition,
+    exact=True,
+    expiring=True,
+)
+
+HANDSHAKES = Collection(
+    "handshake",
+    Handshake,
+    lambda one: one.handshake_id,
+    partition=organizations_partition,
+    exact=True,
+    expiring=True,
+)
+ACCOUNT_CREATIONS = Collection(
+    "account-creation",
+    AccountCreation,
+    lambda one: one.request_id,
+    partition=organizations_partition,
     exact=True,
     expiring=True,
 )

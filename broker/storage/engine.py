@@ -28,6 +28,7 @@ CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
 ROLE_INDEX_PARTITION = "role-index"
 DELEGATION_PARTITION = "delegation"
+ORGANIZATIONS_PARTITION = "organizations"
 
 
 def account_partition(account_id: str) -> str:

@@ -377,22 +377,3 @@ class Serving(Record, frozen=True, kw_only=True):
     """The serving machines by host name, as of their last start; in order of change, the newest last."""
 
     nodes: dict[str, Node] = {}
-
-
-class OrganizationalUnit(Record, frozen=True, kw_only=True):
-    """A root, a unit, or an account of an organization: its policies by name, and the id of its parent."""
-
-    parent: str | None
-    service_control_policies: dict[str, str] = {}
-    resource_control_policies: dict[str, str] = {}
-
-
-class Organization(Record, frozen=True, kw_only=True):
-    """The organization, at most one; in the global partition. `units` are roots and OUs by id, `accounts` by id."""
-
-    organization_id: str
-    management_account_id: str
-    delegated_iam_administrator_id: str | None = None
-    units: dict[str, OrganizationalUnit] = {}
-    accounts: dict[str, OrganizationalUnit] = {}
-    features: tuple[str, ...] = ()

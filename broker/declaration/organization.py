@@ -20,6 +20,7 @@ from broker.declaration.declared import (
     value_or,
 )
 from broker.declaration.differences import describe_changes
+from broker.declaration.documents import is_same
 from broker.declaration.source import DeclarationError
 from broker.names.arn import is_account_id
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, derived_policy_id
@@ -126,7 +127,10 @@ def _settled_policies(
     settled = dict(begun.policies)
     for derived, policy in policies.items():
         known = begun.policies.get(ids[derived])
-        settled[ids[derived]] = policy if known is None else replace(known, content=policy.content)
+        if known is None:
+            settled[ids[derived]] = policy
+        elif not is_same(known.content, policy.content):
+            settled[ids[derived]] = replace(known, content=policy.content)
     return settled
 
 

@@ -69,6 +69,8 @@ def test_every_record_has_a_collection() -> None:
         "OpenIdConnectIdentity",
         "OrganizationalUnit",
         "PolicyVersion",
+        "RoleTemplateVersion",
+        "TemplateParameter",
         "Revocation",
         "RootIdentity",
         "ConsoleIdentity",

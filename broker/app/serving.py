@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from socket import socket
 from ssl import SSLContext
 from typing import Protocol
@@ -13,6 +14,7 @@ from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
+from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
 from broker.credentials.issuer_keys import rotate_issuers
@@ -223,10 +225,13 @@ def _make_servers(
 
 def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
     # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
+    from broker.audit.reader import JournalReader
+    from broker.event_history import EventHistory
     from broker.portal.dependencies import Portal
     from broker.portal.listener import PortalListener
 
-    chosen = broker.settings.portal
+    chosen, path = broker.settings.portal, Path(broker.settings.audit.path)
+    reader = JournalReader(path, dependencies.timer)
     portal = Portal(
         tools=dependencies,
         timer=dependencies.timer,
@@ -239,8 +244,8 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
-        openid_connect=chosen.openid_connect,
-        saml=chosen.saml,
+        passkey_user_verification=chosen.passkey_user_verification,
+        journal=EventHistory(reader) if path.is_file() else None,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 
@@ -268,14 +273,14 @@ def read_certificate(settings: Settings) -> Certificate | None:
     try:
         certificate = Certificate(settings.tls.certificate_file, settings.tls.key_file)
     except OSError as error:
-        raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
+        raise ConfigurationError(f"tls: the certificate cannot be used: {explained(error)}") from None
     authorities = settings.client_certificates.certificate_authorities
     if authorities:
         try:
             certificate.ask_clients(authorities)
         except OSError as error:
             name = "client_certificates.certificate_authorities"
-            raise ConfigurationError(f"{name}: {authorities} cannot be used: {error}") from None
+            raise ConfigurationError(f"{name}: {authorities} cannot be used: {explained(error)}") from None
     return certificate
 
 

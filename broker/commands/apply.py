@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from broker.app import Broker
+    from broker.commands.pruning import Deletions
     from broker.credentials.access_keys import NewKey
     from broker.credentials.password_changes import NewPassword
     from broker.declaration.attempt import Attempt
@@ -22,7 +23,8 @@ organization. It is idempotent: a second run changes nothing. It is safe beside 
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
-  broker apply config/demo.yaml --prune          also delete what the file does not name in its accounts
+  broker apply config/demo.yaml --prune          also delete what the file does not name in its accounts: lists it and
+                                                 asks; --yes agrees, --max-deletions limits it
 
 A file looks like this (YAML; a name ending in .toml is read as TOML):
 
@@ -56,7 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="delete what the file does not name in the accounts that it names",
+        help="delete what the file does not name in the accounts that it names; lists it and asks first",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --prune: delete without asking")
+    parser.add_argument(
+        "--max-deletions",
+        metavar="N",
+        type=int,
+        default=100,
+        help="with --prune: change nothing where more would be deleted (100)",
     )
     parser.add_argument(
         "--credentials",
@@ -70,20 +80,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
     from broker.commands.opening import with_broker
-    from broker.commands.refusing import CommandRefused, failed
+    from broker.commands.refusing import REFUSED, WRONG_USE, CommandRefused, failed
     from broker.commands.showing import show
     from broker.declaration.reading import read_declaration
-    from broker.declaration.source import DeclarationError
+    from broker.declaration.source import DeclarationError, UnreadableDeclaration
 
     try:
         declaration = read_declaration(chosen.file)
     except DeclarationError as error:
-        return failed("broker apply", str(error))
+        status = WRONG_USE if isinstance(error, UnreadableDeclaration) else REFUSED
+        return failed("broker apply", str(error), status)
 
     async def work(broker: "Broker") -> int:
         try:
+            agreed = None
+            if chosen.prune and not chosen.dry_run:
+                agreed = await _agreed_deletions(broker, declaration, chosen)
             attempt = await apply_and_write_keys(
-                broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
+                broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run, agreed
             )
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
@@ -97,6 +111,21 @@ def run(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
 
 
+async def _agreed_deletions(
+    broker: "Broker", declaration: "Declaration", chosen: argparse.Namespace
+) -> "Deletions":
+    """What may be deleted. Raises DeclarationError, and CommandRefused where that is not agreed to."""
+    from broker.commands.applying import apply_declaration
+    from broker.commands.pruning import deletions_of, require_consent
+
+    planned = await apply_declaration(
+        broker, declaration, f"apply {chosen.file}", chosen.file.parent, must_prune=True, is_dry=True
+    )
+    deletions = deletions_of(planned.changes)
+    require_consent(deletions, chosen.max_deletions, chosen.yes)
+    return deletions
+
+
 async def apply_and_write_keys(
     broker: "Broker",
     declaration: "Declaration",
@@ -104,26 +133,41 @@ async def apply_and_write_keys(
     credentials: Path | None = None,
     must_prune: bool = False,
     is_dry: bool = False,
+    agreed: "Deletions | None" = None,
 ) -> "Attempt":
     """Apply, and write new keys to `credentials`; where that fails, the keys are deleted again.
 
     Raises DeclarationError, CommandRefused, OSError.
     """
+    from broker.causes import cause_of, explained
     from broker.commands.applying import apply_declaration
     from broker.commands.credentials_file import CredentialsFile
+    from broker.commands.progress import progress_of
+    from broker.commands.refusing import WrongUse
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
     # Opened before anything is changed: the secret of a key is lost where it cannot be written.
-    output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
-    attempt = await apply_declaration(
-        broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
-    )
+    try:
+        output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    except OSError as error:
+        raise WrongUse(f"--credentials: {explained(error)}") from None
+    with progress_of(declaration) as advance:
+        attempt = await apply_declaration(
+            broker,
+            declaration,
+            command,
+            file.parent,
+            must_prune=must_prune,
+            is_dry=is_dry,
+            agreed=agreed,
+            advance=advance,
+        )
     if output is not None:
         try:
             output.write(attempt.keys, declaration)
         except OSError as error:
-            why = f"could not be written to {credentials} ({error.strerror})"
+            why = f"could not be written to {credentials} ({cause_of(error)})"
             await taken_back(
                 _named(attempt.keys, attempt.passwords),
                 why,

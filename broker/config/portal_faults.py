@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 
+from broker.config.exposure import is_loopback
 from broker.config.settings import Settings
 from broker.federation.federation import IssuerRules
 from broker.federation.openid_connect import faults_of_openid_connect
@@ -12,6 +12,7 @@ from broker.federation.saml_sign_in import faults_of_saml
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
+_USER_VERIFICATION = ("preferred", "required", "discouraged")
 _is_url = re.compile(r"https?://[^\s'\"\\]+", re.ASCII).fullmatch
 
 
@@ -26,6 +27,11 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
         yield f"portal.sso_region: {chosen.sso_region!r} is no region, such as us-east-1"
     if chosen.api_url and not _is_url(chosen.api_url):
         yield f"portal.api_url: {chosen.api_url!r} is no URL"
+    if chosen.passkey_user_verification not in _USER_VERIFICATION:
+        yield (
+            f"portal.passkey_user_verification: {chosen.passkey_user_verification!r} is none of "
+            f"{', '.join(_USER_VERIFICATION)}"
+        )
     federation = settings.federation
     reach = Reach(federation.plain_http, federation.private_networks)
     yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))
@@ -37,16 +43,13 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
     for sign_in in chosen.openid_connect:
         if issuer.is_own(sign_in.issuer):
             yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself"
-    host = listen.portal.rpartition(":")[0].strip("[]")
-    if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
+    if (
+        listen.portal
+        and not is_loopback(listen.portal)
+        and not settings.tls.certificate_file
+        and not chosen.url
+    ):
         yield (
             f"listen.portal: {listen.portal} is not on this machine alone, and passwords would cross the "
             "network as they are: set [tls], or portal.url to the https address at which a reverse proxy serves it"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

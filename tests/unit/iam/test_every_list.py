@@ -73,11 +73,12 @@ OF_ONE: dict[str, dict[str, Any]] = {
 }
 # Fewer than three items: what an account or a user may have.
 FEWER = {"ListAccountAliases": 1, "ListAccessKeys": 2}
-# Their pages are of jobs, of requests of other accounts, or of services: tested beside them.
+# Their pages are of jobs, of requests of other accounts, of instances or of services: tested beside them.
 ELSEWHERE = {
     "GetServiceLastAccessedDetails",
     "GetServiceLastAccessedDetailsWithEntities",
     "ListDelegationRequests",
+    "ListInstances",
     "ListPoliciesGrantingServiceAccess",
 }
 SWEPT = [name for name in PAGED if name not in ELSEWHERE]

@@ -78,6 +78,32 @@ class DeclaredInstanceProfile(Declared, frozen=True, kw_only=True):
     tags: dict[str, str] | UnsetType = UNSET
 
 
+class DeclaredTemplateParameter(Declared, frozen=True, kw_only=True):
+    """A value that whoever acquires a role supplies; without a default it has to be supplied."""
+
+    type: str = "String"
+    description: str | None = None
+    required: bool = True
+    default: str | None = None
+
+
+class DeclaredRoleTemplate(Declared, frozen=True, kw_only=True):
+    """What AcquireRole makes a role of; `@{name}` in its texts and documents is the place of a parameter."""
+
+    role_name: str
+    trust_policy: Document
+    description: str | None = None
+    enabled: bool = True
+    role_path: str = "/"
+    role_description: str | None = None
+    max_session_duration: int = 3600
+    tags: dict[str, str] = {}
+    permissions_boundary: str | None = None
+    inline_policies: dict[str, Document] = {}
+    attached_policies: tuple[str, ...] = ()
+    parameters: dict[str, DeclaredTemplateParameter] = {}
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -87,6 +113,7 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     users: dict[str, DeclaredUser] = {}
     roles: dict[str, DeclaredRole] = {}
     instance_profiles: dict[str, DeclaredInstanceProfile] = {}
+    role_templates: dict[str, DeclaredRoleTemplate] = {}
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):

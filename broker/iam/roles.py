@@ -157,6 +157,16 @@ async def role_shape(call: Call, role: Role) -> shapes.Role:
         await listed_role_shape(call, role),
         permissions_boundary=boundary_shape(role.permissions_boundary),
         tags=tag_shapes(role.tags),
+        source_role_template=source_shape(role),
+    )
+
+
+def source_shape(role: Role) -> shapes.SourceRoleTemplate | None:
+    """The role template that the role was acquired from."""
+    if not role.source_template_arn:
+        return None
+    return shapes.SourceRoleTemplate(
+        template_arn=role.source_template_arn, template_minor_version=role.source_template_minor_version
     )
 
 

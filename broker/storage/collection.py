@@ -65,6 +65,7 @@ from broker.storage.role_index_records import IndexedAccount, RoleIndex, Trustin
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
+from broker.storage.template_records import RoleTemplate
 
 R = TypeVar("R", bound=Record)
 
@@ -202,6 +203,7 @@ USERS = Collection("user", User, lambda u: u.user_name)
 RENAMED_USERS = Collection("renamed-user", RenamedUser, lambda r: r.user_id, exact=True)
 GROUPS = Collection("group", Group, lambda g: g.group_name)
 ROLES = Collection("role", Role, lambda r: r.role_name)
+ROLE_TEMPLATES = Collection("role-template", RoleTemplate, lambda t: t.template_name)
 POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)
 INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.instance_profile_name)
 ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)

@@ -91,6 +91,9 @@ class Role(Record, frozen=True, kw_only=True):
     # The unique ids, at the time of storing, of the ARNs in the trust policy (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
     max_signin_session_duration: int | None = None
+    # The role template that it was acquired from; "" and 0 for other roles.
+    source_template_arn: str = ""
+    source_template_minor_version: int = 0
 
     @property
     def arn(self) -> str:

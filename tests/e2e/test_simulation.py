@@ -75,7 +75,6 @@ def test_a_custom_policy_is_answered_as_aws_answers_it(root: Any) -> None:
                     "EvalResourceDecision": "allowed",
                     "MatchedStatements": matched,
                     "MissingContextValues": [],
-                    "EvalDecisionDetails": {},
                 }
             ],
         }

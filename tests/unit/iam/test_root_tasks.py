@@ -117,6 +117,7 @@ VALUES: dict[str, Any] = {
     "encoding": "SSH",
     "tag_keys": ("team",),
     "tags": (shapes.Tag(key="team", value="blue"),),
+    "template_arn": iam_arn(ACCOUNT, "role-template/app"),
     "thumbprint_list": ("0" * 40,),
     "url": "https://idp.example.com",
     "user_name": "dora",

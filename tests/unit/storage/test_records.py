@@ -71,6 +71,8 @@ def test_every_record_has_a_collection() -> None:
         "OrganizationPolicy",
         "OrganizationalUnit",
         "PolicyVersion",
+        "RoleTemplateVersion",
+        "TemplateParameter",
         "Revocation",
         "RootIdentity",
         "ConsoleIdentity",

@@ -9,7 +9,7 @@ is evicted as a whole, and one that is larger than the limit is not cached.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from broker.cache import Cache
@@ -21,25 +21,69 @@ from broker.storage.engine import Engine, Revision
 _RECORD_WEIGHT = 220
 _SNAPSHOT_WEIGHT = 500
 
+# Bytes of a page, beside its keys, which are those of the records; and how many pages of one partition are cached.
+_PAGE_WEIGHT = 300
+_MOST_PAGES = 256
+
 # How many records are read before the event loop serves other requests.
 _SCAN_PAGE = 1000
 
 UNKNOWN: Any = object()
 
+# Prefix, the key behind which the page begins, limit.
+PageKey = tuple[str, str, int]
+
 
 class PartitionSnapshot:
     """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
 
-    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `encoded`.
+    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `encoded`. A page holds,
+    for a prefix, a key that it begins behind and a limit, the keys that a scan has found.
     """
 
-    __slots__ = ("encoded", "listings", "revision", "weight")
+    __slots__ = ("encoded", "listings", "pages", "revision", "weight")
 
     def __init__(self, revision: Revision) -> None:
         self.revision = revision
         self.encoded: dict[str, bytes | None] = {}
         self.listings: dict[str, list[str]] = {}
+        self.pages: dict[PageKey, list[str]] = {}
         self.weight = _SNAPSHOT_WEIGHT
+
+    def listed(self, prefix: str, after: str, limit: int | None) -> list[str] | None:
+        """The keys that a scan would find; None where that is not known."""
+        listing = self.listings.get(prefix)
+        if listing is not None:
+            start = bisect_right(listing, after)
+            return listing[start:] if limit is None else listing[start : start + limit]
+        return None if limit is None else self.pages.get((prefix, after, limit))
+
+    def note_listed(self, prefix: str, after: str, limit: int | None, keys: list[str]) -> None:
+        if limit is None:
+            if not after:
+                self.listings[prefix] = keys
+            return
+        if len(self.pages) >= _MOST_PAGES:
+            self._forget_pages(lambda _: True)
+        self.pages[prefix, after, limit] = keys
+        self.weight += _PAGE_WEIGHT + 8 * len(keys)
+
+    def note_presence(self, key: str, *, present: bool) -> None:
+        """Correct what is listed, because a record under `key` appeared or is gone."""
+        self._forget_pages(lambda prefix: key.startswith(prefix))
+        for prefix, listing in self.listings.items():
+            if not key.startswith(prefix):
+                continue
+            index = bisect_left(listing, key)
+            is_listed = index < len(listing) and listing[index] == key
+            if present and not is_listed:
+                listing.insert(index, key)
+            elif is_listed and not present:
+                del listing[index]
+
+    def _forget_pages(self, is_outdated: Callable[[str], bool]) -> None:
+        for page in [page for page in self.pages if is_outdated(page[0])]:
+            self.weight -= _PAGE_WEIGHT + 8 * len(self.pages.pop(page))
 
 
 class RecordCache:
@@ -81,10 +125,8 @@ class RecordCache:
         limit: int | None,
     ) -> list[tuple[str, Any]] | None:
         """Stored keys and records under `prefix` and behind `after`, in order; None if the revision has changed."""
-        listing = snapshot.listings.get(prefix)
-        if listing is not None:
-            start = bisect_right(listing, after)
-            keys = listing[start:] if limit is None else listing[start : start + limit]
+        keys = snapshot.listed(prefix, after, limit)
+        if keys is not None:
             return [(key, self.find_known(partition, snapshot, collection, key)) for key in keys]
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != snapshot.revision:
@@ -92,8 +134,9 @@ class RecordCache:
         found = [
             (key, self._decode_and_cache(partition, snapshot, collection, key, value)) for key, value in pairs
         ]
-        if limit is None and not after and not collection.expiring:
-            snapshot.listings[prefix] = [key for key, _ in found]
+        if not collection.expiring:
+            snapshot.note_listed(prefix, after, limit, [key for key, _ in found])
+            self._partitions.reweigh(partition, snapshot, snapshot.weight)
         return found
 
     def advance(
@@ -101,7 +144,7 @@ class RecordCache:
         partition: str,
         snapshot: PartitionSnapshot,
         revision: Revision,
-        writes: Iterable[tuple[Collection[Any], str, Any, bytes | None]],
+        writes: Iterable[tuple[Collection[Any], str, bytes | None]],
     ) -> None:
         """Turn `snapshot` into the snapshot of `revision`, made by our own commit of `writes` on top of it.
 
@@ -112,11 +155,13 @@ class RecordCache:
         successor = PartitionSnapshot(revision)
         successor.encoded, snapshot.encoded = snapshot.encoded, {}
         successor.listings, snapshot.listings = snapshot.listings, {}
+        successor.pages, snapshot.pages = snapshot.pages, {}
         successor.weight, snapshot.weight = snapshot.weight, _SNAPSHOT_WEIGHT
         self._partitions.put(partition, successor, successor.weight)
-        for collection, key, record, value in writes:
+        for collection, key, value in writes:
             if not collection.expiring:
-                _update_listings(successor, key, present=record is not None)
+                if value is None or successor.encoded.get(key) is None:
+                    successor.note_presence(key, present=value is not None)
                 self._add(partition, successor, key, value)
 
     async def _scan_engine(
@@ -166,16 +211,3 @@ class RecordCache:
 
 def _weight(value: bytes | None) -> int:
     return _RECORD_WEIGHT + len(value or b"")
-
-
-def _update_listings(snapshot: PartitionSnapshot, key: str, *, present: bool) -> None:
-    """Add `key` to the listings that its prefix belongs to, or remove it from them."""
-    for prefix, listing in snapshot.listings.items():
-        if not key.startswith(prefix):
-            continue
-        index = bisect_left(listing, key)
-        is_listed = index < len(listing) and listing[index] == key
-        if present and not is_listed:
-            listing.insert(index, key)
-        elif is_listed and not present:
-            del listing[index]

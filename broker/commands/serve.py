@@ -77,14 +77,23 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     settings = with_real_ports(settings, reserved)
     if settings.listen.portal:
         import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
-    if with_demo:
-        # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
-        from broker.commands.demo import DemoFailed, prepare
+    return _serve_demo(settings, reserved) if with_demo else _serve_on(settings, reserved)
 
+
+def _serve_demo(settings: Settings, reserved: dict[str, list[socket]]) -> int:
+    # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
+    from broker.commands.demo import DemoFailed, prepare
+    from broker.commands.demo_sign_in import demo_provider
+
+    with demo_provider() as authority:
         try:
-            settings = prepare(settings)
+            settings = prepare(settings, authority)
         except DemoFailed as error:
             return failed("broker serve --demo", str(error))
+        return _serve_on(settings, reserved)
+
+
+def _serve_on(settings: Settings, reserved: dict[str, list[socket]]) -> int:
     why = _why_not_prepared(settings)
     if why:
         return failed("broker serve", why)

@@ -21,6 +21,7 @@ from broker.storage.store import (
     INSTANCE_PROFILES,
     MFA_DEVICES,
     OPEN_ID_CONNECT_PROVIDERS,
+    PASSKEYS,
     POLICIES,
     ROLES,
     ROOT_LOGIN_PROFILE,
@@ -104,8 +105,8 @@ _COUNTED = {
     "Providers": (OPEN_ID_CONNECT_PROVIDERS.name, SAML_PROVIDERS.name),
     "PolicyVersionsInUse": (POLICY_VERSIONS,),
     "ServerCertificates": (SERVER_CERTIFICATES.name,),
-    "MFADevices": (MFA_DEVICES.name,),
-    "MFADevicesInUse": (ENABLED_MFA_DEVICES,),
+    "MFADevices": (MFA_DEVICES.name, PASSKEYS.name),
+    "MFADevicesInUse": (ENABLED_MFA_DEVICES, PASSKEYS.name),
 }
 
 

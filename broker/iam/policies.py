@@ -39,7 +39,8 @@ async def create_policy(
         updated_at=now,
     )
     call.store.put(POLICIES, call.account, policy)
-    return shapes.CreatePolicyResponse(policy=policy_shape(policy, await use_of(call, policy.arn)))
+    shown = msgspec.structs.replace(policy_shape(policy, await use_of(call, policy.arn)), description=None)
+    return shapes.CreatePolicyResponse(policy=shown)  # as AWS answers: without the description
 
 
 @operation("iam:GetPolicy", prepare=resources.found_policy)

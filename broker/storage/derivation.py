@@ -3,8 +3,9 @@
 Law, tested by `tests/unit/storage/test_derivation.py`:
 - After a commit the derived records of an account are those that a full count would make of its other records.
 - They are in the commit of the writes that change them, which expects that what they were derived from is unchanged.
-- An account that has none, because an early version of the broker wrote it, gets all of them in one commit: with the
-  first request that needs one, or the first write of a record that counts.
+- An account that has none, or those of other rules, because another version of the broker wrote it, gets all of them
+  in one commit: with the first request that needs one, or the first write of a record that counts. A version must not
+  write where a later one does: `broker recount` corrects what it has left.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from broker.storage.collection import COUNTS, POLICY_USES, REFERENCES, Collection
 from broker.storage.derived_records import (
+    DERIVATION_VERSION,
     NOTHING,
     AccountCounts,
     Derived,
@@ -25,6 +27,11 @@ COUNTS_KEY = COUNTS.stored_key("")
 
 # A record to read first: its collection and its stored key.
 Wanted = tuple[Collection[Any], str]
+
+
+def are_counted(counts: AccountCounts | None) -> bool:
+    """Whether everything is derived that this version derives."""
+    return counts is not None and counts.version == DERIVATION_VERSION
 
 
 def derive(view: View) -> list[Wanted]:
@@ -70,7 +77,7 @@ def rebuild(
     """
     found = [(NOTHING, _derived(one, record)) for one, records in sources.items() for record in records]
     counts, references, uses = _differences(found)
-    wanted: dict[str, Put] = {COUNTS_KEY: Put(COUNTS, AccountCounts(counts=_without_zeros(counts)), None)}
+    wanted: dict[str, Put] = {COUNTS_KEY: Put(COUNTS, _account_counts(counts), None)}
     for key, reference in references.items():
         wanted[REFERENCES.stored_key(key)] = Put(REFERENCES, reference, None)
     for arn, (attachments, boundaries) in uses.items():
@@ -154,11 +161,12 @@ def _put_counts(view: View, differences: dict[str, int]) -> None:
     counts = dict(_present(view, COUNTS_KEY).counts)
     for name, number in differences.items():
         counts[name] = counts.get(name, 0) + number
-    _put(view, COUNTS, COUNTS_KEY, AccountCounts(counts=_without_zeros(counts)))
+    _put(view, COUNTS, COUNTS_KEY, _account_counts(counts))
 
 
-def _without_zeros(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: number for name, number in sorted(counts.items()) if number}
+def _account_counts(counts: Mapping[str, int]) -> AccountCounts:
+    present = {name: number for name, number in sorted(counts.items()) if number}
+    return AccountCounts(counts=present, version=DERIVATION_VERSION)
 
 
 def _changed_use(use: PolicyUse | None, arn: str, attachments: int, boundaries: int) -> PolicyUse | None:

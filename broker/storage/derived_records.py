@@ -19,13 +19,20 @@ from broker.storage.records import (
     VirtualMfaDevice,
 )
 
+# Greater by one with every change of what is derived from a record: accounts are counted again then.
+DERIVATION_VERSION = 1
+
 POLICY_VERSIONS, ENABLED_MFA_DEVICES = "policy-version", "enabled-mfa"
 
 
 class AccountCounts(Record, frozen=True, kw_only=True):
-    """How many records of each collection an account has, by the collection's name; and what else is counted."""
+    """How many records of each collection an account has, by the collection's name; and what else is counted.
+
+    `version` is that of the rules by which everything derived in the account was derived.
+    """
 
     counts: dict[str, int] = {}
+    version: int = 0
 
 
 class RecordReference(Record, frozen=True, kw_only=True):

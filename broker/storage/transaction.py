@@ -26,7 +26,7 @@ from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
 from broker.storage.collection import COUNTS, DERIVED, SOURCES, USAGE, Collection, R
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
-from broker.storage.derivation import COUNTS_KEY, derive, rebuild
+from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
 from broker.storage.engine import (
     Conflict,
     Engine,
@@ -255,12 +255,12 @@ class Transaction(msgspec.Struct, eq=False):
                 await self._require_counts(account)
 
     async def _require_counts(self, account: str) -> None:
-        """Count everything where an early version of the broker has written the account, and nothing is counted yet."""
+        """Count everything where a version of the broker wrote the account that counted nothing, or other things."""
         partition = account_partition(account)
         view, _ = await self._open(partition)
         if COUNTS_KEY not in view.writes:
             await self._read_all(partition, view, [(COUNTS, COUNTS_KEY)])
-            if view.reads[COUNTS_KEY][1] is None:
+            if not are_counted(view.reads[COUNTS_KEY][1]):
                 await self.recount(account)
 
     async def _read(self, partition: str, view: View, collection: Collection[Any], stored_key: str) -> Any:

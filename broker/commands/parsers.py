@@ -1,0 +1,65 @@
+"""The table of commands, and the parsers of their arguments: files are imported only when they run."""
+
+import argparse
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+# The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
+COMMANDS = {
+    "serve": ("serve", "Serve IAM, STS and the metadata service."),
+    "apply": (
+        "apply",
+        "Change the store to what a file declares: accounts, users, roles, policies, instances.",
+    ),
+    "whoami": ("whoami", "Ask a broker whose credentials these are."),
+    "login": ("login", "Sign in with a browser, for SDKs and the AWS CLI."),
+    "env": ("env", "Print a profile's credentials as lines for a shell."),
+    "assume-role": ("assume_role", "Assume a role: for a shell, as JSON, or to run one command."),
+    "root-key": ("root_key", "Create or rotate the root access key of an account."),
+    "root-password": ("root_password", "Set or remove the console password of an account's root user."),
+    "keys": ("keys", "List and rotate the keyrings and the master key."),
+    "config": ("config", "Check settings; print profiles for ~/.aws/config."),
+    "policy": ("policy", "Check policy documents; simulate and explain decisions."),
+    "federation": ("federation", "Show each check of a token or a SAML response, and why it is refused."),
+    "sessions": ("sessions", "List the sessions that have not expired."),
+    "revoke": (
+        "revoke",
+        "End sessions before they expire: one, or all of a role, a user, an account, a key.",
+    ),
+    "token": ("token", "Print the claims of a session token."),
+    "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
+    "audit": ("audit", "Read the journal."),
+    "completion": ("completion", "Print a script that completes commands and options in a shell."),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses unknown arguments with its own usage. The parsers of commands are of this class, too."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Argparse would let the outermost parser refuse them, whose usage does not show the command's options."""
+        chosen, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return chosen, unknown
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the arguments of all commands."""
+    return parser_of(COMMANDS)
+
+
+def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
+    """`explained` are the commands that get their arguments, for which their files are imported."""
+    parser = _Parser(
+        prog="broker",
+        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
+        epilog="`broker COMMAND --help` explains a command. Start with `broker serve --demo`.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (file, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name in explained:
+            import_module(f"broker.commands.{file}").add_arguments(command)
+    return parser

@@ -30,6 +30,7 @@ COMMANDS = {
     "token": ("token", "Print the claims of a session token."),
     "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),
+    "recount": ("recount", "Count an account's records again, and correct what is kept beside them."),
     "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
 

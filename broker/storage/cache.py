@@ -1,7 +1,8 @@
 """The cache of records: for each partition a snapshot of what was read, at one revision.
 
 INVARIANT: everything in a snapshot is true at its revision. When the partition has a newer revision, a new snapshot
-replaces it; a snapshot is never updated from the engine at another revision.
+replaces it, which takes over what the engine's feed of changes does not name; where the feed does not reach so far
+back, it is empty. A snapshot is never updated from the engine at another revision.
 
 Records are cached encoded, which is small: a hundred thousand roles fit. Decoding one takes microseconds. A partition
 is evicted as a whole, and one that is larger than the limit is not cached.
@@ -14,7 +15,7 @@ from typing import Any
 
 from broker.cache import Cache
 from broker.storage.collection import Collection
-from broker.storage.engine import Engine, Revision
+from broker.storage.engine import Changes, Engine, Revision
 
 # Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
 # partition (an AssumeRole may name accounts that do not exist).
@@ -24,6 +25,9 @@ _SNAPSHOT_WEIGHT = 500
 # Bytes of a page, beside its keys, which are those of the records; and how many pages of one partition are cached.
 _PAGE_WEIGHT = 300
 _MOST_PAGES = 256
+
+# How often a snapshot may be replaced by another transaction while the changes since are asked for.
+_MOST_REPLACED = 8
 
 # How many records are read before the event loop serves other requests.
 _SCAN_PAGE = 1000
@@ -37,8 +41,8 @@ PageKey = tuple[str, str, int]
 class PartitionSnapshot:
     """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
 
-    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `encoded`. A page holds,
-    for a prefix, a key that it begins behind and a limit, the keys that a scan has found.
+    A listing holds, for a prefix, the sorted keys of *all* records under it. A page holds, for a prefix, a key that it
+    begins behind and a limit, the keys that a scan has found.
     """
 
     __slots__ = ("encoded", "listings", "pages", "revision", "weight")
@@ -81,6 +85,14 @@ class PartitionSnapshot:
             elif is_listed and not present:
                 del listing[index]
 
+    def forget(self, key: str, *, is_present: bool) -> None:
+        """The record under `key` was written by others, or deleted."""
+        was_present = self.encoded.get(key) is not None
+        if key in self.encoded:
+            self.weight -= _weight(self.encoded.pop(key))
+        if not (was_present and is_present):
+            self.note_presence(key, present=is_present)
+
     def _forget_pages(self, is_outdated: Callable[[str], bool]) -> None:
         for page in [page for page in self.pages if is_outdated(page[0])]:
             self.weight -= _PAGE_WEIGHT + 8 * len(self.pages.pop(page))
@@ -93,13 +105,40 @@ class RecordCache:
         self._engine = engine
         self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
 
-    def snapshot_at(self, partition: str, revision: Revision) -> PartitionSnapshot:
-        """The snapshot at `revision`, the engine's own; an empty one where the cached one has another revision."""
+    async def snapshot_now(self, partition: str) -> PartitionSnapshot:
+        """The snapshot at a revision that the engine has, or has had since this call."""
+        revision = await self._engine.revision(partition)
         snapshot = self._partitions.get(partition)
+        for _ in range(_MOST_REPLACED):
+            if snapshot is None or snapshot.revision == revision:
+                break
+            changes = await self._engine.changes(partition, snapshot.revision)
+            present = self._partitions.get(partition)
+            if present is snapshot:
+                if changes is None or not _is_at_least(changes.revision, revision):
+                    break
+                return self._successor(partition, snapshot, changes)
+            # Another transaction has replaced it meanwhile: the engine may be further by now.
+            revision, snapshot = await self._engine.revision(partition), self._partitions.get(partition)
         if snapshot is None or snapshot.revision != revision:
             snapshot = PartitionSnapshot(revision)
             self._partitions.put(partition, snapshot, snapshot.weight)
         return snapshot
+
+    def _successor(self, partition: str, snapshot: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
+        """The snapshot after `changes`, instead of `snapshot`: what they name is unknown in it.
+
+        It is a copy: transactions that still have `snapshot` go on with the state that they began with.
+        """
+        successor = PartitionSnapshot(changes.revision)
+        successor.encoded, successor.pages = dict(snapshot.encoded), dict(snapshot.pages)
+        successor.listings = {prefix: list(keys) for prefix, keys in snapshot.listings.items()}
+        successor.weight = snapshot.weight
+        self._partitions.put(partition, successor, successor.weight)
+        for key, is_present in changes.present.items():
+            successor.forget(key, is_present=is_present)
+        self._partitions.reweigh(partition, successor, successor.weight)
+        return successor
 
     async def read(
         self, partition: str, snapshot: PartitionSnapshot, wanted: Sequence[tuple[Collection[Any], str]]
@@ -127,7 +166,10 @@ class RecordCache:
         """Stored keys and records under `prefix` and behind `after`, in order; None if the revision has changed."""
         keys = snapshot.listed(prefix, after, limit)
         if keys is not None:
-            return [(key, self.find_known(partition, snapshot, collection, key)) for key in keys]
+            records = await self.read(partition, snapshot, [(collection, key) for key in keys])
+            if records is None:
+                return None
+            return [(key, record) for key, record in zip(keys, records, strict=True) if record is not None]
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != snapshot.revision:
             return None
@@ -207,6 +249,10 @@ class RecordCache:
         snapshot.encoded[key] = value
         snapshot.weight += _weight(value)
         self._partitions.reweigh(partition, snapshot, snapshot.weight)
+
+
+def _is_at_least(revision: Revision, seen: Revision) -> bool:
+    return revision == seen or revision.number > seen.number
 
 
 def _weight(value: bytes | None) -> int:

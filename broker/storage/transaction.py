@@ -235,7 +235,7 @@ class Transaction(msgspec.Struct, eq=False):
         view = self._views.get(partition)
         if view is not None and view.snapshot is not None:
             return view, view.snapshot
-        snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
+        snapshot = await self._cache.snapshot_now(partition)
         view = self._views.get(partition)
         if view is None:
             view = self._views[partition] = View(snapshot)
@@ -313,7 +313,7 @@ class Transaction(msgspec.Struct, eq=False):
         if view.is_pinned:
             raise _conflict(partition)
         for _ in range(_MOST_REBASES):
-            snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
+            snapshot = await self._cache.snapshot_now(partition)
             compared = len(view.reads), len(view.scans)
             is_unchanged = await self._is_unchanged(partition, view, snapshot)
             if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile

@@ -36,6 +36,7 @@ from broker.storage.engine import (
     Write,
     account_partition,
 )
+from broker.storage.lines import Turn
 from broker.storage.records import Usage
 from broker.storage.view import Put, View
 
@@ -55,6 +56,7 @@ class Transaction(msgspec.Struct, eq=False):
     _latest: Callable[[str, str, Usage | None], Usage | None]
     _views: dict[str, View] = {}
     _unconditional: dict[str, dict[str, Put]] = {}
+    _turn: Turn | None = None
     is_dirty: bool = False
 
     def beside(self) -> "Transaction":
@@ -182,6 +184,20 @@ class Transaction(msgspec.Struct, eq=False):
             view, snapshot = await self._open(partition)
         view.is_pinned = True
         return snapshot.revision
+
+    async def take_turn(self, account: str) -> None:
+        """Wait until no other call of this process is writing to the account; the turn ends with the call.
+
+        For operations that will write. Raises Conflict where what was read before is no longer the latest state: then
+        the call is tried again, and has its turn already. A transaction that `transact` has not begun has none to take.
+        """
+        partition = account_partition(account)
+        if self._turn is None or not await self._turn.take(partition):
+            return
+        view = self._views.get(partition)
+        snapshot = None if view is None else view.snapshot
+        if snapshot is not None and await self._engine.revision(partition) != snapshot.revision:
+            raise _conflict(partition)
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where something that was read has changed.

@@ -15,7 +15,9 @@
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
-    names | errors | strict_json     how things are called; how a request is refused; strict reading of JSON
+    names | errors | strict_json | causes
+                             how things are called; how a request is refused; strict reading of JSON; errors of the
+                             system as sentences for the operator
     cache                    the one bounded cache: by weight, and by revisions
 
 Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:

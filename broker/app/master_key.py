@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from broker.causes import explained
 from broker.config import ConfigurationError, Keys, Settings
 from broker.names.secret import shown_url
 from broker.sealing.master import MasterKey, new_master_key_text, parse_master_key
@@ -21,11 +22,26 @@ def find_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey | N
         if keys.master_key.reveal():
             return parse_master_key(keys.master_key.reveal())
         path = _master_key_path(keys, environment)
+        if not keys.allow_readable_master_key and path == Path(keys.master_key_file):
+            _require_private(path)  # of a credential, systemd sees to that
         return parse_master_key(path.read_bytes(), _previous_masters(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"the master key cannot be used: {explained(error)}") from None
+    except ValueError as error:
         raise ConfigurationError(f"the master key cannot be used: {error}") from None
+
+
+def _require_private(path: Path) -> None:
+    """Raises ConfigurationError where everyone can read the key, or others than its owner can write it."""
+    for file in (path, _previous(path)):
+        if file.exists() and (mode := file.stat().st_mode & 0o027):
+            what = "everyone on this machine can read it" if mode & 0o004 else "others can replace it"
+            raise ConfigurationError(
+                f"the master key {file} is refused, for {what}: chmod 600 {file}, and make another key if others had "
+                "this one; keys.allow_readable_master_key = true uses it as it is"
+            )
 
 
 def no_master_key(
@@ -71,8 +87,12 @@ def _master_key_path(keys: Keys, environment: Mapping[str, str]) -> Path:
 
 def _previous_masters(path: Path) -> list[bytes]:
     """The previous master key, which is beside the current one during a rotation."""
-    previous = path.with_name(f"{path.name}.previous")
+    previous = _previous(path)
     return [previous.read_bytes()] if previous.exists() else []
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.name}.previous")
 
 
 def create_master_key(path: Path, entropy: Callable[[int], bytes]) -> None:

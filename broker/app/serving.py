@@ -14,6 +14,7 @@ from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
+from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
 from broker.credentials.issuer_keys import rotate_issuers
@@ -272,14 +273,14 @@ def read_certificate(settings: Settings) -> Certificate | None:
     try:
         certificate = Certificate(settings.tls.certificate_file, settings.tls.key_file)
     except OSError as error:
-        raise ConfigurationError(f"tls: the certificate cannot be used: {error}") from None
+        raise ConfigurationError(f"tls: the certificate cannot be used: {explained(error)}") from None
     authorities = settings.client_certificates.certificate_authorities
     if authorities:
         try:
             certificate.ask_clients(authorities)
         except OSError as error:
             name = "client_certificates.certificate_authorities"
-            raise ConfigurationError(f"{name}: {authorities} cannot be used: {error}") from None
+            raise ConfigurationError(f"{name}: {authorities} cannot be used: {explained(error)}") from None
     return certificate
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from broker.audit.file import JournalFile
+from broker.causes import explained
 
 _MOST_WAITING = 1000  # records of refusals; other records always wait
 
@@ -163,7 +164,7 @@ class RecordQueue:
         self._written += 1
 
     def _unavailable(self, error: OSError) -> JournalUnavailable:
-        return JournalUnavailable(f"{self.file.path}: {error.strerror}")
+        return JournalUnavailable(explained(error, self.file.path))
 
 
 def _end(written: asyncio.Future[None] | None, reason: str | None) -> None:

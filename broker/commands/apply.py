@@ -80,15 +80,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
     from broker.commands.opening import with_broker
-    from broker.commands.refusing import CommandRefused, failed
+    from broker.commands.refusing import REFUSED, WRONG_USE, CommandRefused, failed
     from broker.commands.showing import show
     from broker.declaration.reading import read_declaration
-    from broker.declaration.source import DeclarationError
+    from broker.declaration.source import DeclarationError, UnreadableDeclaration
 
     try:
         declaration = read_declaration(chosen.file)
     except DeclarationError as error:
-        return failed("broker apply", str(error))
+        status = WRONG_USE if isinstance(error, UnreadableDeclaration) else REFUSED
+        return failed("broker apply", str(error), status)
 
     async def work(broker: "Broker") -> int:
         try:
@@ -138,14 +139,19 @@ async def apply_and_write_keys(
 
     Raises DeclarationError, CommandRefused, OSError.
     """
+    from broker.causes import cause_of, explained
     from broker.commands.applying import apply_declaration
     from broker.commands.credentials_file import CredentialsFile
     from broker.commands.progress import progress_of
+    from broker.commands.refusing import WrongUse
     from broker.commands.showing import taken_back
 
     command = f"apply {file}"
     # Opened before anything is changed: the secret of a key is lost where it cannot be written.
-    output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    try:
+        output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
+    except OSError as error:
+        raise WrongUse(f"--credentials: {explained(error)}") from None
     with progress_of(declaration) as advance:
         attempt = await apply_declaration(
             broker,
@@ -161,7 +167,7 @@ async def apply_and_write_keys(
         try:
             output.write(attempt.keys, declaration)
         except OSError as error:
-            why = f"could not be written to {credentials} ({error.strerror})"
+            why = f"could not be written to {credentials} ({cause_of(error)})"
             await taken_back(
                 _named(attempt.keys, attempt.passwords),
                 why,

@@ -6,17 +6,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker.causes import cause_of
 from broker.commands.client import (
     CLIENT_HELP,
-    REFUSED,
-    WRONG_USE,
     add_client_arguments,
     add_shell_argument,
     client_of,
     shell_of,
     with_client,
 )
-from broker.commands.refusing import CommandRefused, failed, read_text
+from broker.commands.refusing import WRONG_USE, CommandRefused, failed, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +131,7 @@ def _execute(command: "Sequence[str]", variables: dict[str, str]) -> int:
     try:
         os.execvpe(command[0], list(command), {**kept, **variables})  # noqa: S606 - the person's own command
     except OSError as error:
-        return failed("broker assume-role", f"{command[0]} cannot be run: {error.strerror}", REFUSED)
+        return failed("broker assume-role", f"{command[0]} cannot be run: {cause_of(error)}", WRONG_USE)
 
 
 _OF_ANOTHER_IDENTITY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")

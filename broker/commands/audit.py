@@ -82,8 +82,9 @@ def _count(text: str) -> int:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 when the records are printed or the reader of the pipe has ended, 1 where there is no journal."""
-    from broker.commands.refusing import failed, refused_settings
+    """0 when the records are printed or the reader of the pipe has ended, 3 where there is no journal."""
+    from broker.causes import explained
+    from broker.commands.refusing import NO_ANSWER, failed, refused_settings
     from broker.config import ConfigurationError
 
     command = f"broker audit {chosen.action}"
@@ -93,9 +94,9 @@ def run(chosen: argparse.Namespace) -> int:
         return refused_settings(command, error)
     is_following = chosen.action == "tail" and chosen.follow
     if not path.exists() and not is_following:
-        return failed(command, f"there is no journal at {path}; audit.path says where it is")
+        return failed(command, f"there is no journal at {path}; audit.path says where it is", NO_ANSWER)
     if chosen.action == "find" and not path.is_file():
-        return failed(command, f"{path} is a device or a pipe, which keeps no records")
+        return failed(command, f"{path} is a device or a pipe, which keeps no records", NO_ANSWER)
     try:
         (_tail if chosen.action == "tail" else _find)(chosen, path)
     except KeyboardInterrupt:
@@ -104,7 +105,7 @@ def run(chosen: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return failed(command, str(error))
+        return failed(command, explained(error, path), NO_ANSWER)
     return 0
 
 

@@ -18,7 +18,9 @@ from broker.app.compose import open_federation_of
 from broker.app.master_key import find_master_key, no_master_key, sealed_by_another
 from broker.app.serving import LISTENERS, read_certificate
 from broker.audit.journal import UNAUTHENTICATED
+from broker.causes import explained
 from broker.commands.owner import NotOwner, require_owner
+from broker.commands.refusing import DONE, NO_ANSWER, WRONG_USE
 from broker.commands.root_user import ensure_configured_root_key
 from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
 from broker.credentials.keyrings import WrongMasterKey
@@ -41,10 +43,10 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def status_of(faults: Sequence[Fault]) -> int:
-    """A command's exit status: 2 where a restart cannot help (systemd does not restart then), 1 where it may."""
+    """A command's exit status: 2 where a restart cannot help (systemd does not restart then), 3 where it may."""
     if not faults:
-        return 0
-    return 1 if all(fault.may_pass for fault in faults) else 2
+        return DONE
+    return NO_ANSWER if all(fault.may_pass for fault in faults) else WRONG_USE
 
 
 def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list[Fault]]:
@@ -206,7 +208,7 @@ def why_not_writable(path: Path) -> str:
             return "" if os.access(path, os.W_OK) else f"{path} may not be written"
         parent = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:
-        return f"{path}: {error.strerror}"
+        return explained(error, path)
     if not parent.is_dir():
         return f"{path}: {parent} is not a folder"
     return "" if os.access(parent, os.W_OK | os.X_OK) else f"{path}: no file may be created in {parent}"

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker.commands.refusing import failed, printable
+from broker.commands.refusing import NO_ANSWER, REFUSED, WRONG_USE, failed, printable
 
 if TYPE_CHECKING:
     from botocore.session import Session
 
-REFUSED, WRONG_USE, NO_ANSWER = 1, 2, 3
 SHELLS = ("bash", "fish", "powershell")
 CLIENT_HELP = """
 Profile, credentials and endpoint are found as the AWS CLI finds them: options, then AWS_PROFILE, AWS_ENDPOINT_URL and

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 without faults; 2 for invalid settings, 1 where every fault may pass without a change of settings."""
+    """0 without faults; 2 for invalid settings, 3 where every fault may pass without a change of settings."""
     from broker.commands.refusing import failed, refused_settings
     from broker.config import ConfigurationError
 
@@ -103,6 +103,7 @@ def _check(
 
     from broker.commands.checking import Fault, find_faults, reserve_addresses, status_of
     from broker.commands.refusing import failed
+    from broker.config import warnings_of_exposure
 
     reserved, found = reserve_addresses(settings)
     faults = [*map(Fault, known), *found]
@@ -110,6 +111,8 @@ def _check(
         one.close()
     faults += asyncio.run(find_faults(settings, os.environ, faulty_sections))
     is_default = _print_changed_settings(settings)
+    for warning in warnings_of_exposure(settings):
+        failed("broker config check: warning", warning)
     for fault in faults:
         failed("broker config check", fault.message)
     if not faults:

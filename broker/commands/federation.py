@@ -1,7 +1,6 @@
 """`broker federation check`: why an assertion is refused. Prints each check, what was found and what was expected."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,12 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 where every check passes, 1 where one fails."""
     from broker.commands.opening import with_broker
-    from broker.commands.refusing import failed
+    from broker.commands.refusing import WrongUse, failed, read_text
 
     try:
-        text = sys.stdin.read() if chosen.file == "-" else Path(chosen.file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return failed("broker federation", f"{chosen.file} cannot be read: {error}")
+        text = read_text(Path(chosen.file))
+    except WrongUse as error:
+        return failed("broker federation", str(error), error.status)
     # Around a token or a response white space means nothing; in a password it does.
     proof = text.strip() if chosen.ldap_user is None else text.removesuffix("\n").removesuffix("\r")
     return with_broker(chosen, lambda broker: _check(broker, chosen, proof))

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from broker.commands.client import CLIENT_HELP, REFUSED, add_client_arguments, client_of, note, with_client
+from broker.commands.client import CLIENT_HELP, add_client_arguments, client_of, note, with_client
 from broker.commands.profiles import SSO_SESSION, START_URL
-from broker.commands.refusing import failed, printable
+from broker.commands.refusing import REFUSED, failed, printable
 
 if TYPE_CHECKING:
     from botocore.session import Session

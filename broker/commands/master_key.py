@@ -6,10 +6,11 @@ from pathlib import Path
 
 from broker.app import Broker, entropy
 from broker.app.master_key import find_master_key, no_master_key
+from broker.causes import explained
 from broker.commands.opening import with_broker
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.records import command_event, open_journal
-from broker.commands.refusing import CommandRefused, failed
+from broker.commands.refusing import NO_ANSWER, WRONG_USE, CommandRefused, failed
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys
 from broker.credentials.keyrings import PARTITION
@@ -33,9 +34,13 @@ def run_master(chosen: argparse.Namespace) -> int:
             )
             return 0
     except NotOwner as error:
-        return failed("broker keys master", str(error), 2)
-    except (ConfigurationError, CommandRefused, OSError, ValueError) as error:
-        return failed("broker keys master", str(error))
+        return failed("broker keys master", str(error), WRONG_USE)
+    except CommandRefused as error:
+        return failed("broker keys master", str(error), error.status)
+    except (ConfigurationError, ValueError) as error:
+        return failed("broker keys master", str(error), WRONG_USE)
+    except OSError as error:
+        return failed("broker keys master", explained(error), NO_ANSWER)
     return with_broker(chosen, _finish) if chosen.step == "finish" else _rotate(chosen, file)
 
 
@@ -83,7 +88,7 @@ def _rotate(chosen: argparse.Namespace, file: Path) -> int:
     try:
         _swap_keys(file)
     except OSError as error:
-        return failed("broker keys master", str(error))
+        return failed("broker keys master", explained(error), NO_ANSWER)
     return with_broker(chosen, reseal)
 
 

@@ -108,14 +108,14 @@ async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Co
 
     from broker.access.trust import find_role
     from broker.app import clock
-    from broker.commands.refusing import CommandRefused
+    from broker.commands.refusing import CommandRefused, WrongUse
     from broker.storage.records import Container
     from broker.storage.store import INSTANCES
 
     if not re.fullmatch(r"[\w+=,.@-]{2,64}", chosen.session_name, re.ASCII):
-        raise CommandRefused("--session-name has 2 to 64 letters, digits and characters of +=,.@-_")
+        raise WrongUse("--session-name has 2 to 64 letters, digits and characters of +=,.@-_")
     if chosen.hours is not None and not 0 < chosen.hours <= 24 * 3660:
-        raise CommandRefused("--hours is a number of hours above 0, ten years of them at most")
+        raise WrongUse("--hours is a number of hours above 0, ten years of them at most")
     store = broker.store.transaction()
     role = await find_role(store, chosen.role_arn)
     if role is None:

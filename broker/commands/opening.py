@@ -9,11 +9,13 @@ import msgspec
 
 from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
+from broker.causes import explained
 from broker.commands.checking import is_new_store
 from broker.commands.owner import NotOwner, require_owner
-from broker.commands.refusing import CommandRefused, failed, refused_settings
+from broker.commands.refusing import NO_ANSWER, WRONG_USE, CommandRefused, failed, refused_settings
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys, Settings, StoreSettings
+from broker.credentials.keyrings import WrongMasterKey
 from broker.names.secret import SecretKey, shown_url
 from broker.storage.engine import Conflict, EngineUnavailable
 
@@ -25,7 +27,7 @@ def with_broker(
     may_create: bool = False,
     is_dry: bool = False,
 ) -> int:
-    """Run `work` in an open broker; its exit status, 1 where it is refused, 2 where the settings are invalid.
+    """Run `work` in an open broker; its exit status, or that of the error (`broker --help` explains them).
 
     A missing store and missing keys are created only where `may_create`, so that a mistyped path is an error. A dry run
     does not create them: it runs on a temporary store where there is none.
@@ -37,7 +39,7 @@ def with_broker(
     except ConfigurationError as error:
         return refused_settings(command, error)
     except NotOwner as error:
-        return failed(command, str(error), 2)
+        return failed(command, str(error), WRONG_USE)
 
     async def main() -> int:
         if is_dry and await is_new_store(settings):
@@ -49,16 +51,20 @@ def with_broker(
 
     try:
         return asyncio.run(main())
-    except (ConfigurationError, CommandRefused) as error:
-        return failed(command, str(error))
+    except CommandRefused as error:
+        return failed(command, str(error), error.status)
+    except ConfigurationError as error:
+        return failed(command, str(error), WRONG_USE)
     except EngineUnavailable as error:
-        return failed(command, f"the store {shown_url(settings.store.url)} cannot be used: {error}")
+        status = WRONG_USE if isinstance(error, WrongMasterKey) else NO_ANSWER
+        return failed(command, f"the store {shown_url(settings.store.url)} cannot be used: {error}", status)
     except Conflict:
-        return failed(command, "the same records were changed by others at each attempt; run it again")
+        message = "the same records were changed by others at each attempt; run it again"
+        return failed(command, message, NO_ANSWER)
     except JournalUnavailable as error:
-        return failed(command, f"done, but not journalled: {error}")
+        return failed(command, f"done, but not journalled: {error}", NO_ANSWER)
     except OSError as error:
-        return failed(command, str(error))
+        return failed(command, explained(error), NO_ANSWER)
 
 
 def _in_folder(settings: Settings, folder: str) -> Settings:

@@ -30,9 +30,22 @@ COMMANDS = {
     "token": ("token", "Print the claims of a session token."),
     "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
     "audit": ("audit", "Read the journal."),
+    "backup": ("backup", "Copy the store to a file, while it is in use."),
+    "restore": ("restore", "Put a backup in the place of the store."),
     "recount": ("recount", "Count an account's records again, and correct what is kept beside them."),
     "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
+
+
+_EPILOG = """\
+`broker COMMAND --help` explains a command. Start with `broker serve --demo`.
+
+The exit status of every command:
+  0  done; allowed, valid
+  1  refused, denied or not valid: nothing was changed
+  2  wrong use: an option, a setting, or a file that one of them names
+  3  no answer: store, journal, disk, network or output failed; the message says what was done
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,7 +69,8 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="broker",
         description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
-        epilog="`broker COMMAND --help` explains a command. Start with `broker serve --demo`.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (file, summary) in COMMANDS.items():

@@ -21,7 +21,7 @@ Check and evaluate policies with the engine that decides requests.
       --resource arn:aws:iam::222222222222:role/data-reader --context sts:ExternalId=demo-external-id
 
 `simulate` prints a line for each decision, `explain` the outcome of each layer of policies. Both exit with 0 where all
-is allowed, 1 where something is denied.
+is allowed, 1 where something is denied, 2 where the question itself cannot be used.
 """
 
 ASKING = """
@@ -110,7 +110,7 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.principal is None:
             return _ask_files(chosen)
     except CommandRefused as error:
-        return failed(f"broker policy {chosen.action_name}", str(error), 2)
+        return failed(f"broker policy {chosen.action_name}", str(error), error.status)
     return _ask_store(chosen)
 
 

@@ -14,7 +14,7 @@ from broker.access.caller import root_caller
 from broker.app import Broker, clock, entropy
 from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
-from broker.commands.refusing import CommandRefused
+from broker.commands.refusing import NoAnswer
 from broker.config import Audit
 from broker.credentials.access_keys import NewKey, delete_access_key
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -68,7 +68,7 @@ async def transact_recorded(
     work: Callable[[Transaction], Awaitable[T]],
     events_of: Callable[[T], Sequence[Event]],
 ) -> T:
-    """Run `work`, write its events to the journal, then commit. Raises CommandRefused without a journal.
+    """Run `work`, write its events to the journal, then commit. Raises NoAnswer without a journal.
 
     Where an attempt is not committed completely, its events are written once more, with an error.
     """
@@ -92,7 +92,7 @@ async def transact_recorded(
         try:
             return await broker.store.transact(recorded)
         except JournalUnavailable as error:
-            raise CommandRefused(f"nothing was changed: the journal cannot be written: {error}") from None
+            raise NoAnswer(f"nothing was changed: the journal cannot be written: {error}") from None
         except BaseException as error:
             outcome = "unknown" if isinstance(error, OutcomeUnknown) else ""
             with suppress(JournalUnavailable):  # the journal reports this when it is closed

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker.causes import cause_of
 from broker.commands.colours import in_red
 
 if TYPE_CHECKING:
@@ -13,11 +14,30 @@ if TYPE_CHECKING:
     from broker.policy import MalformedPolicy
 
 
+# What `broker --help` and deploy/README.md say of every command's exit status.
+DONE, REFUSED, WRONG_USE, NO_ANSWER = 0, 1, 2, 3
+
+
 class CommandRefused(Exception):
-    """The command cannot do its work; the message says why, and what to do next."""
+    """The command refuses, and has changed nothing; the message says why, and what to do next."""
+
+    status = REFUSED
 
 
-def failed(command: str, message: str, status: int = 1) -> int:
+class WrongUse(CommandRefused):
+    """An option, a setting, or a file that one of them names, is not usable."""
+
+    status = WRONG_USE
+
+
+class NoAnswer(CommandRefused):
+    """Store, journal, disk, network or output failed; the message says what was done."""
+
+    status = NO_ANSWER
+
+
+def failed(command: str, message: str, status: int = REFUSED) -> int:
+    """Print the error message on one line; returns `status`."""
     print(f"{in_red(f'{command}:', sys.stderr)} {message}", file=sys.stderr)
     return status
 
@@ -26,7 +46,7 @@ def refused_settings(command: str, error: ConfigurationError) -> int:
     """Prints each fault on a line."""
     for fault in str(error).splitlines():
         failed(command, fault)
-    return 2
+    return WRONG_USE
 
 
 def malformed(error: MalformedPolicy) -> str:
@@ -40,9 +60,10 @@ def printable(text: str) -> str:
 
 
 def read_text(file: Path) -> str:
-    """A file's text; `-` is standard input. Raises CommandRefused."""
+    """A file's text; `-` is standard input. Raises WrongUse."""
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandRefused(f"{file} cannot be read: {reason}") from None
+    except OSError as error:
+        raise WrongUse(f"{file} cannot be read: {cause_of(error)}") from None
+    except UnicodeDecodeError:
+        raise WrongUse(f"{file} cannot be read: it is not UTF-8") from None

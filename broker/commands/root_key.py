@@ -118,12 +118,12 @@ def _event(chosen: argparse.Namespace, pair: "AccessKeyPair", deleted: tuple[str
 
 
 async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None:
-    from broker.commands.refusing import CommandRefused
+    from broker.commands.refusing import CommandRefused, WrongUse
     from broker.names.arn import is_account_id
     from broker.storage.store import ACCOUNTS
 
     if not is_account_id(chosen.account):
-        raise CommandRefused(f"{chosen.account!r} is no account id: it has twelve digits")
+        raise WrongUse(f"{chosen.account!r} is no account id: it has twelve digits")
     store = broker.store.transaction()
     if chosen.create_account or await store.find(ACCOUNTS, "", chosen.account) is not None:
         return

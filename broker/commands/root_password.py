@@ -110,12 +110,12 @@ async def remove_root_password(broker: "Broker", account: str) -> None:
 
 
 async def _require_account(broker: "Broker", account: str) -> None:
-    from broker.commands.refusing import CommandRefused
+    from broker.commands.refusing import CommandRefused, WrongUse
     from broker.names.arn import is_account_id
     from broker.storage.store import ACCOUNTS
 
     if not is_account_id(account):
-        raise CommandRefused(f"{account!r} is no account id: it has twelve digits")
+        raise WrongUse(f"{account!r} is no account id: it has twelve digits")
     if await broker.store.transaction().find(ACCOUNTS, "", account) is None:
         raise CommandRefused(f"there is no account {account}; `broker root-key --create-account` makes it")
 

@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 from typing import TYPE_CHECKING
 
+from broker.causes import explained
 from broker.commands.owner import NotOwner, require_owner
-from broker.commands.refusing import failed, refused_settings
+from broker.commands.refusing import DONE, NO_ANSWER, WRONG_USE, failed, refused_settings
 from broker.commands.settings import add_settings_arguments, settings_of
-from broker.config import ConfigurationError, Settings
+from broker.config import ConfigurationError, Settings, warnings_of_exposure
 
 if TYPE_CHECKING:
     from broker.web.metrics import WorkerSlot
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP; 1 where the broker cannot start, 2 where the settings are invalid."""
+    """Serve until SIGTERM or SIGINT; 2 where the settings are invalid, 3 where the broker cannot start."""
     try:
         settings = settings_of(
             chosen,
@@ -57,13 +58,13 @@ def run(chosen: argparse.Namespace) -> int:
     except ConfigurationError as error:
         return refused_settings("broker serve", error)
     except NotOwner as error:
-        return failed("broker serve", str(error), 2)
+        return failed("broker serve", str(error), WRONG_USE)
     return _serve(settings, with_demo=chosen.demo)
 
 
 def _serve(settings: Settings, *, with_demo: bool) -> int:
     # Imported here, once and before any fork, so that workers share the memory pages of the code.
-    from broker.commands.checking import reserve_addresses
+    from broker.commands.checking import reserve_addresses, status_of
     from broker.commands.serving import with_portal, with_real_ports
     from broker.web.log import configure_logging
 
@@ -73,8 +74,10 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
         settings = with_portal(settings)
     reserved, faults = reserve_addresses(settings)
     if faults:
-        return failed("broker serve", faults[0].message)
+        return failed("broker serve", faults[0].message, status_of(faults[:1]))
     settings = with_real_ports(settings, reserved)
+    for warning in warnings_of_exposure(settings):
+        _logger.warning("%s", warning)
     if settings.listen.portal:
         import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
     return _serve_demo(settings, reserved) if with_demo else _serve_on(settings, reserved)
@@ -89,19 +92,19 @@ def _serve_demo(settings: Settings, reserved: dict[str, list[socket]]) -> int:
         try:
             settings = prepare(settings, authority)
         except DemoFailed as error:
-            return failed("broker serve --demo", str(error))
+            return failed("broker serve --demo", str(error), NO_ANSWER)
         return _serve_on(settings, reserved)
 
 
 def _serve_on(settings: Settings, reserved: dict[str, list[socket]]) -> int:
-    why = _why_not_prepared(settings)
-    if why:
-        return failed("broker serve", why)
+    status = _prepared(settings)
+    if status:
+        return status
     if settings.listen.workers == 1:
         why = serve_here(settings, reserved, None, lambda: None, lambda: None)
     else:
         why = _supervise(settings, reserved)
-    return failed("broker serve", why) if why else 0
+    return failed("broker serve", why, NO_ANSWER) if why else DONE
 
 
 def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
@@ -177,7 +180,7 @@ def serve_here(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     except (ConfigurationError, EngineUnavailable, OSError) as error:
-        return str(error)
+        return explained(error)
     return ""
 
 
@@ -214,28 +217,35 @@ async def _every(seconds: float, function: Callable[[], None]) -> AsyncIterator[
         task.cancel()
 
 
-def _why_not_prepared(settings: Settings) -> str:
+def _prepared(settings: Settings) -> int:
+    """`_prepare`; the exit status, with an error message where it is not 0."""
     from broker.audit.journal import JournalUnavailable
+    from broker.credentials.keyrings import WrongMasterKey
     from broker.storage.engine import Conflict, EngineUnavailable
 
     try:
         asyncio.run(_prepare(settings))
-    except (ConfigurationError, EngineUnavailable, JournalUnavailable, OSError) as error:
-        return str(error)
+    except (ConfigurationError, WrongMasterKey) as error:
+        return failed("broker serve", str(error), WRONG_USE)
+    except (EngineUnavailable, JournalUnavailable, OSError) as error:
+        return failed("broker serve", explained(error), NO_ANSWER)
     except Conflict:
-        return "the same records were changed by others at each attempt; start it again"
-    return ""
+        why = "the same records were changed by others at each attempt; start it again"
+        return failed("broker serve", why, NO_ANSWER)
+    return DONE
 
 
 async def _prepare(settings: Settings) -> None:
     """Create store, keys and root user where missing, before any worker starts.
 
-    Raises as `open_broker` and `ensure_root_user` do.
+    Raises as `read_certificate`, `open_broker` and `ensure_root_user` do.
     """
     from broker.app import open_broker
+    from broker.app.serving import read_certificate
     from broker.commands.root_user import ensure_root_user
     from broker.commands.serving import record_addresses
 
+    read_certificate(settings)
     async with open_broker(settings) as broker:
         await ensure_root_user(broker)
         await record_addresses(broker)

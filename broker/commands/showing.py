@@ -13,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-from broker.commands.refusing import CommandRefused
+from broker.causes import cause_of
+from broker.commands.refusing import CommandRefused, NoAnswer
 from broker.storage.engine import Conflict, EngineUnavailable
 
 # How long to wait for a pipe's reader. Limited: a reader that begins only when this process has ended would deadlock.
@@ -22,19 +23,19 @@ _POLL_MILLISECONDS = 10
 
 
 def show(text: str) -> None:
-    """Print a text without secrets; raises CommandRefused where that fails, except where a pipe's reader has ended."""
+    """Print a text without secrets; raises NoAnswer where that fails, except where a pipe's reader has ended."""
     try:
         print(text, end="", flush=True)
     except (OSError, ValueError) as error:
         discard_output()
         if not isinstance(error, BrokenPipeError):  # `| head`
-            raise CommandRefused(f"done, but not shown: {error}") from None
+            raise NoAnswer(f"done, but not shown: {cause_of(error)}") from None
 
 
 async def show_once(
     text: str, what: str, take_back: Callable[[], Awaitable[object]], *, before: str = "", note: str = ""
 ) -> None:
-    """Print `text`; where that fails, call `take_back` and raise CommandRefused, which says that `what` was deleted.
+    """Print `text`; where that fails, call `take_back` and raise NoAnswer, which says that `what` was deleted.
 
     `before` is printed first, by itself; `note` is added to the error message.
     """
@@ -43,21 +44,21 @@ async def show_once(
         deliver(text)
     except (OSError, ValueError, KeyboardInterrupt, asyncio.CancelledError) as error:
         discard_output()
-        reason = getattr(error, "strerror", None) or str(error) or "interrupted"
+        reason = cause_of(error) if str(error) else "interrupted"
         await taken_back(what, f"could not be shown ({reason})", take_back, note)
 
 
 async def taken_back(
     what: str, why: str, take_back: Callable[[], Awaitable[object]], note: str = ""
 ) -> NoReturn:
-    """Raises CommandRefused: `what` was deleted again, or could not be and its secret is lost."""
+    """Raises NoAnswer: `what` was deleted again, or could not be and its secret is lost."""
     try:
         await take_back()
     except (EngineUnavailable, Conflict, CommandRefused, OSError) as error:
-        raise CommandRefused(
+        raise NoAnswer(
             f"{what} {why} and could not be deleted ({error}): it exists and its secret is lost; delete it{note}"
         ) from error
-    raise CommandRefused(f"{what} {why} and was taken back{note}")
+    raise NoAnswer(f"{what} {why} and was taken back{note}")
 
 
 def deliver(text: str) -> None:

@@ -19,7 +19,7 @@ from broker.access.simulation import (
     role_caller,
 )
 from broker.app import Broker, clock
-from broker.commands.refusing import CommandRefused, malformed, read_text
+from broker.commands.refusing import WrongUse, malformed, read_text
 from broker.names.arn import Arn, parse_arn
 from broker.names.principal import IamUser
 from broker.policy import (
@@ -42,7 +42,7 @@ _ACCOUNT = "123456789012"
 
 
 async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[Decision]:
-    """A decision for each action on each resource. Raises CommandRefused for invalid options."""
+    """A decision for each action on each resource. Raises WrongUse for invalid options."""
     _require_whole_actions(chosen.action)
     store = broker.store.transaction() if broker is not None else None
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
@@ -69,7 +69,7 @@ def _require_whole_actions(actions: Iterable[str]) -> None:
     for action in actions:
         service, colon, name = action.partition(":")
         if not (service and colon and name):
-            raise CommandRefused(f"--action: {action!r} names no service; write it as in s3:GetObject")
+            raise WrongUse(f"--action: {action!r} names no service; write it as in s3:GetObject")
 
 
 def _simulated_user() -> Caller:
@@ -77,11 +77,11 @@ def _simulated_user() -> Caller:
 
 
 async def _caller(store: Transaction, text: str) -> Caller:
-    """The caller that would act under this ARN; raises CommandRefused where there is none."""
+    """The caller that would act under this ARN; raises WrongUse where there is none."""
     try:
         arn = parse_arn(text)
     except ValueError:
-        raise CommandRefused(f"--principal: {text} is no ARN") from None
+        raise WrongUse(f"--principal: {text} is no ARN") from None
     kind, _, rest = arn.resource.partition("/")
     if arn.service == "iam" and arn.resource == "root":
         return root_caller(arn.account)
@@ -91,7 +91,7 @@ async def _caller(store: Transaction, text: str) -> Caller:
             return user_caller(user)
     caller = await _role_session(store, arn, text)
     if caller is None:
-        raise CommandRefused(
+        raise WrongUse(
             f"--principal: the store has no {text}; write the ARN of a user, a role, a role session or root"
         )
     return caller
@@ -141,7 +141,7 @@ async def _with_resource(
         return layers
     trust = await find_trust_policy(broker.store.transaction(), broker.gate.library, resource)
     if trust is None:
-        raise CommandRefused(f"--resource: there is no role {resource} in the store")
+        raise WrongUse(f"--resource: there is no role {resource} in the store")
     return msgspec.structs.replace(layers, resource=trust)
 
 
@@ -151,7 +151,7 @@ def _compiled(files: Iterable[Path], kind: PolicyKind, source_kind: SourceKind) 
         try:
             policies.append((Source(source_kind, file.name), parse_policy(read_text(file), kind)))
         except MalformedPolicy as error:
-            raise CommandRefused(f"{file}: {malformed(error)}") from None
+            raise WrongUse(f"{file}: {malformed(error)}") from None
     return compile_policies(policies)
 
 
@@ -160,6 +160,6 @@ def _context(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise CommandRefused(f"--context: {pair!r} is not KEY=VALUE")
+            raise WrongUse(f"--context: {pair!r} is not KEY=VALUE")
         keys[key] = (*keys.get(key, ()), value)
     return keys

@@ -5,6 +5,7 @@ that names a file with the secret. An unknown key is refused, with the most simi
 Imported by `app` and the command line only; other rooms get the values that they need, never the settings.
 """
 
+from broker.config.exposure import warnings_of_exposure
 from broker.config.faults import parse_address
 from broker.config.loading import load_settings
 from broker.config.settings import (
@@ -33,4 +34,5 @@ __all__ = [
     "load_settings",
     "parse_address",
     "setting_names",
+    "warnings_of_exposure",
 ]

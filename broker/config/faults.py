@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.audit.journal import Sync
+from broker.config.exposure import faults_of_exposure
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings
 from broker.federation.access_token_owners import ProviderAddresses, faults_of_addresses
@@ -99,6 +100,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
                 f"policies.service_principals: {service!r} is no service principal; write a name with dots, such as "
                 "scheduler.corp.example"
             )
+    yield from faults_of_exposure(settings)
     yield from faults_of_portal(settings)
     yield from _faults_of_federation(settings)
     yield from _faults_of_root(settings.root)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from broker.causes import cause_of
 from broker.config.faults import faults_of, section_of
 from broker.config.settings import (
     FILE_VARIABLE,
@@ -97,7 +98,7 @@ def _read_tables(file: Path | None, faults: list[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8")) if file is not None else {}
     except OSError as error:
-        faults.append(f"{file} cannot be read: {error.strerror}")
+        faults.append(f"{file} cannot be read: {cause_of(error)}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.append(f"{file}: {error}")
     return {}
@@ -166,7 +167,7 @@ def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
-        faults.append(f"{variable}: cannot read {path}: {error.strerror}")
+        faults.append(f"{variable}: cannot read {path}: {cause_of(error)}")
     except UnicodeDecodeError:
         faults.append(f"{variable}: the content of {path} is not UTF-8")
     # A placeholder, so that the missing value does not cause a second fault.

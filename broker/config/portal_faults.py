@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 
+from broker.config.exposure import is_loopback
 from broker.config.settings import Settings
 from broker.federation.federation import IssuerRules
 from broker.federation.openid_connect import faults_of_openid_connect
@@ -43,16 +43,13 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
     for sign_in in chosen.openid_connect:
         if issuer.is_own(sign_in.issuer):
             yield f"portal.openid_connect: the issuer of {sign_in.name} is this broker itself"
-    host = listen.portal.rpartition(":")[0].strip("[]")
-    if listen.portal and not _is_loopback(host) and not settings.tls.certificate_file and not chosen.url:
+    if (
+        listen.portal
+        and not is_loopback(listen.portal)
+        and not settings.tls.certificate_file
+        and not chosen.url
+    ):
         yield (
             f"listen.portal: {listen.portal} is not on this machine alone, and passwords would cross the "
             "network as they are: set [tls], or portal.url to the https address at which a reverse proxy serves it"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -47,6 +47,8 @@ class Listen(Section, frozen=True):
     workers: int = 1
     worker_silence_seconds: int = 30
     maximum_connections: int = 4096
+    allow_plain_http: bool = False
+    allow_public_operations: bool = False
 
 
 class Tls(Section, frozen=True):
@@ -63,6 +65,7 @@ class Keys(Section, frozen=True):
     master_key: SecretKey = SecretKey("")
     master_key_file: str = "var/master.key"
     create_master_key: bool = True
+    allow_readable_master_key: bool = False
     rotate_every_hours: int = 24
     staged_for_minutes: int = 60
 

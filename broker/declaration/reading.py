@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from broker.causes import cause_of
 from broker.declaration.declared import WHERE, Declaration, Document
 from broker.declaration.source import DeclarationError, SourceFile, read_source
 from broker.declaration.toml_lines import Route
@@ -106,9 +107,10 @@ def read_beside(source: SourceFile, name: Any, route: Route) -> str:
     """The text of the file `name`, relative to the declaration."""
     try:
         return (source.file.parent / str(name)).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _error(source, route, f"{name} cannot be read: {reason}") from None
+    except OSError as error:
+        raise _error(source, route, f"{name} cannot be read: {cause_of(error)}") from None
+    except UnicodeDecodeError:
+        raise _error(source, route, f"{name} cannot be read: it is not UTF-8") from None
 
 
 _SCALARS: dict[type[inspect.Type], type] = {inspect.IntType: int, inspect.BoolType: bool}

@@ -14,6 +14,7 @@ import msgspec
 import yaml
 from yaml.composer import Composer
 
+from broker.causes import cause_of
 from broker.declaration.toml_lines import Route, toml_lines
 
 _COLLECTION_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq")}
@@ -28,6 +29,10 @@ _MOST_REPEATED = 100_000  # values that aliases repeat
 
 class DeclarationError(Exception):
     """What is wrong with a declaration; the message begins with the file, the line if known, and the route."""
+
+
+class UnreadableDeclaration(DeclarationError):
+    """The file itself cannot be read."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -52,7 +57,7 @@ def read_source(file: Path) -> SourceFile:
         data = file.read_bytes()
         text = data.decode()
     except OSError as error:
-        raise DeclarationError(f"{file} cannot be read: {error.strerror}") from None
+        raise UnreadableDeclaration(f"{file} cannot be read: {cause_of(error)}") from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DeclarationError(f"{file}:{line}: this line is not UTF-8") from None

@@ -13,6 +13,7 @@ import msgspec
 
 from broker.assertions.checks import Checks
 from broker.assertions.client_certificate import ClientCertificate
+from broker.causes import cause_of
 from broker.federation.mapped_roles import (
     EVERYONE,
     MappedRole,
@@ -123,13 +124,13 @@ class ClientCertificates:
         try:
             found = file.stat()
         except OSError as error:
-            raise ValueError(f"revocation_lists: {file} cannot be read: {error.strerror}") from None
+            raise ValueError(f"revocation_lists: {file} cannot be read: {cause_of(error)}") from None
         return found.st_mtime_ns, found.st_ino, found.st_size
 
     def _read(self, file: Path) -> tuple[Any, ...]:
         try:
             return self._parse_lists(file.read_bytes())
         except OSError as error:
-            raise ValueError(f"revocation_lists: {file} cannot be read: {error.strerror}") from None
+            raise ValueError(f"revocation_lists: {file} cannot be read: {cause_of(error)}") from None
         except ValueError as error:
             raise ValueError(f"revocation_lists: {file} {error}") from None

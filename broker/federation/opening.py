@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.causes import cause_of
 from broker.federation.access_token_owners import AccessTokenOwners, ProviderAddresses
 from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
@@ -137,8 +138,13 @@ def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
 def _tls_context(authorities: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authorities or None)
-    except OSError as error:  # an SSLError is one, too
-        raise ValueError(f"certificate_authorities: {authorities} cannot be used: {error}") from None
+    except ssl.SSLError:
+        why = "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        raise ValueError(f"certificate_authorities: {authorities} cannot be used: {why}") from None
+    except OSError as error:
+        raise ValueError(
+            f"certificate_authorities: {authorities} cannot be used: {cause_of(error)}"
+        ) from None
 
 
 def _read_pinned(pinned: str) -> tuple[str, tuple[VerificationKey, ...]]:
@@ -146,6 +152,6 @@ def _read_pinned(pinned: str) -> tuple[str, tuple[VerificationKey, ...]]:
     try:
         return issuer, parse_key_set(Path(file).read_bytes())
     except OSError as error:
-        raise ValueError(f"pinned_keys: {file} cannot be read: {error.strerror}") from None
+        raise ValueError(f"pinned_keys: {file} cannot be read: {cause_of(error)}") from None
     except ValueError as error:
         raise ValueError(f"pinned_keys: {file}: {error}") from None

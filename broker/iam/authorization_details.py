@@ -16,7 +16,7 @@ from broker.iam.rows import find_sources, rows_of
 from broker.iam.tags import tag_shapes
 from broker.names.arn import AWS_ACCOUNT
 from broker.operation import Call, Prepared, no_resource, operation
-from broker.paging import first_key, page_of_rows
+from broker.paging import DEFAULT_MAX_ITEMS, first_key, page_of_rows
 from broker.protocol.shapes import iam as shapes
 from broker.storage.collection import Collection
 from broker.storage.derived_records import PolicyUse, target
@@ -33,6 +33,10 @@ from broker.storage.store import (
 )
 
 USER, GROUP, ROLE, LOCAL, AWS = "User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"
+# "IAM might return fewer than the MaxItems number of results, even when there are more": an entity may have a hundred
+# kilobytes of policies, and nobody else is answered while a page is made.
+_MOST_AT_ONCE = 250
+
 _COLLECTIONS: Mapping[str, Collection[Any]] = {USER: USERS, GROUP: GROUPS, ROLE: ROLES, LOCAL: POLICIES}
 
 
@@ -52,9 +56,9 @@ class Entry(msgspec.Struct, frozen=True):
 async def get_account_authorization_details(
     call: Call, request: shapes.GetAccountAuthorizationDetailsRequest, prepared: Prepared[None]
 ) -> shapes.GetAccountAuthorizationDetailsResponse:
-    chosen = await page_of_rows(
-        _entries(call, request), lambda entry: entry.key, request.marker, request.max_items
-    )
+    max_items = min(request.max_items or DEFAULT_MAX_ITEMS, _MOST_AT_ONCE)
+    rows = _entries(call, request, max_items)
+    chosen = await page_of_rows(rows, lambda entry: entry.key, request.marker, max_items)
 
     def of(*kinds: str) -> list[Any]:
         return [entry.record for entry in chosen.items if entry.kind in kinds]
@@ -72,7 +76,7 @@ async def get_account_authorization_details(
 
 
 async def _entries(
-    call: Call, request: shapes.GetAccountAuthorizationDetailsRequest
+    call: Call, request: shapes.GetAccountAuthorizationDetailsRequest, max_items: int
 ) -> AsyncGenerator[Entry, None]:
     """The account's entities, and those of AWS's policies that are in use, from the request's marker on."""
     begun, _, name = first_key(request.marker).partition("/")
@@ -80,24 +84,20 @@ async def _entries(
         if kind < begun or (request.filter and kind not in request.filter):
             continue
         behind = name if kind == begun else ""
-        rows = (
-            _aws_rows(call, behind, request.max_items) if kind == AWS else _rows(call, kind, behind, request)
-        )
+        rows = _aws_rows(call, behind, max_items) if kind == AWS else _rows(call, kind, behind, max_items)
         async with aclosing(rows):
             async for entry in rows:
                 yield entry
 
 
-async def _rows(
-    call: Call, kind: str, behind: str, request: shapes.GetAccountAuthorizationDetailsRequest
-) -> AsyncGenerator[Entry, None]:
+async def _rows(call: Call, kind: str, behind: str, max_items: int) -> AsyncGenerator[Entry, None]:
     collection = _COLLECTIONS[kind]
-    async with aclosing(rows_of(call, collection, behind, request.max_items)) as records:
+    async with aclosing(rows_of(call, collection, behind, max_items)) as records:
         async for record in records:
             yield Entry(kind, collection.key_of(record), record)
 
 
-async def _aws_rows(call: Call, behind: str, max_items: int | None) -> AsyncGenerator[Entry, None]:
+async def _aws_rows(call: Call, behind: str, max_items: int) -> AsyncGenerator[Entry, None]:
     prefix = f"{AWS_ACCOUNT}/"
     async with aclosing(rows_of(call, POLICY_USES, f"{prefix}{behind}", max_items, prefix)) as uses:
         async for use in uses:

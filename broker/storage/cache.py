@@ -173,9 +173,11 @@ class RecordCache:
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != snapshot.revision:
             return None
-        found = [
-            (key, self._decode_and_cache(partition, snapshot, collection, key, value)) for key, value in pairs
-        ]
+        found = []
+        for number, (key, value) in enumerate(pairs, 1):
+            found.append((key, self._decode_and_cache(partition, snapshot, collection, key, value)))
+            if number % _SCAN_PAGE == 0:
+                await asyncio.sleep(0)
         if not collection.expiring:
             snapshot.note_listed(prefix, after, limit, [key for key, _ in found])
             self._partitions.reweigh(partition, snapshot, snapshot.weight)

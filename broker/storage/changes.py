@@ -27,6 +27,14 @@ def pack_keys(writes: Sequence[Write]) -> bytes:
     return _encode([(write.key, write.value is not None) for write in writes])
 
 
+def _keys_in(packed: bytes) -> _Keys | None:
+    """None where the entry does not tell, or is damaged."""
+    try:
+        return _decode(packed)
+    except msgspec.MsgspecError:
+        return None
+
+
 def changes_since(since: Revision, entries: Iterable[tuple[Revision, bytes]]) -> Changes | None:
     """What `entries` tell, which are in order, the first of them that of `since`; None where they do not tell."""
     present: dict[str, bool] = {}
@@ -36,7 +44,7 @@ def changes_since(since: Revision, entries: Iterable[tuple[Revision, bytes]]) ->
             if revision != since:
                 return None
         else:
-            keys = _decode(packed)
+            keys = _keys_in(packed)
             if keys is None or revision.number != last.number + 1:
                 return None
             present.update(keys)

@@ -26,16 +26,12 @@ Where the answer to a commit is lost, its receipt shows whether it was applied (
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from broker.storage.changes import changes_since, pack_keys
 from broker.storage.engine import (
@@ -48,6 +44,8 @@ from broker.storage.engine import (
     Revision,
     Write,
 )
+from broker.storage.redis_connection import FAILURES, redis_client, translated_errors
+from broker.storage.redis_errors import cause_of_redis
 from broker.storage.redis_names import (
     PARTITIONS,
     bounds,
@@ -60,8 +58,6 @@ from broker.storage.redis_names import (
 )
 from broker.storage.redis_scripts import CHANGES, COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
 
-_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-
 _DELETED = b"deleted"
 _NO_LIMIT = -1
 
@@ -72,8 +68,6 @@ _SCAN_ATTEMPTS = 20
 # Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
 _CLOSE_TIMEOUT = 3.0
-
-_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 class RedisEngine:
@@ -87,7 +81,8 @@ class RedisEngine:
         `entropy(n)` returns n fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
         finding out whether a commit whose answer was lost was applied. Raises ValueError for a malformed URL.
         """
-        self._client: Any = _client(url, timeout, connections)
+        self._client: Any = redis_client(url, timeout, connections)
+        self.is_cluster = "+cluster://" in url
         self._entropy = entropy
         self._timeout = timeout
         self._committing: set[asyncio.Future[None]] = set()
@@ -129,7 +124,7 @@ class RedisEngine:
 
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         keys = [revision_key(partition), index_key(partition, "changes")]
-        async with _translated_errors():
+        async with translated_errors():
             latest, *entries = await self._retry_once(self._run, CHANGES, keys, [since.number])
         changes = changes_since(since, [_entry(entry) for entry in entries])
         # Where an early version has committed since the last entry, that one is not the latest revision.
@@ -146,7 +141,7 @@ class RedisEngine:
         for write in writes:
             keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]
-        async with _translated_errors():
+        async with translated_errors():
             if not (expecting and expecting.number) and partition not in self._listed:
                 # In another slot, so before the commit, not in it: `partitions` skips names without a revision.
                 await self._client.execute_command("ZADD", PARTITIONS, 0, partition)
@@ -162,23 +157,25 @@ class RedisEngine:
         lowest, highest = bounds(prefix, "")
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
-        async with _translated_errors():
+        async with translated_errors():
             revisions = await self._revisions(found)
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:
         """The server's clock, by which records expire. In a cluster, that of the node which has the keyrings."""
-        async with _translated_errors():
+        async with translated_errors():
             seconds, microseconds = await self._retry_once(self._run, TIME, [revision_key("keys")], [])
         return int(seconds) + int(microseconds) / 1e6
 
     async def weaknesses(self) -> list[str]:
         """Settings of the server that break the guarantees of `commit`; a sentence each, for the operator."""
-        async with _translated_errors():
+        async with translated_errors():
             try:
                 pairs = await self._client.config_get("append*", "maxmemory-policy")
             except RedisError as error:
-                return [f"the server does not show its settings ({error}): make sure of appendfsync always"]
+                return [
+                    f"the server does not show its settings ({cause_of_redis(error)}): make sure of appendfsync always"
+                ]
         found = []
         if pairs.get("appendonly") != "yes":
             found.append("appendonly is off: a restart of the server loses what was acknowledged")
@@ -187,6 +184,36 @@ class RedisEngine:
         if pairs.get("maxmemory-policy") != "noeviction":
             found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
         return found
+
+    async def ask_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+        """The answer of a script that only reads."""
+        async with translated_errors():
+            return await self._retry_once(self._run, script, keys, arguments)
+
+    async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        """Send the commands in one round trip; for a store that nobody uses."""
+        async with translated_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            await pipeline.execute()
+
+    async def other_clients(self) -> list[str]:
+        """Addresses of the others that are connected to the same database; none are known of a cluster."""
+        if self.is_cluster:
+            return []
+        async with translated_errors():
+            own = await self._client.client_info()
+            listed = await self._client.client_list()
+        return [one["addr"] for one in listed if one["db"] == str(own["db"]) and one["id"] != str(own["id"])]
+
+    async def delete_all(self, first: str, at_once: int) -> None:
+        """Delete every key of a store that nobody uses, those of the partition `first` before all others."""
+        for pattern in (f"{index_key(first, '')}*", "broker:*"):
+            async with translated_errors():
+                found = [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
+            for start in range(0, len(found), at_once):
+                await self.ask_all([("DEL", key) for key in found[start : start + at_once]])
 
     async def close(self) -> None:
         """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""
@@ -204,7 +231,7 @@ class RedisEngine:
             is_committed, answer = await self._run(COMMIT, keys, arguments)
         except ResponseError:
             raise  # an answer: the server refused it
-        except _FAILURES as error:
+        except FAILURES as error:
             if isinstance(error.__context__, ConnectionRefusedError):
                 raise  # it was never sent
             return 1, await self._settle_commit(keys[3], error)
@@ -225,7 +252,7 @@ class RedisEngine:
             try:
                 answer: bytes = await self._run(SETTLE, [receipt], [])
                 break
-            except _FAILURES as error:
+            except FAILURES as error:
                 if self._is_closed or loop.time() >= deadline:
                     reason = "the answer to a commit was lost, and it is unknown whether it was applied"
                     raise OutcomeUnknown(f"{why}: {reason}: {error or type(error).__name__}") from lost
@@ -238,7 +265,7 @@ class RedisEngine:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
             try:
-                async with _translated_errors():
+                async with translated_errors():
                     answers = await self._revisions_not_lost(list(waiting))
             except EngineUnavailable as error:
                 _fail_all(waiting, error)
@@ -315,12 +342,12 @@ class RedisEngine:
     ) -> tuple[Revision, list[str]]:
         lowest, highest = bounds(prefix, after)
         keys = [revision_key(partition), index_key(partition, "keys")]
-        async with _translated_errors():
+        async with translated_errors():
             revision, *found = await self._retry_once(self._run, RANGE, keys, [lowest, highest, wanted])
         return parse_revision(revision), [key.decode() for key in found]
 
     async def _read(self, *command: Any) -> Any:
-        async with _translated_errors():
+        async with translated_errors():
             return await self._retry_once(self._client.execute_command, *command)
 
     async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
@@ -348,36 +375,6 @@ def _expiry(write: Write) -> bytes | int | str:
     if write.value is None:
         return _DELETED
     return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))
-
-
-def _client(url: str, timeout: float, connections: int) -> Any:
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _SCHEMES:
-        raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
-    single = scheme.removesuffix("+cluster")
-    # Protocol 2: RESP3 adds maintenance notices that cost time on every answer, and nothing that is used here.
-    options: dict[str, Any] = {
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "protocol": 2,
-        "max_connections": connections,
-    }
-    if single != scheme:
-        return RedisCluster.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
-    pool = BlockingConnectionPool.from_url(url, timeout=timeout, retry=_no_retry(), **options)
-    return Redis.from_pool(pool)
-
-
-def _no_retry() -> Retry:
-    return Retry(NoBackoff(), 0)
-
-
-@asynccontextmanager
-async def _translated_errors() -> AsyncIterator[None]:
-    try:
-        yield
-    except _FAILURES as error:
-        raise EngineUnavailable(f"redis: {error or type(error).__name__}") from error
 
 
 def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:

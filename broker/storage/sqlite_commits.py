@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from broker.causes import explained
 from broker.storage.changes import FEED_LENGTH
 from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision
 
@@ -124,11 +125,11 @@ def _deliver_in_loop(commits: list[Commit]) -> None:
 
 
 def unavailable(path: Path, error: Exception) -> EngineUnavailable:
-    return EngineUnavailable(f"{path}: {error}")
+    return EngineUnavailable(explained(error, path))
 
 
 def failed(path: Path, error: Exception) -> EngineUnavailable:
     """The error of a failed transaction. After an I/O error it may be in the log, and be applied after a crash."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
-        return OutcomeUnknown(f"{path}: {error}")
+        return OutcomeUnknown(explained(error, path))
     return unavailable(path, error)

@@ -7,9 +7,10 @@ workers are replaced. Where only one worker serves, it accepts connections from 
 """
 
 import errno
-import os
 import socket
 from collections.abc import Sequence
+
+from broker.causes import cause_of
 
 BACKLOG = 1024  # connections that wait to be accepted
 
@@ -101,10 +102,12 @@ def _shown(host: str, port: int) -> str:
 
 
 def _explained(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "no address has this name"
     if error.errno == errno.EADDRINUSE:
-        return "another program listens there, maybe another broker"
+        return "another program listens there, maybe another broker (ss -ltnp shows which)"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address"
     if error.errno == errno.EACCES:
         return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-    return error.strerror or os.strerror(error.errno or 0)
+    return cause_of(error)

@@ -12,11 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from broker.causes import explained
+
 _logger = logging.getLogger("broker.tls")
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+
+
+class UnusablePem(OSError):
+    """What is wrong with a PEM file; the message names the file, and says what to do."""
 
 
 class Certificate:
-    """A pair of PEM files and the context that serves them; raises OSError (SSLError is one) for an unusable pair."""
+    """A pair of PEM files and the context that serves them; raises OSError, or UnusablePem, for an unusable pair."""
 
     def __init__(self, certificate_file: str, key_file: str) -> None:
         self._files = (Path(certificate_file), Path(key_file))
@@ -29,7 +37,10 @@ class Certificate:
 
         What a client shows is verified, or its handshake fails. Raises OSError for a file that cannot be used.
         """
-        self.context.load_verify_locations(cafile=authorities)
+        try:
+            self.context.load_verify_locations(cafile=authorities)
+        except ssl.SSLError:
+            raise UnusablePem(f"{authorities} holds no certificate in PEM ({_CERTIFICATE})") from None
         self.context.verify_mode = ssl.CERT_OPTIONAL
         # Each connection verifies again: a resumed session would carry an old verification.
         self.context.num_tickets = 0
@@ -45,7 +56,9 @@ class Certificate:
             self._loaded_stamp = stamp
             self._load()
         except OSError as error:
-            _logger.error("the changed certificate cannot be used, the one before stays: %s", error)
+            _logger.error(
+                "the changed certificate cannot be used, the one before stays: %s", explained(error)
+            )
         else:
             _logger.info("the certificate has changed: new connections get the new one")
 
@@ -54,9 +67,34 @@ class Certificate:
         return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
 
     def _load(self) -> None:
-        with _in_memory(self._files[0].read_bytes()) as chain, _in_memory(self._files[1].read_bytes()) as key:
+        certificate, private_key = (file.read_bytes() for file in self._files)
+        with _in_memory(certificate) as chain, _in_memory(private_key) as key:
             for context in (_new_context(), self.context):
-                context.load_cert_chain(chain, key, password=_no_password)
+                try:
+                    context.load_cert_chain(chain, key, password=_no_password)
+                except ssl.SSLError as error:
+                    why = self._why_unusable(error, certificate, private_key, chain)
+                    raise UnusablePem(why) from None
+
+    def _why_unusable(self, error: ssl.SSLError, certificate: bytes, key: bytes, chain: str) -> str:
+        """`chain` is a path to the content of `certificate`."""
+        of_certificate, of_key = self._files
+        if _CERTIFICATE.encode() not in certificate:
+            return f"{of_certificate} holds no certificate in PEM ({_CERTIFICATE})"
+        if b"PRIVATE KEY-----" not in key:
+            return f"{of_key} holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"
+        reason = getattr(error, "reason", None) or ""  # that of `_no_password` has none
+        if "MISMATCH" in reason:
+            return f"the key {of_key} does not belong to the certificate {of_certificate}: take the two of one issue"
+        if b"ENCRYPTED" in key:
+            return f"the key {of_key} is protected by a password: store it without one (openssl pkey -in {of_key})"
+        if "TOO" in reason:  # EE_KEY_TOO_SMALL, CA_MD_TOO_WEAK
+            return f"{of_certificate} is too weak for OpenSSL ({reason}): issue another one"
+        try:
+            _new_context().load_verify_locations(cafile=chain)
+        except ssl.SSLError:
+            return f"{of_certificate} is damaged: OpenSSL cannot read a certificate in it"
+        return f"{of_key} is damaged: OpenSSL cannot read its private key"
 
 
 def _new_context() -> ssl.SSLContext:

@@ -156,5 +156,7 @@ def test_an_entry_behind_a_gap_tells_nothing() -> None:
 
     since = Revision(5, b"5")
     assert changes_since(since, map(entry, (5, 6, 7))) == Changes(Revision(7, b"7"), {"k6": True, "k7": True})
+    damaged = (Revision(6, b"6"), b"\xc1")
+    assert changes_since(since, [entry(5), damaged]) is None
     for gap in ((5, 7), (6, 7), (5, 6, 8), ()):
         assert changes_since(since, map(entry, gap)) is None

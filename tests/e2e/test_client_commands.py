@@ -90,7 +90,7 @@ def test_one_command_runs_as_the_role_and_its_status_is_the_commands(alice: Pers
     assert json.loads(ended.stdout)["Arn"].endswith(":assumed-role/reader/once"), ended.stderr
     assert alice.command(*asked, "sh", "-c", "exit 7").returncode == 7
     missing = alice.command(*asked, "no-such-command")
-    assert (missing.returncode, "no-such-command cannot be run" in missing.stderr) == (1, True)
+    assert (missing.returncode, "no-such-command cannot be run" in missing.stderr) == (2, True)
 
 
 def test_json_is_what_a_credential_process_prints(alice: Person) -> None:

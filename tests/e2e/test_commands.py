@@ -289,7 +289,7 @@ def test_a_second_demo_on_the_same_ports_touches_nothing_and_says_so(demo: Serve
     files = [demo.folder / name for name in ("demo-config", "demo-credentials", "audit.jsonl")]
     before = [file.read_bytes() for file in files]
     ended = Commands(demo.settings, tmp_path).run("serve", "--demo")
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert "broker serve: cannot listen on 127.0.0.1" in ended.stderr
     assert [file.read_bytes() for file in files] == before
 
@@ -363,7 +363,7 @@ def test_the_master_key_is_rotated_and_the_old_one_is_needed_no_more(tmp_path: P
     assert server.client("sts", keys).get_caller_identity()["Account"] == A
     server.stop()
     (tmp_path / "master.key").write_bytes(first)
-    assert "does not open with this master key" in commands.refused("keys", "list")
+    assert "does not open with this master key" in commands.refused("keys", "list", status=2)
 
 
 def test_a_token_shows_its_claims_and_no_secret(server: Server, beside: Commands) -> None:
@@ -432,7 +432,7 @@ def recorded(broker: Commands) -> list[str]:
 def test_a_root_key_that_cannot_be_shown_is_taken_back(broker: Commands, end: str) -> None:
     broker("root-key", B, "--create-account")
     ended = in_a_shell(broker, f"broker root-key {A} --create-account {end}")
-    assert ended.returncode == 1
+    assert ended.returncode == 3
     assert re.search(
         r"the new root key AKIA\w+ could not be shown \(.+\) and was taken back\n$", ended.stderr
     )
@@ -441,7 +441,7 @@ def test_a_root_key_that_cannot_be_shown_is_taken_back(broker: Commands, end: st
     exported(broker("root-key", A))
 
     ended = in_a_shell(broker, f"broker root-key {A} --rotate {end}")
-    assert ended.returncode == 1
+    assert ended.returncode == 3
     assert re.search(r"was taken back; AKIA\w+ stays deleted\n$", ended.stderr)
     exported(broker("root-key", A))
 
@@ -450,7 +450,7 @@ def test_a_root_key_that_cannot_be_shown_is_taken_back(broker: Commands, end: st
 def test_access_keys_of_a_declaration_that_cannot_be_shown_are_taken_back(broker: Commands, end: str) -> None:
     file = broker.write("d.yaml", declaration(A, {"alice": {"access_keys": 1}, "bob": {"access_keys": 1}}))
     ended = in_a_shell(broker, f"broker apply {file} {end}")
-    assert ended.returncode == 1
+    assert ended.returncode == 3
     assert re.search(
         r"the new access key AKIA\w+, AKIA\w+ could not be shown \(.+\) and was taken back", ended.stderr
     )
@@ -465,7 +465,7 @@ def test_a_declaration_without_new_keys_may_be_read_in_part(broker: Commands) ->
     ended = in_a_shell(broker, f"broker apply {file} | head -1")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"account {A}\n", "")
     ended = in_a_shell(broker, f"broker apply {file} > /dev/full")
-    assert (ended.returncode, "done, but not shown" in ended.stderr) == (1, True)
+    assert (ended.returncode, "done, but not shown" in ended.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("options", ["", "--token"])
@@ -479,7 +479,7 @@ def test_a_container_whose_id_cannot_be_shown_is_taken_back(broker: Commands, op
     broker("apply", broker.write("d.yaml", json.dumps({"accounts": {A: {"roles": {"app": role}}}})))
     line = f"broker metadata container arn:aws:iam::{A}:role/app {options}"
     ended = in_a_shell(broker, f"{line} > /dev/full")
-    assert ended.returncode == 1
+    assert ended.returncode == 3
     (key,) = re.findall(r"the container (\S+) could not be shown \(.+\) and was taken back", ended.stderr)
     assert recorded(broker)[-2:] == ["PutContainer", "DeleteContainer"]
     assert f"there is no container {key}" in broker.refused("metadata", "forget", key)
@@ -507,7 +507,7 @@ def test_where_the_journal_is_full_no_key_is_made(broker: Commands) -> None:
         ["apply", file, "--credentials", "c"],
     ):
         ended = broker.run(*arguments, BROKER_AUDIT_PATH="/dev/full")
-        assert ended.returncode == 1
+        assert ended.returncode == 3
         assert "nothing was changed: the journal cannot be written: /dev/full: No space left" in ended.stderr
         assert "never journalled" not in ended.stderr, "nothing was done that would have to be"
         assert ended.stdout == ""

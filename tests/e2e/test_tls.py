@@ -173,6 +173,6 @@ def test_a_pair_that_does_not_fit_ends_the_start_with_one_sentence(authority: Au
     server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
     command = [sys.executable, "-m", "broker", "serve"]
     ended = subprocess.run(command, env={**server.settings, **environment}, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("broker serve: tls: the certificate cannot be used: ")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("broker serve: tls: the certificate cannot be used: the key ")
     assert ended.stderr.count("\n") == 1

@@ -65,7 +65,7 @@ def test_no_key_is_created_where_the_credentials_file_cannot_be_written(
         place.write_text(content)
     file = write({"alice": {"access_keys": 1}})
     ended = run("apply", file, "--credentials", str(place))
-    assert ended.status == 1
+    assert ended.status == 2
     assert ended.said.startswith("broker apply: ")
     assert "+ user alice: access key" in run("apply", file).shown
 
@@ -74,7 +74,7 @@ def test_without_a_journal_nothing_is_changed(run: Run, monkeypatch: pytest.Monk
     Path("journal").mkdir()
     monkeypatch.setenv("BROKER_AUDIT_PATH", "journal")
     file = write({"alice": {}})
-    assert run("apply", file).status == 1
+    assert run("apply", file).status == 3
     assert "+ user alice" in run("apply", file, "--dry-run").shown
 
 
@@ -124,8 +124,11 @@ def test_keys_that_do_not_fit_on_the_disk_are_deleted_again(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         ended = run("apply", file, "--credentials", "credentials")
-    assert ended.status == 1
-    assert "could not be written to credentials (No space left on device) and was taken back" in ended.said
+    assert ended.status == 3
+    assert (
+        "could not be written to credentials (No space left on device: make room, then try again) and was taken back"
+        in ended.said
+    )
     assert [path.name for path in Path().iterdir() if "credentials" in path.name] == []
     assert "+ user alice: access key" in run("apply", file, "--credentials", "credentials").shown
 
@@ -153,7 +156,7 @@ def test_passwords_that_could_not_be_shown_are_taken_back(run: Run, monkeypatch:
         patched.setattr("broker.commands.showing.deliver", full)
         patched.setattr("broker.commands.showing.discard_output", lambda: None)
         ended = run("apply", file)
-    assert ended.status == 1
+    assert ended.status == 3
     assert "the one-time password of alice could not be shown" in ended.said
     assert "was taken back" in ended.said
     assert "+ user alice: console password" in run("apply", file).shown

@@ -51,7 +51,7 @@ def test_control_characters_of_a_client_reach_no_terminal() -> None:
 
 def test_a_missing_journal_is_an_error(run: Run) -> None:
     ended = run("audit", "tail")
-    assert (ended.status, "there is no journal at" in ended.said) == (1, True)
+    assert (ended.status, "there is no journal at" in ended.said) == (3, True)
 
 
 @pytest.mark.parametrize("count", ["-3", "all", "1.5"])
@@ -161,4 +161,4 @@ def test_a_filter_that_cannot_be_is_wrong_use(run: Run, options: list[str]) -> N
 
 def test_where_there_is_no_journal_nothing_is_found_and_that_is_said(run: Run) -> None:
     ended = run("audit", "find")
-    assert (ended.status, "there is no journal at" in ended.said) == (1, True)
+    assert (ended.status, "there is no journal at" in ended.said) == (3, True)

@@ -57,10 +57,9 @@ def test_a_restored_copy_without_a_lock_file_is_valid(run: Run, monkeypatch: pyt
     assert check(run, monkeypatch).status == 0
     Path("broker.db").write_bytes(b"no database at all, " * 100)
     ended = check(run, monkeypatch)
-    assert (ended.status, ended.said) == (
-        2,
-        "broker config check: " + f"{Path.cwd()}/broker.db: file is not a database\n",
-    )
+    assert ended.status == 2
+    assert ended.said.startswith(f"broker config check: {Path.cwd()}/broker.db: file is not a database: ")
+    assert ended.said.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -163,10 +162,10 @@ def test_a_fault_that_may_pass_ends_with_the_status_for_a_restart(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = check(run, monkeypatch, STORE_URL=f"redis://127.0.0.1:{free_port()}/0")
-    assert (away.status, "redis: " in away.said) == (1, True)
+    assert (away.status, "redis: " in away.said) == (3, True)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = check(run, monkeypatch, LISTEN_API=f"127.0.0.1:{other.getsockname()[1]}")
-    assert (taken.status, "another program listens there" in taken.said) == (1, True)
+    assert (taken.status, "another program listens there" in taken.said) == (3, True)
 
 
 def test_all_faults_are_reported_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,14 @@ def test_the_default_profile_has_no_prefix() -> None:
     ],
 )
 def test_an_endpoint_is_where_a_client_reaches_the_listener(address: str, endpoint: str) -> None:
-    settings = load_settings(None, {"BROKER_LISTEN_API": address, "BROKER_LISTEN_METADATA": address})
+    settings = load_settings(
+        None,
+        {
+            "BROKER_LISTEN_API": address,
+            "BROKER_LISTEN_METADATA": address,
+            "BROKER_LISTEN_ALLOW_PLAIN_HTTP": "true",
+        },
+    )
     assert endpoint_of(settings) == metadata_endpoint_of(settings) == endpoint
 
 

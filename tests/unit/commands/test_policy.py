@@ -228,4 +228,4 @@ def test_roles_sessions_and_root_can_be_the_principal(run: Run, ask: Any) -> Non
 @pytest.mark.parametrize("who", ["user/nobody", "user/path/alice", "role/none", "group/developers"])
 def test_an_unknown_principal_is_refused(ask: Any, who: str) -> None:
     ended = ask(who)
-    assert (ended.status, "the store has no" in ended.said) == (1, True)
+    assert (ended.status, "the store has no" in ended.said) == (2, True)

@@ -244,6 +244,31 @@ async def test_the_weaknesses_of_a_server_are_named(engine: RedisEngine, redis_s
     assert (await engine.weaknesses())[0].startswith("appendonly is off")
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (b"CONFIG SET requirepass secret", "it asks for a user and a password"),
+        (b"REPLICAOF 127.0.0.1 1", "it is a replica"),
+        (b"CONFIG SET maxmemory 1", "its memory is full"),
+        (b"CONFIG SET min-replicas-to-write 1", "it has fewer good replicas"),
+    ],
+)
+async def test_what_a_server_refuses_is_a_sentence_with_the_next_step(
+    engine: RedisEngine, redis_server: RedisServer, setting: bytes, said: str
+) -> None:
+    assert b"+OK" in redis_server.ask(setting)
+    with pytest.raises(EngineUnavailable, match=said):
+        await engine.commit(HERE, [Write("a", b"1")], None)
+
+
+async def test_a_server_that_is_away_is_named_with_its_address(redis_server: RedisServer) -> None:
+    port = free_port()
+    away = RedisEngine(f"redis://127.0.0.1:{port}/0", os.urandom, timeout=0.5)
+    with pytest.raises(EngineUnavailable, match=f"127.0.0.1:{port}.*is the service started"):
+        await away.revision(HERE)
+    await away.close()
+
+
 async def test_a_wrong_password_is_refused_and_not_repeated_in_the_reason(redis_server: RedisServer) -> None:
     redis_server.ask(b"CONFIG SET requirepass correct-horse")
     wrong = RedisEngine(redis_server.url.replace("://", "://:wrong-horse@"), os.urandom)

@@ -1,0 +1,35 @@
+"""What would show secrets to a network: listeners that are not on this machine alone, without TLS or a signature."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from broker.config.settings import Settings
+
+
+def faults_of_exposure(settings: Settings) -> Iterator[str]:
+    """Refused: answers of the API hold secret keys."""
+    listen = settings.listen
+    if not is_loopback(listen.api) and not settings.tls.certificate_file and not listen.allow_plain_http:
+        yield (
+            f"listen.api: {listen.api} is not on this machine alone, and secret keys would cross the network as they "
+            "are: set [tls], or listen.allow_plain_http = true where a proxy with TLS is in front"
+        )
+
+
+def warnings_of_exposure(settings: Settings) -> Iterator[str]:
+    """Logged at start, and shown by `broker config check`."""
+    listen = settings.listen
+    if not is_loopback(listen.operations) and not listen.allow_public_operations:
+        yield (
+            f"listen.operations: {listen.operations} is not on this machine alone, and whoever reaches it reads the "
+            "metrics without a signature; listen.allow_public_operations = true says that this is meant"
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT can be reached from this machine alone; a text that is no address has faults of its own."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")

@@ -1,0 +1,47 @@
+"""The client of a Redis server, and its errors as those of an engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from broker.storage.engine import EngineUnavailable
+from broker.storage.redis_errors import cause_of_redis
+
+FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+
+_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+
+
+def redis_client(url: str, timeout: float, connections: int) -> Any:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
+    single = scheme.removesuffix("+cluster")
+    # Protocol 2: RESP3 adds maintenance notices that cost time on every answer, and nothing that is used here.
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "protocol": 2,
+        "max_connections": connections,
+    }
+    if single != scheme:
+        return RedisCluster.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
+    pool = BlockingConnectionPool.from_url(url, timeout=timeout, retry=_no_retry(), **options)
+    return Redis.from_pool(pool)
+
+
+def _no_retry() -> Retry:
+    return Retry(NoBackoff(), 0)
+
+
+@asynccontextmanager
+async def translated_errors() -> AsyncIterator[None]:
+    try:
+        yield
+    except FAILURES as error:
+        raise EngineUnavailable(f"redis: {cause_of_redis(error)}") from error

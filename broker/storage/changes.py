@@ -30,9 +30,10 @@ def pack_keys(writes: Sequence[Write]) -> bytes:
 def _keys_in(packed: bytes) -> _Keys | None:
     """None where the entry does not tell, or is damaged."""
     try:
-        return _decode(packed)
+        keys: _Keys | None = _decode(packed)
     except msgspec.MsgspecError:
         return None
+    return keys
 
 
 def changes_since(since: Revision, entries: Iterable[tuple[Revision, bytes]]) -> Changes | None:

@@ -109,6 +109,13 @@ class RecordCache:
         """The snapshot at a revision that the engine has, or has had since this call."""
         revision = await self._engine.revision(partition)
         snapshot = self._partitions.get(partition)
+        if snapshot is not None and snapshot.revision == revision:
+            return snapshot
+        return await self._renewed(partition, snapshot, revision)
+
+    async def _renewed(
+        self, partition: str, snapshot: PartitionSnapshot | None, revision: Revision
+    ) -> PartitionSnapshot:
         for _ in range(_MOST_REPLACED):
             if snapshot is None or snapshot.revision == revision:
                 break

@@ -5,7 +5,7 @@
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the HTTP of machines: requests in, responses out
-    iam | simulator | sts | metadata | authorize | portal | sso | signin
+    iam | simulator | sts | metadata | authorize | portal | sso | signin | trail
                              what the broker does, one file per noun or flow
     event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
     performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
@@ -15,7 +15,7 @@
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
-    names | errors | strict_json | causes
+    names | errors | strict_json | causes | yaml_text
                              how things are called; how a request is refused; strict reading of JSON; errors of the
                              system as sentences for the operator
     cache                    the one bounded cache: by weight, and by revisions

@@ -18,6 +18,7 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.resource import Resource
+from broker.audit.history import EventHistory
 from broker.credentials.mint import Mint
 from broker.credentials.one_time_codes import OfferedCode, require_code
 from broker.credentials.passwords import Passwords
@@ -67,7 +68,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
     `portal_url` is where people sign in; "" where there is no portal. `performed` is what the operation has performed
-    within itself, each of which leaves a record of its own.
+    within itself, each of which leaves a record of its own. `history` is None where the journal is no file.
     """
 
     caller: Caller
@@ -81,6 +82,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
+    history: EventHistory | None = None
     performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property

@@ -15,6 +15,7 @@ from broker.access.facts import RequestFacts
 from broker.access.gate import Gate
 from broker.access.restrictions import refuse_restricted
 from broker.audit.event import Event, begin_event, recordable, shortened, uuid_text
+from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
@@ -43,6 +44,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
+    history: EventHistory | None = None
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -57,6 +59,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.passwords,
             self.service_principals,
             self.portal_url,
+            self.history,
         )
 
 

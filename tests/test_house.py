@@ -24,6 +24,7 @@ LONG_FUNCTIONS = {
 TESTS_OF_SEVERAL = {
     "commands/test_main.py": "broker/__main__.py and the table of commands",
     "iam/test_every_authorization.py": "the law of permissions over all operations",
+    "declaration/test_import_stores.py": "declaration/import_minio.py and import_seaweedfs.py",
     "iam/test_root_tasks.py": "the law of AssumeRoot's tasks over all operations",
     "metadata/test_handler.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",

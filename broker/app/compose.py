@@ -12,7 +12,8 @@ import broker.iam
 import broker.signin
 import broker.simulator
 import broker.sso
-import broker.sts  # noqa: F401  importing a room declares its operations
+import broker.sts
+import broker.trail  # noqa: F401  importing a room declares its operations
 from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover

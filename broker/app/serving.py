@@ -13,7 +13,9 @@ from typing import Protocol
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.system import clock, entropy
+from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
+from broker.audit.reader import JournalReader
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
@@ -64,7 +66,7 @@ class Listener(Protocol):
 
 
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
-    settings = broker.settings
+    settings, path = broker.settings, Path(broker.settings.audit.path)
     return Dependencies(
         clock=clock,
         timer=time.perf_counter,
@@ -83,6 +85,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         host_names=parse_host_names(host_names(settings)),
         service_principals=frozenset(settings.policies.service_principals),
         portal_url=portal_url_of(settings),
+        history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 
 
@@ -225,13 +228,10 @@ def _make_servers(
 
 def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
     # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
-    from broker.audit.reader import JournalReader
-    from broker.event_history import EventHistory
     from broker.portal.dependencies import Portal
     from broker.portal.listener import PortalListener
 
-    chosen, path = broker.settings.portal, Path(broker.settings.audit.path)
-    reader = JournalReader(path, dependencies.timer)
+    chosen = broker.settings.portal
     portal = Portal(
         tools=dependencies,
         timer=dependencies.timer,
@@ -245,7 +245,6 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
         passkey_user_verification=chosen.passkey_user_verification,
-        journal=EventHistory(reader) if path.is_file() else None,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 

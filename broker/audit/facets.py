@@ -34,6 +34,7 @@ def principals_of(event: Event) -> Iterator[str]:
     """Everything by which one may look for who called: ARN, id, key, name, and those of the role of a session."""
     identity = event.user_identity
     yield from (identity.arn, identity.principal_id, identity.access_key_id, identity.user_name)
+    yield name_of_caller(event)
     yield identity.invoked_by
     yield session_name_of(event)
     if (context := identity.session_context) is not None:
@@ -75,7 +76,16 @@ FACETS: dict[str, Callable[[Event], Iterable[str]]] = {
     "outcome": lambda event: (outcome_of_record(event).value,),
     "error": lambda event: (event.error_code,),
     "resource": lambda event: (one.name for one in resources_of(event)),
+    "resource-type": lambda event: (one.type for one in resources_of(event)),
     "address": lambda event: (event.source_ip,),
+}
+
+# Facets that are part of another one, in whose terms the index is searched for them.
+NARROW_FACETS: dict[str, tuple[str, Callable[[Event], str]]] = {
+    "access-key": ("principal", lambda event: event.user_identity.access_key_id),
+    "event-id": ("id", lambda event: event.event_id),
+    "event-source": ("source", lambda event: event.event_source),
+    "user-name": ("principal", name_of_caller),
 }
 
 Term = tuple[str, str]  # the name of a facet, and a value
@@ -97,7 +107,21 @@ class RecordFilter(msgspec.Struct, frozen=True):
     def matches(self, event: Event) -> bool:
         if not self.has_time(time_of(event)):
             return False
-        return all(value and value in FACETS[facet](event) for facet, value in self.terms)
+        return all(value and value in _values(event, facet) for facet, value in self.terms)
+
+    @property
+    def index_terms(self) -> tuple[Term, ...]:
+        """The terms by which the index is searched: they find at least what matches."""
+        return tuple(
+            (NARROW_FACETS[facet][0], value) if facet in NARROW_FACETS else (facet, value)
+            for facet, value in self.terms
+        )
+
+
+def _values(event: Event, facet: str) -> Iterable[str]:
+    if facet in NARROW_FACETS:
+        return (NARROW_FACETS[facet][1](event),)
+    return FACETS[facet](event)
 
 
 def terms_of(event: Event) -> set[Term]:

@@ -4,8 +4,8 @@ Nothing depends on it. The journal is the truth: a segment that is missing, torn
 again, one whose file is gone is deleted, and a folder that cannot be written costs a reader time and nothing else.
 Writers of the journal do not know of it, so it costs a request nothing.
 
-A stretch is STRETCH bytes and the rest of a line. The last one of a file, which still grows, is only in the memory of
-the process that searches.
+A stretch is STRETCH bytes and the rest of a line; the segments of sixteen are merged to one later. The last one of a
+file, which still grows, is only in the memory of the process that searches.
 """
 
 import contextlib
@@ -19,26 +19,41 @@ import msgspec
 
 from broker.audit.facets import find_event
 from broker.audit.journal_files import OpenedFile
-from broker.audit.segment import CHECK_SIZE, GrowingSegment, SegmentHeader, parse_header, read_header
+from broker.audit.segment import (
+    CHECK_SIZE,
+    GrowingSegment,
+    SegmentHeader,
+    merged,
+    opened_segment,
+    parse_header,
+    read_header,
+)
 
-STRETCH = 8 << 20  # bytes
+STRETCH = 4 << 20  # bytes
 INDEX = ".index"  # suffix of the folder
-_NAME = re.compile(r"([0-9a-f]{24}-[0-9]{12})(\.[0-9]+)?")  # nothing else in the folder is ours to delete
+_MERGED = 16  # stretches
+_NAME = re.compile(
+    r"([0-9a-f]{24}-[0-9]{12}(?:-merged)?)(\.[0-9]+)?"
+)  # nothing else in the folder is ours to delete
 _CHECKED = 256  # bytes before the end of a stretch
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """From `start` to `end` of a file; `is_whole` where it does not grow any more."""
+    """From `start` to `end` of a file; `is_whole` where it does not grow any more.
+
+    `parts` are the stretches that it is merged of, if any.
+    """
 
     file: OpenedFile
     start: int
     end: int
     is_whole: bool
+    parts: "tuple[Stretch, ...]" = ()
 
     @property
     def name(self) -> str:
         """Of the segment's file."""
-        return f"{self.file.identity}-{self.start:012d}"
+        return f"{self.file.identity}-{self.start:012d}{'-merged' if self.parts else ''}"
 
 
 def stretches_of(file: OpenedFile, size: int, *, is_closed: bool) -> list[Stretch]:
@@ -50,6 +65,16 @@ def stretches_of(file: OpenedFile, size: int, *, is_closed: bool) -> list[Stretc
         found.append(Stretch(file, start, end, is_whole))
         start = end
     return found
+
+
+def merged_stretches(stretches: list[Stretch], *, is_closed: bool) -> list[Stretch]:
+    """What of the stretches of a file can be merged."""
+    groups = [stretches[first : first + _MERGED] for first in range(0, len(stretches), _MERGED)]
+    return [
+        Stretch(group[0].file, group[0].start, group[-1].end, is_whole=True, parts=tuple(group))
+        for group in groups
+        if group[-1].is_whole and (len(group) == _MERGED or (is_closed and len(group) > 1))
+    ]
 
 
 class Index:
@@ -104,6 +129,19 @@ class Index:
         else:
             self._growing[stretch.name] = segment, check
         return segment
+
+    def merge(self, stretch: Stretch) -> None:
+        """Make one segment of those of its parts, if they are all there: a search opens fewer then."""
+        headers = [self.find(part) for part in stretch.parts]
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, ValueError):
+            segments = [
+                stack.enter_context(opened_segment(self.content_of(part), header))
+                for part, header in zip(stretch.parts, headers, strict=True)
+                if header is not None
+            ]
+            if len(segments) == len(stretch.parts):
+                check = _check(stretch.file, stretch.end)
+                self._write(stretch.name, merged(segments, stretch.start, stretch.end, check))
 
     def tidy(self, stretches: list[Stretch]) -> None:
         """Delete the segments of files that are gone."""

@@ -16,7 +16,7 @@ import msgspec
 from broker.audit.journal import UNAUTHENTICATED
 
 _ATTEMPTS = 20
-_READ = 64 << 10
+_READ, _USUAL_LINE = 64 << 10, 4 << 10  # bytes
 _LONGEST_LINE = 4 << 20
 
 
@@ -75,7 +75,7 @@ class OpenedFile(msgspec.Struct, frozen=True):
     def end_of_line(self, start: int) -> int:
         """Behind the end of the first line that ends at or after `start`; the file's size where none does."""
         while start < self.size:
-            block = self.read(start, _READ)
+            block = self.read(start, _USUAL_LINE)
             found = block.find(b"\n")
             if found >= 0:
                 return start + found + 1

@@ -14,7 +14,7 @@ import msgspec
 
 from broker.audit.event import Event
 from broker.audit.facets import RecordFilter, find_event, time_of
-from broker.audit.index import STRETCH, Index, Stretch, stretches_of
+from broker.audit.index import STRETCH, Index, Stretch, merged_stretches, stretches_of
 from broker.audit.journal_files import OpenedFile, opened_files
 from broker.audit.segment import SegmentHeader, candidates, opened_segment
 
@@ -79,11 +79,14 @@ class JournalReader:
             wanted = msgspec.structs.replace(wanted, end=end)
         deadline = None if seconds is None else self._timer() + seconds
         with opened_files(self.path) as files:
-            stretches = self._stretches(files)
+            stretches, mergeable = self._stretches(files)
             near = [one for one in stretches if _may_match(one, wanted)]
             headers = {one.name: header for one in near if one.is_whole and (header := self._index.find(one))}
             missing = [one for one in near if one.is_whole and one.name not in headers]
             left_out = self._make_missing(missing, headers, deadline, note)
+            for one in mergeable:
+                if deadline is None or self._timer() < deadline:
+                    self._index.merge(one)
             searched = [
                 self._searched(one, headers.get(one.name), wanted) for one in near if one.name not in left_out
             ]
@@ -93,14 +96,21 @@ class JournalReader:
             since = max((_last_time(one) for one in missing if one.name in left_out), default=None)
         return FoundRecords(tuple(records), has_more, since)
 
-    def _stretches(self, files: Sequence[OpenedFile]) -> list[Stretch]:
-        stretches = [
-            one
-            for file in files
-            for one in stretches_of(file, self._stretch, is_closed=_is_closed(file, files))
-        ]
+    def _stretches(self, files: Sequence[OpenedFile]) -> tuple[list[Stretch], list[Stretch]]:
+        """Those to be searched, and those to be made of several of them."""
+        stretches: list[Stretch] = []
+        mergeable: list[Stretch] = []
+        for file in files:
+            is_closed = _is_closed(file, files)
+            own = stretches_of(file, self._stretch, is_closed=is_closed)
+            for one in merged_stretches(own, is_closed=is_closed):
+                if self._index.find(one) is None:
+                    mergeable.append(one)
+                else:
+                    own = [one, *(part for part in own if not one.start <= part.start < one.end)]
+            stretches += own
         self._index.tidy(stretches)
-        return stretches
+        return stretches, mergeable
 
     def _make_missing(
         self,

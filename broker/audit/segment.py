@@ -14,7 +14,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from hashlib import blake2b
@@ -27,7 +27,8 @@ import msgspec
 from broker.audit.event import Event
 from broker.audit.facets import RecordFilter, Term, terms_of, time_of
 
-_MAGIC = b"journal\x01" if sys.byteorder == "little" else b"journal\x81"
+# INVARIANT: another number wherever `terms_of` gives other terms: segments that lack them are made again.
+_MAGIC = b"journal\x02" if sys.byteorder == "little" else b"journal\x82"
 # Magic, start, end, check, oldest, newest, records, terms, postings, CRC-32 of all before.
 _HEADER = struct.Struct("=8sQQ16sIIIIII")
 CHECK_SIZE = 16
@@ -110,23 +111,46 @@ class GrowingSegment:
         by_hash: defaultdict[int, list[int]] = defaultdict(list)
         for term, numbers in self._found.items():
             by_hash[_digest(term)] += numbers
-        hashes = sorted(by_hash)
-        starts, postings = array("I", [0]), array("I")
-        for one in hashes:
-            postings.fromlist(by_hash[one])
-            starts.append(len(postings))
-        times = self.times or [0]
-        counts = len(self.times), len(hashes), len(postings)
-        header = struct.pack(
-            "=8sQQ16sIIIII", _MAGIC, self.start, self.end, check, min(times), max(times), *counts
-        )
-        parts = array("Q", hashes), self.times, self.positions, starts, postings
-        return b"".join([header, struct.pack("=I", crc32(header)), *(part.tobytes() for part in parts)])
+        return _encoded(self.start, self.end, check, self.times, self.positions, by_hash)
+
+
+def merged(segments: Iterable[OpenSegment], start: int, end: int, check: bytes) -> bytes:
+    """One segment's file of several that follow each other in a file."""
+    times, positions = array("I"), array("I")
+    by_hash: defaultdict[int, list[int]] = defaultdict(list)
+    for segment in segments:
+        first, ahead = len(times), segment.start - start
+        times.extend(segment.times)
+        positions.extend(ahead + position for position in segment.positions)
+        numbers = [first + number for number in segment.postings]
+        for at, one in enumerate(segment.hashes):
+            by_hash[one] += numbers[segment.starts[at] : segment.starts[at + 1]]
+    return _encoded(start, end, check, times, positions, by_hash)
+
+
+def _encoded(
+    start: int,
+    end: int,
+    check: bytes,
+    times: "array[int]",
+    positions: "array[int]",
+    by_hash: Mapping[int, list[int]],
+) -> bytes:
+    hashes = sorted(by_hash)
+    starts, postings = array("I", [0]), array("I")
+    for one in hashes:
+        postings.fromlist(by_hash[one])
+        starts.append(len(postings))
+    span = min(times, default=0), max(times, default=0)
+    counts = len(times), len(hashes), len(postings)
+    header = struct.pack("=8sQQ16sIIIII", _MAGIC, start, end, check, *span, *counts)
+    parts = array("Q", hashes), times, positions, starts, postings
+    return b"".join([header, struct.pack("=I", crc32(header)), *(part.tobytes() for part in parts)])
 
 
 def candidates(segment: Postings, wanted: RecordFilter) -> list[tuple[int, int]]:
     """Time and position of every record that may match, the oldest first."""
-    found = sorted((segment.find(term) for term in wanted.terms), key=len)
+    found = sorted((segment.find(term) for term in wanted.index_terms), key=len)
     numbers: Sequence[int] | set[int] = found[0] if found else range(len(segment.times))
     if len(found) > 1 and numbers:
         numbers = set(numbers).intersection(*found[1:])

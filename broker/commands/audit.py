@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ themselves, one JSON object a line, in CloudTrail's form.
 
 {FILTERS}
 The first search makes an index in PATH.index, which takes about half a minute for a million records; later ones read
-it. It may be deleted at any time. Exit status: 0 with the records, none included; 1 where the journal cannot be read.
+it. It may be deleted at any time. Exit status: 0 with the records, none included; 3 where the journal cannot be read.
 """
 TAIL = f"""\
 Show the last records of the journal, one line each: when, who, what, from where, and the error where there was one.
@@ -48,6 +49,7 @@ Show the last records of the journal, one line each: when, who, what, from where
 {FILTERS}"""
 _SHOWN_ON_A_TERMINAL = 50
 _PAGE = 500
+_WIDE = 130  # columns of a terminal that has room for ids of requests
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +182,8 @@ def _print_table(found: "list[FoundRecord]", is_limited: bool) -> None:
         cells = [event.event_time, who, what, resource, event.source_ip, outcome, event.request_id]
         rows.append([printable(cell) for cell in cells])
     headings = ["TIME", "WHO", "WHAT", "RESOURCE", "FROM", "OUTCOME", "REQUEST"]
+    if shutil.get_terminal_size().columns < _WIDE:
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
     styles = {row[5]: "green" if row[5] == "succeeded" else "red" for row in rows}
     print_table(headings, rows, styles)
     if is_limited and len(found) > _SHOWN_ON_A_TERMINAL:

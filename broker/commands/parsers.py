@@ -16,6 +16,8 @@ COMMANDS = {
     "login": ("login", "Sign in with a browser, for SDKs and the AWS CLI."),
     "env": ("env", "Print a profile's credentials as lines for a shell."),
     "assume-role": ("assume_role", "Assume a role: for a shell, as JSON, or to run one command."),
+    "export": ("export", "Print the declaration of what is in the store."),
+    "import": ("importing", "Turn an export of AWS, MinIO or SeaweedFS into a declaration."),
     "root-key": ("root_key", "Create or rotate the root access key of an account."),
     "root-password": ("root_password", "Set or remove the console password of an account's root user."),
     "keys": ("keys", "List and rotate the keyrings and the master key."),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.event_history import EventHistory
 from broker.federation.sign_ins import SignIns
 from broker.performing import Tools
 
@@ -25,8 +24,8 @@ class Way(msgspec.Struct, frozen=True):
 class Portal(msgspec.Struct, frozen=True, kw_only=True):
     """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds.
 
-    `journal` is None where the journal is no file that could be read. `stopping` is set when the listener stops.
-    `is_host` says whether the portal may be called by this Host header. `url` and `api_url` are "" where not set.
+    `stopping` is set when the listener stops. `is_host` says whether the portal may be called by this Host header.
+    `url` and `api_url` are "" where not set.
     """
 
     tools: Tools
@@ -41,7 +40,6 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
     passkey_user_verification: str = "preferred"
-    journal: EventHistory | None = None
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property

@@ -62,7 +62,7 @@ _OWN_CODES = {
 }
 
 _surrogate = re.compile("[\ud800-\udfff]")
-_target = re.compile(r"([A-Za-z0-9_]{1,128})\.([A-Za-z0-9]{1,128})", re.ASCII).fullmatch
+_target = re.compile(r"([A-Za-z0-9_.]{1,128})\.([A-Za-z0-9]{1,128})", re.ASCII).fullmatch
 
 
 def find_target(headers: tuple[tuple[str, str], ...]) -> str | None:

@@ -24,6 +24,7 @@ VERSIONS = {
     "sso-oidc": "2019-06-10",
     "signin": "2023-01-01",
     "organizations": "2016-11-28",
+    "cloudtrail": "2013-11-01",
 }
 
 # CloudTrail's name of a service, where it is not the model's.

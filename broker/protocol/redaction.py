@@ -13,7 +13,7 @@ from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fie
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 # Operations that only read: CloudTrail's `responseElements` are null. Others that are called so issue credentials.
-READING = ("Get", "List", "Describe", "Simulate", "Decode", "Check")
+READING = ("Get", "List", "Describe", "Lookup", "Simulate", "Decode", "Check")
 _ISSUING = ("Token", "Credentials")
 
 # What is sensitive in the answers of these services are names and addresses: hidden, but given at any time again.

@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import REGION, ROOT, Keys, Server
+from tests.e2e.scenes import new_user
 from tests.ports import free_port
 
 A, B = "111111111111", "222222222222"
@@ -405,6 +406,17 @@ def test_the_journal_is_read_and_followed(server: Server, beside: Commands) -> N
     whole = [json.loads(one) for one in beside("audit", "tail", "--json", "-n", "5").splitlines()]
     assert whole
     assert all("eventName" in record for record in whole)
+
+
+def test_a_record_is_found_by_who_and_what_and_how(server: Server, beside: Commands) -> None:
+    account = server.new_account()
+    nobody = new_user(server, account, "nobody-much")
+    with pytest.raises(ClientError) as denied:
+        server.client("iam", nobody).list_users()
+    request_id = denied.value.response["ResponseMetadata"]["RequestId"]
+    options = ["--account", account.account_id, "--principal", "nobody-much", "--event", "iam:ListUsers"]
+    (line,) = beside("audit", "find", *options, "--outcome", "denied", "--since", "1h").splitlines()
+    assert json.loads(line)["requestID"] == request_id
 
 
 def in_a_shell(broker: Commands, line: str) -> subprocess.CompletedProcess[str]:

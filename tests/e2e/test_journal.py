@@ -5,6 +5,7 @@ import resource
 import shutil
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,68 @@ def test_a_record_is_on_the_disk_when_the_setting_says(
             assert syncs[-1][1] == str(tmp_path / "audit.jsonl")
             assert float(syncs[-1][0]) <= answered + within
     assert len(records(server)) == 3
+
+
+ATTRIBUTES = {
+    "AccessKeyId": lambda one: one["AccessKeyId"],
+    "EventId": lambda one: one["EventId"],
+    "EventName": lambda one: one["EventName"],
+    "EventSource": lambda one: one["EventSource"],
+    "ReadOnly": lambda one: one["ReadOnly"],
+    "ResourceName": lambda one: one["Resources"][0]["ResourceName"],
+    "ResourceType": lambda one: one["Resources"][0]["ResourceType"],
+    "Username": lambda one: one["Username"],
+}
+
+
+def test_events_are_looked_up_by_each_attribute_a_page_at_a_time(server: Server) -> None:
+    account, other = server.new_account(), server.new_account()
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    lena = new_user(server, account, "lena", allow("iam:GetUser", "cloudtrail:LookupEvents"))
+    new_user(server, other, "lena")
+    server.client("iam", lena).get_user(UserName="lena")
+    client = server.client("cloudtrail", lena)
+    pages = client.get_paginator("lookup_events").paginate(PaginationConfig={"PageSize": 2})
+    events = [one for page in pages for one in page["Events"]]
+    assert [one["EventName"] for one in events] == [
+        "GetUser",
+        "CreateAccessKey",
+        "PutUserPolicy",
+        "CreateUser",
+    ]
+    records = [json.loads(one["CloudTrailEvent"]) for one in events]
+    assert {one["recipientAccountId"] for one in records} == {account.account_id}
+    by_name = [{"AttributeKey": "EventName", "AttributeValue": "LookupEvents"}]
+    looked_up = json.loads(client.lookup_events(LookupAttributes=by_name)["Events"][0]["CloudTrailEvent"])
+    assert (looked_up["readOnly"], looked_up["responseElements"]) == (True, None)
+    assert looked_up["requestParameters"]["maxResults"] == 2
+    created = next(one for one in events if one["EventName"] == "CreateUser")
+    assert created["Resources"][0] == {"ResourceType": "AWS::IAM::User", "ResourceName": "lena"}
+    assert (created["Username"], created["ReadOnly"]) == ("root", "false")
+    for key, value_of in ATTRIBUTES.items():
+        wanted = {"AttributeKey": key, "AttributeValue": value_of(created)}
+        found = client.lookup_events(LookupAttributes=[wanted], StartTime=began)["Events"]
+        assert created["EventId"] in [one["EventId"] for one in found]
+        assert {value_of(one) for one in found if one["Resources"]} == {wanted["AttributeValue"]}
+    assert client.lookup_events(EndTime=began)["Events"] == []
+    assert client.lookup_events(EventCategory="insight")["Events"] == []
+
+
+def test_a_look_up_that_cannot_be_is_refused_by_name(server: Server) -> None:
+    account = server.new_account()
+    client = server.client("cloudtrail", account.root)
+    by_name = {"AttributeKey": "EventName", "AttributeValue": "CreateUser"}
+    for name in ("nina", "nora"):
+        new_user(server, account, name)
+    token = client.lookup_events(LookupAttributes=[by_name], MaxResults=1)["NextToken"]
+    now = datetime.now(UTC)
+    assert (
+        refused(client.lookup_events, LookupAttributes=[by_name] * 2)[1] == "InvalidLookupAttributesException"
+    )
+    for wrong in ({"NextToken": token}, {"NextToken": "?"}, {"NextToken": "W10="}):
+        assert refused(client.lookup_events, **wrong)[1] == "InvalidNextTokenException"
+    times = {"StartTime": now, "EndTime": now - timedelta(hours=1)}
+    assert refused(client.lookup_events, **times)[1] == "InvalidTimeRangeException"
+    assert refused(client.lookup_events, MaxResults=51)[1] == "ValidationException"
+    guest = new_user(server, account, "guest", allow("iam:*"))
+    assert refused(server.client("cloudtrail", guest).lookup_events)[:2] == (400, "AccessDeniedException")

@@ -32,12 +32,12 @@ class DenialPlot(msgspec.Struct, frozen=True):
 
 async def find_denials(portal: Portal, visit: Visit) -> DenialPlot | Refusal | None:
     """None where the journal cannot be read."""
-    if portal.journal is None:
+    if portal.tools.history is None:
         return None
     start = int(visit.facts.now) - _SPAN
     wanted = RecordFilter((("outcome", RecordOutcome.DENIED.value),), start)
     try:
-        return plot_of(await look_up(portal, portal.journal, visit, wanted, limit=_MOST), start)
+        return plot_of(await look_up(portal, portal.tools.history, visit, wanted, limit=_MOST), start)
     except Refusal as refusal:
         if refusal.code in ("ServiceUnavailable", "ExpiredToken"):
             raise

@@ -6,7 +6,6 @@ part of it. The managed policies and groups of the account that the entity names
 """
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from shlex import quote
 from typing import Any
@@ -15,11 +14,10 @@ import msgspec
 
 from broker.names.arn import parse_arn
 from broker.portal.console.editor import indented
+from broker.yaml_text import as_yaml
 
 Perform = Callable[[str, Mapping[str, str]], Awaitable[Any]]
 Values = dict[str, Any]
-# Line breaks to YAML 1.1 beside "\n", which a text keeps only where they are escaped.
-_UNUSUAL_BREAKS = re.compile(r"[\r\x85\u2028\u2029\ufeff]")
 _ALL = {"MaxItems": "1000"}
 _NOTHING: Mapping[str, str] = {}
 
@@ -213,20 +211,3 @@ def _command(verb: str, named: Mapping[str, str], *options: Mapping[str, str]) -
 def _dashed(member: str) -> str:
     """`UserName` as the AWS CLI spells it: `user-name`."""
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in member).lstrip("-")
-
-
-def as_yaml(values: Values) -> str:
-    """YAML that reads back as these values; texts of several lines as they are."""
-    # Imported with the first entity that is shown so: workers need it for nothing else.
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    def text(dumper: yaml.SafeDumper, value: str) -> Any:
-        style = '"' if _UNUSUAL_BREAKS.search(value) else "|" if "\n" in value else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-    Dumper.add_representer(str, text)
-    return str(yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100))

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from broker.audit.facets import RecordFilter
+from broker.audit.history import EventHistory
 from broker.audit.reader import FoundRecord, FoundRecords, RecordPlace
 from broker.errors import Refusal
-from broker.event_history import EventHistory, look_up_events
+from broker.event_history import look_up_events
 from broker.portal.console.acting import acting_caller
 from broker.portal.console.frame import console_page, console_path, console_route
 from broker.portal.console.journal_query import (
@@ -26,7 +27,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.rendering import page, texts_of
 from broker.portal.visit import Visit
 
-SHOWN = 50
+SHOWN = 40
 _ROWS = "console/journal_rows"
 # Fields of the form; what else the address has is kept in hidden ones.
 _FIELDS = ("principal", "event", "resource", "outcome", "since")
@@ -37,8 +38,8 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     query, found, refusal = _EMPTY, None, None
     try:
         query = query_of(visit.request.query, visit.facts.now)
-        if portal.journal is not None:
-            found = await look_up(portal, portal.journal, visit, query.wanted, query.after)
+        if portal.tools.history is not None:
+            found = await look_up(portal, portal.tools.history, visit, query.wanted, query.after)
     except Refusal as refused:
         if refused.code in ("ServiceUnavailable", "ExpiredToken"):
             raise
@@ -53,7 +54,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
         "journal",
         refusal=refusal,
         found=found,
-        is_readable=portal.journal is not None,
+        is_readable=portal.tools.history is not None,
         query=query,
         fields=_FIELDS,
         terms=TERMS,
@@ -108,7 +109,6 @@ def rows_of(
         _ROWS,
         rows=[shown_record(one.event, query) for one in records],
         row_text=texts_of(_ROWS),
-        path=f"{console_path(visit.request.match_info['account'])}/journal",
         query=query,
         here="",
         now=int(now),

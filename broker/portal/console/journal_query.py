@@ -37,10 +37,10 @@ class JournalQuery(msgspec.Struct, frozen=True):
         """The query string of the same filter with `terms` beside; an empty one is left out."""
         names = {name.replace("_", "-"): text for name, text in terms.items()}
         parts = {**self.parts, **names}
-        return urlencode({name: text for name, text in parts.items() if text})
+        return _query(parts)
 
     def without(self, name: str) -> str:
-        return urlencode({part: text for part, text in self.parts.items() if part != name})
+        return _query({part: text for part, text in self.parts.items() if part != name})
 
     @property
     def command(self) -> str:
@@ -129,7 +129,11 @@ def question_of(event: Event) -> str:
     arn = next((one.name for one in resources_of(event) if one.name.startswith("arn:")), "")
     action = f"{event.event_source.removesuffix(_SERVICES)}:{event.event_name}"
     asked = {"principal": principal, "action": action, "resource": arn}
-    return urlencode({name: text for name, text in asked.items() if text})
+    return _query(asked)
+
+
+def _query(parts: Mapping[str, str]) -> str:
+    return urlencode({name: text for name, text in parts.items() if text}, safe=":/@")
 
 
 def _option(name: str, text: str) -> str:

@@ -9,8 +9,9 @@ import asyncio
 import msgspec
 from aiohttp import web
 
+from broker.audit.history import EventHistory
 from broker.errors import Refusal
-from broker.event_history import EventHistory, may_look_up_events
+from broker.event_history import may_look_up_events
 from broker.portal.console.acting import acting_caller, acting_of
 from broker.portal.console.frame import console_route
 from broker.portal.console.journal import SHOWN, look_up, rows_of
@@ -29,7 +30,7 @@ _ALIVE = ": \n\n"  # a comment, so that a connection whose browser is gone is no
 
 async def tail(portal: Portal, visit: Visit) -> web.StreamResponse:
     """Begins with the newest records: the page knows which of them it shows already."""
-    history = portal.journal
+    history = portal.tools.history
     if history is None or visit.request.method == "HEAD":
         raise web.HTTPNotFound
     query = msgspec.structs.replace(query_of(visit.request.query, visit.facts.now), after=None)

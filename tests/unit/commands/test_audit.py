@@ -1,6 +1,8 @@
 """`broker audit`: what it finds, what it shows of a record, and nothing that speaks to a terminal."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,34 @@ def test_records_are_found_by_each_filter_the_newest_first(run: Run, search: str
 def test_the_last_records_are_chosen_by_the_same_filters(run: Run) -> None:
     ended = run("audit", "tail", "--json", "-n", "2", "--principal", "alice")
     assert [json.loads(line)["requestID"] for line in ended.shown.splitlines()] == ["request-2", "request-4"]
+
+
+@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize("columns", ["160", "80"])
+def test_on_a_terminal_a_table_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = run("audit", "find", "-n", "2").shown.splitlines()
+    heading, first, second = (re.split("  +", line.strip()) for line in shown)
+    assert heading[:6] == ["TIME", "WHO", "WHAT", "RESOURCE", "FROM", "OUTCOME"]
+    assert first[1:6] == ["bob", "iam:ListUsers", "new-5", "192.0.2.1", "NoSuchEntity"]
+    assert second[1:6] == ["alice", "iam:ListUsers", "new-4", "192.0.2.1", "AccessDenied"]
+    assert [row[6:] != [] for row in (heading, first)] == [columns == "160"] * 2
+
+
+@pytest.mark.usefixtures("journal")
+def test_on_a_terminal_more_than_fifty_are_named_and_none_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "no record matches" in run("audit", "find", "--principal", "carol").said
+    journal = Journal(tmp_path / "audit.jsonl")
+    for number in range(60):
+        journal.write(event(number, "carol"))
+    journal.close()
+    ended = run("audit", "find", "--principal", "carol")
+    assert (len(ended.shown.splitlines()), "the newest 50" in ended.said) == (51, True)
 
 
 @pytest.mark.parametrize(

@@ -188,15 +188,15 @@ class Transaction(msgspec.Struct, eq=False):
     async def take_turn(self, account: str) -> None:
         """Wait until no other call of this process is writing to the account; the turn ends with the call.
 
-        For operations that will write. Raises Conflict where what was read before is no longer the latest state: then
-        the call is tried again, and has its turn already. A transaction that `transact` has not begun has none to take.
+        For operations that will write. Raises Conflict where it has waited, and what was read before may have changed:
+        then the call is tried again, and has its turn already. Only transactions of `transact` take turns.
         """
         partition = account_partition(account)
         if self._turn is None or not await self._turn.take(partition):
             return
         view = self._views.get(partition)
-        snapshot = None if view is None else view.snapshot
-        if snapshot is not None and await self._engine.revision(partition) != snapshot.revision:
+        if view is not None and view.snapshot is not None:
+            # Who was before has written, most likely: to ask the engine would make all wait that come behind.
             raise _conflict(partition)
 
     async def commit(self) -> None:

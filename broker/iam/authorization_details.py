@@ -35,7 +35,7 @@ from broker.storage.store import (
 USER, GROUP, ROLE, LOCAL, AWS = "User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"
 # "IAM might return fewer than the MaxItems number of results, even when there are more": an entity may have a hundred
 # kilobytes of policies, and nobody else is answered while a page is made.
-_MOST_AT_ONCE = 250
+_MOST_AT_ONCE = 150
 
 _COLLECTIONS: Mapping[str, Collection[Any]] = {USER: USERS, GROUP: GROUPS, ROLE: ROLES, LOCAL: POLICIES}
 

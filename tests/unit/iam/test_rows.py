@@ -184,10 +184,10 @@ async def test_details_are_fewer_than_asked_for_where_they_would_take_too_long(
         transaction.put(USERS, ACCOUNT, msgspec.structs.replace(user, user_name=f"b{number}"))
     await transaction.commit()
     first = await iam(shapes.GetAccountAuthorizationDetailsRequest(max_items=1000))
-    assert len(first.user_detail_list) == 250
+    assert len(first.user_detail_list) == 150
     assert first.is_truncated
     rest = await iam(shapes.GetAccountAuthorizationDetailsRequest(max_items=1000, marker=first.marker))
-    assert len(rest.user_detail_list) == 50
+    assert len(rest.user_detail_list) == 150
     assert not rest.is_truncated
 
 

@@ -188,9 +188,11 @@ def model(service: str) -> ServiceModel:
 
 
 def operation(
-    action: str, *, prepare: Prepare[R, F], prove: Prove | None = None
+    action: str, *, prepare: Prepare[R, F], prove: Prove | None = None, judged_as: str = ""
 ) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
     """Declare the handler of `action` ("iam:CreateUser"), and its `prepare`.
+
+    `judged_as` is what policies call the action, where that is not the service's name.
 
     Raises ValueError at import for a name that no service model has, for a second handler, for a missing `prove`, and
     for a `prove` where callers sign.
@@ -208,7 +210,8 @@ def operation(
         if (service, name) in OPERATIONS:
             raise ValueError(f"{action} has a handler already")
         is_tagging = _is_tagging(model(service), name)
-        OPERATIONS[service, name] = Operation(service, name, action, prepare, handle, is_tagging, prove)
+        judged = judged_as or action
+        OPERATIONS[service, name] = Operation(service, name, judged, prepare, handle, is_tagging, prove)
         return handle
 
     return declare

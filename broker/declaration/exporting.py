@@ -78,7 +78,7 @@ async def export(store: Transaction, account_ids: tuple[str, ...] = ()) -> Expor
 async def _account(store: Transaction, account: Account, left_out: Counter[str]) -> Values:
     own = account.account_id
     for name, collection in _LEFT_OUT:
-        left_out[name] += len(await store.scan(collection, own))
+        left_out[name] += await store.count(collection, own)
     roles = await store.scan(ROLES, own)
     left_out["service-linked roles"] += sum(role.path.startswith(RESERVED_PATHS) for role in roles)
     policies = await store.scan(POLICIES, own)

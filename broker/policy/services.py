@@ -110,6 +110,7 @@ class _Reference(msgspec.Struct):
     """One action in the package's file of a service."""
 
     name: str
+    access_level: str = msgspec.field(name="accessLevel", default="")
     resource_types: list[msgspec.Raw] = msgspec.field(name="resourceTypes", default_factory=list)
 
 
@@ -122,13 +123,39 @@ def _without_resources(service: str) -> frozenset[str]:
     )
 
 
+# Operations of our own, which no reference of AWS has.
+_OWN_ACTIONS = frozenset(
+    {
+        "iam:inspectopenidconnectprovider",
+        "iam:listinstances",
+        "sts:checkfederation",
+        "sts:listsessions",
+        "sts:revokesessions",
+    }
+)
+
+
+def access_levels(service: str) -> dict[str, str]:
+    """The level of each action (lower-case) of a service, as the reference words it; empty for an unknown service."""
+    if service not in _services():
+        return {}
+    return {name.lower(): action.access_level for name, action in _reference(service).items()}
+
+
+def service_title(service: str) -> str:
+    """`Amazon S3`; the prefix itself where the reference does not know it."""
+    return str(Services().get_service_name(service)) if Services().service_exists(service) else service
+
+
 def has_action(pattern: str) -> bool:
     """Whether an action of the reference has this name or matches this pattern; True for a service that it lacks."""
     service, _, name = pattern.lower().partition(":")
     if name in ("", "*") or service not in _services():
         return True
     matches = compile_glob(parse_glob(name))
-    return any(matches(known.lower()) for known in _reference(service)) or (pattern.lower() in BY_ACTION)
+    return any(matches(known.lower()) for known in _reference(service)) or (
+        pattern.lower() in BY_ACTION or pattern.lower() in _OWN_ACTIONS
+    )
 
 
 def _reference(service: str) -> dict[str, _Reference]:

@@ -48,7 +48,7 @@ from broker.storage.engine import (
 )
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
-from broker.storage.portal_records import PortalSession
+from broker.storage.portal_records import PortalPreferences, PortalSession
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -67,6 +67,7 @@ from broker.storage.records import (
     RenamedUser,
     Role,
     SamlProvider,
+    SamlRequestKeys,
     Serving,
     SigningIdentity,
     TokenIssuer,
@@ -203,6 +204,7 @@ ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=glob
 ORGANIZATION = Collection("organization", Organization, _single, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, _single, partition=global_partition)
+SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, _single, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
@@ -295,6 +297,15 @@ ACCUSTOMED_ADDRESSES = Collection(
 # The key is `SUBJECT/SESSION`, so that all sessions of one person are one scan in one shard.
 PORTAL_SESSIONS = Collection(
     "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
+)
+
+# By the person's subject. It is kept when the person is deleted: a new one of the same name has another subject.
+PORTAL_PREFERENCES = Collection(
+    "portal-preferences",
+    PortalPreferences,
+    lambda preferences: preferences.subject,
+    partition=portal_partition,
+    exact=True,
 )
 
 # What clients of `aws sso login` hold; the key begins with the shard.

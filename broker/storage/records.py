@@ -351,6 +351,20 @@ class SigningIdentity(Record, frozen=True, kw_only=True):
     certificate: str
 
 
+class SamlRequestKey(Record, frozen=True, kw_only=True):
+    """A private key that signs authentication requests from `signs_from` on, and its certificate, both PEM."""
+
+    private_key: SecretKey
+    certificate: str
+    signs_from: int
+
+
+class SamlRequestKeys(Record, frozen=True, kw_only=True):
+    """In the order in which they sign; global."""
+
+    keys: tuple[SamlRequestKey, ...] = ()
+
+
 class Node(Record, frozen=True, kw_only=True):
     """Where the broker of a machine listens, HOST:PORT each, and the certificate of its API listener."""
 

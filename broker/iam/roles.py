@@ -11,10 +11,12 @@ from broker.iam.documents import require_trust_policy
 from broker.iam.entities import page_by_path, require_boundary, require_new, require_nothing_left
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
 from broker.iam.protection import SINGLE_SIGN_ON_PATH
+from broker.iam.rows import is_named
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import target
 from broker.storage.engine import MARK_SIZE
 from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
@@ -129,12 +131,11 @@ async def update_assume_role_policy(
 @operation("iam:DeleteRole", prepare=changed_role)
 async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: Prepared[Role]) -> None:
     role = prepared.found
-    profiles = await call.store.scan(INSTANCE_PROFILES, call.account)
     require_nothing_left(
         (role.attached_policies, "detach all policies"),
         (role.inline_policies, "delete policies"),
         (
-            [profile for profile in profiles if role.role_name in profile.role_names],
+            await is_named(call, target("role", role.role_name), INSTANCE_PROFILES),
             "remove roles from instance profile",
         ),
     )

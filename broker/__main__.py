@@ -5,6 +5,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from broker.version import VERSION
+
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
@@ -56,19 +58,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = _Parser(
-        prog="broker",
-        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (file, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
-        # Only the chosen command is imported: `broker keys` starts without importing the server.
-        if name in arguments[:1]:
-            import_module(f"broker.commands.{file}").add_arguments(command)
-    chosen = parser.parse_args(arguments)
+    chosen = make_parser(arguments).parse_args(arguments)
+    chosen.arguments, chosen.needs_direct = arguments, ""
     file, _ = COMMANDS[chosen.command]
     try:
         return _flushed(chosen.command, int(import_module(f"broker.commands.{file}").run(chosen)))
@@ -87,6 +78,24 @@ def main(arguments: list[str] | None = None) -> int:
 
         traceback.print_exc()
         return 3
+
+
+def make_parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """The parser of the command that the arguments begin with."""
+    parser = _Parser(
+        prog="broker",
+        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"broker {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (file, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        # Only the chosen command is imported: `broker keys` starts without importing the server.
+        if name in arguments[:1]:
+            import_module(f"broker.commands.{file}").add_arguments(command)
+    return parser
 
 
 def _flushed(command: str, status: int) -> int:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
+from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.causes import explained
@@ -62,6 +63,9 @@ class Listener(Protocol):
     async def ends_within(self, seconds: float) -> bool: ...
 
 
+_NO_LISTENERS: Mapping[str, Listener] = {}
+
+
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
     settings = broker.settings
     return Dependencies(
@@ -108,8 +112,11 @@ async def serve(
     is_ready: Callable[[], None],
     stop: asyncio.Event,
     slot: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
+    *,
+    own: Mapping[str, Listener] = _NO_LISTENERS,
+    reloading: Reloading | None = None,
 ) -> None:
-    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish requests in progress.
+    """Listen on the sockets of `LISTENERS`, and those of `own`, until `stop` is set, then finish requests in progress.
 
     The store and its keys must exist. `is_ready` is called when every listener is open. Raises ConfigurationError,
     EngineUnavailable and OSError.
@@ -122,7 +129,7 @@ async def serve(
         async with open_broker(settings, may_create=False) as broker:
             dependencies = make_dependencies(broker, journal, Metrics(slot))
             metadata = make_metadata_handler(broker, dependencies)
-            servers = _make_servers(broker, dependencies, metadata, stop)
+            servers = {**_make_servers(broker, dependencies, metadata, stop), **own}
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name in TLS_LISTENERS else None
                 await server.listen(sockets[name], tls)
@@ -130,6 +137,8 @@ async def serve(
             await _warn_of_weaknesses(broker.engine, logged)
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
+            if reloading is not None:
+                tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-n", "--lines", metavar="N", type=_count, default=20, help="how many records to begin with (20)"
     )
     tail.add_argument("--json", action="store_true", help="whole records, one a line")
-    add_settings_arguments(tail)
+    add_settings_arguments(tail, is_asked_of_broker=False)
 
 
 def _count(text: str) -> int:

@@ -22,6 +22,7 @@ from broker.operation import Quotas
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _SYNCS = tuple(one.value for one in Sync)
 _LEVELS = ("debug", "info", "warning", "error")
+_FORMATS = ("auto", "json", "text")
 _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
@@ -87,6 +88,8 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from _faults_of_store(settings.store.url)
     if settings.audit.sync not in _SYNCS:
         yield f"audit.sync is one of {', '.join(_SYNCS)}"
+    if settings.log.format not in _FORMATS:
+        yield f"log.format is one of {', '.join(_FORMATS)}"
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
     yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)

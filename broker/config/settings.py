@@ -43,6 +43,8 @@ class Listen(Section, frozen=True):
     metadata: str = "127.0.0.1:1338"
     operations: str = "127.0.0.1:9464"
     portal: str = ""
+    admin: str = ""
+    admin_group: str = ""
     host_names: tuple[str, ...] = ()
     workers: int = 1
     worker_silence_seconds: int = 30
@@ -126,6 +128,7 @@ class Policies(Section, frozen=True):
 
 class Log(Section, frozen=True):
     level: str = "info"
+    format: str = "auto"
 
 
 class RootUser(Section, frozen=True):

@@ -10,6 +10,7 @@ attacker makes up would fill the memory. `_MOST_SERIES` bounds it even where a c
 """
 
 import os
+import platform
 import resource
 import time
 from bisect import bisect_left
@@ -22,10 +23,12 @@ from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
+from broker.version import VERSION
 from broker.web.scoreboard import Scoreboard
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -138,6 +141,9 @@ class _Exposition(Collector):
         self._snapshots = sorted(snapshots, key=lambda snapshot: snapshot.worker)
 
     def collect(self) -> Iterable[Metric]:
+        build = InfoMetricFamily("broker_build", "Which broker this is; always 1.")
+        build.add_metric((), {"version": VERSION, "python": platform.python_version()})
+        yield build
         yield self._requests()
         yield self._durations()
         yield from self._workers()

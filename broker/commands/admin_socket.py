@@ -27,15 +27,16 @@ from broker.commands.refusing import NO_ANSWER, REFUSED, WRONG_USE
 from broker.commands.remote import (
     MOST_REQUEST_BYTES,
     TAKEN,
-    Answer,
+    CommandAnswer,
+    CommandRequest,
     Output,
     Peer,
     Remote,
-    Request,
     Shown,
     begin_remote,
     route_streams,
 )
+from broker.commands.table import COMMANDS, make_parser
 from broker.config import Settings
 from broker.web.listeners import AddressUnavailable
 
@@ -129,34 +130,36 @@ class AdminListener:
             writer.close()
             self._performing.discard(task)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> CommandAnswer:
         peer = peer_of(writer.get_extra_info("socket"))
         try:
             line = await asyncio.wait_for(reader.readuntil(b"\n"), _REQUEST_SECONDS)
-            request = msgspec.json.decode(line, type=Request)
+            request = msgspec.json.decode(line, type=CommandRequest)
         except (msgspec.DecodeError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            return Answer(errors="broker: this is no request of a command\n", status=WRONG_USE)
+            return CommandAnswer(errors="broker: this is no request of a command\n", status=WRONG_USE)
         if not may_ask(peer, os.geteuid(), self._group):
             why = f"{peer.name} is neither root nor in the group of {self._settings.listen.admin}"
             self._record(peer, [], why)
-            return Answer(errors=f"broker: {why}\n", status=REFUSED)
+            return CommandAnswer(errors=f"broker: {why}\n", status=REFUSED)
         if len(self._performing) > _MOST_WAITING:
-            return Answer(errors="broker: too many commands wait at the admin socket\n", status=NO_ANSWER)
+            return CommandAnswer(
+                errors="broker: too many commands wait at the admin socket\n", status=NO_ANSWER
+            )
         async with self._turn:
             try:
                 self._record(peer, shown_arguments(request.arguments), "")
             except (JournalUnavailable, OSError) as error:
                 why = f"broker: nothing was done: the journal cannot be written: {explained(error)}\n"
-                return Answer(errors=why, status=NO_ANSWER)
+                return CommandAnswer(errors=why, status=NO_ANSWER)
             return await self._perform(request, peer, reader, writer)
 
     async def _perform(
-        self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Answer:
+        self, request: CommandRequest, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> CommandAnswer:
         loop = asyncio.get_running_loop()
 
         async def confirmed(text: str) -> str:
-            await _send(writer, Answer(output=text, must_confirm=True))
+            await _send(writer, CommandAnswer(output=text, must_confirm=True))
             line = await asyncio.wait_for(reader.readuntil(b"\n"), _CONFIRM_SECONDS)
             return msgspec.json.decode(line, type=Shown).why_not
 
@@ -177,7 +180,7 @@ class AdminListener:
             errors=io.StringIO(),
         )
         status = await asyncio.to_thread(perform, remote, request.arguments)
-        return Answer(remote.output.getvalue(), remote.errors.getvalue(), status=status)
+        return CommandAnswer(remote.output.getvalue(), remote.errors.getvalue(), status=status)
 
     def _record(self, peer: Peer, arguments: Sequence[str], why_refused: str) -> None:
         """Raises JournalUnavailable and OSError."""
@@ -191,8 +194,6 @@ class AdminListener:
 
 def perform(remote: Remote, arguments: Sequence[str]) -> int:
     """Run the command in this thread; its exit status. What it prints is in `remote`."""
-    from broker.__main__ import COMMANDS, make_parser
-
     begin_remote(remote)
     command = arguments[0] if arguments else ""
     if command not in TAKEN or list(arguments[:2]) == ["keys", "master"]:
@@ -235,6 +236,6 @@ def may_ask(peer: Peer, own_uid: int, group: int) -> bool:
         return False
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
+async def _send(writer: asyncio.StreamWriter, answer: CommandAnswer) -> None:
     writer.write(msgspec.json.encode(answer) + b"\n")
     await writer.drain()

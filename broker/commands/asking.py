@@ -11,7 +11,7 @@ import msgspec
 
 from broker.causes import cause_of
 from broker.commands.refusing import NO_ANSWER, CommandRefused, NoAnswer, WrongUse, failed
-from broker.commands.remote import MOST_REQUEST_BYTES, Answer, Request, Shown
+from broker.commands.remote import MOST_REQUEST_BYTES, CommandAnswer, CommandRequest, Shown
 from broker.commands.settings import settings_of
 from broker.config import FILE_VARIABLE, ConfigurationError
 
@@ -47,7 +47,7 @@ def find_admin_socket(chosen: argparse.Namespace, environment: Mapping[str, str]
     return one
 
 
-def ask(connection: socket.socket, request: Request) -> int:
+def ask(connection: socket.socket, request: CommandRequest) -> int:
     """Print what the command prints there; its exit status. Raises NoAnswer."""
     line = msgspec.json.encode(request) + b"\n"
     if len(line) > MOST_REQUEST_BYTES:
@@ -58,7 +58,7 @@ def ask(connection: socket.socket, request: Request) -> int:
         try:
             connection.sendall(line)
             while True:
-                answer = msgspec.json.decode(stream.readline(), type=Answer)
+                answer = msgspec.json.decode(stream.readline(), type=CommandAnswer)
                 sys.stderr.write(answer.errors)
                 why_not = _shown(answer.output)
                 if answer.status is not None:
@@ -84,7 +84,7 @@ def _shown(text: str) -> str:
     return ""
 
 
-def _not_shown(request: Request, why: str) -> int:
+def _not_shown(request: CommandRequest, why: str) -> int:
     return failed(f"broker {request.arguments[0]}", f"done, but not shown: {why}", NO_ANSWER)
 
 
@@ -101,6 +101,6 @@ def asked_of_running_broker(
             raise WrongUse(
                 f"{chosen.needs_direct}: add --direct, which opens the store here with the master key"
             )
-        return ask(connection, Request(chosen.arguments, standard_input, dict(files)))
+        return ask(connection, CommandRequest(chosen.arguments, standard_input, dict(files)))
     except CommandRefused as error:
         return failed(f"broker {chosen.command}", str(error), error.status)

@@ -33,7 +33,7 @@ TAKEN = frozenset(
 )
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client sends, in one line of JSON. `files` are texts by the name that the arguments have for them."""
 
     arguments: list[str]
@@ -42,7 +42,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: int = 0
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CommandAnswer(msgspec.Struct, frozen=True):
     """One line of the answer. With `must_confirm` the client says by a Shown whether the output was printed."""
 
     output: str = ""

@@ -115,7 +115,9 @@ def test_a_setting_that_cannot_be_is_wrong_use_of_every_command(
     monkeypatch.setenv("BROKER_LISTEN_WINGS", "2")
     arguments = {
         **DONE,
-        "root-password": (A,),
+        "root-password": (A, "--remove"),
+        "backup": ("b.db",),
+        "restore": ("allow.json",),
         "federation": REFUSED["federation"],
         "token": ("inspect", "AAAA"),
     }

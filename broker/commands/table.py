@@ -1,0 +1,72 @@
+"""The table of commands, and the parser of a command line: files are imported only when they are named."""
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from broker.version import VERSION
+
+# The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
+COMMANDS = {
+    "serve": ("serve", "Serve IAM, STS and the metadata service."),
+    "apply": (
+        "apply",
+        "Change the store to what a file declares: accounts, users, roles, policies, instances.",
+    ),
+    "root-key": ("root_key", "Create or rotate the root access key of an account."),
+    "root-password": ("root_password", "Set or remove the console password of an account's root user."),
+    "keys": ("keys", "List and rotate the keyrings and the master key."),
+    "config": ("config", "Check settings; print profiles for ~/.aws/config."),
+    "policy": ("policy", "Check policy documents; simulate and explain decisions."),
+    "federation": ("federation", "Show each check of a token or a SAML response, and why it is refused."),
+    "sessions": ("sessions", "List the sessions that have not expired."),
+    "revoke": (
+        "revoke",
+        "End sessions before they expire: one, or all of a role, a user, an account, a key.",
+    ),
+    "token": ("token", "Print the claims of a session token."),
+    "metadata": ("metadata", "Containers' credentials; the certificate of instance identity documents."),
+    "audit": ("audit", "Read the journal."),
+    "backup": ("backup", "Copy the store to a file, while it is in use."),
+    "restore": ("restore", "Put a backup in the place of the store."),
+}
+
+
+_EPILOG = """\
+`broker COMMAND --help` explains a command. Start with `broker serve --demo`.
+
+The exit status of every command:
+  0  done; allowed, valid
+  1  refused, denied or not valid: nothing was changed
+  2  wrong use: an option, a setting, or a file that one of them names
+  3  no answer: store, journal, disk, network or output failed; the message says what was done
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses unknown arguments with its own usage. The parsers of commands are of this class, too."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Argparse would let the outermost parser refuse them, whose usage does not show the command's options."""
+        chosen, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return chosen, unknown
+
+
+def make_parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """The parser of the command that the arguments begin with."""
+    parser = _Parser(
+        prog="broker",
+        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"broker {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (file, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        # Only the chosen command is imported: `broker keys` starts without importing the server.
+        if name in arguments[:1]:
+            import_module(f"broker.commands.{file}").add_arguments(command)
+    return parser

@@ -9,8 +9,11 @@ from socket import socket
 from ssl import SSLContext
 from typing import Protocol
 
+import msgspec
+
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
+from broker.app.measuring import measure_state
 from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, JournalUnavailable
@@ -46,6 +49,7 @@ _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
 _ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
+_MEASURE_SECONDS = 5.0
 _REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
 _SYNC_SECONDS = 0.5  # with half a second for the disk, a record is on disk within a second
@@ -68,6 +72,7 @@ _NO_LISTENERS: Mapping[str, Listener] = {}
 
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
     settings = broker.settings
+    broker.gate.count_denial = metrics.count_denial
     return Dependencies(
         clock=clock,
         timer=time.perf_counter,
@@ -75,7 +80,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         store=broker.store,
         prover=broker.prover,
         gate=broker.gate,
-        mint=broker.mint,
+        mint=msgspec.structs.replace(broker.mint, count=metrics.count_session),
         journal=journal,
         metrics=metrics,
         quotas=settings.quotas,
@@ -137,6 +142,8 @@ async def serve(
             await _warn_of_weaknesses(broker.engine, logged)
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
+            measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
+            tasks.append(asyncio.create_task(_every("measuring the store", _MEASURE_SECONDS, measure)))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
             is_ready()

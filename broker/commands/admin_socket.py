@@ -30,9 +30,9 @@ from broker.commands.remote import (
     CommandAnswer,
     CommandRequest,
     Output,
-    Peer,
     Remote,
     Shown,
+    SocketPeer,
     begin_remote,
     route_streams,
 )
@@ -154,7 +154,11 @@ class AdminListener:
             return await self._perform(request, peer, reader, writer)
 
     async def _perform(
-        self, request: CommandRequest, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: CommandRequest,
+        peer: SocketPeer,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> CommandAnswer:
         loop = asyncio.get_running_loop()
 
@@ -182,7 +186,7 @@ class AdminListener:
         status = await asyncio.to_thread(perform, remote, request.arguments)
         return CommandAnswer(remote.output.getvalue(), remote.errors.getvalue(), status=status)
 
-    def _record(self, peer: Peer, arguments: Sequence[str], why_refused: str) -> None:
+    def _record(self, peer: SocketPeer, arguments: Sequence[str], why_refused: str) -> None:
         """Raises JournalUnavailable and OSError."""
         event = command_event("admin socket", "", "broker:AdminCommand", {"arguments": list(arguments)}, peer)
         if why_refused:
@@ -216,17 +220,17 @@ def shown_arguments(arguments: Sequence[str]) -> list[str]:
     return ["token", "inspect", "***"] if arguments[:1] == ["token"] else list(arguments)
 
 
-def peer_of(connection: socket.socket) -> Peer:
+def peer_of(connection: socket.socket) -> SocketPeer:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(found)
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"user {uid}"
-    return Peer(pid, uid, gid, name)
+    return SocketPeer(pid, uid, gid, name)
 
 
-def may_ask(peer: Peer, own_uid: int, group: int) -> bool:
+def may_ask(peer: SocketPeer, own_uid: int, group: int) -> bool:
     """Root, the broker's own user, and members of the socket's group."""
     if peer.uid in (0, own_uid) or peer.gid == group:
         return True

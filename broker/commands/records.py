@@ -14,7 +14,7 @@ from broker.app import Broker, clock, entropy
 from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.commands.refusing import NoAnswer
-from broker.commands.remote import Peer, current_remote
+from broker.commands.remote import SocketPeer, current_remote
 from broker.config import Audit
 from broker.credentials.access_keys import NewKey, delete_access_key
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -26,7 +26,7 @@ SOURCE_ADDRESS = "127.0.0.1"
 
 
 def command_event(
-    command: str, account: str, action: str, parameters: dict[str, Any] | None, peer: Peer | None = None
+    command: str, account: str, action: str, parameters: dict[str, Any] | None, peer: SocketPeer | None = None
 ) -> Event:
     """The event of a change that `command` makes as root of `account`; "" where the change belongs to no account.
 

@@ -57,7 +57,7 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why_not: str = ""
 
 
-class Peer(msgspec.Struct, frozen=True):
+class SocketPeer(msgspec.Struct, frozen=True):
     """Who is at the other end, as the kernel says."""
 
     pid: int
@@ -84,7 +84,7 @@ class Remote(msgspec.Struct, frozen=True):
     """The command that this thread performs, and for whom."""
 
     settings: Settings
-    peer: Peer
+    peer: SocketPeer
     files: Mapping[str, str]
     input: io.StringIO
     output: Output

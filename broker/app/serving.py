@@ -20,6 +20,7 @@ from broker.audit.journal import Journal, JournalUnavailable
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
+from broker.config.settings import listener_addresses
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
 from broker.protocol.model import VERSIONS
@@ -39,8 +40,8 @@ from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
 
-LISTENERS = ("api", "metadata", "operations", "portal")
-TLS_LISTENERS = frozenset(("api", "portal"))
+LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal")
+TLS_LISTENERS = frozenset(("api", "metadata_https", "portal"))
 
 # How often the last uses of keys are written, and how long a key's last use is not written again.
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
@@ -96,7 +97,12 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
 
 def host_names(settings: Settings) -> list[str]:
     """The names in the settings, and the hosts of the listeners whose requests have no signature."""
-    at = [parse_address(text, "listen")[0] for text in (settings.listen.metadata, settings.listen.operations)]
+    unsigned = [
+        address
+        for name in ("metadata", "metadata_https", "operations")
+        for address in listener_addresses(settings.listen, name)
+    ]
+    at = [parse_address(text, "listen")[0] for text in unsigned]
     return [*settings.listen.host_names, *at]
 
 
@@ -225,16 +231,20 @@ def _make_servers(
     others = OPERATIONS_CONNECTIONS + (PORTAL_CONNECTIONS if broker.settings.listen.portal else 0)
     most = most_connections(broker.settings.listen.maximum_connections, others)
     operations = operations_handler(dependencies.metrics, why_not_ready, dependencies.host_names)
-    portal = {}
+    others_of_settings: dict[str, Listener] = {}
+    if broker.settings.listen.metadata_https:
+        others_of_settings["metadata_https"] = Server(
+            metadata.answer, clock, maximum_connections=most, name="metadata_https"
+        )
     if broker.settings.listen.portal:
-        portal["portal"] = _make_portal(broker, dependencies)
+        others_of_settings["portal"] = _make_portal(broker, dependencies)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
         ),
-        **portal,
+        **others_of_settings,
     }
 
 

@@ -132,8 +132,11 @@ def _supervise(start: Start, reserved: dict[str, list[socket]]) -> str:
     # Worker 0 alone is the metadata service, so that all clients of a role get the credentials that it has cached.
     # Connections wait in the listener's queue while that worker is being restarted.
     # So is the admin socket: one command at a time.
-    single = {name: reserved.pop(name) for name in ("metadata", "admin") if name in reserved}
-    start_listening(single["metadata"])
+    single = {
+        name: reserved.pop(name) for name in ("metadata", "metadata_https", "admin") if name in reserved
+    }
+    for name in ("metadata", "metadata_https"):
+        start_listening(single.get(name, []))
     for sockets in reserved.values():
         allow_worker_sockets(sockets)
 

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.exposure import faults_of_exposure
 from broker.config.portal_faults import faults_of_portal
-from broker.config.settings import ConfigurationError, RootUser, Settings
+from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
 from broker.federation.access_token_owners import ProviderAddresses, faults_of_addresses
 from broker.federation.client_certificates import faults_of_certificates
 from broker.federation.directory_rules import faults_of_directory
@@ -63,11 +63,17 @@ _RANGES = {
 
 def faults_of(settings: Settings) -> Iterator[str]:
     """The faults that the types do not show, as messages that begin with the setting."""
-    for name in ("api", "metadata", "operations", *(("portal",) if settings.listen.portal else ())):
-        try:
-            parse_address(getattr(settings.listen, name), f"listen.{name}")
-        except ConfigurationError as error:
-            yield str(error)
+    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
+        addresses = listener_addresses(settings.listen, name)
+        if not addresses and name in ("api", "metadata", "operations"):
+            yield f"listen.{name}: '' is not HOST:PORT"
+        for address in addresses:
+            try:
+                parse_address(address, f"listen.{name}")
+            except ConfigurationError as error:
+                yield str(error)
+    if settings.listen.metadata_https and not settings.tls.certificate_file:
+        yield "listen.metadata_https needs tls.certificate_file and tls.key_file"
     for host_name in settings.listen.host_names:
         if not _is_host_name(host_name):
             yield (

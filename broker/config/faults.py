@@ -63,17 +63,7 @@ _RANGES = {
 
 def faults_of(settings: Settings) -> Iterator[str]:
     """The faults that the types do not show, as messages that begin with the setting."""
-    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
-        addresses = listener_addresses(settings.listen, name)
-        if not addresses and name in ("api", "metadata", "operations"):
-            yield f"listen.{name}: '' is not HOST:PORT"
-        for address in addresses:
-            try:
-                parse_address(address, f"listen.{name}")
-            except ConfigurationError as error:
-                yield str(error)
-    if settings.listen.metadata_https and not settings.tls.certificate_file:
-        yield "listen.metadata_https needs tls.certificate_file and tls.key_file"
+    yield from _faults_of_listeners(settings)
     for host_name in settings.listen.host_names:
         if not _is_host_name(host_name):
             yield (
@@ -113,6 +103,20 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_portal(settings)
     yield from _faults_of_federation(settings)
     yield from _faults_of_root(settings.root)
+
+
+def _faults_of_listeners(settings: Settings) -> Iterator[str]:
+    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
+        addresses = listener_addresses(settings.listen, name)
+        if not addresses and name in ("api", "metadata", "operations"):
+            yield f"listen.{name}: '' is not HOST:PORT"
+        for address in addresses:
+            try:
+                parse_address(address, f"listen.{name}")
+            except ConfigurationError as error:
+                yield str(error)
+    if settings.listen.metadata_https and not settings.tls.certificate_file:
+        yield "listen.metadata_https needs tls.certificate_file and tls.key_file"
 
 
 def _faults_of_federation(settings: Settings) -> Iterator[str]:

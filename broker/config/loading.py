@@ -148,7 +148,7 @@ def _typed(name: str, raw: _RawValue) -> Any:
 
 def _listed(text: str) -> list[str]:
     """The entries of a list: separated by commas, or a JSON list, which entries with commas need."""
-    if re.match(r'\s*\[\s*["\]]', text):  # an address of IPv6 begins with a bracket, too
+    if re.match(r"\s*\[(?![0-9a-fA-F]*:)", text):  # an address of IPv6 begins with a bracket, too
         return msgspec.json.decode(text, type=list[str])
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -1,4 +1,4 @@
-"""The operator's quick start for systemd, its code blocks run word by word; systemd itself is played by two functions."""
+"""The operator's quick start for systemd, its code blocks run word by word; two functions stand for systemd."""
 
 import os
 import re
@@ -27,9 +27,10 @@ systemctl() {
         mkdir -p "$HERE/run/broker" "$HERE/var/lib/broker" "$HERE/var/log/broker" "$HERE/credentials"
         cp "$HERE/etc/broker/master.key" "$HERE/credentials/broker-master-key"
         line=$(sed -n "s/^ExecStart=.bin.sh -c '\\(.*\\)'$/\\1/p" "$unit")
-        (cd "$HERE/var/lib/broker"; CREDENTIALS_DIRECTORY=$HERE/credentials BROKER_CONFIG=$HERE/etc/broker/broker.toml \\
-            exec sh -c "$(printf %s "$line" | sed 's/\\$\\$/$/g')") > "$HERE/log" 2>&1 &
+        export CREDENTIALS_DIRECTORY=$HERE/credentials BROKER_CONFIG=$HERE/etc/broker/broker.toml
+        (cd "$HERE/var/lib/broker"; exec sh -c "$(printf %s "$line" | sed 's/\\$\\$/$/g')") > "$HERE/log" 2>&1 &
         echo $! > "$HERE/pid"
+        unset CREDENTIALS_DIRECTORY BROKER_CONFIG
         for _ in $(seq 200); do [ -S "$HERE/run/broker/admin.sock" ] && break; sleep 0.1; done
         sleep 1 ;;
     *) return 1 ;;
@@ -82,10 +83,9 @@ def test_the_quick_start_makes_an_account_and_a_user_word_by_word(here: Path):
                 f's#"broker-admin"#""#\' {here}/etc/broker/broker.toml\n'
             )
         if "broker.service " in block:
-            script = script.replace(
-                "systemctl daemon-reload",
-                f"sed -i 's#/opt/broker/.venv/bin/python#{sys.executable}#g' {here}/etc/systemd/system/broker.service\nsystemctl daemon-reload",
-            )
+            unit = f"{here}/etc/systemd/system/broker.service"
+            python = f"sed -i 's#/opt/broker/.venv/bin/python#{sys.executable}#g' {unit}\n"
+            script = script.replace("systemctl daemon-reload", f"{python}systemctl daemon-reload")
     script += "\naws sts get-caller-identity"
     aws = Path(sys.executable).with_name("aws")
     functions = (

@@ -7,12 +7,15 @@
     web                      the HTTP of machines: requests in, responses out
     iam | simulator | sts | metadata | authorize | portal | sso | signin
                              what the broker does, one file per noun or flow
-    performing | own_roles   an operation for a caller that is proven already, with its record; whose roles are these
+    event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
+    performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
+                             the roles of people of providers; who a client acts for
+    own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
-    names | errors | strict_json | causes
+    names | errors | strict_json | causes | yaml_text
                              how things are called; how a request is refused; strict reading of JSON; errors of the
                              system as sentences for the operator
     cache | version          the one bounded cache: by weight, and by revisions; which broker this is

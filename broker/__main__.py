@@ -3,14 +3,21 @@
 import sys
 from importlib import import_module
 
-from broker.commands.table import COMMANDS, make_parser
+from broker.commands.parsers import COMMANDS, parser_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command; its exit status. Without a command, and for `help`, it explains itself."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    chosen = make_parser(arguments).parse_args(arguments)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    # Only the chosen command is imported: `broker keys` starts without importing the server.
+    parser = parser_of(arguments[:1])
+    chosen = parser.parse_args(arguments)
     chosen.arguments, chosen.needs_direct = arguments, ""
+    if chosen.command is None:
+        parser.print_help()
+        return 0
     file, _ = COMMANDS[chosen.command]
     try:
         return _flushed(chosen.command, int(import_module(f"broker.commands.{file}").run(chosen)))

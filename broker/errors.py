@@ -5,7 +5,10 @@ the service model (`broker.protocol`). Those of the codes that all query service
 answers them ("Common Errors", IAM and STS API references).
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
+
+_NO_MEMBERS: Mapping[str, str] = {}
 
 # code -> (HTTP status, fault), for codes that no service model lists.
 COMMON: dict[str, tuple[int, str]] = {
@@ -39,7 +42,7 @@ class Refusal(Exception):
 
     `reason` is for the operator only. It may be exact where the message must be vague; it never has a secret. `status`
     and `fault` override those of the model or of COMMON. `oauth_error` is what the body calls it, where a protocol of
-    OAuth has more names than codes.
+    OAuth has more names than codes. `members` are what the model gives the error beside its message, by wire name.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Refusal(Exception):
         status: int | None = None,
         fault: str | None = None,
         oauth_error: str = "",
+        members: Mapping[str, str] = _NO_MEMBERS,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -59,6 +63,7 @@ class Refusal(Exception):
         self.status = status
         self.fault = fault
         self.oauth_error = oauth_error
+        self.members = members
 
 
 def status_and_fault(refusal: Refusal) -> tuple[int, str]:

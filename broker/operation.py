@@ -65,7 +65,8 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """What both phases of an operation read and use; what `prepare` finds is in `Prepared`.
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
-    `portal_url` is where people sign in; "" where there is no portal.
+    `portal_url` is where people sign in; "" where there is no portal. `performed` is what the operation has performed
+    within itself, each of which leaves a record of its own.
     """
 
     caller: Caller
@@ -79,6 +80,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     passwords: Passwords
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
+    performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property
     def now(self) -> float:
@@ -140,7 +142,8 @@ Prove = Callable[[Federation, Transaction, RequestFacts, Any], Awaitable[Caller]
 class Operation(msgspec.Struct, frozen=True):
     """A declared operation: the gate judges `action`; `prove` is None where callers sign.
 
-    `is_tagging`: its requests may have tags or tag keys, which become condition keys.
+    `is_tagging`: its requests may have tags or tag keys, which become condition keys. `is_ahead`: it only asks whether
+    the operation would be allowed, and leaves a record where it is not.
     """
 
     service: str
@@ -150,6 +153,19 @@ class Operation(msgspec.Struct, frozen=True):
     handle: Handle[Any, Any, Any]
     is_tagging: bool
     prove: Prove | None = None
+    is_ahead: bool = False
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """An operation that another one has performed within itself."""
+
+    operation: Operation
+    caller: Caller
+    request: Any
+    answer: Any
+
+    def __repr__(self) -> str:
+        return f"Performed({self.operation.action}, ***)"  # credentials may be in the answer
 
 
 _NOTHING = Prepared(Resource(), None)
@@ -158,6 +174,8 @@ _MFA_PRESENT: ConditionKeys = {"aws:MultiFactorAuthPresent": "true", "aws:MultiF
 
 # Filled while the rooms above are imported, read-only afterwards.
 OPERATIONS: dict[tuple[str, str], Operation] = {}
+# What pages do and no wire protocol knows, by names of our own; filled likewise.
+PAGE_OPERATIONS: dict[str, Operation] = {}
 
 
 @cache
@@ -193,6 +211,26 @@ def operation(
     return declare
 
 
+def page_operation(
+    name: str, action: str, *, prepare: Prepare[R, F], is_ahead: bool = False
+) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
+    """Declare what only pages perform, as `action` of a service, whose permission it needs and whose record it leaves.
+
+    No request on the wire reaches it. Raises ValueError at import for a second handler.
+    """
+    service, _, modelled = action.partition(":")
+
+    def declare(handle: Handle[R, F, A]) -> Handle[R, F, A]:
+        if name in PAGE_OPERATIONS:
+            raise ValueError(f"{name} has a handler already")
+        PAGE_OPERATIONS[name] = Operation(
+            service, modelled, action, prepare, handle, is_tagging=False, is_ahead=is_ahead
+        )
+        return handle
+
+    return declare
+
+
 def _is_tagging(service: ServiceModel, name: str) -> bool:
     request = service.operations[name].input
     fields = service.structs[request.shape].__struct_fields__ if request is not None else ()
@@ -222,6 +260,13 @@ async def perform(declared: Operation, call: Call, request: Any) -> Any:
     return await declared.handle(call, request, prepared)
 
 
+async def perform_within(call: Call, caller: Caller, declared: Operation, request: Any) -> Any:
+    """Another operation as a part of `call`, for `caller`: the permission is its own, and so is the record."""
+    answer = await perform(declared, replace(call, caller=caller), request)
+    call.performed.append(Performed(declared, caller, request, answer))
+    return answer
+
+
 async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any] | Absent:
     """What the operation's `prepare` found; the condition keys of the request's tags are added to the resource."""
     prepared = await declared.prepare(call, request)
@@ -231,12 +276,19 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags."""
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags.
+
+    Of tags whose keys differ in case only, the one condition key has all values.
+    """
     tags = getattr(request, "tags", ())
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
         return {}
-    keys: dict[str, str | tuple[str, ...]] = {f"aws:RequestTag/{tag.key}": tag.value for tag in tags}
+    by_key: dict[str, tuple[str, ...]] = {}
+    for tag in tags:
+        name = f"aws:RequestTag/{tag.key}".lower()
+        by_key[name] = (*by_key.get(name, ()), tag.value)
+    keys: dict[str, str | tuple[str, ...]] = {**by_key}
     keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
     return keys
 

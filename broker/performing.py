@@ -5,6 +5,7 @@ a signed request. The way of a signed request (`broker.web.requests`) takes its 
 """
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import Call, Operation, Quotas, find_operation, model, perform
+from broker.operation import Call, Operation, Performed, Quotas, find_operation, model, perform
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -65,16 +66,22 @@ CallerOf = Callable[[Transaction], Awaitable[Caller]]
 async def perform_recorded(
     tools: Tools, facts: RequestFacts, caller_of: CallerOf, operation: str, typed: Any
 ) -> Any:
-    """The answer of `facts.service`'s operation to `typed`, once its record is in the journal.
+    """As `perform_declared`, of the operation of `facts.service` with this name."""
+    return await perform_declared(tools, facts, caller_of, find_operation(facts.service, operation), typed)
+
+
+async def perform_declared(
+    tools: Tools, facts: RequestFacts, caller_of: CallerOf, declared: Operation, typed: Any
+) -> Any:
+    """The answer of the operation to `typed`, once its record is in the journal.
 
     `caller_of` finds the caller in the operation's own transaction: a caller who was deleted or revoked in between
     does nothing any more. Raises Refusal, with its record written, and what store and journal raise.
     """
-    service = model(facts.service)
+    service, operation = model(declared.service), declared.name
     event = begin_event(facts.now, facts.request_id, facts.source_ip, facts.user_agent, tools.entropy(16))
     event.event_source, event.event_name = service.event_source, operation
     event.aws_region = facts.region
-    declared = find_operation(service.name, operation)
 
     async def perform_once(store: Transaction) -> tuple[Any, bool]:
         caller = await caller_of(store)
@@ -93,7 +100,7 @@ async def perform_recorded(
         await tools.journal.record(event)
         raise
     try:
-        if not is_recorded:
+        if not is_recorded and not declared.is_ahead:
             await tools.journal.record(event)
     except JournalUnavailable as error:
         raise unjournalled(event, str(error)) from None
@@ -111,7 +118,10 @@ async def perform_proven(
 ) -> tuple[Any, bool]:
     """Prepare, judge, handle for a proven caller: the answer, and whether its record is in the journal already."""
     refuse_restricted(caller, declared.service, declared.name)
-    answer = await perform(declared, tools.call(store, caller, facts), typed)
+    call = tools.call(store, caller, facts)
+    answer = await perform(declared, call, typed)
+    if call.performed:
+        tools.journal.write_ahead([_record_of(one, event, tools.entropy) for one in call.performed])
     # A secret that is shown once is lost where its record cannot be written: then it must not be committed either.
     service = model(declared.service)
     is_shown_once = store.is_dirty and gives_secret(service, declared.name)
@@ -119,6 +129,20 @@ async def perform_proven(
         note_answer(event, service, declared.name, answer)
         await record_ahead(tools.journal, tools.entropy, event)
     return answer, is_shown_once
+
+
+def _record_of(performed: Performed, event: Event, entropy: Callable[[int], bytes]) -> Event:
+    """The record of what was performed within the request that `event` is of."""
+    declared, caller = performed.operation, performed.caller
+    service = model(declared.service)
+    record = copy(event)
+    record.event_id = uuid_text(entropy(16))
+    record.event_source, record.event_name = service.event_source, declared.name
+    record.user_identity = caller.identity
+    record.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
+    record.request_parameters = audit_parameters(service, declared.name, performed.request)
+    note_answer(record, service, declared.name, performed.answer)
+    return record
 
 
 def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Caller) -> None:

@@ -23,6 +23,8 @@ LONG_FUNCTIONS = {
 # Unit tests that are not named after one file, and what they are about.
 TESTS_OF_SEVERAL = {
     "commands/test_main.py": "broker/__main__.py and the table of commands",
+    "iam/test_every_authorization.py": "the law of permissions over all operations",
+    "declaration/test_import_stores.py": "declaration/import_minio.py and import_seaweedfs.py",
     "iam/test_root_tasks.py": "the law of AssumeRoot's tasks over all operations",
     "metadata/test_handler.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",
@@ -30,6 +32,7 @@ TESTS_OF_SEVERAL = {
     "policy/test_worlds.py": "what the random worlds of those laws draw",
     "sigv4/test_against_botocore.py": "the whole room against botocore",
     "storage/test_serial.py": "the law of transactions, over engine and store",
+    "sts/test_every_authorization.py": "the same law over the operations of STS that callers sign",
     "web/test_recording.py": "record, commit and answer of a request, with a whole broker",
 }
 GENERATED = ("protocol/shapes/",)
@@ -211,7 +214,7 @@ def declares_operations(path: Path) -> bool:
     return any(
         isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Name)
-        and decorator.func.id == "operation"
+        and decorator.func.id in ("operation", "page_operation")
         for function in functions_of(path)
         for decorator in function.decorator_list
     )

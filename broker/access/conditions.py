@@ -85,10 +85,13 @@ def _add_mfa(keys: Keys, caller: Caller, now: float) -> None:
 
 
 def _add_resource_tags(keys: Keys, resource: Resource) -> None:
+    """Tags whose keys differ in case only are one condition key with several values, which no single-valued operator
+    can evaluate: an Allow does not allow by it, a Deny denies.
+    """
     is_iam = resource.arn.startswith("arn:aws:iam:")
     for key, value in resource.tags.items():
         for_all, for_iam = _resource_tag(key)
-        keys[for_all] = values = (value,)
+        keys[for_all] = values = (*keys.get(for_all, ()), value)
         if is_iam:
             keys[for_iam] = values
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from broker.access.caller import Caller
 from broker.access.sessions import session_caller
 from broker.errors import access_denied
+from broker.names.principal import AssertedSubject, LdapSubject, SamlSubject, WebIdentity
 from broker.sealing.claims import SessionTokenClaims
 from broker.storage.portal_records import (
     ConsoleIdentity,
@@ -71,6 +72,24 @@ async def caller_of(store: Transaction, session: SignedIn) -> Caller:
     if isinstance(session.identity, ConsoleIdentity):
         raise access_denied("This session is good for the console alone.")
     return await session_caller(store, claims_of(session))
+
+
+async def person_of(store: Transaction, session: SignedIn) -> Caller:
+    """As `caller_of`; a person of a provider is a subject of that provider, in no account, who may do nothing."""
+    if isinstance(session.identity, FederatedIdentity):
+        return Caller(principal=_subject_of(session.identity), account="")
+    return await caller_of(store, session)
+
+
+def _subject_of(identity: FederatedIdentity) -> AssertedSubject:
+    """By the issuer itself, which no trust policy names so: each account has a record of it with a name of its own."""
+    match identity:
+        case OpenIdConnectIdentity():
+            return WebIdentity(identity.issuer, str(identity.claims["sub"]))
+        case SamlIdentity():
+            return SamlSubject(identity.issuer, identity.name_id)
+        case DirectoryIdentity():
+            return LdapSubject(identity.provider, identity.name)
 
 
 def name_of(identity: Identity) -> str:

@@ -28,6 +28,7 @@ from broker.federation.access_token_owners import ProviderAddresses
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.opening import open_certificates, open_directory, open_federation
 from broker.federation.reach import Reach
+from broker.federation.sign_ins import SignIns
 from broker.sealing.keyring import RotationSchedule
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import Dialect
@@ -124,6 +125,7 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         plugin=settings.identity_plugin,
         addresses=ProviderAddresses(chosen.login_with_amazon_url, chosen.facebook_graph_url),
         pinned_keys=chosen.pinned_keys,
+        sign_ins=sign_ins_of(settings),
     )
     async with AsyncExitStack() as stack:
         section = "ldap"
@@ -137,6 +139,11 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
         except ValueError as error:
             raise ConfigurationError(f"{section}.{error}") from None
         yield federation
+
+
+def sign_ins_of(settings: Settings) -> SignIns:
+    directory = settings.ldap.provider if settings.ldap.servers else ""
+    return SignIns(settings.portal.openid_connect, settings.portal.saml, directory)
 
 
 def issuer_rules(chosen: FederationSettings) -> IssuerRules:

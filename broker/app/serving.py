@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from socket import socket
 from ssl import SSLContext
 from typing import Protocol
@@ -250,10 +251,13 @@ def _make_servers(
 
 def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
     # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
+    from broker.audit.reader import JournalReader
+    from broker.event_history import EventHistory
     from broker.portal.dependencies import Portal
     from broker.portal.listener import PortalListener
 
-    chosen = broker.settings.portal
+    chosen, path = broker.settings.portal, Path(broker.settings.audit.path)
+    reader = JournalReader(path, dependencies.timer)
     portal = Portal(
         tools=dependencies,
         timer=dependencies.timer,
@@ -266,8 +270,8 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
-        openid_connect=chosen.openid_connect,
-        saml=chosen.saml,
+        passkey_user_verification=chosen.passkey_user_verification,
+        journal=EventHistory(reader) if path.is_file() else None,
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 

@@ -22,6 +22,7 @@ import msgspec
 
 from broker.audit.journal import JournalUnavailable
 from broker.causes import explained
+from broker.commands.parsers import COMMANDS, parser_of
 from broker.commands.records import command_event, open_journal
 from broker.commands.refusing import NO_ANSWER, REFUSED, WRONG_USE
 from broker.commands.remote import (
@@ -36,7 +37,6 @@ from broker.commands.remote import (
     begin_remote,
     route_streams,
 )
-from broker.commands.table import COMMANDS, make_parser
 from broker.config import Settings
 from broker.web.listeners import AddressUnavailable
 
@@ -204,7 +204,7 @@ def perform(remote: Remote, arguments: Sequence[str]) -> int:
         remote.errors.write(f"broker: {command or 'no command'} is not taken at the admin socket\n")
         return WRONG_USE
     try:
-        chosen: argparse.Namespace = make_parser(list(arguments)).parse_args(arguments)
+        chosen: argparse.Namespace = parser_of([command]).parse_args(arguments)
         chosen.arguments, chosen.needs_direct = list(arguments), ""
         return int(import_module(f"broker.commands.{COMMANDS[command][0]}").run(chosen))
     except SystemExit as ended:  # argparse's

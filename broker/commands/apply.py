@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from broker.app import Broker
+    from broker.commands.pruning import Deletions
     from broker.credentials.access_keys import NewKey
     from broker.credentials.password_changes import NewPassword
     from broker.declaration.attempt import Attempt
@@ -22,7 +23,8 @@ organization. It is idempotent: a second run changes nothing. It is safe beside 
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
-  broker apply config/demo.yaml --prune          also delete what the file does not name in its accounts
+  broker apply config/demo.yaml --prune          also delete what the file does not name in its accounts: lists it and
+                                                 asks; --yes agrees, --max-deletions limits it
 
 A file looks like this (YAML; a name ending in .toml is read as TOML):
 
@@ -56,7 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="delete what the file does not name in the accounts that it names",
+        help="delete what the file does not name in the accounts that it names; lists it and asks first",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --prune: delete without asking")
+    parser.add_argument(
+        "--max-deletions",
+        metavar="N",
+        type=int,
+        default=100,
+        help="with --prune: change nothing where more would be deleted (100)",
     )
     parser.add_argument(
         "--credentials",
@@ -99,8 +109,11 @@ def run(chosen: argparse.Namespace) -> int:
 
     async def work(broker: "Broker") -> int:
         try:
+            agreed = None
+            if chosen.prune and not chosen.dry_run:
+                agreed = await _agreed_deletions(broker, declaration, chosen)
             attempt = await apply_and_write_keys(
-                broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run
+                broker, declaration, chosen.file, chosen.credentials, chosen.prune, chosen.dry_run, agreed
             )
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
@@ -115,6 +128,21 @@ def run(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run, files=files)
 
 
+async def _agreed_deletions(
+    broker: "Broker", declaration: "Declaration", chosen: argparse.Namespace
+) -> "Deletions":
+    """What may be deleted. Raises DeclarationError, and CommandRefused where that is not agreed to."""
+    from broker.commands.applying import apply_declaration
+    from broker.commands.pruning import deletions_of, require_consent
+
+    planned = await apply_declaration(
+        broker, declaration, f"apply {chosen.file}", chosen.file.parent, must_prune=True, is_dry=True
+    )
+    deletions = deletions_of(planned.changes)
+    require_consent(deletions, chosen.max_deletions, chosen.yes)
+    return deletions
+
+
 async def apply_and_write_keys(
     broker: "Broker",
     declaration: "Declaration",
@@ -122,6 +150,7 @@ async def apply_and_write_keys(
     credentials: Path | None = None,
     must_prune: bool = False,
     is_dry: bool = False,
+    agreed: "Deletions | None" = None,
 ) -> "Attempt":
     """Apply, and write new keys to `credentials`; where that fails, the keys are deleted again.
 
@@ -130,6 +159,7 @@ async def apply_and_write_keys(
     from broker.causes import cause_of, explained
     from broker.commands.applying import apply_declaration
     from broker.commands.credentials_file import CredentialsFile
+    from broker.commands.progress import progress_of
     from broker.commands.refusing import WrongUse
     from broker.commands.showing import taken_back
 
@@ -139,9 +169,17 @@ async def apply_and_write_keys(
         output = CredentialsFile(credentials) if credentials is not None and not is_dry else None
     except OSError as error:
         raise WrongUse(f"--credentials: {explained(error)}") from None
-    attempt = await apply_declaration(
-        broker, declaration, command, file.parent, must_prune=must_prune, is_dry=is_dry
-    )
+    with progress_of(declaration) as advance:
+        attempt = await apply_declaration(
+            broker,
+            declaration,
+            command,
+            file.parent,
+            must_prune=must_prune,
+            is_dry=is_dry,
+            agreed=agreed,
+            advance=advance,
+        )
     if output is not None:
         try:
             output.write(attempt.keys, declaration)

@@ -1,11 +1,13 @@
 """Applies a declaration to the store, in one transaction, and writes its changes to the journal."""
 
 import os
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
 from broker.commands.passwords import take_back_passwords
+from broker.commands.pruning import Deletions, require_agreed
 from broker.commands.records import command_event, take_back_committed_keys, transact_recorded
 from broker.credentials.password_rules import GENERATED_ENTROPY, generated_password
 from broker.declaration.attempt import Attempt, Means
@@ -23,19 +25,24 @@ async def apply_declaration(
     *,
     must_prune: bool = False,
     is_dry: bool = False,
+    agreed: Deletions | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Attempt:
     """Change the store to what is declared, in one transaction; a dry run does the same and does not commit.
 
-    Raises DeclarationError and CommandRefused, where nothing was changed, and Conflict where others changed the same
-    accounts at each attempt. Changes are journalled before they are committed.
+    `agreed` is what may be deleted, None for everything. Changes are journalled before they are committed. Raises
+    DeclarationError and CommandRefused, where nothing was changed, and Conflict where others changed the same accounts
+    at each attempt.
     """
     attempts: list[Attempt] = []
-    means = means_of(broker, command, folder)
+    means = means_of(broker, command, folder, advance)
 
     async def work(store: Transaction) -> Attempt:
         attempt = Attempt(means, store, int(clock()), prune=must_prune)
         attempts.append(attempt)
         await settle(attempt, declaration)
+        if agreed is not None:
+            require_agreed(attempt.changes, agreed)
         return attempt
 
     if is_dry:
@@ -53,7 +60,7 @@ async def apply_declaration(
         raise
 
 
-def means_of(broker: Broker, command: str, folder: Path) -> Means:
+def means_of(broker: Broker, command: str, folder: Path, advance: Callable[[], None] = lambda: None) -> Means:
     """What attempts of `command` need; file names in a declaration are relative to `folder`."""
 
     @cache
@@ -72,4 +79,5 @@ def means_of(broker: Broker, command: str, folder: Path) -> Means:
         one_time_password=one_time_password,
         folder=folder,
         environment=os.environ,
+        advance=advance,
     )

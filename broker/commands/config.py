@@ -14,6 +14,8 @@ DESCRIPTION = """\
   broker config print --profile alice >> ~/.aws/config
   broker config print --profile data --role-arn arn:aws:iam::222222222222:role/data-reader \\
                       --source-profile alice --external-id demo-external-id
+  broker config print --write --profile analyst --sso-account 222222222222 --sso-role analyst
+                                                 into ~/.aws/config, where all other lines stay
 
 config/broker.toml explains every setting.
 """
@@ -31,6 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--role-arn", metavar="ARN", default="", help="the role that the profiles assume")
     show.add_argument("--source-profile", metavar="NAME", default="", help="whose credentials assume it")
     show.add_argument("--external-id", metavar="ID", default="", help="what the role's trust policy asks for")
+    show.add_argument(
+        "--sso-account", metavar="ID", default="", help="the account of a role for `broker login`"
+    )
+    show.add_argument("--sso-role", metavar="NAME", default="", help="that role's name")
+    show.add_argument(
+        "--write",
+        action="store_true",
+        help="write the block into AWS_CONFIG_FILE, else ~/.aws/config, instead of printing it",
+    )
     show.add_argument("--region", default="us-east-1", help="the region of the profiles (us-east-1)")
     show.add_argument(
         "--endpoint", metavar="URL", help="the URL of the API for clients, where it is not the listener's"
@@ -54,7 +65,29 @@ def run(chosen: argparse.Namespace) -> int:
         return _check(settings)
     if bool(chosen.role_arn) != bool(chosen.source_profile):
         return failed("broker config print", "--role-arn and --source-profile belong together", 2)
+    if bool(chosen.sso_account) != bool(chosen.sso_role):
+        return failed("broker config print", "--sso-account and --sso-role belong together", 2)
+    if chosen.write:
+        return _write(_block(settings, chosen))
     print(_block(settings, chosen), end="")
+    return 0
+
+
+def _write(block: str) -> int:
+    import os
+    from pathlib import Path
+
+    from broker.commands.config_file import write_sections
+    from broker.commands.refusing import failed
+
+    path = Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    try:
+        is_changed = write_sections(path, block)
+    except (OSError, UnicodeDecodeError) as error:
+        return failed(
+            "broker config print", f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
+        )
+    print(f"{path}: {'written' if is_changed else 'nothing to change'}")
     return 0
 
 
@@ -120,6 +153,8 @@ def _block(settings: "Settings", chosen: argparse.Namespace) -> str:
             role_arn=chosen.role_arn,
             source_profile=chosen.source_profile,
             external_id=chosen.external_id,
+            sso_account_id=chosen.sso_account,
+            sso_role_name=chosen.sso_role,
         )
         for name in chosen.profile or ["default"]
     ]

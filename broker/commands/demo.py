@@ -8,6 +8,7 @@ import asyncio
 import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -15,6 +16,7 @@ from broker.app import Broker, clock, open_broker
 from broker.commands.apply import apply_and_write_keys
 from broker.commands.applying import means_of
 from broker.commands.credentials_file import key_ids_in
+from broker.commands.demo_sign_in import CLIENT, LABEL, PEOPLE, USUAL_AUTHORITY, with_provider
 from broker.commands.passwords import passwords_text
 from broker.commands.profiles import (
     Profile,
@@ -33,7 +35,7 @@ from broker.declaration.declared import Declaration
 from broker.declaration.reading import read_declaration
 from broker.declaration.source import DeclarationError
 from broker.storage.engine import Conflict, EngineUnavailable
-from broker.storage.store import USERS, Transaction
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, USERS, Transaction
 
 INSTANCE = "i-0a1b2c3d4e5f60001"
 _FILE = Path("config/demo.yaml")
@@ -45,15 +47,27 @@ _READERS = ("alice", "bob", "carol")
 _PEOPLE = (*_READERS, "admin")
 
 
+_SECOND_BUTTON = f"""\
+The portal has a second button: "Continue with {LABEL}" leads to a real OpenID Connect provider
+that runs beside the broker, for this demo alone. It asks for no password: choose {" or ".join(PEOPLE)} there.
+They have no users in the accounts; the roles that trust the provider are theirs, by the groups that it says."""
+_NO_SECOND_BUTTON = (
+    "The demo's identity provider is not installed: scripts/serve installs it, or pip install broker[demo]."
+)
+
+
 class DemoFailed(Exception):
     """The demo cannot be prepared; the message tells the operator why."""
 
 
-def prepare(settings: Settings) -> Settings:
-    """Apply the demo and print what to paste; returns the settings to serve with. Raises DemoFailed."""
-    settings = demo_settings(settings)
+def prepare(settings: Settings, authority: str = "") -> Settings:
+    """Apply the demo and print what to paste; returns the settings to serve with. Raises DemoFailed.
+
+    `authority` is host and port of the demo's identity provider, "" where there is none.
+    """
+    settings = with_provider(demo_settings(settings), authority)
     try:
-        print(asyncio.run(prepare_demo(settings)), flush=True)
+        print(asyncio.run(prepare_demo(settings, authority)), flush=True)
     except _FAILURES as error:
         raise DemoFailed(str(error)) from None
     return settings
@@ -72,23 +86,53 @@ def demo_settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, metadata=metadata)
 
 
-async def prepare_demo(settings: Settings) -> str:
+async def prepare_demo(settings: Settings, authority: str = "") -> str:
     """Apply the demo and write its files; returns what to paste.
 
     Raises as `open_broker` and `apply_and_write_keys` do.
     """
     file = _demo_file()
-    declaration = read_declaration(file)
+    declaration = _read(file, authority)
     credentials, config = demo_files(settings)
     async with open_broker(settings) as broker:
         await _delete_lost_keys(broker, declaration, credentials, file)
+        await _know_provider(broker, declaration, authority, file)
         attempt = await apply_and_write_keys(broker, declaration, file, credentials)
     endpoint = endpoint_of(settings)
     config.write_text(
         config_text(_profiles(key_ids_in(credentials)), endpoint, _REGION, ca_bundle_of(settings)),
         "utf-8",
     )
-    return what_to_paste(settings, config, credentials) + _who_signs_in(attempt.passwords)
+    page = what_to_paste(settings, config, credentials, has_provider=bool(authority))
+    return page + _who_signs_in(attempt.passwords)
+
+
+def _read(file: Path, authority: str) -> Declaration:
+    """The demo's declaration, in which trust policies name the provider as it is called this time."""
+    if authority in ("", USUAL_AUTHORITY):
+        return read_declaration(file)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / file.name
+        copy.write_text(file.read_text("utf-8").replace(USUAL_AUTHORITY, authority), "utf-8")
+        return read_declaration(copy)
+
+
+async def _know_provider(broker: Broker, declaration: Declaration, authority: str, file: Path) -> None:
+    """Register the provider in the demo's accounts, where it is not."""
+    means = means_of(broker, f"serve --demo ({file})", file.parent)
+
+    async def work(store: Transaction) -> Attempt:
+        attempt = Attempt(means, store, int(clock()))
+        for account in declaration.accounts if authority else ():
+            if await store.find(OPEN_ID_CONNECT_PROVIDERS, account, authority) is None:
+                parameters = {"Url": f"http://{authority}", "ClientIDList": [CLIENT]}
+                text = f"OpenID Connect provider {authority}"
+                await attempt.perform(
+                    account, "CreateOpenIDConnectProvider", parameters, "+", text, str(file)
+                )
+        return attempt
+
+    await transact_recorded(broker, work, lambda attempt: attempt.events)
 
 
 def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
@@ -155,8 +199,9 @@ def _profiles(key_ids: Mapping[str, str]) -> list[Profile]:
     return [Profile(name="default"), *people, *readers, analyst]
 
 
-def what_to_paste(settings: Settings, config: Path, credentials: Path) -> str:
+def what_to_paste(settings: Settings, config: Path, credentials: Path, *, has_provider: bool = False) -> str:
     """The page that the demo prints."""
+    second = _SECOND_BUTTON if has_provider else _NO_SECOND_BUTTON
     endpoint, metadata_endpoint = endpoint_of(settings), metadata_endpoint_of(settings)
     return f"""\
 The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint},
@@ -177,6 +222,8 @@ Where there is a portal, dana signs in with a browser and has credentials in the
 
   aws sso login --profile analyst
   aws sts get-caller-identity --profile analyst
+
+{second}
 
 A refusal ends with an encoded message, which callers with the permission can decode:
 

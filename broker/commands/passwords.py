@@ -6,7 +6,7 @@ from contextlib import suppress
 from broker.app import Broker
 from broker.audit.journal import JournalUnavailable
 from broker.commands.records import command_event, open_journal
-from broker.credentials.password_changes import NewPassword
+from broker.credentials.password_changes import NewPassword, delete_login_profile
 from broker.storage.store import LOGIN_PROFILES, Transaction
 
 
@@ -24,7 +24,7 @@ async def take_back_passwords(broker: Broker, command: str, passwords: Sequence[
             profile = await store.find(LOGIN_PROFILES, one.account, one.user)
             password_hash = profile.password_hash if profile is not None else None
             if await broker.passwords.verify(password_hash, one.password):
-                store.delete(LOGIN_PROFILES, one.account, one.user)
+                await delete_login_profile(store, one.account, one.user)
                 deleted.append(one)
         return deleted
 

@@ -10,7 +10,7 @@ from broker.config.addresses import reachable
 SERVICES = ("iam", "sts", "sso", "sso_oidc", "signin")
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"
-_SSO_SESSION = "broker"
+SSO_SESSION = "broker"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def config_text(profiles: list[Profile], endpoint: str, region: str, ca_bundle: 
 
 def _sso_session_text(region: str) -> str:
     return (
-        f"[sso-session {_SSO_SESSION}]\nsso_start_url = {START_URL}\nsso_region = {region}\n"
+        f"[sso-session {SSO_SESSION}]\nsso_start_url = {START_URL}\nsso_region = {region}\n"
         "sso_registration_scopes = sso:account:access\n"
     )
 
@@ -58,7 +58,7 @@ def _profile_text(profile: Profile, services: str, region: str, ca_bundle: str) 
     if ca_bundle:
         lines.append(f"ca_bundle = {ca_bundle}")
     if profile.sso_role_name:
-        lines.append(f"sso_session = {_SSO_SESSION}")
+        lines.append(f"sso_session = {SSO_SESSION}")
     for key in (
         "role_arn",
         "source_profile",

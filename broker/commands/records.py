@@ -4,6 +4,7 @@ import getpass
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -155,6 +156,7 @@ async def take_back_committed_keys(broker: Broker, command: str, keys: Sequence[
         )
 
 
+@cache
 def _operator() -> str:
     try:
         return getpass.getuser()

@@ -20,6 +20,7 @@ TAKEN = frozenset(
     (
         "apply",
         "backup",
+        "export",
         "federation",
         "keys",
         "metadata",

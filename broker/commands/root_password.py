@@ -21,6 +21,8 @@ Set the password with which the root user of ACCOUNT signs in to the portal. It 
 
 Without a terminal the password is the first line of standard input. It has at least eight characters of three of the
 types uppercase letters, lowercase letters, numbers and symbols, and is not the account's name or mail address.
+
+Whoever is signed in to the portal as this root user is signed out, and so are the clients that they allowed.
 """
 
 
@@ -104,12 +106,13 @@ async def remove_root_password(broker: "Broker", account: str) -> None:
     """Raises CommandRefused where there is none."""
     from broker.commands.records import command_event, transact_recorded
     from broker.commands.refusing import CommandRefused
+    from broker.credentials.password_changes import delete_login_profile
     from broker.storage.store import ROOT_LOGIN_PROFILE
 
     async def work(store: "Transaction") -> None:
         if await store.find(ROOT_LOGIN_PROFILE, account) is None:
             raise CommandRefused(f"the root user of {account} has no password")
-        store.delete(ROOT_LOGIN_PROFILE, account)
+        await delete_login_profile(store, account, None)
 
     event = command_event("root-password", account, "broker:DeleteRootPassword", None)
     await transact_recorded(broker, work, lambda _: [event])

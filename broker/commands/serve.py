@@ -105,14 +105,24 @@ def _serve(settings: Settings, load: Callable[[], Settings], *, with_demo: bool)
         _logger.warning("%s", warning)
     if settings.listen.portal:
         import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
-    if with_demo:
-        # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
-        from broker.commands.demo import DemoFailed, prepare
+    serve = _serve_demo if with_demo else _serve_on
+    return serve(settings, load, reserved)
 
+
+def _serve_demo(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
+    # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
+    from broker.commands.demo import DemoFailed, prepare
+    from broker.commands.demo_sign_in import demo_provider
+
+    with demo_provider() as authority:
         try:
-            settings = prepare(settings)
+            settings = prepare(settings, authority)
         except DemoFailed as error:
             return failed("broker serve --demo", str(error), NO_ANSWER)
+        return _serve_on(settings, load, reserved)
+
+
+def _serve_on(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
     status, facts = _prepared(settings)
     if status:
         return status

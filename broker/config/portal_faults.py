@@ -12,6 +12,7 @@ from broker.federation.saml_sign_in import faults_of_saml
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
+_USER_VERIFICATION = ("preferred", "required", "discouraged")
 _is_url = re.compile(r"https?://[^\s'\"\\]+", re.ASCII).fullmatch
 
 
@@ -26,6 +27,11 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
         yield f"portal.sso_region: {chosen.sso_region!r} is no region, such as us-east-1"
     if chosen.api_url and not _is_url(chosen.api_url):
         yield f"portal.api_url: {chosen.api_url!r} is no URL"
+    if chosen.passkey_user_verification not in _USER_VERIFICATION:
+        yield (
+            f"portal.passkey_user_verification: {chosen.passkey_user_verification!r} is none of "
+            f"{', '.join(_USER_VERIFICATION)}"
+        )
     federation = settings.federation
     reach = Reach(federation.plain_http, federation.private_networks)
     yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))

@@ -107,6 +107,7 @@ class PortalSettings(Section, frozen=True):
     sso_region: str = "us-east-1"
     idle_minutes: int = 60
     session_hours: int = 12
+    passkey_user_verification: str = "preferred"
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
     saml: tuple[SamlSignIn, ...] = ()
 

@@ -107,6 +107,12 @@ async def _count_failure(store: Transaction, device: VirtualMfaDevice, now: floa
             return
 
 
+async def find_last_code(store: Transaction, device: VirtualMfaDevice) -> int | None:
+    """When a code of the device was last accepted, in epoch seconds; None where none is known to be."""
+    used = await store.find(ONCE, device.account_id, _used_key(device))
+    return used.used_at if used is not None else None
+
+
 def delete_used_step(store: Transaction, device: VirtualMfaDevice) -> None:
     """For a device that is deleted: a new one with the same name has another seed, and so other codes."""
     store.delete(ONCE, device.account_id, _used_key(device))

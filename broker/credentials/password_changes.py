@@ -4,6 +4,7 @@ import msgspec
 
 from broker.credentials.password_rules import faults_of_password, remembered_hashes
 from broker.credentials.passwords import Passwords
+from broker.credentials.portal_sessions import end_sessions_with_password
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.storage.password_records import LoginProfile, PasswordPolicy
@@ -46,10 +47,12 @@ async def change_password(
     now: float,
     *,
     is_reset_required: bool = False,
+    keeping: str = "",
 ) -> LoginProfile:
     """The profile with the new password, as it is put; raises PasswordPolicyViolation for one that the rules forbid.
 
-    The caller has been authorised before.
+    The caller has been authorised before. What was begun with the earlier password ends, but for the session whose
+    access key id is `keeping`.
     """
     policy = await find_password_policy(store, account, profile.user_name)
     await _require_fit(store, account, policy, password)
@@ -66,7 +69,25 @@ async def change_password(
         earlier_hashes=used[: max(remembered_hashes(policy) - 1, 0)],
     )
     put_login_profile(store, account, changed)
+    await end_sessions_with_password(store, account, profile.user_name, keeping)
     return changed
+
+
+async def require_change(store: Transaction, account: str, profile: LoginProfile, keeping: str = "") -> None:
+    """Put the profile, whose password has to be changed at the next sign-in: all that was begun with it ends now."""
+    put_login_profile(store, account, msgspec.structs.replace(profile, is_reset_required=True))
+    await end_sessions_with_password(store, account, profile.user_name, keeping)
+
+
+async def delete_login_profile(
+    store: Transaction, account: str, user_name: str | None, keeping: str = ""
+) -> None:
+    """Take the password away, and end what was begun with it."""
+    if user_name is None:
+        store.delete(ROOT_LOGIN_PROFILE, account)
+    else:
+        store.delete(LOGIN_PROFILES, account, user_name)
+    await end_sessions_with_password(store, account, user_name, keeping)
 
 
 async def _require_fit(

@@ -47,12 +47,14 @@ class PasswordAccepted(msgspec.Struct, frozen=True):
     """Who has proven their password: `user` is None for the account's root user.
 
     `must_change`: before anything else a new password has to be set (`change_password_at_sign_in`).
-    `maximum_session_seconds` is the user's MaxSigninSessionDuration, None where it is unset.
+    `password_changed_at` is when it was set. `maximum_session_seconds` is the user's MaxSigninSessionDuration, None
+    where it is unset.
     """
 
     account_id: str
     user: User | None
     must_change: bool
+    password_changed_at: int
     maximum_session_seconds: int | None = None
 
 
@@ -123,16 +125,16 @@ async def change_password_at_sign_in(
     if unverified_password == new_password:
         raise Refusal("PasswordPolicyViolation", "The new password is the present one.")
 
-    async def work(transaction: Transaction) -> None:
+    async def work(transaction: Transaction) -> LoginProfile:
         name = accepted.user.user_name if accepted.user else None
         profile = await _get_unchanged(transaction, account_id, name, proven)
-        await change_password(transaction, passwords, account_id, profile, new_password, now)
+        return await change_password(transaction, passwords, account_id, profile, new_password, now)
 
-    await store.transact(work)
+    changed = await store.transact(work)
     store.mark_used(
         account_id, accepted.user.user_id if accepted.user else account_id, Usage(last_used_at=int(now))
     )
-    return msgspec.structs.replace(accepted, must_change=False)
+    return msgspec.structs.replace(accepted, must_change=False, password_changed_at=changed.changed_at)
 
 
 async def _prove(
@@ -172,7 +174,9 @@ async def _prove(
 
 def _accepted(account_id: str, claimed: _Claimed, profile: LoginProfile, now: float) -> PasswordAccepted:
     must_change = profile.is_reset_required or is_expired(claimed.policy, profile, now)
-    return PasswordAccepted(account_id, claimed.user, must_change, profile.maximum_session_seconds)
+    return PasswordAccepted(
+        account_id, claimed.user, must_change, profile.changed_at, profile.maximum_session_seconds
+    )
 
 
 async def _find_claimed(store: Transaction, account_id: str, user_name: str | None) -> _Claimed:

@@ -12,9 +12,10 @@ from secrets import compare_digest
 
 from msgspec.structs import replace
 
-from broker.errors import Refusal, access_denied
+from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
-from broker.storage.portal_records import FederatedIdentity, Identity, PortalSession
+from broker.sealing.claims import SessionClaims, claims_to_bytes
+from broker.storage.portal_records import PortalSession
 from broker.storage.sso_records import Approval, SsoSession
 from broker.storage.store import LOGIN_SESSIONS, SSO_SESSIONS, Transaction
 
@@ -35,17 +36,29 @@ def hash_of(secret: str) -> bytes:
 
 
 def approve(session: PortalSession, entropy: Entropy) -> Approval:
-    """The person of the portal's session allows a client to act for them; raises Refusal for people of providers."""
-    if isinstance(session.identity, FederatedIdentity):
-        raise access_denied("This is for IAM users: you get credentials of your roles in the portal.")
+    """The person of the portal's session allows a client to act for them."""
+    account = session.identity.account_id
     return Approval(
         session_id=shard_of(session.identity.subject) + entropy(15).hex(),
         identity=session.identity,
-        access_key_id=access_key_id(TEMPORARY_KEY, session.identity.account_id, entropy(8)),
+        # None for people of identity providers: the id of a key has its account in it.
+        access_key_id=access_key_id(TEMPORARY_KEY, account, entropy(8)) if account else "",
         signed_in_at=session.signed_in_at,
         ends_at=session.ends_at,
         mfa_authenticated_at=session.mfa_authenticated_at,
         mfa_serial=session.mfa_serial,
+    )
+
+
+def approve_role(session: PortalSession, claims: SessionClaims, entropy: Entropy) -> Approval:
+    """The same for a client that acts with a role of the person, by the role's session that `claims` are of."""
+    return replace(
+        approve(session, entropy),
+        access_key_id=claims.access_key_id,
+        ends_at=min(session.ends_at, claims.expires_at),
+        mfa_authenticated_at=None,
+        mfa_serial=None,
+        role_claims=claims_to_bytes(claims),
     )
 
 
@@ -145,13 +158,13 @@ async def end_session_of(store: Transaction, approval: Approval) -> None:
     store.delete(LOGIN_SESSIONS, approval.session_id[:2], approval.session_id)
 
 
-async def end_client_sessions(store: Transaction, identity: Identity) -> None:
+async def end_client_sessions(store: Transaction, subject: str) -> None:
     """Those of all clients that the person has allowed."""
-    for session in await store.scan(SSO_SESSIONS, shard_of(identity.subject)):
-        if session.approval.identity.subject == identity.subject:
+    for session in await store.scan(SSO_SESSIONS, shard_of(subject)):
+        if session.approval.identity.subject == subject:
             end_session(store, session)
-    for login in await store.scan(LOGIN_SESSIONS, shard_of(identity.subject)):
-        if login.approval.identity.subject == identity.subject:
+    for login in await store.scan(LOGIN_SESSIONS, shard_of(subject)):
+        if login.approval.identity.subject == subject:
             store.delete(LOGIN_SESSIONS, login.approval.session_id[:2], login.approval.session_id)
 
 

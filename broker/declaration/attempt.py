@@ -39,7 +39,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     `new_event(account, action, parameters)` begins the audit event of a change; the account is "" for none. File names
     in the declaration are relative to `folder`; `environment` has the variables that it may name.
-    `one_time_password(account, user)` is the same in every attempt, for its hash takes long.
+    `one_time_password(account, user)` is the same in every attempt, for its hash takes long. `advance()` is called for
+    each entity of the file that was looked at, for a progress bar.
     """
 
     gate: Gate
@@ -53,6 +54,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     environment: Mapping[str, str]
     one_time_password: Callable[[str, str], SecretKey]
+    advance: Callable[[], None]
 
 
 class Attempt:

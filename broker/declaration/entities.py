@@ -97,6 +97,7 @@ def _target(kind: Kind, account: str, name: str, where: str, record: Any = None)
 
 async def create_missing(attempt: Attempt, kind: Kind, account: str, name: str, wanted: Any) -> None:
     """Create the entity unless it exists."""
+    attempt.means.advance()
     if await attempt.store.find(kind.collection, account, name) is not None:
         return
     target = _target(kind, account, name, wanted.where)

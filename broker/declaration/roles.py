@@ -1,5 +1,6 @@
 """Roles, in two passes: trust policies may name roles of the same file, and two roles may name each other."""
 
+import re
 from collections.abc import Iterator
 
 from broker.declaration.attempt import Attempt
@@ -13,7 +14,7 @@ async def settle_roles(attempt: Attempt, declaration: Declaration) -> None:
     """Create missing roles, then settle all. A role that trusts a missing role trusts no one until the second pass."""
     missing_arns = await _missing_arns(attempt, declaration)
     for account, name, wanted in _roles(declaration):
-        if any(arn in wanted.trust_policy.text for arn in missing_arns):
+        if not missing_arns.isdisjoint(_NAMED_ROLE.findall(wanted.trust_policy.text)):
             attempt.waiting_roles.add((account, name))
         await create_missing(attempt, ROLE, account, name, wanted)
     for account, name, wanted in _roles(declaration):
@@ -26,11 +27,15 @@ def _roles(declaration: Declaration) -> Iterator[tuple[str, str, DeclaredRole]]:
             yield account, name, wanted
 
 
-async def _missing_arns(attempt: Attempt, declaration: Declaration) -> list[str]:
+# What could be the ARN of a role, or the beginning of those of its sessions.
+_NAMED_ROLE = re.compile(r"arn:[\w-]+:(?:iam::\d+:role/[\w+=,.@/-]+|sts::\d+:assumed-role/[\w+=,.@-]+/)")
+
+
+async def _missing_arns(attempt: Attempt, declaration: Declaration) -> set[str]:
     """The ARNs by which a trust policy would name the roles that do not exist yet, and their sessions."""
-    arns = []
+    arns = set()
     for account, name, wanted in _roles(declaration):
         if await attempt.store.find(ROLES, account, name) is None:
-            arns.append(iam_arn(account, f"role{value_or(wanted.path, '/')}{name}"))
-            arns.append(sts_arn(account, f"assumed-role/{name}/"))
+            arns.add(iam_arn(account, f"role{value_or(wanted.path, '/')}{name}"))
+            arns.add(sts_arn(account, f"assumed-role/{name}/"))
     return arns

@@ -10,8 +10,10 @@ from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.identity_plugin import IdentityPlugin
 from broker.federation.openid_connect import OpenIdConnectClients
+from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Reach
+from broker.federation.sign_ins import SignIns
 from broker.sealing.keyring import HOUR, RotationSchedule
 
 LONGEST_LEEWAY = 600  # seconds
@@ -75,7 +77,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
 
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
-    where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers.
+    where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers,
+    `inspector` for whoever sets one up; `sign_ins` are all ways in which people of providers sign in.
     """
 
     keys: ProviderKeys
@@ -89,3 +92,5 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     plugin: IdentityPlugin | None = None
     access_tokens: AccessTokenOwners | None = None
     clients: OpenIdConnectClients | None = None
+    inspector: ProviderInspector | None = None
+    sign_ins: SignIns = SignIns()

@@ -16,8 +16,10 @@ from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.openid_connect import OpenIdConnectClients
+from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
+from broker.federation.sign_ins import SignIns
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -38,6 +40,7 @@ async def open_federation(
     certificates: ClientCertificates | None = None,
     plugin: PluginRules = PluginRules(),  # noqa: B008  frozen
     addresses: ProviderAddresses = ProviderAddresses(),  # noqa: B008  frozen
+    sign_ins: SignIns = SignIns(),  # noqa: B008  frozen
 ) -> AsyncIterator[Federation]:
     """`certificate_authorities` is a PEM file, `pinned_keys` are ISSUER=FILE. The caller closes `directory`.
 
@@ -59,6 +62,8 @@ async def open_federation(
             access_tokens=AccessTokenOwners(fetcher, addresses),
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
+            inspector=ProviderInspector(fetcher, clock, reach),
+            sign_ins=sign_ins,
         )
     finally:
         await keys.close()

@@ -19,6 +19,7 @@ from broker.storage.store import (
     INSTANCE_PROFILES,
     MFA_DEVICES,
     OPEN_ID_CONNECT_PROVIDERS,
+    PASSKEYS,
     POLICIES,
     ROLES,
     ROOT_LOGIN_PROFILE,
@@ -82,6 +83,7 @@ async def get_account_summary(
     """Counts as they are, quotas as they are configured."""
     policies = await call.store.scan(POLICIES, call.account)
     devices = await call.store.scan(MFA_DEVICES, call.account)
+    passkeys = await call.store.count(PASSKEYS, call.account)
     counts = {
         "Users": await call.store.count(USERS, call.account),
         "Groups": await call.store.count(GROUPS, call.account),
@@ -92,8 +94,8 @@ async def get_account_summary(
         + await call.store.count(SAML_PROVIDERS, call.account),
         "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
         "ServerCertificates": await call.store.count(SERVER_CERTIFICATES, call.account),
-        "MFADevices": len(devices),
-        "MFADevicesInUse": sum(device.enabled_at is not None for device in devices),
+        "MFADevices": len(devices) + passkeys,
+        "MFADevicesInUse": sum(device.enabled_at is not None for device in devices) + passkeys,
         **_of_settings(await get_settings(call)),
         "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
         "AccountSigningCertificatesPresent": int(

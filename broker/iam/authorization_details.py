@@ -9,7 +9,7 @@ from broker.access.aws_managed import AnyManagedPolicy, AwsPolicyVersion, find_a
 from broker.access.trust import shown_trust_policy
 from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.attached_policies import attached_shape
-from broker.iam.instance_profiles import instance_profile_shape
+from broker.iam.instance_profiles import listed_profile_shape
 from broker.iam.policy_usage import PolicyUsage, count_usage
 from broker.iam.tags import tag_shapes
 from broker.operation import Call, Prepared, no_resource, operation
@@ -107,7 +107,7 @@ async def _role_detail(call: Call, role: Role, profiles: list[InstanceProfile]) 
         arn=role.arn,
         create_date=role.created_at,
         assume_role_policy_document=await shown_trust_policy(call.store, role),
-        instance_profile_list=tuple([await instance_profile_shape(call, profile) for profile in mine]),
+        instance_profile_list=tuple([await listed_profile_shape(call, profile) for profile in mine]),
         role_policy_list=_inline(role.inline_policies),
         attached_managed_policies=_attached(role.attached_policies),
         permissions_boundary=boundary_shape(role.permissions_boundary),

@@ -64,6 +64,8 @@ async def new_request(call: Call, request: shapes.CreateDelegationRequestRequest
         "iam:NotificationChannel": request.notification_channel,
         "iam:TemplateArn": request.permissions.policy_template_arn or "",
     }
+    if request.owner_account_id is not None:
+        keys = {**keys, "iam:DelegationRequestOwner": request.owner_account_id}
     return Prepared(replace(resource_for(call, "*"), keys=keys), None)
 
 

@@ -17,6 +17,7 @@ from broker.operation import Call
 from broker.paging import Page, page
 from broker.storage import store
 from broker.storage.credential_records import ServerCertificate
+from broker.storage.passkey_records import Passkey, is_passkey, passkey_key
 from broker.storage.records import Group, InstanceProfile, ManagedPolicy, Role, User, VirtualMfaDevice
 from broker.storage.store import Collection
 
@@ -24,6 +25,7 @@ R = TypeVar("R", User, Group, Role, ManagedPolicy, InstanceProfile, ServerCertif
 
 
 # The path of a policy is narrower than other paths: the model's policyPathType.
+_is_arn = re.compile(r"arn:([^:]*:){4}.+", re.DOTALL).fullmatch
 _POLICY_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::([0-9]{12}|aws):policy(/[A-Za-z0-9.,+@=_-]+)+"
 ).fullmatch
@@ -131,7 +133,9 @@ async def require_free(call: Call, entity: Entity[R], name: str) -> None:
 
 
 def require_policy_arn(arn: str) -> None:
-    """Raises InvalidInput for a text that cannot be the ARN of a managed policy, AWS's or an account's."""
+    """Raises ValidationError for a text that is no ARN, InvalidInput for an ARN that cannot be a managed policy's."""
+    if not _is_arn(arn):
+        raise validation_error("Invalid ARN:  Could not be parsed!")  # the two blanks are AWS's
     found = _POLICY_ARN(arn)
     if found is None:
         raise Refusal("InvalidInput", f"ARN {arn} is not valid.")
@@ -165,13 +169,27 @@ async def get_mfa_device(call: Call, serial_number: str) -> VirtualMfaDevice:
 
 
 def no_such_mfa_device(serial_number: str) -> Refusal:
-    return Refusal("NoSuchEntity", f"VirtualMFADevice with serial number {serial_number} does not exist.")
+    return Refusal("NoSuchEntity", f"MFA Device with serial number {serial_number} does not exist.")
+
+
+async def find_passkey(call: Call, serial_number: str) -> Passkey | None:
+    """The passkey of that serial number in the caller's account."""
+    if not is_passkey(serial_number):
+        return None
+    passkey = await call.store.find(store.PASSKEYS, call.account, passkey_key(serial_number))
+    if passkey is None or passkey.serial_number.lower() != serial_number.lower():
+        return None
+    return passkey
 
 
 async def require_boundary(call: Call, arn: str | None) -> None:
-    """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names."""
+    """Raises NoSuchEntity where `arn` is set and no managed policy could be the boundary it names.
+
+    Raises as `require_policy_arn` where it cannot be one's ARN.
+    """
     if arn is None:
         return
+    require_policy_arn(arn)
     is_reserved = is_task_policy(arn) or is_service_linked_policy(arn)
     if is_reserved or await find_managed_policy(call.store, call.account, arn) is None:
         raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")

@@ -13,7 +13,7 @@ from broker.iam.entities import (
     require_room,
 )
 from broker.iam.protection import require_modifiable
-from broker.iam.roles import listed_role_shape
+from broker.iam.roles import profiled_role_shape
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
@@ -128,13 +128,16 @@ async def delete_instance_profile(
 
 
 async def _listed(call: Call, chosen: Page[InstanceProfile]) -> tuple[shapes.InstanceProfile, ...]:
-    """Profiles as lists show them: IAM leaves tags out."""
-    listed = [await instance_profile_shape(call, profile) for profile in chosen.items]
-    return tuple(msgspec.structs.replace(shape, tags=()) for shape in listed)
+    return tuple([await listed_profile_shape(call, profile) for profile in chosen.items])
+
+
+async def listed_profile_shape(call: Call, profile: InstanceProfile) -> shapes.InstanceProfile:
+    """A profile as lists show it: IAM leaves tags out."""
+    return msgspec.structs.replace(await instance_profile_shape(call, profile), tags=())
 
 
 async def instance_profile_shape(call: Call, profile: InstanceProfile) -> shapes.InstanceProfile:
-    """A profile with its roles in full."""
+    """A profile with its roles."""
     roles = [await call.store.find(ROLES, call.account, name) for name in profile.role_names]
     return shapes.InstanceProfile(
         path=profile.path,
@@ -142,6 +145,6 @@ async def instance_profile_shape(call: Call, profile: InstanceProfile) -> shapes
         instance_profile_id=profile.instance_profile_id,
         arn=profile.arn,
         create_date=profile.created_at,
-        roles=tuple([await listed_role_shape(call, role) for role in roles if role is not None]),
+        roles=tuple([await profiled_role_shape(call, role) for role in roles if role is not None]),
         tags=tag_shapes(profile.tags),
     )

@@ -2,6 +2,9 @@
 
 Root's password itself is set by `broker root-password`: what a session of AssumeRoot makes is a profile without one, as
 on AWS, where the root user then chooses a password by way of its mail address.
+
+Where a password is replaced, taken away, or has to be changed, the person's sessions end (`portal_sessions`), but for
+the one that asks for it.
 """
 
 from typing import Any
@@ -11,7 +14,8 @@ import msgspec
 from broker.access.resource import Resource
 from broker.credentials.failed_attempts import count_failure, counter, find_wait, forget
 from broker.credentials.password_changes import change_password as put_password
-from broker.credentials.password_changes import find_login_profile, put_login_profile
+from broker.credentials.password_changes import delete_login_profile as remove_login_profile
+from broker.credentials.password_changes import find_login_profile, put_login_profile, require_change
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, access_denied, validation_error
 from broker.iam import resources
@@ -24,7 +28,6 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.password_records import LoginProfile
 from broker.storage.records import User
-from broker.storage.store import LOGIN_PROFILES, ROOT_LOGIN_PROFILE
 
 _TOO_MANY = "Too many attempts to change the password failed. Wait a while, then try again."
 
@@ -99,8 +102,11 @@ async def update_login_profile(
     if request.password is not None:
         await _put_password(call, profile, request.password, bool(request.password_reset_required))
         return
+    if request.password_reset_required:
+        await require_change(call.store, call.account, profile, call.caller.access_key_id)
+        return
     if request.password_reset_required is not None:
-        profile = msgspec.structs.replace(profile, is_reset_required=request.password_reset_required)
+        profile = msgspec.structs.replace(profile, is_reset_required=False)
     put_login_profile(call.store, call.account, profile)
 
 
@@ -109,10 +115,7 @@ async def delete_login_profile(
     call: Call, request: shapes.DeleteLoginProfileRequest, prepared: Prepared[Owner]
 ) -> None:
     profile = await _get_profile(call, name_of(prepared.found))
-    if profile.user_name is None:
-        call.store.delete(ROOT_LOGIN_PROFILE, call.account)
-    else:
-        call.store.delete(LOGIN_PROFILES, call.account, profile.user_name)
+    await remove_login_profile(call.store, call.account, profile.user_name, call.caller.access_key_id)
 
 
 @operation("iam:ChangePassword", prepare=own_user)
@@ -156,6 +159,7 @@ async def _put_password(
         SecretKey(password),
         call.now,
         is_reset_required=is_reset_required,
+        keeping=call.caller.access_key_id,
     )
 
 

@@ -4,19 +4,29 @@ A membership is the group's name in the user's record, so that one read of a use
 apply to it.
 """
 
+from typing import Any
+
 import msgspec
 
 from broker.iam import resources
 from broker.iam.answers import group_shape
-from broker.iam.entities import get_group, get_user, require_room
-from broker.operation import Call, Prepared, operation
+from broker.iam.entities import USER, get_group, get_user, no_such_entity, require_room
+from broker.operation import Absent, Call, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group, User
 from broker.storage.store import USERS
 
 
-@operation("iam:AddUserToGroup", prepare=resources.found_group)
+async def _found_group(call: Call, request: Any) -> Prepared[Group] | Absent:
+    """The group; where neither group nor user exists, AWS speaks of the user."""
+    prepared = await resources.found_group(call, request)
+    if isinstance(prepared, Absent) and await call.store.find(USERS, call.account, request.user_name) is None:
+        return Absent(prepared.resource, no_such_entity(USER, request.user_name))
+    return prepared
+
+
+@operation("iam:AddUserToGroup", prepare=_found_group)
 async def add_user_to_group(
     call: Call, request: shapes.AddUserToGroupRequest, prepared: Prepared[Group]
 ) -> None:
@@ -30,7 +40,7 @@ async def add_user_to_group(
     call.store.put(USERS, call.account, joined)
 
 
-@operation("iam:RemoveUserFromGroup", prepare=resources.found_group)
+@operation("iam:RemoveUserFromGroup", prepare=_found_group)
 async def remove_user_from_group(
     call: Call, request: shapes.RemoveUserFromGroupRequest, prepared: Prepared[Group]
 ) -> None:

@@ -1,4 +1,6 @@
-"""Virtual MFA devices: created with a seed, enabled for a user by two consecutive codes, deleted.
+"""MFA devices: virtual ones, created with a seed, enabled for a user by two consecutive codes, deleted; and passkeys.
+
+What enables a passkey is in `passkeys.py`; it is listed, shown and deactivated like the others, and then gone.
 
 The seed is shown once, by CreateVirtualMFADevice. Root's devices are enabled by root itself: `UserName` is then the
 account id. (On AWS only the console can do this.) Codes: `broker.credentials.one_time_codes`.
@@ -30,8 +32,9 @@ from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.sealing.qr import qr_png
 from broker.sealing.totp import SEED_SIZE, base32_seed, enrolment_uri, new_seed
+from broker.storage.passkey_records import Passkey, passkey_key
 from broker.storage.records import VirtualMfaDevice
-from broker.storage.store import MFA_DEVICES
+from broker.storage.store import MFA_DEVICES, PASSKEY_USES, PASSKEYS
 
 # The model's limit of a serial number: a device with a longer one could be created, but never named in a request.
 _LONGEST_SERIAL_NUMBER = 256
@@ -58,7 +61,7 @@ async def create_virtual_mfa_device(
     if len(serial_number) > _LONGEST_SERIAL_NUMBER:
         raise validation_error("The path and name of the device are too long for a serial number.")
     if await call.store.find(MFA_DEVICES, call.account, f"{path}{name}"[1:]):
-        raise Refusal("EntityAlreadyExists", "MFADevice entity at the same path and name already exists.")
+        raise Refusal("EntityAlreadyExists", "MFA device already exists.")
     devices = await call.store.scan(MFA_DEVICES, call.account)
     require_room(call, devices, "virtual_mfa_devices", "VirtualMFADevicesPerAccount")
     seed = new_seed(call.entropy(SEED_SIZE))
@@ -105,7 +108,8 @@ async def resync_mfa_device(
     call: Call, request: shapes.ResyncMFADeviceRequest, prepared: Prepared[Owner]
 ) -> None:
     owner = prepared.found
-    device = await _get_enabled(call, owner, request.serial_number)
+    device = await entities.get_mfa_device(call, request.serial_number)
+    _require_enabled(owner, device.serial_number)
     drift = await _proven_drift(call, device, request, _RESYNC_WINDOW)
     call.store.put(MFA_DEVICES, call.account, msgspec.structs.replace(device, drift_steps=drift))
 
@@ -116,8 +120,12 @@ async def deactivate_mfa_device(
 ) -> None:
     owner = prepared.found
     device = await _get_enabled(call, owner, request.serial_number)
-    released = msgspec.structs.replace(device, user_name=None, enabled_at=None, drift_steps=0)
-    call.store.put(MFA_DEVICES, call.account, released)
+    if isinstance(device, Passkey):
+        call.store.delete(PASSKEYS, call.account, passkey_key(device.serial_number))
+        call.store.delete(PASSKEY_USES, call.account, device.serial_number)
+    else:
+        released = msgspec.structs.replace(device, user_name=None, enabled_at=None, drift_steps=0)
+        call.store.put(MFA_DEVICES, call.account, released)
     rest = tuple(number for number in mfa_serial_numbers(owner) if number != device.serial_number)
     put_mfa_serial_numbers(call, owner, rest)
 
@@ -150,7 +158,7 @@ async def list_mfa_devices(
 ) -> shapes.ListMFADevicesResponse:
     owner = prepared.found
     chosen = page(mfa_serial_numbers(owner), str, request.marker, request.max_items)
-    devices = [await entities.get_mfa_device(call, number) for number in chosen.items]
+    devices = [await _get_enabled(call, owner, number) for number in chosen.items]
     return shapes.ListMFADevicesResponse(
         mfa_devices=tuple(_listed(device) for device in devices),
         is_truncated=chosen.is_truncated,
@@ -176,12 +184,17 @@ async def list_virtual_mfa_devices(
 _ASSIGNMENTS = {"Any": (True, False), "Assigned": (True,), "Unassigned": (False,)}
 
 
-async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualMfaDevice:
+async def _get_enabled(call: Call, owner: Owner, serial_number: str) -> VirtualMfaDevice | Passkey:
     """The device, if it is enabled for `owner`; raises NoSuchEntity."""
-    device = await entities.get_mfa_device(call, serial_number)
-    if device.serial_number not in mfa_serial_numbers(owner):
-        raise Refusal("NoSuchEntity", "MFA Device invalid for user.")
+    passkey = await entities.find_passkey(call, serial_number)
+    device = passkey or await entities.get_mfa_device(call, serial_number)
+    _require_enabled(owner, device.serial_number)
     return device
+
+
+def _require_enabled(owner: Owner, serial_number: str) -> None:
+    if serial_number not in mfa_serial_numbers(owner):
+        raise Refusal("NoSuchEntity", "MFA Device invalid for user.")
 
 
 async def _proven_drift(
@@ -203,7 +216,7 @@ def _key(device: VirtualMfaDevice) -> str:
     return f"{device.path}{device.device_name}"[1:].lower()
 
 
-def _listed(device: VirtualMfaDevice) -> shapes.MFADevice:
+def _listed(device: VirtualMfaDevice | Passkey) -> shapes.MFADevice:
     return shapes.MFADevice(
         user_name=device.user_name,
         serial_number=device.serial_number,

@@ -13,7 +13,7 @@ from broker.iam.identity_propagation import refuse_identity_propagation, require
 from broker.iam.resources import found_open_id_connect_provider
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names.arn import iam_arn
-from broker.operation import Call, Prepared, no_resource, operation
+from broker.operation import Absent, Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import OpenIdConnectProvider
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS
@@ -41,7 +41,7 @@ async def create_open_id_connect_provider(
     refuse_identity_propagation(request)
     provider = OpenIdConnectProvider(
         account_id=call.account,
-        url=_require_url(call, request.url),
+        url=require_provider_url(call, request.url),
         client_ids=tuple(dict.fromkeys(request.client_id_list)),
         thumbprints=_require_thumbprints(request.thumbprint_list),
         created_at=int(call.now),
@@ -86,7 +86,20 @@ async def list_open_id_connect_providers(
     )
 
 
-@operation("iam:DeleteOpenIDConnectProvider", prepare=found_open_id_connect_provider)
+async def _found_to_delete(
+    call: Call, request: shapes.DeleteOpenIDConnectProviderRequest
+) -> Prepared[OpenIdConnectProvider] | Absent:
+    """AWS says in words of its own that there is none, although its documentation calls deletion idempotent."""
+    prepared = await found_open_id_connect_provider(call, request)
+    if isinstance(prepared, Prepared):
+        return prepared
+    arn = request.open_id_connect_provider_arn
+    return Absent(
+        prepared.resource, Refusal("NoSuchEntity", f"OpenId connect Provider {arn} cannot be found.")
+    )
+
+
+@operation("iam:DeleteOpenIDConnectProvider", prepare=_found_to_delete)
 async def delete_open_id_connect_provider(
     call: Call,
     request: shapes.DeleteOpenIDConnectProviderRequest,
@@ -146,7 +159,7 @@ def _put(call: Call, provider: OpenIdConnectProvider) -> None:
     call.store.put(OPEN_ID_CONNECT_PROVIDERS, call.account, provider)
 
 
-def _require_url(call: Call, url: str) -> str:
+def require_provider_url(call: Call, url: str) -> str:
     """The issuer; raises ValidationError for a URL that no token can have, or that the broker may not fetch."""
     try:
         parts = urlsplit(url)

@@ -37,7 +37,8 @@ async def create_policy(
         updated_at=now,
     )
     call.store.put(POLICIES, call.account, policy)
-    return shapes.CreatePolicyResponse(policy=policy_shape(policy, await count_usage(call)))
+    shown = msgspec.structs.replace(policy_shape(policy, await count_usage(call)), description=None)
+    return shapes.CreatePolicyResponse(policy=shown)  # as AWS answers: without the description
 
 
 @operation("iam:GetPolicy", prepare=resources.found_policy)

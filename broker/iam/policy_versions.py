@@ -1,6 +1,7 @@
 """Versions of managed policies: at most five at a time, with numbers that are never reused; one is the default."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -8,13 +9,14 @@ from broker.access.aws_managed import AnyManagedPolicy, AwsPolicyVersion
 from broker.errors import Refusal
 from broker.iam import resources
 from broker.iam.policies import require_managed_document
-from broker.operation import Call, Prepared, operation
+from broker.operation import Absent, Call, Prepare, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES
 
 AnyVersion = PolicyVersion | AwsPolicyVersion
+F = TypeVar("F")
 
 
 @operation("iam:CreatePolicyVersion", prepare=resources.found_own_policy)
@@ -44,7 +46,19 @@ async def create_policy_version(
     return shapes.CreatePolicyVersionResponse(policy_version=_listed_version_shape(changed, version))
 
 
-@operation("iam:GetPolicyVersion", prepare=resources.found_policy)
+def _of_version(found: Prepare[Any, F]) -> Prepare[Any, F]:
+    """`found`, which of a policy that does not exist says that the version does not: as AWS does."""
+
+    async def prepare(call: Call, request: Any) -> Prepared[F] | Absent:
+        prepared = await found(call, request)
+        if isinstance(prepared, Absent) and prepared.refusal.code == "NoSuchEntity":
+            return Absent(prepared.resource, _no_such_version(request.policy_arn, request.version_id))
+        return prepared
+
+    return prepare
+
+
+@operation("iam:GetPolicyVersion", prepare=_of_version(resources.found_policy))
 async def get_policy_version(
     call: Call, request: shapes.GetPolicyVersionRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.GetPolicyVersionResponse:
@@ -68,7 +82,7 @@ async def list_policy_versions(
     )
 
 
-@operation("iam:SetDefaultPolicyVersion", prepare=resources.found_own_policy)
+@operation("iam:SetDefaultPolicyVersion", prepare=_of_version(resources.found_own_policy))
 async def set_default_policy_version(
     call: Call, request: shapes.SetDefaultPolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
@@ -78,7 +92,7 @@ async def set_default_policy_version(
     call.store.put(POLICIES, call.account, changed)
 
 
-@operation("iam:DeletePolicyVersion", prepare=resources.found_own_policy)
+@operation("iam:DeletePolicyVersion", prepare=_of_version(resources.found_own_policy))
 async def delete_policy_version(
     call: Call, request: shapes.DeletePolicyVersionRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
@@ -94,9 +108,11 @@ def _get_version(policy: AnyManagedPolicy, version_id: str) -> AnyVersion:
     for version in policy.versions:
         if version.version_id == version_id:
             return version
-    raise Refusal(
-        "NoSuchEntity", f"Policy {policy.arn} version {version_id} does not exist or is not attachable."
-    )
+    raise _no_such_version(policy.arn, version_id)
+
+
+def _no_such_version(arn: str, version_id: str) -> Refusal:
+    return Refusal("NoSuchEntity", f"Policy {arn} version {version_id} does not exist or is not attachable.")
 
 
 def _newest_first(version: AnyVersion) -> str:

@@ -44,7 +44,7 @@ async def create_role(
     )
     call.store.put(ROLES, call.account, role)
     await index_role(call.store, role, call.entropy(MARK_SIZE))
-    return shapes.CreateRoleResponse(role=await role_shape(call, role))
+    return shapes.CreateRoleResponse(role=created_role_shape(role))
 
 
 @operation("iam:GetRole", prepare=bounded_role)
@@ -77,8 +77,8 @@ async def update_role(
     changed = msgspec.structs.replace(
         role,
         description=role.description if request.description is None else request.description,
-        # The model: "If you do not specify a value for this setting, the default value of one hour is applied."
-        max_session_duration=request.max_session_duration or DEFAULT_MAX_SESSION_DURATION,
+        # The model says that it becomes one hour where none is given; AWS leaves it (recorded by LocalStack, 2026).
+        max_session_duration=request.max_session_duration or role.max_session_duration,
         max_signin_session_duration=_changed_signin_duration(role, request),
     )
     call.store.put(ROLES, call.account, changed)
@@ -86,7 +86,7 @@ async def update_role(
 
 
 def _changed_signin_duration(role: Role, request: shapes.UpdateRoleRequest) -> int | None:
-    """Unlike MaxSessionDuration it is not changed where the request does not name it."""
+    """It is not changed where the request does not name it."""
     if not request.reset_max_signin_session_duration:
         return request.max_signin_session_duration or role.max_signin_session_duration
     if request.max_signin_session_duration is not None:
@@ -108,7 +108,8 @@ async def update_role_description(
     role = prepared.found
     changed = msgspec.structs.replace(role, description=request.description)
     call.store.put(ROLES, call.account, changed)
-    return shapes.UpdateRoleDescriptionResponse(role=await role_shape(call, changed))
+    shown = msgspec.structs.replace(await role_shape(call, changed), max_session_duration=None)
+    return shapes.UpdateRoleDescriptionResponse(role=shown)
 
 
 @operation("iam:UpdateAssumeRolePolicy", prepare=changed_role)
@@ -141,8 +142,17 @@ async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: P
     await unindex_role(call.store, role)
 
 
+def created_role_shape(role: Role) -> shapes.Role:
+    """A new role as CreateRole shows it: with its trust policy as it was sent, without description and durations."""
+    return msgspec.structs.replace(
+        _identified(role, role.assume_role_policy),
+        permissions_boundary=boundary_shape(role.permissions_boundary),
+        tags=tag_shapes(role.tags),
+    )
+
+
 async def role_shape(call: Call, role: Role) -> shapes.Role:
-    """A role as GetRole and CreateRole show it: tags and boundary included."""
+    """A role as GetRole shows it: tags and boundary included."""
     return msgspec.structs.replace(
         await listed_role_shape(call, role),
         permissions_boundary=boundary_shape(role.permissions_boundary),
@@ -151,15 +161,26 @@ async def role_shape(call: Call, role: Role) -> shapes.Role:
 
 
 async def listed_role_shape(call: Call, role: Role) -> shapes.Role:
-    """A role as lists and instance profiles show it: IAM leaves tags, boundary and last use out."""
+    """A role as lists show it: IAM leaves tags, boundary and last use out."""
+    return msgspec.structs.replace(
+        await profiled_role_shape(call, role),
+        description=role.description,
+        max_session_duration=role.max_session_duration,
+        max_signin_session_duration=role.max_signin_session_duration,
+    )
+
+
+async def profiled_role_shape(call: Call, role: Role) -> shapes.Role:
+    """A role as instance profiles show it: without its settings."""
+    return _identified(role, await shown_trust_policy(call.store, role))
+
+
+def _identified(role: Role, trust_policy: str) -> shapes.Role:
     return shapes.Role(
         path=role.path,
         role_name=role.role_name,
         role_id=role.role_id,
         arn=role.arn,
         create_date=role.created_at,
-        assume_role_policy_document=await shown_trust_policy(call.store, role),
-        description=role.description,
-        max_session_duration=role.max_session_duration,
-        max_signin_session_duration=role.max_signin_session_duration,
+        assume_role_policy_document=trust_policy,
     )

@@ -13,7 +13,7 @@ from broker.iam import entities
 from broker.iam.entities import ROLE, no_such_entity, require_room
 from broker.iam.linked_services import PATH, LinkedService, find_linked_service
 from broker.iam.resources import found_role
-from broker.iam.roles import role_shape
+from broker.iam.roles import created_role_shape
 from broker.names import ids
 from broker.names.arn import iam_arn
 from broker.operation import Absent, Call, Prepared, operation
@@ -66,7 +66,7 @@ async def create_service_linked_role(
         attached_policies=(service.policy_arn,),
     )
     call.store.put(ROLES, call.account, role)
-    return shapes.CreateServiceLinkedRoleResponse(role=await role_shape(call, role))
+    return shapes.CreateServiceLinkedRoleResponse(role=created_role_shape(role))
 
 
 @operation("iam:DeleteServiceLinkedRole", prepare=found_role)

@@ -59,16 +59,20 @@ TAGGED = (
 
 
 def _declare(row: Tagged) -> None:
-    @operation(f"iam:Tag{row.word}", prepare=row.prepare)
+    tag_action = f"iam:Tag{row.word}"
+
+    @operation(tag_action, prepare=row.prepare)
     async def tag(call: Call, request: Any, prepared: Prepared[TaggedRecord]) -> None:
         record = prepared.found
-        tagged = msgspec.structs.replace(record, tags=merge_tags(call, record.tags, request.tags))
+        tagged = msgspec.structs.replace(record, tags=merge_tags(call, tag_action, record.tags, request.tags))
         call.store.put(row.collection, call.account, tagged)
 
     @operation(f"iam:Untag{row.word}", prepare=row.prepare)
     async def untag(call: Call, request: Any, prepared: Prepared[TaggedRecord]) -> None:
         record = prepared.found
-        untagged = msgspec.structs.replace(record, tags=without_tags(record.tags, request.tag_keys))
+        untagged = msgspec.structs.replace(
+            record, tags=without_tags(tag_action, record.tags, request.tag_keys)
+        )
         call.store.put(row.collection, call.account, untagged)
 
     @operation(f"iam:List{row.word}Tags", prepare=row.prepare_list or row.prepare)

@@ -1,9 +1,11 @@
-"""Tags of IAM entities: keys are case-insensitive; a later tag replaces an earlier one, with its own spelling.
+"""Tags of IAM entities: a later tag replaces an earlier one of the same key, with its own spelling.
 
-Source: "Tags for IAM resources" of the IAM User Guide, "Rules for tagging".
+Of users and roles, whose tags may become those of their sessions, keys are compared without case; of all other entities
+with case. Source: "Tags for IAM resources" of the IAM User Guide, "Rules for tagging"; what AWS answers was recorded by
+LocalStack's tests in 2026.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from broker.access.resource import Resource
@@ -12,6 +14,7 @@ from broker.operation import Call, request_tag_keys
 from broker.protocol.shapes import iam as shapes
 
 RESERVED_PREFIX = "aws:"
+_WITHOUT_CASE = frozenset({"iam:TagUser", "iam:TagRole"})
 
 
 async def new_tags(call: Call, tag_action: str, entity: Resource, request: Any) -> dict[str, str]:
@@ -22,32 +25,39 @@ async def new_tags(call: Call, tag_action: str, entity: Resource, request: Any) 
     """
     if request.tags:
         await call.require(tag_action, Resource(entity.arn, keys=request_tag_keys(request)))
-    return merge_tags(call, {}, request.tags)
+    return merge_tags(call, tag_action, {}, request.tags)
 
 
-def merge_tags(call: Call, existing: Mapping[str, str], tags: Sequence[shapes.Tag]) -> dict[str, str]:
-    """`existing` with `tags` added or replaced.
+def merge_tags(
+    call: Call, tag_action: str, existing: Mapping[str, str], tags: Sequence[shapes.Tag]
+) -> dict[str, str]:
+    """`existing` with `tags` added or replaced; `tag_action` is that of the entity's kind.
 
-    Raises InvalidInput for keys that differ in case only and for the reserved prefix, LimitExceeded beyond the quota.
+    Raises InvalidInput for the same key twice and for the reserved prefix, LimitExceeded beyond the quota.
     """
-    added = {tag.key.lower() for tag in tags}
+    same = _comparison(tag_action)
+    added = {same(tag.key) for tag in tags}
     if len(added) != len(tags):
-        raise Refusal(
-            "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
-        )
-    if any(key.startswith(RESERVED_PREFIX) for key in added):
+        note = " Please note that Tag keys are case insensitive." if tag_action in _WITHOUT_CASE else ""
+        raise Refusal("InvalidInput", f"Duplicate tag keys found.{note}")
+    if any(tag.key.lower().startswith(RESERVED_PREFIX) for tag in tags):
         raise Refusal("InvalidInput", "aws: prefixed tag key names are not allowed for external use.")
-    merged = {key: value for key, value in existing.items() if key.lower() not in added}
+    merged = {key: value for key, value in existing.items() if same(key) not in added}
     merged.update((tag.key, tag.value) for tag in tags)
     if len(merged) > call.quotas.tags:
         raise Refusal("LimitExceeded", "The number of tags has reached the maximum limit.")
     return merged
 
 
-def without_tags(existing: Mapping[str, str], tag_keys: Iterable[str]) -> dict[str, str]:
+def without_tags(tag_action: str, existing: Mapping[str, str], tag_keys: Iterable[str]) -> dict[str, str]:
     """`existing` without `tag_keys`; a key that does not exist is no error."""
-    removed = {key.lower() for key in tag_keys}
-    return {key: value for key, value in existing.items() if key.lower() not in removed}
+    same = _comparison(tag_action)
+    removed = {same(key) for key in tag_keys}
+    return {key: value for key, value in existing.items() if same(key) not in removed}
+
+
+def _comparison(tag_action: str) -> Callable[[str], str]:
+    return str.lower if tag_action in _WITHOUT_CASE else str
 
 
 def tag_shapes(tags: Mapping[str, str]) -> tuple[shapes.Tag, ...]:

@@ -23,6 +23,7 @@ from broker.storage.store import (
     ACCESS_KEYS,
     LOGIN_PROFILES,
     MFA_DEVICES,
+    PASSKEYS,
     RENAMED_USERS,
     SERVICE_SPECIFIC_CREDENTIALS,
     SIGNING_CERTIFICATES,
@@ -103,6 +104,10 @@ async def _rename_credentials(call: Call, former_name: str, user: User) -> None:
         if device is not None:
             renamed_device = msgspec.structs.replace(device, user_name=user.user_name)
             call.store.put(MFA_DEVICES, call.account, renamed_device)
+        passkey = await entities.find_passkey(call, serial_number)
+        if passkey is not None:
+            renamed_passkey = msgspec.structs.replace(passkey, user_name=user.user_name)
+            call.store.put(PASSKEYS, call.account, renamed_passkey)
     profile = await call.store.find(LOGIN_PROFILES, call.account, former_name)
     if profile is not None:
         call.store.delete(LOGIN_PROFILES, call.account, former_name)

@@ -21,6 +21,7 @@ from broker.policy.explanation import (
 )
 from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
+from broker.policy.near_misses import resource_near_misses
 from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
@@ -64,5 +65,6 @@ __all__ = [
     "read_date",
     "read_for_author",
     "resource_conditions",
+    "resource_near_misses",
     "service_grants",
 ]

@@ -32,6 +32,7 @@ from broker.policy.elements import (
     quoted,
 )
 from broker.policy.grammar import (
+    LEGACY,
     check_accounts,
     check_actions,
     check_control_policy,
@@ -41,10 +42,13 @@ from broker.policy.grammar import (
     check_services,
     check_sids,
     check_trust,
+    check_vendors,
 )
 from broker.policy.reading import fault_of, read_document
+from broker.policy.shared_issuers import check_tenants
 
 SYNTAX = "Syntax errors in policy."
+_INDENTED = "JSON strings must not have leading spaces"
 WRONG_VERSION = "Policy document must be version 2012-10-17 or greater."
 _SPACE = str.maketrans("", "", " \t\r\n")
 _MEMBERS = frozenset({"Version", "Id", "Statement"})
@@ -113,13 +117,14 @@ def parse_policy(
     grammar = _MANAGED if is_managed and kind is PolicyKind.IDENTITY else GRAMMARS[kind]
     members = _read(text, kind, grammar)
     version = _version(members, grammar)
-    statements = _statements(text, members, kind, grammar)
+    statements = _statements(text, members, version, kind, grammar)
     policy = Policy(version, _text_of(members, "Id"), statements, kind)
     _check(policy, grammar)
     if is_new and kind in (PolicyKind.IDENTITY, PolicyKind.BOUNDARY):
         check_accounts(policy)
     if is_new and kind is _TRUST:
         check_new_trust(policy, own_services)
+        check_tenants(policy)
     if is_new and kind is PolicyKind.RESOURCE:
         check_services(policy, own_services)
     return policy
@@ -131,13 +136,17 @@ def policy_size(text: str) -> int:
 
 
 def _read(text: str, kind: PolicyKind, grammar: Grammar) -> dict[str, Any]:
-    if text[:1].isspace() and not grammar.is_lenient:
-        raise MalformedPolicy("JSON strings must not have leading spaces")
+    """Leading white space is judged before the rest, but of a trust policy after it has been parsed (measured)."""
+    is_indented = text[:1].isspace() and not grammar.is_lenient
+    if is_indented and kind is not _TRUST:
+        raise MalformedPolicy(_INDENTED)
     try:
         members = read_document(text)
     except (ValueError, IndexError) as error:
         message = "This policy contains invalid Json" if kind is _TRUST else SYNTAX
         raise MalformedPolicy(message, fault_of(error)) from None
+    if is_indented:
+        raise MalformedPolicy(_INDENTED)
     _refuse_unknown(members, _MEMBERS, kind)
     return members
 
@@ -166,7 +175,7 @@ def _text_of(found: dict[str, Any], name: str) -> str:
 
 
 def _statements(
-    text: str, members: dict[str, Any], kind: PolicyKind, grammar: Grammar
+    text: str, members: dict[str, Any], version: str, kind: PolicyKind, grammar: Grammar
 ) -> tuple[Statement, ...]:
     found = members.get("Statement")
     if found is None or found in ([], {}):
@@ -177,6 +186,8 @@ def _statements(
         for item in found if isinstance(found, list) else [found]:
             statements.append(_statement(item, text, len(statements), kind, grammar))
     except MalformedPolicy as error:
+        if error.message == LEGACY:  # IAM reads versions before the older parser reads effects
+            _require_version(version, grammar)
         fault = fault_in(text, len(statements), error.fault or "of this statement")
         raise MalformedPolicy(error.message, fault) from None
     return tuple(statements)
@@ -217,7 +228,7 @@ def _effect(found: dict[str, Any], kind: PolicyKind) -> Effect:
         raise MalformedPolicy("Missing required field Effect", "there is no Effect")
     is_misspelt = isinstance(written, str) and written.lower() in ("allow", "deny")
     fault = f"Effect is {quoted(written)}, not Allow or Deny" if "Effect" in found else "there is no Effect"
-    raise MalformedPolicy("The policy failed legacy parsing" if is_misspelt else SYNTAX, fault)
+    raise MalformedPolicy(LEGACY if is_misspelt else SYNTAX, fault)
 
 
 def _texts(found: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -298,10 +309,14 @@ def _operand(value: Any) -> str:
     raise MalformedPolicy(SYNTAX, f"a condition compares with texts, not with {quoted(value)}")
 
 
-def _check(policy: Policy, grammar: Grammar) -> None:
-    if policy.version not in grammar.versions:
-        fault = f"Version is {policy.version}" if policy.version else "there is no Version"
+def _require_version(version: str, grammar: Grammar) -> None:
+    if version not in grammar.versions:
+        fault = f"Version is {version}" if version else "there is no Version"
         raise MalformedPolicy(WRONG_VERSION, fault)
+
+
+def _check(policy: Policy, grammar: Grammar) -> None:
+    _require_version(policy.version, grammar)
     if policy.kind is _TRUST:
         check_trust(policy)
         return
@@ -320,6 +335,8 @@ def _check_elements(policy: Policy, grammar: Grammar) -> None:
     for statement in policy.statements:
         if not (statement.actions or statement.not_actions):
             raise MalformedPolicy("Policy statement must contain actions.", statement.fault("no Action"))
+        if not grammar.is_lenient:
+            check_vendors(statement)
         if grammar.needs_resource and not (statement.resources or statement.not_resources):
             raise MalformedPolicy("Policy statement must contain resources.", statement.fault("no Resource"))
         if (statement.resources == () or statement.not_resources == ()) and grammar.is_lenient:

@@ -149,14 +149,21 @@ def _check_service_resource(resource: str, *, service: str, region: str, path: s
 
 def check_actions(policy: Policy) -> None:
     for statement in policy.statements:
+        check_vendors(statement)
         for action in (statement.actions or ()) + (statement.not_actions or ()):
             _check_action(statement, action)
 
 
+def check_vendors(statement: Statement) -> None:
+    """IAM asks for the vendor of an action before it misses a Resource."""
+    for action in (statement.actions or ()) + (statement.not_actions or ()):
+        if ":" not in action and action != "*":
+            fault = statement.fault(f"the action {quoted(action)} names no service")
+            raise MalformedPolicy(NO_VENDOR, fault)
+
+
 def _check_action(statement: Statement, action: str) -> None:
     vendor, *rest = action.split(":")
-    if not rest and action != "*":
-        raise MalformedPolicy(NO_VENDOR, statement.fault(f"the action {quoted(action)} names no service"))
     if len(rest) > 1:
         fault = statement.fault(f"the action {quoted(action)}")
         raise MalformedPolicy("Actions/Condition can contain only one colon.", fault)
@@ -207,6 +214,7 @@ def check_services(policy: Policy, own_services: Collection[str]) -> None:
 
 
 def _check_trust_actions(statement: Statement, actions: tuple[str, ...]) -> None:
+    check_vendors(statement)
     for action in actions:
         _check_action(statement, action)
         if action.partition(":")[0].lower() != "sts":

@@ -10,7 +10,13 @@ from broker.portal.dependencies import Portal
 from broker.portal.routes import Route
 from broker.portal.visit import Visit
 
-_TYPES = {"portal.css": "text/css", "portal.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {
+    "portal.css": "text/css",
+    "portal.js": "text/javascript",
+    "passkeys.js": "text/javascript",
+    "journal.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _FOLDER = Path(__file__).parent / "assets"
 
 

@@ -1,8 +1,8 @@
-"""The portal's two cookies, both sealed: what a browser sends is either ours, unchanged, or nothing.
+"""The portal's cookies, all sealed: what a browser sends is either ours, unchanged, or nothing.
 
-The one refers to a stored session. The other holds the state of a sign-in in progress, for a few
-minutes: it is not stored, so that strangers fill nothing. Under TLS their names begin with `__Host-`: no other host of
-the domain, and no plain connection, can put one there (RFC 6265bis, 4.1.3.2).
+One refers to a stored session. Another holds the state of a sign-in in progress, for a few minutes: it is not stored,
+so that strangers fill nothing. A third holds that of a test sign-in of the console. Under TLS their names begin with
+`__Host-`: no other host of the domain, and no plain connection, can put one there (RFC 6265bis, 4.1.3.2).
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from broker.names.secret import SecretKey
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
 from broker.sealing.message import open_message, seal_message
@@ -51,7 +52,8 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
 
     `csrf_token` is in the forms of the sign-in. `must_change` is that the password has to be changed before anything.
     `longest` is how many seconds the session may last by the user's own setting, None where there is none.
-    `begun` is the newest sign-in that was begun at an identity provider.
+    `begun` is the newest sign-in that was begun at an identity provider. `password_changed_at` is when the password
+    that was right had been set.
     """
 
     csrf_token: str
@@ -63,16 +65,40 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
     mfa_serial: str | None = None
     longest: int | None = None
     begun: BegunSignIn | None = None
+    password_changed_at: int | None = None
 
     def lives(self, now: float) -> bool:
         seconds = _FORM_SECONDS if self.identity is None else _PROVEN_SECONDS
         return self.issued_at <= now < self.issued_at + seconds
 
 
-Sealed = TypeVar("Sealed", SessionReference, SignInState)
+class ConsoleTestSignIn(msgspec.Struct, frozen=True, array_like=True):
+    """A test sign-in that a person began in the console, with what its provider needs of the client.
 
-_NAMES = {SessionReference: "broker-session", SignInState: "broker-sign-in"}
-_PURPOSES = {SessionReference: b"portal session", SignInState: b"portal sign-in"}
+    It is of the session `session_id` and of the account in which that acts. `begun.sign_in` is the provider's ARN.
+    """
+
+    session_id: str
+    account_id: str
+    issuer: str
+    client_id: str
+    client_secret: SecretKey
+    begun: BegunSignIn
+
+
+Kind = type[SessionReference] | type[SignInState] | type[ConsoleTestSignIn]
+Sealed = TypeVar("Sealed", SessionReference, SignInState, ConsoleTestSignIn)
+
+_NAMES: dict[Kind, str] = {
+    SessionReference: "broker-session",
+    SignInState: "broker-sign-in",
+    ConsoleTestSignIn: "broker-test-sign-in",
+}
+_PURPOSES: dict[Kind, bytes] = {
+    SessionReference: b"portal session",
+    SignInState: b"portal sign-in",
+    ConsoleTestSignIn: b"console test sign-in",
+}
 
 
 def find_cookie(
@@ -91,7 +117,7 @@ def find_cookie(
 def set_cookie(
     keyring: Keyring,
     response: web.Response,
-    value: SessionReference | SignInState,
+    value: SessionReference | SignInState | ConsoleTestSignIn,
     entropy: Callable[[int], bytes],
     *,
     is_secure: bool,
@@ -104,12 +130,10 @@ def set_cookie(
     )
 
 
-def delete_cookie(
-    response: web.Response, kind: type[SessionReference] | type[SignInState], *, is_secure: bool
-) -> None:
+def delete_cookie(response: web.Response, kind: Kind, *, is_secure: bool) -> None:
     # A `__Host-` cookie is only overwritten by one with the same attributes.
     response.del_cookie(_name(kind, is_secure), path="/", httponly=True, secure=is_secure, samesite="Lax")
 
 
-def _name(kind: type[SessionReference] | type[SignInState], is_secure: bool) -> str:
+def _name(kind: Kind, is_secure: bool) -> str:
     return f"__Host-{_NAMES[kind]}" if is_secure else _NAMES[kind]

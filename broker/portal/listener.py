@@ -70,6 +70,7 @@ class PortalListener:
     """Serves the pages; `maximum_connections` counts those that are idle, too."""
 
     def __init__(self, portal: Portal, *, maximum_connections: int) -> None:
+        self._stopping = portal.stopping
         self._runner = web.AppRunner(make_application(portal))
         self._maximum_connections = maximum_connections
         self._servers: list[asyncio.Server] = []
@@ -93,6 +94,7 @@ class PortalListener:
 
     async def stop(self, grace: float) -> None:
         """Accept no more connections, answer what was asked, and close; after `grace` seconds abort the rest."""
+        self._stopping.set()
         for server in self._servers:
             server.close()
         handlers = self._runner.server

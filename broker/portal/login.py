@@ -2,6 +2,9 @@
 
 The gate is asked whether they may (`signin:AuthorizeOAuth2Access`). On the same machine the code is redirected to the
 loopback address; for another machine (`--remote`) the page shows what the person pastes there, and redirects nowhere.
+
+People of identity providers have no permissions of their own: they choose the role that the client acts with. Its
+session begins with their decision, and the gate is asked about that session.
 """
 
 from base64 import b64encode
@@ -10,22 +13,27 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from broker.access.caller import Caller
 from broker.access.login_clients import CROSS_DEVICE, SAME_DEVICE, login_client_resource
 from broker.access.people import caller_of
+from broker.access.sessions import session_caller
 from broker.credentials.sso_clients import hash_of_client, is_loopback
 from broker.credentials.sso_codes import is_challenge, put_code
-from broker.credentials.sso_sessions import approve
+from broker.credentials.sso_sessions import approve, approve_role
 from broker.errors import Refusal
 from broker.performing import note_refusal
+from broker.portal.access import MOST_SHOWN, by_account
 from broker.portal.authorize import LONGEST_STATE, answer_to
-from broker.portal.consent import ALLOW, consent_page, record_decision
+from broker.portal.consent import ALLOW, OfferedRoles, consent_page, record_decision
+from broker.portal.console.acting import acting_of
 from broker.portal.dependencies import Portal
 from broker.portal.headers import forms_may_lead_to
 from broker.portal.rendering import page
 from broker.portal.routes import Route
 from broker.portal.sign_in_records import begin_record
+from broker.portal.taking import roles_of, take_session
 from broker.portal.visit import Visit
-from broker.storage.portal_records import PortalSession
+from broker.storage.portal_records import FederatedIdentity, PortalSession
 from broker.storage.store import Transaction
 
 _PAGE = "/v1/authorize"
@@ -45,36 +53,25 @@ class AskedLogin(msgspec.Struct, frozen=True):
 
 
 async def show(portal: Portal, visit: Visit) -> web.Response:
-    asked = _asked(visit)
-    await _require(portal, visit, asked)
-    response = consent_page(portal, visit, _CLIENT_NAME, visit.request.rel_url.raw_path_qs, is_login=True)
+    session, asked = _session_of(visit), _asked(visit)
+    offered = None
+    if isinstance(session.identity, FederatedIdentity):
+        offered = await _offered(portal, visit, session)
+    else:
+        person = await caller_of(portal.tools.store.transaction(), session)
+        await _require(portal, visit, asked, person)
+    address = visit.request.rel_url.raw_path_qs
+    response = consent_page(portal, visit, _CLIENT_NAME, address, is_login=True, offered=offered)
     if asked.client_id == SAME_DEVICE:
         forms_may_lead_to(response, asked.redirect_uri)
     return response
 
 
 async def decide(portal: Portal, visit: Visit) -> web.Response:
-    session = visit.session
-    assert session is not None
-    asked, tools = _asked(visit), portal.tools
+    session, asked = _session_of(visit), _asked(visit)
     is_allowed = visit.form.get("decision") == ALLOW
-    tools.journal.catch_up()
-    await _require(portal, visit, asked)
-
-    async def work(store: Transaction) -> str:
-        return put_code(
-            store,
-            approve(session, tools.entropy),
-            hash_of_client(asked.client_id),
-            _CLIENT_NAME,
-            asked.redirect_uri,
-            asked.code_challenge,
-            tools.entropy,
-            visit.facts.now,
-            is_refreshable=True,
-        )
-
-    code = await tools.store.transact(work) if is_allowed else ""
+    portal.tools.journal.catch_up()
+    code, caller = await _allow(portal, visit, session, asked) if is_allowed else ("", None)
     await record_decision(
         portal,
         visit,
@@ -84,6 +81,7 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
         way="authorization_code",
         name=_EVENT,
         source=_SOURCE,
+        caller=caller,
     )
     if asked.client_id == SAME_DEVICE:
         answer = {"code": code} if is_allowed else {"error": "access_denied"}
@@ -94,26 +92,69 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
     return page(portal, visit, "paste", pasted=pasted)
 
 
-async def _require(portal: Portal, visit: Visit, asked: AskedLogin) -> None:
+async def _allow(
+    portal: Portal, visit: Visit, session: PortalSession, asked: AskedLogin
+) -> tuple[str, Caller]:
+    """A code, and whom the client will act as: the person, or the role that they have chosen; raises Refusal."""
+    tools, store = portal.tools, portal.tools.store.transaction()
+    if isinstance(session.identity, FederatedIdentity):
+        claims = await take_session(portal, session, visit.facts, visit.form.get("role", ""))
+        caller = await session_caller(tools.store.transaction(), claims)
+        approval = approve_role(session, claims, tools.entropy)
+    else:
+        caller = await caller_of(store, session)
+        approval = approve(session, tools.entropy)
+    await _require(portal, visit, asked, caller)
+
+    async def work(store: Transaction) -> str:
+        return put_code(
+            store,
+            approval,
+            hash_of_client(asked.client_id),
+            _CLIENT_NAME,
+            asked.redirect_uri,
+            asked.code_challenge,
+            tools.entropy,
+            visit.facts.now,
+            is_refreshable=True,
+        )
+
+    return await tools.store.transact(work), caller
+
+
+async def _offered(portal: Portal, visit: Visit, session: PortalSession) -> OfferedRoles:
+    """Some of the person's roles, that which is open in the console among them."""
+    found = await roles_of(portal, portal.tools.store.transaction(), session, visit.facts)
+    acting = acting_of(session)
+    open_role = f"{acting.account_id}:{acting.role_name}"
+    ordered = sorted(
+        found.roles, key=lambda one: f"{one.account.account_id}:{one.role.role_name}" != open_role
+    )
+    shown = frozenset(one.role.arn for one in ordered[:MOST_SHOWN])
+    return OfferedRoles(
+        by_account([one for one in found.roles if one.role.arn in shown]),
+        ordered[0].role.arn if ordered else "",
+        is_complete=found.is_complete and len(found.roles) <= MOST_SHOWN,
+    )
+
+
+def _session_of(visit: Visit) -> PortalSession:
+    assert visit.session is not None, "the page is for who is signed in"
+    return visit.session
+
+
+async def _require(portal: Portal, visit: Visit, asked: AskedLogin, caller: Caller) -> None:
     """Ask the gate; raises AccessDenied, with its record written."""
-    session = visit.session
-    assert session is not None
-    store = portal.tools.store.transaction()
-    caller = await caller_of(store, session)
     resource = login_client_resource(asked.client_id, asked.redirect_uri, visit.facts.region, caller.account)
+    store = portal.tools.store.transaction()
     try:
         await portal.tools.gate.require(store, caller, visit.facts, _ACTION, resource)
     except Refusal as refusal:
-        await _record_refusal(portal, visit, session, refusal)
+        event = begin_record(portal, visit.facts, _EVENT)
+        event.user_identity, event.recipient_account_id = caller.identity, caller.account
+        note_refusal(event, refusal)
+        await portal.tools.journal.record(event)
         raise
-
-
-async def _record_refusal(portal: Portal, visit: Visit, session: PortalSession, refusal: Refusal) -> None:
-    event = begin_record(portal, visit.facts, _EVENT)
-    event.user_identity = (await caller_of(portal.tools.store.transaction(), session)).identity
-    event.recipient_account_id = session.identity.account_id
-    note_refusal(event, refusal)
-    await portal.tools.journal.record(event)
 
 
 def _asked(visit: Visit) -> AskedLogin:

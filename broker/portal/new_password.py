@@ -3,15 +3,16 @@
 from aiohttp import web
 from msgspec.structs import replace
 
-from broker.credentials.sign_in import change_password_at_sign_in
+from broker.credentials.sign_in import PasswordAccepted, change_password_at_sign_in
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SignInState
 from broker.portal.dependencies import Portal
+from broker.portal.devices import find_devices
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
 from broker.portal.sign_in_records import PASSWORD_UPDATED, begin_record, note_failure, note_success
-from broker.portal.signing_in import NEW_PASSWORD, SIGN_IN, find_devices, go_on, new_state, with_state
+from broker.portal.signing_in import NEW_PASSWORD, SIGN_IN, go_on, new_state, with_state
 from broker.portal.visit import Visit
 from broker.storage.portal_records import IamUserIdentity, Identity
 
@@ -31,11 +32,12 @@ async def change(portal: Portal, visit: Visit) -> web.Response:
     if new != visit.form.get("repeated_password", ""):
         return page(portal, visit, "new_password", status=400, error=texts_of("new_password").different)
     try:
-        await _change(portal, visit, state.identity, SecretKey(new))
+        accepted = await _change(portal, visit, state.identity, SecretKey(new))
     except Refusal as refusal:
         status = {"Throttling": 429, "PasswordPolicyViolation": 400}.get(refusal.code, 403)
         return page(portal, visit, "new_password", status=status, error=refusal.message)
-    return await go_on(portal, visit, replace(state, must_change=False), ends_others=True)
+    changed_at = accepted.password_changed_at
+    return await go_on(portal, visit, replace(state, must_change=False, password_changed_at=changed_at))
 
 
 async def _may_change(portal: Portal, state: SignInState | None) -> bool:
@@ -46,12 +48,12 @@ async def _may_change(portal: Portal, state: SignInState | None) -> bool:
     return state.mfa_authenticated_at is not None or not devices
 
 
-async def _change(portal: Portal, visit: Visit, identity: Identity, new: SecretKey) -> None:
-    """Raises Refusal; in both cases the journal says so first."""
+async def _change(portal: Portal, visit: Visit, identity: Identity, new: SecretKey) -> PasswordAccepted:
+    """Raises Refusal; in both cases the journal says so first. The sessions that the person had before end."""
     user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
     event = begin_record(portal, visit.facts, PASSWORD_UPDATED)
     try:
-        await change_password_at_sign_in(
+        accepted = await change_password_at_sign_in(
             portal.tools.store,
             portal.tools.passwords,
             identity.account_id,
@@ -67,6 +69,7 @@ async def _change(portal: Portal, visit: Visit, identity: Identity, new: SecretK
         raise
     note_success(event, identity)
     await portal.tools.journal.record(event)
+    return accepted
 
 
 ROUTES = (

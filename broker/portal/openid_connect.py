@@ -185,7 +185,7 @@ def name_in(identity: WebIdentityClaims, name_claims: tuple[str, ...]) -> str:
 
 async def find_logout_url(portal: Portal, visit: Visit, identity: OpenIdConnectIdentity) -> str:
     """Where the provider ends its own session with the person; "" where it has no such place (RP-Initiated Logout)."""
-    sign_in = portal.find_openid_connect(identity.sign_in)
+    sign_in = portal.sign_ins.find_openid_connect(identity.sign_in)
     try:
         metadata = await _get_metadata(portal, sign_in) if sign_in is not None else None
     except Refusal:
@@ -198,7 +198,7 @@ async def find_logout_url(portal: Portal, visit: Visit, identity: OpenIdConnectI
 
 
 def _get_sign_in(portal: Portal, visit: Visit) -> OpenIdConnectSignIn:
-    sign_in = portal.find_openid_connect(visit.request.match_info["name"])
+    sign_in = portal.sign_ins.find_openid_connect(visit.request.match_info["name"])
     if sign_in is None:
         raise web.HTTPNotFound
     return sign_in

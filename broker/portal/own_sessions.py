@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
+from broker.credentials.portal_sessions import delete_session, end_all_sessions, find_sessions
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
 from broker.portal.routes import Route
 from broker.portal.security import SECURITY
-from broker.portal.sessions import delete_session, end_all_sessions, find_sessions
 from broker.portal.sign_in_records import LOGOUT, begin_record, note_success
 from broker.portal.signing_in import SIGN_IN, without_session
 from broker.portal.visit import Visit
@@ -22,13 +22,12 @@ async def end(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
 
     async def work(store: Transaction) -> list[PortalSession]:
-        found = await find_sessions(store, session.identity)
-        ended = [one for one in found if chosen in ("", one.access_key_id)]
-        if chosen:
-            for one in ended:
-                delete_session(store, one)
-        else:
-            await end_all_sessions(store, session.identity)
+        if not chosen:
+            return await end_all_sessions(store, session.identity.subject)
+        found = await find_sessions(store, session.identity.subject)
+        ended = [one for one in found if one.access_key_id == chosen]
+        for one in ended:
+            delete_session(store, one)
         return ended
 
     ended = await portal.tools.store.transact(work)

@@ -84,7 +84,7 @@ def _frame(portal: Portal, visit: Visit) -> Frame:
 
 def _provider(portal: Portal, session: PortalSession) -> str:
     identity = session.identity
-    return portal.title_of(identity) if isinstance(identity, FederatedIdentity) else ""
+    return portal.sign_ins.title_of(identity) if isinstance(identity, FederatedIdentity) else ""
 
 
 @cache

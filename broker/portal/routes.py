@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from broker.portal.dependencies import Portal
-from broker.portal.visit import Visit
+from broker.portal.visit import LARGEST_FORM, Visit
 
-Answer = Callable[[Portal, Visit], Awaitable[web.Response]]
+Answer = Callable[[Portal, Visit], Awaitable[web.StreamResponse]]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -16,7 +16,7 @@ class Route(msgspec.Struct, frozen=True):
 
     `is_open`: also for visitors who are not signed in. `is_from_elsewhere`: its form is sent by pages of other hosts,
     so the page has to prove its content itself. `is_of_console`: also for sessions that only showed credentials to
-    `/federation`. `is_for_programs`: no form of ours leads there, so no token is asked for.
+    `/federation`. `is_for_programs`: no form of ours leads there, so no token is asked for. `largest_form` is in bytes.
     """
 
     method: str
@@ -27,3 +27,4 @@ class Route(msgspec.Struct, frozen=True):
     is_from_elsewhere: bool = False
     is_of_console: bool = False
     is_for_programs: bool = False
+    largest_form: int = LARGEST_FORM

@@ -53,7 +53,7 @@ class ProvenHere(msgspec.Struct, frozen=True, array_like=True):
 
 async def begin(portal: Portal, visit: Visit) -> web.Response:
     """Send the browser to the provider with a request."""
-    sign_in = portal.find_saml(visit.request.match_info["name"])
+    sign_in = portal.sign_ins.find_saml(visit.request.match_info["name"])
     if sign_in is None:
         raise web.HTTPNotFound
     # Imported with the first request: lxml and xmlsec take eleven megabytes.
@@ -118,7 +118,7 @@ async def go_on(portal: Portal, visit: Visit) -> web.Response:
         keyring = portal.tools.mint.keyring()
         text = open_message(keyring, _PURPOSE, visit.form.get("proven", ""), b"", visit.facts.now)
         proven = msgspec.msgpack.decode(text, type=ProvenHere)
-        title = portal.title_of(proven.identity)
+        title = portal.sign_ins.title_of(proven.identity)
         begun = visit.state.begun if visit.state is not None else None
         is_ours = begun is not None and begun.lives(visit.facts.now)
         checks.require("sign-in", is_ours, found="none of this browser", wanted="one that it began")
@@ -170,7 +170,7 @@ async def _issuer_of(portal: Portal, text: str, checks: Checks) -> tuple[SamlSig
     root = await asyncio.to_thread(read_response, text, checks)
     issuer = unverified_issuer(root)
     store = portal.tools.store.transaction()
-    for sign_in in portal.saml:
+    for sign_in in portal.sign_ins.saml:
         provider = await _find_provider(store, sign_in.provider)
         if provider is not None and provider_metadata(provider.metadata).entity_id == issuer:
             return sign_in, provider

@@ -6,10 +6,13 @@ of the API: people may end their own.
 
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.credentials.portal_sessions import find_sessions
 from broker.errors import Refusal
+from broker.portal.ceremonies import find_obstacle, host_name_of
 from broker.portal.console.operations import (
     OPERATION_FIELD,
     OperationForm,
@@ -19,10 +22,10 @@ from broker.portal.console.operations import (
     take_form,
 )
 from broker.portal.dependencies import Portal
+from broker.portal.devices import shown_devices
 from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
-from broker.portal.sessions import find_sessions
 from broker.portal.visit import Visit
 from broker.storage.portal_records import (
     FederatedIdentity,
@@ -42,8 +45,16 @@ _SIMPLE = (
 _NAMES_ITS_USER = ("DeactivateMFADevice", "EnableMFADevice")
 
 
+class NewPasskey(msgspec.Struct, frozen=True):
+    """A passkey that the browser is asked for: its name, the options as JSON, and the sealed challenge."""
+
+    name: str
+    options: str
+    challenge: str
+
+
 async def show(portal: Portal, visit: Visit) -> web.Response:
-    return await _shown(portal, as_oneself(visit))
+    return await show_security(portal, as_oneself(visit))
 
 
 def as_oneself(visit: Visit) -> Visit:
@@ -52,15 +63,16 @@ def as_oneself(visit: Visit) -> Visit:
     return replace(visit, session=replace(visit.session, console_claims=None))
 
 
-async def _shown(
+async def show_security(
     portal: Portal,
     visit: Visit,
     refusal: Refusal | None = None,
     *,
     new_key: Any = None,
     new_device: Any = None,
+    new_passkey: NewPasskey | None = None,
 ) -> web.Response:
-    """`new_key` and `new_device` were made just now: their secrets are shown this once."""
+    """`new_key` and `new_device` were made just now: their secrets are shown this once. `new_passkey` is asked for."""
     session = visit.session
     assert session is not None
     store = portal.tools.store.transaction()
@@ -79,8 +91,11 @@ async def _shown(
         **({} if is_federated else await _credentials(portal, visit)),
         new_key=new_key,
         new_device=new_device,
+        new_passkey=new_passkey,
+        obstacle=find_obstacle(portal, visit),
+        host_name=host_name_of(visit),
         device_serial=visit.form.get("SerialNumber", "") if refusal is not None else "",
-        sessions=await find_sessions(store, session.identity),
+        sessions=await find_sessions(store, session.identity.subject),
         own=session.access_key_id,
     )
 
@@ -90,8 +105,18 @@ async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
     return {
         "password_policy": await attempt(portal, visit, "GetAccountPasswordPolicy"),
         "keys": await _keys(portal, visit),
-        "devices": await attempt(portal, visit, "ListMFADevices"),
+        "devices": await _devices(portal, visit),
     }
+
+
+async def _devices(portal: Portal, visit: Visit) -> Any:
+    """Each second factor with when it was last used, or a Refusal."""
+    listed = await attempt(portal, visit, "ListMFADevices")
+    if isinstance(listed, Refusal):
+        return listed
+    assert visit.session is not None
+    account = visit.session.identity.account_id
+    return await shown_devices(portal.tools.store.transaction(), account, listed.mfa_devices)
 
 
 async def _keys(portal: Portal, visit: Visit) -> Any:
@@ -117,8 +142,8 @@ async def act(portal: Portal, visit: Visit) -> web.Response:
         case "ChangePassword":
             return await _change_password(portal, visit)
     forms = {one: OperationForm(lambda _answer: SECURITY) for one in _SIMPLE}
-    named = _own_name(visit.session) if operation in _NAMES_ITS_USER else {}
-    return await take_form(portal, visit, forms, named, _shown)
+    named = {"UserName": own_name(visit.session)} if operation in _NAMES_ITS_USER else {}
+    return await take_form(portal, visit, forms, named, show_security)
 
 
 async def _create(portal: Portal, visit: Visit, operation: str, name: str, member: str) -> web.Response:
@@ -126,28 +151,27 @@ async def _create(portal: Portal, visit: Visit, operation: str, name: str, membe
     try:
         answer = await perform(portal, visit, operation, entered(visit))
     except Refusal as refusal:
-        return await _shown(portal, visit, refusal)
-    return await _shown(portal, visit, **{name: getattr(answer, member)})
+        return await show_security(portal, visit, refusal)
+    return await show_security(portal, visit, **{name: getattr(answer, member)})
 
 
 async def _change_password(portal: Portal, visit: Visit) -> web.Response:
     given = entered(visit)
     if given.get("NewPassword") != given.get("repeated_password"):
         refusal = Refusal("ValidationError", texts_of("security").different)
-        return await _shown(portal, visit, refusal)
+        return await show_security(portal, visit, refusal)
     try:
         await perform(portal, visit, "ChangePassword", given)
     except Refusal as refusal:
-        return await _shown(portal, visit, refusal)
+        return await show_security(portal, visit, refusal)
     return see_other(SECURITY)
 
 
-def _own_name(session: PortalSession | None) -> dict[str, str]:
+def own_name(session: PortalSession | None) -> str:
     """How operations on second factors name their owner; root's is named by the number of the account."""
     assert session is not None
     identity = session.identity
-    name = identity.user_name if isinstance(identity, IamUserIdentity) else identity.account_id
-    return {"UserName": name}
+    return identity.user_name if isinstance(identity, IamUserIdentity) else identity.account_id
 
 
 ROUTES = (

@@ -12,7 +12,8 @@ from broker.access.facts import RequestFacts
 from broker.access.people import caller_of, claims_of
 from broker.access.sessions import session_caller
 from broker.credentials.mint import Mint
-from broker.credentials.sso_sessions import end_client_sessions, shard_of
+from broker.credentials.portal_sessions import delete_session, session_key
+from broker.credentials.sso_sessions import shard_of
 from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.names.secret import SecretKey
@@ -75,22 +76,28 @@ async def find_session(portal: Portal, reference: SessionReference, now: float) 
     """The session that the browser refers to, if it lives and its person may still use it; notes that it is used."""
 
     async def work(store: Transaction) -> PortalSession | None:
-        session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
-        if session is None or not _lives(session, portal.idle_seconds, now):
-            return None
-        if not await _may_still_use_it(portal, store, session):
-            return None
-        if now >= session.last_seen_at + _TOUCH_SECONDS:
+        session = await find_unused_session(portal, store, reference, now)
+        if session is not None and now >= session.last_seen_at + _TOUCH_SECONDS:
             put_session(store, replace(session, last_seen_at=int(now)), portal.idle_seconds)
         return session
 
     return await portal.tools.store.transact(work)
 
 
+async def find_unused_session(
+    portal: Portal, store: Transaction, reference: SessionReference, now: float
+) -> PortalSession | None:
+    """As `find_session`, without a note that it is used: what a page does by itself keeps no session alive."""
+    session = await store.find(PORTAL_SESSIONS, shard_of(reference.subject), _key(reference))
+    if session is None or not _lives(session, portal.idle_seconds, now):
+        return None
+    return session if await _may_still_use_it(portal, store, session) else None
+
+
 async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
     """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
     if isinstance(session.identity, FederatedIdentity):
-        return portal.knows(session.identity)
+        return portal.sign_ins.knows(session.identity)
     try:
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None
@@ -132,24 +139,6 @@ async def end_session(portal: Portal, session: PortalSession) -> None:
     await portal.tools.store.transact(work)
 
 
-def delete_session(store: Transaction, session: PortalSession) -> None:
-    store.delete(PORTAL_SESSIONS, shard_of(session.identity.subject), _key(reference_of(session)))
-
-
-async def end_all_sessions(store: Transaction, identity: Identity) -> None:
-    """Those of this person in every browser and of every client; after a change of password, say."""
-    for session in await find_sessions(store, identity):
-        delete_session(store, session)
-    await end_client_sessions(store, identity)
-
-
-async def find_sessions(store: Transaction, identity: Identity) -> list[PortalSession]:
-    """Those of this person in every browser, the last used first."""
-    subject = identity.subject
-    found = await store.scan(PORTAL_SESSIONS, shard_of(subject), prefix=f"{subject}/")
-    return sorted(found, key=lambda session: session.last_seen_at, reverse=True)
-
-
 def reference_of(session: PortalSession) -> SessionReference:
     return SessionReference(session.identity.subject, session.session_id)
 
@@ -159,4 +148,4 @@ def _lives(session: PortalSession, idle_seconds: int, now: float) -> bool:
 
 
 def _key(reference: SessionReference) -> str:
-    return f"{reference.subject}/{reference.session_id}"
+    return session_key(reference.subject, reference.session_id)

@@ -7,6 +7,8 @@ import msgspec
 from broker.audit.event import iso_time
 from broker.protocol.shapes.sts import Credentials
 
+_ASSIGNMENTS = {"bash": "export {}='{}'", "fish": "set -gx {} '{}'", "powershell": "$Env:{}='{}'"}
+
 
 class Form(msgspec.Struct, frozen=True):
     """`name` is its id on the page, `label` what the tab says."""
@@ -29,20 +31,24 @@ def forms_of(credentials: Credentials, profile: str, api_url: str) -> tuple[Form
     if api_url:
         variables["AWS_ENDPOINT_URL"] = api_url
     return (
-        Form("bash", "bash, zsh", _lines("export {}='{}'", variables)),
-        Form("fish", "fish", _lines("set -gx {} '{}'", variables)),
-        Form("powershell", "PowerShell", _lines("$Env:{}='{}'", variables)),
+        Form("bash", "bash, zsh", shell_lines("bash", variables)),
+        Form("fish", "fish", shell_lines("fish", variables)),
+        Form("powershell", "PowerShell", shell_lines("powershell", variables)),
         Form("file", "~/.aws/credentials", _file_text(variables, profile)),
         Form("json", "JSON", _json_text(credentials)),
     )
 
 
-def _lines(form: str, variables: dict[str, str]) -> str:
-    """INVARIANT: no value holds a quote, a backslash or a line break: what could end a quoted word is no credential."""
+def shell_lines(shell: str, variables: dict[str, str]) -> str:
+    """Assignments for `bash`, `fish` or `powershell`; raises ValueError for a value that would need quoting.
+
+    INVARIANT: no value holds a quote, a backslash or a line break: what could end a quoted word is no
+    credential.
+    """
     for value in variables.values():
         if not value.isascii() or not value.isprintable() or set("'\"\\ ") & set(value):
             raise ValueError("a value that cannot stand between single quotes")
-    return "".join(f"{form.format(name, value)}\n" for name, value in variables.items())
+    return "".join(f"{_ASSIGNMENTS[shell].format(name, value)}\n" for name, value in variables.items())
 
 
 def _file_text(variables: dict[str, str], profile: str) -> str:

@@ -35,7 +35,7 @@ async def sign_out(portal: Portal, visit: Visit) -> web.Response:
             portal,
             replace(visit, session=None),
             "signed_out",
-            provider=portal.title_of(identity),
+            provider=portal.sign_ins.title_of(identity),
             logout_url=logout_url,
         ),
     )

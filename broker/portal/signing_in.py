@@ -10,13 +10,14 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
-from broker.errors import Refusal
+from broker.credentials.password_changes import find_login_profile
+from broker.errors import access_denied
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
+from broker.portal.devices import Device, find_devices
 from broker.portal.rendering import see_other
 from broker.portal.sessions import (
     TOKEN_SIZE,
-    end_all_sessions,
     list_session,
     new_session,
     put_session,
@@ -24,9 +25,9 @@ from broker.portal.sessions import (
 )
 from broker.portal.sign_in_records import CHECK_MFA, CONSOLE_LOGIN, begin_record, note_success
 from broker.portal.visit import Visit
+from broker.storage.passkey_records import Passkey
 from broker.storage.portal_records import FederatedIdentity, IamUserIdentity, Identity, PortalSession
-from broker.storage.records import VirtualMfaDevice
-from broker.storage.store import ACCOUNTS, MFA_DEVICES, SETTINGS, USERS, Transaction
+from broker.storage.store import ACCOUNTS, Transaction
 
 FIRST_PAGE = "/access"
 SIGN_IN = "/sign-in"
@@ -57,24 +58,20 @@ def with_state(portal: Portal, visit: Visit, response: web.Response, state: Sign
     return response
 
 
-async def go_on(
-    portal: Portal, visit: Visit, state: SignInState, *, ends_others: bool = False
-) -> web.Response:
-    """The next step for who is proven to be `state.identity`; after the last one, the page that was asked for first.
-
-    `ends_others`: the sessions that the person had before end.
-    """
+async def go_on(portal: Portal, visit: Visit, state: SignInState) -> web.Response:
+    """The next step for who is proven to be `state.identity`; after the last one, the page that was asked for first."""
     identity = state.identity
     assert identity is not None, "a step follows the one before"
-    if state.mfa_authenticated_at is None and await find_devices(portal.tools.store.transaction(), identity):
-        # The password was right: that is recorded, whether or not a code follows.
+    devices = await find_devices(portal.tools.store.transaction(), identity)
+    if state.mfa_authenticated_at is None and devices:
+        # The password was right: that is recorded, whether or not a second factor follows.
         event = begin_record(portal, visit.facts, CHECK_MFA)
-        note_success(event, identity, mfaType="Virtual MFA")
+        note_success(event, identity, mfaType=_type_of(devices))
         await portal.tools.journal.record(event)
         return with_state(portal, visit, see_other(CODE), _next_step(portal, visit, state))
     if state.must_change:
         return with_state(portal, visit, see_other(NEW_PASSWORD), _next_step(portal, visit, state))
-    return await _finish(portal, visit, identity, state, ends_others=ends_others)
+    return await _finish(portal, visit, identity, state)
 
 
 async def begin_federated_session(
@@ -94,6 +91,14 @@ async def begin_federated_session(
     return await _finish(portal, visit, identity, state, before=before, noted=noted)
 
 
+def _type_of(devices: list[Device]) -> str:
+    """As AWS's records name it."""
+    kinds = {isinstance(one, Passkey) for one in devices}
+    if len(kinds) > 1:
+        return "Multiple MFA Devices"
+    return "U2F MFA" if True in kinds else "Virtual MFA"
+
+
 def _next_step(portal: Portal, visit: Visit, state: SignInState) -> SignInState:
     return replace(state, csrf_token=portal.tools.entropy(TOKEN_SIZE).hex(), issued_at=int(visit.facts.now))
 
@@ -104,7 +109,6 @@ async def _finish(
     identity: Identity,
     state: SignInState,
     *,
-    ends_others: bool = False,
     before: Before | None = None,
     noted: Mapping[str, str] = NOTHING_NOTED,
 ) -> web.Response:
@@ -120,8 +124,7 @@ async def _finish(
             await before(store)
         if not isinstance(identity, FederatedIdentity):
             await caller_of(store, session)  # refuses a user who was deleted, or a session that was revoked
-        if ends_others:
-            await end_all_sessions(store, identity)
+            await _require_same_password(store, identity, state)
         put_session(store, session, portal.idle_seconds)
 
     await portal.tools.store.transact(work)
@@ -139,6 +142,15 @@ async def _finish(
     )
     await portal.tools.journal.record(event)
     return with_session(portal, visit, see_other(state.wanted or FIRST_PAGE), session)
+
+
+async def _require_same_password(store: Transaction, identity: Identity, state: SignInState) -> None:
+    """Raises Refusal where the password that began this sign-in is not the person's any more."""
+    user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
+    profile = await find_login_profile(store, identity.account_id, user_name)
+    if profile is None or profile.changed_at != state.password_changed_at or profile.is_reset_required:
+        reason = "the password was changed, or has to be, since it was proven"
+        raise access_denied("Your password was changed meanwhile. Sign in again.", reason=reason)
 
 
 def with_session(
@@ -168,24 +180,3 @@ async def find_account_id(store: Transaction, unverified_name: str) -> str | Non
         return account.account_id if account is not None else None
     accounts = await store.scan(ACCOUNTS, "") if name else []
     return next((one.account_id for one in accounts if one.alias == name), None)
-
-
-async def find_devices(store: Transaction, identity: Identity) -> list[VirtualMfaDevice]:
-    """The person's second factors; any of them has to be shown."""
-    if isinstance(identity, IamUserIdentity):
-        user = await store.find(USERS, identity.account_id, identity.user_name)
-        serial_numbers = user.mfa_serial_numbers if user is not None else ()
-    else:
-        settings = await store.find(SETTINGS, identity.account_id)
-        serial_numbers = settings.root_mfa_serial_numbers if settings is not None else ()
-    found = [
-        await store.find(MFA_DEVICES, identity.account_id, serial_number.partition(":mfa/")[2])
-        for serial_number in serial_numbers
-    ]
-    if None in found:
-        raise Refusal(
-            "ServiceUnavailable",
-            "The sign-in cannot go on.",
-            reason=f"a device of {identity} is not in the store",
-        )
-    return [device for device in found if device is not None]

@@ -84,19 +84,12 @@ async def find_visitor(portal: Portal, visit: Visit) -> Visit:
     return replace(visit, session=session, state=state)
 
 
-async def read_form(visit: Visit) -> Visit:
-    """The same with its form; raises Refusal where it is not from a page of ours."""
+async def read_form(visit: Visit, largest: int = LARGEST_FORM) -> Visit:
+    """The same with its form, of `largest` bytes at most; raises Refusal where it is not from a page of ours."""
     request = visit.request
     if not is_own_page(request.headers, visit.origin):
         raise _not_believed("it was sent from a page of another site")
-    if request.content_type != _FORM_TYPE:
-        raise Refusal("UnsupportedMediaType", f"A form is sent as {_FORM_TYPE}.")
-    try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            body = await request.read()
-    except TimeoutError:
-        raise Refusal("RequestTimeout", "The form did not arrive in time.", status=408) from None
-    form = parse_form(body)
+    form = parse_form(await _read_body(request, largest))
     expected = _expected_token(visit)
     if expected is None:
         raise _not_believed("the browser sent no cookie of a session or a sign-in that is in progress")
@@ -107,7 +100,10 @@ async def read_form(visit: Visit) -> Visit:
 
 async def read_foreign_form(visit: Visit) -> Visit:
     """The same with a form that a page of another site sent: nothing says that the person wanted it sent."""
-    request = visit.request
+    return replace(visit, form=parse_form(await _read_body(visit.request, LARGEST_FOREIGN_FORM)))
+
+
+async def _read_body(request: web.Request, largest: int) -> bytes:
     if request.content_type != _FORM_TYPE:
         raise Refusal("UnsupportedMediaType", f"A form is sent as {_FORM_TYPE}.")
     body = b""
@@ -115,11 +111,11 @@ async def read_foreign_form(visit: Visit) -> Visit:
         async with asyncio.timeout(_FORM_SECONDS):
             async for part in request.content.iter_any():
                 body += part
-                if len(body) > LARGEST_FOREIGN_FORM:
+                if len(body) > largest:
                     raise Refusal("RequestEntityTooLarge", "The form is too large.", status=413)
     except TimeoutError:
         raise Refusal("RequestTimeout", "The form did not arrive in time.", status=408) from None
-    return replace(visit, form=parse_form(body))
+    return body
 
 
 def parse_form(body: bytes) -> Mapping[str, str]:

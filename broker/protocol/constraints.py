@@ -25,6 +25,9 @@ VIOLATION_LIMIT = 100
 NONE_BROKEN: tuple[str, ...] = ()
 NOT_NULL = "Member must not be null"
 _PATTERN = "Member must satisfy regular expression pattern"
+_ENUM = "Member must satisfy enum value set"
+_AT_LEAST = "Member must have length greater than or equal to"
+_AT_MOST = "Member must have length less than or equal to"
 HIDDEN_ECHO = " '***'"
 
 # The characters of XML 1.0, required of strings for which the model has neither a pattern nor an enum: a character
@@ -55,6 +58,10 @@ OWN_RULES: dict[str, dict[str, str]] = {
         "pathPrefix": _OF_PREFIXES,
     },
 }
+
+# IAM neither shows a value nor lists an enum ("Value at 'status' failed to satisfy constraint: Member must satisfy enum
+# value set", LocalStack's recordings of February 2026); STS shows both.
+SHOWS_NO_VALUES = frozenset({"iam"})
 
 Matches = Callable[[str], object]
 
@@ -107,10 +114,10 @@ def number_acceptance(shape: Shape, bits: int) -> Matches:
     return lambda text: is_integer(text) and low <= int(text) <= high
 
 
-def string_check(shape: Shape) -> Callable[[str], tuple[str, ...]]:
+def string_check(shape: Shape, *, shows_values: bool = True) -> Callable[[str], tuple[str, ...]]:
     """Enum, pattern, and length in characters."""
     if shape.enum:
-        return _enum_check(shape.enum)
+        return _enum_check(shape.enum, shows_values=shows_values)
     low, high, accepts = shape.min or 0, shape.max, acceptance(shape)
     broken_pattern = f"{_PATTERN}: {shape.pattern or XML_CHARACTERS}"
 
@@ -129,10 +136,23 @@ def breaks_pattern(broken: tuple[str, ...]) -> bool:
     return bool(broken) and broken[0].startswith(_PATTERN)
 
 
-def _enum_check(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+def _enum_check(allowed: tuple[str, ...], *, shows_values: bool) -> Callable[[str], tuple[str, ...]]:
     known = frozenset(allowed)
-    broken = (f"Member must satisfy enum value set: [{', '.join(allowed)}]",)
+    broken = (f"{_ENUM}: [{', '.join(allowed)}]" if shows_values else _ENUM,)
     return lambda value: NONE_BROKEN if value in known else broken
+
+
+def of_each_member(shape: Shape) -> str:
+    """The one violation of a list in which a text breaks a constraint of `shape`: IAM names all of its constraints.
+
+    "Member must not be null" is among them where the shape has a pattern (recorded for tag keys, not for client ids).
+    """
+    if shape.enum:
+        return f"Member must satisfy constraint: [{_ENUM}]"
+    broken = [f"{_AT_MOST} {shape.max}"] if shape.max is not None else []
+    broken += [f"{_AT_LEAST} {shape.min}"] if shape.min is not None else []
+    broken += [f"{_PATTERN}: {shape.pattern}", NOT_NULL] if shape.pattern else []
+    return f"Member must satisfy constraint: [{', '.join(broken)}]"
 
 
 def number_check(shape: Shape) -> Callable[[float], tuple[str, ...]]:
@@ -157,9 +177,9 @@ def size_check(shape: Shape) -> Callable[[Sized], tuple[str, ...]]:
 
 def _length_broken(length: int, low: int, high: int | None) -> tuple[str, ...]:
     if length < low:
-        return (f"Member must have length greater than or equal to {low}",)
+        return (f"{_AT_LEAST} {low}",)
     if high is not None and length > high:
-        return (f"Member must have length less than or equal to {high}",)
+        return (f"{_AT_MOST} {high}",)
     return NONE_BROKEN
 
 
@@ -167,12 +187,13 @@ class Violations:
     """The violations of one request, gathered while it is read: sentences, at most VIOLATION_LIMIT of them.
 
     `recorded` are the same sentences as the log and the journal may show them. `own` is the service's own sentence
-    (OWN_RULES), which replaces all others.
+    (OWN_RULES), which replaces all others. `shows_values`: see SHOWS_NO_VALUES.
     """
 
-    __slots__ = ("own", "recorded", "sentences")
+    __slots__ = ("own", "recorded", "sentences", "shows_values")
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_values: bool = True) -> None:
+        self.shows_values = shows_values
         self.sentences: list[str] = []
         self.recorded: list[str] = []
         self.own = ""
@@ -186,10 +207,10 @@ class Violations:
             if len(self.sentences) < VIOLATION_LIMIT:
                 rest = f" at '{where}' failed to satisfy constraint: {constraint}"
                 self.sentences.append(f"Value{shown}{rest}")
-                self.recorded.append(f"Value{HIDDEN_ECHO if is_proof else shown}{rest}")
+                self.recorded.append(f"Value{HIDDEN_ECHO if is_proof and shown else shown}{rest}")
 
     def add_null(self, where: str) -> None:
-        self.add(" null", where, (NOT_NULL,))
+        self.add(" null" if self.shows_values else "", where, (NOT_NULL,))
 
     def add_own(self, where: str, rule: str) -> None:
         """Only the first broken rule is reported."""

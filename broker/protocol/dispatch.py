@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from broker.protocol.json_1_1 import JSON_1_1, TARGET
 from broker.protocol.query import QUERY, QUERY_JSON
 from broker.protocol.rest_json import PATHS, REST_JSON
 from broker.protocol.wire import WireProtocol
@@ -16,10 +17,13 @@ def find_protocol(path: str, headers: tuple[tuple[str, str], ...]) -> WireProtoc
     """The protocol of a request with this path and these headers (names in lower case); never raises."""
     if path in PATHS:
         return REST_JSON
+    protocol = QUERY
     for name, value in headers:
-        if name == "accept":
-            return QUERY_JSON if prefers_json(value) else QUERY
-    return QUERY
+        if name == TARGET:
+            return JSON_1_1
+        if name == "accept" and protocol is QUERY and prefers_json(value):
+            protocol = QUERY_JSON
+    return protocol
 
 
 @lru_cache(maxsize=256)

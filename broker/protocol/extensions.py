@@ -40,6 +40,109 @@ _ASSUMED: Model = {
 
 # Service -> what is added to its model.
 EXTENSIONS: Mapping[str, Model] = {
+    "iam": {
+        "operations": {
+            "ListInstances": _operation("ListInstances"),
+            "InspectOpenIDConnectProvider": _operation("InspectOpenIDConnectProvider"),
+        },
+        "shapes": {
+            "ListInstancesRequest": {
+                "type": "structure",
+                "members": {
+                    "InstanceProfileName": {"shape": "instanceProfileNameType"},
+                    "Marker": {"shape": "markerType"},
+                    "MaxItems": {"shape": "maxItemsType"},
+                },
+            },
+            "ListInstancesResponse": {
+                "type": "structure",
+                "required": ["Instances"],
+                "members": {
+                    "Instances": {"shape": "instanceListType"},
+                    "IsTruncated": {"shape": "booleanType"},
+                    "Marker": {"shape": "responseMarkerType"},
+                },
+            },
+            "instanceListType": {"type": "list", "member": {"shape": "Instance"}},
+            "Instance": {
+                "type": "structure",
+                "required": ["InstanceId", "Addresses", "Region", "MetadataEnabled", "TokensRequired"],
+                "members": {
+                    "InstanceId": {"shape": "stringType"},
+                    "InstanceProfile": {"shape": "stringType"},
+                    "Addresses": {"shape": "instanceAddressListType"},
+                    "Region": {"shape": "stringType"},
+                    "MetadataEnabled": {"shape": "booleanType"},
+                    "TokensRequired": {"shape": "booleanType"},
+                    "LaunchDate": {"shape": "dateType"},
+                    "Tags": {"shape": "tagListType"},
+                },
+            },
+            "instanceAddressListType": {"type": "list", "member": {"shape": "stringType"}},
+            "InspectOpenIDConnectProviderRequest": {
+                "type": "structure",
+                "required": ["Url"],
+                "members": {"Url": {"shape": "OpenIDConnectProviderUrlType"}},
+            },
+            "InspectOpenIDConnectProviderResponse": {
+                "type": "structure",
+                "required": ["Issuer", "Checks", "Endpoints", "Keys"],
+                "members": {
+                    "Issuer": {"shape": "stringType"},
+                    "Checks": {"shape": "inspectionCheckListType"},
+                    "Endpoints": {"shape": "providerEndpointListType"},
+                    "Keys": {"shape": "providerKeyListType"},
+                    "KeysFetchedAt": {"shape": "dateType"},
+                    "KeysFreshUntil": {"shape": "dateType"},
+                },
+            },
+            "inspectionCheckListType": {"type": "list", "member": {"shape": "InspectionCheck"}},
+            "InspectionCheck": {
+                "type": "structure",
+                "required": ["Name", "Passed"],
+                "members": {
+                    "Name": {"shape": "stringType"},
+                    "Passed": {"shape": "booleanType"},
+                    "Found": {"shape": "stringType"},
+                    "Wanted": {"shape": "stringType"},
+                },
+            },
+            "providerEndpointListType": {"type": "list", "member": {"shape": "ProviderEndpoint"}},
+            "ProviderEndpoint": {
+                "type": "structure",
+                "required": ["Name", "Url"],
+                "members": {"Name": {"shape": "stringType"}, "Url": {"shape": "stringType"}},
+            },
+            "providerKeyListType": {"type": "list", "member": {"shape": "ProviderKey"}},
+            "ProviderKey": {
+                "type": "structure",
+                "required": ["Kind"],
+                "members": {
+                    "KeyId": {"shape": "stringType"},
+                    "Kind": {"shape": "stringType"},
+                    "Algorithm": {"shape": "stringType"},
+                    "CertificateBegins": {"shape": "dateType"},
+                    "CertificateExpires": {"shape": "dateType"},
+                },
+            },
+            "nearMissListType": {"type": "list", "member": {"shape": "NearMiss"}},
+            "NearMiss": {
+                "type": "structure",
+                "required": ["SourcePolicyId", "SourcePolicyType", "Effect", "Element"],
+                "members": {
+                    "SourcePolicyId": {"shape": "stringType"},
+                    "SourcePolicyType": {"shape": "stringType"},
+                    "Sid": {"shape": "stringType"},
+                    "Effect": {"shape": "stringType"},
+                    "Element": {"shape": "stringType"},
+                    "Operator": {"shape": "stringType"},
+                    "Found": {"shape": "nearMissValueListType"},
+                    "Wanted": {"shape": "nearMissValueListType"},
+                },
+            },
+            "nearMissValueListType": {"type": "list", "member": {"shape": "stringType"}},
+        },
+    },
     "sts": {
         "operations": {
             "AssumeRoleWithLDAPIdentity": _operation("AssumeRoleWithLDAPIdentity", authtype="none"),
@@ -178,14 +281,18 @@ EXTENSIONS: Mapping[str, Model] = {
 
 # Members that AWS's models leave out of an input, because SDKs do not serialise them: service -> shape -> members.
 # The proof of possession of `aws login` is a header that the client's credential provider adds (RFC 9449), and it names
-# the URL of the request.
+# the URL of the request. The near misses of a simulation are ours, and answered to those alone who ask for them.
 ADDED_MEMBERS: Mapping[str, Mapping[str, Model]] = {
+    "iam": {
+        "SimulatePrincipalPolicyRequest": {"ShowNearMisses": {"shape": "booleanType"}},
+        "EvaluationResult": {"NearMisses": {"shape": "nearMissListType"}},
+    },
     "signin": {
         "CreateOAuth2TokenRequest": {
             "dpop": {"shape": "SubjectToken", "location": "header", "locationName": "DPoP"},
             "host": {"shape": "String", "location": "header", "locationName": "Host"},
         }
-    }
+    },
 }
 
 T = TypeVar("T")

@@ -73,6 +73,8 @@ def shown_as(service: ServiceModel, name: str) -> Show | None:
         return _structure(service, name)
     if shape.type == "list":
         assert shape.member is not None
+        if service.shapes[shape.member.shape].type == "structure":
+            return _each(_shown_later(service, shape.member.shape))
         show = shown_as(service, shape.member.shape)
         return list if show is None else _each(show)
     if shape.type == "map":
@@ -82,6 +84,18 @@ def shown_as(service: ServiceModel, name: str) -> Show | None:
     if name in PERCENT_ENCODED:
         return lambda value: quote(value, safe="")
     return _SCALARS.get(shape.type)
+
+
+def _shown_later(service: ServiceModel, name: str) -> Show:
+    """The renderer of a structure, made when the first value is shown: a structure may contain itself, in a list."""
+    made: list[Show] = []
+
+    def show(value: Any) -> Any:
+        if not made:
+            made.append(_structure(service, name))
+        return made[0](value)
+
+    return show
 
 
 def _each(show: Show) -> Show:

@@ -4,6 +4,7 @@ The counterpart of `broker.protocol.members`, for values that have a type alread
 a text for a number. A value of the wrong type is refused at once; violations are collected in the model's order.
 """
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import msgspec
 from broker.protocol import constraints, scalars
 from broker.protocol.constraints import Violations
 from broker.protocol.model import PROOFS, ServiceModel, Shape, fields_by_wire_name
+
+_LATEST = 1 << 40  # seconds since 1970; no clock shows later years
 
 ReadJson = Callable[[Any, str, Violations], Any]  # parsed value, its path, violations -> value
 
@@ -23,10 +26,18 @@ def json_reader(service: ServiceModel, name: str) -> ReadJson:
         return json_structure_reader(service, name)
     if shape.type == "list":
         return _list(service, shape)
+    if shape.type == "map":
+        return _map(service, shape)
     if shape.type == "string":
         return _string(shape, is_proof=name in PROOFS)
     if shape.type == "boolean":
         return _boolean
+    if shape.type in ("float", "double"):
+        return _float
+    if shape.type == "timestamp":
+        return _timestamp
+    if shape.type == "blob":
+        return _blob(shape)
     return _integer(shape, scalars.BITS[shape.type])
 
 
@@ -63,7 +74,7 @@ def json_structure_reader(service: ServiceModel, name: str) -> ReadJson:
 
 def _list(service: ServiceModel, shape: Shape) -> ReadJson:
     assert shape.member is not None
-    read_member, check = json_reader(service, shape.member.shape), constraints.size_check(shape)
+    read_member, check = _read_later(service, shape.member.shape), constraints.size_check(shape)
 
     def read(raw: Any, where: str, violations: Violations) -> tuple[Any, ...]:
         if type(raw) is not list:
@@ -77,6 +88,40 @@ def _list(service: ServiceModel, shape: Shape) -> ReadJson:
                 values.append(read_member(member, path, violations))
         violations.add("", where, check(values))
         return tuple(values)
+
+    return read
+
+
+def _read_later(service: ServiceModel, name: str) -> ReadJson:
+    """The reader of shape `name`, made when the first value is read: a shape may contain itself, in a list."""
+    made: list[ReadJson] = []
+
+    def read(raw: Any, where: str, violations: Violations) -> Any:
+        if not made:
+            made.append(json_reader(service, name))
+        return made[0](raw, where, violations)
+
+    return read
+
+
+def _map(service: ServiceModel, shape: Shape) -> ReadJson:
+    assert shape.key is not None and shape.value is not None
+    read_value, check = _read_later(service, shape.value.shape), constraints.size_check(shape)
+    check_key = constraints.string_check(service.shapes[shape.key.shape])
+
+    def read(raw: Any, where: str, violations: Violations) -> dict[str, Any]:
+        if type(raw) is not dict:
+            raise _wrong_type(where, "an object")
+        values = {}
+        for key, member in raw.items():
+            path = f"{where}.{key[:128]}.member"
+            violations.add("", where, check_key(key))
+            if member is None:
+                violations.add_null(path)
+            else:
+                values[key] = read_value(member, path, violations)
+        violations.add("", where, check(values))
+        return values
 
     return read
 
@@ -104,6 +149,35 @@ def _integer(shape: Shape, bits: int) -> ReadJson:
             raise _wrong_type(where, "an integer")
         violations.add(constraints.echo(raw), where, check(raw))
         return raw
+
+    return read
+
+
+def _float(raw: Any, where: str, violations: Violations) -> float:
+    if type(raw) not in (int, float):
+        raise _wrong_type(where, "a number")
+    return float(raw)
+
+
+def _timestamp(raw: Any, where: str, violations: Violations) -> float:
+    """Seconds since 1970, which may have a fraction."""
+    if type(raw) not in (int, float) or not abs(raw) < _LATEST:
+        raise _wrong_type(where, "a number of seconds")
+    return float(raw)
+
+
+def _blob(shape: Shape) -> ReadJson:
+    check = constraints.size_check(shape)
+
+    def read(raw: Any, where: str, violations: Violations) -> bytes:
+        if type(raw) is not str:
+            raise _wrong_type(where, "a text in base64")
+        try:
+            value = base64.b64decode(raw, validate=True)
+        except ValueError:
+            raise _wrong_type(where, "a text in base64") from None
+        violations.add("", where, check(value))
+        return value
 
     return read
 

@@ -2,12 +2,13 @@
 
 A member that is None has no element, even where the model requires it: AWS shows an account's root as a User without a
 UserName. A list without members is rendered as an empty element, as on AWS (`AttachedPolicies`), because botocore gives
-a caller no key for a missing element; only an empty `Tags` below the top level is left out, as on AWS. Policy documents
-in IAM's answers are percent-encoded (RFC 3986) JSON: the model does not say so, but AWS encodes and every SDK decodes.
+a caller no key for a missing element; only an empty `Tags` is mostly left out, and an empty `EvalDecisionDetails` of
+one resource, as on AWS (`_empty_until`). Policy documents in IAM's answers are percent-encoded (RFC 3986) JSON: the
+model does not say so, but AWS encodes and every SDK decodes.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -68,6 +69,26 @@ def _lines(steps: _Steps) -> list[str]:
     return lines
 
 
+class _Answer(NamedTuple):
+    """What all steps of one answer need. `empty_until`: the depth until which an empty list or map is written, by its
+    tag, where there is one; 1 is the top level.
+    """
+
+    service: ServiceModel
+    empty_until: Mapping[str, int]
+
+
+# These show an empty `Tags` of the entity that was asked for; GetUser and GetRole do not. Recorded of AWS in 2026.
+_WITH_EMPTY_TAGS = frozenset({"GetPolicy", "GetInstanceProfile", "GetServerCertificate"})
+
+
+def _empty_until(operation: str) -> Mapping[str, int]:
+    """A simulation's result has its details even where they are empty, the result on one resource has not."""
+    if operation in _WITH_EMPTY_TAGS:
+        return {"Tags": 2}
+    return {"Tags": 1 if operation.startswith(("Get", "List")) else 0, "EvalDecisionDetails": 3}
+
+
 def answer_lines(service: ServiceModel, operation: str) -> list[str]:
     """The lines of a function that returns the pieces of an answer: markup and text alternately."""
     output = service.operations[operation].output
@@ -76,43 +97,43 @@ def answer_lines(service: ServiceModel, operation: str) -> list[str]:
     if output is not None:
         wrapper = output.result_wrapper or f"{operation}Result"
         head, middle = f"{head}<{wrapper}>", f"</{wrapper}>{middle}"
-        members = _structure(service, output.shape, 0)
+        members = _structure(_Answer(service, _empty_until(operation)), output.shape, 0)
     tail = _Markup(f"</RequestId></ResponseMetadata></{operation}Response>")
     steps = [_Markup(head), *members, _Markup(middle), _Text("request_id"), tail]
     return ["pieces = []", *_lines(steps), "return pieces"]
 
 
-def _structure(service: ServiceModel, name: str, depth: int) -> _Steps:
+def _structure(answer: _Answer, name: str, depth: int) -> _Steps:
     """Steps that write the members of the structure in the variable v`depth`."""
-    shape, fields = service.shapes[name], fields_by_wire_name(service.structs[name])
+    shape, fields = answer.service.shapes[name], fields_by_wire_name(answer.service.structs[name])
     steps: _Steps = []
     for wire_name, reference in shape.members.items():
         tag, member = reference.location_name or wire_name, f"v{depth}.{fields[wire_name]}"
-        steps += [f"v{depth + 1} = {member}", *_member(service, reference.shape, tag, depth + 1)]
+        steps += [f"v{depth + 1} = {member}", *_member(answer, reference.shape, tag, depth + 1)]
     return steps
 
 
-def _member(service: ServiceModel, name: str, tag: str, depth: int) -> list[str]:
+def _member(answer: _Answer, name: str, tag: str, depth: int) -> list[str]:
     """Lines that write the value in v`depth`, if there is one."""
-    shape, value = service.shapes[name], f"v{depth}"
+    shape, value = answer.service.shapes[name], f"v{depth}"
     if shape.flattened:
-        return [f"if {value}:", *indented(_lines(_members(service, shape, tag, depth)))]
-    lines = indented(_lines(_element(service, name, tag, value, depth)))
+        return [f"if {value}:", *indented(_lines(_members(answer, shape, tag, depth)))]
+    lines = indented(_lines(_element(answer, name, tag, value, depth)))
     if shape.type not in ("list", "map"):
         return [f"if {value} is not None:", *lines]
-    if tag == "Tags" and depth > 1:
+    if depth > answer.empty_until.get(tag, depth):
         return [f"if {value}:", *lines]
     return [f"if {value}:", *lines, f"elif {value} is not None:", *indented(_lines([_Markup(f"<{tag}/>")]))]
 
 
-def _element(service: ServiceModel, name: str, tag: str, value: str, depth: int) -> _Steps:
+def _element(answer: _Answer, name: str, tag: str, value: str, depth: int) -> _Steps:
     """Steps that write a value and its tags; a structure, list or map is in v`depth`."""
-    shape = service.shapes[name]
+    shape = answer.service.shapes[name]
     content: _Steps = []
     if shape.type == "structure":
-        content = _structure(service, name, depth)
+        content = _structure(answer, name, depth)
     elif shape.type in ("list", "map"):
-        content = _members(service, shape, "member" if shape.type == "list" else "entry", depth)
+        content = _members(answer, shape, "member" if shape.type == "list" else "entry", depth)
     elif name in PERCENT_ENCODED:
         content = [_Text(f"percent({value})")]
     else:
@@ -120,17 +141,17 @@ def _element(service: ServiceModel, name: str, tag: str, value: str, depth: int)
     return [_Markup(f"<{tag}>"), *content, _Markup(f"</{tag}>")]
 
 
-def _members(service: ServiceModel, shape: Shape, tag: str, depth: int) -> _Steps:
+def _members(answer: _Answer, shape: Shape, tag: str, depth: int) -> _Steps:
     """Steps that write the members of the list, or the entries of the map, in v`depth`."""
     value = f"v{depth + 1}"
     if shape.member is not None:
-        steps = _element(service, shape.member.shape, shape.member.location_name or tag, value, depth + 1)
+        steps = _element(answer, shape.member.shape, shape.member.location_name or tag, value, depth + 1)
         return [f"for {value} in v{depth}:", *indented(_lines(steps))]
     assert shape.key is not None and shape.value is not None
     key_tag, value_tag = shape.key.location_name or "key", shape.value.location_name or "value"
     steps = [
         *(_Markup(f"<{tag}><{key_tag}>"), _Text(f"key{depth}"), _Markup(f"</{key_tag}>")),
-        *_element(service, shape.value.shape, value_tag, value, depth + 1),
+        *_element(answer, shape.value.shape, value_tag, value, depth + 1),
         _Markup(f"</{tag}>"),
     ]
     return [f"for key{depth}, {value} in v{depth}.items():", *indented(_lines(steps))]

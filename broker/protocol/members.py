@@ -25,8 +25,17 @@ def member_reader(service: ServiceModel, name: str) -> Read:
     if shape.type == "map":
         return _map(service, shape)
     if shape.type == "string":
-        return _string(shape, constraints.OWN_RULES.get(service.name, {}), is_proof=name in PROOFS)
-    return _scalar(shape)
+        return _string(service, shape, is_proof=name in PROOFS)
+    return _scalar(shape, _echo_of(service, shape))
+
+
+def _shows_values(service: ServiceModel) -> bool:
+    return service.name not in constraints.SHOWS_NO_VALUES
+
+
+def _echo_of(service: ServiceModel, shape: Shape) -> Callable[[Any], str]:
+    is_shown = _shows_values(service) and not shape.sensitive
+    return constraints.echo if is_shown else constraints.echo_sensitive
 
 
 def structure_reader(service: ServiceModel, name: str, separator: str) -> Read:
@@ -62,9 +71,12 @@ def structure_reader(service: ServiceModel, name: str, separator: str) -> Read:
 
 def _list(service: ServiceModel, shape: Shape) -> Read:
     assert shape.member is not None
+    member_shape = service.shapes[shape.member.shape]
+    if member_shape.type == "string" and not _shows_values(service):
+        return _texts(shape, member_shape)
     read_member = member_reader(service, shape.member.shape)
     wrapper = None if shape.flattened else shape.member.location_name or "member"
-    check, show = constraints.size_check(shape), _list_echo(service.shapes[shape.member.shape])
+    check, show = constraints.size_check(shape), _list_echo(service, member_shape)
 
     def read(raw: str | Tree, where: str, violations: Violations) -> tuple[Any, ...]:
         values = []
@@ -82,8 +94,31 @@ def _list(service: ServiceModel, shape: Shape) -> Read:
     return read
 
 
-def _list_echo(member: Shape) -> Callable[[list[Any]], str]:
+def _texts(shape: Shape, member: Shape) -> Read:
+    """A list of texts of a service that shows no values: one violation, of the list, for whatever texts break it."""
+    assert shape.member is not None
+    wrapper = None if shape.flattened else shape.member.location_name or "member"
+    accepts, broken_member = constraints.acceptance(member), (constraints.of_each_member(member),)
+    check = constraints.size_check(shape)
+
+    def read(raw: str | Tree, where: str, violations: Violations) -> tuple[Any, ...]:
+        values: list[str] = []
+        is_broken = False
+        for _index, text in form.in_order(form.members_of(raw, wrapper)):
+            if isinstance(text, dict):
+                raise scalars.malformed("Start of structure or map found where not expected.")
+            is_broken = is_broken or text is None or not accepts(text)
+            values.append(text or "")
+        violations.add("", where, check(values) + (broken_member if is_broken else ()))
+        return tuple(values)
+
+    return read
+
+
+def _list_echo(service: ServiceModel, member: Shape) -> Callable[[list[Any]], str]:
     """AWS prints a list as Java does, `[a, b]`; here, members that are structures or sensitive are not shown."""
+    if not _shows_values(service):
+        return lambda _values: ""
     if member.sensitive or member.type in ("structure", "list", "map", "blob"):
         return lambda values: "" if values else " '[]'"
     return lambda values: constraints.echo(f"[{', '.join(map(str, values))}]")
@@ -127,9 +162,10 @@ def _entry(entry: str | Tree | None, key_name: str, value_name: str) -> tuple[st
     return key, entry.get(value_name)
 
 
-def _string(shape: Shape, own_rules: Mapping[str, str], *, is_proof: bool) -> Read:
-    accepts, check = constraints.acceptance(shape), constraints.string_check(shape)
-    show = constraints.echo_sensitive if shape.sensitive else constraints.echo
+def _string(service: ServiceModel, shape: Shape, *, is_proof: bool) -> Read:
+    own_rules: Mapping[str, str] = constraints.OWN_RULES.get(service.name, {})
+    accepts, show = constraints.acceptance(shape), _echo_of(service, shape)
+    check = constraints.string_check(shape, shows_values=_shows_values(service))
 
     def read(raw: str | Tree, where: str, violations: Violations) -> str:
         if not isinstance(raw, str):
@@ -144,9 +180,8 @@ def _string(shape: Shape, own_rules: Mapping[str, str], *, is_proof: bool) -> Re
     return read
 
 
-def _scalar(shape: Shape) -> Read:
+def _scalar(shape: Shape, show: Callable[[Any], str]) -> Read:
     convert, check = _conversion(shape)
-    show = constraints.echo_sensitive if shape.sensitive else constraints.echo
 
     def read(raw: str | Tree, where: str, violations: Violations) -> Any:
         if not isinstance(raw, str):

@@ -23,6 +23,7 @@ VERSIONS = {
     "sso": "2019-06-10",
     "sso-oidc": "2019-06-10",
     "signin": "2023-01-01",
+    "organizations": "2016-11-28",
 }
 
 # CloudTrail's name of a service, where it is not the model's.
@@ -70,7 +71,7 @@ class ErrorTrait(msgspec.Struct, frozen=True, rename="camel"):
     """An exception shape on the wire: its code and its HTTP status."""
 
     code: str | None = None
-    http_status_code: int = 400
+    http_status_code: int | None = None
     sender_fault: bool = False
 
 
@@ -92,6 +93,7 @@ class Shape(msgspec.Struct, frozen=True):
     union: bool = False
     payload: str | None = None
     exception: bool = False
+    fault: bool = False
     error: ErrorTrait = ErrorTrait()
 
 
@@ -124,6 +126,7 @@ class ModelMetadata(msgspec.Struct, frozen=True, rename="camel"):
     protocol: str = "query"
     signing_name: str | None = None
     xml_namespace: str = ""
+    target_prefix: str = ""
 
 
 class ModelFile(msgspec.Struct, frozen=True):
@@ -146,8 +149,10 @@ class ServiceModel(msgspec.Struct, frozen=True):
     structs: Mapping[str, type[msgspec.Struct]]
     errors: dict[str, tuple[int, str]]  # code -> (HTTP status, "Sender" or "Receiver")
     protocol: str = "query"
+    target_prefix: str = ""  # of X-Amz-Target, where the protocol is JSON 1.1
     readers: dict[str, Reader] = {}
     rest_readers: dict[str, Callable[[Any], msgspec.Struct]] = {}
+    json_readers: dict[str, Callable[[Any], msgspec.Struct]] = {}
     renderers: dict[str, Renderer] = {}
     json_renderers: dict[str, Callable[[Any], Any]] = {}
     redactors: dict[str, Redactor] = {}
@@ -207,16 +212,18 @@ def build_service(
         operations=document.operations,
         shapes=document.shapes,
         structs=structs,
-        errors=dict(
-            _wire_error(name, shape.error) for name, shape in document.shapes.items() if shape.exception
-        ),
+        errors=dict(_wire_error(name, shape) for name, shape in document.shapes.items() if shape.exception),
         protocol=metadata.protocol,
+        target_prefix=metadata.target_prefix,
     )
 
 
-def _wire_error(shape_name: str, error: ErrorTrait) -> tuple[str, tuple[int, str]]:
-    is_sender = error.sender_fault or error.http_status_code < 500
-    return error.code or shape_name, (error.http_status_code, "Sender" if is_sender else "Receiver")
+def _wire_error(shape_name: str, shape: Shape) -> tuple[str, tuple[int, str]]:
+    """A fault is the service's: its status is 500 where the model names none."""
+    error = shape.error
+    status = error.http_status_code or (500 if shape.fault else 400)
+    is_sender = error.sender_fault or status < 500
+    return error.code or shape_name, (status, "Sender" if is_sender else "Receiver")
 
 
 def fields_by_wire_name(struct: type[msgspec.Struct]) -> dict[str, str]:

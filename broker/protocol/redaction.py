@@ -13,8 +13,11 @@ from broker.protocol.model import PROOFS, Redactor, Reference, ServiceModel, fie
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 # Operations that only read: CloudTrail's `responseElements` are null. Others that are called so issue credentials.
-READING = ("Get", "List", "Simulate", "Decode", "Check")
+READING = ("Get", "List", "Describe", "Simulate", "Decode", "Check")
 _ISSUING = ("Token", "Credentials")
+
+# What is sensitive in the answers of these services are names and addresses: hidden, but given at any time again.
+_PERSONAL = frozenset({"organizations"})
 
 # Lines of code, and the expression whose value is shown after they ran.
 Shown = tuple[list[str], str]
@@ -63,12 +66,13 @@ def _redactor(service: ServiceModel, reference: Reference | None) -> Redactor:
     return compile_function(f"record {reference.shape}", "v0", lines, _CONVERSIONS)
 
 
-def _structure(service: ServiceModel, name: str, depth: int) -> Shown:
+def _structure(service: ServiceModel, name: str, depth: int, within: tuple[str, ...] = ()) -> Shown:
+    """`within` are the structures around it: one that contains itself is shown once, and hidden inside itself."""
     fields = fields_by_wire_name(service.structs[name])
     value, lines = f"v{depth + 1}", [f"shown{depth} = {{}}"]
     for wire_name, reference in service.shapes[name].members.items():
         is_collection = service.shapes[reference.shape].type in ("list", "map")
-        member_lines, shown = _shown(service, reference.shape, depth + 1)
+        member_lines, shown = _shown(service, reference.shape, depth + 1, (*within, name))
         lines += [
             f"{value} = v{depth}.{fields[wire_name]}",
             f"if {value}:" if is_collection else f"if {value} is not None:",
@@ -77,32 +81,32 @@ def _structure(service: ServiceModel, name: str, depth: int) -> Shown:
     return lines, f"shown{depth}"
 
 
-def _shown(service: ServiceModel, name: str, depth: int) -> Shown:
+def _shown(service: ServiceModel, name: str, depth: int, within: tuple[str, ...]) -> Shown:
     """Code that shows the value of shape `name` in the variable v`depth`."""
     shape, value = service.shapes[name], f"v{depth}"
-    if shape.sensitive or name in PROOFS:
+    if shape.sensitive or name in PROOFS or name in within:
         return [], repr(HIDDEN)
     if shape.type == "structure":
-        return _structure(service, name, depth)
+        return _structure(service, name, depth, within)
     if shape.type == "list":
         assert shape.member is not None
-        return _members(service, shape.member.shape, depth)
+        return _members(service, shape.member.shape, depth, within)
     if shape.type == "map":
         assert shape.value is not None
-        return _entries(service, shape.value.shape, depth)
+        return _entries(service, shape.value.shape, depth, within)
     return [], f"{shape.type}({value})" if shape.type in _CONVERSIONS else value
 
 
-def _members(service: ServiceModel, name: str, depth: int) -> Shown:
-    member, (lines, shown) = f"v{depth + 1}", _shown(service, name, depth + 1)
+def _members(service: ServiceModel, name: str, depth: int, within: tuple[str, ...]) -> Shown:
+    member, (lines, shown) = f"v{depth + 1}", _shown(service, name, depth + 1, within)
     if shown == member:
         return [], f"list(v{depth})"
     loop = [f"for {member} in v{depth}:", *indented([*lines, f"shown{depth}.append({shown})"])]
     return [f"shown{depth} = []", *loop], f"shown{depth}"
 
 
-def _entries(service: ServiceModel, name: str, depth: int) -> Shown:
-    key, value, (lines, shown) = f"key{depth}", f"v{depth + 1}", _shown(service, name, depth + 1)
+def _entries(service: ServiceModel, name: str, depth: int, within: tuple[str, ...]) -> Shown:
+    key, value, (lines, shown) = f"key{depth}", f"v{depth + 1}", _shown(service, name, depth + 1, within)
     if shown == value:
         return [], f"v{depth}"
     loop = [f"for {key}, {value} in v{depth}.items():", *indented([*lines, f"shown{depth}[{key}] = {shown}"])]
@@ -114,7 +118,11 @@ def gives_secret(service: ServiceModel, operation: str) -> bool:
     known = service.secret_answers.get(operation)
     if known is None:
         output = service.operations[operation].output
-        known = output is not None and _has_sensitive(service, output.shape, set())
+        known = (
+            service.name not in _PERSONAL
+            and output is not None
+            and _has_sensitive(service, output.shape, set())
+        )
         service.secret_answers[operation] = known
     return known
 

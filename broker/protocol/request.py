@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from broker.protocol import constraints, form, scalars
-from broker.protocol.constraints import Matches, Violations
+from broker.protocol.constraints import SHOWS_NO_VALUES, Matches, Violations
 from broker.protocol.members import Read, member_reader, structure_reader
 from broker.protocol.model import Reader, ServiceModel, Shape, fields_by_wire_name, label_of
 
@@ -79,8 +79,10 @@ def _violation_reader(service: ServiceModel, name: str) -> Callable[[Mapping[str
     """The reader for the second pass: it finds every violation."""
     nest, read_structure = _nester(service, service.shapes[name]), structure_reader(service, name, "")
 
+    shows_values = service.name not in SHOWS_NO_VALUES
+
     def read(parameters: Mapping[str, str]) -> msgspec.Struct:
-        violations = Violations()
+        violations = Violations(shows_values=shows_values)
         request: msgspec.Struct = read_structure(dict(nest(parameters)), "", violations)
         if violations.sentences:
             raise violations.refusal()

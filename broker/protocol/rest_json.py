@@ -16,14 +16,13 @@ import msgspec
 from broker.errors import Refusal, status_and_fault
 from broker.protocol.constraints import Violations
 from broker.protocol.json import shown_as
+from broker.protocol.json_bodies import encode_json, read_body, without_absent
 from broker.protocol.json_members import ReadJson, json_reader
 from broker.protocol.members import Read, member_reader
 from broker.protocol.model import Reference, ServiceModel, Shape, fields_by_wire_name
 from broker.protocol.wire import Message, Rendered, WireProtocol
-from broker.strict_json import read_object
 
 JSON = "application/json"
-LARGEST_BODY = 128 << 10  # bytes; tokens of the broker have 64 kB at most
 
 # The paths of the operations of all services that speak this protocol, as their models have them (a test compares).
 # A request is known by its path before anything else of it is read, so that whatever is wrong is refused in JSON.
@@ -74,7 +73,6 @@ _OAUTH_NAMES = {
     "TooManyRequestsError": "rate_exceeded",
 }
 
-_encode = msgspec.json.Encoder().encode
 _surrogate = re.compile("[\ud800-\udfff]")
 _word = re.compile("(?<!^)(?=[A-Z])")
 
@@ -145,7 +143,7 @@ def _compile(service: ServiceModel, operation: str) -> ReadRequest:
                 values[field] = read_text(text, label, violations)
             elif is_required:
                 violations.add_null(label)
-        body = _body(message) if in_body else {}
+        body = read_body(message) if in_body else {}
         for name, field, is_required, read_value in in_body:
             value = body if name == shape.payload else body.get(name)
             if value is not None:
@@ -181,17 +179,6 @@ def _find_header(message: Message, name: str) -> str | None:
     return next((value for known, value in message.http.headers if known == name.lower()), None)
 
 
-def _body(message: Message) -> dict[str, Any]:
-    body = message.http.body
-    if len(body) > LARGEST_BODY:
-        raise Refusal("MalformedInput", f"The body is larger than {LARGEST_BODY} bytes.")
-    try:
-        return read_object(body) if body else {}
-    except ValueError as error:  # an error of decoding is one, too
-        reason = "not UTF-8" if isinstance(error, UnicodeError) else str(error)
-        raise Refusal("MalformedInput", f"The body cannot be read as a JSON object: {reason}.") from None
-
-
 def _render(
     service: ServiceModel, operation: str, result: msgspec.Struct | None, request_id: str
 ) -> Rendered:
@@ -200,7 +187,7 @@ def _render(
     if type(result) is not expected:
         raise TypeError(f"{operation} answers {expected.__name__}, not {type(result).__name__}")
     body = {} if output is None else _shown(service, operation, output, result)
-    return Rendered(200, JSON, _encode(body), _NO_STORE)
+    return Rendered(200, JSON, encode_json(body), _NO_STORE)
 
 
 _NO_STORE = (("Cache-Control", "no-store"),)  # tokens and credentials (RFC 6749, 5.1)
@@ -210,16 +197,9 @@ def _shown(service: ServiceModel, operation: str, output: Reference, result: msg
     show = service.json_renderers.get(operation) or shown_as(service, output.shape)
     assert show is not None, "a structure has a renderer"
     service.json_renderers[operation] = show
-    body = _without_absent(show(result))
+    body = without_absent(show(result))
     payload = service.shapes[output.shape].payload
     return body if payload is None else body[payload]
-
-
-def _without_absent(value: Any) -> Any:
-    """Members that are None are left out; lists and maps without members stay."""
-    if isinstance(value, dict):
-        return {key: _without_absent(item) for key, item in value.items() if item is not None}
-    return [_without_absent(item) for item in value] if isinstance(value, list) else value
 
 
 def _refuse(service: ServiceModel | None, refusal: Refusal, request_id: str) -> Rendered:
@@ -237,7 +217,7 @@ def _refuse(service: ServiceModel | None, refusal: Refusal, request_id: str) -> 
         body = {"error": refusal.oauth_error or _oauth_error(service, code), member: message}
     else:
         body = {"message": message}
-    return Rendered(status, JSON, _encode(body), (("x-amzn-ErrorType", code), *_NO_STORE))
+    return Rendered(status, JSON, encode_json(body), (("x-amzn-ErrorType", code), *_NO_STORE))
 
 
 def _oauth_error(service: ServiceModel | None, code: str) -> str:

@@ -1,4 +1,7 @@
-"""CreateOAuth2Token: `aws login` trades a code or its refresh token for credentials of the person who allowed it."""
+"""CreateOAuth2Token: `aws login` trades a code or its refresh token for credentials of the person who allowed it.
+
+Where the person allowed it to act with a role, they are credentials of that role's session: they end with it.
+"""
 
 from base64 import urlsafe_b64encode
 
@@ -7,10 +10,11 @@ import msgspec
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.login_clients import login_client_resource
-from broker.access.people import caller_of
+from broker.approvals import approving_caller
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.proof_of_possession import LEEWAY, PossessionProof, verify_possession
 from broker.credentials.login_sessions import begin_login, find_login, refresh_login
+from broker.credentials.mint import TemporaryCredentials
 from broker.credentials.sso_clients import hash_of_client
 from broker.credentials.sso_codes import find_code, take_code
 from broker.errors import Refusal
@@ -19,6 +23,7 @@ from broker.federation.replay import use_once
 from broker.names.principal import IamUser, Root
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import signin as shapes
+from broker.sealing.claims import AssumedRoleClaims
 from broker.storage.sso_records import Approval
 from broker.storage.store import Transaction
 
@@ -44,7 +49,7 @@ async def _person(
     if approval is None:
         raise _denied(_EXPIRED[body.grant_type], "it is none that was given out, or has expired")
     try:
-        return await caller_of(store, approval)
+        return await approving_caller(federation, store, approval, facts.now)
     except Refusal as refusal:
         raise _denied("USER_CREDENTIALS_CHANGED", refusal.reason) from None
 
@@ -103,17 +108,8 @@ async def _traded(
 def _answer(
     call: Call, body: shapes.CreateOAuth2TokenRequestBody, approval: Approval, refresh_token: str
 ) -> shapes.CreateOAuth2TokenResponse:
-    principal = call.caller.principal
-    assert isinstance(principal, IamUser | Root), "a person of the portal is one of the two"
     duration = min(_CREDENTIALS_SECONDS, approval.ends_at - int(call.now))
-    minted = call.mint.session_token(
-        principal,
-        now=call.now,
-        duration=duration,
-        mfa_authenticated_at=approval.mfa_authenticated_at,
-        mfa_serial=approval.mfa_serial,
-        issuer_access_key_id=approval.access_key_id,
-    )
+    minted = _minted(call, approval, duration)
     return shapes.CreateOAuth2TokenResponse(
         token_output=shapes.CreateOAuth2TokenResponseBody(
             access_token=shapes.AccessToken(
@@ -126,6 +122,22 @@ def _answer(
             refresh_token=refresh_token,
             id_token=_id_token(call, body.client_id, approval) if body.grant_type == _CODE else None,
         )
+    )
+
+
+def _minted(call: Call, approval: Approval, duration: int) -> TemporaryCredentials:
+    claims, principal = call.caller.claims, call.caller.principal
+    if approval.role_claims is not None:
+        assert isinstance(claims, AssumedRoleClaims), "the session of a role was approved"
+        return call.mint.scoped(claims, now=call.now, duration=duration)
+    assert isinstance(principal, IamUser | Root), "who acts as themselves is one of the two"
+    return call.mint.session_token(
+        principal,
+        now=call.now,
+        duration=duration,
+        mfa_authenticated_at=approval.mfa_authenticated_at,
+        mfa_serial=approval.mfa_serial,
+        issuer_access_key_id=approval.access_key_id,
     )
 
 

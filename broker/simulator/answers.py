@@ -28,10 +28,10 @@ from broker.simulator.service_reference import arn_template
 
 # Most restrictive first.
 _OUTCOMES = (Outcome.EXPLICITLY_DENIED, Outcome.IMPLICITLY_DENIED, Outcome.ALLOWED)
-_ORGANIZATION = (Layer.RCP, Layer.SCP)
+ORGANIZATION = (Layer.RCP, Layer.SCP)
 _ATTACHED_INLINE = (SourceKind.USER, SourceKind.GROUP, SourceKind.ROLE)
 # The model's enum has other words; AWS answers with these (measured), in both members.
-_TYPES = {
+TYPES = {
     Layer.IDENTITY: "IAM Policy",
     Layer.RESOURCE: "Resource Policy",
     Layer.BOUNDARY: "Permissions Boundary Policy",
@@ -50,6 +50,7 @@ class Finding(msgspec.Struct, frozen=True):
     allowed_by_organizations: bool | None = None
     allowed_by_boundary: bool | None = None
     by_type: Verdicts = {}
+    near_misses: tuple[shapes.NearMiss, ...] = ()
 
 
 KeysOf = Callable[[PolicySet], list[str]]
@@ -65,8 +66,8 @@ def finding(decision: Decision, keys_of: KeysOf) -> Finding:
     explanation = decision.explain()
     explanations = explanation.layers
     resource, outcome = decision.request.resource, decision.outcome
-    organizations = _all_allow(one for one in explanations if one.layer in _ORGANIZATION)
-    if decision.layer in _ORGANIZATION:
+    organizations = _all_allow(one for one in explanations if one.layer in ORGANIZATION)
+    if decision.layer in ORGANIZATION:
         return Finding(resource, outcome, allowed_by_organizations=False)
     return Finding(
         resource,
@@ -90,7 +91,7 @@ def _by_type(decision: Decision, explanations: Iterable[LayerExplanation]) -> Ve
     if request.resource_account == account_of(request.principal):
         return {}
     outcomes = {one.layer: one.outcome for one in explanations}
-    return {word: outcomes[layer] for layer, word in _TYPES.items() if layer in outcomes}
+    return {word: outcomes[layer] for layer, word in TYPES.items() if layer in outcomes}
 
 
 def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
@@ -108,12 +109,12 @@ def _missing_keys(decision: Decision, keys_of: KeysOf) -> tuple[str, ...]:
 
 def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Statement, ...]:
     """A boundary's statements are shown only where they deny: an allow in a boundary grants nothing."""
-    layers = _TYPES if outcome is Outcome.EXPLICITLY_DENIED else (Layer.IDENTITY, Layer.RESOURCE)
+    layers = TYPES if outcome is Outcome.EXPLICITLY_DENIED else (Layer.IDENTITY, Layer.RESOURCE)
     shown = [match for match in matches if match.layer in layers and match.source.kind is not SourceKind.NONE]
     return tuple(
         shapes.Statement(
-            source_policy_id=_policy_id(match.source),
-            source_policy_type=_TYPES[match.layer],
+            source_policy_id=policy_id(match.source),
+            source_policy_type=TYPES[match.layer],
             start_position=_position(match.statement.span.start),
             end_position=_position(match.statement.span.end),
         )
@@ -121,7 +122,7 @@ def _statements(matches: Iterable[Match], outcome: Outcome) -> tuple[shapes.Stat
     )
 
 
-def _policy_id(source: Source) -> str:
+def policy_id(source: Source) -> str:
     """`user_bob_reads` for bob's inline policy `reads`; else the name of the policy or of the request's parameter."""
     if source.kind in _ATTACHED_INLINE:
         return f"{source.kind.value}_{source.arn.rpartition('/')[2]}_{source.name}"
@@ -147,6 +148,7 @@ def evaluation_result(action: str, findings: list[Finding]) -> shapes.Evaluation
         permissions_boundary_decision_detail=_boundary(_all(one.allowed_by_boundary for one in findings)),
         eval_decision_details=_details(findings) if resources != (EVERYTHING,) else {},
         resource_specific_results=tuple(map(_specific, findings)) if resources != (EVERYTHING,) else (),
+        near_misses=tuple(dict.fromkeys(miss for one in findings for miss in one.near_misses)),
     )
 
 

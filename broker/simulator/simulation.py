@@ -59,6 +59,7 @@ from broker.simulator.inputs import (
     require_scenario,
     resources_in,
 )
+from broker.simulator.near_misses import near_misses
 from broker.simulator.subjects import (
     SimulatedCaller,
     found_source,
@@ -179,7 +180,10 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
         for resource in simulation.resources:
             decision = await _decision(call, simulation, policies, action, resource)
             await asyncio.sleep(0)
-            findings.append(finding(decision, keys_of))
+            found = finding(decision, keys_of)
+            if _shows_near_misses(request):
+                found = msgspec.structs.replace(found, near_misses=near_misses(decision))
+            findings.append(found)
             shown += len(findings[-1].statements) + len(findings[-1].missing_keys)
             if shown - before > MOST_SHOWN_AT_ONCE:
                 raise invalid_input(f"{action}: more statements match than can be shown in one answer.")
@@ -192,6 +196,11 @@ async def _simulated(call: Call, request: Request, simulation: Simulation) -> sh
     return shapes.SimulatePolicyResponse(
         evaluation_results=tuple(results), is_truncated=chosen.is_truncated, marker=chosen.marker
     )
+
+
+def _shows_near_misses(request: Request) -> bool:
+    """Only where they are asked for: the answer is AWS's otherwise."""
+    return isinstance(request, shapes.SimulatePrincipalPolicyRequest) and request.show_near_misses is True
 
 
 def _most_actions(simulation: Simulation, policies: Mapping[PolicyKind, PolicySet], max_items: int) -> int:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from broker.federated_roles import find_federated_roles
 from broker.operation import Call, Prepared, no_resource, operation
-from broker.own_roles import find_roles
+from broker.own_roles import OwnRoles, find_roles
 from broker.protocol.shapes import sso as shapes
-from broker.sso.bearer import bearer
+from broker.sso.bearer import Bearing, bearer, identity_of_bearer
+from broker.storage.portal_records import FederatedIdentity
 
 _DEFAULT_PAGE = 100
 T = TypeVar("T")
@@ -16,7 +18,7 @@ T = TypeVar("T")
 async def list_accounts(
     call: Call, request: shapes.ListAccountsRequest, prepared: Prepared[None]
 ) -> shapes.ListAccountsResponse:
-    found = await find_roles(call)
+    found = await _roles_of_bearer(call, request)
     accounts = list({own.account.account_id: own.account for own in found.roles}.values())
     shown, next_token = page(
         accounts, lambda account: account.account_id, request.next_token, request.max_results
@@ -38,13 +40,20 @@ async def list_accounts(
 async def list_account_roles(
     call: Call, request: shapes.ListAccountRolesRequest, prepared: Prepared[None]
 ) -> shapes.ListAccountRolesResponse:
-    found = await find_roles(call, request.account_id)
+    found = await _roles_of_bearer(call, request, request.account_id)
     names = [own.role.role_name for own in found.roles]
     shown, next_token = page(names, str, request.next_token, request.max_results)
     return shapes.ListAccountRolesResponse(
         next_token=next_token,
         role_list=tuple(shapes.RoleInfo(role_name=name, account_id=request.account_id) for name in shown),
     )
+
+
+async def _roles_of_bearer(call: Call, request: Bearing, account_id: str | None = None) -> OwnRoles:
+    identity = await identity_of_bearer(call, request)
+    if isinstance(identity, FederatedIdentity):
+        return await find_federated_roles(call, identity, account_id)
+    return await find_roles(call, account_id)
 
 
 def page(

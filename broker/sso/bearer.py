@@ -4,10 +4,12 @@ from typing import Protocol
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.people import caller_of
+from broker.approvals import approving_caller
 from broker.credentials.sso_sessions import find_by_access_token
 from broker.errors import Refusal
 from broker.federation.federation import Federation
+from broker.operation import Call
+from broker.storage.portal_records import Identity
 from broker.storage.store import Transaction
 
 
@@ -22,11 +24,23 @@ async def bearer(federation: Federation, store: Transaction, facts: RequestFacts
     """The person whose token this is; raises UnauthorizedException, also where their account or session has ended."""
     session = await find_by_access_token(store, request.access_token, facts.now)
     if session is None:
-        raise unauthorized("the access token is none that was given out, was replaced, or has expired")
+        raise _unknown_token()
     try:
-        return await caller_of(store, session.approval)
+        return await approving_caller(federation, store, session.approval, facts.now)
     except Refusal as refusal:
         raise unauthorized(refusal.reason) from None
+
+
+async def identity_of_bearer(call: Call, request: Bearing) -> Identity:
+    """Who the caller is in the portal; raises UnauthorizedException."""
+    session = await find_by_access_token(call.store, request.access_token, call.now)
+    if session is None:
+        raise _unknown_token()
+    return session.approval.identity
+
+
+def _unknown_token() -> Refusal:
+    return unauthorized("the access token is none that was given out, was replaced, or has expired")
 
 
 def unauthorized(reason: str) -> Refusal:

@@ -5,7 +5,8 @@ The caller in the journal is the person who allowed it: the holder of a valid co
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
-from broker.access.people import caller_of, claims_of
+from broker.access.people import claims_of
+from broker.approvals import approving_caller
 from broker.credentials.sso_clients import (
     AUTHORIZATION_CODE,
     DEVICE_CODE,
@@ -29,6 +30,7 @@ from broker.names.principal import Anonymous
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import sso_oidc as shapes
 from broker.sealing.claims import claims_to_bytes
+from broker.storage.portal_records import FederatedIdentity
 from broker.storage.sso_records import Approval
 from broker.storage.store import Transaction
 
@@ -41,7 +43,7 @@ async def _person(
     if approval is None:
         return Caller(principal=Anonymous(), account="")
     try:
-        return await caller_of(store, approval)
+        return await approving_caller(federation, store, approval, facts.now)
     except Refusal as refusal:
         raise invalid_grant(refusal.reason) from None
 
@@ -75,7 +77,8 @@ async def create_token(
     approval = await _find_approval(call.store, request, call.now)
     tokens = await _traded(call, request, hash_of_client(request.client_id))
     assert approval is not None, "a valid code has the approval of a person"
-    if request.grant_type != REFRESH_TOKEN:
+    if request.grant_type != REFRESH_TOKEN and not isinstance(approval.identity, FederatedIdentity):
+        # The list of sessions is of accounts: of people of providers, those of the roles that they take are on it.
         claims = claims_of(approval)
         call.mint.note(claims.account, claims_to_bytes(claims), call.mint.keyring().primary.id)
     return shapes.CreateTokenResponse(

@@ -1,11 +1,16 @@
-"""GetRoleCredentials: sts:AssumeRole for the person, with its gate and its mint, in the answer of the portal's API."""
+"""GetRoleCredentials: sts:AssumeRole or its sibling for the person, with its gate, mint and record.
+
+People of identity providers take their roles as the portal has them do it (`broker.federated_roles`).
+"""
 
 from broker.errors import Refusal
-from broker.operation import Call, Prepared, find_operation, no_resource, operation, perform
+from broker.federated_roles import Taking, federated_caller, taking_of
+from broker.operation import Call, Prepared, find_operation, no_resource, operation, perform_within
 from broker.own_roles import assume_role_request
 from broker.protocol.shapes import sso as shapes
-from broker.protocol.shapes.sts import AssumeRoleResponse
-from broker.sso.bearer import bearer
+from broker.protocol.shapes.sts import Credentials
+from broker.sso.bearer import bearer, identity_of_bearer
+from broker.storage.portal_records import FederatedIdentity, Identity
 from broker.storage.store import ROLES
 
 
@@ -16,13 +21,10 @@ async def get_role_credentials(
     role = await call.store.find(ROLES, request.account_id, request.role_name)
     if role is None or role.role_name != request.role_name:
         raise _forbidden("there is no such role")
-    asked = assume_role_request(call.caller, role.arn, None)
     try:
-        answer: AssumeRoleResponse = await perform(find_operation("sts", "AssumeRole"), call, asked)
+        credentials = await _take_role(call, await identity_of_bearer(call, request), role.arn)
     except Refusal as refusal:
         raise _forbidden(refusal.reason or refusal.message) from None
-    credentials = answer.credentials
-    assert credentials is not None, "AssumeRole answers with credentials, or refuses"
     return shapes.GetRoleCredentialsResponse(
         role_credentials=shapes.RoleCredentials(
             access_key_id=credentials.access_key_id,
@@ -31,6 +33,18 @@ async def get_role_credentials(
             expiration=int(credentials.expiration * 1000),
         )
     )
+
+
+async def _take_role(call: Call, identity: Identity, role_arn: str) -> Credentials:
+    if isinstance(identity, FederatedIdentity):
+        caller = await federated_caller(call.federation, call.store, identity, role_arn, call.now)
+        taking = taking_of(identity, role_arn, None)
+    else:
+        caller = call.caller
+        taking = Taking("AssumeRole", assume_role_request(caller, role_arn, None))
+    answer = await perform_within(call, caller, find_operation("sts", taking.operation), taking.request)
+    credentials: Credentials = answer.credentials
+    return credentials
 
 
 def _forbidden(reason: str) -> Refusal:

@@ -31,6 +31,7 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
+from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
 from broker.storage.portal_records import PortalSession
 from broker.storage.records import (
@@ -212,6 +213,7 @@ LOGIN_PROFILES = Collection("login-profile", LoginProfile, lambda p: p.user_name
 ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
 PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
 MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
+PASSKEYS = Collection("passkey", Passkey, lambda p: passkey_key(p.serial_number))
 CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, _single, expiring=True)
 LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
 SERVICE_LINKED_ROLE_DELETIONS = Collection(
@@ -220,6 +222,8 @@ SERVICE_LINKED_ROLE_DELETIONS = Collection(
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
+# The key is the passkey's serial number. Apart from the passkey, so that a sign-in changes no account's revision.
+PASSKEY_USES = Collection("passkey-use", PasskeyUse, partition=replay_partition, exact=True, expiring=True)
 
 FAILED_ATTEMPTS = Collection(
     "failed-attempts", FailedAttempts, partition=sign_in_partition, exact=True, expiring=True

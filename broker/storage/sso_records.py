@@ -12,6 +12,7 @@ class Approval(Record, frozen=True, kw_only=True):
     """A person has allowed a client to act for them: who, and what their sign-in proved; not beyond `ends_at`.
 
     `session_id` and `access_key_id` are those of the client's session, which begins when the client asks for tokens.
+    `role_claims` are the encoded claims of the role's session that the client acts with; None: it acts as the person.
     """
 
     session_id: str
@@ -21,6 +22,7 @@ class Approval(Record, frozen=True, kw_only=True):
     ends_at: int
     mfa_authenticated_at: int | None = None
     mfa_serial: str | None = None
+    role_claims: bytes | None = None
 
 
 class DeviceAuthorization(Record, frozen=True, kw_only=True):

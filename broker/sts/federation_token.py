@@ -42,7 +42,7 @@ async def get_federation_token(
     return shapes.GetFederationTokenResponse(
         credentials=credentials_shape(minted),
         federated_user=shapes.FederatedUser(federated_user_id=federated.user_id, arn=federated.arn),
-        packed_policy_size=minted.packed_policy_size,
+        packed_policy_size=minted.packed_policy_size or 0,  # AssumeRole's answer has none without policies
         session_token_utilization=minted.utilization,
         session_token_size=minted.token_size,
     )

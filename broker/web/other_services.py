@@ -19,7 +19,13 @@ _SCOPE = re.compile(
     r"Credential=[^/,\s]{1,128}/[0-9]{8}/(?:[a-z0-9-]{1,64}/)?([a-z0-9-]{1,32})/aws4_request", re.ASCII
 )
 _OPERATION = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
-_REPLACED_CODES = ("InvalidAction", "MissingAction", "UnsupportedHttpVerb", "UnsupportedMediaType")
+_REPLACED_CODES = (
+    "InvalidAction",
+    "MissingAction",
+    "UnknownOperationException",
+    "UnsupportedHttpVerb",
+    "UnsupportedMediaType",
+)
 _REST_XML = ("s3", "s3express", "s3-outposts", "s3-object-lambda", "route53", "cloudfront")
 
 
@@ -53,7 +59,7 @@ def explain_other_service(
 
 
 def _listed(services: Mapping[str, ServiceModel]) -> str:
-    """`IAM, SIGNIN, SSO, SSO-OIDC and STS`."""
+    """`IAM, ORGANIZATIONS, SIGNIN, SSO, SSO-OIDC and STS`."""
     *names, last = sorted(service.name.upper() for service in services.values())
     return f"{', '.join(names)} and {last}" if names else last
 

@@ -34,18 +34,19 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from msgspec.structs import replace
 
 import broker.iam.roles
-from broker.access.caller import root_caller, user_caller
+from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.facts import RequestFacts
 from broker.access.role_index import index_role
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app import clock, open_broker, open_journal
 from broker.app.serving import make_dependencies
 from broker.config import load_settings
+from broker.federated_roles import find_federated_roles
 from broker.names.arn import iam_arn
+from broker.names.principal import Anonymous
 from broker.operation import find_operation, perform
 from broker.own_roles import find_roles
 from broker.performing import Tools
-from broker.portal.federated_roles import find_federated_roles
 from broker.protocol.shapes import iam as shapes
 from broker.storage.portal_records import OpenIdConnectIdentity
 from broker.storage.records import OpenIdConnectProvider, Role
@@ -160,7 +161,8 @@ async def measure_issuer(tools: Tools, what: str, rounds: int) -> None:
 
     async def ask() -> None:
         nonlocal found
-        found = await find_federated_roles(tools, tools.store.transaction(), person, FACTS)
+        call = tools.call(tools.store.transaction(), Caller(principal=Anonymous(), account=""), FACTS)
+        found = await find_federated_roles(call, person)
 
     first = await timed(ask)
     answer = f"{len(found.roles)} roles, {'all' if found.is_complete else 'not all'} looked at"

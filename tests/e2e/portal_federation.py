@@ -1,5 +1,6 @@
 """A portal at which people sign in with an OpenID provider, and who is known there."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from tests.e2e.web_identity import trust
 from tests.identity_providers.openid_provider import Client, OpenIdProvider
 from tests.ports import free_port
 
-CLIENT = "portal"
+CLIENT, TESTER = "portal", "tester"  # the second is for test sign-ins of the console
 NAME, LABEL = "company", "the company"
 LOOPBACK = {"BROKER_FEDERATION_PLAIN_HTTP": "true", "BROKER_FEDERATION_PRIVATE_NETWORKS": "127.0.0.0/8"}
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -77,7 +78,11 @@ def openid_scene(folder: Path, *more: Mapping[str, Any]) -> Iterator[Scene]:
         redirect_uri=f"http://{address}/sign-in/with/{NAME}/answer",
         logout_uri=f"http://{address}/sign-in",
     )
-    with OpenIdProvider(folder, [client], PEOPLE, {}).running() as provider:
+    provider = OpenIdProvider(folder, [client], PEOPLE, {})
+    tested = hashlib.sha256(provider.issuer.removeprefix("http://").encode()).hexdigest()[:16]
+    tester = Client(TESTER, redirect_uri=f"http://{address}/console/test-sign-in/{tested}/answer")
+    provider.clients[TESTER] = tester
+    with provider.running():
         entry = {
             "name": NAME,
             "label": LABEL,

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.app import open_broker
-from broker.commands.following import tail_lines
+from broker.audit.following import tail_lines
 from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
 from broker.storage.records import Organization

@@ -148,7 +148,9 @@ def test_what_is_applied_beside_a_running_server_is_seen_at_once(server: Server,
         server.client("iam", keys).get_user()
     assert code_of(refused) == "AccessDenied"
 
-    assert "- user alice" in beside("apply", beside.write("d.yaml", declaration(account, {})), "--prune")
+    assert "- user alice" in beside(
+        "apply", beside.write("d.yaml", declaration(account, {})), "--prune", "--yes"
+    )
     with pytest.raises(ClientError) as refused:
         server.client("sts", keys).get_caller_identity()
     assert code_of(refused) == "InvalidClientTokenId"

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
 from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
+from tests.unit.assertions.saml_provider import KeyPair
+from tests.unit.assertions.saml_provider import metadata as saml_metadata
 
 
 @dataclass
@@ -278,6 +280,99 @@ def test_one_session_is_revoked_and_then_all_of_a_role(world: World, page: Page)
     iam.delete_access_key(UserName="dana", AccessKeyId=dana.access_key_id)
 
 
+def test_the_journal_is_narrowed_by_a_click_and_a_record_opens_beside_the_others(
+    world: World, page: Page
+) -> None:
+    new_user(world.server, world.home, "auditor", allow("cloudtrail:LookupEvents", "sts:*"))
+    world.server.set_password(world.home, "auditor")
+    clerk = new_user(world.server, world.home, "clerk", allow("iam:GetUser"))
+    iam = world.server.client("iam", clerk)
+    iam.get_user(UserName="clerk")
+    assert refused(iam.delete_user, UserName="dana")[1] == "AccessDenied"
+    open_console(page, world, "auditor")
+    go_to(page, "Journal")
+    rows = page.locator("[data-records] tr")
+    page.get_by_label("Who", exact=True).fill("clerk")
+    page.get_by_role("button", name="Search").click()
+    expect(rows).to_have_count(2)
+    page.get_by_role("link", name="✕ AccessDenied").click()
+    expect(page).to_have_url(f"{world.console}/journal?principal=clerk&error=AccessDenied")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("iam:DeleteUser")
+    expect(page.locator(".as-command pre")).to_have_text(
+        f"broker audit find --account {world.home.account_id} --principal clerk --error AccessDenied"
+    )
+    page.get_by_role("link", name="open the record").click()
+    record = page.get_by_role("region", name="DeleteUser")
+    expect(record).to_contain_text("no identity-based policy allows the iam:DeleteUser action")
+    assert json.loads(record.locator("pre").inner_text())["requestParameters"] == {"userName": "dana"}
+    page.get_by_role("link", name="remove this filter").first.click()
+    expect(page).to_have_url(f"{world.console}/journal?error=AccessDenied")
+    looked_up = last_record(world, "LookupEvents")
+    assert looked_up["eventSource"] == "cloudtrail.amazonaws.com"
+    assert looked_up["userIdentity"]["userName"] == "auditor"  # type: ignore[index]
+
+
+def test_who_may_not_look_up_events_sees_no_record_and_leaves_one(world: World, page: Page) -> None:
+    open_console(page, world, "guest")
+    page.goto(f"{world.console}/journal")
+    expect(page.get_by_role("alert")).to_contain_text("cloudtrail:LookupEvents")
+    assert page.locator("[data-records]").count() == 0
+    assert last_record(world, "LookupEvents")["errorCode"] == "AccessDenied"
+    client = Client(world.server)
+    client.sign_in(world.home.account_id, "guest")
+    client.post("/console", {"csrf_token": client.get("/access").token})
+    assert client.get(f"/console/{world.home.account_id}/journal/tail").status == 403
+
+
+def test_new_records_appear_by_themselves_until_the_session_is_revoked(world: World, page: Page) -> None:
+    new_user(world.server, world.home, "watcher", allow("cloudtrail:LookupEvents", "sts:*"))
+    world.server.set_password(world.home, "watcher")
+    open_console(page, world, "watcher")
+    page.goto(f"{world.console}/journal?event=GetPolicy")
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_text("New records appear here.")).to_be_visible()
+    attack = "<img src=x onerror=alert(1)>"
+    iam = world.server.client("iam", world.home.root, user_agent=attack)
+    iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    assert refused(iam.get_policy, PolicyArn=f"arn:aws:iam::{world.home.account_id}:policy/{attack}")
+    expect(page.locator("[data-records] tr.new")).to_have_count(2)
+    expect(page.locator("[data-records]")).to_contain_text(attack)
+    page.goto(f"{page.url}&record={last_record(world, 'GetPolicy')['eventID']}")
+    expect(page.locator("#record pre")).to_contain_text(f'"userAgent": "{attack}')
+    assert page.locator("main img").count() == 0
+
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_text("New records appear here.")).to_be_visible()
+    world.server.command("revoke", "user", f"arn:aws:iam::{world.home.account_id}:user/watcher")
+    expect(page.get_by_text("The live tail has ended.")).to_be_visible()
+
+
+def test_an_account_sees_its_own_records_only_whatever_it_asks_for(world: World) -> None:
+    other = world.server.new_account()
+    new_user(world.server, world.home, "curious", allow("cloudtrail:*"))
+    world.server.set_password(world.home, "curious")
+    world.server.client("iam", other.root).create_user(UserName="stranger")
+    theirs = last_record(world, "CreateUser")
+    assert theirs["recipientAccountId"] == other.account_id
+    client = Client(world.server)
+    client.sign_in(world.home.account_id, "curious")
+    client.post("/console", {"csrf_token": client.get("/access").token})
+    path = f"/console/{world.home.account_id}/journal"
+    assert 'data-record="' in client.get(f"{path}?event=CreateUser").body
+    for query in (
+        f"id={theirs['eventID']}",
+        f"resource=stranger&record={theirs['eventID']}",
+        f"account={other.account_id}&resource=stranger",
+        f"principal=arn:aws:iam::{other.account_id}:root",
+    ):
+        answer = client.get(f"{path}?{query}")
+        assert (answer.status, 'data-record="' in answer.body) == (200, False)
+    assert client.get(f"/console/{other.account_id}/journal").status == 409
+    assert client.get(f"{path}?after=nonsense").status == 400
+    assert client.get(f"{path}?since=nonsense").status == 400
+
+
 def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
     world: World, page: Page
 ) -> None:
@@ -317,6 +412,9 @@ def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
     keyboard.press("Enter")
     expect(page.get_by_role("heading", name="no statement allows it")).to_be_visible()
     expect(page.get_by_label("Condition key 1")).to_have_value("aws:SourceIp")
+    near_misses = page.get_by_role("region", name="Near misses")
+    expect(near_misses).to_contain_text("would match but for aws:SourceIp")
+    expect(near_misses).to_contain_text("IpAddress 192.0.2.0/24")
     page.get_by_label("Value 1", exact=True).fill("192.0.2.7")
     keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Allowed")).to_be_visible()
@@ -335,20 +433,97 @@ def test_an_identity_provider_is_added_and_deleted(world: World, page: Page) -> 
     iam = world.server.client("iam", world.home.root)
     open_console(page, world)
     go_to(page, "Identity providers")
+    page.get_by_role("link", name="Add OpenID Connect provider").click()
     page.get_by_label("Issuer").fill("http://id.example")
-    page.get_by_label("Client id (audience)").fill("app")
     page.get_by_role("button", name="Add provider").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Invalid Open ID Connect Provider URL")
     expect(page.get_by_label("Issuer")).to_have_value("http://id.example")
-    root_thumbprint = "0" * 40
-    arn = iam.create_open_id_connect_provider(
-        Url="https://id.example", ClientIDList=["app"], ThumbprintList=[root_thumbprint]
-    )["OpenIDConnectProviderArn"]
+    page.get_by_label("Issuer").fill("https://127.0.0.1/.well-known/openid-configuration")
+    page.get_by_label("Client id (audience)").fill("app")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator("#found")).to_contain_text("at an address that may not be reached")
+    page.get_by_label("Issuer").fill("https://id.example")
+    page.get_by_role("button", name="Add provider").click()
+    expect(page.get_by_role("heading", name="id.example", exact=True)).to_be_visible()
+    expect(page.locator("#trust-template")).to_contain_text('"id.example:aud": "app"')
+    arn = f"arn:aws:iam::{world.home.account_id}:oidc-provider/id.example"
     go_to(page, "Identity providers")
     expect(page.locator("#content")).to_contain_text("for the clients app")
     page.get_by_role("button", name="Delete id.example").click()
     expect(page.get_by_text("No provider. Register an issuer")).to_be_visible()
     assert refused(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)[1] == "NoSuchEntity"
+
+
+def test_a_machine_gets_a_profile_with_a_role_and_the_profile_lists_it(world: World, page: Page) -> None:
+    new_role(world.server, world.home, "machine", document_for_machines())
+    declare_instance(world, "i-0a1b2c3d4e5f60718", "machines")
+    open_console(page, world)
+    go_to(page, "Instance profiles")
+    page.get_by_role("link", name="Create instance profile").click()
+    page.get_by_label("Instance profile name").fill("machines")
+    page.get_by_role("button", name="Create instance profile").click()
+    expect(page.get_by_role("heading", name="machines", exact=True)).to_be_visible()
+    expect(page.locator("#content")).to_contain_text("i-0a1b2c3d4e5f60718")
+    page.get_by_label("Role name").fill("machine")
+    page.get_by_role("button", name="Add role").click()
+    expect(page.get_by_role("link", name="machine", exact=True)).to_be_visible()
+    iam = world.server.client("iam", world.home.root)
+    profile = iam.get_instance_profile(InstanceProfileName="machines")["InstanceProfile"]
+    assert [role["RoleName"] for role in profile["Roles"]] == ["machine"]
+    go_to(page, "Instances")
+    expect(page.locator("tbody tr")).to_contain_text("machines")
+    page.get_by_role("link", name="machines").click()
+    page.get_by_role("button", name="Delete instance profile").click()
+    expect(page.get_by_role("alert")).to_contain_text("DeleteConflict")
+    page.get_by_role("button", name="Remove machine").click()
+    page.get_by_role("button", name="Delete instance profile").click()
+    expect(page).to_have_url(f"{world.console}/profiles")
+
+
+def document_for_machines() -> dict[str, object]:
+    return {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+
+
+def declare_instance(world: World, instance_id: str, profile: str) -> None:
+    """What `broker apply` is for: no operation creates instances."""
+    instance = {
+        "account_id": world.home.account_id,
+        "addresses": ["192.0.2.7"],
+        "instance_profile": profile,
+        "tags": {"Name": "<b>web</b>"},
+    }
+    file = world.server.folder / "instances.yaml"
+    file.write_text(json.dumps({"instances": {instance_id: instance}}))
+    world.server.command("apply", str(file))
+
+
+def test_metadata_of_a_saml_provider_are_read_before_it_is_added(world: World, page: Page) -> None:
+    iam = world.server.client("iam", world.home.root)
+    metadata = saml_metadata(KeyPair(), entity="https://idp.example.com/<b>staff</b>".replace("<", "&lt;"))
+    open_console(page, world)
+    page.goto(f"{world.console}/new/saml-provider")
+    page.get_by_label("Metadata document").fill("<a/>")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Could not parse metadata")
+    file = {"name": "idp.xml", "mimeType": "text/xml", "buffer": metadata.encode()}
+    page.get_by_label("Or a file with it").set_input_files(files=[file])  # type: ignore[list-item]
+    expect(page.get_by_label("Metadata document")).to_have_value(metadata)
+    page.get_by_role("button", name="Look at it").click()
+    found = page.locator("#found")
+    expect(found).to_contain_text("https://idp.example.com/<b>staff</b>")
+    expect(found).to_contain_text("CN=idp")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("idp.example.com")
+    page.get_by_role("button", name="Add provider").click()
+    expect(page.get_by_role("heading", name="idp.example.com", exact=True)).to_be_visible()
+    arn = f"arn:aws:iam::{world.home.account_id}:saml-provider/idp.example.com"
+    assert iam.get_saml_provider(SAMLProviderArn=arn)["SAMLMetadataDocument"] == metadata
+    expect(page.locator("#trust-template")).to_contain_text("sts:AssumeRoleWithSAML")
+    page.get_by_label("SAML response, in base64").fill("PGEvPg==")
+    page.get_by_label("Role", exact=True).fill(f"arn:aws:iam::{world.home.account_id}:role/nobody")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("heading", name="It would not open the role nobody")).to_be_visible()
+    expect(page.locator(".checks")).to_contain_text("✕")
+    iam.delete_saml_provider(SAMLProviderArn=arn)
 
 
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:
@@ -377,6 +552,12 @@ def test_text_of_others_is_shown_in_the_console_and_never_run(world: World, page
     text = document(allow("s3:GetObject", on="arn:aws:s3:::<script>alert(1)</script>/*"))
     iam.put_role_policy(RoleName="hostile", PolicyName="scripted", PolicyDocument=text)
     open_console(page, world)
+    page.goto(f"{world.console}/roles/hostile")
+    page.get_by_role("link", name="Show as").click()
+    expect(page.locator("#declaration")).to_contain_text("<script>alert(1)</script>")
+    expect(page.locator("#commands")).to_contain_text("aws iam put-role-policy --role-name hostile")
+    page.get_by_role("button", name="Copy declaration").click()
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#declaration").text_content()
     page.goto(f"{world.console}/roles/hostile/inline/scripted")
     expect(page.get_by_label("Policy document")).to_contain_text("<script>alert(1)</script>")
     expect(page.locator("#findings")).to_contain_text("<script>alert(1)</script>")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.conftest import Account
+from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
-from tests.e2e.scenes import allow, assume, document, new_role, new_user, trust
+from tests.e2e.scenes import allow, assume, document, new_role, new_user, refused, trust
 from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
 
 
@@ -31,7 +31,7 @@ def home(server: PortalServer) -> Account:
     home = server.new_account()
     iam = server.client("iam", home.root)
     iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
-    dana = new_user(server, home, "dana", allow("iam:*", "sts:*"))
+    dana = new_user(server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents"))
     server.set_password(home, "dana")
     user = f"arn:aws:iam::{home.account_id}:user/dana"
     for name, description in (
@@ -58,6 +58,9 @@ def home(server: PortalServer) -> Account:
     for name in ("erika", "frank", "gerd"):
         new_user(server, home, name)
         iam.add_user_to_group(UserName=name, GroupName="operators")
+    erika = Keys.of(iam.create_access_key(UserName="erika")["AccessKey"])
+    for operation in ("list_users", "list_roles", "list_groups"):
+        refused(getattr(server.client("iam", erika), operation))
     iam.attach_user_policy(UserName="erika", PolicyArn=arn)
     iam.tag_user(UserName="erika", Tags=[{"Key": "team", "Value": "night"}])
     return home
@@ -101,6 +104,12 @@ def new_key(page: Page, path: str) -> None:
     page.get_by_role("button", name="Create access key").click()
 
 
+def opened_record(page: Page, path: str) -> None:
+    page.goto(f"{path}/journal?outcome=denied")
+    page.get_by_role("link", name="open the record").first.click()
+    page.get_by_role("link", name="Ask the simulator").wait_for()
+
+
 PAGES: dict[str, Callable[[Page, str], object]] = {
     "overview": lambda page, path: page.goto(f"{path}/overview"),
     "users": lambda page, path: page.goto(f"{path}/users"),
@@ -123,6 +132,9 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "providers": lambda page, path: page.goto(f"{path}/providers"),
     "sessions": lambda page, path: page.goto(f"{path}/sessions"),
     "sessions-of-a-role": sessions_of_a_role,
+    "journal": lambda page, path: page.goto(f"{path}/journal?source=iam"),
+    "journal-record": opened_record,
+    "journal-nothing": lambda page, path: page.goto(f"{path}/journal?principal=nobody&since=1d"),
     "simulator": lambda page, path: page.goto(f"{path}/simulator"),
     "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
     "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),

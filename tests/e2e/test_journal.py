@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.commands.following import tail_lines
+from broker.audit.following import tail_lines
 from tests.e2e.conftest import REGION, Account, Keys, Server
 from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, raw_request
 from tests.e2e.scenes import (

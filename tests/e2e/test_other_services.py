@@ -9,7 +9,7 @@ from tests.e2e.conftest import Account, Server
 from tests.e2e.scenes import records_of
 
 ASKED = [
-    ("organizations", "list_accounts", {}, "UnknownOperationException"),  # JSON 1.1
+    ("cloudtrail", "list_trails", {}, "UnknownOperationException"),  # JSON 1.1
     ("dynamodb", "list_tables", {}, "UnknownOperationException"),  # JSON 1.0
     ("lambda", "list_functions", {}, "UnknownOperationException"),  # REST, JSON
     ("s3", "list_buckets", {}, "InvalidAction"),  # REST, XML
@@ -30,18 +30,18 @@ def test_a_client_of_another_service_reads_which_services_are_served(
     said = refused.value.response["Error"]
     assert (said["Code"], said["Message"]) == (
         code,
-        f"This endpoint serves IAM, SIGNIN, SSO, SSO-OIDC and STS, not {service}.",
+        f"This endpoint serves IAM, ORGANIZATIONS, SIGNIN, SSO, SSO-OIDC and STS, not {service}.",
     )
 
 
 def test_the_log_and_the_journal_say_what_was_asked(server: Server, account: Account) -> None:
     with pytest.raises(ClientError) as refused:
-        server.client("organizations", account.root).describe_organization()
+        server.client("cloudtrail", account.root).list_trails()
     request_id = refused.value.response["ResponseMetadata"]["RequestId"]
     (line,) = [line for line in server.log.splitlines() if request_id in line]
-    assert '"action": "organizations:DescribeOrganization"' in line
+    assert '"action": "cloudtrail:ListTrails"' in line
     (record,) = records_of(server, request_id)
     assert (record["eventSource"], record["eventName"]) == (
-        "organizations.amazonaws.com",
-        "DescribeOrganization",
+        "cloudtrail.amazonaws.com",
+        "ListTrails",
     )

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
-from tests.e2e.portal import chromium, person, shoot
-from tests.e2e.portal_federation import LABEL, Scene, openid_scene, sign_in_at_provider
-from tests.e2e.scenes import allow, new_role, records
+from tests.e2e.portal import chromium, person, shoot, sign_in
+from tests.e2e.portal_federation import LABEL, TESTER, Scene, openid_scene, sign_in_at_provider
+from tests.e2e.scenes import allow, new_role, new_user, records
 from tests.e2e.test_portal_looks import LOOKS, faults_of
 
 
@@ -198,3 +198,92 @@ def test_people_find_the_page_that_they_asked_for_first(scene: Scene, page: Page
     page.locator("button[type=submit]").click()
     page.locator("button[type=submit]").click()
     expect(page).to_have_url(wanted)
+
+
+@pytest.fixture
+def administrator(scene: Scene, page: Page) -> Page:
+    """The console of the first account, as dana, at the page of the provider."""
+    iam = scene.server.client("iam", scene.first.root)
+    if "dana" not in [user["UserName"] for user in iam.list_users()["Users"]]:
+        new_user(scene.server, scene.first, "dana", allow("iam:*", "sts:*"))
+        scene.server.set_password(scene.first, "dana")
+        arn = scene.provider_arns[scene.first.account_id]
+        iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID=TESTER)
+    sign_in(page, scene.origin, scene.first.account_id, "dana")
+    page.get_by_role("button", name="Open console as dana").click()
+    page.get_by_role("link", name="Identity providers").click()
+    page.get_by_role("link", name=scene.name_in_policies).click()
+    return page
+
+
+def begin_test(page: Page, scene: Scene, secret: str) -> None:
+    page.get_by_label("Client id").first.wait_for()
+    page.locator("#test-client").select_option(TESTER)
+    page.get_by_label("Client secret").fill(secret)
+    page.get_by_label("Scopes").fill("openid")
+    page.get_by_role("button", name="Test sign-in").click()
+
+
+def sign_in_there(page: Page, user: str) -> None:
+    page.locator("input[name=login]").fill(user)
+    page.locator("input[name=password]").fill("any")
+    page.locator("button[type=submit]").click()
+    page.locator("button[type=submit]").click()  # consents
+    page.wait_for_load_state()
+
+
+def test_a_test_sign_in_shows_each_check_and_the_claims_and_gives_no_session(
+    scene: Scene, administrator: Page
+) -> None:
+    page = administrator
+    page.get_by_role("button", name="Look at what it publishes").click()
+    found = page.locator("#found")
+    expect(found).to_contain_text("✓ keys")
+    expect(found).to_contain_text("authorization_endpoint")
+    expect(found).to_contain_text("RSA, 2048 bits")
+    begin_test(page, scene, scene.provider.clients[TESTER].secret)
+    sign_in_there(page, "<b>mallory</b>")
+    expect(page.get_by_role("heading", name="The provider's word is proven")).to_be_visible()
+    content = page.locator("#content")
+    expect(content).to_contain_text("<script>alert(1)</script>")
+    expect(content).to_contain_text("<b>mallory</b>")
+    # The role wants another audience: that condition is the one that fails.
+    expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
+    expect(content).to_contain_text(f"✕ condition StringEquals {scene.name_in_policies}:aud")
+    shoot(page, "console-test-sign-in-light")
+    assert faults_of(page) == []
+    expect(page.locator(".who")).to_contain_text("dana")
+    assert [one for one in records(scene.server) if one["eventName"] == "ConsoleLogin"][-1]["userIdentity"][
+        "userName"
+    ] == "dana"
+    page.reload()
+    expect(page.get_by_role("heading", name="There is no test sign-in")).to_be_visible()
+
+
+def test_a_wrong_secret_and_a_strangers_answer_are_failed_checks_and_no_more(
+    scene: Scene, administrator: Page
+) -> None:
+    page = administrator
+    begin_test(page, scene, "wrong")
+    sign_in_there(page, "alice")
+    expect(page.get_by_role("heading", name="The provider's word is not proven")).to_be_visible()
+    expect(page.locator(".checks")).to_contain_text("the token endpoint answered 401: invalid_client")
+    page.go_back()
+    page.goto(f"{scene.origin}/console/{scene.first.account_id}/providers")
+    page.get_by_role("link", name=scene.name_in_policies).click()
+    begin_test(page, scene, "any")
+    page.wait_for_url(f"{scene.provider.issuer}/**")
+    redirect_uri = scene.provider.clients[TESTER].redirect_uri
+    page.goto(f"{redirect_uri}?code=stolen&state=guessed&iss={scene.provider.issuer}")
+    expect(page.locator(".checks")).to_contain_text("✕ state")
+    page.goto(f"{redirect_uri}?code=stolen&state=guessed")
+    expect(page.get_by_role("heading", name="There is no test sign-in")).to_be_visible()
+
+
+def test_a_token_that_somebody_has_can_be_pasted(scene: Scene, administrator: Page) -> None:
+    page = administrator
+    page.get_by_text("Or paste a token").click()
+    page.get_by_label("Token", exact=True).fill("not.a.token")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
+    expect(page.locator(".checks")).to_contain_text("✕ header")

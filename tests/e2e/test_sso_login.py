@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def team(server: PortalServer, tmp_path: Path) -> Team:
     return made
 
 
-def allow_in(page: Page, team: Team, url: str) -> None:
+def allow_in(page: Page, team: Team, url: str, client: str = "botocore-client-team") -> None:
     """From the address that the CLI prints through the sign-in to the consent, which alice gives."""
     page.goto(url)
     page.get_by_label("Account id or alias").fill(team.home.account_id)
@@ -171,7 +172,7 @@ def allow_in(page: Page, team: Team, url: str) -> None:
     page.get_by_role("button", name="Sign in").click()
     if page.get_by_role("button", name="Continue").count():
         page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("botocore-client-team")).to_be_visible()
+    expect(page.get_by_text(client)).to_be_visible()
     expect(page.get_by_text("alice", exact=True)).to_be_visible()
     page.get_by_role("button", name="Allow access").click()
     page.wait_for_load_state()
@@ -201,6 +202,25 @@ def test_a_person_signs_in_with_a_browser_and_the_cli_has_credentials(team: Team
 
 def test_a_person_enters_the_code_of_a_device(team: Team, browser: Browser) -> None:
     log_in(team, browser, "--use-device-code")
+    assert team.identity()["Account"] == team.data.account_id
+
+
+def test_broker_login_needs_no_cli_and_its_sign_in_is_used_by_the_cli(team: Team, browser: Browser) -> None:
+    command = [sys.executable, "-m", "broker", "login", "--no-browser", "--sso-session", "team"]
+    process = subprocess.Popen(
+        [*command, "--profile", "reader"],
+        env={**team.environment, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process, person(browser) as page:
+        login = Login(process)
+        allow_in(page, team, login.url("user_code="), client="broker-login")
+        assert READER in login.end()
+    assert team.identity()["Arn"].endswith(f"assumed-role/{READER}/alice")
+    team.age_token()
     assert team.identity()["Account"] == team.data.account_id
 
 

@@ -49,6 +49,15 @@ if (countdown) {
 
 // Go on by itself from a page that only hands something over.
 document.querySelector("form[data-goes-on]")?.requestSubmit();
+document.querySelector("a[data-goes-on]")?.click();
+
+// A file that is chosen is read into a text, whose form sends it.
+for (const chooser of document.querySelectorAll("[data-reads-into]")) {
+  chooser.addEventListener("change", async () => {
+    const file = chooser.files[0];
+    if (file) document.getElementById(chooser.dataset.readsInto).value = await file.text();
+  });
+}
 
 // Filter a list while the person types; the form asks the server for the same.
 const search = document.querySelector("[data-filters]");

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from broker.access.trust import find_role
 from broker.names.arn import iam_arn
 from broker.portal.console.acting import acting_of
 from broker.portal.console.frame import console_path
@@ -12,13 +11,11 @@ from broker.portal.routes import Route
 from broker.portal.sessions import act_in_console
 from broker.portal.sign_in_records import SWITCH_ROLE, begin_record, note_success
 from broker.portal.signing_in import FIRST_PAGE
-from broker.portal.taking import take_role
+from broker.portal.taking import take_session
 from broker.portal.visit import Visit
 from broker.sealing.claims import claims_to_bytes
-from broker.sealing.session import open_session
 
 CONSOLE = "/console"
-_SHORTEST = 900  # seconds, of a role's session
 _ROLE = r"/console/{account:[0-9]{12}}/as/{role:.{1,600}}"
 
 
@@ -41,12 +38,8 @@ async def enter_as_role(portal: Portal, visit: Visit) -> web.Response:
     assert session is not None
     account_id, name = visit.request.match_info["account"], visit.request.match_info["role"]
     arn = iam_arn(account_id, f"role/{name}")
-    role = await find_role(portal.tools.store.transaction(), arn)
-    longest = role.max_session_duration if role is not None else _SHORTEST
-    duration = max(_SHORTEST, min(longest, session.ends_at - int(visit.facts.now)))
-    credentials = await take_role(portal, session, visit.facts, arn, duration)
-    opened = open_session(portal.tools.mint.keyring(), credentials.session_token)
-    await act_in_console(portal, session, claims_to_bytes(opened.claims))
+    claims = await take_session(portal, session, visit.facts, arn)
+    await act_in_console(portal, session, claims_to_bytes(claims))
     event = begin_record(portal, visit.facts, SWITCH_ROLE)
     note_success(
         event,

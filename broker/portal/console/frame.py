@@ -1,6 +1,5 @@
 """What every page of the console has: whose permissions are used, in which account, and the way out."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page
 from broker.portal.routes import Answer, Route
-from broker.portal.visit import Visit
+from broker.portal.visit import LARGEST_FORM, Visit
 from broker.storage.portal_records import ConsoleIdentity
 from broker.storage.store import ACCOUNTS
 
@@ -67,13 +66,22 @@ def console_path(account_id: str) -> str:
     return f"/console/{account_id}"
 
 
-def console_route(method: str, path: str, answer: Answer, name: str) -> Route:
+def console_route(
+    method: str, path: str, answer: Answer, name: str, largest_form: int = LARGEST_FORM
+) -> Route:
     """A route of the account that the console acts in; of another account its pages do not exist."""
-    return Route(method, f"{ACCOUNT}{path}", _in_account(answer), name, is_of_console=True)
+    return Route(
+        method,
+        f"{ACCOUNT}{path}",
+        _in_account(answer),
+        name,
+        is_of_console=True,
+        largest_form=largest_form,
+    )
 
 
-def _in_account(answer: Answer) -> Callable[[Portal, Visit], Awaitable[web.Response]]:
-    async def checked(portal: Portal, visit: Visit) -> web.Response:
+def _in_account(answer: Answer) -> Answer:
+    async def checked(portal: Portal, visit: Visit) -> web.StreamResponse:
         assert visit.session is not None
         if visit.request.match_info["account"] != acting_of(visit.session).account_id:
             raise Refusal("AnotherAccount", "The console is open in another account.", status=409)

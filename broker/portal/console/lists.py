@@ -1,4 +1,4 @@
-"""The lists of users, groups, roles and policies, narrowed by what is typed, a page at a time."""
+"""The lists of users, groups, roles, policies and instance profiles, narrowed by what is typed, a page at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -67,6 +67,12 @@ def _policy(policy: Any) -> ListedEntity:
     return ListedEntity(policy.policy_name, policy_path(policy.arn, owner), cells)
 
 
+def _profile(profile: Any) -> ListedEntity:
+    roles = ", ".join(role.role_name for role in profile.roles)
+    cells = {"path": profile.path, "role": roles, "created": profile.create_date}
+    return ListedEntity(profile.instance_profile_name, f"profiles/{profile.instance_profile_name}", cells)
+
+
 def policy_path(arn: str, owner: str) -> str:
     """Where the page of a managed policy is, below that of the account: its owner, then its path and name."""
     return f"policies/{owner}/{parse_arn(arn).resource.removeprefix('policy/')}"
@@ -77,6 +83,9 @@ LISTS = {
     "groups": EntityList("ListGroups", "groups", ("path", "created"), _group),
     "roles": EntityList("ListRoles", "roles", ("description", "path", "session", "created"), _role),
     "policies": EntityList("ListPolicies", "policies", ("path", "attached", "updated"), _policy),
+    "profiles": EntityList(
+        "ListInstanceProfiles", "instance_profiles", ("role", "path", "created"), _profile
+    ),
 }
 
 
@@ -137,7 +146,7 @@ async def _search(
 
 
 def _is_found(row: ListedEntity, words: Sequence[str]) -> bool:
-    text = f"{row.name} {row.cells['path']} {row.cells.get('description', '')}".lower()
+    text = f"{row.name} {row.cells['path']} {row.cells.get('description', '')} {row.cells.get('role', '')}".lower()
     return all(word in text for word in words)
 
 
@@ -145,4 +154,4 @@ def _marker(marker: str) -> dict[str, str]:
     return {"Marker": marker} if marker else {}
 
 
-ROUTES = (console_route("GET", r"/{kind:users|groups|roles|policies}", show, "ConsoleList"),)
+ROUTES = (console_route("GET", r"/{kind:users|groups|roles|policies|profiles}", show, "ConsoleList"),)

@@ -8,8 +8,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.errors import Refusal
-from broker.operation import model
-from broker.performing import perform_recorded
+from broker.operation import PAGE_OPERATIONS, Operation, find_operation, model
+from broker.performing import perform_declared
 from broker.portal.console.acting import acting_caller
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
@@ -19,7 +19,7 @@ from broker.protocol.request import read_request
 OPERATION_FIELD = "do"
 _NONE: Mapping[str, str] = {}
 # Refusals that concern one panel of a page; what the server cannot do at all is no answer to show in a corner.
-_FAULTS = frozenset({"ServiceUnavailable", "InternalFailure", "ExpiredToken"})
+FAULTS = frozenset({"ServiceUnavailable", "InternalFailure", "ExpiredToken"})
 
 
 async def perform(
@@ -31,23 +31,32 @@ async def perform(
     service: str = "iam",
 ) -> Any:
     """The answer of `operation`; `parameters` are those of the Query protocol. Raises Refusal."""
+    typed = read_request(model(service), operation, parameters)
+    return await _perform(portal, visit, find_operation(service, operation), typed)
+
+
+async def perform_for_page(portal: Portal, visit: Visit, name: str, typed: Any) -> Any:
+    """The answer of an operation that only pages know, by its name there. Raises Refusal."""
+    return await _perform(portal, visit, PAGE_OPERATIONS[name], typed)
+
+
+async def _perform(portal: Portal, visit: Visit, declared: Operation, typed: Any) -> Any:
     session = visit.session
     assert session is not None
-    typed = read_request(model(service), operation, parameters)
     started, code = portal.timer(), ""
     try:
-        return await perform_recorded(
+        return await perform_declared(
             portal.tools,
-            replace(visit.facts, service=service),
+            replace(visit.facts, service=declared.service),
             lambda store: acting_caller(store, session, visit.facts.now),
-            operation,
+            declared,
             typed,
         )
     except Refusal as refusal:
         code = refusal.code
         raise
     finally:
-        portal.count(service, operation, code, portal.timer() - started)
+        portal.count(declared.service, declared.name, code, portal.timer() - started)
 
 
 async def attempt(
@@ -62,7 +71,7 @@ async def attempt(
     try:
         return await perform(portal, visit, operation, parameters, service=service)
     except Refusal as refusal:
-        if refusal.code in _FAULTS:
+        if refusal.code in FAULTS:
             raise
         return refusal
 
@@ -95,7 +104,7 @@ async def take_form(
     try:
         answer = await perform(portal, visit, operation, {**entered(visit), **named}, service=form.service)
     except Refusal as refusal:
-        if refusal.code in _FAULTS:
+        if refusal.code in FAULTS:
             raise
         return await show(portal, visit, refusal)
     return see_other(form.then(answer))

@@ -7,7 +7,9 @@ import msgspec
 from aiohttp import web
 
 from broker.errors import Refusal
+from broker.portal.console.denials import find_denials
 from broker.portal.console.frame import console_page, console_route
+from broker.portal.console.hygiene import find_credentials
 from broker.portal.console.operations import attempt
 from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
@@ -37,6 +39,8 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
         counts=counts_of(counts),
         findings=findings_in(counts, policy),
         sessions=sessions,
+        credentials=await find_credentials(portal, visit),
+        denials=await find_denials(portal, visit),
     )
 
 

@@ -1,4 +1,4 @@
-"""The identity providers of the account: OpenID Connect and SAML, listed, created and deleted."""
+"""The identity providers of the account: OpenID Connect and SAML, listed and deleted."""
 
 from typing import Any
 
@@ -11,12 +11,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
 
 _MOST_SHOWN = 50  # OpenID Connect providers, of each of which its clients are asked for
-_FORMS = (
-    "CreateOpenIDConnectProvider",
-    "DeleteOpenIDConnectProvider",
-    "CreateSAMLProvider",
-    "DeleteSAMLProvider",
-)
+_FORMS = ("DeleteOpenIDConnectProvider", "DeleteSAMLProvider")
 
 
 async def show(portal: Portal, visit: Visit, refusal: Refusal | None = None) -> web.Response:

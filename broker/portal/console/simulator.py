@@ -19,6 +19,8 @@ from broker.portal.visit import Visit
 _MOST_KEYS = 12
 _EMPTY_KEYS = 2  # fields for keys that the question has not yet
 _LONGEST = 2048
+_MOST_VALUES = 8  # of a condition or of resources, in a near miss
+_RESOURCE_ELEMENTS = ("Resource", "NotResource")
 _ALLOWED, _DENIED = "allowed", "explicitDeny"
 _TYPES = {"identity": "IAM Policy", "resource": "Resource Policy", "boundary": "Permissions Boundary Policy"}
 
@@ -30,6 +32,20 @@ class Lamp(msgspec.Struct, frozen=True):
     state: str
     is_deciding: bool
     statements: tuple[ShownStatement, ...] = ()
+
+
+class ShownNearMiss(msgspec.Struct, frozen=True):
+    """A statement that would match but for one element: `kind` is resource or condition, `more` are values left out."""
+
+    policy: str
+    sid: str
+    effect: str
+    kind: str
+    element: str
+    operator: str
+    found: tuple[str, ...]
+    wanted: tuple[str, ...]
+    more: int
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -57,7 +73,11 @@ def question_of(query: Mapping[str, str]) -> Question:
 
 def parameters_of(question: Question) -> dict[str, str]:
     """The request of SimulatePrincipalPolicy, as the Query protocol spells it."""
-    parameters = {"PolicySourceArn": question.principal, "ActionNames.member.1": question.action}
+    parameters = {
+        "PolicySourceArn": question.principal,
+        "ActionNames.member.1": question.action,
+        "ShowNearMisses": "true",
+    }
     if question.resource:
         parameters["ResourceArns.member.1"] = question.resource
     for number, (key, text) in enumerate(question.keys, 1):
@@ -84,6 +104,24 @@ def lamps_of(result: Any, statements: Mapping[str, tuple[ShownStatement, ...]]) 
         # Nothing matched and no limit denied: that no policy of the principal allows it decides.
         lamps[-1] = msgspec.structs.replace(lamps[-1], is_deciding=True)
     return lamps
+
+
+def near_misses_of(result: Any) -> list[ShownNearMiss]:
+    """Each with the element that fails, what the question has there, and what the statement wants."""
+    return [
+        ShownNearMiss(
+            miss.source_policy_id,
+            miss.sid or "",
+            miss.effect,
+            "resource" if miss.element in _RESOURCE_ELEMENTS else "condition",
+            miss.element,
+            miss.operator or "",
+            tuple(miss.found),
+            tuple(miss.wanted[:_MOST_VALUES]),
+            max(0, len(miss.wanted) - _MOST_VALUES),
+        )
+        for miss in result.near_misses
+    ]
 
 
 def _limit(
@@ -123,6 +161,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
         key_fields=fields[:_MOST_KEYS],
         result=result,
         lamps=lamps_of(result, statements) if result is not None else (),
+        near_misses=near_misses_of(result) if result is not None else (),
         missing=missing,
     )
 

@@ -1794,6 +1794,17 @@ class ResourceSpecificResult(msgspec.Struct, frozen=True, kw_only=True, gc=False
     permissions_boundary_decision_detail: PermissionsBoundaryDecisionDetail | None = None
 
 
+class NearMiss(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    source_policy_id: str
+    source_policy_type: str
+    sid: str | None = None
+    effect: str
+    element: str
+    operator: str | None = None
+    found: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+
+
 class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
     eval_action_name: str
     eval_resource_name: str | None = None
@@ -1804,6 +1815,7 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True, gc=False, rena
     permissions_boundary_decision_detail: PermissionsBoundaryDecisionDetail | None = None
     eval_decision_details: dict[str, str] = msgspec.field(default_factory=dict)
     resource_specific_results: tuple[ResourceSpecificResult, ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
 
 
 class SimulatePolicyResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
@@ -1838,6 +1850,7 @@ class SimulatePrincipalPolicyRequest(msgspec.Struct, frozen=True, kw_only=True, 
     resource_handling_option: str | None = None
     max_items: int | None = None
     marker: str | None = None
+    show_near_misses: bool | None = None
 
 
 class TagInstanceProfileRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
@@ -2081,3 +2094,59 @@ class UploadSigningCertificateRequest(msgspec.Struct, frozen=True, kw_only=True,
 
 class UploadSigningCertificateResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
     certificate: SigningCertificate
+
+
+class ListInstancesRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    instance_profile_name: str | None = None
+    marker: str | None = None
+    max_items: int | None = None
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    instance_id: str
+    instance_profile: str | None = None
+    addresses: tuple[str, ...]
+    region: str
+    metadata_enabled: bool
+    tokens_required: bool
+    launch_date: float | None = None
+    tags: tuple[Tag, ...] = ()
+
+
+class ListInstancesResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    instances: tuple[Instance, ...]
+    is_truncated: bool | None = None
+    marker: str | None = None
+
+
+class InspectOpenIDConnectProviderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    url: str
+
+
+class InspectionCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    name: str
+    passed: bool
+    found: str | None = None
+    wanted: str | None = None
+
+
+class ProviderEndpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    name: str
+    url: str
+
+
+class ProviderKey(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    key_id: str | None = None
+    kind: str
+    algorithm: str | None = None
+    certificate_begins: float | None = None
+    certificate_expires: float | None = None
+
+
+class InspectOpenIDConnectProviderResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    issuer: str
+    checks: tuple[InspectionCheck, ...]
+    endpoints: tuple[ProviderEndpoint, ...]
+    keys: tuple[ProviderKey, ...]
+    keys_fetched_at: float | None = None
+    keys_fresh_until: float | None = None

@@ -1,12 +1,17 @@
 """`broker apply` as a command: what it shows, what it keeps, and when it changes nothing."""
 
 import errno
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from broker.commands.pruning import deletions_of, require_agreed
+from broker.commands.refusing import CommandRefused
+from broker.declaration.attempt import Change
 
 from .conftest import Run
 
@@ -155,3 +160,48 @@ def test_passwords_that_could_not_be_shown_are_taken_back(run: Run, monkeypatch:
     assert "the one-time password of alice could not be shown" in ended.said
     assert "was taken back" in ended.said
     assert "+ user alice: console password" in run("apply", file).shown
+
+
+class Terminal(io.StringIO):
+    """Standard input in which a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def pruned(run: Run, *arguments: str) -> Any:
+    run("apply", write({"alice": {}, "bob": {}, "carol": {}}))
+    return run("apply", write({"alice": {}}), "--prune", *arguments)
+
+
+def users(run: Run) -> int:
+    return 1 + run("apply", write({"alice": {}}), "--dry-run", "--prune").shown.count("  - user ")
+
+
+def test_prune_deletes_nothing_that_nobody_agreed_to(run: Run) -> None:
+    ended = pruned(run)
+    assert (ended.status, users(run)) == (1, 3)
+    assert "2 deletions, and there is no terminal to ask in: nothing was changed." in ended.said
+
+
+def test_prune_lists_and_asks_in_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    ended = pruned(run)
+    assert (ended.status, users(run)) == (1, 3)
+    assert f"2 deletions:\n  - {A}: user bob\n  - {A}: user carol\n" in ended.said
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+    assert (pruned(run).status, users(run)) == (0, 1)
+
+
+def test_more_deletions_than_allowed_change_nothing(run: Run) -> None:
+    ended = pruned(run, "--yes", "--max-deletions", "1")
+    assert (ended.status, users(run)) == (1, 3)
+    assert "2 deletions, and 1 are allowed at a time" in ended.said
+    assert pruned(run, "--yes", "--max-deletions", "2").status == 0
+
+
+def test_only_what_was_agreed_to_is_deleted() -> None:
+    agreed = deletions_of([Change(A, "-", "user bob"), Change(A, "+", "user dave")])
+    require_agreed([Change(A, "-", "user bob"), Change(A, "+", "user erin")], agreed)
+    with pytest.raises(CommandRefused, match="user carol would be deleted as well"):
+        require_agreed([Change(A, "-", "user bob"), Change(A, "-", "user carol")], agreed)

@@ -1,9 +1,12 @@
-"""`broker audit tail`: what it shows of a record, and nothing that speaks to a terminal."""
+"""`broker audit`: what it finds, what it shows of a record, and nothing that speaks to a terminal."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from broker.audit.event import Event, UserIdentity, begin_event
+from broker.audit.journal import Journal
 from broker.commands.audit import shown_record
 
 from .conftest import Run
@@ -65,3 +68,97 @@ def test_whole_records_are_json_lines(run: Run) -> None:
     run("root-key", "111111111111", "--create-account")
     (line,) = run("audit", "tail", "--json").shown.splitlines()
     assert json.loads(line)["eventName"] == "CreateRootAccessKey"
+
+
+NOW = 1_767_225_600
+
+
+def event(number: int, name: str, operation: str = "CreateUser", error: str = "") -> Event:
+    made = begin_event(NOW + number, f"request-{number}", "192.0.2.1", "agent", number.to_bytes(16, "big"))
+    arn = f"arn:aws:iam::111111111111:user/{name}"
+    made.user_identity = UserIdentity("IAMUser", arn=arn, account_id="111111111111", user_name=name)
+    made.recipient_account_id = "111111111111"
+    made.event_source, made.event_name, made.error_code = "iam.amazonaws.com", operation, error
+    made.request_parameters = {"userName": f"new-{number}"}
+    made.read_only = operation.startswith("List")
+    return made
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> None:
+    """Where the commands of these tests look for the journal."""
+    made = tmp_path / "audit.jsonl"
+    journal = Journal(made)
+    for number in range(6):
+        error = "AccessDenied" if number == 4 else "NoSuchEntity" if number == 5 else ""
+        journal.write(
+            event(number, ("alice", "bob")[number % 2], ("CreateUser", "ListUsers")[number // 3], error)
+        )
+    journal.close()
+
+
+def found(run: Run, *options: str) -> list[int]:
+    """The numbers of the records that `broker audit find` prints, in its order."""
+    ended = run("audit", "find", *options)
+    assert (ended.status, ended.said) == (0, "")
+    return [int(json.loads(line)["requestID"].removeprefix("request-")) for line in ended.shown.splitlines()]
+
+
+SEARCHES: dict[str, tuple[list[str], list[int]]] = {
+    "everything": ([], [5, 4, 3, 2, 1, 0]),
+    "who": (["--principal", "bob"], [5, 3, 1]),
+    "an ARN": (["--principal", "arn:aws:iam::111111111111:user/alice"], [4, 2, 0]),
+    "what": (["--event", "iam:ListUsers"], [5, 4, 3]),
+    "of another service": (["--event", "sts:ListUsers"], []),
+    "of a service": (["--source", "iam", "-n", "2"], [5, 4]),
+    "on what": (["--resource", "new-2"], [2]),
+    "denied": (["--outcome", "denied"], [4]),
+    "failed": (["--outcome", "failed"], [5]),
+    "an error": (["--error", "NoSuchEntity"], [5]),
+    "both": (["--principal", "alice", "--outcome", "succeeded"], [2, 0]),
+    "a request": (["--id", "request-3"], [3]),
+    "an event id": (["--id", "00000000-0000-4000-8000-000000000002"], [2]),
+    "since": (["--since", "2026-01-01T00:00:04Z"], [5, 4]),
+    "until, without a zone": (["--until", "2026-01-01T00:00:01"], [1, 0]),
+    "long ago": (["--until", "100d"], [5, 4, 3, 2, 1, 0]),
+    "just now": (["--since", "1h"], []),
+    "reading": (["--read-only"], [5, 4, 3]),
+    "writing": (["--writing"], [2, 1, 0]),
+    "from where": (["--address", "192.0.2.2"], []),
+    "an account": (["--account", "222222222222"], []),
+    "none": (["-n", "0"], []),
+}
+
+
+@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize("search", SEARCHES)
+def test_records_are_found_by_each_filter_the_newest_first(run: Run, search: str) -> None:
+    options, expected = SEARCHES[search]
+    assert found(run, *options) == expected
+
+
+@pytest.mark.usefixtures("journal")
+def test_the_last_records_are_chosen_by_the_same_filters(run: Run) -> None:
+    ended = run("audit", "tail", "--json", "-n", "2", "--principal", "alice")
+    assert [json.loads(line)["requestID"] for line in ended.shown.splitlines()] == ["request-2", "request-4"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--since", "yesterday"],
+        ["--until", "5x"],
+        ["--principal", ""],
+        ["--outcome", "bad"],
+        ["--read-only", "--writing"],
+    ],
+)
+def test_a_filter_that_cannot_be_is_wrong_use(run: Run, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("audit", "find", *options)
+    assert ended.value.code == 2
+
+
+def test_where_there_is_no_journal_nothing_is_found_and_that_is_said(run: Run) -> None:
+    ended = run("audit", "find")
+    assert (ended.status, "there is no journal at" in ended.said) == (3, True)

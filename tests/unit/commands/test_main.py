@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from broker.__main__ import COMMANDS, main
+from broker.__main__ import main
+from broker.commands.parsers import COMMANDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -72,5 +72,5 @@ async def test_a_session_ends_when_all_of_the_persons_do(tmp_path: Path) -> None
     async with in_store(tmp_path) as store:
         token = await begun(store)
         identity = portal_session().identity
-        await store.transact(lambda transaction: end_client_sessions(transaction, identity))
+        await store.transact(lambda transaction: end_client_sessions(transaction, identity.subject))
         assert await find_login(store.transaction(), token) is None

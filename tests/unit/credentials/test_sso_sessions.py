@@ -112,7 +112,7 @@ async def test_a_persons_clients_are_ended_together_and_nobody_elses(tmp_path: P
         other = approve(portal_session(user_id="AIDAOTHER00000000000A"), entropy)
         others: Tokens = await store.transact(lambda transaction: _begin(transaction, other))
         identity = portal_session().identity
-        await store.transact(lambda transaction: end_client_sessions(transaction, identity))
+        await store.transact(lambda transaction: end_client_sessions(transaction, identity.subject))
         found = [await lives(store, tokens.access_token, NOW) for tokens in (one, two, others)]
         assert found == [False, False, True]
 

@@ -221,7 +221,7 @@ def test_what_is_not_utf_8_is_refused_by_its_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"# one\n# two\n# \xff\n")
         with pytest.raises(DeclarationError, match=rf"{name}:3: this line is not UTF-8"):
             read_declaration(tmp_path / name)
-    assert refusal(tmp_path, "a: 1\nb: \x00\n").startswith("demo.yaml:2: special characters are not allowed")
+    assert refusal(tmp_path, "a: 1\nb: \x00\n").startswith("demo.yaml:2: control characters are not allowed")
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

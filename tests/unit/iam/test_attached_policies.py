@@ -191,8 +191,6 @@ async def test_policies_with_long_names_are_detached_and_deleted_page_by_page(ia
 @pytest.mark.parametrize(
     "arn",
     [
-        "not-an-arn-not-an-arn",
-        "arn:aws:iam:aws:policy/AdministratorAccess",
         f"arn:aws:iam::aws:policy/{ADMINISTRATOR}",
         f"{ADMINISTRATOR} ",
         f"arn:aws:iam::{ACCOUNT}:role/administrator",

@@ -36,6 +36,7 @@ async def test_a_group_that_exists_in_another_case_is_refused(iam: Any, red: sha
 
 
 async def test_a_missing_group_is_named_in_the_refusal(iam: Any) -> None:
+    await iam(shapes.CreateUserRequest(user_name="bob"))
     for request in (
         shapes.GetGroupRequest(group_name="blue"),
         shapes.DeleteGroupRequest(group_name="blue"),

@@ -130,7 +130,7 @@ async def test_tags_of_a_profile_are_laid_over_listed_and_taken_off(iam):
     await iam(new_profile())
     tags = (shapes.Tag(key="a", value="1"), shapes.Tag(key="b", value="2"))
     await iam(shapes.TagInstanceProfileRequest(instance_profile_name="machines", tags=tags))
-    await iam(shapes.UntagInstanceProfileRequest(instance_profile_name="machines", tag_keys=("B",)))
+    await iam(shapes.UntagInstanceProfileRequest(instance_profile_name="machines", tag_keys=("b", "A")))
     listed = await iam(shapes.ListInstanceProfileTagsRequest(instance_profile_name="machines"))
     assert listed.tags == tags[:1]
 

@@ -61,7 +61,7 @@ async def test_a_device_that_exists_at_the_same_path_is_refused(iam: Any, device
     refusal = await iam.refused(shapes.CreateVirtualMFADeviceRequest(virtual_mfa_device_name="PHONE"))
     assert refusal == (
         "EntityAlreadyExists",
-        "MFADevice entity at the same path and name already exists.",
+        "MFA device already exists.",
     )
     other = await create(iam, "phone", path="/bob/")
     assert other.serial_number == f"arn:aws:iam::{ACCOUNT}:mfa/bob/phone"
@@ -104,7 +104,7 @@ async def test_a_missing_device_is_named_in_the_refusal(iam: Any, device: Any) -
     missing = f"arn:aws:iam::{ACCOUNT}:mfa/none"
     foreign = "arn:aws:iam::444455556666:mfa/phone"
     for serial_number in (missing, foreign):
-        expected = ("NoSuchEntity", f"VirtualMFADevice with serial number {serial_number} does not exist.")
+        expected = ("NoSuchEntity", f"MFA Device with serial number {serial_number} does not exist.")
         for request in (
             shapes.DeleteVirtualMFADeviceRequest(serial_number=serial_number),
             shapes.TagMFADeviceRequest(serial_number=serial_number, tags=()),
@@ -225,7 +225,7 @@ async def test_devices_have_tags(iam: Any, device: Any) -> None:
     red = shapes.Tag(key="team", value="red")
     await iam(shapes.TagMFADeviceRequest(serial_number=SERIAL, tags=(red,)))
     assert (await iam(shapes.ListMFADeviceTagsRequest(serial_number=SERIAL))).tags == (red,)
-    await iam(shapes.UntagMFADeviceRequest(serial_number=SERIAL, tag_keys=("TEAM",)))
+    await iam(shapes.UntagMFADeviceRequest(serial_number=SERIAL, tag_keys=("team",)))
     assert (await iam(shapes.ListMFADeviceTagsRequest(serial_number=SERIAL))).tags == ()
 
 

@@ -107,7 +107,6 @@ async def test_thumbprints_are_replaced(iam):
 async def test_a_provider_that_is_not_there_is_no_such_entity(iam):
     for request in (
         shapes.GetOpenIDConnectProviderRequest,
-        shapes.DeleteOpenIDConnectProviderRequest,
         shapes.ListOpenIDConnectProviderTagsRequest,
     ):
         assert await iam.refused(named(request)) == MISSING

@@ -335,7 +335,7 @@ async def test_tags_of_a_policy_are_laid_over_listed_and_taken_off(iam):
     arn = arn_of("reader")
     tags = (shapes.Tag(key="a", value="1"), shapes.Tag(key="b", value="2"))
     await iam(shapes.TagPolicyRequest(policy_arn=arn, tags=tags))
-    await iam(shapes.UntagPolicyRequest(policy_arn=arn, tag_keys=("A",)))
+    await iam(shapes.UntagPolicyRequest(policy_arn=arn, tag_keys=("a", "B")))
     assert (await iam(shapes.ListPolicyTagsRequest(policy_arn=arn))).tags == tags[1:]
 
 

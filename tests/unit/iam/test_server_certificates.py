@@ -145,7 +145,7 @@ async def test_tags_are_changed_and_listed(iam: Any) -> None:
     named = {"server_certificate_name": "web"}
     tags = tuple(shapes.Tag(key=key, value="1") for key in ("b", "a"))
     await iam(shapes.TagServerCertificateRequest(**named, tags=tags))
-    await iam(shapes.UntagServerCertificateRequest(**named, tag_keys=("B",)))
+    await iam(shapes.UntagServerCertificateRequest(**named, tag_keys=("b", "A")))
     listed = await iam(shapes.ListServerCertificateTagsRequest(**named))
     assert listed.tags == (shapes.Tag(key="a", value="1"),)
 

@@ -55,7 +55,8 @@ def test_no_service_that_the_broker_assumes_roles_for_has_one():
 
 
 async def test_a_role_is_what_its_service_defines(iam):
-    role = (await iam(create(description="for clusters"))).role
+    created = (await iam(create(description="for clusters"))).role
+    role = (await iam(shapes.GetRoleRequest(role_name=created.role_name))).role
     assert role.arn == f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{ECS}/AWSServiceRoleForECS"
     assert role.path == f"/aws-service-role/{ECS}/"
     assert (role.description, role.max_session_duration) == ("for clusters", 3600)
@@ -69,7 +70,7 @@ async def test_a_role_is_what_its_service_defines(iam):
     assert [policy.policy_arn for policy in attached.attached_policies] == [
         "arn:aws:iam::aws:policy/aws-service-role/AmazonECSServiceRolePolicy"
     ]
-    assert (await iam(shapes.GetRoleRequest(role_name=role.role_name))).role.role_id == role.role_id
+    assert created.role_id == role.role_id
 
 
 async def test_a_suffix_makes_another_role_where_the_service_allows_it(iam):

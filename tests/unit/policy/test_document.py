@@ -1,7 +1,8 @@
 """Documents: what is read, and what is refused, in AWS's words.
 
 Where the words come from: the refusals of identity policies were measured against IAM's CreatePolicy and are
-kept as data by the moto project (tests/test_iam/test_iam_policies.py: facts, no code); those of trust policies
+kept as data by the moto project (tests/test_iam/test_iam_policies.py: facts, no code) and, as of February 2026, by
+LocalStack (tests/aws/services/iam/test_iam_policies.snapshot.json); those of trust policies
 stand in public issue reports of Terraform and of the AWS CLI ("Has prohibited field Resource", "Unknown field",
 "Invalid principal in policy").
 """
@@ -83,7 +84,7 @@ def without(*names: str) -> dict[str, object]:
         (document({**WHOLE, "Effect": "invalid"}), SYNTAX),
         (document({**WHOLE, "Effect": ["Allow"]}), SYNTAX),
         (document({**WHOLE, "Effect": "denY"}), LEGACY),
-        (document({**WHOLE, "Effect": "denY"}, version=None), LEGACY),
+        (document({**WHOLE, "Effect": "denY"}, version=None), VERSION),
         (document(without("Effect")), SYNTAX),
         (document(without("Action")), "Policy statement must contain actions."),
         (document({**WHOLE, "Action": []}), "Policy statement must contain actions."),
@@ -91,7 +92,8 @@ def without(*names: str) -> dict[str, object]:
         (document({"Effect": "Deny"}, WHOLE), "Policy statement must contain actions."),
         (document(without("Resource")), "Policy statement must contain resources."),
         (document({**WHOLE, "Resource": []}), "Policy statement must contain resources."),
-        (document({"Effect": "Allow", "Action": "invalid"}), "Policy statement must contain resources."),
+        (document({"Effect": "Allow", "Action": "invalid"}), NO_VENDOR),
+        (document({"Effect": "Allow", "Action": "s3:Get:x"}), "Policy statement must contain resources."),
         (document({**WHOLE, "Action": "invalid"}), NO_VENDOR),
         (document({**without("Action"), "NotAction": ""}), NO_VENDOR),
         (document({**WHOLE, "Action": "a a:ListBucket"}), "Vendor a a is not valid"),
@@ -366,6 +368,8 @@ def test_a_trust_policy_needs_a_principal_and_cannot_allow_everyone_but() -> Non
     everyone_but = {**unnamed, "NotPrincipal": {"AWS": "123456789012"}}
     assert refusal(document(everyone_but), PolicyKind.TRUST) == "Allow with NotPrincipal is not allowed."
     assert refusal("x", PolicyKind.TRUST) == "This policy contains invalid Json"
+    assert refusal(" x", PolicyKind.TRUST) == "This policy contains invalid Json"
+    assert refusal(" " + document(TRUST), PolicyKind.TRUST) == "JSON strings must not have leading spaces"
 
 
 def test_a_new_trust_policy_takes_no_not_principal_and_an_old_one_is_still_read() -> None:
@@ -404,9 +408,7 @@ def test_every_form_of_principal_is_read_in_a_trust_policy(principal: dict[str, 
     [
         "arn:aws:iam::123456789012:saml-provider/Corp.ADFS_1-a",
         "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
-        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
         "arn:aws:iam::123456789012:oidc-provider/keycloak:8443/realms/corp",
-        "cognito-identity.amazonaws.com",
         "accounts.google.com",
         "www.amazon.com",
         "graph.facebook.com",

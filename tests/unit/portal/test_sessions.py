@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
+from broker.credentials.portal_sessions import end_all_sessions
 from broker.portal.cookies import SignInState
 from broker.portal.sessions import (
     choose_theme,
-    end_all_sessions,
     end_session,
     find_session,
     list_session,
@@ -128,7 +128,7 @@ async def test_all_sessions_of_a_person_end_together_and_those_of_nobody_else(wo
         put_session(store, of_bob, HOUR)
 
     await world.broker.store.transact(work)
-    await world.broker.store.transact(lambda store: end_all_sessions(store, identity))
+    await world.broker.store.transact(lambda store: end_all_sessions(store, identity.subject))
     assert [await lives(world, one, 1) for one in (*mine, of_bob)] == [False, False, True]
 
 

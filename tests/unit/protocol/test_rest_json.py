@@ -7,9 +7,10 @@ import pytest
 
 from broker.errors import Refusal
 from broker.protocol.dispatch import find_protocol
+from broker.protocol.json_bodies import LARGEST_BODY
 from broker.protocol.model import load_service
 from broker.protocol.query import name_operation
-from broker.protocol.rest_json import JSON, LARGEST_BODY, PATHS, REST_JSON, oauth_name
+from broker.protocol.rest_json import JSON, PATHS, REST_JSON, oauth_name
 from broker.protocol.shapes import sso, sso_oidc
 from broker.protocol.wire import Message, parse_message
 from broker.sigv4.authorization import UnverifiedRequest

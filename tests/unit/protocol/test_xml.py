@@ -50,6 +50,15 @@ def test_an_empty_list_is_an_empty_element_but_no_tags_are_none() -> None:
     assert b"<Tags/>" in render_result(IAM, "ListUserTags", shapes.ListUserTagsResponse(tags=()), "id-1")
 
 
+def test_the_result_of_a_simulation_has_details_and_that_on_one_resource_only_where_there_are_some() -> None:
+    one = shapes.ResourceSpecificResult(eval_resource_name="a", eval_resource_decision="allowed")
+    result = shapes.EvaluationResult(
+        eval_action_name="s3:GetObject", eval_decision="allowed", resource_specific_results=(one,)
+    )
+    answer = shapes.SimulatePolicyResponse(evaluation_results=(result,))
+    assert render_result(IAM, "SimulateCustomPolicy", answer, "id-1").count(b"<EvalDecisionDetails") == 1
+
+
 def test_a_member_that_is_not_there_has_no_element_though_the_model_requires_it() -> None:
     root = shapes.User(path="/", user_name=None, user_id="1", arn="arn", create_date=0.0)  # type: ignore[arg-type]
     answer = render_result(IAM, "GetUser", shapes.GetUserResponse(user=root), "id-1")

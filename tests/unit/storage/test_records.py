@@ -13,6 +13,7 @@ import pytest
 from broker.names.secret import SecretKey
 from broker.storage import collection as collections
 from broker.storage.collection import Collection
+from broker.storage.passkey_records import Passkey
 from broker.storage.records import AccessKey, Record, VirtualMfaDevice
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -131,6 +132,10 @@ def test_no_two_keys_of_a_collection_are_stored_as_one(name: str) -> None:
         if collection.record is VirtualMfaDevice:
             record = msgspec.structs.replace(record, serial_number="arn:aws:iam::123456789012:mfa/Path/Phone")
             assert collection.stored_key(collection.key_of(record)) == "mfa/path/phone"
+        if collection.record is Passkey:
+            serial_number = "arn:aws:iam::123456789012:u2f/user/Alice/Key-7XN"
+            record = msgspec.structs.replace(record, serial_number=serial_number)
+            assert collection.stored_key(collection.key_of(record)) == "passkey/user/alice/key-7xn"
         assert collection.key_of(record)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from broker.portal.console.simulator import lamps_of, parameters_of, question_of
+from broker.portal.console.simulator import lamps_of, near_misses_of, parameters_of, question_of
 from broker.portal.console.statements import ShownStatement
 from broker.protocol.shapes import iam as shapes
 
@@ -36,6 +36,7 @@ def test_a_question_is_read_from_its_address_and_a_key_without_value_is_none():
     assert parameters_of(question) == {
         "PolicySourceArn": "arn",
         "ActionNames.member.1": "s3:Get",
+        "ShowNearMisses": "true",
         "ContextEntries.member.1.ContextKeyName": "aws:SourceIp",
         "ContextEntries.member.1.ContextKeyType": "stringList",
         "ContextEntries.member.1.ContextKeyValues.member.1": "10.0.0.1",
@@ -71,3 +72,17 @@ def test_the_layer_that_decides_is_lit(
         "boundary",
         "identity",
     ]
+
+
+def test_a_near_miss_shows_the_first_values_and_counts_the_others():
+    wanted = tuple(f"192.0.2.{number}" for number in range(11))
+    miss = shapes.NearMiss(
+        source_policy_id="p",
+        source_policy_type="IAM Policy",
+        effect="Allow",
+        element="aws:SourceIp",
+        operator="IpAddress",
+        wanted=wanted,
+    )
+    (shown,) = near_misses_of(result("implicitDeny", near_misses=(miss,)))
+    assert (shown.kind, shown.found, shown.wanted, shown.more) == ("condition", (), wanted[:8], 3)

@@ -1,6 +1,7 @@
-"""The table of commands, and the parser of a command line: files are imported only when they are named."""
+"""The table of commands, and the parsers of their arguments: files are imported only when they run."""
 
 import argparse
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,12 @@ COMMANDS = {
         "apply",
         "Change the store to what a file declares: accounts, users, roles, policies, instances.",
     ),
+    "whoami": ("whoami", "Ask a broker whose credentials these are."),
+    "login": ("login", "Sign in with a browser, for SDKs and the AWS CLI."),
+    "env": ("env", "Print a profile's credentials as lines for a shell."),
+    "assume-role": ("assume_role", "Assume a role: for a shell, as JSON, or to run one command."),
+    "export": ("export", "Print the declaration of what is in the store."),
+    "import": ("importing", "Turn an export of AWS, MinIO or SeaweedFS into a declaration."),
     "root-key": ("root_key", "Create or rotate the root access key of an account."),
     "root-password": ("root_password", "Set or remove the console password of an account's root user."),
     "keys": ("keys", "List and rotate the keyrings and the master key."),
@@ -29,6 +36,7 @@ COMMANDS = {
     "audit": ("audit", "Read the journal."),
     "backup": ("backup", "Copy the store to a file, while it is in use."),
     "restore": ("restore", "Put a backup in the place of the store."),
+    "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
 
 
@@ -54,8 +62,13 @@ class _Parser(argparse.ArgumentParser):
         return chosen, unknown
 
 
-def make_parser(arguments: list[str]) -> argparse.ArgumentParser:
-    """The parser of the command that the arguments begin with."""
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the arguments of all commands."""
+    return parser_of(COMMANDS)
+
+
+def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
+    """`explained` are the commands that get their arguments, for which their files are imported."""
     parser = _Parser(
         prog="broker",
         description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
@@ -63,10 +76,9 @@ def make_parser(arguments: list[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"broker {VERSION}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (file, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
-        # Only the chosen command is imported: `broker keys` starts without importing the server.
-        if name in arguments[:1]:
+        if name in explained:
             import_module(f"broker.commands.{file}").add_arguments(command)
     return parser

@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
+from broker.access.caller import Caller
 from broker.access.role_index_upkeep import index_missing_roles
-from broker.portal.federated_roles import find_federated_roles
+from broker.federated_roles import find_federated_roles
+from broker.names.principal import Anonymous
 from broker.storage.portal_records import OpenIdConnectIdentity
 from broker.storage.records import Account, OpenIdConnectProvider, Role
 from broker.storage.store import ACCOUNTS, OPEN_ID_CONNECT_PROVIDERS, ROLES, Transaction
-from tests.unit.portal.conftest import NOW, World, facts
+from tests.unit.portal.conftest import NOW, World, broker, facts, world
+
+__all__ = ["broker", "world"]  # fixtures
 
 ISSUER, CLIENT = "https://idp.example/a", "portal"
 KNOWS, KNOWS_TOO, OTHER_CLIENT, KNOWS_NOT = (str(number) * 12 for number in range(2, 6))
@@ -74,10 +78,13 @@ async def test_a_person_has_the_roles_that_admit_them_where_the_provider_is_know
         expires_at=int(NOW) + 3600,
     )
     store = world.broker.store.transaction()
-    found = await find_federated_roles(world.portal.tools, store, identity, facts(service="sts"))
+    call = world.portal.tools.call(store, Caller(principal=Anonymous(), account=""), facts())
+    found = await find_federated_roles(call, identity)
     assert found.is_complete
     assert [(one.account.account_id, one.role.role_name) for one in found.roles] == [
         (KNOWS, "anns"),
         (KNOWS, "anybodys"),
         (KNOWS_TOO, "anns"),
     ]
+    in_one = await find_federated_roles(call, identity, KNOWS_TOO)
+    assert [(one.account.account_id, one.role.role_name) for one in in_one.roles] == [(KNOWS_TOO, "anns")]

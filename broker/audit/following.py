@@ -5,12 +5,13 @@ import heapq
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from broker.audit.journal import UNAUTHENTICATED
+from broker.audit.journal_files import rotated_files
 
 _POLL_SECONDS = 0.3
 _SEARCHES = 10
@@ -19,11 +20,19 @@ _BLOCK = 64 << 10
 _TIME = re.compile(r'"eventTime":"([^"]{1,32})"')
 
 
-def tail_lines(path: Path, number: int, follow: bool) -> Iterator[str]:
-    """The last `number` lines of the journal, then, with `follow`, new lines for ever."""
+def tail_lines(
+    path: Path, number: int, follow: bool, earlier: Callable[[], list[str]] | None = None
+) -> Iterator[str]:
+    """The last `number` lines of the journal, then, with `follow`, new lines for ever.
+
+    Where there is `earlier`, it gives the first lines instead, once the place is known where new ones begin; a line
+    that is written meanwhile may come twice.
+    """
     followers = [Follower(file) for file in (path, path.with_name(f"{path.name}{UNAUTHENTICATED}"))]
     try:
-        last = merged([one.last(number) for one in followers])
+        last = merged([one.last(0 if earlier is not None else number) for one in followers])
+        if earlier is not None:
+            yield from earlier()
         yield from last[-number:] if number else ()
         while follow:
             lines = merged([one.read() for one in followers])
@@ -92,7 +101,7 @@ class Follower:
         """Open the oldest file that has not been read, if any: it is read from the beginning, even if rotated since."""
         if self._handle is None:
             try:
-                begun = [file for file in _files(self._path) if file.stat().st_ino not in self._old]
+                begun = [file for file in rotated_files(self._path) if file.stat().st_ino not in self._old]
                 self._handle = begun[-1].open("rb")
             except FileNotFoundError:
                 return False
@@ -131,24 +140,17 @@ def _successor(path: Path, handle: IO[bytes]) -> Path | None:
     # Searched repeatedly: a rotation may rename the file during a search. A file that was moved away is never found.
     for _ in range(_SEARCHES):
         newer = path
-        for file in _files(path):
+        for file in rotated_files(path):
             if _is_same_file(file, own):
                 return newer if file != path else None
             newer = file
     return path
 
 
-def _files(path: Path) -> list[Path]:
-    """The file at `path` and its rotated files, the newest first."""
-    parts = [file.name.rpartition(".") for file in path.parent.iterdir()]
-    rotated = sorted(int(number) for name, _, number in parts if name == path.name and number.isdecimal())
-    return [path, *(path.with_name(f"{path.name}.{number}") for number in rotated)]
-
-
 def _rotated_away(path: Path) -> Iterator[int]:
     """The inodes of the rotated files at `path`."""
     with contextlib.suppress(FileNotFoundError):
-        for file in _files(path)[1:]:
+        for file in rotated_files(path)[1:]:
             yield file.stat().st_ino
 
 

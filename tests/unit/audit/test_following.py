@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from broker.audit.event import Event, UserIdentity, begin_event
+from broker.audit.following import tail_lines
 from broker.audit.journal import Journal
-from broker.commands.following import tail_lines
 
 NOW = 1_800_000_000.0
 

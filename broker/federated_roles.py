@@ -8,10 +8,10 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
-from broker.access.facts import RequestFacts
 from broker.access.federated_people import (
     assertion_of,
     directory_caller,
@@ -24,9 +24,9 @@ from broker.assertions.checks import Checks
 from broker.assertions.saml_attributes import offered_roles
 from broker.errors import Refusal, access_denied
 from broker.federation.directory_rules import given_roles
-from broker.operation import Absent, find_operation, prepare
+from broker.federation.federation import Federation
+from broker.operation import Absent, Call, find_operation, prepare
 from broker.own_roles import MOST_ROLES, OwnRoles, those_that_may_be_taken
-from broker.performing import Tools
 from broker.protocol.shapes import sts as shapes
 from broker.storage.portal_records import (
     DirectoryIdentity,
@@ -52,36 +52,35 @@ class Taking(msgspec.Struct, frozen=True):
 
 
 async def find_federated_roles(
-    tools: Tools, store: Transaction, identity: FederatedIdentity, facts: RequestFacts
+    call: Call, identity: FederatedIdentity, account_id: str | None = None
 ) -> OwnRoles:
-    """The roles that the person may take now."""
-    candidates = await _candidates(tools, store, identity)
+    """The roles that the person may take now; in one account, or in all. Whose `call` it is does not matter."""
+    candidates = await _candidates(call, identity, account_id)
     return await those_that_may_be_taken(
-        store, candidates, lambda role_arn: may_take_federated(tools, store, identity, facts, role_arn)
+        call.store, candidates, lambda role_arn: may_take_federated(call, identity, role_arn)
     )
 
 
-async def _candidates(tools: Tools, store: Transaction, identity: FederatedIdentity) -> Candidates:
+async def _candidates(call: Call, identity: FederatedIdentity, account_id: str | None) -> Candidates:
     """Roles that can be meant: those that assertion or groups name, else those that name the provider."""
-    named = _named_roles(tools, identity)
+    store = call.store
+    named = _named_roles(call.federation, identity)
     if named is not None:
-        return _candidates_named(named)
+        return _candidates_named(named, account_id)
     assert not isinstance(identity, SamlIdentity), "an assertion names roles"
     provider = identity.provider if isinstance(identity, DirectoryIdentity) else identity.issuer
-    found = await find_candidates(store, trustees_from(provider), MOST_ROLES)
-    return found if found is not None else await _candidates_of_all(store, identity)
+    found = await find_candidates(store, trustees_from(provider), MOST_ROLES, account_id)
+    return found if found is not None else await _candidates_of_all(store, identity, account_id)
 
 
-async def may_take_federated(
-    tools: Tools, store: Transaction, identity: FederatedIdentity, facts: RequestFacts, role_arn: str
-) -> bool:
+async def may_take_federated(call: Call, identity: FederatedIdentity, role_arn: str) -> bool:
     """Whether the gate would admit the person to this role, tags and source identity included; nothing is done."""
     taking = taking_of(identity, role_arn, None)
     declared = find_operation("sts", taking.operation)
     try:
-        caller = await federated_caller(tools, store, identity, role_arn, facts.now)
-        call = tools.call(store, caller, facts)
-        prepared = await prepare(declared, call, taking.request)
+        caller = await federated_caller(call.federation, call.store, identity, role_arn, call.now)
+        asking = replace(call, caller=caller)
+        prepared = await prepare(declared, asking, taking.request)
     except Refusal:
         return False
     if isinstance(prepared, Absent):
@@ -90,14 +89,14 @@ async def may_take_federated(
     needed += ["sts:TagSession"] if "aws:TagKeys" in prepared.resource.keys else []
     needed += ["sts:SetSourceIdentity"] if "sts:SourceIdentity" in prepared.resource.keys else []
     for action in needed:
-        decision = await call.gate.decide(store, caller, facts, action, prepared.resource)
+        decision = await call.gate.decide(call.store, caller, call.facts, action, prepared.resource)
         if not decision.allowed:
             return False
     return True
 
 
 async def federated_caller(
-    tools: Tools, store: Transaction, identity: FederatedIdentity, role_arn: str, now: float
+    federation: Federation, store: Transaction, identity: FederatedIdentity, role_arn: str, now: float
 ) -> Caller:
     """The person as a caller of the operation that takes this role; raises Refusal."""
     match identity:
@@ -106,7 +105,7 @@ async def federated_caller(
         case SamlIdentity():
             return await saml_caller(store, identity, role_arn, now)
         case DirectoryIdentity():
-            given = _given_roles(tools, identity)
+            given = _given_roles(federation, identity)
             if given is not None and role_arn not in given:
                 raise access_denied("No group of yours gives this role.")
             return directory_caller(identity, role_arn)
@@ -149,7 +148,7 @@ def session_name_of(name: str) -> str:
     return _no_name_character.sub("-", name)[:_LONGEST_NAME].ljust(_SHORTEST_NAME, "-")
 
 
-def _named_roles(tools: Tools, identity: FederatedIdentity) -> tuple[str, ...] | None:
+def _named_roles(federation: Federation, identity: FederatedIdentity) -> tuple[str, ...] | None:
     """The ARNs of the only roles that the person may have at all; None where trust policies alone say it."""
     match identity:
         case OpenIdConnectIdentity():
@@ -157,18 +156,18 @@ def _named_roles(tools: Tools, identity: FederatedIdentity) -> tuple[str, ...] |
         case SamlIdentity():
             return tuple(one.role_arn for one in offered_roles(assertion_of(identity), Checks()))
         case DirectoryIdentity():
-            return _given_roles(tools, identity)
+            return _given_roles(federation, identity)
 
 
-def _given_roles(tools: Tools, identity: DirectoryIdentity) -> tuple[str, ...] | None:
+def _given_roles(federation: Federation, identity: DirectoryIdentity) -> tuple[str, ...] | None:
     """Those that the person's groups give, by the settings of now."""
-    directory = tools.federation.directory
+    directory = federation.directory
     if directory is None:
         return ()
     return given_roles(directory.rules, (identity.distinguished_name, *identity.groups))
 
 
-def _candidates_named(role_arns: tuple[str, ...]) -> Candidates:
+def _candidates_named(role_arns: tuple[str, ...], account_id: str | None) -> Candidates:
     """What is no ARN of a role is none."""
     found = []
     for arn in dict.fromkeys(role_arns):
@@ -176,17 +175,21 @@ def _candidates_named(role_arns: tuple[str, ...]) -> Candidates:
             account = account_of_role(arn)
         except Refusal:
             continue
+        if account_id not in (None, account):
+            continue
         found.append(TrustingRole(account_id=account, role_name=arn.rpartition("/")[2]))
     return Candidates(tuple(found[:MOST_ROLES]), is_complete=len(found) <= MOST_ROLES)
 
 
 async def _candidates_of_all(
-    store: Transaction, identity: OpenIdConnectIdentity | DirectoryIdentity
+    store: Transaction, identity: OpenIdConnectIdentity | DirectoryIdentity, account_id: str | None
 ) -> Candidates:
     """Of the first MOST_ROLES roles of accounts that know the provider, those that can be meant."""
     found: list[TrustingRole] = []
     looked_at = 0
     for account in await store.scan(ACCOUNTS, ""):
+        if account_id not in (None, account.account_id):
+            continue
         name = await _name_in_policies(store, account.account_id, identity)
         if not name:
             continue

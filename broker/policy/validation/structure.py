@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from broker.policy.elements import OLD_VERSION, VERSION, quoted
 from broker.policy.validation.findings import Issue
 from broker.policy.validation.nodes import JsonNode
-from broker.policy.validation.subject import StatementNode, Subject, as_list
+from broker.policy.validation.subject import StatementNode, Subject, ValidatedAs, as_list
 
 _TOP = ("Version", "Id", "Statement")
 _STATEMENT = (
@@ -113,7 +113,12 @@ def missing_action(subject: Subject) -> Iterator[Issue]:
 
 
 def missing_resource(subject: Subject) -> Iterator[Issue]:
-    yield from _missing(subject, "Resource", "NotResource")
+    """A resource policy may be a trust policy, which has none: then its actions are of sts."""
+    for statement in subject.statements:
+        is_trust = statement.actions and all(one.text.lower().startswith("sts:") for one in statement.actions)
+        is_missing = statement.find("Resource") is None and statement.find("NotResource") is None
+        if is_missing and not (is_trust and subject.validated_as is ValidatedAs.RESOURCE):
+            yield Issue(statement.node, "The statement has no Resource or NotResource.")
 
 
 def missing_principal(subject: Subject) -> Iterator[Issue]:

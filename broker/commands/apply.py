@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --prune: change nothing where more would be deleted (100)",
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="change nothing where a policy has errors or security warnings (see `broker policy check`)",
+    )
+    parser.add_argument(
         "--credentials",
         metavar="FILE",
         type=Path,
@@ -92,6 +97,10 @@ def run(chosen: argparse.Namespace) -> int:
         return failed("broker apply", str(error), status)
 
     async def work(broker: "Broker") -> int:
+        if chosen.strict:
+            from broker.commands.strict import require_valid
+
+            require_valid(declaration, broker.settings.policies.service_principals)
         try:
             agreed = None
             if chosen.prune and not chosen.dry_run:

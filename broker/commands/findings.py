@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from broker.commands.refusing import DONE, REFUSED, printable
 from broker.policy.validation import FindingType, ValidationFinding
 
-_WORDS = {
+WORDS = {
     FindingType.ERROR: "error",
     FindingType.SECURITY_WARNING: "security warning",
     FindingType.WARNING: "warning",
@@ -17,7 +17,7 @@ def finding_line(where: str, finding: ValidationFinding) -> str:
     """`where` is a file; line and column count from 1."""
     start = finding.location.start
     mend = f" Write: {finding.suggestion}" if finding.suggestion else ""
-    text = f"{_WORDS[finding.type]} {finding.code}: {finding.message}{mend}"
+    text = f"{WORDS[finding.type]} {finding.code}: {finding.message}{mend}"
     return printable(f"{where}:{start.line}:{start.column + 1}: {text}")
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from broker.names.arn import PARTITION
 from broker.policy.elements import quoted
+from broker.policy.patterns import compile_glob, parse_glob
 from broker.policy.validation.actions import arns_of
 from broker.policy.validation.findings import Issue
 from broker.policy.validation.nodes import JsonNode
@@ -73,7 +74,7 @@ def _is_open(field: str) -> bool:
 
 def invalid_prefixes(subject: Subject) -> Iterator[Issue]:
     for arn in _arns(subject):
-        if arn.fields[0] != "arn" and not _is_open(arn.fields[0]):
+        if not compile_glob(parse_glob(arn.fields[0]))("arn"):
             yield Issue(
                 arn.node, f'{quoted(arn.node.text)} is neither an ARN, which begins with arn:, nor "*".'
             )

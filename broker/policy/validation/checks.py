@@ -161,7 +161,6 @@ _SECURITY_WARNINGS = (
 _GENERAL_WARNINGS = (
     *_reaching("CREATE_SLR", "iam:CreateServiceLinkedRole", "iam:AWSServiceName"),
     *_warnings(
-        ("DEPRECATED_GLOBAL_CONDITION_KEY", conditions.deprecated_keys),
         ("MISSING_VERSION", structure.missing_version),
         ("TYPE_MISMATCH", conditions.mismatched_operators),
         ("TYPE_MISMATCH_BOOLEAN", conditions.unreadable_booleans),

@@ -11,7 +11,6 @@ from broker.policy.validation.operators import FAMILIES, OPERATORS, READERS
 from broker.policy.validation.reference import find_key_type, known_services, nearest_key
 from broker.policy.validation.subject import ConditionNode, Subject
 
-_DEPRECATED = {"aws:principalisawsservicename": "aws:PrincipalServiceName"}
 _TAG_KEYS = ("aws:requesttag", "aws:resourcetag", "aws:principaltag")
 _VPC = re.compile(r"vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _VPC_ENDPOINT = re.compile(r"vpce-(?:[0-9a-f]{8}|[0-9a-f]{17})")
@@ -101,13 +100,6 @@ def unknown_service_keys(subject: Subject) -> Iterator[Issue]:
         key = condition.key.text
         if _prefix(condition) in known_services() and find_key_type(key) is None:
             yield Issue(condition.key, f"No condition key is called {key}.", nearest_key(key))
-
-
-def deprecated_keys(subject: Subject) -> Iterator[Issue]:
-    for condition in _conditions(subject):
-        newer = _DEPRECATED.get(condition.key.text.lower())
-        if newer is not None:
-            yield Issue(condition.key, f"{condition.key.text} is deprecated.", newer)
 
 
 def value_types(subject: Subject) -> Iterator[Issue]:

@@ -60,7 +60,12 @@ async def validate(
     start = _open_token(request.next_token, request) if request.next_token else 0
     # In a thread: a long text takes a part of a second.
     found = await asyncio.to_thread(
-        validate_policy, request.policy_document, validated_as, call.service_principals, as_aws=True
+        validate_policy,
+        request.policy_document,
+        validated_as,
+        call.service_principals,
+        request.validate_policy_resource_type or "",
+        as_aws=True,
     )
     end = start + most
     return shapes.ValidatePolicyResponse(

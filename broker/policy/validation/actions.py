@@ -11,6 +11,8 @@ from broker.policy.validation.nodes import JsonNode
 from broker.policy.validation.reference import (
     find_service,
     is_known_action,
+    key_matches,
+    keys_of,
     known_services,
     matching_actions,
     may_match_both,
@@ -20,6 +22,10 @@ from broker.policy.validation.reference import (
 from broker.policy.validation.subject import StatementNode, Subject
 
 _ACTION = re.compile(r"[a-zA-Z0-9*?_.-]+:[^:\s]+|\*+")
+# Keys of the credentials, which come with every action ("AWS global condition context keys").
+_OF_SESSIONS = frozenset(
+    {"ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "lambda:sourcefunctionarn"}
+)
 _OWN_SERVICES = frozenset(action.partition(":")[0] for action in BY_ACTION)
 
 
@@ -102,3 +108,27 @@ def _supports_any(types: tuple[str, ...], resources: tuple[str, ...]) -> bool:
 
 def _wanted(types: tuple[str, ...]) -> str:
     return types[0] if types else "*"
+
+
+def keys_of_no_action(subject: Subject) -> Iterator[Issue]:
+    """A condition key of a service that none of the statement's actions has: an Allow on it is never met."""
+    for statement in subject.statements:
+        if not statement.is_allow or any("*" in node.text or "?" in node.text for node in statement.actions):
+            continue
+        services = {_service(node.text) for node in statement.actions}
+        for condition in statement.conditions:
+            key = condition.key.text
+            if "tag/" in key.lower() or key.lower() in _OF_SESSIONS:
+                continue  # tags are not listed with each action
+            is_needed = condition.name != "null" and not condition.is_if_exists
+            if is_needed and services == {_service(key)} and not _have_key(statement.actions, key.lower()):
+                yield Issue(condition.key, f"None of these actions has the condition key {key}.")
+
+
+def _have_key(actions: tuple[JsonNode, ...], key: str) -> bool:
+    """True, too, for an unknown action."""
+    for node in actions:
+        known = list(matching_actions(node.text))
+        if not known or any(key_matches(name, key) for one in known for name in keys_of(*one)):
+            return True
+    return False

@@ -3,6 +3,7 @@
 from broker.policy.validation import (
     actions,
     arns,
+    bound,
     conditions,
     control,
     networks,
@@ -91,6 +92,10 @@ _NAMES = _errors(
     ("INVALID_PRINCIPAL_FORMAT", principals.invalid_formats, _WITH_PRINCIPALS),
     ("INVALID_PRINCIPAL_KEY", principals.invalid_kinds, _WITH_PRINCIPALS),
     ("INVALID_SERVICE_PRINCIPAL_FORMAT", principals.service_formats, _WITH_PRINCIPALS),
+    ("FEDERATED_PRINCIPAL_NOT_SUPPORTED", principals.federated, _RESOURCE),
+    ("UNSUPPORTED_ACTION_IN_POLICY", bound.actions_of_others, _RESOURCE),
+    ("UNSUPPORTED_CONDITION_KEY_FOR_SERVICE_PRINCIPAL", principals.keys_without_value, _RESOURCE | _TRUST),
+    ("UNSUPPORTED_RESOURCE_ARN_IN_POLICY", bound.resources_of_others, _RESOURCE),
     ("UNSUPPORTED_WILDCARD_IN_PRINCIPAL", principals.wildcards, _RESOURCE),
 )
 _CONDITIONS = _errors(
@@ -111,6 +116,8 @@ _CONDITIONS = _errors(
     ("EMPTY_VARIABLE", variables.empty_variables, _ALL),
     ("MISSING_BRACE_IN_VARIABLE", variables.missing_braces, _ALL),
     ("MISSING_QUOTE_IN_VARIABLE", variables.missing_quotes, _ALL),
+    ("UNSUPPORTED_ACTION_FOR_CONDITION_KEY", actions.keys_of_no_action, _ALL),
+    ("UNSUPPORTED_GLOBAL_CONDITION_KEY", conditions.unsupported_global_keys, _ALL),
     ("UNSUPPORTED_SPACE_IN_VARIABLE", variables.spaces, _ALL),
     ("VARIABLE_UNSUPPORTED_IN_ELEMENT", variables.in_other_elements, _ALL),
     ("VARIABLE_UNSUPPORTED_IN_VERSION", variables.in_old_version, _ALL),
@@ -122,6 +129,7 @@ _TRUST_POLICIES = _errors(
         _TRUST,
     ),
     ("MISMATCHED_ACTION_FOR_PRINCIPAL", trust.mismatched_actions, _TRUST),
+    ("MISSING_ACTION_FOR_CONDITION_KEY", trust.missing_actions_for_keys, _TRUST),
     ("MISSING_ACTION_FOR_ROLES_ANYWHERE_TRUST_POLICY", trust.missing_roles_anywhere_actions, _TRUST),
     ("ROLE_TRUST_POLICY_SYNTAX_ERROR_NOTPRINCIPAL", trust.not_principals, _TRUST),
     ("ROLE_TRUST_POLICY_SYNTAX_ERROR_RESOURCE", trust.resources, _TRUST),
@@ -161,6 +169,7 @@ _SECURITY_WARNINGS = (
 _GENERAL_WARNINGS = (
     *_reaching("CREATE_SLR", "iam:CreateServiceLinkedRole", "iam:AWSServiceName"),
     *_warnings(
+        ("INVALID_DATE_VALUE", conditions.unusual_dates),
         ("MISSING_VERSION", structure.missing_version),
         ("TYPE_MISMATCH", conditions.mismatched_operators),
         ("TYPE_MISMATCH_BOOLEAN", conditions.unreadable_booleans),
@@ -170,6 +179,8 @@ _GENERAL_WARNINGS = (
         ("TYPE_MISMATCH_STRING", conditions.unreadable_binaries),
         ("WILDCARD_WITHOUT_LIKE_OPERATOR", conditions.wildcards_without_like),
     ),
+    PolicyCheck("INVALID_ROLE_REFERENCE", _WARNING, principals.role_ids, _RESOURCE | _TRUST),
+    PolicyCheck("INVALID_USER_REFERENCE", _WARNING, principals.user_ids, _RESOURCE | _TRUST),
     PolicyCheck("UNIQUE_SIDS_RECOMMENDED", _WARNING, structure.repeated_sids, _RESOURCE),
     PolicyCheck(
         "POLICY_SIZE_EXCEEDS_IDENTITY_POLICY_QUOTA",

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from broker.policy.elements import quoted
+from broker.policy.operands import is_storable_date
 from broker.policy.validation.findings import Issue
 from broker.policy.validation.nodes import JsonNode
 from broker.policy.validation.operators import FAMILIES, OPERATORS, READERS
 from broker.policy.validation.reference import find_key_type, known_services, nearest_key
 from broker.policy.validation.subject import ConditionNode, Subject
 
+_ARN_KEY = "aws:arn"
 _TAG_KEYS = ("aws:requesttag", "aws:resourcetag", "aws:principaltag")
 _VPC = re.compile(r"vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _VPC_ENDPOINT = re.compile(r"vpce-(?:[0-9a-f]{8}|[0-9a-f]{17})")
@@ -77,13 +79,21 @@ def key_formats(subject: Subject) -> Iterator[Issue]:
 
 def unknown_global_keys(subject: Subject) -> Iterator[Issue]:
     for condition in _conditions(subject):
-        if _prefix(condition) == "aws" and _has_tag(condition) and find_key_type(condition.key.text) is None:
+        is_other = condition.key.text.lower() == _ARN_KEY or not _has_tag(condition)
+        if _prefix(condition) == "aws" and not is_other and find_key_type(condition.key.text) is None:
             message = f"No global condition key is called {condition.key.text}."
             yield Issue(condition.key, message, nearest_key(condition.key.text))
 
 
 def _has_tag(condition: ConditionNode) -> bool:
     return condition.key.text.lower().rstrip("/") not in _TAG_KEYS
+
+
+def unsupported_global_keys(subject: Subject) -> Iterator[Issue]:
+    for condition in _conditions(subject):
+        if condition.key.text.lower() == _ARN_KEY:
+            message = f"{condition.key.text} is no condition key: it does not say whose ARN."
+            yield Issue(condition.key, message, "aws:PrincipalArn or aws:SourceArn")
 
 
 def missing_tag_keys(subject: Subject) -> Iterator[Issue]:
@@ -149,7 +159,19 @@ def unreadable_booleans(subject: Subject) -> Iterator[Issue]:
 
 def unreadable_dates(subject: Subject) -> Iterator[Issue]:
     for node in _unreadable(subject, "Date"):
-        yield Issue(node, f"{quoted(node.text)} is no date: 2026-01-31T12:00:00Z, or seconds of the epoch.")
+        if not is_storable_date(node.text):
+            yield Issue(
+                node, f"{quoted(node.text)} is no date: 2026-01-31T12:00:00Z, or seconds of the epoch."
+            )
+
+
+def unusual_dates(subject: Subject) -> Iterator[Issue]:
+    """What IAM stores and does not read as a date."""
+    for node in _unreadable(subject, "Date"):
+        if is_storable_date(node.text):
+            yield Issue(
+                node, f"{quoted(node.text)} is not read as a date: write YYYY-MM-DD, and the time behind T."
+            )
 
 
 def unreadable_numbers(subject: Subject) -> Iterator[Issue]:

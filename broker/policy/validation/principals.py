@@ -20,7 +20,10 @@ _CANONICAL = re.compile(r"[0-9a-f]{64}")
 _SERVICE = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+")
 # Keys that say for whom a service acts.
 _FOR_WHOM = (
-    "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths", "aws:principalorgid",
+    "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
+)  # fmt: skip
+_OF_IDENTITIES = (
+    "aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths", "aws:username",
 )  # fmt: skip
 
 
@@ -85,6 +88,44 @@ def allows_with_not_principal(subject: Subject) -> Iterator[Issue]:
         node = statement.find("NotPrincipal")
         if node is not None and statement.is_allow:
             yield Issue(node, "This allows everybody but those named, those without credentials among them.")
+
+
+def user_ids(subject: Subject) -> Iterator[Issue]:
+    yield from _unique_ids(subject, "AIDA", "user")
+
+
+def role_ids(subject: Subject) -> Iterator[Issue]:
+    yield from _unique_ids(subject, "AROA", "role")
+
+
+def _unique_ids(subject: Subject, prefix: str, kind: str) -> Iterator[Issue]:
+    """What AWS shows of a principal that was deleted, and stores for one that was not."""
+    for one in principals_of(subject, "AWS"):
+        if one.node.text.startswith(prefix) and _UNIQUE_ID.fullmatch(one.node.text):
+            message = f"This is the unique id of a {kind}, which may be deleted: write the ARN of the {kind}."
+            yield Issue(one.node, message)
+
+
+def federated(subject: Subject) -> Iterator[Issue]:
+    """Only trust policies take them, whose actions are of sts."""
+    for statement in subject.statements:
+        if all(node.text.lower().startswith("sts:") for node in statement.actions):
+            continue
+        for one in statement.principals + statement.not_principals:
+            if one.type == "Federated":
+                yield Issue(one.node, "Only trust policies of roles have Federated principals.")
+
+
+def keys_without_value(subject: Subject) -> Iterator[Issue]:
+    """Keys of principals with an identity of their own; a service has none, so that the condition is never met."""
+    for statement in subject.statements:
+        if not statement.principals or any(one.type != "Service" for one in statement.principals):
+            continue
+        for condition in statement.conditions if statement.is_allow else ():
+            key = condition.key.text.lower()
+            if key in _OF_IDENTITIES or key.startswith("aws:principaltag/"):
+                message = f"Requests of a service have no {condition.key.text}."
+                yield Issue(condition.key, message, "aws:SourceArn, aws:SourceAccount or aws:SourceOrgID")
 
 
 def unrestricted_services(subject: Subject) -> Iterator[Issue]:

@@ -39,6 +39,7 @@ class ReferencedResourceType(msgspec.Struct):
 
     key: str
     arn: str = ""
+    condition_keys: tuple[str, ...] = msgspec.field(name="conditionKeys", default=())
 
     @property
     def pattern(self) -> str:
@@ -164,6 +165,22 @@ def _template(name: str) -> re.Pattern[str]:
 
 def _matches_template(name: str, key: str) -> bool:
     return _template(name).fullmatch(key) is not None
+
+
+def key_matches(known: str, key: str) -> bool:
+    """Whether `key`, in lower case, is this key of the reference, which may be a template."""
+    return known.lower() == key or _matches_template(known.lower(), key)
+
+
+def keys_of(service: str, action: ReferencedAction) -> Iterator[str]:
+    """The condition keys of an action: its own, those for its resources, and those of its resources."""
+    yield from action.condition_keys
+    found = find_service(service)
+    types = {name.lower(): one for name, one in found.resource_types.items()} if found is not None else {}
+    for resource_type in action.resource_types:
+        yield from resource_type.condition_keys
+        if resource_type.name.lower() in types:
+            yield from types[resource_type.name.lower()].condition_keys
 
 
 def nearest_key(key: str) -> str:

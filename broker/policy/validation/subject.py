@@ -77,24 +77,34 @@ class StatementNode(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A text as checks see it; `version` is that of 2008 where none is written."""
+    """A text as checks see it; `version` is that of 2008 where none is written.
+
+    `own_services` are service principals of the operator, whatever their names. `resource_type` is what a resource
+    policy is attached to, as CloudFormation calls it; "" where that is not known. `as_aws`: there are no services but
+    AWS's; else a service that is similar to none of AWS's is the operator's.
+    """
 
     text: str
     root: JsonNode
     validated_as: ValidatedAs
     version: str
     statements: tuple[StatementNode, ...]
-    own_services: Collection[str] = ()  # service principals of the operator, whatever their names
-    as_aws: bool = (
-        False  # no services but AWS's; else a service that is similar to none of AWS's is the operator's
-    )
+    own_services: Collection[str] = ()
+    resource_type: str = ""
+    as_aws: bool = False
 
 
 _OPERATOR = re.compile(r"(?:(ForAllValues|ForAnyValue):)?(.*?)(IfExists)?", re.IGNORECASE | re.DOTALL)
 
 
 def read_subject(
-    text: str, root: JsonNode, validated_as: ValidatedAs, own_services: Collection[str], *, as_aws: bool
+    text: str,
+    root: JsonNode,
+    validated_as: ValidatedAs,
+    own_services: Collection[str],
+    resource_type: str,
+    *,
+    as_aws: bool,
 ) -> Subject:
     version = root.find("Version")
     return Subject(
@@ -104,6 +114,7 @@ def read_subject(
         version.text if version is not None and version.kind == "string" else OLD_VERSION,
         tuple(_statement(node) for node in as_list(root.find("Statement")) if node.kind == "object"),
         own_services,
+        resource_type,
         as_aws,
     )
 

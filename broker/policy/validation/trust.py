@@ -100,6 +100,23 @@ def missing_roles_anywhere_actions(subject: Subject) -> Iterator[Issue]:
             yield Issue(node, f"IAM Roles Anywhere calls {', '.join(missing)}, too.", ", ".join(missing))
 
 
+def missing_actions_for_keys(subject: Subject) -> Iterator[Issue]:
+    """Who may not set a value cannot meet a condition on it."""
+    for statement in subject.statements:
+        for condition in statement.conditions if statement.is_allow and statement.actions else ():
+            action = _setting_action(condition.key.text.lower())
+            if action and condition.name != "null" and not _reaches(statement, action.lower()):
+                message = f"{condition.key.text} is set by {action}, which this statement does not allow."
+                yield Issue(condition.key, message, action)
+
+
+def _setting_action(key: str) -> str:
+    if key == "sts:sourceidentity":
+        return "sts:SetSourceIdentity"
+    is_of_tags = key in ("sts:transitivetagkeys", "aws:tagkeys") or key.startswith("aws:requesttag/")
+    return "sts:TagSession" if is_of_tags else ""
+
+
 def _issuers(statement: StatementNode) -> Iterator[tuple[str, JsonNode]]:
     for one in statement.principals:
         found = _OIDC.fullmatch(one.node.text) if one.type == "Federated" else None

@@ -19,7 +19,12 @@ _ORDER = {kind: number for number, kind in enumerate(FindingType)}
 
 
 def validate_policy(
-    text: str, validated_as: ValidatedAs, own_services: Collection[str] = (), *, as_aws: bool = False
+    text: str,
+    validated_as: ValidatedAs,
+    own_services: Collection[str] = (),
+    resource_type: str = "",
+    *,
+    as_aws: bool = False,
 ) -> tuple[ValidationFinding, ...]:
     """All findings, the most serious first, then in the order of the text.
 
@@ -32,7 +37,7 @@ def validate_policy(
         return (_syntax_error(lines, fault.at, f"This is no JSON: {fault}"),)
     if root.kind != "object":
         return (_syntax_error(lines, root.start, "A policy is a JSON object."),)
-    subject = read_subject(text, root, validated_as, own_services, as_aws=as_aws)
+    subject = read_subject(text, root, validated_as, own_services, resource_type, as_aws=as_aws)
     found = [
         finding
         for check in (*CHECKS, *(() if as_aws else OWN_CHECKS))

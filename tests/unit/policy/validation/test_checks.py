@@ -2,7 +2,7 @@
 
 A case is what the policy is validated as, and what differs from its base: `statement` is laid over the base statement
 (null takes an element away), `statements` are several such, `policy` is laid over the document; `text` is the whole
-text, `repeat` the number of statements, with Sids of their own.
+text, `resource_type` what it is attached to, `repeat` the number of statements, with Sids of their own.
 """
 
 import json
@@ -43,7 +43,10 @@ def test_a_check_finds_what_it_should_and_nothing_else(
     code: str, is_found: bool, validated_as: str, changes: dict[str, Any]
 ) -> None:
     text = text_of(validated_as, changes)
-    found = {finding.code for finding in validate_policy(text, ValidatedAs(validated_as))}
+    found = {
+        finding.code
+        for finding in validate_policy(text, ValidatedAs(validated_as), (), changes.get("resource_type", ""))
+    }
     assert (code in found) is is_found, (text, found)
 
 

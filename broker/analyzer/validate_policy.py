@@ -13,6 +13,7 @@ import msgspec
 from broker.errors import Refusal
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.policy.validation import (
+    LONGEST_VALIDATED,
     FindingLocation,
     FindingType,
     TextPosition,
@@ -22,8 +23,6 @@ from broker.policy.validation import (
 )
 from broker.protocol.shapes import accessanalyzer as shapes
 
-# Characters: the longest policy of AWS has 20,480 without white space. The time that a validation takes grows with it.
-_LONGEST = 65_536
 _MOST = 1000
 _DEFAULT = 100
 _LONGEST_TOKEN = 128
@@ -55,8 +54,8 @@ async def validate(
     call: Call, request: shapes.ValidatePolicyRequest, prepared: Prepared[None]
 ) -> shapes.ValidatePolicyResponse:
     validated_as, most = _validated_as(request), _page_size(request)
-    if len(request.policy_document) > _LONGEST:
-        raise _invalid(f"The policy document has more than {_LONGEST} characters.")
+    if len(request.policy_document) > LONGEST_VALIDATED:
+        raise _invalid(f"The policy document has more than {LONGEST_VALIDATED} characters.")
     start = _open_token(request.next_token, request) if request.next_token else 0
     # In a thread: a long text takes a part of a second.
     found = await asyncio.to_thread(

@@ -7,7 +7,13 @@ import msgspec
 
 from broker.policy.document import parse_policy
 from broker.policy.elements import MalformedPolicy, Policy, PolicyKind
-from broker.policy.validation import VALIDATED_AS, FindingType, ValidationFinding, validate_policy
+from broker.policy.validation import (
+    LONGEST_VALIDATED,
+    VALIDATED_AS,
+    FindingType,
+    ValidationFinding,
+    validate_policy,
+)
 
 _PLACE = re.compile(r"line (\d+)(?:, column (\d+))?: (.*)", re.DOTALL)
 MALFORMED = "MALFORMED_POLICY"
@@ -66,7 +72,9 @@ def _refusal(error: MalformedPolicy) -> PolicyFinding:
 def _validated(
     text: str, kind: PolicyKind, own_services: Collection[str], is_refused: bool
 ) -> Iterator[PolicyFinding]:
-    """A syntax error of JSON is in the refusal already."""
+    """A syntax error of JSON is in the refusal already. The longest texts are not validated: a page has to answer."""
+    if len(text) > LONGEST_VALIDATED:
+        return
     for finding in validate_policy(text, VALIDATED_AS[kind], own_services):
         if not (is_refused and finding.code == "JSON_SYNTAX_ERROR"):
             yield _shown(finding)

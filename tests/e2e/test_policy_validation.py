@@ -76,7 +76,7 @@ def test_a_trust_policy_is_told_from_other_policies_of_resources(server: Server,
         {"policyType": "NO_POLICY"},
         {"policyType": "IDENTITY_POLICY", "maxResults": 0},
         {"policyType": "IDENTITY_POLICY", "nextToken": "bm8="},
-        {"policyType": "IDENTITY_POLICY", "policyDocument": " " * 65_537},
+        {"policyType": "IDENTITY_POLICY", "policyDocument": " " * 32_769},
     ],
 )
 def test_bad_parameters_are_refused(server: Server, account: Account, parameters: dict[str, Any]) -> None:

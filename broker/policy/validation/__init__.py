@@ -14,10 +14,11 @@ from broker.policy.validation.findings import (
     ValidationFinding,
 )
 from broker.policy.validation.subject import VALIDATED_AS, ValidatedAs
-from broker.policy.validation.validate import validate_policy
+from broker.policy.validation.validate import LONGEST_VALIDATED, validate_policy
 
 __all__ = [
     "CHECKS",
+    "LONGEST_VALIDATED",
     "OWN_CHECKS",
     "VALIDATED_AS",
     "FindingLocation",

@@ -53,7 +53,7 @@ class ResourceArn(msgspec.Struct, frozen=True):
         return self.fields[2]
 
 
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
+_VARIABLE = re.compile(r"\$\{[^{}]*\}")
 
 
 def _arns(subject: Subject) -> Iterator[ResourceArn]:

@@ -61,7 +61,7 @@ async def show(portal: Portal, visit: Visit, refusal: Refusal | None = None) -> 
         difference=list(differences(other, text))
         if chosen != default and isinstance(text, str) and isinstance(other, str)
         else [],
-        statements=findings_of(text, "managed")["statements"] if isinstance(text, str) else (),
+        statements=findings_of(portal, text, "managed")["statements"] if isinstance(text, str) else (),
         entities=await attempt(portal, visit, "ListEntitiesForPolicy", named),
         is_own=visit.request.match_info["owner"] != "aws",
         here=_path(visit),

@@ -8,6 +8,7 @@ policies that pass every role on purpose. Suggestions, sizes and checks of our o
 import json
 from collections import defaultdict
 from pathlib import Path
+from time import process_time
 
 from broker.access.aws_managed import all_aws_managed
 from broker.policy.services import facts_of
@@ -39,3 +40,11 @@ def test_an_action_that_is_found_to_match_star_only_does_so_in_the_engine() -> N
         text = json.dumps({"Version": "2012-10-17", "Statement": statement})
         codes = {finding.code for finding in validate_policy(text, ValidatedAs.IDENTITY)}
         assert ("UNSUPPORTED_RESOURCE_FOR_ACTION" in codes) is not facts_of(action).supports_resources
+
+
+def test_no_text_takes_more_time_than_its_length_is_worth() -> None:
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "${" * 15_000}
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    started = process_time()
+    validate_policy(text, ValidatedAs.IDENTITY)
+    assert process_time() - started < 1

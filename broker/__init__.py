@@ -5,7 +5,7 @@
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the HTTP of machines: requests in, responses out
-    iam | simulator | sts | metadata | authorize | portal | sso | signin | trail |
+    iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
     analyzer
                              what the broker does, one file per noun or flow
     event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
@@ -19,7 +19,7 @@
     names | errors | strict_json | causes | yaml_text
                              how things are called; how a request is refused; strict reading of JSON; errors of the
                              system as sentences for the operator
-    cache                    the one bounded cache: by weight, and by revisions
+    cache | version          the one bounded cache: by weight, and by revisions; which broker this is
 
 Imports go downwards only; what stands beside a `|` never imports its neighbour. The three lowest floors are pure:
 `now` and entropy are arguments. `pyproject.toml` holds these rules as import contracts, `tests/test_house.py`

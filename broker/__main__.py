@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Only the chosen command is imported: `broker keys` starts without importing the server.
     parser = parser_of(arguments[:1])
     chosen = parser.parse_args(arguments)
+    chosen.arguments, chosen.needs_direct = arguments, ""
     if chosen.command is None:
         parser.print_help()
         return 0

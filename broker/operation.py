@@ -26,6 +26,7 @@ from broker.errors import Refusal, not_implemented
 from broker.federation.federation import Federation
 from broker.names.ids import unique_id
 from broker.protocol.model import MODELS_BY_PREFIX, VERSIONS, ServiceModel, load_service
+from broker.protocol.redaction import is_reading
 from broker.storage.store import Transaction
 
 
@@ -60,6 +61,13 @@ class Quotas(msgspec.Struct, frozen=True):
     group_inline_size: int = 5120
     trust_policy_size: int = 2048
     credential_report_hours: int = 4
+    organization_accounts: int = 10
+    organizational_units: int = 1000
+    organization_policies: int = 1000
+    service_control_policies_per_target: int = 5
+    resource_control_policies_per_target: int = 5
+    service_control_policy_size: int = 5120
+    resource_control_policy_size: int = 5120
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):
@@ -187,9 +195,11 @@ def model(service: str) -> ServiceModel:
 
 
 def operation(
-    action: str, *, prepare: Prepare[R, F], prove: Prove | None = None
+    action: str, *, prepare: Prepare[R, F], prove: Prove | None = None, judged_as: str = ""
 ) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
     """Declare the handler of `action` ("iam:CreateUser"), and its `prepare`.
+
+    `judged_as` is what policies call the action, where that is not the service's name.
 
     Raises ValueError at import for a name that no service model has, for a second handler, for a missing `prove`, and
     for a `prove` where callers sign.
@@ -208,7 +218,8 @@ def operation(
         if (service, name) in OPERATIONS:
             raise ValueError(f"{action} has a handler already")
         is_tagging = _is_tagging(model(service), name)
-        OPERATIONS[service, name] = Operation(service, name, action, prepare, handle, is_tagging, prove)
+        judged = judged_as or action
+        OPERATIONS[service, name] = Operation(service, name, judged, prepare, handle, is_tagging, prove)
         return handle
 
     return declare
@@ -251,7 +262,9 @@ def find_operation(service: str, name: str) -> Operation:
 
 
 async def perform(declared: Operation, call: Call, request: Any) -> Any:
-    """`prepare`, then the gate, then the handler."""
+    """`prepare`, then the gate, then the handler; of those that write to the caller's account, one call at a time."""
+    if declared.service == "iam" and not is_reading(declared.name):
+        await call.store.take_turn(call.account)
     prepared = await prepare(declared, call, request)
     if prepared.offered_code is not None:
         # The only write before the gate. It is committed even where the call is refused: a code is used up or counted.

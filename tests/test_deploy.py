@@ -1,5 +1,6 @@
 """What deploy/ ships fits the broker: settings that exist, units that systemd takes, YAML that is YAML."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from broker.config import load_settings, parse_address, setting_names
 from broker.config.settings import variable_of
 from broker.web.connection import KEEP_ALIVE_SECONDS, LONGEST_TARGET
+from broker.web.metrics import GAUGES, Metrics
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -79,7 +81,7 @@ def test_an_example_that_listens_to_others_believes_no_proxy_and_has_tls(file: P
     if not ip_address(host).is_loopback:
         assert settings.requests.trusted_proxies == ()
         assert settings.tls.certificate_file and settings.tls.key_file
-    for unsigned in (settings.listen.metadata, settings.listen.operations):
+    for unsigned in (*settings.listen.metadata, settings.listen.operations):
         address = ip_address(parse_address(unsigned, "listen")[0])
         assert address.is_loopback or address == ip_address("169.254.169.254")
     assert settings.metadata.loopback_instance == ""
@@ -87,8 +89,9 @@ def test_an_example_that_listens_to_others_believes_no_proxy_and_has_tls(file: P
 
 def test_what_asks_for_no_signature_is_opened_on_purpose_only():
     containerfile = text_of("Containerfile")
-    for listener, port in (("METADATA", 1338), ("OPERATIONS", 9464)):
-        assert f"BROKER_LISTEN_{listener}=127.0.0.1:{port}" in containerfile
+    assert set(re.findall(r"BROKER_[A-Z_]+", containerfile)) >= {"BROKER_CONFIG"}
+    image = load_settings(DEPLOY / "image.toml", {}).listen
+    assert (image.metadata, image.operations) == (("127.0.0.1:1338",), "127.0.0.1:9464")
     assert re.findall(r"^EXPOSE (.*)$", containerfile, re.MULTILINE) == ["8080"]
     services = yaml.safe_load(text_of("compose.yaml"))
     assert "BROKER_LISTEN_METADATA" not in services["services"]["broker"]["environment"]
@@ -99,6 +102,82 @@ def test_what_asks_for_no_signature_is_opened_on_purpose_only():
         r"if \.Values\.metadata\.enabled \}\}\s+- name: BROKER_LISTEN_METADATA\s+value: 0\.0\.0\.0:1338\n"
     )
     assert re.search(opened, stateful) and stateful.count("BROKER_LISTEN_METADATA") == 1
+
+
+def test_a_mounted_file_replaces_the_settings_of_the_image(tmp_path: Path):
+    """No variable of the image but BROKER_CONFIG, for a variable counts more than the file."""
+    variables = re.search(r"^ENV (.+?[^\\])$", text_of("Containerfile"), re.MULTILINE | re.DOTALL)
+    assert variables is not None
+    named = dict(one.split("=", 1) for one in variables[1].replace("\\\n", " ").split())
+    assert {name for name in named if name.startswith("BROKER_")} == {"BROKER_CONFIG"}
+    assert f"COPY deploy/image.toml {named['BROKER_CONFIG']}" in text_of("Containerfile")
+    mounted = tmp_path / "broker.toml"
+    mounted.write_text('[listen]\napi = "127.0.0.1:1"\n')
+    assert load_settings(mounted, named).listen.api == "127.0.0.1:1"
+
+
+def test_what_the_image_is_made_of_is_not_ignored_and_nothing_else_is_sent():
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    sent = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    assert "*" in lines
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", text_of("Containerfile"), re.MULTILINE)
+    assert sorted(sent) == sorted(copied)
+
+
+def test_the_commands_of_the_containerfile_run(tmp_path: Path):
+    """The steps of the last stage, in a folder instead of an image: there is no engine here."""
+    steps = re.findall(
+        r"^RUN (.+?[^\\])$", text_of("Containerfile").rpartition("\nFROM ")[2], re.MULTILINE | re.DOTALL
+    )
+    (step,) = [one.replace("\\\n", " ") for one in steps]
+    for name in ("/var/lib/broker", "/usr/local/bin/broker"):
+        step = step.replace(name, f"{tmp_path}{name}")
+    (tmp_path / "usr" / "local" / "bin").mkdir(parents=True)
+    step = step.replace("-o 10001 -g 10001 ", "").replace("/opt/broker/venv/bin/python", sys.executable)
+    subprocess.run(["/bin/sh", "-euc", step], check=True)
+    command = [tmp_path / "usr" / "local" / "bin" / "broker", "--version"]
+    shown = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert shown.stdout.startswith("broker "), shown.stderr
+
+
+def chart_values() -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(text_of("helm", "broker", "values.yaml"))
+    return values
+
+
+def undescribed(values: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """What of `values` the schema does not know."""
+    if not isinstance(values, dict) or "properties" not in schema:
+        return []
+    found = [f"{path}.{name}" for name in values if name not in schema["properties"]]
+    for name, one in schema["properties"].items():
+        if name in values:
+            found += undescribed(values[name], one, f"{path}.{name}")
+    return found
+
+
+def test_the_schema_of_the_chart_knows_its_values_and_no_others():
+    schema = json.loads(text_of("helm", "broker", "values.schema.json"))
+    assert undescribed(chart_values(), schema) == []
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) - {"global"} == set(chart_values())
+
+
+def test_alerts_and_the_dashboard_ask_for_metrics_that_there_are():
+    slot = Metrics()
+    slot.count("sts", "AssumeRole", "", 0.1)
+    slot.count_session("Role")
+    slot.count_denial("identity")
+    for name, (_, label) in GAUGES.items():
+        slot.set_gauge(name, "sessions" if label else "", 1.0)
+    known = set(re.findall(r"^(broker_\w+)", slot.exposition().decode(), re.MULTILINE))
+    files = [text_of("helm", "broker", "files", name) for name in ("alerts.yaml", "dashboard.json")]
+    asked = set(re.findall(r"\bbroker_\w+", "".join(files)))
+    assert asked and asked - known == set()
+    rules = yaml.safe_load(files[0])["groups"][0]["rules"]
+    assert all({"alert", "expr", "labels", "annotations"} <= rule.keys() for rule in rules)
+    panels = json.loads(files[1])["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
 
 
 def test_the_pods_run_with_as_few_rights_as_there_are():

@@ -25,6 +25,7 @@ TESTS_OF_SEVERAL = {
     "commands/test_main.py": "broker/__main__.py and the table of commands",
     "iam/test_every_authorization.py": "the law of permissions over all operations",
     "declaration/test_import_stores.py": "declaration/import_minio.py and import_seaweedfs.py",
+    "iam/test_every_list.py": "laws of pages, names, quotas and tags over all operations",
     "iam/test_root_tasks.py": "the law of AssumeRoot's tasks over all operations",
     "metadata/test_handler.py": "web/metadata.py with the whole room behind it",
     "policy/test_cases.py": "the runner of the cases that are data",
@@ -166,6 +167,7 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
     """`except Exception` belongs to request handlers, background tasks that must go on, and the end of a process."""
     allowed = {
         "__main__.py",
+        "commands/admin_socket.py",
         "web/requests.py",
         "web/token_endpoint.py",
         "web/metadata.py",
@@ -331,7 +333,7 @@ def test_tests_have_no_packages():
 
 
 def test_scripts_can_be_run_or_are_sourced():
-    sourced = {"environment", "aws-cli-2", "aws-sdk-js", "axe-core", "oidc-provider"}
+    sourced = {"ansible", "environment", "aws-cli-2", "aws-sdk-js", "axe-core", "oidc-provider"}
     for path in sorted((ROOT / "scripts").iterdir()):
         if path.is_dir():
             continue

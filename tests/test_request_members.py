@@ -23,6 +23,20 @@ LOGGED = {
     ("accessanalyzer", "ValidatePolicy"): {"locale"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},
     ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
+    # There is nothing to remove: what would be there is refused when it is given.
+    ("iam", "UpdateSAMLProvider"): {"remove_context_provider", "remove_identity_center_instance"},
+    # Of the grants that it refuses.
+    ("sso-oidc", "CreateTokenWithIAM"): {
+        "code",
+        "code_verifier",
+        "redirect_uri",
+        "refresh_token",
+        "requested_token_type",
+        "subject_token",
+        "subject_token_type",
+    },
+    # Who may see bills in AWS's console; the broker has none.
+    ("organizations", "CreateAccount"): {"iam_user_access_to_billing"},
 }
 
 _READS = ("LOAD_ATTR", "LOAD_METHOD")

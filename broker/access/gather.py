@@ -8,8 +8,6 @@ these two partitions. Session policies belong to the token and are added at each
 # session policy may be deleted before its session ends: then everything is denied.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 from broker.access.aws_managed import (
@@ -21,21 +19,20 @@ from broker.access.aws_managed import (
 )
 from broker.access.caller import Caller, Keys
 from broker.access.library import PolicyLibrary, parts_of
-from broker.access.organization import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, organization_keys
+from broker.access.organization import find_organization, organization_keys, policies_at
 from broker.cache import Cache, Part
 from broker.errors import service_unavailable
+from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, policy_arn
 from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
 from broker.storage.engine import GLOBAL, account_partition
-from broker.storage.records import Group, Organization, OrganizationalUnit, Role, User
-from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, Transaction
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import Group, Role, User
+from broker.storage.store import GROUPS, POLICIES, Transaction
 
 _NO_KEYS: Keys = {}
 _ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 _DENY_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
-_ALLOW_EVERYONE_ALL = (
-    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
-)
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 # Bytes that an entry takes beside compiled policies: key, layers, a union.
@@ -61,6 +58,8 @@ class Gatherer:
     def __init__(self, library: PolicyLibrary, limit: int = DEFAULT_LIMIT) -> None:
         self._library = library
         self._cache: Cache[tuple[str, str], _Gathered] = Cache(limit, parts_of)
+        # One entry, which what is gathered for thousands of principals shares: the organization may be large.
+        self._organizations: Cache[str, Organization] = Cache(1)
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares.
@@ -93,12 +92,19 @@ class Gatherer:
             layers = msgspec.structs.replace(layers, scopes=self._scope_policies(caller))
         if organization is None:
             return layers, _NO_KEYS
-        if RESOURCE_CONTROL_POLICY in organization.features:
+        if resource_account in organization.closed_accounts:
+            layers = msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
+        elif RESOURCE_CONTROL_POLICY in organization.features:
             layers = self._with_resource_controls(organization, layers, resource_account)
         return layers, organization_keys(organization, caller.account, resource_account)
 
     async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
-        organization = await store.find(ORGANIZATION, "", "")
+        organization: Organization | None = await self._organizations.at(
+            store,
+            "",
+            (GLOBAL,),
+            lambda: find_organization(store),  # type: ignore[arg-type,return-value]  # None is not cached
+        )
         return _Gathered(await self._layers(store, caller, organization), organization)
 
     async def _layers(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
@@ -214,39 +220,60 @@ class Gatherer:
         return self._library.compiled(source, _DENY_ALL, PolicyKind.SESSION)
 
     def _service_controls(self, organization: Organization | None, account: str) -> tuple[PolicySet, ...]:
-        if organization is None or SERVICE_CONTROL_POLICY not in organization.features:
+        if organization is None:
             return ()
-        return tuple(
-            self._controls(name, unit.service_control_policies, PolicyKind.SCP)
-            for name, unit in _levels(organization, account)
-        )
+        if account in organization.closed_accounts:
+            return (NO_POLICIES,)  # nothing is allowed there
+        if SERVICE_CONTROL_POLICY not in organization.features:
+            return ()
+        return self._levels(organization, account, PolicyKind.SCP)
 
     def _with_resource_controls(
         self, organization: Organization, layers: Layers, account: str | None
     ) -> Layers:
         if account is None:
             return msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
-        full = self._library.compiled(
-            Source(SourceKind.RCP, "RCPFullAWSAccess"), _ALLOW_EVERYONE_ALL, PolicyKind.RCP
-        )
         return msgspec.structs.replace(
             layers,
-            # RCPFullAWSAccess is attached everywhere and cannot be detached.
-            rcps=tuple(
-                PolicySet.union(full, self._controls(name, unit.resource_control_policies, PolicyKind.RCP))
-                for name, unit in _levels(organization, account)
-            ),
+            rcps=self._levels(organization, account, PolicyKind.RCP),
             is_resource_in_management_account=organization.management_account_id == account,
         )
 
-    def _controls(self, level: str, policies: Mapping[str, str], kind: PolicyKind) -> PolicySet:
-        source_kind = SourceKind.SCP if kind is PolicyKind.SCP else SourceKind.RCP
-        return PolicySet.union(
-            *(
-                self._library.compiled(Source(source_kind, name, level), text, kind)
-                for name, text in policies.items()
+    def _levels(self, organization: Organization, account: str, kind: PolicyKind) -> tuple[PolicySet, ...]:
+        """From the root of the organization down to the account; empty for accounts outside of it."""
+        source_kind, policy_type = _CONTROLS[kind]
+        sets = []
+        for name, unit in _units_above(organization, account):
+            try:
+                attached = policies_at(organization, unit, policy_type)
+            except KeyError as error:
+                raise service_unavailable(f"policy {error} of {name} is not in the store") from None
+            sets.append(
+                PolicySet.union(
+                    *(
+                        self._library.compiled(
+                            Source(source_kind, policy.name, _arn(organization, policy_type, policy_id)),
+                            policy.content,
+                            kind,
+                        )
+                        for policy_id, policy in attached
+                    )
+                )
             )
-        )
+        return tuple(sets)
+
+
+# A kind of policy -> its name as a source, and in the APIs.
+_CONTROLS = {
+    PolicyKind.SCP: (SourceKind.SCP, SERVICE_CONTROL_POLICY),
+    PolicyKind.RCP: (SourceKind.RCP, RESOURCE_CONTROL_POLICY),
+}
+
+
+def _arn(organization: Organization, policy_type: str, policy_id: str) -> str:
+    return policy_arn(
+        organization.management_account_id, organization.organization_id, policy_type, policy_id
+    )
 
 
 # Principals that have the root user's permissions, where no record of a user or role was read.
@@ -274,7 +301,7 @@ def _managed_source(policy: AnyManagedPolicy, kind: PolicyKind) -> Source:
     )
 
 
-def _levels(organization: Organization, account: str) -> list[tuple[str, OrganizationalUnit]]:
+def _units_above(organization: Organization, account: str) -> list[tuple[str, OrganizationalUnit]]:
     """From the root of the organization down to the account; empty for accounts outside of it.
 
     Raises Refusal ServiceUnavailable for a unit whose parent is unknown, or that is its own ancestor: a level that

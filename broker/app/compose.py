@@ -10,6 +10,7 @@ import msgspec
 
 import broker.analyzer
 import broker.iam
+import broker.organizations
 import broker.signin
 import broker.simulator
 import broker.sso

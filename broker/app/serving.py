@@ -10,8 +10,12 @@ from socket import socket
 from ssl import SSLContext
 from typing import Protocol
 
+import msgspec
+
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
+from broker.app.measuring import measure_state
+from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
@@ -19,6 +23,7 @@ from broker.audit.reader import JournalReader
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
+from broker.config.settings import listener_addresses
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
 from broker.protocol.model import VERSIONS
@@ -38,8 +43,8 @@ from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
 
-LISTENERS = ("api", "metadata", "operations", "portal")
-TLS_LISTENERS = frozenset(("api", "portal"))
+LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal")
+TLS_LISTENERS = frozenset(("api", "metadata_https", "portal"))
 
 # How often the last uses of keys are written, and how long a key's last use is not written again.
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
@@ -48,6 +53,7 @@ _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
 _ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
+_MEASURE_SECONDS = 5.0
 _REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
 _SYNC_SECONDS = 0.5  # with half a second for the disk, a record is on disk within a second
@@ -65,8 +71,12 @@ class Listener(Protocol):
     async def ends_within(self, seconds: float) -> bool: ...
 
 
+_NO_LISTENERS: Mapping[str, Listener] = {}
+
+
 def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dependencies:
     settings, path = broker.settings, Path(broker.settings.audit.path)
+    broker.gate.count_denial = metrics.count_denial
     return Dependencies(
         clock=clock,
         timer=time.perf_counter,
@@ -74,7 +84,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         store=broker.store,
         prover=broker.prover,
         gate=broker.gate,
-        mint=broker.mint,
+        mint=msgspec.structs.replace(broker.mint, count=metrics.count_session),
         journal=journal,
         metrics=metrics,
         quotas=settings.quotas,
@@ -91,7 +101,12 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
 
 def host_names(settings: Settings) -> list[str]:
     """The names in the settings, and the hosts of the listeners whose requests have no signature."""
-    at = [parse_address(text, "listen")[0] for text in (settings.listen.metadata, settings.listen.operations)]
+    unsigned = [
+        address
+        for name in ("metadata", "metadata_https", "operations")
+        for address in listener_addresses(settings.listen, name)
+    ]
+    at = [parse_address(text, "listen")[0] for text in unsigned]
     return [*settings.listen.host_names, *at]
 
 
@@ -112,8 +127,11 @@ async def serve(
     is_ready: Callable[[], None],
     stop: asyncio.Event,
     slot: WorkerSlot = WorkerSlot(),  # noqa: B008  frozen
+    *,
+    own: Mapping[str, Listener] = _NO_LISTENERS,
+    reloading: Reloading | None = None,
 ) -> None:
-    """Listen on the sockets of `LISTENERS` until `stop` is set, then finish requests in progress.
+    """Listen on the sockets of `LISTENERS`, and those of `own`, until `stop` is set, then finish requests in progress.
 
     The store and its keys must exist. `is_ready` is called when every listener is open. Raises ConfigurationError,
     EngineUnavailable and OSError.
@@ -126,7 +144,7 @@ async def serve(
         async with open_broker(settings, may_create=False) as broker:
             dependencies = make_dependencies(broker, journal, Metrics(slot))
             metadata = make_metadata_handler(broker, dependencies)
-            servers = _make_servers(broker, dependencies, metadata, stop)
+            servers = {**_make_servers(broker, dependencies, metadata, stop), **own}
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name in TLS_LISTENERS else None
                 await server.listen(sockets[name], tls)
@@ -134,6 +152,10 @@ async def serve(
             await _warn_of_weaknesses(broker.engine, logged)
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
+            measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
+            tasks.append(asyncio.create_task(_every("measuring the store", _MEASURE_SECONDS, measure)))
+            if reloading is not None:
+                tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
@@ -213,16 +235,20 @@ def _make_servers(
     others = OPERATIONS_CONNECTIONS + (PORTAL_CONNECTIONS if broker.settings.listen.portal else 0)
     most = most_connections(broker.settings.listen.maximum_connections, others)
     operations = operations_handler(dependencies.metrics, why_not_ready, dependencies.host_names)
-    portal = {}
+    others_of_settings: dict[str, Listener] = {}
+    if broker.settings.listen.metadata_https:
+        others_of_settings["metadata_https"] = Server(
+            metadata.answer, clock, maximum_connections=most, name="metadata_https"
+        )
     if broker.settings.listen.portal:
-        portal["portal"] = _make_portal(broker, dependencies)
+        others_of_settings["portal"] = _make_portal(broker, dependencies)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
         ),
-        **portal,
+        **others_of_settings,
     }
 
 

@@ -45,6 +45,11 @@ class BrokenChain(ValueError):
         self.index = index
 
 
+def certificate_end(pem: bytes) -> float:
+    """When the first certificate ends, in epoch seconds; raises ValueError."""
+    return x509.load_pem_x509_certificates(pem)[0].not_valid_after_utc.timestamp()
+
+
 def check_certificate(pem: str, now: float) -> CertificateFacts:
     """What the one certificate in `pem` says; raises BrokenCertificate."""
     return _facts(_load_one(pem, now))

@@ -86,21 +86,34 @@ def run(chosen: argparse.Namespace) -> int:
     """0 where the store is now (or would be) as declared, 1 where the file or a change is refused."""
     from broker.commands.opening import with_broker
     from broker.commands.refusing import REFUSED, WRONG_USE, CommandRefused, failed
+    from broker.commands.remote import current_remote
     from broker.commands.showing import show
-    from broker.declaration.reading import read_declaration
+    from broker.declaration.reading import (
+        decode_declaration,
+        encode_declaration,
+        has_fixed_keys,
+        read_declaration,
+    )
     from broker.declaration.source import DeclarationError, UnreadableDeclaration
 
+    remote = current_remote()
     try:
-        declaration = read_declaration(chosen.file)
+        if remote is not None:
+            declaration = decode_declaration(remote.files["declaration"])
+        else:
+            declaration = read_declaration(chosen.file)
     except DeclarationError as error:
         status = WRONG_USE if isinstance(error, UnreadableDeclaration) else REFUSED
         return failed("broker apply", str(error), status)
 
-    async def work(broker: "Broker") -> int:
-        if chosen.strict:
-            from broker.commands.strict import require_valid
+    reads_secrets = has_fixed_keys(declaration)
+    if reads_secrets or chosen.credentials is not None:
+        chosen.needs_direct = "the running broker reads no secrets from files for others, and writes no files"
+        if remote is not None:
+            return failed("broker apply", chosen.needs_direct, WRONG_USE)
 
-            require_valid(declaration, broker.settings.policies.service_principals)
+    async def work(broker: "Broker") -> int:
+        _require_valid(broker, declaration, chosen.strict)
         try:
             agreed = None
             if chosen.prune and not chosen.dry_run:
@@ -117,7 +130,16 @@ def run(chosen: argparse.Namespace) -> int:
             show(_report(attempt, chosen.dry_run))
         return 0
 
-    return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run)
+    files = {"declaration": encode_declaration(declaration)}
+    return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run, files=files)
+
+
+def _require_valid(broker: "Broker", declaration: "Declaration", is_strict: bool) -> None:
+    """Raises CommandRefused."""
+    if is_strict:
+        from broker.commands.strict import require_valid
+
+        require_valid(declaration, broker.settings.policies.service_principals)
 
 
 async def _agreed_deletions(

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tail.add_argument("--json", action="store_true", help="whole records, one a line")
     for one in (find, tail):
         add_filters(one)
-        add_settings_arguments(one)
+        add_settings_arguments(one, is_asked_of_broker=False)
 
 
 def _count(text: str) -> int:

@@ -46,6 +46,9 @@ def run(chosen: argparse.Namespace) -> int:
         )
         return 0
 
+    # The running broker writes the file, as its own user, and has another current folder.
+    absolute = str(chosen.file.absolute())
+    chosen.arguments = [absolute if one == str(chosen.file) else one for one in chosen.arguments]
     return with_broker(chosen, work)
 
 

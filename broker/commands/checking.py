@@ -23,6 +23,7 @@ from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import DONE, NO_ANSWER, WRONG_USE
 from broker.commands.root_user import ensure_configured_root_key
 from broker.config import ConfigurationError, Settings, StoreSettings, parse_address
+from broker.config.settings import listener_addresses
 from broker.credentials.keyrings import WrongMasterKey
 from broker.names.secret import SecretKey
 from broker.storage.engine import EngineUnavailable
@@ -54,15 +55,17 @@ def reserve_addresses(settings: Settings) -> tuple[dict[str, list[socket]], list
     reserved: dict[str, list[socket]] = {}
     faults = []
     for name in LISTENERS:
-        if not getattr(settings.listen, name):
-            continue  # the portal, where there is none
+        own: list[socket] = []
         try:
-            own = reserve(*parse_address(getattr(settings.listen, name), f"listen.{name}"))
+            for address in listener_addresses(settings.listen, name):
+                own += reserve(*parse_address(address, f"listen.{name}"))
         except AddressUnavailable as error:
             faults.append(Fault(str(error), may_pass=error.may_pass))
             continue
         except ConfigurationError:
             continue  # not an address: `load_settings` reports it
+        if not own:
+            continue  # the portal, where there is none
         for other, sockets in reserved.items():
             if overlap(own, sockets):
                 faults.append(Fault(f"listen.{name} and listen.{other} are the same address"))

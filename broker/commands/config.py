@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--endpoint", metavar="URL", help="the URL of the API for clients, where it is not the listener's"
     )
     for one in (check, show):
-        add_settings_arguments(one)
+        add_settings_arguments(one, is_asked_of_broker=False)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ Where the file is lost, the keys are deleted and new ones created.
 """
 
 import asyncio
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -146,10 +147,11 @@ def _who_signs_in(passwords: Sequence[NewPassword]) -> str:
 
 def _demo_file() -> Path:
     beside_the_code = Path(__file__).parents[2] / _FILE
-    for file in (_FILE, beside_the_code):
+    installed = Path(sysconfig.get_path("data"), "share", "broker", _FILE)
+    for file in (_FILE, beside_the_code, installed):
         if file.exists():
             return file
-    raise ConfigurationError(f"{_FILE} is not here: start the demo where the broker's repository is")
+    raise ConfigurationError(f"{_FILE} is not here, and not {installed}: install the broker again")
 
 
 def demo_files(settings: Settings) -> tuple[Path, Path]:

@@ -74,7 +74,8 @@ def run(chosen: argparse.Namespace) -> int:
         return failed("broker federation", str(error), error.status)
     # Around a token or a response white space means nothing; in a password it does.
     proof = text.strip() if chosen.ldap_user is None else text.removesuffix("\n").removesuffix("\r")
-    return with_broker(chosen, lambda broker: _check(broker, chosen, proof))
+    files = {chosen.file: text}
+    return with_broker(chosen, lambda broker: _check(broker, chosen, proof), standard_input=text, files=files)
 
 
 async def _check(broker: "Broker", chosen: argparse.Namespace, unverified_proof: str) -> int:

@@ -19,6 +19,7 @@ from broker.sealing.master import MasterKey, is_sealed_by_current, new_master_ke
 
 def run_master(chosen: argparse.Namespace) -> int:
     """Show, stage, rotate or finish; 1 where the step is not possible now."""
+    chosen.direct = True  # the files of the master key are here
     if chosen.step is None:
         return with_broker(chosen, _show)
     try:

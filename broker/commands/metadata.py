@@ -72,7 +72,7 @@ async def _certificate(broker: "Broker", chosen: argparse.Namespace) -> int:
 async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.app import entropy
     from broker.audit.event import uuid_text
-    from broker.commands.profiles import metadata_endpoint_of
+    from broker.commands.profiles import container_endpoint_of
     from broker.commands.records import command_event, transact_recorded
     from broker.commands.serving import serving_settings
     from broker.commands.showing import show_once
@@ -80,7 +80,7 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     from broker.storage.store import CONTAINERS
 
     container = await _container_record(broker, chosen)
-    endpoint = chosen.endpoint or metadata_endpoint_of(await serving_settings(broker))
+    endpoint = chosen.endpoint or container_endpoint_of(await serving_settings(broker))
     if chosen.token:
         secret = urlsafe_b64encode(entropy(33)).decode()
         key, path = authorization_key(secret), "/v1/credentials"
@@ -98,8 +98,28 @@ async def _container(broker: "Broker", chosen: argparse.Namespace) -> int:
     if chosen.token:
         shown += f"export AWS_CONTAINER_AUTHORIZATION_TOKEN={secret}\n"
     print(f"# broker metadata forget {key}", file=sys.stderr)
+    if not _is_taken_by_sdks(endpoint):
+        print(
+            f"# SDKs take no credentials from {endpoint}: listen.metadata at 169.254.170.2, or listen.metadata_https",
+            file=sys.stderr,
+        )
     await show_once(shown, f"the container {key}", lambda: _forget_container(broker, key))
     return 0
+
+
+def _is_taken_by_sdks(endpoint: str) -> bool:
+    """Whether the SDKs of AWS ask this address: https, the loopback network, or what ECS and EKS use."""
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    found = urlsplit(endpoint)
+    host = found.hostname or ""
+    if found.scheme == "https" or host in ("localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _container_record(broker: "Broker", chosen: argparse.Namespace) -> "Container":

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from tempfile import TemporaryDirectory
 
 import msgspec
@@ -10,14 +10,18 @@ import msgspec
 from broker.app import Broker, open_broker
 from broker.audit.journal import JournalUnavailable
 from broker.causes import explained
+from broker.commands.asking import asked_of_running_broker
 from broker.commands.checking import is_new_store
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import NO_ANSWER, WRONG_USE, CommandRefused, failed, refused_settings
+from broker.commands.remote import current_remote
 from broker.commands.settings import settings_of
 from broker.config import ConfigurationError, Keys, Settings, StoreSettings
 from broker.credentials.keyrings import WrongMasterKey
 from broker.names.secret import SecretKey, shown_url
 from broker.storage.engine import Conflict, EngineUnavailable
+
+_NO_FILES: Mapping[str, str] = {}
 
 
 def with_broker(
@@ -26,16 +30,27 @@ def with_broker(
     *,
     may_create: bool = False,
     is_dry: bool = False,
+    standard_input: str = "",
+    files: Mapping[str, str] = _NO_FILES,
 ) -> int:
     """Run `work` in an open broker; its exit status, or that of the error (`broker --help` explains them).
+
+    Where the running broker has an admin socket, it runs the command, and is given what the command has read already:
+    its `standard_input`, and `files` by the names that the arguments have for them.
 
     A missing store and missing keys are created only where `may_create`, so that a mistyped path is an error. A dry run
     does not create them: it runs on a temporary store where there is none.
     """
     command = f"broker {chosen.command}"
+    remote = current_remote()
+    if remote is None:
+        status = asked_of_running_broker(chosen, standard_input, files)
+        if status is not None:
+            return status
     try:
-        settings = settings_of(chosen)
-        require_owner(settings)
+        settings = remote.settings if remote is not None else settings_of(chosen)
+        if remote is None:
+            require_owner(settings)
     except ConfigurationError as error:
         return refused_settings(command, error)
     except NotOwner as error:

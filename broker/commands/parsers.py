@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from broker.version import VERSION
+
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
@@ -34,6 +36,7 @@ COMMANDS = {
     "audit": ("audit", "Read the journal."),
     "backup": ("backup", "Copy the store to a file, while it is in use."),
     "restore": ("restore", "Put a backup in the place of the store."),
+    "recount": ("recount", "Count an account's records again, and correct what is kept beside them."),
     "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
 
@@ -73,6 +76,7 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"broker {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (file, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)

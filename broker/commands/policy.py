@@ -114,11 +114,9 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         if chosen.action_name == "check":
             return _check(chosen.file, chosen.kind, chosen.service_principal, chosen.strict)
-        if chosen.principal is None:
-            return _ask_files(chosen)
+        return _ask_files(chosen) if chosen.principal is None else _ask_store(chosen)
     except CommandRefused as error:
         return failed(f"broker policy {chosen.action_name}", str(error), error.status)
-    return _ask_store(chosen)
 
 
 def _ask_files(chosen: argparse.Namespace) -> int:
@@ -136,7 +134,11 @@ def _ask_store(chosen: argparse.Namespace) -> int:
     async def work(broker: "Broker") -> int:
         return _show(chosen, await decide_all(chosen, broker))
 
-    return with_broker(chosen, work)
+    from broker.commands.refusing import read_text
+
+    options = [chosen.boundary, chosen.session, chosen.resource_policy]
+    named = [*chosen.policy, *chosen.scp, *chosen.rcp, *(file for file in options if file is not None)]
+    return with_broker(chosen, work, files={str(file): read_text(file) for file in named})
 
 
 def _check(file: Path, kind: str, own_services: list[str], is_strict: bool) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from broker.config import Settings
 from broker.config.addresses import reachable
 
-SERVICES = ("iam", "sts", "sso", "sso_oidc", "signin")
+SERVICES = ("iam", "sts", "sso", "sso_oidc", "signin", "organizations")
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"
 SSO_SESSION = "broker"
@@ -85,4 +85,21 @@ def ca_bundle_of(settings: Settings) -> str:
 
 
 def metadata_endpoint_of(settings: Settings) -> str:
-    return f"http://{reachable(settings.listen.metadata)}"
+    """Where a program on this machine reaches the metadata service, at the first of its addresses."""
+    return f"http://{reachable(settings.listen.metadata[0])}"
+
+
+def container_endpoint_of(settings: Settings) -> str:
+    """Where a container's SDK asks for credentials.
+
+    SDKs take plain HTTP from three addresses of containers and the loopback address alone, and https from anywhere.
+    """
+    for address in settings.listen.metadata:
+        if reachable(address).rpartition(":")[0] in _OF_CONTAINERS:
+            return f"http://{reachable(address)}"
+    if settings.listen.metadata_https:
+        return f"https://{reachable(settings.listen.metadata_https)}"
+    return metadata_endpoint_of(settings)
+
+
+_OF_CONTAINERS = ("169.254.170.2", "169.254.170.23", "[fd00:ec2::23]")

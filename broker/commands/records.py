@@ -15,6 +15,7 @@ from broker.app import Broker, clock, entropy
 from broker.audit.event import Event, UserIdentity, begin_event, shortened, uuid_text
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.commands.refusing import NoAnswer
+from broker.commands.remote import SocketPeer, current_remote
 from broker.config import Audit
 from broker.credentials.access_keys import NewKey, delete_access_key
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -25,12 +26,17 @@ T = TypeVar("T")
 SOURCE_ADDRESS = "127.0.0.1"
 
 
-def command_event(command: str, account: str, action: str, parameters: dict[str, Any] | None) -> Event:
+def command_event(
+    command: str, account: str, action: str, parameters: dict[str, Any] | None, peer: SocketPeer | None = None
+) -> Event:
     """The event of a change that `command` makes as root of `account`; "" where the change belongs to no account.
 
     `action` is an AWS operation (`iam:CreateUser`), or `broker:…` for a change that no AWS operation makes.
-    `parameters` must hold no secret.
+    `parameters` must hold no secret. `peer` is who asks at the admin socket; without it, the one whose command runs.
     """
+    remote = current_remote()
+    peer = peer or (remote.peer if remote is not None else None)
+    operator = peer.name if peer is not None else _operator()
     service, _, name = action.partition(":")
     random = entropy(32)
     event = begin_event(
@@ -45,8 +51,12 @@ def command_event(command: str, account: str, action: str, parameters: dict[str,
     event.event_type = "AwsApiCall" if service != "broker" else "BrokerCommand"
     event.aws_region = "us-east-1"
     event.request_parameters = parameters
-    event.additional_event_data = {"command": command, "operatingSystemUser": _operator()}
-    event.user_identity = UserIdentity(type="Operator", user_name=_operator())
+    event.additional_event_data = {
+        "command": command,
+        "operatingSystemUser": operator,
+        **({"adminSocket": {"pid": peer.pid, "uid": peer.uid}} if peer is not None else {}),
+    }
+    event.user_identity = UserIdentity(type="Operator", user_name=operator)
     if account:
         event.user_identity = root_caller(account).identity
         event.recipient_account_id = account

@@ -61,6 +61,13 @@ def printable(text: str) -> str:
 
 def read_text(file: Path) -> str:
     """A file's text; `-` is standard input. Raises WrongUse."""
+    from broker.commands.remote import current_remote
+
+    remote = current_remote()
+    if remote is not None and str(file) != "-":
+        if str(file) not in remote.files:
+            raise WrongUse(f"{file} was not sent with the request")
+        return remote.files[str(file)]
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except OSError as error:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", metavar="FILE", type=Path, help="a backup")
     parser.add_argument("--replace", action="store_true", help="even where the store holds records")
-    add_settings_arguments(parser)
+    add_settings_arguments(parser, is_asked_of_broker=False)
 
 
 def run(chosen: argparse.Namespace) -> int:

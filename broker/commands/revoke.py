@@ -26,6 +26,9 @@ request on. (Only `revoke key` takes up to fifteen seconds: that is how often no
   broker revoke user arn:aws:iam::123456789012:user/alice           the user's sessions of GetSessionToken, and those
                                                                     of GetFederationToken that it requested
   broker revoke root 123456789012                                   sessions of the account's root user
+  broker revoke person dana@example.com                             sessions in browsers, and of clients, of somebody
+                                                                    whom an identity provider vouches for; --provider
+                                                                    where several are called so, or a session's id
   broker revoke account 123456789012                                every session of every role and user in the account
   broker revoke key KEY                                             sessions that one key of the keyring sealed, in all
                                                                     accounts; the same as `broker keys drop KEY`
@@ -35,6 +38,8 @@ What it does not end:
   - long-term access keys: `aws iam update-access-key --status Inactive`
   - sessions of other roles that were assumed with a revoked session. The command says how many there are;
     `broker sessions --issued-by ASIA…` lists them.
+  - roles that a person of an identity provider has taken from the portal: revoke those roles. And the person signs in
+    again, unless the provider refuses them: lock them out there first.
   - the permission to assume the role: principals that it trusts get new sessions. Change the trust policy first.
 
 The client gets InvalidClientTokenId, and the journal's record says `revoked`. The metadata service delivers new
@@ -59,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     user.add_argument("subject", metavar="ARN", help="the user's ARN")
     root = actions.add_parser("root", help="the sessions of an account's root user")
     root.add_argument("subject", metavar="ACCOUNT", help="the account's id")
+    person = actions.add_parser("person", help="the sessions of a person of an identity provider")
+    person.add_argument(
+        "subject", metavar="PERSON", help="as `broker sessions --people` shows them, or a session's id"
+    )
+    person.add_argument("--provider", metavar="NAME", help="only where this provider vouches for them")
     account = actions.add_parser("account", help="every session in an account")
     account.add_argument("subject", metavar="ACCOUNT", help="the account's id")
     for one in (role, user, root, account):
@@ -72,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     key.add_argument("subject", metavar="KEY", help="a retired key, as `broker keys list` shows it")
     listing = actions.add_parser("list", help="list revocations")
     listing.add_argument("--account", metavar="ACCOUNT", help="only those of this account")
-    for one in (session, role, user, root, account, key, listing):
+    for one in (session, role, user, root, person, account, key, listing):
         add_settings_arguments(one)
 
 
@@ -100,6 +110,15 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.action == "list":
             headings = ["ACCOUNT", "SESSIONS OF", "ISSUED BEFORE", "REVOKED", "DELETED AFTER"]
             print_table(headings, await revocation_rows(broker, chosen.account))
+            return 0
+        if chosen.action == "person":
+            from broker.commands.people import end_person_sessions
+            from broker.commands.refusing import printable
+
+            people = await end_person_sessions(broker, chosen.subject, chosen.provider)
+            number = "1 session ends" if len(people) == 1 else f"{len(people)} sessions end"
+            print(f"{number}: of {printable(people[0].name)}, vouched for by {people[0].vouched_by}")
+            print("# still accepted: roles that the person has taken; broker revoke role", file=sys.stderr)
             return 0
         if chosen.action == "key":
             from broker.commands.keys import drop_key

@@ -39,9 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 where it is done, 1 where there is no such account, no password to remove, or the password is refused."""
     from broker.commands.opening import with_broker
+    from broker.commands.refusing import CommandRefused, failed
+
+    typed = ""
+    if not (chosen.remove or chosen.generate):
+        try:
+            typed = _asked_for().reveal()
+        except CommandRefused as error:
+            return failed("broker root-password", str(error), error.status)
 
     async def work(broker: "Broker") -> int:
         from broker.commands.showing import show, show_once
+        from broker.names.secret import SecretKey
 
         await _require_account(broker, chosen.account)
         if chosen.remove:
@@ -49,7 +58,7 @@ def run(chosen: argparse.Namespace) -> int:
             show(f"the root user of {chosen.account} has no password any more\n")
             return 0
         if not chosen.generate:
-            await set_root_password(broker, chosen.account, _asked_for(), is_reset_required=False)
+            await set_root_password(broker, chosen.account, SecretKey(typed), is_reset_required=False)
             show(f"the root user of {chosen.account} has this password now\n")
             return 0
         password = _generated()
@@ -61,7 +70,7 @@ def run(chosen: argparse.Namespace) -> int:
         )
         return 0
 
-    return with_broker(chosen, work, may_create=False)
+    return with_broker(chosen, work, standard_input=f"{typed}\n")
 
 
 async def set_root_password(

@@ -8,16 +8,20 @@ import gc
 import logging
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from broker.causes import explained
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import DONE, NO_ANSWER, WRONG_USE, failed, refused_settings
 from broker.commands.settings import add_settings_arguments, settings_of
 from broker.config import ConfigurationError, Settings, warnings_of_exposure
+from broker.version import VERSION
 
 if TYPE_CHECKING:
     from broker.web.metrics import WorkerSlot
@@ -26,7 +30,7 @@ _logger = logging.getLogger("broker.serve")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_settings_arguments(parser)
+    add_settings_arguments(parser, is_asked_of_broker=False)
     parser.add_argument("--api", metavar="HOST:PORT", help="where IAM and STS listen (127.0.0.1:8080)")
     parser.add_argument("--metadata", metavar="HOST:PORT", help="where instances ask (127.0.0.1:1338)")
     parser.add_argument(
@@ -44,31 +48,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; 2 where the settings are invalid, 3 where the broker cannot start."""
+    """Serve until SIGTERM or SIGINT; 2 where the settings are invalid, 3 where the broker cannot start.
+
+    SIGHUP has the settings read again.
+    """
+    load = partial(
+        settings_of,
+        chosen,
+        listen__api=chosen.api,
+        listen__metadata=chosen.metadata,
+        listen__operations=chosen.operations,
+        listen__portal=chosen.portal,
+        listen__workers=chosen.workers,
+    )
     try:
-        settings = settings_of(
-            chosen,
-            listen__api=chosen.api,
-            listen__metadata=chosen.metadata,
-            listen__operations=chosen.operations,
-            listen__portal=chosen.portal,
-            listen__workers=chosen.workers,
-        )
+        settings = load()
         require_owner(settings)
     except ConfigurationError as error:
         return refused_settings("broker serve", error)
     except NotOwner as error:
         return failed("broker serve", str(error), WRONG_USE)
-    return _serve(settings, with_demo=chosen.demo)
+    return _serve(settings, load, with_demo=chosen.demo)
 
 
-def _serve(settings: Settings, *, with_demo: bool) -> int:
+class Start(NamedTuple):
+    """What each worker is started with; `load` reads the settings again, `facts` are for the log."""
+
+    settings: Settings
+    load: Callable[[], Settings]
+    facts: Mapping[str, str]
+
+
+def _serve(settings: Settings, load: Callable[[], Settings], *, with_demo: bool) -> int:
     # Imported here, once and before any fork, so that workers share the memory pages of the code.
     from broker.commands.checking import reserve_addresses, status_of
     from broker.commands.serving import with_portal, with_real_ports
     from broker.web.log import configure_logging
 
-    configure_logging(settings.log.level)
+    configure_logging(settings.log.level, settings.log.format)
     _allow_many_connections()
     if with_demo:
         settings = with_portal(settings)
@@ -76,14 +93,23 @@ def _serve(settings: Settings, *, with_demo: bool) -> int:
     if faults:
         return failed("broker serve", faults[0].message, status_of(faults[:1]))
     settings = with_real_ports(settings, reserved)
+    if settings.listen.admin:
+        from broker.commands.admin_socket import reserve_admin
+        from broker.web.listeners import AddressUnavailable
+
+        try:
+            reserved["admin"] = [reserve_admin(Path(settings.listen.admin), settings.listen.admin_group)]
+        except AddressUnavailable as error:
+            return failed("broker serve", str(error), WRONG_USE)
     for warning in warnings_of_exposure(settings):
         _logger.warning("%s", warning)
     if settings.listen.portal:
         import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
-    return _serve_demo(settings, reserved) if with_demo else _serve_on(settings, reserved)
+    serve = _serve_demo if with_demo else _serve_on
+    return serve(settings, load, reserved)
 
 
-def _serve_demo(settings: Settings, reserved: dict[str, list[socket]]) -> int:
+def _serve_demo(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
     # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
     from broker.commands.demo import DemoFailed, prepare
     from broker.commands.demo_sign_in import demo_provider
@@ -93,49 +119,55 @@ def _serve_demo(settings: Settings, reserved: dict[str, list[socket]]) -> int:
             settings = prepare(settings, authority)
         except DemoFailed as error:
             return failed("broker serve --demo", str(error), NO_ANSWER)
-        return _serve_on(settings, reserved)
+        return _serve_on(settings, load, reserved)
 
 
-def _serve_on(settings: Settings, reserved: dict[str, list[socket]]) -> int:
-    status = _prepared(settings)
+def _serve_on(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
+    status, facts = _prepared(settings)
     if status:
         return status
+    start = Start(settings, load, facts)
     if settings.listen.workers == 1:
-        why = serve_here(settings, reserved, None, lambda: None, lambda: None)
+        why = serve_here(start, reserved, None, lambda: None, lambda: None)
     else:
-        why = _supervise(settings, reserved)
+        why = _supervise(start, reserved)
     return failed("broker serve", why, NO_ANSWER) if why else DONE
 
 
-def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
+def _supervise(start: Start, reserved: dict[str, list[socket]]) -> str:
     """Serve with several workers until a stop signal; the error message where they could not, else ""."""
     from broker.commands.workers import supervise
     from broker.web.listeners import allow_worker_sockets, start_listening, worker_sockets
 
     # Worker 0 alone is the metadata service, so that all clients of a role get the credentials that it has cached.
     # Connections wait in the listener's queue while that worker is being restarted.
-    metadata = reserved.pop("metadata")
-    start_listening(metadata)
+    # So is the admin socket: one command at a time.
+    single = {
+        name: reserved.pop(name) for name in ("metadata", "metadata_https", "admin") if name in reserved
+    }
+    for name in ("metadata", "metadata_https"):
+        start_listening(single.get(name, []))
     for sockets in reserved.values():
         allow_worker_sockets(sockets)
 
     def one_worker(slot: WorkerSlot, is_ready: Callable[[], None], heartbeat: Callable[[], None]) -> str:
         own = {name: worker_sockets(sockets) for name, sockets in reserved.items()}
-        own["metadata"] = metadata if slot.worker == 0 else []
-        return serve_here(settings, own, slot, is_ready, heartbeat)
+        for name, sockets in single.items():
+            own[name] = sockets if slot.worker == 0 else []
+        return serve_here(start, own, slot, is_ready, heartbeat)
 
     gc.collect()
     gc.freeze()
     return supervise(
         one_worker,
-        settings.listen.workers,
-        grace=settings.requests.graceful_shutdown_seconds,
-        silence=settings.listen.worker_silence_seconds,
+        start.settings.listen.workers,
+        grace=start.settings.requests.graceful_shutdown_seconds,
+        silence=start.settings.listen.worker_silence_seconds,
     )
 
 
 def serve_here(
-    settings: Settings,
+    start: Start,
     sockets: Mapping[str, Sequence[socket]],
     slot: WorkerSlot | None,
     is_ready: Callable[[], None],
@@ -147,7 +179,9 @@ def serve_here(
     """
     import uvloop
 
+    from broker.app.reloading import Reloading
     from broker.app.serving import serve
+    from broker.commands.admin_socket import AdminListener
     from broker.commands.workers import HEARTBEAT_SECONDS
     from broker.storage.engine import EngineUnavailable
     from broker.web.metrics import WorkerSlot
@@ -160,7 +194,8 @@ def serve_here(
         # Objects that exist by now live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
-        _logger.info("serving", extra={"facts": _addresses(sockets)})
+        facts = start.facts if slot is None or slot.worker == 0 else {"version": VERSION}
+        _logger.info("serving", extra={"facts": {**facts, **_addresses(sockets)}, "is_banner": True})
         is_ready()
 
     async def main() -> None:
@@ -171,9 +206,15 @@ def serve_here(
                 _logger.info("stopping")
             stop.set()
 
-        with _calling_on_stop_signals(end):
+        reloading = Reloading(start.load, asyncio.Event())
+        if slot is not None and slot.restarts:
+            reloading.asked.set()  # its predecessor may have been told
+        own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}
+        with _calling_on_stop_signals(end, reloading.asked.set):
             async with _every(HEARTBEAT_SECONDS, heartbeat):
-                await serve(settings, sockets, ready, stop, slot or WorkerSlot())
+                await serve(
+                    start.settings, sockets, ready, stop, slot or WorkerSlot(), own=own, reloading=reloading
+                )
             _logger.info("stopped")
 
     try:
@@ -185,12 +226,16 @@ def serve_here(
 
 
 @contextmanager
-def _calling_on_stop_signals(end: Callable[[], None]) -> Iterator[None]:
-    from broker.commands.workers import stop_signals
+def _calling_on_stop_signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    from broker.commands.workers import has_lost_terminal, stop_signals
 
-    signals = stop_signals()
-    for name in signals:
+    signals = (*stop_signals(), signal.SIGHUP)
+    had_terminal = sys.stderr is not None and sys.stderr.isatty()
+    for name in stop_signals():
         asyncio.get_running_loop().add_signal_handler(name, end)
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGHUP, lambda: end() if has_lost_terminal(had_terminal) else reload()
+    )
     try:
         yield
     finally:
@@ -217,31 +262,31 @@ async def _every(seconds: float, function: Callable[[], None]) -> AsyncIterator[
         task.cancel()
 
 
-def _prepared(settings: Settings) -> int:
-    """`_prepare`; the exit status, with an error message where it is not 0."""
+def _prepared(settings: Settings) -> tuple[int, dict[str, str]]:
+    """`_prepare`; the exit status, with an error message where it is not 0, and its facts."""
     from broker.audit.journal import JournalUnavailable
     from broker.credentials.keyrings import WrongMasterKey
     from broker.storage.engine import Conflict, EngineUnavailable
 
     try:
-        asyncio.run(_prepare(settings))
+        return DONE, asyncio.run(_prepare(settings))
     except (ConfigurationError, WrongMasterKey) as error:
-        return failed("broker serve", str(error), WRONG_USE)
+        return failed("broker serve", str(error), WRONG_USE), {}
     except (EngineUnavailable, JournalUnavailable, OSError) as error:
-        return failed("broker serve", explained(error), NO_ANSWER)
+        return failed("broker serve", explained(error), NO_ANSWER), {}
     except Conflict:
         why = "the same records were changed by others at each attempt; start it again"
-        return failed("broker serve", why, NO_ANSWER)
-    return DONE
+        return failed("broker serve", why, NO_ANSWER), {}
 
 
-async def _prepare(settings: Settings) -> None:
-    """Create store, keys and root user where missing, before any worker starts.
+async def _prepare(settings: Settings) -> dict[str, str]:
+    """Create store, keys and root user where missing, before any worker starts; `start_facts`.
 
     Raises as `read_certificate`, `open_broker` and `ensure_root_user` do.
     """
     from broker.app import open_broker
     from broker.app.serving import read_certificate
+    from broker.commands.banner import start_facts
     from broker.commands.root_user import ensure_root_user
     from broker.commands.serving import record_addresses
 
@@ -249,6 +294,7 @@ async def _prepare(settings: Settings) -> None:
     async with open_broker(settings) as broker:
         await ensure_root_user(broker)
         await record_addresses(broker)
+        return await start_facts(broker)
 
 
 def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
@@ -256,7 +302,7 @@ def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
     return {
         name: ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in own)
         for name, own in sockets.items()
-        if own
+        if own and name != "admin"
     }
 
 

@@ -5,12 +5,14 @@ A server may listen at other addresses than a command's settings name: by its op
 
 import socket
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from broker.app import Broker
 from broker.commands.profiles import ca_bundle_of
 from broker.config import Settings
+from broker.config.settings import listener_addresses
 from broker.storage.records import Node, Serving
 from broker.storage.store import SERVING, Transaction
 
@@ -20,7 +22,12 @@ _MOST_NODES = 100  # the oldest are dropped: pods have a new host name each time
 
 def with_real_ports(settings: Settings, sockets: Mapping[str, Sequence[socket.socket]]) -> Settings:
     """`settings` in which port 0 is replaced by the port that the kernel chose."""
-    found = {name: _real_port(getattr(settings.listen, name), own) for name, own in sockets.items()}
+    found: dict[str, object] = {}
+    for name, own in sockets.items():
+        addresses = listener_addresses(settings.listen, name)
+        # Where one name has several sockets, the first has its port; of several addresses each has one socket.
+        real = [_real_port(address, own[index:]) for index, address in enumerate(addresses)]
+        found[name] = tuple(real) if name == "metadata" else real[0]
     return msgspec.structs.replace(settings, listen=msgspec.structs.replace(settings.listen, **found))
 
 
@@ -37,12 +44,24 @@ def _real_port(address: str, sockets: Sequence[socket.socket]) -> str:
     return f"{host}:{sockets[0].getsockname()[1]}" if int(port) == 0 and sockets else address
 
 
+def metadata_urls(settings: Settings) -> list[str]:
+    """The addresses of the metadata service; that by https with its scheme."""
+    secure = settings.listen.metadata_https
+    return [*settings.listen.metadata, *([f"https://{secure}"] if secure else [])]
+
+
+def _metadata_listeners(urls: Sequence[str]) -> dict[str, Any]:
+    secure = [url.removeprefix("https://") for url in urls if url.startswith("https://")]
+    plain = tuple(url for url in urls if not url.startswith("https://"))
+    return {"metadata": plain, "metadata_https": secure[0] if secure else ""}
+
+
 async def record_addresses(broker: Broker) -> None:
     """Store the addresses of this machine's broker; writes nothing where they are stored already."""
     settings = broker.settings
     node = Node(
         api=settings.listen.api,
-        metadata=settings.listen.metadata,
+        metadata=",".join(metadata_urls(settings)),
         certificate_file=ca_bundle_of(settings),
     )
 
@@ -64,6 +83,8 @@ async def serving_settings(broker: Broker) -> Settings:
     if node is None:
         return broker.settings
     settings = broker.settings
-    listen = msgspec.structs.replace(settings.listen, api=node.api, metadata=node.metadata)
+    listen = msgspec.structs.replace(
+        settings.listen, api=node.api, **_metadata_listeners(node.metadata.split(","))
+    )
     tls = msgspec.structs.replace(settings.tls, certificate_file=node.certificate_file)
     return msgspec.structs.replace(settings, listen=listen, tls=tls)

@@ -21,6 +21,10 @@ of root, also those whose credentials the metadata service delivers.
   broker sessions --issued-by AKIA…                                      requested with that access key
   broker sessions --json | jq '.[] | select(.state == "live")'
 
+  broker sessions --people                                               of people of identity providers, in browsers
+                                                                         and of clients that they allowed
+  broker sessions --people --provider corporate
+
 STATE is `live`, or why the session is refused already: `revoked`, `principal gone` (its role or user was deleted) or
 `key dropped`. ISSUED BY is the access key that requested it, or the provider, instance or principal where no access key
 was used. The source address is in the journal: search it for the session's access key id.
@@ -41,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--issued-by", metavar="KEY", help="only those that were requested with this access key"
     )
+    parser.add_argument(
+        "--people", action="store_true", help="sessions of people of identity providers, instead of accounts'"
+    )
+    parser.add_argument("--provider", metavar="NAME", help="with --people: only those of this provider")
     parser.add_argument("--json", action="store_true", help="as a JSON list")
     add_settings_arguments(parser)
 
@@ -53,6 +61,16 @@ def run(chosen: argparse.Namespace) -> int:
         from broker.commands.terminal import print_json
         from broker.commands.unexpired_sessions import shown_session
 
+        _require_fitting(chosen)
+        if chosen.people:
+            from broker.commands.people import list_person_sessions, print_people, shown_person
+
+            people = await list_person_sessions(broker, chosen.provider)
+            if chosen.json:
+                print_json([shown_person(one) for one in people])
+            else:
+                print_people(people)
+            return 0
         unexpired = await _chosen_sessions(broker, chosen)
         if chosen.json:
             print_json([shown_session(one) for one in unexpired.sessions])
@@ -63,6 +81,16 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
 
     return with_broker(chosen, work)
+
+
+def _require_fitting(chosen: argparse.Namespace) -> None:
+    """Raises WrongUse."""
+    from broker.commands.refusing import WrongUse
+
+    if chosen.provider is not None and not chosen.people:
+        raise WrongUse("--provider is for --people")
+    if chosen.people and (chosen.account, chosen.principal, chosen.issued_by) != (None, None, None):
+        raise WrongUse("people of identity providers belong to no account: use --provider alone")
 
 
 async def _chosen_sessions(broker: "Broker", chosen: argparse.Namespace) -> "UnexpiredSessions":

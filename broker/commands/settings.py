@@ -11,8 +11,16 @@ if TYPE_CHECKING:
     from broker.config import Settings
 
 
-def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--config` and `--store`, which every command that opens the store has."""
+def add_settings_arguments(parser: argparse.ArgumentParser, *, is_asked_of_broker: bool = True) -> None:
+    """`--config` and `--store`, which every command that opens the store has; and `--direct`, of those that the running
+    broker may perform.
+    """
+    if is_asked_of_broker:
+        parser.add_argument(
+            "--direct",
+            action="store_true",
+            help="open the store here, with the master key, also where the running broker has an admin socket",
+        )
     parser.add_argument(
         "--config",
         metavar="FILE",

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from broker.causes import cause_of
 from broker.commands.refusing import CommandRefused, NoAnswer
+from broker.commands.remote import current_remote
 from broker.storage.engine import Conflict, EngineUnavailable
 
 # How long to wait for a pipe's reader. Limited: a reader that begins only when this process has ended would deadlock.
@@ -71,7 +72,11 @@ def deliver(text: str) -> None:
         raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.write(text)
     sys.stdout.flush()
-    _wait_for_reader()
+    remote = current_remote()
+    if remote is not None:
+        remote.output.confirm()
+    else:
+        _wait_for_reader()
 
 
 def discard_output() -> None:

@@ -56,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
         print_json(shown_claims(claims, clock()))
         return 0
 
-    return with_broker(chosen, work)
+    return with_broker(chosen, work, standard_input=unverified_token)
 
 
 def shown_claims(claims: Any, now: float) -> dict[str, Any]:

@@ -27,8 +27,8 @@ _SHORTEST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 10.0
 _STABLE_SECONDS = 10.0  # a worker that served this long is restarted with the shortest backoff
 _GRACE_MARGIN = 8.0
-_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_SIGNALS = (signal.SIGCHLD, *_STOPPING)
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGCHLD, signal.SIGHUP, *_STOPPING)
 _READY = b"\0"
 _HEARTBEAT = b"\1"
 _LONGEST_REPORT = 4096
@@ -70,9 +70,17 @@ class _WorkerProcess:
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that shut a broker down gracefully. SIGHUP (the terminal was closed) is one, except under `nohup`."""
-    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return tuple(one for one in _STOPPING if one is not signal.SIGHUP or not is_nohup)
+    """The signals that shut a broker down gracefully. SIGHUP does so only where its terminal was closed."""
+    return _STOPPING
+
+
+def has_lost_terminal(had_terminal: bool) -> bool:
+    """Whether SIGHUP says that the terminal was closed in which the broker was started, and does not run on."""
+    return had_terminal and not sys.stderr.isatty() and not _is_nohup
+
+
+# As it was inherited: `nohup` ignores it, and its command runs on without its terminal.
+_is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def supervise(worker: Worker, number: int, *, grace: float, silence: float) -> str:
@@ -103,7 +111,7 @@ class _Supervisor:
         self._due: dict[WorkerSlot, float] = {}  # slots without a worker, and when to start one
         self._backoffs: dict[int, float] = {}
         self._has_served = False
-        self._stopping = stop_signals()
+        self._had_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._stop_deadline: float | None = None
         self._failure = ""
 
@@ -112,13 +120,20 @@ class _Supervisor:
             self._start(WorkerSlot(worker=slot, scoreboard=self._scoreboard))
         while self._running or (self._due and self._stop_deadline is None):
             received = signal.sigtimedwait(_SIGNALS, self._timeout())
-            if received is not None and received.si_signo in self._stopping:
-                self._stop()
+            if received is not None:
+                self._take(received.si_signo)
             self._reap()
             self._kill_silent()
             self._start_due()
             self._kill_overdue()
         return self._failure
+
+    def _take(self, number: int) -> None:
+        if number in _STOPPING or (number == signal.SIGHUP and has_lost_terminal(self._had_terminal)):
+            self._stop()
+        elif number == signal.SIGHUP:
+            for child in self._running:
+                os.kill(child, signal.SIGHUP)
 
     def _timeout(self) -> float:
         """Seconds to wait for a signal: until a restart or the deadline is due, one heartbeat at most."""

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.exposure import faults_of_exposure
 from broker.config.portal_faults import faults_of_portal
-from broker.config.settings import ConfigurationError, RootUser, Settings
+from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
 from broker.federation.access_token_owners import ProviderAddresses, faults_of_addresses
 from broker.federation.client_certificates import faults_of_certificates
 from broker.federation.directory_rules import faults_of_directory
@@ -22,6 +22,7 @@ from broker.operation import Quotas
 _STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
 _SYNCS = tuple(one.value for one in Sync)
 _LEVELS = ("debug", "info", "warning", "error")
+_FORMATS = ("auto", "json", "text")
 _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
@@ -62,11 +63,7 @@ _RANGES = {
 
 def faults_of(settings: Settings) -> Iterator[str]:
     """The faults that the types do not show, as messages that begin with the setting."""
-    for name in ("api", "metadata", "operations", *(("portal",) if settings.listen.portal else ())):
-        try:
-            parse_address(getattr(settings.listen, name), f"listen.{name}")
-        except ConfigurationError as error:
-            yield str(error)
+    yield from _faults_of_listeners(settings)
     for host_name in settings.listen.host_names:
         if not _is_host_name(host_name):
             yield (
@@ -87,6 +84,8 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from _faults_of_store(settings.store.url)
     if settings.audit.sync not in _SYNCS:
         yield f"audit.sync is one of {', '.join(_SYNCS)}"
+    if settings.log.format not in _FORMATS:
+        yield f"log.format is one of {', '.join(_FORMATS)}"
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
     yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)
@@ -104,6 +103,20 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_portal(settings)
     yield from _faults_of_federation(settings)
     yield from _faults_of_root(settings.root)
+
+
+def _faults_of_listeners(settings: Settings) -> Iterator[str]:
+    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
+        addresses = listener_addresses(settings.listen, name)
+        if not addresses and name in ("api", "metadata", "operations"):
+            yield f"listen.{name}: '' is not HOST:PORT"
+        for address in addresses:
+            try:
+                parse_address(address, f"listen.{name}")
+            except ConfigurationError as error:
+                yield str(error)
+    if settings.listen.metadata_https and not settings.tls.certificate_file:
+        yield "listen.metadata_https needs tls.certificate_file and tls.key_file"
 
 
 def _faults_of_federation(settings: Settings) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Loads settings from the file, the environment and the command line, and checks them all."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,7 +134,9 @@ def _typed(name: str, raw: _RawValue) -> Any:
     if kind is SecretKey and isinstance(value, str):
         return SecretKey(value)
     try:
-        if raw.is_text and kind == tuple[str, ...]:
+        # One address of the metadata service may be written as a text, as it was before there could be several.
+        is_text = raw.is_text or (name == "listen.metadata" and isinstance(value, str))
+        if is_text and kind == tuple[str, ...]:
             value = _listed(value)
         if kind in _TABLES:
             return _tables(value, _TABLES[kind])
@@ -145,7 +148,7 @@ def _typed(name: str, raw: _RawValue) -> Any:
 
 def _listed(text: str) -> list[str]:
     """The entries of a list: separated by commas, or a JSON list, which entries with commas need."""
-    if text.lstrip().startswith("["):
+    if re.match(r"\s*\[(?![0-9a-fA-F]*:)", text):  # an address of IPv6 begins with a bracket, too
         return msgspec.json.decode(text, type=list[str])
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -40,15 +40,24 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Listen(Section, frozen=True):
     api: str = "127.0.0.1:8080"
-    metadata: str = "127.0.0.1:1338"
+    metadata: tuple[str, ...] = ("127.0.0.1:1338",)
+    metadata_https: str = ""
     operations: str = "127.0.0.1:9464"
     portal: str = ""
+    admin: str = ""
+    admin_group: str = ""
     host_names: tuple[str, ...] = ()
     workers: int = 1
     worker_silence_seconds: int = 30
     maximum_connections: int = 4096
     allow_plain_http: bool = False
     allow_public_operations: bool = False
+
+
+def listener_addresses(listen: Listen, name: str) -> tuple[str, ...]:
+    """The addresses of a listener, HOST:PORT each; none where it has none."""
+    found: str | tuple[str, ...] = getattr(listen, name)
+    return found if isinstance(found, tuple) else (found,) if found else ()
 
 
 class Tls(Section, frozen=True):
@@ -127,6 +136,7 @@ class Policies(Section, frozen=True):
 
 class Log(Section, frozen=True):
     level: str = "info"
+    format: str = "auto"
 
 
 class RootUser(Section, frozen=True):

@@ -74,6 +74,10 @@ def _ignore_session(account: str, claims: bytes, sealed_by: bytes) -> None:
     pass
 
 
+def _ignore_kind(kind: str) -> None:
+    pass
+
+
 def _too_large(percent: int, reason: str = "") -> Refusal:
     return Refusal(
         "PackedPolicyTooLarge",
@@ -98,7 +102,7 @@ class Mint(msgspec.Struct, frozen=True):
     """`keyring` returns the current keyring of sessions, `entropy(n)` returns n fresh random bytes.
 
     `note` is called with the account of each minted session, its encoded claims, and the id of the key that sealed
-    its token.
+    its token; `count` with the name of its kind of claims.
 
     All methods take `now` in epoch seconds and `duration` in seconds, refuse claims that do not fit into a token
     (PackedPolicyTooLarge), and raise ValueError for a duration that this kind of session cannot have: the requested
@@ -108,6 +112,7 @@ class Mint(msgspec.Struct, frozen=True):
     keyring: Callable[[], Keyring]
     entropy: Callable[[int], bytes]
     note: Note = _ignore_session
+    count: Callable[[str], None] = _ignore_kind
 
     def assumed_role(
         self,
@@ -358,6 +363,7 @@ class Mint(msgspec.Struct, frozen=True):
         except TokenTooLarge as refused:
             raise too_large(refused) from None
         self.note(claims.account, encoded, keyring.primary.id)
+        self.count(type(claims).__name__)
         return TemporaryCredentials(
             claims.access_key_id,
             secret,

@@ -1,5 +1,7 @@
 """A new password for a login profile: it obeys the account's rules and is none of those that may not be used again."""
 
+from hashlib import sha256
+
 import msgspec
 
 from broker.credentials.password_rules import faults_of_password, remembered_hashes
@@ -25,6 +27,11 @@ async def find_login_profile(store: Transaction, account: str, user_name: str | 
     if user_name is None:
         return await store.find(ROOT_LOGIN_PROFILE, account)
     return await store.find(LOGIN_PROFILES, account, user_name)
+
+
+def mark_of(password_hash: SecretKey | None) -> str:
+    """What tells one password of a profile from the next, for each hash has a salt of its own; "" without one."""
+    return "" if password_hash is None else sha256(password_hash.reveal().encode()).hexdigest()[:16]
 
 
 def put_login_profile(store: Transaction, account: str, profile: LoginProfile) -> None:

@@ -25,6 +25,7 @@ from broker.credentials.password_changes import (
     change_password,
     find_login_profile,
     find_password_policy,
+    mark_of,
     put_login_profile,
 )
 from broker.credentials.password_rules import is_expired
@@ -47,14 +48,14 @@ class PasswordAccepted(msgspec.Struct, frozen=True):
     """Who has proven their password: `user` is None for the account's root user.
 
     `must_change`: before anything else a new password has to be set (`change_password_at_sign_in`).
-    `password_changed_at` is when it was set. `maximum_session_seconds` is the user's MaxSigninSessionDuration, None
-    where it is unset.
+    `password_mark` tells this password from a later one (`mark_of`). `maximum_session_seconds` is the user's
+    MaxSigninSessionDuration, None where it is unset.
     """
 
     account_id: str
     user: User | None
     must_change: bool
-    password_changed_at: int
+    password_mark: str
     maximum_session_seconds: int | None = None
 
 
@@ -134,7 +135,7 @@ async def change_password_at_sign_in(
     store.mark_used(
         account_id, accepted.user.user_id if accepted.user else account_id, Usage(last_used_at=int(now))
     )
-    return msgspec.structs.replace(accepted, must_change=False, password_changed_at=changed.changed_at)
+    return msgspec.structs.replace(accepted, must_change=False, password_mark=mark_of(changed.password_hash))
 
 
 async def _prove(
@@ -169,13 +170,16 @@ async def _prove(
     await store.transact(lambda transaction: _succeed(transaction, attempt, claimed, renewed, now))
     if is_expired(claimed.policy, claimed.profile, now) and claimed.policy and claimed.policy.hard_expiry:
         raise access_denied(_EXPIRED, reason="the password has expired, by a policy with hard expiry")
-    return _accepted(account_id, claimed, claimed.profile, now), renewed
+    return _accepted(account_id, claimed, claimed.profile, renewed, now), renewed
 
 
-def _accepted(account_id: str, claimed: _Claimed, profile: LoginProfile, now: float) -> PasswordAccepted:
+def _accepted(
+    account_id: str, claimed: _Claimed, profile: LoginProfile, stored: SecretKey, now: float
+) -> PasswordAccepted:
+    """`stored` is the hash that is stored now."""
     must_change = profile.is_reset_required or is_expired(claimed.policy, profile, now)
     return PasswordAccepted(
-        account_id, claimed.user, must_change, profile.changed_at, profile.maximum_session_seconds
+        account_id, claimed.user, must_change, mark_of(stored), profile.maximum_session_seconds
     )
 
 

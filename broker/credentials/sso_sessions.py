@@ -35,11 +35,15 @@ def hash_of(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
 
 
+def new_session_id(subject: str, entropy: Entropy) -> str:
+    return shard_of(subject) + entropy(15).hex()
+
+
 def approve(session: PortalSession, entropy: Entropy) -> Approval:
     """The person of the portal's session allows a client to act for them."""
     account = session.identity.account_id
     return Approval(
-        session_id=shard_of(session.identity.subject) + entropy(15).hex(),
+        session_id=new_session_id(session.identity.subject, entropy),
         identity=session.identity,
         # None for people of identity providers: the id of a key has its account in it.
         access_key_id=access_key_id(TEMPORARY_KEY, account, entropy(8)) if account else "",

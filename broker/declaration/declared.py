@@ -78,6 +78,32 @@ class DeclaredInstanceProfile(Declared, frozen=True, kw_only=True):
     tags: dict[str, str] | UnsetType = UNSET
 
 
+class DeclaredTemplateParameter(Declared, frozen=True, kw_only=True):
+    """A value that whoever acquires a role supplies; without a default it has to be supplied."""
+
+    type: str = "String"
+    description: str | None = None
+    required: bool = True
+    default: str | None = None
+
+
+class DeclaredRoleTemplate(Declared, frozen=True, kw_only=True):
+    """What AcquireRole makes a role of; `@{name}` in its texts and documents is the place of a parameter."""
+
+    role_name: str
+    trust_policy: Document
+    description: str | None = None
+    enabled: bool = True
+    role_path: str = "/"
+    role_description: str | None = None
+    max_session_duration: int = 3600
+    tags: dict[str, str] = {}
+    permissions_boundary: str | None = None
+    inline_policies: dict[str, Document] = {}
+    attached_policies: tuple[str, ...] = ()
+    parameters: dict[str, DeclaredTemplateParameter] = {}
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -87,21 +113,27 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     users: dict[str, DeclaredUser] = {}
     roles: dict[str, DeclaredRole] = {}
     instance_profiles: dict[str, DeclaredInstanceProfile] = {}
+    role_templates: dict[str, DeclaredRoleTemplate] = {}
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):
-    """A root, a unit or an account in the organization's tree; a root has no parent."""
+    """A root, a unit or an account in the organization's tree; a root has no parent.
+
+    `name` is for roots and units, `closed` for accounts: whether the account may do nothing.
+    """
 
     parent: str | None = None
-    service_control_policies: dict[str, Document] = {}
-    resource_control_policies: dict[str, Document] = {}
+    service_control_policies: dict[str, Document] | UnsetType = UNSET
+    resource_control_policies: dict[str, Document] | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    closed: bool | UnsetType = UNSET
 
 
 class DeclaredOrganization(Declared, frozen=True, kw_only=True):
     organization_id: str
     management_account_id: str
-    delegated_iam_administrator_id: str | None = None
-    features: tuple[str, ...] = ()
+    delegated_iam_administrator_id: str | UnsetType | None = UNSET
+    features: tuple[str, ...] | UnsetType = UNSET
     units: dict[str, DeclaredOrganizationalUnit] = {}
     accounts: dict[str, DeclaredOrganizationalUnit] = {}
 

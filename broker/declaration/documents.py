@@ -8,7 +8,6 @@ from msgspec import UNSET
 
 from broker.access.trust import named_trust_policy
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import Document
 from broker.declaration.properties import NamedEntity, Parameters, Property, cleared, desired
 from broker.storage.records import ManagedPolicy, Role
 
@@ -20,10 +19,10 @@ _TRUST_NO_ONE = json.dumps(
 )
 
 
-def _is_same(text: str, document: Document) -> bool:
+def is_same(text: str, other: str) -> bool:
     """Whether two texts are the same JSON; invalid JSON equals only the identical text."""
     try:
-        return text == document.text or bool(json.loads(text) == json.loads(document.text))
+        return text == other or bool(json.loads(text) == json.loads(other))
     except ValueError:
         return False
 
@@ -33,7 +32,7 @@ async def _create_document(attempt: Attempt, target: NamedEntity, wanted: Any) -
 
 
 async def _settle_document(attempt: Attempt, target: NamedEntity, policy: ManagedPolicy, wanted: Any) -> None:
-    if _is_same(policy.document, wanted.document):
+    if is_same(policy.document, wanted.document.text):
         return
     old = _old_versions(policy)
     if old and len(policy.versions) >= attempt.means.quotas.policy_versions:
@@ -63,7 +62,7 @@ def _must_wait(attempt: Attempt, target: NamedEntity) -> bool:
 async def _settle_trust_policy(attempt: Attempt, target: NamedEntity, role: Role, wanted: Any) -> None:
     # Compared with names, not with stored ids: a trusted user that was deleted and created again has a new id, and the
     # role has to trust the new user.
-    if not _is_same(await named_trust_policy(attempt.store, role), wanted.trust_policy):
+    if not is_same(await named_trust_policy(attempt.store, role), wanted.trust_policy.text):
         parameters = {**target.parameters, "PolicyDocument": wanted.trust_policy.text}
         text = "" if _must_wait(attempt, target) else f"{target.label}: trust policy"
         await attempt.perform(
@@ -80,7 +79,7 @@ async def _settle_inline(attempt: Attempt, target: NamedEntity, record: Any, wan
             operation = f"Delete{target.word}Policy"
             await target.change(attempt, operation, {"PolicyName": name}, "-", f"inline policy {name}")
     for name, document in documents.items():
-        if name not in current or not _is_same(current[name], document):
+        if name not in current or not is_same(current[name], document.text):
             parameters = {"PolicyName": name, "PolicyDocument": document.text}
             sign = "~" if name in current else "+"
             operation, text = f"Put{target.word}Policy", f"inline policy {name}"

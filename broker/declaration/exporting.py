@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
+from broker.access.organization import find_organization, find_policy
 from broker.access.trust import named_trust_policy
 from broker.iam.protection import RESERVED_PATHS
 from broker.names.arn import parse_arn
-from broker.storage.records import Account, Group, Instance, ManagedPolicy, Organization, Role, User
+from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import Account, Group, Instance, ManagedPolicy, Role, User
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
@@ -23,7 +26,6 @@ from broker.storage.store import (
     LOGIN_PROFILES,
     MFA_DEVICES,
     OPEN_ID_CONNECT_PROVIDERS,
-    ORGANIZATION,
     POLICIES,
     ROLES,
     SAML_PROVIDERS,
@@ -34,6 +36,10 @@ from broker.storage.store import (
 )
 
 Values = dict[str, Any]
+_CONTROL_POLICIES = {
+    "service_control_policies": SERVICE_CONTROL_POLICY,
+    "resource_control_policies": RESOURCE_CONTROL_POLICY,
+}
 # What accounts have that no declaration speaks of.
 _LEFT_OUT: tuple[tuple[str, Collection[Any]], ...] = (
     ("access keys", ACCESS_KEYS),
@@ -65,9 +71,9 @@ async def export(store: Transaction, account_ids: tuple[str, ...] = ()) -> Expor
     chosen = account_ids or tuple(accounts)
     left_out: Counter[str] = Counter()
     values: Values = {}
-    organization = await store.find(ORGANIZATION, "", "")
+    organization = await find_organization(store)
     if organization is not None and not account_ids:
-        values["organization"] = _organization(organization)
+        values["organization"] = _organization(organization, left_out)
     values["accounts"] = {one: await _account(store, accounts[one], left_out) for one in chosen}
     instances = [one for one in await store.scan(INSTANCES, "") if one.account_id in chosen]
     if instances:
@@ -162,21 +168,30 @@ def _instance(instance: Instance, left_out: Counter[str]) -> Values:
         return shown
 
 
-def _organization(organization: Organization) -> Values:
-    def unit(one: Any) -> Values:
-        return _present(
-            parent=one.parent,
-            service_control_policies=one.service_control_policies,
-            resource_control_policies=one.resource_control_policies,
-        )
+def _organization(organization: Organization, left_out: Counter[str]) -> Values:
+    def node(node_id: str, one: OrganizationalUnit) -> Values:
+        attached = [find_policy(organization, policy_id) for policy_id in one.policies]
+        documents = {
+            field: {
+                policy.name: _text(policy.content) for policy in attached if policy and policy.type == kind
+            }
+            for field, kind in _CONTROL_POLICIES.items()
+        }
+        closed = node_id in organization.closed_accounts
+        return _present(parent=one.parent, name=one.name, closed=closed, **documents)
 
+    nodes = {**organization.units, **organization.accounts}
+    used = {policy_id for one in nodes.values() for policy_id in one.policies}
+    left_out["control policies that are attached nowhere"] += len(organization.policies.keys() - used)
+    left_out["delegated administrators"] += len(organization.delegated_administrators)
+    left_out["resource policies of the organization"] += organization.resource_policy is not None
     return _present(
         organization_id=organization.organization_id,
         management_account_id=organization.management_account_id,
         delegated_iam_administrator_id=organization.delegated_iam_administrator_id,
         features=list(organization.features),
-        units={name: unit(one) for name, one in organization.units.items()},
-        accounts={name: unit(one) for name, one in organization.accounts.items()},
+        units={name: node(name, one) for name, one in organization.units.items()},
+        accounts={name: node(name, one) for name, one in organization.accounts.items()},
     )
 
 

@@ -24,6 +24,25 @@ def read_declaration(file: Path) -> Declaration:
     return declaration
 
 
+def encode_declaration(declaration: Declaration) -> str:
+    """As a text for another process, which opens no file of it again."""
+    return msgspec.json.encode(declaration).decode()
+
+
+def decode_declaration(text: str) -> Declaration:
+    """Raises DeclarationError."""
+    try:
+        return msgspec.json.decode(text, type=Declaration)
+    except msgspec.DecodeError as error:
+        raise DeclarationError(f"this is no declaration: {error}") from None
+
+
+def has_fixed_keys(declaration: Declaration) -> bool:
+    """Whether it names files or variables with the secrets of access keys."""
+    users = (user for members in declaration.accounts.values() for user in members.users.values())
+    return any(not isinstance(user.access_keys, int) and user.access_keys for user in users)
+
+
 def _read(source: SourceFile, kind: inspect.Type, value: Any, route: Route) -> Any:
     if isinstance(kind, inspect.UnionType):
         kind = _chosen(source, kind, value, route)

@@ -1,6 +1,6 @@
 """The order of changes: an entity is settled after those that it names, and pruned before them."""
 
-from broker.declaration import accounts, instances
+from broker.declaration import accounts, instances, organization
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import Declaration, DeclaredOrganization
 from broker.declaration.entities import (
@@ -13,6 +13,7 @@ from broker.declaration.entities import (
     settle_all,
     settle_later,
 )
+from broker.declaration.role_templates import prune_role_templates, settle_role_templates
 from broker.declaration.roles import settle_roles
 
 
@@ -29,6 +30,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         for kind in (GROUP, USER, ROLE):
             await settle_later(attempt, kind, account, wanted)
         await settle_all(attempt, INSTANCE_PROFILE, account, wanted)
+        await settle_role_templates(attempt, account, wanted)
     if attempt.prune:
         await _prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
@@ -37,12 +39,13 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await instances.check_addresses(attempt, declaration)
     # Last, so that a control policy of this file does not deny the changes that the file itself declares.
     if isinstance(declaration.organization, DeclaredOrganization):
-        await accounts.settle_organization(attempt, declaration.organization)
+        await organization.settle_organization(attempt, declaration.organization)
 
 
 async def _prune(attempt: Attempt, declaration: Declaration) -> None:
     """Delete what the file does not name in its accounts, except root users and service-linked roles."""
     await instances.prune_instances(attempt, declaration)
     for account, wanted in declaration.accounts.items():
+        await prune_role_templates(attempt, account, wanted)
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):
             await prune(attempt, kind, account, wanted)

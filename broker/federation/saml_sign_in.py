@@ -11,11 +11,15 @@ _is_provider = re.compile(r"arn:aws:iam::[0-9]{12}:saml-provider/[\w._-]{1,128}"
 
 
 class SamlSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`provider` is the ARN of a SAML provider of IAM, whose metadata says where people sign in."""
+    """`provider` is the ARN of a SAML provider of IAM, whose metadata says where people sign in.
+
+    `sign_requests`: authentication requests are signed, also where the metadata does not want it.
+    """
 
     name: str
     label: str = ""
     provider: str
+    sign_requests: bool = False
 
     @property
     def title(self) -> str:

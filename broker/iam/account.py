@@ -7,11 +7,13 @@ to the account, and a concurrent claim gets a conflict.
 import msgspec
 
 from broker.errors import Refusal, validation_error
+from broker.iam.entities import counts_of
 from broker.iam.owners import get_account, get_settings
 from broker.names.arn import is_account_id
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import ENABLED_MFA_DEVICES, POLICY_VERSIONS
 from broker.storage.records import AccountSettings
 from broker.storage.store import (
     ACCOUNTS,
@@ -81,21 +83,9 @@ async def get_account_summary(
     call: Call, request: None, prepared: Prepared[None]
 ) -> shapes.GetAccountSummaryResponse:
     """Counts as they are, quotas as they are configured."""
-    policies = await call.store.scan(POLICIES, call.account)
-    devices = await call.store.scan(MFA_DEVICES, call.account)
-    passkeys = await call.store.count(PASSKEYS, call.account)
+    counted = await counts_of(call)
     counts = {
-        "Users": await call.store.count(USERS, call.account),
-        "Groups": await call.store.count(GROUPS, call.account),
-        "Roles": await call.store.count(ROLES, call.account),
-        "Policies": len(policies),
-        "InstanceProfiles": await call.store.count(INSTANCE_PROFILES, call.account),
-        "Providers": await call.store.count(OPEN_ID_CONNECT_PROVIDERS, call.account)
-        + await call.store.count(SAML_PROVIDERS, call.account),
-        "PolicyVersionsInUse": sum(len(policy.versions) for policy in policies),
-        "ServerCertificates": await call.store.count(SERVER_CERTIFICATES, call.account),
-        "MFADevices": len(devices) + passkeys,
-        "MFADevicesInUse": sum(device.enabled_at is not None for device in devices) + passkeys,
+        **{key: sum(counted.get(name, 0) for name in names) for key, names in _COUNTED.items()},
         **_of_settings(await get_settings(call)),
         "AccountPasswordPresent": int(await call.store.find(ROOT_LOGIN_PROFILE, call.account) is not None),
         "AccountSigningCertificatesPresent": int(
@@ -103,6 +93,21 @@ async def get_account_summary(
         ),
     }
     return shapes.GetAccountSummaryResponse(summary_map={**counts, **_quotas(call)})
+
+
+# Key of the summary -> what is counted of it.
+_COUNTED = {
+    "Users": (USERS.name,),
+    "Groups": (GROUPS.name,),
+    "Roles": (ROLES.name,),
+    "Policies": (POLICIES.name,),
+    "InstanceProfiles": (INSTANCE_PROFILES.name,),
+    "Providers": (OPEN_ID_CONNECT_PROVIDERS.name, SAML_PROVIDERS.name),
+    "PolicyVersionsInUse": (POLICY_VERSIONS,),
+    "ServerCertificates": (SERVER_CERTIFICATES.name,),
+    "MFADevices": (MFA_DEVICES.name, PASSKEYS.name),
+    "MFADevicesInUse": (ENABLED_MFA_DEVICES, PASSKEYS.name),
+}
 
 
 def _of_settings(settings: AccountSettings) -> dict[str, int]:

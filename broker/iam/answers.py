@@ -28,14 +28,11 @@ async def listed_user_shapes(call: Call, users: Sequence[User]) -> tuple[shapes.
 
     Most users of a large account are programs, which have none.
     """
-    profiles = await call.store.scan(LOGIN_PROFILES, call.account)
-    with_password = {str(profile.user_name).lower() for profile in profiles}
-    shown = []
-    for user in users:
-        has_password = user.user_name.lower() in with_password
-        usage = await call.store.find(USAGE, call.account, user.user_id) if has_password else None
-        shown.append(_listed_user_shape(user, usage))
-    return tuple(shown)
+    profiles = await call.store.find_all(LOGIN_PROFILES, call.account, [user.user_name for user in users])
+    with_password = [user.user_id for user, one in zip(users, profiles, strict=True) if one is not None]
+    usages = await call.store.find_all(USAGE, call.account, with_password)
+    usage_of = dict(zip(with_password, usages, strict=True))
+    return tuple(_listed_user_shape(user, usage_of.get(user.user_id)) for user in users)
 
 
 def _listed_user_shape(user: User, usage: Usage | None) -> shapes.User:

@@ -12,6 +12,7 @@ from broker.access.resource import Resource
 from broker.audit.event import iso_time, uuid_text
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
+from broker.names.principal import Root
 from broker.operation import Absent, Call, ConditionKeys, Prepared, operation
 from broker.paging import page
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
@@ -65,7 +66,7 @@ async def new_request(call: Call, request: shapes.CreateDelegationRequestRequest
         "iam:TemplateArn": request.permissions.policy_template_arn or "",
     }
     if request.owner_account_id is not None:
-        keys = {**keys, "iam:DelegationRequestOwner": request.owner_account_id}
+        keys = {**keys, "iam:DelegationRequestOwner": Root(request.owner_account_id).arn}
     return Prepared(replace(resource_for(call, "*"), keys=keys), None)
 
 

@@ -4,7 +4,8 @@ AWS's error messages for missing, existing and too many entities are only here.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -12,9 +13,10 @@ import msgspec
 from broker.access.aws_managed import AnyManagedPolicy, is_service_linked_policy, is_task_policy
 from broker.access.gather import find_managed_policy
 from broker.errors import Refusal, validation_error
+from broker.iam.rows import rows_of
 from broker.names.arn import PARTITION
 from broker.operation import Call
-from broker.paging import Page, page
+from broker.paging import Page, first_key, page_of_rows
 from broker.storage import store
 from broker.storage.credential_records import ServerCertificate
 from broker.storage.passkey_records import Passkey, is_passkey, passkey_key
@@ -110,20 +112,26 @@ async def get_entity(call: Call, entity: Entity[R], name: str) -> R:
 
 async def page_by_path(call: Call, entity: Entity[R], request: ListByPath) -> Page[R]:
     """The page of the account's entities under the path that the request asks for, by name."""
-    prefix = request.path_prefix or "/"
-    records = await call.store.scan(entity.collection, call.account)
-    under = [record for record in records if record.path.startswith(prefix)]
-    return page(
-        under, lambda record: entity.collection.key_of(record).lower(), request.marker, request.max_items
+    return await page_of_rows(
+        _rows_under(call, entity, request),
+        lambda record: entity.collection.key_of(record).lower(),
+        request.marker,
+        request.max_items,
     )
+
+
+async def _rows_under(call: Call, entity: Entity[R], request: ListByPath) -> AsyncGenerator[R, None]:
+    path, behind = request.path_prefix or "/", first_key(request.marker)
+    async with aclosing(rows_of(call, entity.collection, behind, request.max_items)) as rows:
+        async for record in rows:
+            if record.path.startswith(path):
+                yield record
 
 
 async def require_new(call: Call, entity: Entity[R], name: str) -> None:
     """Raises EntityAlreadyExists where the name is taken, LimitExceeded where the account is full."""
     await require_free(call, entity, name)
-    require_room(
-        call, await call.store.scan(entity.collection, call.account), entity.quota, entity.quota_name
-    )
+    await require_room_in_account(call, entity.collection, entity.quota, entity.quota_name)
 
 
 async def require_free(call: Call, entity: Entity[R], name: str) -> None:
@@ -195,10 +203,27 @@ async def require_boundary(call: Call, arn: str | None) -> None:
         raise Refusal("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.")
 
 
+async def counts_of(call: Call) -> Mapping[str, int]:
+    """How many records the account has, by the name of the collection (`derived_records.py`); only what it has."""
+    counted = await call.store.find(store.COUNTS, call.account)
+    return {} if counted is None else counted.counts
+
+
+async def require_room_in_account(
+    call: Call, collection: Collection[Any], quota: str, quota_name: str
+) -> None:
+    """Raises LimitExceeded where one more record of the collection would pass `quota` (a field of Quotas)."""
+    _require_below(call, (await counts_of(call)).get(collection.name, 0), quota, quota_name)
+
+
 def require_room(call: Call, present: Iterable[Any], quota: str, quota_name: str) -> None:
     """Raises LimitExceeded where one more would pass `quota` (a field of Quotas)."""
+    _require_below(call, sum(1 for _ in present), quota, quota_name)
+
+
+def _require_below(call: Call, number: int, quota: str, quota_name: str) -> None:
     limit = getattr(call.quotas, quota)
-    if sum(1 for _ in present) >= limit:
+    if number >= limit:
         raise Refusal("LimitExceeded", f"Cannot exceed quota for {quota_name}: {limit}")
 
 

@@ -6,10 +6,10 @@ from broker.access.resource import Resource
 from broker.iam import entities, resources
 from broker.iam.answers import group_shape, listed_user_shapes
 from broker.iam.entities import page_by_path, require_new, require_nothing_left, require_renamable
-from broker.iam.memberships import members_of, rename_membership
+from broker.iam.memberships import has_members, member_rows, rename_membership
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
-from broker.paging import page
+from broker.paging import first_key, page_of_rows
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Group
 from broker.storage.store import GROUPS
@@ -36,8 +36,10 @@ async def get_group(
     call: Call, request: shapes.GetGroupRequest, prepared: Prepared[Group]
 ) -> shapes.GetGroupResponse:
     group = prepared.found
-    members = await members_of(call, group)
-    chosen = page(members, lambda user: user.user_name.lower(), request.marker, request.max_items)
+    members = member_rows(call, group, first_key(request.marker), request.max_items)
+    chosen = await page_of_rows(
+        members, lambda user: user.user_name.lower(), request.marker, request.max_items
+    )
     return shapes.GetGroupResponse(
         group=group_shape(group),
         users=await listed_user_shapes(call, chosen.items),
@@ -77,7 +79,7 @@ async def update_group(call: Call, request: shapes.UpdateGroupRequest, prepared:
 async def delete_group(call: Call, request: shapes.DeleteGroupRequest, prepared: Prepared[Group]) -> None:
     group = prepared.found
     require_nothing_left(
-        (await members_of(call, group), "remove users from group"),
+        (await has_members(call, group), "remove users from group"),
         (group.inline_policies, "delete policies"),
         (group.attached_policies, "detach all policies"),
     )

@@ -1,4 +1,7 @@
-"""Trusted identity propagation, which the broker does not have: what would set it up is refused, never ignored."""
+"""Trusted identity propagation, which the broker does not have: what would set it up is refused, never ignored.
+
+That it be removed is granted: no provider has it.
+"""
 
 from broker.errors import Refusal, validation_error
 from broker.protocol.shapes import iam as shapes
@@ -17,9 +20,6 @@ def refuse_identity_propagation(request: _Request) -> None:
         "ContextProvider": request.context_provider is not None,
         "IdentityCenterInstanceArn": request.identity_center_instance_arn is not None,
     }
-    if isinstance(request, shapes.UpdateSAMLProviderRequest | shapes.UpdateOpenIDConnectProviderRequest):
-        given["RemoveContextProvider"] = bool(request.remove_context_provider)
-        given["RemoveIdentityCenterInstance"] = bool(request.remove_identity_center_instance)
     for member, is_given in given.items():
         if is_given:
             raise validation_error(

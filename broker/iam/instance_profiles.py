@@ -14,11 +14,13 @@ from broker.iam.entities import (
 )
 from broker.iam.protection import require_modifiable
 from broker.iam.roles import profiled_role_shape
+from broker.iam.rows import sources_naming
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
-from broker.paging import Page, page
+from broker.paging import Page, first_key, page_of_rows
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import target
 from broker.storage.records import InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES
 
@@ -66,14 +68,12 @@ async def list_instance_profiles(
 async def list_instance_profiles_for_role(
     call: Call, request: shapes.ListInstanceProfilesForRoleRequest, prepared: Prepared[Role]
 ) -> shapes.ListInstanceProfilesForRoleResponse:
-    role = prepared.found
-    profiles = [
-        profile
-        for profile in await call.store.scan(INSTANCE_PROFILES, call.account)
-        if role.role_name in profile.role_names
-    ]
-    chosen = page(
-        profiles, lambda profile: profile.instance_profile_name.lower(), request.marker, request.max_items
+    role = target("role", prepared.found.role_name)
+    chosen = await page_of_rows(
+        sources_naming(call, role, INSTANCE_PROFILES, first_key(request.marker), request.max_items),
+        lambda profile: profile.instance_profile_name.lower(),
+        request.marker,
+        request.max_items,
     )
     return shapes.ListInstanceProfilesForRoleResponse(
         instance_profiles=await _listed(call, chosen),

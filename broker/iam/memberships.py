@@ -4,6 +4,7 @@ A membership is the group's name in the user's record, so that one read of a use
 apply to it.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -11,9 +12,11 @@ import msgspec
 from broker.iam import resources
 from broker.iam.answers import group_shape
 from broker.iam.entities import USER, get_group, get_user, no_such_entity, require_room
+from broker.iam.rows import is_named, sources_naming
 from broker.operation import Absent, Call, Prepared, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import target
 from broker.storage.records import Group, User
 from broker.storage.store import USERS
 
@@ -66,15 +69,22 @@ async def list_groups_for_user(
     )
 
 
-async def members_of(call: Call, group: Group) -> list[User]:
-    return [user for user in await call.store.scan(USERS, call.account) if is_member(user, group)]
+def member_rows(
+    call: Call, group: Group, behind: str = "", max_items: int | None = None
+) -> AsyncGenerator[User, None]:
+    """The members by name, those behind the name `behind`."""
+    return sources_naming(call, target("group", group.group_name), USERS, behind, max_items)
+
+
+async def has_members(call: Call, group: Group) -> bool:
+    return await is_named(call, target("group", group.group_name), USERS)
 
 
 async def rename_membership(call: Call, group: Group, name: str) -> None:
     """Write the group's new name `name` to every member's record."""
     if name == group.group_name:
         return
-    for user in await members_of(call, group):
+    for user in [member async for member in member_rows(call, group)]:
         groups = tuple(name if _same(old, group.group_name) else old for old in user.groups)
         call.store.put(USERS, call.account, msgspec.structs.replace(user, groups=groups))
 

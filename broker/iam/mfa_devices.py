@@ -14,7 +14,7 @@ from broker.credentials.one_time_codes import delete_used_step, take_consecutive
 from broker.errors import Refusal, validation_error
 from broker.iam import entities, resources
 from broker.iam.answers import user_shape
-from broker.iam.entities import get_user, require_room
+from broker.iam.entities import get_user, require_room, require_room_in_account
 from broker.iam.owners import (
     Owner,
     get_settings,
@@ -62,8 +62,7 @@ async def create_virtual_mfa_device(
         raise validation_error("The path and name of the device are too long for a serial number.")
     if await call.store.find(MFA_DEVICES, call.account, f"{path}{name}"[1:]):
         raise Refusal("EntityAlreadyExists", "MFA device already exists.")
-    devices = await call.store.scan(MFA_DEVICES, call.account)
-    require_room(call, devices, "virtual_mfa_devices", "VirtualMFADevicesPerAccount")
+    await require_room_in_account(call, MFA_DEVICES, "virtual_mfa_devices", "VirtualMFADevicesPerAccount")
     seed = new_seed(call.entropy(SEED_SIZE))
     device = VirtualMfaDevice(
         account_id=call.account,

@@ -150,7 +150,7 @@ async def update_open_id_connect_provider(
     request: shapes.UpdateOpenIDConnectProviderRequest,
     prepared: Prepared[OpenIdConnectProvider],
 ) -> None:
-    """Refused: it can change only what belongs to trusted identity propagation, which the broker does not have."""
+    """It is for trusted identity propagation alone: to remove that changes nothing, to set it up is refused."""
     require_one_change(request)
     refuse_identity_propagation(request)
 

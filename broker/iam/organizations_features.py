@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS
+from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS, find_organization
 from broker.errors import Refusal
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Organization
+from broker.storage.organization_records import Organization
 from broker.storage.store import ORGANIZATION
 
 # The feature of the record -> its name on the wire, which is in the names of operations, too.
@@ -58,7 +58,7 @@ for _feature, _name in _WIRE_NAMES.items():
 
 async def _get_administered(call: Call) -> Organization:
     """The organization, for its management account and its delegated IAM administrator; else raises."""
-    organization = await call.store.find(ORGANIZATION, "", "")
+    organization = await find_organization(call.store)
     if organization is None or (
         call.account not in organization.accounts and call.account != organization.management_account_id
     ):

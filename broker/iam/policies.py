@@ -2,18 +2,20 @@
 
 import msgspec
 
-from broker.access.aws_managed import AnyManagedPolicy, all_aws_managed
+from broker.access.aws_managed import AnyManagedPolicy
 from broker.errors import Refusal
 from broker.iam import entities, resources
 from broker.iam.attached_policies import sort_key
 from broker.iam.documents import require_document, require_size
 from broker.iam.entities import require_new
-from broker.iam.policy_usage import PolicyUsage, count_usage
+from broker.iam.policy_rows import policy_rows
+from broker.iam.policy_usage import use_of, uses_counted, uses_of
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
-from broker.paging import page
+from broker.paging import page_of_rows
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import PolicyUse
 from broker.storage.records import ManagedPolicy, PolicyVersion
 from broker.storage.store import POLICIES
 
@@ -37,7 +39,7 @@ async def create_policy(
         updated_at=now,
     )
     call.store.put(POLICIES, call.account, policy)
-    shown = msgspec.structs.replace(policy_shape(policy, await count_usage(call)), description=None)
+    shown = msgspec.structs.replace(policy_shape(policy, await use_of(call, policy.arn)), description=None)
     return shapes.CreatePolicyResponse(policy=shown)  # as AWS answers: without the description
 
 
@@ -46,24 +48,18 @@ async def get_policy(
     call: Call, request: shapes.GetPolicyRequest, prepared: Prepared[AnyManagedPolicy]
 ) -> shapes.GetPolicyResponse:
     policy = prepared.found
-    return shapes.GetPolicyResponse(policy=policy_shape(policy, await count_usage(call)))
+    return shapes.GetPolicyResponse(policy=policy_shape(policy, await use_of(call, policy.arn)))
 
 
 @operation("iam:ListPolicies", prepare=resources.listed("policy"))
 async def list_policies(
     call: Call, request: shapes.ListPoliciesRequest, prepared: Prepared[None]
 ) -> shapes.ListPoliciesResponse:
-    usage = await count_usage(call)
-    must_be_used = request.only_attached or request.policy_usage_filter is not None
-    policies = [
-        policy
-        for policy in await _in_scope(call, request.scope)
-        if policy.path.startswith(request.path_prefix or "/")
-        and (not must_be_used or usage.count(policy.arn, request.policy_usage_filter))
-    ]
-    chosen = page(policies, lambda policy: sort_key(policy.arn), request.marker, request.max_items)
+    rows = policy_rows(call, request)
+    chosen = await page_of_rows(rows, lambda policy: sort_key(policy.arn), request.marker, request.max_items)
+    uses = await uses_of(call, [policy.arn for policy in chosen.items])
     return shapes.ListPoliciesResponse(
-        policies=tuple(_listed_policy_shape(policy, usage) for policy in chosen.items),
+        policies=tuple(map(_listed_policy_shape, chosen.items, uses)),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
     )
@@ -74,7 +70,7 @@ async def delete_policy(
     call: Call, request: shapes.DeletePolicyRequest, prepared: Prepared[ManagedPolicy]
 ) -> None:
     policy = prepared.found
-    if (await count_usage(call)).count(policy.arn, None):
+    if uses_counted(await use_of(call, policy.arn), None):
         raise Refusal("DeleteConflict", "Cannot delete a policy attached to entities.")
     if len(policy.versions) > 1:
         raise Refusal(
@@ -91,27 +87,22 @@ def require_managed_document(call: Call, text: str) -> None:
     require_document(text, is_managed=True)
 
 
-async def _in_scope(call: Call, scope: str | None) -> list[AnyManagedPolicy]:
-    own = () if scope == "AWS" else await call.store.scan(POLICIES, call.account)
-    return [*own] if scope == "Local" else [*own, *all_aws_managed()]
-
-
-def policy_shape(policy: AnyManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+def policy_shape(policy: AnyManagedPolicy, use: PolicyUse) -> shapes.Policy:
     """A policy as GetPolicy shows it: description and tags included."""
     return msgspec.structs.replace(
-        _listed_policy_shape(policy, usage), description=policy.description, tags=tag_shapes(policy.tags)
+        _listed_policy_shape(policy, use), description=policy.description, tags=tag_shapes(policy.tags)
     )
 
 
-def _listed_policy_shape(policy: AnyManagedPolicy, usage: PolicyUsage) -> shapes.Policy:
+def _listed_policy_shape(policy: AnyManagedPolicy, use: PolicyUse) -> shapes.Policy:
     return shapes.Policy(
         policy_name=policy.policy_name,
         policy_id=policy.policy_id,
         arn=policy.arn,
         path=policy.path,
         default_version_id=policy.default_version_id,
-        attachment_count=usage.attachments[policy.arn],
-        permissions_boundary_usage_count=usage.boundaries[policy.arn],
+        attachment_count=use.attachments,
+        permissions_boundary_usage_count=use.boundaries,
         is_attachable=True,
         create_date=policy.created_at,
         update_date=policy.updated_at,

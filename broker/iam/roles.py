@@ -11,10 +11,12 @@ from broker.iam.documents import require_trust_policy
 from broker.iam.entities import page_by_path, require_boundary, require_new, require_nothing_left
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
 from broker.iam.protection import SINGLE_SIGN_ON_PATH
+from broker.iam.rows import is_named
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import iam as shapes
+from broker.storage.derived_records import target
 from broker.storage.engine import MARK_SIZE
 from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
@@ -129,12 +131,11 @@ async def update_assume_role_policy(
 @operation("iam:DeleteRole", prepare=changed_role)
 async def delete_role(call: Call, request: shapes.DeleteRoleRequest, prepared: Prepared[Role]) -> None:
     role = prepared.found
-    profiles = await call.store.scan(INSTANCE_PROFILES, call.account)
     require_nothing_left(
         (role.attached_policies, "detach all policies"),
         (role.inline_policies, "delete policies"),
         (
-            [profile for profile in profiles if role.role_name in profile.role_names],
+            await is_named(call, target("role", role.role_name), INSTANCE_PROFILES),
             "remove roles from instance profile",
         ),
     )
@@ -157,6 +158,16 @@ async def role_shape(call: Call, role: Role) -> shapes.Role:
         await listed_role_shape(call, role),
         permissions_boundary=boundary_shape(role.permissions_boundary),
         tags=tag_shapes(role.tags),
+        source_role_template=source_shape(role),
+    )
+
+
+def source_shape(role: Role) -> shapes.SourceRoleTemplate | None:
+    """The role template that the role was acquired from."""
+    if not role.source_template_arn:
+        return None
+    return shapes.SourceRoleTemplate(
+        template_arn=role.source_template_arn, template_minor_version=role.source_template_minor_version
     )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from broker.access.resource import Resource
 from broker.errors import Refusal
 from broker.iam import entities
-from broker.iam.entities import ROLE, no_such_entity, require_room
+from broker.iam.entities import ROLE, no_such_entity, require_room_in_account
 from broker.iam.linked_services import PATH, LinkedService, find_linked_service
 from broker.iam.resources import found_role
 from broker.iam.roles import created_role_shape
@@ -54,7 +54,7 @@ async def create_service_linked_role(
         raise _invalid_input(
             f"Service role name {name} has been taken in this account, please try a different suffix."
         )
-    require_room(call, await call.store.scan(ROLES, call.account), ROLE.quota, ROLE.quota_name)
+    await require_room_in_account(call, ROLES, ROLE.quota, ROLE.quota_name)
     role = Role(
         account_id=call.account,
         role_name=name,

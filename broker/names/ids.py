@@ -11,6 +11,7 @@ from functools import lru_cache
 
 USER, ROLE, GROUP, POLICY, INSTANCE_PROFILE = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
 SERVER_CERTIFICATE, SSH_PUBLIC_KEY, SERVICE_SPECIFIC_CREDENTIAL = "ASCA", "APKA", "ACCA"
+ROLE_TEMPLATE_VERSION = "ARTV"  # ours: AWS's prefix is not known to us
 LONG_TERM_KEY, TEMPORARY_KEY = "AKIA", "ASIA"
 
 # Base32 (RFC 4648, section 6). Two characters are ten bits: eight look-ups read a key id.

@@ -28,6 +28,7 @@ from broker.policy.reasons import access_denied_message, authorization_message, 
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
+from broker.policy.summary import summarize
 
 __all__ = [
     "NO_POLICIES",
@@ -67,4 +68,5 @@ __all__ = [
     "resource_conditions",
     "resource_near_misses",
     "service_grants",
+    "summarize",
 ]

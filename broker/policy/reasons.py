@@ -77,8 +77,8 @@ def _why(request: AccessRequest, decision: Decision) -> str:
 def _denying_policy(request: AccessRequest, decision: Decision) -> str:
     """The ARN of the first policy that denies and has one, with which the message ends since January 2026.
 
-    Managed policies have one; inline ones have none, nor have our organization's, which have names only
-    (an ARN of AWS's form would have to be invented). Within one account or one organization only.
+    Managed policies and those of an organization have one; inline ones have none. Within one account or one
+    organization only.
     """
     if _is_cross_account(request) and not _is_in_one_organization(request):
         return ""

@@ -108,6 +108,7 @@ class _Reference(msgspec.Struct):
     """One action in the package's file of a service."""
 
     name: str
+    access_level: str = msgspec.field(name="accessLevel", default="")
     resource_types: list[msgspec.Raw] = msgspec.field(name="resourceTypes", default_factory=list)
 
 
@@ -118,6 +119,30 @@ def _without_resources(service: str) -> frozenset[str]:
     return frozenset(
         name.lower() for name, action in _reference(service).items() if not action.resource_types
     )
+
+
+# Operations of our own, which no reference of AWS has.
+OWN_ACTIONS = frozenset(
+    {
+        "iam:inspectopenidconnectprovider",
+        "iam:listinstances",
+        "sts:checkfederation",
+        "sts:listsessions",
+        "sts:revokesessions",
+    }
+)
+
+
+def access_levels(service: str) -> dict[str, str]:
+    """The level of each action (lower-case) of a service, as the reference words it; empty for an unknown service."""
+    if service not in _services():
+        return {}
+    return {name.lower(): action.access_level for name, action in _reference(service).items()}
+
+
+def service_title(service: str) -> str:
+    """`Amazon S3`; the prefix itself where the reference does not know it."""
+    return str(Services().get_service_name(service)) if Services().service_exists(service) else service
 
 
 def _reference(service: str) -> dict[str, _Reference]:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
+from broker.portal.favourites import find_favourites, parted_by_favourites
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import FIRST_PAGE, SIGN_IN
@@ -16,7 +17,8 @@ from broker.portal.visit import Visit
 from broker.storage.portal_records import RootIdentity
 from broker.storage.records import Account
 
-MOST_SHOWN = 100  # roles on one page
+MOST_SHOWN = 75  # roles on one page, which stays below 60 kB
+MOST_WITH_STARS = 50  # beyond, the buttons for favourites are on the roles' own pages
 _LONGEST_SEARCH = 200
 
 
@@ -34,11 +36,17 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     found = await roles_of(portal, store, session, visit.facts)
     search = visit.request.query.get("search", "")[:_LONGEST_SEARCH]
     matching = matching_roles(found.roles, search)
+    favourites = await find_favourites(store, session.identity.subject)
+    first, others = parted_by_favourites(matching, favourites)
     return page(
         portal,
         visit,
         "access",
-        accounts=by_account(matching[:MOST_SHOWN]),
+        favourites=first,
+        has_stars=len(matching) <= MOST_WITH_STARS,
+        accounts=by_account(others[: max(0, MOST_SHOWN - len(first))]),
+        ends_at=session.ends_at,
+        now=int(visit.facts.now),
         search=search,
         has_roles=bool(found.roles),
         not_shown=max(0, len(matching) - MOST_SHOWN),

@@ -52,8 +52,8 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
 
     `csrf_token` is in the forms of the sign-in. `must_change` is that the password has to be changed before anything.
     `longest` is how many seconds the session may last by the user's own setting, None where there is none.
-    `begun` is the newest sign-in that was begun at an identity provider. `password_changed_at` is when the password
-    that was right had been set.
+    `begun` is the newest sign-in that was begun at an identity provider. `password_mark` is of the password
+    that was right (`broker.credentials.password_changes`).
     """
 
     csrf_token: str
@@ -65,7 +65,7 @@ class SignInState(msgspec.Struct, frozen=True, array_like=True):
     mfa_serial: str | None = None
     longest: int | None = None
     begun: BegunSignIn | None = None
-    password_changed_at: int | None = None
+    password_mark: str = ""
 
     def lives(self, now: float) -> bool:
         seconds = _FORM_SECONDS if self.identity is None else _PROVEN_SECONDS
@@ -125,9 +125,10 @@ def set_cookie(
     text = seal_message(
         keyring, _PURPOSES[type(value)], msgspec.msgpack.encode(value), b"", entropy(_ENTROPY)
     )
-    response.set_cookie(
-        _name(type(value), is_secure), text, path="/", httponly=True, secure=is_secure, samesite="Lax"
-    )
+    # The text is URL-safe base64: nothing is quoted. `response.set_cookie` takes a fifth of the sign-in page.
+    secure = "; Secure" if is_secure else ""
+    line = f"{_name(type(value), is_secure)}={text}; HttpOnly; Path=/; SameSite=Lax{secure}"
+    response.headers.add("Set-Cookie", line)
 
 
 def delete_cookie(response: web.Response, kind: Kind, *, is_secure: bool) -> None:

@@ -36,8 +36,8 @@ async def change(portal: Portal, visit: Visit) -> web.Response:
     except Refusal as refusal:
         status = {"Throttling": 429, "PasswordPolicyViolation": 400}.get(refusal.code, 403)
         return page(portal, visit, "new_password", status=status, error=refusal.message)
-    changed_at = accepted.password_changed_at
-    return await go_on(portal, visit, replace(state, must_change=False, password_changed_at=changed_at))
+    mark = accepted.password_mark
+    return await go_on(portal, visit, replace(state, must_change=False, password_mark=mark))
 
 
 async def _may_change(portal: Portal, state: SignInState | None) -> bool:

@@ -14,8 +14,7 @@ from msgspec.structs import replace
 
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
-from broker.assertions.sign_in_token import verify_sign_in
-from broker.assertions.web_identity import WebIdentityClaims
+from broker.assertions.sign_in_token import name_in, verify_sign_in
 from broker.errors import Refusal, service_unavailable
 from broker.federation.openid_connect import (
     OpenIdConnectClients,
@@ -39,7 +38,6 @@ from broker.storage.store import Transaction
 
 _PATH = "/sign-in/with/{name:[a-z0-9-]{1,40}}"
 _LONGEST_CODE = 4096  # characters
-_LONGEST_NAME = 64
 _LONGEST_KEPT_TOKEN = 6000  # characters: it becomes part of a URL at the sign-out
 _SECRET_SIZE = 32
 _MARK_SECONDS = 24 * 3600  # a token is taken for a day after it was issued, at most
@@ -172,15 +170,6 @@ async def _prove(
         claims=dict(identity.claims),
         id_token=SecretKey(text if len(text) <= _LONGEST_KEPT_TOKEN else ""),
     )
-
-
-def name_in(identity: WebIdentityClaims, name_claims: tuple[str, ...]) -> str:
-    """What pages call the person: the first of the claims that is a name, else the subject. It proves nothing."""
-    for claim in name_claims:
-        value = identity.claims.get(claim)
-        if type(value) is str and value.isprintable() and value.strip():
-            return value.strip()[:_LONGEST_NAME]
-    return identity.subject[:_LONGEST_NAME]
 
 
 async def find_logout_url(portal: Portal, visit: Visit, identity: OpenIdConnectIdentity) -> str:

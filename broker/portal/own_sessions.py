@@ -18,14 +18,14 @@ async def end(portal: Portal, visit: Visit) -> web.Response:
     """End the session that the form names; without a name all of them, this one and those of clients included."""
     session = visit.session
     assert session is not None
-    chosen = visit.form.get("access_key_id", "")
+    chosen = visit.form.get("session", "")
     portal.tools.journal.catch_up()
 
     async def work(store: Transaction) -> list[PortalSession]:
         if not chosen:
             return await end_all_sessions(store, session.identity.subject)
         found = await find_sessions(store, session.identity.subject)
-        ended = [one for one in found if one.access_key_id == chosen]
+        ended = [one for one in found if one.shown_id == chosen]
         for one in ended:
             delete_session(store, one)
         return ended
@@ -33,9 +33,9 @@ async def end(portal: Portal, visit: Visit) -> web.Response:
     ended = await portal.tools.store.transact(work)
     for one in ended:
         event = begin_record(portal, visit.facts, LOGOUT)
-        note_success(event, session.identity, endedSession=one.access_key_id)
+        note_success(event, session.identity, endedSession=one.shown_id)
         await portal.tools.journal.record(event)
-    if session.access_key_id in [one.access_key_id for one in ended]:
+    if session.session_id in [one.session_id for one in ended]:
         return without_session(visit, see_other(SIGN_IN))
     return see_other(SECURITY)
 

@@ -39,6 +39,7 @@ class Frame(msgspec.Struct, frozen=True):
     """What every page shows, whatever it is about."""
 
     theme: str
+    has_keys: bool
     csrf_field: str
     csrf_token: str
     person: str
@@ -72,6 +73,7 @@ def _frame(portal: Portal, visit: Visit) -> Frame:
     session, state = visit.session, visit.state
     return Frame(
         theme=session.theme if session else "",
+        has_keys=session is not None and not session.are_keys_off,
         csrf_field=CSRF_FIELD,
         csrf_token=session.csrf_token.reveal() if session else state.csrf_token if state else "",
         person=name_of(session.identity) if session else "",

@@ -8,6 +8,7 @@ from broker.errors import Refusal
 from broker.names.arn import iam_arn
 from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
+from broker.portal.favourites import find_favourites
 from broker.portal.rendering import page
 from broker.portal.routes import Route
 from broker.portal.shells import forms_of
@@ -27,7 +28,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     found = await _find(portal, visit, store)
     if found is None:
         raise web.HTTPNotFound
-    return _shown(portal, visit, found, DEFAULT_ROLE_SESSION)
+    return await _shown(portal, visit, found, DEFAULT_ROLE_SESSION)
 
 
 async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
@@ -39,7 +40,7 @@ async def get_credentials(portal: Portal, visit: Visit) -> web.Response:
         raise web.HTTPNotFound
     duration = parse_duration(visit.form.get("duration", ""), found.role.max_session_duration)
     credentials = await take_role(portal, session, visit.facts, found.role.arn, duration)
-    return _shown(portal, visit, found, duration, credentials)
+    return await _shown(portal, visit, found, duration, credentials)
 
 
 async def _find(portal: Portal, visit: Visit, store: Transaction) -> OwnRole | None:
@@ -69,9 +70,12 @@ def durations_of(longest: int) -> list[int]:
     return sorted({*(one for one in _DURATIONS if one <= longest), max(longest, _SHORTEST)})
 
 
-def _shown(
+async def _shown(
     portal: Portal, visit: Visit, found: OwnRole, duration: int, credentials: Credentials | None = None
 ) -> web.Response:
+    assert visit.session is not None
+    store = portal.tools.store.transaction()
+    favourites = await find_favourites(store, visit.session.identity.subject)
     forms = forms_of(credentials, found.role.role_name, portal.api_url) if credentials is not None else ()
     return page(
         portal,
@@ -79,6 +83,8 @@ def _shown(
         "role",
         account=found.account,
         role=found.role,
+        path=found.path,
+        is_favourite=found.role.arn in favourites,
         account_label=label_of(found.account),
         durations=durations_of(found.role.max_session_duration),
         duration=duration,

@@ -6,6 +6,7 @@ ours is handed on, sealed, to the browser that made the request: only there it s
 """
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -16,6 +17,7 @@ from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.saml_assertion import Expected, SamlAssertion
 from broker.assertions.saml_attributes import offered_roles, role_session_name
 from broker.audit.event import iso_time
+from broker.credentials.saml_request_keys import request_keys
 from broker.errors import Refusal, service_unavailable
 from broker.federation.replay import use_once
 from broker.federation.saml_sign_in import SamlSignIn
@@ -30,10 +32,15 @@ from broker.portal.visit import Visit
 from broker.sealing.envelope import SealBroken
 from broker.sealing.message import open_message, seal_message
 from broker.storage.portal_records import SamlIdentity
-from broker.storage.records import SamlProvider
+from broker.storage.records import SAML_ENCRYPTION_REQUIRED, SamlProvider
 from broker.storage.store import SAML_PROVIDERS, Transaction
 
+if TYPE_CHECKING:
+    from broker.assertions.saml_request import RequestSigner
+
 CONSUMER = "/saml"
+_OLDER_CONSUMER = "/static/saml"  # AWS's, which identity providers that were set up for it long ago still use
+_CONSUMER_OF_ONE = "/saml/acs/{provider:[A-Z0-9]{1,64}}"
 _GO_ON = "/saml/go-on"
 _METADATA = "/static/saml-metadata.xml"  # as AWS calls it
 _ID_SIZE = 16
@@ -65,25 +72,43 @@ async def begin(portal: Portal, visit: Visit) -> web.Response:
         raise service_unavailable(f"sign-in with {sign_in.name}: there is no {sign_in.provider}")
     metadata = provider_metadata(provider.metadata)
     destination = metadata.redirect_url or metadata.post_url
-    if not destination or metadata.wants_signed_requests:
+    if not destination:
         raise service_unavailable(
             f"sign-in with {sign_in.name}: the metadata of {sign_in.provider} has no SingleSignOnService that takes "
-            "unsigned requests by redirect or POST"
+            "requests by redirect or POST"
         )
     begun = BegunSignIn(sign_in.name, int(visit.facts.now), f"_{portal.tools.entropy(_ID_SIZE).hex()}")
     request = AuthenticationRequest(
         request_id=begun.state,
         issued_at=iso_time(visit.facts.now),
         destination=destination,
-        consumer_url=f"{visit.origin}{CONSUMER}",
+        consumer_url=_consumer_of(visit, provider),
         entity_id=portal.tools.federation.saml.audiences[0],
     )
+    signs = sign_in.sign_requests or metadata.wants_signed_requests
+    signer = (await _signers(portal, visit))[0] if signs else None
     state = replace(new_state(portal, visit), begun=begun)
     if metadata.redirect_url:
-        return with_state(portal, visit, see_other(request.redirect_url()), state)
-    response = _form_to(portal, visit, destination, "SAMLRequest", request.form_value(), sign_in.title)
+        return with_state(portal, visit, see_other(request.redirect_url(signer)), state)
+    value = request.form_value(signer)
+    response = _form_to(portal, visit, destination, "SAMLRequest", value, sign_in.title)
     forms_may_lead_to(response, destination)
     return with_state(portal, visit, response, state)
+
+
+def _consumer_of(visit: Visit, provider: SamlProvider) -> str:
+    """Where the answer is to come to: as on AWS, the address of this provider alone where it has to be encrypted."""
+    is_encrypted = provider.encryption_mode == SAML_ENCRYPTION_REQUIRED
+    return f"{visit.origin}{CONSUMER}{f'/acs/{provider.provider_id}' if is_encrypted else ''}"
+
+
+async def _signers(portal: Portal, visit: Visit) -> list["RequestSigner"]:
+    """The keys that may sign a request, the one that does so now first."""
+    from broker.assertions.saml_request import RequestSigner
+
+    tools = portal.tools
+    keys = await request_keys(tools.store, visit.facts.now, tools.entropy)
+    return [RequestSigner(one.private_key, one.certificate) for one in keys]
 
 
 async def consume(portal: Portal, visit: Visit) -> web.Response:
@@ -92,7 +117,9 @@ async def consume(portal: Portal, visit: Visit) -> web.Response:
     title, checks = "The identity provider", Checks()
     try:
         text = visit.form.get("SAMLResponse", "")
-        sign_in, provider = await _issuer_of(portal, text, checks)
+        sign_in, provider = await _issuer_of(
+            portal, text, visit.request.match_info.get("provider", ""), checks
+        )
         title = sign_in.title
         assertion = await _verify(portal, visit, text, provider, checks)
         identity = await _identity_of(portal, visit, sign_in, text, assertion, checks)
@@ -135,10 +162,24 @@ async def go_on(portal: Portal, visit: Visit) -> web.Response:
 
 
 async def show_metadata(portal: Portal, visit: Visit) -> web.Response:
+    """What an identity provider is given to know us by, with the certificates of our requests where any are signed."""
+    from broker.assertions.saml_metadata import provider_metadata
     from broker.assertions.saml_request import service_provider_metadata
 
-    entity_id = portal.tools.federation.saml.audiences[0]
-    document = service_provider_metadata(entity_id, f"{visit.origin}{CONSUMER}")
+    store, consumers, signs = portal.tools.store.transaction(), [f"{visit.origin}{CONSUMER}"], []
+    for sign_in in portal.sign_ins.saml:
+        provider = await _find_provider(store, sign_in.provider)
+        if provider is not None:
+            consumers.append(f"{visit.origin}{CONSUMER}/acs/{provider.provider_id}")
+            wants = provider_metadata(provider.metadata).wants_signed_requests
+            signs.append(sign_in.sign_requests or wants)
+    certificates = [one.certificate for one in await _signers(portal, visit)] if any(signs) else []
+    document = service_provider_metadata(
+        portal.tools.federation.saml.audiences[0],
+        consumers,
+        certificates,
+        signs=any(signs) and all(signs),
+    )
     return web.Response(body=document, content_type="application/samlmetadata+xml")
 
 
@@ -162,8 +203,13 @@ async def _finish(portal: Portal, visit: Visit, identity: SamlIdentity, longest:
     )
 
 
-async def _issuer_of(portal: Portal, text: str, checks: Checks) -> tuple[SamlSignIn, SamlProvider]:
-    """The way in whose provider the response names as its issuer; only a signature proves it."""
+async def _issuer_of(
+    portal: Portal, text: str, provider_id: str, checks: Checks
+) -> tuple[SamlSignIn, SamlProvider]:
+    """The way in whose provider the response names as its issuer; only a signature proves it.
+
+    `provider_id` is in the address that the response came to; "" where that is the one of all providers.
+    """
     from broker.assertions.saml_metadata import provider_metadata
     from broker.assertions.saml_response import read_response, unverified_issuer
 
@@ -172,7 +218,9 @@ async def _issuer_of(portal: Portal, text: str, checks: Checks) -> tuple[SamlSig
     store = portal.tools.store.transaction()
     for sign_in in portal.sign_ins.saml:
         provider = await _find_provider(store, sign_in.provider)
-        if provider is not None and provider_metadata(provider.metadata).entity_id == issuer:
+        if provider is None or provider_id not in ("", provider.provider_id):
+            continue
+        if provider_metadata(provider.metadata).entity_id == issuer:
             return sign_in, provider
     raise checks.fail("issuer", found=issuer, wanted="that of an entry of portal.saml")
 
@@ -182,10 +230,16 @@ async def _verify(
 ) -> SamlAssertion:
     federation = portal.tools.federation
     expected = Expected(
-        (*federation.saml.recipients, f"{visit.origin}{CONSUMER}"),
+        (
+            *federation.saml.recipients,
+            f"{visit.origin}{CONSUMER}",
+            f"{visit.origin}{_OLDER_CONSUMER}",
+            f"{visit.origin}{CONSUMER}/acs/{provider.provider_id}",
+        ),
         federation.saml.audiences,
         allow_sha1=federation.saml.allow_sha1,
         leeway=federation.leeway,
+        provider_id=provider.provider_id,
     )
     return await asyncio.to_thread(verified_assertion, text, provider, expected, visit.facts.now, checks)
 
@@ -251,5 +305,7 @@ ROUTES = (
     Route("GET", "/sign-in/saml/{name:[a-z0-9-]{1,40}}", begin, "SignInWithSaml", is_open=True),
     Route("GET", _METADATA, show_metadata, "SamlMetadata", is_open=True),
     Route("POST", CONSUMER, consume, "Saml", is_open=True, is_from_elsewhere=True),
+    Route("POST", _OLDER_CONSUMER, consume, "Saml", is_open=True, is_from_elsewhere=True),
+    Route("POST", _CONSUMER_OF_ONE, consume, "Saml", is_open=True, is_from_elsewhere=True),
     Route("POST", _GO_ON, go_on, "Saml", is_open=True, is_from_elsewhere=True),
 )

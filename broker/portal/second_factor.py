@@ -24,8 +24,9 @@ from broker.portal.routes import Route
 from broker.portal.sign_in_records import CONSOLE_LOGIN, begin_record, note_failure
 from broker.portal.signing_in import CODE, SIGN_IN, go_on, new_state, with_state
 from broker.portal.visit import Visit
+from broker.storage.passkey_records import Passkey
 from broker.storage.portal_records import IamUserIdentity
-from broker.storage.store import USERS
+from broker.storage.store import USERS, Transaction
 
 
 class _NotProven(msgspec.Struct, frozen=True):
@@ -47,11 +48,11 @@ async def prove(portal: Portal, visit: Visit) -> web.Response:
     if state is None or state.identity is None:
         return with_state(portal, visit, see_other(SIGN_IN), new_state(portal, visit))
     portal.tools.journal.catch_up()
-    devices = await find_devices(portal.tools.store.transaction(), state.identity)
     prove_one = _prove_passkey if ANSWER_FIELD in visit.form else _prove_code
-    proven = await prove_one(portal, visit, state, devices)
+    proven = await prove_one(portal, visit, state)
     if isinstance(proven, _NotProven):
         await _record_failure(portal, visit, proven.reason)
+        devices = await find_devices(portal.tools.store.transaction(), state.identity)
         return _page(portal, visit, state, devices, status=403, error=proven.error)
     now = int(visit.facts.now)
     return await go_on(
@@ -59,10 +60,10 @@ async def prove(portal: Portal, visit: Visit) -> web.Response:
     )
 
 
-async def _prove_code(
-    portal: Portal, visit: Visit, state: SignInState, devices: list[Device]
-) -> Device | _NotProven:
+async def _prove_code(portal: Portal, visit: Visit, state: SignInState) -> Device | _NotProven:
     error, now = texts_of("second_factor").incorrect, visit.facts.now
+    assert state.identity is not None
+    devices = await find_devices(portal.tools.store.transaction(), state.identity)
     chosen = visit.form.get("device", "")
     device = next((one for one in virtual_of(devices) if one.serial_number == chosen), None)
     if device is None:
@@ -74,21 +75,22 @@ async def _prove_code(
     return _NotProven(error, reason)
 
 
-async def _prove_passkey(
-    portal: Portal, visit: Visit, state: SignInState, devices: list[Device]
-) -> Device | _NotProven:
+async def _prove_passkey(portal: Portal, visit: Visit, state: SignInState) -> Device | _NotProven:
     error, identity = texts_of("second_factor").passkey_incorrect, state.identity
     assert identity is not None
     ceremony = find_ceremony(portal, visit, _bound_to(state))
     if ceremony is None:
         return _NotProven(error, "the passkey's challenge is of another sign-in, or too old")
-    known = [one for one in passkeys_of(devices) if one.host_name == ceremony.host_name]
     answer, handle = visit.form[ANSWER_FIELD], user_handle(identity.subject)
-    taken = await portal.tools.store.transact(
-        lambda store: take_passkey(
+
+    async def take(store: Transaction) -> Passkey | PasskeyRefused:
+        passkeys = passkeys_of(await find_devices(store, identity))
+        known = [one for one in passkeys if one.host_name == ceremony.host_name]
+        return await take_passkey(
             store, identity.account_id, known, handle, ceremony, answer, visit.facts.now
         )
-    )
+
+    taken = await portal.tools.store.transact(take)
     if isinstance(taken, PasskeyRefused):
         return _NotProven(error, f"the passkey was refused: {taken}")
     return taken

@@ -96,7 +96,7 @@ async def show_security(
         host_name=host_name_of(visit),
         device_serial=visit.form.get("SerialNumber", "") if refusal is not None else "",
         sessions=await find_sessions(store, session.identity.subject),
-        own=session.access_key_id,
+        own=session.shown_id,
     )
 
 

@@ -113,6 +113,10 @@ async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> No
     await _change(portal, session, lambda found: replace(found, theme=theme))
 
 
+async def choose_keys(portal: Portal, session: PortalSession, *, are_off: bool) -> None:
+    await _change(portal, session, lambda found: replace(found, are_keys_off=are_off))
+
+
 async def act_in_console(portal: Portal, session: PortalSession, claims: bytes | None) -> None:
     """Keep with the session whose permissions the console uses: those of a role's session, or the person's own."""
     await _change(portal, session, lambda found: replace(found, console_claims=claims))

@@ -68,7 +68,7 @@ async def _sign_in(portal: Portal, visit: Visit, user_name: str | None) -> web.R
         identity=identity_of(accepted),
         must_change=accepted.must_change,
         longest=accepted.maximum_session_seconds,
-        password_changed_at=accepted.password_changed_at,
+        password_mark=accepted.password_mark,
     )
     return await go_on(portal, visit, state)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
-from broker.credentials.password_changes import find_login_profile
+from broker.credentials.password_changes import find_login_profile, mark_of
 from broker.errors import access_denied
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
 from broker.portal.dependencies import Portal
@@ -148,7 +148,8 @@ async def _require_same_password(store: Transaction, identity: Identity, state: 
     """Raises Refusal where the password that began this sign-in is not the person's any more."""
     user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
     profile = await find_login_profile(store, identity.account_id, user_name)
-    if profile is None or profile.changed_at != state.password_changed_at or profile.is_reset_required:
+    mark = mark_of(profile.password_hash) if profile is not None else ""
+    if profile is None or not mark or mark != state.password_mark or profile.is_reset_required:
         reason = "the password was changed, or has to be, since it was proven"
         raise access_denied("Your password was changed meanwhile. Sign in again.", reason=reason)
 

@@ -43,7 +43,9 @@ class Signatures(msgspec.Struct, frozen=True):
     rsa2048: str
 
 
-def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
+def new_signing_identity(
+    now: float, entropy: bytes, common_name: str = "broker instance identity"
+) -> KeyAndCertificate:
     """A new RSA-2048 key and its self-signed certificate, valid for thirty years from `now` (epoch seconds).
 
     `entropy` is SERIAL_ENTROPY bytes for the serial number. The library draws the randomness of the key itself: it
@@ -53,7 +55,7 @@ def new_signing_identity(now: float, entropy: bytes) -> KeyAndCertificate:
     from cryptography.x509.oid import NameOID
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker instance identity")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     begins = datetime.fromtimestamp(int(now), UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -25,7 +25,7 @@ from broker.simulator.subjects import found_source, invalid_input
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS, operation_prefix
 from broker.storage.records import Role, Usage, User
 from broker.storage.store import GROUPS, LAST_ACCESSED_JOBS, ROLES, USAGE, USERS
-from broker.storage.task_records import LastAccessedJob
+from broker.storage.task_records import ORGANIZATIONS_JOB, LastAccessedJob
 
 # How long a job can be asked for: AWS does not say.
 _KEPT_SECONDS = 7 * 86_400
@@ -112,7 +112,7 @@ async def get_service_last_accessed_details_with_entities(
 
 async def _get_job(call: Call, job_id: str) -> LastAccessedJob:
     job = await call.store.find(LAST_ACCESSED_JOBS, call.account, job_id)
-    if job is None:
+    if job is None or job.job_type == ORGANIZATIONS_JOB:
         raise Refusal("NoSuchEntity", f"The job with id {job_id} cannot be found.")
     return job
 

@@ -11,6 +11,7 @@ practice (RFC 9700), in the spelling of AWS's models.
 from broker.sso import (
     accounts,
     create_token,
+    create_token_with_iam,
     device_authorization,
     logout,
     register_client,
@@ -20,6 +21,7 @@ from broker.sso import (
 __all__ = [
     "accounts",
     "create_token",
+    "create_token_with_iam",
     "device_authorization",
     "logout",
     "register_client",

@@ -1,7 +1,8 @@
 """The cache of records: for each partition a snapshot of what was read, at one revision.
 
 INVARIANT: everything in a snapshot is true at its revision. When the partition has a newer revision, a new snapshot
-replaces it; a snapshot is never updated from the engine at another revision.
+replaces it, which takes over what the engine's feed of changes does not name; where the feed does not reach so far
+back, it is empty. A snapshot is never updated from the engine at another revision.
 
 Records are cached encoded, which is small: a hundred thousand roles fit. Decoding one takes microseconds. A partition
 is evicted as a whole, and one that is larger than the limit is not cached.
@@ -9,37 +10,92 @@ is evicted as a whole, and one that is larger than the limit is not cached.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from broker.cache import Cache
 from broker.storage.collection import Collection
-from broker.storage.engine import Engine, Revision
+from broker.storage.engine import Changes, Engine, Revision
 
 # Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
 # partition (an AssumeRole may name accounts that do not exist).
 _RECORD_WEIGHT = 220
 _SNAPSHOT_WEIGHT = 500
 
+# Bytes of a page, beside its keys, which are those of the records; and how many pages of one partition are cached.
+_PAGE_WEIGHT = 300
+_MOST_PAGES = 256
+
+# How often a snapshot may be replaced by another transaction while the changes since are asked for.
+_MOST_REPLACED = 8
+
 # How many records are read before the event loop serves other requests.
 _SCAN_PAGE = 1000
 
 UNKNOWN: Any = object()
 
+# Prefix, the key behind which the page begins, limit.
+PageKey = tuple[str, str, int]
+
 
 class PartitionSnapshot:
     """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
 
-    A listing holds, for a prefix, the sorted keys of *all* records under it; they are all in `encoded`.
+    A listing holds, for a prefix, the sorted keys of *all* records under it. A page holds, for a prefix, a key that it
+    begins behind and a limit, the keys that a scan has found.
     """
 
-    __slots__ = ("encoded", "listings", "revision", "weight")
+    __slots__ = ("encoded", "listings", "pages", "revision", "weight")
 
     def __init__(self, revision: Revision) -> None:
         self.revision = revision
         self.encoded: dict[str, bytes | None] = {}
         self.listings: dict[str, list[str]] = {}
+        self.pages: dict[PageKey, list[str]] = {}
         self.weight = _SNAPSHOT_WEIGHT
+
+    def listed(self, prefix: str, after: str, limit: int | None) -> list[str] | None:
+        """The keys that a scan would find; None where that is not known."""
+        listing = self.listings.get(prefix)
+        if listing is not None:
+            start = bisect_right(listing, after)
+            return listing[start:] if limit is None else listing[start : start + limit]
+        return None if limit is None else self.pages.get((prefix, after, limit))
+
+    def note_listed(self, prefix: str, after: str, limit: int | None, keys: list[str]) -> None:
+        if limit is None:
+            if not after:
+                self.listings[prefix] = keys
+            return
+        if len(self.pages) >= _MOST_PAGES:
+            self._forget_pages(lambda _: True)
+        self.pages[prefix, after, limit] = keys
+        self.weight += _PAGE_WEIGHT + 8 * len(keys)
+
+    def note_presence(self, key: str, *, present: bool) -> None:
+        """Correct what is listed, because a record under `key` appeared or is gone."""
+        self._forget_pages(lambda prefix: key.startswith(prefix))
+        for prefix, listing in self.listings.items():
+            if not key.startswith(prefix):
+                continue
+            index = bisect_left(listing, key)
+            is_listed = index < len(listing) and listing[index] == key
+            if present and not is_listed:
+                listing.insert(index, key)
+            elif is_listed and not present:
+                del listing[index]
+
+    def forget(self, key: str, *, is_present: bool) -> None:
+        """The record under `key` was written by others, or deleted."""
+        was_present = self.encoded.get(key) is not None
+        if key in self.encoded:
+            self.weight -= _weight(self.encoded.pop(key))
+        if not (was_present and is_present):
+            self.note_presence(key, present=is_present)
+
+    def _forget_pages(self, is_outdated: Callable[[str], bool]) -> None:
+        for page in [page for page in self.pages if is_outdated(page[0])]:
+            self.weight -= _PAGE_WEIGHT + 8 * len(self.pages.pop(page))
 
 
 class RecordCache:
@@ -49,13 +105,47 @@ class RecordCache:
         self._engine = engine
         self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
 
-    def snapshot_at(self, partition: str, revision: Revision) -> PartitionSnapshot:
-        """The snapshot at `revision`, the engine's own; an empty one where the cached one has another revision."""
+    async def snapshot_now(self, partition: str) -> PartitionSnapshot:
+        """The snapshot at a revision that the engine has, or has had since this call."""
+        revision = await self._engine.revision(partition)
         snapshot = self._partitions.get(partition)
+        if snapshot is not None and snapshot.revision == revision:
+            return snapshot
+        return await self._renewed(partition, snapshot, revision)
+
+    async def _renewed(
+        self, partition: str, snapshot: PartitionSnapshot | None, revision: Revision
+    ) -> PartitionSnapshot:
+        for _ in range(_MOST_REPLACED):
+            if snapshot is None or snapshot.revision == revision:
+                break
+            changes = await self._engine.changes(partition, snapshot.revision)
+            present = self._partitions.get(partition)
+            if present is snapshot:
+                if changes is None or not _is_at_least(changes.revision, revision):
+                    break
+                return self._successor(partition, snapshot, changes)
+            # Another transaction has replaced it meanwhile: the engine may be further by now.
+            revision, snapshot = await self._engine.revision(partition), self._partitions.get(partition)
         if snapshot is None or snapshot.revision != revision:
             snapshot = PartitionSnapshot(revision)
             self._partitions.put(partition, snapshot, snapshot.weight)
         return snapshot
+
+    def _successor(self, partition: str, snapshot: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
+        """The snapshot after `changes`, instead of `snapshot`: what they name is unknown in it.
+
+        It is a copy: transactions that still have `snapshot` go on with the state that they began with.
+        """
+        successor = PartitionSnapshot(changes.revision)
+        successor.encoded, successor.pages = dict(snapshot.encoded), dict(snapshot.pages)
+        successor.listings = {prefix: list(keys) for prefix, keys in snapshot.listings.items()}
+        successor.weight = snapshot.weight
+        self._partitions.put(partition, successor, successor.weight)
+        for key, is_present in changes.present.items():
+            successor.forget(key, is_present=is_present)
+        self._partitions.reweigh(partition, successor, successor.weight)
+        return successor
 
     async def read(
         self, partition: str, snapshot: PartitionSnapshot, wanted: Sequence[tuple[Collection[Any], str]]
@@ -81,19 +171,23 @@ class RecordCache:
         limit: int | None,
     ) -> list[tuple[str, Any]] | None:
         """Stored keys and records under `prefix` and behind `after`, in order; None if the revision has changed."""
-        listing = snapshot.listings.get(prefix)
-        if listing is not None:
-            start = bisect_right(listing, after)
-            keys = listing[start:] if limit is None else listing[start : start + limit]
-            return [(key, self.find_known(partition, snapshot, collection, key)) for key in keys]
+        keys = snapshot.listed(prefix, after, limit)
+        if keys is not None:
+            records = await self.read(partition, snapshot, [(collection, key) for key in keys])
+            if records is None:
+                return None
+            return [(key, record) for key, record in zip(keys, records, strict=True) if record is not None]
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != snapshot.revision:
             return None
-        found = [
-            (key, self._decode_and_cache(partition, snapshot, collection, key, value)) for key, value in pairs
-        ]
-        if limit is None and not after and not collection.expiring:
-            snapshot.listings[prefix] = [key for key, _ in found]
+        found = []
+        for number, (key, value) in enumerate(pairs, 1):
+            found.append((key, self._decode_and_cache(partition, snapshot, collection, key, value)))
+            if number % _SCAN_PAGE == 0:
+                await asyncio.sleep(0)
+        if not collection.expiring:
+            snapshot.note_listed(prefix, after, limit, [key for key, _ in found])
+            self._partitions.reweigh(partition, snapshot, snapshot.weight)
         return found
 
     def advance(
@@ -101,7 +195,7 @@ class RecordCache:
         partition: str,
         snapshot: PartitionSnapshot,
         revision: Revision,
-        writes: Iterable[tuple[Collection[Any], str, Any, bytes | None]],
+        writes: Iterable[tuple[Collection[Any], str, bytes | None]],
     ) -> None:
         """Turn `snapshot` into the snapshot of `revision`, made by our own commit of `writes` on top of it.
 
@@ -112,11 +206,13 @@ class RecordCache:
         successor = PartitionSnapshot(revision)
         successor.encoded, snapshot.encoded = snapshot.encoded, {}
         successor.listings, snapshot.listings = snapshot.listings, {}
+        successor.pages, snapshot.pages = snapshot.pages, {}
         successor.weight, snapshot.weight = snapshot.weight, _SNAPSHOT_WEIGHT
         self._partitions.put(partition, successor, successor.weight)
-        for collection, key, record, value in writes:
+        for collection, key, value in writes:
             if not collection.expiring:
-                _update_listings(successor, key, present=record is not None)
+                if value is None or successor.encoded.get(key) is None:
+                    successor.note_presence(key, present=value is not None)
                 self._add(partition, successor, key, value)
 
     async def _scan_engine(
@@ -164,18 +260,9 @@ class RecordCache:
         self._partitions.reweigh(partition, snapshot, snapshot.weight)
 
 
+def _is_at_least(revision: Revision, seen: Revision) -> bool:
+    return revision == seen or revision.number > seen.number
+
+
 def _weight(value: bytes | None) -> int:
     return _RECORD_WEIGHT + len(value or b"")
-
-
-def _update_listings(snapshot: PartitionSnapshot, key: str, *, present: bool) -> None:
-    """Add `key` to the listings that its prefix belongs to, or remove it from them."""
-    for prefix, listing in snapshot.listings.items():
-        if not key.startswith(prefix):
-            continue
-        index = bisect_left(listing, key)
-        is_listed = index < len(listing) and listing[index] == key
-        if present and not is_listed:
-            listing.insert(index, key)
-        elif is_listed and not present:
-            del listing[index]

@@ -5,7 +5,7 @@ lower-case; ids are compared exactly.
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -16,10 +16,26 @@ from broker.storage.credential_records import (
     SshPublicKeys,
 )
 from broker.storage.delegation_records import DelegationRequestRecord
+from broker.storage.derived_records import (
+    AccountCounts,
+    Derived,
+    PolicyUse,
+    RecordReference,
+    counted,
+    of_group,
+    of_instance_profile,
+    of_mfa_device,
+    of_policy,
+    of_role,
+    of_user,
+    policy_key,
+    reference_key,
+)
 from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
+    ORGANIZATIONS_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
     EngineUnavailable,
@@ -31,9 +47,10 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
+from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
-from broker.storage.portal_records import PortalSession
+from broker.storage.portal_records import PortalPreferences, PortalSession
 from broker.storage.records import (
     AccessKey,
     Account,
@@ -47,11 +64,11 @@ from broker.storage.records import (
     ManagedPolicy,
     Once,
     OpenIdConnectProvider,
-    Organization,
     Record,
     RenamedUser,
     Role,
     SamlProvider,
+    SamlRequestKeys,
     Serving,
     SigningIdentity,
     TokenIssuer,
@@ -63,6 +80,7 @@ from broker.storage.role_index_records import IndexedAccount, RoleIndex, Trustin
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
+from broker.storage.template_records import RoleTemplate
 
 R = TypeVar("R", bound=Record)
 
@@ -75,6 +93,10 @@ def global_partition(account: str) -> str:
 
 def delegation_partition(account: str) -> str:
     return DELEGATION_PARTITION
+
+
+def organizations_partition(account: str) -> str:
+    return ORGANIZATIONS_PARTITION
 
 
 def containers_partition(account: str) -> str:
@@ -100,15 +122,18 @@ class Collection(Generic[R]):
 
     A `single` collection holds one record, under whatever key. Records of an `expiring` one have an `expires_at`; they
     are never cached, because their expiry changes no revision. Records of one that is `expiring_but_cached` have it,
-    too, and are cached: when they expire, they no longer apply to anything, so a stale one does no harm.
+    too, and are cached: when they expire, they no longer apply to anything, so a stale one does no harm. From
+    records with `derive` others are derived; they are in the `is_derived` collections (`derivation.py`).
     """
 
     __slots__ = (
         "_decoder",
+        "derive",
         "exact",
         "expiring",
         "expiring_but_cached",
         "hint",
+        "is_derived",
         "key",
         "name",
         "partition",
@@ -128,6 +153,8 @@ class Collection(Generic[R]):
         expiring: bool = False,
         expiring_but_cached: bool = False,
         hint: bool = False,
+        derive: Callable[[R], Derived] | None = None,
+        is_derived: bool = False,
     ) -> None:
         self.name = name
         self.record = record
@@ -137,6 +164,8 @@ class Collection(Generic[R]):
         self.expiring = expiring
         self.expiring_but_cached = expiring_but_cached
         self.hint = hint
+        self.derive = derive
+        self.is_derived = is_derived
         self.single = key is _single
         self.prefix = f"{name}/"
         self._decoder = msgspec.msgpack.Decoder(record)
@@ -181,6 +210,7 @@ ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=glob
 ORGANIZATION = Collection("organization", Organization, _single, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, _single, partition=global_partition)
+SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, _single, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
 FOREIGN_ACCESS_KEYS = Collection(
     "foreign-access-key", ForeignAccessKey, lambda k: k.access_key_id, partition=global_partition, exact=True
@@ -191,14 +221,22 @@ ISSUER_ACCOUNTS = Collection(
 SERVING = Collection("serving", Serving, _single, partition=serving_partition)
 
 SETTINGS = Collection("settings", AccountSettings, _single)
-USERS = Collection("user", User, lambda u: u.user_name)
+USERS = Collection("user", User, lambda u: u.user_name, derive=of_user)
 RENAMED_USERS = Collection("renamed-user", RenamedUser, lambda r: r.user_id, exact=True)
-GROUPS = Collection("group", Group, lambda g: g.group_name)
-ROLES = Collection("role", Role, lambda r: r.role_name)
-POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name)
-INSTANCE_PROFILES = Collection("instance-profile", InstanceProfile, lambda p: p.instance_profile_name)
+GROUPS = Collection("group", Group, lambda g: g.group_name, derive=of_group)
+ROLES = Collection("role", Role, lambda r: r.role_name, derive=of_role)
+ROLE_TEMPLATES = Collection("role-template", RoleTemplate, lambda t: t.template_name)
+POLICIES = Collection("policy", ManagedPolicy, lambda p: p.policy_name, derive=of_policy)
+INSTANCE_PROFILES = Collection(
+    "instance-profile", InstanceProfile, lambda p: p.instance_profile_name, derive=of_instance_profile
+)
 ACCESS_KEYS = Collection("access-key", AccessKey, lambda k: k.access_key_id, exact=True)
-SERVER_CERTIFICATES = Collection("server-certificate", ServerCertificate, lambda c: c.server_certificate_name)
+SERVER_CERTIFICATES = Collection(
+    "server-certificate",
+    ServerCertificate,
+    lambda c: c.server_certificate_name,
+    derive=lambda _: counted("server-certificate"),
+)
 SIGNING_CERTIFICATES = Collection(
     "signing-certificates", SigningCertificates, lambda c: c.owner_id, exact=True
 )
@@ -206,19 +244,50 @@ SSH_PUBLIC_KEYS = Collection("ssh-public-keys", SshPublicKeys, lambda k: k.owner
 SERVICE_SPECIFIC_CREDENTIALS = Collection(
     "service-specific-credentials", ServiceSpecificCredentials, lambda c: c.owner_id, exact=True
 )
-OPEN_ID_CONNECT_PROVIDERS = Collection("oidc-provider", OpenIdConnectProvider, lambda p: p.name, exact=True)
-SAML_PROVIDERS = Collection("saml-provider", SamlProvider, lambda p: p.name)
+OPEN_ID_CONNECT_PROVIDERS = Collection(
+    "oidc-provider",
+    OpenIdConnectProvider,
+    lambda p: p.name,
+    exact=True,
+    derive=lambda _: counted("oidc-provider"),
+)
+SAML_PROVIDERS = Collection(
+    "saml-provider", SamlProvider, lambda p: p.name, derive=lambda _: counted("saml-provider")
+)
 TOKEN_ISSUERS = Collection("token-issuer", TokenIssuer, _single)
 LOGIN_PROFILES = Collection("login-profile", LoginProfile, lambda p: p.user_name or "")
 ROOT_LOGIN_PROFILE = Collection("root-login-profile", LoginProfile, _single)
 PASSWORD_POLICY = Collection("password-policy", PasswordPolicy, _single)
-MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name)
-PASSKEYS = Collection("passkey", Passkey, lambda p: passkey_key(p.serial_number))
+MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name, derive=of_mfa_device)
+PASSKEYS = Collection(
+    "passkey", Passkey, lambda p: passkey_key(p.serial_number), derive=lambda _: counted("passkey")
+)
 CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, _single, expiring=True)
 LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
 SERVICE_LINKED_ROLE_DELETIONS = Collection(
     "service-linked-role-deletion", ServiceLinkedRoleDeletion, exact=True, expiring=True
 )
+
+COUNTS = Collection("counts", AccountCounts, _single, is_derived=True)
+REFERENCES = Collection("reference", RecordReference, reference_key, exact=True, is_derived=True)
+POLICY_USES = Collection(
+    "policy-use", PolicyUse, lambda use: policy_key(use.arn), exact=True, is_derived=True
+)
+
+# What derived records are derived from, and what they are.
+SOURCES: tuple[Collection[Any], ...] = (
+    USERS,
+    GROUPS,
+    ROLES,
+    POLICIES,
+    INSTANCE_PROFILES,
+    SERVER_CERTIFICATES,
+    OPEN_ID_CONNECT_PROVIDERS,
+    SAML_PROVIDERS,
+    MFA_DEVICES,
+    PASSKEYS,
+)
+DERIVED: tuple[Collection[Any], ...] = (COUNTS, REFERENCES, POLICY_USES)
 
 USAGE = Collection("usage", Usage, partition=usage_partition, exact=True)
 ONCE = Collection("once", Once, partition=replay_partition, exact=True, expiring=True)
@@ -235,6 +304,15 @@ ACCUSTOMED_ADDRESSES = Collection(
 # The key is `SUBJECT/SESSION`, so that all sessions of one person are one scan in one shard.
 PORTAL_SESSIONS = Collection(
     "portal-session", PortalSession, partition=portal_partition, exact=True, expiring=True
+)
+
+# By the person's subject. It is kept when the person is deleted: a new one of the same name has another subject.
+PORTAL_PREFERENCES = Collection(
+    "portal-preferences",
+    PortalPreferences,
+    lambda preferences: preferences.subject,
+    partition=portal_partition,
+    exact=True,
 )
 
 # What clients of `aws sso login` hold; the key begins with the shard.
@@ -272,6 +350,23 @@ DELEGATION_REQUESTS = Collection(
     DelegationRequestRecord,
     lambda one: one.request_id,
     partition=delegation_partition,
+    exact=True,
+    expiring=True,
+)
+
+HANDSHAKES = Collection(
+    "handshake",
+    Handshake,
+    lambda one: one.handshake_id,
+    partition=organizations_partition,
+    exact=True,
+    expiring=True,
+)
+ACCOUNT_CREATIONS = Collection(
+    "account-creation",
+    AccountCreation,
+    lambda one: one.request_id,
+    partition=organizations_partition,
     exact=True,
     expiring=True,
 )

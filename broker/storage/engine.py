@@ -14,6 +14,7 @@ Law, examined by `tests/conformance/test_engines.py`:
 - `revision` answers with at least every commit that was acknowledged, by any process, before it was asked.
 - no two commits make the same revision, even where commits were lost or the store was set back in between.
 - a commit that raises has not happened and will not, unless it raises OutcomeUnknown.
+- `changes` names every key that was written since a revision, or says that it does not know; an expiry is no change.
 - an expired record is as absent as a deleted one, in `get` and in `scan`.
 - an engine that cannot reach its data raises EngineUnavailable; it never answers from a cache.
 """
@@ -28,6 +29,7 @@ CONTAINERS_PARTITION = "containers"
 SERVING_PARTITION = "serving"
 ROLE_INDEX_PARTITION = "role-index"
 DELEGATION_PARTITION = "delegation"
+ORGANIZATIONS_PARTITION = "organizations"
 
 
 def account_partition(account_id: str) -> str:
@@ -89,6 +91,14 @@ class Write(msgspec.Struct, frozen=True):
     expires_at: float | None = None
 
 
+class Changes(msgspec.Struct, frozen=True):
+    """The revision that a partition has now; and the keys that were written since another one, with whether they are
+    present now."""
+
+    revision: Revision
+    present: dict[str, bool]
+
+
 class Conflict(Exception):
     """The partition's revision is not the one that the commit expected."""
 
@@ -118,6 +128,10 @@ class Engine(Protocol):
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
         """Records whose key begins with `prefix` and sorts behind `after`, in key order."""
+        ...
+
+    async def changes(self, partition: str, since: Revision) -> Changes | None:
+        """What was written since the revision `since`; None where that is not known (`changes.py`)."""
         ...
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:

@@ -147,7 +147,7 @@ class PortalSession(Record, frozen=True, kw_only=True):
 
     `access_key_id` is what records and revocations call the session; nothing is signed with it. `theme` is what the
     person chose: "light", "dark", or "" for what the system says. `console_claims` are the encoded claims of the role's
-    session that the console acts with; None where the person acts as themselves.
+    session that the console acts with; None where the person acts as themselves. `are_keys_off`: the keys of the pages.
     """
 
     session_id: str
@@ -163,3 +163,16 @@ class PortalSession(Record, frozen=True, kw_only=True):
     user_agent: str = ""
     theme: str = ""
     console_claims: bytes | None = None
+    are_keys_off: bool = False
+
+    @property
+    def shown_id(self) -> str:
+        """What people and operators call the session; nobody finds the session's own id out from it."""
+        return self.access_key_id or f"portal-{sha256(self.session_id.encode()).hexdigest()[:16]}"
+
+
+class PortalPreferences(Record, frozen=True, kw_only=True):
+    """What a person chose in the portal, beyond one session: `favourites` are ARNs of roles, in the order chosen."""
+
+    subject: str
+    favourites: tuple[str, ...] = ()

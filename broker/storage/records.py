@@ -91,6 +91,9 @@ class Role(Record, frozen=True, kw_only=True):
     # The unique ids, at the time of storing, of the ARNs in the trust policy (`broker.access.trust`).
     trusted_ids: dict[str, str] = {}
     max_signin_session_duration: int | None = None
+    # The role template that it was acquired from; "" and 0 for other roles.
+    source_template_arn: str = ""
+    source_template_minor_version: int = 0
 
     @property
     def arn(self) -> str:
@@ -351,6 +354,20 @@ class SigningIdentity(Record, frozen=True, kw_only=True):
     certificate: str
 
 
+class SamlRequestKey(Record, frozen=True, kw_only=True):
+    """A private key that signs authentication requests from `signs_from` on, and its certificate, both PEM."""
+
+    private_key: SecretKey
+    certificate: str
+    signs_from: int
+
+
+class SamlRequestKeys(Record, frozen=True, kw_only=True):
+    """In the order in which they sign; global."""
+
+    keys: tuple[SamlRequestKey, ...] = ()
+
+
 class Node(Record, frozen=True, kw_only=True):
     """Where the broker of a machine listens, HOST:PORT each, and the certificate of its API listener."""
 
@@ -363,22 +380,3 @@ class Serving(Record, frozen=True, kw_only=True):
     """The serving machines by host name, as of their last start; in order of change, the newest last."""
 
     nodes: dict[str, Node] = {}
-
-
-class OrganizationalUnit(Record, frozen=True, kw_only=True):
-    """A root, a unit, or an account of an organization: its policies by name, and the id of its parent."""
-
-    parent: str | None
-    service_control_policies: dict[str, str] = {}
-    resource_control_policies: dict[str, str] = {}
-
-
-class Organization(Record, frozen=True, kw_only=True):
-    """The organization, at most one; in the global partition. `units` are roots and OUs by id, `accounts` by id."""
-
-    organization_id: str
-    management_account_id: str
-    delegated_iam_administrator_id: str | None = None
-    units: dict[str, OrganizationalUnit] = {}
-    accounts: dict[str, OrganizationalUnit] = {}
-    features: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ Each partition is a few keys in one hash slot, the account's:
     broker:{123456789012}:account/123456789012:keys           sorted set: all keys, in byte order
     broker:{123456789012}:account/123456789012:expiry         sorted set: those that expire, by millisecond
     broker:{123456789012}:account/123456789012:value:<key>    one string per record, which Redis expires
+    broker:{123456789012}:account/123456789012:changes        list: the keys that each of the last commits has written
     broker:{123456789012}:account/123456789012:receipt:<mark> for a minute: the commit with this mark was applied
 
 A commit is one script whose keys are all declared, so it is atomic. A read is one MGET that includes the revision, so
@@ -32,9 +33,11 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from broker.storage.changes import changes_since, pack_keys
 from broker.storage.engine import (
     MARK_SIZE,
     NEVER_WRITTEN,
+    Changes,
     Conflict,
     EngineUnavailable,
     OutcomeUnknown,
@@ -53,7 +56,7 @@ from broker.storage.redis_names import (
     revision_text,
     value_key,
 )
-from broker.storage.redis_scripts import COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
+from broker.storage.redis_scripts import CHANGES, COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
 
 _DELETED = b"deleted"
 _NO_LIMIT = -1
@@ -119,13 +122,22 @@ class RedisEngine:
                 return found
         raise EngineUnavailable(f"redis: {partition} changed {_SCAN_ATTEMPTS} times while it was listed")
 
+    async def changes(self, partition: str, since: Revision) -> Changes | None:
+        keys = [revision_key(partition), index_key(partition, "changes")]
+        async with translated_errors():
+            latest, *entries = await self._retry_once(self._run, CHANGES, keys, [since.number])
+        changes = changes_since(since, [_entry(entry) for entry in entries])
+        # Where an early version has committed since the last entry, that one is not the latest revision.
+        return changes if changes is not None and changes.revision == parse_revision(latest) else None
+
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         """See Engine. Never sent twice: where the answer is lost, the receipt is read."""
         self._require_nothing_lost()
         mark = self._entropy(MARK_SIZE).hex()
         keys = [revision_key(partition), index_key(partition, "keys"), index_key(partition, "expiry")]
-        keys.append(receipt_key(partition, mark))
+        keys += [receipt_key(partition, mark), index_key(partition, "changes")]
         arguments: list[bytes | str | int] = ["" if expecting is None else revision_text(expecting), mark]
+        arguments.append(pack_keys(writes))
         for write in writes:
             keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]
@@ -351,6 +363,12 @@ class RedisEngine:
             return await self._client.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self._client.execute_command("EVAL", script, len(keys), *keys, *arguments)
+
+
+def _entry(entry: bytes) -> tuple[Revision, bytes]:
+    """The revision and the packed keys in an entry of the feed of changes."""
+    revision, _, packed = entry.partition(b" ")
+    return parse_revision(revision), packed
 
 
 def _expiry(write: Write) -> bytes | int | str:

@@ -4,12 +4,15 @@ A commit writes a receipt, under its mark. A client that did not get the answer 
 there is none, `SETTLE` writes a receipt that withdraws the commit: if it arrives later, it finds that and does nothing.
 """
 
+from broker.storage.changes import FEED_LENGTH
+
 # Seconds that a receipt is stored; and that the withdrawal of a commit is, which may still arrive in that time.
 _RECEIPT_SECONDS = 60
 _WITHDRAWN_SECONDS = 3600
 
-# KEYS: revision, keys, expiry, receipt, then each write's value. ARGV: the expected revision or "", the mark, then for
-# each write its key, its expiry (milliseconds, "" for none, "deleted") and its value. Answers {committed, revision}.
+# KEYS: revision, keys, expiry, receipt, changes, then each write's value. ARGV: the expected revision or "", the mark,
+# the keys packed for the feed of changes, then for each write its key, its expiry (milliseconds, "" for none,
+# "deleted") and its value. Answers {committed, revision}.
 COMMIT = f"""
 local revision = redis.call('GET', KEYS[1]) or '0'
 local receipt = redis.call('GET', KEYS[4])
@@ -25,8 +28,8 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT',
   redis.call('ZREM', KEYS[2], gone)
   redis.call('ZREM', KEYS[3], gone)
 end
-for i = 5, #KEYS do
-  local at = 3 + (i - 5) * 3
+for i = 6, #KEYS do
+  local at = 4 + (i - 6) * 3
   local key, expiry, value = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   if expiry == 'deleted' then
     redis.call('DEL', KEYS[i])
@@ -45,6 +48,8 @@ for i = 5, #KEYS do
 end
 revision = string.format('%d:%s', string.match(revision, '^%d+') + 1, ARGV[2])
 redis.call('SET', KEYS[1], revision)
+redis.call('RPUSH', KEYS[5], revision .. ' ' .. ARGV[3])
+redis.call('LTRIM', KEYS[5], -{FEED_LENGTH}, -1)
 redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
 return {{1, revision}}
 """
@@ -67,6 +72,19 @@ table.insert(found, 1, redis.call('GET', KEYS[1]) or '0')
 return found
 """
 
+
+# KEYS: revision, changes. ARGV: the number of a revision. Answers the revision, then the entries of the feed from that
+# number on, if all commits since have left theirs.
+CHANGES = f"""
+local revision = redis.call('GET', KEYS[1]) or '0'
+local wanted = string.match(revision, '^%d+') - ARGV[1] + 1
+if wanted < 1 or wanted > {FEED_LENGTH} then
+  return {{revision}}
+end
+local found = redis.call('LRANGE', KEYS[2], -wanted, -1)
+table.insert(found, 1, revision)
+return found
+"""
 
 # KEYS: any key; it selects the node of a cluster.
 TIME = "return redis.call('TIME')"

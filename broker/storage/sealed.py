@@ -24,6 +24,7 @@ class SealedEngine:
         self._keyring = keyring
         self._entropy = entropy
         self.revision = inner.revision
+        self.changes = inner.changes
         self.partitions = inner.partitions
         self.now = inner.now
         self.close = inner.close

@@ -30,7 +30,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, EngineUnavailable, Revision, Write
+from broker.storage.changes import changes_since, pack_keys
+from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, Changes, EngineUnavailable, Revision, Write
 from broker.storage.sqlite_commits import REVISION, Commit, apply, deliver, failed, unavailable
 from broker.storage.sqlite_files import (
     COUNTER_SIZE,
@@ -50,6 +51,7 @@ _SCAN = (
     "SELECT key, value FROM records WHERE partition = ? AND key >= ? AND key < ? AND key > ?"
     " AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?"
 )
+_CHANGES = "SELECT revision, mark, keys FROM changes WHERE partition = ? AND revision >= ? ORDER BY revision"
 _PARTITIONS = "SELECT partition FROM revisions WHERE partition >= ? AND partition < ? ORDER BY partition"
 _SWEEP = (
     "DELETE FROM records WHERE (partition, key) IN"
@@ -191,13 +193,21 @@ class SqliteEngine:
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
             return [(key.decode(), value) for key, value in self._execute(_SCAN, bounds).fetchall()]
 
+    async def changes(self, partition: str, since: Revision) -> Changes | None:
+        """See Engine. What was written by an early version since the last entry is not seen: the revision tells."""
+        with _translated_errors(self._path):
+            rows = self._execute(_CHANGES, (partition.encode(), since.number)).fetchall()
+        self._checked_count = -1
+        return changes_since(since, [(Revision(number, mark), packed) for number, mark, packed in rows])
+
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         """See Engine. A cancellation or a timeout withdraws the commit, unless it has begun."""
         if self._is_closed:
             raise EngineUnavailable(f"{self._path}: the store is closed")
         rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
         outcome: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
-        commit = Commit(partition.encode(), rows, expecting, self._entropy(MARK_SIZE), outcome)
+        mark, packed = self._entropy(MARK_SIZE), pack_keys(writes)
+        commit = Commit(partition.encode(), rows, expecting, mark, packed, outcome)
         self._waiting.add(commit)
         self._queue.put(commit)
         try:

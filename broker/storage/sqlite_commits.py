@@ -14,11 +14,14 @@ from typing import Any
 import msgspec
 
 from broker.causes import explained
+from broker.storage.changes import FEED_LENGTH
 from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision
 
 REVISION = "SELECT revision, mark FROM revisions WHERE partition = ?"
 _PUT = "INSERT OR REPLACE INTO records (partition, key, value, expires_at) VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM records WHERE partition = ? AND key = ?"
+_NOTE_CHANGES = "INSERT OR REPLACE INTO changes (partition, revision, mark, keys) VALUES (?, ?, ?, ?)"
+_FORGET_CHANGES = "DELETE FROM changes WHERE partition = ? AND revision <= ?"
 _SET_REVISION = "INSERT OR REPLACE INTO revisions (partition, revision, mark) VALUES (?, ?, ?)"
 
 # Seconds that a commit which has begun may take beyond its timeout.
@@ -26,7 +29,9 @@ _END_TIMEOUT = 10.0
 
 
 class Commit(msgspec.Struct, eq=False):
-    """`mark` is that of the new revision. `outcome` is the new revision, or the error.
+    """`mark` is that of the new revision, `packed_keys` its entry in the feed of changes.
+
+    `outcome` is the new revision, or the error.
 
     `claimed` is acquired once: by the writer thread, which then begins the commit, or by the task when it gives up,
     which withdraws the commit.
@@ -36,6 +41,7 @@ class Commit(msgspec.Struct, eq=False):
     rows: list[tuple[bytes, bytes | None, float | None]]
     expecting: Revision | None
     mark: bytes
+    packed_keys: bytes
     answer: asyncio.Future[Revision]
     outcome: Revision | Exception = NEVER_WRITTEN
     claimed: threading.Lock = msgspec.field(default_factory=threading.Lock)
@@ -83,7 +89,10 @@ def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revisio
                 execute(_DELETE, (commit.partition, key))
             else:
                 execute(_PUT, (commit.partition, key, value, expires_at))
-        execute(_SET_REVISION, (commit.partition, revision.number + 1, commit.mark))
+        number = revision.number + 1
+        execute(_SET_REVISION, (commit.partition, number, commit.mark))
+        execute(_NOTE_CHANGES, (commit.partition, number, commit.mark, commit.packed_keys))
+        execute(_FORGET_CHANGES, (commit.partition, number - FEED_LENGTH))
     except sqlite3.DataError as error:
         # SQLite cannot hold such a value (a gigabyte): only this commit fails.
         execute("ROLLBACK TO one")

@@ -24,6 +24,12 @@ _SCHEMA = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
+# Stores of an early version lack it, whose commits leave no entries in it: see `changes.py`.
+_FEED = (
+    "CREATE TABLE IF NOT EXISTS changes (partition BLOB NOT NULL, revision INTEGER NOT NULL, mark BLOB NOT NULL,"
+    " keys BLOB NOT NULL, PRIMARY KEY (partition, revision)) WITHOUT ROWID"
+)
+
 # By schema version: the statements that upgrade a store to the next version.
 _UPGRADES = {
     1: ("ALTER TABLE revisions ADD COLUMN mark BLOB NOT NULL DEFAULT x''", "PRAGMA user_version = 2"),
@@ -104,6 +110,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path, may_create: bool) 
         with transaction(connection):
             for statement in _UPGRADES[old]:
                 connection.execute(statement)
+    connection.execute(_FEED)
 
 
 @contextlib.contextmanager

@@ -14,14 +14,17 @@ from broker.errors import Refusal
 from broker.storage.cache import RecordCache
 from broker.storage.collection import (
     ACCESS_KEYS,
+    ACCOUNT_CREATIONS,
     ACCOUNTS,
     ACCUSTOMED_ADDRESSES,
     CONTAINERS,
+    COUNTS,
     CREDENTIAL_REPORTS,
     DELEGATION_REQUESTS,
     FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
     GROUPS,
+    HANDSHAKES,
     INDEXED_ACCOUNTS,
     INSTANCE_PROFILES,
     INSTANCES,
@@ -38,13 +41,18 @@ from broker.storage.collection import (
     PASSKEYS,
     PASSWORD_POLICY,
     POLICIES,
+    POLICY_USES,
+    PORTAL_PREFERENCES,
     PORTAL_SESSIONS,
+    REFERENCES,
     RENAMED_USERS,
     REVOCATIONS,
     ROLE_INDEX,
+    ROLE_TEMPLATES,
     ROLES,
     ROOT_LOGIN_PROFILE,
     SAML_PROVIDERS,
+    SAML_REQUEST_KEYS,
     SERVER_CERTIFICATES,
     SERVICE_LINKED_ROLE_DELETIONS,
     SERVICE_SPECIFIC_CREDENTIALS,
@@ -65,19 +73,23 @@ from broker.storage.collection import (
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
+from broker.storage.lines import Lines, Turn
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
 
 __all__ = [
     "ACCESS_KEYS",
     "ACCOUNTS",
+    "ACCOUNT_CREATIONS",
     "ACCUSTOMED_ADDRESSES",
     "CONTAINERS",
+    "COUNTS",
     "CREDENTIAL_REPORTS",
     "DELEGATION_REQUESTS",
     "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
     "GROUPS",
+    "HANDSHAKES",
     "INDEXED_ACCOUNTS",
     "INSTANCES",
     "INSTANCE_PROFILES",
@@ -94,13 +106,18 @@ __all__ = [
     "PASSKEY_USES",
     "PASSWORD_POLICY",
     "POLICIES",
+    "POLICY_USES",
+    "PORTAL_PREFERENCES",
     "PORTAL_SESSIONS",
+    "REFERENCES",
     "RENAMED_USERS",
     "REVOCATIONS",
     "ROLES",
     "ROLE_INDEX",
+    "ROLE_TEMPLATES",
     "ROOT_LOGIN_PROFILE",
     "SAML_PROVIDERS",
+    "SAML_REQUEST_KEYS",
     "SERVER_CERTIFICATES",
     "SERVICE_LINKED_ROLE_DELETIONS",
     "SERVICE_SPECIFIC_CREDENTIALS",
@@ -133,6 +150,10 @@ DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 _MOST_RETRIES = 40
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 
+# The same of a call that has its turn in a line.
+_MOST_RETRIES_IN_LINE, _RETRIES_AT_ONCE = 500, 10
+_BACKOFF_IN_LINE = 0.004
+
 # The usage marks of how many partitions are written at the same time.
 _FLUSH_WIDTH = 32
 _LAST_FLUSH_SECONDS = 2.0  # when the store is closed: a process that has to end has only a few seconds
@@ -160,6 +181,7 @@ class Store:
         self._marks: dict[tuple[str, str], Usage] = {}
         self._flushed: dict[tuple[str, str], float] = {}
         self._retry_lock = asyncio.Lock()
+        self._lines = Lines()
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,22 +207,34 @@ class Store:
         Where `work` raises, nothing is written. The exception are the transaction's unconditional writes, where it
         raises a Refusal. `work` may run several times, so all of its effects must be in the transaction.
         """
+        turn = Turn(self._lines)
         try:
-            return await self._attempt(work)
-        except Conflict:
-            pass
-        # Retries run one at a time, so that of many calls that write to one partition each succeeds. Other processes
-        # have a queue of their own, which may be faster than this one: the backoff lets them finish first.
-        async with self._retry_lock:
-            for backoff in _backoffs():
-                try:
-                    return await self._attempt(work)
-                except Conflict:
-                    await asyncio.sleep(self._jitter() * backoff)
-            return await self._attempt(work)
+            try:
+                return await self._attempt(work, turn)
+            except Conflict:
+                pass
+            if turn.is_taken:
+                return await self._retry(work, turn, _backoffs_in_line())
+            # Retries without a turn run one at a time, so that of many calls that write to one partition each succeeds.
+            # Other processes have a queue of their own, which may be faster: the backoff lets them finish first.
+            async with self._retry_lock:
+                return await self._retry(work, turn, _backoffs())
+        finally:
+            turn.leave(asyncio.get_running_loop().time)
 
-    async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        transaction = self.transaction()
+    async def _retry(
+        self, work: Callable[[Transaction], Awaitable[T]], turn: Turn, backoffs: Iterator[float]
+    ) -> T:
+        for backoff in backoffs:
+            try:
+                return await self._attempt(work, turn)
+            except Conflict:
+                turn.note_conflict(asyncio.get_running_loop().time)
+                await asyncio.sleep(self._jitter() * backoff)
+        return await self._attempt(work, turn)
+
+    async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
+        transaction = Transaction(self.engine, self._cache, self._latest, _turn=turn)
         try:
             answer = await work(transaction)
         except Refusal:
@@ -251,6 +285,12 @@ class Store:
         if record is None or (mark is not None and mark.last_used_at >= record.last_used_at):
             return mark
         return record
+
+
+def _backoffs_in_line() -> Iterator[float]:
+    """Of a call that has its turn: only other processes are in its way, and others wait behind it."""
+    for number in range(_MOST_RETRIES_IN_LINE):
+        yield 0.0 if number < _RETRIES_AT_ONCE else _BACKOFF_IN_LINE
 
 
 def _backoffs() -> Iterator[float]:

@@ -2,6 +2,8 @@
 
 from broker.storage.records import Record
 
+ORGANIZATIONS_JOB = "ORGANIZATIONS"
+
 
 class ServiceLinkedRoleDeletion(Record, frozen=True, kw_only=True):
     """The deletion of a service-linked role, which has succeeded; keyed by the task's id, expiring."""
@@ -17,8 +19,13 @@ class CredentialReport(Record, frozen=True, kw_only=True):
 
 
 class LastAccessedJob(Record, frozen=True, kw_only=True):
-    """What was asked about the services that an entity or a policy uses; keyed by the job's id, expiring."""
+    """What was asked about the services that an entity or a policy uses; keyed by the job's id, expiring.
+
+    Of an organization access report, `arn` is the path of the entity, `job_type` is ORGANIZATIONS_JOB, and `policy_id`
+    names a policy of the organization.
+    """
 
     arn: str
     job_type: str
     created_at: int
+    policy_id: str | None = None

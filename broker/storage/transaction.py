@@ -14,16 +14,19 @@ Law:
 - Hints are committed as pointers are, but a deletion of hints is never part of another commit: it is committed last,
   and only if the hints that were read are unchanged. What fails with nothing but hints committed has failed; what fails
   with nothing but deletions of hints left has succeeded, for a leftover hint does no harm.
+- What is derived from records is written with them (`derivation.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
-from broker.storage.collection import USAGE, Collection, R
+from broker.storage.collection import COUNTS, DERIVED, SOURCES, USAGE, Collection, R
+from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
+from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
 from broker.storage.engine import (
     Conflict,
     Engine,
@@ -33,30 +36,12 @@ from broker.storage.engine import (
     Write,
     account_partition,
 )
+from broker.storage.lines import Turn
 from broker.storage.records import Usage
-
-_ACCOUNTS = account_partition("")
+from broker.storage.view import Put, View
 
 # How often a transaction is rebased for one read or commit.
 _MOST_REBASES = 8
-
-
-class _Put(msgspec.Struct, frozen=True):
-    """A write that the commit will make; `record` None deletes."""
-
-    collection: Collection[Any]
-    record: Any
-    expires_at: float | None
-
-
-class _View(msgspec.Struct, eq=False):
-    """What one transaction has read and will write in one partition; `snapshot` is None until it reads there."""
-
-    snapshot: PartitionSnapshot | None = None
-    reads: dict[str, tuple[Collection[Any], Any]] = {}
-    scans: dict[tuple[Collection[Any], str, str, int | None], list[tuple[str, Any]]] = {}
-    writes: dict[str, _Put] = {}
-    is_pinned: bool = False
 
 
 class Transaction(msgspec.Struct, eq=False):
@@ -69,8 +54,9 @@ class Transaction(msgspec.Struct, eq=False):
     _engine: Engine
     _cache: RecordCache
     _latest: Callable[[str, str, Usage | None], Usage | None]
-    _views: dict[str, _View] = {}
-    _unconditional: dict[str, dict[str, _Put]] = {}
+    _views: dict[str, View] = {}
+    _unconditional: dict[str, dict[str, Put]] = {}
+    _turn: Turn | None = None
     is_dirty: bool = False
 
     def beside(self) -> "Transaction":
@@ -79,6 +65,9 @@ class Transaction(msgspec.Struct, eq=False):
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
         """The record under `key` or None. Raises Conflict where something that was read before has changed."""
+        if collection.is_derived:
+            await self._require_counts(account)
+            await self._derive(account)
         partition = collection.partition(account)
         view = self._views.get(partition)
         snapshot = None if view is None else view.snapshot
@@ -107,6 +96,14 @@ class Transaction(msgspec.Struct, eq=False):
             raise missing(key)
         return record
 
+    async def find_all(self, collection: Collection[R], account: str, keys: Sequence[str]) -> list[R | None]:
+        """The records under `keys`, each as `find` finds it, of which the engine is asked at once."""
+        if keys:
+            partition = collection.partition(account)
+            view, _ = await self._open(partition)
+            await self._read_all(partition, view, [(collection, collection.stored_key(key)) for key in keys])
+        return [await self.find(collection, account, key) for key in keys]
+
     async def scan(
         self,
         collection: Collection[R],
@@ -117,6 +114,14 @@ class Transaction(msgspec.Struct, eq=False):
         limit: int | None = None,
     ) -> list[R]:
         """Records whose key begins with `prefix` and sorts behind `after`, in key order; own writes included."""
+        if collection.is_derived:
+            await self._require_counts(account)
+            await self._derive(account)
+        return await self._scan_merged(collection, account, prefix, after, limit)
+
+    async def _scan_merged(
+        self, collection: Collection[R], account: str, prefix: str, after: str | None, limit: int | None
+    ) -> list[R]:
         partition = collection.partition(account)
         view, _ = await self._open(partition)
         stored_prefix = collection.prefix if collection.single else collection.stored_key(prefix)
@@ -135,8 +140,24 @@ class Transaction(msgspec.Struct, eq=False):
         return [merged[key] for key in sorted(merged) if merged[key] is not None][:limit]
 
     async def count(self, collection: Collection[Any], account: str) -> int:
-        """How many records the collection holds, own writes included."""
+        """How many records the collection holds, own writes included: all are read."""
         return len(await self.scan(collection, account))
+
+    async def recount(self, account: str) -> list[str]:
+        """Count the account's records again, and correct what is derived from them; returns what was wrong."""
+        partition = account_partition(account)
+        view, _ = await self._open(partition)
+        while True:
+            written = dict(view.writes)
+            sources = {one: await self._scan_merged(one, account, "", None, None) for one in SOURCES}
+            stored = {one: await self._scan_merged(one, account, "", None, None) for one in DERIVED}
+            if (
+                view.writes == written
+            ):  # else a concurrent task of this transaction has put something meanwhile
+                break
+        wrong = rebuild(view, sources, stored)
+        self.is_dirty = self.is_dirty or bool(wrong)
+        return wrong
 
     def put(
         self,
@@ -151,10 +172,10 @@ class Transaction(msgspec.Struct, eq=False):
         if collection.takes_expiry is (expires_at is None):
             raise ValueError(f"{collection!r}: expires_at belongs to expiring collections, and only to them")
         stored_key = collection.stored_key(collection.key_of(record) if key is None else key)
-        self._write(collection, account, stored_key, _Put(collection, record, expires_at))
+        self._write(collection, account, stored_key, Put(collection, record, expires_at))
 
     def delete(self, collection: Collection[R], account: str, key: str = "") -> None:
-        self._write(collection, account, collection.stored_key(key), _Put(collection, None, None))
+        self._write(collection, account, collection.stored_key(key), Put(collection, None, None))
 
     async def revision(self, partition: str) -> Revision:
         """The revision that this transaction reads; after this call it is never rebased on another one.
@@ -168,27 +189,43 @@ class Transaction(msgspec.Struct, eq=False):
         view.is_pinned = True
         return snapshot.revision
 
+    async def take_turn(self, account: str) -> None:
+        """Wait until no other call of this process is writing to the account; the turn ends with the call.
+
+        For operations that will write. Raises Conflict where it has waited, and what was read before may have changed:
+        then the call is tried again, and has its turn already. Only transactions of `transact` take turns.
+        """
+        partition = account_partition(account)
+        if self._turn is None or not await self._turn.take(partition):
+            return
+        view = self._views.get(partition)
+        if view is not None and view.snapshot is not None:
+            # Who was before has written, most likely: to ask the engine would make all wait that come behind.
+            raise _conflict(partition)
+
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where something that was read has changed.
 
         A transaction without writes never conflicts here. Raises OutcomeUnknown where some partitions are written and
         another is not.
         """
+        for account in [one.removeprefix(ACCOUNTS) for one, view in self._views.items() if view.underived]:
+            await self._derive(account)
         written = [
             (partition, part)
             for partition, view in self._views.items()
             if view.writes
-            for part in _apart(view)
+            for part in apart(view)
         ]
         done: list[str] = []
-        for partition, view in sorted(written, key=_commit_order) if len(written) > 1 else written:
+        for partition, view in sorted(written, key=commit_order) if len(written) > 1 else written:
             is_hints = all(put.collection.hint for put in view.writes.values())
             try:
                 await self._commit(partition, view)
             except (EngineUnavailable, Conflict) as error:
-                if is_hints and any(name.startswith(_ACCOUNTS) for name in done):
+                if is_hints and any(name.startswith(ACCOUNTS) for name in done):
                     continue
-                if _is_partly_done(done, error):
+                if is_partly_done(done, error):
                     reason = f"committed in {', '.join(done)}, and not known to be in {partition}: {error}"
                     raise OutcomeUnknown(reason) from error
                 raise
@@ -205,38 +242,76 @@ class Transaction(msgspec.Struct, eq=False):
         """Commit only the writes that `make_unconditional` marked; raises as `commit` does."""
         for partition, view in self._views.items():
             view.writes = self._unconditional.get(partition, {})
+            for key in [key for key, put in view.writes.items() if put.collection.is_derived]:
+                del view.writes[key]
+            view.underived = {
+                key: None for key, put in view.writes.items() if put.collection.derive is not None
+            }
+            view.derived = {}
         await self.commit()
 
-    async def _open(self, partition: str) -> tuple[_View, PartitionSnapshot]:
+    async def _open(self, partition: str) -> tuple[View, PartitionSnapshot]:
         """The view of `partition`, and its snapshot at the revision that the engine had at the first read."""
         view = self._views.get(partition)
         if view is not None and view.snapshot is not None:
             return view, view.snapshot
-        snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
+        snapshot = await self._cache.snapshot_now(partition)
         view = self._views.get(partition)
         if view is None:
-            view = self._views[partition] = _View(snapshot)
+            view = self._views[partition] = View(snapshot)
         elif view.snapshot is None:
             view.snapshot = snapshot
         else:  # two concurrent reads of this transaction: the first answer counts
             snapshot = view.snapshot
         return view, snapshot
 
-    async def _read(self, partition: str, view: _View, collection: Collection[Any], stored_key: str) -> Any:
+    async def _derive(self, account: str) -> None:
+        """Bring what is derived from the account's records up to date with the writes made so far."""
+        partition = account_partition(account)
+        view, _ = await self._open(partition)
+        while missing := derive(view):
+            await self._read_all(partition, view, missing)
+            if (COUNTS, COUNTS_KEY) in missing:
+                await self._require_counts(account)
+
+    async def _require_counts(self, account: str) -> None:
+        """Count everything where a version of the broker wrote the account that counted nothing, or other things."""
+        partition = account_partition(account)
+        view, _ = await self._open(partition)
+        if COUNTS_KEY not in view.writes:
+            await self._read_all(partition, view, [(COUNTS, COUNTS_KEY)])
+            if not are_counted(view.reads[COUNTS_KEY][1]):
+                await self.recount(account)
+
+    async def _read(self, partition: str, view: View, collection: Collection[Any], stored_key: str) -> Any:
+        return (await self._read_at_once(partition, view, [(collection, stored_key)]))[0]
+
+    async def _read_all(
+        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> None:
+        """Read what is stored, whatever this transaction writes."""
+        unread = [(collection, key) for collection, key in wanted if key not in view.reads]
+        found = await self._read_at_once(partition, view, unread) if unread else []
+        for (collection, key), record in zip(unread, found, strict=True):
+            view.reads[key] = (collection, record)
+
+    async def _read_at_once(
+        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> list[Any]:
         for _ in range(_MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            found = await self._cache.read(partition, snapshot, [(collection, stored_key)])
+            found = await self._cache.read(partition, snapshot, wanted)
             if found is None:
                 await self._rebase(partition, view)
             elif view.snapshot is snapshot:
-                return found[0]
+                return found
         raise _conflict(partition)
 
     async def _scan(
         self,
         partition: str,
-        view: _View,
+        view: View,
         collection: Collection[Any],
         prefix: str,
         after: str,
@@ -253,12 +328,12 @@ class Transaction(msgspec.Struct, eq=False):
                 return found
         raise _conflict(partition)
 
-    async def _rebase(self, partition: str, view: _View) -> None:
+    async def _rebase(self, partition: str, view: View) -> None:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
         if view.is_pinned:
             raise _conflict(partition)
         for _ in range(_MOST_REBASES):
-            snapshot = self._cache.snapshot_at(partition, await self._engine.revision(partition))
+            snapshot = await self._cache.snapshot_now(partition)
             compared = len(view.reads), len(view.scans)
             is_unchanged = await self._is_unchanged(partition, view, snapshot)
             if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
@@ -269,7 +344,7 @@ class Transaction(msgspec.Struct, eq=False):
                 return
         raise _conflict(partition)
 
-    async def _is_unchanged(self, partition: str, view: _View, snapshot: PartitionSnapshot) -> bool | None:
+    async def _is_unchanged(self, partition: str, view: View, snapshot: PartitionSnapshot) -> bool | None:
         """Whether `snapshot` has the same as the view has read; None if its revision is no longer the engine's."""
         wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
         expected = [record for _, record in view.reads.values()]
@@ -286,15 +361,17 @@ class Transaction(msgspec.Struct, eq=False):
                 return False
         return True
 
-    def _write(self, collection: Collection[Any], account: str, stored_key: str, put: _Put) -> None:
+    def _write(self, collection: Collection[Any], account: str, stored_key: str, put: Put) -> None:
         partition = collection.partition(account)
         view = self._views.get(partition)
         if view is None:
-            view = self._views[partition] = _View()
+            view = self._views[partition] = View()
         view.writes[stored_key] = put
+        if collection.derive is not None:
+            view.underived[stored_key] = None
         self.is_dirty = True
 
-    async def _commit(self, partition: str, view: _View) -> None:
+    async def _commit(self, partition: str, view: View) -> None:
         writes = [
             Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
             for key, put in view.writes.items()
@@ -308,40 +385,10 @@ class Transaction(msgspec.Struct, eq=False):
                 continue
             if view.snapshot is not None:
                 puts = zip(view.writes.items(), writes, strict=True)
-                written = [(put.collection, key, put.record, write.value) for (key, put), write in puts]
+                written = [(put.collection, key, write.value) for (key, put), write in puts]
                 self._cache.advance(partition, view.snapshot, revision, written)
             return
         raise _conflict(partition)
-
-
-def _apart(view: _View) -> tuple[_View, ...]:
-    """The view; where it deletes hints, its deletions and its other writes apart.
-
-    The deletions expect that the hints which were read are unchanged, writes of hints expect nothing. Hints in a
-    partition with other records are committed with them.
-    """
-    dead = {key: put for key, put in view.writes.items() if put.record is None}
-    if not dead or not all(put.collection.hint for put in view.writes.values()):
-        return (view,)
-    written = {key: put for key, put in view.writes.items() if key not in dead}
-    read = {key: view.reads[key] for key in dead if key in view.reads}
-    deleting = _View(view.snapshot, read, writes=dead)
-    return (_View(writes=written), deleting) if written else (deleting,)
-
-
-def _commit_order(written: tuple[str, _View]) -> int:
-    """Lower numbers are committed first; see the law above."""
-    partition, view = written
-    if partition.startswith(_ACCOUNTS):
-        return 1
-    return 0 if any(put.record is not None for put in view.writes.values()) else 2
-
-
-def _is_partly_done(done: list[str], error: Exception) -> bool:
-    """Whether part of it was committed. Until the first account is committed, a Conflict may be retried."""
-    if isinstance(error, Conflict):
-        return any(partition.startswith(_ACCOUNTS) for partition in done)
-    return bool(done)
 
 
 def _conflict(partition: str) -> Conflict:

@@ -70,7 +70,11 @@ async def prove_saml(
     account = account_of_role(request.role_arn)
     rules = federation.saml
     expected = Expected(
-        rules.recipients, rules.audiences, allow_sha1=rules.allow_sha1, leeway=federation.leeway
+        rules.recipients,
+        rules.audiences,
+        allow_sha1=rules.allow_sha1,
+        leeway=federation.leeway,
+        provider_id=provider.provider_id,
     )
     try:
         # In a thread: parsing, decryption and verification take milliseconds of C code.

@@ -7,7 +7,7 @@ minutes, and only principals of the management account or of the delegated IAM a
 import msgspec
 
 from broker.access.aws_managed import AwsManagedPolicy, find_task_policy
-from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS
+from broker.access.organization import ROOT_CREDENTIALS_MANAGEMENT, ROOT_SESSIONS, find_organization
 from broker.access.resource import Resource
 from broker.credentials.mint import LONGEST_ROOT_TASK
 from broker.errors import access_denied, validation_error
@@ -15,7 +15,7 @@ from broker.names.arn import is_account_id
 from broker.names.principal import Root
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
-from broker.storage.store import ACCOUNTS, ORGANIZATION
+from broker.storage.store import ACCOUNTS
 from broker.sts.answers import credentials_shape
 
 
@@ -110,7 +110,7 @@ async def _require_organization(call: Call, task: RootTask) -> None:
 
 async def _find_reason_to_refuse(call: Call, task: RootTask) -> str:
     account = task.account
-    organization = await call.store.find(ORGANIZATION, "", "")
+    organization = await find_organization(call.store)
     if organization is None or task.feature not in organization.features:
         return f"{task.feature} is not enabled for an organization"
     if call.account not in (

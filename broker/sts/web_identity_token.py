@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from broker.access.caller import Caller
-from broker.access.organization import organization_keys
+from broker.access.organization import find_organization, organization_keys
 from broker.access.resource import Resource
 from broker.assertions.token_signing import SIGNING_ALGORITHMS
 from broker.audit.event import iso_time, uuid_text
@@ -21,7 +21,7 @@ from broker.names.principal import AssumedRole, IamUser
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import sts as shapes
 from broker.storage.records import TokenIssuer
-from broker.storage.store import ORGANIZATION, TOKEN_ISSUERS
+from broker.storage.store import TOKEN_ISSUERS
 from broker.sts.session_references import REFERENCE_ENTROPY, session_reference
 from broker.sts.session_tags import passed_tags
 
@@ -183,7 +183,7 @@ async def _own_claims(call: Call, request: shapes.GetWebIdentityTokenRequest, su
 
 
 async def _organization_claims(call: Call) -> dict[str, Any]:
-    organization = await call.store.find(ORGANIZATION, "", "")
+    organization = await find_organization(call.store)
     keys = {} if organization is None else organization_keys(organization, call.account, None)
     if not keys:
         return {}

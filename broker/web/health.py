@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from broker.version import VERSION
 from broker.web.host_names import HostNames, is_called_by
 from broker.web.http import Handler, Request, Response, header_lines
 from broker.web.metrics import Metrics
 
+_ALIVE = f"alive, version {VERSION}\n"
 _TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"})
 _METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST, "Server": "broker"})
 _NOTHING_ELSE = b"there is /livez, /livez/WORKER, /readyz and /metrics\n"
@@ -38,7 +40,7 @@ def operations_handler(
                     for worker, silence in metrics.silences().items()
                     if not _is_alive(silence)
                 ]
-                return Response(200, _TEXT, "".join(["alive\n", *lines]).encode())
+                return Response(200, _TEXT, "".join([_ALIVE, *lines]).encode())
             case "/readyz":
                 why_not = await why_not_ready()
                 return Response(503 if why_not else 200, _TEXT, f"{why_not or 'ready'}\n".encode())

@@ -1,4 +1,7 @@
-"""The operator's log: JSON lines with the request id. Exact where the client's answer is vague; never a secret."""
+"""The operator's log, with the request id: JSON lines in a pipe, lines for people in a terminal.
+
+Exact where the client's answer is vague; never a secret.
+"""
 
 import json
 import logging
@@ -28,10 +31,32 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure_logging(level: str) -> None:
-    """Send every logger's lines to standard error, as JSON."""
+class TextFormatter(logging.Formatter):
+    """One line for people: time of day, level, message, then facts as name=value; of a banner, each on its own line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        facts = getattr(record, "facts", {})
+        shown = {name: _printable(str(value)) for name, value in facts.items() if value not in (None, "")}
+        message = _printable(record.getMessage())
+        if getattr(record, "is_banner", False):
+            pairs = "".join(f"\n    {name.replace('_', ' '):<12}{value}" for name, value in shown.items())
+        else:
+            pairs = "".join(f"  {name}={value}" for name, value in shown.items())
+        line = f"{moment} {record.levelname.lower():<7} {message}{pairs}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _printable(text: str) -> str:
+    """Without control characters: what clients send could control the operator's terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
+def configure_logging(level: str, form: str = "auto") -> None:
+    """Send every logger's lines to standard error; `form` is that of log.format."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    is_text = form == "text" or (form == "auto" and sys.stderr is not None and sys.stderr.isatty())
+    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
 

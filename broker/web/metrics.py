@@ -10,6 +10,7 @@ attacker makes up would fill the memory. `_MOST_SERIES` bounds it even where a c
 """
 
 import os
+import platform
 import resource
 import time
 from bisect import bisect_left
@@ -22,13 +23,23 @@ from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
+from broker.version import VERSION
 from broker.web.scoreboard import Scoreboard
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+# What each worker measures of itself: name, what it is, and its label beside the worker.
+GAUGES = {
+    "broker_connections": ("Open connections.", "listener"),
+    "broker_store_latency_seconds": ("How long the store took for one reading.", ""),
+    "broker_key_created_timestamp_seconds": ("When the key that seals was made, by ring.", "ring"),
+    "broker_certificate_expiry_timestamp_seconds": ("When the certificate of the API ends.", ""),
+}
 
 _BOUNDS = [*(str(bound) for bound in BUCKETS), "+Inf"]
 # One series: the requests in each bucket (the last one has no bound), the sum of seconds, the requests not timed.
@@ -57,6 +68,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     memory: int
     series: list[tuple[Key, list[float]]]
     taken_at: float
+    tallies: list[tuple[tuple[str, str], float]] = []
+    gauges: list[tuple[tuple[str, str], float]] = []
 
     @property
     def silence(self) -> float:
@@ -70,9 +83,12 @@ class Metrics:
     def __init__(self, place: WorkerSlot = WorkerSlot()) -> None:  # noqa: B008  frozen
         self._place = place
         self._series: dict[Key, list[float]] = {}
+        self._tallies: dict[tuple[str, str], float] = {}
+        self._gauges: dict[tuple[str, str], float] = {}
         if place.scoreboard is not None:
             earlier = _find_snapshot(place.scoreboard, place.worker)
             self._series.update(earlier.series if earlier else ())
+            self._tallies.update(earlier.tallies if earlier else ())
 
     def count(self, service: str, operation: str, code: str, seconds: float) -> None:
         """Count one request. INVARIANT: the three names come from models and tables only."""
@@ -86,6 +102,19 @@ class Metrics:
         """Count `number` requests that were not timed one by one."""
         series = self._series.get((service, operation, code)) or self._new_series((service, operation, code))
         series[_UNTIMED] += number
+
+    def count_session(self, kind: str) -> None:
+        """`kind` is the name of a kind of claims, as in RoleClaims."""
+        key = ("sessions", kind.removesuffix("Claims"))
+        self._tallies[key] = self._tallies.get(key, 0.0) + 1
+
+    def count_denial(self, layer: str) -> None:
+        key = ("denials", layer)
+        self._tallies[key] = self._tallies.get(key, 0.0) + 1
+
+    def set_gauge(self, name: str, label: str, value: float) -> None:
+        """`name` is one of GAUGES; `label` the value of its second label, which comes from our tables."""
+        self._gauges[name, label] = value
 
     async def publish(self) -> None:
         """Write the counters to the scoreboard, where there is one."""
@@ -119,6 +148,8 @@ class Metrics:
             memory=_resident_bytes(),
             series=list(self._series.items()),
             taken_at=time.monotonic(),
+            tallies=list(self._tallies.items()),
+            gauges=list(self._gauges.items()),
         )
 
     def _others(self) -> Iterator[Snapshot]:
@@ -138,9 +169,38 @@ class _Exposition(Collector):
         self._snapshots = sorted(snapshots, key=lambda snapshot: snapshot.worker)
 
     def collect(self) -> Iterable[Metric]:
+        build = InfoMetricFamily("broker_build", "Which broker this is; always 1.")
+        build.add_metric((), {"version": VERSION, "python": platform.python_version()})
+        yield build
         yield self._requests()
         yield self._durations()
+        yield self._tallied("sessions", "broker_sessions_minted", "Sessions issued, by kind.", "kind")
+        yield self._tallied(
+            "denials", "broker_denials", "Requests denied, by the layer that denied.", "layer"
+        )
+        yield from self._measured()
         yield from self._workers()
+
+    def _tallied(self, which: str, name: str, text: str, label: str) -> Metric:
+        family = CounterMetricFamily(name, text, labels=(label,))
+        totals: dict[str, float] = {}
+        for snapshot in self._snapshots:
+            for (kind, value), number in snapshot.tallies:
+                if kind == which:
+                    totals[value] = totals.get(value, 0) + number
+        for value in sorted(totals):
+            family.add_metric((value,), totals[value])
+        return family
+
+    def _measured(self) -> Iterable[Metric]:
+        for name, (text, label) in GAUGES.items():
+            family = GaugeMetricFamily(name, text, labels=("worker", label) if label else ("worker",))
+            for snapshot in self._snapshots:
+                for (found, value), number in snapshot.gauges:
+                    if found == name:
+                        labels = (str(snapshot.worker), value) if label else (str(snapshot.worker),)
+                        family.add_metric(labels, number)
+            yield family
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(

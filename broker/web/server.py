@@ -63,6 +63,10 @@ class Server:
         self._all_closed = asyncio.Event()
         self._next_warning_at = 0.0
 
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
     async def listen(self, sockets: Sequence[socket], context: SSLContext | None = None) -> None:
         """Accept connections on `sockets`, with TLS where there is a context."""
         loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from broker.assertions.uploaded_certificates import certificate_end
 from broker.causes import explained
 
 _logger = logging.getLogger("broker.tls")
@@ -31,6 +32,11 @@ class Certificate:
         self.context = _new_context()
         self._loaded_stamp = self._stamp_of_files()
         self._load()
+
+    @property
+    def ends_at(self) -> float:
+        """When the certificate in use ends, in epoch seconds."""
+        return self._ends_at
 
     def ask_clients(self, authorities: str) -> None:
         """Ask clients for a certificate of these authorities (a PEM file), and serve those that have none as well.
@@ -75,6 +81,7 @@ class Certificate:
                 except ssl.SSLError as error:
                     why = self._why_unusable(error, certificate, private_key, chain)
                     raise UnusablePem(why) from None
+        self._ends_at = certificate_end(certificate)
 
     def _why_unusable(self, error: ssl.SSLError, certificate: bytes, key: bytes, chain: str) -> str:
         """`chain` is a path to the content of `certificate`."""

@@ -19,7 +19,7 @@ from broker.app import open_broker
 from broker.audit.following import tail_lines
 from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
-from broker.storage.records import Organization
+from broker.storage.organization_records import Organization
 from broker.storage.store import ORGANIZATION, Transaction
 from tests.e2e.conftest import Account, Keys, Server
 
@@ -181,18 +181,18 @@ def in_broker(server: Server, work: Callable[[Any], Awaitable[Any]]) -> Any:
 def organization(server: Server, record: Organization) -> Iterator[None]:
     """The one organization record; what stood there before is back afterwards."""
     before = in_broker(server, _organization)
-    _put_organization(server, record)
+    put_organization(server, record)
     try:
         yield
     finally:
-        _put_organization(server, before)
+        put_organization(server, before)
 
 
 async def _organization(broker: Any) -> Any:
     return await broker.store.transaction().find(ORGANIZATION, "", "")
 
 
-def _put_organization(server: Server, record: Organization | None) -> None:
+def put_organization(server: Server, record: Organization | None) -> None:
     async def write(store: Transaction) -> None:
         if record is None:
             store.delete(ORGANIZATION, "", "")

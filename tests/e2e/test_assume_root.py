@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Keys, Server
 from tests.e2e.scenes import (
     Phone,

@@ -526,6 +526,76 @@ def test_metadata_of_a_saml_provider_are_read_before_it_is_added(world: World, p
     iam.delete_saml_provider(SAMLProviderArn=arn)
 
 
+def test_keys_lead_to_pages_and_to_the_search_but_not_while_somebody_types(world: World, page: Page) -> None:
+    open_console(page, world)
+    keyboard = page.keyboard
+    keyboard.press("g")
+    keyboard.press("u")
+    expect(page).to_have_url(f"{world.console}/users")
+    keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("Instance profiles")
+    keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    keyboard.press("/")
+    everything = page.get_by_role("searchbox", name="Search everything in the account")
+    expect(everything).to_be_focused()
+    keyboard.type("gr?/")
+    expect(everything).to_have_value("gr?/")
+    expect(page).to_have_url(f"{world.console}/users")
+    everything.fill("dan")
+    keyboard.press("Enter")
+    expect(page).to_have_url(f"{world.console}/search?q=dan")
+    page.get_by_role("link", name="dana").click()
+    expect(page.get_by_role("heading", name="dana", exact=True)).to_be_visible()
+
+    keyboard.press("?")
+    keys.get_by_role("link", name="Turn them off").click()
+    page.get_by_role("button", name="Turn keys off").click()
+    expect(page.get_by_text("The keys are off")).to_be_visible()
+    page.goto(f"{world.console}/overview")
+    for key in ("g", "u", "?", "/"):
+        keyboard.press(key)
+    expect(page).to_have_url(f"{world.console}/overview")
+    expect(page.get_by_role("searchbox")).not_to_be_focused()
+
+
+def test_a_search_finds_what_the_person_may_list_and_says_what_it_left_out(
+    world: World, browser: Browser
+) -> None:
+    with person(browser, java_script_enabled=False) as page:
+        open_console(page, world, "guest")
+        page.goto(f"{world.console}/search?q=dana%20<b>")
+        expect(page.get_by_role("heading", name="Nothing was found")).to_be_visible()
+        page.get_by_label("Words of a name, a path or a description").fill("DANA")
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(page.get_by_role("link", name="dana")).to_be_visible()
+        expect(page.locator("#content")).to_contain_text("these were not searched: groups, roles, policies")
+
+
+def test_a_favourite_comes_first_wherever_the_person_signs_in(world: World, browser: Browser) -> None:
+    favourites = 'section[aria-labelledby="favourites"]'
+    with person(browser, java_script_enabled=False) as page:
+        sign_in(page, world.server.origin, world.home.account_id, "dana")
+        expect(page.locator(favourites)).to_have_count(0)
+        page.get_by_role("button", name="Favourite reader").click()
+        expect(page.locator(favourites).get_by_role("link", name="reader")).to_be_visible()
+    with person(browser) as page:
+        sign_in(page, world.server.origin, world.home.account_id, "dana")
+        page.locator(favourites).get_by_role("button", name="Open console as reader").click()
+        expect(page.locator(".who")).to_contain_text("as the role reader")
+        page.goto(f"{world.server.origin}/access")
+        page.get_by_role("button", name="Favourite reader", pressed=True).click()
+        expect(page.locator(favourites)).to_have_count(0)
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, "guest").status == 303
+    foreign = {"add": f"{world.data.account_id}/team/reader"}
+    token = client.get("/access").token
+    assert client.post("/favourites", {**foreign, "csrf_token": token}).status == 404
+    assert client.post("/favourites", {"add": "//evil.example", "csrf_token": token}).status == 400
+    assert client.post("/favourites", foreign).status == 403
+
+
 def test_forms_of_the_console_need_their_token_and_know_no_other_operation(world: World) -> None:
     client = Client(world.server)
     assert client.sign_in(world.home.account_id, "dana").status == 303

@@ -1,5 +1,6 @@
 """How the console looks: axe-core finds no fault, pages are small, var/screenshots has a picture of each to look at."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,6 +10,11 @@ from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
 from tests.e2e.scenes import allow, assume, document, new_role, new_user, refused, trust
 from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
+from tests.e2e.web_identity import trust as web_identity_trust
+from tests.unit.assertions.saml_provider import KeyPair
+from tests.unit.assertions.saml_provider import metadata as saml_metadata
+
+METADATA = saml_metadata(KeyPair())
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,9 @@ def home(server: PortalServer) -> Account:
     home = server.new_account()
     iam = server.client("iam", home.root)
     iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
-    dana = new_user(server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents"))
+    dana = new_user(
+        server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents", "organizations:*")
+    )
     server.set_password(home, "dana")
     user = f"arn:aws:iam::{home.account_id}:user/dana"
     for name, description in (
@@ -63,7 +71,56 @@ def home(server: PortalServer) -> Account:
         refused(getattr(server.client("iam", erika), operation))
     iam.attach_user_policy(UserName="erika", PolicyArn=arn)
     iam.tag_user(UserName="erika", Tags=[{"Key": "team", "Value": "night"}])
+    github = "token.actions.githubusercontent.com"
+    provider = iam.create_open_id_connect_provider(
+        Url=f"https://{github}", ClientIDList=["sts.amazonaws.com"]
+    )
+    trusted = web_identity_trust(
+        provider["OpenIDConnectProviderArn"], StringEquals={f"{github}:sub": "repo:a/b"}
+    )
+    new_role(server, home, "pipeline", trusted, Description="What the pipeline may do.")
+    iam.create_saml_provider(Name="staff", SAMLMetadataDocument=METADATA)
+    machines = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    new_role(server, home, "web", machines, Description="What web servers may do.")
+    iam.create_instance_profile(InstanceProfileName="web-servers")
+    iam.add_role_to_instance_profile(InstanceProfileName="web-servers", RoleName="web")
+    file = server.folder / "instances.json.yaml"
+    file.write_text(json.dumps({"instances": instances_of(home)}))
+    server.command("apply", str(file))
+    make_organization(server, home)
     return home
+
+
+def instances_of(home: Account) -> dict[str, object]:
+    return {
+        f"i-0a1b2c3d4e5f6071{number}": {
+            "account_id": home.account_id,
+            "addresses": [f"192.0.2.{number}"],
+            "instance_profile": "web-servers",
+            "tags": {"Name": f"web-{number}"},
+            "tokens_required": number != 2,
+        }
+        for number in (1, 2, 3)
+    }
+
+
+def make_organization(server: PortalServer, home: Account) -> None:
+    client = server.client("organizations", home.root)
+    client.create_organization()
+    root = client.list_roots()["Roots"][0]["Id"]
+    client.enable_policy_type(RootId=root, PolicyType="SERVICE_CONTROL_POLICY")
+    guard = client.create_policy(
+        Name="no-root-in-s3",
+        Type="SERVICE_CONTROL_POLICY",
+        Description="Root may still repair IAM.",
+        Content=document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"}),
+    )["Policy"]["PolicySummary"]["Id"]
+    client.attach_policy(PolicyId=guard, TargetId=root)
+    unit = client.create_organizational_unit(ParentId=root, Name="workloads")["OrganizationalUnit"]["Id"]
+    for name in ("production", "staging"):
+        created = client.create_account(Email=f"{name}@example.com", AccountName=name)
+        member = created["CreateAccountStatus"]["AccountId"]
+        client.move_account(AccountId=member, SourceParentId=root, DestinationParentId=unit)
 
 
 def wrong_policy(page: Page, path: str) -> None:
@@ -104,10 +161,39 @@ def new_key(page: Page, path: str) -> None:
     page.get_by_role("button", name="Create access key").click()
 
 
+def looked_at_metadata(page: Page, path: str) -> None:
+    page.goto(f"{path}/new/saml-provider")
+    page.get_by_label("Metadata document").fill(METADATA)
+    page.get_by_role("button", name="Look at it").click()
+
+
+def near_miss(page: Page, path: str) -> None:
+    page.goto(question(path, "erika", "s3:GetObject") + "&resource=arn:aws:s3:::other/a")
+    page.get_by_role("region", name="Near misses").scroll_into_view_if_needed()
+
+
+def keys(page: Page, path: str) -> None:
+    page.goto(f"{path}/overview")
+    page.keyboard.press("?")
+
+
+def favourite(page: Page, path: str) -> None:
+    page.goto(f"{origin_of(path)}/access")
+    page.get_by_role("button", name="Favourite deployment", pressed=False).or_(
+        page.get_by_role("button", name="Favourite deployment", pressed=True)
+    ).click()
+
+
 def opened_record(page: Page, path: str) -> None:
     page.goto(f"{path}/journal?outcome=denied")
     page.get_by_role("link", name="open the record").first.click()
     page.get_by_role("link", name="Ask the simulator").wait_for()
+
+
+def account_of_the_organization(page: Page, path: str) -> None:
+    page.goto(f"{path}/organization")
+    page.get_by_role("link", name="production").click()
+    page.get_by_role("button", name="Close account").wait_for()
 
 
 PAGES: dict[str, Callable[[Page, str], object]] = {
@@ -130,6 +216,16 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "policy-editor": lambda page, path: page.goto(f"{path}/edit/policies/{path[-12:]}/reports"),
     "policy-editor-error": wrong_policy,
     "providers": lambda page, path: page.goto(f"{path}/providers"),
+    "openid-provider": lambda page, path: page.goto(
+        f"{path}/providers/openid/token.actions.githubusercontent.com"
+    ),
+    "new-saml-provider": looked_at_metadata,
+    "profile": lambda page, path: page.goto(f"{path}/profiles/web-servers"),
+    "instances": lambda page, path: page.goto(f"{path}/instances"),
+    "search": lambda page, path: page.goto(f"{path}/search?q=er"),
+    "show-as": lambda page, path: page.goto(f"{path}/as/users/erika"),
+    "keys": keys,
+    "access": favourite,
     "sessions": lambda page, path: page.goto(f"{path}/sessions"),
     "sessions-of-a-role": sessions_of_a_role,
     "journal": lambda page, path: page.goto(f"{path}/journal?source=iam"),
@@ -137,7 +233,10 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "journal-nothing": lambda page, path: page.goto(f"{path}/journal?principal=nobody&since=1d"),
     "simulator": lambda page, path: page.goto(f"{path}/simulator"),
     "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
+    "simulator-near-miss": near_miss,
     "simulator-denied": lambda page, path: page.goto(question(path, "erika", "iam:PassRole")),
+    "organization": lambda page, path: page.goto(f"{path}/organization"),
+    "organization-account": account_of_the_organization,
     "security": lambda page, path: page.goto(f"{origin_of(path)}/security"),
     "security-new-device": new_device,
     "nothing-there": lambda page, path: page.goto(f"{path}/users/nobody"),

@@ -14,9 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Keys
 from tests.e2e.device_code import access_token
-from tests.e2e.portal import chromium, person
-from tests.e2e.portal_federation import LABEL, Scene, openid_scene, sign_in_at_provider
-from tests.e2e.scenes import allow, new_role, records
+from tests.e2e.portal import chromium, person, shoot
+from tests.e2e.portal_federation import CLIENT, LABEL, Scene, openid_scene, sign_in_at_provider
+from tests.e2e.scenes import allow, new_role, new_user, records
+from tests.e2e.test_login_attacks import Cli
+from tests.e2e.test_portal_looks import LOOKS, faults_of
 from tests.e2e.test_sso_login import START_URL, Login, Terminal
 
 pytestmark = pytest.mark.skipif(
@@ -187,13 +189,54 @@ def test_the_tags_that_the_token_proved_are_tags_of_the_clients_session(scene: S
                 iam.list_roles()
 
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+def test_an_application_that_signs_trades_a_persons_id_token_for_an_access_token(scene: Scene) -> None:
+    server, home = scene.server, scene.third.account_id
+    application = f"arn:aws:sso::{home}:application/reports"
+    keys = new_user(server, scene.third, "reports", allow("sso-oauth:CreateTokenWithIAM", on=application))
+    oidc, sso = server.client("sso-oidc", keys), server.client("sso", None)
+    id_token = scene.provider.sign_in("alice", CLIENT)["id_token"]
+    asked = {"clientId": application, "grantType": JWT_BEARER, "assertion": id_token}
+    made = oidc.create_token_with_iam(**asked)
+    assert made["tokenType"] == "Bearer"
+    assert made["scope"] == ["sso:account:access"]
+    assert "refreshToken" not in made
+    found = sso.list_accounts(accessToken=made["accessToken"])["accountList"]
+    assert {one["accountId"] for one in found} == {scene.first.account_id, scene.second.account_id}
+    sso.get_role_credentials(
+        accessToken=made["accessToken"], accountId=scene.first.account_id, roleName="reader"
+    )
+    got = records_of(scene, "GetRoleCredentials")[-1]
+    assert got["userIdentity"]["principalId"] == f"{scene.provider.issuer}:alice"
+    created = records_of(scene, "CreateTokenWithIAM")[-1]
+    assert created["userIdentity"]["userName"] == "reports"
+    assert id_token not in json.dumps(created) and made["accessToken"] not in json.dumps(created)
+
+    head, payload, signature = id_token.split(".")
+    for changed, code in (
+        ({"assertion": f"{head}.{payload}.{signature[:-2]}AA"}, "InvalidGrantException"),
+        ({"assertion": "x"}, "InvalidGrantException"),
+        ({"grantType": "authorization_code", "code": "x"}, "UnsupportedGrantTypeException"),
+        ({"scope": ["openid"]}, "InvalidScopeException"),
+        ({"clientId": "arn:aws:sso::999999999999:application/reports"}, "InvalidClientException"),
+        ({"clientId": "reports"}, "InvalidClientException"),
+        ({"clientId": f"{application}-2"}, "AccessDenied"),
+    ):
+        with pytest.raises(ClientError, match=code):
+            oidc.create_token_with_iam(**{**asked, **changed})
+    with pytest.raises(ClientError):
+        server.client("sso-oidc", Keys(keys.access_key_id, "x" * 40)).create_token_with_iam(**asked)
+
+
 def log_in(shell: Shell, page: Page, role: str) -> Terminal:
     """`aws login` up to the decision in the browser, by which the client acts with `role`."""
     terminal = Terminal([str(CLI_2), "login"], shell.environment)
     address = terminal.wait_for(r"http://\S*/v1/authorize\?\S+code_challenge=\S{43}")
     sign_in_at_provider(page, shell.scene.origin, "alice")
     page.goto(address)
-    page.get_by_label("Role").select_option(label=role)
+    page.get_by_label("Role").select_option(label=f"{role}, {shell.scene.first.account_id}")
     page.get_by_role("button", name="Allow access").click()
     page.wait_for_load_state()
     return terminal
@@ -244,3 +287,29 @@ def test_who_may_take_no_role_has_nothing_to_allow(shell: Shell, page: Page) -> 
         expect(page.get_by_role("button", name="Allow access")).to_have_count(0)
     finally:
         terminal.close()
+
+
+def test_the_page_that_asks_for_a_role_has_no_faults_and_a_picture(scene: Scene, page: Page) -> None:
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.goto(f"{scene.origin}{Cli(scene.server).authorize()}")
+    for look, (scheme, width) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 844})
+        shoot(page, f"login-role-{look}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+        assert faults_of(page) == [], look
+
+
+@pytest.mark.parametrize("role", ["a role of others", "arn:aws:iam::aws:role/x", ""])
+def test_a_role_that_the_page_did_not_offer_is_refused(scene: Scene, page: Page, role: str) -> None:
+    if role == "a role of others":
+        trusting = scene.trust_readers(scene.first, "sts:TagSession")
+        role = new_role(scene.server, scene.first, "of-others", trusting, MAY_LOG_IN)
+    sign_in_at_provider(page, scene.origin, "alice")
+    page.goto(f"{scene.origin}{Cli(scene.server).authorize()}")
+    page.eval_on_selector("#role", "(list, arn) => { list.options[list.selectedIndex].value = arn }", role)
+    before = len(records_of(scene, "CreateOAuth2Token", "AuthorizeOAuth2Access"))
+    page.get_by_role("button", name="Allow access").click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Allow access?")
+    assert page.url.startswith(scene.origin), "no code was given out"
+    assert len(records_of(scene, "CreateOAuth2Token", "AuthorizeOAuth2Access")) == before

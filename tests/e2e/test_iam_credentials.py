@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.certificates import ENDS, Certified, rsa_key
 from tests.e2e.conftest import Account, Server
 from tests.e2e.scenes import allow, new_user, organization, records_of, refused

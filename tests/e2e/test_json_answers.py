@@ -80,9 +80,9 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
         "not there",
         {
             "parameters": {
-                "Action": "GetOrganizationsAccessReport",
+                "Action": "GetRoleTemplateVersion",
                 "Version": VERSIONS["iam"],
-                "JobId": "0" * 36,
+                "TemplateArn": "arn:aws:iam::aws:role-template/none",
             },
             "service": "iam",
         },

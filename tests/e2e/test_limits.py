@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Server
 from tests.e2e.raw_requests import VERSIONS, raw_request
 from tests.e2e.scenes import (
@@ -147,7 +147,8 @@ def test_a_service_control_policy_holds_root_too(server: Server, account: Accoun
             assert iam.list_users()["Users"]
             _, code, message = refused(iam.list_roles)
             assert code == "AccessDenied"
-            assert sentence(message).endswith("with an explicit deny in a service control policy")
+            named = f"arn:aws:organizations::{management.account_id}:policy/o-scene/service_control_policy/p-"
+            assert f" with an explicit deny in a service control policy: {named}" in sentence(message)
         # The management account is bound by none.
         assert server.client("iam", management.root).list_roles()["Roles"] == []
     assert server.client("iam", keys).list_roles()["Roles"] == []

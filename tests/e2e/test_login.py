@@ -12,6 +12,13 @@ from typing import Any
 
 import boto3
 import pytest
+from awscrt.crypto import EC
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Account
@@ -82,6 +89,22 @@ class Developer:
         aged = {**content, "accessToken": {**content["accessToken"], "expiresAt": "2020-01-01T00:00:00Z"}}
         path.write_text(json.dumps(aged))
 
+    def lengthen_key(self) -> None:
+        """One key in 256 has a private number that begins with a zero octet. awscrt 0.38 writes it without that octet
+        (RFC 5915, 3, has it), and then does not read what it has written: the login cannot be renewed.
+        """
+        path, content = self.cached
+        path.write_text(json.dumps({**content, "dpopKey": lengthened(content["dpopKey"])}))
+
+
+def lengthened(pem: str) -> str:
+    """The same key as RFC 5915 has it."""
+    der = base64.b64decode("".join(pem.splitlines()[1:-1]))
+    assert der[2:6] == b"\x02\x01\x01\x04", "a version, then the number as octets"
+    number = int.from_bytes(der[7 : 7 + der[6]])
+    key = ec.derive_private_key(number, ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -128,6 +151,22 @@ def log_in(alice: Developer, browser: Browser) -> None:
         assert terminal.process.wait(30) == 0, terminal.said
     finally:
         terminal.close()
+    alice.lengthen_key()
+
+
+def test_a_key_that_awscrt_has_written_too_short_is_the_same_when_it_is_lengthened() -> None:
+    short = bytes.fromhex(
+        "3076020101041f43ad0c725b89118c91d675336f7d60fb538b492b5aa9b7315ba640030c0167a00a06082a8648ce3d030107a14403"
+        "42000403972c0f2f358e67f99f31aea85914cc93e24bf0cba1d86184cce2427002181342459db8165ff9c4f2ba2f6fe16198e5b4b1"
+        "792e8aaecf367358c6ae67ee17d3"
+    )
+    pem = (
+        f"-----BEGIN EC PRIVATE KEY-----\n{base64.b64encode(short).decode()}\n-----END EC PRIVATE KEY-----\n"
+    )
+    whole = base64.b64decode("".join(lengthened(pem).splitlines()[1:-1]))
+    with pytest.raises(RuntimeError, match="UNSUPPORTED_KEY_FORMAT"):
+        EC.new_key_from_der_data(short)
+    assert EC.new_key_from_der_data(whole).get_public_coords()[0] == short[-64:-32]
 
 
 def test_a_person_logs_in_and_refreshes_across_expiry(alice: Developer, browser: Browser) -> None:

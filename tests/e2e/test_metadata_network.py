@@ -27,6 +27,7 @@ from broker.storage.records import Instance, InstanceProfile, Role
 from broker.storage.store import INSTANCE_PROFILES, INSTANCES, ROLES, Transaction
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.scenes import COMMON_RUNTIME_WHO
+from tests.e2e.test_commands import Commands
 
 pytestmark = pytest.mark.root
 
@@ -43,10 +44,11 @@ TRUST = json.dumps(
 
 @dataclass(frozen=True)
 class Family:
-    """One version of IP: the service's address, and how the links are numbered."""
+    """One version of IP: the service's addresses, for instances and for containers, and how the links are numbered."""
 
     name: str
     service: str
+    of_containers: str
     link: str
     length: int
     whole: int
@@ -60,8 +62,8 @@ class Family:
 
 
 FAMILIES = [
-    Family("v4", "169.254.169.254", "10.77.{link}.{end}", 24, 32),
-    Family("v6", "fd00:ec2::254", "fd77:0:0:{link}::{end}", 64, 128),
+    Family("v4", "169.254.169.254", "169.254.170.2", "10.77.{link}.{end}", 24, 32),
+    Family("v6", "fd00:ec2::254", "fd00:ec2::23", "fd77:0:0:{link}::{end}", 64, 128),
 ]
 
 
@@ -88,12 +90,14 @@ class Network:
         for name in ("host", "one", "two", "container"):
             run("ip", "netns", "add", self.space(name))
             self.ip(name, "link", "set", "lo", "up")
-        service = f"{self.family.service}/{self.family.whole}"
-        self.ip("host", "address", "add", service, "dev", "lo", *self._at_once())
+        services = [f"{one}/{self.family.whole}" for one in (self.family.service, self.family.of_containers)]
+        for service in services:
+            self.ip("host", "address", "add", service, "dev", "lo", *self._at_once())
         for number, (near, far) in enumerate([("host", "one"), ("host", "two"), ("one", "container")], 1):
             self._link(number, near, far)
         for far, gateway in (("one", 1), ("two", 2), ("container", 3)):
-            self.ip(far, "route", "add", service, "via", self.family.address(gateway, 1))
+            for service in services:
+                self.ip(far, "route", "add", service, "via", self.family.address(gateway, 1))
         containers = f"{self.family.address(3, 0)}/{self.family.length}"
         self.ip("host", "route", "add", containers, "via", self.family.address(1, 2))
         for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
@@ -166,7 +170,10 @@ class Host:
             folder,
             f"sqlite:{folder / 'broker.db'}",
             api="127.0.0.1:8080",
-            metadata=f"[{address}]:80" if ":" in address else f"{address}:80",
+            metadata=",".join(
+                f"[{one}]:80" if ":" in one else f"{one}:80"
+                for one in (address, network.family.of_containers)
+            ),
             operations="127.0.0.1:9464",
         )
         self.process: subprocess.Popen[bytes] | None = None
@@ -180,6 +187,7 @@ class Host:
                         store.put(INSTANCES, "", instance)
                         store.put(ROLES, ACCOUNT, _role(f"role-{instance.instance_id}"))
                         store.put(INSTANCE_PROFILES, ACCOUNT, _profile(instance.instance_id))
+                    store.put(ROLES, ACCOUNT, _role("task", "ecs-tasks.amazonaws.com"))
 
                 await broker.store.transact(work)
 
@@ -209,9 +217,15 @@ class Host:
             self.process.wait(30)
 
 
-def _role(name: str) -> Role:
+def _role(name: str, service: str = "ec2.amazonaws.com") -> Role:
     role_id = f"AROA{secrets.token_hex(8).upper()}Q"
-    return Role(account_id=ACCOUNT, role_name=name, role_id=role_id, created_at=0, assume_role_policy=TRUST)
+    return Role(
+        account_id=ACCOUNT,
+        role_name=name,
+        role_id=role_id,
+        created_at=0,
+        assume_role_policy=TRUST.replace("ec2.amazonaws.com", service),
+    )
 
 
 def _profile(instance_id: str) -> InstanceProfile:
@@ -304,6 +318,20 @@ def test_awss_common_runtime_finds_its_credentials_with_no_configuration_at_all(
         assert done.returncode == 0, done.stderr
         keys.add(json.loads(done.stdout))
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--token",)], ids=["id", "token"])
+def test_what_is_printed_for_a_container_works_in_it_with_an_unmodified_sdk(
+    host: Host, options: tuple[str, ...]
+):
+    commands = Commands(host.server.settings, host.server.folder)
+    shown = commands("metadata", "container", f"arn:aws:iam::{ACCOUNT}:role/task", *options)
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in shown.splitlines())
+    assert f"{host.network.family.of_containers}" in variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    done = host.network.python("container", WHO, **variables)
+    assert done.returncode == 0, done.stderr
+    method, key = json.loads(done.stdout)
+    assert method == "container-role" and key.startswith("ASIA")
 
 
 def test_a_hop_limit_of_one_reaches_the_machine_and_not_its_container(host: Host):

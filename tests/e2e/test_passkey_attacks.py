@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.authenticator import Authenticator
-from tests.e2e.conftest import Account, Keys
+from tests.e2e.conftest import ROOT, Account, Keys
 from tests.e2e.portal import PASSWORD, Answer, Client, PortalServer
 from tests.e2e.scenes import Phone, allow, new_user, records
 
+GUIDE = ROOT / "config" / "passkeys.md"
 DENIED = "This passkey was not accepted."
 
 
@@ -293,7 +294,10 @@ def test_the_gate_is_asked_before_and_after_the_authenticator(
     assert begin(alice.client).status == 403
     assert last(server, "EnableMFADevice")["errorCode"] == "AccessDenied"
     denies("Activate")
+    before = len(records(server))
     assert begin(alice.client).status == 200
+    names = {one["eventName"] for one in records(server)[before:]}
+    assert "EnableMFADevice" not in names, "nothing was enabled yet"
     other = Authenticator(alice.client.origin, "localhost")
     form = {**fields, "passkey_name": "key", "passkey": other.create(begun)}
     assert alice.client.post("/security/passkeys/enable", form).status == 403
@@ -348,6 +352,30 @@ def test_an_address_is_no_place_for_passkeys_and_the_page_says_what_to_do(
     assert f'href="{alice.client.origin}"' in page
     form = {"csrf_token": client.get("/security").token, "passkey_name": "key"}
     assert client.post("/security/passkeys", form).status == 400
+
+
+def test_the_policy_of_the_guide_lets_people_look_after_their_own_passkeys(
+    server: PortalServer, home: Account
+) -> None:
+    (policy,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    iam = server.client("iam", home.root)
+    for name in ("guided", "neighbour"):
+        iam.create_user(UserName=name)
+        server.set_password(home, name)
+        iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy)
+    client = Named(server)
+    client.sign_in(home.account_id, "guided")
+    authenticator = Authenticator(client.origin, "localhost")
+    assert enable(client, authenticator).status == 303
+    (device,) = iam.list_mfa_devices(UserName="guided")["MFADevices"]
+    removal = {"do": "DeactivateMFADevice", "SerialNumber": device["SerialNumber"]}
+    assert client.post("/security", {**removal, "csrf_token": client.get("/security").token}).status == 403
+    again = Named(server)
+    again.sign_in(home.account_id, "guided")
+    assert show(again, authenticator).status == 303
+    assert again.post("/security", {**removal, "csrf_token": again.get("/security").token}).status == 303
+    app = {"do": "CreateVirtualMFADevice", "VirtualMFADeviceName": "guided"}
+    assert again.post("/security", {**app, "csrf_token": again.get("/security").token}).status == 403
 
 
 def test_programs_give_codes_and_no_passkeys(server: PortalServer, home: Account, someone: Any) -> None:

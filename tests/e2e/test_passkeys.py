@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
-from tests.e2e.scenes import allow, new_user, records
+from tests.e2e.portal import Client, PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.scenes import Phone, allow, new_user, records
+from tests.e2e.test_portal_looks import LOOKS, faults_of
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,131 @@ def test_a_passkey_is_added_shown_at_the_next_sign_in_and_removed(
     expect(page.get_by_text("No second factor")).to_be_visible()
     assert iam.list_mfa_devices(UserName="alice")["MFADevices"] == []
     assert Client(server).sign_in(home.account_id, "alice").header("Location") == "/access"
+
+
+def test_a_passkey_stands_beside_an_app_and_either_is_enough(
+    server: PortalServer, origin: str, home: Account, page: Page
+) -> None:
+    authenticators = Authenticators(page)
+    authenticators.uses()
+    open_security(page, server, origin, home, "bob")
+    add_passkey(page, "laptop")
+    expect(row_of(page, "laptop")).to_be_visible()
+    phone = Phone(server.client("iam", home.root), "bob")
+    page.context.clear_cookies()
+    authenticators.uses(automaticPresenceSimulation=False)
+    sign_in(page, origin, home.account_id, "bob")
+    page.get_by_label("Code of six digits").fill(phone.code(1))
+    page.get_by_role("button", name="Sign in with the code").click()
+    page.wait_for_url(f"{origin}/access")
+
+
+def test_an_authenticator_that_has_a_passkey_makes_no_second_and_may_try_again(
+    server: PortalServer, origin: str, home: Account, page: Page
+) -> None:
+    authenticators = Authenticators(page)
+    authenticators.uses()
+    open_security(page, server, origin, home, "carol")
+    add_passkey(page, "first")
+    expect(row_of(page, "first")).to_be_visible()
+    add_passkey(page, "second")
+    expect(page.get_by_text("has a passkey of yours already")).to_be_visible()
+    authenticators.uses()
+    page.get_by_role("button", name="Create the passkey").click()
+    expect(row_of(page, "second")).to_be_visible()
+    assert len(server.client("iam", home.root).list_mfa_devices(UserName="carol")["MFADevices"]) == 2
+
+
+def test_the_root_user_adds_a_passkey(server: PortalServer, origin: str, page: Page) -> None:
+    account = server.new_account()
+    server.set_password(account, None, "root has 1 Password")
+    Authenticators(page).uses()
+    sign_in(page, origin, account.account_id, None, "root has 1 Password")
+    page.goto(f"{origin}/security")
+    add_passkey(page, "safe")
+    expect(row_of(page, "safe")).to_be_visible()
+    iam = server.client("iam", account.root)
+    (device,) = iam.list_mfa_devices()["MFADevices"]
+    assert device["SerialNumber"].startswith(f"arn:aws:iam::{account.account_id}:u2f/root/safe-")
+    assert iam.get_account_summary()["SummaryMap"]["AccountMFAEnabled"] == 1
+    page.context.clear_cookies()
+    sign_in(page, origin, account.account_id, None, "root has 1 Password")
+    page.wait_for_url(f"{origin}/access")
+
+
+def waiting(page: Page, server: PortalServer, origin: str, home: Account) -> None:
+    Authenticators(page).uses(automaticPresenceSimulation=False)
+    sign_in(page, origin, home.account_id, "looks")
+
+
+def by_address(page: Page, server: PortalServer, origin: str, home: Account) -> None:
+    sign_in(page, server.origin, home.account_id, "looks")
+
+
+def own_page(page: Page, server: PortalServer, origin: str, home: Account) -> None:
+    Authenticators(page).uses()
+    sign_in(page, origin, home.account_id, "owner")
+    page.goto(f"{origin}/security")
+    if not row_of(page, "work-yubikey").count():
+        add_passkey(page, "work-yubikey")
+        row_of(page, "work-yubikey").wait_for()
+    page.locator("#devices").scroll_into_view_if_needed()
+
+
+def adding(page: Page, server: PortalServer, origin: str, home: Account) -> None:
+    Authenticators(page).uses(automaticPresenceSimulation=False)
+    sign_in(page, origin, home.account_id, "adder")
+    page.goto(f"{origin}/security")
+    add_passkey(page, "work-yubikey")
+    page.get_by_text("Your browser makes the passkey").wait_for()
+
+
+PAGES = {
+    "passkey-waiting": waiting,
+    "passkey-by-address": by_address,
+    "passkeys": own_page,
+    "passkey-adding": adding,
+}
+
+
+@pytest.fixture(scope="module")
+def people(server: PortalServer, origin: str, home: Account, browser: Browser) -> None:
+    for name in ("looks", "owner", "adder"):
+        new_user(server, home, name, allow("iam:*"))
+        server.set_password(home, name)
+    Phone(server.client("iam", home.root), "looks")
+    with person(browser) as page:
+        Authenticators(page).uses()
+        iam = server.client("iam", home.root)
+        (device,) = iam.list_mfa_devices(UserName="looks")["MFADevices"]
+        iam.deactivate_mfa_device(UserName="looks", SerialNumber=device["SerialNumber"])
+        sign_in(page, origin, home.account_id, "looks")
+        page.goto(f"{origin}/security")
+        add_passkey(page, "phone")
+        row_of(page, "phone").wait_for()
+    iam.delete_virtual_mfa_device(SerialNumber=device["SerialNumber"])
+    Phone(iam, "looks")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_about_passkeys_have_no_fault_that_axe_finds(
+    server: PortalServer, origin: str, home: Account, browser: Browser, people: None, name: str
+) -> None:
+    with person(browser) as page:
+        PAGES[name](page, server, origin, home)
+        for look, (scheme, width) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 900})
+            shoot(page, f"{name}-{look}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+            assert faults_of(page) == [], look
+
+
+def test_without_scripts_the_page_says_what_is_missing(
+    origin: str, home: Account, browser: Browser, people: None
+) -> None:
+    with person(browser, java_script_enabled=False) as plain:
+        sign_in(plain, origin, home.account_id, "looks")
+        expect(plain.get_by_text("Passkeys need JavaScript")).to_be_visible()
+        expect(plain.get_by_role("button", name="Use a passkey")).to_have_count(0)
+        expect(plain.get_by_role("button", name="Sign in with the code")).to_be_visible()

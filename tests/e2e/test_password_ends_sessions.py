@@ -99,19 +99,18 @@ def test_an_access_key_that_changes_the_password_ends_all_sessions(
 def test_the_operator_who_sets_or_removes_root_s_password_ends_root_s_sessions(server: PortalServer) -> None:
     account = server.new_account()
 
-    def root() -> Client:
+    def root(password: str) -> Client:
         client = Client(server)
-        form = {"account": account.account_id, "password": PASSWORD, "csrf_token": ""}
+        form = {"account": account.account_id, "password": password, "csrf_token": ""}
         form["csrf_token"] = client.get("/sign-in/root").token
         assert client.post("/sign-in/root", form).header("Location") == "/access"
         return client
 
     server.set_password(account, None)
-    first = root()
-    server.set_password(account, None, "Yet another 3 Password")
+    first = root(PASSWORD)
+    server.set_password(account, None, NEW)
     assert not lives(first)
-    server.set_password(account, None)
-    second = root()
+    second = root(NEW)
     server.command("root-password", account.account_id, "--remove")
     assert not lives(second)
 

@@ -1,6 +1,7 @@
 """People of a real LDAP directory sign in to the portal, with a real browser."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -157,3 +158,38 @@ def test_a_form_from_another_site_does_nothing(scene: Scene) -> None:
     assert client.post("/sign-in/directory", form, Origin="https://evil.example").status == 403
     assert client.post("/sign-in/directory", {**form, "csrf_token": ""}).status == 403
     assert client.get("/access").status == 303
+
+
+def directory_session(scene: Scene, user_name: str, password: str) -> Client:
+    client = Client(scene.server)
+    form = {"user_name": user_name, "password": password}
+    form["csrf_token"] = client.get("/sign-in/directory").token
+    assert client.post("/sign-in/directory", form).status == 303
+    return client
+
+
+def test_a_person_ends_one_session_or_the_operator_ends_all_of_them(scene: Scene) -> None:
+    first, second, third = (directory_session(scene, "alice", "her password") for _ in range(3))
+    of_bob = directory_session(scene, "bob", "his password")
+    page = first.get("/security")
+    shown = re.findall(r'name="session" value="(portal-[0-9a-f]{16})"', page.body)
+    own = shown_id_of(first)
+    other = next(one for one in shown if one in (shown_id_of(second), shown_id_of(third)))
+    assert first.post("/security/sessions", {"csrf_token": page.token, "session": other}).status == 303
+    assert first.get("/access").status == 200
+    assert sorted(client.get("/access").status for client in (second, third)) == [200, 303]
+    scene.server.command("revoke", "person", "alice", "--provider", PROVIDER)
+    assert [client.get("/access").status for client in (first, second, third)] == [303, 303, 303]
+    assert of_bob.get("/access").status == 200
+    ended = [one for one in records(scene.server) if one["eventName"] == "EndPortalSessions"][-1]
+    assert ended["requestParameters"]["person"] == "alice"
+    assert own in ended["requestParameters"]["endedSessions"]
+    assert other not in ended["requestParameters"]["endedSessions"]
+
+
+def shown_id_of(client: Client) -> str:
+    """What the page calls the session of this browser."""
+    row = next(one for one in client.get("/security").body.split('<li class="row">') if "this browser" in one)
+    found = re.search(r'name="session" value="([^"]+)"', row)
+    assert found is not None
+    return found[1]

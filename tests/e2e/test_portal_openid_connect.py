@@ -1,16 +1,18 @@
 """People sign in to the portal at a real OpenID provider, with a real browser."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
-from tests.e2e.portal import chromium, person, shoot, sign_in
+from tests.e2e.portal import Client, chromium, person, shoot, sign_in
 from tests.e2e.portal_federation import LABEL, TESTER, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, new_user, records
 from tests.e2e.test_portal_looks import LOOKS, faults_of
@@ -250,8 +252,12 @@ def test_a_test_sign_in_shows_each_check_and_the_claims_and_gives_no_session(
     # The role wants another audience: that condition is the one that fails.
     expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
     expect(content).to_contain_text(f"✕ condition StringEquals {scene.name_in_policies}:aud")
-    shoot(page, "console-test-sign-in-light")
-    assert faults_of(page) == []
+    for look, (scheme, width) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 844})
+        shoot(page, f"console-test-sign-in-{look}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+        assert faults_of(page) == [], look
     expect(page.locator(".who")).to_contain_text("dana")
     assert [one for one in records(scene.server) if one["eventName"] == "ConsoleLogin"][-1]["userIdentity"][
         "userName"
@@ -287,3 +293,34 @@ def test_a_token_that_somebody_has_can_be_pasted(scene: Scene, administrator: Pa
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
     expect(page.locator(".checks")).to_contain_text("✕ header")
+
+
+def test_the_answer_of_a_test_sign_in_is_taken_in_the_session_that_began_it_alone(
+    scene: Scene, administrator: Page
+) -> None:
+    account = scene.first.account_id
+    mine, other = Client(scene.server), Client(scene.server)
+    for client in (mine, other):
+        assert client.sign_in(account, "dana").status == 303
+    arn = scene.provider_arns[account]
+    form = {"do": "BeginTestSignIn", "provider": arn, "client_id": TESTER, "client_secret": "s e c r e t"}
+    begun = mine.post(f"/console/{account}/test-sign-in", {**form, "csrf_token": mine.get("/access").token})
+    assert begun.status == 200
+    url = urlsplit(html.unescape(re.findall(r'href="([^"]*code_challenge[^"]*)"', begun.body)[0]))
+    asked = parse_qs(url.query)
+    assert asked["code_challenge_method"] == ["S256"]
+    assert "s e c r e t" not in begun.body
+    path = urlsplit(asked["redirect_uri"][0]).path
+    answer = f"{path}?code=stolen&state={asked['state'][0]}&iss={scene.provider.issuer}"
+    other.cookies["broker-test-sign-in"] = mine.cookies["broker-test-sign-in"]
+    assert other.get(answer).status == 400
+    assert mine.get(answer.replace(path[-23:-7], "0" * 16)).status == 400
+    taken = mine.get(answer)
+    assert "the token endpoint answered" in taken.body
+    assert mine.get(answer).status == 400, "it is taken once"
+    # Another client id than the provider's own, and a provider of another account.
+    token = mine.get("/access").token
+    wrong = {**form, "client_id": "another", "csrf_token": token}
+    assert mine.post(f"/console/{account}/test-sign-in", wrong).status == 400
+    foreign = {**form, "provider": scene.provider_arns[scene.second.account_id], "csrf_token": token}
+    assert mine.post(f"/console/{account}/test-sign-in", foreign).status in (403, 404)

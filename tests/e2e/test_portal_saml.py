@@ -17,6 +17,7 @@ from tests.e2e.portal import Answer, Client, PortalServer, chromium, person
 from tests.e2e.saml import trust
 from tests.e2e.scenes import allow, new_role, records, refused
 from tests.identity_providers.browser import Form
+from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.saml import (
     AUDIENCE,
     CONSUMER_URL,
@@ -25,9 +26,12 @@ from tests.identity_providers.saml import (
     User,
     aws_attributes,
 )
+from tests.identity_providers.simplesamlphp import SimpleSamlPhp
 from tests.ports import free_port
 
+METADATA = "{urn:oasis:names:tc:SAML:2.0:metadata}"
 NAME, LABEL = "corporate", "the corporate directory"
+SEALED = "sealed"  # signs its requests, and wants assertions encrypted
 ANNA = "anna@example.com"
 
 
@@ -80,11 +84,12 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("portal")
     address, account_id = f"127.0.0.1:{free_port()}", "111122223333"
     arn = f"arn:aws:iam::{account_id}:saml-provider/corp"
-    entry = {"name": NAME, "label": LABEL, "provider": arn}
+    sealed = {"name": SEALED, "provider": f"{arn}-sealed", "sign_requests": True}
+    entries = [{"name": NAME, "label": LABEL, "provider": arn}, sealed]
     server = PortalServer(
         folder,
         f"sqlite:{folder / 'broker.db'}",
-        environment={"BROKER_PORTAL_SAML": json.dumps([entry])},
+        environment={"BROKER_PORTAL_SAML": json.dumps(entries)},
         portal=address,
     )
     with server.running():
@@ -179,11 +184,21 @@ def test_a_person_begins_at_the_provider_and_gets_credentials_of_several_roles(
         assert record["requestParameters"]["principalArn"] == scene.arns[account.account_id]
 
 
-def test_a_provider_that_is_set_up_for_aws_works_unchanged(scene: Scene) -> None:
-    form = scene.unasked(ServiceProvider())
-    assert form.action == CONSUMER_URL
-    client = Client(scene.server)
-    answer = post(client, form, RelayState="https://console.aws.amazon.com/")
+@pytest.mark.parametrize(
+    "consumer_url",
+    [
+        CONSUMER_URL,
+        "https://signin.aws.amazon.com/static/saml",
+        "https://eu-central-1.signin.aws.amazon.com/saml",
+    ],
+)
+def test_a_provider_that_is_set_up_for_aws_works_unchanged(scene: Scene, consumer_url: str) -> None:
+    form = scene.unasked(ServiceProvider(consumer_url=consumer_url))
+    assert form.action == consumer_url
+    client, stranger = Client(scene.server), Client(scene.server)
+    values = {**form.values, "RelayState": "https://console.aws.amazon.com/"}
+    answer = stranger.post(urlsplit(consumer_url).path, values, Origin="https://idp.example")
+    client.cookies.update(stranger.cookies)
     assert (answer.status, answer.header("Location")) == (303, "/access")
     assert is_signed_in(client)
 
@@ -342,8 +357,9 @@ def test_the_request_and_the_metadata_say_where_the_answer_is_taken(scene: Scene
     assert set(parse_qs(urlsplit(went).query)) == {"SAMLRequest"}
     root = etree.fromstring(client.get("/static/saml-metadata.xml").body.encode())
     assert root.get("entityID") == AUDIENCE
-    (service,) = root.iter("{urn:oasis:names:tc:SAML:2.0:metadata}AssertionConsumerService")
-    assert service.get("Location") == f"{scene.origin}/saml"
+    services = list(root.iter("{urn:oasis:names:tc:SAML:2.0:metadata}AssertionConsumerService"))
+    assert services[0].get("Location") == f"{scene.origin}/saml"
+    assert [one.get("isDefault") for one in services] == ["true"] + ["false"] * (len(services) - 1)
 
 
 def test_a_provider_that_was_made_again_vouches_for_nobody_who_signed_in_before(scene: Scene) -> None:
@@ -356,3 +372,72 @@ def test_a_provider_that_was_made_again_vouches_for_nobody_who_signed_in_before(
     assert "analyst" not in client.get("/access").body
     iam.create_saml_provider(Name="corp", SAMLMetadataDocument=metadata)
     assert "reader" in client.get("/access").body
+
+
+def sealed_consumer(scene: Scene, key: KeyPair) -> ServiceProvider:
+    """The way in that signs its requests and has its assertions encrypted to `key`, as the provider knows it."""
+    iam = scene.server.client("iam", scene.first.root)
+    made = iam.create_saml_provider(
+        Name="corp-sealed",
+        SAMLMetadataDocument=scene.provider.metadata(),
+        AssertionEncryptionMode="Required",
+        AddPrivateKey=key.private_pem,
+    )
+    arn = made["SAMLProviderArn"]
+    role = new_role(scene.server, scene.first, "vault-keeper", trust(arn), allow("iam:ListRoles"))
+    scene.provider.add_user("anna", User("her password", aws_attributes([f"{role},{arn}"], ANNA)))
+    provider_id = iam.get_saml_provider(SAMLProviderArn=arn)["SAMLProviderUUID"]
+    metadata = etree.fromstring(Client(scene.server).get("/static/saml-metadata.xml").body.encode())
+    (certificate,) = metadata.iter("{http://www.w3.org/2000/09/xmldsig#}X509Certificate")
+    consumer_url = f"{scene.origin}/saml/acs/{provider_id}"
+    assert consumer_url in [
+        one.get("Location") for one in metadata.iter(f"{METADATA}AssertionConsumerService")
+    ]
+    return ServiceProvider(consumer_url=consumer_url, encrypts_to=key, signs_with=str(certificate.text))
+
+
+def test_requests_are_signed_and_assertions_encrypted_where_the_provider_wants_it(
+    scene: Scene, page: Page
+) -> None:
+    anna = scene.provider.users["anna"]
+    consumer = sealed_consumer(scene, KeyPair("the portal"))
+    try:
+        scene.provider.add_consumer(consumer)
+        client = Client(scene.server)
+        went = client.get(f"/sign-in/saml/{SEALED}").header("Location")
+        assert list(parse_qs(urlsplit(went).query)) == ["SAMLRequest", "SigAlg", "Signature"]
+        form = scene.provider.sign_in_at(went, "anna")
+        assert form.action == consumer.consumer_url
+        path = urlsplit(form.action).path
+        stranger = Client(scene.server)
+        assert b"EncryptedAssertion" in b64decode(form.values["SAMLResponse"])
+        assert stranger.post("/saml", form.values, Origin="https://idp.example").status == 403
+        other = f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}"
+        assert stranger.post(other, form.values, Origin="https://idp.example").status == 403
+        proven = handed_on(stranger.post(path, form.values, Origin="https://idp.example"))
+        assert client.post("/saml/go-on", proven).status == 303
+        assert "vault-keeper" in client.get("/access").body
+        if isinstance(scene.provider, SimpleSamlPhp):  # pysaml2's server of the tests verifies no request
+            unsigned = went.partition("&SigAlg")[0]
+            with pytest.raises(AssertionError):
+                scene.provider.sign_in_at(unsigned, "anna")
+            begin_by_a_form(scene, page)
+    finally:
+        scene.provider.add_user("anna", anna)
+
+
+def begin_by_a_form(scene: Scene, page: Page) -> None:
+    """The same where the provider takes requests by POST alone: the page's form has the signed document."""
+    iam = scene.server.client("iam", scene.first.root)
+    by_post = scene.provider.metadata().replace("bindings:HTTP-Redirect", "bindings:HTTP-POST")
+    arn = f"{scene.arns[scene.first.account_id]}-sealed"
+    iam.update_saml_provider(SAMLProviderArn=arn, SAMLMetadataDocument=by_post)
+    shown = Client(scene.server).get(f"/sign-in/saml/{SEALED}").body
+    (value,) = etree.HTML(shown).xpath("//input[@name='SAMLRequest']/@value")
+    root = etree.fromstring(b64decode(value))
+    assert root.find("{http://www.w3.org/2000/09/xmldsig#}Signature") is not None
+    page.goto(f"{scene.origin}/sign-in/saml/{SEALED}")
+    page.wait_for_url(f"{scene.provider.url}/**")
+    enter_password(page)
+    expect(page).to_have_url(f"{scene.origin}/access")
+    assert roles_on(page) == ["vault-keeper"]

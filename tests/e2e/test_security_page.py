@@ -161,8 +161,8 @@ def test_nobody_ends_the_sessions_of_somebody_else(server: PortalServer, home: A
     ida, jan = Client(server), Client(server)
     assert ida.sign_in(home.account_id, "ida").status == 303
     assert jan.sign_in(home.account_id, "jan").status == 303
-    own = ida.get("/security").body.partition('name="access_key_id" value="')[2].partition('"')[0]
-    form = {"csrf_token": jan.get("/access").token, "access_key_id": own}
+    own = ida.get("/security").body.partition('name="session" value="')[2].partition('"')[0]
+    form = {"csrf_token": jan.get("/access").token, "session": own}
     assert jan.post("/security/sessions", form).status == 303
     assert ida.get("/access").status == 200
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from botocore.exceptions import ClientError
 
+from broker.version import VERSION
 from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.raw_requests import WHO_AM_I, Answer, RawRequest, raw_request
 from tests.e2e.scenes import ask, records_of
@@ -65,7 +67,7 @@ def hangups(disposition: signal.Handlers) -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_signal_ends_it_with_status_zero(tmp_path: Path, how: signal.Signals, workers: str):
     stopped = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", ("--workers", workers))
@@ -83,6 +85,49 @@ def test_under_nohup_a_terminal_that_closes_ends_nothing(tmp_path: Path, workers
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         assert ask(server, "/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_takes_new_quotas_and_level_and_names_what_needs_a_restart(tmp_path: Path, workers: str):
+    file = tmp_path / "broker.toml"
+    file.write_text("[quotas]\nusers = 1\n")
+    arguments = ("--workers", workers, "--config", str(file))
+    with Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", arguments).running() as server:
+        iam = server.client("iam", server.new_account().root)
+        iam.create_user(UserName="one")
+        with pytest.raises(ClientError, match="LimitExceeded"):
+            iam.create_user(UserName="two")
+        file.write_text("[quotas]\nusers = 1000\n[log]\nlevel = 'warning'\n[passwords]\npasses = 4\n")
+        reload(server, int(workers))
+        for index in range(20):  # of either worker
+            iam.create_user(UserName=f"more-{index}")
+        said = [line for line in map(json.loads, server.log.splitlines()) if "read again" in line["message"]]
+        assert {line["reloaded"] for line in said} == {"quotas.users, log.level"}
+        assert {line["need_a_restart"] for line in said} == {"passwords.passes"}
+        file.write_text("[quotas]\nusers = 'many'\n")
+        reload(server, int(workers), "cannot be used, those before stay")
+        assert ask(server, "/readyz")[0] == 200
+    assert '"stopping"' not in server.log, "the level is warning"
+
+
+def reload(server: Server, workers: int, said: str = "the settings were read again") -> None:
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while server.log.count(said) < workers:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
+
+
+def test_the_start_says_which_broker_where_with_which_keys_and_what_comes_next(own: Server):
+    begun = json.loads(own.log.splitlines()[0])
+    assert (begun["version"], begun["api"], begun["store"]) == (VERSION, own.api, own.store)
+    assert begun["master_key"] == own.settings["BROKER_KEYS_MASTER_KEY_FILE"]
+    assert "broker root-key" in begun["next_step"]
+    own.new_account()
+    own.stop()
+    own.start()
+    assert "next_step" not in json.loads(own.log.splitlines()[-1])
 
 
 def test_the_log_says_when_it_serves_stops_and_has_stopped(own: Server):
@@ -248,7 +293,7 @@ def test_a_body_without_measure_is_refused(server: Server):
 
 
 def test_a_broker_that_serves_is_alive_and_ready(server: Server):
-    assert ask(server, "/livez") == (200, "alive\n")
+    assert ask(server, "/livez") == (200, f"alive, version {VERSION}\n")
     assert ask(server, "/readyz") == (200, "ready\n")
 
 
@@ -333,7 +378,7 @@ def test_without_its_store_the_broker_says_so_at_once_and_recovers_by_itself(
     assert b"redis" not in answers[0].body.lower()
     status, why = ask(server, "/readyz")
     assert status == 503 and why.startswith("the store is out of reach: redis: ")
-    assert ask(server, "/livez") == (200, "alive\n")
+    assert ask(server, "/livez") == (200, f"alive, version {VERSION}\n")
     redis.start()
     deadline = time.monotonic() + 5
     while ask(server, "/readyz")[0] != 200:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import REGION, Account, Server
 from tests.e2e.scenes import (
     allow,
@@ -75,7 +75,6 @@ def test_a_custom_policy_is_answered_as_aws_answers_it(root: Any) -> None:
                     "EvalResourceDecision": "allowed",
                     "MatchedStatements": matched,
                     "MissingContextValues": [],
-                    "EvalDecisionDetails": {},
                 }
             ],
         }

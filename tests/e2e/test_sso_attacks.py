@@ -424,7 +424,13 @@ def test_unreadable_requests_are_refused_in_json_and_leave_a_record(server: Port
         ("POST", "/token", {"Content-Type": "text/plain"}, "{}", "UnsupportedMediaType"),
         ("PUT", "/token", {}, "", "UnsupportedHttpVerb"),
         ("GET", "/token", {}, "", "UnknownOperationException"),
-        ("POST", "/token?aws_iam=t", {"Content-Type": "application/json"}, "{}", "NotImplemented"),
+        (
+            "POST",
+            "/token?aws_iam=t",
+            {"Content-Type": "application/json"},
+            "{}",
+            "MissingAuthenticationToken",
+        ),
     ):
         connection.request(method, path, body, headers)
         answer = connection.getresponse()

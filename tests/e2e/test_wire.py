@@ -229,15 +229,15 @@ def test_no_byte_of_a_header_keeps_a_request_out_of_the_journal(server: Server, 
     assert_recorded(server, answer)
 
 
-JOB = "0" * 36  # an operation that is not implemented takes its id
+TEMPLATE = "arn:aws:iam::aws:role-template/none"  # an operation that is not implemented takes its ARN
 
 
 def test_a_known_operation_that_is_not_implemented_says_so(server: Server, account: Account) -> None:
     status, code, message = refused(
-        server.client("iam", account.root).get_organizations_access_report, JobId=JOB
+        server.client("iam", account.root).get_role_template_version, TemplateArn=TEMPLATE
     )
     assert (status, code) == (501, "NotImplemented")
-    assert "does not implement iam:GetOrganizationsAccessReport yet" in message
+    assert "does not implement iam:GetRoleTemplateVersion yet" in message
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
@@ -251,7 +251,7 @@ def test_sdks_do_not_retry_what_is_not_implemented(server: Server, account: Acco
         config=Config(retries={"mode": mode, "max_attempts": 5}),
     )
     with pytest.raises(ClientError) as error:
-        iam.get_organizations_access_report(JobId=JOB)
+        iam.get_role_template_version(TemplateArn=TEMPLATE)
     assert error.value.response["Error"]["Code"] == "NotImplemented"
     assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
@@ -263,13 +263,13 @@ def test_the_cli_shows_what_is_not_implemented_at_once(server: Server, account: 
         "AWS_ENDPOINT_URL": server.url,
         **account.root.environment,
     }
-    command = [str(Path(sys.executable).with_name("aws")), "iam", "get-organizations-access-report"]
+    command = [str(Path(sys.executable).with_name("aws")), "iam", "get-role-template-version"]
     started = time.monotonic()
     done = subprocess.run(
-        [*command, "--job-id", JOB], env=environment, capture_output=True, text=True, timeout=60
+        [*command, "--template-arn", TEMPLATE], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode != 0
-    refusal = "An error occurred (NotImplemented) when calling the GetOrganizationsAccessReport operation"
+    refusal = "An error occurred (NotImplemented) when calling the GetRoleTemplateVersion operation"
     assert refusal in done.stderr
     assert time.monotonic() - started < 20
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from broker.version import VERSION
 from tests.e2e.conftest import ROOT, Account, Keys, Server
 from tests.e2e.raw_requests import VERSIONS, WHO_AM_I, Answer, raw_request
 from tests.e2e.scenes import allow, document
@@ -166,7 +167,7 @@ def livez(server: Server, path: str = "") -> tuple[int, str]:
 
 def test_each_worker_is_alive(fleet: Server):
     time.sleep(1.2)
-    assert livez(fleet) == (200, "alive\n")
+    assert livez(fleet) == (200, f"alive, version {VERSION}\n")
     assert {livez(fleet, f"/{worker}") for worker in range(WORKERS)} == {(200, "alive\n")}
     assert livez(fleet, f"/{WORKERS}")[0] == 404
 

@@ -53,7 +53,10 @@ class User:
 
 @dataclass(frozen=True)
 class ServiceProvider:
-    """Whom a provider makes responses for, and how it protects them. With `encrypts_to` the assertion is encrypted."""
+    """Whom a provider makes responses for, and how it protects them. With `encrypts_to` the assertion is encrypted.
+
+    `signs_with` (base64) is the certificate whose key has to sign requests; "" where they are not verified.
+    """
 
     entity_id: str = AUDIENCE
     consumer_url: str = CONSUMER_URL
@@ -61,6 +64,7 @@ class ServiceProvider:
     signs_assertion: bool = True
     signature_algorithm: str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
     encrypts_to: KeyPair | None = None
+    signs_with: str = ""
 
 
 class SamlProvider(ABC):

@@ -114,11 +114,21 @@ class SimpleSamlPhp(SamlProvider):
 
 def _remote(consumer: ServiceProvider) -> dict[str, Any]:
     key = consumer.encrypts_to
-    encryption = {} if key is None else {"assertion.encryption": True, "certData": key.base64}
+    encryption = {} if key is None else {"assertion.encryption": True}
+    keys = [] if key is None else [_key(key.base64, encryption=True)]
+    if consumer.signs_with:
+        keys.append(_key(consumer.signs_with, signing=True))
     return {
         "AssertionConsumerService": [{"Binding": _POST, "Location": consumer.consumer_url, "index": 0}],
         "saml20.sign.response": consumer.signs_response,
         "saml20.sign.assertion": consumer.signs_assertion,
         "signature.algorithm": consumer.signature_algorithm,
+        "validate.authnrequest": bool(consumer.signs_with),
+        "keys": keys,
         **encryption,
     }
+
+
+def _key(certificate: str, *, encryption: bool = False, signing: bool = False) -> dict[str, Any]:
+    kind = {"encryption": encryption, "signing": signing}
+    return {**kind, "type": "X509Certificate", "X509Certificate": certificate}

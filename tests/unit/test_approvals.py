@@ -1,13 +1,17 @@
 """Who a client acts for: people of providers, while the settings know their way in, and the roles that they chose."""
 
 import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from broker.access.sessions import session_caller
+from broker.app import Broker
 from broker.approvals import approving_caller
+from broker.audit.journal import JournalUnavailable
 from broker.credentials.sso_sessions import approve, approve_role, begin_session
 from broker.errors import Refusal
 from broker.federation.directory import DirectoryLogins
@@ -186,15 +190,11 @@ def _never(*arguments: Any) -> Any:
     raise AssertionError("no password is asked again")
 
 
-@pytest.mark.parametrize(
-    ("identity", "operation", "provider"),
-    [(BEN, "AssumeRoleWithSAML", PROVIDER), (CLEO, "AssumeRoleWithLDAPIdentity", DIRECTORY)],
-    ids=["SAML", "LDAP"],
-)
-async def test_a_client_has_roles_and_their_credentials_by_the_operation_of_the_kind_of_provider(
-    world: World, identity: FederatedIdentity, operation: str, provider: str
-) -> None:
-    await _fill(world)
+Ask = Callable[[str, Any], Awaitable[Any]]
+
+
+async def _client_of(world: World, identity: FederatedIdentity) -> tuple[str, Ask]:
+    """The access token of a client that the person has allowed, and how it asks the portal's API."""
     directory = DirectoryLogins(DirectoryRules(provider=DIRECTORY), _never)
     tools = replace(world.portal.tools, federation=replace(federation(world), directory=directory))
     approval = approve(session_of(identity), entropy)
@@ -211,6 +211,31 @@ async def test_a_client_has_roles_and_their_credentials_by_the_operation_of_the_
 
         return await perform_recorded(tools, facts(service="sso"), caller_of, name, request)
 
+    return token, ask
+
+
+async def test_no_credentials_without_the_record_of_the_operation_that_made_them(
+    world: World, broker: Broker
+) -> None:
+    await _fill(world)
+    full = World(world.folder, broker, Path("/dev/full"))
+    token, ask = await _client_of(full, CLEO)
+    request = GetRoleCredentialsRequest(role_name="reader", account_id=ACCOUNT, access_token=token)
+    with pytest.raises(JournalUnavailable):
+        await ask("GetRoleCredentials", request)
+    full.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("identity", "operation", "provider"),
+    [(BEN, "AssumeRoleWithSAML", PROVIDER), (CLEO, "AssumeRoleWithLDAPIdentity", DIRECTORY)],
+    ids=["SAML", "LDAP"],
+)
+async def test_a_client_has_roles_and_their_credentials_by_the_operation_of_the_kind_of_provider(
+    world: World, identity: FederatedIdentity, operation: str, provider: str
+) -> None:
+    await _fill(world)
+    token, ask = await _client_of(world, identity)
     listed = await ask("ListAccountRoles", ListAccountRolesRequest(access_token=token, account_id=ACCOUNT))
     assert [one.role_name for one in listed.role_list] == ["reader"]
     asked = GetRoleCredentialsRequest(role_name="reader", account_id=ACCOUNT, access_token=token)

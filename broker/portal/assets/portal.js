@@ -76,12 +76,32 @@ if (search) {
     }
   };
   search.addEventListener("input", narrow);
+}
+
+// Keys: / searches, ? lists the keys, g and a letter go to a page. Never while somebody types, nor with another key
+// held, nor where the person has turned them off: then the list of them is not on the page.
+const keys = document.querySelector("[data-keys]");
+if (keys) {
+  const LONGEST_PAUSE = 2000;
+  let began = -LONGEST_PAUSE;
+  const isFree = (event) =>
+    !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing && !keys.open &&
+    !event.target.closest?.("input, select, textarea, [contenteditable]");
   addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches("input, select, textarea");
-    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (!isFree(event)) return;
+    const isSecond = performance.now() - began < LONGEST_PAUSE;
+    began = -LONGEST_PAUSE;
+    const all = document.querySelector("[data-search]");
+    if (isSecond && event.key.length === 1) {
+      document.querySelector(`[data-key="${CSS.escape(event.key)}"]`)?.click();
+    } else if (event.key === "g") {
+      began = performance.now();
+    } else if (event.key === "/" && all) {
       event.preventDefault();
-      search.focus();
-      search.select();
+      all.focus();
+      all.select();
+    } else if (event.key === "?") {
+      keys.showModal();
     }
   });
 }

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from broker.errors import Refusal
-from broker.policy import PolicyKind, read_for_author
+from broker.policy import PolicyKind, read_for_author, summarize
 from broker.portal.console.frame import console_page, console_route
 from broker.portal.console.operations import OPERATION_FIELD, OperationForm, take_form
 from broker.portal.dependencies import Portal
@@ -85,6 +85,7 @@ def findings_of(portal: Portal, text: str, kind: str) -> dict[str, Any]:
     return {
         "findings": reading.findings,
         "statements": reading.policy.statements if reading.policy is not None else (),
+        "in_words": summarize(reading.policy) if reading.policy is not None else (),
     }
 
 

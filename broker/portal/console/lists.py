@@ -95,7 +95,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     scope = query.get("scope", "") if kind == "policies" else ""
     parameters = {"Scope": _SCOPES.get(scope, "Local")} if kind == "policies" else {}
     if search:
-        found, marker = await _search(portal, visit, LISTS[kind], parameters, search), None
+        found, marker = await search_entities(portal, visit, LISTS[kind], parameters, search), None
     else:
         page = {**parameters, "MaxItems": str(_MOST_SHOWN), **_marker(query.get("marker", ""))}
         found, marker = await _page(portal, visit, LISTS[kind], page)
@@ -126,7 +126,7 @@ async def _page(
     return [kind.row(one) for one in getattr(answer, kind.member)], answer.marker
 
 
-async def _search(
+async def search_entities(
     portal: Portal, visit: Visit, kind: EntityList, parameters: Mapping[str, str], search: str
 ) -> Sequence[ListedEntity] | Refusal:
     """Those in whose row every word of `search` occurs, of the first _MOST_SEARCHED."""
@@ -138,14 +138,14 @@ async def _search(
         if isinstance(rows, Refusal):
             return rows
         looked_at += len(rows)
-        matching += [row for row in rows if _is_found(row, words)]
+        matching += [row for row in rows if is_found(row, words)]
         if following is None:
             break
         marker = following
     return matching
 
 
-def _is_found(row: ListedEntity, words: Sequence[str]) -> bool:
+def is_found(row: ListedEntity, words: Sequence[str]) -> bool:
     text = f"{row.name} {row.cells['path']} {row.cells.get('description', '')} {row.cells.get('role', '')}".lower()
     return all(word in text for word in words)
 

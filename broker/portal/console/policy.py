@@ -49,6 +49,7 @@ async def show(portal: Portal, visit: Visit, refusal: Refusal | None = None) -> 
     chosen = visit.request.query.get("version", "")
     chosen = chosen if chosen in known else default
     text, other = await _text(portal, visit, chosen), await _text(portal, visit, default)
+    read = findings_of(portal, text if isinstance(text, str) else "", "managed")
     return await console_page(
         portal,
         visit,
@@ -61,7 +62,8 @@ async def show(portal: Portal, visit: Visit, refusal: Refusal | None = None) -> 
         difference=list(differences(other, text))
         if chosen != default and isinstance(text, str) and isinstance(other, str)
         else [],
-        statements=findings_of(portal, text, "managed")["statements"] if isinstance(text, str) else (),
+        statements=read["statements"],
+        in_words=read["in_words"],
         entities=await attempt(portal, visit, "ListEntitiesForPolicy", named),
         is_own=visit.request.match_info["owner"] != "aws",
         here=_path(visit),

@@ -6,7 +6,7 @@ a chapter for each.
 """
 
 import json
-from fnmatch import fnmatchcase
+import re
 
 import msgspec
 
@@ -14,7 +14,7 @@ _SAML_AUDIENCE = "https://signin.aws.amazon.com/saml"
 
 
 class _Tenant(msgspec.Struct, frozen=True):
-    """A row: issuers by a pattern of their names, and the claims that say whose a token is, with an example each.
+    """A row: issuers by a regular expression, and the claims that say whose a token is, with an example each.
 
     `wildcards`: the examples are patterns.
     """
@@ -26,25 +26,30 @@ class _Tenant(msgspec.Struct, frozen=True):
 
 _TENANTS = (
     _Tenant(
-        "token.actions.githubusercontent.com*", {"sub": "repo:ORGANIZATION/REPOSITORY:ref:refs/heads/main"}
+        r"token\.actions\.githubusercontent\.com.*",
+        {"sub": "repo:ORGANIZATION/REPOSITORY:ref:refs/heads/main"},
     ),
-    _Tenant("gitlab.*", {"sub": "project_path:GROUP/PROJECT:ref_type:branch:ref:main"}),
+    _Tenant(r"gitlab\..*", {"sub": "project_path:GROUP/PROJECT:ref_type:branch:ref:main"}),
     _Tenant(
-        "app.terraform.io", {"sub": "organization:ORGANIZATION:project:PROJECT:workspace:*"}, wildcards=True
+        r"app\.terraform\.io",
+        {"sub": "organization:ORGANIZATION:project:PROJECT:workspace:*"},
+        wildcards=True,
     ),
-    _Tenant("agent.buildkite.com", {"sub": "organization:ORGANIZATION:pipeline:PIPELINE:*"}, wildcards=True),
-    _Tenant("login.microsoftonline.com/*", {"tid": "TENANT-ID", "oid": "OBJECT-ID"}),
-    _Tenant("sts.windows.net/*", {"tid": "TENANT-ID", "oid": "OBJECT-ID"}),
-    _Tenant("*kubernetes*", {"sub": "system:serviceaccount:NAMESPACE:NAME"}),
-    _Tenant("oidc.eks.*", {"sub": "system:serviceaccount:NAMESPACE:NAME"}),
+    _Tenant(
+        r"agent\.buildkite\.com", {"sub": "organization:ORGANIZATION:pipeline:PIPELINE:*"}, wildcards=True
+    ),
+    _Tenant(r"login\.microsoftonline\.com/.*", {"tid": "TENANT-ID", "oid": "OBJECT-ID"}),
+    _Tenant(r"sts\.windows\.net/.*", {"tid": "TENANT-ID", "oid": "OBJECT-ID"}),
+    _Tenant(r".*kubernetes.*", {"sub": "system:serviceaccount:NAMESPACE:NAME"}),
+    _Tenant(r"oidc\.eks\..*", {"sub": "system:serviceaccount:NAMESPACE:NAME"}),
 )
-_OTHER = _Tenant("*", {"sub": "SUBJECT"})
+_OTHER = _Tenant(".*", {"sub": "SUBJECT"})
 
 
 def openid_trust_policy(provider_arn: str, client_id: str) -> str:
     """`client_id` is "" where the provider has none yet."""
     name = provider_arn.partition(":oidc-provider/")[2]
-    tenant = next((one for one in _TENANTS if fnmatchcase(name, one.issuer)), _OTHER)
+    tenant = next((one for one in _TENANTS if re.fullmatch(one.issuer, name)), _OTHER)
     claims = {f"{name}:{claim}": _filled(name, claim, example) for claim, example in tenant.claims.items()}
     audience = {f"{name}:aud": client_id or "CLIENT-ID"}
     if tenant.wildcards:

@@ -17,7 +17,8 @@ from broker.names.principal import Anonymous, FederatedUser, IamUser, Service, W
 from broker.policy import Layer, PolicyKind, Source, SourceKind
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
-from broker.storage.records import ManagedPolicy, Organization, OrganizationalUnit, PolicyVersion, User
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import ManagedPolicy, PolicyVersion, User
 from broker.storage.store import ORGANIZATION, POLICIES, USERS
 from tests.unit.access.conftest import NOW
 

@@ -21,15 +21,8 @@ from broker.policy import (
     decide,
     denial_sentences,
 )
-from broker.storage.records import (
-    Group,
-    ManagedPolicy,
-    Organization,
-    OrganizationalUnit,
-    PolicyVersion,
-    Role,
-    User,
-)
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import Group, ManagedPolicy, PolicyVersion, Role, User
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, USERS
 
 ACCOUNT, OTHER = "111122223333", "444455556666"

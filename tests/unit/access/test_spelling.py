@@ -8,7 +8,7 @@ from broker.access.organization import organization_keys
 from broker.access.resource import Resource
 from broker.access.spelling import spelled_keys
 from broker.names.principal import AssumedRole, IamUser
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.unit.access.conftest import NOW
 
 ACCOUNT = "111122223333"

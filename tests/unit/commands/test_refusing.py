@@ -122,7 +122,7 @@ def test_a_setting_that_cannot_be_is_wrong_use_of_every_command(
     monkeypatch.setenv("BROKER_LISTEN_WINGS", "2")
     arguments = {
         **DONE,
-        "root-password": (A,),
+        "root-password": (A, "--remove"),
         "federation": REFUSED["federation"],
         "token": ("inspect", "AAAA"),
         "backup": ("store.backup",),

@@ -18,7 +18,7 @@ def test_a_port_that_the_kernel_chose_is_the_one_in_the_settings() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one:
         listen = with_real_ports(settings, {"api": [one], "metadata": [one]}).listen
         assert listen.api == f"127.0.0.1:{one.getsockname()[1]}"
-        assert listen.metadata == "127.0.0.1:7"
+        assert listen.metadata == ("127.0.0.1:7",)
 
 
 async def test_without_a_stored_address_the_settings_are_used(broker: Broker) -> None:

@@ -70,7 +70,11 @@ def test_an_option_overrides_a_variable_and_a_variable_overrides_the_file(tmp_pa
     file.write_text('[listen]\napi = "127.0.0.1:1"\nmetadata = "127.0.0.1:1"\noperations = "127.0.0.1:1"\n')
     environment = {"BROKER_LISTEN_API": "127.0.0.1:2", "BROKER_LISTEN_METADATA": "127.0.0.1:2"}
     listen = load_settings(file, environment, {"listen.api": "127.0.0.1:3"}).listen
-    assert (listen.api, listen.metadata, listen.operations) == ("127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1")
+    assert (listen.api, listen.metadata, listen.operations) == (
+        "127.0.0.1:3",
+        ("127.0.0.1:2",),
+        "127.0.0.1:1",
+    )
 
 
 def test_a_variable_is_read_as_its_settings_type() -> None:

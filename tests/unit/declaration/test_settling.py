@@ -126,7 +126,8 @@ async def test_everything_declared_is_created(declare: Declare) -> None:
     )
     organization = await declare.find(ORGANIZATION, "")
     assert organization.accounts[A].parent == "r-1"
-    assert list(organization.units["r-1"].service_control_policies) == ["all"]
+    (attached,) = organization.units["r-1"].policies
+    assert organization.policies[attached].name == "all"
 
 
 @pytest.mark.parametrize("head", ["roles: {r: {path: /,", "policies: {p: {path: /,", "users: {u: {path: /,"])

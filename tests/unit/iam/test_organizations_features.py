@@ -5,7 +5,7 @@ import pytest
 
 from broker.access.caller import root_caller
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.store import ORGANIZATION, Transaction
 
 MANAGEMENT, ADMINISTRATOR, MEMBER, OUTSIDER = (f"{number}" * 12 for number in (1, 2, 3, 4))

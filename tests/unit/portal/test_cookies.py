@@ -1,6 +1,7 @@
 """The sealed cookies: what a browser sends is ours, unchanged and of its kind, or nothing."""
 
 import secrets
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def ring() -> Keyring:
 def sent(ring: Keyring, value: Any, *, is_secure: bool = True) -> dict[str, str]:
     response = web.Response()
     set_cookie(ring, response, value, secrets.token_bytes, is_secure=is_secure)
-    return {name: morsel.value for name, morsel in response.cookies.items()}
+    return {name: morsel.value for name, morsel in SimpleCookie(response.headers["Set-Cookie"]).items()}
 
 
 def found(ring: Keyring, cookies: dict[str, str], kind: Any, *, is_secure: bool = True) -> Any:
@@ -65,6 +66,17 @@ def test_every_changed_character_is_noticed(ring: Keyring) -> None:
     for place in range(len(text)):
         changed = f"{text[:place]}{'A' if text[place] != 'A' else 'B'}{text[place + 1 :]}"
         assert found(ring, {name: changed}, SessionReference) is None
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_a_cookie_is_for_requests_of_this_site_alone_and_no_script_reads_it(
+    ring: Keyring, is_secure: bool
+) -> None:
+    response = web.Response()
+    set_cookie(ring, response, REFERENCE, secrets.token_bytes, is_secure=is_secure)
+    (morsel,) = SimpleCookie(response.headers["Set-Cookie"]).values()
+    assert (morsel["path"], morsel["httponly"], morsel["samesite"]) == ("/", True, "Lax")
+    assert (morsel["secure"] or False, morsel["domain"], morsel["max-age"]) == (is_secure, "", "")
 
 
 def test_a_deleted_cookie_has_the_attributes_that_its_prefix_demands(ring: Keyring) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.names.arn import iam_arn
 from broker.protocol.shapes import iam as shapes
-from broker.storage.records import Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.store import ORGANIZATION
 
 ACCOUNT = "111122223333"

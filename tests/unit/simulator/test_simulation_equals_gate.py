@@ -29,15 +29,8 @@ from broker.operation import OPERATIONS, Call, Operation, Prepared, prepare
 from broker.policy import PolicyKind, Source, SourceKind, compile_policies, parse_policy
 from broker.protocol.shapes import iam as shapes
 from broker.protocol.shapes import sts
-from broker.storage.records import (
-    Group,
-    ManagedPolicy,
-    Organization,
-    OrganizationalUnit,
-    PolicyVersion,
-    Role,
-    User,
-)
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import Group, ManagedPolicy, PolicyVersion, Role, User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import GROUPS, ORGANIZATION, POLICIES, ROLES, USERS, Store, Transaction
 from tests.unit.iam.conftest import NOW, Iam

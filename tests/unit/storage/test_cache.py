@@ -2,8 +2,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.storage.cache import _SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
-from broker.storage.engine import Engine, Revision, Write, account_partition
+from broker.storage.cache import _PAGE_WEIGHT, _SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
+from broker.storage.engine import Changes, Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import DEFAULT_CACHE_LIMIT, USERS, Store
 from tests.unit.storage.people import HERE, user, write
@@ -39,6 +39,10 @@ class CountingEngine:
         self.asked["scan"] += 1
         return await self.inner.scan(partition, prefix, after, limit)
 
+    async def changes(self, partition: str, since: Revision) -> Changes | None:
+        self.asked["changes"] += 1
+        return await self.inner.changes(partition, since)
+
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         self.asked["commit"] += 1
         return await self.inner.commit(partition, writes, expecting)
@@ -58,6 +62,7 @@ async def test_an_unchanged_partition_is_read_from_the_cache_and_its_revision_on
     # Our own commit keeps the cache: only the revision is read from the engine.
     engine.asked.clear()
     await write(store, user("alice"))
+    assert engine.asked.pop("fetch") == 1, "what alice was before: counts are derived from that"
     reader = store.transaction()
     assert [one.user_name for one in await reader.scan(USERS, HERE)] == ["alice", "bob", "eve"]
     assert await reader.find(USERS, HERE, "alice") == user("alice")
@@ -101,9 +106,9 @@ def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
         <= limit
     )
     for snapshot in cached_snapshots(store):
-        assert snapshot.weight == _SNAPSHOT_WEIGHT + sum(
-            _weight(value) for value in snapshot.encoded.values()
-        )
+        records = sum(_weight(value) for value in snapshot.encoded.values())
+        pages = sum(_PAGE_WEIGHT + 8 * len(keys) for keys in snapshot.pages.values())
+        assert snapshot.weight == _SNAPSHOT_WEIGHT + records + pages
 
 
 async def test_records_that_are_read_often_are_evicted_for_what_is_written(open_sqlite: OpenSqlite) -> None:
@@ -115,6 +120,24 @@ async def test_records_that_are_read_often_are_evicted_for_what_is_written(open_
         assert await store.transaction().find(USERS, HERE, "bob") == user("bob", path=f"/{number}/")
 
 
+async def test_a_commit_of_another_process_costs_what_it_changed(open_sqlite: OpenSqlite) -> None:
+    engine = CountingEngine(open_sqlite())
+    store, other = Store(engine, time.time), Store(open_sqlite(), time.time)
+    await write(store, *(user(name) for name in "abcde"))
+    await store.transaction().scan(USERS, HERE)
+    await store.transaction().scan(USERS, HERE, limit=2)
+    await write(other, user("b", path="/moved/"), user("f"))
+    engine.asked.clear()
+    reader = store.transaction()
+    assert await reader.find(USERS, HERE, "a") == user("a")
+    assert engine.asked["fetch"] == engine.asked["scan"] == 0
+    listed = [user("a"), user("b", path="/moved/"), *map(user, "cdef")]
+    assert await reader.scan(USERS, HERE) == listed
+    assert await reader.scan(USERS, HERE, limit=2) == listed[:2]
+    assert (engine.asked["fetch"], engine.asked["scan"]) == (1, 0), "b and f, at once"
+    assert_weighed(store)
+
+
 async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSqlite) -> None:
     store = Store(open_sqlite(), time.time)
     for number in range(50):
@@ -124,7 +147,7 @@ async def test_a_record_written_again_and_again_weighs_once(open_sqlite: OpenSql
         await transaction.commit()
     assert (await store.transaction().find(USERS, HERE, "bob")).path == "/49/"
     assert_weighed(store)
-    assert store._cache._partitions.weight < 1_000
+    assert store._cache._partitions.weight < 1_100, "the user, and the counts of the account"
 
 
 async def test_the_cache_is_bounded_and_does_not_evict_the_partition_in_use(open_sqlite: OpenSqlite) -> None:

@@ -13,6 +13,7 @@ from broker.storage.engine import (
     EngineUnavailable,
     OutcomeUnknown,
     Revision,
+    Write,
     account_partition,
 )
 from broker.storage.records import AccessKey, AccountSettings, ForeignAccessKey, Once, Usage
@@ -169,7 +170,8 @@ async def test_a_transaction_that_reads_the_revision_during_a_rebase_is_not_reba
     fresh, partition = Store(store.engine, time.time), account_partition(HERE)
     reader = fresh.transaction()
     assert len(await reader.scan(USERS, HERE)) == 1001
-    assert (await other.engine.commit(partition, [], None)).number == 2
+    many = [Write(f"key/{number}", b"") for number in range(300)]  # more than the feed of changes names
+    assert (await other.engine.commit(partition, many, None)).number == 2
     moving = asyncio.create_task(reader.find(ACCESS_KEYS, HERE, "AKIAX"))
     await asyncio.sleep(0)  # the read reads the long listing again, to see whether it is unchanged
     assert not moving.done() and (await reader.revision(partition)).number == 1

@@ -10,7 +10,8 @@ from broker.protocol.shapes.sts import (
     GetFederationTokenRequest,
     PolicyDescriptorType,
 )
-from broker.storage.records import Account, Organization, OrganizationalUnit
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import Account
 from broker.storage.store import ACCOUNTS, ORGANIZATION, ROLES, USERS
 from tests.unit.sts.conftest import ACCOUNT, NOW, OTHER, role, session_caller, user, user_caller
 

@@ -13,7 +13,8 @@ from broker.credentials.issuer_keys import new_token_keys
 from broker.federation.federation import IssuerRules
 from broker.names import principal
 from broker.protocol.shapes.sts import AssumeRoleWithWebIdentityRequest, GetWebIdentityTokenRequest, Tag
-from broker.storage.records import Organization, OrganizationalUnit, TokenIssuer
+from broker.storage.organization_records import Organization, OrganizationalUnit
+from broker.storage.records import TokenIssuer
 from broker.storage.store import ORGANIZATION, TOKEN_ISSUERS
 from tests.unit.federating import no_federation
 from tests.unit.sts.conftest import ACCOUNT, NOW, role, session_caller, user, user_caller

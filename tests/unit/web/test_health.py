@@ -6,11 +6,14 @@ import time
 import msgspec
 import pytest
 
+from broker.version import VERSION
 from broker.web.health import operations_handler
 from broker.web.http import Request
 from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.scoreboard import Scoreboard
 from broker.web.sockets import Peer
+
+ALIVE = f"alive, version {VERSION}\n".encode()
 
 
 async def ready() -> str:
@@ -32,7 +35,7 @@ def scoreboard() -> Scoreboard:
 
 async def test_a_worker_without_a_heartbeat_yet_is_named(scoreboard: Scoreboard):
     metrics = Metrics(WorkerSlot(worker=0, scoreboard=scoreboard))
-    assert await ask(metrics, "/livez") == (200, b"alive\nworker 1: not started yet\n")
+    assert await ask(metrics, "/livez") == (200, ALIVE + b"worker 1: not started yet\n")
     assert await ask(metrics, "/livez/0") == (200, b"alive\n")
     assert await ask(metrics, "/livez/1") == (503, b"not started yet\n")
     assert (await ask(metrics, "/livez/2"))[0] == 404
@@ -42,15 +45,15 @@ async def test_a_worker_without_a_heartbeat_for_five_seconds_is_named_by_the_oth
     other = Metrics(WorkerSlot(worker=1, scoreboard=scoreboard))
     await other.publish()
     metrics = Metrics(WorkerSlot(worker=0, scoreboard=scoreboard))
-    assert await ask(metrics, "/livez") == (200, b"alive\n")
+    assert await ask(metrics, "/livez") == (200, ALIVE + b"")
     put = scoreboard.find(1)
     assert put is not None
     scoreboard.put(1, msgspec.json.encode(msgspec.json.decode(put) | {"taken_at": time.monotonic() - 12}))
-    assert await ask(metrics, "/livez") == (200, b"alive\nworker 1: no heartbeat for 12 seconds\n")
+    assert await ask(metrics, "/livez") == (200, ALIVE + b"worker 1: no heartbeat for 12 seconds\n")
     assert (await ask(metrics, "/livez/1"))[0] == 503
     assert b'broker_worker_silence_seconds{worker="1"} 12.' in metrics.exposition()
 
 
 async def test_the_only_worker_is_alive_when_it_answers():
-    assert await ask(Metrics(), "/livez") == (200, b"alive\n")
+    assert await ask(Metrics(), "/livez") == (200, ALIVE + b"")
     assert await ask(Metrics(), "/livez/0") == (200, b"alive\n")

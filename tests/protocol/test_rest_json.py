@@ -18,9 +18,18 @@ from broker.protocol.rest_json import JSON, REST_JSON
 from broker.protocol.wire import Message, parse_message
 from broker.sigv4.authorization import UnverifiedRequest
 
-SERVICES = {name: load_service(name) for name in ("sso", "sso-oidc", "signin")}
+SERVICES = {name: load_service(name) for name in ("sso", "sso-oidc", "signin", "accessanalyzer")}
 MODELS = {name: BotocoreModel(Loader().load_service_model(name, "service-2"), name) for name in SERVICES}
-OPERATIONS = [(name, operation) for name, model in MODELS.items() for operation in model.operation_names]
+# Of Access Analyzer only what is served.
+OPERATIONS = [
+    *(
+        (name, operation)
+        for name, model in MODELS.items()
+        if name != "accessanalyzer"
+        for operation in model.operation_names
+    ),
+    ("accessanalyzer", "ValidatePolicy"),
+]
 NASTY = " &<>\"'%2F+=ä€\r\n\t😀;#?]]>\\/"
 # Headers carry no control characters, and latin-1 alone.
 IN_A_HEADER = "a+b/c=d %2F&~"
@@ -63,6 +72,8 @@ def text_for(shape: Shape, text: str) -> str:
 def value_for(shape: Shape, *, full: bool, text: str = NASTY) -> object:
     if isinstance(shape, StructureShape):
         names = list(shape.members) if full else shape.required_members
+        if shape.is_tagged_union:
+            names = list(shape.members)[:1]
         return {
             name: value_for(
                 shape.members[name],

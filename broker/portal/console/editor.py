@@ -62,7 +62,7 @@ async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | No
         refusal=refusal,
         draft=draft,
         text_entered=text,
-        **findings_of(text, draft.kind),
+        **findings_of(portal, text, draft.kind),
     )
 
 
@@ -79,8 +79,9 @@ async def save(
     return await take_form(portal, visit, {draft.operation: form}, named, again)
 
 
-def findings_of(text: str, kind: str) -> dict[str, Any]:
-    reading = read_for_author(text, _KINDS[kind], is_managed=kind == "managed")
+def findings_of(portal: Portal, text: str, kind: str) -> dict[str, Any]:
+    own_services = portal.tools.service_principals
+    reading = read_for_author(text, _KINDS[kind], is_managed=kind == "managed", own_services=own_services)
     return {
         "findings": reading.findings,
         "statements": reading.policy.statements if reading.policy is not None else (),
@@ -93,7 +94,7 @@ async def check(portal: Portal, visit: Visit) -> web.Response:
     kind = visit.form.get("kind", "")
     if kind not in _KINDS:
         raise Refusal("MalformedInput", "There is no such kind of policy.")
-    return page(portal, visit, "console/findings", **findings_of(visit.form.get("text", ""), kind))
+    return page(portal, visit, "console/findings", **findings_of(portal, visit.form.get("text", ""), kind))
 
 
 ROUTES = (console_route("POST", "/check-policy", check, "ConsoleCheckPolicy"),)

@@ -205,3 +205,19 @@ def test_only_what_was_agreed_to_is_deleted() -> None:
     require_agreed([Change(A, "-", "user bob"), Change(A, "+", "user erin")], agreed)
     with pytest.raises(CommandRefused, match="user carol would be deleted as well"):
         require_agreed([Change(A, "-", "user bob"), Change(A, "-", "user carol")], agreed)
+
+
+def test_a_strict_run_changes_nothing_where_a_policy_has_errors_or_security_warnings(run: Run) -> None:
+    def policy(action: str, resource: str) -> dict[str, Any]:
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+        return {"Version": "2012-10-17", "Statement": [statement]}
+
+    inline = {"typo": policy("s3:GetObjekt", "*"), "pass": policy("iam:PassRole", "*")}
+    file = write({"alice": {"inline_policies": inline}})
+    ended = run("apply", file, "--strict")
+    assert ended.status == 1
+    assert "Statement[0].Action: error INVALID_ACTION: No action is called s3:GetObjekt" in ended.said
+    assert "Statement[0].Resource: security warning PASS_ROLE_WITH_STAR_IN_RESOURCE: " in ended.said
+    assert run("apply", file, "--dry-run").shown.count("+ user alice") > 0
+    good = write({"alice": {"inline_policies": {"read": policy("s3:GetObject", "arn:aws:s3:::reports/*")}}})
+    assert run("apply", good, "--strict").status == 0

@@ -42,7 +42,7 @@ def test_help_imports_no_room() -> None:
     ("arguments", "usage"),
     [
         (["serve", "--deamon"], "usage: broker serve "),
-        (["policy", "check", "p.json", "--strict"], "usage: broker policy check "),
+        (["policy", "check", "p.json", "--strickt"], "usage: broker policy check "),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_usage_of_its_command(

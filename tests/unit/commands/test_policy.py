@@ -67,8 +67,23 @@ def test_the_fault_and_its_line_follow_awss_message(run: Run, text: str, said: s
     Path("p.json").write_text(text)
     for arguments in (("check", "p.json"), ("simulate", "--action", "s3:GetObject", "--policy", "p.json")):
         ended = run("policy", *arguments)
-        assert (ended.status, ended.shown) == (1 if arguments[0] == "check" else 2, "")
+        assert ended.status == (1 if arguments[0] == "check" else 2)
         assert said in ended.said
+
+
+def test_findings_name_line_column_and_what_to_write(run: Run) -> None:
+    Path("p.json").write_text(STATEMENT % GOOD.replace("s3:*", "s3:GetObjekt"))
+    ended = run("policy", "check", "p.json")
+    finding = "p.json:4:33: error INVALID_ACTION: No action is called s3:GetObjekt: this has no effect. "
+    assert (ended.status, ended.shown) == (1, finding + "Write: s3:GetObject\n")
+
+
+def test_a_warning_is_an_error_only_where_the_check_is_strict(run: Run) -> None:
+    file = write("p.json", allow("iam:PassRole"))
+    ended = run("policy", "check", file)
+    assert "security warning PASS_ROLE_WITH_STAR_IN_RESOURCE: " in ended.shown
+    assert (ended.status, "good, 1 statement" in ended.shown) == (0, True)
+    assert run("policy", "check", file, "--strict").status == 1
 
 
 def test_a_trust_policy_is_checked_with_the_operators_own_services(run: Run) -> None:

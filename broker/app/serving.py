@@ -15,6 +15,7 @@ import msgspec
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.measuring import measure_state
+from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
 from broker.audit.history import EventHistory
@@ -144,7 +145,7 @@ async def serve(
         async with open_broker(settings, may_create=False) as broker:
             dependencies = make_dependencies(broker, journal, Metrics(slot))
             metadata = make_metadata_handler(broker, dependencies)
-            servers = {**_make_servers(broker, dependencies, metadata, stop), **own}
+            servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
             for name, server in servers.items():
                 tls = certificate.context if certificate is not None and name in TLS_LISTENERS else None
                 await server.listen(sockets[name], tls)
@@ -208,7 +209,11 @@ def _start_tasks(
 
 
 def _make_servers(
-    broker: Broker, dependencies: Dependencies, metadata: MetadataHandler, stop: asyncio.Event
+    broker: Broker,
+    dependencies: Dependencies,
+    metadata: MetadataHandler,
+    certificate: Certificate | None,
+    stop: asyncio.Event,
 ) -> Mapping[str, Listener]:
     """The server of each of LISTENERS; none of the portal where it has no address."""
 
@@ -241,7 +246,7 @@ def _make_servers(
             metadata.answer, clock, maximum_connections=most, name="metadata_https"
         )
     if broker.settings.listen.portal:
-        others_of_settings["portal"] = _make_portal(broker, dependencies)
+        others_of_settings["portal"] = _make_portal(broker, dependencies, certificate)
     return {
         "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
@@ -252,7 +257,7 @@ def _make_servers(
     }
 
 
-def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
+def _make_portal(broker: Broker, dependencies: Dependencies, certificate: Certificate | None) -> Listener:
     # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
     from broker.portal.dependencies import Portal
     from broker.portal.listener import PortalListener
@@ -271,6 +276,10 @@ def _make_portal(broker: Broker, dependencies: Dependencies) -> Listener:
         idle_seconds=chosen.idle_minutes * 60,
         session_seconds=chosen.session_hours * 3600,
         passkey_user_verification=chosen.passkey_user_verification,
+        operator_account=chosen.operator_account,
+        read_state=partial(
+            read_operator_state, broker, dependencies.journal, dependencies.metrics, certificate
+        ),
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 

@@ -5,6 +5,7 @@ this node: each node has a journal of its own.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ _INDEXING_SECONDS = 0.5
 # What is wrong with the broker itself: the exact reason names the operator's machines, and is not for accounts.
 _FAULTS = frozenset({"ServiceUnavailable", "InternalFailure"})
 _MOST_TAILS = 32  # of one worker: each asks gate and journal every other second
+_MOST_OF_A_PERSON = 6  # so that nobody takes those of all
 
 
 class EventHistory:
@@ -29,7 +31,7 @@ class EventHistory:
         self._reader = reader
         self._lock = asyncio.Lock()
         self._indexing: asyncio.Task[None] | None = None
-        self._tails = 0
+        self._tails: Counter[str] = Counter()
 
     async def find(
         self, account: str, wanted: RecordFilter, limit: int, after: RecordPlace | None = None
@@ -44,15 +46,16 @@ class EventHistory:
         return msgspec.structs.replace(found, records=records)
 
     @contextmanager
-    def tail(self) -> Iterator[None]:
-        """Around a live tail; raises Refusal where there are too many."""
-        if self._tails >= _MOST_TAILS:
+    def tail(self, subject: str) -> Iterator[None]:
+        """Around a live tail of the person `subject`; raises Refusal where there are too many."""
+        if self._tails.total() >= _MOST_TAILS or self._tails[subject] >= _MOST_OF_A_PERSON:
             raise Refusal("Throttling", "Too many live tails are open.")
-        self._tails += 1
+        self._tails[subject] += 1
         try:
             yield
         finally:
-            self._tails -= 1
+            self._tails[subject] -= 1
+            self._tails += Counter()  # forgets whoever has none
 
     async def _find(self, wanted: RecordFilter, limit: int, after: RecordPlace | None) -> FoundRecords:
         async with self._lock:

@@ -9,6 +9,7 @@ from broker.federation.federation import IssuerRules
 from broker.federation.openid_connect import faults_of_openid_connect
 from broker.federation.reach import Reach
 from broker.federation.saml_sign_in import faults_of_saml
+from broker.names.arn import is_account_id
 
 _is_origin = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII).fullmatch
 _is_region = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", re.ASCII).fullmatch
@@ -32,6 +33,8 @@ def faults_of_portal(settings: Settings) -> Iterator[str]:
             f"portal.passkey_user_verification: {chosen.passkey_user_verification!r} is none of "
             f"{', '.join(_USER_VERIFICATION)}"
         )
+    if chosen.operator_account and not is_account_id(chosen.operator_account):
+        yield f"portal.operator_account: {chosen.operator_account!r} is no id of an account, which has twelve digits"
     federation = settings.federation
     reach = Reach(federation.plain_http, federation.private_networks)
     yield from (f"portal.{fault}" for fault in faults_of_openid_connect(chosen.openid_connect, reach))

@@ -108,6 +108,7 @@ class PortalSettings(Section, frozen=True):
     idle_minutes: int = 60
     session_hours: int = 12
     passkey_user_verification: str = "preferred"
+    operator_account: str = ""
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
     saml: tuple[SamlSignIn, ...] = ()
 

@@ -1,12 +1,13 @@
 """What the pages are given: the tools of operations, how the listener sees its clients, and the portal's settings."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from broker.federation.sign_ins import SignIns
 from broker.performing import Tools
+from broker.portal.operator_state import OperatorState
 
 DIRECTORY = "/sign-in/directory"
 
@@ -26,6 +27,7 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
 
     `stopping` is set when the listener stops. `is_host` says whether the portal may be called by this Host header.
     `url` and `api_url` are "" where not set.
+    `read_state` is what the operator's page shows, in `operator_account` alone.
     """
 
     tools: Tools
@@ -40,6 +42,8 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: int = 3600
     session_seconds: int = 12 * 3600
     passkey_user_verification: str = "preferred"
+    operator_account: str = ""
+    read_state: Callable[[], Awaitable[OperatorState]] | None = None
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property

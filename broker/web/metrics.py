@@ -124,8 +124,12 @@ class Metrics:
     def exposition(self) -> bytes:
         """The metrics of all workers in the exposition format."""
         registry = CollectorRegistry()
-        registry.register(_Exposition([self._snapshot(), *self._others()]))
+        registry.register(_Exposition(self.snapshots()))
         return generate_latest(registry)
+
+    def snapshots(self) -> list[Snapshot]:
+        """What each worker of this node has counted, in their order."""
+        return sorted((self._snapshot(), *self._others()), key=lambda one: one.worker)
 
     def silences(self) -> dict[int, float | None]:
         """Seconds since each worker's last heartbeat; None where it has given none yet."""

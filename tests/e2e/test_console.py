@@ -415,6 +415,9 @@ def test_the_simulator_lights_the_layer_that_decides_and_shows_its_statement(
     near_misses = page.get_by_role("region", name="Near misses")
     expect(near_misses).to_contain_text("would match but for aws:SourceIp")
     expect(near_misses).to_contain_text("IpAddress 192.0.2.0/24")
+    expect(near_misses.get_by_role("link")).to_have_attribute(
+        "href", f"/console/{world.home.account_id}/policies/{world.home.account_id}/sim"
+    )
     page.get_by_label("Value 1", exact=True).fill("192.0.2.7")
     keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Allowed")).to_be_visible()

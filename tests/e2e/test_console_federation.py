@@ -1,6 +1,7 @@
 """`/federation`: a program's temporary credentials open the console in a browser, and nothing beside it."""
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Account, Keys
-from tests.e2e.portal import Answer, Client, PortalServer, chromium, person
+from tests.e2e.portal import FORM, Answer, Client, PortalServer, chromium, person
 from tests.e2e.scenes import allow, assume, new_role, new_user, records, trust
 
 AWS_CONSOLE = "https://console.aws.amazon.com/"
@@ -121,6 +122,18 @@ def test_a_form_may_be_posted_by_programs(world: World) -> None:
     )
     assert answer.status == 200
     assert client.get(login(world, json.loads(answer.body)["SigninToken"])).status == 303
+
+
+def test_a_form_that_is_posted_is_read_as_every_other_whole_and_in_time(world: World) -> None:
+    client = Client(world.server)
+    form = {"Action": "getSigninToken", "Session": shown(world.credentials())}
+    assert client.post("/federation", form, Content_Type="application/json").status == 415
+    # One byte of two is sent: nobody waits for the other for ever.
+    connection = socket.create_connection(world.server.portal.split(":"), timeout=30)  # type: ignore[arg-type]
+    head = f"POST /federation HTTP/1.1\r\nHost: {world.server.portal}\r\nContent-Type: {FORM}\r\n"
+    with connection:
+        connection.sendall(f"{head}Content-Length: 2\r\n\r\nA".encode())
+        assert connection.recv(64).startswith(b"HTTP/1.1 408")
 
 
 def test_a_sign_in_token_is_good_once(world: World) -> None:

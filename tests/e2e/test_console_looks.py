@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Keys
 from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
@@ -258,3 +258,33 @@ def test_a_page_of_the_console_has_no_fault_that_axe_finds(
             shoot(page, f"console-{name}-{look}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, look
             assert faults_of(page) == [], look
+
+
+def test_on_a_narrow_screen_the_pages_are_in_a_menu_that_needs_no_script(
+    server: PortalServer, home: Account, browser: Browser
+) -> None:
+    with person(browser, java_script_enabled=False, viewport={"width": 390, "height": 844}) as page:
+        sign_in(page, server.origin, home.account_id, "dana")
+        page.goto(f"{server.origin}/console/{home.account_id}/overview")
+        users = page.get_by_role("list", name="Console").get_by_role("link", name="Users")
+        expect(users).to_be_hidden()
+        header = page.locator("header.side").bounding_box()
+        assert header is not None
+        assert header["height"] < 80
+        page.get_by_role("button", name="Menu").press("Enter")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        shoot(page, "console-menu-narrow")
+        users.click()
+        expect(page.get_by_role("heading", name="Users")).to_be_visible()
+        expect(users).to_be_hidden()
+
+
+def test_the_key_that_searches_opens_the_menu_of_a_narrow_screen(
+    server: PortalServer, home: Account, browser: Browser
+) -> None:
+    with person(browser, viewport={"width": 390, "height": 844}) as page:
+        sign_in(page, server.origin, home.account_id, "dana")
+        page.goto(f"{server.origin}/console/{home.account_id}/overview")
+        page.keyboard.press("/")
+        expect(page.get_by_role("searchbox", name="Search everything in the account")).to_be_focused()
+        assert faults_of(page) == []

@@ -148,7 +148,7 @@ def test_axe_does_find_faults(browser: Browser) -> None:
         assert "label" in found
 
 
-def test_a_page_of_a_hundred_roles_is_small(server: PortalServer, browser: Browser) -> None:
+def test_a_page_of_very_many_roles_is_small(server: PortalServer, browser: Browser) -> None:
     account = server.new_account()
     new_user(server, account, "rich")
     server.set_password(account, "rich")
@@ -158,8 +158,8 @@ def test_a_page_of_a_hundred_roles_is_small(server: PortalServer, browser: Brows
         new_role(server, account, f"service-{number:03}-operator", trust(user), Description=description)
     with person(browser) as page:
         sign_in(page, server.origin, account.account_id, "rich")
-        assert page.locator(".row").count() == 100
-        assert "20 more." in page.content()
+        assert page.locator(".row").count() == 75
+        assert "45 more." in page.content()
         assert len(page.content().encode()) < LARGEST_PAGE
         page.goto(f"{server.origin}/access?search=service-119")
         assert page.locator(".row").count() == 1

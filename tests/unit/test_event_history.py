@@ -153,11 +153,24 @@ async def test_a_journal_that_cannot_be_read_is_a_refusal_that_is_recorded(world
 def test_tails_are_so_many_at_most(tmp_path: Path) -> None:
     history = EventHistory(JournalReader(tmp_path / "audit.jsonl", itertools.count().__next__))
     with contextlib.ExitStack() as stack:
-        for _ in range(32):
-            stack.enter_context(history.tail())
-        with pytest.raises(Refusal, match="Throttling"), history.tail():
+        for number in range(32):
+            stack.enter_context(history.tail(f"person {number}"))
+        with pytest.raises(Refusal, match="Throttling"), history.tail("another"):
             pass
-    with history.tail():
+    with history.tail("another"):
+        pass
+
+
+def test_one_person_does_not_take_the_tails_of_all(tmp_path: Path) -> None:
+    history = EventHistory(JournalReader(tmp_path / "audit.jsonl", itertools.count().__next__))
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(history.tail("alice"))
+        with pytest.raises(Refusal, match="Throttling"), history.tail("alice"):
+            pass
+        with history.tail("bob"):
+            pass
+    with history.tail("alice"):
         pass
 
 

@@ -98,6 +98,7 @@ if (keys) {
       began = performance.now();
     } else if (event.key === "/" && all) {
       event.preventDefault();
+      if (!all.checkVisibility()) all.closest("[popover]").showPopover();
       all.focus();
       all.select();
     } else if (event.key === "?") {

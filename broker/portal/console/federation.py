@@ -31,7 +31,7 @@ from broker.portal.routes import Route
 from broker.portal.sessions import TOKEN_SIZE, end_session, put_session
 from broker.portal.sign_in_records import CONSOLE_LOGIN, LOGOUT, begin_record, note_failure, note_success
 from broker.portal.signing_in import SIGN_IN, with_session, without_session
-from broker.portal.visit import Visit, parse_form
+from broker.portal.visit import Visit, read_foreign_form
 from broker.sealing.claims import SessionClaims
 from broker.storage.portal_records import ConsoleIdentity, PortalSession
 from broker.storage.store import Transaction
@@ -45,7 +45,7 @@ _OWN_PAGE = re.compile(r"/console/[0-9]{12}(?:/[\w/.@=+-]*)?", re.ASCII)
 async def answer(portal: Portal, visit: Visit) -> web.Response:
     given: Mapping[str, str] = visit.request.query
     if visit.request.method == "POST":
-        given = {**given, **parse_form(await visit.request.read())}
+        given = {**given, **(await read_foreign_form(visit)).form}
     portal.tools.journal.catch_up()
     match given.get("Action", ""):
         case "getSigninToken":

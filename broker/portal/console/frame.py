@@ -20,7 +20,7 @@ ACCOUNT = r"/console/{account:[0-9]{12}}"
 
 class ConsoleFrame(msgspec.Struct, frozen=True):
     """`path` is where the pages of the account begin. `may_leave`: the person has permissions beside those of the role.
-    `ends_at` is the end of a role's session, None for others."""
+    `ends_at` is the end of a role's session, None for others. `is_of_operator`: the account has the operator's page."""
 
     account_id: str
     account_name: str
@@ -30,6 +30,7 @@ class ConsoleFrame(msgspec.Struct, frozen=True):
     may_leave: bool
     ends_at: int | None
     now: int
+    is_of_operator: bool
 
 
 async def console_page(
@@ -48,6 +49,7 @@ async def console_page(
         not isinstance(visit.session.identity, ConsoleIdentity),
         acting.ends_at,
         int(visit.facts.now),
+        acting.account_id == portal.operator_account != "",
     )
     shown = shown_refusal(refusal) if refusal is not None else None
     return page(

@@ -24,6 +24,7 @@ from broker.storage.engine import EngineUnavailable
 
 _POLL_SECONDS = 2.0
 _LONGEST_SECONDS = 900.0  # then the browser asks again, which leaves another record
+_SENDING_SECONDS = 10.0
 _ENDED = "event: ended\ndata: {}\n\n"
 _ALIVE = ": \n\n"  # a comment, so that a connection whose browser is gone is noticed
 
@@ -33,18 +34,19 @@ async def tail(portal: Portal, visit: Visit) -> web.StreamResponse:
     history = portal.tools.history
     if history is None or visit.request.method == "HEAD":
         raise web.HTTPNotFound
+    assert visit.session is not None
     query = msgspec.structs.replace(query_of(visit.request.query, visit.facts.now), after=None)
-    with history.tail():
+    with history.tail(visit.session.identity.subject):
         found = await look_up(portal, history, visit, query.wanted)
         response = web.StreamResponse()
         response.content_type, response.charset = "text/event-stream", "utf-8"
         add_headers(response, is_secure=visit.is_secure)
         try:
             await response.prepare(visit.request)
-            await response.write(_records(rows_of(portal, visit, found.records, query, visit.facts.now)))
+            await send(response, _records(rows_of(portal, visit, found.records, query, visit.facts.now)))
             seen = {one.event.event_id for one in found.records}
             await _follow(portal, history, visit, query, response, seen)
-        except ConnectionError:  # the browser has gone
+        except (ConnectionError, TimeoutError):  # the browser has gone, or does not read
             pass
     return response
 
@@ -61,13 +63,19 @@ async def _follow(
     ends_at = portal.timer() + _LONGEST_SECONDS
     while portal.timer() < ends_at and not await _stops(portal):
         if not await _may_go_on(portal, history, visit, query):
-            await response.write(_ENDED.encode())
+            await send(response, _ENDED.encode())
             return
         found = await history.find(account, query.wanted, SHOWN)
         new = [one for one in found.records if one.event.event_id not in seen]
         seen = {one.event.event_id for one in found.records}
         rows = rows_of(portal, visit, new, query, portal.tools.clock())
-        await response.write(_records(rows) if new else _ALIVE.encode())
+        await send(response, _records(rows) if new else _ALIVE.encode())
+
+
+async def send(response: web.StreamResponse, text: bytes, seconds: float = _SENDING_SECONDS) -> None:
+    """Raises TimeoutError where the browser does not read: it would keep its tail beyond every end."""
+    async with asyncio.timeout(seconds):
+        await response.write(text)
 
 
 async def _stops(portal: Portal) -> bool:

@@ -12,7 +12,7 @@ from aiohttp import web
 from broker.errors import Refusal
 from broker.portal.console.frame import console_page, console_route
 from broker.portal.console.operations import attempt
-from broker.portal.console.statements import ShownStatement, find_statements
+from broker.portal.console.statements import ShownStatement, Sources, find_sources, find_statements
 from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
 
@@ -35,7 +35,10 @@ class Lamp(msgspec.Struct, frozen=True):
 
 
 class ShownNearMiss(msgspec.Struct, frozen=True):
-    """A statement that would match but for one element: `kind` is resource or condition, `more` are values left out."""
+    """A statement that would match but for one element: `kind` is resource or condition, `more` are values left out.
+
+    `path` is that of its policy, below the pages of the account; "" where it has none.
+    """
 
     policy: str
     sid: str
@@ -46,6 +49,7 @@ class ShownNearMiss(msgspec.Struct, frozen=True):
     found: tuple[str, ...]
     wanted: tuple[str, ...]
     more: int
+    path: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -106,7 +110,7 @@ def lamps_of(result: Any, statements: Mapping[str, tuple[ShownStatement, ...]]) 
     return lamps
 
 
-def near_misses_of(result: Any) -> list[ShownNearMiss]:
+def near_misses_of(result: Any, sources: Sources) -> list[ShownNearMiss]:
     """Each with the element that fails, what the question has there, and what the statement wants."""
     return [
         ShownNearMiss(
@@ -119,9 +123,16 @@ def near_misses_of(result: Any) -> list[ShownNearMiss]:
             tuple(miss.found),
             tuple(miss.wanted[:_MOST_VALUES]),
             max(0, len(miss.wanted) - _MOST_VALUES),
+            _path_of(miss, sources),
         )
         for miss in result.near_misses
     ]
+
+
+def _path_of(miss: Any, sources: Sources) -> str:
+    """Of a policy of the principal: a boundary may be called as one of them is."""
+    source = sources.get(miss.source_policy_id)
+    return source.path if source is not None and miss.source_policy_type == _TYPES["identity"] else ""
 
 
 def _limit(
@@ -142,13 +153,16 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
     refusal = result if isinstance(result, Refusal) else None
     result = None if isinstance(result, Refusal) else result
     statements: Mapping[str, tuple[ShownStatement, ...]] = {}
+    sources: Sources = {}
+    if result is not None and (result.matched_statements or result.near_misses):
+        sources = await find_sources(portal, visit, question.principal)
     if result is not None:
         matched = result.matched_statements
         by_type = {
             layer: [one for one in matched if one.source_policy_type == shown]
             for layer, shown in _TYPES.items()
         }
-        found = await find_statements(portal, visit, question.principal, matched)
+        found = await find_statements(portal, visit, sources, matched)
         statements = {layer: tuple(found[one] for one in ones) for layer, ones in by_type.items()}
     missing = list(result.missing_context_values) if result is not None else []
     fields = [*question.keys, *((key, "") for key in missing), *[("", "")] * _EMPTY_KEYS]
@@ -161,7 +175,7 @@ async def show(portal: Portal, visit: Visit) -> web.Response:
         key_fields=fields[:_MOST_KEYS],
         result=result,
         lamps=lamps_of(result, statements) if result is not None else (),
-        near_misses=near_misses_of(result) if result is not None else (),
+        near_misses=near_misses_of(result, sources) if result is not None else (),
         missing=missing,
     )
 

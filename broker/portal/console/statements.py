@@ -1,6 +1,6 @@
 """The statements that a simulation names: their policy, where its page is, and their text, as far as it may be read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -25,7 +25,7 @@ class ShownStatement(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class _Source(msgspec.Struct, frozen=True):
+class PolicySource(msgspec.Struct, frozen=True):
     """A policy that a principal has: how the simulator calls it, its page, and the operation that reads it."""
 
     policy_id: str
@@ -34,12 +34,13 @@ class _Source(msgspec.Struct, frozen=True):
     parameters: dict[str, str]
 
 
+Sources = Mapping[str, PolicySource]
+
+
 async def find_statements(
-    portal: Portal, visit: Visit, principal: str, matched: Iterable[Any]
+    portal: Portal, visit: Visit, sources: Sources, matched: Iterable[Any]
 ) -> dict[Any, ShownStatement]:
     """Each of the matched statements, shown."""
-    matched = tuple(matched)
-    sources = {one.policy_id: one for one in await _sources(portal, visit, principal)} if matched else {}
     texts: dict[str, str] = {}
     shown = {}
     for statement in matched:
@@ -68,29 +69,29 @@ def cut(text: str, start: Any, end: Any) -> str:
     return text[offset(start) : offset(end)].strip(_EDGE)
 
 
-async def _sources(portal: Portal, visit: Visit, principal: str) -> list[_Source]:
-    """Those of the principal, and for a user those of its groups."""
+async def find_sources(portal: Portal, visit: Visit, principal: str) -> Sources:
+    """The policies of the principal, and for a user those of its groups, by what the simulator calls them."""
     try:
         kind, _, rest = parse_arn(principal).resource.partition("/")
     except ValueError:
-        return []
+        return {}
     noun, name = _NOUNS.get(kind), rest.rpartition("/")[2]
     if noun is None or not name:
-        return []
+        return {}
     found = await _sources_of(portal, visit, noun, name)
     if noun == "User":
         groups = await attempt(portal, visit, "ListGroupsForUser", {"UserName": name})
         for group in getattr(groups, "groups", ()):
             found += await _sources_of(portal, visit, "Group", group.group_name)
-    return found
+    return {one.policy_id: one for one in found}
 
 
-async def _sources_of(portal: Portal, visit: Visit, noun: str, name: str) -> list[_Source]:
+async def _sources_of(portal: Portal, visit: Visit, noun: str, name: str) -> list[PolicySource]:
     named, kind = {f"{noun}Name": name}, noun.lower()
     inline = await attempt(portal, visit, f"List{noun}Policies", named)
     attached = await attempt(portal, visit, f"ListAttached{noun}Policies", named)
     found = [
-        _Source(
+        PolicySource(
             f"{kind}_{name}_{one}",
             f"{kind}s/{quote(name)}/inline/{quote(one)}",
             f"Get{noun}Policy",
@@ -100,11 +101,11 @@ async def _sources_of(portal: Portal, visit: Visit, noun: str, name: str) -> lis
     ]
     for one in getattr(attached, "attached_policies", ()):
         path = quote(policy_path(one.policy_arn, parse_arn(one.policy_arn).account or AWS_ACCOUNT))
-        found.append(_Source(one.policy_name, path, "GetPolicyVersion", {"PolicyArn": one.policy_arn}))
+        found.append(PolicySource(one.policy_name, path, "GetPolicyVersion", {"PolicyArn": one.policy_arn}))
     return found
 
 
-async def _text(portal: Portal, visit: Visit, source: _Source) -> str:
+async def _text(portal: Portal, visit: Visit, source: PolicySource) -> str:
     """The text as it is stored, "" where it may not be read."""
     parameters = source.parameters
     if source.operation == "GetPolicyVersion":

@@ -54,6 +54,12 @@ def test_an_address_that_is_none_is_told() -> None:
         load_settings(None, {"BROKER_LISTEN_PORTAL": "8443"})
 
 
+@pytest.mark.parametrize("account", ["12345", "operators", "1" * 13])
+def test_the_operators_account_is_the_id_of_one(account: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"portal\.operator_account"):
+        load_settings(None, {"BROKER_PORTAL_OPERATOR_ACCOUNT": account})
+
+
 ENTRY = '{"name": "company", "issuer": "https://login.example.com", "client_id": "portal", "client_secret": "s3cret"}'
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.portal.console.simulator import lamps_of, near_misses_of, parameters_of, question_of
-from broker.portal.console.statements import ShownStatement
+from broker.portal.console.statements import PolicySource, ShownStatement
 from broker.protocol.shapes import iam as shapes
 
 STATEMENT = ShownStatement("policy")
@@ -84,5 +84,17 @@ def test_a_near_miss_shows_the_first_values_and_counts_the_others():
         operator="IpAddress",
         wanted=wanted,
     )
-    (shown,) = near_misses_of(result("implicitDeny", near_misses=(miss,)))
+    (shown,) = near_misses_of(result("implicitDeny", near_misses=(miss,)), {})
     assert (shown.kind, shown.found, shown.wanted, shown.more) == ("condition", (), wanted[:8], 3)
+
+
+def test_a_near_miss_leads_to_the_page_of_its_policy_and_a_policy_of_another_layer_to_none():
+    sources = {"reports": PolicySource("reports", "policies/111111111111/reports", "GetPolicyVersion", {})}
+    misses = tuple(
+        shapes.NearMiss(
+            source_policy_id="reports", source_policy_type=layer, effect="Allow", element="Resource"
+        )
+        for layer in ("IAM Policy", "Permissions Boundary Policy")
+    )
+    shown = near_misses_of(result("implicitDeny", near_misses=misses), sources)
+    assert [one.path for one in shown] == ["policies/111111111111/reports", ""]

@@ -60,7 +60,7 @@ class AwsManagedPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def policy_id(self) -> str:
         """Made of the name, because AWS's is not known: the same on every node and after every start."""
-        return ids.unique_id(ids.POLICY, sha256(self.policy_name.encode()).digest())
+        return _policy_id(self.policy_name)
 
     @property
     def default_version(self) -> AwsPolicyVersion:
@@ -122,6 +122,11 @@ def is_service_linked_policy(arn: str) -> bool:
 def all_aws_managed() -> tuple[AwsManagedPolicy, ...]:
     """All AWS managed policies, sorted by name without case, as customer managed ones are."""
     return _list().policies
+
+
+@cache  # as many as AWS has policies
+def _policy_id(name: str) -> str:
+    return ids.unique_id(ids.POLICY, sha256(name.encode()).digest())
 
 
 @cache

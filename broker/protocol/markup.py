@@ -20,7 +20,7 @@ from broker.protocol.model import ServiceModel, Shape, fields_by_wire_name
 PERCENT_ENCODED = frozenset({"policyDocumentType"})
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)  # more than the dates of one page of AWS's policies
 def format_timestamp(seconds: float) -> str:
     """ISO 8601 in UTC, to the second, as every query service prints it."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"

@@ -98,11 +98,18 @@ class Transaction(msgspec.Struct, eq=False):
 
     async def find_all(self, collection: Collection[R], account: str, keys: Sequence[str]) -> list[R | None]:
         """The records under `keys`, each as `find` finds it, of which the engine is asked at once."""
-        if keys:
-            partition = collection.partition(account)
-            view, _ = await self._open(partition)
-            await self._read_all(partition, view, [(collection, collection.stored_key(key)) for key in keys])
-        return [await self.find(collection, account, key) for key in keys]
+        if not keys:
+            return []
+        if collection.is_derived:
+            await self._require_counts(account)
+            await self._derive(account)
+        partition = collection.partition(account)
+        view, _ = await self._open(partition)
+        stored_keys = [collection.stored_key(key) for key in keys]
+        await self._read_all(partition, view, [(collection, key) for key in stored_keys])
+        if collection is USAGE:
+            return [await self.find(collection, account, key) for key in keys]
+        return [view.writes[key].record if key in view.writes else view.reads[key][1] for key in stored_keys]
 
     async def scan(
         self,
@@ -151,9 +158,7 @@ class Transaction(msgspec.Struct, eq=False):
             written = dict(view.writes)
             sources = {one: await self._scan_merged(one, account, "", None, None) for one in SOURCES}
             stored = {one: await self._scan_merged(one, account, "", None, None) for one in DERIVED}
-            if (
-                view.writes == written
-            ):  # else a concurrent task of this transaction has put something meanwhile
+            if view.writes == written:  # else a concurrent task of this transaction has put something
                 break
         wrong = rebuild(view, sources, stored)
         self.is_dirty = self.is_dirty or bool(wrong)

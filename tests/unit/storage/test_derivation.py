@@ -23,7 +23,7 @@ from broker.storage.collection import (
     USERS,
     Collection,
 )
-from broker.storage.derived_records import PolicyUse
+from broker.storage.derived_records import PolicyUse, policy_key
 from broker.storage.engine import Conflict, Write, account_partition
 from broker.storage.records import (
     Group,
@@ -197,6 +197,16 @@ async def test_an_account_of_an_early_version_is_counted_when_a_count_is_first_r
     assert transaction.is_dirty, "it is written with the request that needed it"
     await transaction.commit()
     assert await store.engine.get(account_partition(HERE), "counts/") is not None
+
+
+async def test_many_counts_are_found_with_own_writes_and_of_an_early_version(store: Store) -> None:
+    await write_as_an_early_version(store, (USERS, user("a", (ARNS[0],), None, ())))
+    transaction = store.transaction()
+    transaction.put(USERS, HERE, user("b", (ARNS[0], ARNS[1]), None, ()))
+    keys = [policy_key(arn) for arn in ARNS]
+    found = await transaction.find_all(POLICY_USES, HERE, keys)
+    assert found[:2] == [PolicyUse(arn=ARNS[0], attachments=2), PolicyUse(arn=ARNS[1], attachments=1)]
+    assert found == [await transaction.find(POLICY_USES, HERE, key) for key in keys]
 
 
 async def test_a_write_that_changes_no_count_reads_none(store: Store) -> None:

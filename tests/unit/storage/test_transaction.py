@@ -53,6 +53,33 @@ async def test_ids_are_compared_exactly(store: Store) -> None:
     assert await reader.find(ACCESS_KEYS, HERE, "akiax") is None
 
 
+async def test_many_are_found_as_each_is_found_alone(store: Store) -> None:
+    await write(store, user("a"), user("b"), user("c"))
+    transaction = store.transaction()
+    transaction.put(USERS, HERE, user("own"))
+    transaction.delete(USERS, HERE, "C")
+    await transaction.find(USERS, HERE, "b")
+    keys = ["B", "a", "c", "gone", "own", "a"]
+    found = await transaction.find_all(USERS, HERE, keys)
+    assert found == [user("b"), user("a"), None, None, user("own"), user("a")]
+    assert found == [await transaction.find(USERS, HERE, key) for key in keys]
+    assert await transaction.find_all(USERS, HERE, []) == []
+
+
+async def test_what_is_found_with_many_must_not_have_changed_at_the_commit(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("a"), user("b"))
+    transaction = store.transaction()
+    await transaction.find_all(USERS, HERE, ["a", "b"])
+    changed = other.transaction()
+    changed.delete(USERS, HERE, "b")
+    await changed.commit()
+    transaction.put(USERS, HERE, user("c"))
+    with pytest.raises(Conflict):
+        await transaction.commit()
+
+
 async def test_a_single_record_is_found_whatever_key_is_asked_for(store: Store) -> None:
     transaction = store.transaction()
     transaction.put(SETTINGS, HERE, AccountSettings())

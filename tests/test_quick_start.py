@@ -1,4 +1,4 @@
-"""The operator's quick start for systemd, its code blocks run word by word; functions stand for systemd, users and git."""
+"""The quick start for systemd, its code blocks run word by word; functions stand for systemd, users and git."""
 
 import os
 import re

@@ -13,7 +13,7 @@ from broker.operation import Call, Prepared, operation
 from broker.organizations.membership import DELEGABLE, Inside, Target, inside
 from broker.organizations.refusals import invalid_input
 from broker.organizations.tags import new_tags
-from broker.policy import MalformedPolicy, PolicyKind, parse_policy
+from broker.policy import MalformedPolicy, PolicyKind, named_actions, parse_policy
 from broker.protocol.shapes import organizations as shapes
 from broker.storage.organization_records import Organization
 from broker.storage.store import ORGANIZATION
@@ -78,12 +78,12 @@ def _require_delegable(content: str) -> None:
         raise invalid_input(
             "INVALID_RESOURCE_POLICY_JSON", f"The resource policy is not valid: {error.message}"
         ) from None
-    for statement in policy.statements:
-        if statement.not_actions or not all(map(_is_delegable, statement.actions or ())):
-            raise invalid_input(
-                "UNSUPPORTED_ACTION_IN_RESOURCE_POLICY",
-                "The resource policy names an action that cannot be delegated.",
-            )
+    actions = named_actions(policy)
+    if actions is None or not all(map(_is_delegable, actions)):
+        raise invalid_input(
+            "UNSUPPORTED_ACTION_IN_RESOURCE_POLICY",
+            "The resource policy names an action that cannot be delegated.",
+        )
 
 
 def _is_delegable(action: str) -> bool:

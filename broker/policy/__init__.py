@@ -7,7 +7,7 @@ never guesses: what cannot be evaluated denies in a Deny and does not allow in a
 Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluation logic" and its pages.
 """
 
-from broker.policy.analysis import context_keys, service_grants
+from broker.policy.analysis import context_keys, named_actions, service_grants
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
 from broker.policy.decision import Decision, decide, is_always_allowed
@@ -59,6 +59,7 @@ __all__ = [
     "decide",
     "denial_sentences",
     "is_always_allowed",
+    "named_actions",
     "named_principals",
     "names_of",
     "parse_policy",

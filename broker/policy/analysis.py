@@ -30,6 +30,13 @@ def _keys_of(policy: Policy) -> Iterator[str]:
                 yield from (variable.name for variable in condition_variables(condition))
 
 
+def named_actions(policy: Policy) -> list[str] | None:
+    """The actions, or patterns of them, that `policy` names; None where a statement names those it excludes."""
+    if any(statement.not_actions for statement in policy.statements):
+        return None
+    return [action for statement in policy.statements for action in statement.actions or ()]
+
+
 def service_grants(policy: Policy) -> Callable[[str], bool]:
     """A function of a service's namespace: whether some Allow of `policy` covers an action of that service.
 

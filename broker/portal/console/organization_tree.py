@@ -7,7 +7,6 @@ import msgspec
 from broker.errors import Refusal
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
-from broker.policy.elements import Statement
 from broker.portal.console.operations import attempt
 from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
@@ -50,7 +49,7 @@ class LimitingPolicy(msgspec.Struct, frozen=True):
     """A policy of a level; `statements` are empty where it may not be read."""
 
     summary: Any
-    statements: tuple[Statement, ...]
+    statements: tuple[Any, ...]
 
 
 class Level(msgspec.Struct, frozen=True):

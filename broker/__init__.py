@@ -16,7 +16,7 @@
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit          memory that lasts; what happened
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
-    names | errors | strict_json | causes | yaml_text
+    names | errors | strict_json | causes | yaml_text | trace_context
                              how things are called; how a request is refused; strict reading of JSON; errors of the
                              system as sentences for the operator
     cache | version          the one bounded cache: by weight, and by revisions; which broker this is

@@ -212,9 +212,10 @@ def known_refusal(error: Exception) -> Refusal | None:
 
 def outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
     """`additionalEventData` of a failed request: whether the operation was carried out, where it may have been."""
+    data = event.additional_event_data or {}
     if isinstance(error, OutcomeUnknown):
-        return {"outcome": "unknown"}
-    return {"outcome": "carried out"} if event.read_only is False else None
+        return {**data, "outcome": "unknown"}
+    return {**data, "outcome": "carried out"} if event.read_only is False else data or None
 
 
 def unjournalled(event: Event, reason: str) -> Refusal:

@@ -6,7 +6,10 @@ change and not by the dice; and a busy machine is no reason to fail, for no test
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.capabilities import require_capabilities
 
 settings.register_profile(
     "house",
@@ -15,5 +18,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture of the test is made."""
+    require_capabilities({mark.name for mark in item.iter_markers()})
+
 
 pytest_plugins = ["tests.identity_providers.fixtures"]

@@ -41,8 +41,25 @@ COMMANDS = {
 }
 
 
+# How `broker --help` lists them: what works with credentials alone, and what needs the store or its running broker.
+GROUPS = {
+    "for users, with credentials and an endpoint": ("whoami", "login", "env", "assume-role"),
+    "for operators, to begin": ("serve", "config", "root-key", "root-password"),
+    "for operators, on what is in the store": (
+        "apply",
+        "export",
+        "import",
+        "policy",
+        "federation",
+        "metadata",
+    ),
+    "for operators, on sessions and the journal": ("sessions", "revoke", "token", "audit"),
+    "for operators, to keep it running": ("keys", "backup", "restore", "recount"),
+    "for the shell": ("completion",),
+}
+
 _EPILOG = """\
-`broker COMMAND --help` explains a command. Start with `broker serve --demo`.
+`broker COMMAND --help`, or `broker help COMMAND`, explains a command. Start with `broker serve --demo`.
 
 The exit status of every command:
   0  done; allowed, valid
@@ -63,6 +80,14 @@ class _Parser(argparse.ArgumentParser):
         return chosen, unknown
 
 
+def _listing() -> str:
+    """The commands by group, each with its sentence."""
+    lines = []
+    for title, names in GROUPS.items():
+        lines += ["", f"commands {title}:", *(f"  {name:<15}{COMMANDS[name][1]}" for name in names)]
+    return "\n".join(lines)
+
+
 def whole_parser() -> argparse.ArgumentParser:
     """The parser with the arguments of all commands."""
     return parser_of(COMMANDS)
@@ -72,12 +97,16 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
     """`explained` are the commands that get their arguments, for which their files are imported."""
     parser = _Parser(
         prog="broker",
-        description="The identity plane of AWS that anyone can run: IAM, STS and instance metadata.",
+        usage="broker [-h] [--version] COMMAND ...",
+        description=f"The identity plane of AWS that anyone can run: IAM, STS and instance metadata.\n{_listing()}",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"broker {VERSION}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    # The description lists them; `prog` is what the usage of each begins with.
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", help=argparse.SUPPRESS, prog=parser.prog
+    )
     for name, (file, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name in explained:

@@ -40,6 +40,7 @@ from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
 from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_foreign_form, read_form
 from broker.storage.portal_records import ConsoleIdentity
+from broker.trace_context import HEADER, enter_trace
 
 _PAGES = (
     access,
@@ -84,6 +85,7 @@ def make_application(portal: Portal) -> web.Application:
 
 def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
+        enter_trace(request.headers.getall(HEADER, ()))
         started = portal.timer()
         visit: Visit | None = None
         code = ""

@@ -9,12 +9,13 @@ import sys
 from datetime import UTC, datetime
 
 from broker.audit.event import Event
+from broker.trace_context import current_trace
 
 _logger = logging.getLogger("broker.web")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what `extra={"facts": …}` brings."""
+    """One JSON object a line: time, level, logger, message, trace, and what `extra={"facts": …}` brings."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -23,6 +24,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "pid": record.process,
+            **current_trace(),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
@@ -36,7 +38,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        facts = getattr(record, "facts", {})
+        facts = {**getattr(record, "facts", {}), **current_trace()}
         shown = {name: _printable(str(value)) for name, value in facts.items() if value not in (None, "")}
         message = _printable(record.getMessage())
         if getattr(record, "is_banner", False):

@@ -24,6 +24,7 @@ from broker.protocol.redaction import audit_parameters
 from broker.protocol.wire import Refuse, Rendered, WireProtocol, parse_message
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.storage.store import Transaction
+from broker.trace_context import recorded_trace
 from broker.web.dependencies import Dependencies
 from broker.web.http import LimitExceeded, Request, Response, header_lines
 from broker.web.log import log_failure, log_refusal
@@ -40,6 +41,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
     user_agent = recordable(request.find_header("user-agent") or "")
     # 1. Begin the audit event: every exit below leaves one record.
     event = begin_event(now, request_id, source, user_agent, random[16:])
+    event.additional_event_data = recorded_trace()
     protocol = find_protocol(request.path, request.headers)
     refuse, named, operation = protocol.refuse, None, ""
     authorization: UnverifiedAuthorization | None = None

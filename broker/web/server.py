@@ -12,14 +12,15 @@ has no descriptors left (uvloop), and does not count those that are still in the
 import asyncio
 import logging
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from socket import socket
 from ssl import SSLContext
 
+from broker.trace_context import HEADER, enter_trace
 from broker.web.connection import Connection
-from broker.web.http import Handler
+from broker.web.http import Handler, Request, Response
 from broker.web.listeners import BACKLOG
 
 _TLS_SECONDS = {"ssl_handshake_timeout": 15.0, "ssl_shutdown_timeout": 5.0}
@@ -51,7 +52,7 @@ class Server:
         maximum_connections: int = 1024,
         name: str = "server",
     ) -> None:
-        self.answer = answer
+        self._handler = answer
         self.clock = clock
         self.maximum_body = maximum_body
         self.is_stopping = False
@@ -62,6 +63,10 @@ class Server:
         self._listeners: list[socket] = []
         self._all_closed = asyncio.Event()
         self._next_warning_at = 0.0
+
+    def answer(self, request: Request) -> Awaitable[Response]:
+        enter_trace(request.all_headers(HEADER))
+        return self._handler(request)
 
     @property
     def connections(self) -> int:

@@ -48,6 +48,7 @@ from broker.sts.token_requests import (
     read_parameters,
     required,
 )
+from broker.trace_context import recorded_trace
 from broker.web.dependencies import Dependencies
 from broker.web.http import Request, Response, header_lines
 from broker.web.log import log_refusal
@@ -167,6 +168,7 @@ def _begin(dependencies: Dependencies, request: Request, issuer_id: str, endpoin
     source, secure = source_of(request, dependencies.trusted_proxies)
     user_agent = recordable(request.find_header("user-agent") or "")
     event = begin_event(now, request_id, source, user_agent, random[16:])
+    event.additional_event_data = recorded_trace()
     event.event_source, event.event_name = f"{_SIGNIN}.amazonaws.com", _OPERATIONS[endpoint]
     event.aws_region = "us-east-1"
     facts = RequestFacts(now, request_id, source, user_agent, secure, event.aws_region, _SIGNED_FOR)

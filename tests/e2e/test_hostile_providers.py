@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
@@ -293,10 +292,6 @@ class ServerOfOtherNames(Server):
 
 @pytest.fixture(scope="module")
 def name_server() -> Iterator[NameServer]:
-    if os.geteuid() != 0:
-        if os.environ.get("CI"):
-            pytest.fail("needs root")
-        pytest.skip("needs root")
     with NameServer(ANSWERS).running() as server:
         yield server
 
@@ -314,7 +309,7 @@ def called(provider: Provider, name: str) -> Provider:
     return Provider(provider.host, f"http://{name}:{provider.host.port}")
 
 
-@pytest.mark.root
+@pytest.mark.namespaces
 @pytest.mark.parametrize("name", [STEADY, MIXED])
 def test_a_name_leads_to_its_admitted_addresses(
     named: Scene, provider: Provider, trap: HttpHost, name: str
@@ -322,7 +317,7 @@ def test_a_name_leads_to_its_admitted_addresses(
     assert named.assume(called(provider, name))["Audience"] == AUDIENCE
 
 
-@pytest.mark.root
+@pytest.mark.namespaces
 def test_a_name_that_changes_its_address_leads_nowhere(
     named: Scene, name_server: NameServer, provider: Provider, trap: HttpHost
 ) -> None:
@@ -335,7 +330,7 @@ def test_a_name_that_changes_its_address_leads_nowhere(
     assert name_server.asked[CHANGING] == 2
 
 
-@pytest.mark.root
+@pytest.mark.namespaces
 def test_a_name_of_a_forbidden_address_leads_nowhere(
     named: Scene, provider: Provider, trap: HttpHost
 ) -> None:

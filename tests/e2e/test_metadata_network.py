@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,13 @@ from tests.e2e.conftest import ROOT, Server
 from tests.e2e.scenes import COMMON_RUNTIME_WHO
 from tests.e2e.test_commands import Commands
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.namespaces
 
 ACCOUNT = "111122223333"
+UNITS = [
+    ROOT / "deploy" / "systemd" / f"broker-{name}.service"
+    for name in ("metadata-address", "container-addresses")
+]
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -48,7 +53,7 @@ class Family:
 
     name: str
     service: str
-    of_containers: str
+    of_containers: tuple[str, ...]
     link: str
     length: int
     whole: int
@@ -62,8 +67,8 @@ class Family:
 
 
 FAMILIES = [
-    Family("v4", "169.254.169.254", "169.254.170.2", "10.77.{link}.{end}", 24, 32),
-    Family("v6", "fd00:ec2::254", "fd00:ec2::23", "fd77:0:0:{link}::{end}", 64, 128),
+    Family("v4", "169.254.169.254", ("169.254.170.2", "169.254.170.23"), "10.77.{link}.{end}", 24, 32),
+    Family("v6", "fd00:ec2::254", ("fd00:ec2::23",), "fd77:0:0:{link}::{end}", 64, 128),
 ]
 
 
@@ -71,6 +76,26 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
+
+
+def unit_commands(of: str) -> list[list[str]]:
+    """The words behind `ip` of the lines ExecStart= or ExecStop= of the units that give a machine its addresses."""
+    lines = [line for unit in UNITS for line in unit.read_text("utf-8").splitlines()]
+    begin = f"{of}=/usr/sbin/ip "
+    return [line.removeprefix(begin).split() for line in lines if line.startswith(begin)]
+
+
+def of_this_kernel(command: list[str]) -> list[str]:
+    """The command, with a bridge in place of a dummy interface where the kernel has none: each is up without a peer."""
+    return [
+        ("dummy" if has_dummy_interfaces() else "bridge") if word == "dummy" else word for word in command
+    ]
+
+
+@cache
+def has_dummy_interfaces() -> bool:
+    command = ["unshare", "--net", "ip", "link", "add", "one", "type", "dummy"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class Network:
@@ -90,9 +115,9 @@ class Network:
         for name in ("host", "one", "two", "container"):
             run("ip", "netns", "add", self.space(name))
             self.ip(name, "link", "set", "lo", "up")
-        services = [f"{one}/{self.family.whole}" for one in (self.family.service, self.family.of_containers)]
-        for service in services:
-            self.ip("host", "address", "add", service, "dev", "lo", *self._at_once())
+        self._give_host_its_addresses()
+        addresses = (self.family.service, *self.family.of_containers)
+        services = [f"{one}/{self.family.whole}" for one in addresses]
         for number, (near, far) in enumerate([("host", "one"), ("host", "two"), ("one", "container")], 1):
             self._link(number, near, far)
         for far, gateway in (("one", 1), ("two", 2), ("container", 3)):
@@ -102,6 +127,14 @@ class Network:
         self.ip("host", "route", "add", containers, "via", self.family.address(1, 2))
         for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
             run("ip", "netns", "exec", self.space("one"), "sysctl", "-qw", setting)
+
+    def _give_host_its_addresses(self) -> None:
+        """By the commands of the units, which know the addresses of IPv4; those of IPv6 are on the loopback."""
+        for command in unit_commands("ExecStart"):
+            self.ip("host", *of_this_kernel(command))
+        if self.family.name == "v6":
+            for one in (self.family.service, *self.family.of_containers):
+                self.ip("host", "address", "add", f"{one}/128", "dev", "lo", "nodad")
 
     def _link(self, number: int, near: str, far: str) -> None:
         here, there = f"{self.tag}n{number}", f"{self.tag}f{number}"
@@ -172,7 +205,7 @@ class Host:
             api="127.0.0.1:8080",
             metadata=",".join(
                 f"[{one}]:80" if ":" in one else f"{one}:80"
-                for one in (address, network.family.of_containers)
+                for one in (address, *network.family.of_containers)
             ),
             operations="127.0.0.1:9464",
         )
@@ -251,8 +284,6 @@ def machine(family: Family, name: str, *places: tuple[int, int], **changes: Any)
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root; run this test as root")
     network = Network(request.param)
     running = Host(network, tmp_path_factory.mktemp(f"network-{request.param.name}"))
     try:
@@ -324,14 +355,35 @@ def test_awss_common_runtime_finds_its_credentials_with_no_configuration_at_all(
 def test_what_is_printed_for_a_container_works_in_it_with_an_unmodified_sdk(
     host: Host, options: tuple[str, ...]
 ):
+    """At the address that is printed, and at the others from which SDKs in containers take credentials."""
     commands = Commands(host.server.settings, host.server.folder)
     shown = commands("metadata", "container", f"arn:aws:iam::{ACCOUNT}:role/task", *options)
     variables = dict(line.removeprefix("export ").split("=", 1) for line in shown.splitlines())
-    assert f"{host.network.family.of_containers}" in variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-    done = host.network.python("container", WHO, **variables)
-    assert done.returncode == 0, done.stderr
-    method, key = json.loads(done.stdout)
-    assert method == "container-role" and key.startswith("ASIA")
+    uri = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    printed, *others = host.network.family.of_containers
+    assert printed in uri
+    for address in (printed, *others):
+        changed = {**variables, "AWS_CONTAINER_CREDENTIALS_FULL_URI": uri.replace(printed, address)}
+        done = host.network.python("container", WHO, **changed)
+        assert done.returncode == 0, done.stderr
+        method, key = json.loads(done.stdout)
+        assert method == "container-role" and key.startswith("ASIA")
+
+
+def test_the_units_take_back_what_they_gave():
+    space = f"brk{secrets.token_hex(3)}-units"
+    run("ip", "netns", "add", space)
+    try:
+        before = run("ip", "-n", space, "-brief", "address")
+        for of in ("ExecStart", "ExecStop"):
+            for command in unit_commands(of):
+                run("ip", "-n", space, *of_this_kernel(command))
+            if of == "ExecStart":
+                given = run("ip", "-n", space, "-brief", "address")
+                assert all(one in given for one in (FAMILIES[0].service, *FAMILIES[0].of_containers))
+        assert run("ip", "-n", space, "-brief", "address") == before
+    finally:
+        subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
 
 
 def test_a_hop_limit_of_one_reaches_the_machine_and_not_its_container(host: Host):

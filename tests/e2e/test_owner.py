@@ -29,10 +29,6 @@ class ServerOfNobody(Server):
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Of nobody, where that user may go."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI"):
-            pytest.fail("needs root")
-        pytest.skip("needs root")
     made = Path(tempfile.mkdtemp(dir="/tmp", prefix="broker-owner-"))
     os.chown(made, NOBODY, NOBODY)
     yield made

@@ -109,10 +109,10 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A broker that believes its proxy, which is at 127.0.0.1 here."""
+    """A broker that believes its proxy, which is at 127.0.0.1 here, by the settings of the example."""
     folder = tmp_path_factory.mktemp("behind")
-    environment = {"BROKER_REQUESTS_TRUSTED_PROXIES": "127.0.0.1"}
-    server = Server(folder, f"sqlite:{folder / 'broker.db'}", environment=environment)
+    arguments = ("--config", str(ROOT / "config" / "examples" / "nginx" / "broker.toml"))
+    server = Server(folder, f"sqlite:{folder / 'broker.db'}", arguments)
     server.start()
     yield server
     assert server.stop() == 0, server.log

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from broker.__main__ import main
-from broker.commands.parsers import COMMANDS
+from broker.commands.parsers import COMMANDS, GROUPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -22,6 +23,29 @@ def test_every_commands_help_has_an_example(name: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main([name, "--help"])
     assert f"\n  broker {name} " in capsys.readouterr().out or name == "root-key"
+
+
+def test_help_lists_every_command_once_with_those_of_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for title, names in GROUPS.items():
+        begin = lines.index(f"commands {title}:") + 1
+        assert [line.split()[0] for line in lines[begin : begin + len(names)]] == list(names)
+        assert all(COMMANDS[name][1] in lines[begin + at] for at, name in enumerate(names))
+    assert max(map(len, lines)) <= 110
+
+
+@pytest.mark.parametrize("name", ["apply", "sessions"])
+def test_help_explains_a_command_as_its_own_help_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for arguments in (["help", name], [name, "--help"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and said[0].startswith(f"usage: broker {name}")
 
 
 def test_help_imports_no_room() -> None:
@@ -61,3 +85,8 @@ def test_an_unknown_command_is_used_wrongly(capsys: pytest.CaptureFixture[str]) 
         main(["aply"])
     assert ended.value.code == 2
     assert "aply" in capsys.readouterr().err
+
+
+def test_the_readme_names_every_command() -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    assert [name for name in COMMANDS if f"`{name}`" not in text] == []

@@ -102,7 +102,8 @@ def imports_a_judge(node):
 
 
 def is_judge(module):
-    return module.split(".")[0] in MATCHERS or module.startswith("broker.policy.")
+    is_part = module.startswith("broker.policy.") and not module.startswith("broker.policy.validation")
+    return module.split(".")[0] in MATCHERS or is_part
 
 
 def asks_the_engine(source):

@@ -107,5 +107,5 @@ def test_an_unreadable_assertion_is_an_error(server: Server) -> None:
         check=False,
         timeout=60,
     )
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert "/nowhere/token cannot be read" in ran.stderr

@@ -76,19 +76,6 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("broken form", {"query": {"a": "b"}, "path": "/?a=%zz&"}, 400, "MalformedQueryString"),
     ("a constraint", {"parameters": {**WHO_AM_I, "Action": "AssumeRole"}}, 400, "ValidationError"),
     ("late", {"late_by": 3600}, 403, "SignatureDoesNotMatch"),
-    (
-        "not there",
-        {
-            "parameters": {
-                "Action": "GetRoleTemplateVersion",
-                "Version": VERSIONS["iam"],
-                "TemplateArn": "arn:aws:iam::aws:role-template/none",
-            },
-            "service": "iam",
-        },
-        501,
-        "NotImplemented",
-    ),
 ]
 
 

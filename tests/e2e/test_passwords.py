@@ -146,7 +146,7 @@ def test_no_password_is_in_the_journal_or_the_log(server: Server, root: Any) -> 
 
 def test_the_root_password_is_set_generated_and_removed(server: Server, beside: Commands) -> None:
     account = f"8{time.time_ns() % 10**11:011d}"
-    assert "there is no account" in beside.refused("root-password", account)
+    assert "there is no account" in beside.refused("root-password", account, "--generate")
     root = exported(beside("root-key", account, "--create-account"))
     iam = server.client("iam", root)
 

@@ -229,21 +229,22 @@ def test_no_byte_of_a_header_keeps_a_request_out_of_the_journal(server: Server, 
     assert_recorded(server, answer)
 
 
-TEMPLATE = "arn:aws:iam::aws:role-template/none"  # an operation that is not implemented takes its ARN
+# An operation that the models have and the broker has not, and what it takes.
+GOVERNMENT = {"Email": "a@example.com", "AccountName": "a"}
 
 
 def test_a_known_operation_that_is_not_implemented_says_so(server: Server, account: Account) -> None:
     status, code, message = refused(
-        server.client("iam", account.root).get_role_template_version, TemplateArn=TEMPLATE
+        server.client("organizations", account.root).create_gov_cloud_account, **GOVERNMENT
     )
     assert (status, code) == (501, "NotImplemented")
-    assert "does not implement iam:GetRoleTemplateVersion yet" in message
+    assert "does not implement organizations:CreateGovCloudAccount yet" in message
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
 def test_sdks_do_not_retry_what_is_not_implemented(server: Server, account: Account, mode: str) -> None:
-    iam = boto3.session.Session().client(
-        "iam",
+    organizations = boto3.session.Session().client(
+        "organizations",
         region_name=REGION,
         endpoint_url=server.url,
         aws_access_key_id=account.root.access_key_id,
@@ -251,7 +252,7 @@ def test_sdks_do_not_retry_what_is_not_implemented(server: Server, account: Acco
         config=Config(retries={"mode": mode, "max_attempts": 5}),
     )
     with pytest.raises(ClientError) as error:
-        iam.get_role_template_version(TemplateArn=TEMPLATE)
+        organizations.create_gov_cloud_account(**GOVERNMENT)
     assert error.value.response["Error"]["Code"] == "NotImplemented"
     assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
@@ -263,13 +264,17 @@ def test_the_cli_shows_what_is_not_implemented_at_once(server: Server, account: 
         "AWS_ENDPOINT_URL": server.url,
         **account.root.environment,
     }
-    command = [str(Path(sys.executable).with_name("aws")), "iam", "get-role-template-version"]
+    command = [str(Path(sys.executable).with_name("aws")), "organizations", "create-gov-cloud-account"]
     started = time.monotonic()
     done = subprocess.run(
-        [*command, "--template-arn", TEMPLATE], env=environment, capture_output=True, text=True, timeout=60
+        [*command, "--email", GOVERNMENT["Email"], "--account-name", "a"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode != 0
-    refusal = "An error occurred (NotImplemented) when calling the GetRoleTemplateVersion operation"
+    refusal = "An error occurred (NotImplemented) when calling the CreateGovCloudAccount operation"
     assert refusal in done.stderr
     assert time.monotonic() - started < 20
 

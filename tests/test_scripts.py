@@ -161,7 +161,7 @@ def test_the_command_reads_files_where_it_is_called_and_may_be_linked(broker: Pa
     elsewhere.mkdir()
     (elsewhere / "broker.py").write_text("raise SystemExit('not this one')")
     (elsewhere / "p.json").write_text(
-        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'
+        '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}'
     )
     link = tmp_path / "linked"
     link.symlink_to(broker)

@@ -270,6 +270,23 @@ def test_guessing_passwords_is_slowed_down_and_says_so(server: PortalServer, acc
     assert statuses[-1] == 429
 
 
+def test_one_password_tried_on_many_users_from_one_address_is_slowed_down(tmp_path: Path) -> None:
+    """Password spraying: no user is named twice, so that no user's own limit is reached."""
+    settings = {"BROKER_PASSWORDS_FREE_ATTEMPTS_OF_ADDRESS": "6"}
+    server = PortalServer(tmp_path, f"sqlite:{tmp_path / 'broker.db'}", environment=settings)
+    with server.running():
+        home = server.new_account()
+        new_user(server, home, "lee")
+        server.set_password(home, "lee")
+        statuses = [
+            Client(server).sign_in(home.account_id, f"user-{number}", "Spring 2026").status
+            for number in range(8)
+        ]
+        assert statuses[:6] == [403] * 6
+        assert statuses[-1] == 429
+        assert Client(server).sign_in(home.account_id, "lee").status == 429
+
+
 def test_what_was_typed_into_the_password_field_is_written_nowhere(
     server: PortalServer, account: Account
 ) -> None:

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import CLI_2, REGION, Account
 from tests.e2e.portal import Client, PortalServer, chromium, person
 from tests.e2e.scenes import allow, new_role, new_user, records, trust
+from tests.identity_providers.processes import ROOT, require_installed, require_program
 
 READER = "data-reader"
 START_URL = "https://broker.awsapps.com/start"
@@ -296,6 +297,37 @@ def test_boto3_has_credentials_of_the_session_and_refreshes_it(
     identity = session.client("sts").get_caller_identity()
     assert identity["Arn"].endswith(f"assumed-role/{READER}/alice")
     assert session.client("iam").list_roles()["Roles"]
+    _, after = team.cached_token
+    assert after["accessToken"] != before["accessToken"]
+
+
+JAVASCRIPT = """
+const { STSClient, GetCallerIdentityCommand } = require(process.argv[1]);
+new STSClient({}).send(new GetCallerIdentityCommand({})).then((caller) => console.log(caller.Arn));
+"""
+
+
+def test_the_sdk_for_javascript_has_credentials_of_the_session_and_refreshes_it(
+    team: Team, browser: Browser
+) -> None:
+    node = require_program("node")
+    library = require_installed(
+        ROOT / ".tools" / "aws-sdk-js" / "node_modules" / "@aws-sdk" / "client-sts",
+        "the AWS SDK for JavaScript",
+    )
+    log_in(team, browser)
+    _, before = team.cached_token
+    for must_refresh in (False, True):
+        if must_refresh:
+            team.age_token()
+        ran = subprocess.run(
+            [node, "-e", JAVASCRIPT, library],
+            env={**team.environment, "AWS_PROFILE": "reader"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ran.stdout.strip().endswith(f"assumed-role/{READER}/alice"), ran.stderr
     _, after = team.cached_token
     assert after["accessToken"] != before["accessToken"]
 

@@ -1,5 +1,6 @@
 """The policy editor: a text, the findings at their lines, what it says in words. One page for every kind of policy."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +63,7 @@ async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | No
         refusal=refusal,
         draft=draft,
         text_entered=text,
-        **findings_of(portal, text, draft.kind),
+        **await findings_of(portal, text, draft.kind),
     )
 
 
@@ -79,9 +80,15 @@ async def save(
     return await take_form(portal, visit, {draft.operation: form}, named, again)
 
 
-def findings_of(portal: Portal, text: str, kind: str) -> dict[str, Any]:
-    own_services = portal.tools.service_principals
-    reading = read_for_author(text, _KINDS[kind], is_managed=kind == "managed", own_services=own_services)
+async def findings_of(portal: Portal, text: str, kind: str) -> dict[str, Any]:
+    # In a thread: the checks of a long text take a second and more.
+    reading = await asyncio.to_thread(
+        read_for_author,
+        text,
+        _KINDS[kind],
+        is_managed=kind == "managed",
+        own_services=portal.tools.service_principals,
+    )
     return {
         "findings": reading.findings,
         "statements": reading.policy.statements if reading.policy is not None else (),
@@ -94,7 +101,8 @@ async def check(portal: Portal, visit: Visit) -> web.Response:
     kind = visit.form.get("kind", "")
     if kind not in _KINDS:
         raise Refusal("MalformedInput", "There is no such kind of policy.")
-    return page(portal, visit, "console/findings", **findings_of(portal, visit.form.get("text", ""), kind))
+    found = await findings_of(portal, visit.form.get("text", ""), kind)
+    return page(portal, visit, "console/findings", **found)
 
 
 ROUTES = (console_route("POST", "/check-policy", check, "ConsoleCheckPolicy"),)

@@ -49,7 +49,7 @@ async def show(portal: Portal, visit: Visit, refusal: Refusal | None = None) -> 
     chosen = visit.request.query.get("version", "")
     chosen = chosen if chosen in known else default
     text, other = await _text(portal, visit, chosen), await _text(portal, visit, default)
-    read = findings_of(portal, text if isinstance(text, str) else "", "managed")
+    read = await findings_of(portal, text if isinstance(text, str) else "", "managed")
     return await console_page(
         portal,
         visit,

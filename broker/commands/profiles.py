@@ -7,7 +7,16 @@ import msgspec
 from broker.config import Settings
 from broker.config.addresses import reachable
 
-SERVICES = ("iam", "sts", "sso", "sso_oidc", "signin", "organizations")
+SERVICES = (
+    "iam",
+    "sts",
+    "sso",
+    "sso_oidc",
+    "signin",
+    "organizations",
+    "cloudtrail",
+    "accessanalyzer",
+)
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"
 SSO_SESSION = "broker"

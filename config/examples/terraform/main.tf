@@ -18,10 +18,11 @@ provider "aws" {
   skip_region_validation  = true
 
   endpoints {
-    cloudtrail    = var.endpoint
-    iam           = var.endpoint
-    organizations = var.endpoint
-    sts           = var.endpoint
+    accessanalyzer = var.endpoint
+    cloudtrail     = var.endpoint
+    iam            = var.endpoint
+    organizations  = var.endpoint
+    sts            = var.endpoint
   }
 }
 

@@ -13,10 +13,13 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from broker.assertions.sign_in_token import name_in
+from broker.assertions.web_identity import WebIdentityClaims
 from broker.cache import Cache
 from broker.federation.provider_keys import REFRESH_INTERVAL, USUAL_LIFETIME, Fetches
 from broker.federation.reach import FetchFailed, Reach, StatusAnswer, require_admitted
 from broker.names.secret import SecretKey
+from broker.storage.portal_records import OpenIdConnectIdentity
 from broker.strict_json import read_object
 
 # Codes that are traded at a time by each worker: others need the HTTP client, too.
@@ -26,6 +29,9 @@ MOST_PROVIDERS = 100
 is_sign_in_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?").fullmatch
 _is_scope = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749, 3.3
 _is_error = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}").fullmatch  # RFC 6749, 4.1.2.1
+
+
+NOT_KEPT = SecretKey("")  # in the place of an ID token
 
 
 class OpenIdConnectSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,6 +63,22 @@ class OpenIdConnectSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", "not UTF-8")
             raise FetchFailed(f"{self.client_secret_file} cannot be read: {reason}") from None
+
+
+def identity_of(
+    sign_in: OpenIdConnectSignIn, claims: WebIdentityClaims, id_token: SecretKey = NOT_KEPT
+) -> OpenIdConnectIdentity:
+    """The person of a token that was verified for this way to sign in."""
+    return OpenIdConnectIdentity(
+        sign_in=sign_in.name,
+        name=name_in(claims, sign_in.name_claims),
+        issuer=claims.issuer,
+        audience=claims.audience,
+        issued_at=claims.issued_at,
+        expires_at=claims.expires_at,
+        claims=dict(claims.claims),
+        id_token=id_token,
+    )
 
 
 def faults_of_openid_connect(sign_ins: Sequence[OpenIdConnectSignIn], reach: Reach) -> Iterator[str]:

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
-from broker.assertions.sign_in_token import name_in, verify_sign_in
+from broker.assertions.sign_in_token import verify_sign_in
 from broker.errors import Refusal, service_unavailable
 from broker.federation.openid_connect import (
     OpenIdConnectClients,
     OpenIdConnectSignIn,
     ProviderEndpoints,
+    identity_of,
     shown_error,
 )
 from broker.federation.provider_keys import ProviderUnreachable
@@ -160,16 +161,8 @@ async def _prove(
         leeway=federation.leeway,
         checks=checks,
     )
-    return OpenIdConnectIdentity(
-        sign_in=sign_in.name,
-        name=name_in(identity, sign_in.name_claims),
-        issuer=identity.issuer,
-        audience=identity.audience,
-        issued_at=identity.issued_at,
-        expires_at=identity.expires_at,
-        claims=dict(identity.claims),
-        id_token=SecretKey(text if len(text) <= _LONGEST_KEPT_TOKEN else ""),
-    )
+    kept = SecretKey(text if len(text) <= _LONGEST_KEPT_TOKEN else "")
+    return identity_of(sign_in, identity, kept)
 
 
 async def find_logout_url(portal: Portal, visit: Visit, identity: OpenIdConnectIdentity) -> str:

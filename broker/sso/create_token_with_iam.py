@@ -12,7 +12,7 @@ import re
 from broker.access.resource import Resource
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
-from broker.assertions.sign_in_token import name_in, verify_for_client
+from broker.assertions.sign_in_token import verify_for_client
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer
 from broker.credentials.sso_clients import ACCOUNT_ACCESS, hash_of_client
 from broker.credentials.sso_sessions import (
@@ -22,7 +22,7 @@ from broker.credentials.sso_sessions import (
     new_session_id,
 )
 from broker.errors import Refusal
-from broker.federation.openid_connect import OpenIdConnectSignIn
+from broker.federation.openid_connect import OpenIdConnectSignIn, identity_of
 from broker.federation.provider_keys import ProviderUnreachable
 from broker.federation.replay import use_once
 from broker.operation import Call, Prepared, operation
@@ -96,15 +96,7 @@ async def _proven(call: Call, unverified_token: str) -> OpenIdConnectIdentity:
         raise invalid_grant(f"check failed: provider's keys: {error}") from None
     if federation.single_use:
         await _require_unused(call, claims, token.signing_input)
-    return OpenIdConnectIdentity(
-        sign_in=sign_in.name,
-        name=name_in(claims, sign_in.name_claims),
-        issuer=claims.issuer,
-        audience=claims.audience,
-        issued_at=claims.issued_at,
-        expires_at=claims.expires_at,
-        claims=dict(claims.claims),
-    )
+    return identity_of(sign_in, claims)
 
 
 def _issuer_of(

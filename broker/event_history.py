@@ -15,16 +15,12 @@ from broker.access.restrictions import refuse_restricted
 from broker.audit.event import begin_event, iso_time
 from broker.audit.facets import RecordFilter
 from broker.audit.history import EventHistory
-from broker.audit.journal import JournalUnavailable
 from broker.audit.reader import FoundRecords, RecordPlace
 from broker.performing import (
     CallerOf,
     Tools,
-    internal_failure,
-    known_refusal,
-    note_refusal,
     record_caller,
-    unjournalled,
+    recorded,
 )
 from broker.storage.store import Transaction
 
@@ -54,20 +50,10 @@ async def look_up_events(
         await tools.gate.require(store, caller, facts, _ACTION, Resource())
         return caller
 
-    try:
-        # Nothing is done before the journal holds the records of earlier requests.
-        tools.journal.catch_up()
+    async with recorded(tools, event):
         caller = await tools.store.transact(admit)
         found = await history.find(caller.account, wanted, limit, after)
         event.read_only = True
-    except Exception as error:
-        note_refusal(event, known_refusal(error) or internal_failure())
-        await tools.journal.record(event)
-        raise
-    try:
-        await tools.journal.record(event)
-    except JournalUnavailable as error:
-        raise unjournalled(event, str(error)) from None
     return found
 
 

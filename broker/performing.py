@@ -4,7 +4,8 @@ The pages perform operations so, without a wire protocol: the gate, the mint and
 a signed request. The way of a signed request (`broker.web.requests`) takes its records from here.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any
 
@@ -108,6 +109,26 @@ async def perform_declared(
     except JournalUnavailable as error:
         raise unjournalled(event, str(error)) from None
     return result
+
+
+@asynccontextmanager
+async def recorded(tools: Tools, event: Event) -> AsyncIterator[None]:
+    """For a look that no operation of a model is: its record is written at the end, also of a refusal or a failure.
+
+    Raises what is raised inside, and Refusal where the record cannot be written.
+    """
+    try:
+        # Nothing is done before the journal holds the records of earlier requests.
+        tools.journal.catch_up()
+        yield
+    except Exception as error:
+        note_refusal(event, known_refusal(error) or internal_failure())
+        await tools.journal.record(event)
+        raise
+    try:
+        await tools.journal.record(event)
+    except JournalUnavailable as error:
+        raise unjournalled(event, str(error)) from None
 
 
 async def perform_proven(

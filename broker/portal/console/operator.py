@@ -8,9 +8,10 @@ from aiohttp import web
 
 from broker.access.caller import Caller
 from broker.access.resource import Resource
+from broker.access.restrictions import refuse_restricted
 from broker.audit.event import begin_event
 from broker.errors import Refusal
-from broker.performing import internal_failure, known_refusal, note_refusal
+from broker.performing import recorded
 from broker.portal.console.acting import acting_caller
 from broker.portal.console.frame import console_page, console_route
 from broker.portal.console.operations import FAULTS
@@ -44,16 +45,11 @@ async def _require(portal: Portal, visit: Visit) -> None:
     async def admit(store: Transaction) -> None:
         caller: Caller = await acting_caller(store, session, facts.now)
         event.user_identity, event.recipient_account_id = caller.identity, caller.account
+        refuse_restricted(caller, _SERVICE, _OPERATION)
         await tools.gate.require(store, caller, facts, f"{_SERVICE}:{_OPERATION}", Resource())
 
-    try:
-        tools.journal.catch_up()
+    async with recorded(tools, event):
         await tools.store.transact(admit)
-    except Exception as error:
-        note_refusal(event, known_refusal(error) or internal_failure())
-        await tools.journal.record(event)
-        raise
-    await tools.journal.record(event)
 
 
 ROUTES = (console_route("GET", "/operator", show, "ConsoleOperator"),)

@@ -1,6 +1,6 @@
 """W3C Trace Context (Recommendation of 2021): which trace a request belongs to, for its log lines and its record.
 
-What the header says is a claim: it names a trace to the operator, decides nothing, and is sent to nobody.
+What the header says is a claim: it names a trace to the operator, decides nothing, and is not sent on.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a provider's keys are, in words, for whoever sets the provider up or watches its rotation."""
+"""What a provider's keys are, in words, for the operator who sets the provider up or watches its rotation."""
 
 from base64 import b64decode
 from typing import Any

@@ -3,7 +3,7 @@
 Obeys Web Authentication Level 3, sections 7.1 and 7.2. No attestation is asked for: of which make an authenticator is
 decides nothing here, so only answers without an attestation, or with one by the new key itself, are taken.
 
-# DANGER: `unverified_…` texts come from browsers and have CBOR in them; whatever the library raises is a refusal.
+# DANGER: `unverified_…` texts come from browsers and have CBOR in them; every exception of the library is a refusal.
 """
 
 from base64 import urlsafe_b64encode
@@ -54,7 +54,7 @@ def creation_options(
 ) -> dict[str, Any]:
     """What `navigator.credentials.create` is called with, in the JSON of PublicKeyCredentialCreationOptionsJSON.
 
-    `handle` stands for the person; an authenticator that has one of the `known` passkeys makes none.
+    `handle` is the person's id for authenticators; an authenticator that has one of the `known` passkeys makes none.
     """
     return {
         "rp": {"id": ceremony.host_name, "name": ceremony.host_name},
@@ -125,7 +125,7 @@ def verify_passkey(
 ) -> int:
     """How often the authenticator has signed by now; raises PasskeyRefused, also where that is not over `sign_count`.
 
-    An authenticator that does not count always says 0. `handle` is whom the passkey was made for.
+    An authenticator that does not count always says 0. `handle` is the person that the passkey was made for.
     """
     from webauthn import verify_authentication_response
     from webauthn.helpers import parse_authentication_credential_json as parse

@@ -30,7 +30,7 @@ class Expected(msgspec.Struct, frozen=True):
     provider_id: str = ""
 
     def admits(self, unverified_recipient: str) -> bool:
-        """Whether this is one of the recipients; AWS's address stands for all of its forms."""
+        """Whether this is one of the recipients; AWS's address includes all of its forms."""
         if unverified_recipient in self.recipients:
             return True
         form = _aws_form(unverified_recipient) if AWS_CONSUMER in self.recipients else None

@@ -46,7 +46,7 @@ def verify_for_client(
     leeway: int,
     checks: Checks,
 ) -> WebIdentityClaims:
-    """Whom the issuer vouches for to this client; raises CheckFailed."""
+    """The person that the issuer vouches for to this client; raises CheckFailed."""
     identity = verify_web_identity(
         token, keys, issuer=issuer, client_ids=[client_id], now=now, leeway=leeway, checks=checks
     )

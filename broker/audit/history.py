@@ -21,7 +21,7 @@ _INDEXING_SECONDS = 0.5
 # What is wrong with the broker itself: the exact reason names the operator's machines, and is not for accounts.
 _FAULTS = frozenset({"ServiceUnavailable", "InternalFailure"})
 _MOST_TAILS = 32  # of one worker: each asks gate and journal every other second
-_MOST_OF_A_PERSON = 6  # so that nobody takes those of all
+_MOST_OF_A_PERSON = 6  # so that one person does not take all
 
 
 class EventHistory:
@@ -55,7 +55,7 @@ class EventHistory:
             yield
         finally:
             self._tails[subject] -= 1
-            self._tails += Counter()  # forgets whoever has none
+            self._tails += Counter()  # removes those who have none
 
     async def _find(self, wanted: RecordFilter, limit: int, after: RecordPlace | None) -> FoundRecords:
         async with self._lock:

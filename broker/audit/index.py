@@ -1,4 +1,4 @@
-"""The index beside the journal: a folder of segments, each of one stretch of a file, made by whoever searches.
+"""The index beside the journal: a folder of segments, each of one stretch of a file, made by the process that searches.
 
 Nothing depends on it. The journal is the truth: a segment that is missing, torn or of a file that changed is made
 again, one whose file is gone is deleted, and a folder that cannot be written costs a reader time and nothing else.
@@ -57,7 +57,7 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 def stretches_of(file: OpenedFile, size: int, *, is_closed: bool) -> list[Stretch]:
-    """The stretches of a file; `is_closed` where nobody writes to it any more."""
+    """The stretches of a file; `is_closed` where no process writes to it any more."""
     found, start = [], 0
     while start < file.size:
         end = file.end_of_line(start + size) if file.size - start > size else file.size

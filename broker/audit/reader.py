@@ -73,7 +73,7 @@ class JournalReader:
         seconds: float | None = None,
         note: Callable[[int], None] = lambda _left: None,
     ) -> FoundRecords:
-        """Up to `limit` records behind `after`. `note` is told how many segments have to be made. Raises OSError."""
+        """Up to `limit` records behind `after`. `note` gets the number of segments to be made. Raises OSError."""
         if after is not None:
             end = after.at if wanted.end is None else min(wanted.end, after.at)
             wanted = msgspec.structs.replace(wanted, end=end)

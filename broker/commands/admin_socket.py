@@ -1,4 +1,4 @@
-"""The admin socket: commands for the running broker, by those whom the kernel names, without the master key.
+"""The admin socket: commands for the running broker, by users that the kernel names, without the master key.
 
 A unix socket of one group. Each call, refused or not, is a record in the journal before anything is done.
 Commands run one after another, in a thread with an event loop of its own, so that none holds up requests.

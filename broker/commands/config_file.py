@@ -52,7 +52,7 @@ def merged(text: str, block: str) -> str:
 
 
 def _sections(text: str) -> list[tuple[str, list[str]]]:
-    """Heading and lines, the heading's own first; what stands before the first has the heading ""."""
+    """Heading and lines, the heading's own first; lines before the first have the heading ""."""
     sections: list[tuple[str, list[str]]] = [("", [])]
     for line in text.splitlines(keepends=True):
         found = _HEADING.match(line)

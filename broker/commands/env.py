@@ -23,8 +23,8 @@ Print a profile's credentials, the broker's address and the region as lines that
   broker env --profile data-reader --shell fish | source
   broker env --profile data-reader --shell powershell | Invoke-Expression
 
-Whatever a profile does to get credentials is done: a role is assumed, a sign-in of `broker login` or `aws sso login` is
-used. They do not renew themselves in the shell: run it again when they have ended.
+The profile's own way to credentials is used: a role is assumed, a sign-in of `broker login` or `aws sso login` is used.
+They do not renew themselves in the shell: run it again when they have ended.
 {CLIENT_HELP}"""
 
 

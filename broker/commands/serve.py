@@ -208,7 +208,7 @@ def serve_here(
 
         reloading = Reloading(start.load, asyncio.Event())
         if slot is not None and slot.restarts:
-            reloading.asked.set()  # its predecessor may have been told
+            reloading.asked.set()  # its predecessor may have received the signal
         own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}
         with _calling_on_stop_signals(end, reloading.asked.set):
             async with _every(HEARTBEAT_SECONDS, heartbeat):

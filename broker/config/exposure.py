@@ -21,7 +21,7 @@ def warnings_of_exposure(settings: Settings) -> Iterator[str]:
     listen = settings.listen
     if not is_loopback(listen.operations) and not listen.allow_public_operations:
         yield (
-            f"listen.operations: {listen.operations} is not on this machine alone, and whoever reaches it reads the "
+            f"listen.operations: {listen.operations} is not on this machine alone, and all who reach it read the "
             "metrics without a signature; listen.allow_public_operations = true says that this is meant"
         )
 

@@ -24,7 +24,7 @@ from broker.storage.store import ONCE, PASSKEY_USES, Transaction
 
 CHALLENGE_SECONDS = 600  # for which a challenge is good
 SERIAL_ENTROPY = 16  # bytes
-# A counter that is forgotten begins anew at the passkey's first: so it is kept for longer than authenticators last.
+# A counter that expires begins again at the passkey's first: so it is kept for longer than authenticators last.
 _COUNTED_SECONDS = 20 * 366 * 24 * 3600
 
 

@@ -79,7 +79,7 @@ class DeclaredInstanceProfile(Declared, frozen=True, kw_only=True):
 
 
 class DeclaredTemplateParameter(Declared, frozen=True, kw_only=True):
-    """A value that whoever acquires a role supplies; without a default it has to be supplied."""
+    """A value that the caller of AcquireRole supplies; without a default it has to be supplied."""
 
     type: str = "String"
     description: str | None = None

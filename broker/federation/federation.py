@@ -78,7 +78,7 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
     where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers,
-    `inspector` for whoever sets one up; `sign_ins` are all ways in which people of providers sign in.
+    `inspector` for setting one up; `sign_ins` are all ways in which people of providers sign in.
     """
 
     keys: ProviderKeys

@@ -1,4 +1,4 @@
-"""What an OpenID Connect provider publishes, fetched for whoever sets it up: each step of what a token would need.
+"""What an OpenID Connect provider publishes, fetched while it is set up: each step of what a token would need.
 
 It is fetched by the same client under the same rules as for a token (`reach`), and nothing of it is cached: it proves
 nothing.

@@ -1,6 +1,6 @@
 """Statements that would match a request but for their resource; those but for one condition are in `explanation`.
 
-Computed on demand, for whoever asks why: every statement that names the action is looked at, which the index avoids.
+Computed on demand, to explain a decision: every statement that names the action is looked at, which the index avoids.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Ceremonies of passkeys (WebAuthn): where they can take place, and challenges that are good for one browser.
 
 A challenge is not stored: it is sealed, with the moment it was made, for the session or the sign-in that it belongs to,
-and travels through the page. Whoever answers it uses it up (`broker.credentials.passkeys`).
+and travels through the page. An answer to it uses it up (`broker.credentials.passkeys`).
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address

@@ -18,7 +18,7 @@ ALLOW, DENY = "allow", "deny"
 
 
 class OfferedRoles(msgspec.Struct, frozen=True):
-    """Of which roles the person chooses one, by account; `chosen` is the ARN that stands first in the form."""
+    """Of which roles the person chooses one, by account; `chosen` is the ARN that is first in the form."""
 
     accounts: Sequence[AccountRoles]
     chosen: str
@@ -67,7 +67,7 @@ async def record_decision(
 ) -> None:
     """AWS has no AuthorizeClient in CloudTrail; without it no record would say who allowed a client.
 
-    `caller` is whom the client will act as, where that is not the person.
+    `caller` is the principal that the client will act as, where that is not the person.
     """
     event = begin_record(portal, visit.facts, name)
     event.event_source = source

@@ -95,7 +95,7 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
 async def _allow(
     portal: Portal, visit: Visit, session: PortalSession, asked: AskedLogin
 ) -> tuple[str, Caller]:
-    """A code, and whom the client will act as: the person, or the role that they have chosen; raises Refusal."""
+    """A code, and the principal that the client will act as: the person, or the chosen role; raises Refusal."""
     tools, store = portal.tools, portal.tools.store.transaction()
     if isinstance(session.identity, FederatedIdentity):
         claims = await take_session(portal, session, visit.facts, visit.form.get("role", ""))

@@ -30,7 +30,7 @@ from broker.storage.store import USERS, Transaction
 
 
 class _NotProven(msgspec.Struct, frozen=True):
-    """What the person is told, and why it was, for the journal."""
+    """What the person reads, and the reason, for the journal."""
 
     error: str
     reason: str

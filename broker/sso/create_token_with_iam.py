@@ -75,7 +75,7 @@ async def create_token_with_iam(
 
 
 async def _proven(call: Call, unverified_token: str) -> OpenIdConnectIdentity:
-    """Whom the token vouches for; raises InvalidGrantException, and the journal names the failed check."""
+    """The person that the token vouches for; raises InvalidGrantException, and the journal names the failed check."""
     federation, checks = call.federation, Checks()
     try:
         token = read_token(unverified_token, checks)

@@ -26,7 +26,7 @@ class _Line(msgspec.Struct, eq=False):
 
 
 class Lines:
-    """The lines of a store; a line exists while somebody stands in it."""
+    """The lines of a store; a line exists while a writer waits in it."""
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}

@@ -167,7 +167,7 @@ class PortalSession(Record, frozen=True, kw_only=True):
 
     @property
     def shown_id(self) -> str:
-        """What people and operators call the session; nobody finds the session's own id out from it."""
+        """What people and operators call the session; the session's own id cannot be found from it."""
         return self.access_key_id or f"portal-{sha256(self.session_id.encode()).hexdigest()[:16]}"
 
 

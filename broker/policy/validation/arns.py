@@ -81,7 +81,7 @@ def invalid_prefixes(subject: Subject) -> Iterator[Issue]:
 
 
 def missing_fields(subject: Subject) -> Iterator[Issue]:
-    """A last `*` stands for what follows."""
+    """A last `*` matches what follows."""
     for arn in _arns(subject):
         if arn.fields[0] == "arn" and len(arn.fields) < _FIELDS and not arn.pattern.endswith("*"):
             message = "An ARN has six fields: arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE."

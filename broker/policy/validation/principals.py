@@ -18,7 +18,7 @@ _CLOUDFRONT = re.compile(r"arn:[a-z-]+:iam::cloudfront:user/.+")
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}(?::.+)?")
 _CANONICAL = re.compile(r"[0-9a-f]{64}")
 _SERVICE = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+")
-# Keys that say for whom a service acts.
+# Keys that name the account or resource that a service acts for.
 _FOR_WHOM = (
     "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
 )  # fmt: skip

@@ -30,7 +30,7 @@ def _covered(nodes: Sequence[JsonNode], spelt: Callable[[str], str]) -> Iterator
     matchers = [(text, compile_glob(parse_glob(text))) for text in wild]
     for node, text in zip(nodes, texts, strict=True):
         if text in seen:
-            yield Issue(node, "This stands in the list already.")
+            yield Issue(node, "This is in the list already.")
         elif "${" not in text:
             by = next((one for one, matches in matchers if one != text and _covers(matches, text)), None)
             if by is not None:

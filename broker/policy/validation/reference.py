@@ -207,7 +207,7 @@ def _ends(glob: str) -> _GlobEnds:
 
 
 def may_match_both(one: str, other: str) -> bool:
-    """Whether a text may exist that both globs match; True where that is not easily told."""
+    """Whether a text may exist that both globs match; True where that is not easily decided."""
     ends, others = _ends(one), _ends(other)
     if not ends.is_open:
         return compile_glob(parse_glob(other))(one)

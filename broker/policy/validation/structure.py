@@ -41,7 +41,7 @@ def keys_of_different_case(subject: Subject) -> Iterator[Issue]:
         for member in node.members:
             first = spellings.setdefault(member.key.text.lower(), member.key.text)
             if first != member.key.text:
-                message = f"{quoted(first)} stands in the same object, and differs in case only."
+                message = f"{quoted(first)} is in the same object, and differs in case only."
                 yield Issue(member.key, message)
 
 
@@ -50,7 +50,7 @@ def repeated_keys(subject: Subject) -> Iterator[Issue]:
         times = Counter(member.key.text for member in node.members)
         for member in node.members:
             if times[member.key.text] > 1:
-                yield Issue(member.key, f"{quoted(member.key.text)} stands more than once in this object.")
+                yield Issue(member.key, f"{quoted(member.key.text)} is in this object more than once.")
 
 
 def wrong_types(subject: Subject) -> Iterator[Issue]:

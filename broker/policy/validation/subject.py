@@ -79,7 +79,7 @@ class StatementNode(msgspec.Struct, frozen=True):
 class Subject(msgspec.Struct, frozen=True):
     """A text as checks see it; `version` is that of 2008 where none is written.
 
-    `own_services` are service principals of the operator, whatever their names. `resource_type` is what a resource
+    `own_services` are service principals of the operator, with any names. `resource_type` is what a resource
     policy is attached to, as CloudFormation calls it; "" where that is not known. `as_aws`: there are no services but
     AWS's; else a service that is similar to none of AWS's is the operator's.
     """

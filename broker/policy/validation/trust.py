@@ -132,7 +132,9 @@ def missing_provider_conditions(subject: Subject) -> Iterator[Issue]:
         keys = [one.key.text.lower() for one in statement.conditions]
         for name, node in _issuers(statement):
             if name != _GITHUB and not any(key.startswith(f"{name.lower()}:") for key in keys):
-                message = f"Everybody with a token of {name} may take this role: say for whom the token is."
+                message = (
+                    f"Everybody with a token of {name} may take this role: name the audience of the token."
+                )
                 yield Issue(node, message, f"a condition on {name}:aud or {name}:sub")
 
 
@@ -173,7 +175,7 @@ def _is_audience(condition: ConditionNode) -> bool:
 
 
 def redundant_principals(subject: Subject) -> Iterator[Issue]:
-    """An account stands for all its principals."""
+    """An account includes all its principals."""
     for statement in subject.statements:
         found = [
             (one.node, _ACCOUNT.fullmatch(one.node.text)) for one in statement.principals if one.type == "AWS"

@@ -27,7 +27,7 @@ def _texts(subject: Subject) -> Iterator[JsonNode]:
 
 
 def _names(node: JsonNode) -> Iterator[str]:
-    """What stands in braces that are closed; the escapes ${*}, ${?} and ${$} are left out."""
+    """The text in braces that are closed; the escapes ${*}, ${?} and ${$} are left out."""
     for found in _OPEN.finditer(node.text):
         if found[2] and found[1] not in _ESCAPES:
             yield found[1]

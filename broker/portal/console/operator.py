@@ -8,7 +8,6 @@ from aiohttp import web
 
 from broker.access.caller import Caller
 from broker.access.resource import Resource
-from broker.access.restrictions import refuse_restricted
 from broker.audit.event import begin_event
 from broker.errors import Refusal
 from broker.performing import recorded
@@ -45,7 +44,6 @@ async def _require(portal: Portal, visit: Visit) -> None:
     async def admit(store: Transaction) -> None:
         caller: Caller = await acting_caller(store, session, facts.now)
         event.user_identity, event.recipient_account_id = caller.identity, caller.account
-        refuse_restricted(caller, _SERVICE, _OPERATION)
         await tools.gate.require(store, caller, facts, f"{_SERVICE}:{_OPERATION}", Resource())
 
     async with recorded(tools, event):

@@ -11,6 +11,7 @@ import msgspec
 import broker.analyzer
 import broker.iam
 import broker.organizations
+import broker.roles_anywhere
 import broker.signin
 import broker.simulator
 import broker.sso

@@ -16,6 +16,7 @@ SERVICES = (
     "organizations",
     "cloudtrail",
     "accessanalyzer",
+    "rolesanywhere",
 )
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"

@@ -22,6 +22,7 @@ provider "aws" {
     cloudtrail     = var.endpoint
     iam            = var.endpoint
     organizations  = var.endpoint
+    rolesanywhere  = var.endpoint
     sts            = var.endpoint
   }
 }

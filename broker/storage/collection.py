@@ -51,6 +51,12 @@ from broker.storage.engine import (
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
+from broker.storage.pod_identity_records import (
+    AssociationId,
+    Cluster,
+    PodIdentityAssociation,
+    association_key,
+)
 from broker.storage.portal_records import PortalPreferences, PortalSession
 from broker.storage.records import (
     AccessKey,
@@ -387,4 +393,18 @@ ACCOUNT_CREATIONS = Collection(
     partition=organizations_partition,
     exact=True,
     expiring=True,
+)
+
+CLUSTERS = Collection("cluster", Cluster, lambda c: c.cluster_name, exact=True)
+POD_IDENTITY_ASSOCIATIONS = Collection(
+    "pod-identity-association",
+    PodIdentityAssociation,
+    lambda a: association_key(a.cluster_name, a.namespace, a.service_account),
+    exact=True,
+)
+ASSOCIATION_IDS = Collection(
+    "pod-identity-association-id",
+    AssociationId,
+    lambda a: f"{a.cluster_name}/{a.association_id}",
+    exact=True,
 )

@@ -13,7 +13,8 @@ from typing import Self, TypeVar
 from broker.cache import CacheSize
 from broker.errors import Refusal
 from broker.storage.cache import RecordCache
-from broker.storage.collection import (
+from broker.storage.collection import Collection
+from broker.storage.collections import (
     ACCESS_KEYS,
     ACCOUNT_CREATIONS,
     ACCOUNTS,
@@ -72,7 +73,6 @@ from broker.storage.collection import (
     UNLISTED_SESSIONS,
     USAGE,
     USERS,
-    Collection,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS

@@ -27,6 +27,8 @@ VERSIONS = {
     "cloudtrail": "2013-11-01",
     "accessanalyzer": "2019-11-01",
     "rolesanywhere": "2018-05-10",
+    "eks": "2017-11-01",
+    "eks-auth": "2023-11-26",
 }
 
 # CloudTrail's name of a service, where it is not the model's.

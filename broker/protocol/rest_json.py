@@ -34,7 +34,10 @@ PATHS = frozenset(
         "/ListTagsForResource",
         "/TagResource",
         "/UntagResource",
+        "/access-policies",
         "/access-preview",
+        "/addons/configuration-schemas",
+        "/addons/supported-versions",
         "/analyzed-resource",
         "/analyzer",
         "/analyzer/findings/statistics",
@@ -44,9 +47,13 @@ PATHS = frozenset(
         "/batch-revoke-sessions",
         "/client/register",
         "/crls",
+        "/cluster-registrations",
+        "/cluster-versions",
+        "/clusters",
         "/delete-console-authorization-configuration",
         "/delete-resource-permission-statement",
         "/device_authorization",
+        "/eks-anywhere-subscriptions",
         "/federation/credentials",
         "/finding",
         "/findingv2",
@@ -85,6 +92,8 @@ _INVALID_REQUEST = {
     "signin": "ValidationException",
     "accessanalyzer": "ValidationException",
     "rolesanywhere": "ValidationException",
+    "eks": "InvalidParameterException",
+    "eks-auth": "InvalidParameterException",
 }
 _UNREADABLE = frozenset({"MalformedInput", "MalformedQueryString", "ValidationError"})
 # The codes that all services share -> what those with a code of their own for it call it.

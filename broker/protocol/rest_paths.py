@@ -13,7 +13,10 @@ ROOTS = frozenset(
     {
         "access-preview",
         "analyzer",
+        "cluster-registrations",
+        "clusters",
         "crl",
+        "eks-anywhere-subscriptions",
         "finding",
         "findingv2",
         "policy",

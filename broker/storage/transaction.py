@@ -24,7 +24,8 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
-from broker.storage.collection import COUNTS, DERIVED, SOURCES, USAGE, Collection, R
+from broker.storage.collection import Collection, R
+from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
 from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
 from broker.storage.engine import (
@@ -40,8 +41,7 @@ from broker.storage.lines import Turn
 from broker.storage.records import Usage
 from broker.storage.view import Put, View
 
-# How often a transaction is rebased for one read or commit.
-_MOST_REBASES = 8
+_MOST_REBASES = 8  # of a transaction, for one read or commit
 
 
 class Transaction(msgspec.Struct, eq=False):

@@ -20,7 +20,8 @@ SSO, OIDC = load_service("sso"), load_service("sso-oidc")
 SERVICES = {
     service.signing_name: service
     for service in map(
-        load_service, ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer", "rolesanywhere")
+        load_service,
+        ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth", "rolesanywhere"),
     )
 }
 REGISTER = {"clientName": "a client", "clientType": "public"}
@@ -83,6 +84,9 @@ def test_the_first_segments_of_paths_with_labels_are_those_of_the_models() -> No
         ("GET", "/federation/credentials?role_name=a", "sso", "GetRoleCredentials"),
         ("POST", "/logout", "sso", "Logout"),
         ("POST", "/policy/validation?maxResults=5", "accessanalyzer", "ValidatePolicy"),
+        ("POST", "/clusters/a/assume-role-for-pod-identity", "eks-auth", "AssumeRoleForPodIdentity"),
+        ("GET", "/clusters/a", "eks", "DescribeCluster"),
+        ("DELETE", "/clusters/a/pod-identity-associations/b", "eks", "DeletePodIdentityAssociation"),
     ],
 )
 def test_method_and_path_name_the_operation(method: str, target: str, service: str, operation: str) -> None:

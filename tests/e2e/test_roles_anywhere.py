@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from tests.e2e.conftest import Account, Keys, Server
-from tests.e2e.roles_anywhere import Anywhere, create_session, session_keys, trusting
+from tests.e2e.roles_anywhere import Anywhere, create_session, sent_parts, session_keys, trusting
 from tests.e2e.scenes import allow, document, new_role, records_of, refusal
-from tests.workload_certificates import Issued, authority, workload
+from tests.http_host import HttpHost, text_answer
+from tests.workload_certificates import Issued, Signing, authority, workload
 
 URI = "spiffe://example.com/build-agent"
 NAMES = [
@@ -319,12 +320,44 @@ def test_sigv4_keys_do_not_open_create_session_and_certificates_open_nothing_els
     scene = Anywhere.of(server, account, root)
     keys = Keys(account.root.access_key_id, account.root.secret_access_key)
     assert server.client("sts", keys).get_caller_identity()
-    from tests.e2e.roles_anywhere import sent_parts
-    from tests.workload_certificates import Signing
-
     path, headers, body = Signing(server.api, workload(root), query=scene.arns).request()
     status, said = sent_parts(server, path.replace("/sessions", "/profiles"), headers, body)
     assert status in (400, 403), said
     del headers["authorization"]
     status, said = sent_parts(server, path, headers, body)
     assert (status, said["message"]) == (403, "Missing Authentication Token")
+
+
+def published_at(url: str) -> tuple[x509.ExtensionType, bool]:
+    names = [x509.UniformResourceIdentifier(url)]
+    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, None)]), False
+
+
+def test_lists_come_from_distribution_points_where_the_anchor_says_so(
+    server: Server, account: Account
+) -> None:
+    root = authority()
+    scene = Anywhere.of(server, account, root)
+    anchor = scene.trust_anchor_arn.rpartition("/")[2]
+    with HttpHost().running() as host:
+        good = workload(root, extensions=[published_at(f"{host.url}/good.crl")])
+        revoked = workload(root, extensions=[published_at(f"{host.url}/revoked.crl")])
+        missing = workload(root, extensions=[published_at(f"{host.url}/missing.crl")])
+        foreign = workload(root, extensions=[published_at(f"{host.url}/foreign.crl")])
+        host.answers["/good.crl"] = text_answer(root.revoking())
+        host.answers["/revoked.crl"] = text_answer(root.revoking(revoked.certificate.serial_number))
+        host.answers["/foreign.crl"] = text_answer(authority("evil").revoking())
+        assert create_session(scene, revoked)[0] == create_session(scene, missing)[0] == 201
+        assert host.asked == [], "the anchor does not say so yet"
+        scene.client.update_trust_anchor(trustAnchorId=anchor, crlDpRevocationEnabled=True)
+        assert create_session(scene, good)[0] == create_session(scene, good)[0] == 201
+        assert host.asked == ["/good.crl"]
+        assert denied(scene, revoked)[1].startswith("check failed: revocation: found")
+        assert denied(scene, missing)[1].startswith("check failed: distribution point: found")
+        assert denied(scene, foreign)[1].startswith("check failed: distribution point: found")
+        host.asked.clear()
+        unproven = workload(authority("evil"), extensions=[published_at(f"{host.url}/trap")])
+        assert denied(scene, unproven)[1].startswith("check failed: path")
+        assert host.asked == [], "the broker asked where an unproven certificate told it to"
+    # A certificate without a distribution point has nowhere to ask.
+    assert create_session(scene, workload(root))[0] == 201

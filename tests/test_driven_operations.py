@@ -19,7 +19,7 @@ from broker.operation import OPERATIONS
 
 FOLDER = Path(__file__).parent / "e2e"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-COUNTS = {"iam": 181, "sts": 12}
+COUNTS = {"iam": 181, "sts": 12, "rolesanywhere": 30}
 
 
 def methods(service: str) -> dict[str, str]:

@@ -35,6 +35,10 @@ LOGGED = {
         "subject_token",
         "subject_token_type",
     },
+    # What the agent of AWS says of its machine; the token names the node of its pod.
+    ("eks-auth", "AssumeRoleForPodIdentity"): {"instance_id", "zone"},
+    # An update says what the association is afterwards, so the same one twice is the same as one.
+    ("eks", "UpdatePodIdentityAssociation"): {"client_request_token"},
     # Who may see bills in AWS's console; the broker has none.
     ("organizations", "CreateAccount"): {"iam_user_access_to_billing"},
 }

@@ -26,6 +26,8 @@ VERSIONS = {
     "organizations": "2016-11-28",
     "cloudtrail": "2013-11-01",
     "accessanalyzer": "2019-11-01",
+    "eks": "2017-11-01",
+    "eks-auth": "2023-11-26",
 }
 
 # CloudTrail's name of a service, where it is not the model's.

@@ -13,7 +13,8 @@ from typing import Self, TypeVar
 from broker.cache import CacheSize
 from broker.errors import Refusal
 from broker.storage.cache import RecordCache
-from broker.storage.collection import (
+from broker.storage.collection import Collection
+from broker.storage.collections import (
     ACCESS_KEYS,
     ACCOUNT_CREATIONS,
     ACCOUNTS,
@@ -24,6 +25,7 @@ from broker.storage.collection import (
     DELEGATION_REQUESTS,
     FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
+    FOREIGN_RESOURCES,
     GROUPS,
     HANDSHAKES,
     INDEXED_ACCOUNTS,
@@ -47,6 +49,7 @@ from broker.storage.collection import (
     PORTAL_SESSIONS,
     REFERENCES,
     RENAMED_USERS,
+    RESOURCE_OWNERS,
     REVOCATIONS,
     ROLE_INDEX,
     ROLE_TEMPLATES,
@@ -70,7 +73,6 @@ from broker.storage.collection import (
     UNLISTED_SESSIONS,
     USAGE,
     USERS,
-    Collection,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
@@ -90,6 +92,7 @@ __all__ = [
     "DELEGATION_REQUESTS",
     "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
+    "FOREIGN_RESOURCES",
     "GROUPS",
     "HANDSHAKES",
     "INDEXED_ACCOUNTS",
@@ -113,6 +116,7 @@ __all__ = [
     "PORTAL_SESSIONS",
     "REFERENCES",
     "RENAMED_USERS",
+    "RESOURCE_OWNERS",
     "REVOCATIONS",
     "ROLES",
     "ROLE_INDEX",

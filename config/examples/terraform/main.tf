@@ -20,6 +20,7 @@ provider "aws" {
   endpoints {
     accessanalyzer = var.endpoint
     cloudtrail     = var.endpoint
+    eks            = var.endpoint
     iam            = var.endpoint
     organizations  = var.endpoint
     sts            = var.endpoint

@@ -78,6 +78,7 @@ def test_every_record_has_a_collection() -> None:
         "ConsoleIdentity",
         "DirectoryIdentity",
         "SamlIdentity",
+        "TokenReview",
         "SamlPrivateKey",
         "SamlRequestKey",
         "ServiceSpecificCredential",

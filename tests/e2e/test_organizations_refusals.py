@@ -292,6 +292,7 @@ def test_the_tree_is_listed_renamed_and_tagged(scene: Scene) -> None:
     ]
     client.move_account(AccountId=member, SourceParentId=scene.root, DestinationParentId=unit)
     assert [one["Id"] for one in client.list_accounts_for_parent(ParentId=unit)["Accounts"]] == [member]
+    assert client.list_create_account_status(States=["SUCCEEDED"])["CreateAccountStatuses"] == []
     children = client.list_children(ParentId=unit, ChildType="ACCOUNT")["Children"]
     assert children == [{"Id": member, "Type": "ACCOUNT"}]
     client.move_account(AccountId=member, SourceParentId=unit, DestinationParentId=scene.root)
@@ -308,12 +309,12 @@ def test_the_tree_is_listed_renamed_and_tagged(scene: Scene) -> None:
 
 def test_invitations_are_cancelled_declined_and_shown(scene: Scene) -> None:
     client, invited = scene.client, {"Id": scene.outsider.account_id, "Type": "ACCOUNT"}
-    states = []
-    for end in (client.cancel_handshake, scene.outside.decline_handshake):
-        named = {"HandshakeId": client.invite_account_to_organization(Target=invited)["Handshake"]["Id"]}
-        end(**named)
-        states.append(client.describe_handshake(**named)["Handshake"]["State"])
-    assert states == ["CANCELED", "DECLINED"]
+    first = {"HandshakeId": client.invite_account_to_organization(Target=invited)["Handshake"]["Id"]}
+    assert refused(client.invite_account_to_organization, Target=invited)[1] == "DuplicateHandshakeException"
+    assert client.cancel_handshake(**first)["Handshake"]["State"] == "CANCELED"
+    second = {"HandshakeId": client.invite_account_to_organization(Target=invited)["Handshake"]["Id"]}
+    assert scene.outside.decline_handshake(**second)["Handshake"]["State"] == "DECLINED"
+    assert client.describe_handshake(**second)["Handshake"]["State"] == "DECLINED"
     listed = client.list_handshakes_for_organization(Filter={"ActionType": "INVITE"})["Handshakes"]
     assert {one["State"] for one in listed} == {"ACCEPTED", "CANCELED", "DECLINED"}
 
@@ -321,6 +322,8 @@ def test_invitations_are_cancelled_declined_and_shown(scene: Scene) -> None:
 def test_a_type_of_policies_is_switched_off_and_its_attachments_with_it(scene: Scene) -> None:
     client, named = scene.client, {"RootId": scene.root, "PolicyType": RCP}
     client.enable_policy_type(**named)
+    with pytest.raises(ClientError, match="EffectivePolicyNotFoundException"):
+        client.describe_effective_policy(PolicyType="TAG_POLICY", TargetId=scene.member.account_id)
     attached = client.list_policies_for_target(TargetId=scene.root, Filter=RCP)["Policies"]
     assert [one["Name"] for one in attached] == ["RCPFullAWSAccess"]
     assert {one["Type"] for one in client.disable_policy_type(**named)["Root"]["PolicyTypes"]} == {SCP}

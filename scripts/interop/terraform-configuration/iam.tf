@@ -388,7 +388,7 @@ output "facts" {
     roles     = sort(data.aws_iam_roles.applications.names)
     members   = sort([for user in data.aws_iam_group.developers.users : user.user_name])
     keys      = length(data.aws_iam_access_keys.alice.access_keys)
-    profile   = data.aws_iam_instance_profile.app.role_name
+    profile   = data.aws_iam_instance_profile.app.role_name == aws_iam_instance_profile.app.role
     site      = data.aws_iam_server_certificate.site.path
     there     = data.aws_caller_identity.there.account_id
   }

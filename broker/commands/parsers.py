@@ -116,7 +116,7 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
 
 
 def _describe_actions(command: argparse.ArgumentParser) -> None:
-    """The help of an action begins with the sentence that its command lists it with, where it has no text of its own."""
+    """The help of an action begins with the sentence by which its command lists it, where it has no text of its own."""
     for one in command._actions:
         if isinstance(one, argparse._SubParsersAction):
             for listed in one._choices_actions:

@@ -99,7 +99,7 @@ def parted(text: str) -> dict[str, set[str]]:
     return {lines[0]: {line.split("\t")[0] for line in lines[1:] if line} for lines in parts}
 
 
-# Its completion system works in an interactive shell alone. `compadd`, to which it hands what it offers, writes that down.
+# zsh completes in an interactive shell alone. `compadd`, to which it hands what it offers, writes that down.
 ZSH = """
 setopt no_beep; PS1=''
 fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -d {folder}/dump

@@ -111,4 +111,15 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         if name in explained:
             import_module(f"broker.commands.{file}").add_arguments(command)
+            _describe_actions(command)
     return parser
+
+
+def _describe_actions(command: argparse.ArgumentParser) -> None:
+    """The help of an action begins with the sentence by which its command lists it, where it has no text of its own."""
+    for one in command._actions:
+        if isinstance(one, argparse._SubParsersAction):
+            for listed in one._choices_actions:
+                sentence = listed.help or ""
+                action = one.choices[listed.dest]
+                action.description = action.description or f"{sentence[:1].upper()}{sentence[1:]}."

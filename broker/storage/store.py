@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
+from broker.cache import CacheSize
 from broker.errors import Refusal
 from broker.storage.cache import RecordCache
 from broker.storage.collection import (
@@ -186,6 +187,10 @@ class Store:
         self._flushed: dict[tuple[str, str], float] = {}
         self._retry_lock = asyncio.Lock()
         self._lines = Lines()
+
+    @property
+    def cache_size(self) -> CacheSize:
+        return self._cache.size
 
     async def __aenter__(self) -> Self:
         return self

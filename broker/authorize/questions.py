@@ -4,8 +4,8 @@ What each is here:
 
 | member | type | id or name |
 |---|---|---|
-| subject | `principal` | the ARN of a user, a role (a new session of it, without limits of its own) or an account's root |
-| subject | `session` | the access key id of a session; `properties.session_token` is its token |
+| subject | `principal` | the ARN of a user, of a role (a new session of it, nothing limits it) or of a root user |
+| subject | `session` | the access key id of a session; `properties.session_token`: its token |
 | subject | `web_identity` | a token of a registered OpenID Connect provider; `properties.role_arn` the role it takes |
 | action | | `service:Action` |
 | resource | `resource` | its ARN; `properties.tags` become aws:ResourceTag |

@@ -2,8 +2,8 @@
 
 What can be listed, and nothing else:
 
-- subjects: the users and roles of the asker's account, those that it may ask about. Not sessions, not people of identity
-  providers, not principals of other accounts: these are not on record one by one.
+- subjects: the users and roles of the asker's account, those that it may ask about. Not sessions, not people of
+  identity providers, not principals of other accounts: these are not on record one by one.
 - resources: those that the subject's account has registered (`RegisterForeignResource`), themselves. Not what lies in
   them, as the objects of a bucket: only its service knows them.
 - actions: of services that AWS has, those that its Service Authorization Reference knows on such a resource. Not those
@@ -91,10 +91,11 @@ async def search_resources(call: Call, take_role: TakeRole, members: Members) ->
         return Found([], "", asked)
     _, behind = _read_marker(members, ("resource",), "resource")
     rows = await call.store.scan(FOREIGN_RESOURCES, found.caller.account, after=behind, limit=AT_ONCE)
-    results = []
-    for row in rows:
-        if await _is_allowed(call, found, AccessQuestion(subject, action, AskedResource(row.arn), keys)):
-            results.append({"type": RESOURCE, "id": row.arn})
+    results = [
+        {"type": RESOURCE, "id": row.arn}
+        for row in rows
+        if await _is_allowed(call, found, AccessQuestion(subject, action, AskedResource(row.arn), keys))
+    ]
     token = _marker("resource", rows[-1].arn) if len(rows) == AT_ONCE else ""
     return Found(results, token, asked)
 
@@ -109,10 +110,11 @@ async def search_actions(call: Call, take_role: TakeRole, members: Members) -> F
         return Found([], "", asked)
     _, behind = _read_marker(members, ("action",), "action")
     names = [name for name in actions_on(target.arn) if name > behind]
-    results = []
-    for name in names[:AT_ONCE]:
-        if await _is_allowed(call, found, AccessQuestion(subject, name, target, keys)):
-            results.append({"name": name})
+    results = [
+        {"name": name}
+        for name in names[:AT_ONCE]
+        if await _is_allowed(call, found, AccessQuestion(subject, name, target, keys))
+    ]
     token = _marker("action", names[AT_ONCE - 1]) if len(names) > AT_ONCE else ""
     return Found(results, token, asked)
 

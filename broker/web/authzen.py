@@ -66,7 +66,7 @@ _UNAUTHENTICATED = frozenset(
 )
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedByService(msgspec.Struct, frozen=True):
     """A request of a service: `event` is its record where no question of it gets one of its own."""
 
     dependencies: Dependencies
@@ -78,17 +78,17 @@ class Asked(msgspec.Struct, frozen=True):
     members: Members = {}
 
     def __repr__(self) -> str:
-        return "Asked(***)"  # tokens are in it
+        return "AskedByService(***)"  # tokens are in it
 
 
-class Answered(msgspec.Struct, frozen=True):
+class AnswerToService(msgspec.Struct, frozen=True):
     """The body, and the records that have to be in the journal before it is sent."""
 
     body: dict[str, Any]
     events: tuple[Event, ...]
 
 
-Answer = Callable[[Asked, Call], Awaitable[Answered]]
+Answer = Callable[[AskedByService, Call], Awaitable[AnswerToService]]
 
 
 async def answer_authzen(
@@ -121,10 +121,10 @@ async def answer_authzen(
     return response
 
 
-async def _answered(asked: Asked, answer: Answer) -> Answered:
+async def _answered(asked: AskedByService, answer: Answer) -> AnswerToService:
     dependencies = asked.dependencies
 
-    async def work(store: Transaction) -> Answered:
+    async def work(store: Transaction) -> AnswerToService:
         caller = await prove_asker(dependencies, store, asked.facts, asked.http, SERVICE)
         record_caller(dependencies.store, asked.event, asked.facts, caller)
         return await answer(asked, dependencies.call(store, caller, asked.facts))
@@ -132,7 +132,7 @@ async def _answered(asked: Asked, answer: Answer) -> Answered:
     return await dependencies.store.transact(work)
 
 
-def _begin(dependencies: Dependencies, role_sessions: RoleSessions, request: Request) -> Asked:
+def _begin(dependencies: Dependencies, role_sessions: RoleSessions, request: Request) -> AskedByService:
     now, random = dependencies.clock(), dependencies.entropy(32)
     request_id = uuid_text(random[:16])
     source, secure = source_of(request, dependencies.trusted_proxies)
@@ -144,7 +144,7 @@ def _begin(dependencies: Dependencies, role_sessions: RoleSessions, request: Req
     path, _, query = request.target.partition("?")
     http = UnverifiedRequest(request.method, path, query, request.headers, request.body)
     facts = RequestFacts(now, request_id, source, user_agent, secure, event.aws_region, SERVICE)
-    return Asked(dependencies, role_sessions, request, http, facts, event)
+    return AskedByService(dependencies, role_sessions, request, http, facts, event)
 
 
 def _read(request: Request) -> Members:
@@ -160,15 +160,15 @@ def _read(request: Request) -> Members:
         raise validation_error(f"The body is no JSON object: {error}.") from None
 
 
-async def _evaluation(asked: Asked, call: Call) -> Answered:
+async def _evaluation(asked: AskedByService, call: Call) -> AnswerToService:
     question = read_question(asked.members)
     _note_question(asked.event, question)
     evaluated = await evaluate(call, _take_role(asked), question)
     _note_answer(asked.event, evaluated)
-    return Answered(_shown(asked.event, evaluated), (asked.event,))
+    return AnswerToService(_shown(asked.event, evaluated), (asked.event,))
 
 
-async def _evaluations(asked: Asked, call: Call) -> Answered:
+async def _evaluations(asked: AskedByService, call: Call) -> AnswerToService:
     """Each evaluation is answered by itself; the first is not recorded under the request's own id either."""
     if not asked.members.get("evaluations"):
         return await _evaluation(asked, call)
@@ -181,10 +181,10 @@ async def _evaluations(asked: Asked, call: Call) -> Answered:
         ends_at = {DENY_ON_FIRST_DENY: False, PERMIT_ON_FIRST_PERMIT: True}.get(asked_for.semantic)
         if body["decision"] is ends_at:
             break
-    return Answered({"evaluations": bodies}, tuple(events))
+    return AnswerToService({"evaluations": bodies}, tuple(events))
 
 
-async def _one_of_many(asked: Asked, call: Call, members: Members) -> tuple[Event, dict[str, Any]]:
+async def _one_of_many(asked: AskedByService, call: Call, members: Members) -> tuple[Event, dict[str, Any]]:
     random = asked.dependencies.entropy(32)
     event = msgspec.structs.replace(
         asked.event, request_id=uuid_text(random[:16]), event_id=uuid_text(random[16:])
@@ -204,7 +204,7 @@ async def _one_of_many(asked: Asked, call: Call, members: Members) -> tuple[Even
     return event, _shown(event, evaluated)
 
 
-def _take_role(asked: Asked) -> Callable[[Transaction, str, str, str], Awaitable[Caller]]:
+def _take_role(asked: AskedByService) -> Callable[[Transaction, str, str, str], Awaitable[Caller]]:
     async def take(store: Transaction, token: str, role_arn: str, session_name: str) -> Caller:
         return await asked.role_sessions.caller_of(
             asked.dependencies, store, asked.facts, asked.event, token, role_arn, session_name
@@ -239,7 +239,7 @@ def _shown(event: Event, evaluated: Evaluated) -> dict[str, Any]:
     return {"decision": evaluated.is_allowed, "context": context}
 
 
-def _refused(asked: Asked, refusal: Refusal) -> Response:
+def _refused(asked: AskedByService, refusal: Refusal) -> Response:
     event = asked.event
     note_refusal(event, refusal)
     if not event.recipient_account_id and find_bearer(asked.http) is None:
@@ -259,7 +259,7 @@ def _claimed_key(http: UnverifiedRequest) -> str:
 
 
 def _response(
-    asked: Asked, status: int, body: dict[str, Any], more: Mapping[str, str] = _NO_HEADERS
+    asked: AskedByService, status: int, body: dict[str, Any], more: Mapping[str, str] = _NO_HEADERS
 ) -> Response:
     headers = {**_HEADERS, **more, "x-amzn-RequestId": asked.facts.request_id}
     given = asked.request.find_header("x-request-id")
@@ -285,12 +285,12 @@ def _configuration(dependencies: Dependencies, request: Request) -> Response:
 
 
 def _searching(search: Search) -> Answer:
-    async def answer(asked: Asked, call: Call) -> Answered:
+    async def answer(asked: AskedByService, call: Call) -> AnswerToService:
         found = await search(call, _take_role(asked), asked.members)
         asked.event.request_parameters = found.asked
         asked.event.response_elements = {"results": len(found.results)}
         page = {"next_token": found.next_token, "count": len(found.results)}
-        return Answered({"results": found.results, "page": page}, (asked.event,))
+        return AnswerToService({"results": found.results, "page": page}, (asked.event,))
 
     return answer
 

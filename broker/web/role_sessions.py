@@ -6,6 +6,7 @@ alone knows, as a key that it withdrew, is seen after fifteen minutes at the lat
 """
 
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -88,7 +89,7 @@ async def _take(
         "WebIdentityToken": unverified_token,
         "DurationSeconds": str(_SECONDS),
     }
-    request = read_request(model("sts"), _OPERATION, form)
+    request: Any = read_request(model("sts"), _OPERATION, form)
     caller = await prove_web_identity(dependencies.federation, store, facts.now, request, Checks())
     call = dependencies.call(store, caller, replace(facts, service="sts"))
     answer = await perform_within(call, caller, find_operation("sts", _OPERATION), request)

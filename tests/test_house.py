@@ -169,6 +169,7 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
         "__main__.py",
         "commands/admin_socket.py",
         "web/requests.py",
+        "web/authzen.py",
         "web/token_endpoint.py",
         "web/metadata.py",
         "app/serving.py",

@@ -15,7 +15,7 @@
     own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
-    storage | audit          memory that lasts; what happened
+    storage | audit | telemetry                    memory that lasts; what happened; what a collector is told
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
     names | errors | strict_json | causes | yaml_text | trace_context
                              how things are called; how a request is refused; strict reading of JSON; errors of the

@@ -6,7 +6,7 @@ cleared and the entry becomes the youngest. So entries used once do not evict en
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -25,6 +25,13 @@ class RevisionSource(Protocol):
     is_dirty: bool
 
     async def revision(self, partition: str) -> Hashable: ...
+
+
+class CacheSize(NamedTuple):
+    """`weight` is in the cache's own unit."""
+
+    weight: int
+    entries: int
 
 
 class _Entry(Generic[Value]):
@@ -57,6 +64,10 @@ class Cache(Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def size(self) -> CacheSize:
+        return CacheSize(self.weight, len(self._entries))
 
     def get(self, key: Key) -> Value | None:
         """The value under `key`, whatever its revisions."""

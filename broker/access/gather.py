@@ -20,7 +20,7 @@ from broker.access.aws_managed import (
 from broker.access.caller import Caller, Keys
 from broker.access.library import PolicyLibrary, parts_of
 from broker.access.organization import find_organization, organization_keys, policies_at
-from broker.cache import Cache, Part
+from broker.cache import Cache, CacheSize, Part
 from broker.errors import service_unavailable
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, policy_arn
 from broker.names.principal import FederatedUser, Root
@@ -60,6 +60,10 @@ class Gatherer:
         self._cache: Cache[tuple[str, str], _Gathered] = Cache(limit, parts_of)
         # One entry, which what is gathered for thousands of principals shares: the organization may be large.
         self._organizations: Cache[str, Organization] = Cache(1)
+
+    @property
+    def cache_size(self) -> CacheSize:
+        return self._cache.size
 
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares.

@@ -32,6 +32,9 @@ class LoginCache:
         self._cache: Cache[str | bytes, Login] = Cache(limit)
         self.get = self._cache.get
 
+    def __len__(self) -> int:
+        return len(self._cache)
+
     async def is_current(self, store: Transaction, login: Login) -> bool:
         """Whether `login`, an answer of `get`, was made at the revisions that `store` reads."""
         return await self._cache.get_at(store, login.name, login.partitions) is login

@@ -40,6 +40,14 @@ class Prover:
         self._signing_keys = signing_keys
         self._dialect = dialect
 
+    @property
+    def cached_entries(self) -> dict[str, int]:
+        return {
+            "keys": len(self._key_logins),
+            "sessions": len(self._session_logins),
+            "signing keys": len(self._signing_keys),
+        }
+
     async def prove(
         self,
         store: Transaction,

@@ -18,6 +18,7 @@ from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
+from broker.app.telemetry import SentMetrics, make_metrics
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
@@ -143,7 +144,7 @@ async def serve(
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
         async with open_broker(settings, may_create=False) as broker:
-            dependencies = make_dependencies(broker, journal, Metrics(slot))
+            dependencies = make_dependencies(broker, journal, make_metrics(slot, settings.otlp))
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
             for name, server in servers.items():
@@ -164,6 +165,8 @@ async def serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if isinstance(dependencies.metrics, SentMetrics):
+                await dependencies.metrics.stop()
     except EngineUnavailable as error:
         if not stop.is_set():
             raise
@@ -202,6 +205,8 @@ def _start_tasks(
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
+    if isinstance(dependencies.metrics, SentMetrics) and dependencies.metrics.send_seconds:
+        schedule.append(("sending the metrics", dependencies.metrics.send_seconds, dependencies.metrics.send))
     tasks = [asyncio.create_task(_every(*one)) for one in schedule]
     if slot.worker == 0:  # one worker of each node: it is the same work for all
         tasks.append(asyncio.create_task(_keep_role_index(broker.store)))

@@ -8,7 +8,7 @@ from broker.credentials.mint import LONGEST_ROLE_SESSION
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import DeclaredAccount, DeclaredCluster, DeclaredTokenReview
 from broker.declaration.source import DeclarationError
-from broker.storage.collection import ASSOCIATION_IDS, CLUSTERS, POD_IDENTITY_ASSOCIATIONS
+from broker.storage.collections import ASSOCIATION_IDS, CLUSTERS, POD_IDENTITY_ASSOCIATIONS
 from broker.storage.pod_identity_records import Cluster, TokenReview
 
 SHORTEST_SESSION = 900  # seconds; SDKs renew credentials that expire sooner at every call

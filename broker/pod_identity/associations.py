@@ -23,7 +23,7 @@ from broker.pod_identity.pages import page_after
 from broker.pod_identity.tags import checked_tags
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.protocol.shapes import eks as shapes
-from broker.storage.collection import ASSOCIATION_IDS, POD_IDENTITY_ASSOCIATIONS
+from broker.storage.collections import ASSOCIATION_IDS, POD_IDENTITY_ASSOCIATIONS
 from broker.storage.pod_identity_records import (
     AssociationId,
     Cluster,

@@ -7,7 +7,7 @@ from broker.pod_identity.clusters import named_cluster
 from broker.pod_identity.pods import proven_pod
 from broker.pod_identity.role_sessions import PodSession, pod_session
 from broker.protocol.shapes import eks_auth as shapes
-from broker.storage.collection import POD_IDENTITY_ASSOCIATIONS
+from broker.storage.collections import POD_IDENTITY_ASSOCIATIONS
 from broker.storage.pod_identity_records import Cluster, PodIdentityAssociation, association_key
 
 

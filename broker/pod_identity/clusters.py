@@ -7,7 +7,7 @@ from broker.errors import Refusal
 from broker.operation import Absent, Call, Prepared, no_resource, operation
 from broker.pod_identity.pages import page_after
 from broker.protocol.shapes import eks as shapes
-from broker.storage.collection import CLUSTERS
+from broker.storage.collections import CLUSTERS
 from broker.storage.pod_identity_records import Cluster
 
 

@@ -22,7 +22,7 @@ from broker.names.principal import AssumedRole, Service
 from broker.operation import Call, Performed, find_operation, perform_within
 from broker.protocol.shapes import sts
 from broker.sealing.session import open_session
-from broker.storage.collection import REVOCATIONS
+from broker.storage.collections import REVOCATIONS
 from broker.storage.pod_identity_records import Cluster, PodIdentityAssociation
 
 _LONGEST_PART = 11  # characters of a cluster's and of a pod's name in the name of a session, which has 64

@@ -11,7 +11,7 @@ from broker.operation import Absent, Call, Prepared, operation
 from broker.pod_identity.associations import find_by_id
 from broker.pod_identity.tags import checked_tags
 from broker.protocol.shapes import eks as shapes
-from broker.storage.collection import CLUSTERS, POD_IDENTITY_ASSOCIATIONS
+from broker.storage.collections import CLUSTERS, POD_IDENTITY_ASSOCIATIONS
 from broker.storage.pod_identity_records import Cluster, PodIdentityAssociation
 
 _BAD_REQUEST = "BadRequestException"

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from broker.cache import Cache
+from broker.cache import Cache, CacheSize
 from broker.storage.collection import Collection
 from broker.storage.engine import Changes, Engine, Revision
 
@@ -104,6 +104,10 @@ class RecordCache:
     def __init__(self, engine: Engine, limit: int) -> None:
         self._engine = engine
         self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
+
+    @property
+    def size(self) -> CacheSize:
+        return self._partitions.size
 
     async def snapshot_now(self, partition: str) -> PartitionSnapshot:
         """The snapshot at a revision that the engine has, or has had since this call."""

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
+from broker.cache import CacheSize
 from broker.errors import Refusal
 from broker.storage.cache import RecordCache
-from broker.storage.collection import (
+from broker.storage.collection import Collection
+from broker.storage.collections import (
     ACCESS_KEYS,
     ACCOUNT_CREATIONS,
     ACCOUNTS,
@@ -23,6 +25,7 @@ from broker.storage.collection import (
     DELEGATION_REQUESTS,
     FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
+    FOREIGN_RESOURCES,
     GROUPS,
     HANDSHAKES,
     INDEXED_ACCOUNTS,
@@ -46,6 +49,7 @@ from broker.storage.collection import (
     PORTAL_SESSIONS,
     REFERENCES,
     RENAMED_USERS,
+    RESOURCE_OWNERS,
     REVOCATIONS,
     ROLE_INDEX,
     ROLE_TEMPLATES,
@@ -69,7 +73,6 @@ from broker.storage.collection import (
     UNLISTED_SESSIONS,
     USAGE,
     USERS,
-    Collection,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
@@ -88,6 +91,7 @@ __all__ = [
     "DELEGATION_REQUESTS",
     "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
+    "FOREIGN_RESOURCES",
     "GROUPS",
     "HANDSHAKES",
     "INDEXED_ACCOUNTS",
@@ -111,6 +115,7 @@ __all__ = [
     "PORTAL_SESSIONS",
     "REFERENCES",
     "RENAMED_USERS",
+    "RESOURCE_OWNERS",
     "REVOCATIONS",
     "ROLES",
     "ROLE_INDEX",
@@ -182,6 +187,10 @@ class Store:
         self._flushed: dict[tuple[str, str], float] = {}
         self._retry_lock = asyncio.Lock()
         self._lines = Lines()
+
+    @property
+    def cache_size(self) -> CacheSize:
+        return self._cache.size
 
     async def __aenter__(self) -> Self:
         return self

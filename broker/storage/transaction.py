@@ -24,7 +24,8 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
-from broker.storage.collection import COUNTS, DERIVED, SOURCES, USAGE, Collection, R
+from broker.storage.collection import Collection, R
+from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
 from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
 from broker.storage.engine import (

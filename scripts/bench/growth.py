@@ -39,7 +39,8 @@ from broker.config import Keys
 from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
-from broker.storage.collection import ACCOUNTS, GROUPS, POLICIES, ROLES, USERS, Collection
+from broker.storage.collection import Collection
+from broker.storage.collections import ACCOUNTS, GROUPS, POLICIES, ROLES, USERS
 from broker.storage.engine import GLOBAL, Write, account_partition
 from broker.storage.records import Account, Group, ManagedPolicy, PolicyVersion, Record, Role, User
 from broker.storage.sealed import SealedEngine

@@ -32,6 +32,7 @@ from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.store import Store
 from broker.web.authorization import redirect_to_portal
+from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
@@ -41,6 +42,7 @@ from broker.web.metadata import MetadataHandler
 from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
+from broker.web.role_sessions import RoleSessions
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
@@ -222,9 +224,15 @@ def _make_servers(
 ) -> Mapping[str, Listener]:
     """The server of each of LISTENERS; none of the portal where it has no address."""
 
+    role_sessions = RoleSessions()
+
     async def api(request: Request) -> Response:
         if (redirect := redirect_to_portal(dependencies, request)) is not None:
             return redirect
+        if request.path.startswith(AUTHZEN_PATHS):
+            answered = await answer_authzen(dependencies, role_sessions, request)
+            if answered is not None:
+                return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
         return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 

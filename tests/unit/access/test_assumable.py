@@ -74,7 +74,7 @@ async def test_a_role_is_found_with_what_its_record_says(find, put):
     assert trusted(found) == (ACCOUNT,)
 
 
-async def test_it_is_cached_until_it_is_written_and_then_it_is_read_again(find, put):
+async def test_it_is_cached_until_its_own_record_is_written_and_then_it_is_read_again(find, put):
     await put(ROLES, ACCOUNT, role())
     first = await find()
     assert await find() is first

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from broker.names.secret import SecretKey
-from broker.storage import collection as collections
+from broker.storage import collections
 from broker.storage.collection import Collection
 from broker.storage.passkey_records import Passkey
 from broker.storage.records import AccessKey, Record, VirtualMfaDevice

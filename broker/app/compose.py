@@ -11,6 +11,8 @@ import msgspec
 import broker.analyzer
 import broker.iam
 import broker.organizations
+import broker.pod_identity
+import broker.roles_anywhere
 import broker.signin
 import broker.simulator
 import broker.sso

@@ -18,6 +18,7 @@ from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
+from broker.app.telemetry import SentMetrics, make_metrics
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
@@ -31,6 +32,7 @@ from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.store import Store
 from broker.web.authorization import redirect_to_portal
+from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
@@ -40,6 +42,7 @@ from broker.web.metadata import MetadataHandler
 from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
+from broker.web.role_sessions import RoleSessions
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
@@ -143,7 +146,7 @@ async def serve(
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
         async with open_broker(settings, may_create=False) as broker:
-            dependencies = make_dependencies(broker, journal, Metrics(slot))
+            dependencies = make_dependencies(broker, journal, make_metrics(slot, settings.otlp))
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
             for name, server in servers.items():
@@ -164,6 +167,8 @@ async def serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if isinstance(dependencies.metrics, SentMetrics):
+                await dependencies.metrics.stop()
     except EngineUnavailable as error:
         if not stop.is_set():
             raise
@@ -202,6 +207,8 @@ def _start_tasks(
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
+    if isinstance(dependencies.metrics, SentMetrics) and dependencies.metrics.send_seconds:
+        schedule.append(("sending the metrics", dependencies.metrics.send_seconds, dependencies.metrics.send))
     tasks = [asyncio.create_task(_every(*one)) for one in schedule]
     if slot.worker == 0:  # one worker of each node: it is the same work for all
         tasks.append(asyncio.create_task(_keep_role_index(broker.store)))
@@ -217,9 +224,15 @@ def _make_servers(
 ) -> Mapping[str, Listener]:
     """The server of each of LISTENERS; none of the portal where it has no address."""
 
+    role_sessions = RoleSessions()
+
     async def api(request: Request) -> Response:
         if (redirect := redirect_to_portal(dependencies, request)) is not None:
             return redirect
+        if request.path.startswith(AUTHZEN_PATHS):
+            answered = await answer_authzen(dependencies, role_sessions, request)
+            if answered is not None:
+                return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
         return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 from broker.audit.journal import Sync
 from broker.config.exposure import faults_of_exposure
+from broker.config.otlp_faults import faults_of_otlp
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
 from broker.federation.access_token_owners import ProviderAddresses, faults_of_addresses
@@ -45,6 +46,8 @@ _RANGES = {
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
+    "otlp.sampled_percent": (0, 100),
+    "otlp.metrics_seconds": (0, 3600),
     "portal.idle_minutes": (1, 24 * 60),
     "portal.session_hours": (1, 36),  # revocations are remembered no longer than a session of a user can live
     "ldap.timeout_seconds": (1, 60),
@@ -102,6 +105,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_exposure(settings)
     yield from faults_of_portal(settings)
     yield from _faults_of_federation(settings)
+    yield from faults_of_otlp(settings.otlp)
     yield from _faults_of_root(settings.root)
 
 

@@ -140,6 +140,14 @@ class Log(Section, frozen=True):
     format: str = "auto"
 
 
+class Otlp(Section, frozen=True):
+    endpoint: str = ""
+    headers: SecretKey = SecretKey("")  # a collector's headers are mostly its credentials
+    certificate_authorities: str = ""
+    sampled_percent: int = 100
+    metrics_seconds: int = 60
+
+
 class RootUser(Section, frozen=True):
     account_id: str = ""
     access_key_id: str = ""
@@ -165,6 +173,7 @@ class Settings(Section, frozen=True):
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     log: Log = Log()
+    otlp: Otlp = Otlp()
     root: RootUser = RootUser()
 
 

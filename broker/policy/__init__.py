@@ -8,6 +8,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
+from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
 from broker.policy.decision import Decision, decide, is_always_allowed
@@ -37,6 +38,7 @@ __all__ = [
     "Context",
     "Decision",
     "Effect",
+    "Extremes",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -72,4 +74,5 @@ __all__ = [
     "resource_near_misses",
     "service_grants",
     "summarize",
+    "supports_resources",
 ]

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Account
-from tests.e2e.portal import Client, PortalServer, chromium, person
+from tests.e2e.portal import Client, PortalServer, person
 from tests.e2e.scenes import allow, new_role, new_user, records, trust
 from tests.identity_providers.processes import ROOT, require_installed, require_program
 
@@ -135,12 +135,6 @@ class Login:
         self.said += self.process.communicate(timeout=40)[0]
         assert self.process.returncode == 0, self.said
         return self.said
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

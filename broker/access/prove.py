@@ -55,10 +55,12 @@ class Prover:
         unverified: UnverifiedAuthorization | None,
         service: str,
         now: float,
+        dialect: Dialect | None = None,
     ) -> tuple[Caller, VerifiedRequest]:
         """The caller that signed `request` for `service`; raises Refusal as AWS's query services do.
 
-        `unverified` is what `find_authorization` read from this request.
+        `unverified` is what `find_authorization` read from this request; `dialect` is that of the service, where it is
+        none of the broker's own.
         """
         if unverified is None:
             raise missing_authentication_token()
@@ -75,7 +77,7 @@ class Prover:
             now,
             self._signing_keys,
             services=(service,),
-            dialect=self._dialect,
+            dialect=dialect or self._dialect,
         )
         await logins.put(store, login)
         return login.caller, verified

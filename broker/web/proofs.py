@@ -63,6 +63,15 @@ async def prove_access_token(
         raise not_good(refusal.reason or refusal.message) from None
 
 
+def is_of_own_issuer(dependencies: Dependencies, unverified_token: str) -> bool:
+    """Whether it claims to be of one of the accounts' issuers."""
+    try:
+        stated = read_token(unverified_token, Checks()).claims.get("iss")
+    except CheckFailed:
+        return False
+    return isinstance(stated, str) and dependencies.federation.issuer.is_own(stated)
+
+
 def not_good(reason: str) -> Refusal:
     return Refusal("InvalidIdentityToken", "The token is not valid.", reason=reason, status=401)
 

@@ -1,4 +1,4 @@
-"""Makes the door of forward authentication from the settings, with the portal where there is one."""
+"""Makes the doors of proxies and stores from the settings, with the portal where there is one."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from broker.web.dependencies import Dependencies
 from broker.web.forward import FindPerson, Forwarding, ForwardRules
 from broker.web.peers import parse_networks
 from broker.web.role_sessions import RoleSessions
+from broker.web.stores import StoreRules
 
 if TYPE_CHECKING:
     from broker.portal.listener import PortalListener
@@ -36,6 +37,13 @@ def make_forwarding(
 
         find_person, without_own = partial(find_portal_person, portal.portal), without_portals
     return Forwarding(dependencies, rules, role_sessions, without_own, find_person)
+
+
+def make_store_rules(settings: Settings) -> StoreRules:
+    chosen = settings.stores
+    return StoreRules(
+        chosen.minio_authorization, chosen.minio_account_id, chosen.keystone_token, chosen.keystone_roles
+    )
 
 
 def _as_it_is(cookie: str) -> str:

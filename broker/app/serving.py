@@ -14,7 +14,7 @@ import msgspec
 
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
-from broker.app.forwarding import make_forwarding
+from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
@@ -46,6 +46,7 @@ from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
+from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
 
@@ -223,7 +224,7 @@ def _start_tasks(
     return tasks
 
 
-def _make_api(dependencies: Dependencies, role_sessions: RoleSessions) -> Handler:
+def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: StoreRules) -> Handler:
     async def answer(request: Request) -> Response:
         if (redirect := redirect_to_portal(dependencies, request)) is not None:
             return redirect
@@ -231,6 +232,8 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions) -> Handle
             answered = await answer_authzen(dependencies, role_sessions, request)
             if answered is not None:
                 return answered
+        if (answered := await answer_store(dependencies, stores, request)) is not None:
+            return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
         return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
@@ -281,7 +284,7 @@ def _make_servers(
         )
     return {
         "api": Server(
-            _make_api(dependencies, role_sessions),
+            _make_api(dependencies, role_sessions, make_store_rules(broker.settings)),
             clock,
             maximum_body=maximum_body,
             maximum_connections=most,

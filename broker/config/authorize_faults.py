@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.authorize.routes import faults_of_routes
-from broker.config.settings import Settings
+from broker.config.settings import Settings, StoresSettings
+from broker.names.arn import is_account_id
 
+_SHORTEST_SECRET = 16
 _is_header_name = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}").fullmatch
 # What a proxy or a server reads for itself.
 _TAKEN = frozenset(
@@ -48,3 +50,15 @@ def faults_of_authorize(settings: Settings) -> Iterator[str]:
     if settings.listen.forward and not chosen.routes:
         yield "authorize.routes: listen.forward denies everything without a route"
     yield from (f"authorize.routes: {fault}" for fault in faults_of_routes(chosen.routes))
+    yield from _faults_of_stores(settings.stores)
+
+
+def _faults_of_stores(stores: StoresSettings) -> Iterator[str]:
+    for name, secret in (
+        ("minio_authorization", stores.minio_authorization),
+        ("keystone_token", stores.keystone_token),
+    ):
+        if 0 < len(secret.reveal()) < _SHORTEST_SECRET or not secret.reveal().isascii():
+            yield f"stores.{name} has {_SHORTEST_SECRET} characters of ASCII at least: it is all that proves the store"
+    if stores.minio_authorization.reveal() and not is_account_id(stores.minio_account_id):
+        yield "stores.minio_account_id has twelve digits: the account whose users MinIO's are"

@@ -145,6 +145,13 @@ class AuthorizeSettings(Section, frozen=True):
     routes: tuple[ForwardRoute, ...] = ()
 
 
+class StoresSettings(Section, frozen=True):
+    minio_authorization: SecretKey = SecretKey("")
+    minio_account_id: str = ""
+    keystone_token: SecretKey = SecretKey("")
+    keystone_roles: tuple[str, ...] = ("member", "Member")
+
+
 class Log(Section, frozen=True):
     level: str = "info"
     format: str = "auto"
@@ -183,6 +190,7 @@ class Settings(Section, frozen=True):
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
     authorize: AuthorizeSettings = AuthorizeSettings()
+    stores: StoresSettings = StoresSettings()
     log: Log = Log()
     otlp: Otlp = Otlp()
     root: RootUser = RootUser()

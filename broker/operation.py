@@ -70,6 +70,10 @@ class Quotas(msgspec.Struct, frozen=True):
     resource_control_policies_per_target: int = 5
     service_control_policy_size: int = 5120
     resource_control_policy_size: int = 5120
+    trust_anchors: int = 50
+    certificates_per_trust_anchor: int = 2
+    crls_per_trust_anchor: int = 2
+    workload_profiles: int = 250
     foreign_resources: int = 1000
     foreign_resource_policy_size: int = 20480
 

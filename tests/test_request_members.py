@@ -21,6 +21,8 @@ from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},
     ("accessanalyzer", "ValidatePolicy"): {"locale"},
+    # "This parameter is no longer used" (CreateSession).
+    ("rolesanywhere", "CreateSession"): {"session_name"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},
     ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
     # There is nothing to remove: what would be there is refused when it is given.

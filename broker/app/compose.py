@@ -12,6 +12,7 @@ import broker.analyzer
 import broker.iam
 import broker.organizations
 import broker.pod_identity
+import broker.roles_anywhere
 import broker.signin
 import broker.simulator
 import broker.sso

@@ -16,6 +16,7 @@ SERVICES = (
     "organizations",
     "cloudtrail",
     "accessanalyzer",
+    "rolesanywhere",
     "eks",
     "eks_auth",
 )

@@ -137,7 +137,8 @@ def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
     """
     if not rules.certificate_authorities:
         return None
-    from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+    from broker.assertions.certificate_verification import verify_client_certificate
+    from broker.assertions.revocation_lists import parse_revocation_lists
 
     return ClientCertificates(rules, verify_client_certificate, parse_revocation_lists)
 

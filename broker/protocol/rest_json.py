@@ -31,6 +31,9 @@ JSON = "application/json"
 # A request is known by its path before anything else of it is read, so that whatever is wrong is refused in JSON.
 PATHS = frozenset(
     {
+        "/ListTagsForResource",
+        "/TagResource",
+        "/UntagResource",
         "/access-policies",
         "/access-preview",
         "/addons/configuration-schemas",
@@ -43,6 +46,7 @@ PATHS = frozenset(
         "/assignment/roles",
         "/batch-revoke-sessions",
         "/client/register",
+        "/crls",
         "/cluster-registrations",
         "/cluster-versions",
         "/clusters",
@@ -64,11 +68,17 @@ PATHS = frozenset(
         "/policy/check-no-public-access",
         "/policy/generation",
         "/policy/validation",
+        "/profiles",
         "/put-console-authorization-configuration",
+        "/put-notifications-settings",
         "/put-resource-permission-statement",
+        "/reset-notifications-settings",
         "/resource/scan",
         "/service-linked-analyzer",
+        "/sessions",
+        "/subjects",
         "/token",
+        "/trustanchors",
         "/v1/introspect",
         "/v1/revoke",
         "/v1/token",
@@ -81,6 +91,7 @@ _INVALID_REQUEST = {
     "sso-oidc": "InvalidRequestException",
     "signin": "ValidationException",
     "accessanalyzer": "ValidationException",
+    "rolesanywhere": "ValidationException",
     "eks": "InvalidParameterException",
     "eks-auth": "InvalidParameterException",
 }
@@ -257,7 +268,8 @@ def _render(
     if type(result) is not expected:
         raise TypeError(f"{operation} answers {expected.__name__}, not {type(result).__name__}")
     body = {} if output is None else _shown(service, operation, output, result)
-    return Rendered(200, JSON, encode_json(body), _NO_STORE)
+    status = service.operations[operation].http.response_code
+    return Rendered(status, JSON, encode_json(body), _NO_STORE)
 
 
 _NO_STORE = (("Cache-Control", "no-store"),)  # tokens and credentials (RFC 6749, 5.1)

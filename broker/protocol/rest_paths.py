@@ -15,13 +15,18 @@ ROOTS = frozenset(
         "analyzer",
         "cluster-registrations",
         "clusters",
+        "crl",
         "eks-anywhere-subscriptions",
         "finding",
         "findingv2",
         "policy",
+        "profile",
+        "profiles",
         "recommendation",
         "service-linked-analyzer",
+        "subject",
         "tags",
+        "trustanchor",
     }
 )
 _NOT_NORMALISED = ("", ".", "..")

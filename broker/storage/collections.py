@@ -36,6 +36,7 @@ from broker.storage.engine import (
     replay_partition,
     sessions_partition,
     sign_in_partition,
+    subjects_partition,
     trusting_partition,
     usage_partition,
 )
@@ -79,6 +80,12 @@ from broker.storage.session_records import ListedSessions, Revocations, Unlisted
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
 from broker.storage.template_records import RoleTemplate
+from broker.storage.workload_records import (
+    ImportedRevocationList,
+    TrustAnchor,
+    WorkloadProfile,
+    WorkloadSubject,
+)
 
 
 def global_partition(account: str) -> str:
@@ -187,6 +194,13 @@ CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, single_ke
 LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
 SERVICE_LINKED_ROLE_DELETIONS = Collection(
     "service-linked-role-deletion", ServiceLinkedRoleDeletion, exact=True, expiring=True
+)
+
+TRUST_ANCHORS = Collection("trust-anchor", TrustAnchor, lambda a: a.id, exact=True)
+WORKLOAD_PROFILES = Collection("workload-profile", WorkloadProfile, lambda p: p.id, exact=True)
+REVOCATION_LISTS = Collection("revocation-list", ImportedRevocationList, lambda r: r.id, exact=True)
+WORKLOAD_SUBJECTS = Collection(
+    "workload-subject", WorkloadSubject, lambda s: s.id, partition=subjects_partition, exact=True
 )
 
 COUNTS = Collection("counts", AccountCounts, single_key, is_derived=True)

@@ -23,6 +23,7 @@ provider "aws" {
     eks            = var.endpoint
     iam            = var.endpoint
     organizations  = var.endpoint
+    rolesanywhere  = var.endpoint
     sts            = var.endpoint
   }
 }

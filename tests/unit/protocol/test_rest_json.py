@@ -20,7 +20,8 @@ SSO, OIDC = load_service("sso"), load_service("sso-oidc")
 SERVICES = {
     service.signing_name: service
     for service in map(
-        load_service, ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth")
+        load_service,
+        ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth", "rolesanywhere"),
     )
 }
 REGISTER = {"clientName": "a client", "clientType": "public"}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.causes import cause_of
@@ -20,6 +20,7 @@ from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
 from broker.federation.sign_ins import SignIns
+from broker.federation.token_reviews import TokenReviews
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -63,6 +64,7 @@ async def open_federation(
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
             inspector=ProviderInspector(fetcher, clock, reach),
+            token_reviews=TokenReviews(fetcher),
             sign_ins=sign_ins,
         )
     finally:
@@ -90,6 +92,11 @@ class _LateFetcher:
         self, url: str, secret_form: Mapping[str, str], headers: Mapping[str, str]
     ) -> StatusAnswer:
         return await self._opened().post_form(url, secret_form, headers)
+
+    async def post_json(
+        self, url: str, secret_body: Mapping[str, Any], headers: Mapping[str, str], authorities: str = ""
+    ) -> StatusAnswer:
+        return await self._opened().post_json(url, secret_body, headers, authorities)
 
     def _opened(self) -> "Fetcher":
         if self._fetcher is None:

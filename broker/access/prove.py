@@ -99,7 +99,7 @@ class Prover:
                 "The signature does not match the string to sign.",
                 reason=f"the string to sign was not signed by {access_key_id}, or not for this time",
             )
-        await self._key_logins.put(store, login)
+        self._key_logins.put(store, login)
         return login.caller
 
     async def _get_key_login(self, store: Transaction, access_key_id: str) -> Login:

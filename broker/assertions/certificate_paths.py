@@ -281,6 +281,13 @@ def require_not_revoked(
         )
 
 
+def has_current_list(lists: RevocationLists, issuer: x509.Certificate, now: float) -> bool:
+    try:
+        return any(is_current_list(one, issuer, now) for one in lists)
+    except _UNREADABLE:
+        return False
+
+
 def require_list_of(content: bytes, anchors: Anchors) -> int:
     """Check a list to import. Raises ValueError, in words for the client; answers when the first one expires.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.audit.journal import Sync
+from broker.config.authorize_faults import faults_of_authorize
 from broker.config.exposure import faults_of_exposure
 from broker.config.otlp_faults import faults_of_otlp
 from broker.config.portal_faults import faults_of_portal
@@ -98,6 +99,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
     yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)
+    yield from _faults_of_networks("authorize.proxies", settings.authorize.proxies)
     yield from _faults_of_networks("federation.private_networks", settings.federation.private_networks)
     for pinned in settings.federation.pinned_keys:
         if "://" not in pinned.partition("=")[0] or not pinned.partition("=")[2]:
@@ -110,13 +112,14 @@ def faults_of(settings: Settings) -> Iterator[str]:
             )
     yield from faults_of_exposure(settings)
     yield from faults_of_portal(settings)
+    yield from faults_of_authorize(settings)
     yield from _faults_of_federation(settings)
     yield from faults_of_otlp(settings.otlp)
     yield from _faults_of_root(settings.root)
 
 
 def _faults_of_listeners(settings: Settings) -> Iterator[str]:
-    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
+    for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward"):
         addresses = listener_addresses(settings.listen, name)
         if not addresses and name in ("api", "metadata", "operations"):
             yield f"listen.{name}: '' is not HOST:PORT"

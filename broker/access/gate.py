@@ -9,10 +9,12 @@ from broker.access.caller import Caller, Keys
 from broker.access.conditions import RequestContext
 from broker.access.denials import Denial, find_denial, seal_denial
 from broker.access.facts import RequestFacts
+from broker.access.foreign_resources import ForeignResources
 from broker.access.gather import Gatherer
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.access.spelling import spelled_keys
+from broker.cache import CacheSize
 from broker.errors import access_denied
 from broker.names.principal import FederatedUser
 from broker.policy import (
@@ -43,9 +45,15 @@ class Gate:
         self.library = library
         self.count_denial: Callable[[str], None] = _ignore_denial
         self.assumable_roles = AssumableRoles(library)
+        self.foreign_resources = ForeignResources(library)
         self._gatherer = Gatherer(library)
         self._keyring = keyring
         self._entropy = entropy
+
+    @property
+    def cache_sizes(self) -> dict[str, CacheSize]:
+        """In bytes, by estimate."""
+        return {"policies": self.library.cache.size, "gathered": self._gatherer.cache_size}
 
     async def decide(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource

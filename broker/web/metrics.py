@@ -36,6 +36,8 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 # What each worker measures of itself: name, what it is, and its label beside the worker.
 GAUGES = {
     "broker_connections": ("Open connections.", "listener"),
+    "broker_cache_weight_bytes": ("What a cache holds, by estimate.", "cache"),
+    "broker_cache_entries": ("How many entries a cache holds.", "cache"),
     "broker_store_latency_seconds": ("How long the store took for one reading.", ""),
     "broker_key_created_timestamp_seconds": ("When the key that seals was made, by ring.", "ring"),
     "broker_certificate_expiry_timestamp_seconds": ("When the certificate of the API ends.", ""),

@@ -4,6 +4,7 @@
     app                      composition root
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
+    agent                    credentials on a node, without the store: an endpoint for SDKs, a client of a broker
     web                      the HTTP of machines: requests in, responses out
     iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
     analyzer | pod_identity | roles_anywhere

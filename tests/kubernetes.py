@@ -2,10 +2,17 @@
 
 import json
 import secrets
+import ssl
+import subprocess
+import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -69,3 +76,83 @@ class KubernetesCluster:
     def token(self, pod: Pod, **options: Any) -> str:
         """What the kubelet puts into the pod's volume."""
         return self.sign(self.claims(pod, **options))
+
+
+class ApiServer:
+    """The TokenReview of a cluster's API server, by https with a certificate of its own; `gone` are uids of pods."""
+
+    def __init__(self, cluster: KubernetesCluster, folder: Path) -> None:
+        self.gone: set[str] = set()
+        self.asked: list[dict[str, Any]] = []
+        self.reviewer = secrets.token_urlsafe(16)
+        certificate, key = folder / "api.pem", folder / "api.key"
+        _write_certificate(certificate, key)
+        self.authority = certificate.read_text()
+        self._cluster = cluster
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def running(self) -> Iterator["ApiServer"]:
+        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def review(self, token: str) -> dict[str, Any]:
+        try:
+            claims = jwt.decode(token, self._cluster.key.public_key(), ["RS256"], audience=AUDIENCE)
+        except jwt.PyJWTError as error:
+            return {"authenticated": False, "error": str(error)}
+        bound = claims["kubernetes.io"]
+        if bound["pod"]["uid"] in self.gone:
+            return {"authenticated": False, "error": "pod is gone"}
+        extra = {"authentication.kubernetes.io/pod-uid": [bound["pod"]["uid"]]}
+        user = {"username": claims["sub"], "extra": extra}
+        return {"authenticated": True, "user": user, "audiences": [AUDIENCE]}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                api.asked.append(question)
+                is_reviewer = self.headers["Authorization"] == f"Bearer {api.reviewer}"
+                status = api.review(question["spec"]["token"])
+                body = json.dumps({**question, "status": status}).encode()
+                self.send_response(201 if is_reviewer else 403)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+def _write_certificate(certificate: Path, key: Path) -> None:
+    """Of 127.0.0.1, its own authority."""
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    names = ["-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)

@@ -14,10 +14,12 @@ from broker.assertions.checks import Checks
 from broker.assertions.json_web_token import UnverifiedToken, verify_signature
 from broker.assertions.key_sets import VerificationKey
 from broker.assertions.web_identity import LEEWAY, verify_times
+from broker.strict_json import read_object
 
 AUDIENCE = "pods.eks.amazonaws.com"
 
 _CLAIM = "kubernetes.io"
+_POD_UID = "authentication.kubernetes.io/pod-uid"
 _LONGEST_NAME = 253  # characters; names of Kubernetes are DNS subdomain names (RFC 1123)
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
 
@@ -76,6 +78,29 @@ def verify_service_account_token(
     )
     checks.require("subject", claims.get("sub") == pod.subject, found=claims.get("sub"), wanted=pod.subject)
     return pod
+
+
+def verify_review(unverified_answer: bytes, pod: PodClaims, checks: Checks) -> None:
+    """Raises CheckFailed unless the TokenReview says that the token is good, for Pod Identity, and of this pod."""
+    try:
+        status = read_object(unverified_answer).get("status")
+    except ValueError as error:
+        raise checks.fail("review", found=error, wanted="a TokenReview") from None
+    if type(status) is not dict:
+        raise checks.fail("review", found="no status", wanted="a TokenReview")
+    is_good = status.get("authenticated") is True
+    checks.require(
+        "review", is_good, found=status.get("error") or "not authenticated", wanted="authenticated"
+    )
+    audiences = status.get("audiences")
+    stated = audiences if type(audiences) is list else []
+    checks.require("reviewed audience", AUDIENCE in stated, found=stated, wanted=AUDIENCE)
+    user = status.get("user")
+    name = user.get("username") if type(user) is dict else None
+    checks.require("reviewed user", name == pod.subject, found=name, wanted=pod.subject)
+    extra = user.get("extra") if type(user) is dict else None
+    uid = extra.get(_POD_UID) if type(extra) is dict else None
+    checks.require("reviewed pod", uid in (None, [pod.pod_uid]), found=uid, wanted=pod.pod_uid)
 
 
 def _name(bound: Mapping[str, Any], path: tuple[str, ...], checks: Checks) -> str:

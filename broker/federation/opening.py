@@ -23,6 +23,7 @@ from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
 from broker.federation.sign_ins import SignIns
+from broker.federation.token_reviews import TokenReviews
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -70,6 +71,7 @@ async def open_federation(
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
             inspector=ProviderInspector(fetcher, clock, reach),
+            token_reviews=TokenReviews(fetcher),
             distribution_points=lists,
             sign_ins=sign_ins,
         )
@@ -100,6 +102,11 @@ class _LateFetcher:
         self, url: str, secret_form: Mapping[str, str], headers: Mapping[str, str]
     ) -> StatusAnswer:
         return await self._opened().post_form(url, secret_form, headers)
+
+    async def post_json(
+        self, url: str, secret_body: Mapping[str, Any], headers: Mapping[str, str], authorities: str = ""
+    ) -> StatusAnswer:
+        return await self._opened().post_json(url, secret_body, headers, authorities)
 
     def _opened(self) -> "Fetcher":
         if self._fetcher is None:

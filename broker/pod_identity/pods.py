@@ -5,11 +5,16 @@ from functools import lru_cache
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey, parse_key_set
-from broker.assertions.service_account_token import PodClaims, verify_service_account_token
+from broker.assertions.service_account_token import (
+    PodClaims,
+    verify_review,
+    verify_service_account_token,
+)
 from broker.errors import Refusal
 from broker.federation.provider_keys import ProviderUnreachable
+from broker.federation.reach import FetchFailed
 from broker.operation import Call
-from broker.storage.pod_identity_records import Cluster
+from broker.storage.pod_identity_records import Cluster, TokenReview
 
 _INVALID = "The Kubernetes service account token in the request is not valid for this cluster."
 _EXPIRED = "The Kubernetes service account token in the request has expired."
@@ -27,27 +32,42 @@ async def proven_pod(
         pod = verify_service_account_token(
             token, keys, issuer=cluster.issuer, now=call.now, checks=checks, leeway=call.federation.leeway
         )
+        if cluster.token_review is not None:
+            # INVARIANT: where there are no keys, this alone proves the token.
+            verify_review(await _review(call, cluster.token_review, unverified_token, checks), pod, checks)
     except CheckFailed as failed:
         raise _refusal_of(failed) from None
     _require_node(call, cluster, pod, stated_node)
     return pod
 
 
+async def _review(call: Call, at: TokenReview, unverified_token: str, checks: Checks) -> bytes:
+    assert call.federation.token_reviews is not None, "it is opened with federation"
+    try:
+        return await call.federation.token_reviews.ask(at, unverified_token)
+    except FetchFailed as error:
+        failed = checks.fail("review", found=error, wanted=f"an answer of {at.server}")
+        raise _unavailable("The API server of the cluster cannot be asked now.", failed) from None
+
+
 async def _keys(
     call: Call, cluster: Cluster, token: UnverifiedToken, checks: Checks
-) -> tuple[VerificationKey, ...]:
+) -> tuple[VerificationKey, ...] | None:
+    """None where the API server alone says whether a token is good."""
     if cluster.keys:
         return _parsed(cluster.keys)
+    if cluster.token_review is not None and not cluster.keys_url:
+        return None
     try:
         return await call.federation.keys.get(cluster.issuer, token.key_id, location=cluster.keys_url)
     except ProviderUnreachable as error:
         wanted = cluster.keys_url or cluster.issuer
         failed = checks.fail("cluster's keys", found=error, wanted=f"the keys that {wanted} publishes")
-        raise Refusal(
-            "ServiceUnavailableException",
-            "The keys of the cluster cannot be fetched now.",
-            reason=f"check failed: {failed}",
-        ) from None
+        raise _unavailable("The keys of the cluster cannot be fetched now.", failed) from None
+
+
+def _unavailable(message: str, failed: CheckFailed) -> Refusal:
+    return Refusal("ServiceUnavailableException", message, reason=f"check failed: {failed}")
 
 
 @lru_cache(maxsize=256)

@@ -80,7 +80,7 @@ BY_ACTION: dict[str, Rule] = {
     "iam:putrolepermissionsboundary": _NOT_RESERVED,
     "iam:putrolepolicy": _NOT_RESERVED,
     "iam:updateassumerolepolicy": _NOT_RESERVED,
-    "iam:updaterole": _NOT_RESERVED,
+    "iam:updaterole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),  # of others, the description alone
     "iam:updateroledescription": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
     "iam:tagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
     "iam:untagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),

@@ -4,6 +4,7 @@ The order of checks is AWS's: time, signed headers, scope, signature. A proof co
 (as a multiset of parameters), the signed headers and the body. It does not cover other headers.
 """
 
+import re
 from collections.abc import Collection
 from hashlib import sha256
 
@@ -28,6 +29,7 @@ from broker.sigv4.signing_keys import (
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 CONTENT_SHA256 = "x-amz-content-sha256"
+_is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -37,6 +39,10 @@ class Dialect(msgspec.Struct, frozen=True):
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
     older than its X-Amz-Expires; AWS's query services ignore it, and aws-iam-authenticator relies on that
     (kubernetes-sigs/aws-iam-authenticator#160).
+
+    `body_is_elsewhere`: a proxy asks about a request and does not pass on its body. Then the hash in
+    x-amz-content-sha256 is the one that was signed, and whoever has the body compares it; without that header no body
+    was signed.
     """
 
     mismatch_code: str = refusals.SIGNATURE_DOES_NOT_MATCH
@@ -45,6 +51,7 @@ class Dialect(msgspec.Struct, frozen=True):
     honour_expires: bool = True
     normalise_path: bool = True
     unsigned_payload: bool = False
+    body_is_elsewhere: bool = False
 
 
 QUERY = Dialect()
@@ -138,14 +145,20 @@ def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dia
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name in authorization.headers:
-        if name.startswith("x-amz-") and name not in signed and not _is_hash_of_body(name, authorization):
+        if (
+            name.startswith("x-amz-")
+            and name not in signed
+            and not _is_hash_of_body(name, authorization, dialect)
+        ):
             raise refusals.unsigned_header(name, dialect.mismatch_code)
 
 
-def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization) -> bool:
+def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization, dialect: Dialect) -> bool:
     """Whether `name` is x-amz-content-sha256 with the right value; aws-requests-auth sends it unsigned."""
     if name != CONTENT_SHA256:
         return False
+    if dialect.body_is_elsewhere and not authorization.request.body:
+        return True  # it is in the canonical request, as the hash of the body: another one fails
     return trimmed(authorization.headers[name]) == _computed_hash(authorization)
 
 
@@ -202,10 +215,11 @@ def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) ->
     claimed = authorization.headers.get(CONTENT_SHA256, "")
     if claimed:
         claimed = trimmed(claimed)
-    if dialect.unsigned_payload and (
-        claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
-    ):
+    is_implied = authorization.presigned and not claimed and not dialect.normalise_path  # S3's presigned URLs
+    if dialect.unsigned_payload and (claimed == UNSIGNED_PAYLOAD or is_implied):
         return UNSIGNED_PAYLOAD
+    if dialect.body_is_elsewhere and not authorization.request.body and _is_sha256(claimed):
+        return claimed
     computed = _computed_hash(authorization)
     if claimed and claimed != computed:
         raise refusals.mismatch(

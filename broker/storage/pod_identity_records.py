@@ -18,7 +18,8 @@ class TokenReview(Record, frozen=True, kw_only=True):
 class Cluster(Record, frozen=True, kw_only=True):
     """A cluster whose service account tokens are accepted, for the account's associations.
 
-    `keys` is a JWK set as a text; where it is "", keys are fetched from `keys_url`, or by discovery at `issuer`.
+    `keys` is a JWK set as a text; where it is "", keys are fetched from `keys_url`, or by discovery at `issuer`. With a
+    `token_review` and neither `keys` nor `keys_url`, the API server alone says whether a token is good.
     `node_tag`: the principal tag in which who asks for a pod has the name of its node; "" where that is not compared.
     `session_seconds`: how long credentials live.
     """

@@ -83,6 +83,7 @@ from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Lines, Turn
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
+from broker.storage.views import Views
 
 __all__ = [
     "ACCESS_KEYS",
@@ -216,7 +217,7 @@ class Store:
 
     def transaction(self) -> Transaction:
         """A transaction that the caller commits, or not; `transact` begins, commits and retries one."""
-        return Transaction(self.engine, self._cache, self._latest)
+        return Transaction(self.engine, Views(self._cache), self._latest)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it; retry after a Conflict, a bounded number of times.
@@ -251,7 +252,7 @@ class Store:
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
-        transaction = Transaction(self.engine, self._cache, self._latest, _turn=turn)
+        transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
         try:
             answer = await work(transaction)
         except Refusal:

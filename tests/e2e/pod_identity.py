@@ -55,10 +55,12 @@ class PodScene:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(allow("iam:ListUsers")))
         return arn
 
-    def associate(self, role_arn: str, service_account: str = "web", **options: Any) -> dict[str, Any]:
+    def associate(
+        self, role_arn: str, service_account: str = "web", namespace: str = "apps", **options: Any
+    ) -> dict[str, Any]:
         found: dict[str, Any] = self.eks.create_pod_identity_association(
             clusterName=self.cluster.name,
-            namespace="apps",
+            namespace=namespace,
             serviceAccount=service_account,
             roleArn=role_arn,
             **options,

@@ -68,6 +68,8 @@ class Quotas(msgspec.Struct, frozen=True):
     resource_control_policies_per_target: int = 5
     service_control_policy_size: int = 5120
     resource_control_policy_size: int = 5120
+    foreign_resources: int = 1000
+    foreign_resource_policy_size: int = 20480
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):

@@ -9,6 +9,7 @@ from broker.access.caller import Caller, Keys
 from broker.access.conditions import RequestContext
 from broker.access.denials import Denial, find_denial, seal_denial
 from broker.access.facts import RequestFacts
+from broker.access.foreign_resources import ForeignResources
 from broker.access.gather import Gatherer
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
@@ -43,6 +44,7 @@ class Gate:
         self.library = library
         self.count_denial: Callable[[str], None] = _ignore_denial
         self.assumable_roles = AssumableRoles(library)
+        self.foreign_resources = ForeignResources(library)
         self._gatherer = Gatherer(library)
         self._keyring = keyring
         self._entropy = entropy

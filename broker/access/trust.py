@@ -28,7 +28,7 @@ _PRINCIPAL_ELEMENTS = ("Principal", "NotPrincipal")
 
 
 class BoundText(msgspec.Struct, frozen=True):
-    """A trust policy as written, and the unique id of each ARN in it that was bound."""
+    """A policy as written, and the unique id of each ARN in it that was bound."""
 
     text: str
     trusted_ids: tuple[tuple[str, str], ...]
@@ -38,10 +38,12 @@ class BoundText(msgspec.Struct, frozen=True):
 
 
 def bound_trust_policy(role: Role) -> str | BoundText:
-    """The trust policy to judge by: in `str` of it, every bound ARN is replaced by its unique id."""
-    if not role.trusted_ids:
-        return role.assume_role_policy
-    return BoundText(role.assume_role_policy, tuple(role.trusted_ids.items()))
+    return bound_policy(role.assume_role_policy, role.trusted_ids)
+
+
+def bound_policy(text: str, trusted_ids: Mapping[str, str]) -> str | BoundText:
+    """The policy to judge by: in `str` of it, every bound ARN is replaced by its unique id."""
+    return BoundText(text, tuple(trusted_ids.items())) if trusted_ids else text
 
 
 def compiled_trust_policy(library: PolicyLibrary, role: Role) -> PolicySet:
@@ -70,14 +72,16 @@ async def find_role(store: Transaction, role_arn: str) -> Role | None:
 
 
 async def named_trust_policy(store: Transaction, role: Role) -> str:
-    """The trust policy as written, but with the id of a principal that was deleted, and the new ARN of one renamed."""
+    return await named_policy(store, role.assume_role_policy, role.trusted_ids)
+
+
+async def named_policy(store: Transaction, text: str, trusted_ids: Mapping[str, str]) -> str:
+    """The policy as written, but with the id of a principal that was deleted, and the new ARN of one renamed."""
     changed = {}
-    for arn, unique_id in role.trusted_ids.items():
+    for arn, unique_id in trusted_ids.items():
         if await find_unique_id(store, arn) != unique_id:
             changed[arn] = await _arn_now(store, parse_arn(arn).account, unique_id)
-    if not changed:
-        return role.assume_role_policy
-    return _replaced(role.assume_role_policy, tuple(changed.items()))
+    return _replaced(text, tuple(changed.items())) if changed else text
 
 
 async def shown_trust_policy(store: Transaction, role: Role) -> str:

@@ -104,6 +104,12 @@ class DeclaredRoleTemplate(Declared, frozen=True, kw_only=True):
     parameters: dict[str, DeclaredTemplateParameter] = {}
 
 
+class DeclaredForeignResource(Declared, frozen=True, kw_only=True):
+    """A resource of another service, which the account owns. None: it has no resource policy."""
+
+    policy: Document | UnsetType | None = UNSET
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -114,6 +120,7 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     roles: dict[str, DeclaredRole] = {}
     instance_profiles: dict[str, DeclaredInstanceProfile] = {}
     role_templates: dict[str, DeclaredRoleTemplate] = {}
+    foreign_resources: dict[str, DeclaredForeignResource] = {}
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):

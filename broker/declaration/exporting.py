@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 
 from broker.access.organization import find_organization, find_policy
-from broker.access.trust import named_trust_policy
+from broker.access.trust import named_policy, named_trust_policy
 from broker.iam.protection import RESERVED_PATHS
 from broker.names.arn import parse_arn
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
 from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.records import Account, Group, Instance, ManagedPolicy, Role, User
+from broker.storage.resource_records import ForeignResource
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
+    FOREIGN_RESOURCES,
     GROUPS,
     INSTANCE_PROFILES,
     INSTANCES,
@@ -104,6 +106,9 @@ async def _account(store: Transaction, account: Account, left_out: Counter[str])
             )
             for one in await store.scan(INSTANCE_PROFILES, own)
         },
+        "foreign_resources": {
+            one.arn: await _foreign_resource(store, one) for one in await store.scan(FOREIGN_RESOURCES, own)
+        },
     }
     return _present(name=account.name, email=account.email, alias=account.alias, **kinds)
 
@@ -137,6 +142,12 @@ async def _role(store: Transaction, role: Role) -> Values:
         **_permissions(role),
     )
     return {**described, "trust_policy": _text(await named_trust_policy(store, role))}
+
+
+async def _foreign_resource(store: Transaction, resource: ForeignResource) -> Values:
+    if resource.policy is None:
+        return {"policy": None}
+    return {"policy": _text(await named_policy(store, resource.policy, resource.trusted_ids))}
 
 
 def _permissions(entity: User | Group | Role) -> Values:

@@ -13,6 +13,7 @@ from broker.declaration.entities import (
     settle_all,
     settle_later,
 )
+from broker.declaration.foreign_resources import prune_foreign_resources, settle_foreign_resources
 from broker.declaration.role_templates import prune_role_templates, settle_role_templates
 from broker.declaration.roles import settle_roles
 
@@ -31,6 +32,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
             await settle_later(attempt, kind, account, wanted)
         await settle_all(attempt, INSTANCE_PROFILE, account, wanted)
         await settle_role_templates(attempt, account, wanted)
+        await settle_foreign_resources(attempt, account, wanted)
     if attempt.prune:
         await _prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
@@ -47,5 +49,6 @@ async def _prune(attempt: Attempt, declaration: Declaration) -> None:
     await instances.prune_instances(attempt, declaration)
     for account, wanted in declaration.accounts.items():
         await prune_role_templates(attempt, account, wanted)
+        await prune_foreign_resources(attempt, account, wanted)
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):
             await prune(attempt, kind, account, wanted)

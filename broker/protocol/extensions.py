@@ -22,6 +22,20 @@ def _operation(name: str, **more: str) -> Model:
     }
 
 
+def _silent(name: str) -> Model:
+    """An operation whose answer is empty."""
+    return {key: value for key, value in _operation(name).items() if key != "output"}
+
+
+# What names a foreign resource, and what shows one.
+_RESOURCE_ARN: Model = {"ResourceArn": {"shape": "foreignArnType"}}
+_NAMES_RESOURCE: Model = {"type": "structure", "required": ["ResourceArn"], "members": _RESOURCE_ARN}
+_SHOWS_RESOURCE: Model = {
+    "type": "structure",
+    "required": ["ForeignResource"],
+    "members": {"ForeignResource": {"shape": "ForeignResource"}},
+}
+
 # What a request says of the session that it asks for, and what is answered with its credentials.
 _SESSION: Model = {
     "PolicyArns": {"shape": "policyDescriptorListType"},
@@ -44,6 +58,12 @@ EXTENSIONS: Mapping[str, Model] = {
         "operations": {
             "ListInstances": _operation("ListInstances"),
             "InspectOpenIDConnectProvider": _operation("InspectOpenIDConnectProvider"),
+            "RegisterForeignResource": _operation("RegisterForeignResource"),
+            "PutForeignResourcePolicy": _operation("PutForeignResourcePolicy"),
+            "GetForeignResource": _operation("GetForeignResource"),
+            "ListForeignResources": _operation("ListForeignResources"),
+            "DeleteForeignResourcePolicy": _silent("DeleteForeignResourcePolicy"),
+            "DeregisterForeignResource": _silent("DeregisterForeignResource"),
         },
         "shapes": {
             "ListInstancesRequest": {
@@ -125,6 +145,49 @@ EXTENSIONS: Mapping[str, Model] = {
                     "CertificateExpires": {"shape": "dateType"},
                 },
             },
+            "RegisterForeignResourceRequest": _NAMES_RESOURCE,
+            "RegisterForeignResourceResponse": _SHOWS_RESOURCE,
+            "PutForeignResourcePolicyRequest": {
+                "type": "structure",
+                "required": ["ResourceArn", "PolicyDocument"],
+                "members": {**_RESOURCE_ARN, "PolicyDocument": {"shape": "policyDocumentType"}},
+            },
+            "PutForeignResourcePolicyResponse": _SHOWS_RESOURCE,
+            "GetForeignResourceRequest": _NAMES_RESOURCE,
+            "GetForeignResourceResponse": _SHOWS_RESOURCE,
+            "ListForeignResourcesRequest": {
+                "type": "structure",
+                "members": {
+                    "ArnPrefix": {"shape": "arnPrefixType"},
+                    "Marker": {"shape": "markerType"},
+                    "MaxItems": {"shape": "maxItemsType"},
+                },
+            },
+            "ListForeignResourcesResponse": {
+                "type": "structure",
+                "required": ["ForeignResources"],
+                "members": {
+                    "ForeignResources": {"shape": "foreignResourceListType"},
+                    "IsTruncated": {"shape": "booleanType"},
+                    "Marker": {"shape": "responseMarkerType"},
+                },
+            },
+            "DeleteForeignResourcePolicyRequest": _NAMES_RESOURCE,
+            "DeregisterForeignResourceRequest": _NAMES_RESOURCE,
+            "foreignResourceListType": {"type": "list", "member": {"shape": "ForeignResource"}},
+            "ForeignResource": {
+                "type": "structure",
+                "required": ["ResourceArn", "CreateDate", "UpdateDate"],
+                "members": {
+                    **_RESOURCE_ARN,
+                    "PolicyDocument": {"shape": "policyDocumentType"},
+                    "CreateDate": {"shape": "dateType"},
+                    "UpdateDate": {"shape": "dateType"},
+                },
+            },
+            # AWS's `arnType` has twenty characters at least, a bucket's ARN sixteen.
+            "foreignArnType": {"type": "string", "min": 1, "max": 200},
+            "arnPrefixType": {"type": "string", "min": 1, "max": 200},
             "nearMissListType": {"type": "list", "member": {"shape": "NearMiss"}},
             "NearMiss": {
                 "type": "structure",

@@ -36,6 +36,7 @@ from broker.storage.engine import (
     DELEGATION_PARTITION,
     GLOBAL,
     ORGANIZATIONS_PARTITION,
+    RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
     EngineUnavailable,
@@ -76,6 +77,7 @@ from broker.storage.records import (
     User,
     VirtualMfaDevice,
 )
+from broker.storage.resource_records import ForeignResource, ResourceOwner
 from broker.storage.role_index_records import IndexedAccount, RoleIndex, TrustingRole
 from broker.storage.session_records import ListedSessions, Revocations, UnlistedSessions
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
@@ -107,6 +109,11 @@ def containers_partition(account: str) -> str:
 def serving_partition(account: str) -> str:
     """A partition of its own: it changes at each start of a broker, and only commands read it."""
     return SERVING_PARTITION
+
+
+def resources_partition(account: str) -> str:
+    """A partition of its own: names are taken often, and must not change the global partition's revision."""
+    return RESOURCES_PARTITION
 
 
 def role_index_partition(account: str) -> str:
@@ -218,6 +225,9 @@ FOREIGN_ACCESS_KEYS = Collection(
 ISSUER_ACCOUNTS = Collection(
     "issuer-account", IssuerAccount, lambda i: i.issuer_id, partition=global_partition, exact=True
 )
+RESOURCE_OWNERS = Collection(
+    "resource-owner", ResourceOwner, lambda o: o.arn, partition=resources_partition, exact=True
+)
 SERVING = Collection("serving", Serving, _single, partition=serving_partition)
 
 SETTINGS = Collection("settings", AccountSettings, _single)
@@ -262,6 +272,13 @@ MFA_DEVICES = Collection("mfa", VirtualMfaDevice, _mfa_name, derive=of_mfa_devic
 PASSKEYS = Collection(
     "passkey", Passkey, lambda p: passkey_key(p.serial_number), derive=lambda _: counted("passkey")
 )
+FOREIGN_RESOURCES = Collection(
+    "foreign-resource",
+    ForeignResource,
+    lambda r: r.arn,
+    exact=True,
+    derive=lambda _: counted("foreign-resource"),
+)
 CREDENTIAL_REPORTS = Collection("credential-report", CredentialReport, _single, expiring=True)
 LAST_ACCESSED_JOBS = Collection("last-accessed-job", LastAccessedJob, exact=True, expiring=True)
 SERVICE_LINKED_ROLE_DELETIONS = Collection(
@@ -286,6 +303,7 @@ SOURCES: tuple[Collection[Any], ...] = (
     SAML_PROVIDERS,
     MFA_DEVICES,
     PASSKEYS,
+    FOREIGN_RESOURCES,
 )
 DERIVED: tuple[Collection[Any], ...] = (COUNTS, REFERENCES, POLICY_USES)
 

@@ -30,6 +30,7 @@ SERVING_PARTITION = "serving"
 ROLE_INDEX_PARTITION = "role-index"
 DELEGATION_PARTITION = "delegation"
 ORGANIZATIONS_PARTITION = "organizations"
+RESOURCES_PARTITION = "resources"
 
 
 def account_partition(account_id: str) -> str:

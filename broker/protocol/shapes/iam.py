@@ -2150,3 +2150,55 @@ class InspectOpenIDConnectProviderResponse(msgspec.Struct, frozen=True, kw_only=
     keys: tuple[ProviderKey, ...]
     keys_fetched_at: float | None = None
     keys_fresh_until: float | None = None
+
+
+class RegisterForeignResourceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str
+
+
+class ForeignResource(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str
+    policy_document: str | None = None
+    create_date: float
+    update_date: float
+
+
+class RegisterForeignResourceResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    foreign_resource: ForeignResource
+
+
+class PutForeignResourcePolicyRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str
+    policy_document: str
+
+
+class PutForeignResourcePolicyResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    foreign_resource: ForeignResource
+
+
+class GetForeignResourceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str
+
+
+class GetForeignResourceResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    foreign_resource: ForeignResource
+
+
+class ListForeignResourcesRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    arn_prefix: str | None = None
+    marker: str | None = None
+    max_items: int | None = None
+
+
+class ListForeignResourcesResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    foreign_resources: tuple[ForeignResource, ...]
+    is_truncated: bool | None = None
+    marker: str | None = None
+
+
+class DeleteForeignResourcePolicyRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str
+
+
+class DeregisterForeignResourceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    resource_arn: str

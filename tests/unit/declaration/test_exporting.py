@@ -30,6 +30,10 @@ accounts:
     groups:
       "on":
         inline_policies: {"x": {"Version": "2012-10-17", Statement: {Effect: Deny, Action: "*", Resource: "*"}}}
+    foreign_resources:
+      "arn:aws:s3:::yes": {policy: {Version: "2012-10-17", Statement: {
+        Effect: Allow, Principal: {AWS: "arn:aws:iam::111111111111:user/no"}, Action: "s3:*", Resource: "*"}}}
+      "arn:aws:s3:::no-policy": {policy: null}
 instances:
   i-1: {account_id: "111111111111", tokens_required: false, hop_limit: 3, user_data: "#!/bin/sh\\n"}
 """

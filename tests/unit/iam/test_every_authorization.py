@@ -229,6 +229,11 @@ def _delegation() -> DelegationRequestRecord:
 
 
 @lru_cache
+def action_of(name: str) -> str:
+    """What policies call the operation; those of ours have a prefix of their own."""
+    return OPERATIONS["iam", name].action
+
+
 def resource_types(name: str) -> tuple[str, ...]:
     """Patterns of the ARNs that the reference has for an action; none where it matches `*` alone."""
     if not REFERENCE.actions.action_exists("iam", name):
@@ -265,9 +270,9 @@ async def test_an_operation_is_refused_without_a_permission(world: World) -> Non
 
 async def test_no_other_permission_is_enough(world: World) -> None:
     for name in NAMES:
-        others = {"Effect": "Allow", "NotAction": f"iam:{name}", "Resource": "*"}
+        others = {"Effect": "Allow", "NotAction": action_of(name), "Resource": "*"}
         assert await world.judged(name, others) == REFUSED, name
-        assert await world.judged(name, allow(f"iam:{name}"), {**others, "Effect": "Deny"}) == ALLOWED, name
+        assert await world.judged(name, allow(action_of(name)), {**others, "Effect": "Deny"}) == ALLOWED, name
 
 
 async def test_an_operation_is_judged_on_a_resource_of_the_reference(world: World) -> None:
@@ -285,11 +290,11 @@ async def test_a_permission_for_exactly_its_resource_is_enough_and_for_another_i
         arn = await world.resource(name) if resource_types(name) else "*"
         if name == "ChangePassword":
             arn = OWN
-        assert await world.judged(name, allow(f"iam:{name}", arn)) == ALLOWED, (name, arn)
+        assert await world.judged(name, allow(action_of(name), arn)) == ALLOWED, (name, arn)
         if arn != "*":
-            assert await world.judged(name, allow(f"iam:{name}", f"{arn}-other")) == REFUSED, (name, arn)
+            assert await world.judged(name, allow(action_of(name), f"{arn}-other")) == REFUSED, (name, arn)
             elsewhere = arn.replace(ACCOUNT, "999988887777")
-            assert await world.judged(name, allow(f"iam:{name}", elsewhere)) == REFUSED, (name, arn)
+            assert await world.judged(name, allow(action_of(name), elsewhere)) == REFUSED, (name, arn)
 
 
 # Condition keys, and the value that each has in a request of OPTIONAL and VALUES in this world.
@@ -391,10 +396,10 @@ async def test_each_condition_key_of_the_reference_has_an_effect(world: World) -
     for name, key in expected():
         right, wrong = OF_ONE.get((name, key)) or KEYS[key]
         outcomes = [
-            await world.judged(name, allow(f"iam:{name}", **under(key, value))) for value in (right, wrong)
+            await world.judged(name, allow(action_of(name), **under(key, value))) for value in (right, wrong)
         ]
-        denied = {**allow(f"iam:{name}", **under(key, right)), "Effect": "Deny"}
-        outcomes.append(await world.judged(name, allow(f"iam:{name}"), denied))
+        denied = {**allow(action_of(name), **under(key, right)), "Effect": "Deny"}
+        outcomes.append(await world.judged(name, allow(action_of(name)), denied))
         if outcomes != [ALLOWED, REFUSED, REFUSED]:
             strays[name, key] = outcomes
     assert not strays, str(strays)

@@ -98,6 +98,7 @@ async def world(iam: Iam) -> Iam:
         await iam(shapes.CreateVirtualMFADeviceRequest(virtual_mfa_device_name=name))
         await iam(shapes.AddRoleToInstanceProfileRequest(instance_profile_name=name, role_name="beta"))
         await iam(shapes.AddUserToGroupRequest(group_name="beta", user_name=name))
+        await iam(shapes.RegisterForeignResourceRequest(resource_arn=f"arn:aws:s3:::{name.lower()}"))
     await iam(shapes.CreateOpenIDConnectProviderRequest(url="https://idp.example.com"))
     await iam.store.transact(put_credentials)
     for name in NAMES[1:]:

@@ -106,6 +106,7 @@ VALUES: dict[str, Any] = {
     "server_certificate_name": "web",
     "certificate_body": "pem",
     "private_key": "pem",
+    "resource_arn": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders",
     "service_name": "codecommit.amazonaws.com",
     "service_specific_credential_id": "ACCA" + "A" * 17,
     "service_namespace": "iam",

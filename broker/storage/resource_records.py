@@ -1,0 +1,28 @@
+"""Foreign resources: those of other services, as their buckets and queues, that an account owns here.
+
+The account is part of most ARNs. Those without one (a bucket's) are names that all accounts share: `ResourceOwner` says
+whose a name is, in a partition of its own.
+"""
+
+from broker.storage.records import Record
+
+
+class ForeignResource(Record, frozen=True, kw_only=True):
+    """A resource of another service, by its ARN. `policy` is its resource policy as written, None for none.
+
+    `trusted_ids` are the unique ids, at the time of storing, of the ARNs in the policy (`broker.access.trust`).
+    """
+
+    account_id: str
+    arn: str
+    created_at: int
+    updated_at: int
+    policy: str | None = None
+    trusted_ids: dict[str, str] = {}
+
+
+class ResourceOwner(Record, frozen=True, kw_only=True):
+    """The account that owns a resource whose ARN names none."""
+
+    arn: str
+    account_id: str

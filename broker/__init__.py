@@ -6,7 +6,7 @@
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     web                      the HTTP of machines: requests in, responses out
     iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
-    analyzer
+    analyzer | gateway
                              what the broker does, one file per noun or flow
     event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
     performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;

@@ -10,6 +10,7 @@ from broker.version import VERSION
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
+    "gateway": ("gateway", "Serve S3 in front of a store, with the accounts and policies of the broker."),
     "apply": (
         "apply",
         "Change the store to what a file declares: accounts, users, roles, policies, instances.",
@@ -44,7 +45,7 @@ COMMANDS = {
 # How `broker --help` lists them: what works with credentials alone, and what needs the store or its running broker.
 GROUPS = {
     "for users, with credentials and an endpoint": ("whoami", "login", "env", "assume-role"),
-    "for operators, to begin": ("serve", "config", "root-key", "root-password"),
+    "for operators, to begin": ("serve", "gateway", "config", "root-key", "root-password"),
     "for operators, on what is in the store": (
         "apply",
         "export",

@@ -79,7 +79,9 @@ def _decoded(raw: str) -> str:
 
 def require_bucket_name(name: str, rules: KeyRules) -> None:
     if not _is_bucket_name(name) or ".." in name or _is_address(name) or name in rules.reserved:
-        raise Refusal("InvalidBucketName", "The specified bucket is not valid.", members={"BucketName": name[:128]})
+        raise Refusal(
+            "InvalidBucketName", "The specified bucket is not valid.", members={"BucketName": name[:128]}
+        )
 
 
 def require_key(key: str, rules: KeyRules) -> None:
@@ -101,7 +103,11 @@ def require_prefix(name: str, prefix: str, rules: KeyRules) -> None:
 def is_relative(key: str) -> bool:
     """Whether a file system would take `key` for another one. A slash at the end is usual: the key of a folder."""
     segments = key.split("/")
-    return not segments[0] and len(segments) > 1 or "" in segments[1:-1] or not {".", ".."}.isdisjoint(segments)
+    return (
+        (not segments[0] and len(segments) > 1)
+        or "" in segments[1:-1]
+        or not {".", ".."}.isdisjoint(segments)
+    )
 
 
 def encode_key(key: str) -> str:

@@ -1,7 +1,7 @@
 """The XML bodies that policies can see, or that name keys: read strictly, and written again for the store.
 
-What is written again says exactly what was judged, however the store would have read the original. Shapes: the Amazon S3
-API reference (Tagging, ObjectLockRetention, ObjectLockLegalHold, Delete, CreateBucketConfiguration).
+What is written again says exactly what was judged, however the store would have read the original. Shapes: the
+Amazon S3 API reference (Tagging, ObjectLockRetention, ObjectLockLegalHold, Delete, CreateBucketConfiguration).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from xml.sax.saxutils import escape
 
 import msgspec
 from lxml import etree
+from lxml.etree import _Element as Element
 
-from broker.assertions.xml_documents import Element, read_document, text_of, value_of
+from broker.assertions.xml_documents import read_document, text_of, value_of
 from broker.errors import Refusal
 from broker.gateway.refusals import malformed_xml
 
@@ -98,7 +99,9 @@ def write_legal_hold(status: str) -> bytes:
 
 
 def write_deletions(objects: tuple[Deletion, ...], *, is_quiet: bool) -> bytes:
-    return _document("Delete", "".join(map(_deletion, objects)) + _tag("Quiet", "true" if is_quiet else "false"))
+    return _document(
+        "Delete", "".join(map(_deletion, objects)) + _tag("Quiet", "true" if is_quiet else "false")
+    )
 
 
 def _deletion(one: Deletion) -> str:

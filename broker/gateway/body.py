@@ -47,7 +47,9 @@ def body_check(
 
 def announced_trailers(incoming: Incoming) -> tuple[str, ...]:
     """The names in x-amz-trailer; only checksums may come there. Raises Refusal."""
-    names = tuple(name.strip().lower() for name in incoming.header("x-amz-trailer").split(",") if name.strip())
+    names = tuple(
+        name.strip().lower() for name in incoming.header("x-amz-trailer").split(",") if name.strip()
+    )
     if len(set(names)) != len(names) or not all(is_checksum(name) and name != CONTENT_MD5 for name in names):
         raise Refusal("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
     return names
@@ -62,6 +64,7 @@ class Body:
 
     def __init__(self, stream: StreamReader, check: BodyCheck) -> None:
         self._stream, self._check = stream, check
+        self.is_empty = check.is_empty
         self.is_proven = False
         self.failure: Refusal | None = None
         self.trailers: Mapping[str, str] = _EMPTY
@@ -94,5 +97,3 @@ class Body:
                 raise too_large()
             pieces.append(piece)
         return b"".join(pieces)
-
-

@@ -13,7 +13,7 @@ import msgspec
 from broker.errors import Refusal
 from broker.gateway.bodies import require_tag_number
 from broker.gateway.incoming import Incoming
-from broker.gateway.operations import Operation
+from broker.gateway.operations import S3Operation
 from broker.gateway.refusals import invalid_argument
 from broker.sigv4.authorization import UnverifiedAuthorization
 
@@ -61,7 +61,7 @@ class Judged(msgspec.Struct, frozen=True):
     location: str = ""
 
 
-def request_keys(incoming: Incoming, operation: Operation, body: Judged, now: float) -> Keys:
+def request_keys(incoming: Incoming, operation: S3Operation, body: Judged, now: float) -> Keys:
     """The keys of what is asked for; raises Refusal for a header that has no meaning."""
     keys: Keys = {f"s3:{name}": incoming.headers[name] for name in _OF_HEADERS if name in incoming.headers}
     for name, key in _OF_QUERY.items():
@@ -71,7 +71,11 @@ def request_keys(incoming: Incoming, operation: Operation, body: Judged, now: fl
         if name in incoming.headers:
             keys[key] = incoming.headers[name]
     _add_body(keys, body)
-    tags = read_tag_header(incoming.headers["x-amz-tagging"]) if "x-amz-tagging" in incoming.headers else body.tags
+    tags = (
+        read_tag_header(incoming.headers["x-amz-tagging"])
+        if "x-amz-tagging" in incoming.headers
+        else body.tags
+    )
     if tags is not None:
         _add_tags(keys, tags)
     if (until := keys.get("s3:object-lock-retain-until-date")) is not None:
@@ -100,12 +104,19 @@ def read_tag_header(text: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError:
-        raise invalid_argument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.") from None
+        raise _no_tags() from None
     tags = dict(pairs)
     if len(tags) != len(pairs) or not all(tags):
-        raise invalid_argument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+        raise _no_tags()
     require_tag_number(tags)
     return tags
+
+
+def _no_tags() -> Refusal:
+    return invalid_argument(
+        "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
+        "duplicates."
+    )
 
 
 def _add_body(keys: Keys, body: Judged) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from broker.errors import Refusal
 from broker.gateway.incoming import METADATA, Incoming
-from broker.gateway.operations import Level, Operation
+from broker.gateway.operations import S3Level, S3Operation
 from broker.gateway.refusals import acl_not_supported, invalid_argument
 
 AWS_CHUNKED = "aws-chunked"
@@ -65,7 +65,7 @@ _COPY = frozenset(
 )
 _WRITE_CONDITIONS = frozenset({"if-match", "if-none-match"})
 
-# Operation -> the headers that it passes on. One that is missing here passes those of a body.
+# S3Operation -> the headers that it passes on. One that is missing here passes those of a body.
 _OF_OPERATION: Mapping[str, frozenset[str]] = {
     "GetObject": _READ,
     "HeadObject": _READ,
@@ -130,9 +130,9 @@ _ANSWERED = frozenset(
 _HIDDEN = frozenset({"x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region"})
 
 
-def forwarded_headers(incoming: Incoming, operation: Operation) -> dict[str, str]:
+def forwarded_headers(incoming: Incoming, operation: S3Operation) -> dict[str, str]:
     """Raises Refusal for ACLs that give others access, and for a header that is not UTF-8."""
-    if operation.level is not Level.SERVICE:
+    if operation.level is not S3Level.SERVICE:
         refuse_acls(incoming)
     names = _OF_OPERATION.get(operation.name, _BODY if operation.takes_body else frozenset())
     passed = {name: value for name, value in incoming.headers.items() if name in names}

@@ -5,7 +5,8 @@ Authorization Reference. A row says by method, level and sub-resource what it is
 have, which actions it needs, and who answers. A request that is no row's is refused.
 
 Left out on purpose, so refused as not implemented: what makes the store itself act elsewhere with its own authority
-(replication, logging, inventories, notifications, metadata tables, restoring with SQL, websites), and directory buckets.
+(replication, logging, inventories, notifications, metadata tables, restoring with SQL, websites), and directory
+buckets.
 """
 
 import enum
@@ -17,7 +18,7 @@ from broker.gateway.incoming import Incoming
 from broker.gateway.refusals import not_implemented
 
 
-class Level(enum.Enum):
+class S3Level(enum.Enum):
     SERVICE = "service"
     BUCKET = "bucket"
     OBJECT = "object"
@@ -32,7 +33,7 @@ class On(enum.Enum):
     SOURCE = "source"
 
 
-class Answer(enum.Enum):
+class AnsweredBy(enum.Enum):
     """Who answers: the store, or the gateway from the broker's records, or the gateway for each key of a list."""
 
     STORE = "store"
@@ -51,7 +52,7 @@ class Need(msgspec.Struct, frozen=True):
     header: tuple[str, ...] = ()
 
 
-class Operation(msgspec.Struct, frozen=True):
+class S3Operation(msgspec.Struct, frozen=True):
     """A row. `marks` are the query parameters that make a request this operation, with the value that they must have
     (None: any), `optional` the others that it may have. `copies` says that it has x-amz-copy-source.
 
@@ -60,14 +61,14 @@ class Operation(msgspec.Struct, frozen=True):
 
     name: str
     method: str
-    level: Level
+    level: S3Level
     needs: tuple[Need, ...]
     marks: Mapping[str, str | None] = {}
     optional: frozenset[str] = frozenset()
     copies: bool = False
     takes_body: bool = False
     is_data: bool = False
-    answer: Answer = Answer.STORE
+    answer: AnsweredBy = AnsweredBy.STORE
 
 
 _ACL_HEADERS = (
@@ -111,52 +112,54 @@ _DELETE = Need("s3:DeleteObject", On.OBJECT, "s3:DeleteObjectVersion")
 _READ = Need("s3:GetObject", On.OBJECT, "s3:GetObjectVersion")
 
 
-def _of_object(name: str, method: str, *needs: Need, **more: object) -> Operation:
-    return msgspec.structs.replace(Operation(name, method, Level.OBJECT, needs, is_data=True), **more)
+def _of_object(name: str, method: str, *needs: Need, **more: object) -> S3Operation:
+    return msgspec.structs.replace(S3Operation(name, method, S3Level.OBJECT, needs, is_data=True), **more)
 
 
-def _of_bucket(name: str, method: str, mark: str, action: str, **more: object) -> Operation:
+def _of_bucket(name: str, method: str, mark: str, action: str, **more: object) -> S3Operation:
     """An operation on the bucket itself, whose only query parameter is the sub-resource `mark`."""
     marks = {mark: ""} if mark else {}
-    row = Operation(name, method, Level.BUCKET, (Need(action, On.BUCKET),), marks, takes_body=method == "PUT")
+    row = S3Operation(
+        name, method, S3Level.BUCKET, (Need(action, On.BUCKET),), marks, takes_body=method == "PUT"
+    )
     return msgspec.structs.replace(row, **more)
 
 
-def _configuration(title: str, mark: str, reads: str, writes: str, deletes: str = "") -> list[Operation]:
+def _configuration(title: str, mark: str, reads: str, writes: str, deletes: str = "") -> list[S3Operation]:
     """Get, Put and, where there is one, Delete of one configuration of a bucket, which the store has."""
     rows = [_of_bucket(f"Get{title}", "GET", mark, reads), _of_bucket(f"Put{title}", "PUT", mark, writes)]
     return [*rows, _of_bucket(deletes, "DELETE", mark, writes)] if deletes else rows
 
 
 _SERVICE_ROWS = [
-    Operation(
+    S3Operation(
         "ListBuckets",
         "GET",
-        Level.SERVICE,
+        S3Level.SERVICE,
         (Need("s3:ListAllMyBuckets", On.ALL),),
         optional=frozenset({"prefix", "max-buckets", "continuation-token", "bucket-region"}),
-        answer=Answer.GATEWAY,
+        answer=AnsweredBy.GATEWAY,
     )
 ]
 _BUCKET_ROWS = [
-    _of_bucket("CreateBucket", "PUT", "", "s3:CreateBucket", answer=Answer.GATEWAY),
-    _of_bucket("DeleteBucket", "DELETE", "", "s3:DeleteBucket", answer=Answer.GATEWAY),
+    _of_bucket("CreateBucket", "PUT", "", "s3:CreateBucket", answer=AnsweredBy.GATEWAY),
+    _of_bucket("DeleteBucket", "DELETE", "", "s3:DeleteBucket", answer=AnsweredBy.GATEWAY),
     _of_bucket("HeadBucket", "HEAD", "", "s3:ListBucket"),
-    _of_bucket("GetBucketLocation", "GET", "location", "s3:GetBucketLocation", answer=Answer.GATEWAY),
-    _of_bucket("GetBucketAcl", "GET", "acl", "s3:GetBucketAcl", answer=Answer.GATEWAY),
-    _of_bucket("PutBucketAcl", "PUT", "acl", "s3:PutBucketAcl", answer=Answer.GATEWAY),
+    _of_bucket("GetBucketLocation", "GET", "location", "s3:GetBucketLocation", answer=AnsweredBy.GATEWAY),
+    _of_bucket("GetBucketAcl", "GET", "acl", "s3:GetBucketAcl", answer=AnsweredBy.GATEWAY),
+    _of_bucket("PutBucketAcl", "PUT", "acl", "s3:PutBucketAcl", answer=AnsweredBy.GATEWAY),
     _of_bucket(
         "GetBucketOwnershipControls",
         "GET",
         "ownershipControls",
         "s3:GetBucketOwnershipControls",
-        answer=Answer.GATEWAY,
+        answer=AnsweredBy.GATEWAY,
     ),
-    _of_bucket("GetBucketPolicy", "GET", "policy", "s3:GetBucketPolicy", answer=Answer.GATEWAY),
-    _of_bucket("PutBucketPolicy", "PUT", "policy", "s3:PutBucketPolicy", answer=Answer.GATEWAY),
-    _of_bucket("DeleteBucketPolicy", "DELETE", "policy", "s3:DeleteBucketPolicy", answer=Answer.GATEWAY),
+    _of_bucket("GetBucketPolicy", "GET", "policy", "s3:GetBucketPolicy", answer=AnsweredBy.GATEWAY),
+    _of_bucket("PutBucketPolicy", "PUT", "policy", "s3:PutBucketPolicy", answer=AnsweredBy.GATEWAY),
+    _of_bucket("DeleteBucketPolicy", "DELETE", "policy", "s3:DeleteBucketPolicy", answer=AnsweredBy.GATEWAY),
     _of_bucket(
-        "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=Answer.GATEWAY
+        "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
     *_configuration(
@@ -211,15 +214,15 @@ _BUCKET_ROWS = [
         ),
         is_data=True,
     ),
-    Operation(
+    S3Operation(
         "DeleteObjects",
         "POST",
-        Level.BUCKET,
+        S3Level.BUCKET,
         (_DELETE, _BYPASS),
         {"delete": ""},
         takes_body=True,
         is_data=True,
-        answer=Answer.EACH_KEY,
+        answer=AnsweredBy.EACH_KEY,
     ),
 ]
 _UPLOAD: Mapping[str, str | None] = {"uploadId": None}
@@ -297,7 +300,7 @@ _OBJECT_ROWS = [
         Need("s3:GetObjectAcl", On.OBJECT, "s3:GetObjectVersionAcl"),
         marks={"acl": ""},
         optional=_VERSION,
-        answer=Answer.GATEWAY,
+        answer=AnsweredBy.GATEWAY,
     ),
     _of_object(
         "PutObjectAcl",
@@ -305,15 +308,13 @@ _OBJECT_ROWS = [
         Need("s3:PutObjectAcl", On.OBJECT, "s3:PutObjectVersionAcl"),
         marks={"acl": ""},
         optional=_VERSION,
-        answer=Answer.GATEWAY,
+        answer=AnsweredBy.GATEWAY,
     ),
     _of_object("CreateMultipartUpload", "POST", *_WRITES, marks={"uploads": ""}),
     _of_object("UploadPart", "PUT", _PUT_OBJECT, marks=_PART, takes_body=True),
     _of_object("UploadPartCopy", "PUT", _PUT_OBJECT, _READS_SOURCE, marks=_PART, copies=True),
     _of_object("CompleteMultipartUpload", "POST", _PUT_OBJECT, marks=_UPLOAD, takes_body=True),
-    _of_object(
-        "AbortMultipartUpload", "DELETE", Need("s3:AbortMultipartUpload", On.OBJECT), marks=_UPLOAD
-    ),
+    _of_object("AbortMultipartUpload", "DELETE", Need("s3:AbortMultipartUpload", On.OBJECT), marks=_UPLOAD),
     _of_object(
         "ListParts",
         "GET",
@@ -329,15 +330,15 @@ _OBJECT_ROWS = [
         takes_body=True,
     ),
 ]
-OPERATIONS: tuple[Operation, ...] = (*_SERVICE_ROWS, *_BUCKET_ROWS, *_OBJECT_ROWS)
+OPERATIONS: tuple[S3Operation, ...] = (*_SERVICE_ROWS, *_BUCKET_ROWS, *_OBJECT_ROWS)
 _ROWS = {
     (method, level): tuple(row for row in OPERATIONS if (row.method, row.level) == (method, level))
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE")
-    for level in Level
+    for level in S3Level
 }
 
 
-def find_operation(incoming: Incoming) -> Operation:
+def find_operation(incoming: Incoming) -> S3Operation:
     """The one operation that `incoming` is. Raises Refusal NotImplemented where it is none."""
     matching = [row for row in _ROWS.get((incoming.method, level_of(incoming)), ()) if _is(row, incoming)]
     if len(matching) != 1:
@@ -346,18 +347,19 @@ def find_operation(incoming: Incoming) -> Operation:
     return matching[0]
 
 
-def level_of(incoming: Incoming) -> Level:
+def level_of(incoming: Incoming) -> S3Level:
     if incoming.key:
-        return Level.OBJECT
-    return Level.BUCKET if incoming.bucket else Level.SERVICE
+        return S3Level.OBJECT
+    return S3Level.BUCKET if incoming.bucket else S3Level.SERVICE
 
 
-def _is(row: Operation, incoming: Incoming) -> bool:
+def _is(row: S3Operation, incoming: Incoming) -> bool:
     query = incoming.query
     if row.copies is not ("x-amz-copy-source" in incoming.headers):
         return False
     if any(
-        name not in query or (wanted is not None and query[name] != wanted) for name, wanted in row.marks.items()
+        name not in query or (wanted is not None and query[name] != wanted)
+        for name, wanted in row.marks.items()
     ):
         return False
     return not query.keys() - row.marks.keys() - row.optional - _ALWAYS

@@ -10,7 +10,7 @@ from broker.gateway.address import KeyRules, encode_key, require_bucket_name, re
 from broker.gateway.bodies import Deletion
 from broker.gateway.condition_keys import Keys
 from broker.gateway.incoming import Incoming
-from broker.gateway.operations import Need, On, Operation
+from broker.gateway.operations import Need, On, S3Operation
 from broker.gateway.refusals import invalid_argument
 
 _has_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
@@ -18,7 +18,7 @@ _VERSION = "?versionId="
 _is_version = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}").fullmatch
 
 
-class Source(msgspec.Struct, frozen=True):
+class CopySource(msgspec.Struct, frozen=True):
     """The object that is copied."""
 
     bucket: str
@@ -26,7 +26,7 @@ class Source(msgspec.Struct, frozen=True):
     version_id: str = ""
 
 
-class Question(msgspec.Struct, frozen=True):
+class NeededPermission(msgspec.Struct, frozen=True):
     """May the caller do `action`? `bucket` and `key` name the resource; without a bucket it is everything."""
 
     action: str
@@ -41,7 +41,9 @@ class Question(msgspec.Struct, frozen=True):
         return f"arn:aws:s3:::{self.bucket}/{self.key}" if self.key else f"arn:aws:s3:::{self.bucket}"
 
 
-def questions(incoming: Incoming, operation: Operation, source: Source | None, keys: Keys) -> list[Question]:
+def questions(
+    incoming: Incoming, operation: S3Operation, source: CopySource | None, keys: Keys
+) -> list[NeededPermission]:
     """Of every operation but DeleteObjects."""
     return [
         _question(need, incoming, source, keys)
@@ -51,8 +53,8 @@ def questions(incoming: Incoming, operation: Operation, source: Source | None, k
 
 
 def questions_of_key(
-    incoming: Incoming, operation: Operation, deletion: Deletion, keys: Keys
-) -> list[Question]:
+    incoming: Incoming, operation: S3Operation, deletion: Deletion, keys: Keys
+) -> list[NeededPermission]:
     """Of one key of DeleteObjects: those of a DeleteObject of it."""
     query = {"versionId": deletion.version_id} if deletion.version_id else {}
     own = {**keys, "s3:versionid": deletion.version_id} if deletion.version_id else dict(keys)
@@ -62,21 +64,21 @@ def questions_of_key(
     return questions(one, operation, None, own)
 
 
-def _question(need: Need, incoming: Incoming, source: Source | None, keys: Keys) -> Question:
+def _question(need: Need, incoming: Incoming, source: CopySource | None, keys: Keys) -> NeededPermission:
     if need.on is On.SOURCE:
         assert source is not None
         action = need.of_version if source.version_id else need.action
         own: Keys = {key: value for key, value in keys.items() if key != "s3:versionid"}
         if source.version_id:
             own["s3:versionid"] = source.version_id
-        return Question(action, source.bucket, source.key, own)
+        return NeededPermission(action, source.bucket, source.key, own)
     bucket = "" if need.on is On.ALL else incoming.bucket
     key = incoming.key if need.on is On.OBJECT else ""
     has_version = need.of_version and "versionId" in incoming.query
-    return Question(need.of_version if has_version else need.action, bucket, key, keys)
+    return NeededPermission(need.of_version if has_version else need.action, bucket, key, keys)
 
 
-def read_source(text: str, rules: KeyRules) -> Source:
+def read_source(text: str, rules: KeyRules) -> CopySource:
     """x-amz-copy-source: `[/]bucket/key[?versionId=…]`, percent-encoded. Raises Refusal for access points, too."""
     path, has_version, version = text.partition(_VERSION)
     if "?" in path or _has_bad_escape(path) or not path.isascii():
@@ -90,10 +92,10 @@ def read_source(text: str, rules: KeyRules) -> Source:
         raise _invalid_source()
     require_bucket_name(bucket, rules)
     require_key(key, rules)
-    return Source(bucket, key, version)
+    return CopySource(bucket, key, version)
 
 
-def write_source(source: Source) -> str:
+def write_source(source: CopySource) -> str:
     """As the store is told: the canonical encoding."""
     version = f"{_VERSION}{source.version_id}" if source.version_id else ""
     return f"/{source.bucket}/{encode_key(source.key)}{version}"

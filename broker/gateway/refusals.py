@@ -65,7 +65,8 @@ def _printable(text: str) -> str:
 
 def not_implemented(what: str) -> Refusal:
     return Refusal(
-        "NotImplemented", f"A header or query you provided implies functionality that is not implemented: {what}."
+        "NotImplemented",
+        f"A header or query you provided implies functionality that is not implemented: {what}.",
     )
 
 

@@ -3,22 +3,21 @@
 It is one address, from the settings: nothing that a client sends chooses a host, and a redirect is never followed.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ssl import SSLContext
+from typing import Any
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from broker.errors import Refusal
 from broker.gateway.address import encode_key
-from broker.gateway.body import Body
 from broker.gateway.refusals import store_failed
 from broker.sigv4.canonical import EMPTY_SHA256
 from broker.sigv4.signing import SigningCredentials, encode_query, sign_request
-from broker.sigv4.verify import UNSIGNED_PAYLOAD
 
-STREAMED_WITH_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _BUFFER = 256 << 10  # bytes, of each answer that is read ahead
 _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 300.0  # a store may take long to complete a large upload
@@ -33,7 +32,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     key: str = ""
     query: Sequence[tuple[str, str]] = ()
     headers: Mapping[str, str] = {}
-    body: bytes | AsyncIterator[bytes] | Body | None = None
+    body: bytes | AsyncIterable[bytes] | None = None
     payload: str = EMPTY_SHA256
 
 
@@ -54,9 +53,11 @@ class BackingStore:
         self._base = url.rstrip("/")
         self._host = self._url.raw_authority
 
-    @asynccontextmanager
-    async def send(self, request: Outgoing) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The store's answer, before its body was read. Raises Refusal where there is none, and that of the body."""
+    async def send(self, request: Outgoing) -> aiohttp.ClientResponse:
+        """The store's answer, before its body was read; the caller enters it as a context, which releases it.
+
+        Raises Refusal where there is no answer, and that of the request's body.
+        """
         path = f"/{request.bucket}/{encode_key(request.key)}" if request.key else f"/{request.bucket}"
         query = encode_query(request.query)
         headers = sign_request(
@@ -74,13 +75,12 @@ class BackingStore:
         session = self._uploads if is_stream else self._session
         target = URL(f"{self._base}{path}?{query}" if query else f"{self._base}{path}", encoded=True)
         try:
-            async with session.request(
+            return await session.request(
                 request.method, target, headers=headers, data=request.body, allow_redirects=False
-            ) as answer:
-                yield answer
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, Refusal) as error:
             failure = getattr(request.body, "failure", None)
-            raise failure or store_failed(f"the store: {error!r}") from None
+            raise failure or store_failed(f"the store gives no answer: {error!r}") from None
 
 
 @asynccontextmanager
@@ -94,7 +94,7 @@ async def opened(
     tls: SSLContext | None = None,
 ) -> AsyncIterator[BackingStore]:
     connector = aiohttp.TCPConnector(limit=most_connections, ssl=tls if tls is not None else True)
-    options = {
+    options: dict[str, Any] = {
         "connector": connector,
         "connector_owner": False,
         "auto_decompress": False,
@@ -115,3 +115,15 @@ async def opened(
         yield BackingStore(url, region, credentials, clock, session, uploads)
 
 
+async def read_answer(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The whole body of an answer; raises Refusal where it breaks off, or is longer than `limit` bytes."""
+    pieces, length = [], 0
+    try:
+        while piece := await answer.content.readany():
+            length += len(piece)
+            pieces.append(piece)
+            if length > limit:
+                raise store_failed(f"the store's answer is longer than {limit} bytes")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise store_failed(f"the store broke off its answer: {error!r}") from None
+    return b"".join(pieces)

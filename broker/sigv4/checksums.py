@@ -82,7 +82,9 @@ def require_checksum(name: str, checksum: Checksum, claimed: str) -> None:
     try:
         expected = b64decode(claimed, validate=True)
     except (Base64Error, ValueError):
-        raise Refusal("InvalidDigest", "The Content-MD5 or checksum value that you specified is not valid.") from None
+        raise Refusal(
+            "InvalidDigest", "The Content-MD5 or checksum value that you specified is not valid."
+        ) from None
     computed = checksum.digest()
     if computed != expected:
         what = "Content-MD5" if name == CONTENT_MD5 else name.removeprefix(PREFIX).upper()

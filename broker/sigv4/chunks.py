@@ -126,7 +126,8 @@ class ChunkReader:
 def malformed(reason: str, code: str = "IncompleteBody") -> Refusal:
     """The sentences are those of S3's list of error codes."""
     if code == "MalformedTrailerError":
-        message = "The request contained trailing data that was not well-formed or did not conform to our published schema."
+        message = "The request contained trailing data that was not well-formed or did not conform to our published "
+        message += "schema."
     else:
         message = "The request body is not framed as its signature says."
     return Refusal(code, message, reason=reason)

@@ -32,6 +32,7 @@ class BodyCheck:
         trailers: tuple[str, ...] = (),
     ) -> None:
         self._form, self._left, self._claims, self._announced = form, length, claims, trailers
+        self.is_empty = not length
         self._checksums: dict[str, Checksum] = {
             name: new_checksum(name) for name in (*claims, *trailers) if is_checksum(name)
         }

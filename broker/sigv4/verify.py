@@ -230,7 +230,9 @@ def _claim_in_query(authorization: UnverifiedAuthorization) -> str:
     """
     if not authorization.presigned:
         raise refusals.missing_content_hash()
-    claims = [value for name, value in query_pairs(authorization.request.query) if name == _CONTENT_SHA256_QUERY]
+    claims = [
+        value for name, value in query_pairs(authorization.request.query) if name == _CONTENT_SHA256_QUERY
+    ]
     if len(claims) > 1:
         raise refusals.repeated(CONTENT_SHA256)
     return wire_text(claims[0]) if claims else UNSIGNED_PAYLOAD

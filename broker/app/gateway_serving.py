@@ -137,6 +137,7 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gat
         region=chosen.region,
         source_of=partial(_source_of, trusted=settings.requests.trusted_proxies),
         service_principals=frozenset(settings.policies.service_principals),
+        refused_operations=frozenset(chosen.refused_operations),
         journals_data=chosen.journal_data_events,
         allows_anonymous=chosen.anonymous,
         fetches_tags=chosen.existing_object_tags,

@@ -22,6 +22,14 @@ def faults_of_gateway(settings: Settings) -> Iterator[str]:
     for domain in chosen.domains:
         if not _is_domain(domain):
             yield f"gateway.domains: {domain!r} is no domain; write it in small letters, without a port"
+    if chosen.refused_operations:
+        # Imported here: most settings name none.
+        from broker.gateway.operations import OPERATIONS
+
+        known = {row.name for row in OPERATIONS}
+        for name in chosen.refused_operations:
+            if name not in known:
+                yield f"gateway.refused_operations: the gateway knows no operation {name!r}"
     yield from _faults_of_credentials(chosen)
 
 

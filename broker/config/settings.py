@@ -153,6 +153,7 @@ class GatewaySettings(Section, frozen=True):
         "status",
         "swift",
     )
+    refused_operations: tuple[str, ...] = ()
     relative_keys: bool = False
     anonymous: bool = False
     existing_object_tags: bool = False

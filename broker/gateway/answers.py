@@ -64,7 +64,7 @@ def ownership() -> web.Response:
 
 
 def policy_status(*, is_public: bool) -> web.Response:
-    return xml("PolicyStatus", f"<IsPublic>{'TRUE' if is_public else 'FALSE'}</IsPublic>")
+    return xml("PolicyStatus", f"<IsPublic>{'true' if is_public else 'false'}</IsPublic>")
 
 
 def denied_deletion(one: Deletion, code: str, message: str) -> str:

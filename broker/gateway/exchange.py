@@ -36,6 +36,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     source_of: Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
     service_principals: frozenset[str] = frozenset()
+    refused_operations: frozenset[str] = frozenset()
     journals_data: bool = False
     allows_anonymous: bool = False
     fetches_tags: bool = False

@@ -14,6 +14,8 @@ SKEW = 900  # seconds; "the difference between the request time and the server's
 
 ANONYMOUS = Caller(principal=Anonymous(), account="")
 
+_OF_VERSION_2 = "&AWSAccessKeyId="
+
 # Codes of the query services -> those of S3, with its sentences.
 _OF_TOKENS = {
     "InvalidClientTokenId": ("InvalidToken", "The provided token is malformed or otherwise invalid."),
@@ -25,7 +27,7 @@ _UNKNOWN_KEY = ("InvalidAccessKeyId", "The AWS Access Key Id you provided does n
 def read_authorization(request: UnverifiedRequest, now: float) -> UnverifiedAuthorization | None:
     """None for a request without a signature. Raises Refusal where it is malformed, or not of this time."""
     header = next((value for name, value in request.headers if name == "authorization"), "")
-    if header.startswith("AWS "):
+    if header.startswith("AWS ") or _OF_VERSION_2 in f"&{request.query}":
         raise Refusal(
             "InvalidRequest",
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",

@@ -13,7 +13,7 @@ from broker.gateway.incoming import read_incoming
 from broker.gateway.operations import find_operation
 from broker.gateway.performing import perform
 from broker.gateway.proving import SERVICE, read_authorization
-from broker.gateway.refusals import render_refusal, status_of
+from broker.gateway.refusals import not_implemented, render_refusal, status_of
 from broker.performing import known_refusal, note_refusal
 from broker.sigv4.authorization import UnverifiedRequest
 
@@ -80,6 +80,8 @@ def _read(
     authorization = read_authorization(unverified, facts.now)
     incoming = read_incoming(unverified, gateway.rules)
     operation = find_operation(incoming)
+    if operation.name in gateway.refused_operations:
+        raise not_implemented(operation.name)
     event.event_name, event.aws_region = operation.name, facts.region
     if operation.is_data:
         event.management_event, event.event_category = False, "Data"

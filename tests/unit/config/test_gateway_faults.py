@@ -26,6 +26,7 @@ def test_the_settings_of_a_gateway_are_accepted():
         ("DOMAINS", "S3.example.org", "no domain"),
         ("ACCESS_KEY_ID", "", "belong together"),
         ("CREDENTIALS_FILE", "/etc/credentials", "set one of them"),
+        ("REFUSED_OPERATIONS", "PutObjectTags", "knows no operation"),
         ("WORKERS", "0", "gateway.workers is a number"),
     ],
 )

@@ -30,7 +30,7 @@ _ENCODED = [quote(chr(code), safe="") for code in range(128)]
 
 
 def percent_encoded(text: str) -> str:
-    """As `quote` with nothing safe, in a quarter of its time where the text is ASCII: a page has hundreds of policies."""
+    """As `quote` with nothing safe, in a quarter of its time where the text is ASCII: a page has many policies."""
     return text.translate(_ENCODED) if text.isascii() else quote(text, safe="")
 
 

@@ -5,7 +5,7 @@ leaves a record; MinIO's has the caller that MinIO has proven.
 """
 
 from collections.abc import Awaitable, Callable
-from hmac import compare_digest
+from secrets import compare_digest
 from typing import Any
 
 import msgspec

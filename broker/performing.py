@@ -210,7 +210,8 @@ async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event:
 
 def note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
     # CloudTrail counts issuing as reading.
-    event.read_only = is_reading(operation) or (service.name == "sts" and operation != "RevokeSessions")
+    is_issuing = service.name == "eks-auth" or (service.name == "sts" and operation != "RevokeSessions")
+    event.read_only = is_reading(operation) or is_issuing
     event.response_elements = audit_answer(service, operation, answer)
 
 

@@ -29,7 +29,6 @@ from broker.policy import (
     parse_policy,
     policy_size,
 )
-from broker.storage.engine import account_partition
 from broker.storage.resource_records import ForeignResource, ResourceOwner
 from broker.storage.store import COUNTS, FOREIGN_RESOURCES, RESOURCE_OWNERS, Transaction
 
@@ -46,7 +45,7 @@ class Owned(msgspec.Struct, frozen=True):
 class ForeignResources:
     """Finds owners and policies. The records are cached by the store, the compiled policies by the library.
 
-    Which resources an account has registered is cached at the revision of its partition: of those that a resource lies
+    Which resources an account has registered is cached: of those that a resource lies
     below, mostly none is, and each would be asked for with each request.
     """
 
@@ -61,7 +60,7 @@ class ForeignResources:
         if account is None:
             return None
         registered: frozenset[str] = await self._registered.at(
-            store, account, (account_partition(account),), lambda: _registered(store, account)
+            store, account, lambda: _registered(store, account)
         )
         found = [await store.find(FOREIGN_RESOURCES, account, one) for one in covering if one in registered]
         sets = [

@@ -21,7 +21,12 @@ from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey, shown_url
 from broker.operation import Quotas
 
-_STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
+_REDIS = (
+    "redis",
+    "rediss",
+    *(f"{tls}+{kind}" for tls in ("redis", "rediss") for kind in ("cluster", "sentinel")),
+)
+_STORES = ("sqlite:", "unix://", *(f"{scheme}://" for scheme in _REDIS))
 _SYNCS = tuple(one.value for one in Sync)
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("auto", "json", "text")
@@ -29,6 +34,7 @@ _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
 _is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
+_is_sentinel = re.compile(r"([^/]*@)?[^/,@?]+(,[^/,@?]+)*/[^/?]+(/[0-9]+)?", re.DOTALL).fullmatch
 _is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
 _is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
@@ -159,6 +165,11 @@ def _faults_of_store(url: SecretKey) -> Iterator[str]:
         yield f"store.url: {url.reveal()!r} names no {what}"
     elif scheme.endswith("+cluster") and not _is_cluster(url.reveal().partition("://")[2]):
         yield "store.url: nothing may follow HOST:PORT of a cluster: a cluster has one database"
+    elif scheme.endswith("+sentinel"):
+        if not _is_sentinel(url.reveal().partition("://")[2]):
+            yield (
+                "store.url: the URL of a Sentinel is redis+sentinel://HOST:PORT,HOST:PORT/MASTER, and perhaps /NUMBER"
+            )
     elif scheme.startswith("redi") and not _is_database(url.reveal().partition("://")[2]):
         # Not quoted: it may be a part of the password. redis-py reads `/abc` as 0, and `/1/2` as 12.
         yield "store.url: only the number of a database may follow HOST:PORT, as in redis://HOST:PORT/0"

@@ -90,17 +90,19 @@ def verify(
     """
     if authorization.request is not request:
         raise ValueError("an authorization proves the request that it was read from, and no other")
+    # A certificate's signature is verified elsewhere (`certificate_signatures`); no secret ever makes one.
+    if authorization.signer.scope.is_of_certificate:
+        raise refusals.unsupported_algorithm(authorization.signer.scope.algorithm)
     second = int(now)  # compared with a signing time, which has no fraction
     if authorization.presigned or abs(second - authorization.timestamp) > dialect.skew:
-        _require_current(authorization, second, dialect)
-    if not authorization.signer.headers.needing_no_check.issuperset(authorization.headers):
-        _require_signed_headers(authorization, dialect)
+        require_current(authorization, second, dialect)
+    require_signed(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
         raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
-    _require_scope(authorization, services, regions, dialect)
+    require_scope(authorization, services, regions, dialect)
     try:
-        payload_hash = _payload_hash(authorization, dialect)
+        payload_hash = payload_hash_of(authorization, dialect)
         canonical = canonical_request(authorization, payload_hash, dialect.normalise_path)
         to_sign = string_to_sign(authorization, canonical)
         proven = _is_signed(authorization, to_sign.encode(), secret, signing_keys)
@@ -111,7 +113,7 @@ def verify(
     return VerifiedRequest(request, authorization, payload_hash != UNSIGNED_PAYLOAD)
 
 
-def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
+def require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
     """Clauses "Signature expired" and "Signature not yet current" (Troubleshoot signed requests), ends inclusive."""
     signed = authorization.timestamp
     if signed > now + dialect.skew:
@@ -124,6 +126,12 @@ def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: 
             raise refusals.request_expired()
     if now > signed + lifetime:
         raise refusals.signature_expired(authorization.signed_at, now, lifetime, dialect.mismatch_code)
+
+
+def require_signed(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
+    """Host and all x-amz-* headers must be signed; the usual case is one comparison of sets."""
+    if not authorization.signer.headers.needing_no_check.issuperset(authorization.headers):
+        _require_signed_headers(authorization, dialect)
 
 
 def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
@@ -154,7 +162,7 @@ def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization, dialect:
     return trimmed(authorization.headers[name]) == _computed_hash(authorization)
 
 
-def _require_scope(
+def require_scope(
     authorization: UnverifiedAuthorization,
     services: Collection[str],
     regions: Collection[str] | None,
@@ -197,7 +205,7 @@ def _covers(pattern: str, region: str) -> bool:
     return region.startswith(pattern[:-1]) if pattern.endswith("*") else region == pattern
 
 
-def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> str:
+def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) -> str:
     """The hash of the body as it arrived; a claim in x-amz-content-sha256 must agree with it.
 
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply

@@ -76,7 +76,7 @@ class RedisEngine:
     def __init__(
         self, url: str, entropy: Callable[[int], bytes], *, timeout: float = 2.0, connections: int = 32
     ) -> None:
-        """`url`: redis://, rediss:// (TLS), unix://, or redis+cluster://, with user, password and options in it.
+        """`url`: redis:// or rediss:// (TLS), with +cluster or +sentinel, or unix://; with user, password and options.
 
         `entropy(n)` returns n fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
         finding out whether a commit whose answer was lost was applied. Raises ValueError for a malformed URL.
@@ -88,6 +88,7 @@ class RedisEngine:
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
         self._waiting: dict[str, asyncio.Future[Revision]] = {}
+        self._deadline: asyncio.TimerHandle | None = None  # of those who wait
         self._asking_task: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
         self._seen: dict[str, Revision] = {}  # the latest of each partition
@@ -97,7 +98,11 @@ class RedisEngine:
         """See Engine. Concurrent calls are batched into one request, always one that is not yet sent."""
         waiting = self._waiting.get(partition)
         if waiting is None:
-            waiting = self._waiting[partition] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            if not self._waiting:
+                # A request that waits for the one before it is refused as soon as if it had been sent.
+                self._deadline = loop.call_later(self._timeout, _fail_all, self._waiting, _no_answer())
+            waiting = self._waiting[partition] = loop.create_future()
             if self._asking_task is None:
                 self._asking_task = asyncio.create_task(self._ask_revisions())
         # Shielded, because other calls wait for the same future: the cancellation of one must not cancel them.
@@ -264,6 +269,7 @@ class RedisEngine:
     async def _ask_revisions(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
+            deadline = self._deadline
             try:
                 async with translated_errors():
                     answers = await self._revisions_not_lost(list(waiting))
@@ -276,6 +282,8 @@ class RedisEngine:
                 raise
             else:
                 _answer_all(waiting, answers)
+            if deadline is not None:
+                deadline.cancel()
         self._asking_task = None
 
     async def _revisions_not_lost(self, partitions: list[str]) -> list[Revision]:
@@ -375,6 +383,10 @@ def _expiry(write: Write) -> bytes | int | str:
     if write.value is None:
         return _DELETED
     return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))
+
+
+def _no_answer() -> EngineUnavailable:
+    return EngineUnavailable("redis: no answer came in time: is the server running, and its address right?")
 
 
 def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:

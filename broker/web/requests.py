@@ -68,6 +68,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             region,
             service.name,
             certificates_of(request, dependencies.trusted_proxies),
+            unverified,
         )
         declared = find_operation(service.name, operation)
 

@@ -1,7 +1,8 @@
 """Tokens of identity providers that come again and again: each takes its role once, and the session serves the next.
 
-The first use is AssumeRoleWithWebIdentity, with its gate, its mint and its record. The session is used while the
-account has not changed since (a trust policy, a provider, a revocation), until it or the token ends. What the provider
+The first use is AssumeRoleWithWebIdentity, with its gate, its mint and its record. The session is used
+from the same address while no record that it was made of has changed (the role, the provider, a revocation), until it
+or the token ends. What the provider
 alone knows, as a key that it withdrew, is seen after fifteen minutes at the latest: no session lasts longer.
 """
 
@@ -11,7 +12,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.sessions import opened_caller
@@ -24,7 +24,6 @@ from broker.operation import find_operation, model, perform_within
 from broker.performing import record_of
 from broker.protocol.request import read_request
 from broker.sealing.session import OpenedSession, open_session
-from broker.storage.engine import account_partition
 from broker.storage.store import Transaction
 from broker.sts.assume_role_with_web_identity import prove_web_identity
 from broker.web.dependencies import Dependencies
@@ -45,7 +44,7 @@ class RoleSessions:
     """The sessions of one worker."""
 
     def __init__(self) -> None:
-        self._cache: Cache[tuple[bytes, str, str], TakenRole] = Cache(_MOST)
+        self._cache: Cache[tuple[bytes, str, str, str, bool], TakenRole] = Cache(_MOST)
 
     async def caller_of(
         self,
@@ -65,13 +64,17 @@ class RoleSessions:
                 reason="federation.single_use_tokens is set, and the token would be used with each request",
             )
         digest = sha256(unverified_token.encode("utf-8", "surrogatepass")).digest()
-        key, account = (digest, role_arn, session_name), account_of_role(role_arn)
+        # The trust policy may ask for the address: a token that comes from another one takes the role again.
+        key = (digest, role_arn, session_name, facts.source_ip, facts.secure_transport)
         keyring = dependencies.mint.keyring()
-        found = await self._cache.get_at(store, key, (account_partition(account),))
-        if found is None or found.opened.keyring is not keyring or facts.now >= found.ends_at:
-            found = await _take(dependencies, store, facts, event, unverified_token, role_arn, session_name)
-            await self._cache.put_at(store, key, (account_partition(account),), found)
-        return await opened_caller(store, found.opened)
+        found = await self._cache.find(store, key)
+        if found is not None and found.opened.keyring is keyring and facts.now < found.ends_at:
+            return await opened_caller(store, found.opened)
+        taken, sources = await store.recorded(
+            lambda: _take(dependencies, store, facts, event, unverified_token, role_arn, session_name)
+        )
+        self._cache.put_made(store, key, taken, sources)
+        return await opened_caller(store, taken.opened)
 
 
 async def _take(

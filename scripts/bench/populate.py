@@ -30,7 +30,8 @@ from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
-from broker.storage.collection import ACCESS_KEYS, ACCOUNTS, ROLES, USERS, Collection
+from broker.storage.collection import Collection
+from broker.storage.collections import ACCESS_KEYS, ACCOUNTS, ROLES, USERS
 from broker.storage.engine import GLOBAL, Engine, Write, account_partition
 from broker.storage.records import AccessKey, Account, Record, Role, User
 from broker.storage.sealed import SealedEngine

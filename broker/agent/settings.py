@@ -110,6 +110,9 @@ def read_agent_settings(file: Path, environment: Mapping[str, str]) -> AgentSett
 
 def instance_of(machine: MachineSection, region: str) -> Instance:
     """The record by which the machine's categories are shown; raises ValidationError."""
+    unknown = machine.instance.keys() - set(Instance.__struct_fields__)
+    if unknown:
+        raise msgspec.ValidationError(f"instance has no {', '.join(sorted(unknown))}")
     return msgspec.convert(
         {
             "region": region,

@@ -38,6 +38,13 @@ class _TlsConnection(_Connection, SentinelManagedSSLConnection):
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
     """At most `max_connections`; who finds none free waits `timeout` seconds."""
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """All of them, and then those to the sentinels, too; else the idle ones."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
 
 def sentinel_client(url: str, options: dict[str, Any]) -> Any:
     """The client for redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/NUMBER; the login is for both.

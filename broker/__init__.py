@@ -4,9 +4,10 @@
     app                      composition root
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
+    agent                    credentials on a node, without the store: an endpoint for SDKs, a client of a broker
     web                      the HTTP of machines: requests in, responses out
     iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
-    analyzer | gateway
+    analyzer | pod_identity | roles_anywhere | gateway
                              what the broker does, one file per noun or flow
     event_history            what CloudTrail's LookupEvents shows: an account's records, by the gate
     performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
@@ -14,7 +15,7 @@
     own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
-    storage | audit          memory that lasts; what happened
+    storage | audit | telemetry                    memory that lasts; what happened; what a collector is told
     policy | sigv4 | sealing | assertions | protocol      pure: judge, verify, seal, parse
     names | errors | strict_json | causes | yaml_text | trace_context
                              how things are called; how a request is refused; strict reading of JSON; errors of the

@@ -10,7 +10,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status. Without a command, and for `help`, it explains itself."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["help"]:
-        arguments = [*arguments[1:2], "--help"]
+        arguments = [*(one for one in arguments[1:] if one != "help"), "--help"]
     # Only the chosen command is imported: `broker keys` starts without importing the server.
     parser = parser_of(arguments[:1])
     chosen = parser.parse_args(arguments)

@@ -1,12 +1,14 @@
-"""One bounded cache: CLOCK eviction by weight, and values that are valid at given revisions of partitions.
+"""One bounded cache: CLOCK eviction by weight, and values that are valid while what they were made of is unchanged.
 
 CLOCK eviction: a hit sets one flag. To make room, the oldest entry is evicted, unless its flag is set: then the flag is
 cleared and the entry becomes the youngest. So entries used once do not evict entries in use, and a hit is cheap.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -19,21 +21,42 @@ class Part(Hashable, Protocol):
     def weight(self) -> int: ...
 
 
-class RevisionSource(Protocol):
-    """A transaction of the store: `revision` is the one that it reads, `is_dirty` is true while it has writes."""
+class MadeOf(msgspec.Struct, frozen=True, gc=False):
+    """What a value was made of, in one partition: the records under `keys` at `revision`; None: all records."""
+
+    partition: str
+    revision: Hashable
+    keys: tuple[str, ...] | None
+
+
+class RecordSource(Protocol):
+    """A transaction of the store; `is_dirty` is true while it has writes."""
 
     is_dirty: bool
 
-    async def revision(self, partition: str) -> Hashable: ...
+    async def renewed(self, source: MadeOf) -> MadeOf | None:
+        """`source` at the revision that is read; None where what it names has changed, or may have."""
+        ...
+
+    async def recorded(self, make: Callable[[], Awaitable[Value]]) -> tuple[Value, tuple[MadeOf, ...]]:
+        """The answer of `make`, and what it has read."""
+        ...
+
+
+class CacheSize(NamedTuple):
+    """`weight` is in the cache's own unit."""
+
+    weight: int
+    entries: int
 
 
 class _Entry(Generic[Value]):
-    __slots__ = ("is_used", "revisions", "value", "weight")
+    __slots__ = ("is_used", "sources", "value", "weight")
 
-    def __init__(self, value: Value, weight: int, revisions: Hashable) -> None:
+    def __init__(self, value: Value, weight: int, sources: "tuple[MadeOf, ...] | None") -> None:
         self.value = value
         self.weight = weight
-        self.revisions = revisions
+        self.sources = sources
         self.is_used = False
 
 
@@ -58,26 +81,30 @@ class Cache(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def size(self) -> CacheSize:
+        return CacheSize(self.weight, len(self._entries))
+
     def get(self, key: Key) -> Value | None:
-        """The value under `key`, whatever its revisions."""
+        """The value under `key`, whatever it was made of."""
         entry = self._entries.get(key)
         if entry is None:
             return None
         entry.is_used = True
         return entry.value
 
-    def put(self, key: Key, value: Value, weight: int = 1, revisions: Hashable = None) -> None:
+    def put(self, key: Key, value: Value, weight: int = 1, sources: tuple[MadeOf, ...] | None = None) -> None:
         """Cache `value` under `key`, instead of any other; `weight` is without its parts."""
         if weight > self._limit:
             self._drop(key)
             return
         entry = self._entries.get(key)
         if entry is None:
-            self._entries[key] = entry = _Entry(value, weight, revisions)
+            self._entries[key] = entry = _Entry(value, weight, sources)
             self._clock.append(key)
         else:
             self._remove_weight(entry)
-            entry.value, entry.weight, entry.revisions = value, weight, revisions
+            entry.value, entry.weight, entry.sources = value, weight, sources
         self._add_weight(entry)
         self._evict()
 
@@ -100,45 +127,50 @@ class Cache(Generic[Key, Value]):
         self._clock = deque(key for key in self._clock if key in self._entries)
 
     async def at(
-        self,
-        store: RevisionSource,
-        key: Key,
-        partitions: Sequence[str],
-        make: Callable[[], Awaitable[Value]],
-        weight: int = 1,
+        self, store: RecordSource, key: Key, make: Callable[[], Awaitable[Value]], weight: int = 1
     ) -> Value:
-        """The value under `key` at the present revisions of `partitions`; else the answer of `make`, which is cached.
+        """The value under `key` if all that it was made of is unchanged; else the answer of `make`, which is cached.
 
-        `make` reads only these partitions, through `store`. An answer None is returned, and not cached.
+        `make` depends on nothing but `key` and what it reads through `store`. An answer None is not cached.
         """
-        if store.is_dirty:
-            return await make()
-        revisions = await _revisions_of(store, partitions)
-        found = self._find(key, revisions)
+        found = await self.find(store, key)
         if found is not None:
             return found
-        made = await make()
-        # INVARIANT: nothing is cached from a transaction with writes, because they may never be committed.
-        if made is not None and not store.is_dirty:
-            self.put(key, made, weight, revisions)
+        if store.is_dirty:
+            return await make()
+        made, sources = await store.recorded(make)
+        self.put_made(store, key, made, sources, weight)
         return made
 
-    async def get_at(self, store: RevisionSource, key: Key, partitions: Sequence[str]) -> Value | None:
-        """The value under `key`, if it was cached at the revisions that `store` reads; None where that has writes."""
-        return None if store.is_dirty else self._find(key, await _revisions_of(store, partitions))
-
-    async def put_at(self, store: RevisionSource, key: Key, partitions: Sequence[str], value: Value) -> None:
-        """Cache `value`, which was made of `partitions` as `store` reads them, unless that has writes."""
-        revisions = await _revisions_of(store, partitions)
-        if not store.is_dirty:
-            self.put(key, value, revisions=revisions)
-
-    def _find(self, key: Key, revisions: Hashable) -> Value | None:
+    async def find(self, store: RecordSource, key: Key) -> Value | None:
+        """The value under `key` if all that it was made of is as `store` reads it; None where that has writes."""
         entry = self._entries.get(key)
-        if entry is None or entry.revisions != revisions:
+        if entry is None or entry.sources is None or store.is_dirty:
             return None
+        value, sources = entry.value, entry.sources
+        for source in sources:
+            if await store.renewed(source) is not source:
+                break
+        else:
+            entry.is_used = True
+            return value
+        renewed = [await store.renewed(source) for source in sources]
+        if not all(renewed):
+            return None
+        if entry.sources is sources:
+            entry.sources = tuple(filter(None, renewed))
         entry.is_used = True
-        return entry.value
+        return value
+
+    def put_made(
+        self, store: RecordSource, key: Key, value: Value, sources: tuple[MadeOf, ...], weight: int = 1
+    ) -> None:
+        """Cache `value`, which was made of `sources` through `store`; None is not cached.
+
+        # INVARIANT: nothing is cached from a transaction with writes, because they may never be committed.
+        """
+        if value is not None and not store.is_dirty:
+            self.put(key, value, weight, sources)
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
@@ -174,10 +206,3 @@ class Cache(Generic[Key, Value]):
             else:
                 del self._holders[part]
                 self.weight -= part.weight
-
-
-async def _revisions_of(store: RevisionSource, partitions: Sequence[str]) -> Hashable:
-    """The revisions of `partitions`, as one value. For one partition it is the revision itself, to save memory."""
-    if len(partitions) == 1:
-        return await store.revision(partitions[0])
-    return tuple([await store.revision(partition) for partition in partitions])

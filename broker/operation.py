@@ -61,6 +61,8 @@ class Quotas(msgspec.Struct, frozen=True):
     group_inline_size: int = 5120
     trust_policy_size: int = 2048
     credential_report_hours: int = 4
+    clusters: int = 100
+    pod_identity_associations_per_cluster: int = 5000
     organization_accounts: int = 10
     organizational_units: int = 1000
     organization_policies: int = 1000
@@ -68,6 +70,10 @@ class Quotas(msgspec.Struct, frozen=True):
     resource_control_policies_per_target: int = 5
     service_control_policy_size: int = 5120
     resource_control_policy_size: int = 5120
+    trust_anchors: int = 50
+    certificates_per_trust_anchor: int = 2
+    crls_per_trust_anchor: int = 2
+    workload_profiles: int = 250
     foreign_resources: int = 1000
     foreign_resource_policy_size: int = 20480
 
@@ -294,7 +300,7 @@ async def prepare(declared: Operation, call: Call, request: Any) -> Prepared[Any
 
 
 def request_tag_keys(request: Any) -> ConditionKeys:
-    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags.
+    """aws:RequestTag/* and aws:TagKeys, which IAM fills for every operation with tags: a list of them, or a map.
 
     Of tags whose keys differ in case only, the one condition key has all values.
     """
@@ -302,12 +308,13 @@ def request_tag_keys(request: Any) -> ConditionKeys:
     tag_keys = getattr(request, "tag_keys", ())
     if not tags and not tag_keys:
         return {}
+    pairs = tags.items() if isinstance(tags, Mapping) else [(tag.key, tag.value) for tag in tags]
     by_key: dict[str, tuple[str, ...]] = {}
-    for tag in tags:
-        name = f"aws:RequestTag/{tag.key}".lower()
-        by_key[name] = (*by_key.get(name, ()), tag.value)
+    for key, value in pairs:
+        name = f"aws:RequestTag/{key}".lower()
+        by_key[name] = (*by_key.get(name, ()), value)
     keys: dict[str, str | tuple[str, ...]] = {**by_key}
-    keys["aws:TagKeys"] = tuple(tag.key for tag in tags) + tuple(tag_keys)
+    keys["aws:TagKeys"] = tuple(key for key, _ in pairs) + tuple(tag_keys)
     return keys
 
 

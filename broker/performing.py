@@ -145,7 +145,7 @@ async def perform_proven(
     call = tools.call(store, caller, facts)
     answer = await perform(declared, call, typed)
     if call.performed:
-        tools.journal.write_ahead([_record_of(one, event, tools.entropy) for one in call.performed])
+        tools.journal.write_ahead([record_of(one, event, tools.entropy) for one in call.performed])
     # A secret that is shown once is lost where its record cannot be written: then it must not be committed either.
     service = model(declared.service)
     is_shown_once = store.is_dirty and gives_secret(service, declared.name)
@@ -155,7 +155,7 @@ async def perform_proven(
     return answer, is_shown_once
 
 
-def _record_of(performed: Performed, event: Event, entropy: Callable[[int], bytes]) -> Event:
+def record_of(performed: Performed, event: Event, entropy: Callable[[int], bytes]) -> Event:
     """The record of what was performed within the request that `event` is of."""
     declared, caller = performed.operation, performed.caller
     service = model(declared.service)
@@ -210,7 +210,8 @@ async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event:
 
 def note_answer(event: Event, service: ServiceModel, operation: str, answer: Any) -> None:
     # CloudTrail counts issuing as reading.
-    event.read_only = is_reading(operation) or (service.name == "sts" and operation != "RevokeSessions")
+    is_issuing = service.name == "eks-auth" or (service.name == "sts" and operation != "RevokeSessions")
+    event.read_only = is_reading(operation) or is_issuing
     event.response_elements = audit_answer(service, operation, answer)
 
 

@@ -1,5 +1,6 @@
 """A real redis-server for tests, on a free port."""
 
+import re
 import shutil
 import signal
 import socket
@@ -44,7 +45,14 @@ class RedisServer:
         configuration = self.folder / "redis.conf"
         configuration.write_text(settings)
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([program, str(configuration), *options], stdout=log, stderr=log)
+            self.run(subprocess.Popen([program, str(configuration), *options], stdout=log, stderr=log))
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def run(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
         self._await(b"PING", b"+PONG")
 
     def signal(self, number: signal.Signals) -> None:
@@ -74,6 +82,21 @@ class RedisServer:
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
             connection.sendall(command + b"\r\n")
             return connection.recv(65536)
+
+    def await_writes_of(self, primary: "RedisServer") -> None:
+        """Wait until this replica has everything that `primary` has written.
+
+        The command WAIT would not do: it waits for the writes of its own connection.
+        """
+        deadline = time.monotonic() + 20
+        while self._written() < primary._written():
+            assert time.monotonic() < deadline, "the replica does not follow"
+            time.sleep(0.01)
+
+    def _written(self) -> int:
+        found = re.search(rb"master_repl_offset:(\d+)", self.ask(b"INFO replication"))
+        assert found is not None
+        return int(found[1])
 
     def _await(self, command: bytes, answer: bytes) -> None:
         deadline = time.monotonic() + 20

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 
 from broker.config import load_settings, parse_address, setting_names
 from broker.config.settings import variable_of
@@ -197,6 +198,23 @@ def test_compose_keeps_what_the_brokers_promise_rests_on():
         assert option in command
     assert services["broker"]["read_only"] is True
     assert all(port.startswith("127.0.0.1:") for port in services["broker"]["ports"])
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "said"),
+    [
+        ("read_only: true", "reed_only: true", "reed_only"),
+        ("secrets: [master-key]", "secrets: [other]", "`other`"),
+        ("networks: [store]", "networks: [stare]", "`stare`"),
+        ("condition: service_healthy", "condition: fine", "fine"),
+    ],
+)
+def test_the_compose_file_keeps_the_compose_specification(written: str, instead: str, said: str):
+    """By a reader of the specification, which finds what is wrong in a changed one."""
+    text = text_of("compose.yaml")
+    PyCompose.from_yaml(text).validate()
+    with pytest.raises(ValueError, match=said):
+        PyCompose.from_yaml(text.replace(written, instead)).validate()
 
 
 def test_the_master_key_of_compose_is_never_committed():

@@ -21,6 +21,8 @@ from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},
     ("accessanalyzer", "ValidatePolicy"): {"locale"},
+    # "This parameter is no longer used" (CreateSession).
+    ("rolesanywhere", "CreateSession"): {"session_name"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},
     ("sso-oidc", "StartDeviceAuthorization"): {"start_url"},
     # There is nothing to remove: what would be there is refused when it is given.
@@ -35,6 +37,10 @@ LOGGED = {
         "subject_token",
         "subject_token_type",
     },
+    # What the agent of AWS says of its machine; the token names the node of its pod.
+    ("eks-auth", "AssumeRoleForPodIdentity"): {"instance_id", "zone"},
+    # An update says what the association is afterwards, so the same one twice is the same as one.
+    ("eks", "UpdatePodIdentityAssociation"): {"client_request_token"},
     # Who may see bills in AWS's console; the broker has none.
     ("organizations", "CreateAccount"): {"iam_user_access_to_billing"},
 }

@@ -3,7 +3,7 @@
 A role that does not exist and a role that trusts no one look the same to a caller: a resource whose policy grants
 nothing. So no refusal says which roles another account has.
 
-These facts depend on the role's record alone, so they are cached at the revision of its account's partition.
+These facts depend on the role's record alone, so they are cached until it is written.
 Measured with 100,000 roles: without this cache AssumeRole of a thousand hot roles costs a quarter more CPU.
 """
 
@@ -18,11 +18,10 @@ from broker.cache import Part
 from broker.errors import validation_error
 from broker.names.arn import iam_arn
 from broker.policy import PolicySet
-from broker.storage.engine import account_partition
 from broker.storage.store import ROLES, Transaction
 
 # Bytes that a role takes beside its tags and its policy, a set of tags, and a tag beside its text.
-_ROLE_WEIGHT, _TAGS_WEIGHT, _TAG_WEIGHT = 400, 300, 150
+_ROLE_WEIGHT, _TAGS_WEIGHT, _TAG_WEIGHT = 600, 300, 150
 
 _ROLE = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL)
 _BEFORE_ACCOUNT = len(iam_arn("", "")) - 1
@@ -87,7 +86,6 @@ class AssumableRoles:
         role: AssumableRole | None = await self._cache.at(
             store,
             role_arn,
-            (account_partition(account),),
             lambda: self._find(store, account, role_arn),
             _ROLE_WEIGHT,
         )

@@ -14,6 +14,7 @@ from broker.audit.event import (
     UserIdentity,
     iso_time,
 )
+from broker.names.arn import parse_arn
 from broker.names.principal import (
     Anonymous,
     AssumedRole,
@@ -102,7 +103,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `is_session_token` marks credentials of GetSessionToken, `is_assumed_root` those of AssumeRoot. `scope_policies` are
     those that GetScopedCredentials added, each of which has to allow; `delegate_account` is the account that acts by a
     delegation request. `claims` are those of a session's token, `sealed_by` is the id of the key that sealed it.
-    `asserted` is set only while an assertion is exchanged for credentials.
+    `asserted` is set only while an assertion is exchanged for credentials. `source_arn` is the resource for which a
+    service principal acts.
     """
 
     principal: Principal
@@ -129,6 +131,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     claims: SessionClaims | None = None
     sealed_by: bytes = b""
     asserted: Asserted | None = None
+    source_arn: str = ""
 
     @property
     def is_temporary(self) -> bool:
@@ -172,6 +175,10 @@ def _condition_keys(caller: Caller) -> Keys:
         keys["ec2:roledelivery"] = (caller.role_delivery,)
     if caller.is_assumed_root:
         keys["aws:assumedroot"] = _TRUE
+    if isinstance(principal, Service) and caller.source_arn:
+        keys["aws:sourcearn"] = (caller.source_arn,)
+        keys["aws:sourceaccount"] = (parse_arn(caller.source_arn).account,)
+        keys["aws:principalservicename"] = (principal.name,)
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys

@@ -14,6 +14,7 @@ from broker.access.gather import Gatherer
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.access.spelling import spelled_keys
+from broker.cache import CacheSize
 from broker.errors import access_denied
 from broker.names.principal import FederatedUser
 from broker.policy import (
@@ -48,6 +49,11 @@ class Gate:
         self._gatherer = Gatherer(library)
         self._keyring = keyring
         self._entropy = entropy
+
+    @property
+    def cache_sizes(self) -> dict[str, CacheSize]:
+        """In bytes, by estimate."""
+        return {"policies": self.library.cache.size, "gathered": self._gatherer.cache_size}
 
     async def decide(
         self, store: Transaction, caller: Caller, facts: RequestFacts, action: str, resource: Resource

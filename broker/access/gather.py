@@ -1,7 +1,7 @@
 """Gathers every policy that applies to a caller, compiled and cached.
 
-The policies of a principal depend on its account and on the organization, so they are cached at the revisions of
-these two partitions. Session policies belong to the token and are added at each request.
+The policies of a principal are cached until one of the records that they were made of is written: its own, its groups',
+its managed policies', the organization's. Session policies belong to the token and are added at each request.
 
 # INVARIANT: a policy that cannot be found is never skipped, because it may deny. IAM deletes no policy that is attached
 # or a boundary, and no group with members: where one is missing, the store is broken and the request is refused. A
@@ -20,15 +20,14 @@ from broker.access.aws_managed import (
 from broker.access.caller import Caller, Keys
 from broker.access.library import PolicyLibrary, parts_of
 from broker.access.organization import find_organization, organization_keys, policies_at
-from broker.cache import Cache, Part
+from broker.cache import Cache, CacheSize, Part
 from broker.errors import service_unavailable
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY, policy_arn
 from broker.names.principal import FederatedUser, Root
 from broker.policy import NO_POLICIES, Layers, PolicyKind, PolicySet, Source, SourceKind
-from broker.storage.engine import GLOBAL, account_partition
 from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.records import Group, Role, User
-from broker.storage.store import GROUPS, POLICIES, Transaction
+from broker.storage.store import GROUPS, POLICIES, ROLES, USERS, Transaction
 
 _NO_KEYS: Keys = {}
 _ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
@@ -36,7 +35,7 @@ _DENY_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*",
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 # Bytes that an entry takes beside compiled policies: key, layers, a union.
-_ENTRY_WEIGHT = 1_500
+_ENTRY_WEIGHT = 2_000
 
 
 class _Gathered(msgspec.Struct, frozen=True):
@@ -61,6 +60,10 @@ class Gatherer:
         # One entry, which what is gathered for thousands of principals shares: the organization may be large.
         self._organizations: Cache[str, Organization] = Cache(1)
 
+    @property
+    def cache_size(self) -> CacheSize:
+        return self._cache.size
+
     async def layers_of(self, store: Transaction, caller: Caller, resource_account: str | None) -> Layers:
         """Every layer but the resource's own policy, which the operation declares.
 
@@ -73,11 +76,9 @@ class Gatherer:
     ) -> tuple[Layers, Keys]:
         """The layers, and the condition keys that depend on the organization."""
         account = caller.account
-        partitions = (account_partition(account), GLOBAL) if account else (GLOBAL,)
         gathered = await self._cache.at(
             store,
             (account, _policy_owner(caller)),
-            partitions,
             lambda: self._gathered(store, caller),
             _ENTRY_WEIGHT,
         )
@@ -102,19 +103,19 @@ class Gatherer:
         organization: Organization | None = await self._organizations.at(
             store,
             "",
-            (GLOBAL,),
             lambda: find_organization(store),  # type: ignore[arg-type,return-value]  # None is not cached
         )
         return _Gathered(await self._layers(store, caller, organization), organization)
 
     async def _layers(self, store: Transaction, caller: Caller, organization: Organization | None) -> Layers:
         identity, boundary = NO_POLICIES, None
-        if caller.role is not None:
-            identity = await self._attached(store, caller.role)
-            boundary = await self._boundary(store, caller.account, caller.role.permissions_boundary)
-        elif caller.user is not None:
-            identity = await self._user_policies(store, caller.user)
-            boundary = await self._boundary(store, caller.account, caller.user.permissions_boundary)
+        record = await _record_of(store, caller)
+        if isinstance(record, Role):
+            identity = await self._attached(store, record)
+            boundary = await self._boundary(store, caller.account, record.permissions_boundary)
+        elif record is not None:
+            identity = await self._user_policies(store, record)
+            boundary = await self._boundary(store, caller.account, record.permissions_boundary)
         elif type(caller.principal) in _ROOT_PRINCIPALS:
             # Root needs no policy. Its federated users and root tasks may do the same, limited by the session layer.
             identity = self._library.compiled(
@@ -315,6 +316,21 @@ def _units_above(organization: Organization, account: str) -> list[tuple[str, Or
             raise service_unavailable(f"the organization of account {account} is broken at {name}")
         levels.append((name, unit))
     return levels[::-1]
+
+
+async def _record_of(store: Transaction, caller: Caller) -> Role | User | None:
+    """The record that the caller's permissions come from; that of the caller itself where it is stored nowhere.
+
+    # INVARIANT: what is cached was made of nothing but its key and what was read through `store`; so the record is read
+    # again, though the caller has it.
+    """
+    if caller.role is not None:
+        role = await store.find(ROLES, caller.account, ROLES.key_of(caller.role))
+        return role if role is not None and role.role_id == caller.role.role_id else caller.role
+    if caller.user is not None:
+        user = await store.find(USERS, caller.account, USERS.key_of(caller.user))
+        return user if user is not None and user.user_id == caller.user.user_id else caller.user
+    return None
 
 
 async def find_managed_policy(store: Transaction, account: str, arn: str) -> AnyManagedPolicy | None:

@@ -1,25 +1,27 @@
 """Logins: the caller and the secret that belong to an access key id or a session token."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from broker.access.caller import Caller
-from broker.cache import Cache
+from broker.cache import Cache, MadeOf
 from broker.names.secret import SecretKey
 from broker.sealing.session import OpenedSession
 from broker.storage.store import Transaction
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Who calls, if `secret` verifies the signature. It depends on records of `partitions` alone.
+    """Who calls, if `secret` verifies the signature. It depends on `sources` alone.
 
     `name` is the access key id, or the digest of the session token; `opened` is that token, opened.
     """
 
     name: str | bytes
-    partitions: tuple[str, ...]
     caller: Caller
     secret: SecretKey
     opened: OpenedSession | None = None
+    sources: tuple[MadeOf, ...] = ()
 
 
 class LoginCache:
@@ -32,11 +34,20 @@ class LoginCache:
         self._cache: Cache[str | bytes, Login] = Cache(limit)
         self.get = self._cache.get
 
-    async def is_current(self, store: Transaction, login: Login) -> bool:
-        """Whether `login`, an answer of `get`, was made at the revisions that `store` reads."""
-        return await self._cache.get_at(store, login.name, login.partitions) is login
+    def __len__(self) -> int:
+        return len(self._cache)
 
-    async def put(self, store: Transaction, login: Login) -> None:
+    async def is_current(self, store: Transaction, login: Login) -> bool:
+        """Whether all that `login`, an answer of `get`, was made of is as `store` reads it."""
+        return await self._cache.find(store, login.name) is login
+
+    def put(self, store: Transaction, login: Login) -> None:
         """Cache `login`, which was made with `store`, unless it is cached already."""
         if self._cache.get(login.name) is not login:
-            await self._cache.put_at(store, login.name, login.partitions, login)
+            self._cache.put_made(store, login.name, login, login.sources)
+
+
+async def recorded_login(store: Transaction, make: Callable[[], Awaitable[Login]]) -> Login:
+    """The answer of `make`, with its sources."""
+    login, sources = await store.recorded(make)
+    return msgspec.structs.replace(login, sources=sources)

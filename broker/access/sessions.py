@@ -1,7 +1,7 @@
 """From a session token to its caller: the claims of the token, and the record that its permissions come from.
 
 A session ends when its role or user is deleted (a new one with the same name is another identity), and when it is
-revoked. Both are checked again whenever the revision of the account has changed.
+revoked. Both are checked again whenever the records that say so may have changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from hashlib import sha256
 import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
-from broker.access.logins import Login, LoginCache
+from broker.access.logins import Login, LoginCache, recorded_login
 from broker.access.revocations import why_revoked
 from broker.errors import Refusal
 from broker.names.principal import Root
@@ -26,7 +26,6 @@ from broker.sealing.claims import (
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
 from broker.sealing.session import OpenedSession, SessionExpired, open_session, require_current
-from broker.storage.engine import account_partition
 from broker.storage.records import Role, User
 from broker.storage.store import RENAMED_USERS, ROLES, USERS, Transaction
 
@@ -58,8 +57,11 @@ class Sessions:
             raise invalid_token(broken.reason) from None
         if cached is not None and cached.opened is opened and await self._logins.is_current(store, cached):
             return cached
-        caller = await opened_caller(store, opened)
-        return Login(name, (account_partition(opened.claims.account),), caller, opened.secret, opened)
+        return await recorded_login(store, lambda: _login(store, name, opened))
+
+
+async def _login(store: Transaction, name: bytes, opened: OpenedSession) -> Login:
+    return Login(name, await opened_caller(store, opened), opened.secret, opened)
 
 
 def invalid_token(reason: str) -> Refusal:

@@ -11,6 +11,8 @@ import msgspec
 import broker.analyzer
 import broker.iam
 import broker.organizations
+import broker.pod_identity
+import broker.roles_anywhere
 import broker.signin
 import broker.simulator
 import broker.sso
@@ -166,7 +168,7 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
         if not may_create and not path.exists():
             raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
         return SqliteEngine(path, clock, entropy, may_create=may_create)
-    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
+    if scheme in ("unix", "redis", "rediss") or scheme.startswith(("redis+", "rediss+")):
         from broker.storage.redis import RedisEngine
 
         try:

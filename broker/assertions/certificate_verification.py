@@ -5,48 +5,25 @@ happened once, and the connection stays open: so times and revocations are check
 is what a handshake accepts: a certificate that is not for clients, weak keys and signatures.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.dsa import DSAPublicKey
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from broker.assertions.certificate_checks import (
+    find_extension,
+    require_current,
+    require_strong_key,
+    require_strong_signature,
+    shown_certificate,
+)
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.client_certificate import ClientCertificate
+from broker.assertions.revocation_lists import RevocationLists, is_current_list, is_revoked
 
 MOST_CERTIFICATES = 10
-SMALLEST_RSA_KEY, SMALLEST_CURVE = 2048, 256  # bits
-_GOOD_DIGESTS = ("sha256", "sha384", "sha512")
-
-_LISTS = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
-
-Extension = TypeVar("Extension", bound=x509.ExtensionType)
-RevocationLists = tuple[x509.CertificateRevocationList, ...]
-
-
-def parse_revocation_lists(content: bytes) -> RevocationLists:
-    """The lists of a file, one in DER or any number in PEM; raises ValueError, in words for the operator."""
-    try:
-        found = _LISTS.findall(content)
-        lists = tuple(map(x509.load_pem_x509_crl, found)) if found else (x509.load_der_x509_crl(content),)
-        if any(_is_partial(one) for one in lists):
-            raise ValueError("a delta, an indirect or a partial list, which cannot be used")
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise ValueError(f"is no certificate revocation list: {error}") from None
-    return lists
-
-
-def _is_partial(one: x509.CertificateRevocationList) -> bool:
-    """RFC 5280, 5.2: what is critical and not understood makes a list unusable, and none is understood here."""
-    return any(extension.critical for extension in one.extensions)
 
 
 def verify_client_certificate(
@@ -83,44 +60,34 @@ def _verified(
     )
     own = chain[0]
     for one in chain:
-        _require_current(one, now, checks)
+        require_current(one, now, checks)
     _require_for_clients(own, checks)
     for one in chain:
-        _require_strong_key(one, checks)
+        require_strong_key(one, checks)
     # The last is an authority of the operator's, trusted whatever its signature is.
     for one, issuer in pairwise(chain):
-        _require_strong_signature(one, checks)
+        require_strong_signature(one, checks)
         if lists is not None:
             _require_not_revoked(one, issuer, lists, now, checks)
     return _facts_of(chain, checks)
 
 
-def _require_current(one: x509.Certificate, now: float, checks: Checks) -> None:
-    begins, ends = one.not_valid_before_utc, one.not_valid_after_utc
-    checks.require(
-        "validity",
-        begins.timestamp() <= now <= ends.timestamp(),
-        found=f"{_shown(one)}: {begins:%Y-%m-%dT%H:%M:%SZ} to {ends:%Y-%m-%dT%H:%M:%SZ}",
-        wanted=f"certificates that are good at {int(now)}",
-    )
-
-
 def _require_for_clients(own: x509.Certificate, checks: Checks) -> None:
-    constraints = _find(own, x509.BasicConstraints)
+    constraints = find_extension(own, x509.BasicConstraints)
     checks.require(
         "no authority",
         constraints is None or not constraints.ca,
         found="the certificate of an authority" if constraints is not None and constraints.ca else "none",
         wanted="the certificate of a client",
     )
-    extended = _find(own, x509.ExtendedKeyUsage)
+    extended = find_extension(own, x509.ExtendedKeyUsage)
     checks.require(
         "extended key usage",
         extended is not None and ExtendedKeyUsageOID.CLIENT_AUTH in extended,
         found=", ".join(one.dotted_string for one in extended or ()) or "none",
         wanted=f"{ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string}, client authentication",
     )
-    usage = _find(own, x509.KeyUsage)
+    usage = find_extension(own, x509.KeyUsage)
     checks.require(
         "key usage",
         usage is None or usage.digital_signature,
@@ -129,62 +96,25 @@ def _require_for_clients(own: x509.Certificate, checks: Checks) -> None:
     )
 
 
-def _require_strong_key(one: x509.Certificate, checks: Checks) -> None:
-    key = one.public_key()
-    if isinstance(key, RSAPublicKey):
-        kind, is_good = f"RSA, {key.key_size} bits", key.key_size >= SMALLEST_RSA_KEY
-    elif isinstance(key, EllipticCurvePublicKey):
-        kind, is_good = f"{key.curve.name}", key.curve.key_size >= SMALLEST_CURVE
-    else:
-        kind = "DSA" if isinstance(key, DSAPublicKey) else type(key).__name__
-        is_good = isinstance(key, Ed25519PublicKey | Ed448PublicKey)
-    checks.require(
-        "key",
-        is_good,
-        found=f"{_shown(one)}: {kind}",
-        wanted=f"RSA of {SMALLEST_RSA_KEY} bits, a curve of {SMALLEST_CURVE}, Ed25519 or Ed448",
-    )
-
-
-def _require_strong_signature(one: x509.Certificate, checks: Checks) -> None:
-    digest = one.signature_hash_algorithm
-    checks.require(
-        "signature algorithm",
-        digest is None or digest.name in _GOOD_DIGESTS,
-        found=f"{_shown(one)}: {digest.name if digest is not None else 'of the key'}",
-        wanted="SHA-256 or more",
-    )
-
-
 def _require_not_revoked(
     one: x509.Certificate, issuer: x509.Certificate, lists: RevocationLists, now: float, checks: Checks
 ) -> None:
-    current = [each for each in lists if _is_current_list(each, issuer, now)]
+    current = [each for each in lists if is_current_list(each, issuer, now)]
     checks.require(
         "revocation list",
         bool(current),
-        found=f"no current list of {_shown(issuer)}" if not current else f"a list of {_shown(issuer)}",
+        found=f"no current list of {shown_certificate(issuer)}"
+        if not current
+        else f"a list of {shown_certificate(issuer)}",
         wanted="a list that its issuer has signed and that has not expired",
     )
-    is_revoked = any(
-        each.get_revoked_certificate_by_serial_number(one.serial_number) is not None for each in current
-    )
+    revoked = is_revoked(one.serial_number, current)
     checks.require(
         "revocation",
-        not is_revoked,
-        found=f"{_shown(one)}: {'revoked' if is_revoked else 'not revoked'}",
+        not revoked,
+        found=f"{shown_certificate(one)}: {'revoked' if revoked else 'not revoked'}",
         wanted="not revoked",
     )
-
-
-def _is_current_list(one: x509.CertificateRevocationList, issuer: x509.Certificate, now: float) -> bool:
-    begins, ends = one.last_update_utc, one.next_update_utc
-    if one.issuer != issuer.subject or ends is None or not begins.timestamp() <= now < ends.timestamp():
-        return False
-    usage = _find(issuer, x509.KeyUsage)
-    if usage is not None and not usage.crl_sign:
-        return False
-    return one.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # a TypeError is caught above
 
 
 def _facts_of(chain: list[x509.Certificate], checks: Checks) -> ClientCertificate:
@@ -196,7 +126,7 @@ def _facts_of(chain: list[x509.Certificate], checks: Checks) -> ClientCertificat
         found=", ".join(common_names) or "none",
         wanted="one common name, or none",
     )
-    names = _find(own, x509.SubjectAlternativeName)
+    names = find_extension(own, x509.SubjectAlternativeName)
     return ClientCertificate(
         subject=own.subject.rfc4514_string(),
         issuer=own.issuer.rfc4514_string(),
@@ -207,14 +137,3 @@ def _facts_of(chain: list[x509.Certificate], checks: Checks) -> ClientCertificat
         uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)) if names else (),
         email_addresses=tuple(names.get_values_for_type(x509.RFC822Name)) if names else (),
     )
-
-
-def _find(one: x509.Certificate, kind: type[Extension]) -> Extension | None:
-    try:
-        return one.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _shown(one: x509.Certificate) -> str:
-    return one.subject.rfc4514_string() or f"number {one.serial_number:x}"

@@ -55,7 +55,13 @@ def verify_web_identity(
     claims = token.claims
     checks.require("issuer", claims.get("iss") == issuer, found=claims.get("iss"), wanted=issuer)
     verify_signature(token, keys, checks)
-    issued_at, expires_at = _verify_times(claims, now, leeway, checks)
+    issued_at, expires_at = verify_times(claims, now, leeway, checks)
+    checks.require(
+        "redemption",
+        now < issued_at + REDEEM_WITHIN + leeway,
+        found=issued_at,
+        wanted=f"within {REDEEM_WITHIN // 3600} hours before {int(now)}",
+    )
     audience = _verify_audience(claims, client_ids, checks)
     subject = claims.get("sub")
     checks.require(
@@ -68,7 +74,8 @@ def verify_web_identity(
     return WebIdentityClaims(issuer, subject, audience, issued_at, expires_at, claims)
 
 
-def _verify_times(claims: Mapping[str, Any], now: float, leeway: int, checks: Checks) -> tuple[int, int]:
+def verify_times(claims: Mapping[str, Any], now: float, leeway: int, checks: Checks) -> tuple[int, int]:
+    """`iat` and `exp`, whole seconds; raises CheckFailed where the token is not valid now."""
     expires_at = _require_time(claims, "exp", checks)
     issued_at = _require_time(claims, "iat", checks)
     checks.require("expiry", now < expires_at + leeway, found=expires_at, wanted=f"later than {int(now)}")
@@ -78,12 +85,6 @@ def _verify_times(claims: Mapping[str, Any], now: float, leeway: int, checks: Ch
             "not before", not_before <= now + leeway, found=not_before, wanted=f"not after {int(now)}"
         )
     checks.require("issued at", issued_at <= now + leeway, found=issued_at, wanted=f"not after {int(now)}")
-    checks.require(
-        "redemption",
-        now < issued_at + REDEEM_WITHIN + leeway,
-        found=issued_at,
-        wanted=f"within {REDEEM_WITHIN // 3600} hours before {int(now)}",
-    )
     return issued_at, expires_at
 
 

@@ -38,8 +38,16 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def completed(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Completed]:
-    """What may follow each command and action, from the parsers themselves."""
+def completed(parser: argparse.ArgumentParser) -> Iterator[Completed]:
+    """What may follow each command and action, and `help` before them."""
+    for one in _completed(parser):
+        below = one.actions if one.path else {**one.actions, "help": "Explain a command."}
+        yield Completed(one.path, below, one.options)
+        yield Completed(("help", *one.path), one.actions, {})
+
+
+def _completed(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Completed]:
+    """From the parsers themselves."""
     actions: dict[str, str] = {}
     options: dict[str, str] = {}
     below: list[tuple[str, argparse.ArgumentParser]] = []
@@ -54,7 +62,7 @@ def completed(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> It
             actions |= {str(choice): "" for choice in one.choices}
     yield Completed(path, actions, options)
     for name, parser_below in below:
-        yield from completed(parser_below, (*path, name))
+        yield from _completed(parser_below, (*path, name))
 
 
 def bash_script(table: list[Completed]) -> str:
@@ -84,12 +92,12 @@ def zsh_script(table: list[Completed]) -> str:
 #compdef broker
 # Completion of `broker` for zsh.
 _broker() {{
-    local path='' word
+    local typed='' word
     local -a choices
     for word in "${{(@)words[2,CURRENT-1]}}"; do
-        case $word in -*) break ;; *) path=${{path:+$path }}$word ;; esac
+        case $word in -*) break ;; *) typed=${{typed:+$typed }}$word ;; esac
     done
-    case $path in
+    case $typed in
 {rows}        *) _files; return ;;
     esac
     _describe -V 'broker' choices

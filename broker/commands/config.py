@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from broker.config import Settings
 
 DESCRIPTION = """\
+Check settings, and print profiles of clients.
+
   broker config check --config broker.toml       the changed settings, and everything that would prevent a start
   broker config print --profile alice >> ~/.aws/config
   broker config print --profile data --role-arn arn:aws:iam::222222222222:role/data-reader \\

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("minio", "the archive of `mc admin cluster iam export`"),
         ("seaweedfs", "iam.json"),
     ):
-        system = systems.add_parser(name, help=summary, description=summary)
+        text = f"Turn {summary} into a declaration."
+        system = systems.add_parser(name, help=summary, description=text)
         system.add_argument("file", metavar="FILE", type=Path, help=summary)
         system.add_argument(
             "--account",

@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the keys of both rings")
-    rotate = actions.add_parser("rotate", help="the next step of a rotation, now")
+    listing = actions.add_parser("list", help="list the keys of both rings")
+    rotate = actions.add_parser("rotate", help="take the next step of a rotation now")
     rotate.add_argument("--ring", choices=("sessions", "storage"), default="sessions")
     rotate.add_argument(
         "--at-once", action="store_true", help="promote a key even where it was staged less than a minute ago"

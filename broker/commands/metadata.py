@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where the container reaches the metadata service (where this machine's broker was last started)",
     )
-    forget = tasks.add_parser("forget", help="forget a container")
+    forget = tasks.add_parser("forget", help="take a container's credentials away")
     forget.add_argument("key", metavar="KEY", help="as printed when it was made")
     for task in (certificate, container, forget):
         add_settings_arguments(task)

@@ -10,6 +10,7 @@ from broker.version import VERSION
 # The command, its file, and the sentence that `broker --help` shows: files are imported only when they run.
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
+    "agent": ("agent", "Serve credentials to pods, containers and machines of this node, from a broker."),
     "gateway": ("gateway", "Serve S3 in front of a store, with the accounts and policies of the broker."),
     "apply": (
         "apply",
@@ -45,7 +46,7 @@ COMMANDS = {
 # How `broker --help` lists them: what works with credentials alone, and what needs the store or its running broker.
 GROUPS = {
     "for users, with credentials and an endpoint": ("whoami", "login", "env", "assume-role"),
-    "for operators, to begin": ("serve", "gateway", "config", "root-key", "root-password"),
+    "for operators, to begin": ("serve", "agent", "gateway", "config", "root-key", "root-password"),
     "for operators, on what is in the store": (
         "apply",
         "export",
@@ -112,4 +113,15 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         if name in explained:
             import_module(f"broker.commands.{file}").add_arguments(command)
+            _describe_actions(command)
     return parser
+
+
+def _describe_actions(command: argparse.ArgumentParser) -> None:
+    """The help of an action begins with the sentence by which its command lists it, where it has no text of its own."""
+    for one in command._actions:
+        if isinstance(one, argparse._SubParsersAction):
+            for listed in one._choices_actions:
+                sentence = listed.help or ""
+                action = one.choices[listed.dest]
+                action.description = action.description or f"{sentence[:1].upper()}{sentence[1:]}."

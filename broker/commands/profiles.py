@@ -16,6 +16,9 @@ SERVICES = (
     "organizations",
     "cloudtrail",
     "accessanalyzer",
+    "rolesanywhere",
+    "eks",
+    "eks_auth",
 )
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"

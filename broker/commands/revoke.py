@@ -56,20 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
-    session = actions.add_parser("session", help="one session")
+    session = actions.add_parser("session", help="end one session")
     session.add_argument("subject", metavar="ACCESS_KEY_ID", help="the session's access key id, ASIA…")
-    role = actions.add_parser("role", help="the sessions of a role")
+    role = actions.add_parser("role", help="end the sessions of a role")
     role.add_argument("subject", metavar="ARN", help="the role's ARN")
-    user = actions.add_parser("user", help="the sessions of a user, and of its federated users")
+    user = actions.add_parser("user", help="end the sessions of a user, and of its federated users")
     user.add_argument("subject", metavar="ARN", help="the user's ARN")
-    root = actions.add_parser("root", help="the sessions of an account's root user")
+    root = actions.add_parser("root", help="end the sessions of an account's root user")
     root.add_argument("subject", metavar="ACCOUNT", help="the account's id")
-    person = actions.add_parser("person", help="the sessions of a person of an identity provider")
+    person = actions.add_parser("person", help="end the sessions of a person of an identity provider")
     person.add_argument(
         "subject", metavar="PERSON", help="as `broker sessions --people` shows them, or a session's id"
     )
     person.add_argument("--provider", metavar="NAME", help="only where this provider vouches for them")
-    account = actions.add_parser("account", help="every session in an account")
+    account = actions.add_parser("account", help="end every session in an account")
     account.add_argument("subject", metavar="ACCOUNT", help="the account's id")
     for one in (role, user, root, account):
         one.add_argument(
@@ -78,9 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=parse_moment,
             help="those issued before it: 2026-11-30T09:00:00Z (now)",
         )
-    key = actions.add_parser("key", help="every session whose token one key sealed")
+    key = actions.add_parser("key", help="end every session whose token one key sealed")
     key.add_argument("subject", metavar="KEY", help="a retired key, as `broker keys list` shows it")
-    listing = actions.add_parser("list", help="list revocations")
+    listing = actions.add_parser("list", help="list what has been revoked")
     listing.add_argument("--account", metavar="ACCOUNT", help="only those of this account")
     for one in (session, role, user, root, person, account, key, listing):
         add_settings_arguments(one)

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from broker.web.metrics import WorkerSlot
 from broker.web.scoreboard import Scoreboard
 
@@ -184,9 +186,7 @@ class _Supervisor:
         if dead.was_ready and now - dead.since >= _STABLE_SECONDS:
             backoff = _SHORTEST_BACKOFF
         self._backoffs[slot.worker] = min(backoff * 2, _LONGEST_BACKOFF)
-        self._due[WorkerSlot(worker=slot.worker, restarts=slot.restarts + 1, scoreboard=slot.scoreboard)] = (
-            now + backoff
-        )
+        self._due[msgspec.structs.replace(slot, restarts=slot.restarts + 1)] = now + backoff
         facts = {"worker": slot.worker, "status": code, "why": dead.failure, "pause": round(backoff, 1)}
         _logger.error("a worker died and will be replaced", extra={"facts": facts})
 

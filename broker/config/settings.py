@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.authorize.routes import ForwardRoute
 from broker.credentials.passwords import PasswordSettings
 from broker.federation.access_token_owners import ProviderAddresses
 from broker.federation.client_certificates import CertificateRules
@@ -44,6 +45,7 @@ class Listen(Section, frozen=True):
     metadata_https: str = ""
     operations: str = "127.0.0.1:9464"
     portal: str = ""
+    forward: str = ""
     admin: str = ""
     admin_group: str = ""
     host_names: tuple[str, ...] = ()
@@ -165,9 +167,32 @@ class Policies(Section, frozen=True):
     service_principals: tuple[str, ...] = ()
 
 
+class AuthorizeSettings(Section, frozen=True):
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    arn_header: str = "X-Broker-Arn"
+    account_header: str = "X-Broker-Account"
+    user_id_header: str = "X-Broker-User-Id"
+    routes: tuple[ForwardRoute, ...] = ()
+
+
+class StoresSettings(Section, frozen=True):
+    minio_authorization: SecretKey = SecretKey("")
+    minio_account_id: str = ""
+    keystone_token: SecretKey = SecretKey("")
+    keystone_roles: tuple[str, ...] = ("member", "Member")
+
+
 class Log(Section, frozen=True):
     level: str = "info"
     format: str = "auto"
+
+
+class Otlp(Section, frozen=True):
+    endpoint: str = ""
+    headers: SecretKey = SecretKey("")  # a collector's headers are mostly its credentials
+    certificate_authorities: str = ""
+    sampled_percent: int = 100
+    metrics_seconds: int = 60
 
 
 class RootUser(Section, frozen=True):
@@ -194,8 +219,11 @@ class Settings(Section, frozen=True):
     passwords: PasswordSettings = PasswordSettings()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
+    authorize: AuthorizeSettings = AuthorizeSettings()
+    stores: StoresSettings = StoresSettings()
     gateway: GatewaySettings = GatewaySettings()
     log: Log = Log()
+    otlp: Otlp = Otlp()
     root: RootUser = RootUser()
 
 

@@ -110,6 +110,29 @@ class DeclaredForeignResource(Declared, frozen=True, kw_only=True):
     policy: Document | UnsetType | None = UNSET
 
 
+NO_DOCUMENT = Document("", "")
+
+
+class DeclaredTokenReview(Declared, frozen=True, kw_only=True):
+    """The API server of a cluster, which is asked about each token; `token_file` is on the broker's machine."""
+
+    server: str
+    certificate_authority: Document = NO_DOCUMENT
+    token_file: str = ""
+
+
+class DeclaredCluster(Declared, frozen=True, kw_only=True):
+    """A cluster of Kubernetes whose service account tokens are accepted; its keys, or where they are fetched from."""
+
+    issuer: str
+    keys: Document = NO_DOCUMENT
+    keys_url: str = ""
+    region: str = "us-east-1"
+    node_tag: str = ""
+    session_seconds: int = 21_600
+    token_review: DeclaredTokenReview | UnsetType = UNSET
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -121,6 +144,7 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     instance_profiles: dict[str, DeclaredInstanceProfile] = {}
     role_templates: dict[str, DeclaredRoleTemplate] = {}
     foreign_resources: dict[str, DeclaredForeignResource] = {}
+    clusters: dict[str, DeclaredCluster] = {}
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):

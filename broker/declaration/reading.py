@@ -63,7 +63,10 @@ def _read(source: SourceFile, kind: inspect.Type, value: Any, route: Route) -> A
 
 
 def _chosen(source: SourceFile, kind: inspect.UnionType, value: Any, route: Route) -> inspect.Type:
-    """The member of a union that fits the form of the value: null, list, mapping or scalar."""
+    """The member of a union that fits the form of the value: null, list, mapping or scalar; a document may be each."""
+    for member in kind.types:
+        if value is not None and isinstance(member, inspect.StructType) and member.cls is Document:
+            return member
     wanted: type | tuple[type, ...] = (inspect.StrType, inspect.IntType, inspect.BoolType)
     if value is None:
         wanted = inspect.NoneType

@@ -2,6 +2,7 @@
 
 from broker.declaration import accounts, instances, organization
 from broker.declaration.attempt import Attempt
+from broker.declaration.clusters import prune_clusters, settle_clusters
 from broker.declaration.declared import Declaration, DeclaredOrganization
 from broker.declaration.entities import (
     GROUP,
@@ -33,6 +34,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await settle_all(attempt, INSTANCE_PROFILE, account, wanted)
         await settle_role_templates(attempt, account, wanted)
         await settle_foreign_resources(attempt, account, wanted)
+        await settle_clusters(attempt, account, wanted)
     if attempt.prune:
         await _prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
@@ -50,5 +52,6 @@ async def _prune(attempt: Attempt, declaration: Declaration) -> None:
     for account, wanted in declaration.accounts.items():
         await prune_role_templates(attempt, account, wanted)
         await prune_foreign_resources(attempt, account, wanted)
+        await prune_clusters(attempt, account, wanted)
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):
             await prune(attempt, kind, account, wanted)

@@ -103,6 +103,16 @@ class Fetcher:
         accepted = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
         return await self._ask_secretly("POST", url, LARGEST_ANSWER, data=secret_form, headers=accepted)
 
+    async def post_json(
+        self, url: str, secret_body: Mapping[str, Any], headers: Mapping[str, str], authorities: str = ""
+    ) -> StatusAnswer:
+        """As `post_form`, of a JSON body; `authorities` (PEM) are trusted in place of the usual ones."""
+        require_admitted(url, self._reach)
+        tls = ssl.create_default_context(cadata=authorities) if authorities else True
+        return await self._ask_secretly(
+            "POST", url, LARGEST_JUDGEMENT, json=secret_body, headers=headers, ssl=tls
+        )
+
     async def close(self) -> None:
         await self._session.close()
 

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.causes import cause_of
@@ -13,6 +15,7 @@ from broker.federation.access_token_owners import AccessTokenOwners, ProviderAdd
 from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
+from broker.federation.distribution_points import DistributionPoints
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.openid_connect import OpenIdConnectClients
@@ -20,6 +23,7 @@ from broker.federation.provider_inspection import ProviderInspector
 from broker.federation.provider_keys import ProviderKeys
 from broker.federation.reach import Answer, Reach, StatusAnswer
 from broker.federation.sign_ins import SignIns
+from broker.federation.token_reviews import TokenReviews
 
 if TYPE_CHECKING:
     from broker.federation.fetching import Fetcher
@@ -47,8 +51,12 @@ async def open_federation(
     Raises ValueError, with a text for the operator, where one of the files cannot be used.
     """
     pinned = dict(map(_read_pinned, pinned_keys))
-    fetcher = _LateFetcher(reach, _tls_context(certificate_authorities))
+    tls = _tls_context(certificate_authorities)
+    fetcher = _LateFetcher(reach, tls)
     keys = ProviderKeys(fetcher, clock, pinned)
+    # Revocation lists are signed, and mostly published by plain http.
+    lists_fetcher = _LateFetcher(msgspec.structs.replace(reach, plain_http=True), tls)
+    lists = DistributionPoints(lists_fetcher, clock, _parse_revocation_lists)
     try:
         yield Federation(
             keys=keys,
@@ -63,11 +71,15 @@ async def open_federation(
             plugin=IdentityPlugin(plugin, fetcher) if plugin.url else None,
             clients=OpenIdConnectClients(fetcher, clock, reach),
             inspector=ProviderInspector(fetcher, clock, reach),
+            token_reviews=TokenReviews(fetcher),
+            distribution_points=lists,
             sign_ins=sign_ins,
         )
     finally:
         await keys.close()
+        await lists.close()
         await fetcher.close()
+        await lists_fetcher.close()
 
 
 class _LateFetcher:
@@ -91,6 +103,11 @@ class _LateFetcher:
     ) -> StatusAnswer:
         return await self._opened().post_form(url, secret_form, headers)
 
+    async def post_json(
+        self, url: str, secret_body: Mapping[str, Any], headers: Mapping[str, str], authorities: str = ""
+    ) -> StatusAnswer:
+        return await self._opened().post_json(url, secret_body, headers, authorities)
+
     def _opened(self) -> "Fetcher":
         if self._fetcher is None:
             from broker.federation.fetching import open_fetcher
@@ -101,6 +118,13 @@ class _LateFetcher:
     async def close(self) -> None:
         if self._fetcher is not None:
             await self._fetcher.close()
+
+
+def _parse_revocation_lists(content: bytes) -> tuple[Any, ...]:
+    # Imported with the first list: it takes megabytes.
+    from broker.assertions.revocation_lists import parse_revocation_lists
+
+    return parse_revocation_lists(content)
 
 
 @contextmanager
@@ -130,7 +154,8 @@ def open_certificates(rules: CertificateRules) -> ClientCertificates | None:
     """
     if not rules.certificate_authorities:
         return None
-    from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+    from broker.assertions.certificate_verification import verify_client_certificate
+    from broker.assertions.revocation_lists import parse_revocation_lists
 
     return ClientCertificates(rules, verify_client_certificate, parse_revocation_lists)
 

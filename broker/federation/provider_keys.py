@@ -51,10 +51,14 @@ class CachedKeys(msgspec.Struct, frozen=True):
 
 
 class KeySource(NamedTuple):
-    """The issuer of keys, and the thumbprints of certificates that are accepted beside those of trusted authorities."""
+    """The issuer of keys, and the thumbprints of certificates that are accepted beside those of trusted authorities.
+
+    `location` is the URL of the keys, where the operator has named it; else discovery at the issuer finds it.
+    """
 
     issuer: str
     thumbprints: tuple[str, ...] = ()
+    location: str = ""
 
 
 class Fetches(Protocol):
@@ -79,16 +83,16 @@ class ProviderKeys:
         self._fetches: dict[KeySource, asyncio.Task[CachedKeys]] = {}
 
     async def get(
-        self, issuer: str, key_id: str | None, thumbprints: Sequence[str] = ()
+        self, issuer: str, key_id: str | None, thumbprints: Sequence[str] = (), location: str = ""
     ) -> tuple[VerificationKey, ...]:
         """The keys of `issuer`, fetched again where none has `key_id`; raises ProviderUnreachable.
 
-        `thumbprints` are those that the provider's record lists.
+        `thumbprints` are those that the provider's record lists; without a `location` of the keys, discovery finds it.
         """
         pinned = self._pinned.get(issuer)
         if pinned is not None:
             return pinned
-        source = KeySource(issuer, tuple(sorted(thumbprints)))
+        source = KeySource(issuer, tuple(sorted(thumbprints)), location)
         known = self._cache.get(source) or CachedKeys()
         now = self._clock()
         has_key = key_id is None or any(key.key_id == key_id for key in known.keys)
@@ -136,9 +140,22 @@ class ProviderKeys:
 
 
 async def fetch_keys(
-    fetcher: Fetches, issuer: str, thumbprints: Sequence[str]
+    fetcher: Fetches, issuer: str, thumbprints: Sequence[str], keys_location: str = ""
 ) -> tuple[tuple[VerificationKey, ...], float]:
-    """The keys that the discovery document of `issuer` refers to, and their lifetime; raises FetchFailed."""
+    """The keys at `keys_location`, or those that the discovery document of `issuer` refers to, and their lifetime.
+
+    Raises FetchFailed.
+    """
+    keys_location = keys_location or await _discovered(fetcher, issuer, thumbprints)
+    answer = await fetcher.get(keys_location, thumbprints)
+    try:
+        return parse_key_set(answer.body), lifetime_of(answer.cache_control)
+    except ValueError as error:
+        raise FetchFailed(f"{keys_location}: {error}") from None
+
+
+async def _discovered(fetcher: Fetches, issuer: str, thumbprints: Sequence[str]) -> str:
+    """The URL of the keys in the discovery document of `issuer`."""
     location = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     document = await fetcher.get(location, thumbprints)
     try:
@@ -150,11 +167,7 @@ async def fetch_keys(
     keys_location = metadata.get("jwks_uri")
     if type(keys_location) is not str:
         raise FetchFailed(f"{location} names no jwks_uri")
-    answer = await fetcher.get(keys_location, thumbprints)
-    try:
-        return parse_key_set(answer.body), lifetime_of(answer.cache_control)
-    except ValueError as error:
-        raise FetchFailed(f"{keys_location}: {error}") from None
+    return keys_location
 
 
 def lifetime_of(cache_control: str) -> float:

@@ -51,7 +51,7 @@ _CREATES = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "Pos
 _CREATES_NOT_YET = frozenset({"CreateMultipartUpload", "UploadPart", "UploadPartCopy"})
 
 
-class Judged(msgspec.Struct, frozen=True):
+class JudgedBody(msgspec.Struct, frozen=True):
     """What is judged of a body: object tags (None where it has none), a lock, a location."""
 
     tags: Mapping[str, str] | None = None
@@ -61,7 +61,7 @@ class Judged(msgspec.Struct, frozen=True):
     location: str = ""
 
 
-def request_keys(incoming: Incoming, operation: S3Operation, body: Judged, now: float) -> Keys:
+def request_keys(incoming: Incoming, operation: S3Operation, body: JudgedBody, now: float) -> Keys:
     """The keys of what is asked for; raises Refusal for a header that has no meaning."""
     keys: Keys = {f"s3:{name}": incoming.headers[name] for name in _OF_HEADERS if name in incoming.headers}
     for name, key in _OF_QUERY.items():
@@ -119,7 +119,7 @@ def _no_tags() -> Refusal:
     )
 
 
-def _add_body(keys: Keys, body: Judged) -> None:
+def _add_body(keys: Keys, body: JudgedBody) -> None:
     for key, value in (
         ("s3:object-lock-mode", body.lock_mode),
         ("s3:object-lock-retain-until-date", body.retain_until),

@@ -2,7 +2,7 @@
 
 from broker.errors import Refusal
 from broker.gateway import bodies
-from broker.gateway.condition_keys import Judged, remaining_days
+from broker.gateway.condition_keys import JudgedBody, remaining_days
 from broker.gateway.operations import AnsweredBy, S3Operation
 
 LARGEST_BODY = 2 << 20  # bytes
@@ -15,24 +15,24 @@ def reads_body(operation: S3Operation) -> bool:
     return operation.takes_body and (operation.name in _READ or operation.answer is not AnsweredBy.STORE)
 
 
-def judged_body(operation: S3Operation, body: bytes, now: float) -> tuple[Judged, bytes]:
+def judged_body(operation: S3Operation, body: bytes, now: float) -> tuple[JudgedBody, bytes]:
     """What policies see of the body, and the body for the store: it says exactly what was judged. Raises Refusal."""
     match operation.name:
         case "PutObjectTagging":
             tags = bodies.read_tags(body)
-            return Judged(tags=tags), bodies.write_tags(tags)
+            return JudgedBody(tags=tags), bodies.write_tags(tags)
         case "PutObjectRetention":
             retention = bodies.read_retention(body)
             if retention.retain_until:
                 remaining_days(retention.retain_until, now)
-            judged = Judged(lock_mode=retention.mode, retain_until=retention.retain_until)
+            judged = JudgedBody(lock_mode=retention.mode, retain_until=retention.retain_until)
             return judged, bodies.write_retention(retention)
         case "PutObjectLegalHold":
             status = bodies.read_legal_hold(body)
-            return Judged(legal_hold=status), bodies.write_legal_hold(status)
+            return JudgedBody(legal_hold=status), bodies.write_legal_hold(status)
         case "CreateBucket":
-            return Judged(location=bodies.read_location(body)), body
-    return Judged(), body
+            return JudgedBody(location=bodies.read_location(body)), body
+    return JudgedBody(), body
 
 
 def too_large() -> Refusal:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from broker.errors import Refusal
 from broker.gateway.bodies import Deletion, read_tags
-from broker.gateway.condition_keys import Judged, Keys, request_keys, signature_keys
+from broker.gateway.condition_keys import JudgedBody, Keys, request_keys, signature_keys
 from broker.gateway.deciding import Buckets, find_bucket, require_all
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.headers import require_owner
@@ -28,7 +28,7 @@ class Judgement:
         self._gateway, self._exchange = gateway, exchange
         source = exchange.incoming.header("x-amz-copy-source") if exchange.operation.copies else ""
         self.source = read_source(source, gateway.rules) if source else None
-        self.body = Judged()
+        self.body = JudgedBody()
         self._found: Buckets = {}
         self.verified: VerifiedRequest | None = None
         self.form: PayloadForm = UNSIGNED

@@ -59,7 +59,7 @@ def _answer_unreadable(
     return response
 
 
-class _Connection(RequestHandler):
+class _StoreConnection(RequestHandler):
     __slots__ = ()
     handle_error = _answer_unreadable
 
@@ -119,4 +119,4 @@ class GatewayListener:
         if len(self._server.connections) >= self._maximum_connections:
             _logger.warning("too many connections: a new one is closed")
             return _Refusing()
-        return _Connection(self._server, loop=asyncio.get_running_loop(), **_LIMITS)
+        return _StoreConnection(self._server, loop=asyncio.get_running_loop(), **_LIMITS)

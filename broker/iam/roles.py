@@ -10,7 +10,7 @@ from broker.iam.answers import boundary_shape, last_used_shape
 from broker.iam.documents import require_trust_policy
 from broker.iam.entities import page_by_path, require_boundary, require_new, require_nothing_left
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
-from broker.iam.protection import SINGLE_SIGN_ON_PATH
+from broker.iam.protection import SINGLE_SIGN_ON_PATH, require_modifiable
 from broker.iam.rows import is_named
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
@@ -22,6 +22,8 @@ from broker.storage.records import Role
 from broker.storage.store import INSTANCE_PROFILES, ROLES, USAGE
 
 DEFAULT_MAX_SESSION_DURATION = 3600
+# The description of a service-linked role may be changed; that of a single sign-on role may not.
+described_role = bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,))
 
 
 @operation("iam:CreateRole", prepare=resources.new(entities.ROLE, "role_name", resources.boundary_keys))
@@ -71,11 +73,17 @@ async def list_roles(
     )
 
 
-@operation("iam:UpdateRole", prepare=changed_role)
+@operation("iam:UpdateRole", prepare=described_role)
 async def update_role(
     call: Call, request: shapes.UpdateRoleRequest, prepared: Prepared[Role]
 ) -> shapes.UpdateRoleResponse:
     role = prepared.found
+    if (
+        request.max_session_duration
+        or request.max_signin_session_duration
+        or request.reset_max_signin_session_duration
+    ):
+        require_modifiable(role)
     changed = msgspec.structs.replace(
         role,
         description=role.description if request.description is None else request.description,
@@ -99,11 +107,7 @@ def _changed_signin_duration(role: Role, request: shapes.UpdateRoleRequest) -> i
     return None
 
 
-@operation(
-    # The description of a service-linked role may be changed; that of a single sign-on role may not.
-    "iam:UpdateRoleDescription",
-    prepare=bounded(entities.ROLE, "role_name", reserved=(SINGLE_SIGN_ON_PATH,)),
-)
+@operation("iam:UpdateRoleDescription", prepare=described_role)
 async def update_role_description(
     call: Call, request: shapes.UpdateRoleDescriptionRequest, prepared: Prepared[Role]
 ) -> shapes.UpdateRoleDescriptionResponse:

@@ -46,9 +46,10 @@ async def upload_server_certificate(
         server_certificate_name=request.server_certificate_name,
         server_certificate_id=call.new_id(ids.SERVER_CERTIFICATE),
         path=request.path or "/",
-        certificate=request.certificate_body,
+        # Without white space around it: Terraform's provider replaces a certificate that is read back with it.
+        certificate=request.certificate_body.strip(),
         private_key=SecretKey(request.private_key),
-        chain=request.certificate_chain,
+        chain=request.certificate_chain and request.certificate_chain.strip(),
         uploaded_at=int(call.now),
         expires_at=facts.expires_at,
         tags=await new_tags(call, "iam:TagServerCertificate", prepared.resource, request),

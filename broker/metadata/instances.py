@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from broker.cache import Cache
 from broker.names.addresses import Address, parse_address
-from broker.storage.engine import GLOBAL
 from broker.storage.records import Instance
 from broker.storage.store import INSTANCES, Transaction
 
@@ -32,7 +31,7 @@ class Instances:
         address = find_address(peer)
         if address is None:
             return None
-        ids = await self._indexes.at(store, "addresses", (GLOBAL,), lambda: _index(store))
+        ids = await self._indexes.at(store, "addresses", lambda: _index(store))
         instance_id = ids.get(str(address))
         if instance_id is None and address.is_loopback:
             instance_id = self._loopback_instance

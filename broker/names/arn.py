@@ -44,3 +44,7 @@ def sts_arn(account: str, resource: str) -> str:
 def is_account_id(text: str) -> bool:
     """Twelve ASCII digits."""
     return len(text) == 12 and text.isascii() and text.isdigit()
+
+
+def roles_anywhere_arn(region: str, account: str, resource: str) -> str:
+    return f"arn:aws:rolesanywhere:{region}:{account}:{resource}"

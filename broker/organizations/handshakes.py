@@ -192,18 +192,20 @@ async def accept_handshake(
 async def decline_handshake(
     call: Call, request: shapes.DeclineHandshakeRequest, prepared: Prepared[Handshake]
 ) -> shapes.DeclineHandshakeResponse:
-    declined = _in_state(call, prepared.found, DECLINED)
-    _put(call, declined)
-    return shapes.DeclineHandshakeResponse(handshake=await _shape(call, declined))
+    return shapes.DeclineHandshakeResponse(handshake=await _ended(call, prepared.found, DECLINED))
 
 
 @operation("organizations:CancelHandshake", prepare=_known_to(_sender))
 async def cancel_handshake(
     call: Call, request: shapes.CancelHandshakeRequest, prepared: Prepared[Handshake]
 ) -> shapes.CancelHandshakeResponse:
-    canceled = _in_state(call, prepared.found, CANCELED)
-    _put(call, canceled)
-    return shapes.CancelHandshakeResponse(handshake=await _shape(call, canceled))
+    return shapes.CancelHandshakeResponse(handshake=await _ended(call, prepared.found, CANCELED))
+
+
+async def _ended(call: Call, handshake: Handshake, state: str) -> shapes.Handshake:
+    ended = _in_state(call, handshake, state)
+    _put(call, ended)
+    return await _shape(call, ended)
 
 
 def _in_state(call: Call, handshake: Handshake, state: str) -> Handshake:

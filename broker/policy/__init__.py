@@ -8,6 +8,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
+from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
 from broker.policy.decision import Decision, decide, is_always_allowed
@@ -26,6 +27,7 @@ from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
 from broker.policy.summary import summarize
@@ -36,6 +38,7 @@ __all__ = [
     "Context",
     "Decision",
     "Effect",
+    "Extremes",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -63,6 +66,7 @@ __all__ = [
     "named_principals",
     "names_of",
     "parse_policy",
+    "policy_sentences",
     "policy_size",
     "read_date",
     "read_for_author",
@@ -70,4 +74,5 @@ __all__ = [
     "resource_near_misses",
     "service_grants",
     "summarize",
+    "supports_resources",
 ]

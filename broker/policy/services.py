@@ -7,6 +7,8 @@
   assumed only where the trust policy says so ("How IAM roles differ from resource-based policies").
 - API references of IAM Identity Center's portal and OIDC services: no policy is asked. A client registers and trades
   codes without proof of who it is; an access token is the proof of a person, who may then ask which roles are theirs.
+- "The IAM Roles Anywhere authentication process": a certificate proves who calls CreateSession, and what it may have is
+  decided by the role's trust policy.
 - KMS developer guide, "Key policies": identity policies count only where the key policy names the account.
 - IAM User Guide, "AWS managed policies" and "Service-linked roles": resources that AWS owns cannot be changed.
 """
@@ -45,6 +47,7 @@ _NOT_RESERVED = Rule(_RESERVED_ROLE, is_never_allowed=True)
 BY_ACTION: dict[str, Rule] = {
     "sts:getcalleridentity": _ALWAYS,
     "sts:getsessiontoken": _ALWAYS,
+    "rolesanywhere:createsession": _ALWAYS,
     "sso:getrolecredentials": _ALWAYS,
     "sso:listaccountroles": _ALWAYS,
     "sso:listaccounts": _ALWAYS,
@@ -77,7 +80,7 @@ BY_ACTION: dict[str, Rule] = {
     "iam:putrolepermissionsboundary": _NOT_RESERVED,
     "iam:putrolepolicy": _NOT_RESERVED,
     "iam:updateassumerolepolicy": _NOT_RESERVED,
-    "iam:updaterole": _NOT_RESERVED,
+    "iam:updaterole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),  # of others, the description alone
     "iam:updateroledescription": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
     "iam:tagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),
     "iam:untagrole": Rule(_SINGLE_SIGN_ON_ROLE, is_never_allowed=True),

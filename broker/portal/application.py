@@ -98,7 +98,8 @@ def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[
             code = refusal.code
             response = _error_page(portal, visit, refusal)
         add_headers(response, is_secure=visit is not None and visit.is_secure)
-        portal.count("portal", route.name, code, portal.timer() - started)
+        request_id = visit.facts.request_id if visit is not None else ""
+        portal.count("portal", route.name, code, portal.timer() - started, request_id)
         return response
 
     return answer

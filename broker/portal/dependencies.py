@@ -23,7 +23,7 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class Portal(msgspec.Struct, frozen=True, kw_only=True):
-    """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds.
+    """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds, its id.
 
     `stopping` is set when the listener stops. `is_host` says whether the portal may be called by this Host header.
     `url` and `api_url` are "" where not set.
@@ -32,7 +32,7 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
 
     tools: Tools
     timer: Callable[[], float]
-    count: Callable[[str, str, str, float], None]
+    count: Callable[[str, str, str, float, str], None]
     source_of: SourceOf
     is_host: Callable[[str], bool]
     url: str = ""

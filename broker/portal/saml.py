@@ -1,8 +1,9 @@
 """Sign in at a SAML provider: begun here (SP-initiated), or at the provider (IdP-initiated) as at AWS's own address.
 
 SAML 2.0 profiles, 4.1, and "Configure SAML assertions for the authentication response" (IAM User Guide). A response
-comes by a form of another site, with which browsers send no cookie of ours (SameSite). So one that answers a request of
-ours is handed on, sealed, to the browser that made the request: only there it signs in. RelayState is not followed.
+comes by a form of another site, with which browsers send no cookie of ours (SameSite). So it is handed on, sealed, to a
+page of ours. One that answers a request of ours signs in only in the browser that made the request; an unasked one asks
+first where somebody else is signed in. RelayState is not followed.
 """
 
 import asyncio
@@ -25,10 +26,11 @@ from broker.portal.cookies import BegunSignIn
 from broker.portal.dependencies import Portal
 from broker.portal.headers import forms_may_lead_to
 from broker.portal.rendering import page, see_other
+from broker.portal.replacing import ask_first, end_replaced, is_somebody_else
 from broker.portal.routes import Route
 from broker.portal.sign_in import refused_at_provider
 from broker.portal.signing_in import begin_federated_session, new_state, with_state
-from broker.portal.visit import Visit
+from broker.portal.visit import LARGEST_FOREIGN_FORM, Visit, is_own_page
 from broker.sealing.envelope import SealBroken
 from broker.sealing.message import open_message, seal_message
 from broker.storage.portal_records import SamlIdentity
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 CONSUMER = "/saml"
 _OLDER_CONSUMER = "/static/saml"  # AWS's, which identity providers that were set up for it long ago still use
 _CONSUMER_OF_ONE = "/saml/acs/{provider:[A-Z0-9]{1,64}}"
-_GO_ON = "/saml/go-on"
+_GO_ON, _REPLACE = "/saml/go-on", "/saml/replace"
+_PROVEN = "proven"  # the field of what was handed on
 _METADATA = "/static/saml-metadata.xml"  # as AWS calls it
 _ID_SIZE = 16
 _PURPOSE = b"portal saml"
@@ -51,7 +54,7 @@ _MOST_PROVIDERS = 50
 
 
 class ProvenHere(msgspec.Struct, frozen=True, array_like=True):
-    """A verified answer to a request of ours, on its way to the browser that made it."""
+    """A verified response, on its way to the browser; `in_response_to` is "" where no request was made."""
 
     identity: SamlIdentity
     in_response_to: str
@@ -126,39 +129,76 @@ async def consume(portal: Portal, visit: Visit) -> web.Response:
         longest = longest_session(assertion, visit.facts.now, checks)
     except CheckFailed as failed:
         return await refused_at_provider(portal, visit, title, f"check failed: {failed}")
-    if not assertion.in_response_to:
-        return await _finish(portal, visit, identity, longest)
     proven = msgspec.msgpack.encode(ProvenHere(identity, assertion.in_response_to, longest))
     keyring = portal.tools.mint.keyring()
     try:
         sealed = seal_message(keyring, _PURPOSE, proven, b"", portal.tools.entropy(_ENTROPY))
     except ValueError as error:
         return await refused_at_provider(portal, visit, title, str(error))
-    return _form_to(portal, visit, _GO_ON, "proven", sealed, title)
+    return _form_to(portal, visit, _GO_ON, _PROVEN, sealed, title)
 
 
 async def go_on(portal: Portal, visit: Visit) -> web.Response:
-    """The answer to a request of ours, in the browser that made it, and in no other (login CSRF)."""
+    """What was proven, in the browser that it is for."""
     portal.tools.journal.catch_up()
     title, checks = "The identity provider", Checks()
     try:
-        keyring = portal.tools.mint.keyring()
-        text = open_message(keyring, _PURPOSE, visit.form.get("proven", ""), b"", visit.facts.now)
-        proven = msgspec.msgpack.decode(text, type=ProvenHere)
+        proven = _open_proven(portal, visit)
         title = portal.sign_ins.title_of(proven.identity)
-        begun = visit.state.begun if visit.state is not None else None
-        is_ours = begun is not None and begun.lives(visit.facts.now)
-        checks.require("sign-in", is_ours, found="none of this browser", wanted="one that it began")
-        assert begun is not None
-        checks.require(
-            "request",
-            (begun.sign_in, begun.state) == (proven.identity.sign_in, proven.in_response_to),
-            found=proven.in_response_to,
-            wanted=begun.state,
-        )
+        if proven.in_response_to:
+            _require_own_request(visit, proven, checks)
+        else:
+            _require_own_page(visit, checks)
     except (CheckFailed, SealBroken, msgspec.DecodeError) as error:
         return await refused_at_provider(portal, visit, title, f"check failed: {error}")
-    return await _finish(portal, visit, proven.identity, proven.longest)
+    if not proven.in_response_to and is_somebody_else(visit, proven.identity):
+        return ask_first(portal, visit, proven.identity, _REPLACE, {_PROVEN: visit.form[_PROVEN]})
+    return await _replace(portal, visit, proven)
+
+
+async def replace_session(portal: Portal, visit: Visit) -> web.Response:
+    """The person has read who would be signed in, and goes on."""
+    portal.tools.journal.catch_up()
+    try:
+        proven = _open_proven(portal, visit)
+        Checks().require("request", not proven.in_response_to, found=proven.in_response_to, wanted="none")
+    except (CheckFailed, SealBroken, msgspec.DecodeError) as error:
+        title = "The identity provider"
+        return await refused_at_provider(portal, visit, title, f"check failed: {error}")
+    return await _replace(portal, visit, proven)
+
+
+async def _replace(portal: Portal, visit: Visit, proven: ProvenHere) -> web.Response:
+    response = await _finish(portal, visit, proven.identity, proven.longest)
+    await end_replaced(portal, visit)
+    return response
+
+
+def _open_proven(portal: Portal, visit: Visit) -> ProvenHere:
+    """Raises SealBroken or msgspec.DecodeError."""
+    keyring = portal.tools.mint.keyring()
+    text = open_message(keyring, _PURPOSE, visit.form.get(_PROVEN, ""), b"", visit.facts.now)
+    return msgspec.msgpack.decode(text, type=ProvenHere)
+
+
+def _require_own_request(visit: Visit, proven: ProvenHere, checks: Checks) -> None:
+    """Only the browser that made the request signs in (login CSRF); raises CheckFailed."""
+    begun = visit.state.begun if visit.state is not None else None
+    is_ours = begun is not None and begun.lives(visit.facts.now)
+    checks.require("sign-in", is_ours, found="none of this browser", wanted="one that it began")
+    assert begun is not None
+    checks.require(
+        "request",
+        (begun.sign_in, begun.state) == (proven.identity.sign_in, proven.in_response_to),
+        found=proven.in_response_to,
+        wanted=begun.state,
+    )
+
+
+def _require_own_page(visit: Visit, checks: Checks) -> None:
+    """Else the browser would send no cookie, and nobody would seem to be signed in; raises CheckFailed."""
+    is_own = is_own_page(visit.request.headers, visit.origin)
+    checks.require("page", is_own, found="a page of another site", wanted="one of the portal")
 
 
 async def show_metadata(portal: Portal, visit: Visit) -> web.Response:
@@ -308,4 +348,5 @@ ROUTES = (
     Route("POST", _OLDER_CONSUMER, consume, "Saml", is_open=True, is_from_elsewhere=True),
     Route("POST", _CONSUMER_OF_ONE, consume, "Saml", is_open=True, is_from_elsewhere=True),
     Route("POST", _GO_ON, go_on, "Saml", is_open=True, is_from_elsewhere=True),
+    Route("POST", _REPLACE, replace_session, "Saml", is_of_console=True, largest_form=LARGEST_FOREIGN_FORM),
 )

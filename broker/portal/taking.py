@@ -84,6 +84,6 @@ async def take_role(
         code = refusal.code
         raise
     finally:
-        portal.count("sts", taking.operation, code, portal.timer() - started)
+        portal.count("sts", taking.operation, code, portal.timer() - started, facts.request_id)
     credentials: Credentials = answer.credentials
     return credentials

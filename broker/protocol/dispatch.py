@@ -5,6 +5,7 @@ from functools import lru_cache
 from broker.protocol.json_1_1 import JSON_1_1, TARGET
 from broker.protocol.query import QUERY, QUERY_JSON
 from broker.protocol.rest_json import PATHS, REST_JSON
+from broker.protocol.rest_paths import is_below_root
 from broker.protocol.wire import WireProtocol
 
 _JSON = "application/json"
@@ -15,7 +16,7 @@ _MOST_RANGES, _MOST_PARAMETERS = 16, 4
 
 def find_protocol(path: str, headers: tuple[tuple[str, str], ...]) -> WireProtocol:
     """The protocol of a request with this path and these headers (names in lower case); never raises."""
-    if path in PATHS:
+    if path in PATHS or is_below_root(path):
         return REST_JSON
     protocol = QUERY
     for name, value in headers:

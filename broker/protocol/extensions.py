@@ -9,6 +9,8 @@ bounded as there: RoleArn, PolicyArns, MinimumSessionTokenSize.
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from broker.protocol.create_session import CREATE_SESSION
+
 Model = Mapping[str, Any]
 
 
@@ -339,6 +341,7 @@ EXTENSIONS: Mapping[str, Model] = {
             "ldapPasswordType": {"type": "string", "min": 1, "max": 2048, "sensitive": True},
         },
     },
+    "rolesanywhere": CREATE_SESSION,
 }
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from broker.errors import Refusal, status_and_fault
-from broker.protocol.markup import PERCENT_ENCODED
+from broker.protocol.markup import PERCENT_ENCODED, format_timestamp
 from broker.protocol.model import ServiceModel, fields_by_wire_name
 from broker.protocol.wire import Rendered
 
@@ -83,6 +83,8 @@ def shown_as(service: ServiceModel, name: str) -> Show | None:
         return dict if show is None else _each_value(show)
     if name in PERCENT_ENCODED:
         return lambda value: quote(value, safe="")
+    if shape.type == "timestamp" and shape.timestamp_format == "iso8601":
+        return format_timestamp
     return _SCALARS.get(shape.type)
 
 

@@ -26,6 +26,9 @@ VERSIONS = {
     "organizations": "2016-11-28",
     "cloudtrail": "2013-11-01",
     "accessanalyzer": "2019-11-01",
+    "rolesanywhere": "2018-05-10",
+    "eks": "2017-11-01",
+    "eks-auth": "2023-11-26",
 }
 
 # CloudTrail's name of a service, where it is not the model's.
@@ -100,6 +103,7 @@ class Shape(msgspec.Struct, frozen=True):
     exception: bool = False
     fault: bool = False
     error: ErrorTrait = ErrorTrait()
+    timestamp_format: str | None = msgspec.field(name="timestampFormat", default=None)
 
 
 class HttpTrait(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,6 +111,7 @@ class HttpTrait(msgspec.Struct, frozen=True, rename="camel"):
 
     method: str = "POST"
     request_uri: str = "/"
+    response_code: int = 200
 
 
 class OperationModel(msgspec.Struct, frozen=True):

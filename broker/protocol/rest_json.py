@@ -16,20 +16,28 @@ import msgspec
 from broker.errors import Refusal, status_and_fault
 from broker.protocol.constraints import Violations
 from broker.protocol.json import shown_as
-from broker.protocol.json_bodies import encode_json, read_body, without_absent
+from broker.protocol.json_bodies import LARGEST_BODY, encode_json, read_body, without_absent
 from broker.protocol.json_members import ReadJson, json_reader
-from broker.protocol.members import Read, member_reader
+from broker.protocol.members import member_reader
 from broker.protocol.model import Reference, ServiceModel, Shape, fields_by_wire_name
+from broker.protocol.rest_paths import find_labels
+from broker.protocol.scalars import malformed
 from broker.protocol.wire import Message, Rendered, WireProtocol
 
 JSON = "application/json"
 
-# The paths of the operations of all services that speak this protocol, as their models have them (a test compares), but
-# for those with a label ("/analyzer/{analyzerName}"), which are not read yet.
+# The paths of the operations of all services that speak this protocol, as their models have them (a test compares);
+# those with a label ("/analyzer/{analyzerName}") are known by their first segment (`rest_paths`).
 # A request is known by its path before anything else of it is read, so that whatever is wrong is refused in JSON.
 PATHS = frozenset(
     {
+        "/ListTagsForResource",
+        "/TagResource",
+        "/UntagResource",
+        "/access-policies",
         "/access-preview",
+        "/addons/configuration-schemas",
+        "/addons/supported-versions",
         "/analyzed-resource",
         "/analyzer",
         "/analyzer/findings/statistics",
@@ -38,9 +46,14 @@ PATHS = frozenset(
         "/assignment/roles",
         "/batch-revoke-sessions",
         "/client/register",
+        "/crls",
+        "/cluster-registrations",
+        "/cluster-versions",
+        "/clusters",
         "/delete-console-authorization-configuration",
         "/delete-resource-permission-statement",
         "/device_authorization",
+        "/eks-anywhere-subscriptions",
         "/federation/credentials",
         "/finding",
         "/findingv2",
@@ -55,11 +68,17 @@ PATHS = frozenset(
         "/policy/check-no-public-access",
         "/policy/generation",
         "/policy/validation",
+        "/profiles",
         "/put-console-authorization-configuration",
+        "/put-notifications-settings",
         "/put-resource-permission-statement",
+        "/reset-notifications-settings",
         "/resource/scan",
         "/service-linked-analyzer",
+        "/sessions",
+        "/subjects",
         "/token",
+        "/trustanchors",
         "/v1/introspect",
         "/v1/revoke",
         "/v1/token",
@@ -72,11 +91,15 @@ _INVALID_REQUEST = {
     "sso-oidc": "InvalidRequestException",
     "signin": "ValidationException",
     "accessanalyzer": "ValidationException",
+    "rolesanywhere": "ValidationException",
+    "eks": "InvalidParameterException",
+    "eks-auth": "InvalidParameterException",
 }
 _UNREADABLE = frozenset({"MalformedInput", "MalformedQueryString", "ValidationError"})
 # The codes that all services share -> what those with a code of their own for it call it.
 _OWN_CODES = {
-    "InternalFailure": ("InternalServerException",),
+    "InternalFailure": ("InternalServerException", "ServerException"),
+    "ServiceUnavailable": ("ServiceUnavailableException",),
     "Throttling": (
         "TooManyRequestsException",
         "TooManyRequestsError",
@@ -84,7 +107,8 @@ _OWN_CODES = {
         "ThrottlingException",
     ),
     **dict.fromkeys(
-        _UNREADABLE | {"UnsupportedMediaType"}, ("InvalidRequestException", "ValidationException")
+        _UNREADABLE | {"UnsupportedMediaType"},
+        ("InvalidParameterException", "InvalidRequestException", "ValidationException"),
     ),
     "AccessDenied": ("AccessDeniedException",),
 }
@@ -94,11 +118,17 @@ _OAUTH_NAMES = {
     "TooManyRequestsError": "rate_exceeded",
 }
 
+# Services with larger members than others, in bytes: a revocation list has 300,000, in base64 a third more.
+_LARGEST_BODIES = {"rolesanywhere": 420_000}
+
 _surrogate = re.compile("[\ud800-\udfff]")
 _word = re.compile("(?<!^)(?=[A-Z])")
 
-# Where a member is in a request that is not in the body: header, or query string.
-Placed = tuple[str, str, str, str, bool, Read]  # location, name there, field, label, is required, reader
+_MOST_IN_QUERY = 1000  # parameters; no list of a model has as many members
+
+# Where a member is in a request that is not in the body: header, query string, or a label of the path.
+# Location, name there, field, label, is required, reader.
+Placed = tuple[str, str, str, str, bool, ReadJson]
 InBody = tuple[str, str, bool, ReadJson]  # name, field, is required, reader
 ReadRequest = Callable[[Message], msgspec.Struct]
 
@@ -106,21 +136,26 @@ ReadRequest = Callable[[Message], msgspec.Struct]
 def _name(
     services: Mapping[str, ServiceModel], signing_name: str | None, message: Message
 ) -> tuple[ServiceModel, str]:
-    """By method and path alone; of two operations, the one with more of the query string in its URI."""
+    """By method and path. Of several operations the one of the service that the request claims to be signed for, then
+    the one with more of the query string in its URI.
+    """
     http = message.http
     best: tuple[ServiceModel, str] | None = None
-    most = -1
+    most = (False, -1)
     for service in services.values():
         if service.protocol != "rest-json":
             continue
         for name, operation in service.operations.items():
-            path, wanted = _uri_parts(operation.http.request_uri)  # a template equals no path of PATHS
+            if operation.http.method != http.method:
+                continue
+            path, wanted = _uri_parts(operation.http.request_uri)
+            rank = (service.signing_name == signing_name, len(wanted))
             if (
-                (path, operation.http.method) == (http.path, http.method)
-                and len(wanted) > most
+                rank > most
+                and find_labels(path, http.path) is not None
                 and all(message.parameters.get(key) == value for key, value in wanted)
             ):
-                best, most = (service, name), len(wanted)
+                best, most = (service, name), rank
     if best is None:
         raise Refusal(
             "UnknownOperationException", f"No operation is at {http.method} {http.path[:128]}.", status=404
@@ -128,7 +163,7 @@ def _name(
     return best
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _uri_parts(request_uri: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Path, and the parameters that the query string must have."""
     path, _, query = request_uri.partition("?")
@@ -148,21 +183,25 @@ def _read(service: ServiceModel, operation: str, message: Message) -> msgspec.St
 
 
 def _compile(service: ServiceModel, operation: str) -> ReadRequest:
-    reference = service.operations[operation].input
+    modelled = service.operations[operation]
+    reference = modelled.input
     assert reference is not None, "every operation of a REST-JSON model has an input"
     shape, struct = service.shapes[reference.shape], service.structs[reference.shape]
     placed, in_body = _members(service, shape, fields_by_wire_name(struct))
+    template, _ = _uri_parts(modelled.http.request_uri)
+    largest = _LARGEST_BODIES.get(service.name, LARGEST_BODY)
 
     def read(message: Message) -> msgspec.Struct:
         values: dict[str, Any] = {}
         violations = Violations()
+        labels = find_labels(template, message.http.path) or {}
         for location, name, field, label, is_required, read_text in placed:
-            text = _find_header(message, name) if location == "header" else message.parameters.get(name)
+            text = _placed_value(message, labels, location, name)
             if text is not None:
                 values[field] = read_text(text, label, violations)
             elif is_required:
                 violations.add_null(label)
-        body = read_body(message) if in_body else {}
+        body = read_body(message, largest) if in_body else {}
         for name, field, is_required, read_value in in_body:
             value = body if name == shape.payload else body.get(name)
             if value is not None:
@@ -186,12 +225,39 @@ def _members(
         name, is_required = member.location_name or label, label in shape.required
         if member.location is None:
             in_body.append((name, fields[label], is_required, json_reader(service, member.shape)))
-        elif member.location in ("header", "querystring"):
+        elif member.location == "querystring" and service.shapes[member.shape].type == "list":
+            placed.append(
+                ("query list", name, fields[label], label, is_required, json_reader(service, member.shape))
+            )
+        elif member.location in ("header", "querystring", "uri"):
             read = member_reader(service, member.shape)
             placed.append((member.location, name, fields[label], label, is_required, read))
         else:
             raise ValueError(f"{label} is in the {member.location}, which is not read yet")
     return placed, in_body
+
+
+def _placed_value(
+    message: Message, labels: Mapping[str, str], location: str, name: str
+) -> str | list[str] | None:
+    """What stands at a place of the request; of a list in the query string all values (`tagKeys=a&tagKeys=b`)."""
+    if location == "header":
+        return _find_header(message, name)
+    if location == "uri":
+        return labels.get(name)
+    if location == "query list":
+        return _all_in_query(message.http.query, name)
+    return message.parameters.get(name)
+
+
+def _all_in_query(query: str, name: str) -> list[str] | None:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_IN_QUERY)
+    except ValueError:
+        raise malformed(
+            f"The query string cannot be read, or has more than {_MOST_IN_QUERY} parameters."
+        ) from None
+    return [value for key, value in pairs if key == name] or None
 
 
 def _find_header(message: Message, name: str) -> str | None:
@@ -206,7 +272,8 @@ def _render(
     if type(result) is not expected:
         raise TypeError(f"{operation} answers {expected.__name__}, not {type(result).__name__}")
     body = {} if output is None else _shown(service, operation, output, result)
-    return Rendered(200, JSON, encode_json(body), _NO_STORE)
+    status = service.operations[operation].http.response_code
+    return Rendered(status, JSON, encode_json(body), _NO_STORE)
 
 
 _NO_STORE = (("Cache-Control", "no-store"),)  # tokens and credentials (RFC 6749, 5.1)
@@ -250,4 +317,6 @@ def oauth_name(code: str) -> str:
     return _OAUTH_NAMES.get(code) or _word.sub("_", code.removesuffix("Exception")).lower()
 
 
-REST_JSON = WireProtocol(frozenset({"GET", "POST"}), JSON, _name, _read, _render, _refuse)
+REST_JSON = WireProtocol(
+    frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"}), JSON, _name, _read, _render, _refuse
+)

@@ -28,6 +28,8 @@ _SINGLE_HEADERS = frozenset(
         "x-amz-date",
         "x-amz-region-set",
         "x-amz-security-token",
+        "x-amz-x509",
+        "x-amz-x509-chain",
     }
 )
 _REQUIRED_QUERY = (

@@ -13,6 +13,11 @@ from broker.sigv4 import refusals
 
 SYMMETRIC = "AWS4-HMAC-SHA256"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
+# A signature by the key of a certificate, whose serial number stands for the access key id: RSA, ECDSA or ML-DSA.
+CERTIFICATE_PREFIX = "AWS4-X509-"
+_OF_CERTIFICATES = frozenset(
+    f"{CERTIFICATE_PREFIX}{kind}" for kind in ("RSA-SHA256", "ECDSA-SHA256", "MLDSA")
+)
 TERMINATOR = "aws4_request"
 
 LONGEST_REPEATED = 512  # characters; longer texts are not cached
@@ -49,6 +54,11 @@ class UnverifiedScope(msgspec.Struct, frozen=True, dict=True):
         """SigV4A omits the region: one signature is valid for a set of regions."""
         region = "" if self.algorithm == ASYMMETRIC else f"{self.region}/"
         return f"{self.date}/{region}{self.service}/{TERMINATOR}"
+
+    @cached_property
+    def is_of_certificate(self) -> bool:
+        """Whether the key of a certificate signs, not a secret."""
+        return self.algorithm in _OF_CERTIFICATES
 
     @cached_property
     def is_region_named(self) -> bool:
@@ -110,7 +120,7 @@ def read_signer(algorithm: str, credential: str, signed_headers: str) -> Unverif
 def _parse_scope(algorithm: str, text: str) -> UnverifiedScope:
     """The credential without its access key id. Raises ValueError with the form that the credential should have."""
     parts = text.split("/")
-    if algorithm == SYMMETRIC:
+    if algorithm == SYMMETRIC or algorithm in _OF_CERTIFICATES:
         if len(parts) != 4:
             raise ValueError("keyid/date/region/service/term")
         date, region, service, terminator = parts

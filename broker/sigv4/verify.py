@@ -4,6 +4,7 @@ The order of checks is AWS's: time, signed headers, scope, signature. A proof co
 (as a multiset of parameters), the signed headers and the body. It does not cover other headers.
 """
 
+import re
 from collections.abc import Collection
 from hashlib import sha256
 
@@ -28,6 +29,7 @@ from broker.sigv4.signing_keys import (
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 CONTENT_SHA256 = "x-amz-content-sha256"
+_is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 _CONTENT_SHA256_QUERY = b"X-Amz-Content-Sha256"
 
 
@@ -37,8 +39,12 @@ class Dialect(msgspec.Struct, frozen=True):
     `longest_presigned` bounds a presigned URL whatever its X-Amz-Expires says: AWS's query services give it the
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
     older than its X-Amz-Expires; AWS's query services ignore it, and aws-iam-authenticator relies on that
-    (kubernetes-sigs/aws-iam-authenticator#160). With `body_follows` the body has not been read: what the request
-    claims of it in x-amz-content-sha256 is verified as signed, and whoever reads the body has to check it.
+    (kubernetes-sigs/aws-iam-authenticator#160).
+
+    `body_is_elsewhere`: a proxy asks about a request and does not pass on its body. Then the hash in
+    x-amz-content-sha256 is the one that was signed, and whoever has the body compares it; without that header no body
+    was signed. With `body_follows` the body has not been read: what the request claims of it in x-amz-content-sha256 is
+    verified as signed, and whoever reads the body has to check it.
     """
 
     mismatch_code: str = refusals.SIGNATURE_DOES_NOT_MATCH
@@ -47,6 +53,7 @@ class Dialect(msgspec.Struct, frozen=True):
     honour_expires: bool = True
     normalise_path: bool = True
     unsigned_payload: bool = False
+    body_is_elsewhere: bool = False
     body_follows: bool = False
 
 
@@ -94,17 +101,19 @@ def verify(
     """
     if authorization.request is not request:
         raise ValueError("an authorization proves the request that it was read from, and no other")
+    # A certificate's signature is verified elsewhere (`certificate_signatures`); no secret ever makes one.
+    if authorization.signer.scope.is_of_certificate:
+        raise refusals.unsupported_algorithm(authorization.signer.scope.algorithm)
     second = int(now)  # compared with a signing time, which has no fraction
     if authorization.presigned or abs(second - authorization.timestamp) > dialect.skew:
-        _require_current(authorization, second, dialect)
-    if not authorization.signer.headers.needing_no_check.issuperset(authorization.headers):
-        _require_signed_headers(authorization, dialect)
+        require_current(authorization, second, dialect)
+    require_signed(authorization, dialect)
     # INVARIANT: method and path are one line each of the canonical request
     if not request.method.isalpha() or not request.path.startswith("/"):
         raise refusals.mismatch("The request line is malformed.", dialect.mismatch_code)
-    _require_scope(authorization, services, regions, dialect)
+    require_scope(authorization, services, regions, dialect)
     try:
-        payload_hash = _payload_hash(authorization, dialect)
+        payload_hash = payload_hash_of(authorization, dialect)
         canonical = canonical_request(authorization, payload_hash, dialect.normalise_path)
         to_sign = string_to_sign(authorization, canonical)
         key = _find_key(authorization, to_sign.encode(), secret, signing_keys)
@@ -115,7 +124,7 @@ def verify(
     return VerifiedRequest(request, authorization, payload_hash, key)
 
 
-def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
+def require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
     """Clauses "Signature expired" and "Signature not yet current" (Troubleshoot signed requests), ends inclusive."""
     signed = authorization.timestamp
     if signed > now + dialect.skew:
@@ -128,6 +137,12 @@ def _require_current(authorization: UnverifiedAuthorization, now: int, dialect: 
             raise refusals.request_expired()
     if now > signed + lifetime:
         raise refusals.signature_expired(authorization.signed_at, now, lifetime, dialect.mismatch_code)
+
+
+def require_signed(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
+    """Host and all x-amz-* headers must be signed; the usual case is one comparison of sets."""
+    if not authorization.signer.headers.needing_no_check.issuperset(authorization.headers):
+        _require_signed_headers(authorization, dialect)
 
 
 def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dialect) -> None:
@@ -152,10 +167,12 @@ def _is_proven(name: str, authorization: UnverifiedAuthorization, dialect: Diale
     """
     if name != CONTENT_SHA256:
         return False
-    return dialect.body_follows or trimmed(authorization.headers[name]) == _computed_hash(authorization)
+    if dialect.body_follows or (dialect.body_is_elsewhere and not authorization.request.body):
+        return True  # it is in the canonical request, as the hash of the body: another one fails
+    return trimmed(authorization.headers[name]) == _computed_hash(authorization)
 
 
-def _require_scope(
+def require_scope(
     authorization: UnverifiedAuthorization,
     services: Collection[str],
     regions: Collection[str] | None,
@@ -198,7 +215,7 @@ def _covers(pattern: str, region: str) -> bool:
     return region.startswith(pattern[:-1]) if pattern.endswith("*") else region == pattern
 
 
-def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> str:
+def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) -> str:
     """The hash of the body as it arrived; a claim in x-amz-content-sha256 must agree with it.
 
     UNSIGNED-PAYLOAD is S3's alone ("Authenticating requests", Amazon S3 API reference); its presigned URLs imply
@@ -210,10 +227,11 @@ def _payload_hash(authorization: UnverifiedAuthorization, dialect: Dialect) -> s
         claimed = trimmed(claimed)
     if dialect.body_follows:
         return claimed or _claim_in_query(authorization)
-    if dialect.unsigned_payload and (
-        claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
-    ):
+    is_implied = authorization.presigned and not claimed and not dialect.normalise_path  # S3's presigned URLs
+    if dialect.unsigned_payload and (claimed == UNSIGNED_PAYLOAD or is_implied):
         return UNSIGNED_PAYLOAD
+    if dialect.body_is_elsewhere and not authorization.request.body and _is_sha256(claimed):
+        return claimed
     computed = _computed_hash(authorization)
     if claimed and claimed != computed:
         raise refusals.mismatch(

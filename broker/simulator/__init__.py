@@ -9,6 +9,12 @@ Never decides: the gate's code gathers the layers (`access.gather`), the policy 
 Importing this package declares its operations.
 """
 
-from broker.simulator import organizations_access_report, policy_reading, service_last_accessed, simulation
+from broker.simulator import (
+    organizations_access_report,
+    policy_reading,
+    replay,
+    service_last_accessed,
+    simulation,
+)
 
-__all__ = ["organizations_access_report", "policy_reading", "service_last_accessed", "simulation"]
+__all__ = ["organizations_access_report", "policy_reading", "replay", "service_last_accessed", "simulation"]

@@ -136,7 +136,7 @@ def _simulation(
         owners,
         resources,
         entered_keys(request.context_entries),
-        _delegates_to(subject.account),
+        delegates_to(subject.account),
         knows_roles=isinstance(request, shapes.SimulatePrincipalPolicyRequest),
     )
 
@@ -271,12 +271,17 @@ async def _known_policy(
     """
     is_role = kind_of_resource_policy(action) is PolicyKind.TRUST and ":role/" in resource
     if simulation.knows_roles and is_role and owner == call.account:
-        found = await find_trust_policy(call.store, call.gate.library, resource)
-        return found if found is not None else NO_POLICIES
+        return await policy_of_role(call, resource)
     return simulation.delegated if owner == simulation.subject.account else NO_POLICIES
 
 
-def _delegates_to(account: str) -> PolicySet:
+async def policy_of_role(call: Call, arn: str) -> PolicySet:
+    """Its trust policy; a role that does not exist trusts no one."""
+    found = await find_trust_policy(call.store, call.gate.library, arn)
+    return found if found is not None else NO_POLICIES
+
+
+def delegates_to(account: str) -> PolicySet:
     """A resource policy that delegates the decision to the identity policies of `account`."""
     statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -13,9 +13,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from broker.cache import Cache
+from broker.cache import Cache, CacheSize
 from broker.storage.collection import Collection
 from broker.storage.engine import Changes, Engine, Revision
+from broker.storage.key_history import KeyHistory
 
 # Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
 # partition (an AssumeRole may name accounts that do not exist).
@@ -42,13 +43,14 @@ class PartitionSnapshot:
     """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
 
     A listing holds, for a prefix, the sorted keys of *all* records under it. A page holds, for a prefix, a key that it
-    begins behind and a limit, the keys that a scan has found.
+    begins behind and a limit, the keys that a scan has found. `history` is one for a snapshot and its successors.
     """
 
-    __slots__ = ("encoded", "listings", "pages", "revision", "weight")
+    __slots__ = ("encoded", "history", "listings", "pages", "revision", "weight")
 
     def __init__(self, revision: Revision) -> None:
         self.revision = revision
+        self.history: KeyHistory | None = None
         self.encoded: dict[str, bytes | None] = {}
         self.listings: dict[str, list[str]] = {}
         self.pages: dict[PageKey, list[str]] = {}
@@ -93,6 +95,21 @@ class PartitionSnapshot:
         if not (was_present and is_present):
             self.note_presence(key, present=is_present)
 
+    def successor(self, revision: Revision, written: Iterable[str]) -> "PartitionSnapshot":
+        """An empty snapshot, of the weight of this one, at `revision`; since this one, the keys `written` were."""
+        if self.history is None:
+            self.history = KeyHistory(self.revision)
+        before = self.history.weight
+        self.history.extend(revision, written)
+        successor = PartitionSnapshot(revision)
+        successor.history = self.history
+        successor.weight = self.weight + self.history.weight - before
+        return successor
+
+    def is_unchanged(self, since: Revision, keys: Iterable[str]) -> bool:
+        """Whether what was under `keys` at the revision `since` is known to be what this snapshot has."""
+        return self.history is not None and self.history.is_unchanged(since, self.revision, keys)
+
     def _forget_pages(self, is_outdated: Callable[[str], bool]) -> None:
         for page in [page for page in self.pages if is_outdated(page[0])]:
             self.weight -= _PAGE_WEIGHT + 8 * len(self.pages.pop(page))
@@ -104,6 +121,10 @@ class RecordCache:
     def __init__(self, engine: Engine, limit: int) -> None:
         self._engine = engine
         self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
+
+    @property
+    def size(self) -> CacheSize:
+        return self._partitions.size
 
     async def snapshot_now(self, partition: str) -> PartitionSnapshot:
         """The snapshot at a revision that the engine has, or has had since this call."""
@@ -137,10 +158,9 @@ class RecordCache:
 
         It is a copy: transactions that still have `snapshot` go on with the state that they began with.
         """
-        successor = PartitionSnapshot(changes.revision)
+        successor = snapshot.successor(changes.revision, changes.present)
         successor.encoded, successor.pages = dict(snapshot.encoded), dict(snapshot.pages)
         successor.listings = {prefix: list(keys) for prefix, keys in snapshot.listings.items()}
-        successor.weight = snapshot.weight
         self._partitions.put(partition, successor, successor.weight)
         for key, is_present in changes.present.items():
             successor.forget(key, is_present=is_present)
@@ -195,7 +215,7 @@ class RecordCache:
         partition: str,
         snapshot: PartitionSnapshot,
         revision: Revision,
-        writes: Iterable[tuple[Collection[Any], str, bytes | None]],
+        writes: Sequence[tuple[Collection[Any], str, bytes | None]],
     ) -> None:
         """Turn `snapshot` into the snapshot of `revision`, made by our own commit of `writes` on top of it.
 
@@ -203,11 +223,11 @@ class RecordCache:
         """
         if self._partitions.get(partition) is not snapshot:
             return
-        successor = PartitionSnapshot(revision)
+        successor = snapshot.successor(revision, [key for _, key, _ in writes])
         successor.encoded, snapshot.encoded = snapshot.encoded, {}
         successor.listings, snapshot.listings = snapshot.listings, {}
         successor.pages, snapshot.pages = snapshot.pages, {}
-        successor.weight, snapshot.weight = snapshot.weight, _SNAPSHOT_WEIGHT
+        snapshot.weight = _SNAPSHOT_WEIGHT
         self._partitions.put(partition, successor, successor.weight)
         for collection, key, value in writes:
             if not collection.expiring:

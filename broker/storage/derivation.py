@@ -11,7 +11,8 @@ Law, tested by `tests/unit/storage/test_derivation.py`:
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from broker.storage.collection import COUNTS, POLICY_USES, REFERENCES, Collection
+from broker.storage.collection import Collection
+from broker.storage.collections import COUNTS, POLICY_USES, REFERENCES
 from broker.storage.derived_records import (
     DERIVATION_VERSION,
     NOTHING,

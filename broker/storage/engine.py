@@ -2,12 +2,13 @@
 
 A *partition* is a set of records with one revision: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions (`sessions/123456789012`),
-a share of the failed attempts at passwords (`sign-in/4f`), the roles that trust principals of an account
-(`trusting/123456789012`), or what belongs to no account (`global`). Each commit replaces the revision: it is the number
-of commits, and a random mark of the last one. A commit names the revision that it expects, so one value guards
-everything that a transaction has read, scans included; and a cache compares one value to know whether it is current.
-Numbers alone would not do: where the last commits of a store were lost (a failover, an old backup), new ones soon reach
-the same number. A number with its mark exists in one history only, so revisions are compared whole.
+the subjects of its workloads' certificates (`subjects/123456789012`), a share of the failed attempts at passwords
+(`sign-in/4f`), the roles that trust principals of an account (`trusting/123456789012`), or what belongs to no account
+(`global`). Each commit replaces the revision: it is the number of commits, and a random mark of the last one. A commit
+names the revision that it expects, so one value guards everything that a transaction has read, scans included; and a
+cache compares one value to know whether it is current. Numbers alone would not do: where the last commits of a store
+were lost (a failover, an old backup), new ones soon reach the same number. A number with its mark exists in one history
+only, so revisions are compared whole.
 
 Law, examined by `tests/conformance/test_engines.py`:
 - `commit` is all or nothing, and durable when it returns: a process killed afterwards has lost nothing.
@@ -55,6 +56,11 @@ def sign_in_partition(shard: str) -> str:
 def sessions_partition(account_id: str) -> str:
     """The list of minted sessions: written as usage marks are; every record expires."""
     return f"sessions/{account_id}"
+
+
+def subjects_partition(account_id: str) -> str:
+    """The subjects of certificates that workloads have shown: written as they come, apart from the account's own."""
+    return f"subjects/{account_id}"
 
 
 def portal_partition(shard: str) -> str:

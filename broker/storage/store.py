@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
+from broker.cache import CacheSize
 from broker.errors import Refusal
 from broker.storage.cache import RecordCache
-from broker.storage.collection import (
+from broker.storage.collection import Collection
+from broker.storage.collections import (
     ACCESS_KEYS,
     ACCOUNT_CREATIONS,
     ACCOUNTS,
@@ -48,6 +50,7 @@ from broker.storage.collection import (
     REFERENCES,
     RENAMED_USERS,
     RESOURCE_OWNERS,
+    REVOCATION_LISTS,
     REVOCATIONS,
     ROLE_INDEX,
     ROLE_TEMPLATES,
@@ -67,17 +70,20 @@ from broker.storage.collection import (
     SSO_DEVICES,
     SSO_SESSIONS,
     TOKEN_ISSUERS,
+    TRUST_ANCHORS,
     TRUSTING_ROLES,
     UNLISTED_SESSIONS,
     USAGE,
     USERS,
-    Collection,
+    WORKLOAD_PROFILES,
+    WORKLOAD_SUBJECTS,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Lines, Turn
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
+from broker.storage.views import Views
 
 __all__ = [
     "ACCESS_KEYS",
@@ -116,6 +122,7 @@ __all__ = [
     "RENAMED_USERS",
     "RESOURCE_OWNERS",
     "REVOCATIONS",
+    "REVOCATION_LISTS",
     "ROLES",
     "ROLE_INDEX",
     "ROLE_TEMPLATES",
@@ -135,9 +142,12 @@ __all__ = [
     "SSO_SESSIONS",
     "TOKEN_ISSUERS",
     "TRUSTING_ROLES",
+    "TRUST_ANCHORS",
     "UNLISTED_SESSIONS",
     "USAGE",
     "USERS",
+    "WORKLOAD_PROFILES",
+    "WORKLOAD_SUBJECTS",
     "Collection",
     "Conflict",
     "EngineUnavailable",
@@ -187,6 +197,10 @@ class Store:
         self._retry_lock = asyncio.Lock()
         self._lines = Lines()
 
+    @property
+    def cache_size(self) -> CacheSize:
+        return self._cache.size
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -203,7 +217,7 @@ class Store:
 
     def transaction(self) -> Transaction:
         """A transaction that the caller commits, or not; `transact` begins, commits and retries one."""
-        return Transaction(self.engine, self._cache, self._latest)
+        return Transaction(self.engine, Views(self._cache), self._latest)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it; retry after a Conflict, a bounded number of times.
@@ -238,7 +252,7 @@ class Store:
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
-        transaction = Transaction(self.engine, self._cache, self._latest, _turn=turn)
+        transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
         try:
             answer = await work(transaction)
         except Refusal:

@@ -17,14 +17,16 @@ Law:
 - What is derived from records is written with them (`derivation.py`).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
+from broker.cache import MadeOf
 from broker.errors import Refusal
-from broker.storage.cache import UNKNOWN, PartitionSnapshot, RecordCache
-from broker.storage.collection import COUNTS, DERIVED, SOURCES, USAGE, Collection, R
+from broker.storage.cache import UNKNOWN
+from broker.storage.collection import Collection, R
+from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
 from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
 from broker.storage.engine import (
@@ -39,9 +41,9 @@ from broker.storage.engine import (
 from broker.storage.lines import Turn
 from broker.storage.records import Usage
 from broker.storage.view import Put, View
+from broker.storage.views import MOST_REBASES, Views, conflict
 
-# How often a transaction is rebased for one read or commit.
-_MOST_REBASES = 8
+T = TypeVar("T")
 
 
 class Transaction(msgspec.Struct, eq=False):
@@ -52,16 +54,15 @@ class Transaction(msgspec.Struct, eq=False):
     """
 
     _engine: Engine
-    _cache: RecordCache
+    _views: Views
     _latest: Callable[[str, str, Usage | None], Usage | None]
-    _views: dict[str, View] = {}
     _unconditional: dict[str, dict[str, Put]] = {}
     _turn: Turn | None = None
     is_dirty: bool = False
 
     def beside(self) -> "Transaction":
         """Another transaction of the same store, for its owner to throw away."""
-        return Transaction(self._engine, self._cache, self._latest)
+        return Transaction(self._engine, Views(self._views.cache), self._latest)
 
     async def find(self, collection: Collection[R], account: str, key: str = "") -> R | None:
         """The record under `key` or None. Raises Conflict where something that was read before has changed."""
@@ -69,19 +70,20 @@ class Transaction(msgspec.Struct, eq=False):
             await self._require_counts(account)
             await self._derive(account)
         partition = collection.partition(account)
-        view = self._views.get(partition)
+        view = self._views.of.get(partition)
         snapshot = None if view is None else view.snapshot
         if view is None or snapshot is None:
-            view, snapshot = await self._open(partition)
+            view, snapshot = await self._views.open(partition)
         stored_key = collection.stored_key(key)
         record: R | None
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
             return record
-        found: Any = self._cache.find_known(partition, snapshot, collection, stored_key)
+        found: Any = self._views.cache.find_known(partition, snapshot, collection, stored_key)
         if found is UNKNOWN:
-            found = await self._read(partition, view, collection, stored_key)
+            (found,) = await self._views.read_at_once(partition, view, [(collection, stored_key)])
         view.reads[stored_key] = (collection, found)
+        self._views.note_read(partition, (stored_key,))
         if collection is USAGE:
             found = self._latest(account, key, found)
         record = found
@@ -104,9 +106,9 @@ class Transaction(msgspec.Struct, eq=False):
             await self._require_counts(account)
             await self._derive(account)
         partition = collection.partition(account)
-        view, _ = await self._open(partition)
+        view, _ = await self._views.open(partition)
         stored_keys = [collection.stored_key(key) for key in keys]
-        await self._read_all(partition, view, [(collection, key) for key in stored_keys])
+        await self._views.read_all(partition, view, [(collection, key) for key in stored_keys])
         if collection is USAGE:
             return [await self.find(collection, account, key) for key in keys]
         return [view.writes[key].record if key in view.writes else view.reads[key][1] for key in stored_keys]
@@ -130,7 +132,7 @@ class Transaction(msgspec.Struct, eq=False):
         self, collection: Collection[R], account: str, prefix: str, after: str | None, limit: int | None
     ) -> list[R]:
         partition = collection.partition(account)
-        view, _ = await self._open(partition)
+        view, _ = await self._views.open(partition)
         stored_prefix = collection.prefix if collection.single else collection.stored_key(prefix)
         stored_after = "" if after is None else collection.stored_key(after)
         own = {
@@ -140,7 +142,7 @@ class Transaction(msgspec.Struct, eq=False):
         }
         # Each own deletion may hide one record of the page.
         wanted = None if limit is None else limit + len(own)
-        found = await self._scan(partition, view, collection, stored_prefix, stored_after, wanted)
+        found = await self._views.scan(partition, view, collection, stored_prefix, stored_after, wanted)
         if not own:
             return [record for _, record in found]
         merged = dict(found) | {key: put.record for key, put in own.items()}
@@ -153,7 +155,7 @@ class Transaction(msgspec.Struct, eq=False):
     async def recount(self, account: str) -> list[str]:
         """Count the account's records again, and correct what is derived from them; returns what was wrong."""
         partition = account_partition(account)
-        view, _ = await self._open(partition)
+        view, _ = await self._views.open(partition)
         while True:
             written = dict(view.writes)
             sources = {one: await self._scan_merged(one, account, "", None, None) for one in SOURCES}
@@ -187,12 +189,15 @@ class Transaction(msgspec.Struct, eq=False):
 
         For caches of values made of a partition's records: a value cached at this revision counts as read.
         """
-        view = self._views.get(partition)
-        snapshot = None if view is None else view.snapshot
-        if view is None or snapshot is None:
-            view, snapshot = await self._open(partition)
-        view.is_pinned = True
-        return snapshot.revision
+        return await self._views.revision(partition)
+
+    async def renewed(self, source: MadeOf) -> MadeOf | None:
+        """`source` at the revision that this transaction reads; None where what it names has changed, or may have."""
+        return await self._views.renewed(source)
+
+    async def recorded(self, make: Callable[[], Awaitable[T]]) -> tuple[T, tuple[MadeOf, ...]]:
+        """The answer of `make`, and the sources of it: everything that it has read through this transaction."""
+        return await self._views.recorded(make)
 
     async def take_turn(self, account: str) -> None:
         """Wait until no other call of this process is writing to the account; the turn ends with the call.
@@ -203,10 +208,10 @@ class Transaction(msgspec.Struct, eq=False):
         partition = account_partition(account)
         if self._turn is None or not await self._turn.take(partition):
             return
-        view = self._views.get(partition)
+        view = self._views.of.get(partition)
         if view is not None and view.snapshot is not None:
             # Who was before has written, most likely: to ask the engine would make all wait that come behind.
-            raise _conflict(partition)
+            raise conflict(partition)
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where something that was read has changed.
@@ -214,11 +219,11 @@ class Transaction(msgspec.Struct, eq=False):
         A transaction without writes never conflicts here. Raises OutcomeUnknown where some partitions are written and
         another is not.
         """
-        for account in [one.removeprefix(ACCOUNTS) for one, view in self._views.items() if view.underived]:
+        for account in [one.removeprefix(ACCOUNTS) for one, view in self._views.of.items() if view.underived]:
             await self._derive(account)
         written = [
             (partition, part)
-            for partition, view in self._views.items()
+            for partition, view in self._views.of.items()
             if view.writes
             for part in apart(view)
         ]
@@ -236,16 +241,16 @@ class Transaction(msgspec.Struct, eq=False):
                 raise
             if not is_hints:
                 done.append(partition)
-        self._views = {}
+        self._views.of = {}
         self.is_dirty = False
 
     def make_unconditional(self) -> None:
         """Have the writes made so far committed even where the call is refused: they record that it was tried."""
-        self._unconditional = {partition: dict(view.writes) for partition, view in self._views.items()}
+        self._unconditional = {partition: dict(view.writes) for partition, view in self._views.of.items()}
 
     async def commit_unconditional(self) -> None:
         """Commit only the writes that `make_unconditional` marked; raises as `commit` does."""
-        for partition, view in self._views.items():
+        for partition, view in self._views.of.items():
             view.writes = self._unconditional.get(partition, {})
             for key in [key for key, put in view.writes.items() if put.collection.is_derived]:
                 del view.writes[key]
@@ -255,122 +260,29 @@ class Transaction(msgspec.Struct, eq=False):
             view.derived = {}
         await self.commit()
 
-    async def _open(self, partition: str) -> tuple[View, PartitionSnapshot]:
-        """The view of `partition`, and its snapshot at the revision that the engine had at the first read."""
-        view = self._views.get(partition)
-        if view is not None and view.snapshot is not None:
-            return view, view.snapshot
-        snapshot = await self._cache.snapshot_now(partition)
-        view = self._views.get(partition)
-        if view is None:
-            view = self._views[partition] = View(snapshot)
-        elif view.snapshot is None:
-            view.snapshot = snapshot
-        else:  # two concurrent reads of this transaction: the first answer counts
-            snapshot = view.snapshot
-        return view, snapshot
-
     async def _derive(self, account: str) -> None:
         """Bring what is derived from the account's records up to date with the writes made so far."""
         partition = account_partition(account)
-        view, _ = await self._open(partition)
+        view, _ = await self._views.open(partition)
         while missing := derive(view):
-            await self._read_all(partition, view, missing)
+            await self._views.read_all(partition, view, missing)
             if (COUNTS, COUNTS_KEY) in missing:
                 await self._require_counts(account)
 
     async def _require_counts(self, account: str) -> None:
         """Count everything where a version of the broker wrote the account that counted nothing, or other things."""
         partition = account_partition(account)
-        view, _ = await self._open(partition)
+        view, _ = await self._views.open(partition)
         if COUNTS_KEY not in view.writes:
-            await self._read_all(partition, view, [(COUNTS, COUNTS_KEY)])
+            await self._views.read_all(partition, view, [(COUNTS, COUNTS_KEY)])
             if not are_counted(view.reads[COUNTS_KEY][1]):
                 await self.recount(account)
 
-    async def _read(self, partition: str, view: View, collection: Collection[Any], stored_key: str) -> Any:
-        return (await self._read_at_once(partition, view, [(collection, stored_key)]))[0]
-
-    async def _read_all(
-        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
-    ) -> None:
-        """Read what is stored, whatever this transaction writes."""
-        unread = [(collection, key) for collection, key in wanted if key not in view.reads]
-        found = await self._read_at_once(partition, view, unread) if unread else []
-        for (collection, key), record in zip(unread, found, strict=True):
-            view.reads[key] = (collection, record)
-
-    async def _read_at_once(
-        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
-    ) -> list[Any]:
-        for _ in range(_MOST_REBASES):
-            snapshot = view.snapshot
-            assert snapshot is not None
-            found = await self._cache.read(partition, snapshot, wanted)
-            if found is None:
-                await self._rebase(partition, view)
-            elif view.snapshot is snapshot:
-                return found
-        raise _conflict(partition)
-
-    async def _scan(
-        self,
-        partition: str,
-        view: View,
-        collection: Collection[Any],
-        prefix: str,
-        after: str,
-        limit: int | None,
-    ) -> list[tuple[str, Any]]:
-        for _ in range(_MOST_REBASES):
-            snapshot = view.snapshot
-            assert snapshot is not None
-            found = await self._cache.scan(partition, snapshot, collection, prefix, after, limit)
-            if found is None:
-                await self._rebase(partition, view)
-            elif view.snapshot is snapshot:
-                view.scans[collection, prefix, after, limit] = found
-                return found
-        raise _conflict(partition)
-
-    async def _rebase(self, partition: str, view: View) -> None:
-        """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
-        if view.is_pinned:
-            raise _conflict(partition)
-        for _ in range(_MOST_REBASES):
-            snapshot = await self._cache.snapshot_now(partition)
-            compared = len(view.reads), len(view.scans)
-            is_unchanged = await self._is_unchanged(partition, view, snapshot)
-            if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
-                break
-            # What concurrent reads of this transaction have read meanwhile has to be compared, too.
-            if is_unchanged and compared == (len(view.reads), len(view.scans)):
-                view.snapshot = snapshot
-                return
-        raise _conflict(partition)
-
-    async def _is_unchanged(self, partition: str, view: View, snapshot: PartitionSnapshot) -> bool | None:
-        """Whether `snapshot` has the same as the view has read; None if its revision is no longer the engine's."""
-        wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
-        expected = [record for _, record in view.reads.values()]
-        found = await self._cache.read(partition, snapshot, wanted)
-        if found is None:
-            return None
-        if found != expected:
-            return False
-        for (collection, prefix, after, limit), seen in list(view.scans.items()):
-            listed = await self._cache.scan(partition, snapshot, collection, prefix, after, limit)
-            if listed is None:
-                return None
-            if listed != seen:
-                return False
-        return True
-
     def _write(self, collection: Collection[Any], account: str, stored_key: str, put: Put) -> None:
         partition = collection.partition(account)
-        view = self._views.get(partition)
+        view = self._views.of.get(partition)
         if view is None:
-            view = self._views[partition] = View()
+            view = self._views.of[partition] = View()
         view.writes[stored_key] = put
         if collection.derive is not None:
             view.underived[stored_key] = None
@@ -381,20 +293,16 @@ class Transaction(msgspec.Struct, eq=False):
             Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
             for key, put in view.writes.items()
         ]
-        for _ in range(_MOST_REBASES):
+        for _ in range(MOST_REBASES):
             expecting = None if view.snapshot is None else view.snapshot.revision
             try:
                 revision = await self._engine.commit(partition, writes, expecting)
             except Conflict:
-                await self._rebase(partition, view)
+                await self._views.rebase(partition, view)
                 continue
             if view.snapshot is not None:
                 puts = zip(view.writes.items(), writes, strict=True)
                 written = [(put.collection, key, write.value) for (key, put), write in puts]
-                self._cache.advance(partition, view.snapshot, revision, written)
+                self._views.cache.advance(partition, view.snapshot, revision, written)
             return
-        raise _conflict(partition)
-
-
-def _conflict(partition: str) -> Conflict:
-    return Conflict(f"{partition}: records that were read have changed meanwhile")
+        raise conflict(partition)

@@ -164,17 +164,23 @@ async def _own_session(
     asked: ExchangeRequest,
     checks: Checks,
 ) -> Caller:
-    """The session of an access token of this issuer, in its current state."""
+    token = asked.unverified_subject_token
+    return await session_of_access_token(federation, store, now, keyring, issuer, token, checks)
+
+
+async def session_of_access_token(
+    federation: Federation,
+    store: Transaction,
+    now: float,
+    keyring: Keyring,
+    issuer: OwnIssuer,
+    unverified_token: str,
+    checks: Checks,
+) -> Caller:
+    """The session of an access token of this issuer, in its current state; raises Refusal."""
     try:
         claims = await verify_own_token(
-            federation,
-            keyring,
-            store,
-            issuer,
-            asked.unverified_subject_token,
-            now,
-            checks,
-            audience=issuer.identifier,
+            federation, keyring, store, issuer, unverified_token, now, checks, audience=issuer.identifier
         )
         session = claims.claims.get(SESSION_CLAIM)
         wanted = f"an access token that was exchanged for the audience {issuer.identifier}"

@@ -38,11 +38,14 @@ STOPPING_BODY_SECONDS = 1.0  # for the rest of a body, when the server stops
 LINGER_SECONDS = 2.0
 LONGEST_TARGET = 16 << 10  # bytes: a presigned URL carries a session token of up to 4,096
 LONGEST_HEADER = 8 << 10
+# A certificate, its chain, and a signature with its key: ML-DSA-87 takes ten thousand characters each.
+LONGEST_OF_CERTIFICATES = 64 << 10
 MOST_HEADERS = 64
 LARGEST_HEAD = 128 << 10
 MOST_PIPELINED = 32  # requests in the queue
 
 _VERSIONS = ("1.1", "1.0")
+_OF_CERTIFICATES = (b"authorization", b"x-amz-x509", b"x-amz-x509-chain")
 
 _NOT_HTTP = Response(
     400,
@@ -51,6 +54,10 @@ _NOT_HTTP = Response(
 )
 
 _logger = logging.getLogger("broker.web")
+
+
+def _longest(header: bytes) -> int:
+    return LONGEST_OF_CERTIFICATES if header.lower() in _OF_CERTIFICATES else LONGEST_HEADER
 
 
 class UnreadableRequest(Exception):
@@ -152,7 +159,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_in_head:
             return  # a trailer is not a header
-        if len(name) + len(value) > LONGEST_HEADER or len(self._headers) == MOST_HEADERS:
+        size = len(name) + len(value)
+        if len(self._headers) == MOST_HEADERS or (size > LONGEST_HEADER and size > _longest(name)):
             self._refuse_while_parsing(LimitExceeded.HEAD_TOO_LARGE)
         # RFC 9112, section 5.1: white space around a value is not part of it; llhttp strips the leading part.
         text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")

@@ -36,6 +36,8 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 # What each worker measures of itself: name, what it is, and its label beside the worker.
 GAUGES = {
     "broker_connections": ("Open connections.", "listener"),
+    "broker_cache_weight_bytes": ("What a cache holds, by estimate.", "cache"),
+    "broker_cache_entries": ("How many entries a cache holds.", "cache"),
     "broker_store_latency_seconds": ("How long the store took for one reading.", ""),
     "broker_key_created_timestamp_seconds": ("When the key that seals was made, by ring.", "ring"),
     "broker_certificate_expiry_timestamp_seconds": ("When the certificate of the API ends.", ""),
@@ -51,11 +53,19 @@ Key = tuple[str, str, str]
 
 
 class WorkerSlot(msgspec.Struct, frozen=True):
-    """The slot that this process has: its number, how often its worker was replaced, and the shared scoreboard."""
+    """The slot that this process has: its number, how often its worker was replaced, and the shared scoreboard.
+
+    `age` gives the seconds since the first worker was started: when all counters were zero.
+    """
 
     worker: int = 0
     restarts: int = 0
     scoreboard: Scoreboard | None = None
+    started_at: float = msgspec.field(default_factory=time.monotonic)
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.started_at
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -90,7 +100,7 @@ class Metrics:
             self._series.update(earlier.series if earlier else ())
             self._tallies.update(earlier.tallies if earlier else ())
 
-    def count(self, service: str, operation: str, code: str, seconds: float) -> None:
+    def count(self, service: str, operation: str, code: str, seconds: float, request_id: str = "") -> None:
         """Count one request. INVARIANT: the three names come from models and tables only."""
         series = self._series.get((service, operation, code))
         if series is None:
@@ -126,6 +136,10 @@ class Metrics:
         registry = CollectorRegistry()
         registry.register(_Exposition(self.snapshots()))
         return generate_latest(registry)
+
+    def families(self) -> list[Metric]:
+        """What `exposition` is made of."""
+        return list(_Exposition(self.snapshots()).collect())
 
     def snapshots(self) -> list[Snapshot]:
         """What each worker of this node has counted, in their order."""

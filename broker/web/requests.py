@@ -68,6 +68,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             region,
             service.name,
             certificates_of(request, dependencies.trusted_proxies),
+            unverified,
         )
         declared = find_operation(service.name, operation)
 
@@ -111,9 +112,8 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             await dependencies.journal.record(event)
     except JournalUnavailable as error:
         answer = _refused(protocol.refuse, named, unjournalled(event, str(error)), event, request_id)
-    dependencies.metrics.count(
-        named.name if named else "", operation, event.error_code, dependencies.timer() - started
-    )
+    name, seconds = named.name if named else "", dependencies.timer() - started
+    dependencies.metrics.count(name, operation, event.error_code, seconds, request_id)
     lines = _header_lines(answer.content_type, answer.headers)
     return Response(answer.status, b"%bx-amzn-RequestId: %b\r\n" % (lines, request_id.encode()), answer.body)
 

@@ -144,9 +144,8 @@ async def answer_token_request(dependencies: Dependencies, request: Request) -> 
             await dependencies.journal.record(event)
     except JournalUnavailable as error:
         response = _refused(unjournalled(event, str(error)), event, arrived.facts.request_id)
-    dependencies.metrics.count(
-        _SIGNIN, _OPERATIONS[arrived.endpoint], event.error_code, dependencies.timer() - started
-    )
+    operation, seconds = _OPERATIONS[arrived.endpoint], dependencies.timer() - started
+    dependencies.metrics.count(_SIGNIN, operation, event.error_code, seconds, arrived.facts.request_id)
     return response
 
 

@@ -33,7 +33,8 @@ NGINX = """
 user root; worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 512; }}
 http {{
-    access_log off; client_max_body_size 0; keepalive_requests 100000000; keepalive_time 1d; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    access_log off; client_max_body_size 0; keepalive_requests 100000000; keepalive_time 1d;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
     upstream store {{ server {store}; keepalive 32; keepalive_requests 100000000; }}
     server {{

@@ -11,6 +11,9 @@ writers   writes in one account (PutUserPolicy, each client of a user of its own
           one and two workers. Refusals are counted.
 create    CreateUser in the largest account, one client: milliseconds until the answer, with one and two workers.
 beside    GetCallerIdentity of another account, alone and beside one client that reads the largest account's details.
+shared    AssumeRole of a hundred roles by eight callers of the account of 1,000 users, alone and beside one client that
+          writes a policy of a user of the same account WRITES_A_SECOND times a second: the server's CPU of the
+          assumptions alone, and of both less that of the writes alone.
 
     .venv-test/bin/python scripts/bench/growth.py                  both engines, everything: some four minutes
     .venv-test/bin/python scripts/bench/growth.py --engines sqlite --parts pages writers
@@ -26,8 +29,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from populate import access_key, account_id, account_records, policy_text, trust
@@ -39,7 +43,8 @@ from broker.config import Keys
 from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
-from broker.storage.collection import ACCOUNTS, GROUPS, POLICIES, ROLES, USERS, Collection
+from broker.storage.collection import Collection
+from broker.storage.collections import ACCOUNTS, GROUPS, POLICIES, ROLES, USERS
 from broker.storage.engine import GLOBAL, Write, account_partition
 from broker.storage.records import Account, Group, ManagedPolicy, PolicyVersion, Record, Role, User
 from broker.storage.sealed import SealedEngine
@@ -47,10 +52,11 @@ from tests.redis_server import RedisServer
 
 SIZES = (10, 100, 1000, 5000)
 SMALL_ACCOUNTS = 32  # behind the four
-PARTS = ("pages", "writers", "create", "beside")
+PARTS = ("pages", "writers", "create", "beside", "shared")
 CREATED_AT = 1_750_000_000
 GROUP, MEMBERS = "eight", 8
 CLIENTS = 32
+WRITES_A_SECOND = 100
 _READS = policy_text({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::data/*"})
 
 
@@ -244,8 +250,10 @@ def measure_pages(store: str, folder: Path, rounds: int) -> None:
 class Client:
     """One connection; each request waits for the answer to the last."""
 
-    def __init__(self, requests: Iterator[bytes]) -> None:
+    def __init__(self, requests: Iterator[bytes], pause: float = 0.0) -> None:
+        """`pause`: seconds between the beginnings of two requests, at least."""
         self.requests = requests
+        self.pause = pause
         self.times: list[float] = []
         self.refused = 0
 
@@ -263,6 +271,8 @@ class Client:
             await reader.readexactly(int(length[1]))
             self.times.append((time.perf_counter() - begun) * 1000)
             self.refused += not head.startswith(b"HTTP/1.1 200")
+            if self.pause:
+                await asyncio.sleep(max(0.0, begun + self.pause - time.perf_counter()))
         writer.close()
 
 
@@ -349,6 +359,49 @@ def measure_beside(store: str, folder: Path, seconds: float) -> None:
                     report("  the pages", more, seconds)
 
 
+def _assumptions(account: BenchAccount, offset: int) -> list[bytes]:
+    names = [f"role-{(offset + number * 7) % 100:05d}" for number in range(100)]
+    return [
+        account.request(
+            "AssumeRole",
+            "sts",
+            RoleArn=iam_arn(account_id(account.index), f"role/{name}"),
+            RoleSessionName="bench",
+        )
+        for name in names
+    ]
+
+
+def measure_shared(store: str, folder: Path, workers: int, seconds: float) -> None:
+    """Rounds alternate between what is compared."""
+    costs: dict[str, list[float]] = {"alone": [], "beside the writer": []}
+    with serve(store, folder, workers) as server:
+        account = BenchAccount(server, 2)
+        requests = [_assumptions(account, offset) for offset in range(8)]
+
+        def run(is_written: bool, is_assumed: bool) -> tuple[float, int, int]:
+            writers = [Client(_writes(account, 200), 1 / WRITES_A_SECOND)] if is_written else []
+            readers = [Client(cycle(one)) for one in requests] if is_assumed else []
+            begun = server.cpu_seconds()
+            asyncio.run(_run(server, [*writers, *readers], seconds))
+            used = (server.cpu_seconds() - begun) * 1e6
+            assert not sum(one.refused for one in [*writers, *readers])
+            return used, sum(len(one.times) for one in readers), sum(len(one.times) for one in writers)
+
+        run(True, True)
+        for _ in range(5):
+            used, assumed, _ = run(False, True)
+            costs["alone"].append(used / assumed)
+            alone, _, written_alone = run(True, False)
+            used, assumed, written = run(True, True)
+            costs["beside the writer"].append((used - alone * written / written_alone) / assumed)
+    for name, found in costs.items():
+        print(
+            f"AssumeRole, {workers} workers, {name:24} {median(found):7.0f} us  ({min(found):.0f} to {max(found):.0f})",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -383,6 +436,10 @@ def measure_engine(chosen: argparse.Namespace, store: str, folder: Path) -> None
         _head("in the largest account")
         for workers in (1, 2):
             measure_create(store, folder, workers, chosen.seconds / 2)
+    if "shared" in chosen.parts:
+        print("\nthe server's CPU of one AssumeRole")
+        for workers in (1, 2):
+            measure_shared(store, folder, workers, chosen.seconds / 2)
     if "pages" in chosen.parts:
         measure_pages(store, folder, chosen.rounds)
 

@@ -30,7 +30,8 @@ from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
-from broker.storage.collection import ACCESS_KEYS, ACCOUNTS, ROLES, USERS, Collection
+from broker.storage.collection import Collection
+from broker.storage.collections import ACCESS_KEYS, ACCOUNTS, ROLES, USERS
 from broker.storage.engine import GLOBAL, Engine, Write, account_partition
 from broker.storage.records import AccessKey, Account, Record, Role, User
 from broker.storage.sealed import SealedEngine
@@ -153,20 +154,25 @@ async def populate(store: Path, accounts: int, roles: int) -> None:
     unfinished = store.with_name(store.name + ".unfinished")
     for left_over in store.parent.glob(unfinished.name + "*"):
         left_over.unlink()
-    keys = Keys(master_key_file=str(master_key_file(store)))
-    if not master_key_file(store).exists():
-        create_master_key(master_key_file(store), entropy)
+    await fill(f"sqlite:{unfinished}", master_key_file(store), accounts, roles)
+    unfinished.rename(store)
+    unfinished.with_name(unfinished.name + "-lock").unlink()
+
+
+async def fill(url: str, master_key: Path, accounts: int, roles: int) -> None:
+    """Make the store at `url`, which has none yet; the master key is made where it is missing."""
+    keys = Keys(master_key_file=str(master_key))
+    if not master_key.exists():
+        create_master_key(master_key, entropy)
     master = find_master_key(keys, {})
     assert master is not None
-    engine = open_engine(f"sqlite:{unfinished}")
+    engine = open_engine(url)
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(keys))
         await keyrings.load()
         await _fill(SealedEngine(engine, keyrings.storage, entropy), accounts, roles)
     finally:
         await engine.close()
-    unfinished.rename(store)
-    unfinished.with_name(unfinished.name + "-lock").unlink()
 
 
 async def _fill(engine: Engine, accounts: int, roles: int) -> None:

@@ -291,14 +291,32 @@ async def _load(
 VERSIONS = {"sts": "2011-06-15", "iam": "2010-05-08"}
 
 
-def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str, service: str = "sts") -> bytes:
+CLIENT = "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux lang/python#3.11 cfg/retry-mode#legacy"
+
+
+def signed(
+    host: str,
+    parameters: Mapping[str, str],
+    key_id: str,
+    secret: str,
+    service: str = "sts",
+    *,
+    token: str = "",
+    region: str = REGION,
+    client: str = CLIENT,
+) -> bytes:
     """A whole POST to STS or IAM, signed as SDKs sign it (SigV4), in microseconds: thousands are made at once."""
     body = urllib.parse.urlencode({**parameters, "Version": VERSIONS[service]}).encode()
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    scope = f"{moment[:8]}/{REGION}/{service}/aws4_request"
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     content_type = "application/x-www-form-urlencoded; charset=utf-8"
     headers = f"content-type:{content_type}\nhost:{host}\nx-amz-date:{moment}\n"
     names = "content-type;host;x-amz-date"
+    session = ""
+    if token:
+        headers += f"x-amz-security-token:{token}\n"
+        names += ";x-amz-security-token"
+        session = f"X-Amz-Security-Token: {token}\r\n"
     canonical = f"POST\n/\n\n{headers}\n{names}\n{sha256(body).hexdigest()}"
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
     key = f"AWS4{secret}".encode()
@@ -306,7 +324,7 @@ def signed(host: str, parameters: Mapping[str, str], key_id: str, secret: str, s
         key = hmac.digest(key, part.encode(), "sha256")
     head = (
         f"POST / HTTP/1.1\r\nHost: {host}\r\nX-Amz-Date: {moment}\r\nContent-Type: {content_type}\r\n"
-        f"User-Agent: Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux lang/python#3.11 cfg/retry-mode#legacy\r\n"
+        f"User-Agent: {client}\r\n{session}"
         f"Authorization: AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders={names}, "
         f"Signature={key.hex()}\r\nContent-Length: {len(body)}\r\n\r\n"
     )

@@ -4,8 +4,10 @@ import asyncio
 import random
 import time
 
+import msgspec
 import pytest
 
+from broker.cache import Cache
 from broker.storage.changes import FEED_LENGTH, changes_since, pack_keys
 from broker.storage.engine import (
     MARK_SIZE,
@@ -160,3 +162,93 @@ def test_an_entry_behind_a_gap_tells_nothing() -> None:
     assert changes_since(since, [entry(5), damaged]) is None
     for gap in ((5, 7), (6, 7), (5, 6, 8), ()):
         assert changes_since(since, map(entry, gap)) is None
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What a cache holds: the users that it was made of."""
+
+    users: tuple[User | None, ...]
+
+
+async def made_of(store: Transaction, cache: Cache[str, Made], names: str, asked: list[str]) -> Made:
+    async def make() -> Made:
+        asked.append(names)
+        return Made(tuple([await store.find(USERS, ACCOUNT, name) for name in names]))
+
+    return await cache.at(store, names, make)
+
+
+async def test_a_commit_invalidates_what_was_made_of_the_records_that_it_wrote_and_nothing_else(
+    open_engine: OpenEngine,
+) -> None:
+    here, there, cache = Store(open_engine(), time.time), Store(open_engine(), time.time), Cache[str, Made](9)
+    asked: list[str] = []
+    for name in "abc":
+        await put(there, user(name, 1))
+    for names in ("ab", "bc"):
+        await made_of(here.transaction(), cache, names, asked)
+    for store in (here, there):  # by a commit of this process, and of another
+        asked.clear()
+        await put(store, user("a", 2))
+        await put(store, user("d", 2))
+        for names in ("ab", "bc", "ab", "bc"):
+            made = await made_of(here.transaction(), cache, names, asked)
+            expected = [await there.transaction().find(USERS, ACCOUNT, name) for name in names]
+            assert list(made.users) == expected
+        assert asked == ["ab"]
+
+
+async def test_past_the_end_of_the_feed_everything_is_made_again(open_engine: OpenEngine) -> None:
+    here, there, cache = Store(open_engine(), time.time), Store(open_engine(), time.time), Cache[str, Made](9)
+    asked: list[str] = []
+    await put(there, user("a", 1))
+    await made_of(here.transaction(), cache, "a", asked)
+    for number in range(FEED_LENGTH - 1):
+        await put(there, user("b", number))
+    await made_of(here.transaction(), cache, "a", asked)
+    assert asked == ["a"]
+    for number in range(FEED_LENGTH + 1):
+        await put(there, user("b", number))
+    await made_of(here.transaction(), cache, "a", asked)
+    assert asked == ["a", "a"]
+
+
+async def put(store: Store, one: User) -> None:
+    transaction = store.transaction()
+    transaction.put(USERS, ACCOUNT, one)
+    await transaction.commit()
+
+
+@pytest.mark.parametrize("commits", [3, FEED_LENGTH + 5], ids=["within the feed", "past its end"])
+async def test_what_was_made_of_records_is_never_older_than_they_are(
+    open_engine: OpenEngine, commits: int
+) -> None:
+    """Two processes write at random; values that are made of others, too, are compared with what is stored."""
+    chance = random.Random(commits)
+    stores = [Store(open_engine(), time.time) for _ in range(2)]
+    caches = [(Cache[str, Made](100), Cache[str, Made](100)) for _ in stores]
+
+    async def made(store: Transaction, outer: Cache[str, Made], inner: Cache[str, Made], name: str) -> Made:
+        """Of a user, and of another value that is cached itself."""
+
+        async def find(name: str) -> Made:
+            return Made((await store.find(USERS, ACCOUNT, name),))
+
+        async def make() -> Made:
+            behind = await inner.at(store, after(name), lambda: find(after(name)))
+            return Made((await store.find(USERS, ACCOUNT, name), *behind.users))
+
+        return await outer.at(store, name, make)
+
+    for _ in range(40 if commits < FEED_LENGTH else 4):
+        for _ in range(chance.randint(commits // 2, commits)):
+            await change(chance.choice(stores), chance, 3)
+        for store, (outer, inner) in zip(stores, caches, strict=True):
+            for name in [f"{number:02}" for number in chance.sample(range(30), 8)]:
+                reader = store.transaction()
+                shown = await made(reader, outer, inner, name)
+                assert list(shown.users) == await reader.find_all(USERS, ACCOUNT, [name, after(name)])
+
+
+def after(name: str) -> str:
+    return f"{(int(name) + 1) % 30:02}"

@@ -49,7 +49,7 @@ async def test_a_node_answers_nothing_from_a_history_that_a_failover_has_lost(
     with Relay(primary.port) as relay:
         node = Store(RedisEngine(f"redis://127.0.0.1:{relay.port}", os.urandom), time.time)
         await write(node, user("bob", path="/first/"))
-        assert primary.ask(b"WAIT 1 5000") == b":1\r\n"
+        replica.await_writes_of(primary)
         replica.ask(b"REPLICAOF NO ONE")
         for _ in range(lost):
             await write(node, user("bob", path="/lost/"))

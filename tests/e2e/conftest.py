@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 from botocore.config import Config
+from playwright.sync_api import Browser, sync_playwright
 
 from broker.app import clock, open_broker
 from broker.config import load_settings
@@ -34,6 +35,7 @@ REACHES_LOOPBACK = {
     "BROKER_FEDERATION_PLAIN_HTTP": "true",
     "BROKER_FEDERATION_PRIVATE_NETWORKS": "127.0.0.0/8",
 }
+CHROMIUM = "/usr/bin/chromium"
 CLI_1 = Path(sys.executable).with_name("aws")
 CLI_2 = ROOT / ".tools" / "aws-cli-2" / "awscli" / "aws"
 
@@ -186,6 +188,22 @@ class Server:
             return sdk().client(
                 service, region_name=REGION, endpoint_url=self.url, config=config, **credentials
             )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with a browser come last: its event loop runs in this thread from the first of them to the end."""
+    with_browser = {one.path for one in items if "browser" in getattr(one, "fixturenames", ())}
+    items.sort(key=lambda one: one.path in with_browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for the whole session, for it takes two seconds to start: tests keep apart by contexts (`person`)."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.e2e.conftest import ROOT, Account, Server
 from tests.ports import free_port
 
-CHROMIUM = "/usr/bin/chromium"
-AXE = ROOT / ".tools" / "axe-core" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / "var" / "screenshots"
 FORM = "application/x-www-form-urlencoded"
 T = TypeVar("T")
@@ -81,16 +79,6 @@ def _in_a_thread(work: Callable[[], T]) -> T:
     """Playwright's event loop runs in this thread as long as there is a browser, and there can be but one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(work).result()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Keys
-from tests.e2e.portal import Client, PortalServer, chromium, person, sign_in
+from tests.e2e.portal import Client, PortalServer, person, sign_in
 from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
 from tests.unit.assertions.saml_provider import KeyPair
 from tests.unit.assertions.saml_provider import metadata as saml_metadata
@@ -25,12 +25,6 @@ class World:
     @property
     def console(self) -> str:
         return f"{self.server.origin}/console/{self.home.account_id}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,19 @@
 """`/federation`: a program's temporary credentials open the console in a browser, and nothing beside it."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Account, Keys
-from tests.e2e.portal import FORM, Answer, Client, PortalServer, chromium, person
+from tests.e2e.looks import look_at
+from tests.e2e.portal import FORM, Answer, Client, PortalServer, person, sign_in
 from tests.e2e.scenes import allow, assume, new_role, new_user, records, trust
 
 AWS_CONSOLE = "https://console.aws.amazon.com/"
@@ -25,6 +27,7 @@ class World:
     home: Account
     dana: Keys
     role: str
+    passwords: set[str] = field(default_factory=set)
 
     def credentials(self, **options: Any) -> Keys:
         return assume(self.server, self.dana, self.role, RoleSessionName="tool", **options)
@@ -78,8 +81,8 @@ def overview(world: World) -> str:
     return f"/console/{world.home.account_id}/overview"
 
 
-def test_credentials_open_the_console_of_their_role_in_a_browser(world: World) -> None:
-    with chromium() as browser, person(browser) as page:
+def test_credentials_open_the_console_of_their_role_in_a_browser(world: World, browser: Browser) -> None:
+    with person(browser) as page:
         page.goto(world.server.origin + login(world, token(world, world.credentials())))
         expect(page).to_have_url(world.server.origin + overview(world))
         expect(page.locator(".who")).to_contain_text("as the role reader")
@@ -144,6 +147,96 @@ def test_a_sign_in_token_is_good_once(world: World) -> None:
     assert again.cookies == {}
     failed = [one for one in records(world.server) if one["eventName"] == "ConsoleLogin"][-1]
     assert failed["errorMessage"] == "sign-in token: it was used before"
+
+
+def signed_in(world: World, name: str = "mallory") -> Client:
+    """Who came by a password."""
+    if name not in world.passwords:
+        new_user(world.server, world.home, name)
+        world.server.set_password(world.home, name)
+        world.passwords.add(name)
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, name).status == 303
+    return client
+
+
+def logins(world: World) -> int:
+    return sum(one["eventName"] == "ConsoleLogin" for one in records(world.server))
+
+
+def test_a_link_does_not_replace_the_session_of_somebody_else_unasked(world: World) -> None:
+    """Else a page could sign its visitors in as its owner (login CSRF)."""
+    victim, address = signed_in(world), login(world, token(world, world.credentials()))
+    before, counted = dict(victim.cookies), logins(world)
+    asked = victim.get(address)
+    assert (asked.status, victim.cookies, logins(world)) == (409, before, counted)
+    assert "mallory" in asked.body
+    assert f"arn:aws:sts::{world.home.account_id}:assumed-role/reader/tool" in asked.body
+    fields = dict(re.findall(r'name="(SigninToken|Destination)" value="([^"]*)"', asked.body))
+    for wrong in ({}, {"csrf_token": "0" * 32}):
+        assert victim.post("/federation/replace", {**fields, **wrong}).status == 403
+    own = {**fields, "csrf_token": asked.token}
+    assert victim.post("/federation/replace", own, Origin="https://evil.example").status == 403
+    assert victim.get(f"/federation/replace?{urlencode(own)}").status == 404
+    assert "mallory" in victim.get("/access").body
+    assert Client(world.server).get(address).status == 303  # nothing was used up
+
+
+def test_a_person_who_goes_on_is_signed_out_and_then_in(world: World) -> None:
+    victim = signed_in(world)
+    before = dict(victim.cookies)
+    asked = victim.get(login(world, token(world, world.credentials())))
+    fields = dict(re.findall(r'name="(SigninToken|Destination|csrf_token)" value="([^"]*)"', asked.body))
+    assert victim.post("/federation/replace", fields).header("Location") == overview(world)
+    assert "as the role reader" in " ".join(re.sub("<[^>]+>", " ", victim.get(overview(world)).body).split())
+    assert Client(world.server, before).get("/access").header("Location") == "/sign-in"
+    proven = [one for one in records(world.server) if one["userIdentity"]["type"] != "Unknown"]
+    ended, begun = [one for one in proven if one["eventName"] in ("Logout", "ConsoleLogin")][-2:]
+    assert (ended["eventName"], ended["userIdentity"]["userName"]) == ("Logout", "mallory")
+    assert begun["userIdentity"]["arn"].endswith("assumed-role/reader/tool")
+
+
+def test_a_link_of_the_same_session_name_asks_nothing_and_of_another_asks(world: World) -> None:
+    client = Client(world.server)
+    for _ in range(2):
+        assert client.get(login(world, token(world, world.credentials()))).status == 303
+    other = assume(world.server, world.dana, world.role, RoleSessionName="other")
+    assert client.get(login(world, token(world, other))).status == 409
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
+def test_a_link_of_another_site_signs_nobody_out_unasked(world: World, site: str) -> None:
+    """Else a second link would sign in somebody else where nobody is signed in any more."""
+    victim = signed_in(world)
+    asked = victim.get("/federation?Action=logout", **({"Sec-Fetch-Site": site} if site else {}))
+    assert asked.status == 200
+    assert victim.get("/access").status == 200
+    assert victim.post("/sign-out", {"csrf_token": asked.token}).status == 303
+    assert victim.get("/access").status == 303
+
+
+def test_a_tool_that_opens_the_browser_signs_out(world: World) -> None:
+    client = signed_in(world)
+    answer = client.get("/federation?Action=logout", **{"Sec-Fetch-Site": "none"})
+    assert answer.header("Location") == "/sign-in"
+    assert client.get("/access").status == 303
+    assert Client(world.server).get("/federation?Action=logout").header("Location") == "/sign-in"
+
+
+def test_a_person_in_a_browser_reads_who_would_be_signed_in(world: World, browser: Browser) -> None:
+    signed_in(world)
+    with person(browser) as page:
+        sign_in(page, world.server.origin, world.home.account_id, "mallory")
+        address = world.server.origin + login(world, token(world, world.credentials()))
+        page.goto(address)
+        look_at(page, "replace-session")
+        page.get_by_role("link", name="Stay signed in").click()
+        expect(page).to_have_url(f"{world.server.origin}/access")
+        page.goto(address)
+        page.get_by_role("button", name="Sign out and go on").click()
+        expect(page.locator(".who")).to_contain_text("as the role reader")
+        page.goto(f"{world.server.origin}/federation?Action=logout")
+        expect(page).to_have_url(f"{world.server.origin}/sign-in")
 
 
 @pytest.mark.parametrize("part", ["sessionId", "sessionKey", "sessionToken"])

@@ -2,25 +2,21 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Keys
-from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.looks import faults_of, look_at
+from tests.e2e.portal import PortalServer, person, shoot, sign_in
 from tests.e2e.scenes import allow, assume, document, new_role, new_user, refused, trust
-from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
+from tests.e2e.test_portal_looks import LARGEST_PAGE
 from tests.e2e.web_identity import trust as web_identity_trust
 from tests.unit.assertions.saml_provider import KeyPair
 from tests.unit.assertions.saml_provider import metadata as saml_metadata
 
 METADATA = saml_metadata(KeyPair())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +85,14 @@ def home(server: PortalServer) -> Account:
     server.command("apply", str(file))
     make_organization(server, home)
     return home
+
+
+@pytest.fixture(scope="module")
+def as_dana(browser: Browser, server: PortalServer, home: Account) -> dict[str, Any]:
+    """What a browser keeps of dana's sign-in."""
+    with person(browser) as page:
+        sign_in(page, server.origin, home.account_id, "dana")
+        return {"storage_state": page.context.storage_state()}
 
 
 def instances_of(home: Account) -> dict[str, object]:
@@ -245,19 +249,13 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_of_the_console_has_no_fault_that_axe_finds(
-    server: PortalServer, home: Account, browser: Browser, name: str
+    server: PortalServer, home: Account, browser: Browser, as_dana: dict[str, Any], name: str
 ) -> None:
-    with person(browser) as page:
-        sign_in(page, server.origin, home.account_id, "dana")
+    with person(browser, **as_dana) as page:
         PAGES[name](page, f"{server.origin}/console/{home.account_id}")
         page.wait_for_load_state()
         assert len(page.content().encode()) < LARGEST_PAGE
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 844})
-            shoot(page, f"console-{name}-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
+        look_at(page, f"console-{name}")
 
 
 def test_on_a_narrow_screen_the_pages_are_in_a_menu_that_needs_no_script(

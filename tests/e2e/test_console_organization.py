@@ -6,14 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import PortalServer, chromium, person, sign_in
+from tests.e2e.portal import PortalServer, person, sign_in
 from tests.e2e.scenes import allow, document, new_user, refused
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from broker.commands.demo_sign_in import find_python
 from tests.e2e.conftest import CLI_2, ROOT
-from tests.e2e.portal import PASSWORD, PortalServer, chromium, person
+from tests.e2e.portal import PASSWORD, PortalServer, person
 from tests.e2e.portal import sign_in as sign_in_at_portal
 from tests.e2e.scenes import records
 
@@ -35,12 +35,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalServer]:
     server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}", arguments=("--demo",))
     with server.running():
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.s3_endpoint import S3Endpoint
 EXAMPLES = ROOT / "config" / "examples"
 FOLDERS = {"gitlab", "nginx", "private-authority", "s3", "sdks", "terraform"}
 # Services of the broker for which Terraform's provider has no resources that the broker could make.
-NOT_TERRAFORMS = {"sso", "sso-oidc", "signin"}
+NOT_TERRAFORMS = {"eks-auth", "sso", "sso-oidc", "signin"}
 
 REGIONS = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 

@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Keys
 from tests.e2e.device_code import access_token
-from tests.e2e.portal import chromium, person, shoot
+from tests.e2e.looks import look_at
+from tests.e2e.portal import person
 from tests.e2e.portal_federation import CLIENT, LABEL, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, new_user, records
 from tests.e2e.test_login_attacks import Cli
-from tests.e2e.test_portal_looks import LOOKS, faults_of
 from tests.e2e.test_sso_login import START_URL, Login, Terminal
 
 pytestmark = pytest.mark.skipif(
@@ -79,12 +79,6 @@ class Shell:
     def cached_login(self) -> tuple[Path, dict[str, Any]]:
         (path,) = (self.folder / "login").glob("*.json")
         return path, json.loads(path.read_text())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -292,12 +286,7 @@ def test_who_may_take_no_role_has_nothing_to_allow(shell: Shell, page: Page) -> 
 def test_the_page_that_asks_for_a_role_has_no_faults_and_a_picture(scene: Scene, page: Page) -> None:
     sign_in_at_provider(page, scene.origin, "alice")
     page.goto(f"{scene.origin}{Cli(scene.server).authorize()}")
-    for look, (scheme, width) in LOOKS.items():
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 844})
-        shoot(page, f"login-role-{look}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-        assert faults_of(page) == [], look
+    look_at(page, "login-role")
 
 
 @pytest.mark.parametrize("role", ["a role of others", "arn:aws:iam::aws:role/x", ""])

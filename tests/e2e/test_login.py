@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Account
-from tests.e2e.portal import PASSWORD, PortalServer, chromium, person
+from tests.e2e.portal import PASSWORD, PortalServer, person
 from tests.e2e.scenes import allow, deny, new_user, records
 from tests.e2e.test_sso_login import Terminal
 
@@ -104,12 +104,6 @@ def lengthened(pem: str) -> str:
     number = int.from_bytes(der[7 : 7 + der[6]])
     key = ec.derive_private_key(number, ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

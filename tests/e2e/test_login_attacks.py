@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm
 
 from tests.e2e.conftest import Account
 from tests.e2e.portal import Client, PortalServer
-from tests.e2e.scenes import new_user
+from tests.e2e.scenes import new_user, refused
 from tests.e2e.test_login import MAY_LOG_IN
 from tests.e2e.test_sso_attacks import AT, VERIFIER, challenge_of, code_in, decide, register
 
@@ -61,7 +61,7 @@ class Cli:
             client.meta.events.register(
                 "before-send", lambda request, **_: request.headers.__setitem__("DPoP", shown)
             )
-        answer = client.create_o_auth2_token(tokenInput={"clientId": SAME_DEVICE, **body})
+        answer = client.create_oauth2_token(tokenInput={"clientId": SAME_DEVICE, **body})
         return dict(answer["tokenOutput"])
 
     def trade(self, code: str, proof: str | None = None, **changes: str) -> dict[str, Any]:
@@ -112,6 +112,12 @@ def error_of(call: Any, *arguments: Any, **more: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as caught:
         call(*arguments, **more)
     return caught.value.response["Error"]["Code"], caught.value.response.get("error", "")
+
+
+def test_a_token_that_was_never_given_out_is_refused_to_boto3(server: PortalServer) -> None:
+    create = server.client("signin", None).create_oauth2_token
+    asked = {"clientId": SAME_DEVICE, "grantType": "refresh_token", "refreshToken": "a" * 96}
+    assert refused(create, tokenInput=asked)[:2] == (400, "AccessDeniedException")
 
 
 def test_a_code_is_good_for_once(cli: Cli, alice: Client) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import Client, PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.looks import look_at
+from tests.e2e.portal import Client, PortalServer, person, sign_in
 from tests.e2e.scenes import allow, new_user, records
-from tests.e2e.test_portal_looks import LOOKS, faults_of
 
 
 @dataclass
@@ -47,8 +47,8 @@ def path_of(account: Account) -> str:
     return f"/console/{account.account_id}/operator"
 
 
-def test_who_is_allowed_sees_workers_store_keys_journal_and_version(world: World) -> None:
-    with chromium() as browser, person(browser) as page:
+def test_who_is_allowed_sees_workers_store_keys_journal_and_version(world: World, browser: Browser) -> None:
+    with person(browser) as page:
         sign_in(page, world.server.origin, world.home.account_id, "olga")
         page.goto(f"{world.server.origin}/console/{world.home.account_id}/overview")
         page.get_by_role("list", name="Console").get_by_role("link", name="Operator").click()
@@ -59,12 +59,7 @@ def test_who_is_allowed_sees_workers_store_keys_journal_and_version(world: World
         expect(keys).to_contain_text("primary")
         expect(page.locator("main")).to_contain_text("sqlite")
         expect(page.locator("main")).to_contain_text("Records are written")
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 844})
-            shoot(page, f"console-operator-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
+        look_at(page, "console-operator")
     looked = [one for one in records(world.server) if one["eventName"] == "GetState"][-1]
     assert looked["userIdentity"]["arn"].endswith(":user/olga")
     assert "errorCode" not in looked

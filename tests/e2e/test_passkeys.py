@@ -8,15 +8,9 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import Client, PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.looks import look_at
+from tests.e2e.portal import Client, PortalServer, person, sign_in
 from tests.e2e.scenes import Phone, allow, new_user, records
-from tests.e2e.test_portal_looks import LOOKS, faults_of
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -229,12 +223,7 @@ def test_pages_about_passkeys_have_no_fault_that_axe_finds(
 ) -> None:
     with person(browser) as page:
         PAGES[name](page, server, origin, home)
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 900})
-            shoot(page, f"{name}-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
+        look_at(page, name, height=900)
 
 
 def test_without_scripts_the_page_says_what_is_missing(

@@ -16,7 +16,6 @@ from tests.e2e.portal import (
     PASSWORD,
     Client,
     PortalServer,
-    chromium,
     person,
     sign_in,
 )
@@ -40,12 +39,6 @@ class World:
     @property
     def origin(self) -> str:
         return self.server.origin
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import Client, PortalServer, chromium, person
+from tests.e2e.portal import Client, PortalServer, person
 from tests.e2e.scenes import allow, new_role, records, trust
 from tests.identity_providers.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, Slapd, group
 
@@ -30,12 +30,6 @@ class Scene:
     @property
     def origin(self) -> str:
         return self.server.origin
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

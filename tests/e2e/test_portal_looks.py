@@ -1,32 +1,16 @@
 """How the pages look: axe-core finds no fault, they are small, and var/screenshots has a picture of each to look at."""
 
-import os
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import AXE, PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.looks import faults_of, look_at
+from tests.e2e.portal import PortalServer, person, sign_in
 from tests.e2e.scenes import Phone, allow, new_role, new_user, trust
 
 LARGEST_PAGE = 60_000  # bytes
-
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-# Colour scheme and width.
-LOOKS: dict[str, tuple[Literal["light", "dark"], int]] = {
-    "light": ("light", 1280),
-    "dark": ("dark", 1280),
-    "narrow": ("light", 390),
-}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -116,28 +100,7 @@ def test_a_page_has_no_fault_that_axe_finds_in_light_dark_and_narrow(
         PAGES[name](page, server, home)
         page.wait_for_load_state()
         assert len(page.content().encode()) < LARGEST_PAGE
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 844})
-            shoot(page, f"{name}-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
-
-
-def faults_of(page: Page) -> list[str]:
-    if not AXE.exists():
-        message = "no axe-core: scripts/axe-core could not fetch it (is npm there, and the registry?)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    # Evaluated by the debugger: the page's own policy would load no script of others.
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(f"axe.run({{runOnly: {RULES}}})")
-    return [
-        f"{fault['id']}: {node['target']}: {node['failureSummary']}"
-        for fault in found["violations"]
-        for node in fault["nodes"]
-    ]
+        look_at(page, name)
 
 
 def test_axe_does_find_faults(browser: Browser) -> None:

@@ -12,16 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
-from tests.e2e.portal import Client, chromium, person, shoot, sign_in
+from tests.e2e.looks import look_at
+from tests.e2e.portal import Client, person, sign_in
 from tests.e2e.portal_federation import LABEL, TESTER, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, new_user, records
-from tests.e2e.test_portal_looks import LOOKS, faults_of
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +177,7 @@ def test_the_pages_of_other_ways_to_sign_in_have_no_faults_and_a_picture(scene: 
     for name, address in (("signed-out", ""), ("sign-in-with-providers", f"{scene.origin}/sign-in")):
         if address:
             page.goto(address)
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 844})
-            shoot(page, f"{name}-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
+        look_at(page, name)
 
 
 def test_people_find_the_page_that_they_asked_for_first(scene: Scene, page: Page) -> None:
@@ -252,12 +241,7 @@ def test_a_test_sign_in_shows_each_check_and_the_claims_and_gives_no_session(
     # The role wants another audience: that condition is the one that fails.
     expect(page.get_by_role("heading", name="It would not open the role reader")).to_be_visible()
     expect(content).to_contain_text(f"✕ condition StringEquals {scene.name_in_policies}:aud")
-    for look, (scheme, width) in LOOKS.items():
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 844})
-        shoot(page, f"console-test-sign-in-{look}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-        assert faults_of(page) == [], look
+    look_at(page, "console-test-sign-in")
     expect(page.locator(".who")).to_contain_text("dana")
     assert [one for one in records(scene.server) if one["eventName"] == "ConsoleLogin"][-1]["userIdentity"][
         "userName"

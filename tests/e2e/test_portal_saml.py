@@ -13,9 +13,9 @@ from lxml import etree
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.portal import Answer, Client, PortalServer, chromium, person
+from tests.e2e.portal import Answer, Client, PortalServer, person
 from tests.e2e.saml import trust
-from tests.e2e.scenes import allow, new_role, records, refused
+from tests.e2e.scenes import allow, new_role, new_user, records, refused
 from tests.identity_providers.browser import Form
 from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.saml import (
@@ -64,12 +64,6 @@ class Scene:
     def unasked(self, consumer: ServiceProvider | None = None, user: str = "anna") -> Form:
         """What the browser would post after a sign-in that began at the provider."""
         return self.provider.sign_in(user, consumer or self.consumer)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture
@@ -135,11 +129,13 @@ def enter_password(page: Page) -> None:
 
 def post(client: Client, form: Form, **changes: str) -> Answer:
     """The form as a browser sends it from the provider's page: without our cookies (SameSite)."""
-    values = {**form.values, **changes}
-    stranger = Client(client.server)
-    answer = stranger.post("/saml", values, Origin="https://idp.example")
-    client.cookies.update(stranger.cookies)
-    return answer
+    return Client(client.server).post("/saml", {**form.values, **changes}, Origin="https://idp.example")
+
+
+def sign_in_unasked(client: Client, form: Form, **changes: str) -> Answer:
+    """As a browser does it: the provider's form, then that of the page which hands it on."""
+    answer = post(client, form, **changes)
+    return answer if answer.status != 200 else client.post("/saml/go-on", handed_on(answer))
 
 
 def is_signed_in(client: Client) -> bool:
@@ -195,17 +191,18 @@ def test_a_person_begins_at_the_provider_and_gets_credentials_of_several_roles(
 def test_a_provider_that_is_set_up_for_aws_works_unchanged(scene: Scene, consumer_url: str) -> None:
     form = scene.unasked(ServiceProvider(consumer_url=consumer_url))
     assert form.action == consumer_url
-    client, stranger = Client(scene.server), Client(scene.server)
+    client = Client(scene.server)
     values = {**form.values, "RelayState": "https://console.aws.amazon.com/"}
-    answer = stranger.post(urlsplit(consumer_url).path, values, Origin="https://idp.example")
-    client.cookies.update(stranger.cookies)
+    path = urlsplit(consumer_url).path
+    shown = Client(scene.server).post(path, values, Origin="https://idp.example")
+    answer = client.post("/saml/go-on", handed_on(shown))
     assert (answer.status, answer.header("Location")) == (303, "/access")
     assert is_signed_in(client)
 
 
 def test_a_session_ends_when_the_provider_says(scene: Scene) -> None:
     client = Client(scene.server)
-    assert post(client, scene.unasked(user="short")).status == 303
+    assert sign_in_unasked(client, scene.unasked(user="short")).status == 303
     account = scene.first.account_id
     form = {"csrf_token": client.get("/access").token, "duration": "3600"}
     client.post(f"/access/{account}/reader", form)
@@ -223,9 +220,9 @@ def seconds_between(first: str, second: str) -> float:
 
 def test_an_assertion_signs_in_once_and_sts_does_not_take_it_then(scene: Scene) -> None:
     form, client = scene.unasked(ServiceProvider()), Client(scene.server)
-    assert post(client, form).status == 303
+    assert sign_in_unasked(client, form).status == 303
     thief = Client(scene.server)
-    assert post(thief, form).status == 403
+    assert sign_in_unasked(thief, form).status == 403
     assert not is_signed_in(thief)
     for account, role in ((scene.first, "reader"), (scene.second, "analyst")):
         sts = scene.server.client("sts", None)
@@ -247,7 +244,7 @@ def test_an_assertion_that_sts_took_does_not_sign_in(scene: Scene) -> None:
         SAMLAssertion=form.values["SAMLResponse"],
     )
     client = Client(scene.server)
-    assert post(client, form).status == 403
+    assert sign_in_unasked(client, form).status == 403
     assert not is_signed_in(client)
 
 
@@ -282,6 +279,37 @@ def test_an_answer_to_a_request_is_good_once_and_only_in_the_browser_that_asked(
     thief = Client(scene.server, before)
     assert thief.post("/saml/go-on", proven).status == 403
     assert not is_signed_in(thief)
+
+
+def test_an_unasked_answer_does_not_replace_the_session_of_somebody_else_unasked(scene: Scene) -> None:
+    """Else a page could sign its visitors in as its owner (login CSRF)."""
+    new_user(scene.server, scene.second, "victim")
+    scene.server.set_password(scene.second, "victim")
+    victim = Client(scene.server)
+    assert victim.sign_in(scene.second.account_id, "victim").status == 303
+    before, proven = dict(victim.cookies), handed_on(post(victim, scene.unasked()))
+    stranger = Client(scene.server)  # the browser, which sends no cookie with the form of another site
+    answer = stranger.post("/saml/go-on", proven, Origin="https://evil.example")
+    assert (answer.status, "broker-session" in stranger.cookies) == (403, False)
+    assert scene.failure().startswith("check failed: page")
+    asked = victim.post("/saml/go-on", proven)
+    assert (asked.status, victim.cookies) == (409, before)
+    assert "victim" in asked.body
+    assert ANNA in asked.body
+    for token in ({}, {"csrf_token": "0" * 32}):
+        assert victim.post("/saml/replace", {**proven, **token}).status == 403
+    assert "victim" in victim.get("/access").body
+    own = {**proven, "csrf_token": asked.token}
+    assert victim.post("/saml/replace", own).header("Location") == "/access"
+    assert ANNA in victim.get("/access").body
+    assert Client(scene.server, before).get("/access").status == 303
+    assert newest(scene.server, "Logout")["userIdentity"]["userName"] == "victim"
+
+
+def test_an_unasked_answer_for_who_is_signed_in_already_asks_nothing(scene: Scene) -> None:
+    client = Client(scene.server)
+    for _ in range(2):
+        assert sign_in_unasked(client, scene.unasked()).status == 303
 
 
 @pytest.mark.parametrize("proven", ["", "x", "A" * 400])
@@ -330,7 +358,7 @@ def test_a_response_with_one_thing_changed_is_refused(scene: Scene) -> None:
 )
 def test_relay_state_leads_nowhere(scene: Scene, relay_state: str) -> None:
     client = Client(scene.server)
-    answer = post(client, scene.unasked(), RelayState=relay_state)
+    answer = sign_in_unasked(client, scene.unasked(), RelayState=relay_state)
     assert answer.header("Location") == "/access"
     assert "evil" not in answer.body
 
@@ -364,7 +392,7 @@ def test_the_request_and_the_metadata_say_where_the_answer_is_taken(scene: Scene
 
 def test_a_provider_that_was_made_again_vouches_for_nobody_who_signed_in_before(scene: Scene) -> None:
     client = Client(scene.server)
-    assert post(client, scene.unasked()).status == 303
+    assert sign_in_unasked(client, scene.unasked()).status == 303
     assert "analyst" in client.get("/access").body
     iam, arn = scene.server.client("iam", scene.second.root), scene.arns[scene.second.account_id]
     metadata = scene.provider.metadata()

@@ -194,14 +194,17 @@ def test_a_server_certificate(root: Any) -> None:
     )["ServerCertificateMetadata"]
     read = root.get_server_certificate(ServerCertificateName="c")["ServerCertificate"]
     assert (read["ServerCertificateMetadata"], made["Expiration"]) == (made, ENDS)
-    assert (read["CertificateBody"], read["CertificateChain"]) == (signed.pem, authority.pem)
+    assert (read["CertificateBody"], read["CertificateChain"]) == (
+        signed.pem.strip(),
+        authority.pem.strip(),
+    )
     assert as_map(read["Tags"]) == as_map(TAGS)
     root.update_server_certificate(ServerCertificateName="c", NewServerCertificateName="d", NewPath="/b/")
     root.untag_server_certificate(ServerCertificateName="d", TagKeys=["a"])
     read = root.get_server_certificate(ServerCertificateName="d")["ServerCertificate"]
     shown = read["ServerCertificateMetadata"]
     assert (shown["Path"], shown["ServerCertificateId"]) == ("/b/", made["ServerCertificateId"])
-    assert (as_map(read["Tags"]), read["CertificateBody"]) == ({"b": "1"}, signed.pem)
+    assert (as_map(read["Tags"]), read["CertificateBody"]) == ({"b": "1"}, signed.pem.strip())
     assert root.list_server_certificates()["ServerCertificateMetadataList"] == [shown]
     assert is_gone(root.get_server_certificate, ServerCertificateName="c")
     root.delete_server_certificate(ServerCertificateName="d")

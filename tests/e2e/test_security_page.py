@@ -11,14 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from broker.sealing.totp import STEP_SECONDS, totp
 from tests.e2e.conftest import Account
-from tests.e2e.portal import PASSWORD, Client, PortalServer, chromium, person, sign_in
+from tests.e2e.portal import PASSWORD, Client, PortalServer, person, sign_in
 from tests.e2e.scenes import allow, new_role, new_user, records, trust
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,13 @@ def test_a_service_linked_role_lives_as_on_aws(server: Server, account: Account,
             root.put_role_policy, RoleName=NAME, PolicyName="p", PolicyDocument=document(allow("*"))
         ),
         lambda: refusal(root.update_assume_role_policy, RoleName=NAME, PolicyDocument=json.dumps({})),
+        lambda: refusal(root.update_role, RoleName=NAME, MaxSessionDuration=7200),
     ):
         code, message, status = change()
         assert (code, status) == ("UnmodifiableEntity", 400)
         assert f"the protected role '{NAME}'" in message
+    root.update_role(RoleName=NAME, Description="another")
+    assert root.get_role(RoleName=NAME)["Role"]["Description"] == "another"
     keys = new_user(server, account, "alice")
     code, message, status = refusal(
         server.client("iam", keys).create_service_linked_role, AWSServiceName="ecs.amazonaws.com"

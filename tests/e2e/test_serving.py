@@ -319,6 +319,23 @@ def test_requests_are_counted_by_operation_and_code(server: Server, account: Acc
     assert 'broker_request_duration_seconds_bucket{le="+Inf",service="sts"}' in ask(server, "/metrics")[1]
 
 
+def test_what_the_caches_hold_is_measured(server: Server, account: Account):
+    server.client("iam", account.root).list_users()
+    wanted = {"records": True, "policies": True, "gathered": True, "keys": False, "signing keys": False}
+
+    def is_held(cache: str, has_weight: bool) -> bool:
+        kinds = ("weight_bytes", "entries") if has_weight else ("entries",)
+        _, text = ask(server, "/metrics")
+        return all(
+            re.search(rf'broker_cache_{kind}{{cache="{cache}",worker="0"}} [1-9]', text) for kind in kinds
+        )
+
+    deadline = time.monotonic() + 15  # they are measured every five seconds
+    while not all(is_held(*one) for one in wanted.items()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_what_clients_invent_becomes_no_label(server: Server, account: Account):
     for action in ("InventedAction", "GetCallerIdentity "):
         assert send(server, account, {"Action": action, "Version": "2011-06-15"}).status == 400

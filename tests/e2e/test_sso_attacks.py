@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Account
 from tests.e2e.portal import Client, PortalServer
-from tests.e2e.scenes import allow, new_role, new_user, records, trust
+from tests.e2e.scenes import allow, new_role, new_user, records, refused, trust
 from tests.e2e.test_sso_login import READER
 
 CALLBACK = "http://127.0.0.1/oauth/callback"
@@ -285,6 +285,31 @@ def test_a_token_that_was_never_given_out_opens_nothing(server: PortalServer, to
         portal.get_role_credentials(
             accessToken=token.encode().decode("latin-1"), accountId="1" * 12, roleName=READER
         )
+
+
+def test_each_operation_refuses_who_has_neither_a_token_nor_a_client(
+    server: PortalServer, known: Registered, alice: Client
+) -> None:
+    portal, oidc = server.client("sso", None), server.client("sso-oidc", None)
+    nobody, role = {"accessToken": "a" * 96}, {"accountId": "1" * 12, "roleName": READER}
+    client = {"clientId": "nobody", "clientSecret": "x"}
+    start = {**client, "startUrl": f"{server.origin}/start"}
+    code = {**client, "grantType": "authorization_code", "code": "x"}
+    metadata = {"clientName": "n", "clientType": "public", "scopes": ["nonsense"]}
+    for call, asked, expected in (
+        (portal.list_accounts, nobody, (401, "UnauthorizedException")),
+        (portal.list_account_roles, {**nobody, "accountId": "1" * 12}, (401, "UnauthorizedException")),
+        (portal.get_role_credentials, {**nobody, **role}, (401, "UnauthorizedException")),
+        (portal.logout, nobody, (401, "UnauthorizedException")),
+        (oidc.start_device_authorization, start, (401, "InvalidClientException")),
+        (oidc.create_token, code, (401, "InvalidClientException")),
+        (oidc.register_client, metadata, (400, "InvalidScopeException")),
+    ):
+        assert refused(call, **asked)[:2] == expected, call.__name__
+    token = known.trade(code_in(decide(alice, known.authorize())))["accessToken"]
+    portal.logout(accessToken=token)
+    with refused_with(portal, "UnauthorizedException"):
+        portal.list_accounts(accessToken=token)
 
 
 def test_a_refresh_token_of_another_client_is_refused(

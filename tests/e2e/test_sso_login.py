@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Account
-from tests.e2e.portal import Client, PortalServer, chromium, person
+from tests.e2e.portal import Client, PortalServer, person
 from tests.e2e.scenes import allow, new_role, new_user, records, trust
 from tests.identity_providers.processes import ROOT, require_installed, require_program
 
@@ -34,12 +34,13 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Team:
-    """alice of one account may take a role of another; `folder` is her home directory."""
+    """alice of one account may take a role of another; `folder` is her home directory, `cli` is what she runs."""
 
     server: PortalServer
     home: Account
     data: Account
     folder: Path
+    cli: Path = CLI_2
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,7 +68,7 @@ class Team:
 
     def aws(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [CLI_2, *arguments],
+            [self.cli, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -83,7 +84,7 @@ class Team:
     @contextmanager
     def login(self, *arguments: str) -> Iterator["Login"]:
         process = subprocess.Popen(
-            [CLI_2, "sso", "login", "--no-browser", *arguments],
+            [self.cli, "sso", "login", "--no-browser", *arguments],
             env={**self.environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -135,12 +136,6 @@ class Login:
         self.said += self.process.communicate(timeout=40)[0]
         assert self.process.returncode == 0, self.said
         return self.said
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import PortalServer, chromium, person, shoot, sign_in
+from tests.e2e.looks import look_at
+from tests.e2e.portal import PortalServer, person, sign_in
 from tests.e2e.scenes import new_user
 from tests.e2e.test_login import MAY_LOG_IN
 from tests.e2e.test_login_attacks import CROSS_DEVICE, Cli
-from tests.e2e.test_portal_looks import LARGEST_PAGE, LOOKS, faults_of
+from tests.e2e.test_portal_looks import LARGEST_PAGE
 from tests.e2e.test_sso_attacks import register
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +86,4 @@ def test_a_page_has_no_fault_that_axe_finds_in_light_dark_and_narrow(
         PAGES[name](page, server)
         page.wait_for_load_state()
         assert len(page.content().encode()) < LARGEST_PAGE
-        for look, (scheme, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.set_viewport_size({"width": width, "height": 844})
-            shoot(page, f"{name}-{look}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, look
-            assert faults_of(page) == [], look
+        look_at(page, name)

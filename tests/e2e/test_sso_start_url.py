@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.conftest import CLI_2, REGION
-from tests.e2e.portal import PortalServer, chromium, person
+from tests.e2e.portal import PortalServer, person
 from tests.e2e.scenes import allow, new_role, new_user, trust
 from tests.e2e.test_sso_login import READER, Team, allow_in
 from tests.e2e.test_tls import Authority
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 OTHER_REGION = "eu-central-1"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

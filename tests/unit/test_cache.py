@@ -1,4 +1,4 @@
-"""The one cache: never over its limit, what is in use stays, and nothing is valid beyond its revisions."""
+"""The one cache: never over its limit, what is in use stays, and nothing outlives what it was made of."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from broker.cache import Cache
+from broker.cache import Cache, MadeOf
 
 
 class Part:
@@ -15,15 +15,22 @@ class Part:
 
 
 class Store:
-    """What a transaction sees: a number for each partition; `switch` lets others go on before it answers."""
+    """A transaction that reads a number in each partition; it lets others go on before it answers."""
 
-    def __init__(self, **revisions: int) -> None:
-        self.revisions = revisions
+    def __init__(self, **numbers: int) -> None:
+        self.numbers = numbers
         self.is_dirty = False
 
-    async def revision(self, partition: str) -> int:
+    async def renewed(self, source: MadeOf) -> MadeOf | None:
         await asyncio.sleep(0)
-        return self.revisions[partition]
+        return source if source.revision == self.numbers[source.partition] else None
+
+    async def recorded(self, make: Callable[[], Awaitable[str]]) -> tuple[str, tuple[MadeOf, ...]]:
+        return await make(), self.sources
+
+    @property
+    def sources(self) -> tuple[MadeOf, ...]:
+        return tuple(MadeOf(partition, number, None) for partition, number in self.numbers.items())
 
 
 def maker(*values: str) -> Callable[[], Awaitable[str]]:
@@ -155,24 +162,42 @@ def test_whatever_is_done_the_weight_is_the_sum_and_within_the_limit(seed: int):
         assert len(cache) == len(held)
 
 
-async def test_a_value_is_made_once_while_the_revisions_of_its_partitions_are_current():
+async def test_a_value_is_made_once_while_all_that_it_was_made_of_is_unchanged():
     cache, store = Cache[str, str](10), Store(a=1, b=1)
     make = maker("first", "second", "third")
-    assert [await cache.at(store, "k", ("a", "b"), make) for _ in range(3)] == ["first"] * 3
-    store.revisions["b"] = 2
-    assert [await cache.at(store, "k", ("a", "b"), make) for _ in range(3)] == ["second"] * 3
-    store.revisions["b"] = 1  # a transaction that reads the older state must not get the newer value
-    assert await cache.at(store, "k", ("a", "b"), make) == "third"
+    assert [await cache.at(store, "k", make) for _ in range(3)] == ["first"] * 3
+    store.numbers["b"] = 2
+    assert [await cache.at(store, "k", make) for _ in range(3)] == ["second"] * 3
+    store.numbers["b"] = 1  # a transaction that reads the older state must not get the newer value
+    assert await cache.at(store, "k", make) == "third"
+
+
+async def test_a_value_that_was_found_unchanged_at_a_later_revision_is_found_there_at_once():
+    cache, asked = Cache[str, str](10), []
+
+    class Later(Store):
+        async def renewed(self, source: MadeOf) -> MadeOf | None:
+            asked.append(source.revision)
+            return source if source.revision == 2 else MadeOf(source.partition, 2, None)
+
+    store = Later(a=1, b=2)
+    assert await cache.at(store, "k", maker("made")) == "made"
+    asked.clear()
+    assert await cache.at(store, "k", maker()) == "made"
+    assert asked == [1, 1, 2]
+    asked.clear()
+    assert await cache.at(store, "k", maker()) == "made"
+    assert asked == [2, 2]
 
 
 async def test_a_transaction_that_has_writes_neither_fills_nor_reads_the_cache():
     cache, store = Cache[str, str](10), Store(a=1)
-    assert await cache.at(store, "k", ("a",), maker("committed")) == "committed"
+    assert await cache.at(store, "k", maker("committed")) == "committed"
     store.is_dirty = True
-    assert await cache.at(store, "k", ("a",), maker("changed")) == "changed"
-    await cache.put_at(store, "k", ("a",), "changed")
+    assert await cache.at(store, "k", maker("changed")) == "changed"
+    cache.put_made(store, "k", "changed", store.sources)
     store.is_dirty = False
-    assert await cache.at(store, "k", ("a",), maker()) == "committed"
+    assert await cache.at(store, "k", maker()) == "committed"
 
 
 async def test_what_is_made_while_the_transaction_writes_is_not_cached():
@@ -182,14 +207,7 @@ async def test_what_is_made_while_the_transaction_writes_is_not_cached():
         store.is_dirty = True
         return "changed"
 
-    assert await cache.at(store, "k", ("a",), make) == "changed"
-    assert len(cache) == 0
-
-    async def write() -> None:
-        store.is_dirty = True
-
-    store.is_dirty = False
-    await asyncio.gather(cache.put_at(store, "k", ("a",), "changed"), write())
+    assert await cache.at(store, "k", make) == "changed"
     assert len(cache) == 0
 
 
@@ -203,28 +221,29 @@ async def test_an_error_or_none_is_not_cached():
         return None
 
     with pytest.raises(ValueError):
-        await cache.at(store, "k", ("a",), fail)
-    assert await cache.at(store, "k", ("a",), find_none) is None
+        await cache.at(store, "k", fail)
+    assert await cache.at(store, "k", find_none) is None
     assert len(cache) == 0
-    assert await cache.at(store, "k", ("a",), maker("found")) == "found"
+    assert await cache.at(store, "k", maker("found")) == "found"
 
 
-async def test_a_value_that_another_request_puts_meanwhile_is_found_at_its_own_revision_only():
+async def test_what_another_request_puts_meanwhile_is_not_taken_for_what_was_found():
     cache, old, new = Cache[str, str](10), Store(a=1), Store(a=2)
-    await cache.put_at(old, "k", ("a",), "old")
+    cache.put_made(old, "k", "old", old.sources)
 
     async def put_newer() -> None:
-        cache.put("k", "new", 1, 2)
+        cache.put_made(new, "k", "new", new.sources)
 
-    found, _ = await asyncio.gather(cache.get_at(old, "k", ("a",)), put_newer())
-    assert found is None
-    assert await cache.get_at(new, "k", ("a",)) == "new"
+    found, _ = await asyncio.gather(cache.find(old, "k"), put_newer())
+    assert found == "old"
+    assert await cache.find(old, "k") is None
+    assert await cache.find(new, "k") == "new"
 
 
-async def test_a_value_that_was_put_at_no_revision_is_found_at_none():
+async def test_a_value_that_was_put_without_sources_is_found_by_get_alone():
     cache, store = Cache[str, str](10), Store(a=1)
     cache.put("k", "x")
-    assert await cache.get_at(store, "k", ("a",)) is None
+    assert await cache.find(store, "k") is None
     assert cache.get("k") == "x"
 
 

@@ -13,6 +13,7 @@ from broker.policy.validation.findings import (
     TextPosition,
     ValidationFinding,
 )
+from broker.policy.validation.reference import actions_on
 from broker.policy.validation.subject import VALIDATED_AS, ValidatedAs
 from broker.policy.validation.validate import LONGEST_VALIDATED, validate_policy
 
@@ -26,5 +27,6 @@ __all__ = [
     "TextPosition",
     "ValidatedAs",
     "ValidationFinding",
+    "actions_on",
     "validate_policy",
 ]

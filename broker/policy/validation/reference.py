@@ -106,6 +106,25 @@ def matching_actions(pattern: str) -> Iterator[tuple[str, ReferencedAction]]:
             yield prefix, action
 
 
+def actions_on(arn: str) -> list[str]:
+    """The actions on such a resource that its service has, `service:Action`, sorted; [] for a service AWS has not.
+
+    Of several types of resources whose form the ARN has, the one with the longest form counts: an object, not a bucket.
+    """
+    prefix = arn.split(":", 3)[2] if arn.count(":") >= 5 else ""
+    service = find_service(prefix)
+    if service is None:
+        return []
+    forms = {name: one.pattern for name, one in service.resource_types.items() if one.arn}
+    fitting = {name: len(form) for name, form in forms.items() if compile_glob(parse_glob(form))(arn)}
+    types = {name for name, length in fitting.items() if length == max(fitting.values())}
+    return sorted(
+        f"{prefix}:{action.name}"
+        for action in service.actions.values()
+        if any(one.name in types for one in action.resource_types)
+    )
+
+
 def is_known_action(pattern: str) -> bool:
     """True, too, for the broker's own actions, and where the service is not known."""
     lowered = pattern.lower()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,11 +12,13 @@ from broker.errors import Refusal
 from broker.policy import PolicyKind, read_for_author, summarize
 from broker.portal.console.frame import console_page, console_route
 from broker.portal.console.operations import OPERATION_FIELD, OperationForm, take_form
+from broker.portal.console.what_changes import DAYS, Edited, WhatChanges, what_changes
 from broker.portal.dependencies import Portal
-from broker.portal.rendering import page
+from broker.portal.rendering import page, texts_of
 from broker.portal.visit import Visit
 
-_CHECK = "check"
+_CHECK, _WHAT_CHANGES = "check", "what-changes"
+FindEdited = Callable[[Portal, Visit], Awaitable[Edited | Refusal]]
 _KINDS = {"identity": PolicyKind.IDENTITY, "managed": PolicyKind.IDENTITY, "trust": PolicyKind.TRUST}
 _EMPTY = {
     "Version": "2012-10-17",
@@ -29,6 +31,7 @@ class Draft(msgspec.Struct, frozen=True):
 
     `kind` is identity, managed or trust; `operation` stores it, `member` is its parameter for the text. `heading` is
     what the policy is of, `back` the page to return to. `is_named` asks for a name, `is_described` for more.
+    `find_edited` finds who has the policy; None for one that nobody has yet, and for a trust policy.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class Draft(msgspec.Struct, frozen=True):
     member: str = "PolicyDocument"
     is_named: bool = False
     is_described: bool = False
+    find_edited: FindEdited | None = None
 
 
 def indented(document: str) -> str:
@@ -53,7 +57,13 @@ def empty_policy() -> str:
     return json.dumps(_EMPTY, indent=2)
 
 
-async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | None = None) -> web.Response:
+async def edit(
+    portal: Portal,
+    visit: Visit,
+    draft: Draft,
+    refusal: Refusal | None = None,
+    changes: WhatChanges | None = None,
+) -> web.Response:
     """The page with what was entered, or with the stored text."""
     text = visit.form.get(draft.member, draft.text).replace("\r\n", "\n")
     return await console_page(
@@ -63,6 +73,10 @@ async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | No
         refusal=refusal,
         draft=draft,
         text_entered=text,
+        changes=changes,
+        change_text=texts_of("console/what_changes"),
+        days=DAYS,
+        now=int(visit.facts.now),
         **await findings_of(portal, text, draft.kind),
     )
 
@@ -70,9 +84,13 @@ async def edit(portal: Portal, visit: Visit, draft: Draft, refusal: Refusal | No
 async def save(
     portal: Portal, visit: Visit, draft: Draft, named: Mapping[str, str], form: OperationForm
 ) -> web.Response:
-    """Store the text, or, for the other button, only look at it."""
+    """Store the text, or, for the other buttons, only look at it."""
     if visit.form.get(OPERATION_FIELD) == _CHECK:
         return await edit(portal, visit, draft)
+    if visit.form.get(OPERATION_FIELD) == _WHAT_CHANGES and draft.find_edited is not None:
+        text = visit.form.get(draft.member, "").replace("\r\n", "\n")
+        edited = await draft.find_edited(portal, visit)
+        return await edit(portal, visit, draft, changes=await what_changes(portal, visit, edited, text))
 
     async def again(portal: Portal, visit: Visit, refusal: Refusal | None) -> web.Response:
         return await edit(portal, visit, draft, refusal)

@@ -26,10 +26,11 @@ from broker.portal.console.sign_in_tokens import (
     with_duration,
 )
 from broker.portal.dependencies import Portal
-from broker.portal.rendering import see_other
+from broker.portal.rendering import page, see_other
+from broker.portal.replacing import ask_first, end_replaced, is_somebody_else
 from broker.portal.routes import Route
-from broker.portal.sessions import TOKEN_SIZE, end_session, put_session
-from broker.portal.sign_in_records import CONSOLE_LOGIN, LOGOUT, begin_record, note_failure, note_success
+from broker.portal.sessions import TOKEN_SIZE, put_session
+from broker.portal.sign_in_records import CONSOLE_LOGIN, begin_record, note_failure, note_success
 from broker.portal.signing_in import SIGN_IN, with_session, without_session
 from broker.portal.visit import Visit, read_foreign_form
 from broker.sealing.claims import SessionClaims
@@ -37,7 +38,9 @@ from broker.storage.portal_records import ConsoleIdentity, PortalSession
 from broker.storage.store import Transaction
 
 _GET_TOKEN = "GetSigninToken"  # noqa: S105  the name of an event
-_PATH = "/federation"
+_PATH, _REPLACE = "/federation", "/federation/replace"
+# Fetch Metadata: the browser was opened with the address, or a page of ours led there.
+_NO_OTHER_SITE = ("none", "same-origin")
 _AWS_CONSOLE = re.compile(r"(?:[a-z0-9-]+\.)?(?:console\.aws\.amazon\.com|signin\.aws\.amazon\.com)")
 _OWN_PAGE = re.compile(r"/console/[0-9]{12}(?:/[\w/.@=+-]*)?", re.ASCII)
 
@@ -77,20 +80,32 @@ async def _get_token(portal: Portal, visit: Visit, given: Mapping[str, str]) -> 
 
 
 async def _log_in(portal: Portal, visit: Visit, given: Mapping[str, str]) -> web.Response:
+    """The session of the token begins; where somebody else is signed in, the person is asked first."""
     event = begin_record(portal, visit.facts, CONSOLE_LOGIN)
     try:
         token = open_token(portal.tools.mint.keyring(), given.get("SigninToken", ""), visit.facts.now)
         destination = destination_of(given.get("Destination", ""), visit.origin, token.session.account)
-        session, identity = await _begin(portal, visit, token)
+        is_asked = visit.request.path == _REPLACE
+        if not is_asked and is_somebody_else(visit, identity := _identity_of(token.session)):
+            fields = {name: given.get(name, "") for name in ("SigninToken", "Destination")}
+            return ask_first(portal, visit, identity, _REPLACE, fields)
+        session, user_identity = await _begin(portal, visit, token)
     except Refusal as refusal:
         note_failure(event, refusal.code, refusal.reason or refusal.message, "", None)
         await portal.tools.journal.record(event)
         raise
+    await end_replaced(portal, visit)
     mfa = "Yes" if session.mfa_authenticated_at else "No"
     note_success(event, session.identity, loginTo=f"{visit.origin}{destination}", mFAUsed=mfa)
-    event.user_identity = identity
+    event.user_identity = user_identity
     await portal.tools.journal.record(event)
     return with_session(portal, visit, see_other(destination), session)
+
+
+async def replace_session(portal: Portal, visit: Visit) -> web.Response:
+    """The person has read who would be signed in, and goes on."""
+    portal.tools.journal.catch_up()
+    return await _log_in(portal, visit, visit.form)
 
 
 async def _begin(portal: Portal, visit: Visit, token: SignInToken) -> tuple[PortalSession, UserIdentity]:
@@ -118,9 +133,7 @@ def _session_of(portal: Portal, visit: Visit, claims: SessionClaims, encoded: by
     now, entropy = int(visit.facts.now), portal.tools.entropy
     return PortalSession(
         session_id=entropy(TOKEN_SIZE).hex(),
-        identity=ConsoleIdentity(
-            account_id=claims.account, arn=claims.principal.arn, access_key_id=claims.access_key_id
-        ),
+        identity=_identity_of(claims),
         access_key_id=claims.access_key_id,
         csrf_token=SecretKey(entropy(TOKEN_SIZE).hex()),
         signed_in_at=now,
@@ -130,6 +143,12 @@ def _session_of(portal: Portal, visit: Visit, claims: SessionClaims, encoded: by
         source_ip=visit.facts.source_ip,
         user_agent=visit.facts.user_agent[:256],
         console_claims=encoded,
+    )
+
+
+def _identity_of(claims: SessionClaims) -> ConsoleIdentity:
+    return ConsoleIdentity(
+        account_id=claims.account, arn=claims.principal.arn, access_key_id=claims.access_key_id
     )
 
 
@@ -153,16 +172,18 @@ def destination_of(unverified_url: str, origin: str, account_id: str) -> str:
 
 
 async def _log_out(portal: Portal, visit: Visit) -> web.Response:
-    session = visit.session
-    if session is not None:
-        await end_session(portal, session)
-        event = begin_record(portal, visit.facts, LOGOUT)
-        note_success(event, session.identity)
-        await portal.tools.journal.record(event)
+    """A tool that opens the browser signs out at once; a page of another site does not.
+
+    Else one link that signs out, and a second that signs in, would replace a session unasked.
+    """
+    if visit.session is not None and visit.request.headers.get("Sec-Fetch-Site") not in _NO_OTHER_SITE:
+        return page(portal, visit, "ask_sign_out")
+    await end_replaced(portal, visit)
     return without_session(visit, see_other(SIGN_IN))
 
 
 ROUTES = (
     Route("GET", _PATH, answer, "Federation", is_open=True, is_for_programs=True),
     Route("POST", _PATH, answer, "Federation", is_open=True, is_for_programs=True),
+    Route("POST", _REPLACE, replace_session, "Federation", is_of_console=True),
 )

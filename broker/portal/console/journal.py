@@ -96,7 +96,8 @@ async def look_up(
         code = refusal.code
         raise
     finally:
-        portal.count("cloudtrail", "LookupEvents", code, portal.timer() - started)
+        seconds = portal.timer() - started
+        portal.count("cloudtrail", "LookupEvents", code, seconds, visit.facts.request_id)
 
 
 def rows_of(

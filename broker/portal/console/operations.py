@@ -56,7 +56,8 @@ async def _perform(portal: Portal, visit: Visit, declared: Operation, typed: Any
         code = refusal.code
         raise
     finally:
-        portal.count(declared.service, declared.name, code, portal.timer() - started)
+        seconds = portal.timer() - started
+        portal.count(declared.service, declared.name, code, seconds, visit.facts.request_id)
 
 
 async def attempt(

@@ -14,6 +14,7 @@ from broker.portal.console.editor import Draft, edit, empty_policy, findings_of,
 from broker.portal.console.frame import console_page, console_path, console_route
 from broker.portal.console.lists import policy_path
 from broker.portal.console.operations import OperationForm, attempt, take_form
+from broker.portal.console.what_changes import find_managed
 from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
 
@@ -142,6 +143,7 @@ def _new_version(visit: Visit, text: str) -> Draft:
         text=text,
         heading="new_version",
         back=_path(visit),
+        find_edited=lambda portal, visit: find_managed(portal, visit, _arn(visit)),
     )
 
 

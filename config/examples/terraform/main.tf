@@ -20,8 +20,10 @@ provider "aws" {
   endpoints {
     accessanalyzer = var.endpoint
     cloudtrail     = var.endpoint
+    eks            = var.endpoint
     iam            = var.endpoint
     organizations  = var.endpoint
+    rolesanywhere  = var.endpoint
     sts            = var.endpoint
   }
 }

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from broker.access.caller import SessionPolicies
+from broker.access.logins import Login
 from broker.access.prove import Prover, account_of_key
 from broker.access.sessions import session_caller
 from broker.credentials.mint import Mint
@@ -25,7 +26,7 @@ from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import Dialect
 from broker.storage.records import AccessKey, ForeignAccessKey, Role, User
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Store
+from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, ROLES, USERS, Store, Transaction
 from tests.unit.access.conftest import NOW
 from tests.unit.session_tokens import open_session_token
 
@@ -223,25 +224,33 @@ async def test_only_a_caller_whose_signature_holds_is_cached(prover, prove, put,
         assert await prove(signed(key_id, secret, token)) is caller
 
 
+def sources_of(login: Login) -> dict[str, set[str]]:
+    return {source.partition: set(source.keys) for source in login.sources}
+
+
+def read_by(transaction: Transaction) -> dict[str, set[str]]:
+    return {partition: set(view.reads) for partition, view in transaction._views.of.items()}
+
+
 @pytest.mark.parametrize("owner", [ACCOUNT, "444455556666"])
 @pytest.mark.parametrize("key_id", [KEY, "bootstrapAdmin01"])
-async def test_a_login_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, key_id, owner):
+async def test_a_login_is_dated_by_every_record_that_it_was_made_of(prover, store, put, key_id, owner):
     await put(USERS, owner, msgspec.structs.replace(ALICE, account_id=owner))
     await put(ACCESS_KEYS, owner, access_key(account_id=owner, access_key_id=key_id))
     await put(FOREIGN_ACCESS_KEYS, "", ForeignAccessKey(access_key_id=key_id, account_id=owner))
     transaction, request = store.transaction(), signed(key_id)
     await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
-    assert sorted(prover._key_logins.get(key_id).partitions) == sorted(transaction._views)
+    assert sources_of(prover._key_logins.get(key_id)) == read_by(transaction)
 
 
-async def test_a_session_is_dated_by_every_partition_that_it_was_made_of(prover, store, put, mint):
+async def test_a_session_is_dated_by_every_record_that_it_was_made_of(prover, store, put, mint):
     await put(ROLES, ACCOUNT, WORKER)
     minted = mint.assumed_role(SESSION, now=NOW, duration=900)
     request = signed(minted.access_key_id, minted.secret.reveal(), minted.session_token)
     transaction = store.transaction()
     await prover.prove(transaction, request, find_authorization(request), "sts", NOW)
     (entry,) = prover._session_logins._cache._entries.values()
-    assert sorted(entry.value.partitions) == sorted(transaction._views)
+    assert sources_of(entry.value) == read_by(transaction)
 
 
 async def test_an_id_that_was_brought_along_and_names_another_account_is_its_owners_until_that_has_it(

@@ -83,7 +83,7 @@ class World:
         names = set()
         for name in self.minted:
             try:
-                await self.logins.put(self.store.transaction(), await self.claim(name))
+                self.logins.put(self.store.transaction(), await self.claim(name))
             except Refusal as refusal:
                 assert refusal.code == "InvalidClientTokenId"
                 assert refusal.message == "The security token included in the request is invalid."

@@ -42,7 +42,7 @@ class World:
 
     async def login(self):
         """As a signature that was verified does it."""
-        await self.logins.put(self.store.transaction(), await self.claim())
+        self.logins.put(self.store.transaction(), await self.claim())
 
     async def refused(self, **changes):
         with pytest.raises(Refusal) as caught:

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+from broker.assertions.certificate_verification import verify_client_certificate
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.client_certificate import ClientCertificate
+from broker.assertions.revocation_lists import parse_revocation_lists
 from tests.identity_providers.client_certificates import (
     CLIENT,
     DAY,

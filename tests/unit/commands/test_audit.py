@@ -149,6 +149,7 @@ def test_the_last_records_are_chosen_by_the_same_filters(run: Run) -> None:
 @pytest.mark.parametrize("columns", ["160", "80"])
 def test_on_a_terminal_a_table_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has eighty columns, whatever it says
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", columns)
     shown = run("audit", "find", "-n", "2").shown.splitlines()

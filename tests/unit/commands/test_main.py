@@ -1,5 +1,6 @@
 """The table of commands: each explains itself, and none is imported before it is named."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from broker.__main__ import main
-from broker.commands.parsers import COMMANDS, GROUPS
+from broker.commands.completion import completed
+from broker.commands.parsers import COMMANDS, GROUPS, whole_parser
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -37,15 +39,32 @@ def test_help_lists_every_command_once_with_those_of_its_kind(capsys: pytest.Cap
     assert max(map(len, lines)) <= 110
 
 
-@pytest.mark.parametrize("name", ["apply", "sessions"])
-def test_help_explains_a_command_as_its_own_help_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+PATHS = [one.path for one in completed(whole_parser()) if one.path and one.path[0] != "help"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_help_explains_a_command_and_each_of_its_actions_as_their_own_help_does(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     said = []
-    for arguments in (["help", name], [name, "--help"]):
+    for arguments in (["help", *path], [*path, "--help"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 0
         said.append(capsys.readouterr().out)
-    assert said[0] == said[1] and said[0].startswith(f"usage: broker {name}")
+    assert said[0] == said[1] and said[0].startswith(f"usage: broker {' '.join(path)} [")
+    # Beside usage and options there is a sentence of what it does.
+    assert re.search(r"\n\n[A-Z][^\n]{15,}", said[0]), said[0]
+
+
+def test_help_of_help_is_the_list_and_of_what_is_no_command_a_wrong_use(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments, status in ((["help"], 0), (["help", "help"], 0), (["help", "policy", "chek"], 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == status
+        assert status or "commands for users" in capsys.readouterr().out
 
 
 def test_help_imports_no_room() -> None:

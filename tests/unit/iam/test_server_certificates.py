@@ -35,7 +35,7 @@ async def test_a_certificate_is_uploaded_and_read_without_its_key(iam: Any) -> N
     assert (metadata.upload_date, metadata.expiration) == (int(iam.now), int(ENDS.timestamp()))
     read = await get(iam, "WEB")
     assert read.server_certificate_metadata == metadata
-    assert (read.certificate_body, read.certificate_chain) == (SERVER.pem, ROOT.pem)
+    assert (read.certificate_body, read.certificate_chain) == (SERVER.pem.strip(), ROOT.pem.strip())
     assert read.tags == uploaded.tags == tags
     stored = await iam.store.transaction().find(SERVER_CERTIFICATES, ACCOUNT, "web")
     assert stored.private_key.reveal() == SERVER.private_pem
@@ -104,7 +104,7 @@ async def test_a_certificate_is_renamed_and_moved_with_what_belongs_to_it(iam: A
         after.server_certificate_metadata.server_certificate_id
         == before.server_certificate_metadata.server_certificate_id
     )
-    assert (after.tags, after.certificate_body) == (before.tags, SERVER.pem)
+    assert (after.tags, after.certificate_body) == (before.tags, SERVER.pem.strip())
     assert await iam.refused(rename) == MISSING
     taken = shapes.UpdateServerCertificateRequest(
         server_certificate_name="shop", new_server_certificate_name="SECOND"

@@ -11,6 +11,7 @@ from broker.protocol.json_bodies import LARGEST_BODY
 from broker.protocol.model import load_service
 from broker.protocol.query import name_operation
 from broker.protocol.rest_json import JSON, PATHS, REST_JSON, oauth_name
+from broker.protocol.rest_paths import ROOTS
 from broker.protocol.shapes import sso, sso_oidc
 from broker.protocol.wire import Message, parse_message
 from broker.sigv4.authorization import UnverifiedRequest
@@ -18,7 +19,10 @@ from broker.sigv4.authorization import UnverifiedRequest
 SSO, OIDC = load_service("sso"), load_service("sso-oidc")
 SERVICES = {
     service.signing_name: service
-    for service in map(load_service, ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer"))
+    for service in map(
+        load_service,
+        ("iam", "sts", "sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth", "rolesanywhere"),
+    )
 }
 REGISTER = {"clientName": "a client", "clientType": "public"}
 
@@ -59,6 +63,18 @@ def test_the_paths_are_those_of_the_models() -> None:
     assert all(find_protocol(path, ()) is REST_JSON for path in PATHS)
 
 
+def test_the_first_segments_of_paths_with_labels_are_those_of_the_models() -> None:
+    modelled = {
+        operation.http.request_uri.split("/")[1]
+        for service in SERVICES.values()
+        if service.protocol == "rest-json"
+        for operation in service.operations.values()
+        if "{" in operation.http.request_uri
+    }
+    assert modelled == ROOTS
+    assert all(find_protocol(f"/{root}/a", ()) is REST_JSON for root in ROOTS)
+
+
 @pytest.mark.parametrize(
     ("method", "target", "service", "operation"),
     [
@@ -68,6 +84,9 @@ def test_the_paths_are_those_of_the_models() -> None:
         ("GET", "/federation/credentials?role_name=a", "sso", "GetRoleCredentials"),
         ("POST", "/logout", "sso", "Logout"),
         ("POST", "/policy/validation?maxResults=5", "accessanalyzer", "ValidatePolicy"),
+        ("POST", "/clusters/a/assume-role-for-pod-identity", "eks-auth", "AssumeRoleForPodIdentity"),
+        ("GET", "/clusters/a", "eks", "DescribeCluster"),
+        ("DELETE", "/clusters/a/pod-identity-associations/b", "eks", "DeletePodIdentityAssociation"),
     ],
 )
 def test_method_and_path_name_the_operation(method: str, target: str, service: str, operation: str) -> None:

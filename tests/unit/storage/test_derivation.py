@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from broker.names.arn import AWS_ACCOUNT, iam_arn
 from broker.names.secret import SecretKey
-from broker.storage.collection import (
+from broker.storage.collection import Collection
+from broker.storage.collections import (
     COUNTS,
     DERIVED,
     GROUPS,
@@ -21,7 +22,6 @@ from broker.storage.collection import (
     REFERENCES,
     ROLES,
     USERS,
-    Collection,
 )
 from broker.storage.derived_records import PolicyUse, policy_key
 from broker.storage.engine import Conflict, Write, account_partition

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from broker.names.secret import SecretKey
-from broker.storage import collection as collections
+from broker.storage import collections
 from broker.storage.collection import Collection
 from broker.storage.passkey_records import Passkey
 from broker.storage.records import AccessKey, Record, VirtualMfaDevice
@@ -77,7 +77,11 @@ def test_every_record_has_a_collection() -> None:
         "RootIdentity",
         "ConsoleIdentity",
         "DirectoryIdentity",
+        "ExpiryNotice",
+        "PresentedCertificate",
+        "PresentedProperties",
         "SamlIdentity",
+        "TokenReview",
         "SamlPrivateKey",
         "SamlRequestKey",
         "ServiceSpecificCredential",

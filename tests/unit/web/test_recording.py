@@ -21,7 +21,7 @@ from broker.audit.journal import Journal
 from broker.config import Settings, load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, AccessKeyPair, new_access_key_pair
 from broker.credentials.root_keys import ensure_root_key
-from broker.storage.collection import ACCESS_KEYS, MFA_DEVICES
+from broker.storage.collections import ACCESS_KEYS, MFA_DEVICES
 from broker.storage.engine import Conflict, EngineUnavailable, Revision, Write, account_partition
 from broker.storage.store import Store
 from broker.web.http import Request, Response

@@ -1,0 +1,62 @@
+"""`broker agent`: credentials for pods, containers and machines of this node, from a broker elsewhere."""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.commands.refusing import NO_ANSWER, WRONG_USE, failed
+
+if TYPE_CHECKING:
+    from broker.agent.settings import AgentSettings
+
+DESCRIPTION = """\
+  broker agent --config /etc/broker/agent.toml     serve the endpoints that the file names
+  broker agent --config FILE --check               only say whether the file can be used
+
+The agent has neither a store nor a master key. It proves itself to the broker with credentials of its own, found as
+any SDK finds them: a profile, AWS_WEB_IDENTITY_TOKEN_FILE, a credential_process. config/workloads.md explains it,
+config/agent.toml shows every setting.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the agent's file, TOML")
+    parser.add_argument("--check", action="store_true", help="check the file, and do nothing")
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(info)"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 when it was told to stop; 2 for a file that cannot be used, 3 where it cannot listen."""
+    from broker.agent.settings import AgentConfigurationError, read_agent_settings
+    from broker.web.listeners import AddressUnavailable
+    from broker.web.log import configure_logging
+
+    configure_logging(chosen.log_level)
+    try:
+        settings = read_agent_settings(chosen.config, os.environ)
+        if not chosen.check:
+            asyncio.run(_serve(settings))
+    except AgentConfigurationError as error:
+        return failed("broker agent", str(error), WRONG_USE)
+    except AddressUnavailable as error:
+        return failed("broker agent", str(error), NO_ANSWER if error.may_pass else WRONG_USE)
+    return 0
+
+
+async def _serve(settings: "AgentSettings") -> None:
+    from broker.agent.running import AgentTools, run_agent
+    from broker.agent.sockets import given_sockets
+    from broker.app.system import clock, entropy
+
+    stopping = asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, stopping.set)
+    await run_agent(settings, AgentTools(clock, random.random, entropy), given_sockets(os.environ), stopping)

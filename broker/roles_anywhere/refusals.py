@@ -1,0 +1,16 @@
+"""Refusals that several operations share."""
+
+from broker.errors import Refusal
+
+
+def invalid(message: str) -> Refusal:
+    return Refusal("ValidationException", message)
+
+
+def not_found(what: str) -> Refusal:
+    return Refusal("ResourceNotFoundException", f"{what[:1].upper()}{what[1:]} was not found.")
+
+
+def denied(message: str, reason: str) -> Refusal:
+    """The client reads `message` alone."""
+    return Refusal("AccessDeniedException", message, reason=reason)

@@ -1,0 +1,178 @@
+"""The views of one transaction: what it reads of each partition is one state of it (`transaction.py`).
+
+What is read can be recorded, for a cache of what is made of records: which keys of which partition.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from sys import intern
+from typing import Any, TypeVar
+
+from broker.cache import MadeOf
+from broker.storage.cache import PartitionSnapshot, RecordCache
+from broker.storage.collection import Collection
+from broker.storage.engine import Conflict, Revision
+from broker.storage.view import View
+
+T = TypeVar("T")
+
+# How often a transaction is rebased for one read or commit.
+MOST_REBASES = 8
+
+# What was read of each partition; None where it was a scan, whose answer any write may change.
+_Recording = dict[str, set[str] | None]
+
+
+class Views:
+    """`of` has the views by partition."""
+
+    __slots__ = ("_recordings", "cache", "of")
+
+    def __init__(self, cache: RecordCache) -> None:
+        self.cache = cache
+        self.of: dict[str, View] = {}
+        self._recordings: list[_Recording] = []
+
+    async def open(self, partition: str) -> tuple[View, PartitionSnapshot]:
+        """The view of `partition`, and its snapshot at the revision that the engine had at the first read."""
+        view = self.of.get(partition)
+        if view is not None and view.snapshot is not None:
+            return view, view.snapshot
+        snapshot = await self.cache.snapshot_now(partition)
+        view = self.of.get(partition)
+        if view is None:
+            view = self.of[partition] = View(snapshot)
+        elif view.snapshot is None:
+            view.snapshot = snapshot
+        else:  # two concurrent reads of this transaction: the first answer counts
+            snapshot = view.snapshot
+        return view, snapshot
+
+    async def revision(self, partition: str) -> Revision:
+        """See Transaction."""
+        return (await self._pinned(partition)).revision
+
+    async def renewed(self, source: MadeOf) -> MadeOf | None:
+        """See Transaction. What was made of a source that is current counts as read, in recordings, too."""
+        snapshot = await self._pinned(source.partition)
+        if snapshot.revision != source.revision:
+            assert isinstance(source.revision, Revision)
+            if source.keys is None or not snapshot.is_unchanged(source.revision, source.keys):
+                return None
+            source = MadeOf(source.partition, snapshot.revision, source.keys)
+        if self._recordings:
+            self.note_read(source.partition, source.keys)
+        return source
+
+    async def recorded(self, make: Callable[[], Awaitable[T]]) -> tuple[T, tuple[MadeOf, ...]]:
+        """See Transaction. What concurrent tasks of this transaction read meanwhile is taken for read by `make`."""
+        recording: _Recording = {}
+        self._recordings.append(recording)
+        try:
+            made = await make()
+        finally:
+            self._recordings = [one for one in self._recordings if one is not recording]
+        sources = [
+            MadeOf(intern(partition), await self.revision(partition), None if keys is None else tuple(keys))
+            for partition, keys in recording.items()
+        ]
+        return made, tuple(sources)
+
+    def note_read(self, partition: str, keys: Iterable[str] | None) -> None:
+        """Add to what is being recorded; `keys` None: everything in the partition."""
+        for recording in self._recordings:
+            known = recording.setdefault(partition, set())
+            if keys is None or known is None:
+                recording[partition] = None
+            else:
+                known.update(keys)
+
+    async def read_all(
+        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> None:
+        """Read what is stored, whatever this transaction writes."""
+        unread = [(collection, key) for collection, key in wanted if key not in view.reads]
+        found = await self.read_at_once(partition, view, unread) if unread else []
+        for (collection, key), record in zip(unread, found, strict=True):
+            view.reads[key] = (collection, record)
+        if self._recordings:
+            self.note_read(partition, [key for _, key in wanted])
+
+    async def read_at_once(
+        self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> list[Any]:
+        for _ in range(MOST_REBASES):
+            snapshot = view.snapshot
+            assert snapshot is not None
+            found = await self.cache.read(partition, snapshot, wanted)
+            if found is None:
+                await self.rebase(partition, view)
+            elif view.snapshot is snapshot:
+                return found
+        raise conflict(partition)
+
+    async def scan(
+        self,
+        partition: str,
+        view: View,
+        collection: Collection[Any],
+        prefix: str,
+        after: str,
+        limit: int | None,
+    ) -> list[tuple[str, Any]]:
+        self.note_read(partition, None)
+        for _ in range(MOST_REBASES):
+            snapshot = view.snapshot
+            assert snapshot is not None
+            found = await self.cache.scan(partition, snapshot, collection, prefix, after, limit)
+            if found is None:
+                await self.rebase(partition, view)
+            elif view.snapshot is snapshot:
+                view.scans[collection, prefix, after, limit] = found
+                return found
+        raise conflict(partition)
+
+    async def rebase(self, partition: str, view: View) -> None:
+        """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
+        if view.is_pinned:
+            raise conflict(partition)
+        for _ in range(MOST_REBASES):
+            snapshot = await self.cache.snapshot_now(partition)
+            compared = len(view.reads), len(view.scans)
+            is_unchanged = await self._is_unchanged(partition, view, snapshot)
+            if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
+                break
+            # What concurrent reads of this transaction have read meanwhile has to be compared, too.
+            if is_unchanged and compared == (len(view.reads), len(view.scans)):
+                view.snapshot = snapshot
+                return
+        raise conflict(partition)
+
+    async def _pinned(self, partition: str) -> PartitionSnapshot:
+        """The snapshot of a view that is never rebased from now on."""
+        view = self.of.get(partition)
+        snapshot = None if view is None else view.snapshot
+        if view is None or snapshot is None:
+            view, snapshot = await self.open(partition)
+        view.is_pinned = True
+        return snapshot
+
+    async def _is_unchanged(self, partition: str, view: View, snapshot: PartitionSnapshot) -> bool | None:
+        """Whether `snapshot` has the same as the view has read; None if its revision is no longer the engine's."""
+        wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
+        expected = [record for _, record in view.reads.values()]
+        found = await self.cache.read(partition, snapshot, wanted)
+        if found is None:
+            return None
+        if found != expected:
+            return False
+        for (collection, prefix, after, limit), seen in list(view.scans.items()):
+            listed = await self.cache.scan(partition, snapshot, collection, prefix, after, limit)
+            if listed is None:
+                return None
+            if listed != seen:
+                return False
+        return True
+
+
+def conflict(partition: str) -> Conflict:
+    return Conflict(f"{partition}: records that were read have changed meanwhile")

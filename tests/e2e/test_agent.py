@@ -1,0 +1,197 @@
+"""`broker agent` beside a broker: what pods, containers and machines get, and what nobody gets."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.agents import LOOPBACK, Agent, read
+from tests.e2e.conftest import REGION, Server
+from tests.e2e.pod_identity import PodScene, new_scene
+from tests.e2e.scenes import trust
+from tests.kubernetes import Pod
+from tests.ports import free_port
+
+WHO = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+LIFE = {"X_aws_ec2_metadata_token_ttl_seconds": "600"}
+
+
+@dataclass
+class Node:
+    """A node: its agent, the ports of the agent, and the account that its pods are of."""
+
+    scene: PodScene
+    agent: Agent
+    pods: int
+    containers: int
+    instances: int
+    container_id: str
+    container_token: str
+
+    @property
+    def pods_url(self) -> str:
+        return f"http://127.0.0.1:{self.pods}/v1/credentials"
+
+    @property
+    def containers_url(self) -> str:
+        return f"http://127.0.0.1:{self.containers}"
+
+    @property
+    def instances_url(self) -> str:
+        return f"http://127.0.0.1:{self.instances}"
+
+    def who(self, **environment: str) -> str:
+        """Whom boto3 is with this environment, without any keys of its own."""
+        plain = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_DEFAULT_REGION": REGION}
+        where = {"AWS_ENDPOINT_URL": self.scene.server.url, "AWS_CONFIG_FILE": "/dev/null"}
+        done = subprocess.run(
+            [sys.executable, "-c", WHO],
+            env={**plain, **where, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def node(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    account = server.new_account()
+    scene = new_scene(server, account, folder)
+    scene.associate(scene.new_role("web"))
+    node_arn = f"arn:aws:iam::{account.account_id}:user/node"
+    machine, worker = (scene.new_role(name, trust(node_arn)) for name in ("machine", "worker"))
+    iam = server.client("iam", account.root)
+    may = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [machine, worker]}
+    text = json.dumps({"Version": "2012-10-17", "Statement": may})
+    iam.put_user_policy(UserName="node", PolicyName="roles", PolicyDocument=text)
+    pods, containers, instances = free_port(), free_port(), free_port()
+    container_id, container_token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    (folder / "id").write_text(f"{container_id}\n")
+    (folder / "token").write_text(f"{container_token}\n")
+    sections = f"""
+[pods]
+cluster = "{scene.cluster.name}"
+node = "node-1"
+networks = {LOOPBACK}
+listen = ["127.0.0.1:{pods}"]
+[containers]
+networks = {LOOPBACK}
+listen = ["127.0.0.1:{containers}"]
+[[containers.roles]]
+role_arn = "{worker}"
+id_file = "{folder / "id"}"
+[[containers.roles]]
+role_arn = "{worker}"
+token_file = "{folder / "token"}"
+[instances]
+listen = ["127.0.0.1:{instances}"]
+[[instances.machines]]
+instance_id = "i-0123456789abcdef0"
+addresses = ["127.0.0.1"]
+role_arn = "{machine}"
+"""
+    agent = Agent(folder, server.url, scene.node.environment, sections)
+    with agent.running():
+        yield Node(scene, agent, pods, containers, instances, container_id, container_token)
+
+
+def test_a_pod_has_its_role_by_boto3_with_a_token_file(node: Node, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(node.scene.cluster.token(Pod("web-1")))
+    arn = node.who(
+        AWS_CONTAINER_CREDENTIALS_FULL_URI=node.pods_url, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(token)
+    )
+    assert f"{node.scene.account.account_id}:assumed-role/web/eks-" in arn
+    assert "-web-1-" in arn
+
+
+def test_containers_have_their_role_by_an_id_or_by_a_token(node: Node) -> None:
+    full = f"{node.containers_url}/v2/credentials/{node.container_id}"
+    assert node.who(AWS_CONTAINER_CREDENTIALS_FULL_URI=full).endswith(":assumed-role/worker/container")
+    by_token = node.who(
+        AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{node.containers_url}/v1/credentials",
+        AWS_CONTAINER_AUTHORIZATION_TOKEN=node.container_token,
+    )
+    assert by_token.endswith(":assumed-role/worker/container")
+    status, body, _ = read(full)
+    assert (status, json.loads(body)["AccountId"]) == (200, node.scene.account.account_id)
+
+
+def test_a_machine_has_its_role_by_its_address_and_a_session_token(node: Node) -> None:
+    arn = node.who(AWS_EC2_METADATA_SERVICE_ENDPOINT=node.instances_url)
+    assert arn.endswith(":assumed-role/machine/i-0123456789abcdef0")
+    status, token, _ = read(f"{node.instances_url}/latest/api/token", "PUT", **LIFE)
+    assert (status, len(token)) == (200, 56)
+    path = "/latest/meta-data/instance-id"
+    assert read(f"{node.instances_url}{path}", X_aws_ec2_metadata_token=token)[:2] == (
+        200,
+        "i-0123456789abcdef0",
+    )
+    assert read(f"{node.instances_url}{path}")[0] == 401
+    assert read(f"{node.instances_url}{path}", X_aws_ec2_metadata_token="x" * 56)[0] == 401
+    signature = "/latest/dynamic/instance-identity/pkcs7"
+    assert read(f"{node.instances_url}{signature}", X_aws_ec2_metadata_token=token)[0] == 404
+
+
+def test_a_name_that_is_not_the_listeners_address_gets_nothing(node: Node) -> None:
+    """DNS rebinding: the browser sends the name of the page."""
+    token = node.scene.cluster.token(Pod("web-2"))
+    for host in ("attacker.example", "localhost.attacker.example:80", "10.0.0.1"):
+        assert read(node.pods_url, Host=host, Authorization=token)[0] == 403
+        by_id = f"{node.containers_url}/v2/credentials/{node.container_id}"
+        assert read(by_id, Host=host)[0] == 403
+        assert read(f"{node.instances_url}/latest/api/token", "PUT", Host=host, **LIFE)[0] == 403
+        assert read(f"{node.instances_url}/latest/meta-data/", Host=host)[0] == 403
+
+
+def test_a_request_that_came_through_a_proxy_gets_nothing(node: Node) -> None:
+    token = node.scene.cluster.token(Pod("web-3"))
+    assert read(node.pods_url, Authorization=token, X_Forwarded_For="10.0.0.1")[0] == 403
+    put = read(f"{node.instances_url}/latest/api/token", "PUT", X_Forwarded_For="10.0.0.1", **LIFE)
+    assert put[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("options", "pod", "status"),
+    [
+        ({"audience": "https://kubernetes.default.svc"}, Pod("a"), 400),
+        ({"lifetime": -1}, Pod("a"), 400),
+        ({}, Pod("a", node="node-2"), 403),
+        ({}, Pod("a", service_account="other"), 404),
+    ],
+    ids=["another audience", "expired", "another node", "no association"],
+)
+def test_a_token_that_is_not_good_here_is_refused(
+    node: Node, options: dict[str, int | str], pod: Pod, status: int
+) -> None:
+    token = node.scene.cluster.token(pod, **options)
+    assert read(node.pods_url, Authorization=token)[0] == status
+
+
+def test_a_forged_token_is_refused_by_the_broker(node: Node) -> None:
+    from tests.kubernetes import KubernetesCluster
+
+    forged = KubernetesCluster(name=node.scene.cluster.name, key_id=node.scene.cluster.key_id)
+    status, body, _ = read(node.pods_url, Authorization=forged.token(Pod("web-4")))
+    assert (status, body.partition(":")[0]) == (400, "InvalidTokenException")
+
+
+def test_what_proves_nothing_gets_nothing(node: Node) -> None:
+    assert read(node.pods_url)[0] == 400
+    assert read(node.pods_url, Authorization="a.b.c")[0] == 400
+    assert read(f"{node.containers_url}/v2/credentials/guess")[0] == 400
+    assert read(f"{node.containers_url}/v1/credentials", Authorization="guess")[0] == 401
+    # The id of one container is not the token of another.
+    assert read(f"{node.containers_url}/v1/credentials", Authorization=node.container_id)[0] == 400
+    assert read(f"{node.containers_url}/v2/credentials/{node.container_token}")[0] == 400
+    assert read(node.pods_url, "POST", Authorization="a.b.c")[0] == 405
+    assert read(node.pods_url.replace("/v1/", "/v3/"))[0] == 404

@@ -1,4 +1,4 @@
-"""What the operator writes into the agent's file, checked when it is read. `config/agent.toml` explains each."""
+"""What the operator writes into the agent's file, checked when it is read (`deploy/systemd/broker-agent.toml`)."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -110,6 +110,9 @@ def read_agent_settings(file: Path, environment: Mapping[str, str]) -> AgentSett
 
 def instance_of(machine: MachineSection, region: str) -> Instance:
     """The record by which the machine's categories are shown; raises ValidationError."""
+    unknown = machine.instance.keys() - set(Instance.__struct_fields__)
+    if unknown:
+        raise msgspec.ValidationError(f"instance has no {', '.join(sorted(unknown))}")
     return msgspec.convert(
         {
             "region": region,

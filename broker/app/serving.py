@@ -166,7 +166,7 @@ async def serve(
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
             measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
-            tasks.append(asyncio.create_task(_every("measuring the store", _MEASURE_SECONDS, measure)))
+            tasks.append(asyncio.create_task(repeat("measuring the store", _MEASURE_SECONDS, measure)))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
             is_ready()
@@ -218,7 +218,7 @@ def _start_tasks(
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
     if isinstance(dependencies.metrics, SentMetrics) and dependencies.metrics.send_seconds:
         schedule.append(("sending the metrics", dependencies.metrics.send_seconds, dependencies.metrics.send))
-    tasks = [asyncio.create_task(_every(*one)) for one in schedule]
+    tasks = [asyncio.create_task(repeat(*one)) for one in schedule]
     if slot.worker == 0:  # one worker of each node: it is the same work for all
         tasks.append(asyncio.create_task(_keep_role_index(broker.store)))
     return tasks
@@ -371,7 +371,7 @@ async def _keep_role_index(store: Store) -> None:
         await asyncio.sleep(_RETRY_SECONDS if failure else _ROLE_INDEX_SECONDS)
 
 
-async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def repeat(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     """Call `work` every `seconds`; a failure is logged once, and the next call tries again."""
     logged = ""
     while True:

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.authorize_faults import faults_of_authorize
 from broker.config.exposure import faults_of_exposure
+from broker.config.gateway_faults import faults_of_gateway
 from broker.config.otlp_faults import faults_of_otlp
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
@@ -50,6 +51,8 @@ _RANGES = {
     "audit.keep_unauthenticated": (0, 10_000),
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
+    "gateway.workers": (1, 256),
+    "gateway.maximum_connections": (1, 1_000_000),
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
@@ -113,19 +116,26 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_exposure(settings)
     yield from faults_of_portal(settings)
     yield from faults_of_authorize(settings)
+    yield from faults_of_gateway(settings)
     yield from _faults_of_federation(settings)
     yield from faults_of_otlp(settings.otlp)
     yield from _faults_of_root(settings.root)
 
 
 def _faults_of_listeners(settings: Settings) -> Iterator[str]:
-    for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward"):
-        addresses = listener_addresses(settings.listen, name)
-        if not addresses and name in ("api", "metadata", "operations"):
-            yield f"listen.{name}: '' is not HOST:PORT"
+    named = {
+        f"listen.{name}": listener_addresses(settings.listen, name)
+        for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward")
+    }
+    for name in ("listen.api", "listen.metadata", "listen.operations"):
+        if not named[name]:
+            yield f"{name}: '' is not HOST:PORT"
+    if settings.gateway.listen:
+        named["gateway.listen"] = (settings.gateway.listen,)
+    for name, addresses in named.items():
         for address in addresses:
             try:
-                parse_address(address, f"listen.{name}")
+                parse_address(address, name)
             except ConfigurationError as error:
                 yield str(error)
     if settings.listen.metadata_https and not settings.tls.certificate_file:

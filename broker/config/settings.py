@@ -133,6 +133,36 @@ class FederationSettings(Section, frozen=True):
     saml_allow_replay: bool = False
 
 
+class GatewaySettings(Section, frozen=True):
+    listen: str = ""
+    workers: int = 1
+    maximum_connections: int = 1024
+    store_url: str = ""
+    region: str = "us-east-1"
+    access_key_id: str = ""
+    secret_access_key: SecretKey = SecretKey("")
+    credentials_file: str = ""
+    certificate_authorities: str = ""
+    domains: tuple[str, ...] = ()
+    reserved_bucket_names: tuple[str, ...] = (
+        "admin",
+        "api",
+        "auth",
+        "health",
+        "healthz",
+        "metrics",
+        "minio",
+        "status",
+        "swift",
+    )
+    refused_operations: tuple[str, ...] = ()
+    relative_keys: bool = False
+    anonymous: bool = False
+    existing_object_tags: bool = False
+    forward_trailers: bool = True
+    journal_data_events: bool = False
+
+
 class Policies(Section, frozen=True):
     service_principals: tuple[str, ...] = ()
 
@@ -191,6 +221,7 @@ class Settings(Section, frozen=True):
     policies: Policies = Policies()
     authorize: AuthorizeSettings = AuthorizeSettings()
     stores: StoresSettings = StoresSettings()
+    gateway: GatewaySettings = GatewaySettings()
     log: Log = Log()
     otlp: Otlp = Otlp()
     root: RootUser = RootUser()

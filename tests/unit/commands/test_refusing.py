@@ -124,6 +124,7 @@ def test_a_setting_that_cannot_be_is_wrong_use_of_every_command(
         **DONE,
         "root-password": (A, "--remove"),
         "federation": REFUSED["federation"],
+        "authorize": ("explain", "GET", "https://shop.example.com/"),
         "token": ("inspect", "AAAA"),
         "backup": ("store.backup",),
         "restore": ("store.backup",),

@@ -19,7 +19,7 @@ DESCRIPTION = """\
 
 The agent has neither a store nor a master key. It proves itself to the broker with credentials of its own, found as
 any SDK finds them: a profile, AWS_WEB_IDENTITY_TOKEN_FILE, a credential_process. config/workloads.md explains it,
-config/agent.toml shows every setting.
+deploy/systemd/broker-agent.toml shows every setting.
 """
 
 

@@ -519,6 +519,15 @@ async def test_the_journal_has_what_was_done_to_buckets_and_by_default_not_to_ob
     assert any('"CreateBucket"' in line for line in lines)
 
 
+async def test_a_body_that_does_not_go_on_is_given_up(stack, monkeypatch):
+    monkeypatch.setattr("broker.gateway.body.SILENT_SECONDS", 0.1)
+    _, head = stack.head("PUT", "/first/key", payload="UNSIGNED-PAYLOAD", length=100)
+    status, body = parsed(await stack.send(head + b"x" * 50))
+    assert (status, code_of(body)) == (400, "RequestTimeout")
+    await asyncio.sleep(0.05)
+    assert stack.store.whole == []
+
+
 # what only the store knows
 
 TAGGED = (

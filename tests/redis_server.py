@@ -45,7 +45,14 @@ class RedisServer:
         configuration = self.folder / "redis.conf"
         configuration.write_text(settings)
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([program, str(configuration), *options], stdout=log, stderr=log)
+            self.run(subprocess.Popen([program, str(configuration), *options], stdout=log, stderr=log))
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def run(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
         self._await(b"PING", b"+PONG")
 
     def signal(self, number: signal.Signals) -> None:

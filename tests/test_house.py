@@ -171,9 +171,12 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
         "commands/admin_socket.py",
         "web/requests.py",
         "web/authzen.py",
+        "web/forward.py",
+        "web/stores.py",
         "web/token_endpoint.py",
         "web/metadata.py",
         "app/serving.py",
+        "gateway/requests.py",
         "portal/application.py",
     }
     pattern = r"^\s*except (Base)?Exception\b.*:"

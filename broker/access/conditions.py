@@ -12,9 +12,31 @@ from broker.access.caller import Caller, Keys
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.audit.event import iso_time
+from broker.errors import Refusal
 
 _NO_KEYS: Keys = {}
 _TRUE, _FALSE = ("true",), ("false",)
+
+
+class UnknownKey(Refusal):
+    """A policy reads a condition key whose value is not known here, so nothing can be decided."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "AccessDenied", "Access Denied", reason=f"a policy reads {key}, which is not known here"
+        )
+
+
+class _PartlyUnknown(dict[str, tuple[str, ...]]):
+    """Condition keys of which those that begin like one of `unknown` are not known, unless they are here."""
+
+    unknown: tuple[str, ...] = ()
+
+    def get(self, key: str, default: object = None) -> tuple[str, ...]:
+        found = super().get(key)
+        if found is None and key.startswith(self.unknown):
+            raise UnknownKey(key)
+        return default if found is None else found  # type: ignore[return-value]  # the default is the caller's
 
 
 class RequestContext(msgspec.Struct, eq=False):
@@ -33,7 +55,11 @@ class RequestContext(msgspec.Struct, eq=False):
     def by_key(self) -> Keys:
         keys = self._keys
         if keys is None:
-            keys = self._keys = _all_keys(self.caller, self.facts, self.resource, self.organization_keys)
+            keys = _all_keys(self.caller, self.facts, self.resource, self.organization_keys)
+            if self.resource.unknown:
+                keys = _PartlyUnknown(keys)
+                keys.unknown = self.resource.unknown
+            self._keys = keys
         return keys
 
 

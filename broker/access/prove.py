@@ -8,9 +8,11 @@ from collections.abc import Callable
 from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.logins import Login, LoginCache, recorded_login
 from broker.access.sessions import Sessions, invalid_token
+from broker.errors import Refusal
 from broker.names.ids import LONG_TERM_KEY, TEMPORARY_KEY, account_of_access_key_id, is_key_id
 from broker.sealing.keyring import Keyring
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
+from broker.sigv4.presented import is_string_signed
 from broker.sigv4.refusals import missing_authentication_token
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import QUERY, Dialect, VerifiedRequest, verify
@@ -54,10 +56,12 @@ class Prover:
         unverified: UnverifiedAuthorization | None,
         service: str,
         now: float,
+        dialect: Dialect | None = None,
     ) -> tuple[Caller, VerifiedRequest]:
         """The caller that signed `request` for `service`; raises Refusal as AWS's query services do.
 
-        `unverified` is what `find_authorization` read from this request.
+        `unverified` is what `find_authorization` read from this request; `dialect` is that of the service, where it is
+        none of the broker's own.
         """
         if unverified is None:
             raise missing_authentication_token()
@@ -74,10 +78,29 @@ class Prover:
             now,
             self._signing_keys,
             services=(service,),
-            dialect=self._dialect,
+            dialect=dialect or self._dialect,
         )
         logins.put(store, login)
         return login.caller, verified
+
+    async def prove_string(
+        self,
+        store: Transaction,
+        access_key_id: str,
+        unverified_string: str,
+        unverified_signature: str,
+        now: float,
+    ) -> Caller:
+        """The owner of a long-term key that signed this string to sign; raises Refusal."""
+        login = await self._get_key_login(store, access_key_id)
+        if not is_string_signed(login.secret, unverified_string, unverified_signature, now):
+            raise Refusal(
+                "SignatureDoesNotMatch",
+                "The signature does not match the string to sign.",
+                reason=f"the string to sign was not signed by {access_key_id}, or not for this time",
+            )
+        self._key_logins.put(store, login)
+        return login.caller
 
     async def _get_key_login(self, store: Transaction, access_key_id: str) -> Login:
         if access_key_id.startswith(TEMPORARY_KEY):

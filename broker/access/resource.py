@@ -17,7 +17,8 @@ class Resource(msgspec.Struct, frozen=True):
     aws:ResourceTag/* (and iam:ResourceTag/* where `arn` is an IAM one). `keys` are condition keys that only this
     operation fills. `policy` is its compiled resource policy: a role's trust policy. `asked_for`, an ARN or a
     description, replaces `arn` in a refusal, where `arn` would show a caller without permission more than the request
-    said.
+    said. `unknown` are the beginnings, in lower case, of condition keys that this resource has but nobody here knows: a
+    policy that reads one cannot be decided, and the request is refused.
     """
 
     arn: str = "*"
@@ -26,6 +27,7 @@ class Resource(msgspec.Struct, frozen=True):
     keys: Mapping[str, str | tuple[str, ...]] = _NONE
     policy: PolicySet | None = None
     asked_for: str = ""
+    unknown: tuple[str, ...] = ()
 
 
 class HasArn(Protocol):

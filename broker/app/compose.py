@@ -168,7 +168,7 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
         if not may_create and not path.exists():
             raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
         return SqliteEngine(path, clock, entropy, may_create=may_create)
-    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix"):
+    if scheme in ("unix", "redis", "rediss") or scheme.startswith(("redis+", "rediss+")):
         from broker.storage.redis import RedisEngine
 
         try:

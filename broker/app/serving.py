@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 from ssl import SSLContext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker, open_broker, open_journal
+from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
@@ -25,6 +26,7 @@ from broker.audit.reader import JournalReader
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
+from broker.config.exposure import is_loopback
 from broker.config.settings import listener_addresses
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
@@ -36,7 +38,7 @@ from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
-from broker.web.http import Request, Response
+from broker.web.http import Handler, Request, Response
 from broker.web.issuers import answer_issuer
 from broker.web.metadata import MetadataHandler
 from broker.web.metrics import Metrics, WorkerSlot
@@ -44,10 +46,14 @@ from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
+from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
 from broker.web.token_endpoint import answer_token_request
 
-LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal")
+if TYPE_CHECKING:
+    from broker.portal.listener import PortalListener
+
+LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal", "forward")
 TLS_LISTENERS = frozenset(("api", "metadata_https", "portal"))
 
 # How often the last uses of keys are written, and how long a key's last use is not written again.
@@ -150,14 +156,17 @@ async def serve(
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
             for name, server in servers.items():
-                tls = certificate.context if certificate is not None and name in TLS_LISTENERS else None
+                has_tls = name in TLS_LISTENERS or (
+                    name == "forward" and not is_loopback(settings.listen.forward)
+                )
+                tls = certificate.context if certificate is not None and has_tls else None
                 await server.listen(sockets[name], tls)
             logged: set[str] = set()
             await _warn_of_weaknesses(broker.engine, logged)
             await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
             measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
-            tasks.append(asyncio.create_task(_every("measuring the store", _MEASURE_SECONDS, measure)))
+            tasks.append(asyncio.create_task(repeat("measuring the store", _MEASURE_SECONDS, measure)))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
             is_ready()
@@ -209,10 +218,26 @@ def _start_tasks(
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
     if isinstance(dependencies.metrics, SentMetrics) and dependencies.metrics.send_seconds:
         schedule.append(("sending the metrics", dependencies.metrics.send_seconds, dependencies.metrics.send))
-    tasks = [asyncio.create_task(_every(*one)) for one in schedule]
+    tasks = [asyncio.create_task(repeat(*one)) for one in schedule]
     if slot.worker == 0:  # one worker of each node: it is the same work for all
         tasks.append(asyncio.create_task(_keep_role_index(broker.store)))
     return tasks
+
+
+def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: StoreRules) -> Handler:
+    async def answer(request: Request) -> Response:
+        if (redirect := redirect_to_portal(dependencies, request)) is not None:
+            return redirect
+        if request.path.startswith(AUTHZEN_PATHS):
+            answered = await answer_authzen(dependencies, role_sessions, request)
+            if answered is not None:
+                return answered
+        if (answered := await answer_store(dependencies, stores, request)) is not None:
+            return answered
+        of_issuer = answer_token_request if request.method == "POST" else answer_issuer
+        return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
+
+    return answer
 
 
 def _make_servers(
@@ -225,16 +250,6 @@ def _make_servers(
     """The server of each of LISTENERS; none of the portal where it has no address."""
 
     role_sessions = RoleSessions()
-
-    async def api(request: Request) -> Response:
-        if (redirect := redirect_to_portal(dependencies, request)) is not None:
-            return redirect
-        if request.path.startswith(AUTHZEN_PATHS):
-            answered = await answer_authzen(dependencies, role_sessions, request)
-            if answered is not None:
-                return answered
-        of_issuer = answer_token_request if request.method == "POST" else answer_issuer
-        return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
     async def why_not_ready() -> str:
         if stop.is_set():
@@ -258,10 +273,23 @@ def _make_servers(
         others_of_settings["metadata_https"] = Server(
             metadata.answer, clock, maximum_connections=most, name="metadata_https"
         )
+    portal = None
     if broker.settings.listen.portal:
-        others_of_settings["portal"] = _make_portal(broker, dependencies, certificate)
+        portal = _make_portal(broker, dependencies, certificate)
+        others_of_settings["portal"] = portal
+    if broker.settings.listen.forward:
+        forwarding = make_forwarding(broker.settings, dependencies, role_sessions, portal)
+        others_of_settings["forward"] = Server(
+            forwarding.answer, clock, maximum_body=maximum_body, maximum_connections=most, name="forward"
+        )
     return {
-        "api": Server(api, clock, maximum_body=maximum_body, maximum_connections=most, name="api"),
+        "api": Server(
+            _make_api(dependencies, role_sessions, make_store_rules(broker.settings)),
+            clock,
+            maximum_body=maximum_body,
+            maximum_connections=most,
+            name="api",
+        ),
         "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
@@ -270,7 +298,9 @@ def _make_servers(
     }
 
 
-def _make_portal(broker: Broker, dependencies: Dependencies, certificate: Certificate | None) -> Listener:
+def _make_portal(
+    broker: Broker, dependencies: Dependencies, certificate: Certificate | None
+) -> "PortalListener":
     # Here, for a broker without a portal needs neither aiohttp's server nor jinja2.
     from broker.portal.dependencies import Portal
     from broker.portal.listener import PortalListener
@@ -341,7 +371,7 @@ async def _keep_role_index(store: Store) -> None:
         await asyncio.sleep(_RETRY_SECONDS if failure else _ROLE_INDEX_SECONDS)
 
 
-async def _every(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def repeat(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     """Call `work` every `seconds`; a failure is logged once, and the next call tries again."""
     logged = ""
     while True:

@@ -19,6 +19,7 @@ SUBJECT, ISSUER, ALTERNATIVE = "x509Subject", "x509Issuer", "x509SAN"
 EVERY = "*"
 DNS, URI, NAME = "DNS", "URI", "Name"
 
+MOST_DISTRIBUTION_POINTS = 3
 _LONGEST_WITH_PREFIX, _LONGEST_COMMON_NAME = 61, 64  # characters
 
 # The names of RFC 4519 and RFC 5280, appendix A; any other attribute is called by its object identifier.
@@ -157,3 +158,15 @@ def issuer_of(own: x509.Certificate) -> str:
 
 def pem_of(own: x509.Certificate) -> str:
     return own.public_bytes(Encoding.PEM).decode()
+
+
+def distribution_points_of(one: x509.Certificate) -> tuple[str, ...]:
+    """The URLs at which its issuer publishes lists, the first MOST_DISTRIBUTION_POINTS of them."""
+    points = find_extension(one, x509.CRLDistributionPoints)
+    urls = [
+        name.value
+        for point in points or ()
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    ]
+    return tuple(urls[:MOST_DISTRIBUTION_POINTS])

@@ -79,10 +79,17 @@ def request_options(ceremony: Ceremony, user_verification: str, known: tuple[byt
     }
 
 
+def import_library() -> None:
+    """What verifies answers. It takes a tenth of a second, once; most brokers never see a passkey."""
+    import webauthn
+    import webauthn.helpers.cose
+    import webauthn.helpers.exceptions  # noqa: F401
+
+
 def verify_new_passkey(unverified_text: str, ceremony: Ceremony) -> ProvenPasskey:
     """The passkey that was made for `ceremony`; raises PasskeyRefused."""
     _require_size(unverified_text)
-    # Here and below: the library takes a tenth of a second to import, and most brokers never see a passkey.
+    # Here and below: see `import_library`.
     from webauthn import verify_registration_response
     from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
     from webauthn.helpers import parse_registration_credential_json as parse

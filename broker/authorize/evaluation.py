@@ -5,6 +5,7 @@ nobody asks about the users of others. A subject that has handed the asker its p
 permissions. Reasons are for those who may `broker:GetDecisionReasons` there.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,14 +13,18 @@ from msgspec.structs import replace
 
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.gate import Gate
 from broker.access.resource import Resource
+from broker.authorize.context_keys import Keys
 from broker.authorize.questions import PRINCIPAL, AccessQuestion, AskedSubject
 from broker.authorize.subjects import FoundSubject, NoSubject, TakeRole, find_subject
 from broker.errors import Refusal
 from broker.names.arn import parse_arn
 from broker.operation import Call
 from broker.policy import Decision, Match, denial_sentences
+from broker.storage.store import Transaction
 
+_NO_TAGS: Mapping[str, str] = {}
 EVALUATE = "broker:EvaluateAccess"
 SEE_REASONS = "broker:GetDecisionReasons"
 
@@ -53,15 +58,19 @@ async def evaluate(call: Call, take_role: TakeRole, question: AccessQuestion) ->
 
 
 async def _without_subject(call: Call, question: AccessQuestion, missing: NoSubject) -> Evaluated:
-    """Whoever may not ask about it does not learn whether it is there."""
+    """Whoever may not ask about a principal does not learn whether it is there.
+
+    A proof that is not good is of nobody: the answer is the same for everyone who shows it.
+    """
     resource = named_resource(question.subject)
-    await call.require(EVALUATE, resource)
+    if question.subject.type == PRINCIPAL:
+        await call.require(EVALUATE, resource)
     shown = {"message": missing.reason} if await may_see_reasons(call, resource) else None
     return Evaluated(False, question.subject.id, missing.reason, shown)
 
 
 def named_resource(subject: AskedSubject) -> Resource:
-    """The resource of the permission to ask about a subject that is not there, or whose proof is not good."""
+    """What a subject that is not there would be; `*` for one whose proof is not good."""
     if subject.type != PRINCIPAL:
         return Resource()
     return Resource(subject.id, parse_arn(subject.id).account)
@@ -81,16 +90,33 @@ async def may_see_reasons(call: Call, subject: Resource) -> bool:
 
 
 async def decide(call: Call, subject: Caller, question: AccessQuestion) -> tuple[Decision | None, str]:
-    """The gate's decision, and its exact reason; no decision on a resource that nobody owns."""
-    gate, target = call.gate, question.resource
-    try:
-        resource = await gate.foreign_resources.resource(call.store, target.arn)
-    except Refusal as refusal:
-        return None, refusal.reason
-    resource = replace(resource, tags=target.tags, keys=question.keys)
-    decision = await gate.decide(
-        call.store, subject, stated_facts(call, target.arn), question.action, resource
+    """As `judge`, for what the question says."""
+    target = question.resource
+    facts = stated_facts(call, target.arn)
+    return await judge(
+        call.gate, call.store, subject, facts, question.action, target.arn, question.keys, target.tags
     )
+
+
+async def judge(
+    gate: Gate,
+    store: Transaction,
+    subject: Caller,
+    facts: RequestFacts,
+    action: str,
+    arn: str,
+    keys: Keys,
+    tags: Mapping[str, str] = _NO_TAGS,
+) -> tuple[Decision | None, str]:
+    """The gate's decision, and its exact reason; no decision on a resource that nobody owns."""
+    try:
+        resource = await gate.foreign_resources.resource(store, arn)
+    except Refusal as refusal:
+        if refusal.code != "AccessDenied":
+            raise
+        return None, refusal.reason
+    resource = replace(resource, tags=tags, keys=keys)
+    decision = await gate.decide(store, subject, facts, action, resource)
     return decision, "" if decision.allowed else denial_sentences(decision.request, decision)[1]
 
 

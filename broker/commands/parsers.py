@@ -11,6 +11,7 @@ from broker.version import VERSION
 COMMANDS = {
     "serve": ("serve", "Serve IAM, STS and the metadata service."),
     "agent": ("agent", "Serve credentials to pods, containers and machines of this node, from a broker."),
+    "gateway": ("gateway", "Serve S3 in front of a store, with the accounts and policies of the broker."),
     "apply": (
         "apply",
         "Change the store to what a file declares: accounts, users, roles, policies, instances.",
@@ -27,6 +28,7 @@ COMMANDS = {
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),
     "federation": ("federation", "Show each check of a token or a SAML response, and why it is refused."),
+    "authorize": ("authorize", "Show what a request behind a proxy is, and why it is allowed or denied."),
     "sessions": ("sessions", "List the sessions that have not expired."),
     "revoke": (
         "revoke",
@@ -45,13 +47,14 @@ COMMANDS = {
 # How `broker --help` lists them: what works with credentials alone, and what needs the store or its running broker.
 GROUPS = {
     "for users, with credentials and an endpoint": ("whoami", "login", "env", "assume-role"),
-    "for operators, to begin": ("serve", "agent", "config", "root-key", "root-password"),
+    "for operators, to begin": ("serve", "agent", "gateway", "config", "root-key", "root-password"),
     "for operators, on what is in the store": (
         "apply",
         "export",
         "import",
         "policy",
         "federation",
+        "authorize",
         "metadata",
     ),
     "for operators, on sessions and the journal": ("sessions", "revoke", "token", "audit"),

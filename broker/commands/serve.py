@@ -86,7 +86,7 @@ def _serve(settings: Settings, load: Callable[[], Settings], *, with_demo: bool)
     from broker.web.log import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)
-    _allow_many_connections()
+    allow_many_connections()
     if with_demo:
         settings = with_portal(settings)
     reserved, faults = reserve_addresses(settings)
@@ -210,8 +210,8 @@ def serve_here(
         if slot is not None and slot.restarts:
             reloading.asked.set()  # its predecessor may have received the signal
         own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}
-        with _calling_on_stop_signals(end, reloading.asked.set):
-            async with _every(HEARTBEAT_SECONDS, heartbeat):
+        with calling_on_stop_signals(end, reloading.asked.set):
+            async with repeating(HEARTBEAT_SECONDS, heartbeat):
                 await serve(
                     start.settings, sockets, ready, stop, slot or WorkerSlot(), own=own, reloading=reloading
                 )
@@ -226,7 +226,7 @@ def serve_here(
 
 
 @contextmanager
-def _calling_on_stop_signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+def calling_on_stop_signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     from broker.commands.workers import has_lost_terminal, stop_signals
 
     signals = (*stop_signals(), signal.SIGHUP)
@@ -247,7 +247,7 @@ def _calling_on_stop_signals(end: Callable[[], None], reload: Callable[[], None]
 
 
 @asynccontextmanager
-async def _every(seconds: float, function: Callable[[], None]) -> AsyncIterator[None]:
+async def repeating(seconds: float, function: Callable[[], None]) -> AsyncIterator[None]:
     """Call `function` at once and then every `seconds`, unless the event loop is blocked."""
 
     async def repeat() -> None:
@@ -306,7 +306,7 @@ def _addresses(sockets: Mapping[str, Sequence[socket]]) -> dict[str, str]:
     }
 
 
-def _allow_many_connections() -> None:
+def allow_many_connections() -> None:
     """Raise the soft limit of open files to the hard limit: each connection is an open file."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

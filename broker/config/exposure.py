@@ -14,6 +14,12 @@ def faults_of_exposure(settings: Settings) -> Iterator[str]:
             f"listen.api: {listen.api} is not on this machine alone, and secret keys would cross the network as they "
             "are: set [tls], or listen.allow_plain_http = true where a proxy with TLS is in front"
         )
+    is_forward_shown = listen.forward and not is_loopback(listen.forward)
+    if is_forward_shown and not settings.tls.certificate_file and not listen.allow_plain_http:
+        yield (
+            f"listen.forward: {listen.forward} is not on this machine alone, and tokens of others would cross the "
+            "network as they are: set [tls], or listen.allow_plain_http = true"
+        )
 
 
 def warnings_of_exposure(settings: Settings) -> Iterator[str]:

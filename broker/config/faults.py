@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from broker.audit.journal import Sync
+from broker.config.authorize_faults import faults_of_authorize
 from broker.config.exposure import faults_of_exposure
+from broker.config.gateway_faults import faults_of_gateway
 from broker.config.otlp_faults import faults_of_otlp
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
@@ -20,7 +22,12 @@ from broker.names.ids import is_key_id
 from broker.names.secret import SecretKey, shown_url
 from broker.operation import Quotas
 
-_STORES = ("sqlite:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://")
+_REDIS = (
+    "redis",
+    "rediss",
+    *(f"{tls}+{kind}" for tls in ("redis", "rediss") for kind in ("cluster", "sentinel")),
+)
+_STORES = ("sqlite:", "unix://", *(f"{scheme}://" for scheme in _REDIS))
 _SYNCS = tuple(one.value for one in Sync)
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("auto", "json", "text")
@@ -28,6 +35,7 @@ _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
 _is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
+_is_sentinel = re.compile(r"([^/]*@)?[^/,@?]+(,[^/,@?]+)*/[^/?]+(/[0-9]+)?", re.DOTALL).fullmatch
 _is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
 _is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
@@ -43,6 +51,8 @@ _RANGES = {
     "audit.keep_unauthenticated": (0, 10_000),
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
+    "gateway.workers": (1, 256),
+    "gateway.maximum_connections": (1, 1_000_000),
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
@@ -92,6 +102,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
     if settings.log.level not in _LEVELS:
         yield f"log.level is one of {', '.join(_LEVELS)}"
     yield from _faults_of_networks("requests.trusted_proxies", settings.requests.trusted_proxies)
+    yield from _faults_of_networks("authorize.proxies", settings.authorize.proxies)
     yield from _faults_of_networks("federation.private_networks", settings.federation.private_networks)
     for pinned in settings.federation.pinned_keys:
         if "://" not in pinned.partition("=")[0] or not pinned.partition("=")[2]:
@@ -104,19 +115,27 @@ def faults_of(settings: Settings) -> Iterator[str]:
             )
     yield from faults_of_exposure(settings)
     yield from faults_of_portal(settings)
+    yield from faults_of_authorize(settings)
+    yield from faults_of_gateway(settings)
     yield from _faults_of_federation(settings)
     yield from faults_of_otlp(settings.otlp)
     yield from _faults_of_root(settings.root)
 
 
 def _faults_of_listeners(settings: Settings) -> Iterator[str]:
-    for name in ("api", "metadata", "metadata_https", "operations", "portal"):
-        addresses = listener_addresses(settings.listen, name)
-        if not addresses and name in ("api", "metadata", "operations"):
-            yield f"listen.{name}: '' is not HOST:PORT"
+    named = {
+        f"listen.{name}": listener_addresses(settings.listen, name)
+        for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward")
+    }
+    for name in ("listen.api", "listen.metadata", "listen.operations"):
+        if not named[name]:
+            yield f"{name}: '' is not HOST:PORT"
+    if settings.gateway.listen:
+        named["gateway.listen"] = (settings.gateway.listen,)
+    for name, addresses in named.items():
         for address in addresses:
             try:
-                parse_address(address, f"listen.{name}")
+                parse_address(address, name)
             except ConfigurationError as error:
                 yield str(error)
     if settings.listen.metadata_https and not settings.tls.certificate_file:
@@ -156,6 +175,11 @@ def _faults_of_store(url: SecretKey) -> Iterator[str]:
         yield f"store.url: {url.reveal()!r} names no {what}"
     elif scheme.endswith("+cluster") and not _is_cluster(url.reveal().partition("://")[2]):
         yield "store.url: nothing may follow HOST:PORT of a cluster: a cluster has one database"
+    elif scheme.endswith("+sentinel"):
+        if not _is_sentinel(url.reveal().partition("://")[2]):
+            yield (
+                "store.url: the URL of a Sentinel is redis+sentinel://HOST:PORT,HOST:PORT/MASTER, and perhaps /NUMBER"
+            )
     elif scheme.startswith("redi") and not _is_database(url.reveal().partition("://")[2]):
         # Not quoted: it may be a part of the password. redis-py reads `/abc` as 0, and `/1/2` as 12.
         yield "store.url: only the number of a database may follow HOST:PORT, as in redis://HOST:PORT/0"

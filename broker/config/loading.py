@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from broker.authorize.routes import ForwardRoute
 from broker.causes import cause_of
 from broker.config.faults import faults_of, section_of
 from broker.config.settings import (
@@ -35,6 +36,7 @@ _KINDS: dict[Any, str] = {
 _TABLES: dict[Any, type[msgspec.Struct]] = {
     tuple[OpenIdConnectSignIn, ...]: OpenIdConnectSignIn,
     tuple[SamlSignIn, ...]: SamlSignIn,
+    tuple[ForwardRoute, ...]: ForwardRoute,
 }
 _KINDS |= dict.fromkeys(_TABLES, "a list of tables with the names that config/broker.toml explains")
 

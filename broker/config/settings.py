@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.authorize.routes import ForwardRoute
 from broker.credentials.passwords import PasswordSettings
 from broker.federation.access_token_owners import ProviderAddresses
 from broker.federation.client_certificates import CertificateRules
@@ -44,6 +45,7 @@ class Listen(Section, frozen=True):
     metadata_https: str = ""
     operations: str = "127.0.0.1:9464"
     portal: str = ""
+    forward: str = ""
     admin: str = ""
     admin_group: str = ""
     host_names: tuple[str, ...] = ()
@@ -131,8 +133,53 @@ class FederationSettings(Section, frozen=True):
     saml_allow_replay: bool = False
 
 
+class GatewaySettings(Section, frozen=True):
+    listen: str = ""
+    workers: int = 1
+    maximum_connections: int = 1024
+    store_url: str = ""
+    region: str = "us-east-1"
+    access_key_id: str = ""
+    secret_access_key: SecretKey = SecretKey("")
+    credentials_file: str = ""
+    certificate_authorities: str = ""
+    domains: tuple[str, ...] = ()
+    reserved_bucket_names: tuple[str, ...] = (
+        "admin",
+        "api",
+        "auth",
+        "health",
+        "healthz",
+        "metrics",
+        "minio",
+        "status",
+        "swift",
+    )
+    refused_operations: tuple[str, ...] = ()
+    relative_keys: bool = False
+    anonymous: bool = False
+    existing_object_tags: bool = False
+    forward_trailers: bool = True
+    journal_data_events: bool = False
+
+
 class Policies(Section, frozen=True):
     service_principals: tuple[str, ...] = ()
+
+
+class AuthorizeSettings(Section, frozen=True):
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    arn_header: str = "X-Broker-Arn"
+    account_header: str = "X-Broker-Account"
+    user_id_header: str = "X-Broker-User-Id"
+    routes: tuple[ForwardRoute, ...] = ()
+
+
+class StoresSettings(Section, frozen=True):
+    minio_authorization: SecretKey = SecretKey("")
+    minio_account_id: str = ""
+    keystone_token: SecretKey = SecretKey("")
+    keystone_roles: tuple[str, ...] = ("member", "Member")
 
 
 class Log(Section, frozen=True):
@@ -172,6 +219,9 @@ class Settings(Section, frozen=True):
     passwords: PasswordSettings = PasswordSettings()
     quotas: Quotas = Quotas()
     policies: Policies = Policies()
+    authorize: AuthorizeSettings = AuthorizeSettings()
+    stores: StoresSettings = StoresSettings()
+    gateway: GatewaySettings = GatewaySettings()
     log: Log = Log()
     otlp: Otlp = Otlp()
     root: RootUser = RootUser()

@@ -8,6 +8,7 @@ import msgspec
 from broker.federation.access_token_owners import AccessTokenOwners
 from broker.federation.client_certificates import ClientCertificates
 from broker.federation.directory import DirectoryLogins
+from broker.federation.distribution_points import DistributionPoints
 from broker.federation.identity_plugin import IdentityPlugin
 from broker.federation.openid_connect import OpenIdConnectClients
 from broker.federation.provider_inspection import ProviderInspector
@@ -79,8 +80,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     `issuer` is for the tokens that the broker issues. `directory`, `certificates` and `plugin` are None where no LDAP
     directory, no authorities of client certificates and no identity plugin are configured; `access_tokens` is None
     where no provider of such tokens is asked. `clients` is for sign-ins of people at OpenID Connect providers,
-    `inspector` for setting one up; `token_reviews` asks API servers of Kubernetes; `sign_ins` are all ways in which
-    people of providers sign in.
+    `inspector` for setting one up; `token_reviews` asks API servers of Kubernetes; `distribution_points` fetches the
+    revocation lists of workloads' authorities. `sign_ins` are all ways in which people of providers sign in.
     """
 
     keys: ProviderKeys
@@ -96,4 +97,5 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True):
     clients: OpenIdConnectClients | None = None
     inspector: ProviderInspector | None = None
     token_reviews: TokenReviews | None = None
+    distribution_points: DistributionPoints | None = None
     sign_ins: SignIns = SignIns()

@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.causes import cause_of
 from broker.federation.access_token_owners import AccessTokenOwners, ProviderAddresses
 from broker.federation.client_certificates import CertificateRules, ClientCertificates
 from broker.federation.directory import DirectoryLogins
 from broker.federation.directory_rules import DirectoryRules
+from broker.federation.distribution_points import DistributionPoints
 from broker.federation.federation import Federation, IssuerRules, SamlRules
 from broker.federation.identity_plugin import IdentityPlugin, PluginRules
 from broker.federation.openid_connect import OpenIdConnectClients
@@ -48,8 +51,12 @@ async def open_federation(
     Raises ValueError, with a text for the operator, where one of the files cannot be used.
     """
     pinned = dict(map(_read_pinned, pinned_keys))
-    fetcher = _LateFetcher(reach, _tls_context(certificate_authorities))
+    tls = _tls_context(certificate_authorities)
+    fetcher = _LateFetcher(reach, tls)
     keys = ProviderKeys(fetcher, clock, pinned)
+    # Revocation lists are signed, and mostly published by plain http.
+    lists_fetcher = _LateFetcher(msgspec.structs.replace(reach, plain_http=True), tls)
+    lists = DistributionPoints(lists_fetcher, clock, _parse_revocation_lists)
     try:
         yield Federation(
             keys=keys,
@@ -65,11 +72,14 @@ async def open_federation(
             clients=OpenIdConnectClients(fetcher, clock, reach),
             inspector=ProviderInspector(fetcher, clock, reach),
             token_reviews=TokenReviews(fetcher),
+            distribution_points=lists,
             sign_ins=sign_ins,
         )
     finally:
         await keys.close()
+        await lists.close()
         await fetcher.close()
+        await lists_fetcher.close()
 
 
 class _LateFetcher:
@@ -108,6 +118,13 @@ class _LateFetcher:
     async def close(self) -> None:
         if self._fetcher is not None:
             await self._fetcher.close()
+
+
+def _parse_revocation_lists(content: bytes) -> tuple[Any, ...]:
+    # Imported with the first list: it takes megabytes.
+    from broker.assertions.revocation_lists import parse_revocation_lists
+
+    return parse_revocation_lists(content)
 
 
 @contextmanager

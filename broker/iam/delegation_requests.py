@@ -15,7 +15,7 @@ from broker.names.arn import iam_arn
 from broker.names.principal import Root
 from broker.operation import Absent, Call, ConditionKeys, Prepared, operation
 from broker.paging import page
-from broker.policy import MalformedPolicy, PolicyKind, parse_policy
+from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_sentences
 from broker.protocol.shapes import iam as shapes
 from broker.storage.delegation_records import DelegationRequestRecord
 from broker.storage.store import DELEGATION_REQUESTS
@@ -195,14 +195,15 @@ async def get_human_readable_summary(
     request: shapes.GetHumanReadableSummaryRequest,
     prepared: Prepared[DelegationRequestRecord],
 ) -> shapes.GetHumanReadableSummaryResponse:
-    """Plain sentences with the request's own words in them; in English, whatever language is asked for."""
+    """Plain sentences, the request's own words last; NOT_SUPPORTED in languages other than English."""
     record = prepared.found
     if (request.locale or _LOCALE).partition("-")[0] != _LOCALE:
         return shapes.GetHumanReadableSummaryResponse(locale=request.locale, summary_state="NOT_SUPPORTED")
     until = f"{record.session_duration // 60} minutes"
+    policy = parse_policy(record.permission_policy, PolicyKind.IDENTITY)
     summary = (
         f"Account {record.requestor_account} asks for credentials that are good for {until} once they are released. "
-        f"They may do what the approver may do and this policy allows, too: {record.permission_policy} "
+        f"They may do what the approver may do and its policy allows, too. {' '.join(policy_sentences(policy))} "
         f"The request was made at {iso_time(record.created_at)}. It says of itself: {record.description}"
     )
     return shapes.GetHumanReadableSummaryResponse(

@@ -78,7 +78,11 @@ async def update_role(
     call: Call, request: shapes.UpdateRoleRequest, prepared: Prepared[Role]
 ) -> shapes.UpdateRoleResponse:
     role = prepared.found
-    if request.max_session_duration or request.max_signin_session_duration:
+    if (
+        request.max_session_duration
+        or request.max_signin_session_duration
+        or request.reset_max_signin_session_duration
+    ):
         require_modifiable(role)
     changed = msgspec.structs.replace(
         role,

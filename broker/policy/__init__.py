@@ -27,6 +27,7 @@ from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
 from broker.policy.summary import summarize
@@ -65,6 +66,7 @@ __all__ = [
     "named_principals",
     "names_of",
     "parse_policy",
+    "policy_sentences",
     "policy_size",
     "read_date",
     "read_for_author",

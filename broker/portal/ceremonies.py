@@ -4,12 +4,13 @@ A challenge is not stored: it is sealed, with the moment it was made, for the se
 and travels through the page. An answer to it uses it up (`broker.credentials.passkeys`).
 """
 
+import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 import msgspec
 
-from broker.assertions.passkeys import CHALLENGE_SIZE, Ceremony
+from broker.assertions.passkeys import CHALLENGE_SIZE, Ceremony, import_library
 from broker.credentials.passkeys import CHALLENGE_SECONDS
 from broker.portal.dependencies import Portal
 from broker.portal.visit import Visit
@@ -65,6 +66,11 @@ def begin_ceremony(portal: Portal, visit: Visit, bound_to: str) -> tuple[Ceremon
         portal.tools.entropy(_ENTROPY),
     )
     return _ceremony(portal, visit, challenge), sealed
+
+
+async def prepare_verification() -> None:
+    """Before an answer is verified: the first time, what does it is imported while others are served."""
+    await asyncio.to_thread(import_library)
 
 
 def find_ceremony(portal: Portal, visit: Visit, bound_to: str) -> Ceremony | None:

@@ -106,10 +106,15 @@ def find_cookie(
 ) -> Sealed | None:
     """What the browser's cookie of this kind holds; None where there is none that we sealed."""
     text = request.cookies.get(_name(kind, is_secure))
-    if text is None:
-        return None
+    return None if text is None else open_cookie(keyring, text, kind, now)
+
+
+def open_cookie(keyring: Keyring, unverified_text: str, kind: type[Sealed], now: float) -> Sealed | None:
+    """What the value of a cookie of this kind holds; None for one that we have not sealed."""
     try:
-        return msgspec.msgpack.decode(open_message(keyring, _PURPOSES[kind], text, b"", now), type=kind)
+        return msgspec.msgpack.decode(
+            open_message(keyring, _PURPOSES[kind], unverified_text, b"", now), type=kind
+        )
     except (SealBroken, msgspec.DecodeError):
         return None
 
@@ -138,3 +143,8 @@ def delete_cookie(response: web.Response, kind: Kind, *, is_secure: bool) -> Non
 
 def _name(kind: Kind, is_secure: bool) -> str:
     return f"__Host-{_NAMES[kind]}" if is_secure else _NAMES[kind]
+
+
+def cookie_names(*kinds: Kind) -> tuple[str, ...]:
+    """The names of these kinds, of all where none is given: without TLS and with it, in this order."""
+    return tuple(_name(kind, is_secure) for kind in kinds or _NAMES for is_secure in (False, True))

@@ -70,6 +70,7 @@ class PortalListener:
     """Serves the pages; `maximum_connections` counts those that are idle, too."""
 
     def __init__(self, portal: Portal, *, maximum_connections: int) -> None:
+        self.portal = portal
         self._stopping = portal.stopping
         self._runner = web.AppRunner(make_application(portal))
         self._maximum_connections = maximum_connections

@@ -20,6 +20,7 @@ from broker.portal.ceremonies import (
     find_ceremony,
     find_obstacle,
     host_name_of,
+    prepare_verification,
 )
 from broker.portal.console.operations import attempt, perform_for_page
 from broker.portal.dependencies import Portal
@@ -61,6 +62,7 @@ async def enable(portal: Portal, visit: Visit) -> web.Response:
     visit = as_oneself(visit)
     assert visit.session is not None
     ceremony = find_ceremony(portal, visit, _bound_to(visit.session))
+    await prepare_verification()
     try:
         if ceremony is None:
             raise Refusal("ValidationError", texts_of("security").too_late)

@@ -15,6 +15,7 @@ from broker.portal.ceremonies import (
     find_ceremony,
     find_obstacle,
     host_name_of,
+    prepare_verification,
 )
 from broker.portal.cookies import SignInState
 from broker.portal.dependencies import Portal
@@ -81,6 +82,7 @@ async def _prove_passkey(portal: Portal, visit: Visit, state: SignInState) -> De
     ceremony = find_ceremony(portal, visit, _bound_to(state))
     if ceremony is None:
         return _NotProven(error, "the passkey's challenge is of another sign-in, or too old")
+    await prepare_verification()
     answer, handle = visit.form[ANSWER_FIELD], user_handle(identity.subject)
 
     async def take(store: Transaction) -> Passkey | PasskeyRefused:

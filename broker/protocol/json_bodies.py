@@ -15,11 +15,11 @@ LARGEST_BODY = (
 encode_json = msgspec.json.Encoder().encode
 
 
-def read_body(message: Message) -> dict[str, Any]:
+def read_body(message: Message, largest: int = LARGEST_BODY) -> dict[str, Any]:
     """The object in the body, empty where there is no body; raises MalformedInput."""
     body = message.http.body
-    if len(body) > LARGEST_BODY:
-        raise Refusal("MalformedInput", f"The body is larger than {LARGEST_BODY} bytes.")
+    if len(body) > largest:
+        raise Refusal("MalformedInput", f"The body is larger than {largest} bytes.")
     try:
         return read_object(body) if body else {}
     except ValueError as error:  # an error of decoding is one, too

@@ -145,3 +145,7 @@ def wrong_terminator(terminator: str, expected: str) -> Refusal:
 
 def request_expired() -> Refusal:
     return Refusal("RequestExpired", "Request has expired.")
+
+
+def missing_content_hash() -> Refusal:
+    return Refusal("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")

@@ -4,6 +4,7 @@ The order of checks is AWS's: time, signed headers, scope, signature. A proof co
 (as a multiset of parameters), the signed headers and the body. It does not cover other headers.
 """
 
+import re
 from collections.abc import Collection
 from hashlib import sha256
 
@@ -15,7 +16,7 @@ from broker.sigv4 import refusals
 from broker.sigv4.asymmetric import derive_public_key, is_signed_by
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest
 from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
-from broker.sigv4.encoding import trimmed
+from broker.sigv4.encoding import query_pairs, trimmed, wire_text
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
 from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, is_region_name
 from broker.sigv4.signing_keys import (
@@ -28,6 +29,8 @@ from broker.sigv4.signing_keys import (
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 CONTENT_SHA256 = "x-amz-content-sha256"
+_is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
+_CONTENT_SHA256_QUERY = b"X-Amz-Content-Sha256"
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -37,6 +40,11 @@ class Dialect(msgspec.Struct, frozen=True):
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
     older than its X-Amz-Expires; AWS's query services ignore it, and aws-iam-authenticator relies on that
     (kubernetes-sigs/aws-iam-authenticator#160).
+
+    `body_is_elsewhere`: a proxy asks about a request and does not pass on its body. Then the hash in
+    x-amz-content-sha256 is the one that was signed, and whoever has the body compares it; without that header no body
+    was signed. With `body_follows` the body has not been read: what the request claims of it in x-amz-content-sha256 is
+    verified as signed, and whoever reads the body has to check it.
     """
 
     mismatch_code: str = refusals.SIGNATURE_DOES_NOT_MATCH
@@ -45,23 +53,33 @@ class Dialect(msgspec.Struct, frozen=True):
     honour_expires: bool = True
     normalise_path: bool = True
     unsigned_payload: bool = False
+    body_is_elsewhere: bool = False
+    body_follows: bool = False
 
 
 QUERY = Dialect()
 JSON = Dialect(mismatch_code="InvalidSignatureException")
 S3 = Dialect(longest_presigned=604_800, normalise_path=False, unsigned_payload=True)
+S3_STREAMED = Dialect(
+    longest_presigned=604_800, normalise_path=False, unsigned_payload=True, body_follows=True
+)
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):
     """A request whose signature is proven, and the authorization that proved it; only `verify` makes one.
 
-    A header that is not among the signed ones is not proven. `body_is_signed` is False for S3's UNSIGNED-PAYLOAD
-    alone.
+    A header that is not among the signed ones is not proven. `payload` is the last line of the canonical request: the
+    hash of the body, or what S3 has in its place. `signing_key` verifies the signatures of chunks that follow.
     """
 
     request: UnverifiedRequest
     authorization: UnverifiedAuthorization
-    body_is_signed: bool = True
+    payload: str
+    signing_key: SigningKey
+
+    @property
+    def body_is_signed(self) -> bool:
+        return self.payload != UNSIGNED_PAYLOAD
 
 
 def verify(
@@ -98,12 +116,12 @@ def verify(
         payload_hash = payload_hash_of(authorization, dialect)
         canonical = canonical_request(authorization, payload_hash, dialect.normalise_path)
         to_sign = string_to_sign(authorization, canonical)
-        proven = _is_signed(authorization, to_sign.encode(), secret, signing_keys)
+        key = _find_key(authorization, to_sign.encode(), secret, signing_keys)
     except UnicodeEncodeError:
         raise refusals.mismatch("The request is not valid UTF-8.", dialect.mismatch_code) from None
-    if not proven:
+    if key is None:
         raise refusals.signature_mismatch(canonical, to_sign, dialect.mismatch_code)
-    return VerifiedRequest(request, authorization, payload_hash != UNSIGNED_PAYLOAD)
+    return VerifiedRequest(request, authorization, payload_hash, key)
 
 
 def require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
@@ -138,14 +156,19 @@ def _require_signed_headers(authorization: UnverifiedAuthorization, dialect: Dia
     if "host" not in signed:
         raise refusals.unsigned_header("Host' or ':authority", dialect.mismatch_code)
     for name in authorization.headers:
-        if name.startswith("x-amz-") and name not in signed and not _is_hash_of_body(name, authorization):
+        if name.startswith("x-amz-") and name not in signed and not _is_proven(name, authorization, dialect):
             raise refusals.unsigned_header(name, dialect.mismatch_code)
 
 
-def _is_hash_of_body(name: str, authorization: UnverifiedAuthorization) -> bool:
-    """Whether `name` is x-amz-content-sha256 with the right value; aws-requests-auth sends it unsigned."""
+def _is_proven(name: str, authorization: UnverifiedAuthorization, dialect: Dialect) -> bool:
+    """Whether `name` is x-amz-content-sha256 with the right value; aws-requests-auth sends it unsigned.
+
+    Where the body follows, the value itself is the last line of the canonical request.
+    """
     if name != CONTENT_SHA256:
         return False
+    if dialect.body_follows or (dialect.body_is_elsewhere and not authorization.request.body):
+        return True  # it is in the canonical request, as the hash of the body: another one fails
     return trimmed(authorization.headers[name]) == _computed_hash(authorization)
 
 
@@ -202,10 +225,13 @@ def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) ->
     claimed = authorization.headers.get(CONTENT_SHA256, "")
     if claimed:
         claimed = trimmed(claimed)
-    if dialect.unsigned_payload and (
-        claimed == UNSIGNED_PAYLOAD or (authorization.presigned and not claimed)
-    ):
+    if dialect.body_follows:
+        return claimed or _claim_in_query(authorization)
+    is_implied = authorization.presigned and not claimed and not dialect.normalise_path  # S3's presigned URLs
+    if dialect.unsigned_payload and (claimed == UNSIGNED_PAYLOAD or is_implied):
         return UNSIGNED_PAYLOAD
+    if dialect.body_is_elsewhere and not authorization.request.body and _is_sha256(claimed):
+        return claimed
     computed = _computed_hash(authorization)
     if claimed and claimed != computed:
         raise refusals.mismatch(
@@ -215,24 +241,44 @@ def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) ->
     return computed
 
 
+def _claim_in_query(authorization: UnverifiedAuthorization) -> str:
+    """The claim of a request without the header: in the query of a presigned one, unsigned where it is nowhere.
+
+    Raises Refusal, because "x-amz-content-sha256 is required for all AWS Signature Version 4 requests" to S3.
+    """
+    if not authorization.presigned:
+        raise refusals.missing_content_hash()
+    claims = [
+        value for name, value in query_pairs(authorization.request.query) if name == _CONTENT_SHA256_QUERY
+    ]
+    if len(claims) > 1:
+        raise refusals.repeated(CONTENT_SHA256)
+    return wire_text(claims[0]) if claims else UNSIGNED_PAYLOAD
+
+
 def _computed_hash(authorization: UnverifiedAuthorization) -> str:
     body = authorization.request.body
     return sha256(body).hexdigest() if body else EMPTY_SHA256
 
 
-def _is_signed(
+def _find_key(
     authorization: UnverifiedAuthorization, to_sign: bytes, secret: SecretKey, signing_keys: SigningKeys
-) -> bool:
+) -> SigningKey | None:
+    """The key that the signature was made with; None where it was made with another."""
     signer = authorization.signer
     known = signing_keys.get(signer.key_name, secret.digest)
     key = known or _derive(signer, secret)
-    if isinstance(key, HMAC):
-        proven = is_authenticated_by(key, authorization.signature, to_sign)
-    else:
-        proven = is_signed_by(key, authorization.signature, to_sign)
-    if proven and known is None:
+    if not is_signed_with(key, authorization.signature, to_sign):
+        return None
+    if known is None:
         signing_keys.put(signer.key_name, secret.digest, key)
-    return proven
+    return key
+
+
+def is_signed_with(key: SigningKey, signature: str, message: bytes) -> bool:
+    if isinstance(key, HMAC):
+        return is_authenticated_by(key, signature, message)
+    return is_signed_by(key, signature, message)
 
 
 def _derive(signer: UnverifiedSigner, secret: SecretKey) -> SigningKey:

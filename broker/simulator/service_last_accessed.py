@@ -59,7 +59,10 @@ async def generate_service_last_accessed_details(
 ) -> shapes.GenerateServiceLastAccessedDetailsResponse:
     job_id = str(UUID(bytes=call.entropy(16), version=4))
     job = LastAccessedJob(
-        arn=request.arn, job_type=request.granularity or SERVICE_LEVEL, created_at=int(call.now)
+        arn=request.arn,
+        job_type=request.granularity or SERVICE_LEVEL,
+        created_at=int(call.now),
+        asked_by=call.caller.principal.arn,
     )
     call.store.put(LAST_ACCESSED_JOBS, call.account, job, key=job_id, expires_at=call.now + _KEPT_SECONDS)
     return shapes.GenerateServiceLastAccessedDetailsResponse(job_id=job_id)
@@ -70,6 +73,8 @@ async def get_service_last_accessed_details(
     call: Call, request: shapes.GetServiceLastAccessedDetailsRequest, prepared: Prepared[None]
 ) -> shapes.GetServiceLastAccessedDetailsResponse:
     job = await _get_job(call, request.job_id)
+    if job.asked_by not in (None, call.caller.principal.arn):  # GetServiceLastAccessedDetails, JobId
+        raise _no_such_job(request.job_id)
     allowed = await _allowed_services(await _policies(call, job))
     chosen = page(allowed, str, request.marker, request.max_items)
     uses = [use for entity in await _entities(call, job) for use in await _uses(call, entity)]
@@ -113,8 +118,12 @@ async def get_service_last_accessed_details_with_entities(
 async def _get_job(call: Call, job_id: str) -> LastAccessedJob:
     job = await call.store.find(LAST_ACCESSED_JOBS, call.account, job_id)
     if job is None or job.job_type == ORGANIZATIONS_JOB:
-        raise Refusal("NoSuchEntity", f"The job with id {job_id} cannot be found.")
+        raise _no_such_job(job_id)
     return job
+
+
+def _no_such_job(job_id: str) -> Refusal:
+    return Refusal("NoSuchEntity", f"The job with id {job_id} cannot be found.")
 
 
 async def _policies(call: Call, job: LastAccessedJob) -> list[Policy]:

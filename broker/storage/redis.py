@@ -19,8 +19,8 @@ Two violations are detected, and while they last every read and commit fails:
 - A partition is behind a revision that this process has seen, or has another mark at its number: the server was
   emptied, set back, or lacks what another one acknowledged. This is not detected where others have committed more often
   meanwhile; but since no two histories share a revision, no cached record is then taken for a current one.
-- The server is a replica, or a master that may not write. Revisions are read by GETEX, which reads as GET does, but
-  is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
+- The server is a replica, or a master that may not write (`min-replicas-to-write`). Revisions are read by GETEX, which
+  reads as GET does, but is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
 Where the answer to a commit is lost, its receipt shows whether it was applied (`redis_scripts.py`).
 """
@@ -31,7 +31,7 @@ from hashlib import sha1
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from broker.storage.changes import changes_since, pack_keys
 from broker.storage.engine import (
@@ -45,7 +45,7 @@ from broker.storage.engine import (
     Write,
 )
 from broker.storage.redis_connection import FAILURES, redis_client, translated_errors
-from broker.storage.redis_errors import cause_of_redis
+from broker.storage.redis_errors import NO_ANSWER
 from broker.storage.redis_names import (
     PARTITIONS,
     bounds,
@@ -57,6 +57,7 @@ from broker.storage.redis_names import (
     value_key,
 )
 from broker.storage.redis_scripts import CHANGES, COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
+from broker.storage.redis_weaknesses import find_weaknesses
 
 _DELETED = b"deleted"
 _NO_LIMIT = -1
@@ -64,6 +65,9 @@ _NO_LIMIT = -1
 # How many values one MGET reads, and how often a scan is tried where commits interrupt it.
 _VALUES_AT_ONCE = 500
 _SCAN_ATTEMPTS = 20
+
+# How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
+_ANSWER_SHARE = 0.75
 
 # Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
@@ -76,18 +80,20 @@ class RedisEngine:
     def __init__(
         self, url: str, entropy: Callable[[int], bytes], *, timeout: float = 2.0, connections: int = 32
     ) -> None:
-        """`url`: redis://, rediss:// (TLS), unix://, or redis+cluster://, with user, password and options in it.
+        """`url`: redis:// or rediss:// (TLS), with +cluster or +sentinel, or unix://; with user, password and options.
 
-        `entropy(n)` returns n fresh random bytes. `timeout` in seconds, for connecting, for each answer, and for
-        finding out whether a commit whose answer was lost was applied. Raises ValueError for a malformed URL.
+        `entropy(n)` returns n fresh random bytes. `timeout` in seconds, until a reading or a commit fails; where
+        the answer to a commit is lost, that includes finding out whether it was applied. Raises ValueError.
         """
-        self._client: Any = redis_client(url, timeout, connections)
+        self._client: Any = redis_client(url, timeout * _ANSWER_SHARE, connections)
         self.is_cluster = "+cluster://" in url
+        self._may_fail_over = self.is_cluster or "+sentinel://" in url
         self._entropy = entropy
         self._timeout = timeout
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
         self._waiting: dict[str, asyncio.Future[Revision]] = {}
+        self._deadline: asyncio.TimerHandle | None = None  # of those who wait
         self._asking_task: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
         self._seen: dict[str, Revision] = {}  # the latest of each partition
@@ -97,7 +103,11 @@ class RedisEngine:
         """See Engine. Concurrent calls are batched into one request, always one that is not yet sent."""
         waiting = self._waiting.get(partition)
         if waiting is None:
-            waiting = self._waiting[partition] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            if not self._waiting:
+                # A request that waits for the one before it is refused as soon as if it had been sent.
+                self._deadline = loop.call_later(self._timeout, _fail_all, self._waiting, _no_answer())
+            waiting = self._waiting[partition] = loop.create_future()
             if self._asking_task is None:
                 self._asking_task = asyncio.create_task(self._ask_revisions())
         # Shielded, because other calls wait for the same future: the cancellation of one must not cancel them.
@@ -170,20 +180,7 @@ class RedisEngine:
     async def weaknesses(self) -> list[str]:
         """Settings of the server that break the guarantees of `commit`; a sentence each, for the operator."""
         async with translated_errors():
-            try:
-                pairs = await self._client.config_get("append*", "maxmemory-policy")
-            except RedisError as error:
-                return [
-                    f"the server does not show its settings ({cause_of_redis(error)}): make sure of appendfsync always"
-                ]
-        found = []
-        if pairs.get("appendonly") != "yes":
-            found.append("appendonly is off: a restart of the server loses what was acknowledged")
-        elif pairs.get("appendfsync") != "always":
-            found.append(f"appendfsync is {pairs.get('appendfsync')}: a crash may lose what was acknowledged")
-        if pairs.get("maxmemory-policy") != "noeviction":
-            found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
-        return found
+            return await find_weaknesses(self._client, may_fail_over=self._may_fail_over)
 
     async def ask_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         """The answer of a script that only reads."""
@@ -225,32 +222,35 @@ class RedisEngine:
         await self._client.aclose()
 
     async def _commit(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> tuple[int, bytes]:
-        in_progress: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        in_progress: asyncio.Future[None] = loop.create_future()
+        begun = loop.time()
         self._committing.add(in_progress)
         try:
-            is_committed, answer = await self._run(COMMIT, keys, arguments)
+            async with asyncio.timeout_at(begun + self._timeout * _ANSWER_SHARE):
+                is_committed, answer = await self._run(COMMIT, keys, arguments)
         except ResponseError:
             raise  # an answer: the server refused it
         except FAILURES as error:
             if isinstance(error.__context__, ConnectionRefusedError):
                 raise  # it was never sent
-            return 1, await self._settle_commit(keys[3], error)
+            return 1, await self._settle_commit(keys[3], error, begun + self._timeout)
         finally:
             self._committing.discard(in_progress)
             in_progress.set_result(None)
         return is_committed, answer
 
-    async def _settle_commit(self, receipt: str, lost: Exception) -> bytes:
-        """The revision that a commit has made whose answer was `lost`.
+    async def _settle_commit(self, receipt: str, lost: Exception, deadline: float) -> bytes:
+        """The revision that a commit has made whose answer was `lost`; `deadline` by the event loop's clock.
 
         Raises EngineUnavailable where it was not applied and never will be, and OutcomeUnknown where that is unknown.
         """
         why = f"redis: {lost or type(lost).__name__}"
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
         while True:
             try:
-                answer: bytes = await self._run(SETTLE, [receipt], [])
+                async with asyncio.timeout_at(deadline):
+                    answer: bytes = await self._run(SETTLE, [receipt], [])
                 break
             except FAILURES as error:
                 if self._is_closed or loop.time() >= deadline:
@@ -264,6 +264,7 @@ class RedisEngine:
     async def _ask_revisions(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
+            deadline = self._deadline
             try:
                 async with translated_errors():
                     answers = await self._revisions_not_lost(list(waiting))
@@ -276,6 +277,8 @@ class RedisEngine:
                 raise
             else:
                 _answer_all(waiting, answers)
+            if deadline is not None:
+                deadline.cancel()
         self._asking_task = None
 
     async def _revisions_not_lost(self, partitions: list[str]) -> list[Revision]:
@@ -352,10 +355,11 @@ class RedisEngine:
 
     async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
         """Retry once where the connection was dead; for reads only, which may be repeated."""
-        try:
-            return await ask(*arguments)
-        except RedisConnectionError:
-            return await ask(*arguments)
+        async with asyncio.timeout(self._timeout):
+            try:
+                return await ask(*arguments)
+            except RedisConnectionError:
+                return await ask(*arguments)
 
     async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> Any:
         digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
@@ -375,6 +379,10 @@ def _expiry(write: Write) -> bytes | int | str:
     if write.value is None:
         return _DELETED
     return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))
+
+
+def _no_answer() -> EngineUnavailable:
+    return EngineUnavailable(f"redis: {NO_ANSWER}")
 
 
 def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:

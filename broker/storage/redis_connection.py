@@ -11,16 +11,22 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from broker.storage.engine import EngineUnavailable
 from broker.storage.redis_errors import cause_of_redis
+from broker.storage.redis_sentinel import sentinel_client
 
 FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 
-_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    *(f"{tls}+{kind}" for tls in ("redis", "rediss") for kind in ("cluster", "sentinel")),
+)
 
 
 def redis_client(url: str, timeout: float, connections: int) -> Any:
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _SCHEMES:
-        raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
+    if not separator or scheme not in SCHEMES:
+        raise ValueError(f"a Redis URL begins with one of {', '.join(f'{known}://' for known in SCHEMES)}")
     single = scheme.removesuffix("+cluster")
     # Protocol 2: RESP3 adds maintenance notices that cost time on every answer, and nothing that is used here.
     options: dict[str, Any] = {
@@ -31,6 +37,8 @@ def redis_client(url: str, timeout: float, connections: int) -> Any:
     }
     if single != scheme:
         return RedisCluster.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
+    if scheme.endswith("+sentinel"):
+        return sentinel_client(url, {"retry": _no_retry(), **options})
     pool = BlockingConnectionPool.from_url(url, timeout=timeout, retry=_no_retry(), **options)
     return Redis.from_pool(pool)
 

@@ -16,6 +16,7 @@ _unreachable = re.compile(r"Error (?P<number>[0-9]+) connecting to (?P<address>\
 _ASKS_FOR_LOGIN = (
     "it asks for a user and a password: put them into store.url, redis://USER:PASSWORD@HOST:PORT/NUMBER"
 )
+NO_ANSWER = "no answer came in time: is the server running, and its address right?"
 _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthenticationWrongNumberOfArgsError, "", _ASKS_FOR_LOGIN),
     (exceptions.AuthenticationError, "Authentication required", _ASKS_FOR_LOGIN),
@@ -47,7 +48,8 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "it has no database of this number: see store.url",
     ),
     (exceptions.MaxConnectionsError, "", "all connections to it are in use"),
-    (exceptions.TimeoutError, "", "no answer came in time: is the server running, and its address right?"),
+    (exceptions.TimeoutError, "", NO_ANSWER),
+    (TimeoutError, "", NO_ANSWER),
 )
 
 

@@ -29,3 +29,4 @@ class LastAccessedJob(Record, frozen=True, kw_only=True):
     job_type: str
     created_at: int
     policy_id: str | None = None
+    asked_by: str | None = None  # the ARN of the caller, of a role's session with the session's name

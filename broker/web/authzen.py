@@ -117,7 +117,8 @@ async def answer_authzen(
     except JournalUnavailable as error:
         response = _refused(asked, service_unavailable(str(error)))
     code = "" if response.status == 200 else str(response.status)
-    dependencies.metrics.count(SERVICE, asked.event.event_name, code, dependencies.timer() - started)
+    name, request_id = asked.event.event_name, asked.facts.request_id
+    dependencies.metrics.count(SERVICE, name, code, dependencies.timer() - started, request_id)
     return response
 
 

@@ -53,6 +53,11 @@ def find_source(
     return source, peer_is_secure or forwarded_proto.lower() == "https"
 
 
+def is_proxy(request: Request, proxies: Networks) -> bool:
+    """Whether the peer itself is one of `proxies`."""
+    return _is_trusted(_find_address(request.peer.address) or "", proxies)
+
+
 def certificates_of(request: Request, trusted: Networks) -> Callable[[], tuple[bytes, ...]]:
     """What gives the client's certificates. What a trusted proxy shows is its own, and nothing of its clients'."""
     if trusted and _is_trusted(_find_address(request.peer.address) or "", trusted):

@@ -63,6 +63,15 @@ async def prove_access_token(
         raise not_good(refusal.reason or refusal.message) from None
 
 
+def is_of_own_issuer(dependencies: Dependencies, unverified_token: str) -> bool:
+    """Whether it claims to be of one of the accounts' issuers."""
+    try:
+        stated = read_token(unverified_token, Checks()).claims.get("iss")
+    except CheckFailed:
+        return False
+    return isinstance(stated, str) and dependencies.federation.issuer.is_own(stated)
+
+
 def not_good(reason: str) -> Refusal:
     return Refusal("InvalidIdentityToken", "The token is not valid.", reason=reason, status=401)
 
@@ -70,11 +79,16 @@ def not_good(reason: str) -> Refusal:
 async def _find_issuer(
     dependencies: Dependencies, store: Transaction, unverified_token: str
 ) -> OwnIssuer | None:
-    rules = dependencies.federation.issuer
     try:
         stated = read_token(unverified_token, Checks()).claims.get("iss")
     except CheckFailed as failed:
         raise not_good(f"check failed: {failed}") from None
+    return await find_issuer(dependencies, store, stated)
+
+
+async def find_issuer(dependencies: Dependencies, store: Transaction, stated: object) -> OwnIssuer | None:
+    """The issuer of an account of this broker that is called so; None for others."""
+    rules = dependencies.federation.issuer
     if not rules.url or not isinstance(stated, str) or not rules.is_own(stated):
         return None
     issuer_id = stated.rpartition("/")[2]

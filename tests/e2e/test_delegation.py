@@ -58,7 +58,9 @@ def test_an_approved_and_released_request_is_traded_for_credentials_of_the_appro
     assert (listed["State"], listed["Notes"]) == ("PENDING_APPROVAL", "please decide")
     assert json.loads(listed["PermissionPolicy"]) == json.loads(document(allow("sts:AssumeRole", "s3:*")))
     arn = f"arn:aws:iam::{account.account_id}:delegation-request/{request_id}"
-    assert boss.get_human_readable_summary(EntityArn=arn)["SummaryState"] == "AVAILABLE"
+    summary = boss.get_human_readable_summary(EntityArn=arn)
+    assert summary["SummaryState"] == "AVAILABLE"
+    assert "Allows everything in Amazon S3 on all resources." in summary["SummaryContent"]
     boss.accept_delegation_request(**named)
     boss.send_delegation_token(**named)
     polled = scene.iam(scene.bot).get_delegation_request(**named)["DelegationRequest"]

@@ -34,12 +34,13 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Team:
-    """alice of one account may take a role of another; `folder` is her home directory."""
+    """alice of one account may take a role of another; `folder` is her home directory, `cli` is what she runs."""
 
     server: PortalServer
     home: Account
     data: Account
     folder: Path
+    cli: Path = CLI_2
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,7 +68,7 @@ class Team:
 
     def aws(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [CLI_2, *arguments],
+            [self.cli, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -83,7 +84,7 @@ class Team:
     @contextmanager
     def login(self, *arguments: str) -> Iterator["Login"]:
         process = subprocess.Popen(
-            [CLI_2, "sso", "login", "--no-browser", *arguments],
+            [self.cli, "sso", "login", "--no-browser", *arguments],
             env={**self.environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -15,6 +15,8 @@ from .conftest import Run
 def test_what_is_not_the_default_is_listed_and_secrets_are_not(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for listener in ("API", "METADATA", "OPERATIONS"):  # the default ports may be another broker's
+        monkeypatch.setenv(f"BROKER_LISTEN_{listener}", "127.0.0.1:0")
     monkeypatch.setenv("BROKER_ROOT_ACCOUNT_ID", "111111111111")
     monkeypatch.setenv("BROKER_ROOT_ACCESS_KEY_ID", "AKIAEXAMPLE0000000")
     monkeypatch.setenv("BROKER_ROOT_SECRET_ACCESS_KEY", "hunter2hunter2")

@@ -112,7 +112,7 @@ def test_an_unknown_option_is_wrong_use_of_every_command(name: str) -> None:
 
 
 # Clients of a broker that runs elsewhere, and what reads nothing.
-WITHOUT_SETTINGS = {"policy", "whoami", "login", "env", "assume-role", "completion", "import"}
+WITHOUT_SETTINGS = {"policy", "whoami", "login", "env", "assume-role", "completion", "import", "agent"}
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WITHOUT_SETTINGS])

@@ -273,6 +273,21 @@ def test_an_invalid_url_is_refused_without_its_password(tmp_path: Path) -> None:
         assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["redis+sentinel://one:26379,two/broker", "rediss+sentinel://u:p@one/broker/3"]
+)
+def test_the_url_of_a_sentinel_names_its_hosts_and_the_master(url: str) -> None:
+    assert load_settings(None, {"BROKER_STORE_URL": url}).store.url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    "rest", ["one:26379", "one/", "u:hunter2@/broker", "one,/broker", "one/broker/x", "one/broker?x=1"]
+)
+def test_the_url_of_a_sentinel_without_hosts_or_a_master_is_refused(tmp_path: Path, rest: str) -> None:
+    refused = refusal(tmp_path, BROKER_STORE_URL=f"redis+sentinel://{rest}")
+    assert "the URL of a Sentinel is" in refused and "hunter2" not in refused
+
+
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"/nowhere/broker\.toml cannot be read: No such file"):
         load_settings(Path("/nowhere/broker.toml"), {})

@@ -129,7 +129,8 @@ async def test_who_may_create_the_role_of_one_service_may_not_that_of_another(ia
     "changing",
     [
         shapes.DeleteRoleRequest(role_name="AWSServiceRoleForECS"),
-        shapes.UpdateRoleRequest(role_name="AWSServiceRoleForECS", description="mine"),
+        shapes.UpdateRoleRequest(role_name="AWSServiceRoleForECS", max_session_duration=7200),
+        shapes.UpdateRoleRequest(role_name="AWSServiceRoleForECS", reset_max_signin_session_duration=True),
         shapes.UpdateAssumeRolePolicyRequest(role_name="AWSServiceRoleForECS", policy_document="{}"),
         shapes.AttachRolePolicyRequest(
             role_name="AWSServiceRoleForECS", policy_arn="arn:aws:iam::aws:policy/AdministratorAccess"

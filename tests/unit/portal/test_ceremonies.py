@@ -1,5 +1,7 @@
 """Passkeys are asked for where browsers have them, with challenges that live for a few minutes in one browser."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -93,3 +95,21 @@ def test_where_browsers_have_none_the_page_can_say_why_and_where_instead(
     obstacle = find_obstacle(replace(world.portal, url=url), visit(origin))
     assert obstacle is not None
     assert (obstacle.kind, obstacle.instead) == (kind, instead)
+
+
+def test_what_verifies_passkeys_is_imported_in_whole_beside_the_loop() -> None:
+    """Else the rest of it would be imported while a request, and all others, wait."""
+    script = (
+        "import asyncio, sys\n"
+        "from broker.portal.ceremonies import prepare_verification\n"
+        "assert 'webauthn' not in sys.modules\n"
+        "asyncio.run(prepare_verification())\n"
+        "from broker.assertions.passkeys import verify_new_passkey\n"
+        "before = {name for name in sys.modules if name.startswith(('webauthn', 'OpenSSL'))}\n"
+        "from broker.assertions import passkeys\n"
+        "try: verify_new_passkey('{}', passkeys.Ceremony(b'', 'localhost', 'https://localhost', False))\n"
+        "except passkeys.PasskeyRefused: pass\n"
+        "after = {name for name in sys.modules if name.startswith(('webauthn', 'OpenSSL'))}\n"
+        "assert before and before == after, after - before\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -218,3 +218,13 @@ async def test_who_may_not_ask_is_refused(account):
     job_id = await job(account, POLICY)
     asked = shapes.GetServiceLastAccessedDetailsRequest(job_id=job_id)
     assert (await account.refused(asked, user="eve"))[0] == "AccessDenied"
+
+
+async def test_details_are_told_to_who_asked_for_them_and_to_nobody_else(account):
+    job_id = await job(account, POLICY)
+    asked = shapes.GetServiceLastAccessedDetailsRequest(job_id=job_id)
+    assert await account.refused(asked, user="carol") == (
+        "NoSuchEntity",
+        f"The job with id {job_id} cannot be found.",
+    )
+    assert (await account(asked)).job_status == "COMPLETED"

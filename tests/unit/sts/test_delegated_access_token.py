@@ -343,6 +343,7 @@ async def test_the_summary_says_who_asks_for_what(delegation):
     arn = f"arn:aws:iam::{ACCOUNT}:delegation-request/{request_id}"
     summary = await delegation(shapes.GetHumanReadableSummaryRequest(entity_arn=arn), delegation.alice)
     assert summary.summary_state == "AVAILABLE"
-    assert POLICY in summary.summary_content and f"Account {OTHER} asks" in summary.summary_content
+    permissions = "Allows some Write in AWS Security Token Service (sts:AssumeRole) on all resources."
+    assert permissions in summary.summary_content and f"Account {OTHER} asks" in summary.summary_content
     german = shapes.GetHumanReadableSummaryRequest(entity_arn=arn, locale="de-DE")
     assert (await delegation(german, delegation.alice)).summary_state == "NOT_SUPPORTED"

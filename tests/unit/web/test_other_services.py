@@ -33,6 +33,6 @@ def test_a_request_signed_for_a_served_service_keeps_its_refusal() -> None:
 
 def test_a_header_that_repeats_the_beginning_of_a_credential_costs_no_more_than_another() -> None:
     request = asking("Credential=" * (LONGEST_HEADER // len("Credential=")))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert explain_other_service(REFUSAL, request, SERVICES) is REFUSAL
-    assert time.perf_counter() - begun < 0.02
+    assert time.process_time() - begun < 0.02

@@ -1,0 +1,30 @@
+"""Settings of a Redis server that break the guarantees of the engine."""
+
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from broker.storage.redis_errors import cause_of_redis
+
+
+async def find_weaknesses(client: Any, *, may_fail_over: bool) -> list[str]:
+    """A sentence each, for the operator. Raises what the client does, but for a server that hides its settings."""
+    try:
+        pairs = await client.config_get("append*", "maxmemory-policy", "min-replicas-to-write")
+    except RedisError as error:
+        return [
+            f"the server does not show its settings ({cause_of_redis(error)}): make sure of appendfsync always"
+        ]
+    found = []
+    if pairs.get("appendonly") != "yes":
+        found.append("appendonly is off: a restart of the server loses what was acknowledged")
+    elif pairs.get("appendfsync") != "always":
+        found.append(f"appendfsync is {pairs.get('appendfsync')}: a crash may lose what was acknowledged")
+    if pairs.get("maxmemory-policy") != "noeviction":
+        found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
+    if may_fail_over and pairs.get("min-replicas-to-write") == "0":
+        found.append(
+            "min-replicas-to-write is 0: a master that is cut off from the others goes on answering, and what it "
+            "acknowledges is lost"
+        )
+    return found

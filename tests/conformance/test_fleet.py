@@ -1,0 +1,191 @@
+"""Brokers on Redis servers that fail over, under load: nobody reads what is older than a write that was acknowledged
+before, who cannot be answered is refused in time, and all go on by themselves.
+
+`scripts/failover` repeats these tests for as long as one likes.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from broker.storage.engine import EngineUnavailable, account_partition
+from broker.storage.redis import RedisEngine
+from broker.storage.redis_names import revision_key
+from broker.storage.store import USERS, Store, Transaction
+from tests.redis_fleet import Fleet, cluster_fleet, sentinel_fleet
+from tests.redis_server import RedisServer
+from tests.relay import Relay
+from tests.unit.storage.people import HERE, user
+
+# Seconds: the promise is two; the rest is for a machine that does other work.
+_LONGEST_REFUSAL = 2.0 + 1.0
+_RECOVERS_WITHIN = 25.0
+
+
+class Brokers:
+    """Processes on one store: the first one writes, each reads all the time."""
+
+    def __init__(self, stores: list[Store]) -> None:
+        self.stores = stores
+        self.acknowledged = 0
+        self.slowest_refusal = 0.0
+        self.refusals = 0
+        self.answers = [0 for _ in stores]
+        self.is_done = False
+        self._next = 0
+
+    async def write(self) -> None:
+        while not self.is_done:
+            self._next += 1
+            number = self._next
+
+            async def put(transaction: Transaction, number: int = number) -> None:
+                await transaction.find(USERS, HERE, "bob")
+                transaction.put(USERS, HERE, user("bob", created_at=number))
+
+            if await self._asked(lambda put=put: self.stores[0].transact(put)):  # type: ignore[misc]
+                self.acknowledged = max(self.acknowledged, number)
+            await asyncio.sleep(0.002)
+
+    async def read(self, index: int) -> None:
+        while not self.is_done:
+            before = self.acknowledged
+
+            async def look(before: int = before) -> None:
+                found = await self.stores[index].transaction().find(USERS, HERE, "bob")
+                assert (0 if found is None else found.created_at) >= before, "an older state was read"
+
+            if await self._asked(look):
+                self.answers[index] += 1
+            await asyncio.sleep(0.002)
+
+    async def _asked(self, ask: Callable[[], Awaitable[None]]) -> bool:
+        begun = time.monotonic()
+        try:
+            await ask()
+        except EngineUnavailable:
+            self.refusals += 1
+            self.slowest_refusal = max(self.slowest_refusal, time.monotonic() - begun)
+            return False
+        return True
+
+    async def weaknesses(self) -> list[str]:
+        engine = self.stores[0].engine
+        assert isinstance(engine, RedisEngine)
+        return await engine.weaknesses()
+
+    async def all_answer(self, but: int = -1) -> None:
+        """Wait until a write was acknowledged, and each broker has answered, since now."""
+        deadline = time.monotonic() + _RECOVERS_WITHIN
+        acknowledged, answers = self.acknowledged, list(self.answers)
+        while self.acknowledged < acknowledged + 5 or any(
+            now < before + 5
+            for index, (now, before) in enumerate(zip(self.answers, answers, strict=True))
+            if index != but
+        ):
+            assert time.monotonic() < deadline, "the brokers do not recover"
+            await asyncio.sleep(0.05)
+
+    async def refused(self) -> None:
+        """Wait until somebody is."""
+        deadline, before = time.monotonic() + _RECOVERS_WITHIN, self.refusals
+        while self.refusals == before:
+            assert time.monotonic() < deadline, "nobody is refused"
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def brokers_on(*urls: str) -> AsyncIterator[Brokers]:
+    """Their load runs in the meantime; in the end every refusal must have come in time."""
+    brokers = Brokers([Store(RedisEngine(url, os.urandom), time.time) for url in urls])
+    tasks = [asyncio.create_task(brokers.write())]
+    tasks += [asyncio.create_task(brokers.read(index)) for index in range(len(urls))]
+    try:
+        await brokers.all_answer()
+        yield brokers
+    finally:
+        brokers.is_done = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(store.engine.close() for store in brokers.stores))
+    for task in tasks:
+        task.result()
+    assert brokers.slowest_refusal < _LONGEST_REFUSAL
+
+
+@pytest.fixture(params=["sentinel", "cluster"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    slot = key_slot(revision_key(account_partition(HERE)).encode())
+    made = sentinel_fleet(tmp_path) if request.param == "sentinel" else cluster_fleet(tmp_path, slot)
+    with made as found:
+        yield found
+
+
+async def new_master(fleet: Fleet, old: RedisServer) -> None:
+    deadline = time.monotonic() + _RECOVERS_WITHIN
+    while True:
+        try:
+            if await asyncio.to_thread(fleet.master) is not old:
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, "no replica became the master"
+        await asyncio.sleep(0.1)
+
+
+async def test_brokers_outlive_masters_that_die_or_hang_or_lose_their_replicas(fleet: Fleet) -> None:
+    async with brokers_on(fleet.url, fleet.url) as brokers:
+        assert await brokers.weaknesses() == []
+        # It lost its replicas: it may not write, and nobody is told what it has; they come back.
+        replicas = fleet.replicas()
+        for one in replicas:
+            one.signal(signal.SIGSTOP)
+        await brokers.refused()
+        for one in replicas:
+            one.signal(signal.SIGCONT)
+        await brokers.all_answer()
+        # It hangs, another one takes its place, and it comes back as a replica.
+        hung = fleet.master()
+        hung.signal(signal.SIGSTOP)
+        await new_master(fleet, hung)
+        if len(fleet.replicas()) > 1:
+            await brokers.all_answer()
+        hung.signal(signal.SIGCONT)
+        await brokers.all_answer()
+        if fleet.replicas():
+            dead = fleet.master()
+            dead.kill()
+            await new_master(fleet, dead)
+            dead.start(fleet.settings)
+            await brokers.all_answer()
+        for one in fleet.servers:
+            one.ask(b"CONFIG SET min-replicas-to-write 0")
+        assert [one.split(":")[0] for one in await brokers.weaknesses()] == ["min-replicas-to-write is 0"]
+
+
+async def test_brokers_of_one_redis_go_on_when_one_is_cut_off_or_killed_and_it_comes_back(
+    mortal_redis: RedisServer,
+) -> None:
+    with (
+        Relay(mortal_redis.port) as first,
+        Relay(mortal_redis.port) as second,
+        Relay(mortal_redis.port) as third,
+    ):
+        urls = [f"redis://127.0.0.1:{relay.port}" for relay in (first, second, third)]
+        async with brokers_on(*urls) as brokers:
+            third.is_cut = True
+            third.cut()
+            await brokers.refused()
+            await brokers.all_answer(but=2)
+            third.is_cut = False
+            await brokers.all_answer()
+            second.cut()  # as if its process had been killed in the middle of what it does
+            await brokers.all_answer()
+            first.cut()  # and the one that writes
+            await brokers.all_answer()

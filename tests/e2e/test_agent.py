@@ -257,3 +257,44 @@ listen = ["127.0.0.1:{port}"]
             assert status == 200
             for secret in (known, new, json.loads(first[1])["SecretAccessKey"]):
                 assert secret not in agent.log
+
+
+def test_profiles_are_served_at_the_loopback_address_to_who_knows_the_token(
+    node: Node, tmp_path: Path
+) -> None:
+    keys, server = node.scene.node, node.scene.server
+    config = tmp_path / "config"
+    worker = f"arn:aws:iam::{node.scene.account.account_id}:role/worker"
+    config.write_text(
+        f"[profile node]\nregion = {REGION}\nendpoint_url = {server.url}\n"
+        f"aws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n"
+        f"[profile worker]\nregion = {REGION}\nendpoint_url = {server.url}\nsource_profile = node\n"
+        f"role_arn = {worker}\nrole_session_name = laptop\n"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broker", "agent", "--profile", "node", "--profile", "worker"],
+        env={**plain, "AWS_CONFIG_FILE": str(config)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline().strip() for _ in range(6)]
+        assert [lines[0], lines[3]] == ["# node", "# worker"]
+        given = [
+            dict(line.removeprefix("export ").split("=", 1) for line in lines[at : at + 2]) for at in (1, 4)
+        ]
+        assert all(len(one["AWS_CONTAINER_AUTHORIZATION_TOKEN"]) <= 64 for one in given)
+        assert node.who(**given[0]).endswith(":user/node")
+        assert node.who(**given[1]).endswith(":assumed-role/worker/laptop")
+        url, token = given[0].values()
+        status, body, _ = read(url, Authorization=token)
+        assert (status, json.loads(body)["AccessKeyId"][:4]) == (200, "ASIA")  # of the key, a session
+        assert read(url, Authorization=given[1]["AWS_CONTAINER_AUTHORIZATION_TOKEN"])[0] == 401
+        assert read(url, Authorization=token, Host="rebound.example")[0] == 403
+    finally:
+        process.terminate()
+        process.stdout.close()
+        assert process.wait(20) == 0

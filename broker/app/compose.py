@@ -10,6 +10,7 @@ import msgspec
 
 import broker.analyzer
 import broker.iam
+import broker.identity_pools
 import broker.organizations
 import broker.pod_identity
 import broker.roles_anywhere

@@ -8,6 +8,8 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
+from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone
+from broker.policy.bucket_policy import is_public, require_bucket_policy
 from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
@@ -54,6 +56,7 @@ __all__ = [
     "Source",
     "SourceKind",
     "access_denied_message",
+    "allows_everything",
     "authorization_message",
     "compile_policies",
     "context_keys",
@@ -62,6 +65,7 @@ __all__ = [
     "decide",
     "denial_sentences",
     "is_always_allowed",
+    "is_public",
     "named_actions",
     "named_principals",
     "names_of",
@@ -70,9 +74,12 @@ __all__ = [
     "policy_size",
     "read_date",
     "read_for_author",
+    "require_bucket_policy",
     "resource_conditions",
     "resource_near_misses",
     "service_grants",
     "summarize",
     "supports_resources",
+    "trusted_accounts",
+    "trusts_everyone",
 ]

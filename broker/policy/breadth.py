@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 from broker.names.arn import is_account_id, parse_arn
-from broker.policy import Effect, MalformedPolicy, PolicyKind, parse_policy
-from broker.policy.elements import Principals, Statement
+from broker.policy.document import parse_policy
+from broker.policy.elements import Effect, MalformedPolicy, PolicyKind, Principals, Statement
 
 
 @lru_cache(maxsize=4096)

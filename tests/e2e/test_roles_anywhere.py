@@ -57,6 +57,16 @@ def test_a_certificate_is_traded_for_credentials_of_a_role(
     assert who["UserId"] == given["assumedRoleUser"]["assumedRoleId"]
 
 
+def test_the_longest_chain_of_the_largest_keys_is_read(server: Server, account: Account) -> None:
+    kind = "ml-dsa-87"
+    chain = [authority("root", kind)]
+    for number in range(5):
+        chain.append(authority(f"authority {number}", kind, issuer=chain[-1]))
+    scene = Anywhere.of(server, account, chain[0])
+    status, answer = create_session(scene, workload(chain[-1], kind=kind), chain=chain[1:])
+    assert status == 201, answer
+
+
 def test_the_trust_policy_reads_anchor_names_and_source_identity(server: Server, account: Account) -> None:
     root = authority("the authority")
     scene = Anywhere.of(server, account, root)

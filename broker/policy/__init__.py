@@ -8,6 +8,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
+from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone
 from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
@@ -20,6 +21,7 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
+from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
@@ -38,6 +40,7 @@ __all__ = [
     "Context",
     "Decision",
     "Effect",
+    "ExternalGrant",
     "Extremes",
     "Layer",
     "LayerExplanation",
@@ -53,7 +56,9 @@ __all__ = [
     "Position",
     "Source",
     "SourceKind",
+    "Zone",
     "access_denied_message",
+    "allows_everything",
     "authorization_message",
     "compile_policies",
     "context_keys",
@@ -61,6 +66,7 @@ __all__ = [
     "count_condition_values",
     "decide",
     "denial_sentences",
+    "external_grants",
     "is_always_allowed",
     "named_actions",
     "named_principals",
@@ -75,4 +81,6 @@ __all__ = [
     "service_grants",
     "summarize",
     "supports_resources",
+    "trusted_accounts",
+    "trusts_everyone",
 ]

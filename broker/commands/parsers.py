@@ -28,6 +28,7 @@ COMMANDS = {
     "config": ("config", "Check settings; print profiles for ~/.aws/config."),
     "policy": ("policy", "Check policy documents; simulate and explain decisions."),
     "federation": ("federation", "Show each check of a token or a SAML response, and why it is refused."),
+    "authorize": ("authorize", "Show what a request behind a proxy is, and why it is allowed or denied."),
     "sessions": ("sessions", "List the sessions that have not expired."),
     "revoke": (
         "revoke",
@@ -54,6 +55,7 @@ GROUPS = {
         "import",
         "policy",
         "federation",
+        "authorize",
         "metadata",
         "hygiene",
     ),

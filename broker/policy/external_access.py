@@ -13,7 +13,7 @@ import msgspec
 from broker.names.arn import is_account_id, parse_arn
 from broker.policy.elements import Condition, Effect, Policy, Principals, Statement
 
-_NAMED_ACCOUNT = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::([0-9]{12}):[^*?$].*")
+_NAMED_ACCOUNT = re.compile(r"arn:aws:(?:iam|sts)::([0-9]{12}):[^*?$].*")
 _POSITIVE = frozenset({"stringequals", "stringlike", "arnequals", "arnlike", "stringequalsignorecase"})
 _EVERYONE = "*"
 

@@ -33,7 +33,9 @@ def role_of(account: str) -> str:
     [
         ("*", ("AWS", "*")),
         ({"AWS": "*"}, ("AWS", "*")),
+        ({"AWS": [HERE, "*"]}, ("AWS", "*")),
         ({"AWS": OTHER}, ("AWS", OTHER)),
+        ({"AWS": f"arn:aws-cn:iam::{HERE}:root"}, ("AWS", f"arn:aws-cn:iam::{HERE}:root")),
         ({"AWS": role_of(OTHER)}, ("AWS", role_of(OTHER))),
         (
             {"AWS": f"arn:aws:sts::{OTHER}:assumed-role/a/b"},
@@ -114,6 +116,7 @@ def test_a_condition_that_names_the_zone_keeps_access_inside(condition: dict[str
         ({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-exampleorgid*"}}, TOGETHER),
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/reader"}}, ALONE),
         ({"ArnLike": {"aws:PrincipalArn": "*"}}, ALONE),
+        ({"ArnLike": {"aws:PrincipalArn": f"arn:aws-cn:iam::{HERE}:role/a"}}, ALONE),
         ({"StringEquals": {"aws:PrincipalAccount": "${aws:ResourceAccount}"}}, ALONE),
         ({"Null": {"aws:PrincipalAccount": "false"}}, ALONE),
         ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, ALONE),

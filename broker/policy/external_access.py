@@ -81,13 +81,14 @@ def _outside_of(principals: Principals, zone: Zone) -> Iterator[tuple[str, str]]
 
 
 def _account_of(name: str) -> str:
-    """ "" for what names no account: an id, or what cannot be read."""
+    """Empty for what names no account here: an id, an account of another partition, what cannot be read."""
     if is_account_id(name):
         return name
     try:
-        return parse_arn(name).account
+        arn = parse_arn(name)
     except ValueError:
         return ""
+    return arn.account if arn.partition == "aws" else ""
 
 
 def _stays_inside(conditions: Collection[Condition], zone: Zone) -> bool:

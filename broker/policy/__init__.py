@@ -22,6 +22,7 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
+from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
@@ -40,6 +41,7 @@ __all__ = [
     "Context",
     "Decision",
     "Effect",
+    "ExternalGrant",
     "Extremes",
     "Layer",
     "LayerExplanation",
@@ -55,6 +57,7 @@ __all__ = [
     "Position",
     "Source",
     "SourceKind",
+    "Zone",
     "access_denied_message",
     "allows_everything",
     "authorization_message",
@@ -64,6 +67,7 @@ __all__ = [
     "count_condition_values",
     "decide",
     "denial_sentences",
+    "external_grants",
     "is_always_allowed",
     "is_public",
     "named_actions",

@@ -1,4 +1,4 @@
-"""What a policy document gives away, decided by its text alone."""
+"""How much a policy document gives away, by its text alone: for findings, never for a decision."""
 
 from functools import lru_cache
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -319,11 +320,92 @@ def test_who_may_nothing_is_refused_everywhere(scene: PoolScene) -> None:
         (nobody.set_identity_pool_roles, {**pool, "Roles": {}}),
         (nobody.get_principal_tag_attribute_map, provider),
         (nobody.set_principal_tag_attribute_map, provider),
+        (nobody.get_open_id_token_for_developer_identity, {**pool, "Logins": {"login.app": "user-7"}}),
+        (nobody.lookup_developer_identity, {**pool, "DeveloperUserIdentifier": "user-7"}),
+        (
+            nobody.unlink_developer_identity,
+            {
+                **pool,
+                "IdentityId": identity,
+                "DeveloperProviderName": "login.app",
+                "DeveloperUserIdentifier": "user-7",
+            },
+        ),
         (nobody.tag_resource, {"ResourceArn": arn, "Tags": {"a": "b"}}),
         (nobody.untag_resource, {"ResourceArn": arn, "TagKeys": ["a"]}),
         (nobody.list_tags_for_resource, {"ResourceArn": arn}),
     ):
         assert refused(call, **arguments)[1] == "AccessDeniedException", call
+
+
+def test_an_apps_own_server_vouches_for_its_users(scene: PoolScene) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    actions = ("sts:AssumeRoleWithWebIdentity", "sts:TagSession")
+    condition = {"StringEquals": {"aws:PrincipalTag/plan": "gold"}}
+    role = scene.new_role(allow("iam:ListRoles", Condition=condition), trusts=trust_of(pool_id, *actions))
+    scene.set_roles(pool_id, authenticated=role)
+    cognito, pool = scene.cognito, {"IdentityPoolId": pool_id}
+    vouch = cognito.get_open_id_token_for_developer_identity
+    user = {"Logins": {"login.app": "user-7"}}
+    given = vouch(**pool, **user, PrincipalTags={"plan": "gold"})
+    identity_id, token = given["IdentityId"], given["Token"]
+    assert vouch(**pool, **user)["IdentityId"] == identity_id
+    get = scene.app.get_credentials_for_identity
+    keys = keys_of(get(IdentityId=identity_id, Logins={COGNITO: token}))
+    assert scene.server.client("iam", keys).list_roles()["Roles"]
+    found = cognito.lookup_developer_identity(**pool, DeveloperUserIdentifier="user-7")
+    assert (found["IdentityId"], found["DeveloperUserIdentifierList"]) == (identity_id, ["user-7"])
+    assert cognito.lookup_developer_identity(**pool, IdentityId=identity_id)["IdentityId"] == identity_id
+    other = vouch(**pool, Logins={"login.app": "user-8"})
+    assert refused(get, IdentityId=other["IdentityId"], Logins={COGNITO: token}) == (
+        *NOT_AUTHORIZED,
+        NO_MATCH,
+    )
+    assert refused(vouch, **pool, **user, IdentityId=other["IdentityId"])[1] == (
+        "DeveloperUserAlreadyRegisteredException"
+    )
+    said = refused(get, IdentityId=scene.get_id(scene.token()), Logins={COGNITO: token})
+    assert said[:2] == NOT_AUTHORIZED
+    unlink = {**pool, "DeveloperProviderName": "login.app", "IdentityId": identity_id}
+    mistaken = {**unlink, "DeveloperUserIdentifier": "user-8"}
+    assert refused(cognito.unlink_developer_identity, **mistaken)[1] == "ResourceConflictException"
+    cognito.unlink_developer_identity(**unlink, DeveloperUserIdentifier="user-7")
+    assert refused(get, IdentityId=identity_id, Logins={COGNITO: token})[:2] == NOT_AUTHORIZED
+    assert refused(scene.app.get_id, **pool, Logins={COGNITO: token})[:2] == NOT_AUTHORIZED
+    assert refused(cognito.lookup_developer_identity, **pool, DeveloperUserIdentifier="user-7")[1] == (
+        "ResourceNotFoundException"
+    )
+    assert token not in written_in(scene.server)
+
+
+def test_a_token_of_an_apps_server_lasts_as_long_as_it_says(scene: PoolScene) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    scene.set_roles(pool_id, authenticated=scene.new_role(trusts=trust_of(pool_id)))
+    given = scene.cognito.get_open_id_token_for_developer_identity(
+        IdentityPoolId=pool_id, Logins={"login.app": "user-7"}, TokenDuration=1
+    )
+    time.sleep(2)
+    call = scene.app.get_credentials_for_identity
+    said = refused(call, IdentityId=given["IdentityId"], Logins={COGNITO: given["Token"]})
+    assert said[:2] == NOT_AUTHORIZED
+    assert said[2].startswith("Invalid login token. Token expired: ")
+
+
+def test_the_name_of_an_apps_server_is_set_once_and_is_no_other_providers(scene: PoolScene) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    described = {"IdentityPoolName": "one", "AllowUnauthenticatedIdentities": False}
+    update = {"IdentityPoolId": pool_id, **described, "DeveloperProviderName": "another.app"}
+    assert refused(scene.cognito.update_identity_pool, **update)[1] == "InvalidParameterException"
+    clash = {
+        **described,
+        "SupportedLoginProviders": {"accounts.google.com": "web"},
+        "DeveloperProviderName": "accounts.google.com",
+    }
+    assert refused(scene.cognito.create_identity_pool, **clash)[1] == "InvalidParameterException"
+    call = scene.cognito.get_open_id_token_for_developer_identity
+    assert refused(call, IdentityPoolId=scene.pool_id, Logins={"login.app": "user-7"})[1] == (
+        "InvalidParameterException"
+    )
 
 
 def test_who_may_not_pass_a_role_does_not_give_it_to_a_pool(scene: PoolScene) -> None:
@@ -342,7 +424,6 @@ def test_who_may_not_pass_a_role_does_not_give_it_to_a_pool(scene: PoolScene) ->
     "options",
     [
         {"AllowClassicFlow": True},
-        {"DeveloperProviderName": "login.example"},
         {"SamlProviderARNs": ["arn:aws:iam::111111111111:saml-provider/idp"]},
         {"SupportedLoginProviders": {"graph.facebook.com": "1"}},
     ],

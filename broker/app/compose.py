@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 import broker.analyzer
+import broker.hygiene
 import broker.iam
 import broker.identity_pools
 import broker.organizations

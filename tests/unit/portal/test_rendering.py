@@ -31,8 +31,8 @@ def test_every_word_of_a_page_of_the_console_is_used_by_it_or_by_a_part_of_it(na
     parts = "".join((templates / f"{one}.html").read_text() for one in imported if f"{one}." in own)
     words = set(vars(texts_of(f"console/{name}")))
     used = (
-        {*re.findall(r"\b(?:row_)?text\.(\w+)", own), "title"}
-        if name.endswith("_rows")
+        {*re.findall(r"\b(?:row_|change_)?text\.(\w+)", own), "title"}
+        if name.endswith("_rows") or name == "what_changes"
         else {
             *re.findall(r"\btext\.(\w+)", own),
             "title",

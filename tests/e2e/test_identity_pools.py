@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.e2e.conftest import CLI_2, REGION, Keys, Server
-from tests.e2e.identity_pools import COGNITO, PoolScene, keys_of, new_scene, trust_of
+from tests.e2e.identity_pools import COGNITO, PoolScene, account_of, keys_of, new_scene, trust_of
 from tests.e2e.scenes import allow, document, new_user, records_of, refused, written_in
 from tests.identity_providers.openid_provider import OpenIdProvider
 
@@ -24,7 +25,7 @@ MISCONFIGURED = (
 @pytest.fixture(scope="module")
 def scene(server: Server, openid_provider: OpenIdProvider) -> PoolScene:
     """Shared: each test has pools of its own for what it changes."""
-    return new_scene(server, server.new_account(), openid_provider)
+    return new_scene(server, account_of(server), openid_provider)
 
 
 def rule(match_type: str, claim: str, value: str, role_arn: str) -> dict[str, str]:
@@ -277,7 +278,7 @@ def test_the_account_sees_and_deletes_its_identities(scene: PoolScene) -> None:
     rest = cognito.list_identities(IdentityPoolId=pool_id, MaxResults=1, NextToken=page["NextToken"])
     assert {one["IdentityId"] for one in page["Identities"] + rest["Identities"]} == {first, second}
     theirs = scene.get_id(scene.token())
-    stranger = scene.server.client("cognito-identity", scene.server.new_account().root)
+    stranger = scene.server.client("cognito-identity", account_of(scene.server).root)
     answer = stranger.delete_identities(IdentityIdsToDelete=[theirs])
     assert answer["UnprocessedIdentityIds"] == [{"IdentityId": theirs, "ErrorCode": "AccessDenied"}]
     assert refused(stranger.describe_identity, IdentityId=theirs)[1] == "ResourceNotFoundException"
@@ -384,7 +385,7 @@ def test_a_token_of_an_apps_server_lasts_as_long_as_it_says(scene: PoolScene) ->
     given = scene.cognito.get_open_id_token_for_developer_identity(
         IdentityPoolId=pool_id, Logins={"login.app": "user-7"}, TokenDuration=1
     )
-    time.sleep(2)
+    time.sleep(1.1)
     call = scene.app.get_credentials_for_identity
     said = refused(call, IdentityId=given["IdentityId"], Logins={COGNITO: given["Token"]})
     assert said[:2] == NOT_AUTHORIZED
@@ -437,6 +438,40 @@ def test_what_the_broker_cannot_do_is_refused(scene: PoolScene, options: dict[st
     assert refused(scene.cognito.create_identity_pool, **unknown)[1] == "InvalidParameterException"
 
 
+CALLED_BY_A_PAGE = """
+async ([url, target, body]) => {
+  const headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target};
+  try {
+    const answer = await fetch(url, {method: "POST", headers, body: JSON.stringify(body)});
+    return [answer.status, await answer.json()];
+  } catch (error) {
+    return [0, String(error)];
+  }
+}
+"""
+
+
+def test_a_page_of_another_origin_reads_answers_of_identity_pools_alone(
+    scene: PoolScene, browser: Browser
+) -> None:
+    page = browser.new_page()
+    page.goto(f"http://{scene.server.operations}/readyz")  # another port, so another origin
+    url, cognito = f"{scene.server.url}/", "AWSCognitoIdentityService"
+
+    def call(target: str, body: dict[str, Any]) -> Any:
+        return page.evaluate(CALLED_BY_A_PAGE, [url, target, body])
+
+    logins = scene.logins(scene.token())
+    status, found = call(f"{cognito}.GetId", {"IdentityPoolId": scene.pool_id, "Logins": logins})
+    assert (status, found["IdentityId"]) == (200, scene.get_id(scene.token()))
+    status, given = call(f"{cognito}.GetCredentialsForIdentity", {**found, "Logins": logins})
+    assert (status, scene.who(keys_of(given)).endswith("/CognitoIdentityCredentials")) == (200, True)
+    status, refusal = call(f"{cognito}.GetId", {"IdentityPoolId": scene.pool_id})
+    assert (status, refusal["__type"]) == (400, "NotAuthorizedException")
+    assert call("AWSOrganizationsV20161128.ListAccounts", {})[0] == 0
+    page.close()
+
+
 def test_the_aws_cli_gets_credentials_without_keys(scene: PoolScene, tmp_path: Any) -> None:
     environment = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": scene.server.url, "AWS_REGION": REGION}
     token = scene.token()
@@ -447,8 +482,7 @@ def test_the_aws_cli_gets_credentials_without_keys(scene: PoolScene, tmp_path: A
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return dict(json.loads(done.stdout))
 
-    found = run("get-id", "--identity-pool-id", scene.pool_id)
-    answer = run("get-credentials-for-identity", "--identity-id", found["IdentityId"])
+    answer = run("get-credentials-for-identity", "--identity-id", scene.get_id(token))
     given = answer["Credentials"]
     keys = Keys(given["AccessKeyId"], given["SecretKey"], given["SessionToken"])
     assert ":assumed-role/member/" in scene.who(keys)

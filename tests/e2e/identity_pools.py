@@ -12,6 +12,8 @@ from tests.identity_providers.fixtures import STS
 from tests.identity_providers.openid_provider import OpenIdProvider
 
 COGNITO = "cognito-identity.amazonaws.com"
+NOT_AUTHORIZED = (400, "NotAuthorizedException")
+NO_MATCH = "Logins don't match. Please include at least one valid login for this identity or identity pool."
 
 
 def trust_of(pool_id: str, *actions: str, kind: str = "authenticated") -> Statement:

@@ -3,11 +3,12 @@
 Owns the pools of an account and the identities in them. Never mints: GetCredentialsForIdentity performs
 AssumeRoleWithWebIdentity as the identity, so the role's trust policy decides, by `cognito-identity.amazonaws.com:aud`,
 `:sub` and `:amr`. Obeys the Amazon Cognito Federated Identities API reference and "Using identity pools" of the
-developer guide. Only the enhanced flow: no tokens of a pool are issued, so there are no developer identities.
+developer guide. Only the enhanced flow: no tokens are issued that others could verify.
 """
 
 from broker.identity_pools import (
     administration,
+    developer_identities,
     get_credentials,
     get_id,
     pools,
@@ -19,6 +20,7 @@ from broker.identity_pools import (
 
 __all__ = [
     "administration",
+    "developer_identities",
     "get_credentials",
     "get_id",
     "pools",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import UnverifiedToken, read_token
@@ -16,10 +17,12 @@ from broker.errors import Refusal
 from broker.federation.federation import LONGEST_LEEWAY
 from broker.federation.provider_keys import ProviderUnreachable
 from broker.federation.replay import use_once
+from broker.identity_pools.developer_tokens import LOGIN, open_developer_token
 from broker.identity_pools.providers import PoolProvider, find_pool_provider
 from broker.identity_pools.refusals import not_authorized
 from broker.operation import Call
-from broker.storage.identity_pool_records import IdentityPoolRecord
+from broker.storage.collections import LINKED_LOGINS
+from broker.storage.identity_pool_records import IdentityPoolRecord, identity_shard, login_key
 
 _NOT_VALID = "Invalid login token. The token could not be validated."
 _SENTENCES = {
@@ -32,7 +35,8 @@ _SENTENCES = {
 class ProvenLogin(msgspec.Struct, frozen=True):
     """A subject of `provider` (the name in `Logins`), by a token that was verified; `key` is that of its role mapping.
 
-    `use` is what tells the token from all others, `expires_at` when it cannot be used any more.
+    `use` is what tells the token from all others, `expires_at` when it cannot be used any more. `tags` are session tags
+    that the token itself gives.
     """
 
     provider: str
@@ -42,6 +46,7 @@ class ProvenLogin(msgspec.Struct, frozen=True):
     claims: Mapping[str, Any]
     use: str
     expires_at: float
+    tags: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"ProvenLogin({self.provider}, {self.subject!r})"
@@ -57,6 +62,8 @@ async def proven_logins(
 async def _proven(
     call: Call, pool: IdentityPoolRecord, unverified_name: str, unverified_token: str
 ) -> ProvenLogin:
+    if unverified_name == LOGIN:
+        return await _developer(call, pool, unverified_token)
     provider = await find_pool_provider(call.store, pool, unverified_name)
     if provider is None:
         message = "Token is not from a supported provider of this identity pool."
@@ -78,6 +85,28 @@ async def _proven(
     except CheckFailed as failed:
         raise _refusal_of(failed, call.now) from None
     return _login_of(provider, token, identity)
+
+
+async def _developer(call: Call, pool: IdentityPoolRecord, unverified_token: str) -> ProvenLogin:
+    """A user for whom the app's own server vouches, as long as the identity is still linked to that user."""
+    token = open_developer_token(call.mint.keyring(), unverified_token, pool.pool_id, call.now)
+    if token is None or token.provider != pool.developer_provider:
+        raise not_authorized(_NOT_VALID, f"the broker has made no such token for pool {pool.pool_id}")
+    if call.now >= token.expires_at:
+        message = f"Invalid login token. Token expired: {int(call.now)} >= {token.expires_at}"
+        raise not_authorized(message, "check failed: expiry")
+    key = login_key(pool.pool_id, token.provider, token.user)
+    linked = await call.store.find(LINKED_LOGINS, identity_shard(pool.pool_id), key)
+    if linked is None or linked.identity_id != token.identity_id:
+        raise not_authorized(_NOT_VALID, f"{token.user!r} is not linked to {token.identity_id} any more")
+    proven = developer_login(pool, token.provider, token.user)
+    return replace(proven, use=unverified_token, expires_at=token.expires_at, tags=token.tags)
+
+
+def developer_login(pool: IdentityPoolRecord, provider: str, user: str) -> ProvenLogin:
+    """INVARIANT: the app's own server, which has the permission, says so."""
+    claims = {"iss": LOGIN, "sub": user}
+    return ProvenLogin(provider, provider, user, pool.pool_id, claims, "", 0.0)
 
 
 def _required_issuer(call: Call, provider: PoolProvider, token: UnverifiedToken, checks: Checks) -> str:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from broker.access.resource import Resource
 from broker.audit.event import uuid_text
 from broker.errors import Refusal, not_implemented
+from broker.identity_pools.developer_tokens import LOGIN
 from broker.identity_pools.identities import delete_identities, identities_in
 from broker.identity_pools.pages import page_after
 from broker.identity_pools.providers import LOGIN_PROVIDERS, provider_keys
@@ -73,8 +74,6 @@ async def _described(
     """The pool as the request describes it; raises Refusal for what is not there or cannot be done."""
     if request.allow_classic_flow:
         raise not_implemented("AllowClassicFlow: the broker issues no tokens of identity pools.")
-    if request.developer_provider_name is not None:
-        raise not_implemented("DeveloperProviderName: the broker has no developer authenticated identities.")
     if request.saml_provider_arns:
         raise not_implemented(
             "SamlProviderARNs: the broker's identity pools take OpenID Connect tokens only."
@@ -84,14 +83,27 @@ async def _described(
         known = ", ".join(sorted(LOGIN_PROVIDERS))
         raise not_implemented(f"SupportedLoginProviders: {unknown[0]} is none of {known}.")
     await _require_registered(call, request.open_id_connect_provider_arns)
-    return replace(
+    changed = replace(
         pool,
         pool_name=request.identity_pool_name,
         allow_unauthenticated=request.allow_unauthenticated_identities,
         login_providers=request.supported_login_providers,
         open_id_connect_provider_arns=request.open_id_connect_provider_arns,
         cognito_logins=tuple(map(_cognito_login, request.cognito_identity_providers)),
+        developer_provider=request.developer_provider_name or pool.developer_provider,
     )
+    _require_developer_provider(pool, changed)
+    return changed
+
+
+def _require_developer_provider(pool: IdentityPoolRecord, changed: IdentityPoolRecord) -> None:
+    """It is set once, as on AWS. INVARIANT: no other provider has its name, for logins are known by it."""
+    if pool.developer_provider not in ("", changed.developer_provider):
+        raise invalid("DeveloperProviderName cannot be changed once it is set.")
+    others = {name.rpartition("oidc-provider/")[2] for name in changed.open_id_connect_provider_arns}
+    others |= {*changed.login_providers, *(one.provider_name for one in changed.cognito_logins), LOGIN}
+    if changed.developer_provider in others:
+        raise invalid("DeveloperProviderName is the name of another provider.")
 
 
 async def _require_registered(call: Call, arns: Sequence[str]) -> None:
@@ -173,6 +185,7 @@ def shown_pool(pool: IdentityPoolRecord) -> shapes.IdentityPool:
         allow_unauthenticated_identities=pool.allow_unauthenticated,
         allow_classic_flow=False,
         supported_login_providers=pool.login_providers,
+        developer_provider_name=pool.developer_provider or None,
         open_id_connect_provider_arns=pool.open_id_connect_provider_arns,
         cognito_identity_providers=tuple(
             shapes.CognitoIdentityProvider(

@@ -26,7 +26,7 @@ def session_tags(pool: IdentityPoolRecord, logins: Sequence[ProvenLogin]) -> dic
     """
     tags: dict[str, str] = {}
     for one in logins:
-        for tag, value in _tags_of(pool.principal_tags.get(one.key), one):
+        for tag, value in (*_tags_of(pool.principal_tags.get(one.key), one), *one.tags.items()):
             if tags.setdefault(tag, value) != value:
                 message = "Access denied: the logins give different values of a principal tag."
                 raise not_authorized(message, f"tag {tag} is {tags[tag]!r} and {value!r}")

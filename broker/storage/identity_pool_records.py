@@ -48,6 +48,7 @@ class ClaimTags(Record, frozen=True, kw_only=True):
 
 class IdentityPoolRecord(Record, frozen=True, kw_only=True):
     """`login_providers` are application ids by provider. `roles`: authenticated, unauthenticated -> ARN.
+    `developer_provider` is what the app's own server calls itself, "" where it vouches for nobody.
 
     The keys of `role_mappings` and `principal_tags` are those of `broker.identity_pools.providers`.
     """
@@ -65,6 +66,7 @@ class IdentityPoolRecord(Record, frozen=True, kw_only=True):
     principal_tags: dict[str, ClaimTags] = {}
     tags: dict[str, str] = {}
     created_at: int = 0
+    developer_provider: str = ""
 
     @property
     def arn(self) -> str:

@@ -1,6 +1,7 @@
 """What tests of Cognito identity pools share: an account with a pool, its roles, and the people of a provider."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ from tests.identity_providers.fixtures import STS
 from tests.identity_providers.openid_provider import OpenIdProvider
 
 COGNITO = "cognito-identity.amazonaws.com"
+NOT_AUTHORIZED = (400, "NotAuthorizedException")
+NO_MATCH = "Logins don't match. Please include at least one valid login for this identity or identity pool."
 
 
 def trust_of(pool_id: str, *actions: str, kind: str = "authenticated") -> Statement:
@@ -92,6 +95,12 @@ class PoolScene:
 
     def who(self, keys: Keys) -> str:
         return str(self.server.client("sts", keys).get_caller_identity()["Arn"])
+
+
+def account_of(server: Server) -> Account:
+    """A new account. Playwright's event loop runs in the tests' thread as long as there is a browser."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(server.new_account).result()
 
 
 def keys_of(answer: dict[str, Any]) -> Keys:

@@ -1,18 +1,23 @@
 """Cognito identity pools with boto3 on the other side: people of a real OpenID provider get credentials of roles."""
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import CLI_2, REGION, Keys, Server
-from tests.e2e.identity_pools import COGNITO, PoolScene, keys_of, new_scene, trust_of
+from tests.e2e.conftest import REGION, Server
+from tests.e2e.identity_pools import (
+    COGNITO,
+    NO_MATCH,
+    NOT_AUTHORIZED,
+    PoolScene,
+    account_of,
+    keys_of,
+    new_scene,
+    trust_of,
+)
 from tests.e2e.scenes import allow, document, new_user, records_of, refused, written_in
 from tests.identity_providers.openid_provider import OpenIdProvider
 
-NOT_AUTHORIZED = (400, "NotAuthorizedException")
-NO_MATCH = "Logins don't match. Please include at least one valid login for this identity or identity pool."
 MISCONFIGURED = (
     400,
     "InvalidIdentityPoolConfigurationException",
@@ -23,7 +28,7 @@ MISCONFIGURED = (
 @pytest.fixture(scope="module")
 def scene(server: Server, openid_provider: OpenIdProvider) -> PoolScene:
     """Shared: each test has pools of its own for what it changes."""
-    return new_scene(server, server.new_account(), openid_provider)
+    return new_scene(server, account_of(server), openid_provider)
 
 
 def rule(match_type: str, claim: str, value: str, role_arn: str) -> dict[str, str]:
@@ -276,7 +281,7 @@ def test_the_account_sees_and_deletes_its_identities(scene: PoolScene) -> None:
     rest = cognito.list_identities(IdentityPoolId=pool_id, MaxResults=1, NextToken=page["NextToken"])
     assert {one["IdentityId"] for one in page["Identities"] + rest["Identities"]} == {first, second}
     theirs = scene.get_id(scene.token())
-    stranger = scene.server.client("cognito-identity", scene.server.new_account().root)
+    stranger = scene.server.client("cognito-identity", account_of(scene.server).root)
     answer = stranger.delete_identities(IdentityIdsToDelete=[theirs])
     assert answer["UnprocessedIdentityIds"] == [{"IdentityId": theirs, "ErrorCode": "AccessDenied"}]
     assert refused(stranger.describe_identity, IdentityId=theirs)[1] == "ResourceNotFoundException"
@@ -319,6 +324,17 @@ def test_who_may_nothing_is_refused_everywhere(scene: PoolScene) -> None:
         (nobody.set_identity_pool_roles, {**pool, "Roles": {}}),
         (nobody.get_principal_tag_attribute_map, provider),
         (nobody.set_principal_tag_attribute_map, provider),
+        (nobody.get_open_id_token_for_developer_identity, {**pool, "Logins": {"login.app": "user-7"}}),
+        (nobody.lookup_developer_identity, {**pool, "DeveloperUserIdentifier": "user-7"}),
+        (
+            nobody.unlink_developer_identity,
+            {
+                **pool,
+                "IdentityId": identity,
+                "DeveloperProviderName": "login.app",
+                "DeveloperUserIdentifier": "user-7",
+            },
+        ),
         (nobody.tag_resource, {"ResourceArn": arn, "Tags": {"a": "b"}}),
         (nobody.untag_resource, {"ResourceArn": arn, "TagKeys": ["a"]}),
         (nobody.list_tags_for_resource, {"ResourceArn": arn}),
@@ -342,7 +358,6 @@ def test_who_may_not_pass_a_role_does_not_give_it_to_a_pool(scene: PoolScene) ->
     "options",
     [
         {"AllowClassicFlow": True},
-        {"DeveloperProviderName": "login.example"},
         {"SamlProviderARNs": ["arn:aws:iam::111111111111:saml-provider/idp"]},
         {"SupportedLoginProviders": {"graph.facebook.com": "1"}},
     ],
@@ -354,20 +369,3 @@ def test_what_the_broker_cannot_do_is_refused(scene: PoolScene, options: dict[st
     unknown = {**described, "OpenIdConnectProviderARNs": ["arn:aws:iam::1:oidc-provider/x"]}
     unknown.pop(next(iter(options)))
     assert refused(scene.cognito.create_identity_pool, **unknown)[1] == "InvalidParameterException"
-
-
-def test_the_aws_cli_gets_credentials_without_keys(scene: PoolScene, tmp_path: Any) -> None:
-    environment = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": scene.server.url, "AWS_REGION": REGION}
-    token = scene.token()
-
-    def run(*words: str) -> dict[str, Any]:
-        command = [str(CLI_2), "cognito-identity", *words, "--no-sign-request", "--output", "json"]
-        command += ["--logins", json.dumps(scene.logins(token))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return dict(json.loads(done.stdout))
-
-    found = run("get-id", "--identity-pool-id", scene.pool_id)
-    answer = run("get-credentials-for-identity", "--identity-id", found["IdentityId"])
-    given = answer["Credentials"]
-    keys = Keys(given["AccessKeyId"], given["SecretKey"], given["SessionToken"])
-    assert ":assumed-role/member/" in scene.who(keys)

@@ -1,4 +1,5 @@
-"""`config/examples/`: what each README says is run here, is. nginx's files are run by `test_proxy.py`."""
+"""`config/examples/`: what each README says is run here, is. nginx's files are run by `test_proxy.py`, those of proxies that
+ask by `test_forward_auth.py`, those of an older CLI by `test_sso_older_cli.py`."""
 
 import json
 import os
@@ -24,7 +25,7 @@ from tests.identity_providers.processes import require_installed, require_progra
 from tests.s3_endpoint import S3Endpoint
 
 EXAMPLES = ROOT / "config" / "examples"
-FOLDERS = {"gitlab", "nginx", "private-authority", "s3", "sdks", "terraform"}
+FOLDERS = {"forward-auth", "gitlab", "nginx", "older-cli", "private-authority", "s3", "sdks", "terraform"}
 # Services of the broker for which Terraform's provider has no resources that the broker could make.
 NOT_TERRAFORMS = {"eks-auth", "sso", "sso-oidc", "signin"}
 

@@ -74,6 +74,8 @@ class Quotas(msgspec.Struct, frozen=True):
     certificates_per_trust_anchor: int = 2
     crls_per_trust_anchor: int = 2
     workload_profiles: int = 250
+    identity_pools: int = 1000
+    identities_per_pool: int = 50_000
     foreign_resources: int = 1000
     foreign_resource_policy_size: int = 20480
 

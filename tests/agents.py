@@ -20,7 +20,8 @@ LOOPBACK = '["127.0.0.0/8"]'
 
 @dataclass
 class Agent:
-    """`sections` are those of its file beside [broker] and [health]; `within` is what its command begins with."""
+    """`sections` are those of its file beside [broker] and [health]; `within` is what its command begins with,
+    instead of Python."""
 
     folder: Path
     url: str
@@ -44,7 +45,7 @@ class Agent:
         }
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.within, sys.executable, "-m", "broker", "agent", "--config", str(file)],
+                [*(self.within or (sys.executable,)), "-m", "broker", "agent", "--config", str(file)],
                 cwd=ROOT,
                 env={**plain, "AWS_CONFIG_FILE": "/dev/null", **self.credentials},
                 stdout=log,
@@ -57,7 +58,7 @@ class Agent:
         assert self.process is not None
         try:
             deadline = time.monotonic() + 20
-            while not self.within and read(f"http://127.0.0.1:{self.health}/healthz")[0] != 200:
+            while read(f"http://127.0.0.1:{self.health}/healthz")[0] != 200:
                 assert self.process.poll() is None, self.log
                 assert time.monotonic() < deadline, self.log
                 time.sleep(0.05)

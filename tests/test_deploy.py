@@ -13,6 +13,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from broker.agent.settings import read_agent_settings
 from broker.config import load_settings, parse_address, setting_names
 from broker.config.settings import variable_of
 from broker.web.connection import KEEP_ALIVE_SECONDS, LONGEST_TARGET
@@ -74,11 +75,7 @@ def test_the_charts_settings_are_settings(tmp_path: Path):
     assert load_settings(file, {}).requests.trusted_proxies == ()
 
 
-# `broker agent` has settings of its own, which listen to its node alone.
-BROKERS = sorted(file for file in (ROOT / "config").glob("*.toml") if file.name != "agent.toml")
-
-
-@pytest.mark.parametrize("file", BROKERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.toml")), ids=lambda path: path.name)
 def test_an_example_that_listens_to_others_believes_no_proxy_and_has_tls(file: Path):
     """As it stands: in the reader's own network any address of an example may be somebody else's."""
     settings = load_settings(file, {})
@@ -231,7 +228,8 @@ def test_systemd_takes_the_units(tmp_path: Path):
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd is not here")
-    for unit in (DEPLOY / "systemd").glob("*.service"):
+    folder = DEPLOY / "systemd"
+    for unit in (*folder.glob("*.service"), *folder.glob("*.socket")):
         here = unit.read_text("utf-8").replace("/opt/broker/.venv/bin/python", sys.executable)
         ip = shutil.which("ip") or sys.executable
         (tmp_path / unit.name).write_text(here.replace("/usr/sbin/ip", ip))
@@ -271,3 +269,21 @@ def test_nginx_closes_idle_connections_before_the_broker_and_takes_what_the_brok
     assert idle is not None and int(idle[1]) < KEEP_ALIVE_SECONDS
     assert f"large_client_header_buffers 8 {LONGEST_TARGET >> 10}k" in text
     assert f"client_max_body_size {load_settings(None, {}).requests.maximum_body_bytes >> 10}k" in text
+
+
+def test_the_manifest_of_the_agent_has_settings_that_can_be_used_and_one_capability(tmp_path: Path):
+    """What it changes of the machine is an address; the agent itself has what port 80 needs, and no more."""
+    documents = {one["kind"]: one for one in yaml.safe_load_all(text_of("kubernetes/agent.yaml"))}
+    file = tmp_path / "agent.toml"
+    file.write_text(documents["ConfigMap"]["data"]["agent.toml"])
+    settings = read_agent_settings(file, {"NODE_NAME": "node-1"})
+    assert settings.pods is not None
+    assert (settings.pods.node, settings.pods.listen) == ("node-1", ("169.254.170.23:80",))
+    pod = documents["DaemonSet"]["spec"]["template"]["spec"]
+    (agent,) = pod["containers"]
+    context = agent["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+    assert (context["readOnlyRootFilesystem"], context["allowPrivilegeEscalation"]) == (True, False)
+    assert settings.health.listen == f"127.0.0.1:{agent['livenessProbe']['httpGet']['port']}"
+    names = {one["name"] for one in agent["env"]}
+    assert names == {"NODE_NAME", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"}

@@ -16,6 +16,7 @@ from broker.access.bound_principals import bound_ids
 from broker.access.library import PolicyLibrary
 from broker.access.resource import Resource
 from broker.access.trust import bound_policy
+from broker.cache import Cache
 from broker.errors import Refusal, access_denied
 from broker.names.arn import is_account_id, parse_arn
 from broker.names.foreign_arn import covering_arns
@@ -31,6 +32,8 @@ from broker.policy import (
 from broker.storage.resource_records import ForeignResource, ResourceOwner
 from broker.storage.store import COUNTS, FOREIGN_RESOURCES, RESOURCE_OWNERS, Transaction
 
+_MOST_REGISTERED = 4096  # accounts
+
 
 class Owned(msgspec.Struct, frozen=True):
     """The owner of a resource, and the compiled resource policies that speak of it; None for none."""
@@ -40,18 +43,26 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 class ForeignResources:
-    """Finds owners and policies. The records are cached by the store, the compiled policies by the library."""
+    """Finds owners and policies. The records are cached by the store, the compiled policies by the library.
+
+    Which resources an account has registered is cached: of those that a resource lies
+    below, mostly none is, and each would be asked for with each request.
+    """
 
     def __init__(self, library: PolicyLibrary) -> None:
         self._library = library
+        self._registered: Cache[str, frozenset[str]] = Cache(_MOST_REGISTERED)
 
     async def find(self, store: Transaction, arn: str) -> Owned | None:
         """None where nobody owns the resource."""
         covering = covering_arns(arn)
-        account = await find_owner(store, arn)
+        account = await _owner(store, covering)
         if account is None:
             return None
-        found = [await store.find(FOREIGN_RESOURCES, account, one) for one in covering]
+        registered: frozenset[str] = await self._registered.at(
+            store, account, lambda: _registered(store, account)
+        )
+        found = [await store.find(FOREIGN_RESOURCES, account, one) for one in covering if one in registered]
         sets = [
             self._compiled(one, one.policy) for one in found if one is not None and one.policy is not None
         ]
@@ -69,9 +80,16 @@ class ForeignResources:
         return self._library.compiled(source, bound_policy(text, resource.trusted_ids), PolicyKind.RESOURCE)
 
 
+async def _registered(store: Transaction, account: str) -> frozenset[str]:
+    return frozenset(one.arn for one in await store.scan(FOREIGN_RESOURCES, account))
+
+
 async def find_owner(store: Transaction, arn: str) -> str | None:
     """The account that owns the resource with this ARN: the one in the ARN, else the one that took the name."""
-    covering = covering_arns(arn)
+    return await _owner(store, covering_arns(arn))
+
+
+async def _owner(store: Transaction, covering: tuple[str, ...]) -> str | None:
     if not covering:
         return None
     account = parse_arn(covering[0]).account

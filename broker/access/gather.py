@@ -32,7 +32,7 @@ from broker.storage.store import GROUPS, POLICIES, ROLES, USERS, Transaction
 _NO_KEYS: Keys = {}
 _ALLOW_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 _DENY_ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
-DEFAULT_LIMIT = 16 * 1024 * 1024
+DEFAULT_LIMIT = 32 * 1024 * 1024
 
 # Bytes that an entry takes beside compiled policies: key, layers, a union.
 _ENTRY_WEIGHT = 2_000

@@ -22,7 +22,7 @@ from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transa
 ACTIVE = "Active"
 
 # Fewer sessions than keys: a session may have tags and policies of some ten thousand characters.
-_MOST_KEYS, _MOST_SESSIONS = 4096, 1024
+_MOST_KEYS, _MOST_SESSIONS = 16384, 1024
 
 
 class Prover:

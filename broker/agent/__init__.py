@@ -13,5 +13,6 @@ nothing and mints nothing. While the broker is away it serves what is still vali
     handlers.py   from a request to an answer, one handler for each kind of listener
     answers.py    the answers' texts
     sockets.py    listening, at sockets of systemd where it gives some
+    profiles.py   for a laptop: a port and a token for each profile of ~/.aws/config
     running.py    composes an agent and runs it
 """

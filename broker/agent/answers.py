@@ -7,17 +7,16 @@ from broker.metadata.texts import json_text
 
 
 def container_text(credentials: AgentCredentials) -> str:
-    """As the ECS agent and the Pod Identity agent answer, `AccountId` included."""
-    return json_text(
-        {
-            "RoleArn": credentials.role_arn,
-            "AccessKeyId": credentials.access_key_id,
-            "SecretAccessKey": credentials.secret.reveal(),
-            "Token": credentials.session_token,
-            "AccountId": credentials.account_id,
-            "Expiration": _time(credentials.expires_at),
-        }
-    )
+    """As the ECS agent and the Pod Identity agent answer, `AccountId` included where it is known."""
+    members = {
+        "RoleArn": credentials.role_arn,
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret.reveal(),
+        "Token": credentials.session_token,
+        "AccountId": credentials.account_id,
+        "Expiration": _time(credentials.expires_at),
+    }
+    return json_text({name: value for name, value in members.items() if value})
 
 
 def machine_text(credentials: AgentCredentials) -> str:

@@ -102,12 +102,19 @@ class AgentCache:
     def size(self) -> int:
         return len(self._held)
 
+    def find(self, key: Hashable) -> AgentCredentials | None:
+        """What is held for the asker and valid; it counts as read."""
+        held = self._held.get(key)
+        if held is None or self._clock() >= held.credentials.expires_at:
+            return None
+        held.was_read = True
+        return held.credentials
+
     async def get(self, key: Hashable, fetch: Fetch) -> AgentCredentials:
         """What is valid for the asker; raises UpstreamRefusal and Unavailable."""
-        held = self._held.get(key)
-        if held is not None and self._clock() < held.credentials.expires_at:
-            held.was_read = True
-            return held.credentials
+        found = self.find(key)
+        if found is not None:
+            return found
         try:
             async with asyncio.timeout(LONGEST_WAIT):
                 credentials = await asyncio.shield(self._fetched(key, fetch))

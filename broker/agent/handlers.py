@@ -5,6 +5,7 @@ DANGER: the server of these handlers must not log paths, because container ids a
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from itertools import chain
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -13,15 +14,18 @@ from broker.agent.answering import JSON_LINES, AgentRefusal, require_reading
 from broker.agent.answers import container_text
 from broker.agent.cache import AgentCache, AgentCredentials, Fetch, Unavailable, UpstreamRefusal
 from broker.agent.guard import Guard
-from broker.agent.pods import PodTokenRefused, check_token
+from broker.agent.pods import CheckedToken, PodTokenRefused, check_token
 from broker.agent.settings import PodsSection
 from broker.agent.upstream import Upstream
+from broker.cache import Cache
 from broker.names.secret import SecretKey
 from broker.web.http import Request, Response
 
 _CREDENTIALS = "/v1/credentials"
 _BY_ID = "/v2/credentials/"
 _LONGEST_SECRET = 4096
+_MOST_REMEMBERED = 16 << 20  # bytes: five thousand pods
+_REMEMBERED_WEIGHT = 3000
 
 
 async def credentials_of(cache: AgentCache, key: object, fetch: Fetch) -> AgentCredentials:
@@ -34,6 +38,14 @@ async def credentials_of(cache: AgentCache, key: object, fetch: Fetch) -> AgentC
         ) from None
     except UpstreamRefusal as error:
         raise AgentRefusal(error.status, str(error)) from None
+
+
+class _Remembered(msgspec.Struct, frozen=True):
+    """An answer, good while the token has not expired and the cache holds these credentials."""
+
+    token: CheckedToken
+    credentials: AgentCredentials
+    response: Response
 
 
 class PodHandler:
@@ -52,20 +64,37 @@ class PodHandler:
         self._cache = cache
         self._upstream = upstream
         self._clock = clock
+        self._remembered: Cache[tuple[str, ...], _Remembered] = Cache(_MOST_REMEMBERED)
 
     async def answer(self, request: Request) -> Response:
         """Raises AgentRefusal."""
+        remembered = None if request.limit_exceeded else self._remembered.get(_everything_of(request))
+        if remembered is not None and self._clock() < remembered.token.expires_at:
+            found = self._cache.find((remembered.token.digest,))
+            if found is remembered.credentials:
+                return remembered.response
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
         require_reading(request, self._guard)
         if request.path != _CREDENTIALS:
             raise AgentRefusal(404, "Not found")
         token = request.find_header("authorization") or ""
         try:
-            digest = check_token(token, self._settings.node, self._clock())
+            checked = check_token(token, self._settings.node, self._clock())
         except PodTokenRefused as error:
             raise AgentRefusal(error.status, str(error)) from None
         fetch = self._upstream.for_pod(self._settings.cluster, SecretKey(token), self._settings.node)
-        credentials = await credentials_of(self._cache, digest, fetch)
-        return Response(200, JSON_LINES, container_text(credentials).encode())
+        credentials = await credentials_of(self._cache, checked.digest, fetch)
+        response = Response(200, JSON_LINES, container_text(credentials).encode())
+        remembered = _Remembered(checked, credentials, response)
+        self._remembered.put(_everything_of(request), remembered, _REMEMBERED_WEIGHT + len(token))
+        return response
+
+
+def _everything_of(request: Request) -> tuple[str, ...]:
+    """INVARIANT: all of a request that decides what is answered: its peer, its line, every header."""
+    return (request.peer.address, request.method, request.target, *chain.from_iterable(request.headers))
 
 
 class KnownContainer(msgspec.Struct, frozen=True):

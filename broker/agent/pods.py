@@ -5,7 +5,7 @@ then is read here.
 """
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.json_web_token import read_token
@@ -22,8 +22,15 @@ class PodTokenRefused(Exception):
         self.status = status
 
 
-def check_token(unverified_token: str, node: str, now: float) -> bytes:
-    """The digest of the token, by which its credentials are cached; raises PodTokenRefused.
+class CheckedToken(NamedTuple):
+    """The digest of a token, by which its credentials are cached, and when it expires (epoch seconds)."""
+
+    digest: bytes
+    expires_at: float
+
+
+def check_token(unverified_token: str, node: str, now: float) -> CheckedToken:
+    """Raises PodTokenRefused.
 
     `node` is the agent's own, "" where it is not known.
     """
@@ -42,7 +49,7 @@ def check_token(unverified_token: str, node: str, now: float) -> bytes:
     stated = _node_of(claims)
     if node and stated and stated != node:
         raise PodTokenRefused(403, "Service account token is of a pod on another node")
-    return sha256(unverified_token.encode()).digest()
+    return CheckedToken(sha256(unverified_token.encode()).digest(), expires_at)
 
 
 def _time(claims: dict[str, Any], name: str, default: float | None = None) -> float:

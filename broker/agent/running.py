@@ -71,14 +71,15 @@ async def run_agent(
             )
             await server.listen(sockets_at(listener.addresses, given))
             servers.append(server)
-        await _renew_until(stopping, cache)
+        await renew_until(stopping, cache)
     finally:
         await asyncio.gather(*(server.stop(_GRACE) for server in servers))
         await cache.close()
         upstream.close()
 
 
-async def _renew_until(stopping: asyncio.Event, cache: AgentCache) -> None:
+async def renew_until(stopping: asyncio.Event, cache: AgentCache) -> None:
+    """Renew what is due, every second, until `stopping` is set."""
     while not stopping.is_set():
         await cache.renew()
         try:

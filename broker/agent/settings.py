@@ -1,4 +1,4 @@
-"""What the operator writes into the agent's file, checked when it is read. `config/agent.toml` explains each."""
+"""What the operator writes into the agent's file, checked when it is read (`deploy/systemd/broker-agent.toml`)."""
 
 import tomllib
 from collections.abc import Iterator, Mapping

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 
 import broker.analyzer
+import broker.hygiene
 import broker.iam
+import broker.identity_pools
 import broker.organizations
 import broker.pod_identity
 import broker.roles_anywhere

@@ -3,6 +3,9 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from broker.authorize.forwarded import canonical_names
 from broker.config import Settings
 from broker.config.addresses import portal_url_of
 from broker.web.dependencies import Dependencies
@@ -28,6 +31,8 @@ def make_forwarding(
         identity_headers=(chosen.arn_header, chosen.account_header, chosen.user_id_header),
         sign_in_url=portal_url_of(settings),
     )
+    named = [getattr(rules, name) for name in rules.__struct_fields__ if name.endswith("_header")]
+    rules = replace(rules, own_headers=canonical_names((*rules.identity_headers, *named)))
     find_person: FindPerson | None = None
     without_own = _as_it_is
     if portal is not None:

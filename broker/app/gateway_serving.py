@@ -135,7 +135,7 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gat
             frozenset(chosen.reserved_bucket_names),
         ),
         region=chosen.region,
-        source_of=partial(_source_of, trusted=settings.requests.trusted_proxies),
+        source_of=partial(find_source, trusted=parse_networks(settings.requests.trusted_proxies)),
         service_principals=frozenset(settings.policies.service_principals),
         refused_operations=frozenset(chosen.refused_operations),
         journals_data=chosen.journal_data_events,
@@ -143,12 +143,6 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gat
         fetches_tags=chosen.existing_object_tags,
         forwards_trailers=chosen.forward_trailers,
     )
-
-
-def _source_of(
-    address: str, is_secure: bool, forwarded_for: Sequence[str], proto: str, *, trusted: tuple[str, ...]
-) -> tuple[str, bool]:
-    return find_source(address, is_secure, forwarded_for, proto, trusted=parse_networks(trusted))
 
 
 def _authorities(chosen: GatewaySettings) -> ssl.SSLContext | None:

@@ -1,5 +1,6 @@
 """Checks of certificates that more than one kind of verification makes (RFC 5280): times, keys, signatures."""
 
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -67,5 +68,6 @@ def find_extension(one: x509.Certificate, kind: type[Extension]) -> Extension | 
         return None
 
 
+@lru_cache(maxsize=256)
 def shown_certificate(one: x509.Certificate) -> str:
     return one.subject.rfc4514_string() or f"number {one.serial_number:x}"

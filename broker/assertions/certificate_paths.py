@@ -103,6 +103,7 @@ def _require_anchor(one: x509.Certificate, checks: Checks, *, is_repository: boo
         found=f"{shown_certificate(one)}: no certificate sign",
         wanted="certificate sign",
     )
+    _require_client_purpose(one, checks)
 
 
 def _require_self_signed(one: x509.Certificate, checks: Checks) -> None:
@@ -137,13 +138,13 @@ def verify_path(
         path = (own,) if anchors.is_repository else _found_path(own, between, anchors, now, checks)
         if anchors.is_repository:
             _require_in_repository(own, between, anchors, checks)
-        for one in path:
-            require_current(one, now, checks)
+        # What `own` has to be was checked first, and all but the time of an anchor when it was made one.
+        for one in path[1:-1]:
             require_strong_key(one, checks)
-        for one in path[:-1]:
             require_strong_signature(one, checks)
-        for one in path[1:]:
             _require_issues(one, checks)
+        for one in path[1:]:
+            require_current(one, now, checks)
     except _UNREADABLE as error:
         raise checks.fail("certificate", found=error, wanted="certificates that can be read") from None
     return path

@@ -58,15 +58,19 @@ async def evaluate(call: Call, take_role: TakeRole, question: AccessQuestion) ->
 
 
 async def _without_subject(call: Call, question: AccessQuestion, missing: NoSubject) -> Evaluated:
-    """Whoever may not ask about it does not learn whether it is there."""
+    """Whoever may not ask about a principal does not learn whether it is there.
+
+    A proof that is not good is of nobody: the answer is the same for everyone who shows it.
+    """
     resource = named_resource(question.subject)
-    await call.require(EVALUATE, resource)
+    if question.subject.type == PRINCIPAL:
+        await call.require(EVALUATE, resource)
     shown = {"message": missing.reason} if await may_see_reasons(call, resource) else None
     return Evaluated(False, question.subject.id, missing.reason, shown)
 
 
 def named_resource(subject: AskedSubject) -> Resource:
-    """The resource of the permission to ask about a subject that is not there, or whose proof is not good."""
+    """What a subject that is not there would be; `*` for one whose proof is not good."""
     if subject.type != PRINCIPAL:
         return Resource()
     return Resource(subject.id, parse_arn(subject.id).account)

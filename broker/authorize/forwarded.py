@@ -11,7 +11,7 @@ Traefik may send X-Original-URI, a client of nginx X-Forwarded-Uri, and each wou
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -19,6 +19,11 @@ X_ORIGINAL, X_FORWARDED, ENVOY = "/forward/x-original", "/forward/x-forwarded", 
 
 Headers = tuple[tuple[str, str], ...]
 
+_NAMES = {
+    X_ORIGINAL: ("x-original-method", "x-original-uri", "x-original-host"),
+    X_FORWARDED: ("x-forwarded-method", "x-forwarded-uri", "x-forwarded-host"),
+}
+_STRANGE = re.compile(r"[\x00-\x20#\x7f]").search
 _TOKEN = re.compile(r"[A-Z]{1,32}").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?").fullmatch
 # Set by the proxy for the broker, or of its connection with it: no part of the original request.
@@ -70,42 +75,45 @@ class OriginalRequest(msgspec.Struct, frozen=True):
 def read_original(method: str, target: str, headers: Headers, body: bytes) -> OriginalRequest | None:
     """The original of a proxy's request; None for the path of none. Raises ValueError for one that is not whole."""
     path = target.partition("?")[0]
-    if path == X_ORIGINAL:
-        names = ("x-original-method", "x-original-uri", "x-original-host")
-        method, target, host = (_only(headers, name) for name in names)
-    elif path == X_FORWARDED:
-        names = ("x-forwarded-method", "x-forwarded-uri", "x-forwarded-host")
-        method, target, host = (_only(headers, name) for name in names)
+    names = _NAMES.get(path)
+    if names is not None:
+        method, target, host = _only(headers, names)
     elif path.startswith(f"{ENVOY}/"):
-        target, host = target.removeprefix(ENVOY), _only(headers, "host")
+        target, (host,) = target.removeprefix(ENVOY), _only(headers, ("host",))
     else:
         return None
     if _TOKEN(method) is None:
         raise ValueError("the original method is none")
     if _HOST(host) is None:
         raise ValueError("the original host is none")
-    if (
-        not target.startswith("/")
-        or not target.isascii()
-        or any(one <= " " or one in "#\x7f" for one in target)
-    ):
+    if not target.startswith("/") or not target.isascii() or _STRANGE(target):
         raise ValueError("the original target is no path with a query")
     own = tuple((name, value) for name, value in headers if name not in _PROXY_HEADERS)
     return OriginalRequest(method, host, target, (("host", host), *own), body)
 
 
-def _only(headers: Headers, name: str) -> str:
-    """The one header of this name."""
-    found = [value for known, value in headers if known == name]
-    if len(found) != 1:
-        raise ValueError(f"the proxy has to send {name} once, and sent it {len(found)} times")
-    return found[0]
+def _only(headers: Headers, names: tuple[str, ...]) -> list[str]:
+    """The one header of each name."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in names:
+            if name in found:
+                raise ValueError(f"the proxy has to send {name} once, and sent it again")
+            found[name] = value
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"the proxy has to send {missing[0]}")
+    return [found[name] for name in names]
 
 
-def smuggled(headers: Headers, identity_headers: Sequence[str]) -> str | None:
+def canonical_names(names: Iterable[str]) -> frozenset[str]:
+    """Names of headers as `smuggled` compares them."""
+    return frozenset(name.lower().replace("_", "-") for name in names if name)
+
+
+def smuggled(headers: Headers, own: frozenset[str]) -> str | None:
     """The first header by which the client calls itself somebody, however it is spelled; None for none.
 
-    Many servers read `X_Broker_Arn` as `X-Broker-Arn`.
+    `own` are canonical. Many servers read `X_Broker_Arn` as `X-Broker-Arn`.
     """
-    ours = {name.lower().replace("_", "-") for name in identity_headers if name}
-    return next((name for name, _ in headers if name.lower().replace("_", "-") in ours), None)
+    return next((name for name, _ in headers if name.replace("_", "-") in own), None)

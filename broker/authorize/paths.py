@@ -30,6 +30,8 @@ def path_segments(path: str) -> tuple[str, ...]:
 
 
 def _decoded(segment: str) -> str:
+    if segment.isalnum() and segment.isascii():
+        return segment  # most are
     if _SEGMENT(segment) is None:
         raise ValueError("the path holds a character that has to be encoded, or a broken escape")
     for found in _ENCODED.finditer(segment):

@@ -124,7 +124,8 @@ async def _subject(call: Call, take_role: TakeRole, subject: AskedSubject) -> Fo
     try:
         found = await find_subject(call.store, call.mint.keyring(), take_role, subject, call.now)
     except NoSubject:
-        await call.require(EVALUATE, named_resource(subject))
+        if subject.type == PRINCIPAL:
+            await call.require(EVALUATE, named_resource(subject))
         return None
     await call.require(EVALUATE, subject_resource(call, found))
     return found

@@ -44,7 +44,7 @@ async def find_subject(
 ) -> FoundSubject:
     """Raises NoSubject, and ValidationError for an ARN that names no principal of IAM."""
     if subject.type == PRINCIPAL:
-        return FoundSubject(await _named(store, subject.id, now), is_proven=False)
+        return FoundSubject(await named_caller(store, subject, now), is_proven=False)
     try:
         if subject.type == SESSION:
             caller = await _session(store, keyring, subject, now)
@@ -66,7 +66,9 @@ async def _session(store: Transaction, keyring: Keyring, subject: AskedSubject, 
     return await opened_caller(store, opened)
 
 
-async def _named(store: Transaction, text: str, now: float) -> Caller:
+async def named_caller(store: Transaction, subject: AskedSubject, now: float) -> Caller:
+    """The principal of that ARN, as whom it would act; raises as `find_subject`."""
+    text = subject.id
     arn = parse_arn(text)
     kind = arn.resource.partition("/")[0]
     if arn.service != "iam" or kind not in ("user", "role", "root"):

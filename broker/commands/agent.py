@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
   broker agent --config /etc/broker/agent.toml     serve the endpoints that the file names
   broker agent --config FILE --check               only say whether the file can be used
+  broker agent --profile dev --profile prod=9911   for a laptop: a port of the loopback address for each profile of
+                                                   ~/.aws/config, and the variables with which SDKs use it
 
 The agent has neither a store nor a master key. It proves itself to the broker with credentials of its own, found as
 any SDK finds them: a profile, AWS_WEB_IDENTITY_TOKEN_FILE, a credential_process. config/workloads.md explains it,
-config/agent.toml shows every setting.
+deploy/systemd/broker-agent.toml shows every setting.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="the agent's file, TOML")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", type=Path, help="the agent's file, TOML")
+    what.add_argument(
+        "--profile",
+        metavar="NAME[=PORT]",
+        action="append",
+        dest="profiles",
+        help="serve the credentials of this profile to programs of this machine that know its token",
+    )
     parser.add_argument("--check", action="store_true", help="check the file, and do nothing")
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(info)"
@@ -41,6 +51,9 @@ def run(chosen: argparse.Namespace) -> int:
 
     configure_logging(chosen.log_level)
     try:
+        if chosen.profiles:
+            asyncio.run(_serve_profiles(chosen.profiles))
+            return 0
         settings = read_agent_settings(chosen.config, os.environ)
         if not chosen.check:
             asyncio.run(_serve(settings))
@@ -56,7 +69,26 @@ async def _serve(settings: "AgentSettings") -> None:
     from broker.agent.sockets import given_sockets
     from broker.app.system import clock, entropy
 
+    stopping = _stopping()
+    await run_agent(settings, AgentTools(clock, random.random, entropy), given_sockets(os.environ), stopping)
+
+
+async def _serve_profiles(profiles: list[str]) -> None:
+    from broker.agent.profiles import parse_profile, run_profiles
+    from broker.agent.running import AgentTools
+    from broker.app.system import clock, entropy
+
+    tools = AgentTools(clock, random.random, entropy)
+    await run_profiles([parse_profile(text) for text in profiles], tools, _stopping(), _announce)
+
+
+def _announce(text: str) -> None:
+    print(text, flush=True)
+
+
+def _stopping() -> asyncio.Event:
+    """Set by the signals that end a service."""
     stopping = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stopping.set)
-    await run_agent(settings, AgentTools(clock, random.random, entropy), given_sockets(os.environ), stopping)
+    return stopping

@@ -9,6 +9,7 @@ import msgspec
 from broker.access.caller import Caller, root_caller, user_caller
 from broker.access.conditions import RequestContext
 from broker.access.facts import RequestFacts
+from broker.access.foreign_resources import find_owner
 from broker.access.gather import Gatherer
 from broker.access.resource import Resource
 from broker.access.simulation import (
@@ -48,7 +49,8 @@ async def decide_all(chosen: argparse.Namespace, broker: Broker | None) -> list[
     caller = await _caller(store, chosen.principal) if store is not None else _simulated_user()
     decisions = []
     for text in chosen.resource or ["*"]:
-        account = owner_of(text, chosen.resource_account, caller.account)
+        known = None if store is None else await find_owner(store, text)
+        account = owner_of(text, chosen.resource_account or known, caller.account)
         own = (
             await Gatherer(broker.gate.library).layers_of(store, caller, account)
             if broker and store
@@ -132,11 +134,14 @@ def _with_files(layers: Layers, chosen: argparse.Namespace) -> Layers:
 async def _with_resource(
     layers: Layers, chosen: argparse.Namespace, broker: Broker | None, action: str, resource: str
 ) -> Layers:
-    """`layers`, with the resource's policy: from a file, or the trust policy of a role in the store."""
+    """`layers`, with the resource's policy: from a file, or from the store."""
     kind = kind_of_resource_policy(action)
     if chosen.resource_policy:
         policy = _compiled([chosen.resource_policy], kind, SourceKind.RESOURCE)
         return msgspec.structs.replace(layers, resource=policy)
+    if broker is not None and kind is PolicyKind.RESOURCE:
+        owned = await broker.gate.foreign_resources.find(broker.store.transaction(), resource)
+        return layers if owned is None else msgspec.structs.replace(layers, resource=owned.policy)
     if broker is None or kind is not PolicyKind.TRUST or ":role/" not in resource:
         return layers
     trust = await find_trust_policy(broker.store.transaction(), broker.gate.library, resource)

@@ -133,6 +133,29 @@ class DeclaredCluster(Declared, frozen=True, kw_only=True):
     token_review: DeclaredTokenReview | UnsetType = UNSET
 
 
+class DeclaredTrustAnchor(Declared, frozen=True, kw_only=True):
+    """Whose certificates prove workloads (IAM Roles Anywhere), in PEM."""
+
+    certificates: Document
+    type: str = "CERTIFICATE_BUNDLE"
+    region: str = "us-east-1"
+    enabled: bool = True
+    follow_distribution_points: bool = False
+
+
+class DeclaredWorkloadProfile(Declared, frozen=True, kw_only=True):
+    """Which roles workloads may take, by their names, and within which session policies (IAM Roles Anywhere)."""
+
+    roles: tuple[str, ...]
+    region: str = "us-east-1"
+    enabled: bool = True
+    duration_seconds: int = 3600
+    session_policy: Document | UnsetType = UNSET
+    managed_policies: tuple[str, ...] = ()
+    require_instance_properties: bool = False
+    accept_role_session_name: bool = False
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -145,6 +168,8 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     role_templates: dict[str, DeclaredRoleTemplate] = {}
     foreign_resources: dict[str, DeclaredForeignResource] = {}
     clusters: dict[str, DeclaredCluster] = {}
+    trust_anchors: dict[str, DeclaredTrustAnchor] = {}
+    workload_profiles: dict[str, DeclaredWorkloadProfile] = {}
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from broker.declaration.entities import (
 from broker.declaration.foreign_resources import prune_foreign_resources, settle_foreign_resources
 from broker.declaration.role_templates import prune_role_templates, settle_role_templates
 from broker.declaration.roles import settle_roles
+from broker.declaration.workloads import prune_workloads, settle_workloads
 
 
 async def settle(attempt: Attempt, declaration: Declaration) -> None:
@@ -35,6 +36,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await settle_role_templates(attempt, account, wanted)
         await settle_foreign_resources(attempt, account, wanted)
         await settle_clusters(attempt, account, wanted)
+        await settle_workloads(attempt, account, wanted)
     if attempt.prune:
         await _prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
@@ -53,5 +55,6 @@ async def _prune(attempt: Attempt, declaration: Declaration) -> None:
         await prune_role_templates(attempt, account, wanted)
         await prune_foreign_resources(attempt, account, wanted)
         await prune_clusters(attempt, account, wanted)
+        await prune_workloads(attempt, account, wanted)
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):
             await prune(attempt, kind, account, wanted)

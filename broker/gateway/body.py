@@ -1,5 +1,6 @@
 """A request's body on its way to the store: checked as it passes, and completed only once it is proven."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import StreamReader, web
@@ -12,6 +13,7 @@ from broker.sigv4.payload import PayloadForm
 from broker.sigv4.streaming import BodyCheck, incomplete_body
 from broker.sigv4.verify import VerifiedRequest
 
+SILENT_SECONDS = 60.0  # how long a client may send nothing of a body
 LARGEST_OBJECT = 5 << 30  # bytes, in one request ("Uploading objects")
 _EMPTY: Mapping[str, str] = {}
 
@@ -72,7 +74,7 @@ class Body:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             held = b""
-            async for data in self._stream.iter_any():
+            while data := await self._next():
                 for piece in self._check.feed(data):
                     if held:
                         yield held
@@ -87,6 +89,16 @@ class Body:
         except (web.RequestPayloadError, ConnectionError):
             self.failure = incomplete_body()
             raise self.failure from None
+        except TimeoutError:
+            self.failure = Refusal(
+                "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period.",
+            )
+            raise self.failure from None
+
+    async def _next(self) -> bytes:
+        async with asyncio.timeout(SILENT_SECONDS):
+            return await self._stream.readany()
 
     async def read(self, limit: int, too_large: Callable[[], Refusal]) -> bytes:
         """All of it, proven; raises Refusal where it is longer than `limit` bytes."""

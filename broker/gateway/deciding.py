@@ -27,11 +27,19 @@ def bucket_arn(name: str) -> str:
     return f"arn:aws:s3:::{name}"
 
 
-async def find_bucket(gate: Gate, store: Transaction, name: str) -> Owned:
+# The buckets that were found in one transaction, by name.
+Buckets = dict[str, Owned]
+
+
+async def find_bucket(gate: Gate, store: Transaction, name: str, found: Buckets | None = None) -> Owned:
     """Raises Refusal NoSuchBucket for a bucket that no account owns, whatever the store has."""
+    if found is not None and name in found:
+        return found[name]
     owned = await gate.foreign_resources.find(store, bucket_arn(name))
     if owned is None:
         raise no_such_bucket(name)
+    if found is not None:
+        found[name] = owned
     return owned
 
 
@@ -42,10 +50,11 @@ async def require_all(
     facts: RequestFacts,
     questions: Sequence[NeededPermission],
     fetch_tags: FetchTags | None,
+    found: Buckets,
 ) -> None:
     """Pass, or raise Refusal: AccessDenied, NoSuchBucket. Without `fetch_tags`, what depends on tags is refused."""
     for question in questions:
-        resource = await _resource(gate, store, question)
+        resource = await _resource(gate, store, question, found)
         try:
             await _require(gate, store, caller, facts, question.action, resource)
         except UnknownKey:
@@ -55,12 +64,12 @@ async def require_all(
             await _require(gate, store, caller, facts, question.action, _with_tags(resource, tags))
 
 
-async def _resource(gate: Gate, store: Transaction, question: NeededPermission) -> Resource:
+async def _resource(gate: Gate, store: Transaction, question: NeededPermission, found: Buckets) -> Resource:
     if not question.bucket:
         return Resource(keys=question.keys)
     if question.action == CREATE_BUCKET:
         return Resource(question.arn, keys=question.keys)  # it will be the caller's account's
-    owned = await find_bucket(gate, store, question.bucket)
+    owned = await find_bucket(gate, store, question.bucket, found)
     keys = {**question.keys, "s3:ResourceAccount": owned.account}
     unknown = (EXISTING_TAGS,) if question.key else ()
     return Resource(question.arn, owned.account, keys=keys, policy=owned.policy, unknown=unknown)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from broker.errors import Refusal
 from broker.gateway.bodies import Deletion, read_tags
 from broker.gateway.condition_keys import JudgedBody, Keys, request_keys, signature_keys
-from broker.gateway.deciding import find_bucket, require_all
+from broker.gateway.deciding import Buckets, find_bucket, require_all
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.headers import require_owner
 from broker.gateway.operations import AnsweredBy, S3Level
@@ -29,6 +29,7 @@ class Judgement:
         source = exchange.incoming.header("x-amz-copy-source") if exchange.operation.copies else ""
         self.source = read_source(source, gateway.rules) if source else None
         self.body = JudgedBody()
+        self._found: Buckets = {}
         self.verified: VerifiedRequest | None = None
         self.form: PayloadForm = UNSIGNED
 
@@ -47,6 +48,7 @@ class Judgement:
 
     async def __call__(self, store: Transaction) -> None:
         """Pass, or raise Refusal. The keys of DeleteObjects are judged one by one, by `judge_key`."""
+        self._found = {}
         await self.prove(store)
         await self._require_owners(store)
         if self._exchange.operation.answer is not AnsweredBy.EACH_KEY:
@@ -54,6 +56,7 @@ class Judgement:
             await self._require(store, questions(incoming, operation, self.source, self._keys()))
 
     async def judge_key(self, store: Transaction, deletion: Deletion) -> None:
+        self._found = {}
         incoming, operation = self._exchange.incoming, self._exchange.operation
         await self._require(store, questions_of_key(incoming, operation, deletion, self._keys()))
 
@@ -69,7 +72,7 @@ class Judgement:
         gateway, exchange = self._gateway, self._exchange
         assert exchange.caller is not None
         fetch = self._fetch_tags if gateway.fetches_tags else None
-        await require_all(gateway.gate, store, exchange.caller, exchange.facts, asked, fetch)
+        await require_all(gateway.gate, store, exchange.caller, exchange.facts, asked, fetch, self._found)
 
     def _keys(self) -> Keys:
         exchange = self._exchange
@@ -84,10 +87,12 @@ class Judgement:
         """The buckets are somebody's, and whose the client expects. CreateBucket's is nobody's yet."""
         exchange, gateway = self._exchange, self._gateway
         if exchange.operation.level is not S3Level.SERVICE and exchange.operation.name != "CreateBucket":
-            exchange.owner = (await find_bucket(gateway.gate, store, exchange.incoming.bucket)).account
+            exchange.owner = (
+                await find_bucket(gateway.gate, store, exchange.incoming.bucket, self._found)
+            ).account
             require_owner(exchange.incoming, "x-amz-expected-bucket-owner", exchange.owner)
         if self.source is not None:
-            owner = (await find_bucket(gateway.gate, store, self.source.bucket)).account
+            owner = (await find_bucket(gateway.gate, store, self.source.bucket, self._found)).account
             require_owner(exchange.incoming, "x-amz-source-expected-bucket-owner", owner)
 
     async def _fetch_tags(self, question: NeededPermission) -> Mapping[str, str]:

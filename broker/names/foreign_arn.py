@@ -65,10 +65,9 @@ def covering_arns(text: str) -> tuple[str, ...]:
         arn = parse_arn(text)
     except ValueError:
         return ()
-    if not arn.account:
-        return (str(Arn(arn.partition, arn.service, arn.region, "", arn.resource.partition("/")[0])),)
-    levels = arn.resource.split("/")
-    beginnings = ["/".join(levels[:number]) for number in range(1, min(len(levels), MOST_LEVELS + 1) + 1)]
-    return tuple(
-        str(Arn(arn.partition, arn.service, arn.region, arn.account, beginning)) for beginning in beginnings
-    )
+    first, *rest = arn.resource.split("/", MOST_LEVELS + 1)
+    covering = [text[: len(text) - len(arn.resource)] + first]
+    if arn.account:
+        for level in rest[:MOST_LEVELS]:
+            covering.append(f"{covering[-1]}/{level}")
+    return tuple(covering)

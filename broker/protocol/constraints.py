@@ -65,8 +65,16 @@ SHOWS_NO_VALUES = frozenset({"iam"})
 
 Matches = Callable[[str], object]
 
-# The ASCII characters of a Unicode class: letters, separators, numbers. `re` is twice as fast as `regex`.
-_ASCII_OF = {"L": "A-Za-z", "Z": " ", "N": "0-9"}
+# The ASCII characters of a Unicode class: letters, separators, numbers, marks, symbols, punctuation. `re` is twice as
+# fast as `regex`.
+_ASCII_OF = {
+    "L": "A-Za-z",
+    "Z": " ",
+    "N": "0-9",
+    "M": "",
+    "S": r"$+<=>\^`|~",
+    "P": r"!-#%-*,\-./:;?@\[\\\]_{}",
+}
 
 
 @lru_cache(maxsize=512)

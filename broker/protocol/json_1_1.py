@@ -50,7 +50,12 @@ _OWN_CODES = {
     "AccessDenied": ("AccessDeniedException",),
     "ExpiredToken": ("ExpiredTokenException",),
     "IncompleteSignature": ("IncompleteSignatureException",),
-    "InternalFailure": ("ServiceException", "InternalServerException", "InternalFailure"),
+    "InternalFailure": (
+        "ServiceException",
+        "InternalServerException",
+        "InternalErrorException",
+        "InternalFailure",
+    ),
     "InvalidClientTokenId": ("UnrecognizedClientException",),
     "MalformedInput": ("SerializationException",),
     "MalformedQueryString": ("SerializationException",),

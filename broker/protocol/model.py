@@ -29,6 +29,7 @@ VERSIONS = {
     "rolesanywhere": "2018-05-10",
     "eks": "2017-11-01",
     "eks-auth": "2023-11-26",
+    "cognito-identity": "2014-06-30",
 }
 
 # CloudTrail's name of a service, where it is not the model's.
@@ -53,6 +54,7 @@ PROOFS = frozenset(
         "authenticationCodeType",
         "contextAssertionType",
         "tokenType",
+        "SessionTokenString",
         "AuthCode",
         "DeviceCode",
         "AuthorizationCode",

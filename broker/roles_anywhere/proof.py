@@ -25,7 +25,7 @@ from broker.storage.workload_records import TrustAnchor, WorkloadProfile
 
 _DIALECT = Dialect(mismatch_code="AccessDeniedException")
 _CHAIN = "x-amz-x509-chain"
-_LARGEST_CERTIFICATE = 48 << 10  # bytes
+_LARGEST_CERTIFICATE = 12 << 10  # bytes: one of ML-DSA-87 has 7,500
 _NO_TOKEN = "Missing Authentication Token"  # noqa: S105  no password
 _UNTRUSTED = "Untrusted Signing Certificate"
 _DISABLED = "Access is denied."

@@ -25,7 +25,7 @@ class SigningKeys:
     replaces it. The secret itself is never cached.
     """
 
-    def __init__(self, limit: int = 4096) -> None:
+    def __init__(self, limit: int = 16384) -> None:
         self._limit = limit
         self._keys: Cache[tuple[str, ...], tuple[bytes, SigningKey]] = Cache(limit)
 

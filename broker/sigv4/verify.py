@@ -60,9 +60,7 @@ class Dialect(msgspec.Struct, frozen=True):
 QUERY = Dialect()
 JSON = Dialect(mismatch_code="InvalidSignatureException")
 S3 = Dialect(longest_presigned=604_800, normalise_path=False, unsigned_payload=True)
-S3_STREAMED = Dialect(
-    longest_presigned=604_800, normalise_path=False, unsigned_payload=True, body_follows=True
-)
+S3_STREAMED = msgspec.structs.replace(S3, body_follows=True)
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):

@@ -266,12 +266,17 @@ async def _known_policy(
 ) -> PolicySet:
     """The resource's policy, where the request has none.
 
-    For a role of this account, its trust policy; a role that does not exist trusts no one. For other resources, as in
-    AWS's simulator, a policy that delegates the decision to the resource's account.
+    For a role of this account, its trust policy; a role that does not exist trusts no one. For a resource of another
+    service that this account has registered, its policy. For other resources, as in AWS's simulator, a policy that
+    delegates the decision to the resource's account.
     """
     is_role = kind_of_resource_policy(action) is PolicyKind.TRUST and ":role/" in resource
     if simulation.knows_roles and is_role and owner == call.account:
         return await policy_of_role(call, resource)
+    if simulation.knows_roles and owner == call.account:
+        owned = await call.gate.foreign_resources.find(call.store, resource)
+        if owned is not None and owned.account == owner and owned.policy is not None:
+            return owned.policy
     return simulation.delegated if owner == simulation.subject.account else NO_POLICIES
 
 

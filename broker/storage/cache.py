@@ -30,8 +30,8 @@ _MOST_PAGES = 256
 # How often a snapshot may be replaced by another transaction while the changes since are asked for.
 _MOST_REPLACED = 8
 
-# How many records are read before the event loop serves other requests.
-_SCAN_PAGE = 1000
+# How many records are read before the event loop serves other requests: they take two or three milliseconds.
+_SCAN_PAGE = 200
 
 UNKNOWN: Any = object()
 
@@ -193,10 +193,7 @@ class RecordCache:
         """Stored keys and records under `prefix` and behind `after`, in order; None if the revision has changed."""
         keys = snapshot.listed(prefix, after, limit)
         if keys is not None:
-            records = await self.read(partition, snapshot, [(collection, key) for key in keys])
-            if records is None:
-                return None
-            return [(key, record) for key, record in zip(keys, records, strict=True) if record is not None]
+            return await self._read_listed(partition, snapshot, collection, keys)
         pairs = await self._scan_engine(partition, prefix, after, limit)
         if await self._engine.revision(partition) != snapshot.revision:
             return None
@@ -208,6 +205,20 @@ class RecordCache:
         if not collection.expiring:
             snapshot.note_listed(prefix, after, limit, [key for key, _ in found])
             self._partitions.reweigh(partition, snapshot, snapshot.weight)
+        return found
+
+    async def _read_listed(
+        self, partition: str, snapshot: PartitionSnapshot, collection: Collection[Any], keys: list[str]
+    ) -> list[tuple[str, Any]] | None:
+        found: list[tuple[str, Any]] = []
+        for start in range(0, len(keys), _SCAN_PAGE):
+            if start:
+                await asyncio.sleep(0)
+            some = keys[start : start + _SCAN_PAGE]
+            records = await self.read(partition, snapshot, [(collection, key) for key in some])
+            if records is None:
+                return None
+            found += [(key, one) for key, one in zip(some, records, strict=True) if one is not None]
         return found
 
     def advance(

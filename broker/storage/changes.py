@@ -2,22 +2,42 @@
 
 A commit leaves an entry: its revision and its keys. An entry exists only together with its commit, so entries whose
 numbers are in sequence, the first of which has the mark of a known revision, are all that happened since. Where an
-early version of the broker has committed there is a gap, and nothing is known.
+early version of the broker has committed there is a gap, and nothing is known; nor in partitions without a feed.
 """
 
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from broker.storage.engine import Changes, Revision, Write
+from broker.storage.engine import (
+    Changes,
+    Revision,
+    Write,
+    portal_partition,
+    replay_partition,
+    sessions_partition,
+    sign_in_partition,
+    usage_partition,
+)
 
 # How many entries an engine stores of a partition; and of how many keys a commit may be that leaves its keys in one.
 FEED_LENGTH = 64
 _MOST_KEYS = 200
 
+# Partitions that are written with most requests, and of which caches hold little: an entry costs more than it saves.
+_WITHOUT_FEED = tuple(
+    make("")
+    for make in (usage_partition, sessions_partition, replay_partition, sign_in_partition, portal_partition)
+)
+
 _Keys = list[tuple[str, bool]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Keys | None).decode
+
+
+def packed_changes(partition: str, writes: Sequence[Write]) -> bytes:
+    """The entry of a commit; empty where it leaves none."""
+    return b"" if partition.startswith(_WITHOUT_FEED) else pack_keys(writes)
 
 
 def pack_keys(writes: Sequence[Write]) -> bytes:

@@ -28,10 +28,12 @@ from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
+    IDENTITY_POOL_OWNERS_PARTITION,
     ORGANIZATIONS_PARTITION,
     RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
+    identities_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -39,6 +41,13 @@ from broker.storage.engine import (
     subjects_partition,
     trusting_partition,
     usage_partition,
+)
+from broker.storage.identity_pool_records import (
+    IdentityCount,
+    IdentityPoolOwner,
+    IdentityPoolRecord,
+    LinkedLogin,
+    PoolIdentity,
 )
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
@@ -113,6 +122,11 @@ def serving_partition(account: str) -> str:
 def resources_partition(account: str) -> str:
     """A partition of its own: names are taken often, and must not change the global partition's revision."""
     return RESOURCES_PARTITION
+
+
+def identity_pool_owners_partition(account: str) -> str:
+    """A partition of its own: it must not change the global partition's revision."""
+    return IDENTITY_POOL_OWNERS_PARTITION
 
 
 def role_index_partition(account: str) -> str:
@@ -319,4 +333,23 @@ ASSOCIATION_IDS = Collection(
     AssociationId,
     lambda a: f"{a.cluster_name}/{a.association_id}",
     exact=True,
+)
+
+IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
+IDENTITY_POOL_OWNERS = Collection(
+    "identity-pool-owner",
+    IdentityPoolOwner,
+    lambda o: o.pool_id,
+    partition=identity_pool_owners_partition,
+    exact=True,
+)
+# By `identity_shard` of a pool's or an identity's id.
+POOL_IDENTITIES = Collection(
+    "pool-identity", PoolIdentity, lambda i: i.identity_id, partition=identities_partition, exact=True
+)
+LINKED_LOGINS = Collection(
+    "linked-login", LinkedLogin, lambda one: one.key, partition=identities_partition, exact=True
+)
+IDENTITY_COUNTS = Collection(
+    "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
 )

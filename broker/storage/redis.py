@@ -33,7 +33,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 
-from broker.storage.changes import changes_since, pack_keys
+from broker.storage.changes import changes_since, packed_changes
 from broker.storage.engine import (
     MARK_SIZE,
     NEVER_WRITTEN,
@@ -147,7 +147,7 @@ class RedisEngine:
         keys = [revision_key(partition), index_key(partition, "keys"), index_key(partition, "expiry")]
         keys += [receipt_key(partition, mark), index_key(partition, "changes")]
         arguments: list[bytes | str | int] = ["" if expecting is None else revision_text(expecting), mark]
-        arguments.append(pack_keys(writes))
+        arguments.append(packed_changes(partition, writes))
         for write in writes:
             keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), _expiry(write), write.value or b""]

@@ -11,7 +11,7 @@ _RECEIPT_SECONDS = 60
 _WITHDRAWN_SECONDS = 3600
 
 # KEYS: revision, keys, expiry, receipt, changes, then each write's value. ARGV: the expected revision or "", the mark,
-# the keys packed for the feed of changes, then for each write its key, its expiry (milliseconds, "" for none,
+# the keys packed for the feed of changes or "", then for each write its key, its expiry (milliseconds, "" for none,
 # "deleted") and its value. Answers {committed, revision}.
 COMMIT = f"""
 local revision = redis.call('GET', KEYS[1]) or '0'
@@ -48,8 +48,10 @@ for i = 6, #KEYS do
 end
 revision = string.format('%d:%s', string.match(revision, '^%d+') + 1, ARGV[2])
 redis.call('SET', KEYS[1], revision)
-redis.call('RPUSH', KEYS[5], revision .. ' ' .. ARGV[3])
-redis.call('LTRIM', KEYS[5], -{FEED_LENGTH}, -1)
+if ARGV[3] ~= '' then
+  redis.call('RPUSH', KEYS[5], revision .. ' ' .. ARGV[3])
+  redis.call('LTRIM', KEYS[5], -{FEED_LENGTH}, -1)
+end
 redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
 return {{1, revision}}
 """

@@ -5,6 +5,7 @@ changed, or moved to another key, does not open, and is refused. Names of partit
 encrypted. Sealing does not reveal that a record was removed, or that an older value of the same key was put back.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from broker.sealing.envelope import NONCE_ENTROPY, SealBroken, open_, seal
@@ -12,6 +13,9 @@ from broker.sealing.keyring import Keyring
 from broker.storage.engine import Engine, EngineUnavailable, Revision, Write
 
 _PURPOSE = b"storage records"
+
+# How many values are sealed before the event loop serves other requests.
+_AT_ONCE = 200
 
 
 class SealedEngine:
@@ -47,9 +51,12 @@ class SealedEngine:
         return [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
-        return await self._inner.commit(
-            partition, [self._sealed(partition, write) for write in writes], expecting
-        )
+        sealed: list[Write] = []
+        for start in range(0, len(writes), _AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            sealed += [self._sealed(partition, write) for write in writes[start : start + _AT_ONCE]]
+        return await self._inner.commit(partition, sealed, expecting)
 
     def _sealed(self, partition: str, write: Write) -> Write:
         if write.value is None:

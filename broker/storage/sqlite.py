@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from broker.storage.changes import changes_since, pack_keys
+from broker.storage.changes import changes_since, packed_changes
 from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, Changes, EngineUnavailable, Revision, Write
 from broker.storage.sqlite_commits import REVISION, Commit, apply, deliver, failed, unavailable
 from broker.storage.sqlite_files import (
@@ -206,7 +206,7 @@ class SqliteEngine:
             raise EngineUnavailable(f"{self._path}: the store is closed")
         rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
         outcome: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
-        mark, packed = self._entropy(MARK_SIZE), pack_keys(writes)
+        mark, packed = self._entropy(MARK_SIZE), packed_changes(partition, writes)
         commit = Commit(partition.encode(), rows, expecting, mark, packed, outcome)
         self._waiting.add(commit)
         self._queue.put(commit)

@@ -29,7 +29,7 @@ _END_TIMEOUT = 10.0
 
 
 class Commit(msgspec.Struct, eq=False):
-    """`mark` is that of the new revision, `packed_keys` its entry in the feed of changes.
+    """`mark` is that of the new revision, `packed_keys` its entry in the feed of changes, if any.
 
     `outcome` is the new revision, or the error.
 
@@ -91,8 +91,9 @@ def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revisio
                 execute(_PUT, (commit.partition, key, value, expires_at))
         number = revision.number + 1
         execute(_SET_REVISION, (commit.partition, number, commit.mark))
-        execute(_NOTE_CHANGES, (commit.partition, number, commit.mark, commit.packed_keys))
-        execute(_FORGET_CHANGES, (commit.partition, number - FEED_LENGTH))
+        if commit.packed_keys:
+            execute(_NOTE_CHANGES, (commit.partition, number, commit.mark, commit.packed_keys))
+            execute(_FORGET_CHANGES, (commit.partition, number - FEED_LENGTH))
     except sqlite3.DataError as error:
         # SQLite cannot hold such a value (a gigabyte): only this commit fails.
         execute("ROLLBACK TO one")

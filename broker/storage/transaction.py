@@ -17,6 +17,7 @@ Law:
 - What is derived from records is written with them (`derivation.py`).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ from broker.storage.cache import UNKNOWN
 from broker.storage.collection import Collection, R
 from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
-from broker.storage.derivation import COUNTS_KEY, are_counted, derive, rebuild
+from broker.storage.derivation import COUNTS_KEY, are_counted, derive, full_count, rebuild
 from broker.storage.engine import (
     Conflict,
     Engine,
@@ -160,9 +161,11 @@ class Transaction(msgspec.Struct, eq=False):
             written = dict(view.writes)
             sources = {one: await self._scan_merged(one, account, "", None, None) for one in SOURCES}
             stored = {one: await self._scan_merged(one, account, "", None, None) for one in DERIVED}
+            # In a thread, for a full account would hold the event loop.
+            wanted = await asyncio.to_thread(full_count, sources)
             if view.writes == written:  # else a concurrent task of this transaction has put something
                 break
-        wrong = rebuild(view, sources, stored)
+        wrong = rebuild(view, wanted, stored)
         self.is_dirty = self.is_dirty or bool(wrong)
         return wrong
 

@@ -53,6 +53,7 @@ class ForwardRules(msgspec.Struct, frozen=True):
     """What the settings say. `identity_headers` are those of ARN, account and user id; "" for one that is not sent.
 
     `sign_in_url` is where browsers are sent; "" for nowhere. `cookie_header` has the Cookie header that may go on.
+    `own_headers` are the canonical names of all of them.
     """
 
     proxies: Networks
@@ -62,10 +63,7 @@ class ForwardRules(msgspec.Struct, frozen=True):
     cookie_header: str = "X-Broker-Cookie"
     sign_in_header: str = "X-Broker-Sign-In"
     sign_in_url: str = ""
-
-    @property
-    def own_headers(self) -> tuple[str, ...]:
-        return (*self.identity_headers, self.decision_header, self.cookie_header, self.sign_in_header)
+    own_headers: frozenset[str] = frozenset()
 
 
 class Forwarding(msgspec.Struct, frozen=True):

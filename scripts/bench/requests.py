@@ -23,13 +23,23 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from serving import Server, ask, free_address, load, signed
 
 ACCOUNT, ROOT_KEY_ID, ROOT_SECRET = "111111111111", "AKIABENCHBENCHBENCH0", secrets.token_hex(20)
-GOALS = {"assume-role": 0.45, "caller-identity": 0.55, "metadata": 0.9}
+GOALS = {"assume-role": 0.45, "caller-identity": 0.55, "metadata": 0.9, "forward": 0.5}
 REQUESTS = 1000
 
-API, METADATA, OPERATIONS, BARE = (free_address() for _ in range(4))
+API, METADATA, OPERATIONS, BARE, FORWARD = (free_address() for _ in range(5))
+SHOP = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:shop"
+ROUTE = {
+    "host": "shop.example.com",
+    "path": "/orders/{order}",
+    "action": "execute-api:Invoke",
+    "resource": f"{SHOP}/{{method}}/orders/{{order}}",
+}
 
 BARE_SERVER = f"""
 import sys
@@ -83,6 +93,8 @@ def main() -> None:
             "BROKER_ROOT_ACCESS_KEY_ID": ROOT_KEY_ID,
             "BROKER_ROOT_SECRET_ACCESS_KEY": ROOT_SECRET,
             "BROKER_METADATA_LOOPBACK_INSTANCE": "i-0123456789abcdef0",
+            "BROKER_LISTEN_FORWARD": FORWARD,
+            "BROKER_AUTHORIZE_ROUTES": json.dumps([ROUTE]),
         }
         apply_instance(environment, folder)
         serve = [sys.executable, "-m", "broker", "serve", "--api", API, "--metadata", METADATA]
@@ -121,6 +133,8 @@ def new_caller(broker: Server) -> tuple[str, str, str]:
     )
     allow = document(Action="sts:AssumeRole", Resource=role)
     iam(Action="PutUserPolicy", UserName="bench", PolicyName="assume", PolicyDocument=allow)
+    invoke = document(Action="execute-api:Invoke", Resource=f"{SHOP}/*")
+    iam(Action="PutUserPolicy", UserName="bench", PolicyName="invoke", PolicyDocument=invoke)
     answer = iam(Action="CreateAccessKey", UserName="bench")
     key_id, secret = (re.findall(f"<{name}>(.*?)<", answer)[0] for name in ("AccessKeyId", "SecretAccessKey"))
     return key_id, secret, role
@@ -145,6 +159,24 @@ def metadata_request() -> bytes:
     ).encode()
 
 
+def forwarded_requests(key_id: str, secret: str) -> list[bytes]:
+    """What nginx asks about signed requests of a client, each of another order."""
+    requests = []
+    for order in range(REQUESTS):
+        path = f"/orders/{order}"
+        original = AWSRequest("GET", f"http://shop.example.com{path}", {"Host": "shop.example.com"})
+        SigV4Auth(Credentials(key_id, secret), "execute-api", "us-east-1").add_auth(original)
+        own = "".join(f"{name}: {value}\r\n" for name, value in original.headers.items() if name != "Host")
+        requests.append(
+            (
+                f"GET /forward/x-original HTTP/1.1\r\nHost: {FORWARD}\r\nX-Original-Method: GET\r\n"
+                f"X-Original-URI: {path}\r\nX-Original-Host: shop.example.com\r\nX-Forwarded-For: 192.0.2.7\r\n"
+                f"X-Forwarded-Proto: https\r\n{own}\r\n"
+            ).encode()
+        )
+    return requests
+
+
 def measure(chosen: argparse.Namespace, broker: Server, bare: Server) -> None:
     key_id, secret, role = new_caller(broker)
     metadata_listener = broker.at(METADATA)
@@ -163,6 +195,7 @@ def measure(chosen: argparse.Namespace, broker: Server, bare: Server) -> None:
         ),
         "caller-identity": (broker, lambda: [signed(API, {"Action": "GetCallerIdentity"}, key_id, secret)]),
         "metadata": (metadata_listener, lambda: [metadata_request()]),
+        "forward": (broker.at(FORWARD), lambda: forwarded_requests(key_id, secret)),
     }
     print(
         f"{'operation':16} {'broker us':>10} {'bare us':>9} {'broker/s':>9} {'bare/s':>9} {'ratio':>6} {'goal':>5}"

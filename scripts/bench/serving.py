@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         head, separator, body = self._buffer.partition(b"\r\n\r\n")
         if not separator or len(body) < _content_length(head):
             return
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 20"):
             sys.exit(f"refused: {self._buffer.decode()}")
         self._buffer = b""
         self._counts[0] += 1
@@ -196,7 +196,7 @@ class Backlog:
         with contextlib.suppress(BlockingIOError):
             while more := self._connections[index].recv(1 << 20, socket.MSG_DONTWAIT):
                 received += more
-        answered = received.count(b"HTTP/1.1 200")
+        answered = received.count(b"HTTP/1.1 20")
         if answered < received.count(b"HTTP/1.1 ") or answered > self._unanswered[index]:
             sys.exit(f"refused: {received.decode()}")
         self._unanswered[index] -= answered
@@ -263,7 +263,7 @@ def ask(server: Server, request: bytes) -> tuple[str, float]:
         while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < _content_length(answer):
             answer += connection.recv(1 << 20)
         took = time.perf_counter() - began
-    if not answer.startswith(b"HTTP/1.1 200"):
+    if not answer.startswith(b"HTTP/1.1 20"):
         sys.exit(f"refused: {answer.decode()}")
     return answer.partition(b"\r\n\r\n")[2].decode(), took * 1000
 

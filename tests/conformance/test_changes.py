@@ -17,6 +17,9 @@ from broker.storage.engine import (
     Revision,
     Write,
     account_partition,
+    replay_partition,
+    sessions_partition,
+    usage_partition,
 )
 from broker.storage.records import User
 from broker.storage.store import USERS, Store, Transaction
@@ -63,6 +66,15 @@ async def test_a_commit_of_very_many_keys_is_not_in_the_feed(engine: Engine) -> 
     last = await engine.commit(HERE, [Write("a", b"2")], large)
     assert await engine.changes(HERE, first) is None
     assert await engine.changes(HERE, large) == Changes(last, {"a": True})
+
+
+@pytest.mark.parametrize(
+    "partition", [usage_partition(ACCOUNT), sessions_partition(ACCOUNT), replay_partition(ACCOUNT)]
+)
+async def test_what_is_written_with_most_requests_has_no_feed(engine: Engine, partition: str) -> None:
+    first = await engine.commit(partition, [Write("a", b"1")], None)
+    await engine.commit(partition, [Write("b", b"1")], None)
+    assert await engine.changes(partition, first) is None
 
 
 async def test_a_conflict_leaves_nothing_in_the_feed(engine: Engine) -> None:

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,3 +196,105 @@ def test_what_proves_nothing_gets_nothing(node: Node) -> None:
     assert read(f"{node.containers_url}/v2/credentials/{node.container_token}")[0] == 400
     assert read(node.pods_url, "POST", Authorization="a.b.c")[0] == 405
     assert read(node.pods_url.replace("/v1/", "/v3/"))[0] == 404
+
+
+ACTIVATE = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def test_sockets_of_the_service_manager_are_taken(node: Node, tmp_path: Path) -> None:
+    """As systemd hands them over: the agent itself binds nothing there."""
+    port = free_port()
+    sections = f"""
+[pods]
+cluster = "{node.scene.cluster.name}"
+networks = {LOOPBACK}
+listen = ["127.0.0.1:{port}"]
+"""
+    agent = Agent(tmp_path, node.scene.server.url, node.scene.node.environment, sections)
+    agent.within = (sys.executable, "-c", ACTIVATE, str(port))
+    with agent.running():
+        token = node.scene.cluster.token(Pod("web-5"))
+        assert read(f"http://127.0.0.1:{port}/v1/credentials", Authorization=token)[0] == 200
+
+
+def test_while_the_broker_is_away_pods_keep_what_is_valid_and_others_are_told_when_to_ask(
+    tmp_path: Path,
+) -> None:
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    port = free_port()
+    with server.running():
+        scene = new_scene(server, server.new_account(), tmp_path)
+        scene.associate(scene.new_role("web"))
+        sections = f"""
+[pods]
+cluster = "{scene.cluster.name}"
+networks = {LOOPBACK}
+listen = ["127.0.0.1:{port}"]
+"""
+        url = f"http://127.0.0.1:{port}/v1/credentials"
+        with Agent(tmp_path, server.url, scene.node.environment, sections).running() as agent:
+            known, new = (scene.cluster.token(Pod(name)) for name in ("web-0", "web-1"))
+            first = read(url, Authorization=known)
+            assert first[0] == 200
+            assert server.stop() == 0
+            assert read(url, Authorization=known)[:2] == first[:2]
+            status, _, headers = read(url, Authorization=new)
+            assert status == 503
+            assert 1 <= int(headers["Retry-After"]) <= 30
+            assert "broker_agent_broker_away 1" in read(f"http://127.0.0.1:{agent.health}/metrics")[1]
+            server.start()
+            deadline = time.monotonic() + 40
+            while (status := read(url, Authorization=new)[0]) == 503:
+                assert time.monotonic() < deadline, agent.log
+                time.sleep(0.5)
+            assert status == 200
+            for secret in (known, new, json.loads(first[1])["SecretAccessKey"]):
+                assert secret not in agent.log
+
+
+def test_profiles_are_served_at_the_loopback_address_to_who_knows_the_token(
+    node: Node, tmp_path: Path
+) -> None:
+    keys, server = node.scene.node, node.scene.server
+    config = tmp_path / "config"
+    worker = f"arn:aws:iam::{node.scene.account.account_id}:role/worker"
+    config.write_text(
+        f"[profile node]\nregion = {REGION}\nendpoint_url = {server.url}\n"
+        f"aws_access_key_id = {keys.access_key_id}\naws_secret_access_key = {keys.secret_access_key}\n"
+        f"[profile worker]\nregion = {REGION}\nendpoint_url = {server.url}\nsource_profile = node\n"
+        f"role_arn = {worker}\nrole_session_name = laptop\n"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "BROKER_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broker", "agent", "--profile", "node", "--profile", "worker"],
+        env={**plain, "AWS_CONFIG_FILE": str(config)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline().strip() for _ in range(6)]
+        assert [lines[0], lines[3]] == ["# node", "# worker"]
+        given = [
+            dict(line.removeprefix("export ").split("=", 1) for line in lines[at : at + 2]) for at in (1, 4)
+        ]
+        assert all(len(one["AWS_CONTAINER_AUTHORIZATION_TOKEN"]) <= 64 for one in given)
+        assert node.who(**given[0]).endswith(":user/node")
+        assert node.who(**given[1]).endswith(":assumed-role/worker/laptop")
+        url, token = given[0].values()
+        status, body, _ = read(url, Authorization=token)
+        assert (status, json.loads(body)["AccessKeyId"][:4]) == (200, "ASIA")  # of the key, a session
+        assert read(url, Authorization=given[1]["AWS_CONTAINER_AUTHORIZATION_TOKEN"])[0] == 401
+        assert read(url, Authorization=token, Host="rebound.example")[0] == 403
+    finally:
+        process.terminate()
+        process.stdout.close()
+        assert process.wait(20) == 0

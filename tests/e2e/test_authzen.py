@@ -165,6 +165,10 @@ def test_a_session_is_decided_with_what_limits_it_until_it_is_revoked(scene: Sce
     assert scene.ask(of_session(whole), scene.outsider, on=scene.object).status == 200
     mixed = {**of_session(whole), "id": limited.access_key_id}
     assert not scene.ask(mixed).decision
+    narrow_asker = new_user(
+        scene.server, scene.account, "narrow", allow("broker:EvaluateAccess", on=scene.app)
+    )
+    assert not scene.ask(mixed, narrow_asker).decision  # of nobody, so no permission is asked
     root = session().client(
         "sts",
         region_name=REGION,

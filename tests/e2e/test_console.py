@@ -189,6 +189,27 @@ def test_a_refused_button_says_why_and_whoever_may_decode_it_sees_the_statement(
     assert last_record(world, "CreateGroup")["errorCode"] == "AccessDenied"
 
 
+def test_the_overview_lists_what_needs_attention_as_far_as_the_person_may_see_it(
+    world: World, page: Page
+) -> None:
+    iam = world.server.client("iam", world.home.root)
+    trusted = f"arn:aws:iam::{world.data.account_id}:root"
+    iam.create_role(RoleName="wide-open", AssumeRolePolicyDocument=document(trust(trusted)))
+    open_console(page, world)
+    attention = page.get_by_role("region", name="Needs attention")
+    expect(attention).to_contain_text("Roles that trust another account as a whole: 1")
+    expect(attention).to_contain_text("Users with a password and no second factor: 2")
+    attention.get_by_role("link", name="wide-open").click()
+    expect(page.get_by_role("heading", name="wide-open", exact=True)).to_be_visible()
+    iam.delete_role(RoleName="wide-open")
+    with person(page.context.browser) as other:  # type: ignore[arg-type]
+        open_console(other, world, "guest")
+        attention = other.get_by_role("region", name="Needs attention")
+        expect(attention).to_contain_text("Policies, trust and roles without use are not looked at.")
+        expect(attention).to_contain_text("iam:GetAccountAuthorizationDetails")
+        expect(attention).not_to_contain_text("Users with a password and no second factor:")
+
+
 def test_who_may_see_little_sees_that_and_the_refusal_of_the_rest(world: World, page: Page) -> None:
     open_console(page, world, "guest")
     go_to(page, "Users")

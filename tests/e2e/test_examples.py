@@ -1,5 +1,4 @@
-"""`config/examples/`: what each README says is run here, is. nginx's files are run by `test_proxy.py`, those of proxies that
-ask by `test_forward_auth.py`, those of an older CLI by `test_sso_older_cli.py`."""
+"""`config/examples/`: what each README says is run here, is. nginx's files are run by `test_proxy.py`."""
 
 import json
 import os
@@ -17,15 +16,26 @@ from broker.app import Broker
 from broker.names.secret import SecretKey
 from broker.protocol.model import VERSIONS
 from broker.sealing.session import open_session
-from tests.e2e.conftest import CLI_1, REGION, ROOT, Account, Server
+from tests.e2e.conftest import CLI_1, REGION, ROOT, Account, Keys, Server
 from tests.e2e.scenes import allow, in_broker, new_role, new_user, trust
+from tests.e2e.test_session_operations import session
 from tests.e2e.web_identity import new_scene
 from tests.identity_providers.openid_provider import OpenIdProvider
 from tests.identity_providers.processes import require_installed, require_program
 from tests.s3_endpoint import S3Endpoint
 
 EXAMPLES = ROOT / "config" / "examples"
-FOLDERS = {"forward-auth", "gitlab", "nginx", "older-cli", "private-authority", "s3", "sdks", "terraform"}
+FOLDERS = {
+    "authzen",
+    "forward-auth",
+    "gitlab",
+    "nginx",
+    "older-cli",
+    "private-authority",
+    "s3",
+    "sdks",
+    "terraform",
+}
 # Services of the broker for which Terraform's provider has no resources that the broker could make.
 NOT_TERRAFORMS = {"eks-auth", "sso", "sso-oidc", "signin"}
 
@@ -54,6 +64,10 @@ def run(command: Sequence[str | Path], folder: Path, environment: Mapping[str, s
     )
     assert ended.returncode == 0, f"{command}: {ended.stdout}{ended.stderr}"
     return ended.stdout
+
+
+def signed_by(keys: Keys) -> dict[str, str]:
+    return {"aws_access_key_id": keys.access_key_id, "aws_secret_access_key": keys.secret_access_key}
 
 
 def as_root_of(server: Server, account: Account) -> dict[str, str]:
@@ -128,7 +142,29 @@ def test_gofmt_parses_the_program_in_go(server: Server, tmp_path: Path) -> None:
     gofmt = shutil.which("gofmt")
     if gofmt is None:
         pytest.skip("go is not installed")
-    assert run([gofmt, "-l", EXAMPLES / "sdks"], tmp_path, {}) == ""
+    assert run([gofmt, "-l", EXAMPLES / "sdks", EXAMPLES / "authzen"], tmp_path, {}) == ""
+
+
+@pytest.mark.parametrize("file", ["ask.sh", "ask.py", "ask.mjs"])
+def test_services_ask_in_each_language(server: Server, account: Account, tmp_path: Path, file: str) -> None:
+    bucket = f"arn:aws:s3:::photos-{account.account_id}"
+    asker = new_user(server, account, "asker", allow("broker:EvaluateAccess"))
+    new_user(server, account, "reader", allow("s3:GetObject"))
+    iam = session().client("iam", endpoint_url=server.url, region_name=REGION, **signed_by(account.root))
+    iam.register_foreign_resource(ResourceArn=bucket)
+    folder = copied("authzen", tmp_path)
+    programs = {"sh": "sh", "py": sys.executable, "mjs": "node"}
+    if file == "ask.mjs":
+        modules = require_installed(
+            ROOT / ".tools" / "aws-sdk-js" / "node_modules", "the AWS SDK for JavaScript"
+        )
+        (folder / "node_modules").symlink_to(modules)
+    here = {**asker.environment, "AWS_ENDPOINT_URL": server.url, **REGIONS}
+    question = [f"arn:aws:iam::{account.account_id}:user/reader", "s3:GetObject", f"{bucket}/a"]
+    program = require_program(programs[file.rpartition(".")[2]])
+    assert json.loads(run([program, file, *question], folder, here))["decision"] is True
+    question[1] = "s3:PutObject"
+    assert json.loads(run([program, file, *question], folder, here))["decision"] is False
 
 
 def test_clients_that_are_told_of_a_private_authority_trust_the_broker(

@@ -4,6 +4,7 @@ import datetime
 import http.client
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
@@ -15,10 +16,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from broker.config.loading import load_settings
-from tests.e2e.conftest import REACHES_LOOPBACK, REGION, Account, Keys, Server
+from tests.e2e.conftest import REACHES_LOOPBACK, REGION, Account, Keys
 from tests.e2e.forwarding import EXAMPLES, HOST, PROXIES, Answer, send, server_behind
-from tests.e2e.scenes import allow, assume, document, new_role, new_user, records_of, trust
+from tests.e2e.portal import Client, PortalServer
+from tests.e2e.scenes import allow, assume, document, new_role, new_user, records_of, trust, written_in
+from tests.e2e.test_authzen import post as ask
 from tests.e2e.test_session_operations import session
+from tests.e2e.test_token_exchange import ACCESS_TOKEN, EXCHANGE, SIGNED
+from tests.e2e.test_token_exchange import post as post_form
 from tests.identity_providers.fixtures import STS
 from tests.identity_providers.openid_provider import OpenIdProvider
 from tests.ports import free_port
@@ -32,7 +37,7 @@ ORDER = "/orders/7"
 class Scene:
     """The account of the example's routes; `alice` may read orders, `bob` may do nothing."""
 
-    def __init__(self, server: Server, account: Account, forward: str) -> None:
+    def __init__(self, server: PortalServer, account: Account, forward: str) -> None:
         self.server, self.account, self.forward = server, account, forward
         self.alice = new_user(
             server, account, "alice", allow("execute-api:Invoke", on=f"{SHOP}/prod/*"), allow("sts:*")
@@ -51,6 +56,48 @@ class Scene:
         public = {**allow("execute-api:Invoke", on=f"{SHOP}/prod/GET/public/*"), "Principal": "*"}
         self.iam.put_foreign_resource_policy(ResourceArn=SHOP, PolicyDocument=document(public))
 
+    @cached_property
+    def access_token(self) -> str:
+        """An access token of the account's issuer for itself, of a session of `app` that alice has exchanged."""
+        issuer = self.iam.enable_outbound_web_identity_federation()["IssuerIdentifier"]
+        more = document(allow("sts:GetWebIdentityToken"))
+        self.iam.put_role_policy(RoleName="app", PolicyName="tokens", PolicyDocument=more)
+        asked = {
+            "grant_type": EXCHANGE,
+            "subject_token_type": SIGNED,
+            "subject_token": self.alice.access_key_id,
+            "requested_token_type": ACCESS_TOKEN,
+            "resource": self.app,
+            "audience": issuer,
+        }
+        answer = post_form(f"{issuer}/oauth2/token", asked, self.alice)
+        assert answer.status == 200, answer.body
+        return str(answer.body["access_token"])
+
+    @cached_property
+    def cookies(self) -> str:
+        """The Cookie header of alice's browser, which has a cookie of the server behind, too."""
+        self.server.set_password(self.account, "alice")
+        client = Client(self.server)
+        client.sign_in(ACCOUNT, "alice")
+        client.cookies["cart"] = "full"
+        return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+    def web_role(self, provider: OpenIdProvider) -> str:
+        """A role that tokens of the provider take, made once."""
+        iam = self.server.client("iam", self.account.root)
+        if not iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
+            arn = iam.create_open_id_connect_provider(
+                Url=provider.issuer, ClientIDList=[STS], ThumbprintList=["0" * 40]
+            )["OpenIDConnectProviderArn"]
+            trusting = {
+                "Effect": "Allow",
+                "Principal": {"Federated": arn},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+            }
+            new_role(self.server, self.account, "web", trusting, allow("execute-api:Invoke"))
+        return f"arn:aws:iam::{ACCOUNT}:role/web"
+
 
 def routes() -> str:
     """Those of the example, and one for tokens of a provider."""
@@ -68,9 +115,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         **REACHES_LOOPBACK,
         "BROKER_LISTEN_FORWARD": forward,
         "BROKER_AUTHORIZE_ROUTES": routes(),
-        "BROKER_FEDERATION_ISSUER_URL": "http://issuer.example.com",
     }
-    with Server(folder, f"sqlite:{folder / 'broker.db'}", environment=environment).running() as server:
+    server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}", environment=environment)
+    server.environment["BROKER_FEDERATION_ISSUER_URL"] = f"{server.url}/issuers"
+    with server.running():
         yield Scene(server, server.new_account(ACCOUNT), forward)
 
 
@@ -260,19 +308,7 @@ def test_what_is_signed_without_a_body_is_not_taken_for_writing(scene: Scene, pr
 def test_tokens_of_a_provider_take_the_role_of_the_route(
     scene: Scene, proxy: str, openid_provider: OpenIdProvider
 ) -> None:
-    iam = scene.server.client("iam", scene.account.root)
-    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    if not providers:
-        iam.create_open_id_connect_provider(
-            Url=openid_provider.issuer, ClientIDList=[STS], ThumbprintList=["0" * 40]
-        )
-        arn = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"][0]["Arn"]
-        trusting = {
-            "Effect": "Allow",
-            "Principal": {"Federated": arn},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-        }
-        new_role(scene.server, scene.account, "web", trusting, allow("execute-api:Invoke"))
+    scene.web_role(openid_provider)
     token = openid_provider.machine_token("pipeline", "urn:sts")
     bearer = [("Host", HOST), ("Authorization", f"Bearer {token}")]
     for _ in range(2):
@@ -282,6 +318,66 @@ def test_tokens_of_a_provider_take_the_role_of_the_route(
     assert send(proxy, "GET", ORDER, bearer).status == 401
     spoiled = [("Host", HOST), ("Authorization", f"Bearer {token[:-4]}AAAA")]
     assert send(proxy, "GET", "/tokens/7", spoiled).status == 401
+
+
+def test_an_access_token_of_the_accounts_issuer_is_its_session(scene: Scene, proxy: str) -> None:
+    bearer = [("Host", HOST), ("Authorization", f"Bearer {scene.access_token}")]
+    answer = send(proxy, "GET", ORDER, bearer)
+    assert answer.seen_header("X-Broker-Arn") == f"arn:aws:sts::{ACCOUNT}:assumed-role/app/token-exchange"
+    for token in (f"{scene.access_token[:-4]}AAAA", "a.b.c", ""):
+        assert send(proxy, "GET", ORDER, [("Host", HOST), ("Authorization", f"Bearer {token}")]).status == 401
+
+
+def test_the_portals_cookie_is_its_person_and_stays_with_the_broker(scene: Scene, proxy: str) -> None:
+    assert "broker-session" in scene.cookies
+    answer = send(proxy, "GET", ORDER, [("Host", HOST), ("Cookie", scene.cookies)])
+    assert answer.seen_header("X-Broker-Arn") == f"arn:aws:iam::{ACCOUNT}:user/alice"
+    assert answer.seen_header("Cookie") == "cart=full"
+    spoiled = scene.cookies.replace("broker-session=", "broker-session=A")
+    assert send(proxy, "GET", ORDER, [("Host", HOST), ("Cookie", spoiled)]).status == 401
+    assert (
+        send(proxy, "GET", "/public/a", [("Host", HOST), ("Cookie", spoiled)]).seen_header("Cookie")
+        == "cart=full"
+    )
+
+
+def test_browsers_are_sent_to_the_portal(scene: Scene, proxy: str, request: Any) -> None:
+    answer = send(proxy, "GET", ORDER, [("Host", HOST), ("Accept", "text/html,*/*")])
+    if request.node.callspec.params["proxy"] == "haproxy":
+        assert answer.status == 401  # the example is for machines
+        return
+    assert (answer.status, answer.headers["Location"]) == (302, scene.server.origin)
+
+
+def test_services_ask_with_access_tokens_about_tokens_of_providers(
+    scene: Scene, openid_provider: OpenIdProvider
+) -> None:
+    role = scene.web_role(openid_provider)
+    may_ask = document(allow("broker:EvaluateAccess"))
+    scene.iam.put_role_policy(RoleName="app", PolicyName="asks", PolicyDocument=may_ask)
+    token = openid_provider.machine_token("pipeline", "urn:sts")
+    bearer = {"Authorization": f"Bearer {scene.access_token}"}
+
+    def decided(token: str, role_arn: str) -> bool:
+        subject = {"type": "web_identity", "id": token, "properties": {"role_arn": role_arn}}
+        question = {
+            "subject": subject,
+            "action": {"name": "execute-api:Invoke"},
+            "resource": {"type": "resource", "id": f"{SHOP}/prod/GET/orders/7"},
+        }
+        answer = ask(scene.server, "/access/v1/evaluation", question, None, **bearer)
+        assert answer.status == 200, answer.body
+        return bool(answer.body["decision"])
+
+    assert decided(token, role)
+    assert not decided(token, scene.app)
+    assert not decided(f"{token[:-4]}AAAA", role)
+    assert token not in written_in(scene.server)
+    scene.iam.delete_role_policy(RoleName="app", PolicyName="asks")
+    answer = ask(
+        scene.server, "/access/v1/evaluation", {"subject": {"type": "principal", "id": role}}, None, **bearer
+    )
+    assert answer.status == 400
 
 
 def test_only_a_proxy_of_the_settings_is_answered(scene: Scene) -> None:

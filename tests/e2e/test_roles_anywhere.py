@@ -8,9 +8,10 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.conftest import Account, Server
 from tests.e2e.roles_anywhere import Anywhere, create_session, sent_parts, session_keys, trusting
 from tests.e2e.scenes import allow, document, new_role, records_of, refusal
+from tests.e2e.test_revocation import broker
 from tests.http_host import HttpHost, text_answer
 from tests.workload_certificates import Issued, Signing, authority, workload
 
@@ -54,6 +55,16 @@ def test_a_certificate_is_traded_for_credentials_of_a_role(
     who = server.client("sts", session_keys(answer)).get_caller_identity()
     assert who["Arn"] == given["assumedRoleUser"]["arn"]
     assert who["UserId"] == given["assumedRoleUser"]["assumedRoleId"]
+
+
+def test_the_longest_chain_of_the_largest_keys_is_read(server: Server, account: Account) -> None:
+    kind = "ml-dsa-87"
+    chain = [authority("root", kind)]
+    for number in range(5):
+        chain.append(authority(f"authority {number}", kind, issuer=chain[-1]))
+    scene = Anywhere.of(server, account, chain[0])
+    status, answer = create_session(scene, workload(chain[-1], kind=kind), chain=chain[1:])
+    assert status == 201, answer
 
 
 def test_the_trust_policy_reads_anchor_names_and_source_identity(server: Server, account: Account) -> None:
@@ -240,8 +251,9 @@ def test_revoked_certificates_are_refused_and_existing_sessions_stay(
     assert reason.startswith("check failed: revocation: found")
     assert create_session(scene, sibling, chain=[between])[0] == 201
     assert create_session(scene, namesake, chain=[other])[0] == 201
-    # As on AWS: what it had got is good until it ends, or `broker revoke` ends it.
-    assert server.client("sts", session_keys(answer)).get_caller_identity()
+    # As on AWS: what it had got is good until it ends.
+    as_workload = server.client("sts", session_keys(answer))
+    assert as_workload.get_caller_identity()
     scene.client.disable_crl(crlId=made["crlId"])
     assert create_session(scene, own, chain=[between])[0] == 201
     scene.client.enable_crl(crlId=made["crlId"])
@@ -259,6 +271,9 @@ def test_revoked_certificates_are_refused_and_existing_sessions_stay(
         scene.client.update_crl(crlId=made["crlId"], crlData=root.revoking(key=other.key))
     scene.client.delete_crl(crlId=made["crlId"])
     assert create_session(scene, own, chain=[between])[0] == 201
+    # `broker revoke` ends it at once, by the name of its session in the ARN.
+    ended = broker(server, "revoke", "session", session_keys(answer).access_key_id)
+    assert refusal(as_workload.get_caller_identity)[0] == "InvalidClientTokenId", ended
 
 
 def test_a_repository_trusts_its_own_certificates_alone(server: Server, account: Account) -> None:
@@ -318,13 +333,20 @@ def test_sigv4_keys_do_not_open_create_session_and_certificates_open_nothing_els
 ) -> None:
     root = authority()
     scene = Anywhere.of(server, account, root)
-    keys = Keys(account.root.access_key_id, account.root.secret_access_key)
-    assert server.client("sts", keys).get_caller_identity()
     path, headers, body = Signing(server.api, workload(root), query=scene.arns).request()
     status, said = sent_parts(server, path.replace("/sessions", "/profiles"), headers, body)
     assert status in (400, 403), said
     del headers["authorization"]
     status, said = sent_parts(server, path, headers, body)
+    assert (status, said["message"]) == (403, "Missing Authentication Token")
+    by_secret = Signing(
+        server.api,
+        workload(root),
+        query=scene.arns,
+        algorithm="AWS4-HMAC-SHA256",
+        serial_number=account.root.access_key_id,
+    )
+    status, said = sent_parts(server, *by_secret.request())
     assert (status, said["message"]) == (403, "Missing Authentication Token")
 
 

@@ -20,7 +20,8 @@ from broker.protocol.wire import Message, parse_message
 from broker.sigv4.authorization import UnverifiedRequest
 
 SERVICES = {
-    name: load_service(name) for name in ("sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth")
+    name: load_service(name)
+    for name in ("sso", "sso-oidc", "signin", "accessanalyzer", "eks", "eks-auth", "rolesanywhere")
 }
 MODELS = {name: BotocoreModel(Loader().load_service_model(name, "service-2"), name) for name in SERVICES}
 # Of Access Analyzer and EKS only what is served.
@@ -73,6 +74,13 @@ CANDIDATES = (
     "us-east-1",
     "vpc-12345678",
     "vpce-12345678",
+    "11111111-1111-1111-1111-111111111111",
+    "arn:aws:iam::123456789012:role/alice",
+    *(
+        f"arn:aws:rolesanywhere:us-east-1:123456789012:{kind}/x"
+        for one in ("trust-anchor", "profile", "crl")
+        for kind in (one, f"alias/{one}")
+    ),
 )
 
 
@@ -109,6 +117,8 @@ def value_for(shape: Shape, *, full: bool, text: str = NASTY) -> object:
         return max(shape.metadata.get("min", 0), 7)
     if shape.type_name == "timestamp":
         return 1_700_000_000.0
+    if shape.type_name == "blob":
+        return b"\x00\xff"
     return text_for(shape, text)
 
 
@@ -188,6 +198,8 @@ PROOFS = ("AuthCode", "DeviceCode", "AuthorizationCode", "CodeVerifier")
 def secrets_in(shape: Shape) -> int:
     if shape.metadata.get("sensitive") or shape.name in PROOFS:
         return 1
+    if isinstance(shape, ListShape):
+        return 2 * secrets_in(shape.member)  # lists have two members here
     return sum(map(secrets_in, shape.members.values())) if isinstance(shape, StructureShape) else 0
 
 

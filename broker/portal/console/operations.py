@@ -77,6 +77,16 @@ async def attempt(
         return refusal
 
 
+async def attempt_for_page(portal: Portal, visit: Visit, name: str, typed: Any) -> Any:
+    """As `attempt`, for an operation that only pages know."""
+    try:
+        return await perform_for_page(portal, visit, name, typed)
+    except Refusal as refusal:
+        if refusal.code in FAULTS:
+            raise
+        return refusal
+
+
 class OperationForm(msgspec.Struct, frozen=True):
     """A form of a page: `then` gives, from the answer, the page to look at afterwards."""
 

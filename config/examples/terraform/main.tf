@@ -18,13 +18,14 @@ provider "aws" {
   skip_region_validation  = true
 
   endpoints {
-    accessanalyzer = var.endpoint
-    cloudtrail     = var.endpoint
-    eks            = var.endpoint
-    iam            = var.endpoint
-    organizations  = var.endpoint
-    rolesanywhere  = var.endpoint
-    sts            = var.endpoint
+    accessanalyzer  = var.endpoint
+    cloudtrail      = var.endpoint
+    cognitoidentity = var.endpoint
+    eks             = var.endpoint
+    iam             = var.endpoint
+    organizations   = var.endpoint
+    rolesanywhere   = var.endpoint
+    sts             = var.endpoint
   }
 }
 

@@ -17,7 +17,7 @@ def read(folder: Path, text: str, **environment: str) -> object:
 
 
 def test_the_example_can_be_used() -> None:
-    settings = read_agent_settings(ROOT / "config" / "agent.toml", {})
+    settings = read_agent_settings(ROOT / "deploy" / "systemd" / "broker-agent.toml", {})
     assert settings.pods is not None and settings.containers is not None and settings.instances is not None
     (machine,) = settings.instances.machines
     assert instance_of(machine, "us-east-1").account_id == "123456789012"

@@ -36,6 +36,7 @@ REFUSED = {
     "keys": ("drop", "none"),
     "policy": ("simulate", "--policy", "deny.json", *ASKED),
     "federation": ("check", "token", "--role", ROLE),
+    "authorize": ("explain", "GET", "https://shop.example.com/"),
     "sessions": ("--account", "999999999999"),
     "revoke": ("role", ROLE),
     "token": ("inspect", "AAAA"),
@@ -48,6 +49,7 @@ WRONG_USE = {
     "root-password": ("1", "--remove"),
     "policy": ("simulate", "--policy", "none.json", *ASKED),
     "federation": ("check", "none", "--role", ROLE),
+    "authorize": ("explain", "GET", "/orders"),
     "metadata": ("container", ROLE, "--hours", "-1"),
 }
 # The store is out of reach.
@@ -124,6 +126,7 @@ def test_a_setting_that_cannot_be_is_wrong_use_of_every_command(
         **DONE,
         "root-password": (A, "--remove"),
         "federation": REFUSED["federation"],
+        "authorize": REFUSED["authorize"],
         "token": ("inspect", "AAAA"),
         "backup": ("store.backup",),
         "restore": ("store.backup",),

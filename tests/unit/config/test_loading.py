@@ -51,11 +51,7 @@ def test_every_setting_is_explained_with_its_default(name: str) -> None:
     assert re.search(rf"^# .{{15,}}[.)]\n{key} = ", body, re.MULTILINE), f"a sentence must stand above {key}"
 
 
-# `broker agent` has settings of its own: tests/unit/agent reads its file.
-BROKERS = sorted(file for file in CONFIG.glob("*.toml") if file.name != "agent.toml")
-
-
-@pytest.mark.parametrize("file", BROKERS, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(CONFIG.glob("*.toml")), ids=lambda file: file.name)
 def test_every_example_file_loads(file: Path) -> None:
     assert isinstance(load_settings(file, {}), Settings)
 

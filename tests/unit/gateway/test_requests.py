@@ -517,3 +517,79 @@ async def test_the_journal_has_what_was_done_to_buckets_and_by_default_not_to_ob
     lines = stack.journal.read_text().splitlines()
     assert not any('"GetObject"' in line for line in lines)
     assert any('"CreateBucket"' in line for line in lines)
+
+
+async def test_a_body_that_does_not_go_on_is_given_up(stack, monkeypatch):
+    monkeypatch.setattr("broker.gateway.body.SILENT_SECONDS", 0.1)
+    _, head = stack.head("PUT", "/first/key", payload="UNSIGNED-PAYLOAD", length=100)
+    status, body = parsed(await stack.send(head + b"x" * 50))
+    assert (status, code_of(body)) == (400, "RequestTimeout")
+    await asyncio.sleep(0.05)
+    assert stack.store.whole == []
+
+
+# what only the store knows
+
+TAGGED = (
+    b'<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet><Tag><Key>Secret</Key><Value>yes</Value></Tag>'
+    b"</TagSet></Tagging>"
+)
+
+
+def deny_tagged(value):
+    return (
+        '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", '
+        '"Resource": "arn:aws:s3:::first/*", "Condition": {"StringEquals": {"s3:ExistingObjectTag/Secret": "'
+        f'{value}"}}}}}}]}}'
+    )
+
+
+async def put_policy(stack, policy):
+    body = policy.encode()
+    status, answer = await stack.ask("PUT", "/first", "policy=", payload=sha256(body).hexdigest(), body=body)
+    assert status == 204, answer
+
+
+async def test_a_policy_that_reads_the_tags_of_an_object_is_refused_where_nobody_fetches_them(stack):
+    await put_policy(stack, deny_tagged("yes"))
+    status, body = await stack.ask("GET", "/first/key")
+    assert (status, code_of(body)) == (403, "AccessDenied")
+    assert stack.store.seen == []
+
+
+@pytest.mark.parametrize("stack", [{"BROKER_GATEWAY_EXISTING_OBJECT_TAGS": "true"}], indirect=True)
+async def test_the_tags_are_fetched_where_a_policy_reads_them_and_the_settings_say_so(stack):
+    await stack.ask("GET", "/first/key")
+    assert [path for _, path in stack.store.whole] == ["/first/key"]  # no policy reads them
+    stack.store.body = TAGGED
+    await put_policy(stack, deny_tagged("yes"))
+    status, body = await stack.ask("GET", "/first/key", "versionId=v1")
+    assert (status, code_of(body)) == (200, "")  # the policy speaks of GetObject, not of GetObjectVersion
+    assert (await stack.ask("GET", "/first/key"))[0] == 403
+    assert stack.store.whole[-1] == ("GET", "/first/key?tagging=")
+    await put_policy(stack, deny_tagged("no"))
+    assert (await stack.ask("GET", "/first/key"))[0] == 200
+
+
+async def test_a_lock_is_sent_as_it_was_judged(stack):
+    body = b"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2090-01-01T00:00:00Z</RetainUntilDate></Retention>"
+    options = {"payload": sha256(body).hexdigest(), "body": body}
+    assert (await stack.ask("PUT", "/first/key", "retention=", **options))[0] == 200
+    assert b"<Mode>GOVERNANCE</Mode>" in stack.store.seen[0][3]
+    twice = body.replace(b"</Mode>", b"</Mode><Mode>COMPLIANCE</Mode>")
+    options = {"payload": sha256(twice).hexdigest(), "body": twice}
+    status, answer = await stack.ask("PUT", "/first/key", "retention=", **options)
+    assert (status, code_of(answer)) == (400, "MalformedXML")
+
+
+async def test_an_operation_that_the_store_lacks_is_refused(stack):
+    status, body = await stack.ask("GET", "/first/key", "torrent=")
+    assert (status, code_of(body)) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("stack", [{"BROKER_GATEWAY_REFUSED_OPERATIONS": "GetObjectTagging"}], indirect=True)
+async def test_an_operation_that_the_settings_name_is_refused(stack):
+    status, body = await stack.ask("GET", "/first/key", "tagging=")
+    assert (status, code_of(body)) == (501, "NotImplemented")
+    assert (await stack.ask("GET", "/first/key"))[0] == 200
+    assert len(stack.store.seen) == 1

@@ -249,3 +249,22 @@ async def test_control_policies_of_the_owners_account_hold_for_its_resources(iam
     )
     await write(iam, ORGANIZATION, "", organization)
     assert not await is_allowed(iam, ann)
+
+
+async def test_a_simulation_uses_the_policy_that_is_registered(iam):
+    await caller_of(iam, user("ann", ACCOUNT, statement()))
+    asked = shapes.SimulatePrincipalPolicyRequest(
+        policy_source_arn=f"arn:aws:iam::{ACCOUNT}:user/ann",
+        action_names=("s3:GetObject",),
+        resource_arns=(OBJECT,),
+    )
+
+    async def simulated():
+        (result,) = (await iam(asked)).evaluation_results
+        return result.eval_decision
+
+    assert await simulated() == "allowed"
+    await iam(put_policy(everyone("Deny", action="s3:GetObject", resource=f"{BUCKET}/2026/*")))
+    assert await simulated() == "explicitDeny"
+    await iam(shapes.DeleteForeignResourcePolicyRequest(resource_arn=BUCKET))
+    assert await simulated() == "allowed"

@@ -376,6 +376,14 @@ def test_every_pattern_compiles_and_knows_ascii_digits_only(service: ServiceMode
             assert not compile_pattern(shape.pattern)("١٢٣٤٥٦٧٨٩٠١٢")
 
 
+@pytest.mark.parametrize("classes", ["LZNMSP", "LM", "SL", "PL", "NL", "ZL"])
+def test_classes_of_unicode_have_the_same_characters_in_ascii(classes: str) -> None:
+    pattern = "[" + "".join(rf"\p{{{one}}}" for one in classes) + "]"
+    ours, theirs = compile_pattern(pattern), regex.compile(pattern).fullmatch
+    for character in map(chr, range(128)):
+        assert bool(ours(character)) == bool(theirs(character)), character
+
+
 def test_unicode_classes_are_javas() -> None:
     matches = compile_pattern(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")
     assert matches("Größe 東京 ½ a-b@c")

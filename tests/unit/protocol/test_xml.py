@@ -1,5 +1,6 @@
 """Answers: what AWS's layout holds, and that no text can break out of it."""
 
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
-from broker.protocol.markup import format_timestamp
+from broker.protocol.markup import format_timestamp, percent_encoded
 from broker.protocol.model import load_service
 from broker.protocol.shapes import iam as shapes
 from broker.protocol.shapes.sts import Credentials, GetCallerIdentityResponse
@@ -63,6 +64,11 @@ def test_a_member_that_is_not_there_has_no_element_though_the_model_requires_it(
     root = shapes.User(path="/", user_name=None, user_id="1", arn="arn", create_date=0.0)  # type: ignore[arg-type]
     answer = render_result(IAM, "GetUser", shapes.GetUserResponse(user=root), "id-1")
     assert b"UserName" not in answer and b"<UserId>1</UserId>" in answer
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.text(st.characters(max_codepoint=127)))
+def test_every_text_is_percent_encoded_as_the_standard_library_does(text: str) -> None:
+    assert percent_encoded(text) == quote(text, safe="")
 
 
 def test_policy_documents_in_answers_are_percent_encoded() -> None:

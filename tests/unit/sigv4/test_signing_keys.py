@@ -42,7 +42,7 @@ def test_the_cache_is_bounded_and_a_key_in_use_outlives_thousands_that_are_used_
 def test_the_cache_prints_neither_keys_nor_secrets():
     keys = SigningKeys()
     keys.put(NAME, OLD, b"a signing key")
-    assert repr(keys) == "SigningKeys(1 of 4096)"
+    assert repr(keys) == "SigningKeys(1 of 16384)"
 
 
 def test_the_cache_has_no_secret():

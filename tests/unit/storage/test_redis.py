@@ -46,7 +46,7 @@ async def test_all_keys_of_an_account_lie_in_one_slot(engine: RedisEngine, redis
         for key in re.findall(rb"broker:\S+", redis_server.ask(b"KEYS broker:*"))
         if b"partitions" not in key
     ]
-    assert len(keys) == 21
+    assert len(keys) == 19
     assert len({redis_server.ask(b"CLUSTER KEYSLOT " + key) for key in keys}) == 1
 
 

@@ -507,11 +507,12 @@ async def test_the_operators_log_says_why_a_request_could_not_be_read(
     [
         b"GET /" + b"a" * limits.LONGEST_TARGET + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"a" * limits.LONGEST_HEADER + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-Amz-X509-Chain: " + b"a" * (64 << 10) + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * (limits.MOST_HEADERS + 1) + b"\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"a" * 4 * limits.LARGEST_HEAD,
         b"GET / HTTP/1.1\r\n" + b"a" * 4 * limits.LARGEST_HEAD,
     ],
-    ids=["long line", "long header", "many headers", "endless header", "endless name"],
+    ids=["long line", "long header", "long chain", "many headers", "endless header", "endless name"],
 )
 async def test_a_head_beyond_its_limits_goes_to_the_handler_and_is_the_last_request(
     served: RunningServer, head: bytes
@@ -524,6 +525,14 @@ async def test_a_head_beyond_its_limits_goes_to_the_handler_and_is_the_last_requ
     peer.send(GET)
     assert await peer.rest() == b""
     assert len(served.handler.received) == 2
+
+
+async def test_headers_of_certificates_may_be_longer_than_others(served: RunningServer):
+    peer = await served.peer()
+    lines = [(name, b"a" * (size - len(name))) for name, size in limits.LONGEST_OF_CERTIFICATES.items()]
+    peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"%b: %b\r\n" % line for line in lines) + b"\r\n")
+    echo = await peer.echo()
+    assert (echo["limit_exceeded"], len(echo["headers"])) == (None, 1 + len(lines))
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["by length", "in chunks"])

@@ -1,51 +1,29 @@
-"""Old keys and users without a second factor, read in a credential report."""
+"""Findings on the overview: by rule, with a link to each place and a text for each rule."""
 
-import csv
-import io
+from broker.hygiene.rules import RULES, HygieneFinding, Place
+from broker.portal.console.hygiene import LinkedPlace, by_rule
+from broker.portal.rendering import texts_of
 
-from broker.iam.credential_reports import HEADER
-from broker.portal.console.hygiene import UserFinding, findings_of
-from broker.protocol.shapes.iam import GetCredentialReportResponse
-
-NOW = 1_767_225_600.0  # 2026-01-01
+BY_NAME = {rule.name: rule for rule in RULES}
 
 
-def report(*rows: dict[str, str]) -> GetCredentialReportResponse:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, HEADER, restval="N/A")
-    writer.writeheader()
-    writer.writerows(rows)
-    return GetCredentialReportResponse(content=text.getvalue().encode(), generated_time=NOW - 60)
-
-
-def key(number: int, made: str, *, is_active: bool = True) -> dict[str, str]:
-    active = "true" if is_active else "false"
-    return {f"access_key_{number}_active": active, f"access_key_{number}_last_rotated": made}
-
-
-def test_active_keys_of_more_than_ninety_days_are_old_the_oldest_first() -> None:
-    found = findings_of(
-        report(
-            {"user": "<root_account>", **key(1, "2020-01-01T00:00:00+00:00")},
-            {"user": "exact", **key(1, "2025-10-03T00:00:00+00:00")},
-            {"user": "old", **key(1, "2025-10-02T00:00:00+00:00")},
-            {"user": "older", **key(1, "2025-12-31T00:00:00+00:00"), **key(2, "2025-01-01T00:00:00+00:00")},
-            {"user": "off", **key(1, "2020-01-01T00:00:00+00:00", is_active=False)},
-        ),
-        NOW,
+def test_the_most_severe_rule_comes_first_with_all_its_places() -> None:
+    user, role, root = Place("user", "alice", "AKIA", 91), Place("role", "old", days=100), Place("root")
+    found = by_rule(
+        [
+            HygieneFinding(BY_NAME["unused_roles"], role),
+            HygieneFinding(BY_NAME["old_keys"], user),
+            HygieneFinding(BY_NAME["root_keys"], root),
+        ]
     )
-    assert found.old_keys == (UserFinding("older", 365), UserFinding("old", 91))
-    assert found.as_of == NOW - 60
+    assert [one.name for one in found] == ["root_keys", "old_keys", "unused_roles"]
+    assert [one.places for one in found] == [
+        (LinkedPlace("", root),),
+        (LinkedPlace("users", user),),
+        (LinkedPlace("roles", role),),
+    ]
 
 
-def test_a_password_without_a_device_is_found_and_nothing_else() -> None:
-    found = findings_of(
-        report(
-            {"user": "<root_account>", "password_enabled": "not_supported", "mfa_active": "false"},
-            {"user": "one", "password_enabled": "true", "mfa_active": "false"},
-            {"user": "two", "password_enabled": "true", "mfa_active": "true"},
-            {"user": "none", "password_enabled": "false", "mfa_active": "false"},
-        ),
-        NOW,
-    )
-    assert found.without_second_factor == (UserFinding("one"),)
+def test_every_rule_has_its_text_on_the_page() -> None:
+    texts = texts_of("console/overview").findings
+    assert set(texts) == set(BY_NAME)

@@ -1,0 +1,154 @@
+"""`broker hygiene`: what of the accounts' credentials, policies and roles should be mended."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from broker.commands.settings import add_settings_arguments
+
+if TYPE_CHECKING:
+    from broker.app import Broker
+    from broker.hygiene.rules import HygieneFinding, Limits
+
+DESCRIPTION = """\
+List what of the accounts' credentials, policies and roles should be mended, the most severe first: the same findings as
+on the console's overview.
+
+  broker hygiene                                      of all accounts
+  broker hygiene --account 123456789012 --json
+  broker hygiene --rule old_keys --key-age 30         one rule, with another limit; --rule may be repeated
+  broker hygiene --skip unused_roles                  all rules but one; may be repeated
+
+Rules:
+  root_keys                   the root user has access keys
+  root_without_second_factor  the root user has a password and no second factor
+  everyone_trusted            everyone may assume the role, without a condition
+  everything_allowed          a policy allows `*` on `*`: conditions are not looked at. A policy of the account is
+                              listed by itself, AWS's and inline ones with the user, group or role that has them
+  without_second_factor       the user has a password and no second factor
+  account_trusted             another account is trusted as a whole, without a condition
+  old_keys                    the active access key of a user is older than --key-age days
+  unused_keys                 the active access key of a user was not used for --unused days, or never since then
+  no_password_policy          the account has no password policy of its own
+  unused_roles                nobody assumed the role for --unused days; roles of services are not looked at
+
+The exit status is for scripts: 0 without findings, 1 with some, 3 where the store could not be read.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--account", metavar="ID", action="append", default=[], help="only this account; may be repeated"
+    )
+    for option, meaning in (("rule", "only this rule"), ("skip", "without this rule")):
+        parser.add_argument(
+            f"--{option}", metavar="RULE", action="append", default=[], help=f"{meaning}; may be repeated"
+        )
+    parser.add_argument("--key-age", metavar="DAYS", type=int, default=90, help="of old_keys (90)")
+    parser.add_argument(
+        "--unused", metavar="DAYS", type=int, default=90, help="of unused_keys, unused_roles (90)"
+    )
+    parser.add_argument("--json", action="store_true", help="as a JSON list")
+    add_settings_arguments(parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """0 without findings, 1 with some."""
+    from broker.commands.opening import with_broker
+
+    async def work(broker: "Broker") -> int:
+        from broker.commands.terminal import print_json
+
+        limits, rules = _chosen_limits(chosen), _chosen_rules(chosen)
+        found = [
+            (account, one)
+            for account in await _accounts(broker, chosen.account)
+            for one in await _findings(broker, account, limits)
+            if one.rule.name in rules
+        ]
+        if chosen.json:
+            print_json([_shown(account, one) for account, one in found])
+        else:
+            _print(found)
+        return 1 if found else 0
+
+    return with_broker(chosen, work)
+
+
+def _chosen_limits(chosen: argparse.Namespace) -> "Limits":
+    """Raises WrongUse."""
+    from broker.commands.refusing import WrongUse
+    from broker.hygiene.rules import Limits
+
+    if min(chosen.key_age, chosen.unused) < 0:
+        raise WrongUse("a number of days is 0 or more")
+    return Limits(chosen.key_age, chosen.unused)
+
+
+def _chosen_rules(chosen: argparse.Namespace) -> set[str]:
+    """Raises WrongUse."""
+    from broker.commands.refusing import WrongUse
+    from broker.hygiene.rules import RULES
+
+    known = {rule.name for rule in RULES}
+    unknown = sorted({*chosen.rule, *chosen.skip} - known)
+    if unknown:
+        raise WrongUse(f"there is no rule {unknown[0]}; `broker hygiene --help` lists them")
+    return (set(chosen.rule) or known) - set(chosen.skip)
+
+
+async def _accounts(broker: "Broker", wanted: list[str]) -> list[str]:
+    """Raises CommandRefused."""
+    from broker.commands.unexpired_sessions import require_account
+    from broker.storage.store import ACCOUNTS
+
+    store = broker.store.transaction()
+    for account in wanted:
+        await require_account(store, account)
+    return wanted or [one.account_id for one in await store.scan(ACCOUNTS, "")]
+
+
+async def _findings(broker: "Broker", account: str, limits: "Limits") -> "list[HygieneFinding]":
+    from broker.app import clock
+    from broker.hygiene.rules import find_hygiene
+    from broker.hygiene.states import gather_credentials, gather_entities, gather_password_rules, gather_root
+
+    store = broker.store.transaction()
+    gathering = (gather_root, gather_password_rules, gather_credentials, gather_entities)
+    return find_hygiene([await gather(store, account) for gather in gathering], clock(), limits)
+
+
+def _print(found: "list[tuple[str, HygieneFinding]]") -> None:
+    from broker.commands.terminal import print_table
+
+    rows = [
+        [
+            one.rule.severity.value,
+            account,
+            " ".join(filter(None, (one.place.kind, one.place.name))),
+            one.place.detail or "-",
+            "-" if one.place.days is None else str(one.place.days),
+            one.rule.name,
+            one.rule.sentence,
+        ]
+        for account, one in found
+    ]
+    if rows:
+        headings = ["SEVERITY", "ACCOUNT", "OF", "DETAIL", "DAYS", "RULE", "WHY"]
+        print_table(headings, rows, {"high": "red", "medium": "yellow"})
+    else:
+        print("nothing found")
+
+
+def _shown(account: str, one: "HygieneFinding") -> dict[str, Any]:
+    """For JSON: names in CloudTrail's style, without what a finding does not have."""
+    place = one.place
+    parts = {"kind": place.kind, "name": place.name, "detail": place.detail, "days": place.days}
+    return {
+        "rule": one.rule.name,
+        "severity": one.rule.severity.value,
+        "account": account,
+        **{name: value for name, value in parts.items() if value not in ("", None)},
+        "why": one.rule.sentence,
+    }

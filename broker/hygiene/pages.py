@@ -1,0 +1,40 @@
+"""The findings for the console's overview, by the permissions of the operations of IAM that show as much."""
+
+import asyncio
+
+from broker.hygiene.rules import HygieneFinding, find_hygiene
+from broker.hygiene.states import (
+    State,
+    gather_credentials,
+    gather_entities,
+    gather_password_rules,
+    gather_root,
+)
+from broker.operation import Call, Prepared, no_resource, page_operation
+
+Findings = list[HygieneFinding]
+
+
+@page_operation("FindHygieneOfRoot", "iam:GetAccountSummary", prepare=no_resource)
+async def find_hygiene_of_root(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    return await _found(call, await gather_root(call.store, call.account))
+
+
+@page_operation("FindHygieneOfPasswordRules", "iam:GetAccountPasswordPolicy", prepare=no_resource)
+async def find_hygiene_of_password_rules(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    return await _found(call, await gather_password_rules(call.store, call.account))
+
+
+@page_operation("FindHygieneOfCredentials", "iam:GetCredentialReport", prepare=no_resource)
+async def find_hygiene_of_credentials(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    return await _found(call, await gather_credentials(call.store, call.account))
+
+
+@page_operation("FindHygieneOfEntities", "iam:GetAccountAuthorizationDetails", prepare=no_resource)
+async def find_hygiene_of_entities(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    return await _found(call, await gather_entities(call.store, call.account))
+
+
+async def _found(call: Call, state: State) -> Findings:
+    """In a thread: the documents of thousands of roles take seconds to read the first time."""
+    return await asyncio.to_thread(find_hygiene, (state,), call.now)

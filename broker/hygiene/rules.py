@@ -1,0 +1,223 @@
+"""The rules, one row each: its name, how much it matters, what it says, and how it is found in a state."""
+
+import enum
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from broker.hygiene.documents import allows_everything, trusted_accounts, trusts_everyone
+from broker.hygiene.states import (
+    Entity,
+    EntityState,
+    PasswordRules,
+    RootState,
+    State,
+    UserCredentials,
+)
+from broker.storage.records import Group, Role, User
+
+_DAY = 86_400
+# Roles that services and single sign-on make are theirs to assume or to delete.
+_PATHS_OF_SERVICES = ("/aws-service-role/", "/aws-reserved/")
+
+
+class Severity(enum.Enum):
+    """How soon a finding should be mended."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """In days: how old an access key may be, and how long a key or a role may be without use."""
+
+    key_age: int = 90
+    unused: int = 90
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a finding is about: `kind` is root, account, user, group, role or policy; `detail` is part of it."""
+
+    kind: str
+    name: str = ""
+    detail: str = ""
+    days: int | None = None
+
+
+class HygieneRule(msgspec.Struct, frozen=True):
+    """`find` is given a `state` of that type, the limits and the time in epoch seconds."""
+
+    name: str
+    severity: Severity
+    sentence: str
+    state: type[State]
+    find: Callable[[Any, Limits, float], Iterable[Place]]
+
+
+class HygieneFinding(msgspec.Struct, frozen=True):
+    """A place where a rule is broken."""
+
+    rule: HygieneRule
+    place: Place
+
+
+def _root_keys(state: RootState, limits: Limits, now: float) -> Iterator[Place]:
+    if state.has_access_keys:
+        yield Place("root")
+
+
+def _root_without_second_factor(state: RootState, limits: Limits, now: float) -> Iterator[Place]:
+    if state.has_password and not state.has_second_factor:
+        yield Place("root")
+
+
+def _no_password_policy(state: PasswordRules, limits: Limits, now: float) -> Iterator[Place]:
+    if not state.has_policy:
+        yield Place("account")
+
+
+def _without_second_factor(state: UserCredentials, limits: Limits, now: float) -> Iterator[Place]:
+    for name in state.without_second_factor:
+        yield Place("user", name)
+
+
+def _old_keys(state: UserCredentials, limits: Limits, now: float) -> list[Place]:
+    found = (
+        Place("user", key.user_name, key.access_key_id, _days(now, key.created_at))
+        for key in state.keys
+        if key.is_active
+    )
+    return _longest_first(one for one in found if (one.days or 0) > limits.key_age)
+
+
+def _unused_keys(state: UserCredentials, limits: Limits, now: float) -> list[Place]:
+    found = (
+        Place(
+            "user",
+            key.user_name,
+            key.access_key_id,
+            _days(now, key.created_at if key.last_used_at is None else key.last_used_at),
+        )
+        for key in state.keys
+        if key.is_active
+    )
+    return _longest_first(one for one in found if (one.days or 0) > limits.unused)
+
+
+def _unused_roles(state: EntityState, limits: Limits, now: float) -> list[Place]:
+    found = (
+        Place(
+            "role",
+            one.role.role_name,
+            days=_days(now, one.role.created_at if one.last_used_at is None else one.last_used_at),
+        )
+        for one in state.roles
+        if not one.role.path.startswith(_PATHS_OF_SERVICES)
+    )
+    return _longest_first(one for one in found if (one.days or 0) > limits.unused)
+
+
+def _everything_allowed(state: EntityState, limits: Limits, now: float) -> Iterator[Place]:
+    """A policy of the account once, attached or not; AWS's own and inline ones where they are attached."""
+    for policy in state.policies:
+        if allows_everything(policy.document):
+            yield Place("policy", policy.policy_name)
+    for entity in state.entities:
+        for name, document in entity.inline_policies.items():
+            if allows_everything(document):
+                yield _entity(entity, name)
+        for arn in entity.attached_policies:
+            if allows_everything(state.aws_managed.get(arn, "")):
+                yield _entity(entity, arn)
+
+
+def _everyone_trusted(state: EntityState, limits: Limits, now: float) -> Iterator[Place]:
+    for one in state.roles:
+        if trusts_everyone(one.role.assume_role_policy):
+            yield Place("role", one.role.role_name)
+
+
+def _accounts_trusted(state: EntityState, limits: Limits, now: float) -> Iterator[Place]:
+    """Other accounts: in the role's own, the policies of its users and roles decide."""
+    for one in state.roles:
+        for account in trusted_accounts(one.role.assume_role_policy):
+            if account != state.account:
+                yield Place("role", one.role.role_name, account)
+
+
+def _entity(entity: Entity, detail: str) -> Place:
+    match entity:
+        case User():
+            return Place("user", entity.user_name, detail)
+        case Group():
+            return Place("group", entity.group_name, detail)
+        case Role():
+            return Place("role", entity.role_name, detail)
+
+
+def _days(now: float, since: int) -> int:
+    return int((now - since) // _DAY)
+
+
+def _longest_first(places: Iterable[Place]) -> list[Place]:
+    return sorted(places, key=lambda one: (-(one.days or 0), one.name.lower(), one.detail))
+
+
+_HIGH, _MEDIUM, _LOW = Severity
+# The most severe first: so they are shown.
+RULES = (
+    HygieneRule("root_keys", _HIGH, "the root user has access keys", RootState, _root_keys),
+    HygieneRule(
+        "root_without_second_factor",
+        _HIGH,
+        "the root user has a password and no second factor",
+        RootState,
+        _root_without_second_factor,
+    ),
+    HygieneRule("everyone_trusted", _HIGH, "everyone may assume the role", EntityState, _everyone_trusted),
+    HygieneRule(
+        "everything_allowed",
+        _HIGH,
+        "every action is allowed on every resource",
+        EntityState,
+        _everything_allowed,
+    ),
+    HygieneRule(
+        "without_second_factor",
+        _HIGH,
+        "the user has a password and no second factor",
+        UserCredentials,
+        _without_second_factor,
+    ),
+    HygieneRule(
+        "account_trusted",
+        _MEDIUM,
+        "another account is trusted as a whole, without a condition",
+        EntityState,
+        _accounts_trusted,
+    ),
+    HygieneRule("old_keys", _MEDIUM, "the access key is old", UserCredentials, _old_keys),
+    HygieneRule("unused_keys", _MEDIUM, "the access key is not used", UserCredentials, _unused_keys),
+    HygieneRule(
+        "no_password_policy", _LOW, "there is no password policy", PasswordRules, _no_password_policy
+    ),
+    HygieneRule("unused_roles", _LOW, "nobody assumes the role", EntityState, _unused_roles),
+)
+
+
+def find_hygiene(
+    states: Iterable[State], now: float, limits: Limits = DEFAULT_LIMITS
+) -> list[HygieneFinding]:
+    """The findings in the `states` that were gathered, in the order of RULES."""
+    by_type = {type(one): one for one in states}
+    return [
+        HygieneFinding(rule, place)
+        for rule in RULES
+        if rule.state in by_type
+        for place in rule.find(by_type[rule.state], limits, now)
+    ]

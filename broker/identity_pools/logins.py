@@ -1,0 +1,134 @@
+"""The tokens that an app presents (`Logins`): each is proven, or the request is refused.
+
+What a client reads is AWS's sentence where it is known; the journal names the check that failed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from broker.assertions.checks import CheckFailed, Checks
+from broker.assertions.json_web_token import UnverifiedToken, read_token
+from broker.assertions.key_sets import VerificationKey
+from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer, verify_web_identity
+from broker.errors import Refusal
+from broker.federation.federation import LONGEST_LEEWAY
+from broker.federation.provider_keys import ProviderUnreachable
+from broker.federation.replay import use_once
+from broker.identity_pools.providers import PoolProvider, find_pool_provider
+from broker.identity_pools.refusals import not_authorized
+from broker.operation import Call
+from broker.storage.identity_pool_records import IdentityPoolRecord
+
+_NOT_VALID = "Invalid login token. The token could not be validated."
+_SENTENCES = {
+    "token": "Invalid login token. Not a valid OpenId Connect identity token.",
+    "issuer": "Invalid login token. Issuer doesn't match providerName",
+    "audience": "Invalid login token. Incorrect token audience.",
+}
+
+
+class ProvenLogin(msgspec.Struct, frozen=True):
+    """A subject of `provider` (the name in `Logins`), by a token that was verified; `key` is that of its role mapping.
+
+    `use` is what tells the token from all others, `expires_at` when it cannot be used any more.
+    """
+
+    provider: str
+    key: str
+    subject: str
+    audience: str
+    claims: Mapping[str, Any]
+    use: str
+    expires_at: float
+
+    def __repr__(self) -> str:
+        return f"ProvenLogin({self.provider}, {self.subject!r})"
+
+
+async def proven_logins(
+    call: Call, pool: IdentityPoolRecord, unverified_logins: Mapping[str, str]
+) -> tuple[ProvenLogin, ...]:
+    """All of them; raises NotAuthorizedException where one is not of a provider of the pool, or not valid."""
+    return tuple([await _proven(call, pool, name, token) for name, token in unverified_logins.items()])
+
+
+async def _proven(
+    call: Call, pool: IdentityPoolRecord, unverified_name: str, unverified_token: str
+) -> ProvenLogin:
+    provider = await find_pool_provider(call.store, pool, unverified_name)
+    if provider is None:
+        message = "Token is not from a supported provider of this identity pool."
+        raise not_authorized(message, f"pool {pool.pool_id} has no provider {unverified_name!r}")
+    checks = Checks()
+    try:
+        token = read_token(unverified_token, checks)
+        issuer = _required_issuer(call, provider, token, checks)
+        keys = await _keys(call, provider, token)
+        identity = verify_web_identity(
+            token,
+            keys,
+            issuer=issuer,
+            client_ids=provider.client_ids,
+            now=call.now,
+            checks=checks,
+            leeway=call.federation.leeway,
+        )
+    except CheckFailed as failed:
+        raise _refusal_of(failed, call.now) from None
+    return _login_of(provider, token, identity)
+
+
+def _required_issuer(call: Call, provider: PoolProvider, token: UnverifiedToken, checks: Checks) -> str:
+    """What the token states, if it is the provider's; a token of this broker is never one."""
+    stated = unverified_issuer(token)
+    is_own = call.federation.issuer.is_own(stated)
+    checks.require(
+        "issuer",
+        stated in provider.issuers and not is_own,
+        found=stated,
+        wanted=f"{' or '.join(provider.issuers)}, which is not this broker",
+    )
+    assert stated is not None, "it was required"
+    return stated
+
+
+async def _keys(call: Call, provider: PoolProvider, token: UnverifiedToken) -> tuple[VerificationKey, ...]:
+    issuer = provider.issuers[0]
+    try:
+        return await call.federation.keys.get(issuer, token.key_id, provider.thumbprints)
+    except ProviderUnreachable as error:
+        message = "The keys of the identity provider cannot be fetched now."
+        raise Refusal("ExternalServiceException", message, reason=f"{issuer}: {error}") from None
+
+
+def _login_of(provider: PoolProvider, token: UnverifiedToken, identity: WebIdentityClaims) -> ProvenLogin:
+    audience = next(one for one in identity.audience if one in provider.client_ids)
+    return ProvenLogin(
+        provider.name,
+        provider.key_for(audience),
+        identity.subject,
+        audience,
+        identity.claims,
+        str(identity.claims.get("jti") or token.signing_input),
+        identity.expires_at + LONGEST_LEEWAY,
+    )
+
+
+def _refusal_of(failed: CheckFailed, now: float) -> Refusal:
+    check, reason = failed.check, f"check failed: {failed}"
+    if check.name == "expiry":
+        message = f"Invalid login token. Token expired: {int(now)} >= {check.found}"
+        return not_authorized(message, reason)
+    return not_authorized(_SENTENCES.get(check.name, _NOT_VALID), reason)
+
+
+async def require_unused(call: Call, pool: IdentityPoolRecord, logins: tuple[ProvenLogin, ...]) -> None:
+    """Where the operator wants each token to be traded once only, here and by AssumeRoleWithWebIdentity."""
+    if not call.federation.single_use:
+        return
+    for one in logins:
+        issuer = str(one.claims["iss"])
+        if not await use_once(call.store, pool.account_id, issuer, one.use, call.now, one.expires_at):
+            raise not_authorized(_NOT_VALID, f"check failed: single use: {one.provider}")

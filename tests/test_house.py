@@ -173,7 +173,7 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
         "web/stores.py",
         "web/token_endpoint.py",
         "web/metadata.py",
-        "app/serving.py",
+        "app/repeating.py",
         "gateway/requests.py",
         "portal/application.py",
     }

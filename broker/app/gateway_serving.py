@@ -12,7 +12,8 @@ from socket import socket
 
 from broker.access.prove import Prover
 from broker.app.compose import Broker, open_broker, open_journal
-from broker.app.serving import read_certificate, repeat
+from broker.app.repeating import repeat
+from broker.app.serving import read_certificate
 from broker.app.system import clock, entropy
 from broker.audit.journal import Journal
 from broker.causes import explained

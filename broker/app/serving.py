@@ -18,6 +18,7 @@ from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
+from broker.app.repeating import attempt, repeat
 from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
 from broker.audit.history import EventHistory
@@ -370,33 +371,7 @@ async def _keep_role_index(store: Store) -> None:
     """At once: until a store of an earlier version is indexed, pages look through its roles one by one."""
     failure = ""
     while True:
-        failure = await _attempt(
+        failure = await attempt(
             "indexing the trust policies of roles", partial(index_missing_roles, store), failure
         )
         await asyncio.sleep(_RETRY_SECONDS if failure else _ROLE_INDEX_SECONDS)
-
-
-async def repeat(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Call `work` every `seconds`; a failure is logged once, and the next call tries again."""
-    logged = ""
-    while True:
-        await asyncio.sleep(seconds)
-        logged = await _attempt(name, work, logged)
-
-
-async def _attempt(name: str, work: Callable[[], Awaitable[object]], logged: str) -> str:
-    """Call `work`; the failure, "" where there is none. One that is `logged` already is not logged again.
-
-    A client library may turn a cancellation into an error of its own. The task then ends all the same, else the
-    broker would wait for it when it stops.
-    """
-    failure = ""
-    try:
-        await work()
-    except Exception as error:  # noqa: BLE001  else the task would end silently
-        failure = str(error)
-    if (task := asyncio.current_task()) is not None and task.cancelling():
-        raise asyncio.CancelledError
-    if failure and failure != logged:
-        _logger.warning("%s failed: %s", name, failure)
-    return failure

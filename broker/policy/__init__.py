@@ -9,6 +9,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
 from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone
+from broker.policy.bucket_policy import is_public, require_bucket_policy
 from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
@@ -68,6 +69,7 @@ __all__ = [
     "denial_sentences",
     "external_grants",
     "is_always_allowed",
+    "is_public",
     "named_actions",
     "named_principals",
     "names_of",
@@ -76,6 +78,7 @@ __all__ = [
     "policy_size",
     "read_date",
     "read_for_author",
+    "require_bucket_policy",
     "resource_conditions",
     "resource_near_misses",
     "service_grants",

@@ -15,6 +15,8 @@ _RESTORE = "stop the broker and restore a backup (broker restore)"
 _NEXT_STEPS: Mapping[int | None, str] = {
     errno.EACCES: _MODE,
     errno.EPERM: "run this as the user who owns it",
+    errno.ENOENT: "check the path (ls -ld)",
+    errno.EEXIST: "something else has this name, move it away or name another path",
     errno.EROFS: "name a path that can be written",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,

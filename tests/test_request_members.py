@@ -21,6 +21,18 @@ from broker.operation import OPERATIONS, Operation, model, request_tag_keys
 LOGGED = {
     ("sts", "GetScopedCredentials"): {"scoped_session_description"},
     ("accessanalyzer", "ValidatePolicy"): {"locale"},
+    # What the same request would do twice is as if it were done once, or a conflict.
+    **{
+        ("accessanalyzer", name): {"client_token"}
+        for name in (
+            "ApplyArchiveRule",
+            "CreateArchiveRule",
+            "DeleteAnalyzer",
+            "DeleteArchiveRule",
+            "UpdateArchiveRule",
+            "UpdateFindings",
+        )
+    },
     # "This parameter is no longer used" (CreateSession).
     ("rolesanywhere", "CreateSession"): {"session_name"},
     ("sso-oidc", "RegisterClient"): {"issuer_url"},

@@ -1,9 +1,18 @@
-"""IAM Access Analyzer: what its authors should know of a policy.
+"""IAM Access Analyzer: what is wrong with a policy, who outside is let in, what is not used.
 
-Owns ValidatePolicy, over the checks of `broker.policy.validation`. Never stores anything. Obeys the Access Analyzer API
-reference; analyzers, their findings and the checks by a solver are not there.
+Owns ValidatePolicy, over the checks of `broker.policy.validation`; analyzers with their archive rules; findings of
+external access, over `broker.policy.external_access`, and of unused roles, access keys and passwords. An analyzer looks
+whenever somebody asks, so no finding is stale. Obeys the Access Analyzer API reference; findings of unused permissions
+and of internal access, and the checks by a solver, are not there.
 """
 
-from broker.analyzer import validate_policy
+from broker.analyzer import (
+    analyzed_resources,
+    analyzers,
+    archive_rules,
+    findings,
+    tagging,
+    validate_policy,
+)
 
-__all__ = ["validate_policy"]
+__all__ = ["analyzed_resources", "analyzers", "archive_rules", "findings", "tagging", "validate_policy"]

@@ -79,16 +79,15 @@ def _write(block: str) -> int:
     import os
     from pathlib import Path
 
+    from broker.causes import cause_of
     from broker.commands.config_file import write_sections
-    from broker.commands.refusing import failed
+    from broker.commands.refusing import NO_ANSWER, failed
 
     path = Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
     try:
         is_changed = write_sections(path, block)
     except (OSError, UnicodeDecodeError) as error:
-        return failed(
-            "broker config print", f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
-        )
+        return failed("broker config print", f"{path} cannot be written: {cause_of(error)}", NO_ANSWER)
     print(f"{path}: {'written' if is_changed else 'nothing to change'}")
     return 0
 

@@ -1,5 +1,6 @@
 """Sections written into ~/.aws/config, where the person has lines of their own."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ _WHOLE = ("services ", "sso-session ")
 def write_sections(path: Path, block: str) -> bool:
     """Merge `block` into the file, replaced as a whole; whether it changed. Raises OSError, UnicodeDecodeError."""
     path = path.resolve()  # a link stays one
+    require_regular(path)
     before = path.read_text("utf-8") if path.exists() else ""
     after = merged(before, block)
     if after == before:
@@ -31,6 +33,12 @@ def write_sections(path: Path, block: str) -> bool:
             Path(file.name).unlink(missing_ok=True)
             raise
     return True
+
+
+def require_regular(path: Path) -> None:
+    """Raises OSError for what is there and is no file: root would put a file in the place of /dev/null."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file, and nothing else is replaced", str(path))
 
 
 def merged(text: str, block: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from broker.app import entropy
+from broker.commands.config_file import require_regular
 from broker.credentials.access_keys import NewKey
 from broker.declaration.declared import Declaration
 
@@ -50,6 +51,7 @@ class CredentialsFile:
     """A credentials file. The constructor raises OSError unless it can be written later."""
 
     def __init__(self, file: Path) -> None:
+        require_regular(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._existing = file.read_text("utf-8")

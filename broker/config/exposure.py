@@ -1,9 +1,12 @@
 """What would show secrets to a network: listeners that are not on this machine alone, without TLS or a signature."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from broker.config.settings import Settings
+
+# Where SDKs look for credentials of instances and containers: routers send these not beyond the machine's networks.
+_METADATA_NETWORKS = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::/32"))
 
 
 def faults_of_exposure(settings: Settings) -> Iterator[str]:
@@ -30,6 +33,20 @@ def warnings_of_exposure(settings: Settings) -> Iterator[str]:
             f"listen.operations: {listen.operations} is not on this machine alone, and all who reach it read the "
             "metrics without a signature; listen.allow_public_operations = true says that this is meant"
         )
+    shown = [one for one in listen.metadata if not is_loopback(one) and not _is_for_metadata(one)]
+    if shown and not listen.allow_public_metadata:
+        yield (
+            f"listen.metadata: {', '.join(shown)} is not on this machine alone, and the credentials of instances and "
+            "containers cross the network as they are; listen.allow_public_metadata = true says that this is meant"
+        )
+
+
+def _is_for_metadata(address: str) -> bool:
+    try:
+        host = ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    return any(host in network for network in _METADATA_NETWORKS)
 
 
 def is_loopback(address: str) -> bool:

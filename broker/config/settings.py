@@ -54,6 +54,7 @@ class Listen(Section, frozen=True):
     maximum_connections: int = 4096
     allow_plain_http: bool = False
     allow_public_operations: bool = False
+    allow_public_metadata: bool = False
 
 
 def listener_addresses(listen: Listen, name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ own signature and headers of other vendors never pass.
 from collections.abc import Iterable, Mapping
 
 from broker.errors import Refusal
-from broker.gateway.incoming import METADATA, Incoming
+from broker.gateway.incoming import METADATA, OF_TRANSPORT, Incoming
 from broker.gateway.operations import S3Level, S3Operation
 from broker.gateway.refusals import acl_not_supported, invalid_argument
 
@@ -127,7 +127,14 @@ _ANSWERED = frozenset(
         "last-modified",
     }
 )
-_HIDDEN = frozenset({"x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region"})
+# DANGER: a store may keep headers of the request that wrote an object, and send them to whoever reads it: those of the
+# gateway's own signature, its session token among them.
+_HIDDEN = OF_TRANSPORT | {
+    "x-amz-bucket-region",
+    "x-amz-id-2",
+    "x-amz-request-id",
+    "x-amz-sdk-checksum-algorithm",
+}
 
 
 def forwarded_headers(incoming: Incoming, operation: S3Operation) -> dict[str, str]:
@@ -165,11 +172,15 @@ def _without_chunked(encoding: str) -> str:
     return ",".join(one.strip() for one in encoding.split(",") if one.strip().lower() != AWS_CHUNKED)
 
 
-def answered_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def answered_headers(
+    received: Iterable[tuple[str, str]], *, is_partial: bool = False
+) -> list[tuple[str, str]]:
+    """`is_partial` is for an answer with a range: a checksum of the whole object is none of it, and S3 sends none."""
+    hidden = _HIDDEN | _CHECKSUMS if is_partial else _HIDDEN
     return [
         (name, value)
         for name, value in received
-        if (lowered := name.lower()) in _ANSWERED or (lowered.startswith("x-amz-") and lowered not in _HIDDEN)
+        if (lowered := name.lower()) in _ANSWERED or (lowered.startswith("x-amz-") and lowered not in hidden)
     ]
 
 

@@ -29,8 +29,9 @@ _OF_SIGNATURE = frozenset(
     }
 )
 # Headers of the connection and of the signature: read elsewhere, never passed on.
-_OF_TRANSPORT = frozenset(
+OF_TRANSPORT = frozenset(
     {
+        "x-amz-api-version",
         "x-amz-content-sha256",
         "x-amz-date",
         "x-amz-decoded-content-length",
@@ -136,7 +137,7 @@ def read_incoming(request: UnverifiedRequest, rules: KeyRules) -> Incoming:
             require_prefix(name, query[name], rules)
     for name in headers:
         if name.startswith("x-amz-") and not (
-            name in _KNOWN or name in _OF_TRANSPORT or name.startswith(METADATA)
+            name in _KNOWN or name in OF_TRANSPORT or name.startswith(METADATA)
         ):
             raise not_implemented(name)
     return Incoming(request.method, address.bucket, address.key, query, headers)
@@ -191,7 +192,7 @@ def _query(raw: str, headers: dict[str, str]) -> dict[str, str]:
         if name in _OF_SIGNATURE:
             continue
         into, lowered = (headers, name.lower()) if name.lower().startswith("x-amz-") else (query, name)
-        if lowered in into or lowered in _OF_TRANSPORT:
+        if lowered in into or lowered in OF_TRANSPORT:
             raise invalid_argument(f"The query parameter {lowered[:64]} must not be given twice.")
         if into is headers and not (value.isascii() and value.isprintable()):
             raise invalid_argument(f"The query parameter {lowered[:64]} is no value of a header.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from broker.hygiene.documents import allows_everything, trusted_accounts, trusts_everyone
 from broker.hygiene.states import (
     Entity,
     EntityState,
@@ -15,6 +14,7 @@ from broker.hygiene.states import (
     State,
     UserCredentials,
 )
+from broker.policy import allows_everything, trusted_accounts, trusts_everyone
 from broker.storage.records import Group, Role, User
 
 _DAY = 86_400

@@ -46,5 +46,9 @@ def is_account_id(text: str) -> bool:
     return len(text) == 12 and text.isascii() and text.isdigit()
 
 
+def analyzer_arn(region: str, account: str, name: str) -> str:
+    return f"arn:aws:access-analyzer:{region}:{account}:analyzer/{name}"
+
+
 def roles_anywhere_arn(region: str, account: str, resource: str) -> str:
     return f"arn:aws:rolesanywhere:{region}:{account}:{resource}"

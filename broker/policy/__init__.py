@@ -8,6 +8,8 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
+from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone
+from broker.policy.bucket_policy import is_public, require_bucket_policy
 from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
 from broker.policy.costs import cost_of_decision, count_condition_values
@@ -20,6 +22,7 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
+from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
@@ -38,6 +41,7 @@ __all__ = [
     "Context",
     "Decision",
     "Effect",
+    "ExternalGrant",
     "Extremes",
     "Layer",
     "LayerExplanation",
@@ -53,7 +57,9 @@ __all__ = [
     "Position",
     "Source",
     "SourceKind",
+    "Zone",
     "access_denied_message",
+    "allows_everything",
     "authorization_message",
     "compile_policies",
     "context_keys",
@@ -61,7 +67,9 @@ __all__ = [
     "count_condition_values",
     "decide",
     "denial_sentences",
+    "external_grants",
     "is_always_allowed",
+    "is_public",
     "named_actions",
     "named_principals",
     "names_of",
@@ -70,9 +78,12 @@ __all__ = [
     "policy_size",
     "read_date",
     "read_for_author",
+    "require_bucket_policy",
     "resource_conditions",
     "resource_near_misses",
     "service_grants",
     "summarize",
     "supports_resources",
+    "trusted_accounts",
+    "trusts_everyone",
 ]

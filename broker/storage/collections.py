@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.storage.analyzer_records import Analyzer, AnalyzerFinding, analyzer_key, finding_key
 from broker.storage.collection import Collection, single_key
 from broker.storage.credential_records import (
     ServerCertificate,
@@ -334,6 +335,9 @@ ASSOCIATION_IDS = Collection(
     lambda a: f"{a.cluster_name}/{a.association_id}",
     exact=True,
 )
+
+ANALYZERS = Collection("analyzer", Analyzer, lambda a: analyzer_key(a.region, a.name), exact=True)
+ANALYZER_FINDINGS = Collection("analyzer-finding", AnalyzerFinding, finding_key, exact=True)
 
 IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
 IDENTITY_POOL_OWNERS = Collection(

@@ -1,6 +1,7 @@
 """The files of an SQLite store: made private, opened, and checked to be stores of the broker."""
 
 import contextlib
+import errno
 import mmap
 import os
 import sqlite3
@@ -44,6 +45,9 @@ def open_files(path: Path, may_create: bool) -> int:
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if may_create else 0)
     if may_create:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Of /dev/null root would take the rights from everybody.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no regular file, and no store is one", str(path))
     os.close(os.open(path, flags, 0o600))
     # The path may be mistyped: a file of another program must keep its mode.
     if path.stat().st_mode & 0o077 and _may_be_ours(path):

@@ -10,8 +10,8 @@ from broker.web.http import Handler, Request, Response, header_lines
 from broker.web.metrics import Metrics
 
 _ALIVE = f"alive, version {VERSION}\n"
-_TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8", "Server": "broker"})
-_METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST, "Server": "broker"})
+_TEXT = header_lines({"Content-Type": "text/plain; charset=utf-8"})
+_METRICS = header_lines({"Content-Type": CONTENT_TYPE_LATEST})
 _NOTHING_ELSE = b"there is /livez, /livez/WORKER, /readyz and /metrics\n"
 # Seconds without a heartbeat after which a worker counts as not alive; each gives one a second.
 _LONGEST_SILENCE = 5.0

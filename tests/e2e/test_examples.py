@@ -25,7 +25,17 @@ from tests.identity_providers.processes import require_installed, require_progra
 from tests.s3_endpoint import S3Endpoint
 
 EXAMPLES = ROOT / "config" / "examples"
-FOLDERS = {"authzen", "forward-auth", "gitlab", "nginx", "private-authority", "s3", "sdks", "terraform"}
+FOLDERS = {
+    "authzen",
+    "forward-auth",
+    "gitlab",
+    "nginx",
+    "older-cli",
+    "private-authority",
+    "s3",
+    "sdks",
+    "terraform",
+}
 # Services of the broker for which Terraform's provider has no resources that the broker could make.
 NOT_TERRAFORMS = {"eks-auth", "sso", "sso-oidc", "signin"}
 

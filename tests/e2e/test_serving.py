@@ -297,6 +297,15 @@ def test_a_broker_that_serves_is_alive_and_ready(server: Server):
     assert ask(server, "/readyz") == (200, "ready\n")
 
 
+def test_who_asks_for_health_is_told_the_version_and_no_server(server: Server):
+    for path in ("/livez", "/readyz", "/metrics", "/none"):
+        connection = http.client.HTTPConnection(server.operations, timeout=10)
+        connection.request("GET", path)
+        answered = connection.getresponse()
+        assert answered.read() and answered.getheader("Server") is None
+        connection.close()
+
+
 def test_operations_are_not_answered_on_the_api_nor_the_api_on_operations(server: Server):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{server.url}/metrics", timeout=5)

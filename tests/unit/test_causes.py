@@ -14,6 +14,8 @@ from broker.causes import cause_of, explained
     ("number", "step"),
     [
         (errno.EACCES, "check its owner and mode"),
+        (errno.ENOENT, "check the path"),
+        (errno.EEXIST, "something else has this name"),
         (errno.ENOSPC, "make room"),
         (errno.EROFS, "name a path that can be written"),
         (errno.ECONNREFUSED, "is the service started"),

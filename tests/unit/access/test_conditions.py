@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from broker.access.caller import Caller, root_caller
-from broker.access.conditions import RequestContext
+from broker.access.conditions import RequestContext, UnknownKey
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
 from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
@@ -128,3 +128,19 @@ def test_a_resource_brings_its_account_its_tags_and_its_keys(facts):
     assert found["aws:tagkeys"] == ("a", "b")
     bucket = keys(ALICE, facts, Resource("arn:aws:s3:::b", OTHER, {"Team": "red"}))
     assert "iam:resourcetag/team" not in bucket
+
+
+def test_a_key_that_is_not_known_here_cannot_be_read(facts):
+    """Absent would be wrong: a Deny with StringEquals does not apply to an absent key."""
+    resource = Resource(
+        "arn:aws:s3:::bucket/key",
+        keys={"s3:ExistingObjectTag/known": "1"},
+        unknown=("s3:existingobjecttag/",),
+    )
+    found = keys(ALICE, facts, resource)
+    assert found.get("s3:existingobjecttag/known") == ("1",)
+    assert found.get("s3:prefix") is None
+    assert found.get("s3:prefix", ()) == ()
+    for default in (None, ()):
+        with pytest.raises(UnknownKey, match="AccessDenied"):
+            found.get("s3:existingobjecttag/secret", default)

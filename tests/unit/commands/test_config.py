@@ -126,3 +126,20 @@ def test_the_password_in_the_stores_url_is_never_shown(run: Run, monkeypatch: py
     assert "redis://broker:***@127.0.0.1:1/0 cannot be used" in ended[1].said
     assert "cannot be read" in ended[2].said
     assert "hunter2" not in "".join(one.shown + one.said for one in ended)
+
+
+def test_profiles_are_written_once_and_a_file_that_cannot_be_says_why(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "config")
+    assert run("config", "print", "--write", "--profile", "data").shown == "config: written\n"
+    assert run("config", "print", "--write", "--profile", "data").shown == "config: nothing to change\n"
+    assert "data" in load_config("config")["profiles"]
+    Path("file").write_text("")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "file/config")
+    ended = run("config", "print", "--write")
+    assert ended.status == 3
+    assert ended.said == (
+        "broker config print: file/config cannot be written: File exists: something else has this name, "
+        "move it away or name another path\n"
+    )

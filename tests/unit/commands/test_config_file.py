@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.commands.config_file import merged, write_sections
+from broker.commands.credentials_file import CredentialsFile
 
 BLOCK = """\
 [profile data]
@@ -91,6 +92,18 @@ def test_a_link_stays_a_link_and_a_mode_stays(tmp_path: Path) -> None:
     assert (tmp_path / "config").is_symlink()
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert sorted(os.listdir(tmp_path)) == ["config", "dotfiles"]
+
+
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    """As AWS_CONFIG_FILE=/dev/null has it: root would replace the machine's device by a file."""
+    pipe = tmp_path / "config"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="no regular file"):
+        write_sections(pipe, BLOCK)
+    with pytest.raises(OSError, match="no regular file"):
+        CredentialsFile(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ["config"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

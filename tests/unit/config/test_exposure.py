@@ -33,6 +33,20 @@ def test_operations_for_other_machines_are_warned_of_unless_they_are_meant() -> 
     assert list(warnings_of_exposure(load_settings(None, {}))) == []
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:1338", "[::]:80", "10.0.0.1:80", "203.0.113.7:80"])
+def test_metadata_for_a_network_is_warned_of_unless_it_is_meant(address: str) -> None:
+    opened = {"BROKER_LISTEN_METADATA": f"127.0.0.1:1338,{address}"}
+    (warning,) = warnings_of_exposure(load_settings(None, opened))
+    assert address in warning and "listen.allow_public_metadata" in warning
+    meant = {**opened, "BROKER_LISTEN_ALLOW_PUBLIC_METADATA": "true"}
+    assert list(warnings_of_exposure(load_settings(None, meant))) == []
+
+
+def test_the_addresses_that_awss_sdks_ask_are_not_warned_of() -> None:
+    usual = "169.254.169.254:80,169.254.170.2:80,169.254.170.23:80,[fd00:ec2::254]:80,[fd00:ec2::23]:80"
+    assert list(warnings_of_exposure(load_settings(None, {"BROKER_LISTEN_METADATA": usual}))) == []
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o602, 0o777])
 @pytest.mark.parametrize("name", ["master.key", "master.key.previous"])
 def test_a_master_key_that_others_can_read_or_replace_is_refused(

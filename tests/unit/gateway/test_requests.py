@@ -190,6 +190,35 @@ async def test_the_answer_says_nothing_of_the_store(stack):
         assert hidden not in answer
 
 
+async def test_a_range_has_no_checksum_of_the_whole(stack):
+    checksum, part = {"x-amz-checksum-crc32": "AAAAAA=="}, {"Content-Range": "bytes 0-1/9"}
+    asked = [("range", "bytes=0-1")]
+    for status, headers, more, answered, has_checksum in (
+        (206, part, asked, 206, False),
+        (200, part, asked, 206, False),
+        (200, {}, [], 200, True),
+        (206, part, [], 206, True),
+    ):
+        stack.store.status, stack.store.headers = status, {**checksum, **headers}
+        _, head = stack.head("GET", "/first/key", more=more)
+        answer = (await stack.send(head)).lower()
+        assert int(answer.split(b" ")[1]) == answered
+        assert (b"x-amz-checksum-crc32" in answer) is has_checksum
+
+
+async def test_what_a_store_keeps_of_the_gateways_own_signature_is_not_shown(stack):
+    stack.store.headers = {
+        "X-Amz-Security-Token": "of-the-gateway",
+        "X-Amz-Date": "20260101T000000Z",
+        "X-Amz-Content-Sha256": EMPTY,
+    }
+    for method in ("GET", "HEAD"):
+        _, head = stack.head(method, "/first/key")
+        answer = (await stack.send(head)).lower()
+        assert b" 200 " in answer
+        assert not any(one in answer for one in (b"of-the-gateway", b"x-amz-date", b"x-amz-content-sha256"))
+
+
 @pytest.mark.parametrize(
     ("path", "sent"),
     [

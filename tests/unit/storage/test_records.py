@@ -33,6 +33,8 @@ def sample(kind: msgspec.inspect.Type, name: str) -> Any:
             return (sample(item, name), sample(item, name))
         case msgspec.inspect.StrType():
             return f"{name} é"
+        case msgspec.inspect.BoolType():
+            return True
         case msgspec.inspect.IntType():
             return 1_800_000_000
         case msgspec.inspect.FloatType():
@@ -79,7 +81,9 @@ def test_every_record_has_a_collection() -> None:
         "DirectoryIdentity",
         "ExpiryNotice",
         "PresentedCertificate",
+        "ArchiveRule",
         "PresentedProperties",
+        "RuleCriterion",
         "SamlIdentity",
         "TokenReview",
         "ClaimRoles",

@@ -36,6 +36,16 @@ async def test_a_file_that_others_could_read_is_made_private(open_sqlite: OpenSq
     assert set(modes(tmp_path).values()) == {0o600}
 
 
+async def test_a_device_or_a_pipe_is_no_store_and_keeps_its_mode(tmp_path: Path) -> None:
+    """As `sqlite:/dev/null` has it: root would take the rights on the machine's device from everybody."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o666)
+    with pytest.raises(EngineUnavailable, match="no regular file"):
+        SqliteEngine(path, time.time, os.urandom)
+    assert modes(tmp_path) == {"pipe": 0o666}
+
+
 async def test_the_folder_is_made_where_it_is_missing(tmp_path: Path) -> None:
     engine = SqliteEngine(tmp_path / "new" / "folder" / "store.db", time.time, os.urandom)
     await engine.close()

@@ -1,10 +1,10 @@
-"""What a policy document gives away, decided by its text alone."""
+"""How much a policy document gives away, by its text alone: for findings, never for a decision."""
 
 from functools import lru_cache
 
 from broker.names.arn import is_account_id, parse_arn
-from broker.policy import Effect, MalformedPolicy, PolicyKind, parse_policy
-from broker.policy.elements import Principals, Statement
+from broker.policy.document import parse_policy
+from broker.policy.elements import Effect, MalformedPolicy, PolicyKind, Principals, Statement
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.hygiene.documents import allows_everything, trusted_accounts, trusts_everyone
+from broker.policy import allows_everything, trusted_accounts, trusts_everyone
 
 HERE, OTHER = "111122223333", "444455556666"
 

@@ -1,0 +1,231 @@
+"""What an analyzer looks at, and what it finds: gathered from the records, then decided by plain functions."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from broker.access.organization import find_organization
+from broker.audit.event import uuid_text
+from broker.names.arn import parse_arn
+from broker.operation import Call
+from broker.policy import ExternalGrant, MalformedPolicy, PolicyKind, Zone, external_grants, parse_policy
+from broker.storage.analyzer_records import Analyzer, AnalyzerFinding
+from broker.storage.records import AccessKey, Role, Usage, User
+from broker.storage.resource_records import ForeignResource
+from broker.storage.store import (
+    ACCESS_KEYS,
+    FOREIGN_RESOURCES,
+    LOGIN_PROFILES,
+    ROLES,
+    USAGE,
+    USERS,
+    Transaction,
+)
+
+EXTERNAL, UNUSED_ROLE = "ExternalAccess", "UnusedIAMRole"
+UNUSED_KEY, UNUSED_PASSWORD = "UnusedIAMUserAccessKey", "UnusedIAMUserPassword"
+ROLE, USER = "AWS::IAM::Role", "AWS::IAM::User"
+OF_UNUSED_ACCESS = frozenset({"ACCOUNT_UNUSED_ACCESS", "ORGANIZATION_UNUSED_ACCESS"})
+OF_ORGANIZATION = frozenset({"ORGANIZATION", "ORGANIZATION_UNUSED_ACCESS"})
+_DAY = 86_400
+# Roles of services are theirs to use.
+_PATHS_OF_SERVICES = ("/aws-service-role/", "/aws-reserved/")
+# The resources of other services that AWS analyzes, by the beginning of what follows the account in their ARNs.
+_TYPES = (
+    ("s3", "", "AWS::S3::Bucket"),
+    ("s3express", "bucket/", "AWS::S3Express::DirectoryBucket"),
+    ("sqs", "", "AWS::SQS::Queue"),
+    ("sns", "", "AWS::SNS::Topic"),
+    ("lambda", "function:", "AWS::Lambda::Function"),
+    ("lambda", "layer:", "AWS::Lambda::LayerVersion"),
+    ("kms", "key/", "AWS::KMS::Key"),
+    ("secretsmanager", "secret:", "AWS::SecretsManager::Secret"),
+    ("elasticfilesystem", "file-system/", "AWS::EFS::FileSystem"),
+    ("ecr", "repository/", "AWS::ECR::Repository"),
+    ("dynamodb", "table/", "AWS::DynamoDB::Table"),
+)
+
+
+class AnalyzedPolicy(msgspec.Struct, frozen=True):
+    """A resource with its policy; times in epoch seconds. `text` is "" where it has none."""
+
+    arn: str
+    type: str
+    owner: str
+    text: str
+    created_at: int
+    updated_at: int
+
+
+class AccountUse(msgspec.Struct, frozen=True):
+    """What of an account may be unused, with the marks of its use by id."""
+
+    roles: tuple[Role, ...]
+    users: tuple[User, ...]
+    keys: tuple[AccessKey, ...]
+    passwords: dict[str, int]
+    usage: dict[str, Usage]
+
+
+async def zone_of(call: Call, analyzer: Analyzer) -> Zone:
+    """The account alone, or the organization as it is now: without one, the account."""
+    organization = await find_organization(call.store)
+    if analyzer.type not in OF_ORGANIZATION or organization is None:
+        return Zone(frozenset({analyzer.account_id}))
+    return Zone(frozenset(organization.accounts), organization.organization_id)
+
+
+async def analyzed_policies(store: Transaction, zone: Zone) -> list[AnalyzedPolicy]:
+    """Roles, and resources of other services, of all accounts of the zone, in order of their ARNs."""
+    found: list[AnalyzedPolicy] = []
+    for account in sorted(zone.accounts):
+        found += map(_of_role, await store.scan(ROLES, account))
+        found += filter(None, map(_of_resource, await store.scan(FOREIGN_RESOURCES, account)))
+        await asyncio.sleep(0)
+    return sorted(found, key=lambda one: one.arn)
+
+
+def _of_role(role: Role) -> AnalyzedPolicy:
+    made = role.created_at
+    return AnalyzedPolicy(role.arn, ROLE, role.account_id, role.assume_role_policy, made, made)
+
+
+def _of_resource(resource: ForeignResource) -> AnalyzedPolicy | None:
+    kind = type_of(resource.arn)
+    if kind is None:
+        return None
+    return AnalyzedPolicy(
+        resource.arn,
+        kind,
+        resource.account_id,
+        resource.policy or "",
+        resource.created_at,
+        resource.updated_at,
+    )
+
+
+def type_of(arn: str) -> str | None:
+    """Access Analyzer's name of the type of resource; None for what it does not analyze."""
+    try:
+        parts = parse_arn(arn)
+    except ValueError:
+        return None
+    return next(
+        (
+            kind
+            for service, start, kind in _TYPES
+            if parts.service == service and parts.resource.startswith(start)
+        ),
+        None,
+    )
+
+
+def grants_of(one: AnalyzedPolicy, zone: Zone) -> list[ExternalGrant]:
+    """What the policy grants outside. A text that cannot be read grants nothing: the engine refuses all by it."""
+    if not one.text:
+        return []
+    kind = PolicyKind.TRUST if one.type == ROLE else PolicyKind.RESOURCE
+    try:
+        return external_grants(parse_policy(one.text, kind), zone)
+    except MalformedPolicy:
+        return []
+
+
+def external_findings(
+    analyzer: Analyzer, policies: Iterable[AnalyzedPolicy], zone: Zone
+) -> Iterator[AnalyzerFinding]:
+    for policy in policies:
+        for grant in grants_of(policy, zone):
+            parts = (policy.arn, grant.principal_type, grant.principal, grant.conditions)
+            yield _finding(
+                analyzer,
+                parts,
+                type=EXTERNAL,
+                resource=policy.arn,
+                resource_type=policy.type,
+                owner=policy.owner,
+                principal={grant.principal_type: grant.principal},
+                actions=grant.actions,
+                conditions=dict(grant.conditions),
+                is_public=grant.is_public,
+            )
+
+
+async def gather_use(store: Transaction, account: str) -> AccountUse:
+    roles, users = await store.scan(ROLES, account), await store.scan(USERS, account)
+    keys = await store.scan(ACCESS_KEYS, account)
+    profiles = await store.scan(LOGIN_PROFILES, account)
+    ids = [
+        *(one.role_id for one in roles),
+        *(one.user_id for one in users),
+        *(one.access_key_id for one in keys),
+    ]
+    marks = await store.find_all(USAGE, account, ids)
+    return AccountUse(
+        tuple(roles),
+        tuple(users),
+        tuple(keys),
+        {(one.user_name or "").lower(): one.created_at for one in profiles},
+        {key: mark for key, mark in zip(ids, marks, strict=True) if mark is not None},
+    )
+
+
+def unused_findings(analyzer: Analyzer, use: AccountUse, now: float) -> Iterator[AnalyzerFinding]:
+    """Roles, active access keys and passwords that were not used, and not made, within the analyzer's days."""
+    since = now - analyzer.unused_days * _DAY
+
+    def is_unused(key: str, made_at: int) -> bool:
+        return made_at < since and (key not in use.usage or use.usage[key].last_used_at < since)
+
+    def found(kind: str, record: Role | User, key: str, **more: Any) -> AnalyzerFinding:
+        mark = use.usage.get(key)
+        return _finding(
+            analyzer,
+            (record.arn, kind, key),
+            type=kind,
+            resource=record.arn,
+            resource_type=ROLE if isinstance(record, Role) else USER,
+            owner=record.account_id,
+            last_accessed=None if mark is None else mark.last_used_at,
+            **more,
+        )
+
+    for role in use.roles:
+        if not role.path.startswith(_PATHS_OF_SERVICES) and is_unused(role.role_id, role.created_at):
+            yield found(UNUSED_ROLE, role, role.role_id)
+    by_name = {one.user_name.lower(): one for one in use.users}
+    for key in use.keys:
+        user = by_name.get((key.user_name or "").lower())
+        if user is not None and key.status == "Active" and is_unused(key.access_key_id, key.created_at):
+            yield found(UNUSED_KEY, user, key.access_key_id, access_key_id=key.access_key_id)
+    for name, made_at in use.passwords.items():
+        user = by_name.get(name)
+        if user is not None and is_unused(user.user_id, made_at):
+            yield found(UNUSED_PASSWORD, user, user.user_id)
+
+
+def _finding(analyzer: Analyzer, parts: tuple[Any, ...], **content: Any) -> AnalyzerFinding:
+    """Its id is made of what it is about: the same finding has the same id at each look."""
+    made_of = msgspec.json.encode((analyzer.arn, analyzer.created_at, *parts))
+    return AnalyzerFinding(
+        region=analyzer.region,
+        analyzer_name=analyzer.name,
+        finding_id=uuid_text(blake2b(made_of, digest_size=16).digest()),
+        **content,
+    )
+
+
+async def look(call: Call, analyzer: Analyzer) -> dict[str, AnalyzerFinding]:
+    """What the analyzer finds now, by id. Decided in a thread: thousands of policies take seconds to read."""
+    zone = await zone_of(call, analyzer)
+    if analyzer.type not in OF_UNUSED_ACCESS:
+        policies = await analyzed_policies(call.store, zone)
+        found = await asyncio.to_thread(lambda: list(external_findings(analyzer, policies, zone)))
+    else:
+        accounts = sorted(zone.accounts - set(analyzer.excluded_accounts))
+        uses = [await gather_use(call.store, account) for account in accounts]
+        found = [one for use in uses for one in unused_findings(analyzer, use, call.now)]
+    return {one.finding_id: one for one in found}

@@ -36,7 +36,7 @@ from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.store import Store
 from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
-from broker.web.cross_origin import answer_preflight, readable_by_pages
+from broker.web.cross_origin import open_to_pages
 from broker.web.dependencies import Dependencies
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
@@ -236,14 +236,10 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
                 return answered
         if (answered := await answer_store(dependencies, stores, request)) is not None:
             return answered
-        if (answered := answer_preflight(request)) is not None:
-            return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
-        if (answered := await of_issuer(dependencies, request)) is not None:
-            return answered
-        return readable_by_pages(request, await answer_request(dependencies, request))
+        return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
-    return answer
+    return open_to_pages(answer)
 
 
 def _make_servers(

@@ -8,7 +8,7 @@ are never allowed, and answers of other services stay unreadable.
 from msgspec.structs import replace
 
 from broker.protocol.json_1_1 import TARGET, find_target
-from broker.web.http import Request, Response, header_lines
+from broker.web.http import Handler, Request, Response, header_lines
 
 _PATH = "/"
 _READABLE = "AWSCognitoIdentityService."
@@ -41,6 +41,16 @@ _MAY_READ = header_lines(
         "Access-Control-Expose-Headers": "x-amzn-ErrorType,x-amzn-RequestId",
     }
 )
+
+
+def open_to_pages(answer: Handler) -> Handler:
+    """The handler, with what pages of other origins may do."""
+
+    async def answer_pages(request: Request) -> Response:
+        preflight = answer_preflight(request)
+        return preflight or readable_by_pages(request, await answer(request))
+
+    return answer_pages
 
 
 def answer_preflight(request: Request) -> Response | None:

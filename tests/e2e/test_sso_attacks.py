@@ -447,7 +447,7 @@ def test_unreadable_requests_are_refused_in_json_and_leave_a_record(server: Port
     for method, path, headers, body, code in (
         ("POST", "/token", {"Content-Type": "application/json"}, "{", "InvalidRequestException"),
         ("POST", "/token", {"Content-Type": "text/plain"}, "{}", "UnsupportedMediaType"),
-        ("PUT", "/token", {}, "", "UnsupportedHttpVerb"),
+        ("TRACE", "/token", {}, "", "UnsupportedHttpVerb"),
         ("GET", "/token", {}, "", "UnknownOperationException"),
         (
             "POST",

@@ -84,7 +84,8 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     """What both phases of an operation read and use; what `prepare` finds is in `Prepared`.
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
-    `portal_url` is where people sign in; "" where there is no portal. `performed` is what the operation has performed
+    `portal_url` is where people sign in; "" where there is no portal. `accounts_take_names` says whether an account may
+    register a name that all accounts share (a bucket's). `performed` is what the operation has performed
     within itself, each of which leaves a record of its own. `history` is None where the journal is no file.
     """
 
@@ -100,6 +101,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
     history: EventHistory | None = None
+    accounts_take_names: bool = True
     performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property

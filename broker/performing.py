@@ -46,6 +46,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     service_principals: frozenset[str] = frozenset()
     portal_url: str = ""
     history: EventHistory | None = None
+    accounts_take_names: bool = True
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -61,6 +62,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.service_principals,
             self.portal_url,
             self.history,
+            self.accounts_take_names,
         )
 
 

@@ -107,6 +107,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         host_names=parse_host_names(host_names(settings)),
         service_principals=frozenset(settings.policies.service_principals),
         portal_url=portal_url_of(settings),
+        accounts_take_names=settings.authorize.accounts_take_names,
         history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 

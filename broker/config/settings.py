@@ -173,6 +173,7 @@ class AuthorizeSettings(Section, frozen=True):
     arn_header: str = "X-Broker-Arn"
     account_header: str = "X-Broker-Account"
     user_id_header: str = "X-Broker-User-Id"
+    accounts_take_names: bool = False
     routes: tuple[ForwardRoute, ...] = ()
 
 

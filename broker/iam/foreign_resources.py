@@ -72,6 +72,13 @@ async def put_foreign_resource_policy(
 
 
 async def _registered(call: Call, arn: str) -> ForeignResource:
+    if not call.accounts_take_names and await find_owner(call.store, arn) is None:
+        raise Refusal(
+            "InvalidInput",
+            f"Nobody owns {arn}, and accounts cannot take names here: the operator gives them by broker apply, and a "
+            "gateway to who creates the bucket.",
+            reason="authorize.accounts_take_names is false",
+        )
     return await register_resource(
         call.store, call.account, arn, int(call.now), call.quotas.foreign_resources
     )

@@ -30,8 +30,9 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
-# Identity providers of the tests are on the loopback network, without TLS.
+# Identity providers of the tests are on the loopback network, without TLS; their accounts register buckets themselves.
 REACHES_LOOPBACK = {
+    "BROKER_AUTHORIZE_ACCOUNTS_TAKE_NAMES": "true",
     "BROKER_FEDERATION_PLAIN_HTTP": "true",
     "BROKER_FEDERATION_PRIVATE_NETWORKS": "127.0.0.0/8",
 }

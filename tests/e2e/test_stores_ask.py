@@ -103,6 +103,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "BROKER_STORES_MINIO_AUTHORIZATION": MINIO,
         "BROKER_STORES_MINIO_ACCOUNT_ID": ACCOUNT,
         "BROKER_STORES_KEYSTONE_TOKEN": KEYSTONE,
+        "BROKER_AUTHORIZE_ACCOUNTS_TAKE_NAMES": "true",
     }
     with Server(folder, f"sqlite:{folder / 'broker.db'}", environment=environment).running() as server:
         yield Scene(server, server.new_account(ACCOUNT))

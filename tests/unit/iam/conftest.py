@@ -41,6 +41,7 @@ class Iam:
         keyring = new_keyring(NOW, secrets.token_bytes(KEY_ENTROPY))
         self.gate = Gate(PolicyLibrary(), lambda: keyring, secrets.token_bytes)
         self.quotas = Quotas()
+        self.accounts_take_names = True
         self.federation = no_federation()
         self.passwords = cheap_passwords()
         self.service_principals: frozenset[str] = frozenset()
@@ -72,6 +73,7 @@ class Iam:
                 mint=None,  # type: ignore[arg-type]  # no IAM operation mints
                 entropy=secrets.token_bytes,
                 quotas=self.quotas,
+                accounts_take_names=self.accounts_take_names,
                 federation=self.federation,
                 passwords=self.passwords,
                 service_principals=self.service_principals,

@@ -145,6 +145,19 @@ async def test_the_permission_is_for_the_resource(iam):
     )
 
 
+async def test_a_name_that_accounts_share_is_not_for_the_taking_unless_the_operator_says_so(iam):
+    iam.accounts_take_names = False
+    for request in (register(), put_policy(everyone())):
+        code, message = await iam.refused(request)
+        assert (code, "the operator gives them by broker apply" in message) == ("InvalidInput", True)
+    assert (await iam.refused(get()))[0] == "NoSuchEntity"
+    await iam(register(QUEUE))
+    iam.accounts_take_names = True
+    await iam(register())
+    iam.accounts_take_names = False
+    await iam(put_policy(everyone()))
+
+
 async def test_an_account_owns_no_more_than_its_quota(iam):
     iam.quotas = Quotas(foreign_resources=1)
     await iam(register())

@@ -16,14 +16,13 @@ _logger = logging.getLogger("broker.app")
 
 
 class Reloading(msgspec.Struct, frozen=True):
-    """`load` reads the settings again; `asked` is set by the signal."""
+    """`load` reads the settings again; `loaded` is what it gave at the start; `asked` is set by the signal."""
 
     load: Callable[[], Settings]
+    loaded: Settings
     asked: asyncio.Event
 
-    async def run(
-        self, settings: Settings, dependencies: Dependencies, certificate: Certificate | None
-    ) -> None:
+    async def run(self, dependencies: Dependencies, certificate: Certificate | None) -> None:
         """Take what has changed each time it is asked; the certificate is read by each call, settings or not."""
         while True:
             await self.asked.wait()
@@ -35,11 +34,11 @@ class Reloading(msgspec.Struct, frozen=True):
             except ConfigurationError as error:
                 _logger.error("the changed settings cannot be used, those before stay: %s", error)
                 continue
-            _take(settings, changed, dependencies)
+            _take(self.loaded, changed, dependencies)
 
 
-def _take(settings: Settings, changed: Settings, dependencies: Dependencies) -> None:
-    names = different(settings, changed)
+def _take(loaded: Settings, changed: Settings, dependencies: Dependencies) -> None:
+    names = different(loaded, changed)
     reloaded = [name for name in names if name.startswith(_RELOADED)]
     logging.getLogger().setLevel(changed.log.level.upper())
     # The one field that changes while it is in use; every handler reads it from here, once for each request.
@@ -52,11 +51,10 @@ def _take(settings: Settings, changed: Settings, dependencies: Dependencies) -> 
 
 
 def different(one: Settings, other: Settings) -> list[str]:
-    """The names of the settings that differ; of addresses not those that the kernel or the demo has completed."""
+    """The names of the settings that differ."""
     found = []
     for name in setting_names():
         section, _, key = name.partition(".")
-        before, after = getattr(getattr(one, section), key), getattr(getattr(other, section), key)
-        if before != after and not (section == "listen" and str(after).endswith(":0")):
+        if getattr(getattr(one, section), key) != getattr(getattr(other, section), key):
             found.append(name)
     return found

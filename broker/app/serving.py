@@ -171,7 +171,7 @@ async def serve(
             measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
             tasks.append(asyncio.create_task(repeat("measuring the store", _MEASURE_SECONDS, measure)))
             if reloading is not None:
-                tasks.append(asyncio.create_task(reloading.run(settings, dependencies, certificate)))
+                tasks.append(asyncio.create_task(reloading.run(dependencies, certificate)))
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds

@@ -68,23 +68,31 @@ def run(chosen: argparse.Namespace) -> int:
         return refused_settings("broker serve", error)
     except NotOwner as error:
         return failed("broker serve", str(error), WRONG_USE)
-    return _serve(settings, load, with_demo=chosen.demo)
+    return _serve(Reading(load, settings), with_demo=chosen.demo)
+
+
+class Reading(NamedTuple):
+    """`load` reads the settings; `loaded` is what it gave, before the addresses and the demo's parts were completed."""
+
+    load: Callable[[], Settings]
+    loaded: Settings
 
 
 class Start(NamedTuple):
-    """What each worker is started with; `load` reads the settings again, `facts` are for the log."""
+    """What each worker is started with; `facts` are for the log."""
 
     settings: Settings
-    load: Callable[[], Settings]
+    reading: Reading
     facts: Mapping[str, str]
 
 
-def _serve(settings: Settings, load: Callable[[], Settings], *, with_demo: bool) -> int:
+def _serve(reading: Reading, *, with_demo: bool) -> int:
     # Imported here, once and before any fork, so that workers share the memory pages of the code.
     from broker.commands.checking import reserve_addresses, status_of
     from broker.commands.serving import with_portal, with_real_ports
     from broker.web.log import configure_logging
 
+    settings = reading.loaded
     configure_logging(settings.log.level, settings.log.format)
     allow_many_connections()
     if with_demo:
@@ -106,10 +114,10 @@ def _serve(settings: Settings, load: Callable[[], Settings], *, with_demo: bool)
     if settings.listen.portal:
         import broker.portal.listener  # noqa: F401  with what it needs, also before any fork
     serve = _serve_demo if with_demo else _serve_on
-    return serve(settings, load, reserved)
+    return serve(settings, reading, reserved)
 
 
-def _serve_demo(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
+def _serve_demo(settings: Settings, reading: Reading, reserved: dict[str, list[socket]]) -> int:
     # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
     from broker.commands.demo import DemoFailed, prepare
     from broker.commands.demo_sign_in import demo_provider
@@ -119,14 +127,14 @@ def _serve_demo(settings: Settings, load: Callable[[], Settings], reserved: dict
             settings = prepare(settings, authority)
         except DemoFailed as error:
             return failed("broker serve --demo", str(error), NO_ANSWER)
-        return _serve_on(settings, load, reserved)
+        return _serve_on(settings, reading, reserved)
 
 
-def _serve_on(settings: Settings, load: Callable[[], Settings], reserved: dict[str, list[socket]]) -> int:
+def _serve_on(settings: Settings, reading: Reading, reserved: dict[str, list[socket]]) -> int:
     status, facts = _prepared(settings)
     if status:
         return status
-    start = Start(settings, load, facts)
+    start = Start(settings, reading, facts)
     if settings.listen.workers == 1:
         why = serve_here(start, reserved, None, lambda: None, lambda: None)
     else:
@@ -206,7 +214,7 @@ def serve_here(
                 _logger.info("stopping")
             stop.set()
 
-        reloading = Reloading(start.load, asyncio.Event())
+        reloading = Reloading(*start.reading, asyncio.Event())
         if slot is not None and slot.restarts:
             reloading.asked.set()  # its predecessor may have received the signal
         own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}

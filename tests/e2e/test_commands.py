@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -293,6 +294,17 @@ def test_a_second_demo_on_the_same_ports_touches_nothing_and_says_so(demo: Serve
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "broker serve: cannot listen on 127.0.0.1" in ended.stderr
     assert [file.read_bytes() for file in files] == before
+
+
+def test_settings_that_are_read_again_leave_alone_what_the_demo_has_completed(demo: Server) -> None:
+    assert demo.process is not None
+    demo.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while "the settings were read again" not in demo.log:
+        assert time.monotonic() < deadline, demo.log
+        time.sleep(0.05)
+    (said,) = [line for line in demo.log.splitlines() if "the settings were read again" in line]
+    assert (json.loads(said)["reloaded"], json.loads(said)["need_a_restart"]) == ("", "")
 
 
 def test_the_demo_keeps_its_keys_over_a_restart_and_replaces_lost_ones(tmp_path: Path) -> None:

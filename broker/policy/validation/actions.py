@@ -80,7 +80,11 @@ def resources_of_other_types(subject: Subject) -> Iterator[Issue]:
             types = _types_of(node.text)
             if types is not None and not _supports_any(types, resources):
                 what = "supports none of these resources" if types else 'matches "*" as resource only'
-                yield Issue(node, f"{node.text} {what}: this statement has no effect on it.", _wanted(types))
+                yield Issue(
+                    node,
+                    f"{node.text} {what}: this statement has no effect on it.",
+                    _wanted(types, resources[0]),
+                )
 
 
 def _types_of(action: str) -> tuple[str, ...] | None:
@@ -106,8 +110,14 @@ def _supports_any(types: tuple[str, ...], resources: tuple[str, ...]) -> bool:
     return any(may_match_both(resource, arn) for resource in resources for arn in types)
 
 
-def _wanted(types: tuple[str, ...]) -> str:
-    return types[0] if types else "*"
+def _wanted(types: tuple[str, ...], resource: str) -> str:
+    """Of the ARN patterns the one that has a region and an account where `resource` has them: most likely meant."""
+    given = resource.split(":", 5)
+
+    def alike(pattern: str) -> int:
+        return sum(bool(one) == bool(other) for one, other in zip(pattern.split(":", 5), given, strict=False))
+
+    return max(types, key=alike, default="*")
 
 
 def keys_of_no_action(subject: Subject) -> Iterator[Issue]:

@@ -42,6 +42,12 @@ def test_an_action_that_is_found_to_match_star_only_does_so_in_the_engine() -> N
         assert ("UNSUPPORTED_RESOURCE_FOR_ACTION" in codes) is not facts_of(action).supports_resources
 
 
+def test_the_kind_of_resource_that_was_meant_is_suggested() -> None:
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    assert [one.suggestion for one in validate_policy(text, ValidatedAs.IDENTITY)] == ["arn:*:s3:::*/*"]
+
+
 def test_no_text_takes_more_time_than_its_length_is_worth() -> None:
     statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "${" * 15_000}
     text = json.dumps({"Version": "2012-10-17", "Statement": statement})

@@ -68,10 +68,10 @@ def run(chosen: argparse.Namespace) -> int:
         return refused_settings("broker serve", error)
     except NotOwner as error:
         return failed("broker serve", str(error), WRONG_USE)
-    return _serve(Reading(load, settings), with_demo=chosen.demo)
+    return _serve(LoadedSettings(load, settings), with_demo=chosen.demo)
 
 
-class Reading(NamedTuple):
+class LoadedSettings(NamedTuple):
     """`load` reads the settings; `loaded` is what it gave, before the addresses and the demo's parts were completed."""
 
     load: Callable[[], Settings]
@@ -82,11 +82,11 @@ class Start(NamedTuple):
     """What each worker is started with; `facts` are for the log."""
 
     settings: Settings
-    reading: Reading
+    reading: LoadedSettings
     facts: Mapping[str, str]
 
 
-def _serve(reading: Reading, *, with_demo: bool) -> int:
+def _serve(reading: LoadedSettings, *, with_demo: bool) -> int:
     # Imported here, once and before any fork, so that workers share the memory pages of the code.
     from broker.commands.checking import reserve_addresses, status_of
     from broker.commands.serving import with_portal, with_real_ports
@@ -117,7 +117,7 @@ def _serve(reading: Reading, *, with_demo: bool) -> int:
     return serve(settings, reading, reserved)
 
 
-def _serve_demo(settings: Settings, reading: Reading, reserved: dict[str, list[socket]]) -> int:
+def _serve_demo(settings: Settings, reading: LoadedSettings, reserved: dict[str, list[socket]]) -> int:
     # Only once the addresses are reserved: another demo that is running may use the files that this one writes.
     from broker.commands.demo import DemoFailed, prepare
     from broker.commands.demo_sign_in import demo_provider
@@ -130,7 +130,7 @@ def _serve_demo(settings: Settings, reading: Reading, reserved: dict[str, list[s
         return _serve_on(settings, reading, reserved)
 
 
-def _serve_on(settings: Settings, reading: Reading, reserved: dict[str, list[socket]]) -> int:
+def _serve_on(settings: Settings, reading: LoadedSettings, reserved: dict[str, list[socket]]) -> int:
     status, facts = _prepared(settings)
     if status:
         return status

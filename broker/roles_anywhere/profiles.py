@@ -24,6 +24,7 @@ from broker.roles_anywhere.resources import (
     page_of,
     previous_alias,
     require_room,
+    switched,
 )
 from broker.roles_anywhere.tags import merged_tags
 from broker.storage.store import WORKLOAD_PROFILES
@@ -195,17 +196,11 @@ async def delete_profile(
 async def enable_profile(
     call: Call, request: shapes.ScalarProfileRequest, prepared: Prepared[WorkloadProfile]
 ) -> shapes.ProfileDetailResponse:
-    return _switched(call, prepared.found, enabled=True)
+    return _answer(switched(call, PROFILE, prepared.found, enabled=True))
 
 
 @operation("rolesanywhere:DisableProfile", prepare=_named)
 async def disable_profile(
     call: Call, request: shapes.ScalarProfileRequest, prepared: Prepared[WorkloadProfile]
 ) -> shapes.ProfileDetailResponse:
-    return _switched(call, prepared.found, enabled=False)
-
-
-def _switched(call: Call, profile: WorkloadProfile, *, enabled: bool) -> shapes.ProfileDetailResponse:
-    after = replace(profile, enabled=enabled, updated_at=int(call.now))
-    put_profile(call, after)
-    return _answer(after)
+    return _answer(switched(call, PROFILE, prepared.found, enabled=False))

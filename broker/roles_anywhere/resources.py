@@ -97,6 +97,13 @@ def found(kind: RegionalKind, field: str) -> Prepare[Any, Any]:
     return prepare
 
 
+def switched(call: Call, kind: RegionalKind, record: Any, *, enabled: bool) -> Any:
+    """The record, written as enabled or disabled."""
+    after = msgspec.structs.replace(record, enabled=enabled, updated_at=int(call.now))
+    call.store.put(kind.collection, call.account, after)
+    return after
+
+
 async def require_room(call: Call, kind: RegionalKind, quota: int) -> None:
     if len(await in_region(call, kind)) >= quota:
         raise invalid(f"The account has {quota} resources of the kind {kind.title}: no more are allowed.")

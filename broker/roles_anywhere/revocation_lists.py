@@ -19,6 +19,7 @@ from broker.roles_anywhere.resources import (
     new_uuid,
     page_of,
     previous_alias,
+    switched,
 )
 from broker.roles_anywhere.tags import merged_tags
 from broker.roles_anywhere.trust_anchors import REPOSITORY
@@ -153,17 +154,11 @@ async def delete_crl(
 async def enable_crl(
     call: Call, request: shapes.ScalarCrlRequest, prepared: Prepared[ImportedRevocationList]
 ) -> shapes.CrlDetailResponse:
-    return _switched(call, prepared.found, enabled=True)
+    return _answer(switched(call, REVOCATION_LIST, prepared.found, enabled=True))
 
 
 @operation("rolesanywhere:DisableCrl", prepare=_named)
 async def disable_crl(
     call: Call, request: shapes.ScalarCrlRequest, prepared: Prepared[ImportedRevocationList]
 ) -> shapes.CrlDetailResponse:
-    return _switched(call, prepared.found, enabled=False)
-
-
-def _switched(call: Call, one: ImportedRevocationList, *, enabled: bool) -> shapes.CrlDetailResponse:
-    after = replace(one, enabled=enabled, updated_at=int(call.now))
-    _put(call, after)
-    return _answer(after)
+    return _answer(switched(call, REVOCATION_LIST, prepared.found, enabled=False))

@@ -18,6 +18,7 @@ from broker.roles_anywhere.resources import (
     new_uuid,
     page_of,
     require_room,
+    switched,
 )
 from broker.roles_anywhere.tags import merged_tags
 from broker.storage.store import REVOCATION_LISTS, TRUST_ANCHORS
@@ -129,17 +130,11 @@ async def delete_trust_anchor(
 async def enable_trust_anchor(
     call: Call, request: shapes.ScalarTrustAnchorRequest, prepared: Prepared[TrustAnchor]
 ) -> shapes.TrustAnchorDetailResponse:
-    return _switched(call, prepared.found, enabled=True)
+    return _answer(switched(call, TRUST_ANCHOR, prepared.found, enabled=True))
 
 
 @operation("rolesanywhere:DisableTrustAnchor", prepare=_named)
 async def disable_trust_anchor(
     call: Call, request: shapes.ScalarTrustAnchorRequest, prepared: Prepared[TrustAnchor]
 ) -> shapes.TrustAnchorDetailResponse:
-    return _switched(call, prepared.found, enabled=False)
-
-
-def _switched(call: Call, anchor: TrustAnchor, *, enabled: bool) -> shapes.TrustAnchorDetailResponse:
-    after = replace(anchor, enabled=enabled, updated_at=int(call.now))
-    _put(call, after)
-    return _answer(after)
+    return _answer(switched(call, TRUST_ANCHOR, prepared.found, enabled=False))

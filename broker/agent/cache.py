@@ -7,7 +7,7 @@ The law:
 3. One fetch for each asker at a time, MOST_FETCHES in all: others wait for it.
 4. While the broker is away, one attempt at a time is made, with growing pauses. Who has nothing valid gets Unavailable
    at once, with the time of the next attempt. When it is back, renewals that became due are spread over a window.
-5. A refusal ends what was cached: the broker has decided anew.
+5. A refusal ends what was cached: the broker has decided again.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ _FORWARDED = ("x-forwarded-for", "forwarded")
 
 
 class Guard:
-    """`hosts` are the addresses of the listener, `networks` who may ask; None: whoever is told apart otherwise."""
+    """`hosts` are the addresses of the listener, `networks` who may ask; None: clients that are known otherwise."""
 
     def __init__(self, hosts: Sequence[str], networks: Sequence[Network] | None) -> None:
         self._hosts = frozenset(_canonical(host) for host in hosts)

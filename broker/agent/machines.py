@@ -1,4 +1,4 @@
-"""Instance metadata on a node: the machines that it hosts, told apart by their addresses.
+"""Instance metadata on a node: the machines that it hosts, known by their addresses.
 
 The tree of categories is that of the metadata service, of what the agent's file says about each machine; session tokens
 (IMDSv2) are sealed with a key that lives as long as the agent. There are no signatures of identity documents: their key

@@ -1,4 +1,4 @@
-"""Composes an agent from its settings, and runs it until it is told to stop."""
+"""Composes an agent from its settings, and runs it until a stop signal."""
 
 import asyncio
 import socket

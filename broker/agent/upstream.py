@@ -105,7 +105,7 @@ class Upstream:
 
 
 def _failure_of(response: dict[str, Any]) -> UpstreamRefusal | UpstreamAway:
-    """A refusal is final; a server's failure, and being told to slow down, pass.
+    """A refusal is final; a server's failure and throttling pass.
 
     So does a refusal of the agent's own credentials: it is no decision about who asks the agent.
     """

@@ -58,7 +58,7 @@ async def evaluate(call: Call, take_role: TakeRole, question: AccessQuestion) ->
 
 
 async def _without_subject(call: Call, question: AccessQuestion, missing: NoSubject) -> Evaluated:
-    """Whoever may not ask about a principal does not learn whether it is there.
+    """A caller that may not ask about a principal does not learn whether it exists.
 
     A proof that is not good is of nobody: the answer is the same for everyone who shows it.
     """

@@ -1,4 +1,4 @@
-"""The original request that a proxy asks about, as it stands in the proxy's own request.
+"""The original request that a proxy asks about, as the proxy's own request describes it.
 
 Each kind of proxy has a path of its own, so that no header means something that this proxy did not set: a client of
 Traefik may send X-Original-URI, a client of nginx X-Forwarded-Uri, and each would be passed on.

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """0 when it was told to stop; 2 for a file that cannot be used, 3 where it cannot listen."""
+    """0 after a stop signal; 2 for a file that cannot be used, 3 where it cannot listen."""
     from broker.agent.settings import AgentConfigurationError, read_agent_settings
     from broker.web.listeners import AddressUnavailable
     from broker.web.log import configure_logging

@@ -25,7 +25,7 @@ class PostsJson(Protocol):
 
 
 class TokenReviews:
-    """Asks with the broker's own token at that server, read anew each time: the kubelet, or a CronJob, renews it."""
+    """Asks with the broker's own token at that server, read again each time: the kubelet, or a CronJob, renews it."""
 
     def __init__(self, client: PostsJson) -> None:
         self._client = client

@@ -127,7 +127,7 @@ _ANSWERED = frozenset(
         "last-modified",
     }
 )
-# DANGER: a store may keep headers of the request that wrote an object, and send them to whoever reads it: those of the
+# DANGER: a store may keep headers of the request that wrote an object, and send them to each reader: those of the
 # gateway's own signature, its session token among them.
 _HIDDEN = OF_TRANSPORT | {
     "x-amz-bucket-region",

@@ -96,7 +96,7 @@ def read_source(text: str, rules: KeyRules) -> CopySource:
 
 
 def write_source(source: CopySource) -> str:
-    """As the store is told: the canonical encoding."""
+    """For the store, in the canonical encoding."""
     version = f"{_VERSION}{source.version_id}" if source.version_id else ""
     return f"/{source.bucket}/{encode_key(source.key)}{version}"
 

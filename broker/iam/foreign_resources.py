@@ -59,7 +59,7 @@ async def register_foreign_resource(
 async def put_foreign_resource_policy(
     call: Call, request: shapes.PutForeignResourcePolicyRequest, prepared: Prepared[str]
 ) -> shapes.PutForeignResourcePolicyResponse:
-    """A resource that nobody owns is the account's afterwards."""
+    """A resource without an owner is the account's afterwards, where accounts may take names."""
     record = await put_resource_policy(
         call.store,
         await _registered(call, prepared.found),

@@ -28,7 +28,7 @@ from broker.storage.store import Transaction
 
 
 async def find_pool(store: Transaction, unverified_pool_id: str) -> IdentityPoolRecord | None:
-    """The pool with this id, whoever owns it."""
+    """The pool with this id, of any account."""
     owner = await store.find(IDENTITY_POOL_OWNERS, "", unverified_pool_id)
     return None if owner is None else await store.find(IDENTITY_POOLS, owner.account_id, owner.pool_id)
 

@@ -1,7 +1,7 @@
 """ARNs of foreign resources: those of other services, for which the broker decides and keeps resource policies.
 
 Law, tested by `tests/unit/names/test_foreign_arn.py`:
-- An ARN has one owner: the account in it; where it names none, whoever took its name first.
+- An ARN has one owner: the account in it; where it names none, the account that the name was given to.
 - A name without an account is whole (`arn:aws:s3:::bucket`): no other account can own what lies below it.
 - What lies below a resource is covered by it: `arn:aws:s3:::bucket/key` by the bucket.
 """

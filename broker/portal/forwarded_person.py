@@ -1,6 +1,6 @@
 """The person whose cookie of the portal came with a request to another server on the portal's host.
 
-Browsers send cookies to every port of a host, so what stands behind a proxy there gets them as well. It must not keep
+Browsers send cookies to every port of a host, so a server behind a proxy there gets them as well. It must not keep
 them: `without_own` is the Cookie header that may go on. A request of this kind does not keep the session alive.
 """
 

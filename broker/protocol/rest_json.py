@@ -240,7 +240,7 @@ def _members(
 def _placed_value(
     message: Message, labels: Mapping[str, str], location: str, name: str
 ) -> str | list[str] | None:
-    """What stands at a place of the request; of a list in the query string all values (`tagKeys=a&tagKeys=b`)."""
+    """The value at a place of the request; of a list in the query string all values (`tagKeys=a&tagKeys=b`)."""
     if location == "header":
         return _find_header(message, name)
     if location == "uri":

@@ -117,7 +117,7 @@ def _refuse_propagation(configuration: shapes.TipConfiguration | None) -> None:
 
 
 async def _require_roles(call: Call, role_arns: tuple[str, ...]) -> None:
-    """The service takes on roles of the profile's own account alone; whoever passes them to it must be allowed to."""
+    """The service takes on roles of the profile's own account alone; a caller that passes them needs the permission."""
     for role_arn in role_arns:
         if parse_arn(role_arn).account != call.account:
             raise invalid(f"{role_arn} is not a role of the account {call.account}.")

@@ -30,7 +30,7 @@ _is_id = re.compile(r"[a-f0-9]{8}-(?:[a-z0-9]{4}-){3}[a-z0-9]{12}", re.ASCII).fu
 
 
 class RegionalKind(msgspec.Struct, frozen=True):
-    """A kind of resource: `word` stands in ARNs, `title` in refusals."""
+    """A kind of resource: `word` is part of ARNs, `title` of refusals."""
 
     collection: Collection[Any]
     word: str

@@ -8,7 +8,7 @@ reference):
     StringToSign of a trailer  = algorithm "-TRAILER" LF time LF scope LF previous signature LF
                                  Hex(SHA256(name ":" value LF ...))
 
-A chunk's signature stands in front of its data, and is judged at the end of it: what has been passed on by then is
+A chunk's signature precedes its data, and is judged at the end of it: what has been passed on by then is
 not proven yet. `broker.sigv4.streaming` says what its callers must do about it.
 """
 

@@ -13,7 +13,7 @@ from broker.sigv4 import refusals
 
 SYMMETRIC = "AWS4-HMAC-SHA256"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
-# A signature by the key of a certificate, whose serial number stands for the access key id: RSA, ECDSA or ML-DSA.
+# A signature by the key of a certificate, whose serial number is in place of an access key id: RSA, ECDSA or ML-DSA.
 CERTIFICATE_PREFIX = "AWS4-X509-"
 _OF_CERTIFICATES = frozenset(
     f"{CERTIFICATE_PREFIX}{kind}" for kind in ("RSA-SHA256", "ECDSA-SHA256", "MLDSA")

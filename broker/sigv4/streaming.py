@@ -1,7 +1,7 @@
 """A body checked while it is streamed: its framing, signatures, hash, checksums and length.
 
 # DANGER: what `feed` gives is proven only once `finish` has returned. Who passes it on must be able to take it back: a
-store is told the length beforehand, and is given the last byte only afterwards.
+store gets the length beforehand, and is given the last byte only afterwards.
 """
 
 from collections.abc import Iterator, Mapping

@@ -65,7 +65,7 @@ def subjects_partition(account_id: str) -> str:
 
 
 def identities_partition(shard: str) -> str:
-    """Identities of Cognito's identity pools: made by whoever signs in to an app, apart from the account's own."""
+    """Identities of Cognito's identity pools: made when a person signs in to an app, apart from the account's own."""
     return f"identities/{shard}"
 
 

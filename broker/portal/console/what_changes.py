@@ -70,7 +70,7 @@ class WhatChanges(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The policy whose document is edited, who has it, and how the simulator is told to leave it out."""
+    """The policy whose document is edited, who has it, and how the simulator leaves it out."""
 
     identifier: shapes.PolicyIdentifier
     principals: tuple[Principal, ...]

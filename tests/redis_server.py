@@ -66,9 +66,9 @@ class RedisServer:
             self._process = None
 
     @contextmanager
-    def running(self) -> Iterator["RedisServer"]:
+    def running(self, settings: str = "") -> Iterator["RedisServer"]:
         """Started, and killed in the end."""
-        self.start()
+        self.start(settings)
         try:
             yield self
         finally:

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -123,10 +123,21 @@ async def brokers_on(*urls: str, replicas: int = 0) -> AsyncIterator[Brokers]:
 
 @pytest.fixture(params=["sentinel", "cluster"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
-    slot = key_slot(revision_key(account_partition(HERE)).encode())
-    made = sentinel_fleet(tmp_path) if request.param == "sentinel" else cluster_fleet(tmp_path, slot)
-    with made as found:
+    with _made(request.param, tmp_path, is_tls=False) as found:
         yield found
+
+
+@pytest.fixture(params=["sentinel", "cluster"])
+def tls_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    with _made(request.param, tmp_path, is_tls=True) as found:
+        yield found
+
+
+def _made(kind: str, folder: Path, *, is_tls: bool) -> AbstractContextManager[Fleet]:
+    if kind == "sentinel":
+        return sentinel_fleet(folder, is_tls=is_tls)
+    slot = key_slot(revision_key(account_partition(HERE)).encode())
+    return cluster_fleet(folder, slot, is_tls=is_tls)
 
 
 async def new_master(fleet: Fleet, old: RedisServer) -> None:
@@ -169,6 +180,22 @@ async def test_brokers_outlive_masters_that_die_or_hang_or_lose_their_replicas(f
         for one in fleet.servers:
             one.ask(b"CONFIG SET min-replicas-to-write 0")
         assert [one.split(":")[0] for one in await brokers.weaknesses()] == ["min-replicas-to-write is 0"]
+
+
+async def test_under_tls_brokers_trust_only_the_named_authority_and_outlive_the_master(
+    tls_fleet: Fleet, tmp_path: Path
+) -> None:
+    untrusting = RedisEngine(tls_fleet.url, os.urandom)
+    with pytest.raises(EngineUnavailable, match=r"certificate of a known authority|certificate verify failed"):
+        await untrusting.revision(account_partition(HERE))
+    await untrusting.close()
+    url = f"{tls_fleet.url}?ssl_ca_certs={tmp_path / 'certificate.pem'}"
+    async with brokers_on(url, url, replicas=1) as brokers:
+        dead = tls_fleet.master()
+        dead.kill()
+        await new_master(tls_fleet, dead)
+        dead.start(tls_fleet.settings)  # of a cluster, it is the only replica
+        await brokers.all_answer()
 
 
 async def test_brokers_of_one_redis_go_on_when_one_is_cut_off_or_killed_and_it_comes_back(

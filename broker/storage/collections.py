@@ -50,6 +50,7 @@ from broker.storage.identity_pool_records import (
     LinkedLogin,
     PoolIdentity,
 )
+from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
@@ -142,6 +143,9 @@ def _mfa_name(device: VirtualMfaDevice) -> str:
 ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
 ORGANIZATION = Collection("organization", Organization, single_key, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+INSTANCE_BINDINGS = Collection(
+    "instance-binding", InstanceBinding, lambda b: b.instance_id, partition=global_partition, exact=True
+)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, single_key, partition=global_partition)
 SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, single_key, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)

@@ -34,6 +34,7 @@ from broker.storage.engine import (
     RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
+    generations_partition,
     identities_partition,
     portal_partition,
     replay_partition,
@@ -43,6 +44,7 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
+from broker.storage.generation_records import PolicyGenerationJob
 from broker.storage.identity_pool_records import (
     IdentityCount,
     IdentityPoolOwner,
@@ -342,6 +344,14 @@ ASSOCIATION_IDS = Collection(
 
 ANALYZERS = Collection("analyzer", Analyzer, lambda a: analyzer_key(a.region, a.name), exact=True)
 ANALYZER_FINDINGS = Collection("analyzer-finding", AnalyzerFinding, finding_key, exact=True)
+POLICY_GENERATIONS = Collection(
+    "policy-generation",
+    PolicyGenerationJob,
+    lambda j: j.job_id,
+    partition=generations_partition,
+    exact=True,
+    expiring=True,
+)
 
 IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
 IDENTITY_POOL_OWNERS = Collection(

@@ -12,6 +12,7 @@ import broker.analyzer
 import broker.hygiene
 import broker.iam
 import broker.identity_pools
+import broker.identity_store
 import broker.organizations
 import broker.pod_identity
 import broker.roles_anywhere
@@ -150,7 +151,9 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
 
 def sign_ins_of(settings: Settings) -> SignIns:
     directory = settings.ldap.provider if settings.ldap.servers else ""
-    return SignIns(settings.portal.openid_connect, settings.portal.saml, directory)
+    return SignIns(
+        settings.portal.openid_connect, settings.portal.saml, directory, settings.ldap.identity_store
+    )
 
 
 def issuer_rules(chosen: FederationSettings) -> IssuerRules:

@@ -36,6 +36,7 @@ from broker.storage.engine import (
     SERVING_PARTITION,
     generations_partition,
     identities_partition,
+    people_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -51,6 +52,16 @@ from broker.storage.identity_pool_records import (
     IdentityPoolRecord,
     LinkedLogin,
     PoolIdentity,
+)
+from broker.storage.identity_store_records import (
+    IdentityStoreRecord,
+    ProviderIdentityStore,
+    StoreCounts,
+    StoreGroup,
+    StoreMembership,
+    StoreName,
+    StoreToken,
+    StoreUser,
 )
 from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
@@ -371,3 +382,17 @@ LINKED_LOGINS = Collection(
 IDENTITY_COUNTS = Collection(
     "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
 )
+
+IDENTITY_STORES = Collection("identity-store", IdentityStoreRecord, lambda s: s.store_id, exact=True)
+PROVIDER_IDENTITY_STORES = Collection(
+    "provider-identity-store", ProviderIdentityStore, lambda s: s.provider, exact=True
+)
+STORE_TOKENS = Collection("store-token", StoreToken, lambda t: f"{t.store_id}/{t.token_id}", exact=True)
+# By `people_shard`. A membership is stored under each of `membership_keys`.
+STORE_USERS = Collection("store-user", StoreUser, lambda u: u.user_id, partition=people_partition, exact=True)
+STORE_GROUPS = Collection(
+    "store-group", StoreGroup, lambda g: g.group_id, partition=people_partition, exact=True
+)
+STORE_MEMBERSHIPS = Collection("store-membership", StoreMembership, partition=people_partition, exact=True)
+STORE_NAMES = Collection("store-name", StoreName, lambda n: n.key, partition=people_partition, exact=True)
+STORE_COUNTS = Collection("store-counts", StoreCounts, single_key, partition=people_partition)

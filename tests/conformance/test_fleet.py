@@ -186,7 +186,9 @@ async def test_under_tls_brokers_trust_only_the_named_authority_and_outlive_the_
     tls_fleet: Fleet, tmp_path: Path
 ) -> None:
     untrusting = RedisEngine(tls_fleet.url, os.urandom)
-    with pytest.raises(EngineUnavailable, match=r"certificate of a known authority|certificate verify failed"):
+    with pytest.raises(
+        EngineUnavailable, match=r"certificate of a known authority|certificate verify failed"
+    ):
         await untrusting.revision(account_partition(HERE))
     await untrusting.close()
     url = f"{tls_fleet.url}?ssl_ca_certs={tmp_path / 'certificate.pem'}"

@@ -14,8 +14,7 @@ from broker.audit.event import Event
 from broker.audit.facets import RecordOutcome, outcome_of_record
 from broker.audit.resources import resources_of
 from broker.operation import OPERATIONS
-from broker.policy import is_in_reference, needs_permission, resource_forms, spelled
-from broker.policy.resource_forms import RecordedName
+from broker.policy import RecordedName, is_in_reference, needs_permission, resource_forms, spelled
 from broker.protocol.model import MODELS_BY_PREFIX
 
 _SERVICES = ".amazonaws.com"

@@ -30,7 +30,13 @@ from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
-from broker.policy.resource_forms import is_in_reference, needs_permission, resource_forms, spelled
+from broker.policy.resource_forms import (
+    RecordedName,
+    is_in_reference,
+    needs_permission,
+    resource_forms,
+    spelled,
+)
 from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
@@ -56,6 +62,7 @@ __all__ = [
     "PolicyKind",
     "PolicySet",
     "Position",
+    "RecordedName",
     "Source",
     "SourceKind",
     "Zone",

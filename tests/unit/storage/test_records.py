@@ -81,6 +81,7 @@ def test_every_record_has_a_collection() -> None:
         "DirectoryIdentity",
         "ExpiryNotice",
         "PresentedCertificate",
+        "AnalyzedTrail",
         "ArchiveRule",
         "PresentedProperties",
         "RuleCriterion",

@@ -24,6 +24,7 @@ from broker.policy.explanation import (
 )
 from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
+from broker.policy.granted_actions import GrantedActions, granted_actions
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
 from broker.policy.operands import read_date
@@ -50,6 +51,7 @@ __all__ = [
     "Effect",
     "ExternalGrant",
     "Extremes",
+    "GrantedActions",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -76,6 +78,7 @@ __all__ = [
     "decide",
     "denial_sentences",
     "external_grants",
+    "granted_actions",
     "is_always_allowed",
     "is_in_reference",
     "is_public",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from broker.access.organization import find_organization
 from broker.analyzer.unused_permissions import (
-    Permissions,
+    EntityPermissions,
     gather_permissions,
     seen_services,
     unused_services,
@@ -76,7 +76,7 @@ class AccountUse(msgspec.Struct, frozen=True):
     keys: tuple[AccessKey, ...]
     passwords: dict[str, int]
     usage: dict[str, Usage]
-    permissions: Permissions
+    permissions: EntityPermissions
 
 
 async def zone_of(call: Call, analyzer: Analyzer) -> Zone:

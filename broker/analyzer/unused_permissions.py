@@ -23,7 +23,7 @@ from broker.storage.store import GROUPS, POLICIES, USAGE, Transaction
 _NOT_IN_REFERENCE = ("broker",)
 
 
-class Permissions(msgspec.Struct, frozen=True):
+class EntityPermissions(msgspec.Struct, frozen=True):
     """Of an account: the documents of managed policies by ARN, groups by name in lower case, marks by entity's id."""
 
     documents: dict[str, str]
@@ -33,7 +33,7 @@ class Permissions(msgspec.Struct, frozen=True):
 
 async def gather_permissions(
     store: Transaction, account: str, entities: Iterable[User | Role]
-) -> Permissions:
+) -> EntityPermissions:
     groups = {one.group_name.lower(): one for one in await store.scan(GROUPS, account)}
     own = {one.arn: one for one in await store.scan(POLICIES, account)}
     attached = {arn for one in (*entities, *groups.values()) for arn in one.attached_policies}
@@ -42,7 +42,7 @@ async def gather_permissions(
     for entity in entities:
         key = entity.user_id if isinstance(entity, User) else entity.role_id
         marks[key] = tuple(await store.scan(USAGE, account, f"{ALL_OPERATIONS}{key}/"))
-    return Permissions(documents, groups, marks)
+    return EntityPermissions(documents, groups, marks)
 
 
 def _document(own: ManagedPolicy | None, arn: str) -> str | None:
@@ -66,14 +66,14 @@ def _tracked() -> frozenset[str]:
     return frozenset(one for one in own - BESIDES if needs_permission(one)) | TRACKED_OF_S3
 
 
-def seen_services(permissions: Permissions) -> tuple[str, ...]:
+def seen_services(permissions: EntityPermissions) -> tuple[str, ...]:
     """Those of which the use is seen."""
     used = {_namespace(mark) for marks in permissions.marks.values() for mark in marks}
     return tuple(sorted(_served() | used.intersection(one.partition(":")[0] for one in TRACKED_OF_S3)))
 
 
 def unused_services(
-    entity: User | Role, permissions: Permissions, services: tuple[str, ...], since: float
+    entity: User | Role, permissions: EntityPermissions, services: tuple[str, ...], since: float
 ) -> tuple[UnusedService, ...]:
     """By service, what the policies of the entity allow and was not asked for since; () where it was not used at all.
 
@@ -91,7 +91,9 @@ def unused_services(
     return tuple(one for one in found if one is not None)
 
 
-def _granted(entity: User | Role, permissions: Permissions, services: tuple[str, ...]) -> frozenset[str]:
+def _granted(
+    entity: User | Role, permissions: EntityPermissions, services: tuple[str, ...]
+) -> frozenset[str]:
     """Those of which a use would be seen."""
     sets = [granted_actions(text, services) for text in _documents_of(entity, permissions)]
     allowed = frozenset(one for part in sets for one in part.allowed)
@@ -99,7 +101,7 @@ def _granted(entity: User | Role, permissions: Permissions, services: tuple[str,
     return (allowed - denied) & _tracked()
 
 
-def _documents_of(entity: User | Role, permissions: Permissions) -> Iterator[str]:
+def _documents_of(entity: User | Role, permissions: EntityPermissions) -> Iterator[str]:
     names = entity.groups if isinstance(entity, User) else ()
     groups = [permissions.groups[name.lower()] for name in names if name.lower() in permissions.groups]
     for one in (entity, *groups):

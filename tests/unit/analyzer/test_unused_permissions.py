@@ -7,7 +7,7 @@ import pytest
 
 import broker.app  # noqa: F401  # declares the operations of all services
 from broker.analyzer.looking import AccountUse, unused_findings, without_excluded
-from broker.analyzer.unused_permissions import Permissions, seen_services, unused_services
+from broker.analyzer.unused_permissions import EntityPermissions, seen_services, unused_services
 from broker.storage.analyzer_records import Analyzer, ExcludedEntities, UnusedService
 from broker.storage.records import Group, Role, Usage, User
 
@@ -47,7 +47,7 @@ def services_of(
     entity: User | Role, *marks: Usage, documents: dict[str, str] | None = None, groups: Any = None
 ) -> tuple[UnusedService, ...]:
     key = entity.user_id if isinstance(entity, User) else entity.role_id
-    permissions = Permissions(documents or {}, groups or {}, {key: marks})
+    permissions = EntityPermissions(documents or {}, groups or {}, {key: marks})
     return unused_services(entity, permissions, seen_services(permissions), SINCE)
 
 
@@ -150,7 +150,7 @@ def test_policies_of_groups_and_managed_ones_count() -> None:
 def use_of(*roles: Role) -> AccountUse:
     marks: dict[str, tuple[Usage, ...]] = {one.role_id: (GET,) for one in roles}
     usage = {one.role_id: GET for one in roles}
-    return AccountUse(roles, (), (), {}, usage, Permissions({}, {}, marks))
+    return AccountUse(roles, (), (), {}, usage, EntityPermissions({}, {}, marks))
 
 
 ANALYZER = Analyzer(

@@ -34,6 +34,8 @@ from broker.storage.engine import (
     RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
+    TRAIL_ACCOUNTS_PARTITION,
+    deliveries_partition,
     identities_partition,
     portal_partition,
     replay_partition,
@@ -90,6 +92,18 @@ from broker.storage.session_records import ListedSessions, Revocations, Unlisted
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
 from broker.storage.template_records import RoleTemplate
+from broker.storage.trail_records import (
+    DeliveredLog,
+    DigestChain,
+    DigestKeys,
+    Trail,
+    TrailAccount,
+    TrailProgress,
+    chain_key,
+    delivered_log_key,
+    progress_key,
+    trail_key,
+)
 from broker.storage.workload_records import (
     ImportedRevocationList,
     TrustAnchor,
@@ -128,6 +142,10 @@ def resources_partition(account: str) -> str:
 def identity_pool_owners_partition(account: str) -> str:
     """A partition of its own: it must not change the global partition's revision."""
     return IDENTITY_POOL_OWNERS_PARTITION
+
+
+def trail_accounts_partition(account: str) -> str:
+    return TRAIL_ACCOUNTS_PARTITION
 
 
 def role_index_partition(account: str) -> str:
@@ -357,3 +375,16 @@ LINKED_LOGINS = Collection(
 IDENTITY_COUNTS = Collection(
     "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
 )
+
+TRAILS = Collection("trail", Trail, lambda t: trail_key(t.region, t.name), exact=True)
+TRAIL_ACCOUNTS = Collection(
+    "trail-account", TrailAccount, lambda a: a.account_id, partition=trail_accounts_partition, exact=True
+)
+TRAIL_PROGRESS = Collection(
+    "trail-progress", TrailProgress, progress_key, partition=deliveries_partition, exact=True
+)
+DELIVERED_LOGS = Collection(
+    "delivered-log", DeliveredLog, delivered_log_key, partition=deliveries_partition, exact=True
+)
+DIGEST_CHAINS = Collection("digest-chain", DigestChain, chain_key, partition=deliveries_partition, exact=True)
+DIGEST_KEYS = Collection("digest-keys", DigestKeys, single_key, partition=deliveries_partition)

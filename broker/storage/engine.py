@@ -33,6 +33,7 @@ DELEGATION_PARTITION = "delegation"
 ORGANIZATIONS_PARTITION = "organizations"
 RESOURCES_PARTITION = "resources"
 IDENTITY_POOL_OWNERS_PARTITION = "identity-pools"
+TRAIL_ACCOUNTS_PARTITION = "trail-accounts"
 
 
 def account_partition(account_id: str) -> str:
@@ -67,6 +68,11 @@ def subjects_partition(account_id: str) -> str:
 def identities_partition(shard: str) -> str:
     """Identities of Cognito's identity pools: made when a person signs in to an app, apart from the account's own."""
     return f"identities/{shard}"
+
+
+def deliveries_partition(account_id: str) -> str:
+    """How far the trails of an account are delivered: written with each delivery, apart from the account's own."""
+    return f"deliveries/{account_id}"
 
 
 def portal_partition(shard: str) -> str:

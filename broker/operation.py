@@ -87,8 +87,9 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
     `portal_url` is where people sign in; "" where there is no portal. `accounts_take_names` says whether an account may
-    register a name that all accounts share (a bucket's). `performed` is what the operation has performed
-    within itself, each of which leaves a record of its own. `history` is None where the journal is no file.
+    register a name that all accounts share (a bucket's), `delivers_trails` whether trails are delivered anywhere.
+    `performed` is what the operation has performed within itself, each of which leaves a record of its own.
+    `history` is None where the journal is no file.
     """
 
     caller: Caller
@@ -104,6 +105,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     portal_url: str = ""
     history: EventHistory | None = None
     accounts_take_names: bool = True
+    delivers_trails: bool = False
     performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property

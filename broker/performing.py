@@ -47,6 +47,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     portal_url: str = ""
     history: EventHistory | None = None
     accounts_take_names: bool = True
+    delivers_trails: bool = False
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -63,6 +64,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.portal_url,
             self.history,
             self.accounts_take_names,
+            self.delivers_trails,
         )
 
 

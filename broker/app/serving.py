@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from broker.access.role_index_upkeep import index_missing_roles
+from broker.app.check_processes import CheckProcesses
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import measure_state, note_deliveries
@@ -112,6 +113,7 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         portal_url=portal_url_of(settings),
         accounts_take_names=settings.authorize.accounts_take_names,
         delivers_trails=delivers_trails(settings),
+        check_policy=CheckProcesses(),
         history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 

@@ -47,6 +47,7 @@ from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
+from broker.web.scim import SCIM_PATH, answer_scim
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
@@ -235,6 +236,10 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
             answered = await answer_authzen(dependencies, role_sessions, request)
             if answered is not None:
                 return answered
+        if request.path.startswith(SCIM_PATH) and (
+            (answered := await answer_scim(dependencies, request)) is not None
+        ):
+            return answered
         if (answered := await answer_store(dependencies, stores, request)) is not None:
             return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer

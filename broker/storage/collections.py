@@ -36,6 +36,7 @@ from broker.storage.engine import (
     SERVING_PARTITION,
     generations_partition,
     identities_partition,
+    people_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -52,6 +53,17 @@ from broker.storage.identity_pool_records import (
     LinkedLogin,
     PoolIdentity,
 )
+from broker.storage.identity_store_records import (
+    IdentityStoreRecord,
+    ProviderIdentityStore,
+    StoreCounts,
+    StoreGroup,
+    StoreMembership,
+    StoreName,
+    StoreToken,
+    StoreUser,
+)
+from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
@@ -144,6 +156,9 @@ def _mfa_name(device: VirtualMfaDevice) -> str:
 ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
 ORGANIZATION = Collection("organization", Organization, single_key, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+INSTANCE_BINDINGS = Collection(
+    "instance-binding", InstanceBinding, lambda b: b.instance_id, partition=global_partition, exact=True
+)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, single_key, partition=global_partition)
 SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, single_key, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
@@ -367,3 +382,17 @@ LINKED_LOGINS = Collection(
 IDENTITY_COUNTS = Collection(
     "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
 )
+
+IDENTITY_STORES = Collection("identity-store", IdentityStoreRecord, lambda s: s.store_id, exact=True)
+PROVIDER_IDENTITY_STORES = Collection(
+    "provider-identity-store", ProviderIdentityStore, lambda s: s.provider, exact=True
+)
+STORE_TOKENS = Collection("store-token", StoreToken, lambda t: f"{t.store_id}/{t.token_id}", exact=True)
+# By `people_shard`. A membership is stored under each of `membership_keys`.
+STORE_USERS = Collection("store-user", StoreUser, lambda u: u.user_id, partition=people_partition, exact=True)
+STORE_GROUPS = Collection(
+    "store-group", StoreGroup, lambda g: g.group_id, partition=people_partition, exact=True
+)
+STORE_MEMBERSHIPS = Collection("store-membership", StoreMembership, partition=people_partition, exact=True)
+STORE_NAMES = Collection("store-name", StoreName, lambda n: n.key, partition=people_partition, exact=True)
+STORE_COUNTS = Collection("store-counts", StoreCounts, single_key, partition=people_partition)

@@ -75,6 +75,11 @@ def identities_partition(shard: str) -> str:
     return f"identities/{shard}"
 
 
+def people_partition(shard: str) -> str:
+    """People and groups of one identity store: pushed by a provider in thousands, apart from the account's own."""
+    return f"people/{shard}"
+
+
 def portal_partition(shard: str) -> str:
     """Sessions of the portal, in a fixed number of shards; every record expires."""
     return f"portal/{shard}"

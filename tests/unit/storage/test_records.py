@@ -31,7 +31,7 @@ def sample(kind: msgspec.inspect.Type, name: str) -> Any:
             return {sample(key, f"{name}-key"): sample(value, name)}
         case msgspec.inspect.VarTupleType(item_type=item):
             return (sample(item, name), sample(item, name))
-        case msgspec.inspect.StrType():
+        case msgspec.inspect.AnyType() | msgspec.inspect.StrType():
             return f"{name} é"
         case msgspec.inspect.BoolType():
             return True

@@ -21,13 +21,13 @@ from broker.identity_store.tokens import (
 from broker.names.identity_store import identity_store_arn
 from broker.operation import Absent, Call, Prepared, no_resource, operation
 from broker.protocol.shapes import identitystore as shapes
-from broker.storage.collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES, STORE_TOKENS
 from broker.storage.identity_store_records import (
     EXTERNAL_ID,
     IdentityStoreRecord,
     ProviderIdentityStore,
     StoreToken,
 )
+from broker.storage.people_collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES, STORE_TOKENS
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS, USAGE
 
 _DAY = 24 * 3600

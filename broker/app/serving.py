@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from broker.access.role_index_upkeep import index_missing_roles
+from broker.app.check_processes import CheckProcesses
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.forwarding import make_forwarding, make_store_rules
-from broker.app.measuring import measure_state
+from broker.app.measuring import measure_state, note_deliveries
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.repeating import attempt, repeat
 from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
+from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
@@ -109,6 +112,8 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         service_principals=frozenset(settings.policies.service_principals),
         portal_url=portal_url_of(settings),
         accounts_take_names=settings.authorize.accounts_take_names,
+        delivers_trails=delivers_trails(settings),
+        check_policy=CheckProcesses(),
         history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 
@@ -155,7 +160,8 @@ async def serve(
     journal = open_journal(settings.audit)
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
-        async with open_broker(settings, may_create=False) as broker:
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(open_broker(settings, may_create=False))
             dependencies = make_dependencies(broker, journal, make_metrics(slot, settings.otlp))
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
@@ -171,6 +177,7 @@ async def serve(
             tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
             measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
             tasks.append(asyncio.create_task(repeat("measuring the store", _MEASURE_SECONDS, measure)))
+            tasks += await start_deliveries(stack, broker, partial(note_deliveries, dependencies.metrics))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(dependencies, certificate)))
             is_ready()

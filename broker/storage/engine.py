@@ -34,6 +34,7 @@ DELEGATION_PARTITION = "delegation"
 ORGANIZATIONS_PARTITION = "organizations"
 RESOURCES_PARTITION = "resources"
 IDENTITY_POOL_OWNERS_PARTITION = "identity-pools"
+TRAIL_ACCOUNTS_PARTITION = "trail-accounts"
 
 
 def account_partition(account_id: str) -> str:
@@ -78,6 +79,11 @@ def identities_partition(shard: str) -> str:
 def people_partition(shard: str) -> str:
     """People and groups of one identity store: pushed by a provider in thousands, apart from the account's own."""
     return f"people/{shard}"
+
+
+def deliveries_partition(account_id: str) -> str:
+    """How far the trails of an account are delivered: written with each delivery, apart from the account's own."""
+    return f"deliveries/{account_id}"
 
 
 def portal_partition(shard: str) -> str:

@@ -22,7 +22,7 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import Call, Operation, Performed, Quotas, find_operation, model, perform
+from broker.operation import Call, CheckPolicy, Operation, Performed, Quotas, find_operation, model, perform
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -47,6 +47,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     portal_url: str = ""
     history: EventHistory | None = None
     accounts_take_names: bool = True
+    delivers_trails: bool = False
+    check_policy: CheckPolicy | None = None
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -63,6 +65,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.portal_url,
             self.history,
             self.accounts_take_names,
+            self.delivers_trails,
+            self.check_policy,
         )
 
 

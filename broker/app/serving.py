@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from broker.app.background import start_background
+from broker.app.check_processes import CheckProcesses
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.forwarding import make_forwarding, make_store_rules
+from broker.app.measuring import note_deliveries
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
+from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
@@ -43,6 +47,7 @@ from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
+from broker.web.scim import SCIM_PATH, answer_scim
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
@@ -94,6 +99,8 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         service_principals=frozenset(settings.policies.service_principals),
         portal_url=portal_url_of(settings),
         accounts_take_names=settings.authorize.accounts_take_names,
+        delivers_trails=delivers_trails(settings),
+        check_policy=CheckProcesses(),
         history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 
@@ -140,12 +147,14 @@ async def serve(
     journal = open_journal(settings.audit)
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
-        async with open_broker(settings, may_create=False) as broker:
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(open_broker(settings, may_create=False))
             dependencies = make_dependencies(broker, journal, make_metrics(slot, settings.otlp))
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
             await _listen(servers, sockets, settings, certificate)
             tasks = await start_background(broker, dependencies, metadata, certificate, servers, slot)
+            tasks += await start_deliveries(stack, broker, partial(note_deliveries, dependencies.metrics))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(dependencies, certificate)))
             is_ready()
@@ -191,6 +200,10 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
             answered = await answer_authzen(dependencies, role_sessions, request)
             if answered is not None:
                 return answered
+        if request.path.startswith(SCIM_PATH) and (
+            (answered := await answer_scim(dependencies, request)) is not None
+        ):
+            return answered
         if (answered := await answer_store(dependencies, stores, request)) is not None:
             return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer

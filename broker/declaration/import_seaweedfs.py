@@ -1,4 +1,4 @@
-"""From SeaweedFS's iam.json, or its shell's `s3.configure`: identities with keys, whose actions are words such as `Read:bucket`."""
+"""From SeaweedFS's iam.json, or its shell's `s3.configure`: actions are words such as `Read:bucket`."""
 
 import json
 from collections.abc import Iterator

@@ -76,6 +76,8 @@ class Quotas(msgspec.Struct, frozen=True):
     workload_profiles: int = 250
     identity_pools: int = 1000
     identities_per_pool: int = 50_000
+    users_per_identity_store: int = 100_000
+    groups_per_identity_store: int = 100_000
     foreign_resources: int = 1000
     foreign_resource_policy_size: int = 20480
 

@@ -16,7 +16,7 @@ LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
 
 # Each exception with its reason.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {"storage/collections.py": "a table: one line for each collection"}
 LONG_FUNCTIONS = {
     "web/requests.py:answer_request": "the way of a request, in numbered steps whose local variables are the state",
 }
@@ -170,6 +170,7 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
         "web/requests.py",
         "web/authzen.py",
         "web/forward.py",
+        "web/scim.py",
         "web/stores.py",
         "web/token_endpoint.py",
         "web/metadata.py",

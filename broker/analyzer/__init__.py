@@ -11,8 +11,17 @@ from broker.analyzer import (
     analyzers,
     archive_rules,
     findings,
+    policy_generation,
     tagging,
     validate_policy,
 )
 
-__all__ = ["analyzed_resources", "analyzers", "archive_rules", "findings", "tagging", "validate_policy"]
+__all__ = [
+    "analyzed_resources",
+    "analyzers",
+    "archive_rules",
+    "findings",
+    "policy_generation",
+    "tagging",
+    "validate_policy",
+]

@@ -62,7 +62,8 @@ async def list_findings(
     )
 
 
-@operation("access-analyzer:ListFindingsV2", prepare=_analyzer)
+# Policies know the second versions by the names of the first: the reference has no other.
+@operation("access-analyzer:ListFindingsV2", prepare=_analyzer, judged_as="access-analyzer:ListFindings")
 async def list_findings_v2(
     call: Call, request: shapes.ListFindingsV2Request, prepared: Prepared[Analyzer]
 ) -> shapes.ListFindingsV2Response:
@@ -90,7 +91,7 @@ async def get_finding(
     return shapes.GetFindingResponse(finding=shapes.Finding(**_external(call, found)))
 
 
-@operation("access-analyzer:GetFindingV2", prepare=_analyzer)
+@operation("access-analyzer:GetFindingV2", prepare=_analyzer, judged_as="access-analyzer:GetFinding")
 async def get_finding_v2(
     call: Call, request: shapes.GetFindingV2Request, prepared: Prepared[Analyzer]
 ) -> shapes.GetFindingV2Response:

@@ -26,6 +26,7 @@ from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
+from broker.audit.retention import remove_expired
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
@@ -49,6 +50,7 @@ from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
+from broker.web.scim import SCIM_PATH, answer_scim
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
@@ -65,6 +67,7 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
+_RETENTION_SECONDS = 600.0
 _ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
 _MEASURE_SECONDS = 5.0
@@ -221,6 +224,10 @@ def _start_tasks(
         ("reopening the journal", _REOPEN_SECONDS, dependencies.journal.reopen_if_moved),
         ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_pending),
     ]
+    if broker.settings.audit.keep_days:
+        schedule.append(
+            ("removing old files of the journal", _RETENTION_SECONDS, partial(_remove_old, broker))
+        )
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
@@ -240,6 +247,10 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
             answered = await answer_authzen(dependencies, role_sessions, request)
             if answered is not None:
                 return answered
+        if request.path.startswith(SCIM_PATH) and (
+            (answered := await answer_scim(dependencies, request)) is not None
+        ):
+            return answered
         if (answered := await answer_store(dependencies, stores, request)) is not None:
             return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
@@ -333,6 +344,13 @@ def _make_portal(
         ),
     )
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
+
+
+async def _remove_old(broker: Broker) -> None:
+    audit = broker.settings.audit
+    removed = await asyncio.to_thread(remove_expired, Path(audit.path), clock(), audit.keep_days)
+    for one in removed:
+        _logger.info("%s was older than audit.keep_days: removed", one)
 
 
 async def _rotate_issuers(broker: Broker) -> None:

@@ -35,7 +35,9 @@ _is_host_name = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII | re.IGNORECASE
 ).fullmatch
 _is_database = re.compile(r"[^/?]*(/[0-9]{0,5})?(\?.*)?", re.DOTALL).fullmatch
-_is_sentinel = re.compile(r"([^/]*@)?[^/,@?]+(,[^/,@?]+)*/[^/?]+(/[0-9]+)?", re.DOTALL).fullmatch
+_is_sentinel = re.compile(
+    r"([^/]*@)?[^/,@?]+(,[^/,@?]+)*/[^/?]+(/[0-9]+)?(\?ssl_[^?]*)?", re.DOTALL
+).fullmatch
 _is_cluster = re.compile(r"[^/?]*(/0?)?(\?.*)?", re.DOTALL).fullmatch
 _is_service_principal = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+").fullmatch
 _is_port = re.compile(r"[0-9]{1,5}").fullmatch
@@ -98,6 +100,8 @@ def faults_of(settings: Settings) -> Iterator[str]:
     if bool(settings.tls.certificate_file) != bool(settings.tls.key_file):
         yield "tls.certificate_file and tls.key_file belong together: set both or neither"
     yield from _faults_of_store(settings.store.url)
+    if settings.store.redis_replicas < -1:
+        yield "store.redis_replicas is -1, 0, or a number of replicas"
     if settings.audit.sync not in _SYNCS:
         yield f"audit.sync is one of {', '.join(_SYNCS)}"
     if settings.log.format not in _FORMATS:

@@ -71,6 +71,8 @@ class Tls(Section, frozen=True):
 
 class StoreSettings(Section, frozen=True):
     url: SecretKey = SecretKey("sqlite:var/broker.db")  # a secret, since the URL of a Redis has its password
+    redis_replicas: int = -1
+    accept_lost_commits: bool = False
 
 
 class Keys(Section, frozen=True):

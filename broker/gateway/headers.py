@@ -72,6 +72,7 @@ _OF_OPERATION: Mapping[str, frozenset[str]] = {
     "GetObjectAttributes": _CUSTOMER_KEY
     | {"x-amz-max-parts", "x-amz-part-number-marker", "x-amz-object-attributes"},
     "PutObject": _PROPERTIES | _BODY | _WRITE_CONDITIONS,
+    "PostObject": _PROPERTIES | _BODY,
     "CopyObject": _PROPERTIES
     | _COPY
     | _WRITE_CONDITIONS
@@ -100,7 +101,7 @@ _OF_OPERATION: Mapping[str, frozenset[str]] = {
     "ListObjectsV2": frozenset({"x-amz-optional-object-attributes"}),
     "ListObjectVersions": frozenset({"x-amz-optional-object-attributes"}),
 }
-_HAVE_METADATA = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_HAVE_METADATA = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 _GRANTS = (
     "x-amz-grant-full-control",
     "x-amz-grant-read",
@@ -153,6 +154,11 @@ def forwarded_headers(incoming: Incoming, operation: S3Operation) -> dict[str, s
         if not value.isprintable():
             raise invalid_argument(f"The header {name[:64]} is not printable UTF-8.")
     return passed
+
+
+def is_of_form(name: str) -> bool:
+    """Whether a field of a form may be this header of the upload."""
+    return name in _OF_OPERATION["PostObject"] or name.startswith(METADATA) or name in _GRANTS
 
 
 def refuse_acls(incoming: Incoming) -> None:

@@ -30,6 +30,7 @@ from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.resource_forms import is_in_reference, needs_permission, resource_forms, spelled
 from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
@@ -69,10 +70,12 @@ __all__ = [
     "denial_sentences",
     "external_grants",
     "is_always_allowed",
+    "is_in_reference",
     "is_public",
     "named_actions",
     "named_principals",
     "names_of",
+    "needs_permission",
     "parse_policy",
     "policy_sentences",
     "policy_size",
@@ -80,8 +83,10 @@ __all__ = [
     "read_for_author",
     "require_bucket_policy",
     "resource_conditions",
+    "resource_forms",
     "resource_near_misses",
     "service_grants",
+    "spelled",
     "summarize",
     "supports_resources",
     "trusted_accounts",

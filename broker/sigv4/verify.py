@@ -18,7 +18,7 @@ from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedReques
 from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
 from broker.sigv4.encoding import query_pairs, trimmed, wire_text
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
-from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, is_region_name
+from broker.sigv4.signer import ASYMMETRIC, SYMMETRIC, UnverifiedSigner, is_region_name
 from broker.sigv4.signing_keys import (
     SigningKey,
     SigningKeys,
@@ -30,6 +30,7 @@ from broker.sigv4.signing_keys import (
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 CONTENT_SHA256 = "x-amz-content-sha256"
 _is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
+_is_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
 _CONTENT_SHA256_QUERY = b"X-Amz-Content-Sha256"
 
 
@@ -120,6 +121,32 @@ def verify(
     if key is None:
         raise refusals.signature_mismatch(canonical, to_sign, dialect.mismatch_code)
     return VerifiedRequest(request, authorization, payload_hash, key)
+
+
+def verify_post_policy(
+    authorization: UnverifiedAuthorization,
+    policy: str,
+    secret: SecretKey,
+    now: float,
+    signing_keys: SigningKeys,
+    *,
+    services: Collection[str],
+) -> None:
+    """Raises Refusal where the owner of `secret` has not signed `policy`, the base64 in a form of S3's.
+
+    "Calculating a signature" (Browser-based uploads using POST): the base64 itself is the string to sign. It holds no
+    line break and no hyphen, so no other string to sign is ever one.
+    """
+    if authorization.signer.scope.algorithm != SYMMETRIC:
+        raise refusals.unsupported_algorithm(authorization.signer.scope.algorithm)
+    require_current(authorization, int(now), S3)
+    require_scope(authorization, services, None, S3)
+    if not _is_base64(policy) or _find_key(authorization, policy.encode(), secret, signing_keys) is None:
+        raise refusals.mismatch(
+            "The request signature we calculated does not match the signature you provided. Check your key and signing "
+            "method.",
+            reason="the policy of the form was signed with another key",
+        )
 
 
 def require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:

@@ -36,7 +36,9 @@ from broker.storage.engine import (
     SERVING_PARTITION,
     TRAIL_ACCOUNTS_PARTITION,
     deliveries_partition,
+    generations_partition,
     identities_partition,
+    people_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -45,6 +47,7 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
+from broker.storage.generation_records import PolicyGenerationJob
 from broker.storage.identity_pool_records import (
     IdentityCount,
     IdentityPoolOwner,
@@ -52,6 +55,17 @@ from broker.storage.identity_pool_records import (
     LinkedLogin,
     PoolIdentity,
 )
+from broker.storage.identity_store_records import (
+    IdentityStoreRecord,
+    ProviderIdentityStore,
+    StoreCounts,
+    StoreGroup,
+    StoreMembership,
+    StoreName,
+    StoreToken,
+    StoreUser,
+)
+from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
@@ -160,6 +174,9 @@ def _mfa_name(device: VirtualMfaDevice) -> str:
 ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
 ORGANIZATION = Collection("organization", Organization, single_key, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+INSTANCE_BINDINGS = Collection(
+    "instance-binding", InstanceBinding, lambda b: b.instance_id, partition=global_partition, exact=True
+)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, single_key, partition=global_partition)
 SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, single_key, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
@@ -356,6 +373,14 @@ ASSOCIATION_IDS = Collection(
 
 ANALYZERS = Collection("analyzer", Analyzer, lambda a: analyzer_key(a.region, a.name), exact=True)
 ANALYZER_FINDINGS = Collection("analyzer-finding", AnalyzerFinding, finding_key, exact=True)
+POLICY_GENERATIONS = Collection(
+    "policy-generation",
+    PolicyGenerationJob,
+    lambda j: j.job_id,
+    partition=generations_partition,
+    exact=True,
+    expiring=True,
+)
 
 IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
 IDENTITY_POOL_OWNERS = Collection(
@@ -388,3 +413,17 @@ DELIVERED_LOGS = Collection(
 )
 DIGEST_CHAINS = Collection("digest-chain", DigestChain, chain_key, partition=deliveries_partition, exact=True)
 DIGEST_KEYS = Collection("digest-keys", DigestKeys, single_key, partition=deliveries_partition)
+
+IDENTITY_STORES = Collection("identity-store", IdentityStoreRecord, lambda s: s.store_id, exact=True)
+PROVIDER_IDENTITY_STORES = Collection(
+    "provider-identity-store", ProviderIdentityStore, lambda s: s.provider, exact=True
+)
+STORE_TOKENS = Collection("store-token", StoreToken, lambda t: f"{t.store_id}/{t.token_id}", exact=True)
+# By `people_shard`. A membership is stored under each of `membership_keys`.
+STORE_USERS = Collection("store-user", StoreUser, lambda u: u.user_id, partition=people_partition, exact=True)
+STORE_GROUPS = Collection(
+    "store-group", StoreGroup, lambda g: g.group_id, partition=people_partition, exact=True
+)
+STORE_MEMBERSHIPS = Collection("store-membership", StoreMembership, partition=people_partition, exact=True)
+STORE_NAMES = Collection("store-name", StoreName, lambda n: n.key, partition=people_partition, exact=True)
+STORE_COUNTS = Collection("store-counts", StoreCounts, single_key, partition=people_partition)

@@ -7,6 +7,7 @@ import os
 import re
 
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from broker.causes import explained
 
@@ -46,6 +47,13 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         exceptions.ResponseError,
         "DB index is out of range",
         "it has no database of this number: see store.url",
+    ),
+    # The client's own words are those of its connections, without a reason.
+    (
+        MasterNotFoundError,
+        "",
+        "no sentinel names a master: do they run, with the TLS of store.url and a certificate of a known authority, "
+        "and is the master's name in store.url theirs?",
     ),
     (exceptions.MaxConnectionsError, "", "all connections to it are in use"),
     (exceptions.TimeoutError, "", NO_ANSWER),

@@ -21,12 +21,6 @@ from broker.assertions.checks import Checks
 from broker.errors import Refusal, access_denied
 from broker.names.arn import parse_arn
 from broker.sealing.claims import AssumedRoleClaims, ScopedClaims, SessionClaims
-from broker.storage.collections import (
-    IDENTITY_STORES,
-    PROVIDER_IDENTITY_STORES,
-    STORE_NAMES,
-    STORE_USERS,
-)
 from broker.storage.identity_store_records import (
     EXTERNAL_ID,
     USER,
@@ -35,6 +29,12 @@ from broker.storage.identity_store_records import (
     external_id_key,
     people_shard,
     user_name_key,
+)
+from broker.storage.people_collections import (
+    IDENTITY_STORES,
+    PROVIDER_IDENTITY_STORES,
+    STORE_NAMES,
+    STORE_USERS,
 )
 from broker.storage.store import Transaction
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 
-from broker.policy.resource_forms import EVERYTHING
-
+_EVERYTHING = "*"
 # IAM's quota of a managed policy, which a generated one should be (without white space).
 LARGEST = 6144
 _ENVELOPE = len('{"Version":"2012-10-17","Statement":[]}')
@@ -29,7 +28,7 @@ def policy_texts(
 def _statements(used: Used, has_placeholders: bool) -> Iterator[dict[str, Any]]:
     together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for action, forms in sorted(used.items()):
-        resources = forms if has_placeholders else (EVERYTHING,)
+        resources = forms if has_placeholders else (_EVERYTHING,)
         together.setdefault((action.partition(":")[0], resources), []).append(action)
     for (_, resources), actions in sorted(together.items()):
         for start in range(0, len(actions), _MOST_ACTIONS):
@@ -38,7 +37,7 @@ def _statements(used: Used, has_placeholders: bool) -> Iterator[dict[str, Any]]:
 
 def _of_services(services: Iterable[str]) -> Iterator[dict[str, Any]]:
     for service in sorted(services):
-        yield _statement([f"{service}:${{Action}}"], (EVERYTHING,))
+        yield _statement([f"{service}:${{Action}}"], (_EVERYTHING,))
 
 
 def _statement(actions: list[str], resources: tuple[str, ...]) -> dict[str, Any]:

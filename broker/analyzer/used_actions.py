@@ -14,8 +14,7 @@ from broker.audit.event import Event
 from broker.audit.facets import RecordOutcome, outcome_of_record
 from broker.audit.resources import resources_of
 from broker.operation import OPERATIONS
-from broker.policy import is_in_reference, needs_permission, resource_forms, spelled
-from broker.policy.resource_forms import RecordedName
+from broker.policy import RecordedName, is_in_reference, needs_permission, resource_forms, spelled
 from broker.protocol.model import MODELS_BY_PREFIX
 
 _SERVICES = ".amazonaws.com"
@@ -91,6 +90,13 @@ _NEEDED_BESIDES: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+# Actions that are judged within requests for others, too.
+BESIDES = frozenset(besides for rows in _NEEDED_BESIDES.values() for _, besides in rows)
+TRACKED_OF_S3 = frozenset(
+    {f"s3:{name}" for names in _OF_S3.values() for name in names} | {"s3:GetObject", "s3:PutObject"}
+)
+
+
 class UsedAction(msgspec.Struct, frozen=True):
     """`forms` are those of the ARNs of the resources."""
 
@@ -138,21 +144,23 @@ def recorded_names(event: Event) -> list[RecordedName]:
 
 def _actions_of(prefix: str, event: Event) -> Iterator[str]:
     """None where it is not known what the request is called in policies."""
-    if prefix == "s3":
-        yield from (f"s3:{name}" for name in _OF_S3.get(event.event_name, (event.event_name,)))
-        return
-    action = _judged(prefix, event.event_name)
-    if action is None:
-        return
-    yield action
     parameters = event.request_parameters or {}
-    for parameter, besides in _NEEDED_BESIDES.get(action, ()):
-        if not parameter or parameters.get(parameter):
-            yield besides
+    for action in judged_actions(prefix, event.event_name):
+        yield action
+        for parameter, besides in _NEEDED_BESIDES.get(action, ()):
+            if not parameter or parameters.get(parameter):
+                yield besides
+
+
+def judged_actions(prefix: str, operation: str) -> tuple[str, ...]:
+    """What policies call the operation: not always as its service does. () where that is not known."""
+    if prefix == "s3":
+        return tuple(f"s3:{name}" for name in _OF_S3.get(operation, (operation,)))
+    action = _judged(prefix, operation)
+    return () if action is None else (action,)
 
 
 def _judged(prefix: str, operation: str) -> str | None:
-    """What policies call the operation: not always as its service does."""
     if prefix == _BROKER:
         return _EVALUATE if operation in _EVALUATING else None
     for service in (MODELS_BY_PREFIX.get(prefix, prefix), f"{prefix}-oidc"):

@@ -22,8 +22,8 @@ from broker.identity_pools.developer_tokens import LOGIN, open_developer_token
 from broker.identity_pools.providers import PoolProvider, find_pool_provider
 from broker.identity_pools.refusals import not_authorized
 from broker.operation import Call
-from broker.storage.collections import LINKED_LOGINS
 from broker.storage.identity_pool_records import IdentityPoolRecord, identity_shard, login_key
+from broker.storage.people_collections import LINKED_LOGINS
 
 _NOT_VALID = "Invalid login token. The token could not be validated."
 _SENTENCES = {

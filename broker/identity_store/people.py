@@ -15,13 +15,6 @@ from broker.identity_store.refusals import (
     version_mismatch,
 )
 from broker.storage.collection import Collection, R
-from broker.storage.collections import (
-    STORE_COUNTS,
-    STORE_GROUPS,
-    STORE_MEMBERSHIPS,
-    STORE_NAMES,
-    STORE_USERS,
-)
 from broker.storage.identity_store_records import (
     GROUP,
     USER,
@@ -34,6 +27,13 @@ from broker.storage.identity_store_records import (
     group_name_key,
     membership_keys,
     user_name_key,
+)
+from broker.storage.people_collections import (
+    STORE_COUNTS,
+    STORE_GROUPS,
+    STORE_MEMBERSHIPS,
+    STORE_NAMES,
+    STORE_USERS,
 )
 from broker.storage.store import Transaction
 

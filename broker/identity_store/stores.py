@@ -21,7 +21,6 @@ from broker.identity_store.tokens import (
 from broker.names.identity_store import identity_store_arn
 from broker.operation import Absent, Call, Prepared, no_resource, operation
 from broker.protocol.shapes import identitystore as shapes
-from broker.storage.collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES, STORE_TOKENS
 from broker.storage.identity_store_records import (
     EXTERNAL_ID,
     IdentityStoreRecord,
@@ -29,6 +28,7 @@ from broker.storage.identity_store_records import (
     StoreToken,
     people_shard,
 )
+from broker.storage.people_collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES, STORE_TOKENS
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS, USAGE
 
 _DAY = 24 * 3600

@@ -12,8 +12,8 @@ from hmac import compare_digest
 from broker.errors import Refusal
 from broker.names.arn import is_account_id
 from broker.names.identity_store import is_store_id
-from broker.storage.collections import IDENTITY_STORES, STORE_TOKENS
 from broker.storage.identity_store_records import IdentityStoreRecord, StoreToken
+from broker.storage.people_collections import IDENTITY_STORES, STORE_TOKENS
 from broker.storage.store import ACCOUNTS, Transaction
 
 SECRET_SIZE, ID_SIZE = 32, 8

@@ -24,13 +24,20 @@ from broker.policy.explanation import (
 )
 from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
+from broker.policy.granted_actions import GrantedActions, granted_actions
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
 from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
-from broker.policy.resource_forms import is_in_reference, needs_permission, resource_forms, spelled
+from broker.policy.resource_forms import (
+    RecordedName,
+    is_in_reference,
+    needs_permission,
+    resource_forms,
+    spelled,
+)
 from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
@@ -44,6 +51,7 @@ __all__ = [
     "Effect",
     "ExternalGrant",
     "Extremes",
+    "GrantedActions",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -56,6 +64,7 @@ __all__ = [
     "PolicyKind",
     "PolicySet",
     "Position",
+    "RecordedName",
     "Source",
     "SourceKind",
     "Zone",
@@ -69,6 +78,7 @@ __all__ = [
     "decide",
     "denial_sentences",
     "external_grants",
+    "granted_actions",
     "is_always_allowed",
     "is_in_reference",
     "is_public",

@@ -1,4 +1,7 @@
-"""The collections: the kinds of records that there are, one line each."""
+"""The collections: the kinds of records that there are, one line each.
+
+Those of the people of applications and of identity providers are in `people_collections.py`.
+"""
 
 from typing import Any
 
@@ -29,7 +32,6 @@ from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
-    IDENTITY_POOL_OWNERS_PARTITION,
     ORGANIZATIONS_PARTITION,
     RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
@@ -37,8 +39,6 @@ from broker.storage.engine import (
     TRAIL_ACCOUNTS_PARTITION,
     deliveries_partition,
     generations_partition,
-    identities_partition,
-    people_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -48,23 +48,6 @@ from broker.storage.engine import (
     usage_partition,
 )
 from broker.storage.generation_records import PolicyGenerationJob
-from broker.storage.identity_pool_records import (
-    IdentityCount,
-    IdentityPoolOwner,
-    IdentityPoolRecord,
-    LinkedLogin,
-    PoolIdentity,
-)
-from broker.storage.identity_store_records import (
-    IdentityStoreRecord,
-    ProviderIdentityStore,
-    StoreCounts,
-    StoreGroup,
-    StoreMembership,
-    StoreName,
-    StoreToken,
-    StoreUser,
-)
 from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
@@ -151,11 +134,6 @@ def serving_partition(account: str) -> str:
 def resources_partition(account: str) -> str:
     """A partition of its own: names are taken often, and must not change the global partition's revision."""
     return RESOURCES_PARTITION
-
-
-def identity_pool_owners_partition(account: str) -> str:
-    """A partition of its own: it must not change the global partition's revision."""
-    return IDENTITY_POOL_OWNERS_PARTITION
 
 
 def trail_accounts_partition(account: str) -> str:
@@ -382,25 +360,6 @@ POLICY_GENERATIONS = Collection(
     expiring=True,
 )
 
-IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
-IDENTITY_POOL_OWNERS = Collection(
-    "identity-pool-owner",
-    IdentityPoolOwner,
-    lambda o: o.pool_id,
-    partition=identity_pool_owners_partition,
-    exact=True,
-)
-# By `identity_shard` of a pool's or an identity's id.
-POOL_IDENTITIES = Collection(
-    "pool-identity", PoolIdentity, lambda i: i.identity_id, partition=identities_partition, exact=True
-)
-LINKED_LOGINS = Collection(
-    "linked-login", LinkedLogin, lambda one: one.key, partition=identities_partition, exact=True
-)
-IDENTITY_COUNTS = Collection(
-    "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
-)
-
 TRAILS = Collection("trail", Trail, lambda t: trail_key(t.region, t.name), exact=True)
 TRAIL_ACCOUNTS = Collection(
     "trail-account", TrailAccount, lambda a: a.account_id, partition=trail_accounts_partition, exact=True
@@ -413,17 +372,3 @@ DELIVERED_LOGS = Collection(
 )
 DIGEST_CHAINS = Collection("digest-chain", DigestChain, chain_key, partition=deliveries_partition, exact=True)
 DIGEST_KEYS = Collection("digest-keys", DigestKeys, single_key, partition=deliveries_partition)
-
-IDENTITY_STORES = Collection("identity-store", IdentityStoreRecord, lambda s: s.store_id, exact=True)
-PROVIDER_IDENTITY_STORES = Collection(
-    "provider-identity-store", ProviderIdentityStore, lambda s: s.provider, exact=True
-)
-STORE_TOKENS = Collection("store-token", StoreToken, lambda t: f"{t.store_id}/{t.token_id}", exact=True)
-# By `people_shard`. A membership is stored under each of `membership_keys`.
-STORE_USERS = Collection("store-user", StoreUser, lambda u: u.user_id, partition=people_partition, exact=True)
-STORE_GROUPS = Collection(
-    "store-group", StoreGroup, lambda g: g.group_id, partition=people_partition, exact=True
-)
-STORE_MEMBERSHIPS = Collection("store-membership", StoreMembership, partition=people_partition, exact=True)
-STORE_NAMES = Collection("store-name", StoreName, lambda n: n.key, partition=people_partition, exact=True)
-STORE_COUNTS = Collection("store-counts", StoreCounts, single_key, partition=people_partition)

@@ -76,14 +76,14 @@ def identities_partition(shard: str) -> str:
     return f"identities/{shard}"
 
 
-def deliveries_partition(account_id: str) -> str:
-    """How far the trails of an account are delivered: written with each delivery, apart from the account's own."""
-    return f"deliveries/{account_id}"
-
-
 def people_partition(shard: str) -> str:
     """People and groups of one identity store: pushed by a provider in thousands, apart from the account's own."""
     return f"people/{shard}"
+
+
+def deliveries_partition(account_id: str) -> str:
+    """How far the trails of an account are delivered: written with each delivery, apart from the account's own."""
+    return f"deliveries/{account_id}"
 
 
 def portal_partition(shard: str) -> str:

@@ -381,15 +381,14 @@ def test_a_machine_without_a_declared_address_proves_itself_once_by_the_guides_u
     host: Host, tmp_path: Path
 ):
     """The nonce is made by boto3, and the script of the guide presents it with curl."""
+    if host.network.family.name == "v6":
+        pytest.skip("the script of the guide asks 169.254.169.254")
     nonce = create_nonce(host, "i-three")
     presented = {"X-broker-instance-nonce": nonce}
     assert token(host.network, "three")[0] == 403
     # Another machine that has read the nonce is another instance already.
     assert host.network.fetch("two", "PUT", "/latest/api/instance", **presented)[0] == 403
-    script = guide_block("user-data").replace("NONCE", nonce, 1)
-    (tmp_path / "user-data").write_text(
-        script.replace("http://169.254.169.254", host.network.family.endpoint, 1)
-    )
+    (tmp_path / "user-data").write_text(guide_block("user-data").replace("NONCE", nonce, 1))
     for printed in ("i-three\n", ""):  # at a second start it is known already
         done = subprocess.run(
             ["ip", "netns", "exec", host.network.space("three"), "sh", str(tmp_path / "user-data")],

@@ -11,13 +11,18 @@ import msgspec
 import pytest
 
 from broker.names.secret import SecretKey
-from broker.storage import collections
+from broker.storage import collections, people_collections
 from broker.storage.collection import Collection
 from broker.storage.passkey_records import Passkey
 from broker.storage.records import AccessKey, Record, VirtualMfaDevice
 
 GOLDEN = Path(__file__).with_name("golden.json")
-COLLECTIONS = {one.name: one for one in vars(collections).values() if isinstance(one, Collection)}
+COLLECTIONS = {
+    one.name: one
+    for module in (collections, people_collections)
+    for one in vars(module).values()
+    if isinstance(one, Collection)
+}
 
 
 def sample(kind: msgspec.inspect.Type, name: str) -> Any:
@@ -81,6 +86,10 @@ def test_every_record_has_a_collection() -> None:
         "DirectoryIdentity",
         "ExpiryNotice",
         "PresentedCertificate",
+        "AnalyzedTrail",
+        "ExcludedEntities",
+        "UnusedService",
+        "UnusedServiceAction",
         "ArchiveRule",
         "PresentedProperties",
         "RuleCriterion",

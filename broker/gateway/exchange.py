@@ -45,7 +45,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 class Exchange(msgspec.Struct, kw_only=True):
     """One request. What is filled in later is None until then; `owner` is the account of its bucket. `record` journals
-    the event, at most once; it raises JournalUnavailable.
+    the event, at most once; it raises JournalUnavailable. `posted_policy` is that of a signed form, in base64: all that
+    its signature covers.
     """
 
     facts: RequestFacts
@@ -55,6 +56,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     incoming: Incoming
     operation: S3Operation
     tls_version: str = ""
+    posted_policy: str = ""
     caller: Caller | None = None
     owner: str = ""
     record: Callable[[], Awaitable[None]]

@@ -11,6 +11,7 @@ from broker.gateway.forwarding import outgoing, pass_answer, passed_error, refus
 from broker.gateway.judged_bodies import LARGEST_BODY, judged_body, reads_body, too_large
 from broker.gateway.judging import Judgement
 from broker.gateway.operations import AnsweredBy
+from broker.gateway.posting import post_object
 from broker.gateway.refusals import acl_not_supported
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,6 +22,8 @@ _OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
 async def perform(gateway: Gateway, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
     """Raises Refusal, and what store and journal raise."""
+    if exchange.operation.answer is AnsweredBy.FORM:
+        return await post_object(gateway, request, exchange)
     judgement, operation = Judgement(gateway, exchange), exchange.operation
     if reads_body(operation):
         await gateway.store.transact(judgement.prove)

@@ -17,6 +17,7 @@ import obstore
 import pytest
 from boto3.s3.transfer import TransferConfig
 from obstore.store import S3Store
+from playwright.sync_api import Browser
 
 from tests.e2e.conftest import Account, Keys, Server
 from tests.e2e.gateway import S3, program
@@ -301,6 +302,41 @@ def test_presigned_urls_read_and_write_until_they_expire(s3: S3, owner: Account,
     assert b"Request has expired" in refusal.value.read()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(get.replace("pre/signed", "tagged"))
+
+
+def test_a_browser_uploads_by_a_form_that_a_session_has_signed(
+    s3: S3, owner: Account, bucket: str, browser: Browser, tmp_path: Path
+) -> None:
+    user = new_user(s3.server, owner, "poster", allow("sts:AssumeRole"))
+    only_forms = {"StringEquals": {"s3:authType": "POST"}}
+    role = new_role(
+        s3.server, owner, "posting", trust(owner.account_id), allow("s3:PutObject", Condition=only_forms)
+    )
+    keys = assume(s3.server, user, role)
+    post = s3.client(keys).generate_presigned_post(
+        bucket,
+        "forms/${filename}",
+        {"success_action_status": "201"},
+        [{"success_action_status": "201"}, ["content-length-range", 1, 4 * MIB]],
+    )
+    inputs = "".join(
+        f'<input type="hidden" name="{name}" value="{value}">' for name, value in post["fields"].items()
+    )
+    sent = tmp_path / "é 1.bin"
+    sent.write_bytes(os.urandom(3 * MIB))
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_content(
+            f'<form method="post" enctype="multipart/form-data" action="{post["url"]}">{inputs}'
+            '<input type="file" name="file"><button>Send</button></form>'
+        )
+        page.set_input_files("input[type=file]", sent)
+        with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+            page.click("button")
+        assert answered.value.status == 201
+    stored = s3.client(owner.root).get_object(Bucket=bucket, Key="forms/é 1.bin")["Body"].read()
+    assert stored == sent.read_bytes()
+    assert refused(s3.client(keys).put_object, Bucket=bucket, Key="forms/two", Body=b"")[0] == 403
 
 
 def test_objects_are_copied_with_what_was_signed(s3: S3, owner: Account, bucket: str) -> None:

@@ -11,8 +11,9 @@
                              what the broker does, one file per noun or flow
     event_history | hygiene  what CloudTrail's LookupEvents shows: an account's records, by the gate; what of an
                              account's credentials, policies and roles should be mended
-    performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
-                             the roles of people of providers; who a client acts for
+    performing | federated_roles | approvals | listening
+                             an operation for a caller that is proven already, with its record; the roles of people of
+                             providers; who a client acts for; aiohttp's server, of the portal and the gateway
     own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys

@@ -22,7 +22,17 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import OPERATIONS, Call, Operation, Performed, Quotas, find_operation, model, perform
+from broker.operation import (
+    OPERATIONS,
+    Call,
+    CheckPolicy,
+    Operation,
+    Performed,
+    Quotas,
+    find_operation,
+    model,
+    perform,
+)
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -48,6 +58,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     history: EventHistory | None = None
     accounts_take_names: bool = True
     delivers_trails: bool = False
+    check_policy: CheckPolicy | None = None
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -65,6 +76,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.history,
             self.accounts_take_names,
             self.delivers_trails,
+            self.check_policy,
         )
 
 

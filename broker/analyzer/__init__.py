@@ -2,8 +2,9 @@
 
 Owns ValidatePolicy, over the checks of `broker.policy.validation`; analyzers with their archive rules; findings of
 external access, over `broker.policy.external_access`, and of unused roles, access keys, passwords and permissions;
-policies that are generated from the journal. An analyzer looks whenever somebody asks, so no finding is stale. Obeys
-the Access Analyzer API reference; findings of internal access, and the checks by a solver, are not there.
+policies that are generated from the journal; custom policy checks, over `broker.policy.solver`. An analyzer looks
+whenever somebody asks, so no finding is stale. Obeys the Access Analyzer API reference; findings of internal access
+are not there.
 """
 
 from broker.analyzer import (
@@ -11,6 +12,7 @@ from broker.analyzer import (
     analyzers,
     archive_rules,
     findings,
+    policy_checks,
     policy_generation,
     statistics,
     tagging,
@@ -22,6 +24,7 @@ __all__ = [
     "analyzers",
     "archive_rules",
     "findings",
+    "policy_checks",
     "policy_generation",
     "statistics",
     "tagging",

@@ -34,6 +34,7 @@ from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.resource_forms import (
     RecordedName,
     is_in_reference,
+    named_forms,
     needs_permission,
     resource_forms,
     spelled,
@@ -83,6 +84,7 @@ __all__ = [
     "is_in_reference",
     "is_public",
     "named_actions",
+    "named_forms",
     "named_principals",
     "names_of",
     "needs_permission",

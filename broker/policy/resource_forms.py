@@ -39,10 +39,13 @@ def needs_permission(action: str) -> bool:
 
 def resource_forms(action: str, recorded: Iterable[RecordedName]) -> tuple[str, ...]:
     """Those of the types that `recorded` names; of all types of the action where it names none of them."""
-    types = _types_of(action.lower())
-    seen = {one.key for name in recorded for one in _named(name, types)}
-    chosen = [one for one in types if one.key in seen] or types
-    return tuple(sorted({_form(one) for one in chosen})) or (EVERYTHING,)
+    seen = {form for name in recorded for form in named_forms(action, name)}
+    return tuple(sorted(seen or set(map(_form, _types_of(action.lower()))))) or (EVERYTHING,)
+
+
+def named_forms(action: str, name: RecordedName) -> list[str]:
+    """Those that `name` is the name of; none where it is not of a resource of the action."""
+    return [_form(one) for one in _named(name, _types_of(action.lower()))]
 
 
 @lru_cache(maxsize=4096)

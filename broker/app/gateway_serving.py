@@ -14,7 +14,6 @@ from broker.access.prove import Prover
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.repeating import repeat
 from broker.app.serving import read_certificate
-from broker.app.system import clock, entropy
 from broker.audit.journal import Journal
 from broker.causes import explained
 from broker.config import ConfigurationError, Settings
@@ -27,6 +26,7 @@ from broker.names.secret import SecretKey
 from broker.sigv4.signing import SigningCredentials
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import S3_STREAMED
+from broker.system import clock, entropy
 from broker.web.peers import find_source, parse_networks
 
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0

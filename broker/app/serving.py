@@ -19,7 +19,6 @@ from broker.app.measuring import measure_state
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
 from broker.app.repeating import attempt, repeat
-from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
@@ -34,6 +33,7 @@ from broker.operation import model
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.store import Store
+from broker.system import clock, entropy
 from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.cross_origin import open_to_pages

@@ -251,12 +251,14 @@ def changed(random: Random, statements: list[dict[str, Any]], kind: PolicyKind) 
     """With one change: a statement more or less, or another element in one."""
     statements = deepcopy(statements)
     one, other = random.choice(statements), random_statement(random, kind)
-    choice = random.randrange(6)
+    choice = random.randrange(8)
     if choice == 0:
         return [*statements, other]
     if choice == 1 and len(statements) > 1:
         statements.remove(one)
         return statements
+    if choice > 5 and one.get("Condition"):
+        return respelt(random, statements, one)
     pairs = (
         ("Action", "NotAction"),
         ("Resource", "NotResource"),
@@ -267,6 +269,21 @@ def changed(random: Random, statements: list[dict[str, Any]], kind: PolicyKind) 
     for name in names:
         one.pop(name, None)
     one |= {name: other[name] for name in names if name in other}
+    return statements
+
+
+def respelt(random: Random, statements: list[dict[str, Any]], one: dict[str, Any]) -> list[dict[str, Any]]:
+    """With another quantifier of one condition, with or without IfExists, or with fewer values."""
+    operator = random.choice(list(one["Condition"]))
+    keys = one["Condition"].pop(operator)
+    name = operator.rpartition(":")[2].removesuffix("IfExists")
+    quantifier = random.choice(("", "ForAllValues:", "ForAnyValue:"))
+    suffix = random.choice(("", "IfExists")) if name != "Null" else ""
+    if random.random() < 0.3:
+        keys = {key: values[:1] for key, values in keys.items()}
+        one["Condition"][operator] = keys
+    else:
+        one["Condition"][f"{quantifier}{name}{suffix}"] = keys
     return statements
 
 

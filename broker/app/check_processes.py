@@ -5,6 +5,7 @@ A check is the work of a solver, in native code, over texts of a client. Its pro
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,8 @@ _SOURCES: Final = str(Path(broker.__file__).parents[1])
 class CheckProcesses:
     """Answers checks; each instance has so many places of its own."""
 
-    def __init__(self, seconds: float = _SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float = _SECONDS, program: Sequence[str] = _PROGRAM) -> None:
+        self._seconds, self._program = seconds, program
         self._places = asyncio.Semaphore(_AT_A_TIME)
         self._count = 0
 
@@ -44,7 +45,7 @@ class CheckProcesses:
     async def _answer(self, check: CustomCheck) -> CheckAnswer | ParameterFault:
         # Nothing of the broker's environment, which may hold its master key.
         process = await asyncio.create_subprocess_exec(
-            *_PROGRAM,
+            *self._program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

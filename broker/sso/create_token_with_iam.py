@@ -58,7 +58,7 @@ async def create_token_with_iam(
         raise Refusal("InvalidRequestException", "This grant type needs assertion.")
     identity = await _proven(call, request.assertion)
     try:
-        await require_admitted_person(call.federation.sign_ins, call.store, identity)
+        await require_admitted_person(call.federation.sign_ins, call.store, identity, int(call.now))
     except Refusal as refusal:
         raise invalid_grant(refusal.reason) from None
     approval = Approval(

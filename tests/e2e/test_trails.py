@@ -152,7 +152,8 @@ def test_trails_are_created_described_changed_and_deleted(trails: Trails) -> Non
             "ExcludeManagementEventSources": [],
         }
     ]
-    assert refused(client.get_insight_selectors, TrailName="one")[1] == "InsightNotEnabledException"
+    with pytest.raises(client.exceptions.InsightNotEnabledException):
+        client.get_insight_selectors(TrailName="one")
     client.delete_trail(Name="one")
     assert client.describe_trails()["trailList"] == []
     assert refused(client.get_trail, Name="one")[:2] == (400, "TrailNotFoundException")

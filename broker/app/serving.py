@@ -212,6 +212,21 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
     return open_to_pages(answer)
 
 
+async def why_broker_is_not_ready(broker: Broker, journal: Journal, stop: asyncio.Event) -> str:
+    """Empty where it is."""
+    if stop.is_set():
+        return "stopping"
+    try:
+        await broker.keyrings.refresh()
+        await journal.reopen_if_moved()
+        journal.catch_up()
+    except EngineUnavailable as error:
+        return f"the store is out of reach: {error}"
+    except JournalUnavailable as error:
+        return f"the journal cannot be written: {error}"
+    return ""
+
+
 def _make_servers(
     broker: Broker,
     dependencies: Dependencies,
@@ -254,17 +269,7 @@ def _readiness(
     """A function that says why the broker is not ready; "" where it is."""
 
     async def why_not_ready() -> str:
-        if stop.is_set():
-            return "stopping"
-        try:
-            await broker.keyrings.refresh()
-            await dependencies.journal.reopen_if_moved()
-            dependencies.journal.catch_up()
-        except EngineUnavailable as error:
-            return f"the store is out of reach: {error}"
-        except JournalUnavailable as error:
-            return f"the journal cannot be written: {error}"
-        return ""
+        return await why_broker_is_not_ready(broker, dependencies.journal, stop)
 
     return why_not_ready
 

@@ -38,10 +38,6 @@ def delivers_trails(settings: Settings) -> bool:
     return bool(chosen.folder or chosen.store_url) and Path(settings.audit.path).is_file()
 
 
-def ignore_state(state: DeliveryState) -> None:
-    pass
-
-
 async def start_deliveries(
     stack: AsyncExitStack, broker: Broker, note: Callable[[DeliveryState], None]
 ) -> list[asyncio.Task[None]]:

@@ -2,12 +2,13 @@
 
     __main__, commands       the command line: one file per command
     app                      composition root
+    system                   the clock and entropy of the process, for `app` and commands alone
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     agent                    credentials on a node, without the store: an endpoint for SDKs, a client of a broker
     web                      the HTTP of machines: requests in, responses out
     iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
-    analyzer | pod_identity | identity_pools | roles_anywhere | gateway
+    analyzer | pod_identity | identity_pools | identity_store | roles_anywhere | gateway
                              what the broker does, one file per noun or flow
     event_history | hygiene  what CloudTrail's LookupEvents shows: an account's records, by the gate; what of an
                              account's credentials, policies and roles should be mended

@@ -1,34 +1,29 @@
 """Runs a gateway: its listener, the tasks that keep its keys current, and its shutdown."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigurationFileError
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from socket import socket
 
 from broker.access.prove import Prover
+from broker.app.background import RETENTION_SECONDS, remove_old_records
 from broker.app.compose import Broker, open_broker, open_journal
-from broker.app.measuring import measure_state
+from broker.app.measuring import measure_state, note_deliveries
 from broker.app.repeating import attempt, repeat
 from broker.app.serving import read_certificate, why_broker_is_not_ready
-from broker.app.system import clock, entropy
+from broker.app.store_credentials import StoreCredentials, authorities_of
+from broker.app.trail_delivery import start_deliveries
 from broker.audit.journal import Journal
-from broker.causes import explained
-from broker.config import ConfigurationError, Settings
-from broker.config.settings import GatewaySettings
+from broker.config import Settings
 from broker.gateway.address import KeyRules
 from broker.gateway.exchange import Gateway
 from broker.gateway.listener import GatewayListener
 from broker.gateway.readiness import why_store_is_not_ready
 from broker.gateway.store import BackingStore, opened
-from broker.names.secret import SecretKey
-from broker.sigv4.signing import SigningCredentials
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import S3_STREAMED
+from broker.system import clock, entropy
 from broker.web.health import operations_handler
 from broker.web.host_names import parse_host_names
 from broker.web.metrics import Metrics, WorkerSlot
@@ -43,47 +38,6 @@ _SYNC_SECONDS = 0.5
 _PUBLISH_SECONDS, _MEASURE_SECONDS = 1.0, 5.0
 _LAST_SCRAPE_SECONDS = 1.0
 _CREDENTIALS_SECONDS = 5.0
-
-
-class StoreCredentials:
-    """The gateway's own credentials for the store: of the settings, or of a file that is read again when it changes.
-
-    The file is one of the AWS SDKs (`[default]`, aws_access_key_id, aws_secret_access_key, aws_session_token).
-    """
-
-    def __init__(self, chosen: GatewaySettings) -> None:
-        """Raises ConfigurationError."""
-        self._file = Path(chosen.credentials_file) if chosen.credentials_file else None
-        self._seen: tuple[int, int] | None = None
-        self.current = SigningCredentials(chosen.access_key_id, chosen.secret_access_key)
-        if self._file is not None:
-            self._read(self._file)
-
-    async def reload_if_changed(self) -> None:
-        """A file that cannot be used leaves the credentials before in force; the caller logs it."""
-        if self._file is not None and self._seen != _version(self._file):
-            self._read(self._file)
-
-    def _read(self, file: Path) -> None:
-        parser = ConfigParser(interpolation=None)
-        try:
-            seen = _version(file)
-            parser.read_string(file.read_text())
-            found = parser["default"]
-            self.current = SigningCredentials(
-                found["aws_access_key_id"],
-                SecretKey(found["aws_secret_access_key"]),
-                found.get("aws_session_token", ""),
-            )
-        except (OSError, ValueError, KeyError, ConfigurationFileError) as error:
-            why = explained(error) if isinstance(error, OSError) else type(error).__name__
-            raise ConfigurationError(f"gateway.credentials_file: {file} cannot be used: {why}") from None
-        self._seen = seen
-
-
-def _version(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_mtime_ns, status.st_ino
 
 
 async def serve_gateway(
@@ -101,7 +55,7 @@ async def serve_gateway(
     """
     chosen = settings.gateway
     certificate = read_certificate(settings)
-    credentials = StoreCredentials(chosen)
+    credentials = StoreCredentials("gateway", chosen)
     metrics = Metrics(slot)
     journal = open_journal(settings.audit)
     try:
@@ -114,7 +68,7 @@ async def serve_gateway(
                     lambda: credentials.current,
                     clock,
                     most_connections=chosen.maximum_connections,
-                    tls=_authorities(chosen),
+                    tls=authorities_of("gateway", chosen),
                     took=metrics.count_store_answer,
                 )
             )
@@ -126,6 +80,7 @@ async def serve_gateway(
             await operations.listen(sockets.get("operations", []))
             schedule = _schedule(broker, journal, credentials, metrics, certificate)
             tasks = [asyncio.create_task(repeat(name, *one)) for name, one in schedule.items()]
+            tasks += await start_deliveries(stack, broker, partial(note_deliveries, metrics))
             tasks.append(asyncio.create_task(_reload_when_asked(reload, credentials, certificate)))
             is_ready()
             await stop.wait()
@@ -189,18 +144,6 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore, metric
     )
 
 
-def _authorities(chosen: GatewaySettings) -> ssl.SSLContext | None:
-    """The context that trusts the operator's own authorities; None for those of the system."""
-    if not chosen.certificate_authorities:
-        return None
-    try:
-        return ssl.create_default_context(cafile=chosen.certificate_authorities)
-    except OSError as error:
-        raise ConfigurationError(
-            f"gateway.certificate_authorities: {chosen.certificate_authorities} cannot be used: {explained(error)}"
-        ) from None
-
-
 def _schedule(
     broker: Broker,
     journal: Journal,
@@ -217,6 +160,9 @@ def _schedule(
         "publishing the metrics": (_PUBLISH_SECONDS, metrics.publish),
         "measuring": (_MEASURE_SECONDS, partial(measure_state, broker, metrics, {}, certificate)),
     }
+    if broker.settings.audit.keep_days:
+        remove = partial(remove_old_records, broker.settings.audit)
+        schedule["removing old files of the journal"] = (RETENTION_SECONDS, remove)
     if certificate is not None:
         schedule["reading the certificate"] = (
             broker.settings.tls.reload_seconds,

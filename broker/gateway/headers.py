@@ -181,10 +181,13 @@ def _without_chunked(encoding: str) -> str:
 def answered_headers(
     received: Iterable[tuple[str, str]], *, is_partial: bool = False
 ) -> list[tuple[str, str]]:
-    """`is_partial` is for an answer with a range: a checksum of the whole object is none of it, and S3 sends none."""
+    """`is_partial` is for an answer with a range: a checksum of the whole object is none of it, and S3 sends none.
+
+    Names of metadata are in lower case, as S3 has them: boto3 and the AWS CLI look for them so.
+    """
     hidden = _HIDDEN | _CHECKSUMS if is_partial else _HIDDEN
     return [
-        (name, value)
+        (lowered if lowered.startswith(METADATA) else name, value)
         for name, value in received
         if (lowered := name.lower()) in _ANSWERED or (lowered.startswith("x-amz-") and lowered not in hidden)
     ]

@@ -25,12 +25,16 @@ from broker.storage.collections import (
     COUNTS,
     CREDENTIAL_REPORTS,
     DELEGATION_REQUESTS,
+    DELIVERED_LOGS,
+    DIGEST_CHAINS,
+    DIGEST_KEYS,
     FAILED_ATTEMPTS,
     FOREIGN_ACCESS_KEYS,
     FOREIGN_RESOURCES,
     GROUPS,
     HANDSHAKES,
     INDEXED_ACCOUNTS,
+    INSTANCE_BINDINGS,
     INSTANCE_PROFILES,
     INSTANCES,
     ISSUER_ACCOUNTS,
@@ -46,6 +50,7 @@ from broker.storage.collections import (
     PASSKEYS,
     PASSWORD_POLICY,
     POLICIES,
+    POLICY_GENERATIONS,
     POLICY_USES,
     PORTAL_PREFERENCES,
     PORTAL_SESSIONS,
@@ -72,6 +77,9 @@ from broker.storage.collections import (
     SSO_DEVICES,
     SSO_SESSIONS,
     TOKEN_ISSUERS,
+    TRAIL_ACCOUNTS,
+    TRAIL_PROGRESS,
+    TRAILS,
     TRUST_ANCHORS,
     TRUSTING_ROLES,
     UNLISTED_SESSIONS,
@@ -82,7 +90,7 @@ from broker.storage.collections import (
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
-from broker.storage.lines import Lines, Turn
+from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
 from broker.storage.views import Views
@@ -98,6 +106,9 @@ __all__ = [
     "COUNTS",
     "CREDENTIAL_REPORTS",
     "DELEGATION_REQUESTS",
+    "DELIVERED_LOGS",
+    "DIGEST_CHAINS",
+    "DIGEST_KEYS",
     "FAILED_ATTEMPTS",
     "FOREIGN_ACCESS_KEYS",
     "FOREIGN_RESOURCES",
@@ -105,6 +116,7 @@ __all__ = [
     "HANDSHAKES",
     "INDEXED_ACCOUNTS",
     "INSTANCES",
+    "INSTANCE_BINDINGS",
     "INSTANCE_PROFILES",
     "ISSUER_ACCOUNTS",
     "LAST_ACCESSED_JOBS",
@@ -119,6 +131,7 @@ __all__ = [
     "PASSKEY_USES",
     "PASSWORD_POLICY",
     "POLICIES",
+    "POLICY_GENERATIONS",
     "POLICY_USES",
     "PORTAL_PREFERENCES",
     "PORTAL_SESSIONS",
@@ -145,6 +158,9 @@ __all__ = [
     "SSO_DEVICES",
     "SSO_SESSIONS",
     "TOKEN_ISSUERS",
+    "TRAILS",
+    "TRAIL_ACCOUNTS",
+    "TRAIL_PROGRESS",
     "TRUSTING_ROLES",
     "TRUST_ANCHORS",
     "UNLISTED_SESSIONS",
@@ -199,7 +215,7 @@ class Store:
         self._marks: dict[tuple[str, str], Usage] = {}
         self._flushed: dict[tuple[str, str], float] = {}
         self._retry_lock = asyncio.Lock()
-        self._lines = Lines()
+        self._lines = Lines(self._write_batch)
 
     @property
     def cache_size(self) -> CacheSize:
@@ -235,7 +251,7 @@ class Store:
                 return await self._attempt(work, turn)
             except Conflict:
                 pass
-            if turn.is_taken:
+            if turn.has_stood_in_line:
                 return await self._retry(work, turn, _backoffs_in_line())
             # Retries without a turn run one at a time, so that of many calls that write to one partition each succeeds.
             # Other processes have a queue of their own, which may be faster: the backoff lets them finish first.
@@ -252,19 +268,35 @@ class Store:
                 return await self._attempt(work, turn)
             except Conflict:
                 turn.note_conflict(asyncio.get_running_loop().time)
+                await turn.be_alone()
                 await asyncio.sleep(self._jitter() * backoff)
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
         transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
+        transaction.read_pending()
+        now = asyncio.get_running_loop().time
         try:
             answer = await work(transaction)
         except Refusal:
+            await turn.settle(now)
             await transaction.commit_unconditional()
             raise
         if transaction.is_dirty:
             await transaction.commit()
+        else:
+            await turn.settle(now)
         return answer
+
+    async def _write_batch(self, partition: str, batch: Batch) -> None:
+        writes = [
+            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
+            for key, put in batch.puts.items()
+        ]
+        revision = await self.engine.commit(partition, writes, batch.snapshot.revision)
+        puts = zip(batch.puts.items(), writes, strict=True)
+        written = [(put.collection, key, write.value) for (key, put), write in puts]
+        self._cache.advance(partition, batch.snapshot, revision, written)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""

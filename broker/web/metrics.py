@@ -41,6 +41,8 @@ GAUGES = {
     "broker_cache_entries": ("How many entries a cache holds.", "cache"),
     "broker_store_latency_seconds": ("How long the store took for one reading.", ""),
     "broker_key_created_timestamp_seconds": ("When the key that seals was made, by ring.", "ring"),
+    "broker_trails_failing": ("Trails whose last delivery from this node failed.", ""),
+    "broker_trail_undelivered_bytes": ("What of the journal the trail furthest behind has to get.", ""),
     "broker_certificate_expiry_timestamp_seconds": ("When the certificate of the API ends.", ""),
 }
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, Tls
 
 Server = TypeVar("Server", bound=RedisServer)
 
@@ -55,14 +55,15 @@ class SentinelFleet:
 
     def __init__(self, servers: list[RedisServer], sentinels: list["_SentinelServer"]) -> None:
         self.servers, self._sentinels = servers, sentinels
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
-        self.url = f"redis+sentinel://{hosts}/{MASTER}"
+        hosts = ",".join(f"127.0.0.1:{_port(one)}" for one in sentinels)
+        scheme = "rediss" if servers[0].tls else "redis"
+        self.url = f"{scheme}+sentinel://{hosts}/{MASTER}"
         self.settings = _SETTINGS
 
     def master(self) -> RedisServer:
         answer = self._sentinels[0].ask(f"SENTINEL GET-MASTER-ADDR-BY-NAME {MASTER}".encode())
         found = re.findall(rb"\r\n(\d{4,5})\r\n", answer)
-        return next(one for one in self.servers if one.port == int(found[-1]))
+        return next(one for one in self.servers if _port(one) == int(found[-1]))
 
     def replicas(self) -> list[RedisServer]:
         return [one for one in self.servers if one.is_running and one is not self.master()]
@@ -85,25 +86,25 @@ class _SentinelServer(RedisServer):
             f"sentinel failover-timeout {MASTER} 3000\n"
         )
         with (self.folder / "log").open("ab") as log:
-            command = [program, str(configuration), "--sentinel"]
+            command = [program, str(configuration), *(self.tls.options() if self.tls else ()), "--sentinel"]
             self.run(subprocess.Popen(command, stdout=log, stderr=log))
 
 
 @contextmanager
-def sentinel_fleet(folder: Path) -> Iterator[SentinelFleet]:
+def sentinel_fleet(folder: Path, *, is_tls: bool = False) -> Iterator[SentinelFleet]:
     with ExitStack() as stack:
-        servers = _servers(folder, "server", 3, RedisServer)
+        servers = _servers(folder, "server", 3, RedisServer, is_tls)
         for one in servers:
             stack.callback(one.kill)
             one.start(_SETTINGS)
         master, *replicas = servers
         for one in replicas:
-            one.ask(b"REPLICAOF 127.0.0.1 %d" % master.port)
+            one.ask(b"REPLICAOF 127.0.0.1 %d" % _port(master))
         _await_replicas(master, 2)
-        sentinels = _servers(folder, "sentinel", 3, _SentinelServer)
+        sentinels = _servers(folder, "sentinel", 3, _SentinelServer, is_tls)
         for one in sentinels:
             stack.callback(one.kill)
-            one.start_watching(master.port)
+            one.start_watching(_port(master))
         fleet = SentinelFleet(servers, sentinels)
         eventually(fleet.is_complete, "the sentinels do not find one another")
         yield fleet
@@ -114,7 +115,8 @@ class ClusterFleet:
 
     def __init__(self, nodes: list[RedisServer], slot: int) -> None:
         self.servers, self._slot = nodes, slot
-        self.url = nodes[-1].url
+        last = nodes[-1]
+        self.url = f"rediss+cluster://127.0.0.1:{_port(last)}" if last.tls else last.url
         self.settings = _CLUSTER_SETTINGS
 
     def master(self) -> RedisServer:
@@ -149,16 +151,16 @@ def _has_slot(ranges: list[str], slot: int) -> bool:
 
 
 @contextmanager
-def cluster_fleet(folder: Path, slot: int) -> Iterator[ClusterFleet]:
+def cluster_fleet(folder: Path, slot: int, *, is_tls: bool = False) -> Iterator[ClusterFleet]:
     with ExitStack() as stack:
-        nodes = _servers(folder, "node", 6, lambda where: RedisServer(where, is_cluster=True))
+        nodes = _servers(folder, "node", 6, lambda where: RedisServer(where, is_cluster=True), is_tls)
         for one in nodes:
             stack.callback(one.kill)
             one.start(_CLUSTER_SETTINGS)
         for number, first in enumerate((0, 5461, 10923)):
             nodes[number].ask(b"CLUSTER ADDSLOTSRANGE %d %d" % (first, (5460, 10922, 16383)[number]))
         for one in nodes[1:]:
-            nodes[0].ask(b"CLUSTER MEET 127.0.0.1 %d" % one.port)
+            nodes[0].ask(b"CLUSTER MEET 127.0.0.1 %d" % _port(one))
         eventually(
             lambda: all(b"cluster_known_nodes:6" in one.ask(b"CLUSTER INFO") for one in nodes), "no meeting"
         )
@@ -172,11 +174,21 @@ def cluster_fleet(folder: Path, slot: int) -> Iterator[ClusterFleet]:
         yield ClusterFleet(nodes, slot)
 
 
-def _servers(folder: Path, name: str, number: int, make: Callable[[Path], Server]) -> list[Server]:
+def _servers(
+    folder: Path, name: str, number: int, make: Callable[[Path], Server], is_tls: bool
+) -> list[Server]:
     folders = [folder / f"{name}-{one}" for one in range(number)]
     for one in folders:
         one.mkdir()
-    return [make(one) for one in folders]
+    made = [make(one) for one in folders]
+    for one in made if is_tls else ():
+        one.tls = Tls(folder)
+    return made
+
+
+def _port(server: RedisServer) -> int:
+    """At which brokers and other servers reach it."""
+    return server.tls.port if server.tls else server.port
 
 
 def _await_replicas(master: RedisServer, number: int) -> None:

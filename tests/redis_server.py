@@ -16,6 +16,50 @@ import pytest
 from tests.ports import free_port
 
 
+class Tls:
+    """A port for TLS beside the plain one of a server, and a certificate for 127.0.0.1 by an authority of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port(below=55536)
+        self._key, self.authority = folder / "key.pem", folder / "certificate.pem"
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]
+        command += ["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+        command += ["-keyout", str(self._key), "-out", str(self.authority)]
+        if not self._key.exists():
+            subprocess.run(command, check=True, capture_output=True)
+
+    def options(self) -> list[str]:
+        """Servers speak TLS with one another, too."""
+        files = [
+            "--tls-cert-file",
+            self.authority,
+            "--tls-key-file",
+            self._key,
+            "--tls-ca-cert-file",
+            self.authority,
+        ]
+        rest = [
+            "--tls-port",
+            self.port,
+            "--tls-auth-clients",
+            "no",
+            "--tls-replication",
+            "yes",
+            "--tls-cluster",
+            "yes",
+        ]
+        return [str(one) for one in (*files, *rest)]
+
+
 class RedisServer:
     """A redis-server with durable settings, in a folder of its own, that may be killed and started again."""
 
@@ -25,6 +69,7 @@ class RedisServer:
         self.port = free_port(below=55536)  # a cluster node listens at its port plus 10,000 as well
         scheme = "redis+cluster" if is_cluster else "redis"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self.tls: Tls | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = count()
 
@@ -40,6 +85,8 @@ class RedisServer:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         options += ["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning"]
         options += ["--databases", "1" if self.is_cluster else "100"]
+        if self.tls is not None:
+            options += self.tls.options()
         if self.is_cluster:
             options += ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]
         configuration = self.folder / "redis.conf"
@@ -66,9 +113,9 @@ class RedisServer:
             self._process = None
 
     @contextmanager
-    def running(self) -> Iterator["RedisServer"]:
+    def running(self, settings: str = "") -> Iterator["RedisServer"]:
         """Started, and killed in the end."""
-        self.start()
+        self.start(settings)
         try:
             yield self
         finally:

@@ -58,7 +58,7 @@ async def restore(settings: Settings, file: Path, *, must_replace: bool) -> Coun
     if path is not None:
         await asyncio.to_thread(put_in_place, file, path, must_replace=must_replace)
         return counted
-    engine = open_engine(settings.store.url.reveal())
+    engine = open_engine(settings.store)
     assert isinstance(engine, RedisEngine)
     try:
         await require_unused(engine, must_replace=must_replace)

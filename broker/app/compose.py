@@ -12,6 +12,7 @@ import broker.analyzer
 import broker.hygiene
 import broker.iam
 import broker.identity_pools
+import broker.identity_store
 import broker.organizations
 import broker.pod_identity
 import broker.roles_anywhere
@@ -25,7 +26,7 @@ from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.app.master_key import find_master_key, first_master_key, no_master_key
 from broker.audit.journal import Journal, Sync
-from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings
+from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings, StoreSettings
 from broker.credentials.keyrings import Keyrings
 from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
@@ -72,7 +73,7 @@ async def open_broker(
     master = find_master_key(settings.keys, environment)
     if master is None and may_create and not may_create_key:
         raise no_master_key(settings, environment, "none may be created: keys.create_master_key is off")
-    engine = open_engine(settings.store.url.reveal(), may_create=may_create)
+    engine = open_engine(settings.store, may_create=may_create)
     try:
         if master is None:
             is_new = not await engine.partitions("")
@@ -150,7 +151,9 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
 
 def sign_ins_of(settings: Settings) -> SignIns:
     directory = settings.ldap.provider if settings.ldap.servers else ""
-    return SignIns(settings.portal.openid_connect, settings.portal.saml, directory)
+    return SignIns(
+        settings.portal.openid_connect, settings.portal.saml, directory, settings.ldap.identity_store
+    )
 
 
 def issuer_rules(chosen: FederationSettings) -> IssuerRules:
@@ -162,8 +165,9 @@ def issuer_rules(chosen: FederationSettings) -> IssuerRules:
     return IssuerRules(chosen.issuer_url, schedule)
 
 
-def open_engine(url: str, *, may_create: bool = True) -> Engine:
+def open_engine(store: StoreSettings, *, may_create: bool = True) -> Engine:
     """`sqlite:PATH` or `redis://…`; raises ConfigurationError for anything else."""
+    url = store.url.reveal()
     scheme, _, rest = url.partition(":")
     path = sqlite_path(url)
     if path is not None and rest:
@@ -174,7 +178,8 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
         from broker.storage.redis import RedisEngine
 
         try:
-            return RedisEngine(url, entropy)
+            replicas, accepts_losses = _redis_replicas(store), store.accept_lost_commits
+            return RedisEngine(url, entropy, replicas=replicas, accepts_losses=accepts_losses)
         except ValueError:
             # Without redis-py's message: it quotes the invalid part, which may be the password.
             raise ConfigurationError(
@@ -183,6 +188,13 @@ def open_engine(url: str, *, may_create: bool = True) -> Engine:
     raise ConfigurationError(
         f"store.url: {scheme!r} is no engine; write sqlite:PATH or redis://HOST:PORT/NUMBER"
     )
+
+
+def _redis_replicas(store: StoreSettings) -> int:
+    """How many replicas acknowledge a commit: one where one may take the master's place, unless the settings say it."""
+    if store.redis_replicas >= 0:
+        return store.redis_replicas
+    return 1 if store.url.reveal().startswith(("redis+", "rediss+")) else 0
 
 
 def rotation_schedule(keys: Keys) -> RotationSchedule:

@@ -173,7 +173,7 @@ async def is_new_store(settings: Settings) -> bool:
         if why_not:
             raise EngineUnavailable(why_not)
         return True
-    engine = open_engine(settings.store.url.reveal(), may_create=False)
+    engine = open_engine(settings.store, may_create=False)
     try:
         return not await engine.partitions("")
     finally:

@@ -10,12 +10,12 @@ from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.headers import require_owner
 from broker.gateway.operations import AnsweredBy, S3Level
 from broker.gateway.permissions import NeededPermission, questions, questions_of_key, read_source
-from broker.gateway.proving import anonymous, prove
+from broker.gateway.proving import anonymous, prove, prove_form
 from broker.gateway.refusals import store_failed
 from broker.gateway.store import Outgoing, read_answer
 from broker.performing import record_caller
 from broker.sigv4.payload import UNSIGNED, PayloadForm, read_payload_form
-from broker.sigv4.verify import VerifiedRequest
+from broker.sigv4.verify import UNSIGNED_PAYLOAD, VerifiedRequest
 from broker.storage.store import Transaction
 
 _LARGEST_TAGGING = 64 << 10  # bytes
@@ -38,6 +38,10 @@ class Judgement:
         gateway, exchange = self._gateway, self._exchange
         if exchange.authorization is None:
             exchange.caller = anonymous(is_allowed=gateway.allows_anonymous)
+        elif exchange.posted_policy:
+            exchange.caller = await prove_form(
+                gateway.prover, store, exchange.authorization, exchange.posted_policy, exchange.facts.now
+            )
         else:
             exchange.caller, self.verified = await prove(
                 gateway.prover, store, exchange.unverified, exchange.authorization, exchange.facts.now
@@ -76,11 +80,18 @@ class Judgement:
 
     def _keys(self) -> Keys:
         exchange = self._exchange
-        payload = self.verified.payload if self.verified is not None else ""
+        # Of a form the policy is signed, and nothing of the file.
+        payload = self.verified.payload if self.verified is not None else UNSIGNED_PAYLOAD
         keys = request_keys(exchange.incoming, exchange.operation, self.body, exchange.facts.now)
         if self.source is not None:
             keys["s3:x-amz-copy-source"] = f"{self.source.bucket}/{self.source.key}"
-        keys |= signature_keys(exchange.authorization, payload, exchange.facts.now, exchange.tls_version)
+        keys |= signature_keys(
+            exchange.authorization,
+            payload,
+            exchange.facts.now,
+            exchange.tls_version,
+            is_form=bool(exchange.posted_policy),
+        )
         return keys
 
     async def _require_owners(self, store: Transaction) -> None:

@@ -64,3 +64,7 @@ def analyzer_arn(region: str, account: str, name: str) -> str:
 
 def roles_anywhere_arn(region: str, account: str, resource: str) -> str:
     return f"arn:aws:rolesanywhere:{region}:{account}:{resource}"
+
+
+def trail_arn(region: str, account: str, name: str) -> str:
+    return f"arn:aws:cloudtrail:{region}:{account}:trail/{name}"

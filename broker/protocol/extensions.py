@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from broker.protocol.create_session import CREATE_SESSION
+from broker.protocol.identity_stores import IDENTITY_STORES, STORE_MEMBERS
 from broker.protocol.instance_operations import INSTANCE_SHAPES
 
 Model = Mapping[str, Any]
@@ -312,6 +313,7 @@ EXTENSIONS: Mapping[str, Model] = {
         },
     },
     "rolesanywhere": CREATE_SESSION,
+    "identitystore": IDENTITY_STORES,
 }
 
 
@@ -322,6 +324,10 @@ ADDED_MEMBERS: Mapping[str, Mapping[str, Model]] = {
     "iam": {
         "SimulatePrincipalPolicyRequest": {"ShowNearMisses": {"shape": "booleanType"}},
         "EvaluationResult": {"NearMisses": {"shape": "nearMissListType"}},
+    },
+    "identitystore": {
+        "DescribeIdentityStoreResponse": STORE_MEMBERS,
+        "IdentityStore": STORE_MEMBERS,
     },
     "signin": {
         "CreateOAuth2TokenRequest": {

@@ -15,10 +15,13 @@ its values are true at that revision.
 Requirements on the server: `appendonly yes`, `appendfsync always`, no eviction, and no failover to a replica that lacks
 acknowledged writes (`weaknesses` reports those that it can see). Records expire by the server's clock.
 
+With `replicas`, a commit counts when that many have acknowledged it, and what others have committed is read when they
+have: a failover to one of them takes nothing back (`redis_replication.py`).
+
 Two violations are detected, and while they last every read and commit fails:
-- A partition is behind a revision that this process has seen, or has another mark at its number: the server was
-  emptied, set back, or lacks what another one acknowledged. This is not detected where others have committed more often
-  meanwhile; but since no two histories share a revision, no cached record is then taken for a current one.
+- A partition is behind a revision that this process has seen, or has another mark at its number (`redis_revisions.py`).
+  This is not detected where others have committed more often meanwhile; but since no two histories share a revision, no
+  cached record is then taken for a current one.
 - The server is a replica, or a master that may not write (`min-replicas-to-write`). Revisions are read by GETEX, which
   reads as GET does, but is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
@@ -27,16 +30,14 @@ Where the answer to a commit is lost, its receipt shows whether it was applied (
 
 import asyncio
 from collections.abc import Callable, Sequence
-from hashlib import sha1
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from broker.storage.changes import changes_since, packed_changes
 from broker.storage.engine import (
     MARK_SIZE,
-    NEVER_WRITTEN,
     Changes,
     Conflict,
     EngineUnavailable,
@@ -45,7 +46,6 @@ from broker.storage.engine import (
     Write,
 )
 from broker.storage.redis_connection import FAILURES, redis_client, translated_errors
-from broker.storage.redis_errors import NO_ANSWER
 from broker.storage.redis_names import (
     PARTITIONS,
     bounds,
@@ -56,7 +56,18 @@ from broker.storage.redis_names import (
     revision_text,
     value_key,
 )
-from broker.storage.redis_scripts import CHANGES, COMMIT, RANGE, SETTLE, TIME, WITHDRAWN
+from broker.storage.redis_replication import Argument, run, run_and_wait
+from broker.storage.redis_revisions import Revisions
+from broker.storage.redis_scripts import (
+    BARRIER,
+    CHANGES,
+    COMMIT,
+    LIST_PARTITION,
+    RANGE,
+    SETTLE,
+    TIME,
+    WITHDRAWN,
+)
 from broker.storage.redis_weaknesses import find_weaknesses
 
 _DELETED = b"deleted"
@@ -69,6 +80,9 @@ _SCAN_ATTEMPTS = 20
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
 _ANSWER_SHARE = 0.75
 
+# How much of it replicas have to acknowledge a commit.
+_REPLICATION_SHARE = 0.5
+
 # Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
 _CLOSE_TIMEOUT = 3.0
@@ -78,40 +92,38 @@ class RedisEngine:
     """An `Engine` over a Redis server. Belongs to one event loop; connects at first use, and reconnects."""
 
     def __init__(
-        self, url: str, entropy: Callable[[int], bytes], *, timeout: float = 2.0, connections: int = 32
+        self,
+        url: str,
+        entropy: Callable[[int], bytes],
+        *,
+        timeout: float = 2.0,
+        connections: int = 32,
+        replicas: int = 0,
+        accepts_losses: bool = False,
     ) -> None:
         """`url`: redis:// or rediss:// (TLS), with +cluster or +sentinel, or unix://; with user, password and options.
 
         `entropy(n)` returns n fresh random bytes. `timeout` in seconds, until a reading or a commit fails; where
-        the answer to a commit is lost, that includes finding out whether it was applied. Raises ValueError.
+        the answer to a commit is lost, that includes finding out whether it was applied. `replicas` is how many must
+        have a commit before it counts, `accepts_losses` whether commits may be missing that were seen (`Revisions`).
+        Raises ValueError.
         """
         self._client: Any = redis_client(url, timeout * _ANSWER_SHARE, connections)
         self.is_cluster = "+cluster://" in url
         self._may_fail_over = self.is_cluster or "+sentinel://" in url
         self._entropy = entropy
         self._timeout = timeout
+        self._replicas = replicas
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
-        self._waiting: dict[str, asyncio.Future[Revision]] = {}
-        self._deadline: asyncio.TimerHandle | None = None  # of those who wait
-        self._asking_task: asyncio.Task[None] | None = None
         self._listed: set[str] = set()
-        self._seen: dict[str, Revision] = {}  # the latest of each partition
-        self._lost: dict[str, Revision] = {}  # those that partitions no longer have
+        self._revisions = Revisions(
+            self._ask_revisions, self._require_replicated, timeout, accepts_losses=accepts_losses
+        )
 
     async def revision(self, partition: str) -> Revision:
         """See Engine. Concurrent calls are batched into one request, always one that is not yet sent."""
-        waiting = self._waiting.get(partition)
-        if waiting is None:
-            loop = asyncio.get_running_loop()
-            if not self._waiting:
-                # A request that waits for the one before it is refused as soon as if it had been sent.
-                self._deadline = loop.call_later(self._timeout, _fail_all, self._waiting, _no_answer())
-            waiting = self._waiting[partition] = loop.create_future()
-            if self._asking_task is None:
-                self._asking_task = asyncio.create_task(self._ask_revisions())
-        # Shielded, because other calls wait for the same future: the cancellation of one must not cancel them.
-        return await asyncio.shield(waiting)
+        return await self._revisions.latest(partition)
 
     async def get(self, partition: str, key: str) -> bytes | None:
         value: bytes | None = await self._read("GET", value_key(partition, key))
@@ -136,17 +148,18 @@ class RedisEngine:
         keys = [revision_key(partition), index_key(partition, "changes")]
         async with translated_errors():
             latest, *entries = await self._retry_once(self._run, CHANGES, keys, [since.number])
+            await self._revisions.note_read(partition, parse_revision(latest))
         changes = changes_since(since, [_entry(entry) for entry in entries])
         # Where an early version has committed since the last entry, that one is not the latest revision.
         return changes if changes is not None and changes.revision == parse_revision(latest) else None
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         """See Engine. Never sent twice: where the answer is lost, the receipt is read."""
-        self._require_nothing_lost()
+        self._revisions.require_nothing_lost()
         mark = self._entropy(MARK_SIZE).hex()
         keys = [revision_key(partition), index_key(partition, "keys"), index_key(partition, "expiry")]
         keys += [receipt_key(partition, mark), index_key(partition, "changes")]
-        arguments: list[bytes | str | int] = ["" if expecting is None else revision_text(expecting), mark]
+        arguments: list[Argument] = ["" if expecting is None else revision_text(expecting), mark]
         arguments.append(packed_changes(partition, writes))
         for write in writes:
             keys.append(value_key(partition, write.key))
@@ -154,13 +167,15 @@ class RedisEngine:
         async with translated_errors():
             if not (expecting and expecting.number) and partition not in self._listed:
                 # In another slot, so before the commit, not in it: `partitions` skips names without a revision.
-                await self._client.execute_command("ZADD", PARTITIONS, 0, partition)
+                _, reached = await self._run_and_wait(LIST_PARTITION, [PARTITIONS], [partition])
+                if reached < self._replicas:
+                    raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
                 self._listed.add(partition)
             is_committed, answer = await self._commit(keys, arguments)
         revision = parse_revision(answer)
         if not is_committed:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
-        self._note_revision(partition, revision)
+        self._revisions.note(partition, revision)
         return revision
 
     async def partitions(self, prefix: str) -> list[str]:
@@ -168,7 +183,7 @@ class RedisEngine:
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
         async with translated_errors():
-            revisions = await self._revisions(found)
+            revisions = await self._read_revisions(found)
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:
@@ -180,7 +195,10 @@ class RedisEngine:
     async def weaknesses(self) -> list[str]:
         """Settings of the server that break the guarantees of `commit`; a sentence each, for the operator."""
         async with translated_errors():
-            return await find_weaknesses(self._client, may_fail_over=self._may_fail_over)
+            found = await find_weaknesses(
+                self._client, may_fail_over=self._may_fail_over, replicas=self._replicas
+            )
+        return found + self._revisions.accepted_losses
 
     async def ask_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         """The answer of a script that only reads."""
@@ -217,18 +235,17 @@ class RedisEngine:
         self._is_closed = True
         if self._committing:
             await asyncio.wait(self._committing, timeout=_CLOSE_TIMEOUT)
-        if self._asking_task is not None:
-            self._asking_task.cancel()
+        self._revisions.close()
         await self._client.aclose()
 
-    async def _commit(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> tuple[int, bytes]:
+    async def _commit(self, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[int, bytes]:
         loop = asyncio.get_running_loop()
         in_progress: asyncio.Future[None] = loop.create_future()
         begun = loop.time()
         self._committing.add(in_progress)
         try:
             async with asyncio.timeout_at(begun + self._timeout * _ANSWER_SHARE):
-                is_committed, answer = await self._run(COMMIT, keys, arguments)
+                (is_committed, answer), reached = await self._run_and_wait(COMMIT, keys, arguments)
         except ResponseError:
             raise  # an answer: the server refused it
         except FAILURES as error:
@@ -238,6 +255,10 @@ class RedisEngine:
         finally:
             self._committing.discard(in_progress)
             in_progress.set_result(None)
+        if is_committed and reached < self._replicas:
+            raise OutcomeUnknown(
+                f"redis: a commit may be lost with the master: {self._not_replicated(reached)}"
+            )
         return is_committed, answer
 
     async def _settle_commit(self, receipt: str, lost: Exception, deadline: float) -> bytes:
@@ -250,7 +271,7 @@ class RedisEngine:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    answer: bytes = await self._run(SETTLE, [receipt], [])
+                    answer = await self._ask_receipt(receipt)
                 break
             except FAILURES as error:
                 if self._is_closed or loop.time() >= deadline:
@@ -261,53 +282,44 @@ class RedisEngine:
             raise EngineUnavailable(f"{why}: the commit was not applied") from lost
         return answer
 
-    async def _ask_revisions(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            deadline = self._deadline
-            try:
-                async with translated_errors():
-                    answers = await self._revisions_not_lost(list(waiting))
-            except EngineUnavailable as error:
-                _fail_all(waiting, error)
-            except BaseException:
-                _fail_all(waiting | self._waiting, EngineUnavailable("redis: the engine is closing"))
-                self._waiting = {}
-                self._asking_task = None
-                raise
-            else:
-                _answer_all(waiting, answers)
-            if deadline is not None:
-                deadline.cancel()
-        self._asking_task = None
+    async def _ask_receipt(self, receipt: str) -> bytes:
+        answer: bytes = await self._run(SETTLE, [receipt], [])  # this follows a new master, too
+        if self._replicas:
+            _, reached = await self._run_and_wait(SETTLE, [receipt], [])
+            if reached < self._replicas:
+                raise TimeoutError(self._not_replicated(reached))
+        return answer
 
-    async def _revisions_not_lost(self, partitions: list[str]) -> list[Revision]:
-        """Raises EngineUnavailable while a revision that was seen before is lost."""
-        asked = [*partitions, *(name for name in self._lost if name not in partitions)]
-        # Read before the request: during it, other calls may see later revisions.
-        seen = [self._seen.get(name, NEVER_WRITTEN) for name in asked]
-        answers: list[Revision] = await self._retry_once(self._revisions, asked)
-        self._lost = {}
-        for name, before, answer in zip(asked, seen, answers, strict=True):
-            if answer.number > before.number:
-                self._note_revision(name, answer)
-            elif answer != before:
-                self._lost[name] = before
-        self._require_nothing_lost()
-        return answers[: len(partitions)]
+    async def _ask_revisions(self, partitions: list[str]) -> list[Revision]:
+        answers: list[Revision] = await self._retry_once(self._read_revisions, partitions)
+        return answers
 
-    def _note_revision(self, partition: str, revision: Revision) -> None:
-        if revision.number > self._seen.get(partition, NEVER_WRITTEN).number:
-            self._seen[partition] = revision
+    async def _require_replicated(self, partitions: list[str]) -> None:
+        """Raises EngineUnavailable where replicas do not have what the server has of the partitions.
 
-    def _require_nothing_lost(self) -> None:
-        for name, revision in self._lost.items():
-            raise EngineUnavailable(
-                f"redis: the server has lost commits: revision {revision} of {name} was acknowledged and is missing; "
-                "restore the server, or restart the brokers if its data are as intended"
-            )
+        Else a failover could take back what was answered.
+        """
+        if not self._replicas:
+            return
+        # A server replicates in order, so one answer is for all that it has.
+        for partition in partitions if self.is_cluster else partitions[:1]:
+            _, reached = await self._run_and_wait(BARRIER, [index_key(partition, "barrier")], [])
+            if reached < self._replicas:
+                raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
 
-    async def _revisions(self, partitions: list[str]) -> list[Revision]:
+    async def _run_and_wait(
+        self, script: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> tuple[Any, int]:
+        """The answer, and how many replicas have it; where none are asked for, none are waited for."""
+        if not self._replicas:
+            return await self._run(script, keys, arguments), 0
+        milliseconds = int(self._timeout * _REPLICATION_SHARE * 1000)
+        return await run_and_wait(self._client, script, keys, arguments, self._replicas, milliseconds)
+
+    def _not_replicated(self, reached: int) -> str:
+        return f"{reached} of {self._replicas} replicas have answered in time (store.redis_replicas)"
+
+    async def _read_revisions(self, partitions: list[str]) -> list[Revision]:
         if len(partitions) == 1:
             return [parse_revision(await self._client.execute_command("GETEX", revision_key(partitions[0])))]
         # One command each, since each may be in another slot; on one connection, in one round trip.
@@ -361,12 +373,8 @@ class RedisEngine:
             except RedisConnectionError:
                 return await ask(*arguments)
 
-    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> Any:
-        digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
-        try:
-            return await self._client.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self._client.execute_command("EVAL", script, len(keys), *keys, *arguments)
+    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        return await run(self._client, script, keys, arguments)
 
 
 def _entry(entry: bytes) -> tuple[Revision, bytes]:
@@ -379,21 +387,3 @@ def _expiry(write: Write) -> bytes | int | str:
     if write.value is None:
         return _DELETED
     return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))
-
-
-def _no_answer() -> EngineUnavailable:
-    return EngineUnavailable(f"redis: {NO_ANSWER}")
-
-
-def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:
-    for future, answer in zip(waiting.values(), answers, strict=True):
-        if not future.done():
-            future.set_result(answer)
-
-
-def _fail_all(waiting: dict[str, "asyncio.Future[Revision]"], error: EngineUnavailable) -> None:
-    for future in waiting.values():
-        if not future.done():
-            future.set_exception(error)
-            # Marks the exception as retrieved: the waiting call may have been cancelled.
-            future.exception()

@@ -7,11 +7,14 @@ import os
 import re
 
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from broker.causes import explained
 
 # redis-py puts the error of the system into its own text.
-_unreachable = re.compile(r"Error (?P<number>[0-9]+) connecting to (?P<address>\S+)\. ").match
+_unreachable = re.compile(
+    r"Error (?P<number>-?[0-9]+) connecting to (?P<address>\S+)\. (?P<words>.*?)\.?$"
+).match
 
 _ASKS_FOR_LOGIN = (
     "it asks for a user and a password: put them into store.url, redis://USER:PASSWORD@HOST:PORT/NUMBER"
@@ -47,6 +50,13 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "DB index is out of range",
         "it has no database of this number: see store.url",
     ),
+    # The client's own words are those of its connections, without a reason.
+    (
+        MasterNotFoundError,
+        "",
+        "no sentinel names a master: do they run, with the TLS of store.url and a certificate of a known authority, "
+        "and is the master's name in store.url theirs?",
+    ),
     (exceptions.MaxConnectionsError, "", "all connections to it are in use"),
     (exceptions.TimeoutError, "", NO_ANSWER),
     (TimeoutError, "", NO_ANSWER),
@@ -61,5 +71,7 @@ def cause_of_redis(error: BaseException) -> str:
     found = _unreachable(str(error))
     if found is not None and found["number"] != "1":  # 1 is OpenSSL's, whose words say more
         number = int(found["number"])
-        return explained(OSError(number, os.strerror(number)), found["address"])
+        # Negative numbers are getaddrinfo's, which has words of its own.
+        words = os.strerror(number) if number > 0 else found["words"]
+        return explained(OSError(number, words), found["address"])
     return str(error) or type(error).__name__

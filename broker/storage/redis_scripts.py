@@ -56,12 +56,15 @@ redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
 return {{1, revision}}
 """
 
-# KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it will never be applied.
+# KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it will never be applied. It
+# writes in each case, so that `WAIT` has something to wait for.
 SETTLE = f"""
 local revision = redis.call('GET', KEYS[1])
 if not revision then
   revision = 'withdrawn'
   redis.call('SET', KEYS[1], revision, 'EX', {_WITHDRAWN_SECONDS})
+else
+  redis.call('EXPIRE', KEYS[1], revision == 'withdrawn' and {_WITHDRAWN_SECONDS} or {_RECEIPT_SECONDS})
 end
 return revision
 """
@@ -86,6 +89,18 @@ end
 local found = redis.call('LRANGE', KEYS[2], -wanted, -1)
 table.insert(found, 1, revision)
 return found
+"""
+
+# KEYS: the names of partitions. ARGV: one of them.
+LIST_PARTITION = "return redis.call('ZADD', KEYS[1], 0, ARGV[1])"
+
+# KEYS: a key that no other script has. A write for replicas alone, not for the disk: whoever waits until they have it
+# knows that they have everything before it.
+BARRIER = """
+redis.set_repl(redis.REPL_REPLICA)
+redis.call('SET', KEYS[1], '')
+redis.call('DEL', KEYS[1])
+return 1
 """
 
 # KEYS: any key; it selects the node of a cluster.

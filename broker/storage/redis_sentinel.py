@@ -5,7 +5,7 @@ there may be another master by now: the old one has become a replica, or has los
 """
 
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.sentinel import (
@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 _PORT = 26379
+_TLS_FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 
 
 class _Connection(SentinelManagedConnection):
@@ -47,11 +48,13 @@ class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 def sentinel_client(url: str, options: dict[str, Any]) -> Any:
-    """The client for redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/NUMBER; the login is for both.
+    """The client for redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/NUMBER?ssl_ca_certs=FILE.
 
-    `options` are for connections to the servers. Raises ValueError where the URL does not name a master.
+    The login and the files of TLS are for servers and sentinels. `options` are for connections to the servers. Raises
+    ValueError where the URL does not name a master, or has other options.
     """
     scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
     login, _, hosts = authority.rpartition("@")
     name, _, number = path.partition("/")
@@ -63,6 +66,7 @@ def sentinel_client(url: str, options: dict[str, Any]) -> Any:
         "username": unquote(user) or None,
         "password": unquote(password) or None,
         "ssl": scheme.startswith("rediss"),
+        **_tls_files(query, is_tls=scheme.startswith("rediss")),
     }
     timeouts = {key: value for key, value in shared.items() if key != "max_connections"}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
@@ -79,6 +83,13 @@ def sentinel_client(url: str, options: dict[str, Any]) -> Any:
         **shared,
     )
     return Redis.from_pool(pool)
+
+
+def _tls_files(query: str, *, is_tls: bool) -> dict[str, str]:
+    given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    if not given.keys() <= (_TLS_FILES if is_tls else set()):
+        raise ValueError(f"the URL of a Sentinel has no options but {', '.join(sorted(_TLS_FILES))}")
+    return given
 
 
 def _address(text: str) -> tuple[str, int]:

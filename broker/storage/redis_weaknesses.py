@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from broker.storage.redis_errors import cause_of_redis
 
 
-async def find_weaknesses(client: Any, *, may_fail_over: bool) -> list[str]:
+async def find_weaknesses(client: Any, *, may_fail_over: bool, replicas: int) -> list[str]:
     """A sentence each, for the operator. Raises what the client does, but for a server that hides its settings."""
     try:
         pairs = await client.config_get("append*", "maxmemory-policy", "min-replicas-to-write")
@@ -22,9 +22,17 @@ async def find_weaknesses(client: Any, *, may_fail_over: bool) -> list[str]:
         found.append(f"appendfsync is {pairs.get('appendfsync')}: a crash may lose what was acknowledged")
     if pairs.get("maxmemory-policy") != "noeviction":
         found.append(f"maxmemory-policy is {pairs.get('maxmemory-policy')}: the server may evict records")
-    if may_fail_over and pairs.get("min-replicas-to-write") == "0":
+    least = int(pairs.get("min-replicas-to-write", 0))
+    if may_fail_over and not least:
         found.append(
             "min-replicas-to-write is 0: a master that is cut off from the others goes on answering, and what it "
             "acknowledges is lost"
         )
+    elif least < replicas:
+        found.append(
+            f"min-replicas-to-write is {least}, and store.redis_replicas {replicas}: a master with too few replicas "
+            "takes commits that are then not acknowledged"
+        )
+    if may_fail_over and not replicas:
+        found.append("store.redis_replicas is 0: a failover may lose what was acknowledged")
     return found

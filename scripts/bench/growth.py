@@ -39,10 +39,11 @@ from serving import Server, ask, free_address, send_all, signed
 
 from broker.app import clock, entropy, open_engine, rotation_schedule
 from broker.app.master_key import create_master_key, find_master_key
-from broker.config import Keys
+from broker.config import Keys, StoreSettings
 from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
+from broker.names.secret import SecretKey
 from broker.storage.collection import Collection
 from broker.storage.collections import ACCOUNTS, GROUPS, POLICIES, ROLES, USERS
 from broker.storage.engine import GLOBAL, Write, account_partition
@@ -118,7 +119,7 @@ async def fill(store: str, folder: Path) -> None:
         create_master_key(folder / "master.key", entropy)
     master = find_master_key(keys, {})
     assert master is not None
-    inner = open_engine(store)
+    inner = open_engine(StoreSettings(SecretKey(store)))
     try:
         keyrings = Keyrings(inner, master, clock, entropy, rotation_schedule(keys))
         await keyrings.load()

@@ -25,7 +25,7 @@ import msgspec
 
 from broker.app import clock, entropy, open_engine, rotation_schedule
 from broker.app.master_key import create_master_key, find_master_key
-from broker.config import Keys
+from broker.config import Keys, StoreSettings
 from broker.credentials.keyrings import Keyrings
 from broker.names import ids
 from broker.names.arn import iam_arn
@@ -166,7 +166,7 @@ async def fill(url: str, master_key: Path, accounts: int, roles: int) -> None:
         create_master_key(master_key, entropy)
     master = find_master_key(keys, {})
     assert master is not None
-    engine = open_engine(url)
+    engine = open_engine(StoreSettings(SecretKey(url)))
     try:
         keyrings = Keyrings(engine, master, clock, entropy, rotation_schedule(keys))
         await keyrings.load()

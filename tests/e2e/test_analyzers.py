@@ -106,6 +106,13 @@ def test_an_analyzer_of_unused_access_takes_days_and_excludes_accounts(
     assert answer["unusedAccess"]["unusedAccessAge"] == 1
     assert answer["unusedAccess"]["analysisRule"]["exclusions"][0]["accountIds"] == ["999988887777"]
     assert refused(analyzer.list_findings, analyzerArn=arn)[1] == "ValidationException"
+    tagged = {"unusedAccess": {"analysisRule": {"exclusions": [{"resourceTags": [{"team": "red"}]}]}}}
+    answer = analyzer.update_analyzer(analyzerName="idle", configuration=tagged)["configuration"]
+    assert answer["unusedAccess"]["analysisRule"]["exclusions"] == [
+        {"accountIds": [], "resourceTags": [{"team": "red"}]}
+    ]
+    (shown,) = analyzer.get_findings_statistics(analyzerArn=arn)["findingsStatistics"]
+    assert shown["unusedAccessFindingsStatistics"]["totalActiveFindings"] == 0
 
 
 def test_what_does_not_exist_is_refused(server: Server, account: Account) -> None:
@@ -131,6 +138,7 @@ def test_what_does_not_exist_is_refused(server: Server, account: Account) -> Non
         (analyzer.apply_archive_rule, {"analyzerArn": arn, "ruleName": "r"}),
         (analyzer.start_resource_scan, {"analyzerArn": arn, "resourceArn": resource}),
         (analyzer.list_analyzed_resources, {"analyzerArn": arn}),
+        (analyzer.get_findings_statistics, {"analyzerArn": arn}),
         (analyzer.get_analyzed_resource, {"analyzerArn": arn, "resourceArn": resource}),
         (analyzer.tag_resource, {"resourceArn": arn, "tags": {"a": "b"}}),
         (analyzer.untag_resource, {"resourceArn": arn, "tagKeys": ["a"]}),

@@ -14,7 +14,7 @@ from broker.config import (
     load_settings,
     setting_names,
 )
-from broker.config.settings import variable_of
+from broker.config.settings import StoreSettings, variable_of
 from broker.federation.directory_login import require_usable
 from broker.names.secret import SecretKey, shown_url
 
@@ -269,12 +269,12 @@ def test_an_invalid_url_is_refused_without_its_password(tmp_path: Path) -> None:
     assert "hunter2" not in refusal(tmp_path, BROKER_STORE_URL="rediz://:hunter2@store")
     for url in ("redis://:hunter2/@store:1/0", "redis://:x@store:hunter2/0", "redis://store/0?db=hunter2"):
         with pytest.raises(ConfigurationError, match="cannot be read") as refused:
-            open_engine(url)
+            open_engine(StoreSettings(SecretKey(url)))
         assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "url", ["redis+sentinel://one:26379,two/broker", "rediss+sentinel://u:p@one/broker/3"]
+    "url", ["redis+sentinel://one:26379,two/broker", "rediss+sentinel://u:p@one/broker/3?ssl_ca_certs=/ca"]
 )
 def test_the_url_of_a_sentinel_names_its_hosts_and_the_master(url: str) -> None:
     assert load_settings(None, {"BROKER_STORE_URL": url}).store.url.reveal() == url

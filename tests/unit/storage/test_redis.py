@@ -80,7 +80,7 @@ async def test_a_revision_read_during_a_request_is_answered_by_the_next_request(
 ) -> None:
     redis_server.ask(b"CONFIG RESETSTAT")
     first = asyncio.create_task(engine.revision(HERE))
-    while not engine._asking_task or engine._waiting:
+    while not engine._revisions._asking_task or engine._revisions._waiting:
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
     assert await asyncio.gather(first, second) == [NEVER_WRITTEN] * 2

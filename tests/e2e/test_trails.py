@@ -224,6 +224,13 @@ def test_a_trail_that_cannot_be_had_is_refused_by_name(trails: Trails) -> None:
     assert refused(client.put_event_selectors, **named)[1] == "InvalidEventSelectorsException"
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+def test_where_nothing_is_delivered_there_are_no_trails(server: Server, account: Account) -> None:
+    client = server.client("cloudtrail", account.root)
+    assert refused(client.create_trail, Name="one", S3BucketName="logs")[1] == "UnsupportedOperationException"
+    assert client.describe_trails()["trailList"] == []
+
+
 @sqlite_only
 def test_each_operation_needs_its_permission(trails: Trails) -> None:
     account = trails.server.new_account()

@@ -10,13 +10,13 @@ from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker
 from broker.app.measuring import measure_state
 from broker.app.repeating import attempt, repeat
-from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics
 from broker.audit.retention import remove_expired
 from broker.config import Audit
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.storage.engine import Engine
 from broker.storage.store import Store
+from broker.system import clock, entropy
 from broker.web.dependencies import Dependencies
 from broker.web.metadata import MetadataHandler
 from broker.web.metrics import WorkerSlot

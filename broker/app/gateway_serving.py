@@ -13,7 +13,6 @@ from broker.app.measuring import measure_state, note_deliveries
 from broker.app.repeating import attempt, repeat
 from broker.app.serving import read_certificate, why_broker_is_not_ready
 from broker.app.store_credentials import StoreCredentials, authorities_of
-from broker.app.system import clock, entropy
 from broker.app.trail_delivery import start_deliveries
 from broker.audit.journal import Journal
 from broker.config import Settings
@@ -24,6 +23,7 @@ from broker.gateway.readiness import why_store_is_not_ready
 from broker.gateway.store import BackingStore, opened
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import S3_STREAMED
+from broker.system import clock, entropy
 from broker.web.health import operations_handler
 from broker.web.host_names import parse_host_names
 from broker.web.metrics import Metrics, WorkerSlot

@@ -20,7 +20,6 @@ from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import note_deliveries
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
-from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
 from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
@@ -34,6 +33,7 @@ from broker.config.settings import listener_addresses
 from broker.operation import model
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import EngineUnavailable
+from broker.system import clock, entropy
 from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.cross_origin import open_to_pages

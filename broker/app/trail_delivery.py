@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from broker.app.compose import Broker
 from broker.app.repeating import repeat
 from broker.app.store_credentials import StoreCredentials, authorities_of
-from broker.app.system import clock, entropy
 from broker.audit.undelivered import UndeliveredFiles
 from broker.causes import explained
 from broker.config import Settings
 from broker.errors import Refusal
+from broker.system import clock, entropy
 from broker.trail.delivery import Delivery, DeliveryState
 from broker.trail.sink import DeliveryFailed, Sink
 

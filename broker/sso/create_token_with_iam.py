@@ -12,8 +12,8 @@ import re
 from broker.access.resource import Resource
 from broker.approvals import require_admitted_person
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.sign_in_token import verify_for_client
+from broker.assertions.unverified_token import read_token
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer
 from broker.credentials.sso_clients import ACCOUNT_ACCESS, hash_of_client
 from broker.credentials.sso_sessions import (

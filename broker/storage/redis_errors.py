@@ -21,8 +21,8 @@ _ASKS_FOR_LOGIN = (
 )
 NO_ANSWER = "no answer came in time: is the server running, and its address right?"
 _ENDED = (
-    "it ended the connection: look at its log; in protected mode it takes none of other machines (protected-mode no, or "
-    "a password), and one with TLS takes none without (rediss://)"
+    "it ended the connection: look at its log; in protected mode it takes none of other machines (protected-mode no, "
+    "or a password), and one with TLS takes none without (rediss://)"
 )
 _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthenticationWrongNumberOfArgsError, "", _ASKS_FOR_LOGIN),

@@ -2,6 +2,7 @@
 
     __main__, commands       the command line: one file per command
     app                      composition root
+    system                   the clock and entropy of the process, for `app` and commands alone
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     agent                    credentials on a node, without the store: an endpoint for SDKs, a client of a broker

@@ -14,9 +14,12 @@ from broker.storage.sso_records import Approval
 from broker.storage.store import Transaction
 
 
-async def require_admitted_person(sign_ins: SignIns, store: Transaction, identity: FederatedIdentity) -> None:
+async def require_admitted_person(
+    sign_ins: SignIns, store: Transaction, identity: FederatedIdentity, signed_in_at: int
+) -> None:
     """Raises AccessDenied where the way to sign in has an identity store, of which the person is no active user."""
-    await require_admitted(store, sign_ins.identity_store_of(identity), person_of_identity(identity))
+    arn, person = sign_ins.identity_store_of(identity), person_of_identity(identity)
+    await require_admitted(store, arn, person, signed_in_at)
 
 
 async def approving_caller(
@@ -27,7 +30,7 @@ async def approving_caller(
     if isinstance(identity, FederatedIdentity) and not federation.sign_ins.knows(identity):
         raise access_denied("People do not sign in so any more.", reason="no entry of the settings is left")
     if isinstance(identity, FederatedIdentity):
-        await require_admitted_person(federation.sign_ins, store, identity)
+        await require_admitted_person(federation.sign_ins, store, identity, approval.signed_in_at)
     if approval.role_claims is None:
         return await person_of(store, approval)
     claims = claims_from_bytes(approval.role_claims)

@@ -7,7 +7,7 @@ The law:
 2. What is not proven matches nobody: a claim that is absent, empty or several values; an e-mail address that the
    provider has not verified.
 3. A session of a role remembers which users it was given to, and ends with the next request once one of them is
-   inactive or gone. Sessions that are assumed with it end likewise.
+   inactive or gone, for good: who is active again begins a new one. Sessions that are assumed with it end likewise.
 4. Groups of a store give nothing.
 """
 
@@ -27,7 +27,6 @@ from broker.storage.identity_store_records import (
     IdentityStoreRecord,
     StoreUser,
     external_id_key,
-    people_shard,
     user_name_key,
 )
 from broker.storage.people_collections import (
@@ -87,8 +86,11 @@ async def admitted_by(
     return _reference(identity_store, user)
 
 
-async def require_admitted(store: Transaction, arn: str, person: ProvenPerson) -> None:
-    """Raises AccessDenied unless the person is an active user of the store with this ARN. "" means no store."""
+async def require_admitted(store: Transaction, arn: str, person: ProvenPerson, since: int) -> None:
+    """Raises AccessDenied unless the person is a user of the store with this ARN, active since `since` or before.
+
+    "" means no store.
+    """
     if not arn:
         return
     checks, parsed = Checks(), parse_arn(arn)
@@ -100,6 +102,8 @@ async def require_admitted(store: Transaction, arn: str, person: ProvenPerson) -
     if user is None or not user.is_active:
         failed = checks.fail(CHECK, found=_found(identity_store, value, user), wanted="an active user")
         raise _out(f"check failed: {failed}")
+    if since < user.active_since:
+        raise _out(f"check failed: {CHECK}: user {user.user_id} was not active in between")
 
 
 def _out(reason: str) -> Refusal:
@@ -123,7 +127,7 @@ async def _find_matched(
     store: Transaction, identity_store: IdentityStoreRecord, value: str
 ) -> StoreUser | None:
     key = external_id_key(USER, value) if identity_store.matched_by == EXTERNAL_ID else user_name_key(value)
-    shard = people_shard(identity_store.account_id, identity_store.store_id)
+    shard = identity_store.shard
     named = await store.find(STORE_NAMES, shard, key)
     return None if named is None else await store.find(STORE_USERS, shard, named.resource_id)
 
@@ -137,7 +141,7 @@ def _found(identity_store: IdentityStoreRecord, value: str | None, user: StoreUs
 
 
 def _reference(identity_store: IdentityStoreRecord, user: StoreUser) -> str:
-    return f"{identity_store.account_id}/{identity_store.store_id}/{user.user_id}"
+    return f"{identity_store.shard}/{user.user_id}"
 
 
 def store_users_of(claims: SessionClaims | None) -> tuple[str, ...]:
@@ -148,26 +152,28 @@ def store_users_of(claims: SessionClaims | None) -> tuple[str, ...]:
 
 async def why_not_admitted(store: Transaction, claims: AssumedRoleClaims) -> str:
     """The reason for the journal where a user of the session is not active any more, else ""."""
-    if reason := await why_inactive(store, claims.store_users):
+    if reason := await why_inactive(store, claims.store_users, claims.issued_at):
         return reason
     if claims.federated_provider is None:
         return ""
     identity_store = await find_store_of(store, claims.account, claims.federated_provider)
     if identity_store is None:
         return ""
-    shard = people_shard(identity_store.account_id, identity_store.store_id)
-    if any(one.startswith(f"{shard}/") for one in claims.store_users):
+    if any(one.startswith(f"{identity_store.shard}/") for one in claims.store_users):
         return ""
     return f"the session began before {claims.federated_provider} had the identity store {identity_store.arn}"
 
 
-async def why_inactive(store: Transaction, references: Sequence[str]) -> str:
+async def why_inactive(store: Transaction, references: Sequence[str], issued_at: int) -> str:
+    """The reason where a user is not active, or has not been all the time since `issued_at`; else ""."""
     for reference in references:
         shard, _, user_id = reference.rpartition("/")
         user = await store.find(STORE_USERS, shard, user_id)
         if user is None or not user.is_active:
             state = "was deleted" if user is None else "is not active"
             return f"user {user_id} of the identity store {shard}, whose session it is, {state}"
+        if issued_at < user.active_since:
+            return f"user {user_id} of the identity store {shard}, whose session it is, was not active in between"
     return ""
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from broker.access.organization import find_organization
 from broker.access.resource import Resource
 from broker.analyzer.generated_policies import policy_texts
 from broker.analyzer.generation_steps import IN_PROGRESS, advanced
@@ -21,7 +22,8 @@ from broker.protocol.shapes import accessanalyzer as shapes
 from broker.storage.generation_records import AnalyzedTrail, PolicyGenerationJob
 from broker.storage.last_accessed import operation_prefix
 from broker.storage.records import Role, User
-from broker.storage.store import POLICY_GENERATIONS, ROLES, USAGE, USERS
+from broker.storage.store import POLICY_GENERATIONS, ROLES, TRAILS, USAGE, USERS
+from broker.storage.trail_records import trail_key
 
 _DAY = 86_400
 _MOST_DAYS = 90
@@ -81,10 +83,8 @@ async def _started(call: Call, job: PolicyGenerationJob) -> PolicyGenerationJob 
 
 async def _require_access_role(call: Call, details: shapes.CloudTrailDetails) -> None:
     """The caller gives away a role of the account, as on AWS. The broker reads its own journal without it."""
-    arns = [details.access_role, *(one.cloud_trail_arn for one in details.trails)]
-    for arn in arns:
-        if parse_arn(arn).account != call.account:
-            raise invalid(f"{arn} is not of this account.")
+    if parse_arn(details.access_role).account != call.account:
+        raise invalid(f"{details.access_role} is not of this account.")
     role = await _find_principal(call, details.access_role)
     keys = {"iam:PassedToService": "access-analyzer.amazonaws.com"}
     tags = {} if role is None else role.tags
@@ -93,6 +93,21 @@ async def _require_access_role(call: Call, details: shapes.CloudTrailDetails) ->
         raise invalid(f"{details.access_role} is not a role of this account.")
     if not details.trails:
         raise invalid("Name at least one trail.")
+    for one in details.trails:
+        await _require_trail(call, one.cloud_trail_arn)
+
+
+async def _require_trail(call: Call, arn: str) -> None:
+    """A trail of the account, or of its organization."""
+    parts = parse_arn(arn)
+    key = trail_key(parts.region, parts.resource.partition("/")[2])
+    trail = await call.store.find(TRAILS, parts.account, key)
+    if trail is not None and parts.account != call.account:
+        organization = await find_organization(call.store)
+        accounts = organization.accounts if organization is not None else ()
+        trail = trail if trail.organization_id and call.account in accounts else None
+    if trail is None:
+        raise invalid(f"{arn} is not a trail of this account.")
 
 
 def _trail(given: shapes.Trail) -> AnalyzedTrail:

@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from broker.access.role_index_upkeep import index_missing_roles
 from broker.app.compose import Broker
 from broker.app.measuring import measure_state
 from broker.app.repeating import attempt, repeat
-from broker.app.system import entropy
 from broker.app.telemetry import SentMetrics
+from broker.audit.retention import remove_expired
+from broker.config import Audit
 from broker.credentials.issuer_keys import rotate_issuers
 from broker.storage.engine import Engine
 from broker.storage.store import Store
+from broker.system import clock, entropy
 from broker.web.dependencies import Dependencies
 from broker.web.metadata import MetadataHandler
 from broker.web.metrics import WorkerSlot
@@ -24,6 +27,7 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
+RETENTION_SECONDS = 600.0
 _ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
 _MEASURE_SECONDS = 5.0
@@ -57,6 +61,9 @@ async def start_background(
         ("asking for the store's settings", _ROTATION_SECONDS, warn),
         ("measuring the store", _MEASURE_SECONDS, measure),
     ]
+    if broker.settings.audit.keep_days:
+        remove = partial(remove_old_records, broker.settings.audit)
+        schedule.append(("removing old files of the journal", RETENTION_SECONDS, remove))
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
@@ -92,6 +99,11 @@ async def _rotate_issuers(broker: Broker) -> None:
     if broker.federation.issuer.url:
         now = await broker.keyrings.rotation_time()
         await rotate_issuers(broker.store, broker.federation.issuer.schedule, now, entropy)
+
+
+async def remove_old_records(audit: Audit) -> None:
+    for one in await asyncio.to_thread(remove_expired, Path(audit.path), clock(), audit.keep_days):
+        _logger.info("%s was older than audit.keep_days: removed", one)
 
 
 async def _warn_of_weaknesses(engine: Engine, logged: set[str]) -> None:

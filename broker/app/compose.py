@@ -25,7 +25,6 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.app.master_key import find_master_key, first_master_key, no_master_key
-from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, Sync
 from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings, StoreSettings
 from broker.credentials.keyrings import Keyrings
@@ -44,6 +43,7 @@ from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
+from broker.system import clock, entropy
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,6 @@ from broker.app.forwarding import make_forwarding, make_store_rules
 from broker.app.measuring import note_deliveries
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
-from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
 from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
@@ -34,6 +33,7 @@ from broker.config.settings import listener_addresses
 from broker.operation import model
 from broker.protocol.model import VERSIONS
 from broker.storage.engine import EngineUnavailable
+from broker.system import clock, entropy
 from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.cross_origin import open_to_pages
@@ -212,6 +212,21 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
     return open_to_pages(answer)
 
 
+async def why_broker_is_not_ready(broker: Broker, journal: Journal, stop: asyncio.Event) -> str:
+    """Empty where it is."""
+    if stop.is_set():
+        return "stopping"
+    try:
+        await broker.keyrings.refresh()
+        await journal.reopen_if_moved()
+        journal.catch_up()
+    except EngineUnavailable as error:
+        return f"the store is out of reach: {error}"
+    except JournalUnavailable as error:
+        return f"the journal cannot be written: {error}"
+    return ""
+
+
 def _make_servers(
     broker: Broker,
     dependencies: Dependencies,
@@ -254,17 +269,7 @@ def _readiness(
     """A function that says why the broker is not ready; "" where it is."""
 
     async def why_not_ready() -> str:
-        if stop.is_set():
-            return "stopping"
-        try:
-            await broker.keyrings.refresh()
-            await dependencies.journal.reopen_if_moved()
-            dependencies.journal.catch_up()
-        except EngineUnavailable as error:
-            return f"the store is out of reach: {error}"
-        except JournalUnavailable as error:
-            return f"the journal cannot be written: {error}"
-        return ""
+        return await why_broker_is_not_ready(broker, dependencies.journal, stop)
 
     return why_not_ready
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from broker.app.compose import Broker
 from broker.app.repeating import repeat
 from broker.app.store_credentials import StoreCredentials, authorities_of
-from broker.app.system import clock, entropy
 from broker.audit.undelivered import UndeliveredFiles
 from broker.causes import explained
 from broker.config import Settings
 from broker.errors import Refusal
+from broker.system import clock, entropy
 from broker.trail.delivery import Delivery, DeliveryState
 from broker.trail.sink import DeliveryFailed, Sink
 
@@ -36,10 +36,6 @@ def delivers_trails(settings: Settings) -> bool:
     """Whether there is anywhere to deliver to, and a journal that can be read."""
     chosen = settings.trails
     return bool(chosen.folder or chosen.store_url) and Path(settings.audit.path).is_file()
-
-
-def ignore_state(state: DeliveryState) -> None:
-    pass
 
 
 async def start_deliveries(

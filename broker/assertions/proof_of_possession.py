@@ -10,8 +10,9 @@ import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import read_token, verify_signature
+from broker.assertions.json_web_token import verify_signature
 from broker.assertions.key_sets import parse_key_set
+from broker.assertions.unverified_token import read_token
 
 LEEWAY = 300.0  # seconds that the client's clock may be off
 _ALGORITHM = "ES256"

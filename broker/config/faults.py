@@ -138,8 +138,9 @@ def _faults_of_listeners(settings: Settings) -> Iterator[str]:
     for name in ("listen.api", "listen.metadata", "listen.operations"):
         if not named[name]:
             yield f"{name}: '' is not HOST:PORT"
-    if settings.gateway.listen:
-        named["gateway.listen"] = (settings.gateway.listen,)
+    for name in ("listen", "operations"):
+        if address := getattr(settings.gateway, name):
+            named[f"gateway.{name}"] = (address,)
     for name, addresses in named.items():
         for address in addresses:
             try:

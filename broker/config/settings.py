@@ -139,6 +139,7 @@ class FederationSettings(Section, frozen=True):
 
 class GatewaySettings(Section, frozen=True):
     listen: str = ""
+    operations: str = ""
     workers: int = 1
     maximum_connections: int = 1024
     store_url: str = ""

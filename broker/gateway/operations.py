@@ -164,6 +164,27 @@ _BUCKET_ROWS = [
     _of_bucket(
         "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
+    _of_bucket(
+        "GetPublicAccessBlock",
+        "GET",
+        "publicAccessBlock",
+        "s3:GetBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
+    _of_bucket(
+        "PutPublicAccessBlock",
+        "PUT",
+        "publicAccessBlock",
+        "s3:PutBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
+    _of_bucket(
+        "DeletePublicAccessBlock",
+        "DELETE",
+        "publicAccessBlock",
+        "s3:PutBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
     *_configuration(
         "BucketTagging", "tagging", "s3:GetBucketTagging", "s3:PutBucketTagging", "DeleteBucketTagging"

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from broker.gateway import answers, bucket_policies, buckets
+from broker.gateway import answers, bucket_policies, buckets, public_access
 from broker.gateway.bodies import Deletion
 from broker.gateway.body import Body, body_check
 from broker.gateway.deleting import delete_objects
@@ -97,6 +97,12 @@ async def _answered(
             return await bucket_policies.delete_bucket_policy(gateway, exchange, judgement)
         case "GetBucketPolicyStatus":
             return await bucket_policies.get_bucket_policy_status(gateway, exchange, judgement)
+        case "GetPublicAccessBlock":
+            return await public_access.get_public_access_block(gateway, exchange, judgement)
+        case "PutPublicAccessBlock":
+            return await public_access.put_public_access_block(gateway, exchange, judgement, body)
+        case "DeletePublicAccessBlock":
+            return await public_access.delete_public_access_block(gateway, exchange, judgement)
         case "DeleteObjects":
             return await _deleted(gateway, exchange, judgement, body)
     await gateway.store.transact(judgement)

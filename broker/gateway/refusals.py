@@ -36,6 +36,7 @@ STATUS = {
     "NoSuchBucket": 404,
     "NoSuchBucketPolicy": 404,
     "NoSuchKey": 404,
+    "NoSuchPublicAccessBlockConfiguration": 404,
     "NotImplemented": 501,
     "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403,

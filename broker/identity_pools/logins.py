@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from broker.access.identity_stores import ProvenPerson, admitted
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer, verify_web_identity
 from broker.errors import Refusal
 from broker.federation.federation import LONGEST_LEEWAY

@@ -5,6 +5,6 @@ Owns the stores, their bearer tokens, and what clients of SCIM may do with peopl
 Obeys RFC 7643 and RFC 7644, and the Identity Store API Reference.
 """
 
-from broker.identity_store import stores
+from broker.identity_store import groups, memberships, stores, users
 
-__all__ = ["stores"]
+__all__ = ["groups", "memberships", "stores", "users"]

@@ -80,7 +80,7 @@ class People(msgspec.Struct, frozen=True):
         counts = await self._counts()
         if counts.users >= self.most_users:
             raise quota_exceeded(f"An identity store has at most {self.most_users} users.")
-        made = replace(user, created_at=self.now, modified_at=self.now)
+        made = replace(user, created_at=self.now, modified_at=self.now, active_since=self.now)
         await self._take_names(user.user_id, (), _user_names(made))
         self.store.put(STORE_COUNTS, self.shard, replace(counts, users=counts.users + 1))
         self.store.put(STORE_USERS, self.shard, made)
@@ -91,7 +91,8 @@ class People(msgspec.Struct, frozen=True):
         if changed == user:
             return user
         await self._take_names(user.user_id, _user_names(user), _user_names(changed))
-        made = replace(changed, version=user.version + 1, modified_at=self.now)
+        since = self.now if changed.is_active and not user.is_active else user.active_since
+        made = replace(changed, version=user.version + 1, modified_at=self.now, active_since=since)
         self.store.put(STORE_USERS, self.shard, made)
         return made
 

@@ -9,8 +9,8 @@ from typing import Any
 from broker.access.resource import Resource
 from broker.errors import Refusal
 from broker.identity_store.errors import invalid, no_such_store, resource_not_found
+from broker.identity_store.naming import people_in
 from broker.identity_store.pages import page_after
-from broker.identity_store.people import People
 from broker.identity_store.tokens import (
     ID_SIZE,
     MOST_TOKENS,
@@ -26,7 +26,6 @@ from broker.storage.identity_store_records import (
     IdentityStoreRecord,
     ProviderIdentityStore,
     StoreToken,
-    people_shard,
 )
 from broker.storage.people_collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES, STORE_TOKENS
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS, USAGE
@@ -44,16 +43,6 @@ async def named_store(call: Call, request: Any) -> Prepared[IdentityStoreRecord]
     if record is None or request.identity_store_id not in (store_id, arn):
         return Absent(Resource(arn), no_such_store(store_id))
     return Prepared(Resource(record.arn), record)
-
-
-def people_of(call: Call, record: IdentityStoreRecord) -> People:
-    return People(
-        call.store,
-        people_shard(record.account_id, record.store_id),
-        int(call.now),
-        call.quotas.users_per_identity_store,
-        call.quotas.groups_per_identity_store,
-    )
 
 
 async def new_store(call: Call, request: Any) -> Prepared[None]:
@@ -114,7 +103,7 @@ async def delete_identity_store(
     record = prepared.found
     for token in await _tokens(call, record):
         call.store.delete(STORE_TOKENS, call.account, f"{token.store_id}/{token.token_id}")
-    await people_of(call, record).purge()
+    await people_in(call, record).purge()
     call.store.delete(PROVIDER_IDENTITY_STORES, call.account, record.provider)
     call.store.delete(IDENTITY_STORES, call.account, record.store_id)
     return shapes.DeleteIdentityStoreResponse()

@@ -1,6 +1,10 @@
 """Amazon Resource Names: `arn:partition:service:region:account:resource`."""
 
+import re
+
 import msgspec
+
+_is_role = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL).fullmatch
 
 PARTITION = "aws"
 # The account part of ARNs that AWS itself owns, such as those of AWS managed policies.
@@ -34,6 +38,14 @@ def parse_arn(text: str) -> Arn:
 def iam_arn(account: str, resource: str) -> str:
     """The ARN of an IAM resource: IAM is global, so the region is empty."""
     return f"{IAM}{account}:{resource}"
+
+
+def account_of_role_arn(text: str) -> str:
+    """The account in the ARN of a role, whether or not there is such a role; raises ValueError."""
+    found = _is_role(text)
+    if found is None:
+        raise ValueError(f"{text} is invalid")
+    return found[1]
 
 
 def sts_arn(account: str, resource: str) -> str:

@@ -102,7 +102,7 @@ async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalS
         return False
     try:
         if isinstance(identity, FederatedIdentity):
-            await require_admitted_person(portal.sign_ins, store, identity)
+            await require_admitted_person(portal.sign_ins, store, identity, session.signed_in_at)
             return True
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None

@@ -124,7 +124,7 @@ async def _finish(
         if before is not None:
             await before(store)
         if isinstance(identity, FederatedIdentity):
-            await require_admitted_person(portal.sign_ins, store, identity)
+            await require_admitted_person(portal.sign_ins, store, identity, session.signed_in_at)
         else:
             await caller_of(store, session)  # refuses a user who was deleted, or a session that was revoked
             await _require_same_password(store, identity, state)

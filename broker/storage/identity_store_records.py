@@ -32,6 +32,11 @@ class IdentityStoreRecord(Record, frozen=True, kw_only=True):
     def arn(self) -> str:
         return identity_store_arn(self.account_id, self.store_id)
 
+    @property
+    def shard(self) -> str:
+        """Where its people are."""
+        return people_shard(self.account_id, self.store_id)
+
 
 class ProviderIdentityStore(Record, frozen=True, kw_only=True):
     """Which store has the people of a provider."""
@@ -52,7 +57,10 @@ class StoreToken(Record, frozen=True, kw_only=True):
 
 
 class StoreUser(Record, frozen=True, kw_only=True):
-    """`attributes` are those of SCIM that are not fields of their own, by their names there."""
+    """`attributes` are those of SCIM that are not fields of their own, by their names there.
+
+    `active_since` is when the user was made, or made active again: sessions that began before it have ended.
+    """
 
     user_id: str
     user_name: str
@@ -62,6 +70,7 @@ class StoreUser(Record, frozen=True, kw_only=True):
     version: int = 1
     created_at: int = 0
     modified_at: int = 0
+    active_since: int = 0
 
 
 class StoreGroup(Record, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from broker.access.facts import RequestFacts
 from broker.access.identity_stores import CHECK, ProvenPerson, with_store_users
 from broker.access.web_identities import KnownProvider, find_provider, web_identity_caller_in
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.assertions.web_identity import (
     WebIdentityClaims,
     unverified_issuer,

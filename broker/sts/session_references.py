@@ -94,5 +94,5 @@ async def require_session(
         found=f"session {reference.access_key_id} was revoked",
         wanted="a session not revoked",
     )
-    inactive = await why_inactive(store, reference.store_users)
+    inactive = await why_inactive(store, reference.store_users, reference.issued_at)
     checks.require("session's person", not inactive, found=inactive, wanted="a person who is active")

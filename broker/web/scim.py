@@ -20,7 +20,6 @@ from broker.identity_store.scim_requests import ScimAnswer, ScimRequest
 from broker.identity_store.tokens import not_proven, prove_token
 from broker.performing import note_refusal
 from broker.sigv4.authorization import UnverifiedRequest
-from broker.storage.identity_store_records import people_shard
 from broker.storage.records import Usage
 from broker.storage.store import ORGANIZATION, Transaction
 from broker.strict_json import read_object
@@ -119,7 +118,7 @@ async def _prove(
     quotas = dependencies.quotas
     return People(
         store,
-        people_shard(account_id, store_id),
+        identity_store.shard,
         int(now),
         quotas.users_per_identity_store,
         quotas.groups_per_identity_store,

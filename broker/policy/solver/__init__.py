@@ -7,6 +7,7 @@ fails it.
 """
 
 from broker.policy.solver.checks import (
+    WITH_PRINCIPALS,
     CheckAnswer,
     CheckedAccess,
     CheckReason,
@@ -19,6 +20,7 @@ from broker.policy.solver.checks import (
 from broker.policy.solver.satisfying import has_solver
 
 __all__ = [
+    "WITH_PRINCIPALS",
     "CheckAnswer",
     "CheckReason",
     "CheckedAccess",

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from broker.policy.patterns import STAR, Glob, Matcher, compile_glob, compile_resource_glob, parse_glob
 from broker.policy.services import facts_of
-from broker.policy.solver.automata import Language, classes_of, literal
+from broker.policy.solver.automata import Language, texts_of
 from broker.policy.solver.budget import Budget
-from broker.policy.solver.languages import ACTION, WHOLE_ARN, glob_language, resource_language
+from broker.policy.solver.languages import ACTION, WHOLE_ARN, glob_language, is_literal, resource_language
 from broker.policy.solver.satisfying import any_of, not_
 from broker.policy.solver.writing import FormulaText, any_with, chosen_of
 from broker.policy.statement import CompiledStatement, action_matcher
@@ -33,9 +33,11 @@ class ActionChoice:
         patterns = sorted({pattern for one in statements for pattern in one.actions} | set(asked))
         matchers = [action_matcher(one) for one in asked]
         found: dict[tuple[bool, ...], str] = {}
-        languages = [ACTION, *(glob_language(parse_glob(one)) for one in patterns)]
-        for action in classes_of(languages, budget, required=1).values():
-            budget.spend(len(statements))
+        wild = [one for one in patterns if not is_literal(parse_glob(one))]
+        languages = [ACTION, *(glob_language(parse_glob(one)) for one in wild)]
+        literals = dict.fromkeys(one for one in patterns if is_literal(parse_glob(one)))
+        for action in texts_of(languages, literals, budget, required=1):
+            budget.spend(len(statements) + len(patterns) // 4)
             if not asked or any(matches(action) for matches in matchers):
                 named = (one.names_action(action) for one in statements)
                 # A class of several actions has one that nobody knows, which supports resources.
@@ -69,10 +71,12 @@ class ResourceChoice:
     ) -> None:
         # A text with variables is a free choice, but matches only what it matches with any values of them.
         self.templates: dict[str, str] = {}
-        self._languages: dict[Language, None] = {WHOLE_ARN: None, Language(literal(ANY_RESOURCE)): None}
+        self._languages: dict[Language, None] = {WHOLE_ARN: None}
+        self._literals: dict[str, None] = {ANY_RESOURCE: None}
         self._matchers = {one: self._matcher(text, one) for one in _resource_texts(statements)}
         asked_globs = [parse_glob(one) for one in asked]
-        self._languages |= dict.fromkeys(map(resource_language, asked_globs))
+        for glob in asked_globs:
+            self._add(glob)
         self._rows = self._classes([compile_resource_glob(one) for one in asked_globs], budget)
         self._names = text.choice("r", len(self._rows))
         text.define(EVERYTHING, any_with(self._names, [row[0] for row in self._rows]))
@@ -84,17 +88,23 @@ class ResourceChoice:
         template = parse_template(one[0], wildcards=True, variables=one[1])
         if is_static(template):
             glob = static_glob(template)
-            self._languages[resource_language(glob)] = None
+            self._add(glob)
             return compile_resource_glob(glob)
         glob = widest(template)
         self._languages[glob_language(glob)] = None
         self.templates[one[0]] = text.declare(f"t{len(self.templates)}")
         return compile_glob(glob)
 
+    def _add(self, glob: Glob) -> None:
+        if is_literal(glob):
+            self._literals["".join(map(str, glob))] = None
+        else:
+            self._languages[resource_language(glob)] = None
+
     def _classes(self, asked: Sequence[Matcher], budget: Budget) -> dict[tuple[bool, ...], str]:
         """By: is it `*`, is it an ARN, is it asked about, does each text match it."""
         found: dict[tuple[bool, ...], str] = {}
-        for resource in classes_of(list(self._languages), budget).values():
+        for resource in texts_of(list(self._languages), self._literals, budget):
             budget.spend(len(self._matchers))
             row = (
                 resource == ANY_RESOURCE,

@@ -7,7 +7,7 @@ them stands for the rest.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -71,8 +71,12 @@ class Automaton:
             position = self._add(language, position)
             self._finals.append(1 << (position - 1))
         self._all_finals = sum(self._finals)
-        self.alphabet = self._alphabet()
-        self._masks = {character: self._masks_of(character) for character in self.alphabet}
+        self._other, *named = self._alphabet()
+        self._masks = {character: self._masks_of(character) for character in (self._other, *named)}
+        self._differences = [(character, self._difference(character)) for character in named]
+        # Steps that one state takes to look at, and one transition: long integers take longer.
+        self.cost_of_state = 1 + len(named) * (2 + (position >> 11)) // 16
+        self.cost_of_transition = 2 + (position >> 10)
 
     def _add(self, language: Language, position: int) -> int:
         """The first position after this language."""
@@ -106,6 +110,19 @@ class Automaton:
         jumps = [(1 << at, jump.length) for at, jump in self._jumps if jump.character == character]
         return moving, staying, tuple(jumps)
 
+    def _difference(self, character: str) -> int:
+        """The positions at which `character` does something else than one that no language names."""
+        moving, staying, jumps = self._masks[character]
+        other_moving, other_staying, _ = self._masks[self._other]
+        return (moving ^ other_moving) | (staying ^ other_staying) | sum({position for position, _ in jumps})
+
+    def characters_at(self, state: int) -> Iterator[str]:
+        """One of each kind that may lead to another state."""
+        yield self._other
+        for character, difference in self._differences:
+            if state & difference:
+                yield character
+
     def after(self, state: int, character: str) -> int:
         moving, staying, jumps = self._masks[character]
         following = ((state & moving) << 1) | (state & staying)
@@ -114,9 +131,29 @@ class Automaton:
                 following |= position << length
         return following
 
-    def signature(self, state: int) -> int:
-        found = state & self._all_finals
-        return sum(1 << number for number, final in enumerate(self._finals) if found & final) if found else 0
+    def matched(self, state: int) -> int:
+        """The languages that a text that leads to `state` is in, by their last positions."""
+        return state & self._all_finals
+
+    def signature(self, matched: int) -> int:
+        return sum(1 << number for number, final in enumerate(self._finals) if matched & final)
+
+
+def texts_of(
+    languages: Sequence[Language], literals: Collection[str], budget: Budget, required: int = 0
+) -> list[str]:
+    """Each of `literals`, and a text that is none of them for each combination of `languages`. Raises Undecided.
+
+    Most policies name literals mostly, which need no automaton; unless one of them is found as a text of the others.
+    """
+    met: dict[str, None] = {}
+    while True:
+        singles = [Language(literal(text)) for text in met]
+        found = classes_of([*languages, *singles], budget, required).values()
+        new = [text for text in found if text in literals and text not in met]
+        if not new:
+            return list(dict.fromkeys([*filter(None, literals), *found]))
+        met |= dict.fromkeys(new)
 
 
 def classes_of(languages: Sequence[Language], budget: Budget, required: int = 0) -> dict[int, str]:
@@ -127,24 +164,26 @@ def classes_of(languages: Sequence[Language], budget: Budget, required: int = 0)
     automaton = Automaton(languages)
     found: dict[int, str] = {}
     reached: dict[int, tuple[int, str]] = {automaton.start: (0, "")}
-    cost = 1 + len(languages) // 8
-    for state, character, following in _transitions(automaton, reached):
-        budget.spend(cost)
-        signature = automaton.signature(following)
-        if signature in found or signature & required != required:
-            continue
-        found[signature] = _text_of(reached, automaton.start, state) + character
-        if len(found) > MOST_CLASSES:
-            raise Undecided("the patterns of the policies overlap in too many ways")
-    return found
+    for state, character, following in _transitions(automaton, reached, budget):
+        matched = automaton.matched(following)
+        if matched not in found:
+            found[matched] = _text_of(reached, automaton.start, state) + character
+            if len(found) > MOST_CLASSES:
+                raise Undecided("the patterns of the policies overlap in too many ways")
+    signed = {automaton.signature(matched): text for matched, text in found.items()}
+    return {signature: text for signature, text in signed.items() if signature & required == required}
 
 
-def _transitions(automaton: Automaton, reached: dict[int, tuple[int, str]]) -> Iterator[tuple[int, str, int]]:
+def _transitions(
+    automaton: Automaton, reached: dict[int, tuple[int, str]], budget: Budget
+) -> Iterator[tuple[int, str, int]]:
     """Every transition, those of shorter texts first; `reached` gets how each state was reached first."""
     waiting = deque([automaton.start])
     while waiting:
         state = waiting.popleft()
-        for character in automaton.alphabet:
+        budget.spend(automaton.cost_of_state)
+        for character in automaton.characters_at(state):
+            budget.spend(automaton.cost_of_transition)
             following = automaton.after(state, character)
             yield state, character, following
             if following not in reached:

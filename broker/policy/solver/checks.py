@@ -13,6 +13,10 @@ from broker.policy.solver.examining import Examination, Example, examine
 from broker.policy.solver.publicness import PUBLIC_VALUES, public_values
 from broker.policy.solver.questions import ExampleRequest, PolicyQuestion
 
+# The kinds of policies that name principals.
+WITH_PRINCIPALS: Final = frozenset(
+    {PolicyKind.RESOURCE, PolicyKind.TRUST, PolicyKind.RCP, PolicyKind.ENDPOINT}
+)
 _ACTION = re.compile(r"\*|[A-Za-z0-9*?.-]+:[^:\s]+")
 # Wildcards are only in the part that names the resource itself.
 _RESOURCE = re.compile(r"\*|arn:[^:*?]*:[^:*?]*:[^:*?]*:[^:*?]*:.+", re.DOTALL)
@@ -43,7 +47,7 @@ class ParameterFault(msgspec.Struct, frozen=True, tag="fault"):
 
 
 class CustomCheck(msgspec.Struct, frozen=True):
-    """One check, as it is handed to another process. `kind` is IDENTITY, RESOURCE or TRUST.
+    """One check, as it is handed to another process. Whether access is public is asked of policies with principals.
 
     `actions` and `resources`, or patterns of them, are those that may not be granted; none of either means any.
     """
@@ -108,7 +112,7 @@ def undecided_answer(what: CheckedAccess, why: str) -> CheckAnswer:
 def _ask_new(check: CustomCheck) -> PolicyQuestion:
     policy = _read("newPolicyDocument", check.text, check.kind)
     existing = _read("existingPolicyDocument", check.existing_text, check.kind)
-    return PolicyQuestion(policy, existing, is_resource=check.kind is not PolicyKind.IDENTITY)
+    return PolicyQuestion(policy, existing, is_resource=check.kind in WITH_PRINCIPALS)
 
 
 def _ask_granted(check: CustomCheck) -> PolicyQuestion:
@@ -118,7 +122,7 @@ def _ask_granted(check: CustomCheck) -> PolicyQuestion:
         policy,
         actions=tuple(action.lower() for action in check.actions),
         resources=check.resources,
-        is_resource=check.kind is not PolicyKind.IDENTITY,
+        is_resource=check.kind in WITH_PRINCIPALS,
     )
 
 

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from broker.policy.conditions import spell
 from broker.policy.context import Context
-from broker.policy.elements import Policy
+from broker.policy.elements import Effect, Policy, Statement
 from broker.policy.index import PolicySet, compile_policies
 from broker.policy.patterns import compile_resource_glob, parse_glob
 from broker.policy.principals import DIRECT, NONE
@@ -91,6 +92,8 @@ def _compiled(policy: Policy) -> PolicySet:
 
 def examine(question: PolicyQuestion) -> Examination:
     """Total: what cannot be decided is said to be undecided. It may take seconds: never on the event loop."""
+    if question.reference is not None and _is_part_of(question.policy, question.reference):
+        return Examination(is_impossible=True)
     budget = Budget()
     try:
         formula = Formula(question, budget)
@@ -105,6 +108,22 @@ def examine(question: PolicyQuestion) -> Examination:
     examples = tuple(Example(number, found.get(number)) for number, _ in granting)
     why = "" if found else "no example was found, and it was not shown that there is none"
     return Examination(False, examples, why)
+
+
+def _is_part_of(policy: Policy, reference: Policy) -> bool:
+    """Every Allow stands in the reference, too, and every Deny of the reference in the policy: no work for a solver."""
+    if policy.version != reference.version or not (_knows_operators(policy) and _knows_operators(reference)):
+        return False
+    allows, others = _contents(policy, Effect.ALLOW), _contents(reference, Effect.ALLOW)
+    return allows <= others and _contents(reference, Effect.DENY) <= _contents(policy, Effect.DENY)
+
+
+def _knows_operators(policy: Policy) -> bool:
+    return all(spell(one.operator) for statement in policy.statements for one in statement.conditions)
+
+
+def _contents(policy: Policy, effect: Effect) -> set[Statement]:
+    return {replace(one, sid="", text="", number=0) for one in policy.statements if one.effect is effect}
 
 
 def _granting(formula: Formula, solver: Satisfying) -> Iterator[tuple[int, ExampleRequest]]:

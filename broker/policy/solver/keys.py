@@ -24,14 +24,14 @@ from broker.policy.conditions import (
 from broker.policy.elements import Condition
 from broker.policy.operands import read_bytes, read_date, read_network, read_number
 from broker.policy.patterns import Glob
-from broker.policy.solver.automata import Language, classes_of
+from broker.policy.solver.automata import Language, texts_of
 from broker.policy.solver.budget import Budget, Undecided
 from broker.policy.solver.languages import (
     arn_language,
     boolean_languages,
     casefold_language,
     glob_language,
-    text_language,
+    is_literal,
 )
 from broker.policy.solver.representatives import address_texts, bytes_texts, date_texts, number_texts
 from broker.policy.validation.reference import find_key_type
@@ -153,23 +153,25 @@ def _candidates(conditions: Sequence[KeyCondition], budget: Budget) -> list[str]
 
 def _text_candidates(conditions: Iterable[KeyCondition], budget: Budget) -> list[str]:
     languages: dict[Language, None] = {}
+    literals: dict[str, None] = {}
     for one in conditions:
-        if one.spelling.name == "Bool":
+        name = one.spelling.name
+        if name == "Bool":
             languages |= dict.fromkeys(boolean_languages())
-        else:
-            found = [_language(one.spelling.name, glob) for glob in one.globs()]
-            languages |= dict.fromkeys(language for language in found if language is not None)
-    return list(classes_of(list(languages), budget).values())
+            continue
+        for glob in one.globs():
+            if name in _EXACT or (name in _LIKE and is_literal(glob)):
+                literals["".join(map(str, glob))] = None
+            elif (language := _language(name, glob)) is not None:
+                languages[language] = None
+    return texts_of(list(languages), literals, budget)
 
 
 def _language(operator: str, glob: Glob) -> Language | None:
     """None for what is no pattern of ARNs: nothing matches it."""
     if operator in _LIKE:
         return glob_language(glob)
-    if operator in _ARNS:
-        return arn_language(glob)
-    text = "".join(map(str, glob))
-    return casefold_language(text) if operator in _CASELESS else text_language(text)
+    return arn_language(glob) if operator in _ARNS else casefold_language("".join(map(str, glob)))
 
 
 def _read_candidates(family: str, conditions: Iterable[KeyCondition]) -> list[str]:

@@ -29,8 +29,9 @@ _PART: Items = (_NOT_COLON, *_PART_OR_NOTHING)
 WHOLE_ARN = Language((*literal("arn:"), *_PART, *_PART, *_PART_OR_NOTHING, *_PART_OR_NOTHING, ANY, ANYTHING))
 
 
-def text_language(text: str) -> Language:
-    return Language(literal(text))
+def is_literal(glob: Glob) -> bool:
+    """Only one text matches."""
+    return all(isinstance(piece, str) for piece in glob)
 
 
 def glob_language(glob: Glob) -> Language:

@@ -36,7 +36,6 @@ _LIMITING: Final = frozenset(
         "s3:dataaccesspointaccount",
         "s3:dataaccesspointarn",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
-        "sts:externalid",
     }
 )
 # Nobody but a service of AWS, or of EFS's mount targets, can make these true.

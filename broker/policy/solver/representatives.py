@@ -1,6 +1,7 @@
 """Texts that stand for all values of a condition key that are read as numbers, dates, addresses or bytes.
 
 The operands of a policy cut the values into points and the ranges between them; all values of a range compare alike.
+Values that are written in two ways are there in both, for operators that compare texts may be on the same key.
 """
 
 from base64 import b64encode
@@ -24,34 +25,35 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def number_texts(wanted: Iterable[Decimal]) -> list[str]:
-    return _ordered_texts(wanted, Decimal("1e-64"), _MOST_NUMBER, _number_text, read_number)
+    return _ordered_texts(wanted, Decimal("1e-64"), _MOST_NUMBER, _number_texts, read_number)
 
 
-def _number_text(number: Decimal) -> str:
-    return format(number, "f")
+def _number_texts(number: Decimal) -> list[str]:
+    text = format(number, "f")
+    return [text, f"{text}0" if "." in text else f"{text}.0"]
 
 
 def date_texts(wanted: Iterable[Decimal]) -> list[str]:
-    return _ordered_texts(wanted, Decimal("1e-9"), _MOST_SECONDS, _date_text, read_date)
+    return _ordered_texts(wanted, Decimal("1e-9"), _MOST_SECONDS, _date_texts, read_date)
 
 
-def _date_text(seconds: Decimal) -> str:
-    """As a date where it is one of the years 1 to 9999, else as seconds since the epoch."""
+def _date_texts(seconds: Decimal) -> list[str]:
+    """As a date, of the years 1 to 9999, and as seconds since the epoch."""
     whole = seconds.to_integral_value(ROUND_FLOOR)
     try:
         moment = _EPOCH + timedelta(seconds=int(whole))
     except OverflowError:
-        return format(seconds, "f")
+        return [format(seconds, "f")]
     fraction = format(seconds - whole, "f").partition(".")[2].rstrip("0")
     text = f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}"
-    return f"{text}.{fraction}Z" if fraction else f"{text}Z"
+    return [f"{text}.{fraction}Z" if fraction else f"{text}Z", format(seconds, "f")]
 
 
 def _ordered_texts(
     wanted: Iterable[Decimal],
     smallest: Decimal,
     most: Decimal,
-    write: Callable[[Decimal], str],
+    write: Callable[[Decimal], list[str]],
     read: Callable[[str], Decimal | None],
 ) -> list[str]:
     """Each point, a value in each range between two, one below and one above all, and one that cannot be read.
@@ -66,7 +68,7 @@ def _ordered_texts(
         values += [between] if between is not None else []
     if points:
         values += [_EXACT.subtract(points[0], Decimal(1)), _EXACT.add(points[-1], Decimal(1)), -most, most]
-    texts = [(value, write(value)) for value in values]
+    texts = [(value, text) for value in values for text in write(value)]
     return [text for value, text in texts if read(text) == value] + [MALFORMED]
 
 
@@ -90,12 +92,15 @@ def address_texts(wanted: Iterable[Network]) -> list[str]:
             found[version, behind] = None
     found |= dict.fromkeys([(4, int(IPv4Address("192.0.2.1"))), (4, 0), (6, int(IPv6Address("2001:db8::1")))])
     found |= dict.fromkeys([(6, 0), (6, _BEHIND_MAPPED)])
-    return [text for text in map(_address_text, found) if read_address(text) is not None] + [MALFORMED]
+    texts = [text for address in found for text in _address_texts(address)]
+    return [text for text in texts if read_address(text) is not None] + [MALFORMED]
 
 
-def _address_text(address: Address) -> str:
+def _address_texts(address: Address) -> list[str]:
     version, bits = address
-    return str(IPv4Address(bits) if version == 4 else IPv6Address(bits))
+    if version == 6:
+        return [str(IPv6Address(bits)), IPv6Address(bits).exploded]
+    return [str(IPv4Address(bits)), f"::ffff:{IPv4Address(bits)}"]
 
 
 def bytes_texts(wanted: Iterable[bytes]) -> list[str]:

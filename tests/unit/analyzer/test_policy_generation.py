@@ -31,7 +31,8 @@ from broker.protocol.shapes import accessanalyzer as shapes
 from broker.storage.generation_records import AnalyzedTrail, PolicyGenerationJob
 from broker.storage.records import Account, Role, User
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import ACCOUNTS, ROLES, USERS, Store, Transaction
+from broker.storage.store import ACCOUNTS, ROLES, TRAILS, USERS, Store, Transaction
+from broker.storage.trail_records import Trail
 from tests.unit.iam.conftest import ACCOUNT, NOW, OTHER_ACCOUNT, Iam
 
 ANN = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -225,6 +226,11 @@ async def generation(tmp_path: Path) -> AsyncIterator[Generation]:
                 account_id=ACCOUNT, role_name="a", role_id="AROA1", created_at=1, assume_role_policy="{}"
             )
             one.put(ROLES, ACCOUNT, role)
+            for account, name in ((ACCOUNT, "t"), (OTHER_ACCOUNT, "other")):
+                trail = Trail(
+                    account_id=account, region="eu-central-1", name=name, id="1", bucket="b", created_at=1
+                )
+                one.put(TRAILS, account, trail)
 
         await store.transact(work)
         made = Generation(store)
@@ -237,9 +243,13 @@ def start(arn: str = ANN, **more: Any) -> shapes.StartPolicyGenerationRequest:
     return shapes.StartPolicyGenerationRequest(policy_generation_details=details, **more)
 
 
+def trail_arn(name: str, account: str = ACCOUNT) -> str:
+    return f"arn:aws:cloudtrail:eu-central-1:{account}:trail/{name}"
+
+
 def trails(**more: Any) -> shapes.CloudTrailDetails:
     given: dict[str, Any] = {
-        "trails": (shapes.Trail(cloud_trail_arn=f"arn:aws:cloudtrail:eu-central-1:{ACCOUNT}:trail/t"),),
+        "trails": (shapes.Trail(cloud_trail_arn=trail_arn("t")),),
         "access_role": f"arn:aws:iam::{ACCOUNT}:role/a",
         "start_time": NOW - DAY,
     }
@@ -280,6 +290,12 @@ async def test_the_answer_says_what_was_looked_at(generation: Generation) -> Non
         start(cloud_trail_details=trails(start_time=NOW + 1)),
         start(cloud_trail_details=trails(end_time=NOW - 2 * DAY)),
         start(cloud_trail_details=trails(trails=())),
+        start(cloud_trail_details=trails(trails=(shapes.Trail(cloud_trail_arn=trail_arn("none")),))),
+        start(
+            cloud_trail_details=trails(
+                trails=(shapes.Trail(cloud_trail_arn=trail_arn("other", OTHER_ACCOUNT)),)
+            )
+        ),
         start(cloud_trail_details=trails(access_role=f"arn:aws:iam::{ACCOUNT}:role/none")),
         start(cloud_trail_details=trails(access_role=f"arn:aws:iam::{OTHER_ACCOUNT}:role/a")),
     ],

@@ -19,6 +19,7 @@ from broker.gateway.listener import GatewayListener
 from broker.gateway.store import opened
 from broker.names.secret import SecretKey
 from broker.sigv4.signing import SigningCredentials, sign_request
+from broker.web.metrics import Metrics
 
 ACCOUNT = "111122223333"
 EMPTY = sha256(b"").hexdigest()
@@ -50,9 +51,10 @@ def _lowered(headers):
 
 
 class Stack:
-    def __init__(self, address, store, credentials, journal):
+    def __init__(self, address, store, credentials, journal, metrics, backing):
         self.host, self.port = address
         self.store, self.credentials, self.journal = store, credentials, journal
+        self.metrics, self.backing = metrics, backing
 
     async def send(self, raw, *, ends=False):
         """The answer to bytes, up to the end of the connection; with `ends` the client sends no more and says so."""
@@ -118,7 +120,7 @@ async def stack(tmp_path, request):
                 await register_resource(store, ACCOUNT, f"arn:aws:s3:::{name}", 0, 10)
 
         await broker.store.transact(prepare)
-        journal = open_journal(settings.audit)
+        journal, metrics = open_journal(settings.audit), Metrics()
         running.callback(journal.close)
         backing = await running.enter_async_context(
             opened(
@@ -127,13 +129,14 @@ async def stack(tmp_path, request):
                 lambda: SigningCredentials("STORE", SecretKey("store-secret")),
                 clock,
                 most_connections=10,
+                took=metrics.count_store_answer,
             )
         )
-        gateway = GatewayListener(make_gateway(broker, journal, backing), maximum_connections=50)
+        gateway = GatewayListener(make_gateway(broker, journal, backing, metrics), maximum_connections=50)
         await gateway.listen([own])
         running.push_async_callback(gateway.stop, 0.5)
         credentials = SigningCredentials(pair.access_key_id, pair.secret)
-        yield Stack(own.getsockname(), recording, credentials, tmp_path / "audit.jsonl")
+        yield Stack(own.getsockname(), recording, credentials, tmp_path / "audit.jsonl", metrics, backing)
 
 
 def listening():

@@ -105,6 +105,14 @@ def test_every_record_has_a_collection() -> None:
         "SigningCertificate",
         "SshPublicKey",
         "TokenKey",
+        "AdvancedEventSelector",
+        "DataResource",
+        "DigestFile",
+        "DigestKey",
+        "EventSelector",
+        "FieldSelector",
+        "JournalPosition",
+        "LoggingPeriod",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {
         c.record.__name__ for c in COLLECTIONS.values()

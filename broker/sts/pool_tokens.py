@@ -11,8 +11,8 @@ from broker.access.caller import Caller
 from broker.access.identity_stores import CHECK, why_inactive
 from broker.access.web_identities import WELL_KNOWN, KnownProvider
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import UnverifiedToken
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer
 from broker.credentials.issuer_keys import verification_keys
 from broker.federation.federation import Federation

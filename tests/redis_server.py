@@ -20,7 +20,7 @@ class Tls:
     """A port for TLS beside the plain one of a server, and a certificate for 127.0.0.1 by an authority of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port(below=55536)
+        self.port = free_port(neighbour=10_000)
         self._key, self.authority = folder / "key.pem", folder / "certificate.pem"
         command = [
             "openssl",
@@ -66,7 +66,7 @@ class RedisServer:
     def __init__(self, folder: Path, *, is_cluster: bool = False) -> None:
         self.folder = folder
         self.is_cluster = is_cluster
-        self.port = free_port(below=55536)  # a cluster node listens at its port plus 10,000 as well
+        self.port = free_port(neighbour=10_000)  # a cluster node listens there as well
         scheme = "redis+cluster" if is_cluster else "redis"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.tls: Tls | None = None

@@ -197,7 +197,12 @@ def test_the_pods_run_with_as_few_rights_as_there_are():
 def test_compose_keeps_what_the_brokers_promise_rests_on():
     services = yaml.safe_load(text_of("compose.yaml"))["services"]
     command = " ".join(services["redis"]["command"])
-    for option in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
+    for option in (
+        "--protected-mode no",
+        "--appendonly yes",
+        "--appendfsync always",
+        "--maxmemory-policy noeviction",
+    ):
         assert option in command
     assert services["broker"]["read_only"] is True
     assert all(port.startswith("127.0.0.1:") for port in services["broker"]["ports"])

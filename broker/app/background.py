@@ -27,7 +27,7 @@ _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _ROTATION_SECONDS = 300.0
 _ISSUERS_SECONDS = 900.0
-_RETENTION_SECONDS = 600.0
+RETENTION_SECONDS = 600.0
 _ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
 _PUBLISH_SECONDS = 1.0
 _MEASURE_SECONDS = 5.0
@@ -62,8 +62,8 @@ async def start_background(
         ("measuring the store", _MEASURE_SECONDS, measure),
     ]
     if broker.settings.audit.keep_days:
-        remove = partial(_remove_old_records, broker.settings.audit)
-        schedule.append(("removing old files of the journal", _RETENTION_SECONDS, remove))
+        remove = partial(remove_old_records, broker.settings.audit)
+        schedule.append(("removing old files of the journal", RETENTION_SECONDS, remove))
     if certificate is not None:
         seconds = broker.settings.tls.reload_seconds
         schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
@@ -101,7 +101,7 @@ async def _rotate_issuers(broker: Broker) -> None:
         await rotate_issuers(broker.store, broker.federation.issuer.schedule, now, entropy)
 
 
-async def _remove_old_records(audit: Audit) -> None:
+async def remove_old_records(audit: Audit) -> None:
     for one in await asyncio.to_thread(remove_expired, Path(audit.path), clock(), audit.keep_days):
         _logger.info("%s was older than audit.keep_days: removed", one)
 

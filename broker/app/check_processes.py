@@ -4,8 +4,10 @@ A check is the work of a solver, in native code, over texts of a client. Its pro
 """
 
 import asyncio
+import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,16 @@ _WAITING: Final = 8
 _SECONDS: Final = 15.0
 _PROGRAM: Final = (sys.executable, "-P", "-s", "-m", "broker.policy.solver")
 _SOURCES: Final = str(Path(broker.__file__).parents[1])
+# What an interpreter may need to start.
+_NEEDED: Final = ("LD_LIBRARY_PATH", "PYTHONHOME")
+
+_logger = logging.getLogger("broker.app")
+
+
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Nothing else of the broker's, which may hold its master key."""
+    needed = {name: own[name] for name in _NEEDED if name in own}
+    return {"PATH": "", "PYTHONPATH": _SOURCES, **needed}
 
 
 class CheckProcesses:
@@ -43,13 +55,12 @@ class CheckProcesses:
             self._count -= 1
 
     async def _answer(self, check: CustomCheck) -> CheckAnswer | ParameterFault:
-        # Nothing of the broker's environment, which may hold its master key.
         process = await asyncio.create_subprocess_exec(
             *self._program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={"PYTHONPATH": _SOURCES, "PATH": ""},
+            env=_environment(os.environ),
         )
         try:
             output, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(check)), self._seconds)
@@ -62,4 +73,5 @@ class CheckProcesses:
         try:
             return msgspec.json.decode(output, type=CheckAnswer | ParameterFault)
         except msgspec.DecodeError:
+            _logger.warning("the process of a policy check ended with the status %s", process.returncode)
             return undecided_answer(check.what, "the solver's process ended without an answer")

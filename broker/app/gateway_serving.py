@@ -7,6 +7,7 @@ from functools import partial
 from socket import socket
 
 from broker.access.prove import Prover
+from broker.app.background import RETENTION_SECONDS, remove_old_records
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.measuring import measure_state, note_deliveries
 from broker.app.repeating import attempt, repeat
@@ -159,6 +160,9 @@ def _schedule(
         "publishing the metrics": (_PUBLISH_SECONDS, metrics.publish),
         "measuring": (_MEASURE_SECONDS, partial(measure_state, broker, metrics, {}, certificate)),
     }
+    if broker.settings.audit.keep_days:
+        remove = partial(remove_old_records, broker.settings.audit)
+        schedule["removing old files of the journal"] = (RETENTION_SECONDS, remove)
     if certificate is not None:
         schedule["reading the certificate"] = (
             broker.settings.tls.reload_seconds,

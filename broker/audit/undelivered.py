@@ -162,6 +162,8 @@ def read_lines(file: KeptFile, start: int) -> ReadLines:
     What a killed writer has left at the end of a closed file is no line.
     """
     with file.path.open("rb") as opened:
+        # DANGER: what a power cut takes back must not be delivered, or a position would be behind the file's end.
+        os.fdatasync(opened.fileno())
         size = _BATCH
         while True:
             opened.seek(start)

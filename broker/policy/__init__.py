@@ -24,12 +24,13 @@ from broker.policy.explanation import (
 )
 from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
-from broker.policy.granted_actions import GrantedActions, granted_actions
+from broker.policy.granted_actions import GrantedActions, actions_of_service, granted_actions
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
 from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
+from broker.policy.reduced import without_actions
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
 from broker.policy.resource_forms import (
     RecordedName,
@@ -70,6 +71,7 @@ __all__ = [
     "SourceKind",
     "Zone",
     "access_denied_message",
+    "actions_of_service",
     "allows_everything",
     "authorization_message",
     "compile_policies",
@@ -103,4 +105,5 @@ __all__ = [
     "supports_resources",
     "trusted_accounts",
     "trusts_everyone",
+    "without_actions",
 ]

@@ -74,7 +74,7 @@ class AnalyzerFinding(Record, frozen=True, kw_only=True):
     """A finding as it was last seen. `owner` is the resource's account; `resolved_at` 0: it is still there.
 
     `principal`, `actions`, `conditions` and `is_public` are of external access, `access_key_id`, `last_accessed` and
-    `permissions` of unused access.
+    `permissions` of unused access. `recommended_at`: when somebody asked for a recommendation, 0 where nobody did.
     """
 
     region: str
@@ -95,6 +95,7 @@ class AnalyzerFinding(Record, frozen=True, kw_only=True):
     is_archived: bool = False
     resolved_at: int = 0
     permissions: tuple[UnusedService, ...] = ()
+    recommended_at: int = 0
 
 
 def analyzer_key(region: str, name: str) -> str:

@@ -4,32 +4,71 @@ Without it many writers would work on the same state at the same time, and all b
 would have to begin again. The lines are of one process: between processes, and for what takes no turn, the engine's
 revisions decide as ever. Where another process has a line for the same account, the two take turns: who has lost to the
 other tries again at once, and who has committed lets as much time pass before the next one as an attempt takes.
+
+Those who wait are committed together: a call that has its turn leaves what it writes in the *batch* of the line, and
+the next one reads it there. The last one has the batch committed, all or nothing; until then nobody is answered, not
+even who is refused, for what they have read may not come true. Where the commit fails, all begin again, or fail.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-# Seconds that a line is held to be contended after a conflict; and the longest pause between two calls in it.
+from broker.storage.cache import PartitionSnapshot
+from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
+from broker.storage.view import Put, View
+
+# Seconds that a line is held to be contended after a conflict; and the longest pause between two commits in it.
 _CONTENDED_SECONDS = 0.5
-_LONGEST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.04
+
+# Seconds for which a batch takes in more calls; fewer where another process writes to the account as well, for what the
+# batch has read must not have changed when it is committed.
+_BATCH_SECONDS, _CONTENDED_BATCH_SECONDS = 0.1, 0.02
+
+
+class Batch(msgspec.Struct, eq=False):
+    """What calls that had their turn will write, on top of one `snapshot`; `puts` by stored key.
+
+    `begun_at` by the event loop's clock, in seconds.
+    """
+
+    snapshot: PartitionSnapshot
+    outcome: asyncio.Future[None]
+    begun_at: float
+    puts: dict[str, Put] = {}
 
 
 class _Line(msgspec.Struct, eq=False):
-    """`size` counts those who stand in it. The times are of the event loop, in seconds."""
+    """`size` counts those who stand in it. The times are of the event loop, in seconds.
+
+    `must_pause`: the last commit was not in vain, so another process may be next.
+    """
 
     lock: asyncio.Lock
     size: int = 0
     conflict_at: float = float("-inf")
     attempt_seconds: float = 0.0
+    must_pause: bool = False
+    batch: Batch | None = None
+
+    def is_contended(self, now: float) -> bool:
+        return now < self.conflict_at + _CONTENDED_SECONDS
+
+    def is_late(self, now: float) -> bool:
+        """Whether the batch has taken in calls for long enough."""
+        seconds = _CONTENDED_BATCH_SECONDS if self.is_contended(now) else _BATCH_SECONDS
+        return self.batch is not None and now >= self.batch.begun_at + seconds
 
 
 class Lines:
-    """The lines of a store; a line exists while a writer waits in it."""
+    """The lines of a store; a line exists while a writer waits in it. `write` commits a batch of a partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str, Batch], Awaitable[None]]) -> None:
+        self._write = write
         self._lines: dict[str, _Line] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -40,17 +79,62 @@ class Lines:
         if line is None:
             line = self._lines[partition] = _Line(asyncio.Lock())
         line.size += 1
-        has_waited = line.lock.locked()
+        has_waited = line.size > 1 or line.batch is not None
         try:
             await line.lock.acquire()
         except BaseException:
-            self._leave(partition, line)
+            if line.size == 1 and line.batch is not None:  # those before counted on this one
+                self._start(self._commit_alone(partition, line))
+            else:
+                self._leave(partition, line)
             raise
         return line, has_waited
 
-    def leave(self, partition: str, line: _Line) -> None:
+    def leave(self, partition: str, line: _Line, now: float) -> None:
+        """The next one's turn; where nobody waits, or the batch has waited long, the turn is that of its commit."""
+        if line.batch is not None and (line.size == 1 or line.is_late(now)):
+            self._start(self._commit_and_leave(partition, line))
+            return
         line.lock.release()
         self._leave(partition, line)
+
+    async def commit(self, partition: str, line: _Line) -> None:
+        """Commit the batch of the line, whose turn the caller has; its outcome is told to all who wait for it."""
+        batch, line.batch = line.batch, None
+        if batch is None:
+            return
+        try:
+            await self._write(partition, batch)
+        except (Conflict, EngineUnavailable) as error:
+            if isinstance(error, Conflict):
+                line.conflict_at, line.must_pause = asyncio.get_running_loop().time(), False
+            batch.outcome.set_exception(error)
+            batch.outcome.exception()  # marked as retrieved: all who waited may have been cancelled
+        except BaseException:
+            batch.outcome.set_exception(OutcomeUnknown(f"{partition}: the commit of a batch was interrupted"))
+            batch.outcome.exception()
+            raise
+        else:
+            line.attempt_seconds, line.must_pause = asyncio.get_running_loop().time() - batch.begun_at, True
+            batch.outcome.set_result(None)
+
+    async def _commit_and_leave(self, partition: str, line: _Line) -> None:
+        try:
+            await self.commit(partition, line)
+        finally:
+            line.lock.release()
+            self._leave(partition, line)
+
+    async def _commit_alone(self, partition: str, line: _Line) -> None:
+        await line.lock.acquire()
+        await self._commit_and_leave(partition, line)
+
+    def _start(self, work: Awaitable[None]) -> None:
+        """In a task, for the call that has brought it about may be cancelled."""
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _leave(self, partition: str, line: _Line) -> None:
         line.size -= 1
@@ -66,10 +150,15 @@ class Turn:
         self._partition = ""
         self._line: _Line | None = None
         self._begun_at = 0.0
+        self._read: Batch | None = None  # whose writes this call reads
 
     @property
     def is_taken(self) -> bool:
         return self._line is not None
+
+    @property
+    def has_stood_in_line(self) -> bool:
+        return bool(self._partition)
 
     async def take(self, partition: str) -> bool:
         """Wait for the turn of `partition`, unless this call has one already; whether others came before."""
@@ -78,18 +167,62 @@ class Turn:
         self._line, has_waited = await self._lines.enter(partition)
         self._partition = partition
         now = asyncio.get_running_loop().time
-        if has_waited and now() < self._line.conflict_at + _CONTENDED_SECONDS:
+        if self._line.is_contended(now()) and self._line.must_pause and self._line.batch is None:
+            self._line.must_pause = False
             await asyncio.sleep(min(self._line.attempt_seconds, _LONGEST_PAUSE))
         self._begun_at = now()
         return has_waited
+
+    def view(self) -> tuple[str, View] | None:
+        """The partition, and a view that reads what the calls before this one will write; None where there are none."""
+        self._read = batch = None if self._line is None else self._line.batch
+        return None if batch is None else (self._partition, View(batch.snapshot, pending=dict(batch.puts)))
+
+    def may_join(self, partition: str, view: View) -> bool:
+        """Whether the writes of `view` are committed with those of the others in line."""
+        line = self._line
+        if line is None or partition != self._partition or view.snapshot is None:
+            return False
+        if line.batch is None:
+            return line.size > 1
+        # INVARIANT: who joins a batch has read what it writes, all of it.
+        return self._read is line.batch and view.snapshot is line.batch.snapshot
+
+    async def join(self, view: View, now: Callable[[], float]) -> None:
+        """Leave the line, and the writes of `view` in its batch; wait for the commit, and raise what it does."""
+        line = self._line
+        assert line is not None and view.snapshot is not None
+        if line.batch is None:
+            line.batch = Batch(view.snapshot, asyncio.get_running_loop().create_future(), self._begun_at)
+        batch = line.batch
+        batch.puts.update(view.writes)
+        self.leave(now)
+        await asyncio.shield(batch.outcome)
+
+    async def settle(self, now: Callable[[], float]) -> None:
+        """Leave the line, and wait for the commit of what this call may have read; raises what it does."""
+        batch = None if self._line is None else self._line.batch
+        if batch is not None:
+            self.leave(now)
+            await asyncio.shield(batch.outcome)
+
+    async def be_alone(self) -> None:
+        """Have the batch committed, and keep the turn."""
+        if self._line is not None:
+            await self._lines.commit(self._partition, self._line)
+
+    def has_others(self) -> bool:
+        return self._line is not None and self._line.batch is not None
 
     def note_conflict(self, now: Callable[[], float]) -> None:
         """Another process was first."""
         if self._line is not None:
             self._line.conflict_at = self._begun_at = now()
+            self._line.must_pause = False
 
     def leave(self, now: Callable[[], float]) -> None:
         if self._line is not None:
-            self._line.attempt_seconds = now() - self._begun_at
-            self._lines.leave(self._partition, self._line)
-            self._line = None
+            line, self._line = self._line, None
+            if line.batch is None:
+                line.attempt_seconds, line.must_pause = now() - self._begun_at, True
+            self._lines.leave(self._partition, line, now())

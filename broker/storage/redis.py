@@ -80,8 +80,8 @@ _SCAN_ATTEMPTS = 20
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
 _ANSWER_SHARE = 0.75
 
-# How much of it replicas have to acknowledge a commit.
-_REPLICATION_SHARE = 0.5
+# How much of it replicas may take to acknowledge a commit; and what others have committed, before it is read.
+_REPLICATION_SHARE, _CONFIRMATION_SHARE = 0.5, 0.25
 
 # Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
@@ -303,17 +303,22 @@ class RedisEngine:
             return
         # A server replicates in order, so one answer is for all that it has.
         for partition in partitions if self.is_cluster else partitions[:1]:
-            _, reached = await self._run_and_wait(BARRIER, [index_key(partition, "barrier")], [])
+            key = index_key(partition, "barrier")
+            _, reached = await self._run_and_wait(BARRIER, [key], [], _CONFIRMATION_SHARE)
             if reached < self._replicas:
                 raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
 
     async def _run_and_wait(
-        self, script: str, keys: Sequence[str], arguments: Sequence[Argument]
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        share: float = _REPLICATION_SHARE,
     ) -> tuple[Any, int]:
         """The answer, and how many replicas have it; where none are asked for, none are waited for."""
         if not self._replicas:
             return await self._run(script, keys, arguments), 0
-        milliseconds = int(self._timeout * _REPLICATION_SHARE * 1000)
+        milliseconds = int(self._timeout * share * 1000)
         return await run_and_wait(self._client, script, keys, arguments, self._replicas, milliseconds)
 
     def _not_replicated(self, reached: int) -> str:

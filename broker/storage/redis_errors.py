@@ -20,6 +20,10 @@ _ASKS_FOR_LOGIN = (
     "it asks for a user and a password: put them into store.url, redis://USER:PASSWORD@HOST:PORT/NUMBER"
 )
 NO_ANSWER = "no answer came in time: is the server running, and its address right?"
+_ENDED = (
+    "it ended the connection: look at its log; in protected mode it takes none of other machines (protected-mode no, "
+    "or a password), and one with TLS takes none without (rediss://)"
+)
 _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthenticationWrongNumberOfArgsError, "", _ASKS_FOR_LOGIN),
     (exceptions.AuthenticationError, "Authentication required", _ASKS_FOR_LOGIN),
@@ -57,6 +61,9 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "no sentinel names a master: do they run, with the TLS of store.url and a certificate of a known authority, "
         "and is the master's name in store.url theirs?",
     ),
+    (exceptions.ConnectionError, "Connection closed by server", _ENDED),
+    (exceptions.ConnectionError, "while writing to socket", _ENDED),
+    (exceptions.ConnectionError, "while reading from", _ENDED),
     (exceptions.MaxConnectionsError, "", "all connections to it are in use"),
     (exceptions.TimeoutError, "", NO_ANSWER),
     (TimeoutError, "", NO_ANSWER),

@@ -90,7 +90,7 @@ from broker.storage.collections import (
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
-from broker.storage.lines import Lines, Turn
+from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction
 from broker.storage.views import Views
@@ -215,7 +215,7 @@ class Store:
         self._marks: dict[tuple[str, str], Usage] = {}
         self._flushed: dict[tuple[str, str], float] = {}
         self._retry_lock = asyncio.Lock()
-        self._lines = Lines()
+        self._lines = Lines(self._write_batch)
 
     @property
     def cache_size(self) -> CacheSize:
@@ -251,7 +251,7 @@ class Store:
                 return await self._attempt(work, turn)
             except Conflict:
                 pass
-            if turn.is_taken:
+            if turn.has_stood_in_line:
                 return await self._retry(work, turn, _backoffs_in_line())
             # Retries without a turn run one at a time, so that of many calls that write to one partition each succeeds.
             # Other processes have a queue of their own, which may be faster: the backoff lets them finish first.
@@ -268,19 +268,35 @@ class Store:
                 return await self._attempt(work, turn)
             except Conflict:
                 turn.note_conflict(asyncio.get_running_loop().time)
+                await turn.be_alone()
                 await asyncio.sleep(self._jitter() * backoff)
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
         transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
+        transaction.read_pending()
+        now = asyncio.get_running_loop().time
         try:
             answer = await work(transaction)
         except Refusal:
+            await turn.settle(now)
             await transaction.commit_unconditional()
             raise
         if transaction.is_dirty:
             await transaction.commit()
+        else:
+            await turn.settle(now)
         return answer
+
+    async def _write_batch(self, partition: str, batch: Batch) -> None:
+        writes = [
+            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
+            for key, put in batch.puts.items()
+        ]
+        revision = await self.engine.commit(partition, writes, batch.snapshot.revision)
+        puts = zip(batch.puts.items(), writes, strict=True)
+        written = [(put.collection, key, write.value) for (key, put), write in puts]
+        self._cache.advance(partition, batch.snapshot, revision, written)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""

@@ -80,7 +80,11 @@ class Transaction(msgspec.Struct, eq=False):
         if view.writes and stored_key in view.writes:
             record = view.writes[stored_key].record
             return record
-        found: Any = self._views.cache.find_known(partition, snapshot, collection, stored_key)
+        found: Any
+        if view.pending and stored_key in view.pending:
+            found = view.pending[stored_key].record
+        else:
+            found = self._views.cache.find_known(partition, snapshot, collection, stored_key)
         if found is UNKNOWN:
             (found,) = await self._views.read_at_once(partition, view, [(collection, stored_key)])
         view.reads[stored_key] = (collection, found)
@@ -138,7 +142,7 @@ class Transaction(msgspec.Struct, eq=False):
         stored_after = "" if after is None else collection.stored_key(after)
         own = {
             key: put
-            for key, put in view.writes.items()
+            for key, put in ((view.pending | view.writes) if view.pending else view.writes).items()
             if key.startswith(stored_prefix) and key > stored_after
         }
         # Each own deletion may hide one record of the page.
@@ -212,9 +216,17 @@ class Transaction(msgspec.Struct, eq=False):
         if self._turn is None or not await self._turn.take(partition):
             return
         view = self._views.of.get(partition)
-        if view is not None and view.snapshot is not None:
+        if view is None:
+            self.read_pending()
+        elif view.snapshot is not None:
             # Who was before has written, most likely: to ask the engine would make all wait that come behind.
             raise conflict(partition)
+
+    def read_pending(self) -> None:
+        """Read what those before this call in line will write, where it has its turn."""
+        found = None if self._turn is None else self._turn.view()
+        if found is not None:
+            self._views.of[found[0]] = found[1]
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where something that was read has changed.
@@ -230,6 +242,12 @@ class Transaction(msgspec.Struct, eq=False):
             if view.writes
             for part in apart(view)
         ]
+        turn = self._turn
+        if turn is not None and len(written) == 1 and turn.may_join(*written[0]):
+            await turn.join(written[0][1], asyncio.get_running_loop().time)
+            written = []
+        elif turn is not None and turn.has_others():
+            raise conflict("the account")  # this one is committed in an order of its own, after the others
         done: list[str] = []
         for partition, view in sorted(written, key=commit_order) if len(written) > 1 else written:
             is_hints = all(put.collection.hint for put in view.writes.values())

@@ -1,5 +1,6 @@
 """What one transaction has read and will write in one partition."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ class View(msgspec.Struct, eq=False):
     """`snapshot` is None until the transaction reads in the partition. Everything is by stored key.
 
     `underived` are the writes that derived records do not account for yet; `derived` what they account for of the
-    others (`derivation.py`).
+    others (`derivation.py`). `pending` is what others will write before this transaction (`lines.py`).
     """
 
     snapshot: PartitionSnapshot | None = None
@@ -30,3 +31,8 @@ class View(msgspec.Struct, eq=False):
     is_pinned: bool = False
     underived: dict[str, None] = {}
     derived: dict[str, Any] = {}
+    pending: dict[str, Put] = {}
+
+    def is_pending(self, keys: Iterable[str] | None) -> bool:
+        """Whether others will write one of `keys`; None: any key."""
+        return bool(self.pending) and (keys is None or not self.pending.keys().isdisjoint(keys))

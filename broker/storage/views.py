@@ -18,6 +18,9 @@ T = TypeVar("T")
 # How often a transaction is rebased for one read or commit.
 MOST_REBASES = 8
 
+# What no partition has ever had.
+_NO_REVISION = Revision(-1, b"")
+
 # What was read of each partition; None where it was a scan, whose answer any write may change.
 _Recording = dict[str, set[str] | None]
 
@@ -54,6 +57,8 @@ class Views:
     async def renewed(self, source: MadeOf) -> MadeOf | None:
         """See Transaction. What was made of a source that is current counts as read, in recordings, too."""
         snapshot = await self._pinned(source.partition)
+        if self.of[source.partition].is_pending(source.keys):
+            return None
         if snapshot.revision != source.revision:
             assert isinstance(source.revision, Revision)
             if source.keys is None or not snapshot.is_unchanged(source.revision, source.keys):
@@ -71,11 +76,13 @@ class Views:
             made = await make()
         finally:
             self._recordings = [one for one in self._recordings if one is not recording]
-        sources = [
-            MadeOf(intern(partition), await self.revision(partition), None if keys is None else tuple(keys))
-            for partition, keys in recording.items()
-        ]
-        return made, tuple(sources)
+        return made, tuple([await self._source(partition, keys) for partition, keys in recording.items()])
+
+    async def _source(self, partition: str, keys: set[str] | None) -> MadeOf:
+        revision = await self.revision(partition)
+        if self.of[partition].is_pending(keys):  # it may never be true
+            return MadeOf(intern(partition), _NO_REVISION, None)
+        return MadeOf(intern(partition), revision, None if keys is None else tuple(keys))
 
     def note_read(self, partition: str, keys: Iterable[str] | None) -> None:
         """Add to what is being recorded; `keys` None: everything in the partition."""
@@ -90,6 +97,10 @@ class Views:
         self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> None:
         """Read what is stored, whatever this transaction writes."""
+        if view.pending:
+            for collection, key in wanted:
+                if key in view.pending and key not in view.reads:
+                    view.reads[key] = (collection, view.pending[key].record)
         unread = [(collection, key) for collection, key in wanted if key not in view.reads]
         found = await self.read_at_once(partition, view, unread) if unread else []
         for (collection, key), record in zip(unread, found, strict=True):
@@ -133,7 +144,7 @@ class Views:
 
     async def rebase(self, partition: str, view: View) -> None:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
-        if view.is_pinned:
+        if view.is_pinned or view.pending:
             raise conflict(partition)
         for _ in range(MOST_REBASES):
             snapshot = await self.cache.snapshot_now(partition)

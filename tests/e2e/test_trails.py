@@ -1,6 +1,7 @@
 """CloudTrail's trails: delivered to a real store, and validated by the unmodified AWS CLI."""
 
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -39,60 +40,63 @@ def started(trails: Trails, account: Account, bucket: str, **more: Any) -> Any:
     return client
 
 
-def test_what_a_trail_delivers_is_valid_until_somebody_touches_it(trails: Trails) -> None:
+def delivered(trails: Trails) -> tuple[Account, str, str]:
+    """An account, its bucket with what a trail has delivered, and the ARN of the trail, which is stopped."""
     account, stranger = trails.server.new_account(), trails.server.new_account()
     bucket = trails.new_bucket(account)
     client = started(trails, account, bucket, S3KeyPrefix="audit", EnableLogFileValidation=True)
-    arn = client.get_trail(Name="all")["Trail"]["TrailARN"]
     iam = trails.server.client("iam", account.root)
     iam.create_user(UserName="ann")
     trails.server.client("iam", stranger.root).create_user(UserName="bob")
     eventually(lambda: "CreateUser" in trails.names(bucket))
     iam.create_user(UserName="cem")
     eventually(lambda: trails.names(bucket).count("CreateUser") == 2)
-    eventually(lambda: len(trails.keys(bucket, "Digest")) >= 3)
+    eventually(lambda: len(trails.keys(bucket, "Digest")) >= 2)
     client.stop_logging(Name="all")
     eventually(lambda: "StopLogging" in trails.names(bucket))
     eventually(lambda: _are_listed(trails, bucket))
+    return account, bucket, client.get_trail(Name="all")["Trail"]["TrailARN"]
 
-    delivered = trails.records(bucket)
-    assert {one["recipientAccountId"] for one in delivered} == {account.account_id}
-    assert len({one["eventID"] for one in delivered}) == len(delivered)
+
+def test_what_a_trail_delivers_is_its_accounts_and_valid(trails: Trails) -> None:
+    account, bucket, arn = delivered(trails)
+    found = trails.records(bucket)
+    assert {one["recipientAccountId"] for one in found} == {account.account_id}
+    assert len({one["eventID"] for one in found}) == len(found)
     logs = trails.keys(bucket)
-    assert all(key.startswith(f"audit/AWSLogs/{account.account_id}/CloudTrail/{REGION}/20") for key in logs)
+    folder = f"audit/AWSLogs/{account.account_id}/CloudTrail/{REGION}/20"
+    assert all(key.startswith(folder) for key in logs)
     status, text = trails.validate(account, arn)
-    assert (status, f"{len(logs)}/{len(logs)} log files valid" in text, "INVALID" in text) == (
-        0,
-        True,
-        False,
-    ), text
-    listed = client.list_public_keys()["PublicKeyList"]
-    assert len(listed) == 1 and listed[0]["Value"].startswith(b"\x30\x82")
+    assert (status, "INVALID" in text) == (0, False), text
+    assert f"{len(logs)}/{len(logs)} log files valid" in text
+    (key,) = trails.server.client("cloudtrail", account.root).list_public_keys()["PublicKeyList"]
+    assert key["Value"].startswith(b"\x30\x82")
 
-    store = trails.s3.store
-    first = next(key for key in logs if '"ann"' in str(trails.read(bucket, key)).replace("'", '"'))
-    body = store.get_object(Bucket=bucket, Key=first)["Body"].read()
-    store.put_object(
-        Bucket=bucket, Key=first, Body=gzip.compress(gzip.decompress(body).replace(b"ann", b"eve"))
-    )
+
+@sqlite_only
+def test_what_is_changed_removed_or_added_is_invalid(trails: Trails) -> None:
+    account, bucket, arn = delivered(trails)
+    store, logs = trails.s3.store, trails.keys(bucket)
+    changed = next(key for key in logs if '"ann"' in json.dumps(trails.read(bucket, key)))
+    removed = next(key for key in logs if key != changed)
+    body = gzip.decompress(store.get_object(Bucket=bucket, Key=changed)["Body"].read())
+    store.put_object(Bucket=bucket, Key=changed, Body=gzip.compress(body.replace(b"ann", b"eve")))
+    store.delete_object(Bucket=bucket, Key=removed)
     status, text = trails.validate(account, arn)
-    assert status == 1 and f"{first}\tINVALID: hash value doesn't match" in text
-    store.delete_object(Bucket=bucket, Key=first)
-    status, text = trails.validate(account, arn)
-    assert status == 1 and f"{first}\tINVALID: not found" in text
-    store.put_object(Bucket=bucket, Key=first, Body=body)
-    assert trails.validate(account, arn)[0] == 0
+    assert status == 1
+    assert f"{changed}\tINVALID: hash value doesn't match" in text
+    assert f"{removed}\tINVALID: not found" in text
 
     digests = trails.keys(bucket, "Digest")
     middle = store.get_object(Bucket=bucket, Key=digests[1])
     store.delete_object(Bucket=bucket, Key=digests[1])
-    status, text = trails.validate(account, arn)
-    assert status == 1 and f"{digests[1]}\tINVALID: not found" in text
-    # One that is added, after the last: it has no signature of the account's key.
+    # One that is added after the last: it has no signature of the account's key.
     added = digests[-1].replace(digests[-1][-24:-8], time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     store.put_object(Bucket=bucket, Key=added, Body=middle["Body"].read(), Metadata=middle["Metadata"])
     status, text = trails.validate(account, arn)
-    assert status == 1 and f"{added}\tINVALID: has been moved" in text
+    assert status == 1
+    assert f"{digests[1]}\tINVALID: not found" in text
+    assert f"{added}\tINVALID: has been moved" in text
 
 
 def _are_listed(trails: Trails, bucket: str) -> bool:
@@ -296,7 +300,7 @@ def test_a_trail_delivers_what_its_selectors_say(trails: Trails) -> None:
     assert not {"ListUsers", "PutObject"} & set(trails.names(writes))
     assert [key for key in trails.keys(writes) if "/us-east-1/" in key]
     keys = [one["requestParameters"]["key"] for one in trails.records(data)]
-    assert keys == ["seen/1", "seen/last"]
+    assert sorted(keys) == ["seen/1", "seen/last"]
     assert {one["eventName"] for one in trails.records(data)} == {"PutObject"}
 
 
@@ -374,7 +378,7 @@ def test_a_folder_is_copied_to_a_store_with_its_signatures(trails: Trails, tmp_p
     settings = {
         "BROKER_TRAILS_FOLDER": str(folder),
         "BROKER_TRAILS_DELIVERY_SECONDS": "1",
-        "BROKER_TRAILS_DIGEST_SECONDS": "2",
+        "BROKER_TRAILS_DIGEST_SECONDS": "1",
     }
     account = trails.server.new_account()
     bucket = trails.new_bucket(account)
@@ -402,7 +406,7 @@ def test_a_folder_is_copied_to_a_store_with_its_signatures(trails: Trails, tmp_p
                     and list(folder.rglob("*_CloudTrail_*.json.gz"))
                 )
             )
-            time.sleep(3)
+            time.sleep(2.5)
     finally:
         trails.server.start()
     remote = f":s3,provider=Other,endpoint='http://{trails.s3.store_address}',access_key_id={STORE_KEYS.access_key_id},secret_access_key={STORE_KEYS.secret_access_key}:{bucket}"

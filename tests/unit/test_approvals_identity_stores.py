@@ -12,8 +12,8 @@ from broker.federation.directory_rules import DirectoryRules
 from broker.federation.federation import Federation
 from broker.federation.sign_ins import SignIns
 from broker.identity_store.people import People
-from broker.storage.collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES
 from broker.storage.identity_store_records import IdentityStoreRecord, ProviderIdentityStore, StoreUser
+from broker.storage.people_collections import IDENTITY_STORES, PROVIDER_IDENTITY_STORES
 from broker.storage.portal_records import FederatedIdentity
 from broker.storage.records import OpenIdConnectProvider
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, Transaction

@@ -202,6 +202,22 @@ async def test_permissions_that_are_not_used_are_one_finding_of_a_role_with_a_de
         ("organizations", []),
         ("rolesanywhere", []),
     ]
+    code, _ = await analyzer.refused(
+        shapes.GetFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id)
+    )
+    assert code == "ResourceNotFoundException"
+    await analyzer(shapes.GenerateFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id))
+    advice = await analyzer(shapes.GetFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id))
+    steps = [one.unused_permissions_recommended_step for one in advice.recommended_steps]
+    assert [(one.recommended_action, one.existing_policy_id) for one in steps] == [
+        ("CREATE_POLICY", "p"),
+        ("DETACH_POLICY", "p"),
+    ]
+    assert json.loads(steps[0].recommended_policy)["Statement"][0]["Action"] == ["iam:GetUser"]
+    of_role = next(one for one in await analyzer.found(created.arn) if one.finding_type == "UnusedIAMRole")
+    for other in (of_role.id, "none"):
+        asked = shapes.GenerateFindingRecommendationRequest(analyzer_arn=created.arn, id=other)
+        assert (await analyzer.refused(asked))[0] == "ValidationException"
     statistics = await analyzer(shapes.GetFindingsStatisticsRequest(analyzer_arn=created.arn))
     (shown,) = statistics.findings_statistics
     unused = shown.unused_access_findings_statistics

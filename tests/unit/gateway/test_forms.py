@@ -4,7 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
@@ -53,6 +53,7 @@ async def code(*pieces):
 )
 def test_a_form_is_read_alike_however_it_is_cut(parts, cuts):
     file = b"".join(parts)
+    assume(b"\r\n--XyZ" not in file)
     whole = body_of(file, ("key", b"a/${filename}"), ("Policy", b"e30="))
     ends = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     pieces = [whole[start:end] for start, end in pairwise(ends)]

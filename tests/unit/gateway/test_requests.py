@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import json
 from base64 import b64encode
 from hashlib import sha256
 from urllib.parse import quote, unquote
@@ -436,9 +437,11 @@ def deny_tagged(value):
     )
 
 
-async def put_policy(stack, policy):
+async def put_policy(stack, policy, bucket="first"):
     body = policy.encode()
-    status, answer = await stack.ask("PUT", "/first", "policy=", payload=sha256(body).hexdigest(), body=body)
+    status, answer = await stack.ask(
+        "PUT", f"/{bucket}", "policy=", payload=sha256(body).hexdigest(), body=body
+    )
     assert status == 204, answer
 
 
@@ -461,6 +464,30 @@ async def test_the_tags_are_fetched_where_a_policy_reads_them_and_the_settings_s
     assert stack.store.whole[-1] == ("GET", "/first/key?tagging=")
     await put_policy(stack, deny_tagged("no"))
     assert (await stack.ask("GET", "/first/key"))[0] == 200
+
+
+@pytest.mark.parametrize("stack", [{"BROKER_GATEWAY_EXISTING_OBJECT_TAGS": "true"}], indirect=True)
+async def test_a_copy_that_takes_tags_with_it_needs_the_permissions_on_tags(stack):
+    copied = {"headers": {"x-amz-copy-source": "/other/key"}}
+    replaced = {"headers": {"x-amz-copy-source": "/other/key", "x-amz-tagging-directive": "REPLACE"}}
+    for action, bucket in (("PutObjectTagging", "first"), ("GetObjectTagging", "other")):
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": f"s3:{action}",
+            "Resource": f"arn:aws:s3:::{bucket}/*",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        await put_policy(stack, policy, bucket)
+        stack.store.body = TAGGED
+        stack.store.seen.clear()
+        status, body = await stack.ask("PUT", "/first/key", **copied)
+        assert (status, code_of(body)) == (403, "AccessDenied")
+        assert stack.store.whole == [("GET", "/other/key?tagging=")]
+        assert (await stack.ask("PUT", "/first/key", **replaced))[0] == 200
+        stack.store.body = b"<Tagging><TagSet></TagSet></Tagging>"
+        assert (await stack.ask("PUT", "/first/key", **copied))[0] == 200
+        assert (await stack.ask("DELETE", f"/{bucket}", "policy="))[0] == 204
 
 
 async def test_a_lock_is_sent_as_it_was_judged(stack):

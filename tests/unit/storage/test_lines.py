@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from broker.storage.lines import Lines
+from broker.cache import Cache
+from broker.errors import Refusal
+from broker.storage.engine import EngineUnavailable, Revision, Write
+from broker.storage.lines import Batch, Lines
 from broker.storage.records import User
-from broker.storage.store import USERS, Store, Transaction
+from broker.storage.store import COUNTS, USERS, Store, Transaction
 
 HERE, THERE = "111111111111", "222222222222"
 
@@ -120,7 +124,10 @@ async def test_two_processes_with_many_writers_lose_nothing_and_none_waits_for_l
 
 
 async def test_a_line_is_one_at_a_time() -> None:
-    lines, inside = Lines(), 0
+    async def write(partition: str, batch: Batch) -> None:
+        raise AssertionError("nobody leaves anything to write")
+
+    lines, inside = Lines(write), 0
 
     async def stand(partition: str) -> None:
         nonlocal inside
@@ -129,6 +136,178 @@ async def test_a_line_is_one_at_a_time() -> None:
         await asyncio.sleep(0)
         assert inside == 1
         inside -= 1
-        lines.leave(partition, line)
+        lines.leave(partition, line, 0.0)
 
     await asyncio.gather(*(stand("a") for _ in range(10)))
+
+
+async def test_those_who_wait_are_committed_together_and_each_reads_what_those_before_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = count_commits(store, monkeypatch)
+
+    async def write(number: int) -> list[str]:
+        async def work(transaction: Transaction) -> list[str]:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)  # the others come meanwhile
+            before = [one.user_name for one in await transaction.scan(USERS, HERE)]
+            assert [await transaction.find(USERS, HERE, name) for name in before] == [
+                user(name, int(name)) for name in before
+            ]
+            transaction.put(USERS, HERE, user(f"{number:02}", number))
+            return before
+
+        return await store.transact(work)
+
+    seen = await asyncio.gather(*map(write, range(20)))
+    assert seen == [[f"{one:02}" for one in range(number)] for number in range(20)]
+    counts = await store.transaction().find(COUNTS, HERE)
+    assert counts is not None and list(counts.counts.values()) == [20]
+    assert len(commits) < 10
+
+
+async def test_where_a_batch_loses_to_another_process_all_of_it_begin_again(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            attempts.append(number)
+            found = await transaction.find(USERS, HERE, "a") or user("a")
+            await asyncio.sleep(0)
+            if attempts == [0, 1, 2]:
+                await put(other, user("b", 7))
+            transaction.put(USERS, HERE, user("a", found.created_at + 1))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(3)))
+    found = await store.transaction().find(USERS, HERE, "a")
+    assert found is not None and found.created_at == 3
+    assert await store.transaction().find(USERS, HERE, "b") == user("b", 7)
+    assert sorted(attempts) == [0, 0, 1, 1, 2, 2]
+
+
+async def test_who_is_refused_by_what_others_will_write_is_answered_when_they_have_written_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit of the user whose name is taken fails: then it is not taken."""
+    engine, tried = store.engine, []
+    inner = engine.commit
+
+    async def fail_once(*arguments: object) -> Revision:
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise EngineUnavailable("the disk is away")
+        return await inner(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "commit", fail_once)
+
+    async def create(_: int) -> str:
+        async def work(transaction: Transaction) -> str:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)
+            if await transaction.find(USERS, HERE, "a") is not None:
+                raise Refusal("EntityAlreadyExists", "it exists")
+            transaction.put(USERS, HERE, user("a"))
+            return "made"
+
+        return await store.transact(work)
+
+    outcomes = await asyncio.gather(*map(create, range(3)), return_exceptions=True)
+    assert [str(one) for one in outcomes] == ["the disk is away"] * 3
+    assert await store.transaction().find(USERS, HERE, "a") is None
+    outcomes = await asyncio.gather(*map(create, range(3)), return_exceptions=True)
+    assert [type(one).__name__ for one in outcomes] == ["str", "Refusal", "Refusal"]
+
+
+async def test_nothing_is_cached_of_what_others_will_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache[str, int](10)
+    seen: list[int] = []
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)
+
+            async def made() -> int:
+                found = await transaction.find(USERS, HERE, "a")
+                return found.created_at if found else -1
+
+            seen.append(await cache.at(transaction, "a", made))
+            if number == 2:
+                raise EngineUnavailable("away")
+            transaction.put(USERS, HERE, user("a", number))
+
+        await store.transact(work)
+
+    await write(0)
+    monkeypatch.setattr(store.engine, "commit", refuse)
+    await asyncio.gather(*(write(number) for number in (1, 2)), return_exceptions=True)
+    assert seen == [-1, 0, 1]
+
+    async def look() -> int:
+        found = await transaction.find(USERS, HERE, "a")
+        assert found is not None
+        return found.created_at
+
+    transaction = store.transaction()
+    assert await cache.at(transaction, "a", look) == 0
+
+
+async def test_who_is_cancelled_while_others_count_on_the_commit_does_not_keep_them_waiting(
+    store: Store,
+) -> None:
+    is_in_line = asyncio.Event()
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await is_in_line.wait()
+        transaction.put(USERS, HERE, user("a"))
+
+    async def stay(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await asyncio.sleep(60)
+
+    async def wait(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+
+    first = asyncio.create_task(store.transact(write))
+    await asyncio.sleep(0)
+    behind = [asyncio.create_task(store.transact(one)) for one in (stay, wait)]
+    await asyncio.sleep(0.01)
+    is_in_line.set()
+    await asyncio.sleep(0.01)
+    assert not first.done()
+    for one in reversed(behind):
+        one.cancel()
+    await asyncio.wait_for(first, 5)
+    await asyncio.gather(*behind, return_exceptions=True)
+    assert await store.transaction().find(USERS, HERE, "a") == user("a")
+    assert len(store._lines) == 0
+
+
+def count_commits(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    commits: list[str] = []
+    inner = store.engine.commit
+
+    async def commit(partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
+        commits.append(partition)
+        return await inner(partition, writes, expecting)
+
+    monkeypatch.setattr(store.engine, "commit", commit)
+    return commits
+
+
+async def refuse(*_: object) -> Revision:
+    raise EngineUnavailable("away")
+
+
+async def put(store: Store, record: User) -> None:
+    transaction = store.transaction()
+    transaction.put(USERS, HERE, record)
+    await transaction.commit()

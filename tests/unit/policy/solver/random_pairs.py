@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.names.principal import (
     Anonymous,
@@ -39,7 +40,11 @@ from broker.policy import (
     parse_policy,
 )
 from broker.policy.conditions import OPERATORS
-from broker.policy.solver.examining import Examination, examine
+from broker.policy.principals import names_of
+from broker.policy.solver.callers import RepresentativeCaller
+from broker.policy.solver.examining import ComparedPolicies, Examination, examine
+from broker.policy.solver.keys import KeyCondition
+from broker.policy.solver.publicness import PUBLIC_VALUES, public_values
 from broker.policy.solver.questions import ExampleRequest, PolicyQuestion
 
 OWN, OTHER, STRANGE = "111122223333", "444455556666", "999999999999"
@@ -177,6 +182,8 @@ CALLERS: tuple[Principal, ...] = (
     *(Service(name) for name in ("s3.amazonaws.com", "ec2.amazonaws.com")),
     *(WebIdentity(name, "me") for name in ("accounts.google.com", "other.example")),
 )
+STRANGERS = (Anonymous(), Root(STRANGE), *(one for one in CALLERS if account_of(one) == STRANGE))
+GRANTED_RESOURCES = ("arn:aws:s3:::a/b", "arn:aws:s3:::a/*", "arn:aws:s3:::a", "arn:aws:sqs:us:9:q", "*")
 _SOURCE = Source(SourceKind.NONE, "policy")
 _EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
@@ -244,12 +251,14 @@ def changed(random: Random, statements: list[dict[str, Any]], kind: PolicyKind) 
     """With one change: a statement more or less, or another element in one."""
     statements = deepcopy(statements)
     one, other = random.choice(statements), random_statement(random, kind)
-    choice = random.randrange(6)
+    choice = random.randrange(8)
     if choice == 0:
         return [*statements, other]
     if choice == 1 and len(statements) > 1:
         statements.remove(one)
         return statements
+    if choice > 5 and one.get("Condition"):
+        return respelt(random, statements, one)
     pairs = (
         ("Action", "NotAction"),
         ("Resource", "NotResource"),
@@ -263,10 +272,22 @@ def changed(random: Random, statements: list[dict[str, Any]], kind: PolicyKind) 
     return statements
 
 
-def random_request(random: Random, kind: PolicyKind) -> ExampleRequest:
-    from broker.policy.principals import names_of
-    from broker.policy.solver.callers import RepresentativeCaller
+def respelt(random: Random, statements: list[dict[str, Any]], one: dict[str, Any]) -> list[dict[str, Any]]:
+    """With another quantifier of one condition, with or without IfExists, or with fewer values."""
+    operator = random.choice(list(one["Condition"]))
+    keys = one["Condition"].pop(operator)
+    name = operator.rpartition(":")[2].removesuffix("IfExists")
+    quantifier = random.choice(("", "ForAllValues:", "ForAnyValue:"))
+    suffix = random.choice(("", "IfExists")) if name != "Null" else ""
+    if random.random() < 0.3:
+        keys = {key: values[:1] for key, values in keys.items()}
+        one["Condition"][operator] = keys
+    else:
+        one["Condition"][f"{quantifier}{name}{suffix}"] = keys
+    return statements
 
+
+def random_request(random: Random, kind: PolicyKind) -> ExampleRequest:
     values: dict[str, tuple[str, ...]] = {}
     for key, family in KEYS.items():
         if random.random() < 0.6:
@@ -332,3 +353,51 @@ def compare(seed: int, kind: PolicyKind, requests: int) -> tuple[Pair, Examinati
             is_new = is_allowed(new, request) and not is_allowed(existing, request)
             assert not is_new, (seed, pair, request)
     return pair, found
+
+
+def compare_granted(seed: int, kind: PolicyKind, requests: int) -> Examination:
+    """The same of access that may not be granted, to some actions and resources."""
+    random = Random(seed)
+    policy = random_pair(random, kind).new
+    actions = tuple(action.lower() for action in some(random, ACTIONS)) if random.random() < 0.8 else ()
+    resources = tuple(some(random, GRANTED_RESOURCES)) if not actions or random.random() < 0.5 else ()
+    question = PolicyQuestion(
+        policy, actions=actions, resources=resources, is_resource=kind is not PolicyKind.IDENTITY
+    )
+    found, policies = examine(question), compiled(policy)
+    asked = ComparedPolicies(question)
+    for example in found.examples:
+        assert example.request is None or is_allowed(policies, example.request), (seed, question, example)
+    for _ in range(requests if found.is_impossible else 0):
+        request = random_request(random, kind)
+        assert not (asked.is_example(request) and is_allowed(policies, request)), (seed, question, request)
+    return found
+
+
+def compare_public(seed: int, requests: int) -> Examination:
+    """The same of access by anybody: strangers, whose keys have no value that the policy names."""
+    random = Random(seed)
+    policy = random_pair(random, PolicyKind.RESOURCE).new
+    excluded = public_values(policy, knows_variables=policy.version != "2008-10-17")
+    question = PolicyQuestion(
+        policy, is_resource=True, is_public=True, is_excluded=excluded, known=dict(PUBLIC_VALUES)
+    )
+    found, policies = examine(question), compiled(policy)
+    conditions = [
+        KeyCondition(one, False, policy.version != "2008-10-17")
+        for statement in policy.statements
+        for one in statement.conditions
+        if not one.operator.endswith("Null")
+    ]
+    for example in found.examples:
+        assert example.request is None or is_allowed(policies, example.request), (seed, policy, example)
+    for _ in range(requests if found.is_impossible else 0):
+        request = random_request(random, PolicyKind.RESOURCE)
+        assert request.caller is not None
+        stranger = random.choice(STRANGERS)
+        request = replace(
+            request, caller=replace(request.caller, principal=stranger, names=names_of(stranger))
+        )
+        named = any(excluded(one, value) for one in conditions for value in request.values.get(one.key, ()))
+        assert named or not is_allowed(policies, request), (seed, policy, request)
+    return found

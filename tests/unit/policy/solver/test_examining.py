@@ -3,7 +3,7 @@
 import pytest
 
 from broker.policy import PolicyKind
-from tests.unit.policy.solver.random_pairs import compare
+from tests.unit.policy.solver.random_pairs import compare, compare_granted, compare_public
 
 
 @pytest.mark.parametrize("kind", [PolicyKind.IDENTITY, PolicyKind.RESOURCE])
@@ -14,3 +14,14 @@ def test_examples_are_new_and_no_request_contradicts_that_there_is_none(kind: Po
     assert without > 30
     assert examples > 30
     assert sum(bool(one.undecided) for one in found) < 15
+
+
+@pytest.mark.parametrize("kind", [PolicyKind.IDENTITY, PolicyKind.RESOURCE])
+def test_no_request_contradicts_that_access_is_not_granted(kind: PolicyKind) -> None:
+    found = [compare_granted(seed, kind, requests=30) for seed in range(60)]
+    assert 10 < sum(one.is_impossible for one in found) < 50
+
+
+def test_no_stranger_contradicts_that_there_is_no_public_access() -> None:
+    found = [compare_public(seed, requests=30) for seed in range(60)]
+    assert 10 < sum(one.is_impossible for one in found) < 50

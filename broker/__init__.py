@@ -2,17 +2,19 @@
 
     __main__, commands       the command line: one file per command
     app                      composition root
+    system                   the clock and entropy of the process, for `app` and commands alone
     config                   settings, checked at load
     declaration              what `broker apply` reads and makes true: accounts, entities, instances, the organization
     agent                    credentials on a node, without the store: an endpoint for SDKs, a client of a broker
     web                      the HTTP of machines: requests in, responses out
     iam | organizations | simulator | sts | metadata | authorize | portal | sso | signin | trail |
-    analyzer | pod_identity | identity_pools | roles_anywhere | gateway
+    analyzer | pod_identity | identity_pools | identity_store | roles_anywhere | gateway
                              what the broker does, one file per noun or flow
     event_history | hygiene  what CloudTrail's LookupEvents shows: an account's records, by the gate; what of an
                              account's credentials, policies and roles should be mended
-    performing | federated_roles | approvals       an operation for a caller that is proven already, with its record;
-                             the roles of people of providers; who a client acts for
+    performing | federated_roles | approvals | listening
+                             an operation for a caller that is proven already, with its record; the roles of people of
+                             providers; who a client acts for; aiohttp's server, of the portal and the gateway
     own_roles                whose roles are these
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys

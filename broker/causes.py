@@ -7,28 +7,55 @@ write a readonly database`). Their words stay, for they are what an operator sea
 import errno
 from collections.abc import Mapping
 
+_PATH = "check the path (ls -ld)"
+_STARTED = "is the service started, and its address right?"
+_ROUTE = "no route leads there: check the address, and this machine's network (ip route get ADDRESS)"
 _MODE = "check its owner and mode, and those of the folders above it (ls -ld)"
 _ROOM = "make room, then try again"
 _LOG = "look at the kernel's log (dmesg)"
 _RESTORE = "stop the broker and restore a backup (broker restore)"
 
-_NEXT_STEPS: Mapping[int | None, str] = {
+_NEXT_STEPS: Mapping[int, str] = {
     errno.EACCES: _MODE,
     errno.EPERM: "run this as the user who owns it",
-    errno.ENOENT: "check the path (ls -ld)",
+    errno.ENOENT: _PATH,
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.ELOOP: "symbolic links lead back to themselves, " + _PATH,
+    errno.ENXIO: _PATH,
+    errno.ENODEV: _PATH,
+    errno.ENOEXEC: "it is no program of this machine (file PATH)",
     errno.EEXIST: "something else has this name, move it away or name another path",
     errno.EROFS: "name a path that can be written",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f, LimitFSIZE= of the unit)",
+    errno.EBUSY: "another program uses it (fuser -v, findmnt)",
+    errno.ETXTBSY: "another program uses it (fuser -v, findmnt)",
+    errno.EXDEV: "name a path on the same file system",
+    errno.ENOTEMPTY: "empty the folder, or name another one",
+    errno.ENOMEM: "give this process more memory (free -m, MemoryMax= of the unit)",
+    errno.EAGAIN: "try again; the limits of this process may be too low (ulimit -a)",
+    errno.ENOLCK: "this file system gives no locks: name a path on a local disk",
+    errno.ESTALE: "mount the network disk again, or name a path on a local disk",
+    errno.EOPNOTSUPP: "this file system or socket cannot do it: name a path on a local disk",
+    errno.EUCLEAN: "the file system is damaged: unmount it and check it (fsck)",
     errno.EIO: _LOG,
     errno.EISDIR: "a file is expected",
     errno.ENOTDIR: "a folder is expected",
     errno.EMFILE: "raise the limit (ulimit -n, LimitNOFILE= of the unit)",
     errno.ENFILE: "raise fs.file-max of this machine",
-    errno.ECONNREFUSED: "is the service started, and its address right?",
-    errno.EHOSTUNREACH: "no route leads there",
-    errno.ENETUNREACH: "no route leads there",
-    errno.ETIMEDOUT: "is the service started, and its address right?",
+    errno.EADDRINUSE: "another program listens there (ss -ltnp shows which)",
+    errno.EADDRNOTAVAIL: "this machine has no such address (ip address)",
+    errno.EAFNOSUPPORT: "this machine has no addresses of this kind, name another one (ip address)",
+    errno.ECONNREFUSED: _STARTED,
+    errno.ECONNRESET: "the other side ended the connection: look at its log, and try again",
+    errno.ECONNABORTED: "the other side ended the connection: look at its log, and try again",
+    errno.EPIPE: "the other side ended the connection: look at its log, and try again",
+    errno.EHOSTUNREACH: _ROUTE,
+    errno.EHOSTDOWN: _ROUTE,
+    errno.ENETUNREACH: _ROUTE,
+    errno.ENETDOWN: _ROUTE,
+    errno.ETIMEDOUT: _STARTED,
 }
 
 _NEXT_STEPS_OF_SQLITE = {
@@ -55,10 +82,33 @@ def explained(error: BaseException, name: object = "") -> str:
 
 def cause_of(error: BaseException) -> str:
     """`explained`, without the name."""
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, OSError):
-        step = _NEXT_STEPS.get(error.errno, "")
-    else:  # the extended codes begin with the primary one: SQLITE_IOERR_WRITE
-        code = "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])
-        step = _NEXT_STEPS_OF_SQLITE.get(code, "")
+    words = getattr(error, "strerror", None) or str(error) or _WORDS.get(type(error), type(error).__name__)
+    step = _step_of_system(error) if isinstance(error, OSError) else _step_of_sqlite(error)
     return f"{words}: {step}" if step else words
+
+
+_WORDS: Mapping[type, str] = {TimeoutError: "no answer in time"}
+
+
+def _step_of_system(error: OSError) -> str:
+    number = error.errno
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # `ssl` is not imported here: it brings sockets
+    if "SSLCertVerificationError" in kinds:
+        return "name the authority that issued its certificate, and use a host name that stands in it"
+    if "SSLError" in kinds:  # another error of OpenSSL, whose numbers are not the system's
+        return "are the files in PEM (openssl x509 -noout -text -in FILE), and does the other side speak TLS?"
+    if number is None:  # the words are a library's or ours, but for a time that has passed
+        return _STARTED if isinstance(error, TimeoutError) else ""
+    if number < 0:  # socket.gaierror
+        return "check the name, and this machine's name servers (getent hosts NAME)"
+    return _NEXT_STEPS.get(number) or _look_up(number)
+
+
+def _look_up(number: int) -> str:
+    return f"see {errno.errorcode.get(number, number)} in errno(3); the kernel's log may say more (dmesg)"
+
+
+def _step_of_sqlite(error: BaseException) -> str:
+    # The extended codes begin with the primary one: SQLITE_IOERR_WRITE.
+    code = "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])
+    return _NEXT_STEPS_OF_SQLITE.get(code, "")

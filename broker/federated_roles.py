@@ -108,7 +108,7 @@ async def federated_caller(
             given = _given_roles(federation, identity)
             if given is not None and role_arn not in given:
                 raise access_denied("No group of yours gives this role.")
-            return directory_caller(identity, role_arn)
+            return await directory_caller(store, identity, role_arn)
 
 
 def taking_of(identity: FederatedIdentity, role_arn: str, duration: int | None) -> Taking:

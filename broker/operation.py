@@ -25,9 +25,13 @@ from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, not_implemented
 from broker.federation.federation import Federation
 from broker.names.ids import unique_id
+from broker.policy.solver import CheckAnswer, CustomCheck, ParameterFault
 from broker.protocol.model import MODELS_BY_PREFIX, VERSIONS, ServiceModel, load_service
 from broker.protocol.redaction import is_reading
 from broker.storage.store import Transaction
+
+# Answers a check of policies by a solver; raises Refusal.
+CheckPolicy = Callable[[CustomCheck], Awaitable[CheckAnswer | ParameterFault]]
 
 
 class Quotas(msgspec.Struct, frozen=True):
@@ -76,6 +80,8 @@ class Quotas(msgspec.Struct, frozen=True):
     workload_profiles: int = 250
     identity_pools: int = 1000
     identities_per_pool: int = 50_000
+    users_per_identity_store: int = 100_000
+    groups_per_identity_store: int = 100_000
     foreign_resources: int = 1000
     foreign_resource_policy_size: int = 20480
 
@@ -85,8 +91,9 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     `service_principals` are the operator's own services, which trust policies may name as they do AWS's.
     `portal_url` is where people sign in; "" where there is no portal. `accounts_take_names` says whether an account may
-    register a name that all accounts share (a bucket's). `performed` is what the operation has performed
-    within itself, each of which leaves a record of its own. `history` is None where the journal is no file.
+    register a name that all accounts share (a bucket's), `delivers_trails` whether trails are delivered anywhere.
+    `performed` is what the operation has performed within itself, each of which leaves a record of its own.
+    `history` is None where the journal is no file, `check_policy` where nothing can check policies by a solver.
     """
 
     caller: Caller
@@ -102,6 +109,8 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     portal_url: str = ""
     history: EventHistory | None = None
     accounts_take_names: bool = True
+    delivers_trails: bool = False
+    check_policy: CheckPolicy | None = None
     performed: "list[Performed]" = msgspec.field(default_factory=list)
 
     @property

@@ -50,6 +50,31 @@ def page(items: Iterable[T], key: Callable[[T], str], marker: str | None, max_it
     return Page(chosen, True, _marker(ordered[end - 1][0]))
 
 
+def page_after(
+    items: Iterable[T],
+    key: Callable[[T], str],
+    unverified_token: str | None,
+    most: int,
+    refusal_of: Callable[[str], Refusal],
+) -> tuple[list[T], str | None]:
+    """The items behind that of the token, in the order of their keys, and the token of the next page (`NextToken`).
+
+    A token is the key of the last item. It is no secret: who may list, may list all. `refusal_of` a sentence is what is
+    raised where it is none.
+    """
+    after = ""
+    if unverified_token:
+        try:
+            after = urlsafe_b64decode(unverified_token.encode("ascii")).decode()
+        except ValueError:
+            raise refusal_of("Invalid NextToken.") from None
+    ordered = sorted((item for item in items if key(item) > after), key=key)
+    shown = ordered[:most]
+    if len(ordered) <= most:
+        return shown, None
+    return shown, urlsafe_b64encode(key(shown[-1]).encode()).decode()
+
+
 async def page_of_rows(
     rows: AsyncGenerator[T, None], key: Callable[[T], str], marker: str | None, max_items: int | None
 ) -> Page[T]:

@@ -22,7 +22,17 @@ from broker.credentials.mint import Mint
 from broker.credentials.passwords import Passwords
 from broker.errors import Refusal, carried_out_unrecorded, outcome_unknown, service_unavailable
 from broker.federation.federation import Federation
-from broker.operation import Call, Operation, Performed, Quotas, find_operation, model, perform
+from broker.operation import (
+    OPERATIONS,
+    Call,
+    CheckPolicy,
+    Operation,
+    Performed,
+    Quotas,
+    find_operation,
+    model,
+    perform,
+)
 from broker.protocol.model import ServiceModel
 from broker.protocol.redaction import audit_answer, audit_parameters, gives_secret, is_reading
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
@@ -47,6 +57,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     portal_url: str = ""
     history: EventHistory | None = None
     accounts_take_names: bool = True
+    delivers_trails: bool = False
+    check_policy: CheckPolicy | None = None
 
     def call(self, store: Transaction, caller: Caller, facts: RequestFacts) -> Call:
         return Call(
@@ -63,6 +75,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             self.portal_url,
             self.history,
             self.accounts_take_names,
+            self.delivers_trails,
+            self.check_policy,
         )
 
 
@@ -175,16 +189,25 @@ def record_caller(store: Store, event: Event, facts: RequestFacts, caller: Calle
     """Say in the record who calls, and mark as used the key or the role, and the operation by its user or role."""
     event.user_identity = caller.identity
     event.recipient_account_id = caller.account or (caller.asserted.account if caller.asserted else "")
+    namespace = _namespace(facts.service, event.event_name)
     if caller.access_key_id and not caller.is_temporary:
-        usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service)
+        usage = Usage(last_used_at=int(facts.now), region=facts.region, service=namespace)
         store.mark_used(caller.account, caller.access_key_id, usage)
     elif caller.role is not None:
         usage = Usage(last_used_at=int(facts.now), region=facts.region)
         store.mark_used(caller.account, caller.role.role_id, usage)
-    _mark_operation(store, event.event_name, facts, caller)
+    _mark_operation(store, namespace, event.event_name, facts, caller)
 
 
-def _mark_operation(store: Store, operation: str, facts: RequestFacts, caller: Caller) -> None:
+def _namespace(service: str, operation: str) -> str:
+    """What policies, and IAM's answers about last uses, call the service: not always as its model does."""
+    declared = OPERATIONS.get((service, operation))
+    return service if declared is None else declared.action.partition(":")[0]
+
+
+def _mark_operation(
+    store: Store, namespace: str, operation: str, facts: RequestFacts, caller: Caller
+) -> None:
     """For service last accessed details, which count what is refused as well. `operation` is one that is declared."""
     if caller.role is not None:
         entity_id = caller.role.role_id
@@ -192,8 +215,8 @@ def _mark_operation(store: Store, operation: str, facts: RequestFacts, caller: C
         entity_id = caller.user.user_id
     else:
         return
-    usage = Usage(last_used_at=int(facts.now), region=facts.region, service=facts.service, action=operation)
-    store.mark_used(caller.account, operation_key(entity_id, facts.service, operation), usage)
+    usage = Usage(last_used_at=int(facts.now), region=facts.region, service=namespace, action=operation)
+    store.mark_used(caller.account, operation_key(entity_id, namespace, operation), usage)
 
 
 async def record_ahead(journal: Journal, entropy: Callable[[int], bytes], event: Event) -> None:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from compose_spec import PyCompose
@@ -21,6 +22,7 @@ from broker.web.metrics import GAUGES, Metrics
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
+KUBERNETES = ("1.25.0", "1.30.0", "1.37.0")  # as of the chart
 TEMPLATES = sorted((DEPLOY / "helm" / "broker" / "templates").glob("*.yaml"))
 
 
@@ -195,7 +197,12 @@ def test_the_pods_run_with_as_few_rights_as_there_are():
 def test_compose_keeps_what_the_brokers_promise_rests_on():
     services = yaml.safe_load(text_of("compose.yaml"))["services"]
     command = " ".join(services["redis"]["command"])
-    for option in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
+    for option in (
+        "--protected-mode no",
+        "--appendonly yes",
+        "--appendfsync always",
+        "--maxmemory-policy noeviction",
+    ):
         assert option in command
     assert services["broker"]["read_only"] is True
     assert all(port.startswith("127.0.0.1:") for port in services["broker"]["ports"])
@@ -269,6 +276,17 @@ def test_nginx_closes_idle_connections_before_the_broker_and_takes_what_the_brok
     assert idle is not None and int(idle[1]) < KEEP_ALIVE_SECONDS
     assert f"large_client_header_buffers 8 {LONGEST_TARGET >> 10}k" in text
     assert f"client_max_body_size {load_settings(None, {}).requests.maximum_body_bytes >> 10}k" in text
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_takes_the_manifest_of_the_agent(version: str):
+    documents = list(yaml.safe_load_all(text_of("kubernetes/agent.yaml")))
+    assert [one["kind"] for one in documents] == ["Namespace", "ServiceAccount", "ConfigMap", "DaemonSet"]
+    for one in documents:
+        kubernetes_validate.validate(one, version, strict=True)
+    misspelt = json.loads(json.dumps(documents[-1]).replace('"hostNetwork"', '"hostNetworking"'))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(misspelt, version, strict=True)
 
 
 def test_the_manifest_of_the_agent_has_settings_that_can_be_used_and_one_capability(tmp_path: Path):

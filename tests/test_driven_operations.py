@@ -21,9 +21,7 @@ from broker.operation import OPERATIONS
 FOLDER = Path(__file__).parent / "e2e"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 COUNTS = {"iam": 181, "sts": 12, "rolesanywhere": 30}
-# Services of workloads, whose tests drive some operations only.
-IN_PART = {"eks", "eks-auth"}
-SERVICES = sorted({service for service, _ in OPERATIONS} - IN_PART)
+SERVICES = sorted({service for service, _ in OPERATIONS})
 EXPECTING = {"raises", "refused_with"}
 
 

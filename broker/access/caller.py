@@ -77,7 +77,8 @@ class Asserted(msgspec.Struct, frozen=True, kw_only=True):
 
     `account` is the role's. Fields are named as in the answer. `session_keys` are the condition keys, in lower case,
     that the session has until it ends. `role_arn` is empty where the request names the role. `max_duration` is the
-    longest session in seconds that the assertion allows; None where only the role limits it.
+    longest session in seconds that the assertion allows; None where only the role limits it. `store_users` are those of
+    identity stores that the subject is (`broker.access.identity_stores`).
     """
 
     account: str
@@ -91,6 +92,7 @@ class Asserted(msgspec.Struct, frozen=True, kw_only=True):
     session_name: str = ""
     role_arn: str = ""
     max_duration: int | None = None
+    store_users: tuple[str, ...] = ()
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):

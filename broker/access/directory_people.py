@@ -2,6 +2,7 @@
 
 from broker.access.assumable import account_of_role
 from broker.access.caller import Asserted, Caller, Keys
+from broker.access.identity_stores import ProvenPerson
 from broker.assertions.requested_session import RequestedSession
 from broker.names.principal import LdapSubject
 
@@ -31,6 +32,11 @@ def ldap_caller_of(
             role_arn=role_arn,
         ),
     )
+
+
+def ldap_person(name: str, distinguished_name: str) -> ProvenPerson:
+    """As identity stores know a person of the directory: by user name, or by distinguished name."""
+    return ProvenPerson(name, {"distinguishedName": distinguished_name})
 
 
 def kept_session_keys(keys: Keys) -> Keys:

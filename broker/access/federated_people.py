@@ -4,7 +4,8 @@ A person is another principal in each account: the account's own record of the p
 """
 
 from broker.access.caller import Caller
-from broker.access.directory_people import ldap_caller_of
+from broker.access.directory_people import ldap_caller_of, ldap_person
+from broker.access.identity_stores import ProvenPerson, with_store_users
 from broker.access.saml_subjects import saml_caller_of
 from broker.access.web_identities import find_provider, web_identity_caller_in
 from broker.assertions.checks import CheckFailed, Checks
@@ -12,7 +13,12 @@ from broker.assertions.saml_assertion import LEEWAY, NameId, SamlAssertion
 from broker.assertions.saml_attributes import offered_roles
 from broker.assertions.web_identity import WebIdentityClaims
 from broker.errors import Refusal, access_denied
-from broker.storage.portal_records import DirectoryIdentity, OpenIdConnectIdentity, SamlIdentity
+from broker.storage.portal_records import (
+    DirectoryIdentity,
+    FederatedIdentity,
+    OpenIdConnectIdentity,
+    SamlIdentity,
+)
 from broker.storage.records import SamlProvider
 from broker.storage.store import SAML_PROVIDERS, Transaction
 
@@ -25,7 +31,8 @@ async def openid_connect_caller(store: Transaction, identity: OpenIdConnectIdent
             f"account {account} knows no provider {identity.issuer} with the client of the sign-in"
         )
     try:
-        return web_identity_caller_in(account, provider, _claims_of(identity), Checks())
+        caller = web_identity_caller_in(account, provider, _claims_of(identity), Checks())
+        return await with_store_users(store, caller, person_of_identity(identity), Checks())
     except CheckFailed as failed:
         raise _not_known(f"check failed: {failed}") from None
 
@@ -38,7 +45,8 @@ async def saml_caller(store: Transaction, identity: SamlIdentity, role_arn: str,
             if offered.role_arn == role_arn and offered.provider_arn in identity.providers:
                 provider = await _find_saml_provider(store, offered.provider_arn, identity)
                 if provider is not None and provider.account_id == role_arn.split(":")[4]:
-                    return saml_caller_of(provider, assertion, now, checks)
+                    caller = saml_caller_of(provider, assertion, now, checks)
+                    return await with_store_users(store, caller, person_of_identity(identity), checks)
     except CheckFailed as failed:
         raise _not_known(f"check failed: {failed}") from None
     raise _not_known("the assertion of the sign-in offers no such role with a provider of its account")
@@ -68,11 +76,26 @@ def assertion_of(identity: SamlIdentity) -> SamlAssertion:
     )
 
 
-def directory_caller(identity: DirectoryIdentity, role_arn: str) -> Caller:
+async def directory_caller(store: Transaction, identity: DirectoryIdentity, role_arn: str) -> Caller:
     """The person before this role is taken. INVARIANT: the groups give it, by the mapping of the settings."""
-    return ldap_caller_of(
+    caller = ldap_caller_of(
         identity.provider, identity.name, identity.distinguished_name, identity.groups, role_arn
     )
+    try:
+        return await with_store_users(store, caller, person_of_identity(identity), Checks())
+    except CheckFailed as failed:
+        raise _not_known(f"check failed: {failed}") from None
+
+
+def person_of_identity(identity: FederatedIdentity) -> ProvenPerson:
+    """As identity stores know the person, by what the sign-in has proven."""
+    match identity:
+        case OpenIdConnectIdentity():
+            return ProvenPerson(str(identity.claims["sub"]), identity.claims)
+        case SamlIdentity():
+            return ProvenPerson(identity.name_id, identity.attributes)
+        case DirectoryIdentity():
+            return ldap_person(identity.name, identity.distinguished_name)
 
 
 def _claims_of(identity: OpenIdConnectIdentity) -> WebIdentityClaims:

@@ -9,6 +9,10 @@ the resource policy has to allow, too. So the rule for a resource that is not on
 Policies on the way down to the resource count together: of a bucket for its objects, of an API for its stages.
 """
 
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+
 import msgspec
 from msgspec.structs import replace
 
@@ -26,6 +30,7 @@ from broker.policy import (
     PolicySet,
     Source,
     SourceKind,
+    is_public,
     parse_policy,
     policy_size,
 )
@@ -63,9 +68,7 @@ class ForeignResources:
             store, account, lambda: _registered(store, account)
         )
         found = [await store.find(FOREIGN_RESOURCES, account, one) for one in covering if one in registered]
-        sets = [
-            self._compiled(one, one.policy) for one in found if one is not None and one.policy is not None
-        ]
+        sets = [one for record in found if record is not None for one in self._policies(record)]
         return Owned(account, PolicySet.union(*sets) if sets else None)
 
     async def resource(self, store: Transaction, arn: str) -> Resource:
@@ -75,9 +78,42 @@ class ForeignResources:
             raise access_denied("Access Denied", reason=f"nobody owns {arn}: no account has taken its name")
         return Resource(arn, owned.account, policy=owned.policy)
 
+    def _policies(self, resource: ForeignResource) -> Iterator[PolicySet]:
+        if resource.policy is None:
+            return
+        yield self._compiled(resource, resource.policy)
+        block = resource.public_access_block
+        if block is not None and block.restrict_public_buckets and is_public_policy(resource.policy):
+            yield self._compiled(resource, own_account_alone(resource))
+
     def _compiled(self, resource: ForeignResource, text: str) -> PolicySet:
         source = Source(SourceKind.RESOURCE, "ResourcePolicy", resource.arn)
         return self._library.compiled(source, bound_policy(text, resource.trusted_ids), PolicyKind.RESOURCE)
+
+
+@lru_cache(maxsize=1024)
+def is_public_policy(text: str) -> bool:
+    """Of a stored policy of a bucket."""
+    return is_public(parse_policy(text, PolicyKind.RESOURCE))
+
+
+def own_account_alone(resource: ForeignResource) -> str:
+    """The clause of RestrictPublicBuckets: access to a bucket with a public policy is restricted "to only AWS service
+    principals and authorized users within the bucket owner's account".
+    """
+    others = {
+        "StringNotEquals": {"aws:PrincipalAccount": resource.account_id},
+        "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+    }
+    statement = {
+        "Sid": "RestrictPublicBuckets",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "*",
+        "Resource": [resource.arn, f"{resource.arn}/*"],
+        "Condition": others,
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 async def _registered(store: Transaction, account: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedReques
 from broker.sigv4.presented import is_string_signed
 from broker.sigv4.refusals import missing_authentication_token
 from broker.sigv4.signing_keys import SigningKeys
-from broker.sigv4.verify import QUERY, Dialect, VerifiedRequest, verify
+from broker.sigv4.verify import QUERY, Dialect, VerifiedRequest, verify, verify_post_policy
 from broker.storage.records import AccessKey
 from broker.storage.store import ACCESS_KEYS, FOREIGN_ACCESS_KEYS, USERS, Transaction
 
@@ -65,12 +65,7 @@ class Prover:
         """
         if unverified is None:
             raise missing_authentication_token()
-        access_key_id, token = unverified.signer.access_key_id, unverified.session_token
-        if token is None:
-            logins, login = self._key_logins, await self._get_key_login(store, access_key_id)
-        else:
-            logins = self._session_logins
-            login = await self._sessions.get_login(store, token, access_key_id, now)
+        logins, login = await self._get_login(store, unverified, now)
         verified = verify(
             request,
             unverified,
@@ -82,6 +77,23 @@ class Prover:
         )
         logins.put(store, login)
         return login.caller, verified
+
+    async def prove_post_policy(
+        self, store: Transaction, unverified: UnverifiedAuthorization, policy: str, service: str, now: float
+    ) -> Caller:
+        """The caller that signed the policy of a form, in base64; raises Refusal."""
+        logins, login = await self._get_login(store, unverified, now)
+        verify_post_policy(unverified, policy, login.secret, now, self._signing_keys, services=(service,))
+        logins.put(store, login)
+        return login.caller
+
+    async def _get_login(
+        self, store: Transaction, unverified: UnverifiedAuthorization, now: float
+    ) -> tuple[LoginCache, Login]:
+        access_key_id, token = unverified.signer.access_key_id, unverified.session_token
+        if token is None:
+            return self._key_logins, await self._get_key_login(store, access_key_id)
+        return self._session_logins, await self._sessions.get_login(store, token, access_key_id, now)
 
     async def prove_string(
         self,

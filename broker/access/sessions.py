@@ -1,7 +1,8 @@
 """From a session token to its caller: the claims of the token, and the record that its permissions come from.
 
-A session ends when its role or user is deleted (a new one with the same name is another identity), and when it is
-revoked. Both are checked again whenever the records that say so may have changed.
+A session ends when its role or user is deleted (a new one with the same name is another identity), when it is
+revoked, and when a person to whom it was given is not active in an identity store any more. All of it is checked again
+whenever the records that say so may have changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from hashlib import sha256
 import msgspec
 
 from broker.access.caller import Caller, SessionPolicies, root_caller, user_caller
+from broker.access.identity_stores import why_not_admitted
 from broker.access.logins import Login, LoginCache, recorded_login
 from broker.access.revocations import why_revoked
 from broker.errors import Refusal
@@ -102,6 +104,10 @@ async def _find_record(store: Transaction, claims: OriginalClaims | RootClaims) 
         role = await store.find(ROLES, claims.account, claims.role_name)
         if role is None or role.role_id != claims.role_id:
             raise invalid_token(f"role {claims.role_name} ({claims.role_id}) of the session was deleted")
+        if (claims.store_users or claims.federated_provider) and (
+            reason := await why_not_admitted(store, claims)
+        ):
+            raise invalid_token(reason)
         return role
     if isinstance(claims, RootClaims):
         return None

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
-from broker.assertions.service_account_token import AUDIENCE
+from broker.assertions.unverified_token import read_token
+from broker.names.principal import POD_IDENTITY
 
 LEEWAY = 60  # seconds that the clock of the cluster may differ
 
@@ -44,7 +44,7 @@ def check_token(unverified_token: str, node: str, now: float) -> CheckedToken:
     if now >= expires_at or now + LEEWAY < not_before:
         raise PodTokenRefused(400, "Service account token has expired, or is not valid yet")
     audience = claims.get("aud")
-    if AUDIENCE not in (audience if type(audience) is list else [audience]):
+    if POD_IDENTITY not in (audience if type(audience) is list else [audience]):
         raise PodTokenRefused(400, "Service account token is for another audience")
     stated = _node_of(claims)
     if node and stated and stated != node:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,6 @@ from broker.agent.cache import AgentCache
 from broker.agent.guard import Guard
 from broker.agent.handlers import ContainerHandler, KnownContainer, PodHandler, digest_of
 from broker.agent.health import HealthHandler
-from broker.agent.machines import HostedMachine, MachineHandler
 from broker.agent.settings import (
     AgentConfigurationError,
     AgentSettings,
@@ -26,10 +26,11 @@ from broker.agent.sockets import sockets_at
 from broker.agent.upstream import Upstream
 from broker.causes import cause_of
 from broker.names.addresses import parse_address, parse_network
-from broker.sealing.key import KEY_ENTROPY
-from broker.sealing.keyring import new_keyring
 from broker.web.http import Handler
 from broker.web.server import Server
+
+if TYPE_CHECKING:
+    from broker.agent.machines import HostedMachine
 
 MOST_CONNECTIONS = 4096
 _LARGEST_BODY = 4096  # bytes; no request has a body
@@ -103,15 +104,26 @@ def listeners_of(
         known = _known_containers(containers, upstream)
         found.append(AgentListener("containers", at, ContainerHandler(guard, cache, known).answer))
     if (instances := settings.instances) is not None:
-        at, guard = _addresses(instances.listen), _guard(instances.listen, None)
-        keyring = new_keyring(tools.clock(), tools.entropy(KEY_ENTROPY))
-        machines = _machines(instances, settings.broker.region, upstream)
-        machine_handler = MachineHandler(guard, cache, machines, keyring, tools.clock, tools.entropy)
-        found.append(AgentListener("instances", at, machine_handler.answer))
+        found.append(_machines_listener(instances, settings.broker.region, tools, cache, upstream))
     if settings.health.listen:
         health = settings.health.listen
         found.append(AgentListener("health", _addresses((health,)), HealthHandler(cache).answer))
     return found
+
+
+def _machines_listener(
+    instances: InstancesSection, region: str, tools: AgentTools, cache: AgentCache, upstream: Upstream
+) -> AgentListener:
+    # Imported where they are served alone: the seals of their tokens take ten megabytes of cryptography.
+    from broker.agent.machines import MachineHandler
+    from broker.sealing.key import KEY_ENTROPY
+    from broker.sealing.keyring import new_keyring
+
+    guard = _guard(instances.listen, None)
+    keyring = new_keyring(tools.clock(), tools.entropy(KEY_ENTROPY))
+    machines = _machines(instances, region, upstream)
+    handler = MachineHandler(guard, cache, machines, keyring, tools.clock, tools.entropy)
+    return AgentListener("instances", _addresses(instances.listen), handler.answer)
 
 
 def _addresses(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
@@ -152,7 +164,9 @@ def _digest_in(file: str, role: ContainerRole) -> bytes:
     return digest_of(secret)
 
 
-def _machines(instances: InstancesSection, region: str, upstream: Upstream) -> Mapping[str, HostedMachine]:
+def _machines(instances: InstancesSection, region: str, upstream: Upstream) -> Mapping[str, "HostedMachine"]:
+    from broker.agent.machines import HostedMachine
+
     found: dict[str, HostedMachine] = {}
     for machine in instances.machines:
         hosted = HostedMachine(

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from broker.access.assumable import account_of_role
 from broker.causes import cause_of
-from broker.errors import Refusal
 from broker.names.addresses import parse_network
+from broker.names.arn import account_of_role_arn
 from broker.storage.records import Instance
 
 
@@ -119,7 +118,7 @@ def instance_of(machine: MachineSection, region: str) -> Instance:
             "availability_zone": f"{region}a",
             **machine.instance,
             "instance_id": machine.instance_id,
-            "account_id": account_of_role(machine.role_arn),
+            "account_id": account_of_role_arn(machine.role_arn),
             "addresses": machine.addresses,
         },
         Instance,
@@ -181,12 +180,12 @@ def _faults_of_instances(instances: InstancesSection, region: str) -> Iterator[s
         yield from _faults_of_role(f"instances.machines {machine.instance_id}", machine.role_arn)
         try:
             instance_of(machine, region)
-        except (msgspec.ValidationError, Refusal) as error:
+        except (msgspec.ValidationError, ValueError) as error:
             yield f"instances.machines {machine.instance_id}: {error}"
 
 
 def _faults_of_role(where: str, role_arn: str) -> Iterator[str]:
     try:
-        account_of_role(role_arn)
-    except Refusal:
+        account_of_role_arn(role_arn)
+    except ValueError:
         yield f"{where}: role_arn: {role_arn!r} is no ARN of a role"

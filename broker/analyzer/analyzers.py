@@ -22,7 +22,7 @@ from broker.errors import Refusal, not_implemented
 from broker.names.arn import analyzer_arn, is_account_id
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import accessanalyzer as shapes
-from broker.storage.analyzer_records import Analyzer, analyzer_key
+from broker.storage.analyzer_records import Analyzer, ExcludedEntities, analyzer_key
 from broker.storage.store import ANALYZERS
 
 SERVICE_PRINCIPAL = "access-analyzer.amazonaws.com"
@@ -51,7 +51,7 @@ async def create_analyzer(
         raise conflict(f"An analyzer named {request.analyzer_name} exists already.")
     await _require_room(call, request.type)
     await _require_organization(call, request.type)
-    days, excluded = _configured(request.type, request.configuration)
+    days, excluded, entities = _configured(request.type, request.configuration)
     if len({rule.rule_name for rule in request.archive_rules}) != len(request.archive_rules):
         raise invalid("The names of archive rules are not unique.")
     analyzer = Analyzer(
@@ -62,6 +62,7 @@ async def create_analyzer(
         created_at=int(call.now),
         unused_days=days,
         excluded_accounts=excluded,
+        excluded_entities=entities,
         archive_rules={
             one.rule_name: new_rule(call, one.rule_name, one.filter) for one in request.archive_rules
         },
@@ -94,24 +95,31 @@ async def _require_organization(call: Call, kind: str) -> None:
         )
 
 
-def _configured(kind: str, configuration: shapes.AnalyzerConfiguration | None) -> tuple[int, tuple[str, ...]]:
-    """Days of unused access, and the accounts that are excluded. Raises ValidationException and NotImplemented."""
+def _configured(
+    kind: str, configuration: shapes.AnalyzerConfiguration | None
+) -> tuple[int, tuple[str, ...], tuple[ExcludedEntities, ...]]:
+    """Days of unused access, and what is excluded: accounts, and entities by tags. Raises ValidationException."""
     unused = None if configuration is None else configuration.unused_access
     if configuration is not None and (kind not in OF_UNUSED_ACCESS or unused is None):
         raise invalid(f"This configuration is not one of analyzers of the type {kind}.")
     if kind not in OF_UNUSED_ACCESS:
-        return 0, ()
+        return 0, (), ()
     days = _DEFAULT_DAYS if unused is None or unused.unused_access_age is None else unused.unused_access_age
     if not 1 <= days <= _MOST_DAYS:
         raise invalid(f"unusedAccessAge is from 1 to {_MOST_DAYS}.")
     rule = None if unused is None else unused.analysis_rule
     exclusions = () if rule is None else rule.exclusions
-    if any(one.resource_tags for one in exclusions):
-        raise not_implemented("Exclusions by tags of resources are not supported.")
-    accounts = tuple(account for one in exclusions for account in one.account_ids)
-    if not all(map(is_account_id, accounts)):
+    if not all(is_account_id(account) for one in exclusions for account in one.account_ids):
         raise invalid("accountIds are of twelve digits.")
-    return days, accounts
+    if any(not tags for one in exclusions for tags in one.resource_tags):
+        raise invalid("resourceTags has an element without tags.")
+    accounts = tuple(account for one in exclusions if not one.resource_tags for account in one.account_ids)
+    entities = tuple(
+        ExcludedEntities(tags=one.resource_tags, accounts=one.account_ids)
+        for one in exclusions
+        if one.resource_tags
+    )
+    return days, accounts, entities
 
 
 @operation("access-analyzer:GetAnalyzer", prepare=_named)
@@ -136,12 +144,12 @@ async def update_analyzer(
 ) -> shapes.UpdateAnalyzerResponse:
     """AWS changes which accounts are excluded; days are as they were created."""
     analyzer = prepared.found
-    days, excluded = _configured(analyzer.type, request.configuration)
+    days, excluded, entities = _configured(analyzer.type, request.configuration)
     unused = None if request.configuration is None else request.configuration.unused_access
     if unused is not None and unused.unused_access_age not in (None, analyzer.unused_days):
         raise invalid(f"unusedAccessAge cannot be changed: it is {analyzer.unused_days}, not {days}.")
     if unused is not None:
-        analyzer = replace(analyzer, excluded_accounts=excluded)
+        analyzer = replace(analyzer, excluded_accounts=excluded, excluded_entities=entities)
         put_analyzer(call, analyzer)
     return shapes.UpdateAnalyzerResponse(configuration=_configuration(analyzer))
 
@@ -172,7 +180,12 @@ def _summary(analyzer: Analyzer) -> shapes.AnalyzerSummary:
 def _configuration(analyzer: Analyzer) -> shapes.AnalyzerConfiguration | None:
     if analyzer.type not in OF_UNUSED_ACCESS:
         return None
-    excluded = shapes.AnalysisRuleCriteria(account_ids=analyzer.excluded_accounts)
-    rule = shapes.AnalysisRule(exclusions=(excluded,)) if analyzer.excluded_accounts else None
+    excluded = [
+        shapes.AnalysisRuleCriteria(account_ids=one.accounts, resource_tags=one.tags)
+        for one in analyzer.excluded_entities
+    ]
+    if analyzer.excluded_accounts:
+        excluded.insert(0, shapes.AnalysisRuleCriteria(account_ids=analyzer.excluded_accounts))
+    rule = shapes.AnalysisRule(exclusions=tuple(excluded)) if excluded else None
     unused = shapes.UnusedAccessConfiguration(unused_access_age=analyzer.unused_days, analysis_rule=rule)
     return shapes.AnalyzerConfiguration(unused_access=unused)

@@ -11,13 +11,14 @@ from broker.analyzer.looking import (
     OF_UNUSED_ACCESS,
     UNUSED_KEY,
     UNUSED_PASSWORD,
+    UNUSED_PERMISSION,
     UNUSED_ROLE,
 )
 from broker.analyzer.refusals import invalid, not_found
 from broker.analyzer.resources import current_findings, named, page_of, put_finding
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import accessanalyzer as shapes
-from broker.storage.analyzer_records import Analyzer, AnalyzerFinding
+from broker.storage.analyzer_records import Analyzer, AnalyzerFinding, UnusedService
 
 _SOURCES = (shapes.FindingSource(type="POLICY"),)
 _MOST_UPDATED = 100
@@ -29,6 +30,13 @@ class _Row(msgspec.Struct, frozen=True):
 
     place: str
     finding: AnalyzerFinding
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    """A part of a finding at its place in the list."""
+
+    place: str
+    detail: shapes.FindingDetails
 
 
 async def _listed(call: Call, analyzer: Analyzer, request: Any) -> tuple[list[AnalyzerFinding], str | None]:
@@ -62,7 +70,8 @@ async def list_findings(
     )
 
 
-@operation("access-analyzer:ListFindingsV2", prepare=_analyzer)
+# Policies know the second versions by the names of the first: the reference has no other.
+@operation("access-analyzer:ListFindingsV2", prepare=_analyzer, judged_as="access-analyzer:ListFindings")
 async def list_findings_v2(
     call: Call, request: shapes.ListFindingsV2Request, prepared: Prepared[Analyzer]
 ) -> shapes.ListFindingsV2Response:
@@ -90,14 +99,14 @@ async def get_finding(
     return shapes.GetFindingResponse(finding=shapes.Finding(**_external(call, found)))
 
 
-@operation("access-analyzer:GetFindingV2", prepare=_analyzer)
+@operation("access-analyzer:GetFindingV2", prepare=_analyzer, judged_as="access-analyzer:GetFinding")
 async def get_finding_v2(
     call: Call, request: shapes.GetFindingV2Request, prepared: Prepared[Analyzer]
 ) -> shapes.GetFindingV2Response:
     found = await _get(call, prepared.found, request.id)
-    details, token = page_of(
-        [_detail(found)], lambda one: found.type, request.next_token, request.max_results
-    )
+    rows = [_Detail(f"{number:06}", one) for number, one in enumerate(_details(found))]
+    shown, token = page_of(rows, lambda row: row.place, request.next_token, request.max_results)
+    details = tuple(row.detail for row in shown)
     return shapes.GetFindingV2Response(
         **_common(call, found), finding_type=found.type, finding_details=details, next_token=token
     )
@@ -147,6 +156,23 @@ def _access(one: AnalyzerFinding) -> dict[str, Any]:
         "is_public": one.is_public,
         "sources": _SOURCES,
     }
+
+
+def _details(one: AnalyzerFinding) -> list[shapes.FindingDetails]:
+    """Of unused permissions, one for each service."""
+    if one.type != UNUSED_PERMISSION:
+        return [_detail(one)]
+    return [shapes.FindingDetails(unused_permission_details=_unused(service)) for service in one.permissions]
+
+
+def _unused(service: UnusedService) -> shapes.UnusedPermissionDetails:
+    return shapes.UnusedPermissionDetails(
+        service_namespace=service.service,
+        last_accessed=service.last_accessed,
+        actions=tuple(
+            shapes.UnusedAction(action=one.action, last_accessed=one.last_accessed) for one in service.actions
+        ),
+    )
 
 
 def _detail(one: AnalyzerFinding) -> shapes.FindingDetails:

@@ -6,8 +6,15 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.access.organization import find_organization
+from broker.analyzer.unused_permissions import (
+    EntityPermissions,
+    gather_permissions,
+    seen_services,
+    unused_services,
+)
 from broker.audit.event import uuid_text
 from broker.names.arn import parse_arn
 from broker.operation import Call
@@ -26,6 +33,7 @@ from broker.storage.store import (
 )
 
 EXTERNAL, UNUSED_ROLE = "ExternalAccess", "UnusedIAMRole"
+UNUSED_PERMISSION = "UnusedPermission"
 UNUSED_KEY, UNUSED_PASSWORD = "UnusedIAMUserAccessKey", "UnusedIAMUserPassword"
 ROLE, USER = "AWS::IAM::Role", "AWS::IAM::User"
 OF_UNUSED_ACCESS = frozenset({"ACCOUNT_UNUSED_ACCESS", "ORGANIZATION_UNUSED_ACCESS"})
@@ -68,6 +76,7 @@ class AccountUse(msgspec.Struct, frozen=True):
     keys: tuple[AccessKey, ...]
     passwords: dict[str, int]
     usage: dict[str, Usage]
+    permissions: EntityPermissions
 
 
 async def zone_of(call: Call, analyzer: Analyzer) -> Zone:
@@ -154,7 +163,8 @@ def external_findings(
             )
 
 
-async def gather_use(store: Transaction, account: str) -> AccountUse:
+async def gather_use(store: Transaction, account: str, since: float) -> AccountUse:
+    """Permissions are of those users and roles alone that were used since: of others, none is found."""
     roles, users = await store.scan(ROLES, account), await store.scan(USERS, account)
     keys = await store.scan(ACCESS_KEYS, account)
     profiles = await store.scan(LOGIN_PROFILES, account)
@@ -164,13 +174,28 @@ async def gather_use(store: Transaction, account: str) -> AccountUse:
         *(one.access_key_id for one in keys),
     ]
     marks = await store.find_all(USAGE, account, ids)
+    usage = {key: mark for key, mark in zip(ids, marks, strict=True) if mark is not None}
     return AccountUse(
         tuple(roles),
         tuple(users),
         tuple(keys),
         {(one.user_name or "").lower(): one.created_at for one in profiles},
-        {key: mark for key, mark in zip(ids, marks, strict=True) if mark is not None},
+        usage,
+        await gather_permissions(store, account, list(_used(roles, users, keys, usage, since))),
     )
+
+
+def _used(
+    roles: Iterable[Role],
+    users: Iterable[User],
+    keys: Iterable[AccessKey],
+    usage: dict[str, Usage],
+    since: float,
+) -> Iterator[Role | User]:
+    recent = {key for key, mark in usage.items() if mark.last_used_at >= since}
+    names = {(key.user_name or "").lower() for key in keys if key.access_key_id in recent}
+    yield from (role for role in roles if role.role_id in recent)
+    yield from (user for user in users if user.user_id in recent or user.user_name.lower() in names)
 
 
 def unused_findings(analyzer: Analyzer, use: AccountUse, now: float) -> Iterator[AnalyzerFinding]:
@@ -205,6 +230,35 @@ def unused_findings(analyzer: Analyzer, use: AccountUse, now: float) -> Iterator
         user = by_name.get(name)
         if user is not None and is_unused(user.user_id, made_at):
             yield found(UNUSED_PASSWORD, user, user.user_id)
+    services = seen_services(use.permissions)
+    entities: tuple[Role | User, ...] = (*use.roles, *use.users)
+    for entity in entities:
+        if entity.path.startswith(_PATHS_OF_SERVICES) or entity.created_at >= since:
+            continue
+        unused = unused_services(entity, use.permissions, services, since)
+        if unused:
+            yield found(UNUSED_PERMISSION, entity, _id_of(entity), permissions=unused)
+
+
+def _id_of(entity: User | Role) -> str:
+    return entity.user_id if isinstance(entity, User) else entity.role_id
+
+
+def without_excluded(analyzer: Analyzer, use: AccountUse) -> AccountUse:
+    """Without users and roles that the analyzer's rule excludes by their tags."""
+
+    def is_excluded(one: User | Role) -> bool:
+        return any(
+            one.account_id in (rule.accounts or (one.account_id,))
+            and any(tags.items() <= one.tags.items() for tags in rule.tags)
+            for rule in analyzer.excluded_entities
+        )
+
+    return replace(
+        use,
+        roles=tuple(one for one in use.roles if not is_excluded(one)),
+        users=tuple(one for one in use.users if not is_excluded(one)),
+    )
 
 
 def _finding(analyzer: Analyzer, parts: tuple[Any, ...], **content: Any) -> AnalyzerFinding:
@@ -226,6 +280,11 @@ async def look(call: Call, analyzer: Analyzer) -> dict[str, AnalyzerFinding]:
         found = await asyncio.to_thread(lambda: list(external_findings(analyzer, policies, zone)))
     else:
         accounts = sorted(zone.accounts - set(analyzer.excluded_accounts))
-        uses = [await gather_use(call.store, account) for account in accounts]
-        found = [one for use in uses for one in unused_findings(analyzer, use, call.now)]
+        since = call.now - analyzer.unused_days * _DAY
+        uses = [await gather_use(call.store, account, since) for account in accounts]
+        found = await asyncio.to_thread(_all_unused, analyzer, uses, call.now)
     return {one.finding_id: one for one in found}
+
+
+def _all_unused(analyzer: Analyzer, uses: Iterable[AccountUse], now: float) -> list[AnalyzerFinding]:
+    return [one for use in uses for one in unused_findings(analyzer, without_excluded(analyzer, use), now)]

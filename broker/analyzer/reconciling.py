@@ -11,7 +11,7 @@ from broker.storage.analyzer_records import AnalyzerFinding
 # AWS deletes resolved findings after ninety days.
 RESOLVED_SECONDS = 90 * 86_400
 # What a later look may find different, in the same finding.
-_CONTENT = ("actions", "is_public", "last_accessed")
+_CONTENT = ("actions", "is_public", "last_accessed", "permissions")
 Findings = Mapping[str, AnalyzerFinding]
 
 

@@ -1,6 +1,6 @@
 """The composition root: makes a running broker from settings.
 
-Owns what belongs to one process: its clock and entropy (`system`), its engine and the objects of the rooms (`compose`),
+Owns what belongs to one process: its engine and the objects of the rooms (`compose`),
 its master key on disk (`master_key`), its listeners and background tasks (`serving`). Never decides a request. Only the
 command line imports it.
 """
@@ -13,7 +13,7 @@ from broker.app.compose import (
     rotation_schedule,
     sqlite_path,
 )
-from broker.app.system import clock, entropy
+from broker.system import clock, entropy
 
 __all__ = [
     "Broker",

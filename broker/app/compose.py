@@ -12,6 +12,7 @@ import broker.analyzer
 import broker.hygiene
 import broker.iam
 import broker.identity_pools
+import broker.identity_store
 import broker.organizations
 import broker.pod_identity
 import broker.roles_anywhere
@@ -24,7 +25,6 @@ from broker.access.gate import Gate
 from broker.access.library import PolicyLibrary
 from broker.access.prove import Prover
 from broker.app.master_key import find_master_key, first_master_key, no_master_key
-from broker.app.system import clock, entropy
 from broker.audit.journal import Journal, Sync
 from broker.config import Audit, ConfigurationError, FederationSettings, Keys, Settings, StoreSettings
 from broker.credentials.keyrings import Keyrings
@@ -43,6 +43,7 @@ from broker.storage.engine import Engine, EngineUnavailable
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import Store
+from broker.system import clock, entropy
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +151,9 @@ async def open_federation_of(settings: Settings) -> AsyncIterator[Federation]:
 
 def sign_ins_of(settings: Settings) -> SignIns:
     directory = settings.ldap.provider if settings.ldap.servers else ""
-    return SignIns(settings.portal.openid_connect, settings.portal.saml, directory)
+    return SignIns(
+        settings.portal.openid_connect, settings.portal.saml, directory, settings.ldap.identity_store
+    )
 
 
 def issuer_rules(chosen: FederationSettings) -> IssuerRules:

@@ -1,92 +1,62 @@
 """Runs a gateway: its listener, the tasks that keep its keys current, and its shutdown."""
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigurationFileError
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from socket import socket
 
 from broker.access.prove import Prover
+from broker.app.background import RETENTION_SECONDS, remove_old_records
 from broker.app.compose import Broker, open_broker, open_journal
-from broker.app.repeating import repeat
-from broker.app.serving import read_certificate
-from broker.app.system import clock, entropy
+from broker.app.measuring import measure_state, note_deliveries
+from broker.app.repeating import attempt, repeat
+from broker.app.serving import read_certificate, why_broker_is_not_ready
+from broker.app.store_credentials import StoreCredentials, authorities_of
+from broker.app.trail_delivery import start_deliveries
 from broker.audit.journal import Journal
-from broker.causes import explained
-from broker.config import ConfigurationError, Settings
-from broker.config.settings import GatewaySettings
+from broker.config import Settings
 from broker.gateway.address import KeyRules
 from broker.gateway.exchange import Gateway
 from broker.gateway.listener import GatewayListener
+from broker.gateway.readiness import why_store_is_not_ready
 from broker.gateway.store import BackingStore, opened
-from broker.names.secret import SecretKey
-from broker.sigv4.signing import SigningCredentials
 from broker.sigv4.signing_keys import SigningKeys
 from broker.sigv4.verify import S3_STREAMED
+from broker.system import clock, entropy
+from broker.web.health import operations_handler
+from broker.web.host_names import parse_host_names
+from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
+from broker.web.server import OPERATIONS_CONNECTIONS, Server
+from broker.web.tls import Certificate
 
 _FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
 _REFRESH_SECONDS = 15.0
 _REOPEN_SECONDS = 1.0
 _SYNC_SECONDS = 0.5
+_PUBLISH_SECONDS, _MEASURE_SECONDS = 1.0, 5.0
+_LAST_SCRAPE_SECONDS = 1.0
 _CREDENTIALS_SECONDS = 5.0
 
 
-class StoreCredentials:
-    """The gateway's own credentials for the store: of the settings, or of a file that is read again when it changes.
-
-    The file is one of the AWS SDKs (`[default]`, aws_access_key_id, aws_secret_access_key, aws_session_token).
-    """
-
-    def __init__(self, chosen: GatewaySettings) -> None:
-        """Raises ConfigurationError."""
-        self._file = Path(chosen.credentials_file) if chosen.credentials_file else None
-        self._seen: tuple[int, int] | None = None
-        self.current = SigningCredentials(chosen.access_key_id, chosen.secret_access_key)
-        if self._file is not None:
-            self._read(self._file)
-
-    async def reload_if_changed(self) -> None:
-        """A file that cannot be used leaves the credentials before in force; the caller logs it."""
-        if self._file is not None and self._seen != _version(self._file):
-            self._read(self._file)
-
-    def _read(self, file: Path) -> None:
-        parser = ConfigParser(interpolation=None)
-        try:
-            seen = _version(file)
-            parser.read_string(file.read_text())
-            found = parser["default"]
-            self.current = SigningCredentials(
-                found["aws_access_key_id"],
-                SecretKey(found["aws_secret_access_key"]),
-                found.get("aws_session_token", ""),
-            )
-        except (OSError, ValueError, KeyError, ConfigurationFileError) as error:
-            why = explained(error) if isinstance(error, OSError) else type(error).__name__
-            raise ConfigurationError(f"gateway.credentials_file: {file} cannot be used: {why}") from None
-        self._seen = seen
-
-
-def _version(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_mtime_ns, status.st_ino
-
-
 async def serve_gateway(
-    settings: Settings, sockets: Sequence[socket], is_ready: Callable[[], None], stop: asyncio.Event
+    settings: Settings,
+    sockets: Mapping[str, Sequence[socket]],
+    is_ready: Callable[[], None],
+    stop: asyncio.Event,
+    slot: WorkerSlot,
+    reload: asyncio.Event,
 ) -> None:
     """Listen on `sockets` until `stop` is set, then end what was begun. The store of records must exist.
 
-    Raises ConfigurationError, EngineUnavailable and OSError.
+    Certificate and credentials are read again at once when `reload` is set. Raises ConfigurationError,
+    EngineUnavailable and OSError.
     """
     chosen = settings.gateway
     certificate = read_certificate(settings)
-    credentials = StoreCredentials(chosen)
+    credentials = StoreCredentials("gateway", chosen)
+    metrics = Metrics(slot)
     journal = open_journal(settings.audit)
     try:
         async with AsyncExitStack() as stack:
@@ -98,20 +68,24 @@ async def serve_gateway(
                     lambda: credentials.current,
                     clock,
                     most_connections=chosen.maximum_connections,
-                    tls=_authorities(chosen),
+                    tls=authorities_of("gateway", chosen),
+                    took=metrics.count_store_answer,
                 )
             )
-            gateway = make_gateway(broker, journal, backing)
+            broker.gate.count_denial = metrics.count_denial
+            gateway = make_gateway(broker, journal, backing, metrics)
             listener = GatewayListener(gateway, maximum_connections=chosen.maximum_connections)
-            await listener.listen(sockets, None if certificate is None else certificate.context)
-            schedule = _schedule(broker, journal, credentials)
-            if certificate is not None:
-                seconds = settings.tls.reload_seconds
-                schedule["reading the certificate"] = (seconds, certificate.reload_if_changed)
+            await listener.listen(sockets["gateway"], None if certificate is None else certificate.context)
+            operations = _operations_server(broker, gateway, metrics, stop)
+            await operations.listen(sockets.get("operations", []))
+            schedule = _schedule(broker, journal, credentials, metrics, certificate)
             tasks = [asyncio.create_task(repeat(name, *one)) for name, one in schedule.items()]
+            tasks += await start_deliveries(stack, broker, partial(note_deliveries, metrics))
+            tasks.append(asyncio.create_task(_reload_when_asked(reload, credentials, certificate)))
             is_ready()
             await stop.wait()
             await listener.stop(settings.requests.graceful_shutdown_seconds)
+            await operations.stop(_LAST_SCRAPE_SECONDS)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -119,7 +93,30 @@ async def serve_gateway(
         journal.close()
 
 
-def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gateway:
+def _operations_server(broker: Broker, gateway: Gateway, metrics: Metrics, stop: asyncio.Event) -> Server:
+    async def why_not_ready() -> str:
+        why_not = await why_broker_is_not_ready(broker, gateway.journal, stop)
+        return why_not or await why_store_is_not_ready(gateway.backing)
+
+    names = parse_host_names(
+        [*broker.settings.listen.host_names, broker.settings.gateway.operations.rpartition(":")[0]]
+    )
+    handler = operations_handler(metrics, why_not_ready, names)
+    return Server(handler, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations")
+
+
+async def _reload_when_asked(
+    asked: asyncio.Event, credentials: StoreCredentials, certificate: Certificate | None
+) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
+        await attempt("reading the store's credentials", credentials.reload_if_changed, "")
+        if certificate is not None:
+            await attempt("reading the certificate", certificate.reload_if_changed, "")
+
+
+def make_gateway(broker: Broker, journal: Journal, backing: BackingStore, metrics: Metrics) -> Gateway:
     settings, chosen = broker.settings, broker.settings.gateway
     return Gateway(
         clock=clock,
@@ -130,6 +127,7 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gat
         journal=journal,
         quotas=settings.quotas,
         backing=backing,
+        measures=metrics,
         rules=KeyRules(
             tuple(domain.lower() for domain in chosen.domains),
             chosen.relative_keys,
@@ -146,25 +144,28 @@ def make_gateway(broker: Broker, journal: Journal, backing: BackingStore) -> Gat
     )
 
 
-def _authorities(chosen: GatewaySettings) -> ssl.SSLContext | None:
-    """The context that trusts the operator's own authorities; None for those of the system."""
-    if not chosen.certificate_authorities:
-        return None
-    try:
-        return ssl.create_default_context(cafile=chosen.certificate_authorities)
-    except OSError as error:
-        raise ConfigurationError(
-            f"gateway.certificate_authorities: {chosen.certificate_authorities} cannot be used: {explained(error)}"
-        ) from None
-
-
 def _schedule(
-    broker: Broker, journal: Journal, credentials: StoreCredentials
+    broker: Broker,
+    journal: Journal,
+    credentials: StoreCredentials,
+    metrics: Metrics,
+    certificate: Certificate | None,
 ) -> dict[str, tuple[float, Callable[[], Awaitable[object]]]]:
-    return {
+    schedule: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
         "writing when keys were last used": (_FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
         "reading the keyrings": (_REFRESH_SECONDS, broker.keyrings.refresh),
         "reopening the journal": (_REOPEN_SECONDS, journal.reopen_if_moved),
         "syncing the journal": (_SYNC_SECONDS, journal.sync_pending),
         "reading the store's credentials": (_CREDENTIALS_SECONDS, credentials.reload_if_changed),
+        "publishing the metrics": (_PUBLISH_SECONDS, metrics.publish),
+        "measuring": (_MEASURE_SECONDS, partial(measure_state, broker, metrics, {}, certificate)),
     }
+    if broker.settings.audit.keep_days:
+        remove = partial(remove_old_records, broker.settings.audit)
+        schedule["removing old files of the journal"] = (RETENTION_SECONDS, remove)
+    if certificate is not None:
+        schedule["reading the certificate"] = (
+            broker.settings.tls.reload_seconds,
+            certificate.reload_if_changed,
+        )
+    return schedule

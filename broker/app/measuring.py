@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from broker.app.compose import Broker
 from broker.credentials.keyrings import PARTITION
+from broker.trail.delivery import DeliveryState
 from broker.web.metrics import Metrics
 from broker.web.server import Server
 from broker.web.tls import Certificate
@@ -35,3 +36,8 @@ def _measure_caches(broker: Broker, metrics: Metrics) -> None:
     counted = {name: size.entries for name, size in weighed.items()} | broker.prover.cached_entries
     for name, entries in counted.items():
         metrics.set_gauge("broker_cache_entries", name, entries)
+
+
+def note_deliveries(metrics: Metrics, state: DeliveryState) -> None:
+    metrics.set_gauge("broker_trails_failing", "", state.failing)
+    metrics.set_gauge("broker_trail_undelivered_bytes", "", state.undelivered)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from broker.access.role_index_upkeep import index_missing_roles
+from broker.app.background import start_background
+from broker.app.check_processes import CheckProcesses
 from broker.app.compose import Broker, open_broker, open_journal
 from broker.app.forwarding import make_forwarding, make_store_rules
-from broker.app.measuring import measure_state
+from broker.app.measuring import note_deliveries
 from broker.app.operator_state import read_operator_state
 from broker.app.reloading import Reloading
-from broker.app.repeating import attempt, repeat
-from broker.app.system import clock, entropy
 from broker.app.telemetry import SentMetrics, make_metrics
+from broker.app.trail_delivery import delivers_trails, start_deliveries
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal, JournalUnavailable
 from broker.audit.reader import JournalReader
@@ -29,11 +30,10 @@ from broker.config import ConfigurationError, Settings, parse_address
 from broker.config.addresses import portal_url_of
 from broker.config.exposure import is_loopback
 from broker.config.settings import listener_addresses
-from broker.credentials.issuer_keys import rotate_issuers
 from broker.operation import model
 from broker.protocol.model import VERSIONS
-from broker.storage.engine import Engine, EngineUnavailable
-from broker.storage.store import Store
+from broker.storage.engine import EngineUnavailable
+from broker.system import clock, entropy
 from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.cross_origin import open_to_pages
@@ -47,6 +47,7 @@ from broker.web.metrics import Metrics, WorkerSlot
 from broker.web.peers import find_source, parse_networks
 from broker.web.requests import answer_request
 from broker.web.role_sessions import RoleSessions
+from broker.web.scim import SCIM_PATH, answer_scim
 from broker.web.server import OPERATIONS_CONNECTIONS, PORTAL_CONNECTIONS, Server, most_connections
 from broker.web.stores import StoreRules, answer_store
 from broker.web.tls import Certificate
@@ -58,17 +59,7 @@ if TYPE_CHECKING:
 LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal", "forward")
 TLS_LISTENERS = frozenset(("api", "metadata_https", "portal"))
 
-# How often the last uses of keys are written, and how long a key's last use is not written again.
-_FLUSH_SECONDS, _USAGE_REST = 5.0, 60.0
-_REFRESH_SECONDS = 15.0
-_ROTATION_SECONDS = 300.0
-_ISSUERS_SECONDS = 900.0
-_ROLE_INDEX_SECONDS, _RETRY_SECONDS = 3600.0, 60.0
-_PUBLISH_SECONDS = 1.0
-_MEASURE_SECONDS = 5.0
-_REOPEN_SECONDS = 1.0
 _RECORD_SECONDS = 0.5
-_SYNC_SECONDS = 0.5  # with half a second for the disk, a record is on disk within a second
 
 _logger = logging.getLogger("broker.app")
 
@@ -108,6 +99,8 @@ def make_dependencies(broker: Broker, journal: Journal, metrics: Metrics) -> Dep
         service_principals=frozenset(settings.policies.service_principals),
         portal_url=portal_url_of(settings),
         accounts_take_names=settings.authorize.accounts_take_names,
+        delivers_trails=delivers_trails(settings),
+        check_policy=CheckProcesses(),
         history=EventHistory(JournalReader(path, time.perf_counter)) if path.is_file() else None,
     )
 
@@ -154,33 +147,21 @@ async def serve(
     journal = open_journal(settings.audit)
     try:
         # Store and keys were created before the first worker. If they are missing, they were removed: create no others.
-        async with open_broker(settings, may_create=False) as broker:
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(open_broker(settings, may_create=False))
             dependencies = make_dependencies(broker, journal, make_metrics(slot, settings.otlp))
             metadata = make_metadata_handler(broker, dependencies)
             servers = {**_make_servers(broker, dependencies, metadata, certificate, stop), **own}
-            for name, server in servers.items():
-                has_tls = name in TLS_LISTENERS or (
-                    name == "forward" and not is_loopback(settings.listen.forward)
-                )
-                tls = certificate.context if certificate is not None and has_tls else None
-                await server.listen(sockets[name], tls)
-            logged: set[str] = set()
-            await _warn_of_weaknesses(broker.engine, logged)
-            await dependencies.metrics.publish()  # replaces the numbers of a dead worker in this slot
-            tasks = _start_tasks(broker, dependencies, metadata, certificate, logged, slot)
-            measure = partial(measure_state, broker, dependencies.metrics, servers, certificate)
-            tasks.append(asyncio.create_task(repeat("measuring the store", _MEASURE_SECONDS, measure)))
+            await _listen(servers, sockets, settings, certificate)
+            tasks = await start_background(broker, dependencies, metadata, certificate, servers, slot)
+            tasks += await start_deliveries(stack, broker, partial(note_deliveries, dependencies.metrics))
             if reloading is not None:
                 tasks.append(asyncio.create_task(reloading.run(dependencies, certificate)))
             is_ready()
             await stop.wait()
             grace = settings.requests.graceful_shutdown_seconds
             await asyncio.gather(*(server.stop(grace) for server in servers.values()))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if isinstance(dependencies.metrics, SentMetrics):
-                await dependencies.metrics.stop()
+            await _end(tasks, dependencies.metrics)
     except EngineUnavailable as error:
         if not stop.is_set():
             raise
@@ -191,40 +172,24 @@ async def serve(
         journal.close()
 
 
-def _start_tasks(
-    broker: Broker,
-    dependencies: Dependencies,
-    metadata: MetadataHandler,
+async def _listen(
+    servers: Mapping[str, Listener],
+    sockets: Mapping[str, Sequence[socket]],
+    settings: Settings,
     certificate: Certificate | None,
-    logged: set[str],
-    slot: WorkerSlot,
-) -> list[asyncio.Task[None]]:
-    """Start the background tasks; `logged` has the store's weaknesses that were logged already."""
-    schedule: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
-        ("writing when keys were last used", _FLUSH_SECONDS, partial(broker.store.flush_usage, _USAGE_REST)),
-        ("listing the sessions that were minted", _FLUSH_SECONDS, broker.session_list.flush),
-        ("reading the keyrings", _REFRESH_SECONDS, broker.keyrings.refresh),
-        ("renewing the metadata's credentials", _REFRESH_SECONDS, metadata.refresh),
-        ("rotating the keyrings", _ROTATION_SECONDS, broker.keyrings.rotate_when_due),
-        (
-            "asking for the store's settings",
-            _ROTATION_SECONDS,
-            partial(_warn_of_weaknesses, broker.engine, logged),
-        ),
-        ("making the issuers' next keys", _ISSUERS_SECONDS, partial(_rotate_issuers, broker)),
-        ("publishing the metrics", _PUBLISH_SECONDS, dependencies.metrics.publish),
-        ("reopening the journal", _REOPEN_SECONDS, dependencies.journal.reopen_if_moved),
-        ("syncing the journal", _SYNC_SECONDS, dependencies.journal.sync_pending),
-    ]
-    if certificate is not None:
-        seconds = broker.settings.tls.reload_seconds
-        schedule.append(("reading the certificate", seconds, certificate.reload_if_changed))
-    if isinstance(dependencies.metrics, SentMetrics) and dependencies.metrics.send_seconds:
-        schedule.append(("sending the metrics", dependencies.metrics.send_seconds, dependencies.metrics.send))
-    tasks = [asyncio.create_task(repeat(*one)) for one in schedule]
-    if slot.worker == 0:  # one worker of each node: it is the same work for all
-        tasks.append(asyncio.create_task(_keep_role_index(broker.store)))
-    return tasks
+) -> None:
+    for name, server in servers.items():
+        has_tls = name in TLS_LISTENERS or (name == "forward" and not is_loopback(settings.listen.forward))
+        tls = certificate.context if certificate is not None and has_tls else None
+        await server.listen(sockets[name], tls)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]], metrics: Metrics) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(metrics, SentMetrics):
+        await metrics.stop()
 
 
 def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: StoreRules) -> Handler:
@@ -235,12 +200,31 @@ def _make_api(dependencies: Dependencies, role_sessions: RoleSessions, stores: S
             answered = await answer_authzen(dependencies, role_sessions, request)
             if answered is not None:
                 return answered
+        if request.path.startswith(SCIM_PATH) and (
+            (answered := await answer_scim(dependencies, request)) is not None
+        ):
+            return answered
         if (answered := await answer_store(dependencies, stores, request)) is not None:
             return answered
         of_issuer = answer_token_request if request.method == "POST" else answer_issuer
         return await of_issuer(dependencies, request) or await answer_request(dependencies, request)
 
     return open_to_pages(answer)
+
+
+async def why_broker_is_not_ready(broker: Broker, journal: Journal, stop: asyncio.Event) -> str:
+    """Empty where it is."""
+    if stop.is_set():
+        return "stopping"
+    try:
+        await broker.keyrings.refresh()
+        await journal.reopen_if_moved()
+        journal.catch_up()
+    except EngineUnavailable as error:
+        return f"the store is out of reach: {error}"
+    except JournalUnavailable as error:
+        return f"the journal cannot be written: {error}"
+    return ""
 
 
 def _make_servers(
@@ -250,55 +234,44 @@ def _make_servers(
     certificate: Certificate | None,
     stop: asyncio.Event,
 ) -> Mapping[str, Listener]:
-    """The server of each of LISTENERS; none of the portal where it has no address."""
-
+    """The server of each of LISTENERS that has an address."""
     role_sessions = RoleSessions()
-
-    async def why_not_ready() -> str:
-        if stop.is_set():
-            return "stopping"
-        try:
-            await broker.keyrings.refresh()
-            await dependencies.journal.reopen_if_moved()
-            dependencies.journal.catch_up()
-        except EngineUnavailable as error:
-            return f"the store is out of reach: {error}"
-        except JournalUnavailable as error:
-            return f"the journal cannot be written: {error}"
-        return ""
-
-    maximum_body = broker.settings.requests.maximum_body_bytes
-    others = OPERATIONS_CONNECTIONS + (PORTAL_CONNECTIONS if broker.settings.listen.portal else 0)
-    most = most_connections(broker.settings.listen.maximum_connections, others)
-    operations = operations_handler(dependencies.metrics, why_not_ready, dependencies.host_names)
-    others_of_settings: dict[str, Listener] = {}
-    if broker.settings.listen.metadata_https:
-        others_of_settings["metadata_https"] = Server(
-            metadata.answer, clock, maximum_connections=most, name="metadata_https"
-        )
-    portal = None
-    if broker.settings.listen.portal:
-        portal = _make_portal(broker, dependencies, certificate)
-        others_of_settings["portal"] = portal
-    if broker.settings.listen.forward:
-        forwarding = make_forwarding(broker.settings, dependencies, role_sessions, portal)
-        others_of_settings["forward"] = Server(
-            forwarding.answer, clock, maximum_body=maximum_body, maximum_connections=most, name="forward"
-        )
-    return {
-        "api": Server(
-            _make_api(dependencies, role_sessions, make_store_rules(broker.settings)),
-            clock,
-            maximum_body=maximum_body,
-            maximum_connections=most,
-            name="api",
-        ),
-        "metadata": Server(metadata.answer, clock, maximum_connections=most, name="metadata"),
+    settings, listen = broker.settings, broker.settings.listen
+    others = OPERATIONS_CONNECTIONS + (PORTAL_CONNECTIONS if listen.portal else 0)
+    most = most_connections(listen.maximum_connections, others)
+    server = partial(Server, clock=clock, maximum_connections=most)
+    operations = operations_handler(
+        dependencies.metrics, _readiness(broker, dependencies, stop), dependencies.host_names
+    )
+    maximum_body = settings.requests.maximum_body_bytes
+    api = _make_api(dependencies, role_sessions, make_store_rules(settings))
+    servers: dict[str, Listener] = {
+        "api": server(api, maximum_body=maximum_body, name="api"),
+        "metadata": server(metadata.answer, name="metadata"),
         "operations": Server(
             operations, clock, maximum_connections=OPERATIONS_CONNECTIONS, name="operations"
         ),
-        **others_of_settings,
     }
+    if listen.metadata_https:
+        servers["metadata_https"] = server(metadata.answer, name="metadata_https")
+    portal = _make_portal(broker, dependencies, certificate) if listen.portal else None
+    if portal is not None:
+        servers["portal"] = portal
+    if listen.forward:
+        forwarding = make_forwarding(settings, dependencies, role_sessions, portal)
+        servers["forward"] = server(forwarding.answer, maximum_body=maximum_body, name="forward")
+    return servers
+
+
+def _readiness(
+    broker: Broker, dependencies: Dependencies, stop: asyncio.Event
+) -> Callable[[], Awaitable[str]]:
+    """A function that says why the broker is not ready; "" where it is."""
+
+    async def why_not_ready() -> str:
+        return await why_broker_is_not_ready(broker, dependencies.journal, stop)
+
+    return why_not_ready
 
 
 def _make_portal(
@@ -330,22 +303,6 @@ def _make_portal(
     return PortalListener(portal, maximum_connections=PORTAL_CONNECTIONS)
 
 
-async def _rotate_issuers(broker: Broker) -> None:
-    if broker.federation.issuer.url:
-        now = await broker.keyrings.rotation_time()
-        await rotate_issuers(broker.store, broker.federation.issuer.schedule, now, entropy)
-
-
-async def _warn_of_weaknesses(engine: Engine, logged: set[str]) -> None:
-    """Log which guarantees the settings of the engine's server take away, once each; not every engine can tell."""
-    weaknesses = getattr(engine, "weaknesses", None)
-    found = set(await weaknesses()) if weaknesses is not None else set()
-    for weakness in found - logged:
-        _logger.warning("the store is weaker than it should be: %s", weakness)
-    logged.clear()
-    logged.update(found)
-
-
 def read_certificate(settings: Settings) -> Certificate | None:
     """The certificate of the API listener; None where none is set."""
     if not settings.tls.certificate_file:
@@ -362,13 +319,3 @@ def read_certificate(settings: Settings) -> Certificate | None:
             name = "client_certificates.certificate_authorities"
             raise ConfigurationError(f"{name}: {authorities} cannot be used: {explained(error)}") from None
     return certificate
-
-
-async def _keep_role_index(store: Store) -> None:
-    """At once: until a store of an earlier version is indexed, pages look through its roles one by one."""
-    failure = ""
-    while True:
-        failure = await attempt(
-            "indexing the trust policies of roles", partial(index_missing_roles, store), failure
-        )
-        await asyncio.sleep(_RETRY_SECONDS if failure else _ROLE_INDEX_SECONDS)

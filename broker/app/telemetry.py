@@ -3,9 +3,9 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from broker.app.system import clock
 from broker.config.otlp_faults import headers_of
 from broker.config.settings import Otlp
+from broker.system import clock
 from broker.web.metrics import Metrics, WorkerSlot
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from broker.assertions.unverified_token import CURVE_ALGORITHMS, RSA_ALGORITHMS
 from broker.strict_json import read_object
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
@@ -21,12 +22,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448Publ
 MOST_KEYS = 100
 SMALLEST_RSA_KEY, LARGEST_RSA_KEY = 2048, 8192  # bits; a larger key makes verification too slow
 
-_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-_CURVE_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _EDWARDS_CURVES = ("Ed25519", "Ed448")
-
-# Every signature algorithm that is accepted. All are asymmetric: a public key can never serve as a shared secret.
-ALGORITHMS = frozenset((*_RSA_ALGORITHMS, *_CURVE_ALGORITHMS.values(), "EdDSA"))
 
 
 class VerificationKey(msgspec.Struct, frozen=True):
@@ -79,11 +75,11 @@ def _key_and_algorithms(entry: dict[str, Any]) -> tuple[PublicKey, tuple[str, ..
         rsa = RSAAlgorithm.from_jwk(entry)
         if not isinstance(rsa, RSAPublicKey) or not SMALLEST_RSA_KEY <= rsa.key_size <= LARGEST_RSA_KEY:
             raise ValueError("an RSA key of this size is not accepted")
-        return rsa, _RSA_ALGORITHMS
-    if kind == "EC" and curve in _CURVE_ALGORITHMS:
+        return rsa, RSA_ALGORITHMS
+    if kind == "EC" and curve in CURVE_ALGORITHMS:
         point = ECAlgorithm.from_jwk(entry)
         assert isinstance(point, EllipticCurvePublicKey)
-        return point, (_CURVE_ALGORITHMS[curve],)
+        return point, (CURVE_ALGORITHMS[curve],)
     if kind == "OKP" and curve in _EDWARDS_CURVES:
         edwards = OKPAlgorithm.from_jwk(entry)
         assert isinstance(edwards, Ed25519PublicKey | Ed448PublicKey)

@@ -3,19 +3,21 @@
 Unlike everywhere else, the key is in the token's own header: what it proves is only that it is the same key as before.
 """
 
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from urllib.parse import urlsplit
 
 import msgspec
+from jwt.utils import base64url_decode, base64url_encode
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import read_token, verify_signature
+from broker.assertions.json_web_token import verify_signature
 from broker.assertions.key_sets import parse_key_set
+from broker.assertions.unverified_token import read_token
 
 LEEWAY = 300.0  # seconds that the client's clock may be off
 _ALGORITHM = "ES256"
 _LONGEST_ID = 256
+_COORDINATE_SIZE = 32  # octets, of P-256
 
 
 class PossessionProof(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ def verify_possession(
     header, claims = token.header, token.claims
     checks.require("type", header.get("typ") == "dpop+jwt", found=header.get("typ"), wanted="dpop+jwt")
     checks.require("proof algorithm", token.algorithm == _ALGORITHM, found=token.algorithm, wanted=_ALGORITHM)
-    jwk = header.get("jwk")
+    jwk = _at_full_size(header.get("jwk"))
     try:
         keys = parse_key_set(msgspec.json.encode({"keys": [jwk]}))
     except ValueError as error:
@@ -55,7 +57,27 @@ def verify_possession(
 def thumbprint_of(jwk: dict[str, object]) -> str:
     """Of an elliptic curve key: its required members in order, without white space (RFC 7638, 3)."""
     members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
-    return urlsafe_b64encode(sha256(msgspec.json.encode(members)).digest()).rstrip(b"=").decode()
+    return base64url_encode(sha256(msgspec.json.encode(members)).digest()).decode()
+
+
+def _at_full_size(unverified_jwk: object) -> object:
+    """The key with the coordinates of 32 octets that RFC 7518, 6.2.1.2, demands.
+
+    The AWS CLI leaves out octets of value 0 at their beginning: one key in 128 has a coordinate that is shorter.
+    """
+    if type(unverified_jwk) is not dict:
+        return unverified_jwk
+    return {name: _padded(value) if name in ("x", "y") else value for name, value in unverified_jwk.items()}
+
+
+def _padded(unverified_coordinate: object) -> object:
+    if type(unverified_coordinate) is not str:
+        return unverified_coordinate
+    try:
+        octets = base64url_decode(unverified_coordinate)
+    except ValueError:
+        return unverified_coordinate
+    return base64url_encode(octets.rjust(_COORDINATE_SIZE, b"\0")).decode()
 
 
 def _is_for(unverified_url: object, host: str, path: str) -> bool:

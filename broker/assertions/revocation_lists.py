@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from broker.assertions.certificate_checks import find_extension
 
@@ -50,3 +51,13 @@ def is_list_of(one: x509.CertificateRevocationList, issuer: x509.Certificate) ->
 
 def is_revoked(serial_number: int, lists: Sequence[x509.CertificateRevocationList]) -> bool:
     return any(one.get_revoked_certificate_by_serial_number(serial_number) is not None for one in lists)
+
+
+def latest_issue(content: bytes) -> float:
+    """When the latest of the lists was issued (thisUpdate), in epoch seconds; raises ValueError."""
+    return max(one.last_update_utc.timestamp() for one in parse_revocation_lists(content))
+
+
+def pem_of_lists(content: bytes) -> str:
+    """The lists in PEM; raises ValueError."""
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in parse_revocation_lists(content))

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import UnverifiedToken, verify_signature
+from broker.assertions.json_web_token import verify_signature
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken
 from broker.assertions.web_identity import LEEWAY, verify_times
+from broker.names.principal import POD_IDENTITY
 from broker.strict_json import read_object
 
-AUDIENCE = "pods.eks.amazonaws.com"
+AUDIENCE = POD_IDENTITY
 
 _CLAIM = "kubernetes.io"
 _POD_UID = "authentication.kubernetes.io/pod-uid"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hmac import compare_digest
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import UnverifiedToken
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken
 from broker.assertions.web_identity import WebIdentityClaims, verify_web_identity
 
 _LONGEST_NAME = 64  # characters

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import UnverifiedToken, verify_signature
+from broker.assertions.json_web_token import verify_signature
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken
 
 LEEWAY = 60  # seconds that a provider's clock may differ from ours, either way
 REDEEM_WITHIN = 24 * 3600  # seconds: STS, "Token must be redeemed within 24 hours of issuance"

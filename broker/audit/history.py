@@ -42,7 +42,7 @@ class EventHistory:
         is_idle = self._indexing is None or self._indexing.done()
         if found.complete_since is not None and is_idle:
             self._indexing = asyncio.create_task(self._index_the_rest())
-        records = tuple(map(_for_the_account, found.records))
+        records = tuple(map(shown_to_account, found.records))
         return msgspec.structs.replace(found, records=records)
 
     @contextmanager
@@ -71,7 +71,8 @@ class EventHistory:
             left = (await self._find(RecordFilter(), 0, None)).complete_since
 
 
-def _for_the_account(found: FoundRecord) -> FoundRecord:
+def shown_to_account(found: FoundRecord) -> FoundRecord:
+    """Without what is for the operator alone."""
     if found.event.error_code not in _FAULTS:
         return found
     event = msgspec.structs.replace(found.event, error_message="")

@@ -5,6 +5,7 @@ import asyncio
 import os
 import random
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,12 @@ def run(chosen: argparse.Namespace) -> int:
     from broker.web.log import configure_logging
 
     configure_logging(chosen.log_level)
+    _leave_out("urllib3.contrib.pyopenssl")
     try:
         if chosen.profiles:
             asyncio.run(_serve_profiles(chosen.profiles))
             return 0
+        _leave_out("awscrt")
         settings = read_agent_settings(chosen.config, os.environ)
         if not chosen.check:
             asyncio.run(_serve(settings))
@@ -64,10 +67,19 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _leave_out(module: str) -> None:
+    """Import it no more in this process: what is on each node should be small.
+
+    botocore does without both. pyOpenSSL brings ten megabytes, for one class that urllib3 itself has; AWS's Common
+    Runtime brings six, for SigV4A and for `aws login`, which is for people.
+    """
+    sys.modules.setdefault(module, None)  # type: ignore[arg-type]  # None: not to be imported
+
+
 async def _serve(settings: "AgentSettings") -> None:
     from broker.agent.running import AgentTools, run_agent
     from broker.agent.sockets import given_sockets
-    from broker.app.system import clock, entropy
+    from broker.system import clock, entropy
 
     stopping = _stopping()
     await run_agent(settings, AgentTools(clock, random.random, entropy), given_sockets(os.environ), stopping)
@@ -76,7 +88,7 @@ async def _serve(settings: "AgentSettings") -> None:
 async def _serve_profiles(profiles: list[str]) -> None:
     from broker.agent.profiles import parse_profile, run_profiles
     from broker.agent.running import AgentTools
-    from broker.app.system import clock, entropy
+    from broker.system import clock, entropy
 
     tools = AgentTools(clock, random.random, entropy)
     await run_profiles([parse_profile(text) for text in profiles], tools, _stopping(), _announce)

@@ -1,4 +1,4 @@
-"""`broker audit`: find records of the journal, and show the last ones and those that follow."""
+"""`broker audit`: find records of the journal, show the last ones and those that follow, and show its files."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker.commands.audit_files import FILES, add_files_arguments, show_files
 from broker.commands.audit_filters import FILTERS, add_filters, filter_of
 from broker.commands.colours import in_red
 from broker.commands.settings import add_settings_arguments, settings_of
@@ -24,6 +25,7 @@ both are read.
 
   broker audit find --principal alice --outcome denied --since 1d
   broker audit tail --follow
+  broker audit files
 """
 FIND = f"""\
 Find records of the journal, the newest first: a table on a terminal; in a pipe, and with --json, the records
@@ -75,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for one in (find, tail):
         add_filters(one)
         add_settings_arguments(one, is_asked_of_broker=False)
+    files = actions.add_parser(
+        "files", help="its files, and what becomes of them", description=FILES, formatter_class=raw
+    )
+    add_files_arguments(files)
+    add_settings_arguments(files, is_asked_of_broker=False)
 
 
 def _count(text: str) -> int:
@@ -85,22 +92,27 @@ def _count(text: str) -> int:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 when the records are printed or the reader of the pipe has ended, 3 where there is no journal."""
+    from broker.app import clock
     from broker.causes import explained
     from broker.commands.refusing import NO_ANSWER, failed, refused_settings
     from broker.config import ConfigurationError
 
     command = f"broker audit {chosen.action}"
     try:
-        path = Path(settings_of(chosen).audit.path)
+        settings = settings_of(chosen)
+        path = Path(settings.audit.path)
     except ConfigurationError as error:
         return refused_settings(command, error)
     is_following = chosen.action == "tail" and chosen.follow
     if not path.exists() and not is_following:
         return failed(command, f"there is no journal at {path}; audit.path says where it is", NO_ANSWER)
-    if chosen.action == "find" and not path.is_file():
+    if chosen.action != "tail" and not path.is_file():
         return failed(command, f"{path} is a device or a pipe, which keeps no records", NO_ANSWER)
     try:
-        (_tail if chosen.action == "tail" else _find)(chosen, path)
+        if chosen.action == "files":
+            show_files(chosen, settings, clock())
+        else:
+            (_tail if chosen.action == "tail" else _find)(chosen, path)
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # as with `| head`

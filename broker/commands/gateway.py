@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import socket
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser, is_asked_of_broker=False)
     parser.add_argument("--listen", metavar="HOST:PORT", help="where S3 clients ask (nowhere)")
     parser.add_argument("--store-url", metavar="URL", help="the store behind it: http[s]://HOST[:PORT]")
+    parser.add_argument("--operations", metavar="HOST:PORT", help="/livez, /readyz, /metrics (nowhere)")
     parser.add_argument("--workers", metavar="N", help="worker processes that share the listener (1)")
 
 
@@ -47,6 +48,7 @@ def run(chosen: argparse.Namespace) -> int:
             chosen,
             gateway__listen=chosen.listen,
             gateway__store_url=chosen.store_url,
+            gateway__operations=chosen.operations,
             gateway__workers=chosen.workers,
         )
         _require_settings(settings)
@@ -78,25 +80,30 @@ def _serve(settings: Settings) -> int:
 
     configure_logging(settings.log.level, settings.log.format)
     allow_many_connections()
+    chosen = settings.gateway
     try:
-        reserved = reserve(*parse_address(settings.gateway.listen, "gateway.listen"))
+        reserved = {"gateway": reserve(*parse_address(chosen.listen, "gateway.listen"))}
+        if chosen.operations:
+            reserved["operations"] = reserve(*parse_address(chosen.operations, "gateway.operations"))
     except AddressUnavailable as error:
         return failed("broker gateway", str(error), NO_ANSWER if error.may_pass else WRONG_USE)
     if settings.gateway.workers == 1:
-        why = _serve_here(settings, reserved, lambda: None, lambda: None)
+        why = _serve_here(settings, reserved, None, lambda: None, lambda: None)
     else:
         why = _supervise(settings, reserved)
     return failed("broker gateway", why, NO_ANSWER) if why else DONE
 
 
-def _supervise(settings: Settings, reserved: list[socket]) -> str:
+def _supervise(settings: Settings, reserved: dict[str, list[socket]]) -> str:
     from broker.commands.workers import supervise
     from broker.web.listeners import allow_worker_sockets, worker_sockets
 
-    allow_worker_sockets(reserved)
+    for sockets in reserved.values():
+        allow_worker_sockets(sockets)
 
     def one_worker(slot: WorkerSlot, is_ready: Callable[[], None], heartbeat: Callable[[], None]) -> str:
-        return _serve_here(settings, worker_sockets(reserved), is_ready, heartbeat)
+        own = {name: worker_sockets(sockets) for name, sockets in reserved.items()}
+        return _serve_here(settings, own, slot, is_ready, heartbeat)
 
     gc.collect()
     gc.freeze()
@@ -110,7 +117,8 @@ def _supervise(settings: Settings, reserved: list[socket]) -> str:
 
 def _serve_here(
     settings: Settings,
-    sockets: Sequence[socket],
+    sockets: Mapping[str, Sequence[socket]],
+    slot: WorkerSlot | None,
     is_ready: Callable[[], None],
     heartbeat: Callable[[], None],
 ) -> str:
@@ -121,7 +129,7 @@ def _serve_here(
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main(settings, sockets, is_ready, heartbeat))
+            runner.run(_main(settings, sockets, slot, is_ready, heartbeat))
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         return explained(error)
     return ""
@@ -129,26 +137,34 @@ def _serve_here(
 
 async def _main(
     settings: Settings,
-    sockets: Sequence[socket],
+    sockets: Mapping[str, Sequence[socket]],
+    slot: WorkerSlot | None,
     is_ready: Callable[[], None],
     heartbeat: Callable[[], None],
 ) -> None:
     from broker.app.gateway_serving import serve_gateway
     from broker.commands.serve import calling_on_stop_signals, repeating
     from broker.commands.workers import HEARTBEAT_SECONDS
+    from broker.web.metrics import WorkerSlot
 
     stop = asyncio.Event()
 
     def ready() -> None:
         gc.collect()
         gc.freeze()
-        addresses = ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in sockets)
-        facts = {"version": VERSION, "gateway": addresses, "store": settings.gateway.store_url}
+        addresses = {
+            name: ", ".join("{}:{}".format(*one.getsockname()[:2]) for one in own)
+            for name, own in sockets.items()
+        }
+        facts = {"version": VERSION, **addresses, "store": settings.gateway.store_url}
         _logger.info("serving S3", extra={"facts": facts, "is_banner": True})
         is_ready()
 
-    # SIGHUP does nothing: certificate and credentials are read again by themselves, settings need a restart.
-    with calling_on_stop_signals(stop.set, lambda: None):
+    reload = asyncio.Event()
+    if slot is not None and slot.restarts:
+        reload.set()  # its predecessor may have received the signal
+    # SIGHUP reads certificate and credentials again, which are also read by themselves; settings need a restart.
+    with calling_on_stop_signals(stop.set, reload.set):
         async with repeating(HEARTBEAT_SECONDS, heartbeat):
-            await serve_gateway(settings, sockets, ready, stop)
+            await serve_gateway(settings, sockets, ready, stop, slot or WorkerSlot(), reload)
     _logger.info("stopped")

@@ -115,7 +115,7 @@ def _wait_for_token(
 
 
 def _now() -> float:
-    from broker.app.system import clock
+    from broker.system import clock
 
     return clock()
 

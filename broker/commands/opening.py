@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from tempfile import TemporaryDirectory
 
 import msgspec
@@ -43,29 +43,42 @@ def with_broker(
     """
     command = f"broker {chosen.command}"
     remote = current_remote()
-    if remote is None:
-        status = asked_of_running_broker(chosen, standard_input, files)
-        if status is not None:
-            return status
     try:
-        settings = remote.settings if remote is not None else settings_of(chosen)
-        if remote is None:
+        if remote is not None:
+            settings = remote.settings
+        else:
+            status = asked_of_running_broker(chosen, standard_input, files)
+            if status is not None:
+                return status
+            settings = settings_of(chosen)
             require_owner(settings)
     except ConfigurationError as error:
         return refused_settings(command, error)
     except NotOwner as error:
         return failed(command, str(error), WRONG_USE)
+    main = _dry(settings, work) if is_dry else _in_broker(settings, work, may_create=may_create)
+    return _status_of(command, settings, main)
 
-    async def main() -> int:
-        if is_dry and await is_new_store(settings):
-            with TemporaryDirectory(prefix="broker-dry-run-") as folder:
-                async with open_broker(_in_folder(settings, folder), {}) as broker:
-                    return await work(broker)
-        async with open_broker(settings, may_create=may_create and not is_dry) as broker:
+
+async def _in_broker(
+    settings: Settings, work: Callable[[Broker], Awaitable[int]], *, may_create: bool
+) -> int:
+    async with open_broker(settings, may_create=may_create) as broker:
+        return await work(broker)
+
+
+async def _dry(settings: Settings, work: Callable[[Broker], Awaitable[int]]) -> int:
+    if not await is_new_store(settings):
+        return await _in_broker(settings, work, may_create=False)
+    with TemporaryDirectory(prefix="broker-dry-run-") as folder:
+        async with open_broker(_in_folder(settings, folder), {}) as broker:
             return await work(broker)
 
+
+def _status_of(command: str, settings: Settings, main: Coroutine[None, None, int]) -> int:
+    """The exit status of `main`, or that of the error."""
     try:
-        return asyncio.run(main())
+        return asyncio.run(main)
     except CommandRefused as error:
         return failed(command, str(error), error.status)
     except ConfigurationError as error:

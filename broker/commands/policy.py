@@ -24,6 +24,9 @@ Check and evaluate policies with the engine that decides requests.
 each with its line and column: unknown actions, condition keys and services, malformed ARNs, roles passed to everybody.
 It exits with 1 for errors, with --strict for warnings, too; suggestions change nothing.
 
+With --no-new-access, --not-granted and --no-public-access it also asks a solver, as IAM Access Analyzer's custom policy
+checks do, and exits with 1 where one fails, or cannot be decided. That needs pip install 'broker[solver]'.
+
 `simulate` prints a line for each decision, `explain` the outcome of each layer of policies. These two exit with 0 where
 all is allowed, 1 where something is denied, 2 where the question itself cannot be used.
 """
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--strict", action="store_true", help="exit with 1 for warnings, too, not for errors only"
     )
+    _add_custom_checks(check)
     for name, help_text in (
         ("simulate", "allowed or not, in a line"),
         ("explain", "the outcome of each layer"),
@@ -70,6 +74,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         _add_question(asking)
         add_settings_arguments(asking)
+
+
+def _add_custom_checks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-new-access",
+        metavar="FILE",
+        type=Path,
+        help="fail where the document allows what the policy in this file, of the same kind, does not",
+    )
+    parser.add_argument(
+        "--not-granted",
+        metavar="ACTION",
+        action="append",
+        default=[],
+        help="fail where the document allows one of these actions; may be repeated",
+    )
+    parser.add_argument(
+        "--not-granted-on",
+        metavar="ARN",
+        action="append",
+        default=[],
+        help="fail where it allows them, or anything, on one of these resources; may be repeated",
+    )
+    parser.add_argument(
+        "--no-public-access",
+        action="store_true",
+        help="fail where the document, a policy with principals, allows something to anybody",
+    )
 
 
 def _add_question(parser: argparse.ArgumentParser) -> None:
@@ -109,11 +141,13 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """0 where the document is valid or all is allowed, 1 where not, 2 for invalid options."""
-    from broker.commands.refusing import CommandRefused, failed
+    from broker.commands.refusing import CommandRefused, failed, read_text
 
     try:
         if chosen.action_name == "check":
-            return _check(chosen.file, chosen.kind, chosen.service_principal, chosen.strict)
+            text = read_text(chosen.file)
+            status = _check(text, chosen.file, chosen.kind, chosen.service_principal, chosen.strict)
+            return status or _check_access(chosen, text)
         return _ask_files(chosen) if chosen.principal is None else _ask_store(chosen)
     except CommandRefused as error:
         return failed(f"broker policy {chosen.action_name}", str(error), error.status)
@@ -141,13 +175,12 @@ def _ask_store(chosen: argparse.Namespace) -> int:
     return with_broker(chosen, work, files={str(file): read_text(file) for file in named})
 
 
-def _check(file: Path, kind: str, own_services: list[str], is_strict: bool) -> int:
+def _check(text: str, file: Path, kind: str, own_services: list[str], is_strict: bool) -> int:
     from broker.commands.findings import print_findings, worst_status
-    from broker.commands.refusing import failed, malformed, read_text
+    from broker.commands.refusing import failed, malformed
     from broker.policy import MalformedPolicy, PolicyKind, parse_policy, policy_size
     from broker.policy.validation import VALIDATED_AS, validate_policy
 
-    text = read_text(file)
     policy_kind = PolicyKind("identity" if kind == "managed" else kind)
     findings = validate_policy(text, VALIDATED_AS[policy_kind], own_services)
     try:
@@ -163,6 +196,14 @@ def _check(file: Path, kind: str, own_services: list[str], is_strict: bool) -> i
         count = len(policy.statements)
         print(f"{file}: good, {count} statement{'' if count == 1 else 's'}, {policy_size(text)} characters")
     return status
+
+
+def _check_access(chosen: argparse.Namespace, text: str) -> int:
+    from broker.commands.custom_checks import check_access
+    from broker.policy import PolicyKind
+
+    kind = PolicyKind("identity" if chosen.kind == "managed" else chosen.kind)
+    return check_access(chosen, kind, text)
 
 
 def _show(chosen: argparse.Namespace, decisions: "list[Decision]") -> int:

@@ -187,13 +187,30 @@ def serve_here(
     """
     import uvloop
 
+    from broker.storage.engine import EngineUnavailable
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve_until_stopped(start, sockets, slot, is_ready, heartbeat))
+    except (ConfigurationError, EngineUnavailable, OSError) as error:
+        return explained(error)
+    return ""
+
+
+async def _serve_until_stopped(
+    start: Start,
+    sockets: Mapping[str, Sequence[socket]],
+    slot: WorkerSlot | None,
+    is_ready: Callable[[], None],
+    heartbeat: Callable[[], None],
+) -> None:
     from broker.app.reloading import Reloading
     from broker.app.serving import serve
     from broker.commands.admin_socket import AdminListener
     from broker.commands.workers import HEARTBEAT_SECONDS
-    from broker.storage.engine import EngineUnavailable
     from broker.web.metrics import WorkerSlot
 
+    stop = asyncio.Event()
     is_serving = False
 
     def ready() -> None:
@@ -206,31 +223,21 @@ def serve_here(
         _logger.info("serving", extra={"facts": {**facts, **_addresses(sockets)}, "is_banner": True})
         is_ready()
 
-    async def main() -> None:
-        stop = asyncio.Event()
+    def end() -> None:
+        if is_serving and not stop.is_set():
+            _logger.info("stopping")
+        stop.set()
 
-        def end() -> None:
-            if is_serving and not stop.is_set():
-                _logger.info("stopping")
-            stop.set()
-
-        reloading = Reloading(*start.reading, asyncio.Event())
-        if slot is not None and slot.restarts:
-            reloading.asked.set()  # its predecessor may have received the signal
-        own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}
-        with calling_on_stop_signals(end, reloading.asked.set):
-            async with repeating(HEARTBEAT_SECONDS, heartbeat):
-                await serve(
-                    start.settings, sockets, ready, stop, slot or WorkerSlot(), own=own, reloading=reloading
-                )
-            _logger.info("stopped")
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
-    except (ConfigurationError, EngineUnavailable, OSError) as error:
-        return explained(error)
-    return ""
+    reloading = Reloading(*start.reading, asyncio.Event())
+    if slot is not None and slot.restarts:
+        reloading.asked.set()  # its predecessor may have received the signal
+    own = {"admin": AdminListener(start.settings)} if sockets.get("admin") else {}
+    with calling_on_stop_signals(end, reloading.asked.set):
+        async with repeating(HEARTBEAT_SECONDS, heartbeat):
+            await serve(
+                start.settings, sockets, ready, stop, slot or WorkerSlot(), own=own, reloading=reloading
+            )
+        _logger.info("stopped")
 
 
 @contextmanager

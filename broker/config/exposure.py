@@ -28,11 +28,13 @@ def faults_of_exposure(settings: Settings) -> Iterator[str]:
 def warnings_of_exposure(settings: Settings) -> Iterator[str]:
     """Logged at start, and shown by `broker config check`."""
     listen = settings.listen
-    if not is_loopback(listen.operations) and not listen.allow_public_operations:
-        yield (
-            f"listen.operations: {listen.operations} is not on this machine alone, and all who reach it read the "
-            "metrics without a signature; listen.allow_public_operations = true says that this is meant"
-        )
+    operations = {"listen.operations": listen.operations, "gateway.operations": settings.gateway.operations}
+    for name, address in operations.items():
+        if not is_loopback(address) and not listen.allow_public_operations:
+            yield (
+                f"{name}: {address} is not on this machine alone, and all who reach it read the metrics without a "
+                "signature; listen.allow_public_operations = true says that this is meant"
+            )
     shown = [one for one in listen.metadata if not is_loopback(one) and not _is_for_metadata(one)]
     if shown and not listen.allow_public_metadata:
         yield (

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from broker.audit.journal import Sync
 from broker.config.authorize_faults import faults_of_authorize
 from broker.config.exposure import faults_of_exposure
-from broker.config.gateway_faults import faults_of_gateway
+from broker.config.gateway_faults import faults_of_gateway, faults_of_trails
 from broker.config.otlp_faults import faults_of_otlp
 from broker.config.portal_faults import faults_of_portal
 from broker.config.settings import ConfigurationError, RootUser, Settings, listener_addresses
@@ -51,10 +51,13 @@ _RANGES = {
     "audit.maximum_size_bytes": (4096, 1 << 50),
     "audit.keep": (0, 10_000),
     "audit.keep_unauthenticated": (0, 10_000),
+    "audit.keep_days": (0, 3650),
     "requests.maximum_body_bytes": (1024, 64 << 20),
     "requests.graceful_shutdown_seconds": (0, 3600),
     "gateway.workers": (1, 256),
     "gateway.maximum_connections": (1, 1_000_000),
+    "trails.delivery_seconds": (1, 3600),
+    "trails.digest_seconds": (1, 86_400),
     "metadata.session_seconds": (1210, 43_200),
     "metadata.requests_per_second": (0, 1_000_000),
     "federation.clock_leeway_seconds": (0, LONGEST_LEEWAY),
@@ -121,6 +124,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
     yield from faults_of_portal(settings)
     yield from faults_of_authorize(settings)
     yield from faults_of_gateway(settings)
+    yield from faults_of_trails(settings)
     yield from _faults_of_federation(settings)
     yield from faults_of_otlp(settings.otlp)
     yield from _faults_of_root(settings.root)
@@ -134,8 +138,9 @@ def _faults_of_listeners(settings: Settings) -> Iterator[str]:
     for name in ("listen.api", "listen.metadata", "listen.operations"):
         if not named[name]:
             yield f"{name}: '' is not HOST:PORT"
-    if settings.gateway.listen:
-        named["gateway.listen"] = (settings.gateway.listen,)
+    for name in ("listen", "operations"):
+        if address := getattr(settings.gateway, name):
+            named[f"gateway.{name}"] = (address,)
     for name, addresses in named.items():
         for address in addresses:
             try:

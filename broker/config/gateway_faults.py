@@ -1,10 +1,10 @@
-"""Faults of [gateway]: the store, names, and settings that belong together."""
+"""Faults of [gateway] and [trails]: the store, names, and settings that belong together."""
 
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from broker.config.settings import GatewaySettings, Settings
+from broker.config.settings import GatewaySettings, Settings, TrailSettings
 
 _is_region = re.compile(r"[a-z0-9-]{1,32}").fullmatch
 _is_domain = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*").fullmatch
@@ -12,13 +12,7 @@ _is_domain = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*").fullmatch
 
 def faults_of_gateway(settings: Settings) -> Iterator[str]:
     chosen = settings.gateway
-    if chosen.store_url and not is_origin(chosen.store_url):
-        yield (
-            f"gateway.store_url: {chosen.store_url!r} is not the address of a store: http[s]://HOST[:PORT], with "
-            "nothing behind it"
-        )
-    if not _is_region(chosen.region):
-        yield f"gateway.region: {chosen.region!r} is no region, such as us-east-1"
+    yield from _faults_of_store("gateway", chosen)
     for domain in chosen.domains:
         if not _is_domain(domain):
             yield f"gateway.domains: {domain!r} is no domain; write it in small letters, without a port"
@@ -30,14 +24,27 @@ def faults_of_gateway(settings: Settings) -> Iterator[str]:
         for name in chosen.refused_operations:
             if name not in known:
                 yield f"gateway.refused_operations: the gateway knows no operation {name!r}"
-    yield from _faults_of_credentials(chosen)
 
 
-def _faults_of_credentials(chosen: GatewaySettings) -> Iterator[str]:
+def faults_of_trails(settings: Settings) -> Iterator[str]:
+    chosen = settings.trails
+    yield from _faults_of_store("trails", chosen)
+    if chosen.folder and chosen.store_url:
+        yield "trails.folder takes the place of trails.store_url: set one of them"
+
+
+def _faults_of_store(section: str, chosen: GatewaySettings | TrailSettings) -> Iterator[str]:
+    if chosen.store_url and not is_origin(chosen.store_url):
+        yield (
+            f"{section}.store_url: {chosen.store_url!r} is not the address of a store: http[s]://HOST[:PORT], with "
+            "nothing behind it"
+        )
+    if not _is_region(chosen.region):
+        yield f"{section}.region: {chosen.region!r} is no region, such as us-east-1"
     if bool(chosen.access_key_id) != bool(chosen.secret_access_key.reveal()):
-        yield "gateway.access_key_id and gateway.secret_access_key belong together: set both or neither"
+        yield f"{section}.access_key_id and {section}.secret_access_key belong together: set both or neither"
     if chosen.access_key_id and chosen.credentials_file:
-        yield "gateway.credentials_file takes the place of gateway.access_key_id: set one of them"
+        yield f"{section}.credentials_file takes the place of {section}.access_key_id: set one of them"
 
 
 def is_origin(url: str) -> bool:

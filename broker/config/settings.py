@@ -89,6 +89,7 @@ class Audit(Section, frozen=True):
     maximum_size_bytes: int = 100 << 20
     keep: int = 10
     keep_unauthenticated: int = 1
+    keep_days: int = 0
     sync: str = "none"
 
 
@@ -138,6 +139,7 @@ class FederationSettings(Section, frozen=True):
 
 class GatewaySettings(Section, frozen=True):
     listen: str = ""
+    operations: str = ""
     workers: int = 1
     maximum_connections: int = 1024
     store_url: str = ""
@@ -164,6 +166,18 @@ class GatewaySettings(Section, frozen=True):
     existing_object_tags: bool = False
     forward_trailers: bool = True
     journal_data_events: bool = False
+
+
+class TrailSettings(Section, frozen=True):
+    folder: str = ""
+    store_url: str = ""
+    region: str = "us-east-1"
+    access_key_id: str = ""
+    secret_access_key: SecretKey = SecretKey("")
+    credentials_file: str = ""
+    certificate_authorities: str = ""
+    delivery_seconds: int = 60
+    digest_seconds: int = 3600
 
 
 class Policies(Section, frozen=True):
@@ -226,6 +240,7 @@ class Settings(Section, frozen=True):
     authorize: AuthorizeSettings = AuthorizeSettings()
     stores: StoresSettings = StoresSettings()
     gateway: GatewaySettings = GatewaySettings()
+    trails: TrailSettings = TrailSettings()
     log: Log = Log()
     otlp: Otlp = Otlp()
     root: RootUser = RootUser()

@@ -132,6 +132,7 @@ class Mint(msgspec.Struct, frozen=True):
         role_delivery: str | None = None,
         instance_id: str | None = None,
         context: Mapping[str, tuple[str, ...]] = _NO_CONTEXT,
+        store_users: tuple[str, ...] = (),
         minimum_token_size: int = 0,
     ) -> TemporaryCredentials:
         """A session of a role; the arguments are those of `AssumedRoleClaims`."""
@@ -160,6 +161,7 @@ class Mint(msgspec.Struct, frozen=True):
             role_delivery,
             instance_id,
             tuple(context.items()) if context else (),
+            store_users,
         )
         packed = _require_packed(session_policy, session_policy_arns, claims.tags, transitive_tag_keys)
         return self._sealed(claims, entropy, minimum_token_size, packed)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from broker.assertions.key_sets import parse_key_set
 from broker.credentials.mint import LONGEST_ROLE_SESSION
+from broker.declaration.associations import delete_declared, settle_associations
 from broker.declaration.attempt import Attempt
-from broker.declaration.declared import DeclaredAccount, DeclaredCluster, DeclaredTokenReview
+from broker.declaration.declared import DeclaredAccount, DeclaredCluster, DeclaredTokenReview, value_or
 from broker.declaration.source import DeclarationError
-from broker.storage.collections import ASSOCIATION_IDS, CLUSTERS, POD_IDENTITY_ASSOCIATIONS
+from broker.storage.collections import CLUSTERS, POD_IDENTITY_ASSOCIATIONS
 from broker.storage.pod_identity_records import Cluster, TokenReview
 
 SHORTEST_SESSION = 900  # seconds; SDKs renew credentials that expire sooner at every call
@@ -35,9 +36,7 @@ async def prune_clusters(attempt: Attempt, account: str, wanted: DeclaredAccount
         if name in wanted.clusters:
             continue
         for association in await attempt.store.scan(POD_IDENTITY_ASSOCIATIONS, account, f"{name}/"):
-            key = POD_IDENTITY_ASSOCIATIONS.key_of(association)
-            attempt.store.delete(POD_IDENTITY_ASSOCIATIONS, account, key)
-            attempt.store.delete(ASSOCIATION_IDS, account, f"{name}/{association.association_id}")
+            delete_declared(attempt, association)
         attempt.store.delete(CLUSTERS, account, name)
         attempt.note(account, "broker:DeleteCluster", "-", f"cluster {name}")
 
@@ -56,13 +55,14 @@ async def _settle(attempt: Attempt, account: str, name: str, wanted: DeclaredClu
         token_review=_review(wanted),
         node_tag=wanted.node_tag,
         session_seconds=wanted.session_seconds,
-        tags=current.tags if current else {},
+        tags=value_or(wanted.tags, current.tags if current else {}),
         created_at=current.created_at if current else attempt.now,
     )
     if current != after:
         attempt.put(
             account, CLUSTERS, after, "~" if current else "+", f"cluster {name}: issuer {wanted.issuer}"
         )
+    await settle_associations(attempt, after, wanted)
 
 
 def _review(wanted: DeclaredCluster) -> TokenReview | None:

@@ -121,6 +121,21 @@ class DeclaredTokenReview(Declared, frozen=True, kw_only=True):
     token_file: str = ""
 
 
+class DeclaredAssociation(Declared, frozen=True, kw_only=True):
+    """The role, by its name, of the pods of a service account.
+
+    `id` and `external_id` are those that are known elsewhere already; without them they are made of the names.
+    """
+
+    role: str
+    id: str = ""
+    target_role_arn: str = ""
+    external_id: str = ""
+    disable_session_tags: bool = False
+    policy: Document | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+
+
 class DeclaredCluster(Declared, frozen=True, kw_only=True):
     """A cluster of Kubernetes whose service account tokens are accepted; its keys, or where they are fetched from."""
 
@@ -131,22 +146,36 @@ class DeclaredCluster(Declared, frozen=True, kw_only=True):
     node_tag: str = ""
     session_seconds: int = 21_600
     token_review: DeclaredTokenReview | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+    associations: dict[str, DeclaredAssociation] | UnsetType = UNSET
+
+
+class DeclaredRevocationList(Declared, frozen=True, kw_only=True):
+    """A certificate revocation list, in PEM."""
+
+    content: Document
+    id: str = ""
+    enabled: bool = True
 
 
 class DeclaredTrustAnchor(Declared, frozen=True, kw_only=True):
-    """Whose certificates prove workloads (IAM Roles Anywhere), in PEM."""
+    """Whose certificates prove workloads (IAM Roles Anywhere), in PEM. Without an `id`, it is made of the name."""
 
     certificates: Document
+    id: str = ""
     type: str = "CERTIFICATE_BUNDLE"
     region: str = "us-east-1"
     enabled: bool = True
     follow_distribution_points: bool = False
+    tags: dict[str, str] | UnsetType = UNSET
+    revocation_lists: dict[str, DeclaredRevocationList] | UnsetType = UNSET
 
 
 class DeclaredWorkloadProfile(Declared, frozen=True, kw_only=True):
     """Which roles workloads may take, by their names, and within which session policies (IAM Roles Anywhere)."""
 
     roles: tuple[str, ...]
+    id: str = ""
     region: str = "us-east-1"
     enabled: bool = True
     duration_seconds: int = 3600
@@ -154,6 +183,8 @@ class DeclaredWorkloadProfile(Declared, frozen=True, kw_only=True):
     managed_policies: tuple[str, ...] = ()
     require_instance_properties: bool = False
     accept_role_session_name: bool = False
+    tags: dict[str, str] | UnsetType = UNSET
+    attribute_mappings: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
 class DeclaredAccount(Declared, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from broker.access.trust import named_trust_policy
 from broker.declaration.attempt import Attempt
+from broker.declaration.declared import Document
 from broker.declaration.properties import NamedEntity, Parameters, Property, cleared, desired
 from broker.storage.records import ManagedPolicy, Role
 
@@ -25,6 +26,11 @@ def is_same(text: str, other: str) -> bool:
         return text == other or bool(json.loads(text) == json.loads(other))
     except ValueError:
         return False
+
+
+def stored_text(wanted: Document, current: str | None) -> str:
+    """The text that is stored, where the file says the same in another form."""
+    return current if current is not None and is_same(wanted.text, current) else wanted.text
 
 
 async def _create_document(attempt: Attempt, target: NamedEntity, wanted: Any) -> Parameters:

@@ -12,6 +12,7 @@ import msgspec
 
 from broker.access.organization import find_organization, find_policy
 from broker.access.trust import named_policy, named_trust_policy
+from broker.declaration.exporting_workloads import workloads_of
 from broker.iam.protection import RESERVED_PATHS
 from broker.names.arn import parse_arn
 from broker.names.organizations import RESOURCE_CONTROL_POLICY, SERVICE_CONTROL_POLICY
@@ -109,6 +110,7 @@ async def _account(store: Transaction, account: Account, left_out: Counter[str])
         "foreign_resources": {
             one.arn: await _foreign_resource(store, one) for one in await store.scan(FOREIGN_RESOURCES, own)
         },
+        **await workloads_of(store, own, left_out),
     }
     return _present(name=account.name, email=account.email, alias=account.alias, **kinds)
 

@@ -55,6 +55,7 @@ class _Cluster:
         }
         groups = {name: self._group(name, policies) for name in self._export[_GROUPS]}
         users = {name: self._user(name, one, policies) for name, one in self._export[_USERS].items()}
+        self._name_strangers()
         return present(policies=policies, groups=groups, users=users)
 
     def _policy(self, name: str, document: Any) -> str:
@@ -100,6 +101,14 @@ class _Cluster:
             access_keys=keys,
         )
 
+    def _name_strangers(self) -> None:
+        """Keys of those who are not among the users: of the root user, or of a directory's or a provider's people."""
+        for key_id, account in self._export[_KEYS].items():
+            if account.get("parent") not in self._export[_USERS]:
+                self.no_counterpart.append(
+                    f"access key {key_id} of {account.get('parent')}: its owner is not among the users"
+                )
+
     def _keys(self, name: str, user: Values) -> list[Values]:
         """The user's own, whose id is the user's name, and those of its service accounts that restrict nothing."""
         found = {name: user.get("secretKey", "")}
@@ -113,9 +122,19 @@ class _Cluster:
                 )
             elif account.get("status") == "off":
                 self.no_counterpart.append(f"access key {key_id} of {name}: it is switched off")
+            elif _ends(account):
+                # Here it would never end.
+                self.no_counterpart.append(
+                    f"access key {key_id} of {name}: it ends at {account['expiration']}; assume a role"
+                )
             else:
                 found[key_id] = account.get("secretKey", "")
         return [key for key_id, secret in found.items() for key in self._found.declared(name, key_id, secret)]
+
+
+def _ends(account: Values) -> bool:
+    """Of one that does not end MinIO writes the beginning of the year 1, or of 1970."""
+    return bool(account.get("expiration")) and not str(account["expiration"]).startswith(("0001-", "1970-"))
 
 
 def _is_own(statement: Values) -> bool:

@@ -1,4 +1,4 @@
-"""From SeaweedFS's iam.json: identities with keys, whose actions are words such as `Read:bucket`."""
+"""From SeaweedFS's iam.json, or its shell's `s3.configure`: actions are words such as `Read:bucket`."""
 
 import json
 from collections.abc import Iterator
@@ -23,32 +23,80 @@ _POLICY = "seaweedfs"
 
 
 def import_seaweedfs(text: str, account_id: str) -> Imported:
-    """Raises NoExport."""
+    """The file, or what `s3.configure` of SeaweedFS's shell prints. Raises NoExport."""
     export = json_object(text, "the file")
-    identities = export.get("identities")
-    if not isinstance(identities, list):
+    if not isinstance(export.get("identities"), list):
         raise NoExport("there is no list of identities")
-    found = FoundKeys()
-    no_counterpart = [f"{name}: has no counterpart" for name in export if name != "identities"]
-    users: Values = {}
-    for identity in identities:
+    found = _Identities(export)
+    users = {name: user for one in export["identities"] for name, user in found.user(one)}
+    policies = {name: {"document": text} for name, text in found.policies.items()}
+    values = {"accounts": {account_id: present(policies=policies, users=users)}}
+    return Imported(values, found.keys.secrets, (*found.no_counterpart, *found.keys.left_out))
+
+
+class _Identities:
+    """The identities of an export; secrets and what cannot be declared are collected on the way."""
+
+    def __init__(self, export: Values) -> None:
+        self.keys = FoundKeys()
+        self.policies = {
+            one["name"]: one["content"] for one in export.get("policies") or [] if one.get("content")
+        }
+        self._groups = [one for one in export.get("groups") or [] if not one.get("disabled")]
+        self.no_counterpart = [
+            f"{name}: has no counterpart"
+            for name, content in export.items()
+            if name not in ("identities", "policies", "groups") and content
+        ]
+        for group in self._groups:
+            self._say(f"group {group.get('name')}: its members have its policies themselves here")
+
+    def _say(self, sentence: str) -> None:
+        self.no_counterpart.append(sentence)
+
+    def user(self, identity: Values) -> Iterator[tuple[str, Values]]:
+        """Its name, and what is declared of it; nothing of those who prove nothing."""
         name = identity.get("name", "")
         if name == ANONYMOUS:
-            no_counterpart.append("identity anonymous: nothing is allowed to those who prove nothing")
-            continue
+            self._say("identity anonymous: nothing is allowed to those who prove nothing")
+            return
+        yield name, {**self._permissions(name, identity), **present(access_keys=self._keys(name, identity))}
+
+    def _permissions(self, name: str, identity: Values) -> Values:
+        wanted = [*(identity.get("policyNames") or []), *self._policies_of_groups(name)]
+        missing = sorted({one for one in wanted if one not in self.policies})
+        if missing:
+            # What is not known may deny, so that the others would allow more than all of them did.
+            self._say(
+                f"identity {name}: policy {', '.join(missing)} is not in the file, so nothing is allowed"
+            )
+            return {}
         statements, unknown = _statements(identity.get("actions") or [])
-        no_counterpart += [f"identity {name}: action {word}" for word in unknown]
+        for word in unknown:
+            self._say(f"identity {name}: action {word}")
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
-        users[name] = present(
+        return present(
             inline_policies={_POLICY: policy} if statements else {},
-            access_keys=[
-                key
-                for one in identity.get("credentials") or []
-                for key in found.declared(name, one.get("accessKey", ""), one.get("secretKey", ""))
-            ],
+            attached_policies=list(dict.fromkeys(wanted)),
         )
-    values = {"accounts": {account_id: present(users=users)}}
-    return Imported(values, found.secrets, (*no_counterpart, *found.left_out))
+
+    def _policies_of_groups(self, name: str) -> Iterator[str]:
+        for group in self._groups:
+            if name in (group.get("members") or []):
+                yield from group.get("policyNames") or []
+
+    def _keys(self, name: str, identity: Values) -> list[Values]:
+        if identity.get("disabled"):
+            self._say(f"identity {name}: it is disabled, and has no access key here")
+            return []
+        found = []
+        for one in identity.get("credentials") or []:
+            key_id = one.get("accessKey", "")
+            if one.get("status", "") not in ("", "Active"):
+                self._say(f"access key {key_id} of {name}: it is switched off")
+            else:
+                found += self.keys.declared(name, key_id, one.get("secretKey", ""))
+        return found
 
 
 def _statements(words: list[Any]) -> tuple[list[Values], list[str]]:

@@ -12,8 +12,9 @@ from broker.declaration.differences import describe_changes
 from broker.declaration.source import DeclarationError
 from broker.metadata.categories import RESERVED
 from broker.metadata.instances import find_address
+from broker.storage.instance_records import with_bound_address
 from broker.storage.records import Instance
-from broker.storage.store import ACCOUNTS, INSTANCES
+from broker.storage.store import ACCOUNTS, INSTANCE_BINDINGS, INSTANCES
 
 # EC2's HttpPutResponseHopLimit.
 _HOP_LIMITS = range(1, 65)
@@ -46,6 +47,8 @@ async def prune_instances(attempt: Attempt, declaration: Declaration) -> None:
     for instance in await attempt.store.scan(INSTANCES, ""):
         if instance.account_id in declaration.accounts and instance.instance_id not in declaration.instances:
             attempt.store.delete(INSTANCES, "", instance.instance_id)
+            if await attempt.store.find(INSTANCE_BINDINGS, "", instance.instance_id) is not None:
+                attempt.store.delete(INSTANCE_BINDINGS, "", instance.instance_id)
             text = f"instance {instance.instance_id}"
             attempt.note(instance.account_id, "broker:DeleteInstance", "-", text)
 
@@ -53,7 +56,9 @@ async def prune_instances(attempt: Attempt, declaration: Declaration) -> None:
 async def check_addresses(attempt: Attempt, declaration: Declaration) -> None:
     """Raises DeclarationError for an invalid address, or one that two instances have: neither would be served."""
     holders: dict[str, str] = {}
-    for instance in await attempt.store.scan(INSTANCES, ""):
+    declared = await attempt.store.scan(INSTANCES, "")
+    bound = await attempt.store.find_all(INSTANCE_BINDINGS, "", [one.instance_id for one in declared])
+    for instance in map(with_bound_address, declared, bound):
         wanted = declaration.instances.get(instance.instance_id)
         for text in instance.addresses:
             address = find_address(text)

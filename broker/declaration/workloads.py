@@ -1,17 +1,15 @@
-"""Trust anchors and profiles of IAM Roles Anywhere. Their ids are made of their names, so that files can name the ARNs.
+"""Trust anchors and profiles of IAM Roles Anywhere.
 
-Revocation lists are not declared: they change more often than files do, by UpdateCrl.
+Their ids are made of their names, so that files can name the ARNs, where the file does not say them.
 """
 
 import re
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 from msgspec.structs import replace
 
 from broker.access.gather import find_managed_policy
-from broker.audit.event import uuid_text
 from broker.credentials.mint import LONGEST_ROLE_SESSION
 from broker.declaration.attempt import Attempt
 from broker.declaration.declared import (
@@ -19,7 +17,11 @@ from broker.declaration.declared import (
     DeclaredTrustAnchor,
     DeclaredWorkloadProfile,
     Document,
+    value_or,
 )
+from broker.declaration.declared_ids import declared_id
+from broker.declaration.documents import stored_text
+from broker.declaration.revocation_lists import settle_revocation_lists
 from broker.declaration.source import DeclarationError
 from broker.policy import MalformedPolicy, PolicyKind, parse_policy
 from broker.roles_anywhere.profiles import DEFAULT_MAPPINGS
@@ -30,13 +32,8 @@ from broker.storage.workload_records import TrustAnchor, WorkloadProfile
 SHORTEST_SESSION = 900  # seconds
 LONGEST_POLICY = 2048  # characters
 
+_is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _is_region = re.compile(r"[a-z]{2}(?:-[a-z0-9]+){1,4}", re.ASCII).fullmatch
-
-
-def declared_id(account: str, region: str, kind: str, name: str) -> str:
-    """The id of what a file calls `name`."""
-    named = "\0".join((account, region, kind, name)).encode()
-    return uuid_text(blake2b(named, digest_size=16, person=b"declared").digest())
 
 
 async def settle_workloads(attempt: Attempt, account: str, wanted: DeclaredAccount) -> None:
@@ -61,13 +58,17 @@ async def prune_workloads(attempt: Attempt, account: str, wanted: DeclaredAccoun
 
 def _is_declared(account: str, kind: str, record: TrustAnchor | WorkloadProfile, wanted: Any) -> bool:
     named = wanted.get(record.name)
-    return named is not None and record.id == declared_id(account, named.region, kind, record.name)
+    return named is not None and record.id == _id_of(account, kind, record.name, named)
+
+
+def _id_of(account: str, kind: str, name: str, wanted: DeclaredTrustAnchor | DeclaredWorkloadProfile) -> str:
+    return wanted.id or declared_id(account, wanted.region, kind, name)
 
 
 async def _settle_anchor(attempt: Attempt, account: str, name: str, wanted: DeclaredTrustAnchor) -> None:
     for fault in _faults_of_anchor(wanted):
         raise DeclarationError(f"{wanted.where}: {fault}")
-    anchor_id = declared_id(account, wanted.region, "trust-anchor", name)
+    anchor_id = _id_of(account, "trust-anchor", name, wanted)
     current = await attempt.store.find(TRUST_ANCHORS, account, anchor_id)
     after = TrustAnchor(
         account_id=account,
@@ -77,7 +78,7 @@ async def _settle_anchor(attempt: Attempt, account: str, name: str, wanted: Decl
         enabled=wanted.enabled,
         created_at=current.created_at if current else attempt.now,
         updated_at=current.updated_at if current else attempt.now,
-        tags=current.tags if current else {},
+        tags=value_or(wanted.tags, current.tags if current else {}),
         alias=current.alias if current else "",
         source_type=wanted.type,
         certificates=wanted.certificates.text,
@@ -85,6 +86,7 @@ async def _settle_anchor(attempt: Attempt, account: str, name: str, wanted: Decl
         notices=current.notices if current else (),
         crl_ids=current.crl_ids if current else (),
     )
+    after = await settle_revocation_lists(attempt, after, wanted)
     if current != after:
         after = replace(after, updated_at=attempt.now)
         attempt.put(
@@ -94,6 +96,7 @@ async def _settle_anchor(attempt: Attempt, account: str, name: str, wanted: Decl
 
 def _faults_of_anchor(wanted: DeclaredTrustAnchor) -> Iterator[str]:
     yield from _faults_of_region(wanted.region)
+    yield from _faults_of_id(wanted.id)
     if wanted.type not in (BUNDLE, REPOSITORY):
         yield f"type is {BUNDLE} or {REPOSITORY}"
         return
@@ -109,7 +112,7 @@ def _faults_of_anchor(wanted: DeclaredTrustAnchor) -> Iterator[str]:
 async def _settle_profile(attempt: Attempt, account: str, name: str, wanted: DeclaredWorkloadProfile) -> None:
     async for fault in _faults_of_profile(attempt, account, wanted):
         raise DeclarationError(f"{wanted.where}: {fault}")
-    profile_id = declared_id(account, wanted.region, "profile", name)
+    profile_id = _id_of(account, "profile", name, wanted)
     current = await attempt.store.find(WORKLOAD_PROFILES, account, profile_id)
     roles = [await attempt.store.find(ROLES, account, role) for role in wanted.roles]
     policy = wanted.session_policy
@@ -121,15 +124,19 @@ async def _settle_profile(attempt: Attempt, account: str, name: str, wanted: Dec
         enabled=wanted.enabled,
         created_at=current.created_at if current else attempt.now,
         updated_at=current.updated_at if current else attempt.now,
-        tags=current.tags if current else {},
+        tags=value_or(wanted.tags, current.tags if current else {}),
         alias=current.alias if current else "",
         role_arns=tuple(role.arn for role in roles if role is not None),
         duration_seconds=wanted.duration_seconds,
-        session_policy=policy.text if isinstance(policy, Document) else None,
+        session_policy=stored_text(policy, current.session_policy if current else None)
+        if isinstance(policy, Document)
+        else None,
         managed_policy_arns=wanted.managed_policies,
         requires_instance_properties=wanted.require_instance_properties,
         accepts_session_name=wanted.accept_role_session_name,
-        attribute_mappings=current.attribute_mappings if current else DEFAULT_MAPPINGS,
+        attribute_mappings=value_or(
+            wanted.attribute_mappings, current.attribute_mappings if current else DEFAULT_MAPPINGS
+        ),
     )
     if current != after:
         text = f"workload profile {name}: {after.arn}"
@@ -138,8 +145,11 @@ async def _settle_profile(attempt: Attempt, account: str, name: str, wanted: Dec
 
 
 async def _faults_of_profile(attempt: Attempt, account: str, wanted: DeclaredWorkloadProfile) -> Any:
-    for fault in _faults_of_region(wanted.region):
+    for fault in (*_faults_of_region(wanted.region), *_faults_of_id(wanted.id)):
         yield fault
+    if isinstance(wanted.attribute_mappings, dict):
+        for fault in _faults_of_mappings(wanted.attribute_mappings):
+            yield fault
     if not SHORTEST_SESSION <= wanted.duration_seconds <= LONGEST_ROLE_SESSION:
         yield f"duration_seconds is from {SHORTEST_SESSION} to {LONGEST_ROLE_SESSION}"
     for name in wanted.roles:
@@ -156,6 +166,24 @@ async def _faults_of_profile(attempt: Attempt, account: str, wanted: DeclaredWor
 def _faults_of_region(region: str) -> Iterator[str]:
     if not _is_region(region):
         yield f"{region!r} is no region"
+
+
+def _faults_of_id(text: str) -> Iterator[str]:
+    if text and not _is_uuid(text):
+        yield f"id: {text!r} is no UUID in lower case"
+
+
+def _faults_of_mappings(mappings: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    # Imported with the first mapping: it takes megabytes.
+    from broker.assertions.certificate_attributes import canonical_specifier
+
+    for field, specifiers in mappings.items():
+        if field not in DEFAULT_MAPPINGS:
+            yield f"attribute_mappings: {field!r} is none of {', '.join(DEFAULT_MAPPINGS)}"
+            return
+        for one in specifiers:
+            if canonical_specifier(field, one) != one:
+                yield f"attribute_mappings: {one!r} is no specifier of {field}, as the API shows them"
 
 
 def _faults_of_policy(text: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from broker.federation.mapped_roles import (
     split_mapped_role,
 )
 from broker.names.distinguished_name import escape_value, normalised_name
+from broker.names.identity_store import is_identity_store_arn, no_identity_store
 from broker.names.secret import SecretKey
 
 _is_server = re.compile(
@@ -33,6 +34,7 @@ class DirectoryRules(msgspec.Struct, frozen=True, dict=True):
     plain_text: bool = False
     certificate_authorities: str = ""
     provider: str = ""
+    identity_store: str = ""
     user_dn: str = ""
     search_base: str = ""
     search_filter: str = "(uid=%s)"
@@ -67,6 +69,8 @@ def faults_of_directory(rules: DirectoryRules) -> Iterator[str]:
             f"provider: {rules.provider!r} is no name for the directory; trust policies call it by one like that of a "
             "host, such as ldap.example.com"
         )
+    if rules.identity_store and not is_identity_store_arn(rules.identity_store):
+        yield no_identity_store(rules.identity_store)
     if not rules.name_attribute:
         yield "name_attribute cannot be empty"
     yield from _faults_of_patterns(rules)

@@ -18,6 +18,7 @@ from broker.assertions.web_identity import WebIdentityClaims
 from broker.cache import Cache
 from broker.federation.provider_keys import REFRESH_INTERVAL, USUAL_LIFETIME, Fetches
 from broker.federation.reach import FetchFailed, Reach, StatusAnswer, require_admitted
+from broker.names.identity_store import is_identity_store_arn, no_identity_store
 from broker.names.secret import SecretKey
 from broker.storage.portal_records import OpenIdConnectIdentity
 from broker.strict_json import read_object
@@ -45,6 +46,7 @@ class OpenIdConnectSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     client_secret_file: str = ""
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     name_claims: tuple[str, ...] = ("preferred_username", "email", "upn", "name", "sub")
+    identity_store: str = ""
 
     @property
     def title(self) -> str:
@@ -90,6 +92,8 @@ def faults_of_openid_connect(sign_ins: Sequence[OpenIdConnectSignIn], reach: Rea
             require_admitted(one.issuer, reach)
         except FetchFailed as error:
             yield f"openid_connect: the issuer {error}; [federation] plain_http and private_networks admit more"
+        if one.identity_store and not is_identity_store_arn(one.identity_store):
+            yield f"openid_connect: {no_identity_store(one.identity_store)}"
         if not one.client_id:
             yield f"openid_connect: {one.name} has no client_id"
         if one.client_secret.reveal() and one.client_secret_file:

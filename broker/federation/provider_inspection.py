@@ -11,7 +11,7 @@ import msgspec
 
 from broker.assertions.checks import Check, CheckFailed, Checks
 from broker.assertions.key_descriptions import KeyDescription, describe_keys
-from broker.assertions.key_sets import ALGORITHMS
+from broker.assertions.unverified_token import ALGORITHMS
 from broker.federation.provider_keys import Fetches, lifetime_of
 from broker.federation.reach import Answer, FetchFailed, Reach, require_admitted
 from broker.strict_json import read_object

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from broker.federation.openid_connect import is_sign_in_name
+from broker.names.identity_store import is_identity_store_arn, no_identity_store
 
 _is_provider = re.compile(r"arn:aws:iam::[0-9]{12}:saml-provider/[\w._-]{1,128}", re.ASCII).fullmatch
 
@@ -20,6 +21,7 @@ class SamlSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     label: str = ""
     provider: str
     sign_requests: bool = False
+    identity_store: str = ""
 
     @property
     def title(self) -> str:
@@ -43,5 +45,7 @@ def faults_of_saml(sign_ins: Sequence[SamlSignIn]) -> Iterator[str]:
     for one in sign_ins:
         if not is_sign_in_name(one.name):
             yield f"saml: {one.name!r} is no name: letters a to z, digits and hyphens, for its URL"
+        if one.identity_store and not is_identity_store_arn(one.identity_store):
+            yield f"saml: {no_identity_store(one.identity_store)}"
         if not _is_provider(one.provider):
             yield f"saml: {one.provider!r} is not the ARN of a SAML provider: arn:aws:iam::ACCOUNT:saml-provider/NAME"

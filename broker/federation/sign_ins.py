@@ -13,11 +13,15 @@ from broker.storage.portal_records import (
 
 
 class SignIns(msgspec.Struct, frozen=True):
-    """In the order of the settings; `directory` is what policies call the LDAP directory, "" where there is none."""
+    """In the order of the settings; `directory` is what policies call the LDAP directory, "" where there is none.
+
+    `directory_identity_store` is the ARN of its identity store, or "".
+    """
 
     openid_connect: tuple[OpenIdConnectSignIn, ...] = ()
     saml: tuple[SamlSignIn, ...] = ()
     directory: str = ""
+    directory_identity_store: str = ""
 
     def find_openid_connect(self, name: str) -> OpenIdConnectSignIn | None:
         return next((one for one in self.openid_connect if one.name == name), None)
@@ -38,6 +42,16 @@ class SignIns(msgspec.Struct, frozen=True):
                 return saml is not None and saml.provider in identity.providers
             case DirectoryIdentity():
                 return bool(self.directory) and self.directory == identity.provider
+
+    def identity_store_of(self, identity: FederatedIdentity) -> str:
+        """The ARN of the identity store of the way in which the person has signed in; "" where it has none."""
+        if isinstance(identity, DirectoryIdentity):
+            return self.directory_identity_store
+        if isinstance(identity, SamlIdentity):
+            saml = self.find_saml(identity.sign_in)
+            return saml.identity_store if saml is not None else ""
+        client = self.find_openid_connect(identity.sign_in)
+        return client.identity_store if client is not None else ""
 
     def title_of(self, identity: FederatedIdentity) -> str:
         """What pages call the provider of the person."""

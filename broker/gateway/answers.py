@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from broker.audit.event import iso_time
-from broker.gateway.bodies import NAMESPACE, Deletion
-from broker.storage.resource_records import ForeignResource
+from broker.gateway.bodies import NAMESPACE, PUBLIC_ACCESS, Deletion
+from broker.storage.resource_records import ForeignResource, PublicAccessBlock
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -65,6 +65,14 @@ def ownership() -> web.Response:
 
 def policy_status(*, is_public: bool) -> web.Response:
     return xml("PolicyStatus", f"<IsPublic>{'true' if is_public else 'false'}</IsPublic>")
+
+
+def public_access_block(block: PublicAccessBlock) -> web.Response:
+    values = {name: "true" if getattr(block, field) else "false" for name, field in PUBLIC_ACCESS.items()}
+    return xml(
+        "PublicAccessBlockConfiguration",
+        "".join(f"<{name}>{value}</{name}>" for name, value in values.items()),
+    )
 
 
 def denied_deletion(one: Deletion, code: str, message: str) -> str:

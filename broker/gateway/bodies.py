@@ -15,12 +15,21 @@ from lxml.etree import _Element as Element
 from broker.assertions.xml_documents import read_document, text_of, value_of
 from broker.errors import Refusal
 from broker.gateway.refusals import malformed_xml
+from broker.storage.resource_records import PublicAccessBlock
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 MOST_KEYS = 1000
 MOST_TAGS = 10  # of an object
 
 Found = TypeVar("Found")
+
+# Member of the XML -> field of the record.
+PUBLIC_ACCESS = {
+    "BlockPublicAcls": "block_public_acls",
+    "IgnorePublicAcls": "ignore_public_acls",
+    "BlockPublicPolicy": "block_public_policy",
+    "RestrictPublicBuckets": "restrict_public_buckets",
+}
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -82,6 +91,20 @@ def read_deletions(body: bytes) -> Deletions:
     if not 0 < len(found.objects) <= MOST_KEYS:
         raise malformed_xml()
     return found
+
+
+def read_public_access_block(body: bytes) -> PublicAccessBlock:
+    """What is not there is false."""
+
+    def members(root: Element) -> PublicAccessBlock:
+        found = _members(root, set(PUBLIC_ACCESS))
+        if any(value not in ("true", "false", "TRUE", "FALSE") for value in found.values()):
+            raise ValueError("a member is neither true nor false")
+        return PublicAccessBlock(
+            **{PUBLIC_ACCESS[name]: value.lower() == "true" for name, value in found.items()}
+        )
+
+    return _read(body, "PublicAccessBlockConfiguration", members)
 
 
 def write_tags(tags: Mapping[str, str]) -> bytes:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Protocol
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from broker.errors import Refusal
 from broker.gateway.incoming import Incoming
@@ -33,6 +34,13 @@ def payload_length(incoming: Incoming, form: PayloadForm) -> int:
     return int(text)
 
 
+def nothing_arrives() -> Refusal:
+    return Refusal(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period.",
+    )
+
+
 def body_check(
     verified: VerifiedRequest | None, incoming: Incoming, form: PayloadForm, *, covers_headers: bool
 ) -> BodyCheck:
@@ -57,6 +65,12 @@ def announced_trailers(incoming: Incoming) -> tuple[str, ...]:
     return names
 
 
+class ByteSource(Protocol):
+    """Gives the next bytes that have arrived, and none at the end."""
+
+    async def readany(self) -> bytes: ...
+
+
 class Body:
     """The payload of a request as it arrives: an asynchronous iterator of pieces, for one reader.
 
@@ -64,7 +78,7 @@ class Body:
     wherever the body is not proven. `failure` is why it ended early; `trailers` are known once `is_proven`.
     """
 
-    def __init__(self, stream: StreamReader, check: BodyCheck) -> None:
+    def __init__(self, stream: ByteSource, check: BodyCheck) -> None:
         self._stream, self._check = stream, check
         self.is_empty = check.is_empty
         self.is_proven = False
@@ -90,10 +104,7 @@ class Body:
             self.failure = incomplete_body()
             raise self.failure from None
         except TimeoutError:
-            self.failure = Refusal(
-                "RequestTimeout",
-                "Your socket connection to the server was not read from or written to within the timeout period.",
-            )
+            self.failure = nothing_arrives()
             raise self.failure from None
 
     async def _next(self) -> bytes:

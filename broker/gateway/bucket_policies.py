@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from broker.access.foreign_resources import put_resource_policy
+from broker.access.foreign_resources import is_public_policy, put_resource_policy
 from broker.access.trust import named_policy
 from broker.errors import Refusal
 from broker.gateway import answers
@@ -20,7 +20,7 @@ Judge = Callable[[Transaction], Awaitable[object]]
 
 async def get_bucket_policy(gateway: Gateway, exchange: Exchange, judge: Judge) -> web.Response:
     async def read(store: Transaction) -> str:
-        record = await _own_bucket(gateway, exchange, store, judge)
+        record = await own_bucket(gateway, exchange, store, judge)
         return await named_policy(store, _policy_of(record), record.trusted_ids)
 
     text = await gateway.store.transact(read)
@@ -40,7 +40,7 @@ async def delete_bucket_policy(gateway: Gateway, exchange: Exchange, judge: Judg
 
 async def get_bucket_policy_status(gateway: Gateway, exchange: Exchange, judge: Judge) -> web.Response:
     async def read(store: Transaction) -> str:
-        return _policy_of(await _own_bucket(gateway, exchange, store, judge))
+        return _policy_of(await own_bucket(gateway, exchange, store, judge))
 
     policy = parse_policy(await gateway.store.transact(read), PolicyKind.RESOURCE)
     return answers.policy_status(is_public=is_public(policy))
@@ -48,7 +48,14 @@ async def get_bucket_policy_status(gateway: Gateway, exchange: Exchange, judge: 
 
 async def _put(gateway: Gateway, exchange: Exchange, judge: Judge, text: str | None) -> None:
     async def write(store: Transaction) -> None:
-        record = await _own_bucket(gateway, exchange, store, judge)
+        record = await own_bucket(gateway, exchange, store, judge)
+        block = record.public_access_block
+        if text is not None and block is not None and block.block_public_policy and is_public_policy(text):
+            raise Refusal(
+                "AccessDenied",
+                "Access Denied because public policies are prevented by the BlockPublicPolicy setting in S3 Block "
+                "Public Access.",
+            )
         most = gateway.quotas.foreign_resource_policy_size
         try:
             await put_resource_policy(
@@ -62,7 +69,7 @@ async def _put(gateway: Gateway, exchange: Exchange, judge: Judge, text: str | N
     await gateway.store.transact(write)
 
 
-async def _own_bucket(
+async def own_bucket(
     gateway: Gateway, exchange: Exchange, store: Transaction, judge: Judge
 ) -> ForeignResource:
     """The clause: an identity of another account "receives a 405 Method Not Allowed error", though it be allowed."""

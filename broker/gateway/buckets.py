@@ -8,6 +8,7 @@ only the operator gives it to an account (`broker apply`).
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from broker.access.foreign_resources import deregister_resource, find_owner, register_resource
 from broker.errors import Refusal
@@ -17,6 +18,7 @@ from broker.gateway.deciding import bucket_arn, find_bucket
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.forwarding import error_of, passed_error, require_answer
 from broker.gateway.headers import refuse_acls
+from broker.gateway.public_access import OF_NEW_BUCKETS
 from broker.gateway.refusals import invalid_argument, store_failed
 from broker.gateway.store import Outgoing
 from broker.storage.resource_records import ForeignResource
@@ -71,7 +73,7 @@ async def create_bucket(gateway: Gateway, exchange: Exchange, judge: Judge, body
     was_ours = await gateway.store.transact(take_name)
     if await _is_in_store(gateway, name):
         raise already_owned(name) if was_ours else already_exists(name)
-    await _register(gateway, exchange)
+    await _register(gateway, exchange, was_ours=was_ours)
     lock = incoming.header("x-amz-bucket-object-lock-enabled")
     headers = {"x-amz-bucket-object-lock-enabled": lock} if lock else {}
     async with await gateway.backing.send(Outgoing("PUT", name, headers=headers, body=b"")) as answer:
@@ -92,10 +94,10 @@ def _require_location(gateway: Gateway, constraint: str) -> None:
         )
 
 
-async def _register(gateway: Gateway, exchange: Exchange) -> None:
+async def _register(gateway: Gateway, exchange: Exchange, *, was_ours: bool) -> None:
     async def take(store: Transaction) -> None:
         try:
-            await register_resource(
+            record = await register_resource(
                 store,
                 exchange.account,
                 bucket_arn(exchange.incoming.bucket),
@@ -108,6 +110,9 @@ async def _register(gateway: Gateway, exchange: Exchange) -> None:
                     "TooManyBuckets", "You have attempted to create more buckets than allowed"
                 ) from None
             raise already_exists(exchange.incoming.bucket) from None
+        if not was_ours:
+            blocked = replace(record, public_access_block=OF_NEW_BUCKETS)
+            store.put(FOREIGN_RESOURCES, exchange.account, blocked)
 
     await gateway.store.transact(take)
 

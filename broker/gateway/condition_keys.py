@@ -86,13 +86,19 @@ def request_keys(incoming: Incoming, operation: S3Operation, body: JudgedBody, n
 
 
 def signature_keys(
-    authorization: UnverifiedAuthorization | None, payload: str, now: float, tls_version: str
+    authorization: UnverifiedAuthorization | None,
+    payload: str,
+    now: float,
+    tls_version: str,
+    *,
+    is_form: bool,
 ) -> Keys:
     """The keys of how a request came; `payload` is what was signed of its body, `tls_version` 1.2 or 1.3 or empty."""
     keys: Keys = {"s3:TlsVersion": tls_version} if tls_version else {}
     if authorization is None:
         return keys
-    keys["s3:authType"] = "REST-QUERY-STRING" if authorization.presigned else "REST-HEADER"
+    in_request = "REST-QUERY-STRING" if authorization.presigned else "REST-HEADER"
+    keys["s3:authType"] = "POST" if is_form else in_request
     keys["s3:signatureversion"] = authorization.signer.scope.algorithm
     keys["s3:signatureAge"] = str(max(0, int((now - authorization.timestamp) * 1000)))
     keys["s3:x-amz-content-sha256"] = payload

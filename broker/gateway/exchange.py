@@ -1,6 +1,7 @@
 """What answers requests: the rooms below, the clock and the settings; and one request as far as it has been read."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +20,14 @@ from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedReques
 from broker.storage.store import Store
 
 
+class Measures(Protocol):
+    """Counts for the operator. Names come from the gateway's tables only, never from a client."""
+
+    def count(self, service: str, operation: str, code: str, seconds: float) -> None: ...
+
+    def count_bytes(self, direction: str, number: int) -> None: ...
+
+
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """Made once, by `app`. `source_of` gives the client's address and whether it spoke TLS, of the peer's address,
     whether that spoke TLS, and the values of X-Forwarded-For and X-Forwarded-Proto.
@@ -32,6 +41,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     quotas: Quotas
     backing: BackingStore
+    measures: Measures
     rules: KeyRules
     region: str
     source_of: Callable[[str, bool, Sequence[str], str], tuple[str, bool]]
@@ -45,7 +55,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 class Exchange(msgspec.Struct, kw_only=True):
     """One request. What is filled in later is None until then; `owner` is the account of its bucket. `record` journals
-    the event, at most once; it raises JournalUnavailable.
+    the event, at most once; it raises JournalUnavailable. `posted_policy` is that of a signed form, in base64: all that
+    its signature covers.
     """
 
     facts: RequestFacts
@@ -55,6 +66,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     incoming: Incoming
     operation: S3Operation
     tls_version: str = ""
+    posted_policy: str = ""
     caller: Caller | None = None
     owner: str = ""
     record: Callable[[], Awaitable[None]]

@@ -22,7 +22,7 @@ from broker.sigv4.verify import UNSIGNED_PAYLOAD
 _LARGEST_ERROR = 64 << 10  # bytes of a store's error that are read
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # The store refuses the gateway's own credentials: no fault of the client's.
-_OF_GATEWAY = frozenset(
+OF_GATEWAY = frozenset(
     {
         "AuthorizationHeaderMalformed",
         "ExpiredToken",
@@ -133,7 +133,7 @@ async def error_of(answer: ClientResponse) -> tuple[str, bytes]:
 async def passed_error(answer: ClientResponse, request_id: str) -> web.Response:
     """The store's error for the client: its code and sentence, and nothing of the store. Raises Refusal."""
     code, text = await error_of(answer)
-    if code in _OF_GATEWAY:
+    if code in OF_GATEWAY:
         raise store_failed(f"the store refuses the gateway: {code}")
     headers = [
         (name, value)

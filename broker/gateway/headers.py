@@ -72,6 +72,7 @@ _OF_OPERATION: Mapping[str, frozenset[str]] = {
     "GetObjectAttributes": _CUSTOMER_KEY
     | {"x-amz-max-parts", "x-amz-part-number-marker", "x-amz-object-attributes"},
     "PutObject": _PROPERTIES | _BODY | _WRITE_CONDITIONS,
+    "PostObject": _PROPERTIES | _BODY,
     "CopyObject": _PROPERTIES
     | _COPY
     | _WRITE_CONDITIONS
@@ -100,7 +101,7 @@ _OF_OPERATION: Mapping[str, frozenset[str]] = {
     "ListObjectsV2": frozenset({"x-amz-optional-object-attributes"}),
     "ListObjectVersions": frozenset({"x-amz-optional-object-attributes"}),
 }
-_HAVE_METADATA = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_HAVE_METADATA = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 _GRANTS = (
     "x-amz-grant-full-control",
     "x-amz-grant-read",
@@ -155,6 +156,11 @@ def forwarded_headers(incoming: Incoming, operation: S3Operation) -> dict[str, s
     return passed
 
 
+def is_of_form(name: str) -> bool:
+    """Whether a field of a form may be this header of the upload."""
+    return name in _OF_OPERATION["PostObject"] or name.startswith(METADATA) or name in _GRANTS
+
+
 def refuse_acls(incoming: Incoming) -> None:
     if incoming.header("x-amz-acl") not in ("", *_OWNERS_ACLS) or any(
         incoming.header(name) for name in _GRANTS
@@ -175,10 +181,13 @@ def _without_chunked(encoding: str) -> str:
 def answered_headers(
     received: Iterable[tuple[str, str]], *, is_partial: bool = False
 ) -> list[tuple[str, str]]:
-    """`is_partial` is for an answer with a range: a checksum of the whole object is none of it, and S3 sends none."""
+    """`is_partial` is for an answer with a range: a checksum of the whole object is none of it, and S3 sends none.
+
+    Names of metadata are in lower case, as S3 has them: boto3 and the AWS CLI look for them so.
+    """
     hidden = _HIDDEN | _CHECKSUMS if is_partial else _HIDDEN
     return [
-        (name, value)
+        (lowered if lowered.startswith(METADATA) else name, value)
         for name, value in received
         if (lowered := name.lower()) in _ANSWERED or (lowered.startswith("x-amz-") and lowered not in hidden)
     ]

@@ -9,13 +9,20 @@ from broker.gateway.deciding import Buckets, find_bucket, require_all
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.headers import require_owner
 from broker.gateway.operations import AnsweredBy, S3Level
-from broker.gateway.permissions import NeededPermission, questions, questions_of_key, read_source
-from broker.gateway.proving import anonymous, prove
+from broker.gateway.permissions import (
+    CopySource,
+    NeededPermission,
+    questions,
+    questions_of_key,
+    questions_of_tags,
+    read_source,
+)
+from broker.gateway.proving import anonymous, prove, prove_form
 from broker.gateway.refusals import store_failed
 from broker.gateway.store import Outgoing, read_answer
 from broker.performing import record_caller
 from broker.sigv4.payload import UNSIGNED, PayloadForm, read_payload_form
-from broker.sigv4.verify import VerifiedRequest
+from broker.sigv4.verify import UNSIGNED_PAYLOAD, VerifiedRequest
 from broker.storage.store import Transaction
 
 _LARGEST_TAGGING = 64 << 10  # bytes
@@ -38,6 +45,10 @@ class Judgement:
         gateway, exchange = self._gateway, self._exchange
         if exchange.authorization is None:
             exchange.caller = anonymous(is_allowed=gateway.allows_anonymous)
+        elif exchange.posted_policy:
+            exchange.caller = await prove_form(
+                gateway.prover, store, exchange.authorization, exchange.posted_policy, exchange.facts.now
+            )
         else:
             exchange.caller, self.verified = await prove(
                 gateway.prover, store, exchange.unverified, exchange.authorization, exchange.facts.now
@@ -54,11 +65,25 @@ class Judgement:
         if self._exchange.operation.answer is not AnsweredBy.EACH_KEY:
             incoming, operation = self._exchange.incoming, self._exchange.operation
             await self._require(store, questions(incoming, operation, self.source, self._keys()))
+            if self.source is not None and operation.name == "CopyObject" and self._gateway.fetches_tags:
+                await self._require_copied_tags(store, self.source)
 
     async def judge_key(self, store: Transaction, deletion: Deletion) -> None:
         self._found = {}
         incoming, operation = self._exchange.incoming, self._exchange.operation
         await self._require(store, questions_of_key(incoming, operation, deletion, self._keys()))
+
+    async def _require_copied_tags(self, store: Transaction, source: CopySource) -> None:
+        """The clause: "if the source object has tags", s3:GetObjectTagging of it and s3:PutObjectTagging of the copy.
+
+        Asked only once the copy itself is allowed.
+        """
+        incoming = self._exchange.incoming
+        if incoming.header("x-amz-tagging-directive").upper() == "REPLACE":
+            return  # x-amz-tagging has been judged with the copy
+        asked = questions_of_tags(incoming, source, self._keys())
+        if await self._fetch_tags(asked[0]):
+            await self._require(store, asked)
 
     async def require_list(self, store: Transaction) -> None:
         """Whether an object exists is shown only to who may list the bucket: "if you don't have the s3:ListBucket
@@ -76,11 +101,18 @@ class Judgement:
 
     def _keys(self) -> Keys:
         exchange = self._exchange
-        payload = self.verified.payload if self.verified is not None else ""
+        # Of a form the policy is signed, and nothing of the file.
+        payload = self.verified.payload if self.verified is not None else UNSIGNED_PAYLOAD
         keys = request_keys(exchange.incoming, exchange.operation, self.body, exchange.facts.now)
         if self.source is not None:
             keys["s3:x-amz-copy-source"] = f"{self.source.bucket}/{self.source.key}"
-        keys |= signature_keys(exchange.authorization, payload, exchange.facts.now, exchange.tls_version)
+        keys |= signature_keys(
+            exchange.authorization,
+            payload,
+            exchange.facts.now,
+            exchange.tls_version,
+            is_form=bool(exchange.posted_policy),
+        )
         return keys
 
     async def _require_owners(self, store: Transaction) -> None:

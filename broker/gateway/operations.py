@@ -34,11 +34,14 @@ class On(enum.Enum):
 
 
 class AnsweredBy(enum.Enum):
-    """Who answers: the store, or the gateway from the broker's records, or the gateway for each key of a list."""
+    """Who answers: the store, or the gateway from the broker's records, or the gateway for each key of a list, or the
+    store asked with what a form says.
+    """
 
     STORE = "store"
     GATEWAY = "gateway"
     EACH_KEY = "each key"
+    FORM = "form"
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -161,6 +164,27 @@ _BUCKET_ROWS = [
     _of_bucket(
         "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
+    _of_bucket(
+        "GetPublicAccessBlock",
+        "GET",
+        "publicAccessBlock",
+        "s3:GetBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
+    _of_bucket(
+        "PutPublicAccessBlock",
+        "PUT",
+        "publicAccessBlock",
+        "s3:PutBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
+    _of_bucket(
+        "DeletePublicAccessBlock",
+        "DELETE",
+        "publicAccessBlock",
+        "s3:PutBucketPublicAccessBlock",
+        answer=AnsweredBy.GATEWAY,
+    ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
     *_configuration(
         "BucketTagging", "tagging", "s3:GetBucketTagging", "s3:PutBucketTagging", "DeleteBucketTagging"
@@ -225,6 +249,9 @@ _BUCKET_ROWS = [
         answer=AnsweredBy.EACH_KEY,
     ),
 ]
+_FORM_ROW = S3Operation(
+    "PostObject", "POST", S3Level.BUCKET, _WRITES, takes_body=True, is_data=True, answer=AnsweredBy.FORM
+)
 _UPLOAD: Mapping[str, str | None] = {"uploadId": None}
 _PART: Mapping[str, str | None] = {"uploadId": None, "partNumber": None}
 _OBJECT_ROWS = [
@@ -330,7 +357,7 @@ _OBJECT_ROWS = [
         takes_body=True,
     ),
 ]
-OPERATIONS: tuple[S3Operation, ...] = (*_SERVICE_ROWS, *_BUCKET_ROWS, *_OBJECT_ROWS)
+OPERATIONS: tuple[S3Operation, ...] = (*_SERVICE_ROWS, *_BUCKET_ROWS, _FORM_ROW, *_OBJECT_ROWS)
 _ROWS = {
     (method, level): tuple(row for row in OPERATIONS if (row.method, row.level) == (method, level))
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE")

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from broker.gateway import answers, bucket_policies, buckets
+from broker.gateway import answers, bucket_policies, buckets, public_access
 from broker.gateway.bodies import Deletion
 from broker.gateway.body import Body, body_check
 from broker.gateway.deleting import delete_objects
@@ -11,6 +11,7 @@ from broker.gateway.forwarding import outgoing, pass_answer, passed_error, refus
 from broker.gateway.judged_bodies import LARGEST_BODY, judged_body, reads_body, too_large
 from broker.gateway.judging import Judgement
 from broker.gateway.operations import AnsweredBy
+from broker.gateway.posting import post_object
 from broker.gateway.refusals import acl_not_supported
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,6 +22,8 @@ _OF_OBJECT = frozenset({"CompleteMultipartUpload"})
 
 async def perform(gateway: Gateway, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
     """Raises Refusal, and what store and journal raise."""
+    if exchange.operation.answer is AnsweredBy.FORM:
+        return await post_object(gateway, request, exchange)
     judgement, operation = Judgement(gateway, exchange), exchange.operation
     if reads_body(operation):
         await gateway.store.transact(judgement.prove)
@@ -94,6 +97,12 @@ async def _answered(
             return await bucket_policies.delete_bucket_policy(gateway, exchange, judgement)
         case "GetBucketPolicyStatus":
             return await bucket_policies.get_bucket_policy_status(gateway, exchange, judgement)
+        case "GetPublicAccessBlock":
+            return await public_access.get_public_access_block(gateway, exchange, judgement)
+        case "PutPublicAccessBlock":
+            return await public_access.put_public_access_block(gateway, exchange, judgement, body)
+        case "DeletePublicAccessBlock":
+            return await public_access.delete_public_access_block(gateway, exchange, judgement)
         case "DeleteObjects":
             return await _deleted(gateway, exchange, judgement, body)
     await gateway.store.transact(judgement)

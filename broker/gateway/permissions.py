@@ -64,6 +64,13 @@ def questions_of_key(
     return questions(one, operation, None, own)
 
 
+def questions_of_tags(incoming: Incoming, source: CopySource, keys: Keys) -> list[NeededPermission]:
+    """Of a copy that takes the tags of its source with it: to read those, and to write them."""
+    reading = Need("s3:GetObjectTagging", On.SOURCE, "s3:GetObjectVersionTagging")
+    writing = Need("s3:PutObjectTagging", On.OBJECT)
+    return [_question(need, incoming, source, keys) for need in (reading, writing)]
+
+
 def _question(need: Need, incoming: Incoming, source: CopySource | None, keys: Keys) -> NeededPermission:
     if need.on is On.SOURCE:
         assert source is not None

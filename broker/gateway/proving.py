@@ -32,6 +32,12 @@ def read_authorization(request: UnverifiedRequest, now: float) -> UnverifiedAuth
             "InvalidRequest",
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         )
+    if _is_form(request):
+        if header or "X-Amz-" in request.query:
+            raise Refusal(
+                "InvalidArgument", "Only one auth mechanism allowed", reason="a form that is signed twice"
+            )
+        return None  # its fields say who signed it
     try:
         authorization = find_authorization(request)
     except Refusal as refusal:
@@ -42,6 +48,11 @@ def read_authorization(request: UnverifiedRequest, now: float) -> UnverifiedAuth
     if authorization is not None:
         _require_current(authorization, now)
     return authorization
+
+
+def _is_form(request: UnverifiedRequest) -> bool:
+    content_type = next((value for name, value in request.headers if name == "content-type"), "")
+    return request.method == "POST" and content_type.strip().lower().startswith("multipart/form-data")
 
 
 def _require_current(authorization: UnverifiedAuthorization, now: float) -> None:
@@ -78,12 +89,26 @@ async def prove(
     try:
         return await prover.prove(store, request, authorization, SERVICE, now)
     except Refusal as refusal:
-        if refusal.code not in _OF_TOKENS:
-            raise
-        has_token = authorization.session_token is not None
-        code, message = _OF_TOKENS[refusal.code] if has_token else _UNKNOWN_KEY
-        members = {} if has_token else {"AWSAccessKeyId": authorization.access_key_id[:128]}
-        raise Refusal(code, message, reason=refusal.reason or refusal.message, members=members) from None
+        raise _as_s3_says(refusal, authorization) from None
+
+
+async def prove_form(
+    prover: Prover, store: Transaction, authorization: UnverifiedAuthorization, policy: str, now: float
+) -> Caller:
+    """Who signed the policy of a form. Raises Refusal with S3's codes."""
+    try:
+        return await prover.prove_post_policy(store, authorization, policy, SERVICE, now)
+    except Refusal as refusal:
+        raise _as_s3_says(refusal, authorization) from None
+
+
+def _as_s3_says(refusal: Refusal, authorization: UnverifiedAuthorization) -> Refusal:
+    if refusal.code not in _OF_TOKENS:
+        return refusal
+    has_token = authorization.session_token is not None
+    code, message = _OF_TOKENS[refusal.code] if has_token else _UNKNOWN_KEY
+    members = {} if has_token else {"AWSAccessKeyId": authorization.access_key_id[:128]}
+    return Refusal(code, message, reason=refusal.reason or refusal.message, members=members)
 
 
 def anonymous(*, is_allowed: bool) -> Caller:

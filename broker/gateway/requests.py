@@ -1,8 +1,9 @@
 """The way of a request to S3, in steps: read, proven, judged, passed on or answered, recorded."""
 
+import asyncio
 import logging
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 
 from broker.access.facts import RequestFacts
 from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
@@ -24,6 +25,8 @@ _logger = logging.getLogger("broker.gateway")
 
 async def answer(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
     """AnsweredBy one request, whatever is wrong with it."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     now, random = gateway.clock(), gateway.entropy(32)
     request_id = uuid_text(random[:16])
     event, facts, tls = _arrived(gateway, request, now, request_id, random[16:])
@@ -45,7 +48,19 @@ async def answer(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
     if not response.prepared:
         response.headers["x-amz-request-id"] = request_id
         response.headers["Server"] = "broker"
+    _measure(gateway, request, response, event, loop.time() - begun)
     return response
+
+
+def _measure(
+    gateway: Gateway, request: web.BaseRequest, response: web.StreamResponse, event: Event, seconds: float
+) -> None:
+    """`seconds` until the answer was given to the connection. A client that has gone is not counted."""
+    gateway.measures.count(SERVICE, event.event_name, event.error_code, seconds)
+    if isinstance(request.content, StreamReader):
+        gateway.measures.count_bytes("received", request.content.total_bytes)
+    of_own = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    gateway.measures.count_bytes("sent", request.writer.output_size if response.prepared else len(of_own))
 
 
 def _arrived(

@@ -3,6 +3,7 @@
 It is one address, from the settings: nothing that a client sends chooses a host, and a redirect is never followed.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ssl import SSLContext
@@ -37,7 +38,9 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class BackingStore:
-    """`credentials` returns the current ones. Use `opened` to make one."""
+    """`credentials` returns the current ones; `took` is told the seconds until an answer began, of requests without a
+    stream. Use `opened` to make one.
+    """
 
     def __init__(
         self,
@@ -47,9 +50,10 @@ class BackingStore:
         clock: Callable[[], float],
         session: aiohttp.ClientSession,
         uploads: aiohttp.ClientSession,
+        took: Callable[[float], None],
     ) -> None:
         self._url, self._region, self._credentials, self._clock = URL(url), region, credentials, clock
-        self._session, self._uploads = session, uploads
+        self._session, self._uploads, self._took = session, uploads, took
         self._base = url.rstrip("/")
         self._host = self._url.raw_authority
 
@@ -74,10 +78,14 @@ class BackingStore:
         # An upload that was begun cannot be sent again, so that session repeats nothing.
         session = self._uploads if is_stream else self._session
         target = URL(f"{self._base}{path}?{query}" if query else f"{self._base}{path}", encoded=True)
+        begun = asyncio.get_running_loop().time()
         try:
-            return await session.request(
+            answer = await session.request(
                 request.method, target, headers=headers, data=request.body, allow_redirects=False
             )
+            if not is_stream:  # else it is the client's time, too
+                self._took(asyncio.get_running_loop().time() - begun)
+            return answer
         except (aiohttp.ClientError, TimeoutError, OSError, Refusal) as error:
             failure = getattr(request.body, "failure", None)
             raise failure or store_failed(f"the store gives no answer: {error!r}") from None
@@ -92,6 +100,7 @@ async def opened(
     *,
     most_connections: int,
     tls: SSLContext | None = None,
+    took: Callable[[float], None] = lambda _: None,
 ) -> AsyncIterator[BackingStore]:
     connector = aiohttp.TCPConnector(limit=most_connections, ssl=tls if tls is not None else True)
     options: dict[str, Any] = {
@@ -112,7 +121,7 @@ async def opened(
     ):
         # DANGER: aiohttp would send a PUT again whose connection was closed, with what is left of its stream.
         uploads._retry_connection = False
-        yield BackingStore(url, region, credentials, clock, session, uploads)
+        yield BackingStore(url, region, credentials, clock, session, uploads, took)
 
 
 async def read_answer(answer: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -87,7 +87,7 @@ async def add_role_to_instance_profile(
     call: Call, request: shapes.AddRoleToInstanceProfileRequest, prepared: Prepared[InstanceProfile]
 ) -> None:
     profile = prepared.found
-    await _require_pass_role(call, request.role_name)
+    await require_pass_role(call, request.role_name)
     role = await get_role(call, request.role_name)
     require_modifiable(role)
     require_room(call, profile.role_names, "roles_per_instance_profile", "InstanceSessionsPerInstanceProfile")
@@ -95,7 +95,7 @@ async def add_role_to_instance_profile(
     call.store.put(INSTANCE_PROFILES, call.account, changed)
 
 
-async def _require_pass_role(call: Call, role_name: str) -> None:
+async def require_pass_role(call: Call, role_name: str) -> None:
     """Adding a role to a profile needs iam:PassRole for EC2; the condition keys are those the model documents."""
     keys: resources.Keys = {
         "iam:PassedToService": "ec2.amazonaws.com",

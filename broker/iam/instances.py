@@ -1,13 +1,14 @@
 """ListInstances: the machines of the account that the metadata service knows. AWS has no such operation.
 
-Instances are declared by `broker apply`; no operation changes them. An instance names its profile by name or by ARN.
+Instances are declared by `broker apply`. An instance names its profile by name or by ARN.
 """
 
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.paging import page
 from broker.protocol.shapes import iam as shapes
+from broker.storage.instance_records import with_bound_address
 from broker.storage.records import Instance
-from broker.storage.store import INSTANCES
+from broker.storage.store import INSTANCE_BINDINGS, INSTANCES
 
 _READ_AT_ONCE = 1000
 
@@ -37,7 +38,9 @@ async def _instances_of(call: Call) -> list[Instance]:
     after: str | None = None
     while True:
         read = await call.store.scan(INSTANCES, "", after=after, limit=_READ_AT_ONCE)
-        found += [instance for instance in read if instance.account_id == call.account]
+        own = [instance for instance in read if instance.account_id == call.account]
+        bound = await call.store.find_all(INSTANCE_BINDINGS, "", [one.instance_id for one in own])
+        found += map(with_bound_address, own, bound)
         if len(read) < _READ_AT_ONCE:
             return found
         after = read[-1].instance_id

@@ -21,8 +21,8 @@ from broker.identity_pools.refusals import invalid, no_such_identity, not_author
 from broker.identity_pools.resources import named_pool
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import POOL_IDENTITIES
 from broker.storage.identity_pool_records import IdentityPoolRecord, PoolIdentity, identity_shard
+from broker.storage.people_collections import POOL_IDENTITIES
 
 DEFAULT_SECONDS = 900
 _LONGEST_USER = 1024  # characters

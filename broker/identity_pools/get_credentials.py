@@ -6,6 +6,8 @@ guests have a session policy with the services that apps use, as on AWS: neither
 
 import json
 
+from msgspec.structs import replace
+
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.web_identities import WELL_KNOWN, KnownProvider, web_identity_caller_in
@@ -101,7 +103,10 @@ def _caller_of(pool: IdentityPoolRecord, identity: PoolIdentity, logins: tuple[P
         _TAGS: {"principal_tags": {tag: [value] for tag, value in session_tags(pool, logins).items()}},
     }
     proven = WebIdentityClaims(ISSUER, identity.identity_id, (pool.pool_id,), 0, 0, claims)
-    return web_identity_caller_in(pool.account_id, _PROVIDER, proven, Checks())
+    caller = web_identity_caller_in(pool.account_id, _PROVIDER, proven, Checks())
+    assert caller.asserted is not None
+    users = tuple(dict.fromkeys(user for one in logins for user in one.store_users))
+    return replace(caller, asserted=replace(caller.asserted, store_users=users))
 
 
 async def _assume(

@@ -9,13 +9,6 @@ from broker.errors import Refusal
 from broker.identity_pools.linking import linked
 from broker.identity_pools.logins import ProvenLogin
 from broker.operation import Call
-from broker.storage.collections import (
-    IDENTITY_COUNTS,
-    IDENTITY_POOL_OWNERS,
-    IDENTITY_POOLS,
-    LINKED_LOGINS,
-    POOL_IDENTITIES,
-)
 from broker.storage.identity_pool_records import (
     IdentityCount,
     IdentityPoolRecord,
@@ -23,6 +16,13 @@ from broker.storage.identity_pool_records import (
     PoolIdentity,
     identity_shard,
     login_key,
+)
+from broker.storage.people_collections import (
+    IDENTITY_COUNTS,
+    IDENTITY_POOL_OWNERS,
+    IDENTITY_POOLS,
+    LINKED_LOGINS,
+    POOL_IDENTITIES,
 )
 from broker.storage.store import Transaction
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from broker.access.identity_stores import ProvenPerson, admitted
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer, verify_web_identity
 from broker.errors import Refusal
 from broker.federation.federation import LONGEST_LEEWAY
@@ -21,8 +22,8 @@ from broker.identity_pools.developer_tokens import LOGIN, open_developer_token
 from broker.identity_pools.providers import PoolProvider, find_pool_provider
 from broker.identity_pools.refusals import not_authorized
 from broker.operation import Call
-from broker.storage.collections import LINKED_LOGINS
 from broker.storage.identity_pool_records import IdentityPoolRecord, identity_shard, login_key
+from broker.storage.people_collections import LINKED_LOGINS
 
 _NOT_VALID = "Invalid login token. The token could not be validated."
 _SENTENCES = {
@@ -36,7 +37,7 @@ class ProvenLogin(msgspec.Struct, frozen=True):
     """A subject of `provider` (the name in `Logins`), by a token that was verified; `key` is that of its role mapping.
 
     `use` is what tells the token from all others, `expires_at` when it cannot be used any more. `tags` are session tags
-    that the token itself gives.
+    that the token itself gives. `store_users` are who the subject is in an identity store of the provider.
     """
 
     provider: str
@@ -47,6 +48,7 @@ class ProvenLogin(msgspec.Struct, frozen=True):
     use: str
     expires_at: float
     tags: Mapping[str, str] = {}
+    store_users: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ProvenLogin({self.provider}, {self.subject!r})"
@@ -84,7 +86,13 @@ async def _proven(
         )
     except CheckFailed as failed:
         raise _refusal_of(failed, call.now) from None
-    return _login_of(provider, token, identity)
+    login = _login_of(provider, token, identity)
+    person = ProvenPerson(identity.subject, identity.claims)
+    try:
+        users = await admitted(call.store, pool.account_id, provider.key, person, checks)
+    except CheckFailed as failed:
+        raise _refusal_of(failed, call.now) from None
+    return replace(login, store_users=users)
 
 
 async def _developer(call: Call, pool: IdentityPoolRecord, unverified_token: str) -> ProvenLogin:

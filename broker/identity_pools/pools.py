@@ -17,13 +17,13 @@ from broker.identity_pools.tags import checked_tags
 from broker.names.arn import iam_arn
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import IDENTITY_COUNTS, IDENTITY_POOL_OWNERS, IDENTITY_POOLS
 from broker.storage.identity_pool_records import (
     CognitoLogin,
     IdentityPoolOwner,
     IdentityPoolRecord,
     identity_shard,
 )
+from broker.storage.people_collections import IDENTITY_COUNTS, IDENTITY_POOL_OWNERS, IDENTITY_POOLS
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS
 
 

@@ -12,8 +12,8 @@ from broker.identity_pools.refusals import invalid, not_authorized
 from broker.identity_pools.resources import named_pool
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import IDENTITY_POOLS
 from broker.storage.identity_pool_records import ClaimTags, IdentityPoolRecord
+from broker.storage.people_collections import IDENTITY_POOLS
 
 # "Using default mappings" of the developer guide: tag -> claim.
 DEFAULTS = {"client": "aud", "username": "sub"}

@@ -11,8 +11,8 @@ from broker.identity_pools.identities import find_identity, find_pool
 from broker.identity_pools.refusals import no_such_pool
 from broker.names.principal import Anonymous
 from broker.operation import Absent, Call, Prepared
-from broker.storage.collections import IDENTITY_POOLS
 from broker.storage.identity_pool_records import IdentityPoolRecord, identity_pool_arn
+from broker.storage.people_collections import IDENTITY_POOLS
 from broker.storage.store import Transaction
 
 

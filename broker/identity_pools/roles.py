@@ -12,8 +12,8 @@ from broker.identity_pools.resources import named_pool
 from broker.identity_pools.role_choice import AUTHENTICATED, RULES, UNAUTHENTICATED
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import IDENTITY_POOLS
 from broker.storage.identity_pool_records import ClaimRoles, ClaimRule, IdentityPoolRecord
+from broker.storage.people_collections import IDENTITY_POOLS
 
 SERVICE = "cognito-identity.amazonaws.com"
 _RESOLUTIONS = {"AuthenticatedRole": False, "Deny": True}

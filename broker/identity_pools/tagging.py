@@ -10,8 +10,8 @@ from broker.identity_pools.resources import own_pool
 from broker.identity_pools.tags import checked_tags
 from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import IDENTITY_POOLS
 from broker.storage.identity_pool_records import IdentityPoolRecord
+from broker.storage.people_collections import IDENTITY_POOLS
 
 
 async def tagged_pool(call: Call, request: Any) -> Prepared[IdentityPoolRecord] | Absent:

@@ -9,8 +9,8 @@ from broker.identity_pools.refusals import invalid, no_such_identity, no_such_po
 from broker.identity_pools.resources import app_of_identity
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import cognito_identity as shapes
-from broker.storage.collections import POOL_IDENTITIES
 from broker.storage.identity_pool_records import identity_shard
+from broker.storage.people_collections import POOL_IDENTITIES
 
 
 @operation("cognito-identity:UnlinkIdentity", prepare=no_resource, prove=app_of_identity)

@@ -6,6 +6,7 @@ their life has passed. Never speaks HTTP (`broker.web.metadata`) and makes no si
 Obeys the EC2 User Guide, "Instance metadata and user data", and the ECS agent's task credentials endpoint.
 
     instances.py           which machine asks, by its address
+    binding.py             an instance proves itself by a nonce, and is known by its address from then on
     session_tokens.py      IMDSv2 tokens: sealed, bound to their machine, the same for every worker
     categories.py          the tree: a table from paths to functions of the instance record
     profiles.py            instance -> instance profile -> role, as the store has it now

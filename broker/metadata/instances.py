@@ -1,4 +1,4 @@
-"""Which machine asks: the instance whose record holds the address of the socket's peer.
+"""Which machine asks: the instance whose record, or whose binding, holds the address of the socket's peer.
 
 No header can name another machine, and an address in two records belongs to neither.
 """
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from broker.cache import Cache
 from broker.names.addresses import Address, parse_address
+from broker.storage.instance_records import with_bound_address
 from broker.storage.records import Instance
-from broker.storage.store import INSTANCES, Transaction
+from broker.storage.store import INSTANCE_BINDINGS, INSTANCES, Transaction
 
 _PAGE = 500
 
@@ -51,7 +52,8 @@ async def _index(store: Transaction) -> dict[str, str]:
     after: str | None = None
     while True:
         page = await store.scan(INSTANCES, "", after=after, limit=_PAGE)
-        _add_addresses(ids, page)
+        bound = await store.find_all(INSTANCE_BINDINGS, "", [one.instance_id for one in page])
+        _add_addresses(ids, list(map(with_bound_address, page, bound)))
         if len(page) < _PAGE:
             break
         after = page[-1].instance_id

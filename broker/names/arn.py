@@ -1,6 +1,10 @@
 """Amazon Resource Names: `arn:partition:service:region:account:resource`."""
 
+import re
+
 import msgspec
+
+_is_role = re.compile(r"arn:[^:]+:iam:[^:]*:([0-9]{12}):role/(?:.*/)?([^/]*)", re.DOTALL).fullmatch
 
 PARTITION = "aws"
 # The account part of ARNs that AWS itself owns, such as those of AWS managed policies.
@@ -36,6 +40,14 @@ def iam_arn(account: str, resource: str) -> str:
     return f"{IAM}{account}:{resource}"
 
 
+def account_of_role_arn(text: str) -> str:
+    """The account in the ARN of a role, whether or not there is such a role; raises ValueError."""
+    found = _is_role(text)
+    if found is None:
+        raise ValueError(f"{text} is invalid")
+    return found[1]
+
+
 def sts_arn(account: str, resource: str) -> str:
     """The ARN of a session (`assumed-role/…`, `federated-user/…`)."""
     return f"{STS}{account}:{resource}"
@@ -52,3 +64,7 @@ def analyzer_arn(region: str, account: str, name: str) -> str:
 
 def roles_anywhere_arn(region: str, account: str, resource: str) -> str:
     return f"arn:aws:rolesanywhere:{region}:{account}:{resource}"
+
+
+def trail_arn(region: str, account: str, name: str) -> str:
+    return f"arn:aws:cloudtrail:{region}:{account}:trail/{name}"

@@ -8,6 +8,8 @@ import msgspec
 
 from broker.names.arn import STS, iam_arn, sts_arn
 
+POD_IDENTITY = "pods.eks.amazonaws.com"  # the service whose pods have roles, and the audience of their tokens
+
 
 class Root(msgspec.Struct, frozen=True, tag="root"):
     """The root user of an account."""

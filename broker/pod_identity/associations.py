@@ -5,6 +5,7 @@ other, as the model says; the policy is that of the role that pods get, the targ
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -206,10 +207,15 @@ async def list_pod_identity_associations(
 
 
 def _require_names(request: shapes.CreatePodIdentityAssociationRequest) -> None:
-    if not _is_namespace(request.namespace):
-        raise _invalid("namespace is not a name of Kubernetes: a DNS label of at most 63 characters.")
-    if not _is_service_account(request.service_account):
-        raise _invalid("serviceAccount is not a name of Kubernetes: a DNS subdomain name.")
+    for fault in faults_of_names(request.namespace, request.service_account):
+        raise _invalid(fault)
+
+
+def faults_of_names(namespace: str, service_account: str) -> Iterator[str]:
+    if not _is_namespace(namespace):
+        yield "namespace is not a name of Kubernetes: a DNS label of at most 63 characters."
+    if not _is_service_account(service_account):
+        yield "serviceAccount is not a name of Kubernetes: a DNS subdomain name."
 
 
 async def _require_pass_role(call: Call, role_arn: str) -> None:
@@ -229,17 +235,23 @@ def _checked(association: PodIdentityAssociation) -> PodIdentityAssociation:
             account_of_role(association.target_role_arn)
         except Refusal:
             raise _invalid("targetRoleArn is not the ARN of a role.") from None
+    for fault in faults_of_association(association):
+        raise _invalid(fault)
+    return association
+
+
+def faults_of_association(association: PodIdentityAssociation) -> Iterator[str]:
+    """What is wrong with its session policy."""
     if not association.policy:
-        return association
+        return
     if not association.disable_session_tags:
-        raise _invalid("disableSessionTags must be true where there is a policy.")
+        yield "disableSessionTags must be true where there is a policy."
     if len(association.policy) > LONGEST_POLICY:
-        raise _invalid(f"policy has more than {LONGEST_POLICY} characters.")
+        yield f"policy has more than {LONGEST_POLICY} characters."
     try:
         parse_policy(association.policy, PolicyKind.SESSION)
     except MalformedPolicy as error:
-        raise _invalid(f"policy is not a valid policy: {error.message}") from None
-    return association
+        yield f"policy is not a valid policy: {error.message}"
 
 
 def _external_id(call: Call) -> str:

@@ -3,13 +3,13 @@
 from functools import lru_cache
 
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey, parse_key_set
 from broker.assertions.service_account_token import (
     PodClaims,
     verify_review,
     verify_service_account_token,
 )
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.errors import Refusal
 from broker.federation.provider_keys import ProviderUnreachable
 from broker.federation.reach import FetchFailed

@@ -24,12 +24,22 @@ from broker.policy.explanation import (
 )
 from broker.policy.external_access import ExternalGrant, Zone, external_grants
 from broker.policy.findings import read_for_author
+from broker.policy.granted_actions import GrantedActions, actions_of_service, granted_actions
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
 from broker.policy.near_misses import resource_near_misses
 from broker.policy.operands import read_date
 from broker.policy.principals import Names, named_principals, names_of
 from broker.policy.reasons import access_denied_message, authorization_message, denial_sentences
+from broker.policy.reduced import without_actions
 from broker.policy.request import AccessRequest, Layer, Layers, Outcome
+from broker.policy.resource_forms import (
+    RecordedName,
+    is_in_reference,
+    named_forms,
+    needs_permission,
+    resource_forms,
+    spelled,
+)
 from broker.policy.sentences import policy_sentences
 from broker.policy.spans import Position
 from broker.policy.statement import Source, SourceKind
@@ -43,6 +53,7 @@ __all__ = [
     "Effect",
     "ExternalGrant",
     "Extremes",
+    "GrantedActions",
     "Layer",
     "LayerExplanation",
     "Layers",
@@ -55,10 +66,12 @@ __all__ = [
     "PolicyKind",
     "PolicySet",
     "Position",
+    "RecordedName",
     "Source",
     "SourceKind",
     "Zone",
     "access_denied_message",
+    "actions_of_service",
     "allows_everything",
     "authorization_message",
     "compile_policies",
@@ -68,11 +81,15 @@ __all__ = [
     "decide",
     "denial_sentences",
     "external_grants",
+    "granted_actions",
     "is_always_allowed",
+    "is_in_reference",
     "is_public",
     "named_actions",
+    "named_forms",
     "named_principals",
     "names_of",
+    "needs_permission",
     "parse_policy",
     "policy_sentences",
     "policy_size",
@@ -80,10 +97,13 @@ __all__ = [
     "read_for_author",
     "require_bucket_policy",
     "resource_conditions",
+    "resource_forms",
     "resource_near_misses",
     "service_grants",
+    "spelled",
     "summarize",
     "supports_resources",
     "trusted_accounts",
     "trusts_everyone",
+    "without_actions",
 ]

@@ -13,8 +13,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.sign_in_token import verify_sign_in
+from broker.assertions.unverified_token import read_token
 from broker.errors import Refusal, service_unavailable
 from broker.federation.openid_connect import (
     OpenIdConnectClients,

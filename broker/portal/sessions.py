@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from broker.access.facts import RequestFacts
 from broker.access.people import caller_of, claims_of
 from broker.access.sessions import session_caller
+from broker.approvals import require_admitted_person
 from broker.credentials.mint import Mint
 from broker.credentials.portal_sessions import delete_session, session_key
 from broker.credentials.sso_sessions import shard_of
@@ -95,10 +96,14 @@ async def find_unused_session(
 
 
 async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalSession) -> bool:
-    """Whether the user still is there and is not revoked; whether people may still sign in in this way."""
-    if isinstance(session.identity, FederatedIdentity):
-        return portal.sign_ins.knows(session.identity)
+    """Whether the user still is there and is not revoked; whether the person may still sign in in this way."""
+    identity = session.identity
+    if isinstance(identity, FederatedIdentity) and not portal.sign_ins.knows(identity):
+        return False
     try:
+        if isinstance(identity, FederatedIdentity):
+            await require_admitted_person(portal.sign_ins, store, identity, session.signed_in_at)
+            return True
         if isinstance(session.identity, ConsoleIdentity):
             assert session.console_claims is not None
             await session_caller(store, claims_from_bytes(session.console_claims))

@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from broker.access.people import caller_of
+from broker.approvals import require_admitted_person
 from broker.credentials.password_changes import find_login_profile, mark_of
 from broker.errors import access_denied
 from broker.portal.cookies import SessionReference, SignInState, delete_cookie, set_cookie
@@ -122,7 +123,9 @@ async def _finish(
     async def work(store: Transaction) -> None:
         if before is not None:
             await before(store)
-        if not isinstance(identity, FederatedIdentity):
+        if isinstance(identity, FederatedIdentity):
+            await require_admitted_person(portal.sign_ins, store, identity, session.signed_in_at)
+        else:
             await caller_of(store, session)  # refuses a user who was deleted, or a session that was revoked
             await _require_same_password(store, identity, state)
         put_session(store, session, portal.idle_seconds)

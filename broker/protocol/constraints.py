@@ -85,9 +85,11 @@ def compile_pattern(pattern: str, repeated: str = "") -> Matches:
     """
     outside, inside = {"w": "[A-Za-z0-9_]", "d": "[0-9]"}, {"w": "A-Za-z0-9_", "d": "0-9"}
     translated, in_class = [], False
-    for atom in re.findall(r"\\u[0-9A-Fa-f]{4}|\\.|.", pattern, re.DOTALL):
+    for atom in re.findall(r"\\u[0-9A-Fa-f]{4}|\\p\{\w\}|\\.|.", pattern, re.DOTALL):
         if atom in (r"\w", r"\d"):
             atom = (inside if in_class else outside)[atom[1]]
+        elif atom.startswith(r"\p{") and not in_class:
+            atom = f"[{atom}]"
         elif atom in ("[", "]"):
             in_class = atom == "["
         translated.append(atom)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from broker.protocol.create_session import CREATE_SESSION
+from broker.protocol.identity_stores import IDENTITY_STORES, STORE_MEMBERS
+from broker.protocol.instance_operations import INSTANCE_SHAPES
 
 Model = Mapping[str, Any]
 
@@ -59,6 +61,7 @@ EXTENSIONS: Mapping[str, Model] = {
     "iam": {
         "operations": {
             "ListInstances": _operation("ListInstances"),
+            "CreateInstanceNonce": _operation("CreateInstanceNonce"),
             "InspectOpenIDConnectProvider": _operation("InspectOpenIDConnectProvider"),
             "RegisterForeignResource": _operation("RegisterForeignResource"),
             "PutForeignResourcePolicy": _operation("PutForeignResourcePolicy"),
@@ -68,39 +71,7 @@ EXTENSIONS: Mapping[str, Model] = {
             "DeregisterForeignResource": _silent("DeregisterForeignResource"),
         },
         "shapes": {
-            "ListInstancesRequest": {
-                "type": "structure",
-                "members": {
-                    "InstanceProfileName": {"shape": "instanceProfileNameType"},
-                    "Marker": {"shape": "markerType"},
-                    "MaxItems": {"shape": "maxItemsType"},
-                },
-            },
-            "ListInstancesResponse": {
-                "type": "structure",
-                "required": ["Instances"],
-                "members": {
-                    "Instances": {"shape": "instanceListType"},
-                    "IsTruncated": {"shape": "booleanType"},
-                    "Marker": {"shape": "responseMarkerType"},
-                },
-            },
-            "instanceListType": {"type": "list", "member": {"shape": "Instance"}},
-            "Instance": {
-                "type": "structure",
-                "required": ["InstanceId", "Addresses", "Region", "MetadataEnabled", "TokensRequired"],
-                "members": {
-                    "InstanceId": {"shape": "stringType"},
-                    "InstanceProfile": {"shape": "stringType"},
-                    "Addresses": {"shape": "instanceAddressListType"},
-                    "Region": {"shape": "stringType"},
-                    "MetadataEnabled": {"shape": "booleanType"},
-                    "TokensRequired": {"shape": "booleanType"},
-                    "LaunchDate": {"shape": "dateType"},
-                    "Tags": {"shape": "tagListType"},
-                },
-            },
-            "instanceAddressListType": {"type": "list", "member": {"shape": "stringType"}},
+            **INSTANCE_SHAPES,
             "InspectOpenIDConnectProviderRequest": {
                 "type": "structure",
                 "required": ["Url"],
@@ -342,6 +313,7 @@ EXTENSIONS: Mapping[str, Model] = {
         },
     },
     "rolesanywhere": CREATE_SESSION,
+    "identitystore": IDENTITY_STORES,
 }
 
 
@@ -352,6 +324,10 @@ ADDED_MEMBERS: Mapping[str, Mapping[str, Model]] = {
     "iam": {
         "SimulatePrincipalPolicyRequest": {"ShowNearMisses": {"shape": "booleanType"}},
         "EvaluationResult": {"NearMisses": {"shape": "nearMissListType"}},
+    },
+    "identitystore": {
+        "DescribeIdentityStoreResponse": STORE_MEMBERS,
+        "IdentityStore": STORE_MEMBERS,
     },
     "signin": {
         "CreateOAuth2TokenRequest": {

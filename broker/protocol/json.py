@@ -69,6 +69,8 @@ def refuse_for_json_clients(service: ServiceModel | None, refusal: Refusal, requ
 def shown_as(service: ServiceModel, name: str) -> Show | None:
     """What JSON shows of the values of shape `name`; None for scalars that are shown as they are."""
     shape = service.shapes[name]
+    if shape.document:
+        return None
     if shape.type == "structure":
         return _structure(service, name)
     if shape.type == "list":

@@ -22,6 +22,8 @@ ReadJson = Callable[[Any, str, Violations], Any]  # parsed value, its path, viol
 def json_reader(service: ServiceModel, name: str) -> ReadJson:
     """The reader of shape `name`; KeyError for a type that no JSON body of a served model has."""
     shape = service.shapes[name]
+    if shape.document:
+        return _document
     if shape.type == "structure":
         return json_structure_reader(service, name)
     if shape.type == "list":
@@ -180,6 +182,11 @@ def _blob(shape: Shape) -> ReadJson:
         return value
 
     return read
+
+
+def _document(raw: Any, where: str, violations: Violations) -> Any:
+    """Whatever JSON has; its operation says what is right."""
+    return raw
 
 
 def _boolean(raw: Any, where: str, violations: Violations) -> bool:

@@ -30,6 +30,7 @@ VERSIONS = {
     "eks": "2017-11-01",
     "eks-auth": "2023-11-26",
     "cognito-identity": "2014-06-30",
+    "identitystore": "2020-06-15",
 }
 
 # CloudTrail's name of a service, where it is not the model's.
@@ -101,6 +102,7 @@ class Shape(msgspec.Struct, frozen=True):
     sensitive: bool = False
     flattened: bool = False
     union: bool = False
+    document: bool = False
     payload: str | None = None
     exception: bool = False
     fault: bool = False

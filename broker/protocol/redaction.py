@@ -84,7 +84,7 @@ def _structure(service: ServiceModel, name: str, depth: int, within: tuple[str, 
 def _shown(service: ServiceModel, name: str, depth: int, within: tuple[str, ...]) -> Shown:
     """Code that shows the value of shape `name` in the variable v`depth`."""
     shape, value = service.shapes[name], f"v{depth}"
-    if shape.sensitive or name in PROOFS or name in within:
+    if shape.sensitive or shape.document or name in PROOFS or name in within:
         return [], repr(HIDDEN)
     if shape.type == "structure":
         return _structure(service, name, depth, within)

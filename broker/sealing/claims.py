@@ -51,7 +51,8 @@ class AssumedRoleClaims(_Session, frozen=True, tag=1):
     `context` has the condition keys that the session got when the role was assumed (`saml:aud`,
     `oidc.example:sub`, ...); `federated_provider` is `aws:FederatedProvider`; `role_delivery` is
     `ec2:RoleDelivery` and `instance_id` the instance, where the metadata service delivered the
-    credentials.
+    credentials. `store_users` are `ACCOUNT/IDENTITY-STORE/USER`, of the people to whom it was given: it
+    ends with each of them.
     """
 
     role_name: str
@@ -70,6 +71,7 @@ class AssumedRoleClaims(_Session, frozen=True, tag=1):
     role_delivery: str | None = None
     instance_id: str | None = None
     context: ContextKeys = ()
+    store_users: tuple[str, ...] = ()
 
     @property
     def principal(self) -> AssumedRole:

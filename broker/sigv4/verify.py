@@ -4,6 +4,7 @@ The order of checks is AWS's: time, signed headers, scope, signature. A proof co
 (as a multiset of parameters), the signed headers and the body. It does not cover other headers.
 """
 
+import enum
 import re
 from collections.abc import Collection
 from hashlib import sha256
@@ -18,7 +19,7 @@ from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedReques
 from broker.sigv4.canonical import EMPTY_SHA256, canonical_request, string_to_sign
 from broker.sigv4.encoding import query_pairs, trimmed, wire_text
 from broker.sigv4.refusals import missing_authentication_token as missing_authentication_token
-from broker.sigv4.signer import ASYMMETRIC, UnverifiedSigner, is_region_name
+from broker.sigv4.signer import ASYMMETRIC, SYMMETRIC, UnverifiedSigner, is_region_name
 from broker.sigv4.signing_keys import (
     SigningKey,
     SigningKeys,
@@ -30,7 +31,22 @@ from broker.sigv4.signing_keys import (
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 CONTENT_SHA256 = "x-amz-content-sha256"
 _is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
+_is_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
 _CONTENT_SHA256_QUERY = b"X-Amz-Content-Sha256"
+
+
+class BodyLocation(enum.Enum):
+    """Where the body of a request is while its signature is verified.
+
+    IN_REQUEST: it has been read, and is hashed. FOLLOWS: it has not been read; what the request claims of it in
+    x-amz-content-sha256 is verified as signed, and whoever reads the body has to check it. NOT_SENT: a proxy asks about
+    a request and does not pass on its body. The hash in x-amz-content-sha256 is then the one that was signed, and
+    whoever has the body compares it; without that header no body was signed.
+    """
+
+    IN_REQUEST = "in the request"
+    FOLLOWS = "follows"
+    NOT_SENT = "not sent"
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -40,11 +56,6 @@ class Dialect(msgspec.Struct, frozen=True):
     fifteen minutes of any signature (aws/aws-sdk-go#2167), S3 seven days. `honour_expires` also refuses what is
     older than its X-Amz-Expires; AWS's query services ignore it, and aws-iam-authenticator relies on that
     (kubernetes-sigs/aws-iam-authenticator#160).
-
-    `body_is_elsewhere`: a proxy asks about a request and does not pass on its body. Then the hash in
-    x-amz-content-sha256 is the one that was signed, and whoever has the body compares it; without that header no body
-    was signed. With `body_follows` the body has not been read: what the request claims of it in x-amz-content-sha256 is
-    verified as signed, and whoever reads the body has to check it.
     """
 
     mismatch_code: str = refusals.SIGNATURE_DOES_NOT_MATCH
@@ -53,14 +64,13 @@ class Dialect(msgspec.Struct, frozen=True):
     honour_expires: bool = True
     normalise_path: bool = True
     unsigned_payload: bool = False
-    body_is_elsewhere: bool = False
-    body_follows: bool = False
+    body: BodyLocation = BodyLocation.IN_REQUEST
 
 
 QUERY = Dialect()
 JSON = Dialect(mismatch_code="InvalidSignatureException")
 S3 = Dialect(longest_presigned=604_800, normalise_path=False, unsigned_payload=True)
-S3_STREAMED = msgspec.structs.replace(S3, body_follows=True)
+S3_STREAMED = msgspec.structs.replace(S3, body=BodyLocation.FOLLOWS)
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):
@@ -122,6 +132,32 @@ def verify(
     return VerifiedRequest(request, authorization, payload_hash, key)
 
 
+def verify_post_policy(
+    authorization: UnverifiedAuthorization,
+    policy: str,
+    secret: SecretKey,
+    now: float,
+    signing_keys: SigningKeys,
+    *,
+    services: Collection[str],
+) -> None:
+    """Raises Refusal where the owner of `secret` has not signed `policy`, the base64 in a form of S3's.
+
+    "Calculating a signature" (Browser-based uploads using POST): the base64 itself is the string to sign. It holds no
+    line break and no hyphen, so no other string to sign is ever one.
+    """
+    if authorization.signer.scope.algorithm != SYMMETRIC:
+        raise refusals.unsupported_algorithm(authorization.signer.scope.algorithm)
+    require_current(authorization, int(now), S3)
+    require_scope(authorization, services, None, S3)
+    if not _is_base64(policy) or _find_key(authorization, policy.encode(), secret, signing_keys) is None:
+        raise refusals.mismatch(
+            "The request signature we calculated does not match the signature you provided. Check your key and signing "
+            "method.",
+            reason="the policy of the form was signed with another key",
+        )
+
+
 def require_current(authorization: UnverifiedAuthorization, now: int, dialect: Dialect) -> None:
     """Clauses "Signature expired" and "Signature not yet current" (Troubleshoot signed requests), ends inclusive."""
     signed = authorization.timestamp
@@ -165,9 +201,13 @@ def _is_proven(name: str, authorization: UnverifiedAuthorization, dialect: Diale
     """
     if name != CONTENT_SHA256:
         return False
-    if dialect.body_follows or (dialect.body_is_elsewhere and not authorization.request.body):
+    if dialect.body is BodyLocation.FOLLOWS or _is_not_sent(authorization, dialect):
         return True  # it is in the canonical request, as the hash of the body: another one fails
     return trimmed(authorization.headers[name]) == _computed_hash(authorization)
+
+
+def _is_not_sent(authorization: UnverifiedAuthorization, dialect: Dialect) -> bool:
+    return dialect.body is BodyLocation.NOT_SENT and not authorization.request.body
 
 
 def require_scope(
@@ -223,12 +263,12 @@ def payload_hash_of(authorization: UnverifiedAuthorization, dialect: Dialect) ->
     claimed = authorization.headers.get(CONTENT_SHA256, "")
     if claimed:
         claimed = trimmed(claimed)
-    if dialect.body_follows:
+    if dialect.body is BodyLocation.FOLLOWS:
         return claimed or _claim_in_query(authorization)
     is_implied = authorization.presigned and not claimed and not dialect.normalise_path  # S3's presigned URLs
     if dialect.unsigned_payload and (claimed == UNSIGNED_PAYLOAD or is_implied):
         return UNSIGNED_PAYLOAD
-    if dialect.body_is_elsewhere and not authorization.request.body and _is_sha256(claimed):
+    if _is_not_sent(authorization, dialect) and _is_sha256(claimed):
         return claimed
     computed = _computed_hash(authorization)
     if claimed and claimed != computed:

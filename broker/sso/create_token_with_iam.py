@@ -10,9 +10,10 @@ refreshed, and does what one of `aws sso login` does.
 import re
 
 from broker.access.resource import Resource
+from broker.approvals import require_admitted_person
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.sign_in_token import verify_for_client
+from broker.assertions.unverified_token import read_token
 from broker.assertions.web_identity import WebIdentityClaims, unverified_issuer
 from broker.credentials.sso_clients import ACCOUNT_ACCESS, hash_of_client
 from broker.credentials.sso_sessions import (
@@ -56,6 +57,10 @@ async def create_token_with_iam(
     if request.assertion is None:
         raise Refusal("InvalidRequestException", "This grant type needs assertion.")
     identity = await _proven(call, request.assertion)
+    try:
+        await require_admitted_person(call.federation.sign_ins, call.store, identity, int(call.now))
+    except Refusal as refusal:
+        raise invalid_grant(refusal.reason) from None
     approval = Approval(
         session_id=new_session_id(identity.subject, call.entropy),
         identity=identity,

@@ -25,6 +25,26 @@ class ArchiveRule(Record, frozen=True, kw_only=True):
     updated_at: int
 
 
+class ExcludedEntities(Record, frozen=True, kw_only=True):
+    """Users and roles that have all pairs of one of `tags`, in these accounts, or in all where none is named."""
+
+    tags: tuple[dict[str, str], ...]
+    accounts: tuple[str, ...] = ()
+
+
+class UnusedServiceAction(Record, frozen=True, kw_only=True):
+    action: str
+    last_accessed: int | None = None
+
+
+class UnusedService(Record, frozen=True, kw_only=True):
+    """A service that is allowed and was not used; with `actions`, these of them alone."""
+
+    service: str
+    last_accessed: int | None = None
+    actions: tuple[UnusedServiceAction, ...] = ()
+
+
 class Analyzer(Record, frozen=True, kw_only=True):
     """`unused_days` is for analyzers of unused access: what was used within as many days is no finding.
 
@@ -43,6 +63,7 @@ class Analyzer(Record, frozen=True, kw_only=True):
     client_token: str = ""
     last_resource: str = ""
     last_resource_at: int = 0
+    excluded_entities: tuple[ExcludedEntities, ...] = ()
 
     @property
     def arn(self) -> str:
@@ -52,8 +73,8 @@ class Analyzer(Record, frozen=True, kw_only=True):
 class AnalyzerFinding(Record, frozen=True, kw_only=True):
     """A finding as it was last seen. `owner` is the resource's account; `resolved_at` 0: it is still there.
 
-    `principal`, `actions`, `conditions` and `is_public` are of external access, `access_key_id` and `last_accessed` of
-    unused access.
+    `principal`, `actions`, `conditions` and `is_public` are of external access, `access_key_id`, `last_accessed` and
+    `permissions` of unused access. `recommended_at`: when somebody asked for a recommendation, 0 where nobody did.
     """
 
     region: str
@@ -73,6 +94,8 @@ class AnalyzerFinding(Record, frozen=True, kw_only=True):
     updated_at: int = 0
     is_archived: bool = False
     resolved_at: int = 0
+    permissions: tuple[UnusedService, ...] = ()
+    recommended_at: int = 0
 
 
 def analyzer_key(region: str, name: str) -> str:

@@ -1,4 +1,7 @@
-"""The collections: the kinds of records that there are, one line each."""
+"""The collections: the kinds of records that there are, one line each.
+
+Those of the people of applications and of identity providers are in `people_collections.py`.
+"""
 
 from typing import Any
 
@@ -29,12 +32,13 @@ from broker.storage.engine import (
     CONTAINERS_PARTITION,
     DELEGATION_PARTITION,
     GLOBAL,
-    IDENTITY_POOL_OWNERS_PARTITION,
     ORGANIZATIONS_PARTITION,
     RESOURCES_PARTITION,
     ROLE_INDEX_PARTITION,
     SERVING_PARTITION,
-    identities_partition,
+    TRAIL_ACCOUNTS_PARTITION,
+    deliveries_partition,
+    generations_partition,
     portal_partition,
     replay_partition,
     sessions_partition,
@@ -43,13 +47,8 @@ from broker.storage.engine import (
     trusting_partition,
     usage_partition,
 )
-from broker.storage.identity_pool_records import (
-    IdentityCount,
-    IdentityPoolOwner,
-    IdentityPoolRecord,
-    LinkedLogin,
-    PoolIdentity,
-)
+from broker.storage.generation_records import PolicyGenerationJob
+from broker.storage.instance_records import InstanceBinding
 from broker.storage.organization_records import AccountCreation, Handshake, Organization
 from broker.storage.passkey_records import Passkey, PasskeyUse, passkey_key
 from broker.storage.password_records import AccustomedAddress, FailedAttempts, LoginProfile, PasswordPolicy
@@ -90,6 +89,18 @@ from broker.storage.session_records import ListedSessions, Revocations, Unlisted
 from broker.storage.sso_records import AuthorizationCode, DeviceAuthorization, LoginSession, SsoSession
 from broker.storage.task_records import CredentialReport, LastAccessedJob, ServiceLinkedRoleDeletion
 from broker.storage.template_records import RoleTemplate
+from broker.storage.trail_records import (
+    DeliveredLog,
+    DigestChain,
+    DigestKeys,
+    Trail,
+    TrailAccount,
+    TrailProgress,
+    chain_key,
+    delivered_log_key,
+    progress_key,
+    trail_key,
+)
 from broker.storage.workload_records import (
     ImportedRevocationList,
     TrustAnchor,
@@ -125,9 +136,8 @@ def resources_partition(account: str) -> str:
     return RESOURCES_PARTITION
 
 
-def identity_pool_owners_partition(account: str) -> str:
-    """A partition of its own: it must not change the global partition's revision."""
-    return IDENTITY_POOL_OWNERS_PARTITION
+def trail_accounts_partition(account: str) -> str:
+    return TRAIL_ACCOUNTS_PARTITION
 
 
 def role_index_partition(account: str) -> str:
@@ -142,6 +152,9 @@ def _mfa_name(device: VirtualMfaDevice) -> str:
 ACCOUNTS = Collection("account", Account, lambda a: a.account_id, partition=global_partition, exact=True)
 ORGANIZATION = Collection("organization", Organization, single_key, partition=global_partition)
 INSTANCES = Collection("instance", Instance, lambda i: i.instance_id, partition=global_partition, exact=True)
+INSTANCE_BINDINGS = Collection(
+    "instance-binding", InstanceBinding, lambda b: b.instance_id, partition=global_partition, exact=True
+)
 SIGNING_IDENTITY = Collection("signing-identity", SigningIdentity, single_key, partition=global_partition)
 SAML_REQUEST_KEYS = Collection("saml-request-keys", SamlRequestKeys, single_key, partition=global_partition)
 CONTAINERS = Collection("container", Container, partition=containers_partition, exact=True)
@@ -338,22 +351,24 @@ ASSOCIATION_IDS = Collection(
 
 ANALYZERS = Collection("analyzer", Analyzer, lambda a: analyzer_key(a.region, a.name), exact=True)
 ANALYZER_FINDINGS = Collection("analyzer-finding", AnalyzerFinding, finding_key, exact=True)
-
-IDENTITY_POOLS = Collection("identity-pool", IdentityPoolRecord, lambda p: p.pool_id, exact=True)
-IDENTITY_POOL_OWNERS = Collection(
-    "identity-pool-owner",
-    IdentityPoolOwner,
-    lambda o: o.pool_id,
-    partition=identity_pool_owners_partition,
+POLICY_GENERATIONS = Collection(
+    "policy-generation",
+    PolicyGenerationJob,
+    lambda j: j.job_id,
+    partition=generations_partition,
     exact=True,
+    expiring=True,
 )
-# By `identity_shard` of a pool's or an identity's id.
-POOL_IDENTITIES = Collection(
-    "pool-identity", PoolIdentity, lambda i: i.identity_id, partition=identities_partition, exact=True
+
+TRAILS = Collection("trail", Trail, lambda t: trail_key(t.region, t.name), exact=True)
+TRAIL_ACCOUNTS = Collection(
+    "trail-account", TrailAccount, lambda a: a.account_id, partition=trail_accounts_partition, exact=True
 )
-LINKED_LOGINS = Collection(
-    "linked-login", LinkedLogin, lambda one: one.key, partition=identities_partition, exact=True
+TRAIL_PROGRESS = Collection(
+    "trail-progress", TrailProgress, progress_key, partition=deliveries_partition, exact=True
 )
-IDENTITY_COUNTS = Collection(
-    "identity-count", IdentityCount, lambda c: c.pool_id, partition=identities_partition, exact=True
+DELIVERED_LOGS = Collection(
+    "delivered-log", DeliveredLog, delivered_log_key, partition=deliveries_partition, exact=True
 )
+DIGEST_CHAINS = Collection("digest-chain", DigestChain, chain_key, partition=deliveries_partition, exact=True)
+DIGEST_KEYS = Collection("digest-keys", DigestKeys, single_key, partition=deliveries_partition)

@@ -2,7 +2,8 @@
 
 A *partition* is a set of records with one revision: an account (`account/123456789012`), its usage marks
 (`usage/123456789012`), its replay records (`replay/123456789012`), the list of its sessions (`sessions/123456789012`),
-the subjects of its workloads' certificates (`subjects/123456789012`), a share of the failed attempts at passwords
+the subjects of its workloads' certificates (`subjects/123456789012`), its jobs of policy generation
+(`generations/123456789012`), a share of the failed attempts at passwords
 (`sign-in/4f`), the roles that trust principals of an account (`trusting/123456789012`), or what belongs to no account
 (`global`). Each commit replaces the revision: it is the number of commits, and a random mark of the last one. A commit
 names the revision that it expects, so one value guards everything that a transaction has read, scans included; and a
@@ -33,6 +34,7 @@ DELEGATION_PARTITION = "delegation"
 ORGANIZATIONS_PARTITION = "organizations"
 RESOURCES_PARTITION = "resources"
 IDENTITY_POOL_OWNERS_PARTITION = "identity-pools"
+TRAIL_ACCOUNTS_PARTITION = "trail-accounts"
 
 
 def account_partition(account_id: str) -> str:
@@ -64,9 +66,24 @@ def subjects_partition(account_id: str) -> str:
     return f"subjects/{account_id}"
 
 
+def generations_partition(account_id: str) -> str:
+    """Jobs of policy generation: written while the journal is read, apart from the account's own."""
+    return f"generations/{account_id}"
+
+
 def identities_partition(shard: str) -> str:
     """Identities of Cognito's identity pools: made when a person signs in to an app, apart from the account's own."""
     return f"identities/{shard}"
+
+
+def people_partition(shard: str) -> str:
+    """People and groups of one identity store: pushed by a provider in thousands, apart from the account's own."""
+    return f"people/{shard}"
+
+
+def deliveries_partition(account_id: str) -> str:
+    """How far the trails of an account are delivered: written with each delivery, apart from the account's own."""
+    return f"deliveries/{account_id}"
 
 
 def portal_partition(shard: str) -> str:

@@ -12,12 +12,18 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from broker.causes import explained
 
 # redis-py puts the error of the system into its own text.
-_unreachable = re.compile(r"Error (?P<number>[0-9]+) connecting to (?P<address>\S+)\. ").match
+_unreachable = re.compile(
+    r"Error (?P<number>-?[0-9]+) connecting to (?P<address>\S+)\. (?P<words>.*?)\.?$"
+).match
 
 _ASKS_FOR_LOGIN = (
     "it asks for a user and a password: put them into store.url, redis://USER:PASSWORD@HOST:PORT/NUMBER"
 )
 NO_ANSWER = "no answer came in time: is the server running, and its address right?"
+_ENDED = (
+    "it ended the connection: look at its log; in protected mode it takes none of other machines (protected-mode no, "
+    "or a password), and one with TLS takes none without (rediss://)"
+)
 _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthenticationWrongNumberOfArgsError, "", _ASKS_FOR_LOGIN),
     (exceptions.AuthenticationError, "Authentication required", _ASKS_FOR_LOGIN),
@@ -55,6 +61,9 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "no sentinel names a master: do they run, with the TLS of store.url and a certificate of a known authority, "
         "and is the master's name in store.url theirs?",
     ),
+    (exceptions.ConnectionError, "Connection closed by server", _ENDED),
+    (exceptions.ConnectionError, "while writing to socket", _ENDED),
+    (exceptions.ConnectionError, "while reading from", _ENDED),
     (exceptions.MaxConnectionsError, "", "all connections to it are in use"),
     (exceptions.TimeoutError, "", NO_ANSWER),
     (TimeoutError, "", NO_ANSWER),
@@ -69,5 +78,7 @@ def cause_of_redis(error: BaseException) -> str:
     found = _unreachable(str(error))
     if found is not None and found["number"] != "1":  # 1 is OpenSSL's, whose words say more
         number = int(found["number"])
-        return explained(OSError(number, os.strerror(number)), found["address"])
+        # Negative numbers are getaddrinfo's, which has words of its own.
+        words = os.strerror(number) if number > 0 else found["words"]
+        return explained(OSError(number, words), found["address"])
     return str(error) or type(error).__name__

@@ -4,7 +4,18 @@ The account is part of most ARNs. Those without one (a bucket's) are names that 
 whose a name is, in a partition of its own.
 """
 
+import msgspec
+
 from broker.storage.records import Record
+
+
+class PublicAccessBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a bucket: what S3's PublicAccessBlockConfiguration has."""
+
+    block_public_acls: bool = False
+    ignore_public_acls: bool = False
+    block_public_policy: bool = False
+    restrict_public_buckets: bool = False
 
 
 class ForeignResource(Record, frozen=True, kw_only=True):
@@ -19,6 +30,7 @@ class ForeignResource(Record, frozen=True, kw_only=True):
     updated_at: int
     policy: str | None = None
     trusted_ids: dict[str, str] = {}
+    public_access_block: PublicAccessBlock | None = None
 
 
 class ResourceOwner(Record, frozen=True, kw_only=True):

@@ -108,6 +108,7 @@ async def minted_session(
         source_identity=asserted.attributes.source_identity,
         federated_provider=call.caller.federated_provider,
         context=asserted.session_keys,
+        store_users=asserted.store_users,
         minimum_token_size=request.minimum_session_token_size or 0,
     )
 

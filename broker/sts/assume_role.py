@@ -8,6 +8,7 @@ question is what the session is made of.
 import msgspec
 
 from broker.access.assumable import AssumableRole, account_of_role
+from broker.access.identity_stores import store_users_of
 from broker.access.resource import Resource
 from broker.credentials.durations import role_session_duration
 from broker.errors import access_denied, validation_error
@@ -83,6 +84,7 @@ async def assume_role(
         source_identity=asked.source_identity,
         chained=chained,
         issuer_access_key_id=caller.access_key_id,
+        store_users=store_users_of(caller.claims),
         minimum_token_size=request.minimum_session_token_size or 0,
     )
     return shapes.AssumeRoleResponse(

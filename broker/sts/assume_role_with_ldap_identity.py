@@ -8,8 +8,9 @@ calls name, distinguished name and groups. Whatever fails, the client reads one 
 
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
-from broker.access.directory_people import ldap_caller_of
+from broker.access.directory_people import ldap_caller_of, ldap_person
 from broker.access.facts import RequestFacts
+from broker.access.identity_stores import with_store_users
 from broker.assertions.checks import CheckFailed, Checks
 from broker.errors import Refusal, service_unavailable
 from broker.federation.attempts import TooManyAttempts
@@ -41,11 +42,12 @@ async def ldap_caller(
     request: shapes.AssumeRoleWithLDAPIdentityRequest,
 ) -> Caller:
     """The person who has the password, and the role of the person's groups; raises Refusal."""
-    return await prove_ldap(federation, facts, request, Checks())
+    return await prove_ldap(federation, store, facts, request, Checks())
 
 
 async def prove_ldap(
     federation: Federation,
+    store: Transaction,
     facts: RequestFacts,
     request: shapes.AssumeRoleWithLDAPIdentityRequest,
     checks: Checks,
@@ -60,10 +62,13 @@ async def prove_ldap(
         person = await _logged_in(directory, facts, request, checks)
         require_session_name(person.name, "2 to 64 letters, digits and _+=,.@-", checks)
         role_arn = _require_role(directory, person, request.role_arn, checks)
+        caller = ldap_caller_of(
+            directory.rules.provider, person.name, person.distinguished_name, person.groups, role_arn
+        )
+        proven = ldap_person(person.name, person.distinguished_name)
+        return await with_store_users(store, caller, proven, checks)
     except CheckFailed as failed:
         raise refused_assertion(*_DENIED, failed) from None
-    provider = directory.rules.provider
-    return ldap_caller_of(provider, person.name, person.distinguished_name, person.groups, role_arn)
 
 
 async def _logged_in(

@@ -11,6 +11,7 @@ import re
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.identity_stores import CHECK, ProvenPerson, with_store_users
 from broker.access.saml_subjects import saml_caller_of, verified_assertion
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.saml_assertion import Expected, SamlAssertion
@@ -36,6 +37,8 @@ _SENTENCES = {
     "issuer": ("InvalidIdentityToken", "Issuer not present in specified provider"),
     "signature": ("InvalidIdentityToken", "Response signature invalid"),
     "metadata validity": ("InvalidIdentityToken", "The metadata of the specified provider has expired"),
+    # As where no trust policy admits the subject.
+    CHECK: ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML"),
     "role offered": (
         "InvalidIdentityToken",
         "The requested role is not among the roles that the SAML assertion offers with this provider.",
@@ -89,6 +92,8 @@ async def prove_saml(
             wanted=f"{request.role_arn} with {provider.arn}",
         )
         caller = saml_caller_of(provider, assertion, now, checks)
+        person = ProvenPerson(assertion.name_id.value, assertion.attributes)
+        caller = await with_store_users(store, caller, person, checks)
     except CheckFailed as failed:
         raise refused_assertion(*_SENTENCES.get(failed.check.name, _NOT_VALIDATED), failed) from None
     if not federation.saml.allow_replay:

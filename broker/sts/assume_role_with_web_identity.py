@@ -8,10 +8,11 @@ sentences that a client reads are AWS's; the journal names the failed check.
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
+from broker.access.identity_stores import CHECK, ProvenPerson, with_store_users
 from broker.access.web_identities import KnownProvider, find_provider, web_identity_caller_in
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.key_sets import VerificationKey
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.assertions.web_identity import (
     WebIdentityClaims,
     unverified_issuer,
@@ -38,6 +39,8 @@ _NO_KEY = (
 _SENTENCES = {
     "key": ("InvalidIdentityToken", _NO_KEY),
     "audience": ("InvalidIdentityToken", "Incorrect token audience"),
+    # As where no trust policy admits the subject.
+    CHECK: ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"),
     "redemption": ("ExpiredTokenException", "Token must be redeemed within 24 hours of issuance"),
 }
 # As on AWS: else a session could be exchanged for another again and again, past its expiry and its limits.
@@ -90,6 +93,8 @@ async def prove_web_identity(
             checks=checks,
         )
         caller = web_identity_caller_in(account, provider, identity, checks)
+        person = ProvenPerson(identity.subject, identity.claims)
+        caller = await with_store_users(store, caller, person, checks)
     except CheckFailed as failed:
         raise _refusal_of(failed, now) from None
     if federation.single_use:

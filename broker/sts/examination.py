@@ -58,7 +58,7 @@ async def _prove(call: Call, request: ExaminedRequest, checks: Checks) -> Caller
         case shapes.AssumeRoleWithSAMLRequest():
             return await prove_saml(call.federation, call.store, call.now, request, checks)
         case shapes.AssumeRoleWithLDAPIdentityRequest():
-            return await prove_ldap(call.federation, call.facts, request, checks)
+            return await prove_ldap(call.federation, call.store, call.facts, request, checks)
 
 
 async def _prepare(call: Call, request: ExaminedRequest) -> Prepared[AssertedRole] | Absent:

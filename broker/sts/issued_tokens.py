@@ -13,7 +13,7 @@ import msgspec
 from broker.access.revocations import issued_from
 from broker.access.trust import find_role
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
+from broker.assertions.unverified_token import read_token
 from broker.assertions.web_identity import WebIdentityClaims, verify_web_identity
 from broker.credentials.issuer_keys import verification_keys
 from broker.federation.federation import LONGEST_LEEWAY, Federation

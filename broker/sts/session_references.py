@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from broker.access.caller import Caller
+from broker.access.identity_stores import store_users_of, why_inactive
 from broker.access.revocations import find_revocation
 from broker.assertions.checks import Checks
 from broker.sealing.envelope import NONCE_ENTROPY, SealBroken
@@ -32,6 +33,7 @@ class _SessionReference(msgspec.Struct, frozen=True, array_like=True, forbid_unk
     issued_at: int
     sealed_by: bytes
     ancestors: tuple[str, ...] = ()
+    store_users: tuple[str, ...] = ()
 
 
 _decoder = msgspec.msgpack.Decoder(_SessionReference)
@@ -49,6 +51,7 @@ def session_reference(keyring: Keyring, caller: Caller, entropy: bytes) -> dict[
         claims.issued_at,
         caller.sealed_by,
         claims.ancestors,
+        store_users_of(claims),
     )
     packed = msgspec.msgpack.encode(reference)
     return {REFERENCE_CLAIM: seal_message(keyring, _PURPOSE, packed, b"", entropy)}
@@ -91,3 +94,5 @@ async def require_session(
         found=f"session {reference.access_key_id} was revoked",
         wanted="a session not revoked",
     )
+    inactive = await why_inactive(store, reference.store_users, reference.issued_at)
+    checks.require("session's person", not inactive, found=inactive, wanted="a person who is active")

@@ -25,7 +25,7 @@ from broker.names.arn import parse_arn
 from broker.names.principal import Anonymous
 from broker.performing import note_refusal, record_caller, unjournalled
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
-from broker.sigv4.verify import Dialect
+from broker.sigv4.verify import BodyLocation, Dialect
 from broker.storage.store import Transaction
 from broker.trace_context import recorded_trace
 from broker.web.dependencies import Dependencies
@@ -240,7 +240,7 @@ async def _signed(
         longest_presigned=_LONGEST_PRESIGNED,
         normalise_path=service != "s3",
         unsigned_payload=route.unsigned_payload or authorization.request.method in _READING,
-        body_is_elsewhere=True,
+        body=BodyLocation.NOT_SENT,
     )
     caller, _ = await forwarding.dependencies.prover.prove(
         store, authorization.request, authorization, service, asked.facts.now, dialect

@@ -19,6 +19,7 @@ import msgspec
 from broker.audit.event import uuid_text
 from broker.cache import Cache
 from broker.errors import Refusal
+from broker.metadata.binding import InstanceBinder
 from broker.metadata.containers import unknown_id
 from broker.metadata.credentials import CredentialCache
 from broker.metadata.instances import Instances
@@ -34,8 +35,10 @@ from broker.web.log import log_failure
 
 TOKEN = "x-aws-ec2-metadata-token"  # noqa: S105  a header's name
 TOKEN_LIFE = "x-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105
+NONCE = "x-broker-instance-nonce"
 
 _SERVER = "EC2ws"
+_INSTANCE = ["latest", "api", "instance"]
 _CONTAINER_ROOTS = ("v1", "v2")
 _MOST_CACHED = 2048  # responses
 _LARGEST_CACHED = 4096  # bytes of a body
@@ -85,6 +88,9 @@ class MetadataHandler:
             keyring,
             dependencies.clock,
             dependencies.entropy,
+        )
+        self._binder = InstanceBinder(
+            dependencies.store, instances, dependencies.journal, dependencies.clock, dependencies.entropy
         )
         self._throttle = Throttle(requests_per_second)
         self._cache: Cache[CacheKey, _CachedResponse] = Cache(_MOST_CACHED)
@@ -144,6 +150,9 @@ class MetadataHandler:
             if segments and segments[0] in _CONTAINER_ROOTS:
                 operation = "ContainerCredentials"
                 return await self._container(request, segments)
+            if request.method == "PUT" and segments == _INSTANCE:
+                operation = "BindInstance"
+                return await self._bind(request)
             if request.method == "PUT":
                 operation = "PutToken"
                 return await self._put_token(request, segments)
@@ -199,6 +208,17 @@ class MetadataHandler:
             "X-aws-ec2-metadata-token-ttl-seconds": str(token.life),
         }
         return Response(200, header_lines(headers), token.text.encode())
+
+    async def _bind(self, request: Request) -> Response:
+        # 2. Is the request of the right form?
+        if request.find_header("x-forwarded-for") is not None:
+            raise MetadataRefusal(403, "a nonce came through a proxy")
+        # 3. Which instance is at this address from now on.
+        unverified_nonce = request.find_header(NONCE) or ""
+        instance_id = await self._binder.bind(request.peer.address, unverified_nonce)
+        return Response(
+            200, header_lines({"Content-Type": TEXT, "Server": _SERVER}), f"{instance_id}\n".encode()
+        )
 
     async def _read(self, request: Request, segments: list[str]) -> Response:
         # 2. Is the request of the right form?

@@ -25,6 +25,7 @@ from prometheus_client.metrics_core import (
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
@@ -40,6 +41,8 @@ GAUGES = {
     "broker_cache_entries": ("How many entries a cache holds.", "cache"),
     "broker_store_latency_seconds": ("How long the store took for one reading.", ""),
     "broker_key_created_timestamp_seconds": ("When the key that seals was made, by ring.", "ring"),
+    "broker_trails_failing": ("Trails whose last delivery from this node failed.", ""),
+    "broker_trail_undelivered_bytes": ("What of the journal the trail furthest behind has to get.", ""),
     "broker_certificate_expiry_timestamp_seconds": ("When the certificate of the API ends.", ""),
 }
 
@@ -115,12 +118,22 @@ class Metrics:
 
     def count_session(self, kind: str) -> None:
         """`kind` is the name of a kind of claims, as in RoleClaims."""
-        key = ("sessions", kind.removesuffix("Claims"))
-        self._tallies[key] = self._tallies.get(key, 0.0) + 1
+        self._tally("sessions", kind.removesuffix("Claims"), 1)
 
     def count_denial(self, layer: str) -> None:
-        key = ("denials", layer)
-        self._tallies[key] = self._tallies.get(key, 0.0) + 1
+        self._tally("denials", layer, 1)
+
+    def count_bytes(self, direction: str, number: int) -> None:
+        """Bytes of bodies that a gateway has passed; `direction` is received or sent."""
+        self._tally("bytes", direction, number)
+
+    def count_store_answer(self, seconds: float) -> None:
+        """How long the store behind a gateway took until its answer began."""
+        self._tally("store answers", "", 1)
+        self._tally("store seconds", "", seconds)
+
+    def _tally(self, which: str, value: str, number: float) -> None:
+        self._tallies[which, value] = self._tallies.get((which, value), 0.0) + number
 
     def set_gauge(self, name: str, label: str, value: float) -> None:
         """`name` is one of GAUGES; `label` the value of its second label, which comes from our tables."""
@@ -196,19 +209,35 @@ class _Exposition(Collector):
         yield self._tallied(
             "denials", "broker_denials", "Requests denied, by the layer that denied.", "layer"
         )
+        if self._totals("store answers"):
+            yield from self._of_gateway()
         yield from self._measured()
         yield from self._workers()
 
     def _tallied(self, which: str, name: str, text: str, label: str) -> Metric:
         family = CounterMetricFamily(name, text, labels=(label,))
+        totals = self._totals(which)
+        for value in sorted(totals):
+            family.add_metric((value,), totals[value])
+        return family
+
+    def _totals(self, which: str) -> dict[str, float]:
         totals: dict[str, float] = {}
         for snapshot in self._snapshots:
             for (kind, value), number in snapshot.tallies:
                 if kind == which:
                     totals[value] = totals.get(value, 0) + number
-        for value in sorted(totals):
-            family.add_metric((value,), totals[value])
-        return family
+        return totals
+
+    def _of_gateway(self) -> Iterator[Metric]:
+        yield self._tallied("bytes", "broker_gateway_bytes", "Bytes from and to clients.", "direction")
+        answers, seconds = self._totals("store answers")[""], self._totals("store seconds")[""]
+        yield SummaryMetricFamily(
+            "broker_gateway_store_seconds",
+            "Time until the store's answer began, of requests whose body is not streamed.",
+            count_value=int(answers),
+            sum_value=seconds,
+        )
 
     def _measured(self) -> Iterable[Metric]:
         for name, (text, label) in GAUGES.items():

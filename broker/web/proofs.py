@@ -7,7 +7,7 @@ principal is, and not what limits the session that asked for it (`broker.sts.tok
 from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
+from broker.assertions.unverified_token import read_token
 from broker.errors import Refusal
 from broker.sigv4.authorization import UnverifiedRequest, find_authorization
 from broker.storage.store import ISSUER_ACCOUNTS, TOKEN_ISSUERS, Transaction

@@ -16,7 +16,7 @@ from broker.access.caller import Caller
 from broker.access.facts import RequestFacts
 from broker.access.sessions import opened_caller
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import read_token
+from broker.assertions.unverified_token import read_token
 from broker.audit.event import Event
 from broker.cache import Cache
 from broker.errors import Refusal

@@ -20,7 +20,7 @@ from broker.errors import Refusal, service_unavailable, status_and_fault, valida
 from broker.names.secret import SecretKey
 from broker.performing import note_refusal, record_caller
 from broker.sigv4.authorization import find_authorization
-from broker.sigv4.verify import Dialect
+from broker.sigv4.verify import BodyLocation, Dialect
 from broker.storage.store import Transaction
 from broker.strict_json import read_object
 from broker.web.dependencies import Dependencies
@@ -161,7 +161,7 @@ async def _prove(
     if authorization is None or authorization.access_key_id != presented.access_key_id:
         raise Refusal("SignatureDoesNotMatch", "The request is not signed by this key.")
     is_s3 = authorization.service == "s3"
-    dialect = Dialect(normalise_path=not is_s3, unsigned_payload=True, body_is_elsewhere=True)
+    dialect = Dialect(normalise_path=not is_s3, unsigned_payload=True, body=BodyLocation.NOT_SENT)
     caller, _ = await dependencies.prover.prove(
         store, presented.request, authorization, authorization.service, now, dialect
     )

@@ -34,7 +34,7 @@ from broker.agent.cache import AgentCache  # noqa: E402
 from broker.agent.running import AgentTools, listeners_of  # noqa: E402
 from broker.agent.settings import AgentSettings, BrokerSection, HealthSection, PodsSection  # noqa: E402
 from broker.agent.upstream import Upstream  # noqa: E402
-from broker.app.system import clock, entropy  # noqa: E402
+from broker.system import clock, entropy  # noqa: E402
 from broker.web.http import Request  # noqa: E402
 from tests.e2e.conftest import Server  # noqa: E402
 from tests.e2e.pod_identity import PodScene, new_scene  # noqa: E402

@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["broker", "jwt"]):
     from broker.assertions import saml_attributes, web_identity_attributes
     from broker.assertions.checks import CheckFailed, Checks
-    from broker.assertions.json_web_token import read_token
     from broker.assertions.key_sets import parse_key_set
     from broker.assertions.saml_assertion import Expected
     from broker.assertions.saml_metadata import parse_saml_metadata
     from broker.assertions.saml_response import read_response, verify_response
+    from broker.assertions.unverified_token import read_token
     from broker.assertions.web_identity import verify_web_identity
 from tests.unit.assertions import saml_provider as saml  # noqa: E402  instrumented first
 from tests.unit.assertions.conftest import (  # noqa: E402

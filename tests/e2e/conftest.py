@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 from botocore.config import Config
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from broker.app import clock, open_broker
 from broker.config import load_settings
@@ -201,6 +201,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One for the whole session, for it takes two seconds to start: tests keep apart by contexts (`person`)."""
+    expect.set_options(timeout=20_000)  # ms; the machine does other things beside
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running

@@ -20,6 +20,7 @@ from tests.ports import free_port
 
 RCLONE = Path(sys.executable).with_name("rclone")
 STORE_KEYS = Keys("STOREKEY", "STORESECRET")
+NEXT_STORE_KEYS = Keys("STOREKEY2", "STORESECRET2")
 # What rclone's server takes for something else: it ignores the query, or the header, that makes the operation.
 NOT_OF_RCLONE = "PutObjectTagging,DeleteObjectTagging,PutObjectRetention,PutObjectLegalHold,UploadPartCopy"
 
@@ -34,10 +35,11 @@ class S3:
     address: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     store_address: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     process: subprocess.Popen[bytes] | None = None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{self.scheme}://{self.address}"
 
     @property
     def log(self) -> str:
@@ -49,7 +51,7 @@ class S3:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
-    def client(self, keys: Keys | None, *, url: str = "", **options: Any) -> Any:
+    def client(self, keys: Keys | None, *, url: str = "", verify: str | None = None, **options: Any) -> Any:
         """A boto3 client, with signature version 4 for presigned URLs, too."""
         given = (
             {}
@@ -64,7 +66,7 @@ class S3:
         chosen = {"signature_version": version, "s3": {"addressing_style": "path"}, **options}
         config = Config(retries={"max_attempts": 0}, **chosen)
         return sdk().client(
-            "s3", region_name="us-east-1", endpoint_url=url or self.url, config=config, **given
+            "s3", region_name="us-east-1", endpoint_url=url or self.url, verify=verify, config=config, **given
         )
 
     @property
@@ -82,10 +84,11 @@ class S3:
     def _serve_store(self) -> subprocess.Popen[bytes]:
         data = self.folder / "data"
         data.mkdir()
-        key = f"{STORE_KEYS.access_key_id},{STORE_KEYS.secret_access_key}"
+        pairs = (STORE_KEYS, NEXT_STORE_KEYS)
+        keys = [f"--auth-key={one.access_key_id},{one.secret_access_key}" for one in pairs]
         with (self.folder / "rclone.log").open("ab") as log:
             return subprocess.Popen(
-                [RCLONE, "serve", "s3", data, "--addr", self.store_address, "--auth-key", key],
+                [RCLONE, "serve", "s3", data, "--addr", self.store_address, *keys],
                 env={**os.environ, "RCLONE_CONFIG": str(self.folder / "none.conf")},
                 stdout=log,
                 stderr=log,

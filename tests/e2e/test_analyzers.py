@@ -1,8 +1,15 @@
 """Access Analyzer's analyzers, findings and archive rules, with boto3 on the other side, on both engines."""
 
+import asyncio
+import time
 from typing import Any
 
-from tests.e2e.conftest import REGION, Account, Server
+from msgspec.structs import replace
+
+from broker.app import open_broker
+from broker.config import load_settings
+from broker.storage.store import ROLES, Transaction
+from tests.e2e.conftest import REGION, Account, Keys, Server
 from tests.e2e.scenes import allow, document, new_role, new_user, refused, trust
 from tests.e2e.test_session_operations import session
 
@@ -106,6 +113,13 @@ def test_an_analyzer_of_unused_access_takes_days_and_excludes_accounts(
     assert answer["unusedAccess"]["unusedAccessAge"] == 1
     assert answer["unusedAccess"]["analysisRule"]["exclusions"][0]["accountIds"] == ["999988887777"]
     assert refused(analyzer.list_findings, analyzerArn=arn)[1] == "ValidationException"
+    tagged = {"unusedAccess": {"analysisRule": {"exclusions": [{"resourceTags": [{"team": "red"}]}]}}}
+    answer = analyzer.update_analyzer(analyzerName="idle", configuration=tagged)["configuration"]
+    assert answer["unusedAccess"]["analysisRule"]["exclusions"] == [
+        {"accountIds": [], "resourceTags": [{"team": "red"}]}
+    ]
+    (shown,) = analyzer.get_findings_statistics(analyzerArn=arn)["findingsStatistics"]
+    assert shown["unusedAccessFindingsStatistics"]["totalActiveFindings"] == 0
 
 
 def test_what_does_not_exist_is_refused(server: Server, account: Account) -> None:
@@ -131,6 +145,9 @@ def test_what_does_not_exist_is_refused(server: Server, account: Account) -> Non
         (analyzer.apply_archive_rule, {"analyzerArn": arn, "ruleName": "r"}),
         (analyzer.start_resource_scan, {"analyzerArn": arn, "resourceArn": resource}),
         (analyzer.list_analyzed_resources, {"analyzerArn": arn}),
+        (analyzer.get_findings_statistics, {"analyzerArn": arn}),
+        (analyzer.generate_finding_recommendation, {"analyzerArn": arn, "id": "1"}),
+        (analyzer.get_finding_recommendation, {"analyzerArn": arn, "id": "1"}),
         (analyzer.get_analyzed_resource, {"analyzerArn": arn, "resourceArn": resource}),
         (analyzer.tag_resource, {"resourceArn": arn, "tags": {"a": "b"}}),
         (analyzer.untag_resource, {"resourceArn": arn, "tagKeys": ["a"]}),
@@ -186,3 +203,53 @@ def test_the_policy_of_a_resource_of_another_service_is_looked_at(server: Server
     (found,) = analyzer.list_findings(analyzerArn=arn)["findings"]
     assert (found["resource"], found["resourceType"], found["isPublic"]) == (bucket, "AWS::S3::Bucket", True)
     assert found["principal"] == {"AWS": "*"}
+
+
+def older(server: Server, account: Account, name: str) -> None:
+    """Makes the role one that was created long ago."""
+
+    async def work(store: Transaction) -> None:
+        role = await store.find(ROLES, account.account_id, name)
+        assert role is not None
+        store.put(ROLES, account.account_id, replace(role, created_at=1))
+
+    async def make() -> None:
+        async with open_broker(load_settings(None, server.settings), {}) as broker:
+            await broker.store.transact(work)
+
+    asyncio.run(make())
+
+
+def test_permissions_that_a_role_does_not_use_are_found_with_what_to_do(
+    server: Server, account: Account
+) -> None:
+    here = f"arn:aws:iam::{account.account_id}:root"
+    granted = allow("iam:GetUser", "iam:ListUsers", "organizations:*")
+    role = new_role(server, account, "worker", trust(here), granted)
+    ann = new_user(server, account, "ann", allow("sts:AssumeRole"))
+    older(server, account, "worker")
+    sts = server.client("sts", ann)
+    session_keys = Keys.of(sts.assume_role(RoleArn=role, RoleSessionName="work")["Credentials"])
+    server.client("iam", session_keys).get_user(UserName="ann")
+    analyzer = server.client("accessanalyzer", account.root)
+    arn = analyzer.create_analyzer(analyzerName="idle", type="ACCOUNT_UNUSED_ACCESS")["arn"]
+    only = {"findingType": {"eq": ["UnusedPermission"]}, "status": {"eq": ["ACTIVE"]}}
+    deadline = time.monotonic() + 30
+    while not (found := analyzer.list_findings_v2(analyzerArn=arn, filter=only)["findings"]):
+        assert time.monotonic() < deadline, "the marks are not written"
+        time.sleep(0.5)
+    assert [one["resource"] for one in found] == [role]
+    details = analyzer.get_finding_v2(analyzerArn=arn, id=found[0]["id"])["findingDetails"]
+    unused = [one["unusedPermissionDetails"] for one in details]
+    assert [(one["serviceNamespace"], [two["action"] for two in one["actions"]]) for one in unused] == [
+        ("iam", ["ListUsers"]),
+        ("organizations", []),
+    ]
+    named = {"analyzerArn": arn, "id": found[0]["id"]}
+    assert refused(analyzer.get_finding_recommendation, **named)[1] == "ResourceNotFoundException"
+    analyzer.generate_finding_recommendation(**named)
+    advice = analyzer.get_finding_recommendation(**named)
+    steps = [one["unusedPermissionsRecommendedStep"] for one in advice["recommendedSteps"]]
+    assert (advice["status"], advice["resourceArn"]) == ("SUCCEEDED", role)
+    assert [one["recommendedAction"] for one in steps] == ["CREATE_POLICY", "DETACH_POLICY"]
+    assert "iam:ListUsers" not in steps[0]["recommendedPolicy"]

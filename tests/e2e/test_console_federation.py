@@ -239,6 +239,18 @@ def test_a_person_in_a_browser_reads_who_would_be_signed_in(world: World, browse
         expect(page).to_have_url(f"{world.server.origin}/sign-in")
 
 
+def test_a_person_who_follows_a_link_that_signs_out_is_asked(world: World, browser: Browser) -> None:
+    signed_in(world)
+    with person(browser) as page:
+        sign_in(page, world.server.origin, world.home.account_id, "mallory")
+        page.goto(f"data:text/html,<a href='{world.server.origin}/federation?Action=logout'>elsewhere</a>")
+        page.get_by_role("link", name="elsewhere").click()
+        expect(page.get_by_role("heading", name="Sign out?")).to_be_visible()
+        look_at(page, "ask-sign-out")
+        page.get_by_role("main").get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(f"{world.server.origin}/sign-in")
+
+
 @pytest.mark.parametrize("part", ["sessionId", "sessionKey", "sessionToken"])
 def test_credentials_of_which_a_part_is_wrong_get_no_token(world: World, part: str) -> None:
     wrong = json.loads(shown(world.credentials()))

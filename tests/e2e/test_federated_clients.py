@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Keys
 from tests.e2e.device_code import access_token
+from tests.e2e.login_keys import lengthen_key
 from tests.e2e.looks import look_at
 from tests.e2e.portal import person
 from tests.e2e.portal_federation import CLIENT, LABEL, Scene, openid_scene, sign_in_at_provider
@@ -242,6 +243,7 @@ def test_a_person_of_a_provider_logs_in_with_a_role_that_they_choose(shell: Shel
         assert terminal.process.wait(30) == 0, terminal.said
     finally:
         terminal.close()
+    lengthen_key(shell.folder / "login")
     arn = shell.arn("developer")
     assert shell.who() == arn
     assert shell.aws("iam", "list-users").returncode == 0

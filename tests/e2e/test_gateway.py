@@ -16,11 +16,25 @@ from typing import Any
 import obstore
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 from obstore.store import S3Store
+from playwright.sync_api import Browser
 
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Keys, Server
 from tests.e2e.gateway import S3, program
-from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, refused, trust
+from tests.e2e.scenes import (
+    allow,
+    assume,
+    deny,
+    document,
+    new_role,
+    new_user,
+    organization,
+    records_of,
+    refused,
+    trust,
+)
 
 MIB = 1 << 20
 PARTS = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB, max_concurrency=4)
@@ -50,7 +64,9 @@ def other(s3: S3) -> Account:
 
 @pytest.fixture(scope="module")
 def bucket(s3: S3, owner: Account) -> str:
-    s3.client(owner.root).create_bucket(Bucket="photos")
+    root = s3.client(owner.root)
+    root.create_bucket(Bucket="photos")
+    root.delete_public_access_block(Bucket="photos")  # some of these tests make it public
     return "photos"
 
 
@@ -118,6 +134,59 @@ def test_each_layer_can_deny(s3: S3, owner: Account, bucket: str) -> None:
     assert reads() == b"1"
 
 
+def test_the_record_names_the_layer_that_denied(s3: S3, owner: Account, bucket: str) -> None:
+    """SCP, RCP, bucket policy, identity policy, boundary and session policy, one after the other."""
+    iam, root = s3.server.client("iam", owner.root), s3.client(owner.root)
+    root.put_object(Bucket=bucket, Key="each/layer", Body=b"1")
+    user = new_user(s3.server, owner, "each", allow("s3:*", "sts:AssumeRole"))
+    role = new_role(s3.server, owner, "each", trust(owner.account_id), allow("s3:*"))
+    denial = deny("s3:GetObject", on=arn(bucket, "each/*"))
+
+    def layer_of(client: Any, place: OrganizationalUnit | None = None) -> str:
+        record = Organization(
+            organization_id="o-gateway",
+            management_account_id="999999999999",
+            accounts={owner.account_id: place} if place else {},
+            features=("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"),
+        )
+        with organization(s3.server, record):
+            answer = refused_answer(client.get_object, Bucket=bucket, Key="each/layer")
+        (written,) = records_of(s3.server, answer["ResponseMetadata"]["RequestId"])
+        assert written["errorCode"] == "AccessDenied"
+        return str(written["errorMessage"])
+
+    client = s3.client(user)
+    scp = OrganizationalUnit(
+        parent=None, service_control_policies={"all": document(allow("*")), "guard": document(denial)}
+    )
+    assert "explicit deny in a service control policy" in layer_of(client, scp)
+    guard = {**denial, "Principal": "*"}
+    everything = {**allow("*"), "Principal": "*"}
+    rcp = OrganizationalUnit(
+        parent=None,
+        service_control_policies={"all": document(allow("*"))},
+        resource_control_policies={"all": document(everything), "guard": document(guard)},
+    )
+    assert "explicit deny in a resource control policy" in layer_of(client, rcp)
+    root.put_bucket_policy(Bucket=bucket, Policy=document(guard))
+    assert "explicit deny in a resource-based policy" in layer_of(client)
+    root.delete_bucket_policy(Bucket=bucket)
+    session = s3.client(assume(s3.server, user, role, Policy=document(allow("s3:PutObject"))))
+    assert "no session policy allows" in layer_of(session)
+    bound = iam.create_policy(PolicyName="each", PolicyDocument=document(allow("s3:List*")))["Policy"]["Arn"]
+    iam.put_user_permissions_boundary(UserName="each", PermissionsBoundary=bound)
+    assert "no permissions boundary allows" in layer_of(client)
+    iam.delete_user_permissions_boundary(UserName="each")
+    iam.put_user_policy(UserName="each", PolicyName="scene", PolicyDocument=document(allow("s3:PutObject")))
+    assert "no identity-based policy allows" in layer_of(client)
+
+
+def refused_answer(call: Any, **arguments: Any) -> dict[str, Any]:
+    with pytest.raises(ClientError) as refusal:
+        call(**arguments)
+    return dict(refusal.value.response)
+
+
 def test_a_session_policy_limits_a_vended_session_to_its_prefix(s3: S3, owner: Account, bucket: str) -> None:
     """What catalogs of tables do for their engines: Polaris, Lakekeeper, Trino."""
     root = s3.client(owner.root)
@@ -182,6 +251,37 @@ def test_a_bucket_policy_gives_other_accounts_and_everybody_what_it_says(
     root.delete_bucket_policy(Bucket=bucket)
     assert refused(root.get_bucket_policy, Bucket=bucket)[:2] == (404, "NoSuchBucketPolicy")
     assert refused(nobody.get_object, Bucket=bucket, Key="public/one")[:2] == (403, "AccessDenied")
+
+
+def test_a_public_access_block_refuses_public_policies_and_restricts_buckets_that_have_one(
+    s3: S3, owner: Account, other: Account
+) -> None:
+    root, foreign, nobody = s3.client(owner.root), s3.client(other.root), s3.client(None)
+    root.create_bucket(Bucket="blocked")
+    root.put_object(Bucket="blocked", Key="one", Body=b"1")
+    configuration = "PublicAccessBlockConfiguration"
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    found = root.get_public_access_block(Bucket="blocked")[configuration]
+    assert found == dict.fromkeys(names, True)  # a new bucket's, as on AWS
+    public = document({**allow("s3:GetObject", on=arn("blocked", "*")), "Principal": "*"})
+    status, code, message = refused(root.put_bucket_policy, Bucket="blocked", Policy=public)
+    assert (status, code, "BlockPublicPolicy" in message) == (403, "AccessDenied", True)
+    some = document({**allow("s3:GetObject", on=arn("blocked", "*")), "Principal": {"AWS": other.account_id}})
+    root.put_bucket_policy(Bucket="blocked", Policy=some)
+    assert foreign.get_object(Bucket="blocked", Key="one")["Body"].read() == b"1"
+
+    root.put_public_access_block(Bucket="blocked", **{configuration: {"RestrictPublicBuckets": True}})
+    root.put_bucket_policy(Bucket="blocked", Policy=public)
+    assert root.get_bucket_policy_status(Bucket="blocked")["PolicyStatus"] == {"IsPublic": True}
+    for client in (foreign, nobody):
+        assert refused(client.get_object, Bucket="blocked", Key="one")[:2] == (403, "AccessDenied")
+    assert root.get_object(Bucket="blocked", Key="one")["Body"].read() == b"1"
+
+    root.delete_public_access_block(Bucket="blocked")
+    code = refused(root.get_public_access_block, Bucket="blocked")[1]
+    assert code == "NoSuchPublicAccessBlockConfiguration"
+    for client in (foreign, nobody):
+        assert client.get_object(Bucket="blocked", Key="one")["Body"].read() == b"1"
 
 
 def test_a_bucket_of_the_store_that_nobody_owns_is_not_there(s3: S3, owner: Account) -> None:
@@ -301,6 +401,41 @@ def test_presigned_urls_read_and_write_until_they_expire(s3: S3, owner: Account,
     assert b"Request has expired" in refusal.value.read()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(get.replace("pre/signed", "tagged"))
+
+
+def test_a_browser_uploads_by_a_form_that_a_session_has_signed(
+    s3: S3, owner: Account, bucket: str, browser: Browser, tmp_path: Path
+) -> None:
+    user = new_user(s3.server, owner, "poster", allow("sts:AssumeRole"))
+    only_forms = {"StringEquals": {"s3:authType": "POST"}}
+    role = new_role(
+        s3.server, owner, "posting", trust(owner.account_id), allow("s3:PutObject", Condition=only_forms)
+    )
+    keys = assume(s3.server, user, role)
+    post = s3.client(keys).generate_presigned_post(
+        bucket,
+        "forms/${filename}",
+        {"success_action_status": "201"},
+        [{"success_action_status": "201"}, ["content-length-range", 1, 4 * MIB]],
+    )
+    inputs = "".join(
+        f'<input type="hidden" name="{name}" value="{value}">' for name, value in post["fields"].items()
+    )
+    sent = tmp_path / "é 1.bin"
+    sent.write_bytes(os.urandom(3 * MIB))
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_content(
+            f'<form method="post" enctype="multipart/form-data" action="{post["url"]}">{inputs}'
+            '<input type="file" name="file"><button>Send</button></form>'
+        )
+        page.set_input_files("input[type=file]", sent)
+        with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+            page.click("button")
+        assert answered.value.status == 201
+    stored = s3.client(owner.root).get_object(Bucket=bucket, Key="forms/é 1.bin")["Body"].read()
+    assert stored == sent.read_bytes()
+    assert refused(s3.client(keys).put_object, Bucket=bucket, Key="forms/two", Body=b"")[0] == 403
 
 
 def test_objects_are_copied_with_what_was_signed(s3: S3, owner: Account, bucket: str) -> None:

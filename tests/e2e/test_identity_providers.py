@@ -12,11 +12,11 @@ from lxml import etree
 
 from broker.assertions import saml_attributes, web_identity_attributes
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.saml_assertion import Expected, SamlAssertion
 from broker.assertions.saml_attributes import OfferedRole
 from broker.assertions.saml_metadata import ProviderMetadata, parse_saml_metadata
 from broker.assertions.saml_response import read_response, verify_response
+from broker.assertions.unverified_token import read_token
 from broker.assertions.web_identity import LEEWAY, WebIdentityClaims, verify_web_identity
 from broker.assertions.xml_documents import SIGNATURE
 from broker.federation.fetching import AdmittedResolver, Fetcher

@@ -19,6 +19,7 @@ from tests.e2e.scenes import (
     allow,
     ask,
     assume,
+    deny,
     document,
     new_role,
     new_user,
@@ -312,3 +313,31 @@ def test_a_look_up_that_cannot_be_is_refused_by_name(server: Server) -> None:
     assert refused(client.lookup_events, MaxResults=51)[1] == "ValidationException"
     guest = new_user(server, account, "guest", allow("iam:*"))
     assert refused(server.client("cloudtrail", guest).lookup_events)[:2] == (400, "AccessDeniedException")
+
+
+def test_what_a_look_up_may_see_is_decided_by_every_kind_of_policy(server: Server) -> None:
+    """Who may not look up learns nothing, whatever the attribute; each refusal names what denied it."""
+    account = server.new_account()
+    may = allow("cloudtrail:LookupEvents")
+    limited = document(allow("iam:*"))
+    new_role(server, account, "auditor", trust(account.account_id), may)
+    taker = new_user(server, account, "taker", allow("sts:AssumeRole"))
+    arn = f"arn:aws:iam::{account.account_id}:role/auditor"
+    whole = server.client("cloudtrail", assume(server, taker, arn))
+    assert whole.lookup_events(MaxResults=1)["Events"]
+    keys = new_user(
+        server,
+        account,
+        "lena",
+        may,
+        deny("cloudtrail:*", Condition={"StringEquals": {"aws:RequestedRegion": REGION}}),
+    )
+    denied = {
+        "session policy": assume(server, taker, arn, Policy=limited),
+        "explicit deny": keys,
+        "identity-based policy": new_user(server, account, "none", allow("cloudtrail:GetTrail")),
+    }
+    for layer, caller in denied.items():
+        for wanted in ({}, {"LookupAttributes": [{"AttributeKey": "Username", "AttributeValue": "lena"}]}):
+            _, code, message = refused(server.client("cloudtrail", caller).lookup_events, **wanted)
+            assert code == "AccessDeniedException" and layer in message

@@ -13,15 +13,10 @@ from typing import Any
 import boto3
 import pytest
 from awscrt.crypto import EC
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import CLI_2, REGION, Account
+from tests.e2e.login_keys import lengthen_key, lengthened
 from tests.e2e.portal import PASSWORD, PortalServer, person
 from tests.e2e.scenes import allow, deny, new_user, records
 from tests.e2e.test_sso_login import Terminal
@@ -89,22 +84,6 @@ class Developer:
         aged = {**content, "accessToken": {**content["accessToken"], "expiresAt": "2020-01-01T00:00:00Z"}}
         path.write_text(json.dumps(aged))
 
-    def lengthen_key(self) -> None:
-        """One key in 256 has a private number that begins with a zero octet. awscrt 0.38 writes it without that octet
-        (RFC 5915, 3, has it), and then does not read what it has written: the login cannot be renewed.
-        """
-        path, content = self.cached
-        path.write_text(json.dumps({**content, "dpopKey": lengthened(content["dpopKey"])}))
-
-
-def lengthened(pem: str) -> str:
-    """The same key as RFC 5915 has it."""
-    der = base64.b64decode("".join(pem.splitlines()[1:-1]))
-    assert der[2:6] == b"\x02\x01\x01\x04", "a version, then the number as octets"
-    number = int.from_bytes(der[7 : 7 + der[6]])
-    key = ec.derive_private_key(number, ec.SECP256R1())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalServer]:
@@ -145,7 +124,7 @@ def log_in(alice: Developer, browser: Browser) -> None:
         assert terminal.process.wait(30) == 0, terminal.said
     finally:
         terminal.close()
-    alice.lengthen_key()
+    lengthen_key(alice.folder / "login")
 
 
 def test_a_key_that_awscrt_has_written_too_short_is_the_same_when_it_is_lengthened() -> None:

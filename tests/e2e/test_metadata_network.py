@@ -2,14 +2,16 @@
 
     container --(veth)-- machine one --(veth)--.
                                                 host: the broker at the link-local address
-                         machine two --(veth)--'
+             machines two and three --(veth)--'
 
+Machine three has no declared address: it proves itself by a nonce.
 The container's packets are forwarded by machine one, whose record holds the container's address too.
 """
 
 import asyncio
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -66,6 +68,10 @@ class Family:
         return f"http://[{self.service}]" if ":" in self.service else f"http://{self.service}"
 
 
+# Numbered from one: the third part of their addresses.
+LINKS = [("host", "one"), ("host", "two"), ("one", "container"), ("host", "three")]
+SPACES = ("host", "one", "two", "three", "container")
+
 FAMILIES = [
     Family("v4", "169.254.169.254", ("169.254.170.2", "169.254.170.23"), "10.77.{link}.{end}", 24, 32),
     Family("v6", "fd00:ec2::254", ("fd00:ec2::23",), "fd77:0:0:{link}::{end}", 64, 128),
@@ -112,15 +118,15 @@ class Network:
         run("ip", "-n", self.space(name), *command)
 
     def build(self) -> None:
-        for name in ("host", "one", "two", "container"):
+        for name in SPACES:
             run("ip", "netns", "add", self.space(name))
             self.ip(name, "link", "set", "lo", "up")
         self._give_host_its_addresses()
         addresses = (self.family.service, *self.family.of_containers)
         services = [f"{one}/{self.family.whole}" for one in addresses]
-        for number, (near, far) in enumerate([("host", "one"), ("host", "two"), ("one", "container")], 1):
+        for number, (near, far) in enumerate(LINKS, 1):
             self._link(number, near, far)
-        for far, gateway in (("one", 1), ("two", 2), ("container", 3)):
+        for far, gateway in (("one", 1), ("two", 2), ("container", 3), ("three", 4)):
             for service in services:
                 self.ip(far, "route", "add", service, "via", self.family.address(gateway, 1))
         containers = f"{self.family.address(3, 0)}/{self.family.length}"
@@ -169,7 +175,7 @@ class Network:
         return status, body
 
     def tear_down(self) -> None:
-        for name in ("host", "one", "two", "container"):
+        for name in SPACES:
             subprocess.run(["ip", "netns", "del", self.space(name)], capture_output=True, check=False)
 
 
@@ -288,7 +294,8 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     running = Host(network, tmp_path_factory.mktemp(f"network-{request.param.name}"))
     try:
         network.build()
-        running.write(one(request.param), machine(request.param, "two", (2, 2)))
+        three = machine(request.param, "three")
+        running.write(one(request.param), machine(request.param, "two", (2, 2)), three)
         running.start()
         yield running
     finally:
@@ -368,6 +375,64 @@ def test_what_is_printed_for_a_container_works_in_it_with_an_unmodified_sdk(
         assert done.returncode == 0, done.stderr
         method, key = json.loads(done.stdout)
         assert method == "container-role" and key.startswith("ASIA")
+
+
+def test_a_machine_without_a_declared_address_proves_itself_once_by_the_guides_user_data(
+    host: Host, tmp_path: Path
+):
+    """The nonce is made by boto3, and the script of the guide presents it with curl."""
+    if host.network.family.name == "v6":
+        pytest.skip("the script of the guide asks 169.254.169.254")
+    nonce = create_nonce(host, "i-three")
+    presented = {"X-broker-instance-nonce": nonce}
+    assert token(host.network, "three")[0] == 403
+    # Another machine that has read the nonce is another instance already.
+    assert host.network.fetch("two", "PUT", "/latest/api/instance", **presented)[0] == 403
+    (tmp_path / "user-data").write_text(guide_block("user-data").replace("NONCE", nonce, 1))
+    for printed in ("i-three\n", ""):  # at a second start it is known already
+        done = subprocess.run(
+            ["ip", "netns", "exec", host.network.space("three"), "sh", str(tmp_path / "user-data")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, printed), done.stderr
+    status, value = token(host.network, "three")
+    assert status == 200
+    listing = read(host.network, "three", "/latest/meta-data/iam/security-credentials/", value)
+    assert listing == (200, "role-i-three")
+    for name in ("three", "host"):  # a replay, and one from elsewhere
+        assert host.network.fetch(name, "PUT", "/latest/api/instance", **presented)[0] == 403
+
+
+def create_nonce(host: Host, instance_id: str) -> str:
+    """As the account's root, who reaches the API beside the broker alone."""
+    commands = Commands(host.server.settings, host.server.folder)
+    shown = commands("root-key", ACCOUNT, "--create-account")
+    lines = [line.removeprefix("export ").split("=", 1) for line in shown.splitlines() if "=" in line]
+    environment = {name: value for name, value in lines if name.startswith("AWS_")} | {
+        "AWS_DATA_PATH": str(ROOT / "config" / "aws-models"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:8080",
+        "INSTANCE": instance_id,
+    }
+    done = host.network.python("host", CREATE_NONCE, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+CREATE_NONCE = """
+import boto3, os
+print(boto3.client("iam").create_instance_nonce(InstanceId=os.environ["INSTANCE"])["Nonce"])
+"""
+
+
+def guide_block(name: str) -> str:
+    """The block of config/workloads.md that bears this name behind its language."""
+    text = (ROOT / "config" / "workloads.md").read_text("utf-8")
+    (block,) = re.findall(rf"^```sh {name}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return block
 
 
 def test_the_units_take_back_what_they_gave():

@@ -194,6 +194,22 @@ def test_clusters_are_those_that_the_operator_declared(scene: PodScene) -> None:
     )
 
 
+def test_operations_of_eks_that_the_broker_has_not_say_so(scene: PodScene) -> None:
+    eks, name = scene.eks, scene.cluster.name
+    calls = [
+        (eks.create_cluster, {"name": "new", "roleArn": "arn:aws:iam::1:role/r", "resourcesVpcConfig": {}}),
+        (eks.delete_cluster, {"name": name}),
+        (eks.list_nodegroups, {"clusterName": name}),
+        (eks.list_addons, {"clusterName": name}),
+        (eks.list_access_entries, {"clusterName": name}),
+    ]
+    for call, arguments in calls:
+        status, code, message = refused(call, **arguments)
+        assert (status, code) == (501, "NotImplemented"), call
+        assert "README" in message
+    assert eks.list_clusters()["clusters"] == [name]
+
+
 def test_who_may_not_manage_associations_learns_nothing(scene: PodScene) -> None:
     eks = scene.server.client("eks", scene.node)
     name = scene.cluster.name

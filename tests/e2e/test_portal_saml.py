@@ -121,6 +121,7 @@ def newest(server: Server, name: str) -> dict[str, Any]:
 
 
 def enter_password(page: Page) -> None:
+    page.wait_for_load_state()  # a page that moves the focus when it has loaded would mix the two
     page.locator("input[name=username]").fill("anna")
     page.locator("input[name=password]").fill("her password")
     page.evaluate("document.forms[0].requestSubmit()")  # one of the providers has no button

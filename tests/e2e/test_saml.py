@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.conftest import Account, Keys, Server
 from tests.e2e.saml import ACTION, Scene, new_scene, trust
 from tests.e2e.scenes import new_role, records_of, refused
+from tests.e2e.scim import push_people
 from tests.identity_providers.certificates import KeyPair
 from tests.identity_providers.saml import CONSUMER_URL, SamlProvider, ServiceProvider
 
@@ -84,3 +85,19 @@ def test_what_was_traded_is_recorded_without_the_assertion(scene: Scene) -> None
     assert record["userIdentity"]["type"] == "SAMLUser"
     assert record["recipientAccountId"] == scene.account.account_id
     assert assertion not in json.dumps(record)
+
+
+def test_with_an_identity_store_the_provider_admits_its_active_users_alone(scene: Scene) -> None:
+    claim = "https://aws.amazon.com/SAML/Attributes/RoleSessionName"
+    pushed = push_people(
+        scene.server, scene.account.root, scene.provider_arn, MatchBy="userName", Claim=claim
+    )
+    denied = (403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML")
+    assert scene.refused(scene.sign_in()) == denied
+    user_id = pushed.scim.new_user("Alice@Example.com")
+    keys = Keys.of(scene.assume(scene.sign_in())["Credentials"])
+    who = scene.server.client("sts", keys).get_caller_identity
+    assert who()["Arn"].endswith("assumed-role/reader/alice@example.com")
+    pushed.scim.patch(f"/Users/{user_id}", {"op": "Replace", "path": "active", "value": "False"})
+    assert refused(who)[1] == "InvalidClientTokenId"
+    assert scene.refused(scene.sign_in()) == denied

@@ -105,6 +105,7 @@ _CONDITIONS = _errors(
     ("INVALID_CONDITION_OPERATOR", conditions.invalid_operators, _ALL),
     ("INVALID_GLOBAL_CONDITION_KEY", conditions.unknown_global_keys, _ALL),
     ("INVALID_SERVICE_CONDITION_KEY", conditions.unknown_service_keys, _ALL),
+    ("INVALID_REGION", conditions.invalid_regions, _ALL),
     ("INVALID_VARIABLE_FOR_OPERATOR", variables.of_other_operators, _ALL),
     ("INVALID_VPCE_FORMAT", conditions.vpc_endpoint_formats, _ALL),
     ("INVALID_VPC_FORMAT", conditions.vpc_formats, _ALL),
@@ -138,6 +139,7 @@ _TRUST_POLICIES = _errors(
 )
 _ORGANIZATIONS = _errors(
     ("POLICY_SIZE_EXCEEDS_SCP_QUOTA", longer_than(5_120, "A policy of an organization"), _SCP | _RCP),
+    ("RCP_SYNTAX_ERROR_NOTACTION", control.not_actions_of_resource_control, _RCP),
     ("SCP_SYNTAX_ERROR_ACTION_WILDCARD", control.action_wildcards, _SCP),
     ("SCP_SYNTAX_ERROR_PRINCIPAL", structure.unsupported_principal, _SCP),
     ("UNSUPPORTED_ACTION_IN_POLICY", control.actions_of_resource_control, _RCP),
@@ -146,6 +148,7 @@ _ORGANIZATIONS = _errors(
 _SECURITY_WARNINGS = (
     PolicyCheck("ALLOW_WITH_NOT_PRINCIPAL", _SECURITY, principals.allows_with_not_principal, _RESOURCE),
     PolicyCheck("FOR_ALL_VALUES_WITH_SINGLE_VALUED_KEY", _SECURITY, conditions.for_all_of_single),
+    PolicyCheck("STRING_LIKE_OPERATOR_WITH_ARN_CONDITION_KEYS", _SECURITY, conditions.like_of_arns),
     PolicyCheck("MISSING_PAIRED_CONDITION_KEYS", _SECURITY, conditions.missing_pairs),
     PolicyCheck(
         "RESTRICT_ACCESS_TO_SERVICE_PRINCIPAL", _SECURITY, principals.unrestricted_services, _RESOURCE

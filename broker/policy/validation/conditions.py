@@ -16,6 +16,8 @@ _ARN_KEY = "aws:arn"
 _TAG_KEYS = ("aws:requesttag", "aws:resourcetag", "aws:principaltag")
 _VPC = re.compile(r"vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _VPC_ENDPOINT = re.compile(r"vpce-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+# Not a list of them: AWS adds some every year, and brokers have their own.
+REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}|global")
 _KEY = re.compile(r"[^:\s]+:\S.*", re.DOTALL)
 # Of the pair, the second says which network the address of the first is in.
 _PAIRS = {
@@ -198,6 +200,27 @@ def wildcards_without_like(subject: Subject) -> Iterator[Issue]:
             if "*" in node.text or "?" in node.text:
                 like = "StringNotLike" if "not" in condition.name else "StringLike"
                 yield Issue(node, f"{condition.operator.text} takes * and ? literally.", like)
+
+
+def like_of_arns(subject: Subject) -> Iterator[Issue]:
+    """A star of StringLike also matches colons, so that it reaches into other fields of the ARN."""
+    for condition in _conditions(subject):
+        kind = (find_key_type(condition.key.text) or "").removeprefix("ArrayOf")
+        known = OPERATORS.get(condition.name)
+        if kind != "ARN" or known is None or known.family != "String" or not known.is_like:
+            continue
+        if any("*" in node.text or "?" in node.text for node in _values(condition)):
+            like = "ArnNotLike" if "not" in condition.name else "ArnLike"
+            message = f"{condition.key.text} is an ARN: {like} keeps wildcards within its fields."
+            yield Issue(condition.operator, message, like)
+
+
+def invalid_regions(subject: Subject) -> Iterator[Issue]:
+    for condition in _conditions(subject):
+        if condition.key.text.lower() == "aws:requestedregion" and _family(condition) == "String":
+            for node in _values(condition):
+                if not {"*", "?"} & set(node.text) and REGION.fullmatch(node.text) is None:
+                    yield Issue(node, f"{quoted(node.text)} is no Region.")
 
 
 def for_all_of_single(subject: Subject) -> Iterator[Issue]:

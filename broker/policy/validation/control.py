@@ -31,11 +31,15 @@ def principals_of_resource_control(subject: Subject) -> Iterator[Issue]:
                 yield Issue(one.node, message, '"Principal": "*"')
 
 
-def actions_of_resource_control(subject: Subject) -> Iterator[Issue]:
+def not_actions_of_resource_control(subject: Subject) -> Iterator[Issue]:
     for statement in subject.statements:
         node = statement.find("NotAction")
         if node is not None:
             yield Issue(node, "A resource control policy has no NotAction.")
+
+
+def actions_of_resource_control(subject: Subject) -> Iterator[Issue]:
+    for statement in subject.statements:
         for action in statement.actions:
             service = action.text.partition(":")[0].lower()
             if action.text == "*" and not _allows_everything(statement):

@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 
 from broker.assertions.checks import Check, CheckFailed, Checks
-from broker.assertions.json_web_token import UnverifiedToken, read_token
 from broker.assertions.sign_in_token import verify_sign_in
+from broker.assertions.unverified_token import UnverifiedToken, read_token
 from broker.errors import Refusal
 from broker.federation.openid_connect import OpenIdConnectSignIn, ProviderEndpoints, shown_error
 from broker.federation.provider_keys import ProviderUnreachable

@@ -2119,6 +2119,21 @@ class ListInstancesResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False,
     marker: str | None = None
 
 
+class CreateInstanceNonceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    instance_id: str
+    duration_seconds: int | None = None
+    source_network: str | None = None
+
+
+class CreateInstanceNonceResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
+    instance_id: str
+    nonce: str
+    expiration_date: float
+
+    def __repr__(self) -> str:
+        return hidden_repr(self, ("nonce",))
+
+
 class InspectOpenIDConnectProviderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="pascal"):
     url: str
 

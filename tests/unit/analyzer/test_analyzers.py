@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import broker.analyzer  # noqa: F401  # declares the operations
 from broker.access.caller import root_caller
 from broker.names.secret import SecretKey
 from broker.protocol.shapes import accessanalyzer as shapes
+from broker.storage.last_accessed import operation_key
 from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.records import AccessKey, Account, Role, Usage, User
 from broker.storage.sqlite import SqliteEngine
@@ -22,6 +24,11 @@ MEMBER, ORGANIZATION_ID = OTHER_ACCOUNT, "o-exampleorgid"
 STRANGER = "999988887777"
 KEY = "AKIA2222222222222222"
 DAY = 86_400
+
+
+def document(*actions: str) -> str:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 class AccessAnalyzer(Iam):
@@ -156,3 +163,84 @@ async def test_each_page_goes_on_where_the_last_one_ended(analyzer: AccessAnalyz
         token = answer.next_token
     assert token is None
     assert len(set(seen)) == len(seen) == 6
+
+
+async def test_permissions_that_are_not_used_are_one_finding_of_a_role_with_a_detail_for_each_service(
+    analyzer: AccessAnalyzer,
+) -> None:
+    text = document("iam:GetUser", "iam:ListUsers", "organizations:List*", "rolesanywhere:*")
+
+    async def work(store: Transaction) -> None:
+        worker = replace(role("worker", ACCOUNT, ACCOUNT), inline_policies={"p": text}, tags={"team": "red"})
+        store.put(ROLES, ACCOUNT, worker)
+
+    await analyzer.store.transact(work)
+    created = await analyzer(shapes.CreateAnalyzerRequest(analyzer_name="idle", type="ACCOUNT_UNUSED_ACCESS"))
+    analyzer.now = NOW + 91 * DAY
+    assert {one.finding_type for one in await analyzer.found(created.arn)} == {"UnusedIAMRole"}
+
+    async def use(store: Transaction) -> None:
+        now = int(analyzer.now)
+        store.put(USAGE, ACCOUNT, Usage(last_used_at=now), key="AROAworker")
+        used = Usage(last_used_at=now, service="iam", action="GetUser")
+        store.put(USAGE, ACCOUNT, used, key=operation_key("AROAworker", "iam", "GetUser"))
+
+    await analyzer.store.transact(use)
+    only = {
+        "findingType": shapes.Criterion(eq=("UnusedPermission",)),
+        "status": shapes.Criterion(eq=("ACTIVE",)),
+    }
+    (found,) = await analyzer.found(created.arn, filter=only)
+    assert found.resource == f"arn:aws:iam::{ACCOUNT}:role/worker"
+    request = shapes.GetFindingV2Request(analyzer_arn=created.arn, id=found.id, max_results=2)
+    first = await analyzer(request)
+    second = await analyzer(replace(request, next_token=first.next_token))
+    assert second.next_token is None
+    details = [one.unused_permission_details for one in (*first.finding_details, *second.finding_details)]
+    assert [(one.service_namespace, [two.action for two in one.actions]) for one in details] == [
+        ("iam", ["ListUsers"]),
+        ("organizations", []),
+        ("rolesanywhere", []),
+    ]
+    code, _ = await analyzer.refused(
+        shapes.GetFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id)
+    )
+    assert code == "ResourceNotFoundException"
+    await analyzer(shapes.GenerateFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id))
+    advice = await analyzer(shapes.GetFindingRecommendationRequest(analyzer_arn=created.arn, id=found.id))
+    steps = [one.unused_permissions_recommended_step for one in advice.recommended_steps]
+    assert [(one.recommended_action, one.existing_policy_id) for one in steps] == [
+        ("CREATE_POLICY", "p"),
+        ("DETACH_POLICY", "p"),
+    ]
+    assert json.loads(steps[0].recommended_policy)["Statement"][0]["Action"] == ["iam:GetUser"]
+    of_role = next(one for one in await analyzer.found(created.arn) if one.finding_type == "UnusedIAMRole")
+    for other in (of_role.id, "none"):
+        asked = shapes.GenerateFindingRecommendationRequest(analyzer_arn=created.arn, id=other)
+        assert (await analyzer.refused(asked))[0] == "ValidationException"
+    statistics = await analyzer(shapes.GetFindingsStatisticsRequest(analyzer_arn=created.arn))
+    (shown,) = statistics.findings_statistics
+    unused = shown.unused_access_findings_statistics
+    assert (unused.total_active_findings, unused.total_resolved_findings) == (2, 1)
+    assert [(one.unused_access_type, one.total) for one in unused.unused_access_type_statistics] == [
+        ("UnusedIAMRole", 1),
+        ("UnusedPermission", 1),
+    ]
+    assert unused.top_accounts[0].details == {"UnusedIAMRole": 1, "UnusedPermission": 1}
+
+    tagged = shapes.AnalysisRuleCriteria(resource_tags=({"team": "red"},))
+    rule = shapes.UnusedAccessConfiguration(analysis_rule=shapes.AnalysisRule(exclusions=(tagged,)))
+    configuration = shapes.AnalyzerConfiguration(unused_access=rule)
+    changed = await analyzer(shapes.UpdateAnalyzerRequest(analyzer_name="idle", configuration=configuration))
+    assert changed.configuration.unused_access.analysis_rule.exclusions == (tagged,)
+    assert await analyzer.found(created.arn, filter=only) == []
+
+
+async def test_statistics_of_external_access_are_by_type_of_resource(analyzer: AccessAnalyzer) -> None:
+    await analyzer.put(name="open", principal="*")
+    created = await analyzer(shapes.CreateAnalyzerRequest(analyzer_name="all", type="ORGANIZATION"))
+    answer = await analyzer(shapes.GetFindingsStatisticsRequest(analyzer_arn=created.arn))
+    external = answer.findings_statistics[0].external_access_findings_statistics
+    assert (external.total_active_findings, external.total_archived_findings) == (2, 0)
+    details = external.resource_type_statistics["AWS::IAM::Role"]
+    assert (details.total_active_public, details.total_active_cross_account) == (1, 1)

@@ -12,6 +12,7 @@ from broker.analyzer.looking import (
     type_of,
     unused_findings,
 )
+from broker.analyzer.unused_permissions import EntityPermissions
 from broker.names.secret import SecretKey
 from broker.policy.external_access import Zone
 from broker.storage.analyzer_records import Analyzer
@@ -99,6 +100,7 @@ def test_what_was_neither_used_nor_made_within_the_days_is_unused() -> None:
         keys=(key("K1", 40), key("K2", 40), key("K3", 40, "Inactive"), key("K4", 40, user=None)),
         passwords={"alice": NOW - 50 * DAY, "gone": 1},
         usage={"old": used(31), "K2": used(1)},
+        permissions=EntityPermissions({}, {}, {}),
     )
     found = [
         (one.type, one.resource.rpartition(":")[2], one.access_key_id, one.last_accessed)

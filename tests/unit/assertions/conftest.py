@@ -10,8 +10,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.api_jws import PyJWS
 
 from broker.assertions.checks import Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.key_sets import VerificationKey, parse_key_set
+from broker.assertions.unverified_token import read_token
 from broker.assertions.web_identity import WebIdentityClaims, verify_web_identity
 
 NOW = 1_800_000_000

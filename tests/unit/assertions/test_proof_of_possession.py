@@ -7,6 +7,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_decode, base64url_encode
 
 from broker.assertions.checks import CheckFailed, Checks
 from broker.assertions.proof_of_possession import LEEWAY, thumbprint_of, verify_possession
@@ -42,6 +43,26 @@ def test_a_proof_names_its_key_and_its_id() -> None:
     found = verified(proof())
     assert (found.thumbprint, found.proof_id) == (thumbprint_of(public(KEY)), "an-id")
     assert thumbprint_of(public(OTHER)) != found.thumbprint
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_a_coordinate_that_lacks_its_zero_octets_is_of_the_same_key(name: str) -> None:
+    """As the AWS CLI writes one key in 128 (RFC 7518, 6.2.1.2, demands all octets)."""
+    key = next(
+        key
+        for key in (ec.derive_private_key(number, ec.SECP256R1()) for number in range(2, 10_000))
+        if getattr(key.public_key().public_numbers(), name) < 1 << 248
+    )
+    whole = public(key)
+    short = base64url_encode(base64url_decode(whole[name]).lstrip(b"\0")).decode()
+    found = verified(proof(key=key, jwk={**whole, name: short}))
+    assert len(short) < len(whole[name])
+    assert found.thumbprint == thumbprint_of(whole)
+
+
+@pytest.mark.parametrize("coordinate", [7, None, "", "A" * 44, "!", "A", "AAAA"])
+def test_a_coordinate_of_no_point_is_refused(coordinate: object) -> None:
+    assert failed_check(proof(jwk={**public(KEY), "x": coordinate})) == "proof key"
 
 
 def test_a_thumbprint_is_that_of_the_rfc() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import read_token
 from broker.assertions.key_sets import parse_key_set
 from broker.assertions.service_account_token import (
     AUDIENCE,
@@ -14,6 +13,7 @@ from broker.assertions.service_account_token import (
     verify_review,
     verify_service_account_token,
 )
+from broker.assertions.unverified_token import read_token
 from tests.kubernetes import KubernetesCluster, Pod
 
 CLUSTER = KubernetesCluster()

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
 from broker.assertions.checks import CheckFailed, Checks
-from broker.assertions.json_web_token import LONGEST_TOKEN, read_token
 from broker.assertions.key_sets import parse_key_set
+from broker.assertions.unverified_token import LONGEST_TOKEN, read_token
 from broker.assertions.web_identity import LEEWAY, unverified_issuer, verify_web_identity
 from tests.unit.assertions.conftest import CLIENT, ISSUER, NOW, Provider, Verify, usual_claims
 

@@ -14,6 +14,9 @@ from broker.yaml_text import as_yaml
 from tests.unit.commands.conftest import Declare
 
 A = "111111111111"
+# What real servers wrote on 30 November 2026: MinIO's `mc admin cluster iam export` (February 2026, unpacked), and the
+# `s3.configure` of SeaweedFS 4.48.
+REAL = Path(__file__).parents[2] / "cases" / "imports"
 SECRET = "minio-secret-of-forty-characters-length!"
 READWRITE = {
     "Version": "2012-10-17",
@@ -100,6 +103,32 @@ def test_what_a_cluster_has_and_the_broker_has_not_is_said() -> None:
     )
 
 
+async def test_the_export_of_a_real_cluster_is_applied(declare: Declare, tmp_path: Path) -> None:
+    files = {f"iam-assets/{path.name}": path.read_bytes() for path in (REAL / "minio").iterdir()}
+    imported = import_minio(texts_of(files), A)
+    assert imported.secrets.keys() == {"applicationofteam1", "SERVICEACCOUNTKEY1"}
+    for key_id, secret in imported.secrets.items():
+        (tmp_path / key_id).write_text(secret.reveal())
+    changes = await declare(as_yaml(imported.values))
+    assert {
+        "+ user applicationofteam1: access key SERVICEACCOUNTKEY1",
+        "+ user applicationofteam1: group writers",
+        f"+ group writers: attached policy arn:aws:iam::{A}:policy/readonly",
+        f"+ user applicationofteam1: attached policy arn:aws:iam::{A}:policy/own",
+    } <= set(changes)
+    said = imported.no_counterpart
+    for sentence in (
+        "access key SERVICEACCOUNTKEY2 of applicationofteam1: it has a policy of its own; assume a role",
+        "access key SERVICEACCOUNTKEY3 of applicationofteam1: it ends at 2027-06-01T00:00:00Z; assume a role",
+        "access key SERVICEACCOUNTKEY4 of applicationofteam1: it is switched off",
+        "access key SERVICEACCOUNTKEY5 of rootrootroot: its owner is not among the users",
+        "user left-user-1: it is disabled, and has no access key here",
+        "group closed: it is disabled, and has no policies here",
+    ):
+        assert sentence in said
+    assert not any("stsuser" in sentence for sentence in said), "it is empty"
+
+
 def test_an_archive_of_something_else_is_refused() -> None:
     with pytest.raises(NoExport, match=r"neither iam-assets/users\.json"):
         import_minio(texts_of({"other.json": b"{}"}), A)
@@ -142,7 +171,7 @@ def test_a_list_of_a_prefix_is_one_of_that_prefix() -> None:
 
 
 def test_what_seaweedfs_has_and_the_broker_has_not_is_said() -> None:
-    assert seaweedfs("Fly", accounts=[]).no_counterpart == (
+    assert seaweedfs("Fly", accounts=[{"id": "1"}], serviceAccounts=[]).no_counterpart == (
         "accounts: has no counterpart",
         "identity app: action Fly",
     )
@@ -155,3 +184,44 @@ async def test_an_identity_keeps_its_key(declare: Declare, tmp_path: Path) -> No
     imported = seaweedfs("Read:photos", "List")
     (tmp_path / "SEAWEEDKEY000000001").write_text(imported.secrets["SEAWEEDKEY000000001"].reveal())
     assert "+ user app: access key SEAWEEDKEY000000001" in await declare(as_yaml(imported.values))
+
+
+async def test_the_identities_of_a_real_seaweedfs_are_applied(declare: Declare, tmp_path: Path) -> None:
+    imported = import_seaweedfs((REAL / "seaweedfs.json").read_text(), A)
+    for key_id, secret in imported.secrets.items():
+        (tmp_path / key_id).write_text(secret.reveal())
+    changes = await declare(as_yaml(imported.values))
+    assert {
+        "+ user admin: access key SEAWEEDKEY000000002",
+        "+ user app: inline policy seaweedfs",
+        "+ user left",
+    } <= set(changes)
+    assert not any("carol: inline" in change or "carol: attached" in change for change in changes)
+    assert not any("SEAWEEDKEY000000003" in change for change in changes)
+    assert set(imported.no_counterpart) == {
+        "identity anonymous: nothing is allowed to those who prove nothing",
+        "identity carol: policy ro is not in the file, so nothing is allowed",
+        "identity left: it is disabled, and has no access key here",
+        "group g: its members have its policies themselves here",
+    }
+
+
+def test_a_policy_of_seaweedfs_is_attached_to_its_user_and_to_the_members_of_its_groups() -> None:
+    policies = [{"name": "read", "content": json.dumps(READWRITE)}]
+    groups = [
+        {"name": "g", "members": ["app"], "policyNames": ["read"]},
+        {"name": "closed", "members": ["app"], "policyNames": ["none"], "disabled": True},
+    ]
+    declared = seaweedfs("List:photos", policies=policies, groups=groups).values["accounts"][A]
+    assert declared["policies"]["read"]["document"] == json.dumps(READWRITE)
+    assert declared["users"]["app"]["attached_policies"] == ["read"]
+    unknown = seaweedfs("List:photos", groups=[{"name": "g", "members": ["app"], "policyNames": ["none"]}])
+    assert "inline_policies" not in unknown.values["accounts"][A]["users"]["app"]
+
+
+def test_a_key_of_seaweedfs_that_is_switched_off_is_none_here() -> None:
+    credentials = [{"accessKey": "SEAWEEDKEY000000001", "secretKey": SECRET, "status": "Inactive"}]
+    identity = {"name": "app", "credentials": credentials, "actions": ["Read"]}
+    imported = import_seaweedfs(json.dumps({"identities": [identity]}), A)
+    assert imported.secrets == {}
+    assert "access key SEAWEEDKEY000000001 of app: it is switched off" in imported.no_counterpart

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from broker.declaration.declared_ids import declared_id
 from broker.declaration.source import DeclarationError
-from broker.declaration.workloads import declared_id
 from broker.storage.store import TRUST_ANCHORS, WORKLOAD_PROFILES
 from tests.workload_certificates import authority, workload
 

@@ -1,8 +1,9 @@
 """Which machines of an account the metadata service knows."""
 
 from broker.protocol.shapes import iam as shapes
+from broker.storage.instance_records import InstanceBinding
 from broker.storage.records import Instance
-from broker.storage.store import INSTANCES
+from broker.storage.store import INSTANCE_BINDINGS, INSTANCES
 from tests.unit.iam.conftest import ACCOUNT, OTHER_ACCOUNT
 
 
@@ -37,6 +38,19 @@ async def test_instances_of_one_profile_name_it_by_name_or_by_arn(iam):
     found = await listed(iam, instance_profile_name="Machines")
     assert [one.instance_id for one in found] == ["i-1", "i-2"]
     assert await listed(iam, instance_profile_name="others") == ()
+
+
+async def test_an_address_that_an_instance_has_proven_is_listed_with_it(iam):
+    await put(iam, machine("i-1"))
+    bound = InstanceBinding(
+        instance_id="i-1", account_id=ACCOUNT, nonce_digest=b"", nonce_expires_at=0, address="192.0.2.9"
+    )
+
+    async def work(store):
+        store.put(INSTANCE_BINDINGS, "", bound)
+
+    await iam.store.transact(work)
+    assert [one.addresses for one in await listed(iam)] == [("192.0.2.9",)]
 
 
 async def test_a_long_list_has_pages(iam):

@@ -84,6 +84,7 @@ VALUES: dict[str, Any] = {
     "entity_path": "o-a1b2c3d4e5/r-a1b2/111122223333",
     "global_endpoint_token_version": "v2Token",
     "group_name": "group",
+    "instance_id": "i-1",
     "instance_profile_name": "profile",
     "job_id": "11111111-2222-4333-8444-555555555555",
     "name": "provider",

@@ -452,3 +452,13 @@ def test_a_message_stays_bounded_whatever_was_sent() -> None:
     message = violations.refusal().message
     assert message.startswith(f"{VIOLATION_LIMIT} validation errors detected: ")
     assert len(message) < VIOLATION_LIMIT * (ECHO_LIMIT + 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [("displayName", True), ("a:b:c", True), ("name.givenName", True), ("é.é", True), ("a.b.c.d", False)],
+)
+def test_a_unicode_class_may_stand_outside_of_brackets(path: str, is_one: bool) -> None:
+    """The AttributePath of identitystore."""
+    matches = compile_pattern(r"(?:\p{L}+:\p{L}+:\p{L}+(?:\.\p{L}+){0,3}|\p{L}+(?:\.\p{L}+){0,2})")
+    assert bool(matches(path)) is is_one

@@ -11,13 +11,18 @@ import msgspec
 import pytest
 
 from broker.names.secret import SecretKey
-from broker.storage import collections
+from broker.storage import collections, people_collections
 from broker.storage.collection import Collection
 from broker.storage.passkey_records import Passkey
 from broker.storage.records import AccessKey, Record, VirtualMfaDevice
 
 GOLDEN = Path(__file__).with_name("golden.json")
-COLLECTIONS = {one.name: one for one in vars(collections).values() if isinstance(one, Collection)}
+COLLECTIONS = {
+    one.name: one
+    for module in (collections, people_collections)
+    for one in vars(module).values()
+    if isinstance(one, Collection)
+}
 
 
 def sample(kind: msgspec.inspect.Type, name: str) -> Any:
@@ -31,7 +36,7 @@ def sample(kind: msgspec.inspect.Type, name: str) -> Any:
             return {sample(key, f"{name}-key"): sample(value, name)}
         case msgspec.inspect.VarTupleType(item_type=item):
             return (sample(item, name), sample(item, name))
-        case msgspec.inspect.StrType():
+        case msgspec.inspect.AnyType() | msgspec.inspect.StrType():
             return f"{name} é"
         case msgspec.inspect.BoolType():
             return True
@@ -81,6 +86,10 @@ def test_every_record_has_a_collection() -> None:
         "DirectoryIdentity",
         "ExpiryNotice",
         "PresentedCertificate",
+        "AnalyzedTrail",
+        "ExcludedEntities",
+        "UnusedService",
+        "UnusedServiceAction",
         "ArchiveRule",
         "PresentedProperties",
         "RuleCriterion",
@@ -96,6 +105,14 @@ def test_every_record_has_a_collection() -> None:
         "SigningCertificate",
         "SshPublicKey",
         "TokenKey",
+        "AdvancedEventSelector",
+        "DataResource",
+        "DigestFile",
+        "DigestKey",
+        "EventSelector",
+        "FieldSelector",
+        "JournalPosition",
+        "LoggingPeriod",
     }
     assert {one.__name__ for one in Record.__subclasses__()} - parts == {
         c.record.__name__ for c in COLLECTIONS.values()

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis import exceptions
 
 from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision, Write
 from broker.storage.redis import RedisEngine
+from broker.storage.redis_errors import cause_of_redis
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.relay import Relay
@@ -390,3 +392,41 @@ async def test_closing_waits_for_a_commit_in_progress(redis_server: RedisServer)
 def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         RedisEngine(url, os.urandom)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "Error -3 connecting to redis.test:6379. Temporary failure in name resolution.",
+            "redis.test:6379: Temporary failure in name resolution: check the name",
+        ),
+        (
+            "Error 111 connecting to 127.0.0.1:1. Connection refused.",
+            "127.0.0.1:1: Connection refused: is the service started",
+        ),
+        (
+            "Error UNKNOWN while writing to socket. Connection lost.",
+            "it ended the connection: look at its log",
+        ),
+        ("Connection closed by server.", "it ended the connection: look at its log"),
+    ],
+)
+def test_what_the_way_to_a_redis_refuses_has_a_next_step(words: str, said: str) -> None:
+    assert cause_of_redis(exceptions.ConnectionError(words)).startswith(said)
+
+
+async def test_a_redis_in_protected_mode_is_explained(tmp_path: Path) -> None:
+    """It answers those of other machines with an error, and ends their connections."""
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-DENIED Redis is running in protected mode because\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    engine = RedisEngine(f"redis://127.0.0.1:{port}/0", os.urandom, timeout=2)
+    with pytest.raises(EngineUnavailable, match="protected mode"):
+        await engine.fetch(HERE, ["a"])
+    await engine.close()
+    server.close()

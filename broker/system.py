@@ -1,4 +1,7 @@
-"""The clock and the source of entropy; all other code gets them as arguments."""
+"""The clock and the source of entropy of this process, for `app` and commands alone: all other code is given them.
+
+Below `app`, which imports every room: the agent of a node needs none of them, and 20 MB less without them.
+"""
 
 import os
 import time

@@ -9,12 +9,19 @@ import pytest
 
 from broker.cache import Cache
 from broker.errors import Refusal
+from broker.storage import lines
 from broker.storage.engine import EngineUnavailable, Revision, Write
 from broker.storage.lines import Batch, Lines
 from broker.storage.records import Account, User
 from broker.storage.store import ACCOUNTS, COUNTS, USERS, Store, Transaction
 
 HERE, THERE = "111111111111", "222222222222"
+
+
+@pytest.fixture(autouse=True)
+def batches_are_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy machine decides which calls are committed together."""
+    monkeypatch.setattr(lines, "_BATCH_SECONDS", 60.0)
 
 
 def user(name: str, number: int = 0) -> User:
@@ -127,16 +134,16 @@ async def test_a_line_is_one_at_a_time() -> None:
     async def write(partition: str, batch: Batch) -> None:
         raise AssertionError("nobody leaves anything to write")
 
-    lines, inside = Lines(write), 0
+    here, inside = Lines(write), 0
 
     async def stand(partition: str) -> None:
         nonlocal inside
-        line, _ = await lines.enter(partition)
+        line, _ = await here.enter(partition)
         inside += 1
         await asyncio.sleep(0)
         assert inside == 1
         inside -= 1
-        lines.leave(partition, line, 0.0)
+        here.leave(partition, line, 0.0)
 
     await asyncio.gather(*(stand("a") for _ in range(10)))
 

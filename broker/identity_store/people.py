@@ -91,8 +91,12 @@ class People(msgspec.Struct, frozen=True):
         if changed == user:
             return user
         await self._take_names(user.user_id, _user_names(user), _user_names(changed))
-        since = self.now if changed.is_active and not user.is_active else user.active_since
-        made = replace(changed, version=user.version + 1, modified_at=self.now, active_since=since)
+        made = replace(
+            changed,
+            version=user.version + 1,
+            modified_at=self.now,
+            active_since=_active_since(user, changed, self.now),
+        )
         self.store.put(STORE_USERS, self.shard, made)
         return made
 
@@ -222,6 +226,13 @@ class People(msgspec.Struct, frozen=True):
             self.store.delete(STORE_NAMES, self.shard, key)
         for key in set(new) - set(old):
             self.store.put(STORE_NAMES, self.shard, StoreName(key=key, resource_id=resource_id))
+
+
+def _active_since(user: StoreUser, changed: StoreUser, now: int) -> int:
+    """What begins in the second of a deactivation has ended with it, for sessions know whole seconds."""
+    if changed.is_active == user.is_active:
+        return user.active_since
+    return max(user.active_since, now if changed.is_active else now + 1)
 
 
 def require_version(given: str | None, version: int) -> None:

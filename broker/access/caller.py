@@ -135,6 +135,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     asserted: Asserted | None = None
     source_arn: str = ""
 
+    def given_to(self, store_users: tuple[str, ...]) -> "Caller":
+        """The subject of an assertion as these users of identity stores."""
+        assert self.asserted is not None, "an assertion has proven it"
+        asserted = msgspec.structs.replace(self.asserted, store_users=store_users)
+        return msgspec.structs.replace(self, asserted=asserted)
+
     @property
     def is_temporary(self) -> bool:
         return self.token_issued_at is not None

@@ -186,4 +186,4 @@ async def with_store_users(
     users = await admitted(store, asserted.account, provider, person, checks)
     if not users:
         return caller
-    return msgspec.structs.replace(caller, asserted=msgspec.structs.replace(asserted, store_users=users))
+    return caller.given_to(users)

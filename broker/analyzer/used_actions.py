@@ -87,6 +87,7 @@ _NEEDED_BESIDES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rolesanywhere:UpdateProfile": (("roleArns", "iam:PassRole"),),
     "sts:AssumeRole": ((_TAGGED, "sts:TagSession"), ("sourceIdentity", "sts:SetSourceIdentity")),
     "sts:GetFederationToken": ((_TAGGED, "sts:TagSession"),),
+    "sts:GetWebIdentityToken": ((_TAGGED, "sts:TagGetWebIdentityToken"),),
 }
 
 

@@ -35,6 +35,7 @@ _BY_ARN = {
     "role": "AWS::IAM::Role",
     "saml-provider": "AWS::IAM::SAMLProvider",
     "server-certificate": "AWS::IAM::ServerCertificate",
+    "trail": "AWS::CloudTrail::Trail",
     "user": "AWS::IAM::User",
 }
 _DEEPEST = 4

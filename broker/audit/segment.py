@@ -28,7 +28,7 @@ from broker.audit.event import Event
 from broker.audit.facets import RecordFilter, Term, terms_of, time_of
 
 # INVARIANT: another number wherever `terms_of` gives other terms: segments that lack them are made again.
-_MAGIC = b"journal\x02" if sys.byteorder == "little" else b"journal\x82"
+_MAGIC = b"journal\x03" if sys.byteorder == "little" else b"journal\x83"
 # Magic, start, end, check, oldest, newest, records, terms, postings, CRC-32 of all before.
 _HEADER = struct.Struct("=8sQQ16sIIIIII")
 CHECK_SIZE = 16

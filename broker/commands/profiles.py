@@ -20,6 +20,7 @@ SERVICES = (
     "eks",
     "eks_auth",
     "cognito_identity",
+    "identitystore",
 )
 # A start URL to which nothing is sent: the CLI takes a host of this form for AWS's, and asks the endpoint.
 START_URL = "https://broker.awsapps.com/start"

@@ -3,7 +3,7 @@
 Owns the pools of an account and the identities in them. Never mints: GetCredentialsForIdentity performs
 AssumeRoleWithWebIdentity as the identity, so the role's trust policy decides, by `cognito-identity.amazonaws.com:aud`,
 `:sub` and `:amr`. Obeys the Amazon Cognito Federated Identities API reference and "Using identity pools" of the
-developer guide. Only the enhanced flow: no tokens are issued that others could verify.
+developer guide. The enhanced flow, and the basic one where a pool allows it: its tokens are for this broker.
 """
 
 from broker.identity_pools import (
@@ -11,6 +11,7 @@ from broker.identity_pools import (
     developer_identities,
     get_credentials,
     get_id,
+    get_open_id_token,
     pools,
     principal_tags,
     roles,
@@ -23,6 +24,7 @@ __all__ = [
     "developer_identities",
     "get_credentials",
     "get_id",
+    "get_open_id_token",
     "pools",
     "principal_tags",
     "roles",

@@ -5,8 +5,7 @@ guests have a session policy with the services that apps use, as on AWS: neither
 """
 
 import json
-
-from msgspec.structs import replace
+from typing import Any
 
 from broker.access.assumable import account_of_role
 from broker.access.caller import Caller
@@ -92,21 +91,26 @@ async def get_credentials_for_identity(
 
 def _caller_of(pool: IdentityPoolRecord, identity: PoolIdentity, logins: tuple[ProvenLogin, ...]) -> Caller:
     """The identity as a web identity. INVARIANT: its logins are proven, or it is a guest of a pool that has guests."""
+    claims = claims_of(pool, identity, logins)
+    proven = WebIdentityClaims(ISSUER, identity.identity_id, (pool.pool_id,), 0, 0, claims)
+    caller = web_identity_caller_in(pool.account_id, _PROVIDER, proven, Checks())
+    return caller.given_to(tuple(dict.fromkeys(user for one in logins for user in one.store_users)))
+
+
+def claims_of(
+    pool: IdentityPoolRecord, identity: PoolIdentity, logins: tuple[ProvenLogin, ...]
+) -> dict[str, Any]:
+    """What Cognito says of an identity, to trust policies and in tokens."""
     methods = ["authenticated"] if logins else ["unauthenticated"]
     for one in logins:
         methods += [one.provider, f"{one.provider}:{one.audience}:{one.subject}"]
-    claims = {
+    return {
         "iss": ISSUER,
         "sub": identity.identity_id,
         "aud": pool.pool_id,
         "amr": methods,
         _TAGS: {"principal_tags": {tag: [value] for tag, value in session_tags(pool, logins).items()}},
     }
-    proven = WebIdentityClaims(ISSUER, identity.identity_id, (pool.pool_id,), 0, 0, claims)
-    caller = web_identity_caller_in(pool.account_id, _PROVIDER, proven, Checks())
-    assert caller.asserted is not None
-    users = tuple(dict.fromkeys(user for one in logins for user in one.store_users))
-    return replace(caller, asserted=replace(caller.asserted, store_users=users))
 
 
 async def _assume(

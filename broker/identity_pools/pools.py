@@ -24,7 +24,7 @@ from broker.storage.identity_pool_records import (
     identity_shard,
 )
 from broker.storage.people_collections import IDENTITY_COUNTS, IDENTITY_POOL_OWNERS, IDENTITY_POOLS
-from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS
+from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, TOKEN_ISSUERS
 
 
 async def new_pool(call: Call, request: shapes.CreateIdentityPoolInput) -> Prepared[None]:
@@ -73,7 +73,7 @@ async def _described(
 ) -> IdentityPoolRecord:
     """The pool as the request describes it; raises Refusal for what is not there or cannot be done."""
     if request.allow_classic_flow:
-        raise not_implemented("AllowClassicFlow: the broker issues no tokens of identity pools.")
+        await _require_issuer(call)
     if request.saml_provider_arns:
         raise not_implemented(
             "SamlProviderARNs: the broker's identity pools take OpenID Connect tokens only."
@@ -91,9 +91,19 @@ async def _described(
         open_id_connect_provider_arns=request.open_id_connect_provider_arns,
         cognito_logins=tuple(map(_cognito_login, request.cognito_identity_providers)),
         developer_provider=request.developer_provider_name or pool.developer_provider,
+        allow_classic_flow=bool(request.allow_classic_flow),
     )
     _require_developer_provider(pool, changed)
     return changed
+
+
+async def _require_issuer(call: Call) -> None:
+    """The account's issuer signs the tokens of its pools."""
+    issuer = await call.store.find(TOKEN_ISSUERS, call.account)
+    if issuer is None or not issuer.is_enabled:
+        raise invalid(
+            "AllowClassicFlow: the account issues no web identity tokens; call iam:EnableOutboundWebIdentityFederation."
+        )
 
 
 def _require_developer_provider(pool: IdentityPoolRecord, changed: IdentityPoolRecord) -> None:
@@ -183,7 +193,7 @@ def shown_pool(pool: IdentityPoolRecord) -> shapes.IdentityPool:
         identity_pool_id=pool.pool_id,
         identity_pool_name=pool.pool_name,
         allow_unauthenticated_identities=pool.allow_unauthenticated,
-        allow_classic_flow=False,
+        allow_classic_flow=pool.allow_classic_flow,
         supported_login_providers=pool.login_providers,
         developer_provider_name=pool.developer_provider or None,
         open_id_connect_provider_arns=pool.open_id_connect_provider_arns,

@@ -54,6 +54,7 @@ BY_ACTION: dict[str, Rule] = {
     "sso:logout": _ALWAYS,
     "cognito-identity:getcredentialsforidentity": _OPEN,
     "cognito-identity:getid": _OPEN,
+    "cognito-identity:getopenidtoken": _OPEN,
     "cognito-identity:unlinkidentity": _OPEN,
     "sso-oidc:createtoken": _OPEN,
     "sso-oidc:registerclient": _OPEN,

@@ -1,6 +1,7 @@
 """Operations on identity stores that AWS has in its console alone: making one for a provider, and its bearer tokens.
 
-Written as botocore's models are. The names of tokens are as in AWS's permissions (`sso-directory:CreateBearerToken`).
+Written as botocore's models are; AWS's shapes are used where clients of all ages know them. Operations on tokens are
+called as in AWS's permissions (`sso-directory:CreateBearerToken`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ Model = Mapping[str, Any]
 _STORE_ID: Model = {"IdentityStoreId": {"shape": "IdentityStoreId"}}
 _STORE: Model = {
     "IdentityStoreId": {"shape": "IdentityStoreId"},
-    "IdentityStoreArn": {"shape": "IdentityStoreArn"},
+    "IdentityStoreArn": {"shape": "StoreArn"},
 }
 # What a store is for; AWS's own operations show it, too.
 STORE_MEMBERS: Model = {
@@ -76,7 +77,7 @@ IDENTITY_STORES: Model = {
                 **_STORE_ID,
                 "TokenId": {"shape": "BearerTokenId"},
                 "BearerToken": {"shape": "BearerTokenText"},
-                "ExpiresAt": {"shape": "DateType"},
+                "ExpiresAt": {"shape": "TokenTime"},
             },
         },
         "DeleteBearerTokenRequest": {
@@ -101,12 +102,15 @@ IDENTITY_STORES: Model = {
             "required": ["TokenId", "CreatedAt", "ExpiresAt"],
             "members": {
                 "TokenId": {"shape": "BearerTokenId"},
-                "CreatedAt": {"shape": "DateType"},
-                "CreatedBy": {"shape": "StringType"},
-                "ExpiresAt": {"shape": "DateType"},
-                "LastUsedAt": {"shape": "DateType"},
+                "CreatedAt": {"shape": "TokenTime"},
+                "CreatedBy": {"shape": "TokenCreator"},
+                "ExpiresAt": {"shape": "TokenTime"},
+                "LastUsedAt": {"shape": "TokenTime"},
             },
         },
+        "StoreArn": {"type": "string"},
+        "TokenTime": {"type": "timestamp"},
+        "TokenCreator": {"type": "string"},
         "IdentityProvider": {"type": "string", "min": 1, "max": 512},
         "MatchedAttribute": {"type": "string", "enum": ["externalId", "userName"]},
         "ClaimName": {"type": "string", "min": 1, "max": 256},

@@ -11,6 +11,9 @@ from broker.storage.records import Record
 
 _SHARED_DIGITS = 8
 
+# In a token of GetOpenIdToken: which users of identity stores its logins are.
+STORE_USERS_CLAIM = "urn:x-aws:store_users"
+
 
 class CognitoLogin(Record, frozen=True, kw_only=True):
     """An app client of a user pool; `provider_name` is the user pool's issuer without its scheme."""
@@ -67,6 +70,7 @@ class IdentityPoolRecord(Record, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     created_at: int = 0
     developer_provider: str = ""
+    allow_classic_flow: bool = False
 
     @property
     def arn(self) -> str:

@@ -31,6 +31,7 @@ _BATCH_SECONDS, _CONTENDED_BATCH_SECONDS = 0.1, 0.02
 class Batch(msgspec.Struct, eq=False):
     """What calls that had their turn will write, on top of one `snapshot`; `puts` by stored key.
 
+    `read` are the snapshots of other partitions that they have read, which the commit requires to be those of today.
     `begun_at` by the event loop's clock, in seconds.
     """
 
@@ -38,6 +39,7 @@ class Batch(msgspec.Struct, eq=False):
     outcome: asyncio.Future[None]
     begun_at: float
     puts: dict[str, Put] = {}
+    read: dict[str, PartitionSnapshot] = {}
 
 
 class _Line(msgspec.Struct, eq=False):
@@ -173,10 +175,13 @@ class Turn:
         self._begun_at = now()
         return has_waited
 
-    def view(self) -> tuple[str, View] | None:
-        """The partition, and a view that reads what the calls before this one will write; None where there are none."""
+    def views(self) -> dict[str, View]:
+        """By partition, views that read what the calls before this one have read, and will write."""
         self._read = batch = None if self._line is None else self._line.batch
-        return None if batch is None else (self._partition, View(batch.snapshot, pending=dict(batch.puts)))
+        if batch is None:
+            return {}
+        views = {partition: View(snapshot) for partition, snapshot in batch.read.items()}
+        return {**views, self._partition: View(batch.snapshot, pending=dict(batch.puts))}
 
     def may_join(self, partition: str, view: View) -> bool:
         """Whether the writes of `view` are committed with those of the others in line."""
@@ -188,14 +193,17 @@ class Turn:
         # INVARIANT: who joins a batch has read what it writes, all of it.
         return self._read is line.batch and view.snapshot is line.batch.snapshot
 
-    async def join(self, view: View, now: Callable[[], float]) -> None:
-        """Leave the line, and the writes of `view` in its batch; wait for the commit, and raise what it does."""
-        line = self._line
+    async def join(self, views: dict[str, View], now: Callable[[], float]) -> None:
+        """Leave the line, and the writes of its view in its batch; wait for the commit, and raise what it does."""
+        line, view = self._line, views[self._partition]
         assert line is not None and view.snapshot is not None
         if line.batch is None:
             line.batch = Batch(view.snapshot, asyncio.get_running_loop().create_future(), self._begun_at)
         batch = line.batch
         batch.puts.update(view.writes)
+        for partition, other in views.items():
+            if other.snapshot is not None and partition != self._partition:
+                batch.read.setdefault(partition, other.snapshot)  # where it is another one, the commit fails
         self.leave(now)
         await asyncio.shield(batch.outcome)
 

@@ -293,6 +293,9 @@ class Store:
             Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
             for key, put in batch.puts.items()
         ]
+        for other, snapshot in batch.read.items():
+            if await self.engine.revision(other) != snapshot.revision:
+                raise Conflict(f"{other}: it has changed while calls waited for a commit of {partition}")
         revision = await self.engine.commit(partition, writes, batch.snapshot.revision)
         puts = zip(batch.puts.items(), writes, strict=True)
         written = [(put.collection, key, write.value) for (key, put), write in puts]

@@ -15,6 +15,8 @@ Law:
   and only if the hints that were read are unchanged. What fails with nothing but hints committed has failed; what fails
   with nothing but deletions of hints left has succeeded, for a leftover hint does no harm.
 - What is derived from records is written with them (`derivation.py`).
+- Calls that take turns may be committed together (`lines.py`). Each reads what those before it will write, and nobody
+  is answered, refusals included, before that is written.
 """
 
 import asyncio
@@ -215,18 +217,15 @@ class Transaction(msgspec.Struct, eq=False):
         partition = account_partition(account)
         if self._turn is None or not await self._turn.take(partition):
             return
-        view = self._views.of.get(partition)
-        if view is None:
-            self.read_pending()
-        elif view.snapshot is not None:
+        if self._views.of:
             # Who was before has written, most likely: to ask the engine would make all wait that come behind.
             raise conflict(partition)
+        self.read_pending()
 
     def read_pending(self) -> None:
-        """Read what those before this call in line will write, where it has its turn."""
-        found = None if self._turn is None else self._turn.view()
-        if found is not None:
-            self._views.of[found[0]] = found[1]
+        """Read what those before this call in line have read and will write, where it has its turn."""
+        if self._turn is not None:
+            self._views.of.update(self._turn.views())
 
     async def commit(self) -> None:
         """Write what was put and deleted; raises Conflict where something that was read has changed.
@@ -244,7 +243,7 @@ class Transaction(msgspec.Struct, eq=False):
         ]
         turn = self._turn
         if turn is not None and len(written) == 1 and turn.may_join(*written[0]):
-            await turn.join(written[0][1], asyncio.get_running_loop().time)
+            await turn.join(self._views.of, asyncio.get_running_loop().time)
             written = []
         elif turn is not None and turn.has_others():
             raise conflict("the account")  # this one is committed in an order of its own, after the others

@@ -28,6 +28,7 @@ from broker.storage.store import Transaction
 from broker.sts.access_token_identity import prove_access_token, refuse_any_application
 from broker.sts.answers import credentials_shape
 from broker.sts.asserted_roles import AssertedRole, asserted_role, minted_session, refused_assertion
+from broker.sts.pool_tokens import as_store_users, find_pool_keys
 
 _NOT_A_JWT = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 _NO_KEY = (
@@ -80,8 +81,12 @@ async def prove_web_identity(
         raise refused_assertion(
             *_OWN_TOKEN, checks.fail("provider", found="this broker itself", wanted="another issuer")
         )
-    provider = await _require_provider(store, account, token, checks)
-    keys = await _get_keys(federation, provider, token, checks)
+    of_pool = await find_pool_keys(federation, store, account, token, now)
+    if of_pool is not None:
+        provider, keys = of_pool
+    else:
+        provider = await _require_provider(store, account, token, checks)
+        keys = await _get_keys(federation, provider, token, checks)
     try:
         identity = verify_web_identity(
             token,
@@ -95,6 +100,8 @@ async def prove_web_identity(
         caller = web_identity_caller_in(account, provider, identity, checks)
         person = ProvenPerson(identity.subject, identity.claims)
         caller = await with_store_users(store, caller, person, checks)
+        if of_pool is not None:
+            caller = await as_store_users(store, caller, identity, checks)
     except CheckFailed as failed:
         raise _refusal_of(failed, now) from None
     if federation.single_use:

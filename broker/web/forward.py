@@ -299,6 +299,8 @@ def _response(
         **headers,
         rules.decision_header: asked.facts.request_id,
         rules.cookie_header: _header_text(cookie),
+        # Traefik and Envoy cannot give a header of the answer another name.
+        **({"Cookie": _header_text(cookie)} if status == 200 else {}),
         "Cache-Control": "no-store",
         "Content-Type": "text/plain; charset=utf-8",
         "Server": "broker",

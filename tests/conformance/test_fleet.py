@@ -41,6 +41,7 @@ class Brokers:
         self.last_refusal = ""
         self.answers = [0 for _ in stores]
         self.is_done = False
+        self.tasks: list[asyncio.Task[None]] = []  # the load
         self._next = 0
 
     async def write(self) -> None:
@@ -93,6 +94,8 @@ class Brokers:
             for index, (now, before) in enumerate(zip(self.answers, answers, strict=True))
             if index != but
         ):
+            for ended in [task for task in self.tasks if task.done()]:
+                ended.result()
             assert time.monotonic() < deadline, f"the brokers do not recover: {self.last_refusal}"
             await asyncio.sleep(0.05)
 
@@ -108,7 +111,8 @@ class Brokers:
 async def brokers_on(*urls: str, replicas: int = 0) -> AsyncIterator[Brokers]:
     """Their load runs in the meantime; in the end every refusal must have come in time."""
     brokers = Brokers([Store(RedisEngine(url, os.urandom, replicas=replicas), time.time) for url in urls])
-    tasks = [asyncio.create_task(brokers.write())]
+    tasks = brokers.tasks
+    tasks.append(asyncio.create_task(brokers.write()))
     tasks += [asyncio.create_task(brokers.read(index)) for index in range(len(urls))]
     try:
         await brokers.all_answer()

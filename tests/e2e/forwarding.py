@@ -69,7 +69,7 @@ def program(name: str, *places: str) -> str:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, address: str, **environment: str) -> Iterator[str]:
+def running(command: list[str], folder: Path, address: str, **environment: str) -> Iterator[str]:
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -105,7 +105,7 @@ def nginx(folder: Path, broker: str, behind: str) -> Iterator[str]:
         f"http {{\naccess_log off;\nunderscores_in_headers on;\n{paths}include {folder}/shop.conf;\n}}\n"
     )
     command = [program("nginx", "/usr/sbin"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with _running(command, folder, address):
+    with running(command, folder, address):
         yield address
 
 
@@ -115,7 +115,7 @@ def haproxy(folder: Path, broker: str, behind: str) -> Iterator[str]:
     here = {"127.0.0.1:9465": broker, "127.0.0.1:8081": address, "127.0.0.1:8082": behind}
     (folder / "haproxy.cfg").write_text(configured("haproxy.cfg", here))
     command = [program("haproxy", "/usr/sbin"), "-f", str(folder / "haproxy.cfg")]
-    with _running(command, folder, address, BROKER_LUA=str(EXAMPLES)):
+    with running(command, folder, address, BROKER_LUA=str(EXAMPLES)):
         yield address
 
 
@@ -129,7 +129,7 @@ def caddy(folder: Path, broker: str, behind: str) -> Iterator[str]:
     }
     (folder / "Caddyfile").write_text(configured("Caddyfile", here))
     command = [str(Path(sys.executable).with_name("caddy")), "run", "--config", str(folder / "Caddyfile")]
-    with _running(
+    with running(
         command, folder, f"127.0.0.1:{port}", XDG_DATA_HOME=str(folder), XDG_CONFIG_HOME=str(folder)
     ):
         yield f"127.0.0.1:{port}"

@@ -357,7 +357,6 @@ def test_who_may_not_pass_a_role_does_not_give_it_to_a_pool(scene: PoolScene) ->
 @pytest.mark.parametrize(
     "options",
     [
-        {"AllowClassicFlow": True},
         {"SamlProviderARNs": ["arn:aws:iam::111111111111:saml-provider/idp"]},
         {"SupportedLoginProviders": {"graph.facebook.com": "1"}},
     ],

@@ -1,13 +1,17 @@
 """`identitystore` by boto3: what providers have pushed is read, and groups are kept, as by AWS's own service."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Account, Server
+from tests.e2e.conftest import REGION, Account, Server
 from tests.e2e.identity_pools import account_of
 from tests.e2e.scenes import new_user, refused
-from tests.e2e.scim import Pushed, push_people
+from tests.e2e.scim import MODELS, Pushed, ScimClient, push_people
 
 PROVIDER = "https://people.example"
 NOT_FOUND = "ResourceNotFoundException"
@@ -176,3 +180,32 @@ def test_what_is_not_there_is_not_found_and_nothing_is_shown_without_permission(
     assert refused(nobody.list_identity_stores)[1] == "AccessDeniedException"
     other = server.client("identitystore", account_of(server).root)
     assert refused(other.list_users, **named)[1] == NOT_FOUND
+
+
+def test_the_aws_cli_does_what_the_guide_shows(own: Server, cli: Path) -> None:
+    account = account_of(own)
+    iam = own.client("iam", account.root)
+    arn = iam.create_open_id_connect_provider(Url=PROVIDER, ClientIDList=["x"])["OpenIDConnectProviderArn"]
+    environment = {
+        **os.environ,
+        **account.root.environment,
+        "AWS_DATA_PATH": str(MODELS),
+        "AWS_ENDPOINT_URL": own.url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+    }
+
+    def run(*words: str) -> dict[str, Any]:
+        command = [str(cli), "identitystore", *words, "--output", "json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    claim = ("--match-by", "userName", "--claim", "preferred_username")
+    store_id = run("create-identity-store", "--provider", arn, *claim)["IdentityStoreId"]
+    token = run("create-bearer-token", "--identity-store-id", store_id)["BearerToken"]
+    user_id = ScimClient(own.url, token).new_user("ada")
+    (user,) = run("list-users", "--identity-store-id", store_id)["Users"]
+    assert (user["UserId"], user["UserName"], user["UserStatus"]) == (user_id, "ada", "ENABLED")
+    (shown,) = run("list-bearer-tokens", "--identity-store-id", store_id)["BearerTokens"]
+    assert shown["CreatedBy"] == f"arn:aws:iam::{account.account_id}:root"

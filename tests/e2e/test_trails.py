@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import REGION, Account, Server
+from tests.e2e.conftest import CLI_1, CLI_2, REGION, Account, Server
 from tests.e2e.gateway import RCLONE, STORE_KEYS
 from tests.e2e.scenes import allow, new_user, refused
 from tests.e2e.trails import CLOUDTRAIL, Trails, bucket_policy, delivering, document, eventually
@@ -66,7 +66,9 @@ def test_what_a_trail_delivers_is_its_accounts_and_valid(trails: Trails) -> None
     logs = trails.keys(bucket)
     folder = f"audit/AWSLogs/{account.account_id}/CloudTrail/{REGION}/20"
     assert all(key.startswith(folder) for key in logs)
-    status, text = trails.validate(account, arn)
+    # One version of the CLI with each engine.
+    cli = CLI_1 if trails.server.store.startswith("sqlite:") else CLI_2
+    status, text = trails.validate(account, arn, cli=cli)
     assert (status, "INVALID" in text) == (0, False), text
     assert f"{len(logs)}/{len(logs)} log files valid" in text
     (key,) = trails.server.client("cloudtrail", account.root).list_public_keys()["PublicKeyList"]
@@ -220,6 +222,13 @@ def test_a_trail_that_cannot_be_had_is_refused_by_name(trails: Trails) -> None:
         == "InvalidEventSelectorsException"
     )
     assert refused(client.put_event_selectors, **named)[1] == "InvalidEventSelectorsException"
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+def test_where_nothing_is_delivered_there_are_no_trails(server: Server, account: Account) -> None:
+    client = server.client("cloudtrail", account.root)
+    assert refused(client.create_trail, Name="one", S3BucketName="logs")[1] == "UnsupportedOperationException"
+    assert client.describe_trails()["trailList"] == []
 
 
 @sqlite_only

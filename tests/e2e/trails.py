@@ -79,7 +79,7 @@ class Trails:
     def names(self, bucket: str) -> Names:
         return [one["eventName"] for one in self.records(bucket)]
 
-    def validate(self, account: Account, trail_arn: str, *more: str) -> tuple[int, str]:
+    def validate(self, account: Account, trail_arn: str, *more: str, cli: Path = CLI_1) -> tuple[int, str]:
         """Exit status and output of `aws cloudtrail validate-logs` since an hour ago."""
         start = datetime.now(UTC) - timedelta(hours=1)
         plain = {
@@ -90,7 +90,7 @@ class Trails:
         command = ["cloudtrail", "validate-logs", "--verbose", "--trail-arn", trail_arn]
         done = subprocess.run(
             [
-                CLI_1,
+                cli,
                 *command,
                 "--start-time",
                 start.strftime("%Y-%m-%dT%H:%M:%SZ"),

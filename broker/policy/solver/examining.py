@@ -53,6 +53,7 @@ class ComparedPolicies:
         self._policy = _compiled(question.policy)
         self._reference = None if question.reference is None else _compiled(question.reference)
         self._actions = [action_matcher(one) for one in question.actions]
+        self._named = {action.lower() for action in (*question.actions, *_actions_of(question.policy))}
         self._resources = [compile_resource_glob(parse_glob(one)) for one in question.resources]
 
     def is_example(self, request: ExampleRequest) -> bool:
@@ -67,8 +68,10 @@ class ComparedPolicies:
         action = request.action.lower()
         if self._actions and not any(matches(action) for matches in self._actions):
             return False
-        if not self._resources or not facts_of(action).supports_resources:
+        if not self._resources:
             return True
+        if not facts_of(action).supports_resources:
+            return action in self._named  # on no resource at all: only where somebody names it
         return any(matches(request.resource) for matches in self._resources)
 
     def _allows(self, policies: PolicySet, request: ExampleRequest) -> bool:
@@ -84,6 +87,11 @@ class ComparedPolicies:
         if grant is None:
             return False
         return grant > NONE if request.caller.account is not None else grant is DIRECT
+
+
+def _actions_of(policy: Policy) -> Iterator[str]:
+    for statement in policy.statements:
+        yield from statement.actions or statement.not_actions or ()
 
 
 def _compiled(policy: Policy) -> PolicySet:

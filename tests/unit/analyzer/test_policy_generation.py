@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-import broker.app  # noqa: F401  # declares the operations of all services
+import broker.app  # declares the operations of all services
 from broker.analyzer import generation_steps
 from broker.analyzer.generated_policies import policy_texts
 from broker.analyzer.generation_steps import advanced, with_records
-from broker.analyzer.used_actions import needed_permissions
+from broker.analyzer.used_actions import BESIDES, needed_permissions
 from broker.audit.event import (
     Event,
     SessionAttributes,
@@ -26,7 +27,7 @@ from broker.audit.event import (
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal
 from broker.audit.reader import JournalReader
-from broker.policy import PolicyKind, parse_policy, policy_size
+from broker.policy import PolicyKind, is_in_reference, parse_policy, policy_size
 from broker.protocol.shapes import accessanalyzer as shapes
 from broker.storage.generation_records import AnalyzedTrail, PolicyGenerationJob
 from broker.storage.records import Account, Role, User
@@ -35,6 +36,7 @@ from broker.storage.store import ACCOUNTS, ROLES, TRAILS, USERS, Store, Transact
 from broker.storage.trail_records import Trail
 from tests.unit.iam.conftest import ACCOUNT, NOW, OTHER_ACCOUNT, Iam
 
+BROKER = Path(broker.app.__file__).parents[1]
 ANN = f"arn:aws:iam::{ACCOUNT}:user/ann"
 USER = "arn:aws:iam::${Account}:user/${UserNameWithPath}"
 ROLE = "arn:aws:iam::${Account}:role/${RoleNameWithPath}"
@@ -90,6 +92,16 @@ def test_a_record_needs_the_actions_that_its_request_was_judged_by(event: Event,
 def test_a_request_that_no_policy_knows_is_not_known() -> None:
     assert not needed_permissions(record("broker:AuthorizeRequest")).are_known
     assert not needed_permissions(record("nonsense:Do")).are_known
+
+
+def test_what_operations_ask_the_gate_besides_is_in_the_table() -> None:
+    """As far as they name it: `call.require("iam:PassRole", …)`."""
+    sources = (path.read_text("utf-8") for path in BROKER.rglob("*.py"))
+    asked = {action for text in sources for action in re.findall(r'call\.require\(\s*"([^"]+)"', text)}
+    # These ask again for the action itself, on another resource.
+    again = {one for one in asked if one.partition(":")[2].startswith(("Update", "Move", "ListTags"))}
+    assert asked - again <= BESIDES
+    assert all(is_in_reference(action) for action in BESIDES)
 
 
 def test_actions_on_the_same_resources_are_one_statement() -> None:

@@ -52,3 +52,10 @@ def test_what_is_hidden_or_empty_or_deep_is_none() -> None:
 
 def test_of_very_many_some_are_found() -> None:
     assert len(resources_of(event({"users": [{"userName": str(number)} for number in range(1000)]}))) == 32
+
+
+def test_a_trail_is_a_resource() -> None:
+    trail = "arn:aws:cloudtrail:eu-central-1:111111111111:trail/all"
+    assert resources_of(event({"name": "all"}, {"trailARN": trail})) == (
+        RecordedResource("AWS::CloudTrail::Trail", trail),
+    )

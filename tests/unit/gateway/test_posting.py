@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.unit.gateway.conftest import code_of, parsed
+from tests.unit.gateway.conftest import DOMAIN, code_of, parsed
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
 TAGS = "<Tagging><TagSet><Tag><Key>a b</Key><Value>1&amp;2</Value></Tag></TagSet></Tagging>"
@@ -39,9 +39,9 @@ def form(fields, file=b"the file", file_name="a b.txt", end=None):
     return ("".join(parts) + head).encode() + file + closing
 
 
-async def post(stack, body, *, path="/first", more=(), length=None, ends=False):
+async def post(stack, body, *, path="/first", host="", more=(), length=None, ends=False):
     lines = [
-        f"POST {path} HTTP/1.1", f"host: {stack.host}:{stack.port}", "connection: close",
+        f"POST {path} HTTP/1.1", f"host: {host or f'{stack.host}:{stack.port}'}", "connection: close",
         f"content-type: multipart/form-data; boundary={BOUNDARY}",
         f"content-length: {len(body) if length is None else length}", *(f"{name}: {value}" for name, value in more),
     ]  # fmt: skip
@@ -172,3 +172,14 @@ async def test_empty_and_large_files_arrive_whole(stack):
 @pytest.mark.parametrize("stack", [{"BROKER_GATEWAY_ANONYMOUS": "true"}], indirect=True)
 async def test_an_unsigned_form_is_nobodys(stack):
     assert await refused(stack, form({"key": "a"})) == (403, "AccessDenied")
+
+
+async def test_a_form_is_for_the_bucket_in_the_host_where_there_is_one(stack):
+    body = form(signed(stack, fields={"success_action_status": "201"}))
+    status, answer = parsed(await post(stack, body, path="/", host=f"first.{DOMAIN}"))
+    assert status == 201
+    assert f"<Location>http://first.{DOMAIN}/up/a%20b.txt</Location>".encode() in answer
+    assert stack.store.whole == [("PUT", "/first/up/a%20b.txt")]
+    stack.store.seen.clear()
+    assert await refused(stack, body, path="/", host=f"other.{DOMAIN}") == (403, "AccessDenied")
+    assert await refused(stack, body, path="/first", host=f"other.{DOMAIN}") == (501, "NotImplemented")

@@ -9,12 +9,19 @@ import pytest
 
 from broker.cache import Cache
 from broker.errors import Refusal
+from broker.storage import lines
 from broker.storage.engine import EngineUnavailable, Revision, Write
 from broker.storage.lines import Batch, Lines
-from broker.storage.records import User
-from broker.storage.store import COUNTS, USERS, Store, Transaction
+from broker.storage.records import Account, User
+from broker.storage.store import ACCOUNTS, COUNTS, USERS, Store, Transaction
 
 HERE, THERE = "111111111111", "222222222222"
+
+
+@pytest.fixture(autouse=True)
+def batches_are_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy machine decides which calls are committed together."""
+    monkeypatch.setattr(lines, "_BATCH_SECONDS", 60.0)
 
 
 def user(name: str, number: int = 0) -> User:
@@ -127,16 +134,16 @@ async def test_a_line_is_one_at_a_time() -> None:
     async def write(partition: str, batch: Batch) -> None:
         raise AssertionError("nobody leaves anything to write")
 
-    lines, inside = Lines(write), 0
+    here, inside = Lines(write), 0
 
     async def stand(partition: str) -> None:
         nonlocal inside
-        line, _ = await lines.enter(partition)
+        line, _ = await here.enter(partition)
         inside += 1
         await asyncio.sleep(0)
         assert inside == 1
         inside -= 1
-        lines.leave(partition, line, 0.0)
+        here.leave(partition, line, 0.0)
 
     await asyncio.gather(*(stand("a") for _ in range(10)))
 
@@ -188,6 +195,30 @@ async def test_where_a_batch_loses_to_another_process_all_of_it_begin_again(
     assert found is not None and found.created_at == 3
     assert await store.transaction().find(USERS, HERE, "b") == user("b", 7)
     assert sorted(attempts) == [0, 0, 1, 1, 2, 2]
+
+
+async def test_where_another_partition_changes_that_a_batch_has_read_all_of_it_begin_again(
+    store: Store, other: Store
+) -> None:
+    attempts: list[tuple[int, bool]] = []
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)
+            is_known = await transaction.find(ACCOUNTS, "", THERE) is not None
+            attempts.append((number, is_known))
+            if len(attempts) == 2:
+                added = other.transaction()
+                added.put(ACCOUNTS, "", Account(account_id=THERE, created_at=1))
+                await added.commit()
+            transaction.put(USERS, HERE, user(f"{number}"))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(4)))
+    assert sorted(attempts) == sorted((one, known) for one in range(4) for known in (False, True))
+    assert len(await store.transaction().scan(USERS, HERE)) == 4
 
 
 async def test_who_is_refused_by_what_others_will_write_is_answered_when_they_have_written_it(

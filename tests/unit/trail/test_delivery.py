@@ -1,5 +1,6 @@
 """Deliveries: everything once, whatever fails in between."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -236,6 +237,34 @@ async def test_digests_chain_and_list_each_file_once_whatever_the_store_refuses(
             after["previousDigestSignature"] == world.bucket.metadata[before["digestS3Object"]]["signature"]
         )
         assert after["digestStartTime"] == before["digestEndTime"]
+
+
+async def test_two_nodes_deliver_their_journals_at_the_same_time(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = World(world.store, folder)
+    second.bucket = world.bucket
+    second.number = 1000
+    second.restart()
+    await world.put(LOGS)
+    for number in range(6):
+        world.write(f"First{number}")
+        second.write(f"Second{number}")
+        second.now = world.now
+        await asyncio.gather(world.deliver(61), second.deliver(61))
+    assert sorted(world.bucket.names()) == sorted(
+        f"{one}{n}" for one in ("First", "Second") for n in range(6)
+    )
+    digests = sorted(world.bucket.digests(), key=lambda one: one["digestEndTime"])
+    listed = [log["s3Object"] for one in digests for log in one["logFiles"]]
+    logs = [key.removeprefix("logs/") for key in world.bucket.objects if "/CloudTrail/" in key]
+    await asyncio.gather(world.deliver(61), second.deliver(61 * 7))
+    rest = [log["s3Object"] for one in world.bucket.digests() for log in one["logFiles"]]
+    assert len(set(listed)) == len(listed) and sorted(rest) == sorted(logs)
+    ends = [one["digestEndTime"] for one in digests]
+    assert [one["digestStartTime"] for one in digests[1:]] == ends[:-1]
+    second.journal.close()
+    second.files.close()
 
 
 async def test_without_a_trail_no_file_is_kept(world: World) -> None:

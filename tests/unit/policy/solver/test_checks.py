@@ -136,6 +136,11 @@ NO_NEW_ACCESS: list[tuple[str, list[Statement], list[Statement]]] = [
         [when("StringLike", "aws:username", "*")],
     ),
     (
+        "a key that has one value at most",
+        [when("ForAnyValue:StringEquals", "aws:username", "a")],
+        [when("StringEquals", "aws:username", "a")],
+    ),
+    (
         "the same bytes",
         [when("BinaryEquals", "x:key", "YQ==")],
         [when("BinaryEquals", "x:key", "YQ==", "Yg==")],
@@ -196,6 +201,25 @@ NEW_ACCESS: list[tuple[str, list[Statement], list[Statement], str]] = [
     (
         "one of several values",
         [when("ForAnyValue:StringEquals", "aws:TagKeys", "a")],
+        [when("ForAllValues:StringEquals", "aws:TagKeys", "a")],
+        "with aws:tagkeys",
+    ),
+    (
+        "several values that no single one is",
+        [when("ForAnyValue:StringEquals", "aws:TagKeys", "a")],
+        [when("StringEquals", "aws:TagKeys", "a")],
+        "with aws:tagkeys",
+    ),
+    (
+        "one of the values, and another one",
+        [
+            allow(
+                Condition={
+                    "ForAnyValue:StringEquals": {"aws:TagKeys": "a"},
+                    "ForAnyValue:StringLike": {"aws:TagKeys": "b"},
+                }
+            )
+        ],
         [when("ForAllValues:StringEquals", "aws:TagKeys", "a")],
         "with aws:tagkeys",
     ),
@@ -401,6 +425,13 @@ def test_one_of_the_actions_on_one_of_the_resources_is_enough() -> None:
     assert not granted(reads, resources=("arn:aws:s3:::b",))
     assert not granted(reads, deny("s3:GetObject"), actions=("s3:GetObject",))
     assert granted(reads, resources=("arn:aws:s3:::a/*",))
+
+
+def test_an_action_without_resources_counts_where_it_is_named() -> None:
+    spared = deny("s3:*", "arn:aws:s3:::a/*")
+    assert not granted(allow("s3:*"), spared, resources=("arn:aws:s3:::a/*",))
+    assert not granted(allow("s3:*"), spared, actions=("s3:*",), resources=("arn:aws:s3:::a/*",))
+    assert granted(allow("s3:ListAllMyBuckets"), spared, resources=("arn:aws:s3:::a/*",))
 
 
 def test_an_example_is_of_what_was_asked_about() -> None:

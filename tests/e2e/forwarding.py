@@ -92,9 +92,11 @@ def running(command: list[str], folder: Path, address: str, **environment: str) 
 
 
 @contextmanager
-def nginx(folder: Path, broker: str, behind: str) -> Iterator[str]:
-    address = f"127.0.0.1:{free_port()}"
-    here = {"127.0.0.1:9465": broker, "127.0.0.1:8081": address, "127.0.0.1:8082": behind}
+def nginx(
+    folder: Path, broker: str, behind: str, port: int | None = None, names: str = HOST
+) -> Iterator[str]:
+    address = f"127.0.0.1:{port or free_port()}"
+    here = {"127.0.0.1:9465": broker, "127.0.0.1:8081": address, "127.0.0.1:8082": behind, HOST: names}
     (folder / "shop.conf").write_text(configured("nginx.conf", here))
     paths = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"

@@ -1,4 +1,4 @@
-"""People sign in at a host that is not the portal's: nginx by the example, a real browser, and those who attack it."""
+"""People sign in at a host that is not the portal's: nginx and Caddy by the examples, a real browser, and attackers."""
 
 import http.client
 import json
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import REACHES_LOOPBACK, Account
-from tests.e2e.forwarding import Answer, nginx, send, server_behind
+from tests.e2e.conftest import CHROMIUM, REACHES_LOOPBACK, Account
+from tests.e2e.forwarding import Answer, caddy, nginx, send, server_behind
 from tests.e2e.portal import PASSWORD, Client, PortalServer, person
 from tests.e2e.scenes import allow, new_user, records_of
+from tests.e2e.test_tls import Authority
 from tests.ports import free_port
 
 ACCOUNT = "111111111111"
@@ -24,7 +25,10 @@ HTML = ("Accept", "text/html")
 
 @dataclass
 class Scene:
-    """`alice` may read orders, `bob` may do nothing; nginx is `proxy`, for both hosts."""
+    """`alice` may read orders, `bob` may do nothing; nginx is `proxy`, for `host` and `other`.
+
+    `secure` is a host behind nginx with TLS, `caddys` one behind Caddy.
+    """
 
     server: PortalServer
     account: Account
@@ -32,9 +36,12 @@ class Scene:
     proxy: str
     host: str
     other: str
+    secure: str
+    caddys: str
 
     def get(self, path: str, *headers: tuple[str, str], host: str = "") -> Answer:
-        return send(self.proxy, "GET", path, [("Host", host or self.host), *headers])
+        proxy = f"127.0.0.1:{self.caddys.partition(':')[2]}" if host == self.caddys else self.proxy
+        return send(proxy, "GET", path, [("Host", host or self.host), *headers])
 
 
 def route(host: str) -> dict[str, object]:
@@ -44,9 +51,13 @@ def route(host: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    folder, port = tmp_path_factory.mktemp("host-sign-in"), free_port()
+    folder, port, tls_port, caddy_port = (
+        tmp_path_factory.mktemp("host-sign-in"),
+        *(free_port() for _ in "123"),
+    )
     forward = f"127.0.0.1:{free_port()}"
     hosts = [f"{name}.localhost:{port}" for name in ("app", "other")]
+    hosts += [f"app.example.com:{tls_port}", f"caddy.localhost:{caddy_port}"]
     environment = {
         **REACHES_LOOPBACK,
         "BROKER_LISTEN_FORWARD": forward,
@@ -54,7 +65,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "BROKER_AUTHORIZE_SIGN_IN_HOSTS": json.dumps(hosts),
     }
     server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}", environment=environment)
-    (folder / "nginx").mkdir()
+    for name in ("nginx", "tls", "caddy"):
+        (folder / name).mkdir()
+    authority = Authority(folder / "tls")
+    authority.found()
+    authority.issue("app.example.com")
+    certificate = f"ssl_certificate {folder}/tls/chain.pem; ssl_certificate_key {folder}/tls/key.pem;"
     with server.running(), server_behind() as behind:
         account = server.new_account(ACCOUNT)
         new_user(server, account, "alice", allow("execute-api:Invoke", on=f"{SHOP}/prod/*"))
@@ -62,7 +78,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         for name in ("alice", "bob"):
             server.set_password(account, name)
         names = "app.localhost other.localhost closed.localhost"
-        with nginx(folder / "nginx", forward, behind, port, names) as proxy:
+        with (
+            nginx(folder / "nginx", forward, behind, port, names) as proxy,
+            nginx(folder / "tls", forward, behind, tls_port, "app.example.com", certificate),
+            caddy(folder / "caddy", forward, behind, caddy_port, "caddy.localhost"),
+        ):
             yield Scene(server, account, forward, proxy, *hosts)
 
 
@@ -136,6 +156,29 @@ class Visitor:
         assert answer.status == 200, answer.body
         address = urlsplit(answer.header("Refresh").partition("url=")[2])
         return f"{address.path}?{address.query}"
+
+
+def test_under_tls_the_cookies_are_those_that_no_other_host_can_set(scene: Scene, browser: Browser) -> None:
+    rules = ["--no-sandbox", "--host-resolver-rules=MAP app.example.com 127.0.0.1"]
+    own = browser.browser_type.launch(executable_path=CHROMIUM, args=rules)
+    with closing(own), person(own, ignore_https_errors=True) as page:
+        page.goto(f"https://{scene.secure}{ORDER}")
+        fill_in(page, "alice")
+        page.wait_for_url(f"https://{scene.secure}{ORDER}")
+        expect(page.locator("body")).to_contain_text(f"arn:aws:iam::{ACCOUNT}:user/alice")
+        assert "broker-" not in page.inner_text("body")
+        kept = {one["name"]: one for one in page.context.cookies(f"https://{scene.secure}")}
+        assert set(kept) == {"__Host-broker-forward", "__Host-broker-forward-state"}
+        for one in kept.values():
+            assert one["secure"] and one["httpOnly"] and one["sameSite"] == "Lax"
+
+
+def test_the_way_of_a_browser_through_caddy(scene: Scene) -> None:
+    visitor = Visitor(scene)
+    path = visitor.code(visitor.begin(scene.caddys))
+    answer = visitor.get(path, scene.caddys)
+    assert (answer.status, answer.headers["Location"]) == (302, ORDER)
+    assert "user/alice" in visitor.get(ORDER, scene.caddys).body.decode()
 
 
 def test_the_way_of_a_browser_step_by_step(scene: Scene) -> None:
@@ -216,6 +259,12 @@ def test_only_a_host_of_the_settings_has_these_pages_and_only_for_its_proxy(scen
     assert send(scene.forward, "GET", path, forged).status == 403
     assert send(scene.forward, "GET", path, [("Host", scene.host)]).status == 302
     assert send(scene.forward, "POST", path, [("Host", scene.host)]).status == 403
+    for scheme, status in (
+        ("http", 403),
+        ("https", 302),
+    ):  # no cookie of TLS where the browser did not speak it
+        headers = [("Host", scene.secure), ("X-Forwarded-Proto", scheme)]
+        assert send(scene.forward, "GET", path, headers).status == status
     host, _, port = scene.forward.partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10, source_address=("127.0.0.9", 0))
     with closing(connection):

@@ -181,8 +181,8 @@ def _servers(
     for one in folders:
         one.mkdir()
     made = [make(one) for one in folders]
-    for one in made if is_tls else ():
-        one.tls = Tls(folder)
+    for server in made if is_tls else ():
+        server.tls = Tls(folder)
     return made
 
 

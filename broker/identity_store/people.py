@@ -91,8 +91,12 @@ class People(msgspec.Struct, frozen=True):
         if changed == user:
             return user
         await self._take_names(user.user_id, _user_names(user), _user_names(changed))
-        since = self.now if changed.is_active and not user.is_active else user.active_since
-        made = replace(changed, version=user.version + 1, modified_at=self.now, active_since=since)
+        made = replace(
+            changed,
+            version=user.version + 1,
+            modified_at=self.now,
+            active_since=_active_since(user, changed, self.now),
+        )
         self.store.put(STORE_USERS, self.shard, made)
         return made
 
@@ -173,20 +177,22 @@ class People(msgspec.Struct, frozen=True):
         for key in membership_keys(membership):
             self.store.delete(STORE_MEMBERSHIPS, self.shard, key)
 
-    async def users(self, most: int | None = None) -> list[StoreUser]:
-        """By their ids, the first `most` of them."""
-        return await self._all(STORE_USERS, lambda one: one.user_id, most)
+    async def users(self, most: int | None = None, after: str = "") -> list[StoreUser]:
+        """By their ids, those behind `after`: the first `most` of them."""
+        return await self._all(STORE_USERS, lambda one: one.user_id, most, after)
 
-    async def groups(self, most: int | None = None) -> list[StoreGroup]:
-        return await self._all(STORE_GROUPS, lambda one: one.group_id, most)
+    async def groups(self, most: int | None = None, after: str = "") -> list[StoreGroup]:
+        return await self._all(STORE_GROUPS, lambda one: one.group_id, most, after)
 
-    async def _all(self, collection: Collection[R], key: Callable[[R], str], most: int | None) -> list[R]:
+    async def _all(
+        self, collection: Collection[R], key: Callable[[R], str], most: int | None, after: str
+    ) -> list[R]:
         """In slices, between which others are answered."""
         found: list[R] = []
         while most is None or len(found) < most:
             wanted = _SLICE if most is None else min(_SLICE, most - len(found))
-            after = key(found[-1]) if found else None
-            some = await self.store.scan(collection, self.shard, after=after, limit=wanted)
+            behind = key(found[-1]) if found else after or None
+            some = await self.store.scan(collection, self.shard, after=behind, limit=wanted)
             found += some
             if len(some) < wanted:
                 break
@@ -222,6 +228,13 @@ class People(msgspec.Struct, frozen=True):
             self.store.delete(STORE_NAMES, self.shard, key)
         for key in set(new) - set(old):
             self.store.put(STORE_NAMES, self.shard, StoreName(key=key, resource_id=resource_id))
+
+
+def _active_since(user: StoreUser, changed: StoreUser, now: int) -> int:
+    """What begins in the second of a deactivation has ended with it, for sessions know whole seconds."""
+    if changed.is_active == user.is_active:
+        return user.active_since
+    return max(user.active_since, now if changed.is_active else now + 1)
 
 
 def require_version(given: str | None, version: int) -> None:

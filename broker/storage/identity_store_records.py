@@ -59,7 +59,7 @@ class StoreToken(Record, frozen=True, kw_only=True):
 class StoreUser(Record, frozen=True, kw_only=True):
     """`attributes` are those of SCIM that are not fields of their own, by their names there.
 
-    `active_since` is when the user was made, or made active again: sessions that began before it have ended.
+    Sessions that began before `active_since` have ended: that is when the user was made, and last made active again.
     """
 
     user_id: str

@@ -1,5 +1,7 @@
 """Who of a provider's people gets in: with an identity store its active users alone, from the next request on."""
 
+import time
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -50,6 +52,9 @@ def test_a_user_who_is_deactivated_is_out_with_the_next_request(scene: Scene, pu
     assert refused(scene.server.client("sts", keys).get_caller_identity) == GONE
     assert scene.refused(scene.token()) == DENIED
     assert pushed.scim.patch(f"/Users/{user_id}", ON).status == 200
+    assert refused(scene.server.client("sts", keys).get_caller_identity) == GONE
+    time.sleep(1.1)  # sessions know whole seconds, and no person is back within one
+    keys = Keys.of(scene.assume(scene.token())["Credentials"])
     assert who(scene, keys).endswith("assumed-role/deployer/run-7")
     assert pushed.scim.send("DELETE", f"/Users/{user_id}").status == 204
     assert refused(scene.server.client("iam", keys).list_users)[1] == "InvalidClientTokenId"

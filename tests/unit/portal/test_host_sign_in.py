@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from broker.errors import Refusal
 from broker.names.protected_hosts import origin_of, return_path
-from broker.portal.cookies import SessionReference, cookie_line
+from broker.portal.cookies import SessionReference, cookie_line, open_cookie
 from broker.portal.dependencies import Portal
 from broker.portal.forwarded_person import find_person, without_own
 from broker.portal.host_sign_in import address_with_code, begin, exchange
@@ -95,6 +95,7 @@ async def test_the_cookie_is_good_at_no_other_host(hosts: Hosts) -> None:
 async def test_the_cookie_of_a_host_is_none_of_the_portal_and_the_other_way_round(hosts: Hosts) -> None:
     value = (await hosts.signed_in()).partition("=")[2]
     assert await hosts.person(f"__Host-broker-session={value}", "id.example.com") == ""
+    assert open_cookie(hosts.portal.tools.mint.keyring(), value, SessionReference, NOW) is None
     line = cookie_line(
         hosts.portal.tools.mint.keyring(),
         reference_of(hosts.session),

@@ -290,6 +290,8 @@ def _make_portal(
         is_host=partial(is_host_name, names=dependencies.host_names),
         url=chosen.url,
         api_url=chosen.api_url,
+        url_for_hosts=portal_url_of(broker.settings),
+        sign_in_hosts=frozenset(broker.settings.authorize.sign_in_hosts),
         help_text=chosen.help_text,
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,

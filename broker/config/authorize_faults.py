@@ -49,8 +49,18 @@ def faults_of_authorize(settings: Settings) -> Iterator[str]:
             yield f"authorize.proxies: {network} trusts everyone who reaches the listener"
     if settings.listen.forward and not chosen.routes:
         yield "authorize.routes: listen.forward denies everything without a route"
+    yield from _faults_of_sign_in_hosts(settings)
     yield from (f"authorize.routes: {fault}" for fault in faults_of_routes(chosen.routes))
     yield from _faults_of_stores(settings.stores)
+
+
+def _faults_of_sign_in_hosts(settings: Settings) -> Iterator[str]:
+    known = {route.host for route in settings.authorize.routes}
+    for host in settings.authorize.sign_in_hosts:
+        if host not in known:
+            yield f"authorize.sign_in_hosts: {host!r} is the host of no route; it is written as there, port included"
+    if settings.authorize.sign_in_hosts and not settings.listen.portal:
+        yield "authorize.sign_in_hosts: people sign in at the portal, and listen.portal is empty"
 
 
 def _faults_of_stores(stores: StoresSettings) -> Iterator[str]:

@@ -190,6 +190,7 @@ class AuthorizeSettings(Section, frozen=True):
     account_header: str = "X-Broker-Account"
     user_id_header: str = "X-Broker-User-Id"
     accounts_take_names: bool = False
+    sign_in_hosts: tuple[str, ...] = ()
     routes: tuple[ForwardRoute, ...] = ()
 
 

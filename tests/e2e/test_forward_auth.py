@@ -365,6 +365,16 @@ def test_the_portals_cookie_is_its_person_and_stays_with_the_broker(scene: Scene
     )
 
 
+def test_the_portals_cookie_stays_with_the_broker_though_the_client_sends_two_headers(
+    scene: Scene, proxy: str
+) -> None:
+    for cookies in (("cart=full", scene.cookies), (scene.cookies, "cart=full")):
+        headers = [("Host", HOST), *(("Cookie", value) for value in cookies)]
+        answer = send(proxy, "GET", "/public/a", headers)
+        assert answer.status == 200
+        assert "broker-session" not in str(answer.seen["headers"])
+
+
 def test_browsers_are_sent_to_the_portal(scene: Scene, proxy: str, request: Any) -> None:
     answer = send(proxy, "GET", ORDER, [("Host", HOST), ("Accept", "text/html,*/*")])
     if request.node.callspec.params["proxy"] == "haproxy":

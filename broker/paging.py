@@ -62,17 +62,22 @@ def page_after(
     A token is the key of the last item. It is no secret: who may list, may list all. `refusal_of` a sentence is what is
     raised where it is none.
     """
-    after = ""
-    if unverified_token:
-        try:
-            after = urlsafe_b64decode(unverified_token.encode("ascii")).decode()
-        except ValueError:
-            raise refusal_of("Invalid NextToken.") from None
+    after = key_before_page(unverified_token, refusal_of)
     ordered = sorted((item for item in items if key(item) > after), key=key)
     shown = ordered[:most]
     if len(ordered) <= most:
         return shown, None
     return shown, urlsafe_b64encode(key(shown[-1]).encode()).decode()
+
+
+def key_before_page(unverified_token: str | None, refusal_of: Callable[[str], Refusal]) -> str:
+    """The key in a token of `page_after`, behind which its page begins; "" for the first page."""
+    if not unverified_token:
+        return ""
+    try:
+        return urlsafe_b64decode(unverified_token.encode("ascii")).decode()
+    except ValueError:
+        raise refusal_of("Invalid NextToken.") from None
 
 
 async def page_of_rows(

@@ -16,7 +16,7 @@ from broker.identity_store.naming import (
     require_own_issuer,
     text_of,
 )
-from broker.identity_store.pages import page_after
+from broker.identity_store.pages import key_before_page, page_after
 from broker.identity_store.people import require_version
 from broker.identity_store.scim import random_id
 from broker.identity_store.stores import named_store
@@ -55,7 +55,7 @@ async def list_groups_of_store(
     call: Call, request: shapes.ListGroupsRequest, prepared: Prepared[IdentityStoreRecord]
 ) -> shapes.ListGroupsResponse:
     """The filter is by display name, as AWS's is."""
-    people = people_in(call, prepared.found)
+    people, most = people_in(call, prepared.found), request.max_results or _MOST
     if request.filters:
         (asked,) = request.filters
         if asked.attribute_path != "DisplayName":
@@ -64,10 +64,8 @@ async def list_groups_of_store(
         found = await people.find_group(named) if named is not None else None
         groups = [found] if found is not None else []
     else:
-        groups = await people.groups()
-    shown, next_token = page_after(
-        groups, lambda one: one.group_id, request.next_token, request.max_results or _MOST
-    )
+        groups = await people.groups(most + 1, key_before_page(request.next_token))
+    shown, next_token = page_after(groups, lambda one: one.group_id, request.next_token, most)
     return shapes.ListGroupsResponse(
         groups=tuple(shapes.Group(**_shown(prepared.found, one)) for one in shown), next_token=next_token
     )

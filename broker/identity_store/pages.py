@@ -14,3 +14,8 @@ def page_after(
 ) -> tuple[list[T], str | None]:
     """As `broker.paging.page_after`, with the service's refusal."""
     return paging.page_after(items, key, unverified_token, most, invalid)
+
+
+def key_before_page(unverified_token: str | None) -> str:
+    """The same, of `broker.paging.key_before_page`."""
+    return paging.key_before_page(unverified_token, invalid)

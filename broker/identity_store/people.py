@@ -177,20 +177,22 @@ class People(msgspec.Struct, frozen=True):
         for key in membership_keys(membership):
             self.store.delete(STORE_MEMBERSHIPS, self.shard, key)
 
-    async def users(self, most: int | None = None) -> list[StoreUser]:
-        """By their ids, the first `most` of them."""
-        return await self._all(STORE_USERS, lambda one: one.user_id, most)
+    async def users(self, most: int | None = None, after: str = "") -> list[StoreUser]:
+        """By their ids, those behind `after`: the first `most` of them."""
+        return await self._all(STORE_USERS, lambda one: one.user_id, most, after)
 
-    async def groups(self, most: int | None = None) -> list[StoreGroup]:
-        return await self._all(STORE_GROUPS, lambda one: one.group_id, most)
+    async def groups(self, most: int | None = None, after: str = "") -> list[StoreGroup]:
+        return await self._all(STORE_GROUPS, lambda one: one.group_id, most, after)
 
-    async def _all(self, collection: Collection[R], key: Callable[[R], str], most: int | None) -> list[R]:
+    async def _all(
+        self, collection: Collection[R], key: Callable[[R], str], most: int | None, after: str
+    ) -> list[R]:
         """In slices, between which others are answered."""
         found: list[R] = []
         while most is None or len(found) < most:
             wanted = _SLICE if most is None else min(_SLICE, most - len(found))
-            after = key(found[-1]) if found else None
-            some = await self.store.scan(collection, self.shard, after=after, limit=wanted)
+            behind = key(found[-1]) if found else after or None
+            some = await self.store.scan(collection, self.shard, after=behind, limit=wanted)
             found += some
             if len(some) < wanted:
                 break

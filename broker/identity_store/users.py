@@ -18,7 +18,7 @@ from broker.identity_store.naming import (
     require_own_issuer,
     text_of,
 )
-from broker.identity_store.pages import page_after
+from broker.identity_store.pages import key_before_page, page_after
 from broker.identity_store.patching import PatchOperation, patched
 from broker.identity_store.people import require_version
 from broker.identity_store.resources import changed_user, described_user, shown_user
@@ -116,7 +116,7 @@ async def list_users_of_store(
 ) -> shapes.ListUsersResponse:
     """The filter is by user name, as AWS's is."""
     _refuse_extensions(request.extensions)
-    people = people_in(call, prepared.found)
+    people, most = people_in(call, prepared.found), request.max_results or _MOST
     if request.filters:
         (asked,) = request.filters
         if asked.attribute_path != "UserName":
@@ -125,10 +125,8 @@ async def list_users_of_store(
         found = await people.find_user(named) if named is not None else None
         users = [found] if found is not None else []
     else:
-        users = await people.users()
-    shown, next_token = page_after(
-        users, lambda one: one.user_id, request.next_token, request.max_results or _MOST
-    )
+        users = await people.users(most + 1, key_before_page(request.next_token))
+    shown, next_token = page_after(users, lambda one: one.user_id, request.next_token, most)
     return shapes.ListUsersResponse(
         users=tuple(shapes.User(**_shown(prepared.found, one)) for one in shown), next_token=next_token
     )

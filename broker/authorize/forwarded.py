@@ -88,7 +88,7 @@ def read_original(method: str, target: str, headers: Headers, body: bytes) -> Or
         raise ValueError("the original host is none")
     if not target.startswith("/") or not target.isascii() or _STRANGE(target):
         raise ValueError("the original target is no path with a query")
-    own = tuple((name, value) for name, value in headers if name not in _PROXY_HEADERS)
+    own = tuple([header for header in headers if header[0] not in _PROXY_HEADERS])
     return OriginalRequest(method, host, target, (("host", host), *own), body)
 
 

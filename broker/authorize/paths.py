@@ -26,7 +26,7 @@ def path_segments(path: str) -> tuple[str, ...]:
     raw = path[1:].split("/")
     if "" in raw[:-1]:
         raise ValueError("the path has an empty segment")
-    return tuple(_decoded(segment) for segment in raw)
+    return tuple([_decoded(segment) for segment in raw])
 
 
 def _decoded(segment: str) -> str:

@@ -81,11 +81,17 @@ def _template(path: str) -> tuple[str, ...]:
     return tuple(path[1:].split("/"))
 
 
+@lru_cache(maxsize=1024)
+def _capture_in(part: str) -> re.Match[str] | None:
+    """Of a segment of a template, never of a path."""
+    return _CAPTURE(part)
+
+
 def _captured(template: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
     """What the places of the template stand for; None where the path is not of its form."""
     captured: dict[str, str] = {}
     for at, part in enumerate(template):
-        found = _CAPTURE(part)
+        found = _capture_in(part)
         if found is not None and found[2]:
             captured[found[1]] = "/".join(segments[at:])
             return captured if len(segments) > at else None
@@ -104,7 +110,18 @@ def _mapped(route: ForwardRoute, number: int, captured: Captured) -> Mapped:
 
 
 def _filled(template: str, captured: Captured) -> str:
-    return _PLACE.sub(lambda found: captured[found[1]], template)
+    literals, names = _pieces(template)
+    filled = [literals[0]]
+    for name, literal in zip(names, literals[1:], strict=True):
+        filled += (captured[name], literal)
+    return "".join(filled)
+
+
+@lru_cache(maxsize=1024)
+def _pieces(template: str) -> tuple[list[str], list[str]]:
+    """What stands around the places, and the names of the places: one fewer."""
+    pieces = _PLACE.split(template)
+    return pieces[::2], pieces[1::2]
 
 
 def faults_of_routes(routes: Sequence[ForwardRoute]) -> Iterator[str]:

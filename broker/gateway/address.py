@@ -12,6 +12,7 @@ import msgspec
 
 from broker.errors import Refusal
 from broker.gateway.refusals import invalid_argument
+from broker.sigv4.encoding import is_plain_path
 
 LONGEST_KEY = 1024  # bytes of UTF-8
 
@@ -19,6 +20,7 @@ LONGEST_KEY = 1024  # bytes of UTF-8
 _is_bucket_name = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]").fullmatch
 _is_address = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII).fullmatch
 _has_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+_port = re.compile(r":\d+$")
 _is_host = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]").fullmatch
 
 
@@ -61,7 +63,7 @@ def read_address(host: str, raw_path: str, rules: KeyRules) -> Address:
 
 def _bucket_of_host(host: str, domains: tuple[str, ...]) -> str:
     name = host.strip().lower()
-    without_port = re.sub(r":\d+$", "", name)
+    without_port = _port.sub("", name)
     if not _is_host(without_port):
         raise invalid_uri("the host cannot be read")
     for domain in domains:
@@ -71,6 +73,8 @@ def _bucket_of_host(host: str, domains: tuple[str, ...]) -> str:
 
 
 def _decoded(raw: str) -> str:
+    if "%" not in raw:
+        return raw
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
@@ -112,7 +116,7 @@ def is_relative(key: str) -> bool:
 
 def encode_key(key: str) -> str:
     """The canonical encoding: "every byte except the unreserved characters", and the slashes."""
-    return quote(key, safe="/-_.~")
+    return key if is_plain_path(key) else quote(key, safe="/-_.~")
 
 
 def invalid_uri(reason: str) -> Refusal:

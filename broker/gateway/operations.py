@@ -382,11 +382,10 @@ def level_of(incoming: Incoming) -> S3Level:
 
 def _is(row: S3Operation, incoming: Incoming) -> bool:
     query = incoming.query
+    if not row.marks.keys() <= query.keys():
+        return False
     if row.copies is not ("x-amz-copy-source" in incoming.headers):
         return False
-    if any(
-        name not in query or (wanted is not None and query[name] != wanted)
-        for name, wanted in row.marks.items()
-    ):
+    if any(wanted is not None and query[name] != wanted for name, wanted in row.marks.items()):
         return False
     return not query.keys() - row.marks.keys() - row.optional - _ALWAYS

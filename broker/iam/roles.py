@@ -11,7 +11,7 @@ from broker.iam.documents import require_trust_policy
 from broker.iam.entities import page_by_path, require_boundary, require_new, require_nothing_left
 from broker.iam.permissions_boundaries import bounded, bounded_role, changed_role
 from broker.iam.protection import SINGLE_SIGN_ON_PATH, require_modifiable
-from broker.iam.rows import is_named
+from broker.iam.rows import is_named, made_in_turns
 from broker.iam.tags import new_tags, tag_shapes
 from broker.names import ids
 from broker.operation import Call, Prepared, operation
@@ -67,7 +67,7 @@ async def list_roles(
 ) -> shapes.ListRolesResponse:
     chosen = await page_by_path(call, entities.ROLE, request)
     return shapes.ListRolesResponse(
-        roles=tuple([await listed_role_shape(call, role) for role in chosen.items]),
+        roles=await made_in_turns(chosen.items, lambda role: listed_role_shape(call, role)),
         is_truncated=chosen.is_truncated,
         marker=chosen.marker,
     )

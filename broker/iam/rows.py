@@ -1,7 +1,7 @@
 """Rows of a list, in the order of their keys: read from a marker on, as many at a time as a page shows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ from broker.storage.records import Record
 from broker.storage.store import REFERENCES
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+Made = TypeVar("Made")
 
 # How many rows are read at a time behind the first page, where few of them fit a filter.
 _MORE = 200
@@ -40,6 +42,16 @@ async def rows_in_parts(
             return
         behind, limit = collection.key_of(part[-1]), max(limit, _MORE)
         await asyncio.sleep(0)
+
+
+async def made_in_turns(items: Iterable[T], make: Callable[[T], Awaitable[Made]]) -> tuple[Made, ...]:
+    """What is made of each item. Other requests have their turn in between."""
+    made: list[Made] = []
+    for number, item in enumerate(items, 1):
+        made.append(await make(item))
+        if number % _MORE == 0:
+            await asyncio.sleep(0)
+    return tuple(made)
 
 
 async def sources_naming(

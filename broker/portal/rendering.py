@@ -1,5 +1,6 @@
 """Pages out of templates: `templates/NAME.html` with the words of `texts/NAME.toml`, and what every page shows."""
 
+import asyncio
 import tomllib
 from base64 import b64encode
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.meta import find_referenced_templates
 
 from broker.access.people import name_of
 from broker.audit.event import iso_time
@@ -56,6 +58,31 @@ def page(portal: Portal, visit: Visit, name: str, *, status: int = 200, **values
         frame=_frame(portal, visit), text=texts_of(name), words=texts_of(_EVERY_PAGE), **values
     )
     return web.Response(text=html, status=status, content_type="text/html", charset="utf-8")
+
+
+async def compile_page(name: str) -> None:
+    """Compile the template `name` and those that it names, in a thread, before its first use: up to 90 milliseconds."""
+    if name not in _compiled():
+        await asyncio.to_thread(_compile_templates, f"{name}.html")
+        _compiled().add(name)
+
+
+@cache
+def _compiled() -> set[str]:
+    return set()
+
+
+def _compile_templates(file: str) -> None:
+    environment = _environment()
+    waiting, seen = [file], set()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        environment.get_template(one)
+        source = (_HERE / "templates" / one).read_text("utf-8")
+        waiting += [named for named in find_referenced_templates(environment.parse(source)) if named]
 
 
 def see_other(path: str) -> web.Response:

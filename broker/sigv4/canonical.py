@@ -14,7 +14,7 @@ from hashlib import sha256
 from urllib.parse import unquote_to_bytes
 
 from broker.sigv4.authorization import UnverifiedAuthorization
-from broker.sigv4.encoding import encode, encode_path, query_pairs, wire_bytes
+from broker.sigv4.encoding import encode, encode_path, is_plain_path, query_pairs, wire_bytes
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
 
@@ -62,6 +62,8 @@ def _normalised_path(path: str) -> str:
 
 def _object_path(path: str) -> str:
     """The clause: "You do not normalize URI paths for requests to Amazon S3", and they are encoded once only."""
+    if is_plain_path(path):
+        return path
     return "/".join(encode(unquote_to_bytes(wire_bytes(segment))) for segment in path.split("/"))
 
 

@@ -4,7 +4,11 @@ Unreserved characters (letters, digits, `-._~`) stand for themselves; every othe
 Text from the wire may hold bytes that are not UTF-8; they are surrogate escapes.
 """
 
+import re
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+
+# What encoding and decoding leave as it is; most paths are so.
+is_plain_path = re.compile(r"[A-Za-z0-9/._~-]*").fullmatch
 
 
 def wire_bytes(text: str) -> bytes:
@@ -41,4 +45,6 @@ def encode(raw: bytes) -> str:
 
 def encode_path(path: str) -> str:
     """`path` with every byte but the slashes and the unreserved ones encoded, `%` included."""
+    if is_plain_path(path):
+        return path
     return quote(path, safe="/-_.~", encoding="utf-8", errors="surrogateescape")

@@ -3,17 +3,17 @@
 "Create a signed AWS API request"; S3's paths are encoded once and never normalised.
 """
 
-import hmac
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from broker.names.secret import SecretKey
 from broker.sigv4.encoding import encode
 from broker.sigv4.signer import SYMMETRIC, TERMINATOR
-from broker.sigv4.signing_keys import derive_signing_key
+from broker.sigv4.signing_keys import authenticate, derive_signing_key, set_up
 from broker.sigv4.timestamps import format_timestamp
 
 SERVICE = "s3"
@@ -57,7 +57,7 @@ def sign_request(
     scope = f"{moment[:8]}/{region}/{SERVICE}/{TERMINATOR}"
     to_sign = f"{SYMMETRIC}\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
     key = _cached_key(credentials, moment[:8], region)
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signature = authenticate(key, to_sign.encode()).hex()
     signed["authorization"] = (
         f"{SYMMETRIC} Credential={credentials.access_key_id}/{scope}, SignedHeaders={';'.join(names)}, "
         f"Signature={signature}"
@@ -66,5 +66,5 @@ def sign_request(
 
 
 @lru_cache(maxsize=8)
-def _cached_key(credentials: SigningCredentials, day: str, region: str) -> bytes:
-    return derive_signing_key(credentials.secret, day, region, SERVICE)
+def _cached_key(credentials: SigningCredentials, day: str, region: str) -> HMAC:
+    return set_up(derive_signing_key(credentials.secret, day, region, SERVICE))

@@ -56,9 +56,13 @@ def derive_signing_key(secret: SecretKey, date: str, region: str, service: str) 
 
 def is_authenticated_by(key: HMAC, signature: str, message: bytes) -> bool:
     """`signature` is the lower-case hex of an HMAC-SHA256; compared in constant time."""
+    return signature.isascii() and hmac.compare_digest(authenticate(key, message).hex(), signature)
+
+
+def authenticate(key: HMAC, message: bytes) -> bytes:
     mac = key.copy()
     mac.update(message)
-    return signature.isascii() and hmac.compare_digest(mac.finalize().hex(), signature)
+    return mac.finalize()
 
 
 def set_up(key: bytes) -> HMAC:

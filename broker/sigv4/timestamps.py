@@ -1,7 +1,9 @@
 """The time of a signature: ISO 8601 basic format, or the Date header's RFC 1123 form."""
 
+import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BASIC = re.compile(r"\d{8}T\d{6}Z", re.A)
@@ -28,4 +30,9 @@ def parse_time(text: str) -> int:
 
 
 def format_timestamp(epoch_seconds: float) -> str:
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _format_second(math.floor(epoch_seconds))
+
+
+@lru_cache(maxsize=64)
+def _format_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -10,7 +10,7 @@ is evicted as a whole, and one that is larger than the limit is not cached.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from broker.cache import Cache, CacheSize
@@ -74,26 +74,27 @@ class PartitionSnapshot:
         self.pages[prefix, after, limit] = keys
         self.weight += _PAGE_WEIGHT + 8 * len(keys)
 
-    def note_presence(self, key: str, *, present: bool) -> None:
-        """Correct what is listed, because a record under `key` appeared or is gone."""
-        self._forget_pages(lambda prefix: key.startswith(prefix))
-        for prefix, listing in self.listings.items():
-            if not key.startswith(prefix):
-                continue
-            index = bisect_left(listing, key)
-            is_listed = index < len(listing) and listing[index] == key
-            if present and not is_listed:
-                listing.insert(index, key)
-            elif is_listed and not present:
-                del listing[index]
+    def note_presence(self, changed: Mapping[str, bool]) -> None:
+        """Correct what is listed, because records under these keys appeared (true) or are gone (false).
 
-    def forget(self, key: str, *, is_present: bool) -> None:
-        """The record under `key` was written by others, or deleted."""
-        was_present = self.encoded.get(key) is not None
-        if key in self.encoded:
-            self.weight -= _weight(self.encoded.pop(key))
-        if not (was_present and is_present):
-            self.note_presence(key, present=is_present)
+        All at once: what a page shows is compared once, however many keys there are.
+        """
+        ordered = sorted(changed)
+        self._forget_pages(lambda prefix: _has_prefix(ordered, prefix))
+        for prefix, listing in self.listings.items():
+            for key in ordered:
+                if key.startswith(prefix):
+                    _list_key(listing, key, is_present=changed[key])
+
+    def forget(self, changed: Mapping[str, bool]) -> None:
+        """The records under these keys were written by others (true), or deleted (false)."""
+        moved = {}
+        for key, is_present in changed.items():
+            if self.encoded.get(key) is None or not is_present:
+                moved[key] = is_present
+            if key in self.encoded:
+                self.weight -= _weight(self.encoded.pop(key))
+        self.note_presence(moved)
 
     def successor(self, revision: Revision, written: Iterable[str]) -> "PartitionSnapshot":
         """An empty snapshot, of the weight of this one, at `revision`; since this one, the keys `written` were."""
@@ -162,15 +163,37 @@ class RecordCache:
         successor.encoded, successor.pages = dict(snapshot.encoded), dict(snapshot.pages)
         successor.listings = {prefix: list(keys) for prefix, keys in snapshot.listings.items()}
         self._partitions.put(partition, successor, successor.weight)
-        for key, is_present in changes.present.items():
-            successor.forget(key, is_present=is_present)
+        successor.forget(changes.present)
         self._partitions.reweigh(partition, successor, successor.weight)
         return successor
 
     async def read(
+        self,
+        partition: str,
+        snapshot: PartitionSnapshot,
+        wanted: Sequence[tuple[Collection[Any], str]],
+        *,
+        is_sliced: bool = True,
+    ) -> list[Any] | None:
+        """The records of stored keys (None for absent ones) at the snapshot's revision; None if it has changed.
+
+        In slices, other requests have their turn in between; but the more often another commit comes between two.
+        """
+        if len(wanted) <= _SCAN_PAGE or not is_sliced:
+            return await self._read_some(partition, snapshot, wanted)
+        records: list[Any] = []
+        for start in range(0, len(wanted), _SCAN_PAGE):
+            if start:
+                await asyncio.sleep(0)  # let the event loop serve requests
+            some = await self._read_some(partition, snapshot, wanted[start : start + _SCAN_PAGE])
+            if some is None:
+                return None
+            records += some
+        return records
+
+    async def _read_some(
         self, partition: str, snapshot: PartitionSnapshot, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any] | None:
-        """The records of stored keys (None for absent ones) at the snapshot's revision; None if it has changed."""
         found = {key: self.find_known(partition, snapshot, collection, key) for collection, key in wanted}
         missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
@@ -240,11 +263,11 @@ class RecordCache:
         successor.pages, snapshot.pages = snapshot.pages, {}
         snapshot.weight = _SNAPSHOT_WEIGHT
         self._partitions.put(partition, successor, successor.weight)
-        for collection, key, value in writes:
-            if not collection.expiring:
-                if value is None or successor.encoded.get(key) is None:
-                    successor.note_presence(key, present=value is not None)
-                self._add(partition, successor, key, value)
+        lasting = [(key, value) for collection, key, value in writes if not collection.expiring]
+        moved = [pair for pair in lasting if pair[1] is None or successor.encoded.get(pair[0]) is None]
+        successor.note_presence({key: value is not None for key, value in moved})
+        for key, value in lasting:
+            self._add(partition, successor, key, value)
 
     async def _scan_engine(
         self, partition: str, prefix: str, after: str, limit: int | None
@@ -289,6 +312,21 @@ class RecordCache:
         snapshot.encoded[key] = value
         snapshot.weight += _weight(value)
         self._partitions.reweigh(partition, snapshot, snapshot.weight)
+
+
+def _has_prefix(ordered: Sequence[str], prefix: str) -> bool:
+    """Whether one of the sorted keys begins with `prefix`."""
+    index = bisect_left(ordered, prefix)
+    return index < len(ordered) and ordered[index].startswith(prefix)
+
+
+def _list_key(listing: list[str], key: str, *, is_present: bool) -> None:
+    index = bisect_left(listing, key)
+    is_listed = index < len(listing) and listing[index] == key
+    if is_present and not is_listed:
+        listing.insert(index, key)
+    elif is_listed and not is_present:
+        del listing[index]
 
 
 def _is_at_least(revision: Revision, seen: Revision) -> bool:

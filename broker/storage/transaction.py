@@ -48,6 +48,9 @@ from broker.storage.views import MOST_REBASES, Views, conflict
 
 T = TypeVar("T")
 
+# How many marks are read before the event loop serves other requests.
+_FOUND_AT_ONCE = 200
+
 
 class Transaction(msgspec.Struct, eq=False):
     """Reads one state, and writes at the commit. For one request; not to be used after it raised Conflict.
@@ -117,8 +120,18 @@ class Transaction(msgspec.Struct, eq=False):
         stored_keys = [collection.stored_key(key) for key in keys]
         await self._views.read_all(partition, view, [(collection, key) for key in stored_keys])
         if collection is USAGE:
-            return [await self.find(collection, account, key) for key in keys]
+            return await self._find_each(collection, account, keys)
         return [view.writes[key].record if key in view.writes else view.reads[key][1] for key in stored_keys]
+
+    async def _find_each(
+        self, collection: Collection[R], account: str, keys: Sequence[str]
+    ) -> list[R | None]:
+        found: list[R | None] = []
+        for number, key in enumerate(keys, 1):
+            found.append(await self.find(collection, account, key))
+            if number % _FOUND_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let the event loop serve requests
+        return found
 
     async def scan(
         self,

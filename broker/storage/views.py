@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 # How often a transaction is rebased for one read or commit.
 MOST_REBASES = 8
+_MOST_SLICED = 2
 
 # What no partition has ever had.
 _NO_REVISION = Revision(-1, b"")
@@ -111,10 +112,12 @@ class Views:
     async def read_at_once(
         self, partition: str, view: View, wanted: Sequence[tuple[Collection[Any], str]]
     ) -> list[Any]:
-        for _ in range(MOST_REBASES):
+        for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            found = await self.cache.read(partition, snapshot, wanted)
+            # Where others write all the time, slices would be interrupted for ever.
+            is_sliced = attempt < _MOST_SLICED
+            found = await self.cache.read(partition, snapshot, wanted, is_sliced=is_sliced)
             if found is None:
                 await self.rebase(partition, view)
             elif view.snapshot is snapshot:
@@ -146,10 +149,11 @@ class Views:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
         if view.is_pinned or view.pending:
             raise conflict(partition)
-        for _ in range(MOST_REBASES):
+        for attempt in range(MOST_REBASES):
             snapshot = await self.cache.snapshot_now(partition)
             compared = len(view.reads), len(view.scans)
-            is_unchanged = await self._is_unchanged(partition, view, snapshot)
+            is_sliced = attempt < _MOST_SLICED
+            is_unchanged = await self._is_unchanged(partition, view, snapshot, is_sliced=is_sliced)
             if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
                 break
             # What concurrent reads of this transaction have read meanwhile has to be compared, too.
@@ -167,11 +171,13 @@ class Views:
         view.is_pinned = True
         return snapshot
 
-    async def _is_unchanged(self, partition: str, view: View, snapshot: PartitionSnapshot) -> bool | None:
+    async def _is_unchanged(
+        self, partition: str, view: View, snapshot: PartitionSnapshot, *, is_sliced: bool
+    ) -> bool | None:
         """Whether `snapshot` has the same as the view has read; None if its revision is no longer the engine's."""
         wanted = [(collection, key) for key, (collection, _) in view.reads.items()]
         expected = [record for _, record in view.reads.values()]
-        found = await self.cache.read(partition, snapshot, wanted)
+        found = await self.cache.read(partition, snapshot, wanted, is_sliced=is_sliced)
         if found is None:
             return None
         if found != expected:

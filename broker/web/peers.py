@@ -12,11 +12,14 @@ from broker.web.http import Request
 
 _LONGEST_ADDRESS = 64  # characters; a longer text is no address, and is not cached
 
-Networks = tuple[Network, ...]
+# As texts, whose hash Python keeps: results are cached by them, and to hash a network of `ipaddress` takes longer
+# than all else here.
+Networks = tuple[str, ...]
 
 
 def parse_networks(texts: Sequence[str]) -> Networks:
-    return tuple(map(parse_network, texts))
+    """In the one spelling of each; raises ValueError for what is no network."""
+    return tuple(str(parse_network(text)) for text in texts)
 
 
 def source_of(request: Request, trusted: Networks) -> tuple[str, bool]:
@@ -82,4 +85,9 @@ def _is_trusted(host: str, trusted: Networks) -> bool:
     if not host:
         return False
     address = parse_address(host)
-    return any(address.version == network.version and address in network for network in trusted)
+    return any(address.version == network.version and address in network for network in _parsed(trusted))
+
+
+@lru_cache(maxsize=16)
+def _parsed(trusted: Networks) -> tuple[Network, ...]:
+    return tuple(map(parse_network, trusted))

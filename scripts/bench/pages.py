@@ -98,7 +98,7 @@ async def prepare(store: Path, folder: Path, accounts: int) -> str:
 
             await tools.store.transact(put)
         await index_missing_roles(tools.store, 0)
-        return await _session_cookie(tools, person)
+        return await session_cookie(tools, person)
 
 
 async def _fill_account(store: Transaction, account: str) -> None:
@@ -120,7 +120,7 @@ async def _fill_account(store: Transaction, account: str) -> None:
         store.put(USERS, account, user)
 
 
-async def _session_cookie(tools: Tools, account: str) -> str:
+async def session_cookie(tools: Tools, account: str) -> str:
     """Of a sign-in that was never made: no password has to be hashed for this."""
     portal = Portal(
         tools=tools,

@@ -9,7 +9,7 @@ from broker.errors import Refusal
 from broker.portal.console.acting import acting_of
 from broker.portal.dependencies import Portal
 from broker.portal.refusals import shown_refusal
-from broker.portal.rendering import page
+from broker.portal.rendering import compile_page, page
 from broker.portal.routes import Answer, Route
 from broker.portal.visit import LARGEST_FORM, Visit
 from broker.storage.portal_records import ConsoleIdentity
@@ -52,6 +52,7 @@ async def console_page(
         acting.account_id == portal.operator_account != "",
     )
     shown = shown_refusal(refusal) if refusal is not None else None
+    await compile_page(f"console/{name}")
     return page(
         portal,
         visit,

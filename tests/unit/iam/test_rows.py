@@ -1,12 +1,13 @@
 """A page costs a page: lists begin at their marker, and read and count nothing that they do not show."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
-from broker.iam.rows import _MORE
+from broker.iam.rows import _MORE, made_in_turns
 from broker.names.arn import AWS_ACCOUNT, iam_arn
 from broker.protocol.shapes import iam as shapes
 from broker.storage.collection import Collection
@@ -206,3 +207,21 @@ async def test_an_account_of_an_early_version_is_listed_and_counted(iam: Iam) ->
     assert len(await iam.store.transaction().scan(REFERENCES, ACCOUNT)) == len(
         [key for key in keys if key.startswith("reference/")]
     )
+
+
+async def test_others_have_their_turn_while_rows_are_made() -> None:
+    seen: list[int] = []
+
+    async def make(item: int) -> int:
+        return item * 2
+
+    async def others() -> None:
+        while True:
+            seen.append(1)
+            await asyncio.sleep(0)
+
+    beside = asyncio.ensure_future(others())
+    made = await made_in_turns(range(3 * _MORE), make)
+    beside.cancel()
+    assert made == tuple(range(0, 6 * _MORE, 2))
+    assert len(seen) == 3

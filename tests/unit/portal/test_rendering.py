@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import broker.portal
-from broker.portal.rendering import shown_ago, shown_duration, texts_of
+from broker.portal.rendering import _environment, compile_page, shown_ago, shown_duration, texts_of
 
 ROOM = Path(broker.portal.__file__).parent
 PAGES = [path.stem for path in sorted((ROOM / "texts").glob("*.toml"))]
@@ -70,3 +70,13 @@ def test_a_duration_is_in_whole_hours_where_it_can_be(seconds: int, shown: str) 
 )
 def test_a_moment_is_told_from_now(moment: int, shown: str) -> None:
     assert shown_ago(moment, 1000) == shown
+
+
+async def test_a_page_is_compiled_in_a_thread_with_all_that_it_names() -> None:
+    """Compiling holds the event loop for tens of milliseconds; rendering then compiles nothing."""
+    environment = _environment()
+    assert environment.cache is not None
+    environment.cache.clear()
+    await compile_page("console/overview")
+    compiled = {name for _, name in environment.cache}
+    assert {"console/overview.html", "console/room.html", "room.html", "base.html"} <= compiled

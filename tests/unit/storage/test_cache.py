@@ -1,11 +1,13 @@
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from broker.storage.cache import _PAGE_WEIGHT, _SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
 from broker.storage.engine import Changes, Engine, Revision, Write, account_partition
 from broker.storage.sqlite import SqliteEngine
-from broker.storage.store import DEFAULT_CACHE_LIMIT, USERS, Store
+from broker.storage.store import DEFAULT_CACHE_LIMIT, USAGE, USERS, Store
+from tests.growth import called
 from tests.unit.storage.people import HERE, user, write
 
 OpenSqlite = Callable[[], SqliteEngine]
@@ -186,3 +188,82 @@ async def test_a_partition_larger_than_the_cache_is_still_read_whole(open_sqlite
         for n in range(0, 2500, 97):
             assert (await reader.find(USERS, HERE, f"{n:04}")).user_name == f"{n:04}"
         assert_weighed(store, 50_000)
+
+
+MANY = 1000
+
+
+async def turns_beside(work: Awaitable[object]) -> int:
+    """How often others have their turn before the work ends."""
+    task = asyncio.ensure_future(work)
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await task
+    return turns
+
+
+async def test_others_have_their_turn_while_many_records_are_read_by_name(open_sqlite: OpenSqlite) -> None:
+    engine = CountingEngine(open_sqlite())
+    names = [f"user-{number:04}" for number in range(MANY)]
+    await write(Store(engine, time.time), *map(user, names))
+    store = Store(engine, time.time)  # which has read nothing yet
+    engine.asked.clear()
+    assert await turns_beside(store.transaction().find_all(USERS, HERE, names)) >= MANY // 200
+    assert engine.asked["fetch"] == MANY // 200
+    assert await store.transaction().find_all(USERS, HERE, [*names, "nobody"]) == [*map(user, names), None]
+
+
+async def test_others_have_their_turn_while_marks_of_use_are_read(open_sqlite: OpenSqlite) -> None:
+    store = Store(open_sqlite(), time.time)
+    ids = [f"AIDA{number}" for number in range(MANY)]
+    await store.transaction().find_all(USAGE, HERE, ids)
+    marks = store.transaction()
+    assert await turns_beside(marks.find_all(USAGE, HERE, ids)) >= 2 * (MANY // 200) - 1
+
+
+async def test_records_are_of_one_state_though_others_write_between_any_two_slices(
+    open_sqlite: OpenSqlite,
+) -> None:
+    """The other process writes at each fetch but the last: slices alone would be interrupted each time."""
+    engine, other = CountingEngine(open_sqlite()), Store(open_sqlite(), time.time)
+    names = [f"user-{number:04}" for number in range(MANY)]
+    await write(other, *map(user, names))
+    fetch = engine.fetch
+
+    async def disturbed(partition: str, keys: Sequence[str]) -> tuple[Revision, list[bytes | None]]:
+        found = await fetch(partition, keys)
+        if len(keys) <= 200:
+            await write(other, user(f"another-{engine.asked['fetch']}"))
+        return found
+
+    engine.fetch = disturbed  # type: ignore[method-assign]
+    found = await Store(engine, time.time).transaction().find_all(USERS, HERE, names)
+    assert found == [*map(user, names)]
+
+
+def test_what_a_page_shows_is_compared_once_for_all_keys_that_appear() -> None:
+    snapshot = PartitionSnapshot(Revision(1, b""))
+    snapshot.note_listed("user/", "", None, ["user/b"])
+    snapshot.note_listed("user/", "", 10, ["user/b"])
+    snapshot.note_listed("role/", "", 10, ["role/a"])
+    weight = snapshot.weight
+    snapshot.note_presence({"user/c": True, "user/a": True, "user/b": False, "group/x": True})
+    assert snapshot.listings == {"user/": ["user/a", "user/c"]}
+    assert list(snapshot.pages) == [("role/", "", 10)]
+    assert snapshot.weight == weight - _PAGE_WEIGHT - 8
+
+
+def test_many_records_that_appear_cost_little_beside_many_pages() -> None:
+    def appear(size: int) -> Callable[[], object]:
+        def work() -> None:
+            snapshot = PartitionSnapshot(Revision(1, b""))
+            for number in range(200):
+                snapshot.note_listed(f"reference/{number}", "", 10, [])
+            snapshot.note_presence({f"finding/{number:06}": True for number in range(size)})
+
+        return work
+
+    names = called(appear(2000))
+    assert len(names) < 2000, "each page is compared with all keys at once"

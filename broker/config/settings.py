@@ -46,6 +46,7 @@ class Listen(Section, frozen=True):
     operations: str = "127.0.0.1:9464"
     portal: str = ""
     forward: str = ""
+    forward_grpc: str = ""
     admin: str = ""
     admin_group: str = ""
     host_names: tuple[str, ...] = ()

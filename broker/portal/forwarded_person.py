@@ -64,8 +64,15 @@ async def person_of(
 
 
 def without_own(cookie: str) -> str:
-    """A Cookie header without the portal's cookies."""
-    return "; ".join(f"{name}={value}" for name, value in pairs_of(cookie) if name not in _OWN)
+    """A Cookie header without the portal's cookies, nor those in a value where a proxy joined headers by commas."""
+    pairs = [(name, value) for name, value in pairs_of(cookie) if name not in _OWN]
+    return "; ".join(f"{name}={','.join(_others(value))}" for name, value in pairs)
+
+
+def _others(value: str) -> list[str]:
+    """The parts of a value between commas that are no cookie of the portal's: values of others may have commas, too."""
+    parts = value.split(",")
+    return [part for part in parts if "=" not in part or part.partition("=")[0].strip() not in _OWN]
 
 
 _OWN = frozenset((*cookie_names(), HOST_VERIFIER, f"__Host-{HOST_VERIFIER}"))

@@ -79,8 +79,8 @@ class Forwarding(msgspec.Struct, frozen=True):
     without_own: WithoutOwn
     find_person: FindPerson | None = None
 
-    async def answer(self, request: Request) -> Response:
-        return await answer_forwarded(self, request)
+    async def answer(self, request: Request, fault: str = "") -> Response:
+        return await answer_forwarded(self, request, fault)
 
 
 class ForwardedRequest(msgspec.Struct, frozen=True):
@@ -96,15 +96,15 @@ class ForwardedRequest(msgspec.Struct, frozen=True):
         return "ForwardedRequest(***)"  # proofs are in it
 
 
-async def answer_forwarded(forwarding: Forwarding, request: Request) -> Response:
-    """Answer one question of a proxy, whatever is wrong with it."""
+async def answer_forwarded(forwarding: Forwarding, request: Request, fault: str = "") -> Response:
+    """Answer one question of a proxy, whatever is wrong with it; one with a `fault` of its own is denied."""
     dependencies = forwarding.dependencies
     started = dependencies.timer()
     asked = begin_forwarded(forwarding, request)
     try:
         # Nothing is done before the journal holds the records of earlier requests.
         dependencies.journal.catch_up()
-        asked = _read(forwarding, asked)
+        asked = _read(forwarding, asked, fault)
         response = _allowed(forwarding, asked, await _judged(forwarding, asked))
     except Exception as error:  # noqa: BLE001  the outermost handler: the proxy always gets an answer
         response = _refused(forwarding, asked, refusal_for(error, asked.facts.request_id))
@@ -137,13 +137,15 @@ def begin_forwarded(forwarding: Forwarding, request: Request) -> ForwardedReques
     return ForwardedRequest(request, facts, event)
 
 
-def _read(forwarding: Forwarding, asked: ForwardedRequest) -> ForwardedRequest:
+def _read(forwarding: Forwarding, asked: ForwardedRequest, fault: str) -> ForwardedRequest:
     """The same with the original request and what it is; raises Refusal AccessDenied."""
     request, rules, event = asked.request, forwarding.rules, asked.event
     if not is_proxy(request, rules.proxies):
         raise _denied(f"{request.peer.address} is not one of authorize.proxies")
     if request.limit_exceeded is not None:
         raise _denied(request.limit_exceeded.value)
+    if fault:
+        raise _denied(fault)
     try:
         original = read_original(request.method, request.target, request.headers, request.body)
         if original is None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT
+from tests.e2e.grpc_proxy import grpc_proxy
 from tests.ports import free_port
 
 EXAMPLES = ROOT / "config" / "examples" / "forward-auth"
@@ -141,7 +142,20 @@ def caddy(folder: Path, broker: str, behind: str, port: int | None = None, name:
         yield f"127.0.0.1:{port}"
 
 
-PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+@contextmanager
+def grpc(_: Path, broker: str, behind: str) -> Iterator[str]:
+    with grpc_proxy(grpc_beside(broker), behind) as address:
+        yield address
+
+
+def grpc_beside(forward: str) -> str:
+    """The address of `listen.forward_grpc` in these tests."""
+    host, _, port = forward.rpartition(":")
+    return f"{host}:{int(port) + 1}"
+
+
+PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "grpc": grpc}
+PASSES_BODIES = ("haproxy", "grpc", "envoy", "envoy_grpc")
 
 
 class Answer:

@@ -168,6 +168,7 @@ def test_exceptions_are_caught_blindly_by_outermost_handlers_only():
         "web/requests.py",
         "web/authzen.py",
         "web/forward.py",
+        "web/forward_sign_in.py",
         "web/scim.py",
         "web/stores.py",
         "web/token_endpoint.py",

@@ -38,6 +38,7 @@ from broker.web.authorization import redirect_to_portal
 from broker.web.authzen import AUTHZEN_PATHS, answer_authzen
 from broker.web.cross_origin import open_to_pages
 from broker.web.dependencies import Dependencies
+from broker.web.forward import Forwarding
 from broker.web.health import operations_handler
 from broker.web.host_names import is_host_name, parse_host_names
 from broker.web.http import Handler, Request, Response
@@ -56,7 +57,7 @@ from broker.web.token_endpoint import answer_token_request
 if TYPE_CHECKING:
     from broker.portal.listener import PortalListener
 
-LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal", "forward")
+LISTENERS = ("api", "metadata", "metadata_https", "operations", "portal", "forward", "forward_grpc")
 TLS_LISTENERS = frozenset(("api", "metadata_https", "portal"))
 
 _RECORD_SECONDS = 0.5
@@ -257,10 +258,20 @@ def _make_servers(
     portal = _make_portal(broker, dependencies, certificate) if listen.portal else None
     if portal is not None:
         servers["portal"] = portal
-    if listen.forward:
+    if listen.forward or listen.forward_grpc:
         forwarding = make_forwarding(settings, dependencies, role_sessions, portal)
-        servers["forward"] = server(forwarding.answer, maximum_body=maximum_body, name="forward")
+        if listen.forward:
+            servers["forward"] = server(forwarding.answer, maximum_body=maximum_body, name="forward")
+        if listen.forward_grpc:
+            servers["forward_grpc"] = _make_envoy_listener(forwarding, maximum_body)
     return servers
+
+
+def _make_envoy_listener(forwarding: Forwarding, maximum_body: int) -> Listener:
+    # Here, for it needs an extra; after any fork, which gRPC's threads do not survive.
+    from broker.web.envoy_listener import EnvoyListener
+
+    return EnvoyListener(forwarding.answer, maximum_body=maximum_body)
 
 
 def _readiness(
@@ -290,6 +301,8 @@ def _make_portal(
         is_host=partial(is_host_name, names=dependencies.host_names),
         url=chosen.url,
         api_url=chosen.api_url,
+        url_for_hosts=portal_url_of(broker.settings),
+        sign_in_hosts=frozenset(broker.settings.authorize.sign_in_hosts),
         help_text=chosen.help_text,
         sso_region=chosen.sso_region,
         idle_seconds=chosen.idle_minutes * 60,

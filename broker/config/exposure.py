@@ -23,6 +23,11 @@ def faults_of_exposure(settings: Settings) -> Iterator[str]:
             f"listen.forward: {listen.forward} is not on this machine alone, and tokens of others would cross the "
             "network as they are: set [tls], or listen.allow_plain_http = true"
         )
+    if listen.forward_grpc and not is_loopback(listen.forward_grpc):
+        yield (
+            f"listen.forward_grpc: {listen.forward_grpc} is not on this machine alone, and gRPC is served there only, "
+            "without TLS: put Envoy on this machine, or use listen.forward, which speaks TLS"
+        )
 
 
 def warnings_of_exposure(settings: Settings) -> Iterator[str]:

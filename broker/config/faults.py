@@ -133,7 +133,7 @@ def faults_of(settings: Settings) -> Iterator[str]:
 def _faults_of_listeners(settings: Settings) -> Iterator[str]:
     named = {
         f"listen.{name}": listener_addresses(settings.listen, name)
-        for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward")
+        for name in ("api", "metadata", "metadata_https", "operations", "portal", "forward", "forward_grpc")
     }
     for name in ("listen.api", "listen.metadata", "listen.operations"):
         if not named[name]:

@@ -46,6 +46,7 @@ class Listen(Section, frozen=True):
     operations: str = "127.0.0.1:9464"
     portal: str = ""
     forward: str = ""
+    forward_grpc: str = ""
     admin: str = ""
     admin_group: str = ""
     host_names: tuple[str, ...] = ()
@@ -190,6 +191,7 @@ class AuthorizeSettings(Section, frozen=True):
     account_header: str = "X-Broker-Account"
     user_id_header: str = "X-Broker-User-Id"
     accounts_take_names: bool = False
+    sign_in_hosts: tuple[str, ...] = ()
     routes: tuple[ForwardRoute, ...] = ()
 
 

@@ -1,8 +1,9 @@
 """The portal's cookies, all sealed: what a browser sends is either ours, unchanged, or nothing.
 
-One refers to a stored session. Another holds the state of a sign-in in progress, for a few minutes: it is not stored,
-so that strangers fill nothing. A third holds that of a test sign-in of the console. Under TLS their names begin with
-`__Host-`: no other host of the domain, and no plain connection, can put one there (RFC 6265bis, 4.1.3.2).
+One refers to a stored session, another does so for one host behind a proxy alone. A third holds the state of a sign-in
+in progress, for a few minutes: it is not stored, so that strangers fill nothing. A fourth holds that of a test sign-in
+of the console. Under TLS their names begin with `__Host-`: no other host of the domain, and no plain connection, can
+put one there (RFC 6265bis, 4.1.3.2).
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from broker.names.protected_hosts import is_plain
 from broker.names.secret import SecretKey
 from broker.sealing.envelope import SealBroken
 from broker.sealing.keyring import Keyring
@@ -28,6 +30,18 @@ class SessionReference(msgspec.Struct, frozen=True, array_like=True):
 
     subject: str
     session_id: str
+
+
+class HostReference(msgspec.Struct, frozen=True, array_like=True):
+    """The stored session of a person who has signed in at another host; good at that host alone."""
+
+    host: str
+    subject: str
+    session_id: str
+
+    @property
+    def session(self) -> SessionReference:
+        return SessionReference(self.subject, self.session_id)
 
 
 class BegunSignIn(msgspec.Struct, frozen=True, array_like=True):
@@ -86,18 +100,20 @@ class ConsoleTestSignIn(msgspec.Struct, frozen=True, array_like=True):
     begun: BegunSignIn
 
 
-Kind = type[SessionReference] | type[SignInState] | type[ConsoleTestSignIn]
-Sealed = TypeVar("Sealed", SessionReference, SignInState, ConsoleTestSignIn)
+Kind = type[SessionReference] | type[SignInState] | type[ConsoleTestSignIn] | type[HostReference]
+Sealed = TypeVar("Sealed", SessionReference, SignInState, ConsoleTestSignIn, HostReference)
 
 _NAMES: dict[Kind, str] = {
     SessionReference: "broker-session",
     SignInState: "broker-sign-in",
     ConsoleTestSignIn: "broker-test-sign-in",
+    HostReference: "broker-forward",
 }
 _PURPOSES: dict[Kind, bytes] = {
     SessionReference: b"portal session",
     SignInState: b"portal sign-in",
     ConsoleTestSignIn: b"console test sign-in",
+    HostReference: b"forwarded host session",
 }
 
 
@@ -127,13 +143,23 @@ def set_cookie(
     *,
     is_secure: bool,
 ) -> None:
+    response.headers.add("Set-Cookie", cookie_line(keyring, value, entropy, is_secure=is_secure))
+
+
+def cookie_line(
+    keyring: Keyring,
+    value: SessionReference | SignInState | ConsoleTestSignIn | HostReference,
+    entropy: Callable[[int], bytes],
+    *,
+    is_secure: bool,
+) -> str:
+    """What Set-Cookie says."""
     text = seal_message(
         keyring, _PURPOSES[type(value)], msgspec.msgpack.encode(value), b"", entropy(_ENTROPY)
     )
     # The text is URL-safe base64: nothing is quoted. `response.set_cookie` takes a fifth of the sign-in page.
     secure = "; Secure" if is_secure else ""
-    line = f"{_name(type(value), is_secure)}={text}; HttpOnly; Path=/; SameSite=Lax{secure}"
-    response.headers.add("Set-Cookie", line)
+    return f"{_name(type(value), is_secure)}={text}; HttpOnly; Path=/; SameSite=Lax{secure}"
 
 
 def delete_cookie(response: web.Response, kind: Kind, *, is_secure: bool) -> None:
@@ -148,3 +174,20 @@ def _name(kind: Kind, is_secure: bool) -> str:
 def cookie_names(*kinds: Kind) -> tuple[str, ...]:
     """The names of these kinds, of all where none is given: without TLS and with it, in this order."""
     return tuple(_name(kind, is_secure) for kind in kinds or _NAMES for is_secure in (False, True))
+
+
+def host_cookie_name(name: str, host: str) -> str:
+    """The name of a cookie at a host behind a proxy: with the prefix, but on this machine, where there is no TLS."""
+    return name if is_plain(host) else f"__Host-{name}"
+
+
+def pairs_of(cookie: str) -> list[tuple[str, str]]:
+    """Names and values of a Cookie header (RFC 6265, 5.4)."""
+    pairs = [part.strip().partition("=") for part in cookie.split(";")]
+    return [(name.strip(), value.strip()) for name, equals, value in pairs if equals]
+
+
+def only_cookie(unverified_cookie: str, name: str) -> str | None:
+    """The value of the one cookie of this name; None where there is none, and where there are several."""
+    found = [value for known, value in pairs_of(unverified_cookie) if known == name]
+    return found[0] if len(found) == 1 else None

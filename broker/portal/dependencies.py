@@ -26,7 +26,8 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     """`timer` gives seconds for durations, `count` counts a request: service, operation, error code, seconds, its id.
 
     `stopping` is set when the listener stops. `is_host` says whether the portal may be called by this Host header.
-    `url` and `api_url` are "" where not set.
+    `url` and `api_url` are "" where not set. `sign_in_hosts` are the hosts behind proxies at which people sign in;
+    from there they are sent to `url_for_hosts`.
     `read_state` is what the operator's page shows, in `operator_account` alone.
     """
 
@@ -37,6 +38,8 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     is_host: Callable[[str], bool]
     url: str = ""
     api_url: str = ""
+    url_for_hosts: str = ""
+    sign_in_hosts: frozenset[str] = frozenset()
     help_text: str = ""
     sso_region: str = "us-east-1"
     idle_seconds: int = 3600

@@ -9,6 +9,7 @@ Only the proxies of `authorize.proxies` are answered: others could claim to have
 """
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from broker.authorize.routes import ForwardRoute, Mapped, find_route
 from broker.errors import Refusal, access_denied, status_and_fault
 from broker.names.arn import parse_arn
 from broker.names.principal import Anonymous
+from broker.names.protected_hosts import SIGN_IN_PATH, origin_of, return_path
 from broker.performing import note_refusal, record_caller, unjournalled
 from broker.sigv4.authorization import UnverifiedAuthorization, UnverifiedRequest, find_authorization
 from broker.sigv4.verify import BodyLocation, Dialect
@@ -43,8 +45,8 @@ _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _CHALLENGE = {"WWW-Authenticate": 'AWS4-HMAC-SHA256, Bearer realm="broker"'}
 _LONGEST_PRESIGNED = 604_800
 
-# The person whose cookie of the portal it is: the Cookie header, whether it came by TLS, the time.
-FindPerson = Callable[[Transaction, str, bool, float], Awaitable[Caller | None]]
+# The person whose cookie of the portal, or of the host, it is: the Cookie header, the host, whether by TLS, the time.
+FindPerson = Callable[[Transaction, str, str, bool, float], Awaitable[Caller | None]]
 # The Cookie header without what is the portal's.
 WithoutOwn = Callable[[str], str]
 
@@ -52,7 +54,8 @@ WithoutOwn = Callable[[str], str]
 class ForwardRules(msgspec.Struct, frozen=True):
     """What the settings say. `identity_headers` are those of ARN, account and user id; "" for one that is not sent.
 
-    `sign_in_url` is where browsers are sent; "" for nowhere. `cookie_header` has the Cookie header that may go on.
+    `sign_in_url` is where browsers are sent; "" for nowhere. Those of `sign_in_hosts` are sent to a page of that host,
+    from where they come back signed in. `cookie_header` has the Cookie header that may go on.
     `own_headers` are the canonical names of all of them.
     """
 
@@ -63,6 +66,7 @@ class ForwardRules(msgspec.Struct, frozen=True):
     cookie_header: str = "X-Broker-Cookie"
     sign_in_header: str = "X-Broker-Sign-In"
     sign_in_url: str = ""
+    sign_in_hosts: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
 
 
@@ -75,8 +79,8 @@ class Forwarding(msgspec.Struct, frozen=True):
     without_own: WithoutOwn
     find_person: FindPerson | None = None
 
-    async def answer(self, request: Request) -> Response:
-        return await answer_forwarded(self, request)
+    async def answer(self, request: Request, fault: str = "") -> Response:
+        return await answer_forwarded(self, request, fault)
 
 
 class ForwardedRequest(msgspec.Struct, frozen=True):
@@ -92,15 +96,15 @@ class ForwardedRequest(msgspec.Struct, frozen=True):
         return "ForwardedRequest(***)"  # proofs are in it
 
 
-async def answer_forwarded(forwarding: Forwarding, request: Request) -> Response:
-    """Answer one question of a proxy, whatever is wrong with it."""
+async def answer_forwarded(forwarding: Forwarding, request: Request, fault: str = "") -> Response:
+    """Answer one question of a proxy, whatever is wrong with it; one with a `fault` of its own is denied."""
     dependencies = forwarding.dependencies
     started = dependencies.timer()
-    asked = _begin(forwarding, request)
+    asked = begin_forwarded(forwarding, request)
     try:
         # Nothing is done before the journal holds the records of earlier requests.
         dependencies.journal.catch_up()
-        asked = _read(forwarding, asked)
+        asked = _read(forwarding, asked, fault)
         response = _allowed(forwarding, asked, await _judged(forwarding, asked))
     except Exception as error:  # noqa: BLE001  the outermost handler: the proxy always gets an answer
         response = _refused(forwarding, asked, refusal_for(error, asked.facts.request_id))
@@ -113,7 +117,7 @@ async def answer_forwarded(forwarding: Forwarding, request: Request) -> Response
     return response
 
 
-def _begin(forwarding: Forwarding, request: Request) -> ForwardedRequest:
+def begin_forwarded(forwarding: Forwarding, request: Request) -> ForwardedRequest:
     dependencies = forwarding.dependencies
     now, random = dependencies.clock(), dependencies.entropy(32)
     request_id = uuid_text(random[:16])
@@ -133,13 +137,15 @@ def _begin(forwarding: Forwarding, request: Request) -> ForwardedRequest:
     return ForwardedRequest(request, facts, event)
 
 
-def _read(forwarding: Forwarding, asked: ForwardedRequest) -> ForwardedRequest:
+def _read(forwarding: Forwarding, asked: ForwardedRequest, fault: str) -> ForwardedRequest:
     """The same with the original request and what it is; raises Refusal AccessDenied."""
     request, rules, event = asked.request, forwarding.rules, asked.event
     if not is_proxy(request, rules.proxies):
         raise _denied(f"{request.peer.address} is not one of authorize.proxies")
     if request.limit_exceeded is not None:
         raise _denied(request.limit_exceeded.value)
+    if fault:
+        raise _denied(fault)
     try:
         original = read_original(request.method, request.target, request.headers, request.body)
         if original is None:
@@ -201,7 +207,8 @@ async def _caller(forwarding: Forwarding, store: Transaction, asked: ForwardedRe
         return await _signed(forwarding, store, asked, mapped.route, authorization)
     cookie = original.find_header("cookie")
     if cookie is not None and forwarding.find_person is not None:
-        person = await forwarding.find_person(store, cookie, asked.facts.secure_transport, asked.facts.now)
+        host, is_secure = original.host.lower(), asked.facts.secure_transport
+        person = await forwarding.find_person(store, cookie, host, is_secure, asked.facts.now)
         return person or _ANONYMOUS
     return _ANONYMOUS
 
@@ -274,18 +281,27 @@ def _refused(forwarding: Forwarding, asked: ForwardedRequest, refusal: Refusal) 
         return _response(forwarding, asked, 403, {})
     if status_and_fault(refusal)[1] == "Receiver":
         return _response(forwarding, asked, 503, {})
-    if not rules.sign_in_url or not _is_page(asked.original):
+    original = asked.original
+    if not rules.sign_in_url or original is None or not _is_page(original):
         return _response(forwarding, asked, 401, _CHALLENGE)
+    address = _sign_in_address(rules, original)
     # nginx knows no answer but 401 and 403: its configuration reads the header.
-    headers = {rules.sign_in_header: rules.sign_in_url, **_CHALLENGE}
+    headers = {rules.sign_in_header: address, **_CHALLENGE}
     if asked.request.path.endswith("/x-original"):
         return _response(forwarding, asked, 401, headers)
-    return _response(forwarding, asked, 302, {"Location": rules.sign_in_url, **headers})
+    return _response(forwarding, asked, 302, {"Location": address, **headers})
 
 
-def _is_page(original: OriginalRequest | None) -> bool:
+def _sign_in_address(rules: ForwardRules, original: OriginalRequest) -> str:
+    host = original.host.lower()
+    if host not in rules.sign_in_hosts:
+        return rules.sign_in_url
+    return f"{origin_of(host)}{SIGN_IN_PATH}?return={quote(return_path(original.target), safe='')}"
+
+
+def _is_page(original: OriginalRequest) -> bool:
     """Whether a browser asks for a page, with no proof but cookies."""
-    if original is None or original.method not in ("GET", "HEAD") or original.find_header("authorization"):
+    if original.method not in ("GET", "HEAD") or original.find_header("authorization"):
         return False
     return "text/html" in (original.find_header("accept") or "")
 

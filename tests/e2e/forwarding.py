@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT
+from tests.e2e.grpc_proxy import grpc_proxy
 from tests.ports import free_port
 
 EXAMPLES = ROOT / "config" / "examples" / "forward-auth"
@@ -92,10 +93,16 @@ def running(command: list[str], folder: Path, address: str, **environment: str) 
 
 
 @contextmanager
-def nginx(folder: Path, broker: str, behind: str) -> Iterator[str]:
-    address = f"127.0.0.1:{free_port()}"
-    here = {"127.0.0.1:9465": broker, "127.0.0.1:8081": address, "127.0.0.1:8082": behind}
-    (folder / "shop.conf").write_text(configured("nginx.conf", here))
+def nginx(
+    folder: Path, broker: str, behind: str, port: int | None = None, names: str = HOST, tls: str = ""
+) -> Iterator[str]:
+    """`tls` are the directives of a certificate; "" for plain HTTP."""
+    address = f"127.0.0.1:{port or free_port()}"
+    here = {"127.0.0.1:9465": broker, "127.0.0.1:8081": address, "127.0.0.1:8082": behind, HOST: names}
+    text = configured("nginx.conf", here)
+    if tls:
+        text = text.replace(f"listen {address};", f"listen {address} ssl;\n{tls}")
+    (folder / "shop.conf").write_text(text)
     paths = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -120,11 +127,11 @@ def haproxy(folder: Path, broker: str, behind: str) -> Iterator[str]:
 
 
 @contextmanager
-def caddy(folder: Path, broker: str, behind: str) -> Iterator[str]:
-    port = free_port()
+def caddy(folder: Path, broker: str, behind: str, port: int | None = None, name: str = HOST) -> Iterator[str]:
+    port = port or free_port()
     here = {
         "127.0.0.1:9465": broker,
-        "http://shop.example.com:8081": f"http://shop.example.com:{port}",
+        "http://shop.example.com:8081": f"http://{name}:{port}",
         "127.0.0.1:8082": behind,
     }
     (folder / "Caddyfile").write_text(configured("Caddyfile", here))
@@ -135,7 +142,20 @@ def caddy(folder: Path, broker: str, behind: str) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
-PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+@contextmanager
+def grpc(_: Path, broker: str, behind: str) -> Iterator[str]:
+    with grpc_proxy(grpc_beside(broker), behind) as address:
+        yield address
+
+
+def grpc_beside(forward: str) -> str:
+    """The address of `listen.forward_grpc` in these tests."""
+    host, _, port = forward.rpartition(":")
+    return f"{host}:{int(port) + 1}"
+
+
+PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "grpc": grpc}
+PASSES_BODIES = ("haproxy", "grpc", "envoy", "envoy_grpc")
 
 
 class Answer:

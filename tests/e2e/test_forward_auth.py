@@ -1,4 +1,7 @@
-"""Forward authentication with real proxies: nginx, HAProxy and Caddy, by the files of config/examples/forward-auth."""
+"""Forward authentication with real proxies: nginx, HAProxy and Caddy, by the files of config/examples/forward-auth.
+
+A client of gRPC's own asks by Envoy's messages, as one proxy more.
+"""
 
 import datetime
 import http.client
@@ -12,6 +15,7 @@ from unittest.mock import patch
 from urllib.parse import unquote
 
 import botocore.auth
+import grpc
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -19,7 +23,18 @@ from botocore.credentials import Credentials
 
 from broker.config.loading import load_settings
 from tests.e2e.conftest import REACHES_LOOPBACK, REGION, Account, Keys
-from tests.e2e.forwarding import EXAMPLES, HOST, PROXIES, Answer, send, server_behind
+from tests.e2e.forwarding import (
+    EXAMPLES,
+    HOST,
+    PASSES_BODIES,
+    PROXIES,
+    Answer,
+    grpc_beside,
+    send,
+    server_behind,
+)
+from tests.e2e.grpc_proxy import ask as ask_by_grpc
+from tests.e2e.grpc_proxy import new_check
 from tests.e2e.portal import Client, PortalServer
 from tests.e2e.scenes import allow, assume, document, new_role, new_user, records_of, trust, written_in
 from tests.e2e.test_authzen import post as ask
@@ -41,6 +56,7 @@ class Scene:
 
     def __init__(self, server: PortalServer, account: Account, forward: str) -> None:
         self.server, self.account, self.forward = server, account, forward
+        self.forward_grpc = grpc_beside(forward)
         self.alice = new_user(
             server, account, "alice", allow("execute-api:Invoke", on=f"{SHOP}/prod/*"), allow("sts:*")
         )
@@ -112,10 +128,11 @@ def routes() -> str:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("forward")
-    forward = f"127.0.0.1:{free_port()}"
+    forward = f"127.0.0.1:{free_port(1)}"
     environment = {
         **REACHES_LOOPBACK,
         "BROKER_LISTEN_FORWARD": forward,
+        "BROKER_LISTEN_FORWARD_GRPC": grpc_beside(forward),
         "BROKER_AUTHORIZE_ROUTES": routes(),
     }
     server = PortalServer(folder, f"sqlite:{folder / 'broker.db'}", environment=environment)
@@ -292,7 +309,7 @@ def test_a_body_is_what_was_signed_where_the_proxy_passes_it_on(
 ) -> None:
     headers = signed(scene.alice, "PUT", body=b"ten apples")
     name = request.node.callspec.params["proxy"]
-    if name not in ("haproxy", "envoy"):  # without the body, the hash has to be in the request
+    if name not in PASSES_BODIES:  # without the body, the hash has to be in the request
         assert send(proxy, "PUT", ORDER, headers, b"ten apples").status == 401
         digest = sha256(b"ten apples").hexdigest()
         headers = signed(scene.alice, "PUT", body=b"ten apples", **{"X-Amz-Content-SHA256": digest})
@@ -346,6 +363,16 @@ def test_the_portals_cookie_is_its_person_and_stays_with_the_broker(scene: Scene
         send(proxy, "GET", "/public/a", [("Host", HOST), ("Cookie", spoiled)]).seen_header("Cookie")
         == "cart=full"
     )
+
+
+def test_the_portals_cookie_stays_with_the_broker_though_the_client_sends_two_headers(
+    scene: Scene, proxy: str
+) -> None:
+    for cookies in (("cart=full", scene.cookies), (scene.cookies, "cart=full")):
+        headers = [("Host", HOST), *(("Cookie", value) for value in cookies)]
+        answer = send(proxy, "GET", "/public/a", headers)
+        assert answer.status == 200
+        assert "broker-session" not in str(answer.seen["headers"])
 
 
 def test_browsers_are_sent_to_the_portal(scene: Scene, proxy: str, request: Any) -> None:
@@ -404,3 +431,30 @@ def test_only_a_proxy_of_the_settings_is_answered(scene: Scene) -> None:
     envoy = [("Host", HOST)]
     assert send(scene.forward, "GET", "/forward/envoy/public/a", envoy).status == 200
     assert send(scene.forward, "GET", "/forward/envoy/public/../orders/7", envoy).status == 403
+
+
+def test_what_envoy_has_to_say_and_does_not_is_denied_with_a_record(scene: Scene) -> None:
+    whole = new_check("GET", HOST, "/public/a", [])
+    no_source = new_check("GET", HOST, "/public/a", [], source="")
+    with grpc.insecure_channel(scene.forward_grpc) as channel:
+        assert ask_by_grpc(channel, whole.SerializeToString()).status.code == 0
+        for message, reason in (
+            (no_source.SerializeToString(), "source.address"),
+            (b"\xff", "no CheckRequest"),
+        ):
+            answer = ask_by_grpc(channel, message)
+            assert (answer.status.code, answer.denied_response.status.code) == (7, 403)
+            shown = {one.header.key: one.header.value for one in answer.denied_response.headers}
+            (record,) = records_of(scene.server, shown["x-broker-decision-id"])
+            assert reason in record["errorMessage"]
+
+
+def test_the_address_in_a_record_is_that_of_envoys_client(scene: Scene) -> None:
+    forged = [("X-Forwarded-For", "10.0.0.1")]
+    message = new_check("GET", HOST, ORDER, forged, source="192.0.2.7").SerializeToString()
+    with grpc.insecure_channel(scene.forward_grpc) as channel:
+        answer = ask_by_grpc(channel, message)
+    assert (answer.status.code, answer.denied_response.status.code) == (16, 401)
+    shown = {one.header.key: one.header.value for one in answer.denied_response.headers}
+    (record,) = records_of(scene.server, shown["x-broker-decision-id"])
+    assert record["sourceIPAddress"] == "192.0.2.7"

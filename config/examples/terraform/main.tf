@@ -23,6 +23,7 @@ provider "aws" {
     cognitoidentity = var.endpoint
     eks             = var.endpoint
     iam             = var.endpoint
+    identitystore   = var.endpoint
     organizations   = var.endpoint
     rolesanywhere   = var.endpoint
     sts             = var.endpoint

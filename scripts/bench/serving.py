@@ -76,6 +76,14 @@ class Server:
         tasks = [task for pid in self.processes() for task in Path(f"/proc/{pid}/task").iterdir()]
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
+    def settle(self, most: float = 600.0) -> None:
+        """Wait until it does nothing by itself for three seconds, as the first pass of the index of trust policies."""
+        until, quiet = time.monotonic() + most, 0
+        while quiet < 3 and time.monotonic() < until:
+            before = self.cpu_seconds()
+            time.sleep(1)
+            quiet = quiet + 1 if self.cpu_seconds() - before < 0.05 else 0
+
     def memory(self) -> dict[str, float]:
         """Megabytes of the busiest process by /proc/PID/smaps_rollup: Rss, Pss and others."""
         return max((_memory(pid) for pid in self.processes()), key=lambda kinds: kinds["Rss"])

@@ -259,11 +259,11 @@ def _make_servers(
     if portal is not None:
         servers["portal"] = portal
     if listen.forward or listen.forward_grpc:
-        forwarding = make_forwarding(settings, dependencies, role_sessions, portal)
+        forward = make_forwarding(settings, dependencies, role_sessions, portal)
         if listen.forward:
-            servers["forward"] = server(forwarding.answer, maximum_body=maximum_body, name="forward")
+            servers["forward"] = server(forward.answer, maximum_body=maximum_body, name="forward")
         if listen.forward_grpc:
-            servers["forward_grpc"] = _make_envoy_listener(forwarding, maximum_body)
+            servers["forward_grpc"] = _make_envoy_listener(forward.forwarding, maximum_body)
     return servers
 
 

@@ -30,8 +30,8 @@ def test_a_client_of_another_service_reads_which_services_are_served(
     said = refused.value.response["Error"]
     assert (said["Code"], said["Message"]) == (
         code,
-        "This endpoint serves ACCESSANALYZER, CLOUDTRAIL, COGNITO-IDENTITY, EKS, EKS-AUTH, IAM, ORGANIZATIONS, "
-        f"ROLESANYWHERE, SIGNIN, SSO, SSO-OIDC and STS, not {service}.",
+        "This endpoint serves ACCESSANALYZER, CLOUDTRAIL, COGNITO-IDENTITY, EKS, EKS-AUTH, IAM, IDENTITYSTORE, "
+        f"ORGANIZATIONS, ROLESANYWHERE, SIGNIN, SSO, SSO-OIDC and STS, not {service}.",
     )
 
 

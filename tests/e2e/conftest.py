@@ -1,6 +1,5 @@
 """A real server, as an operator starts it: `python -m broker serve`, on each engine, with nothing of ours replaced."""
 
-import asyncio
 import os
 import secrets
 import signal
@@ -25,6 +24,7 @@ from broker.app import clock, open_broker
 from broker.config import load_settings
 from broker.credentials.access_keys import ACCESS_KEY_ENTROPY, new_access_key_pair
 from broker.credentials.root_keys import ensure_root_key
+from tests.e2e.apart import run_apart
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 
@@ -170,7 +170,7 @@ class Server:
             async with open_broker(load_settings(None, self.settings), {}) as broker:
                 await broker.store.transact(lambda store: ensure_root_key(store, chosen, pair, clock()))
 
-        asyncio.run(make())
+        run_apart(make)
         return Account(chosen, Keys(pair.access_key_id, pair.secret.reveal()))
 
     def client(self, service: str, keys: Keys | None, **options: Any) -> Any:

@@ -1,6 +1,5 @@
 """What most stories need: users with policies, roles that trust, refusals, and what the journal says of them."""
 
-import asyncio
 import json
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
 from broker.storage.organization_records import Organization
 from broker.storage.store import ORGANIZATION, Transaction
+from tests.e2e.apart import run_apart
 from tests.e2e.conftest import Account, Keys, Server
 
 Statement = dict[str, Any]
@@ -174,7 +174,7 @@ def in_broker(server: Server, work: Callable[[Any], Awaitable[Any]]) -> Any:
         async with open_broker(load_settings(None, server.settings), {}) as broker:
             return await work(broker)
 
-    return asyncio.run(run())
+    return run_apart(run)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from socket import socket
 from typing import TYPE_CHECKING
 
-from broker.causes import explained
 from broker.commands.owner import NotOwner, require_owner
 from broker.commands.refusing import DONE, NO_ANSWER, WRONG_USE, failed, refused_settings
 from broker.commands.settings import add_settings_arguments, settings_of
@@ -123,16 +122,9 @@ def _serve_here(
     heartbeat: Callable[[], None],
 ) -> str:
     """Serve in this process until a stop signal; the error message where it could not, else ""."""
-    import uvloop
+    from broker.commands.serve import run_here
 
-    from broker.storage.engine import EngineUnavailable
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main(settings, sockets, slot, is_ready, heartbeat))
-    except (ConfigurationError, EngineUnavailable, OSError) as error:
-        return explained(error)
-    return ""
+    return run_here(_main(settings, sockets, slot, is_ready, heartbeat))
 
 
 async def _main(

@@ -9,12 +9,12 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.causes import explained
 from broker.commands.owner import NotOwner, require_owner
@@ -185,13 +185,18 @@ def serve_here(
 
     `heartbeat` is called once a second as long as the event loop is not blocked.
     """
+    return run_here(_serve_until_stopped(start, sockets, slot, is_ready, heartbeat))
+
+
+def run_here(serving: Coroutine[Any, Any, None]) -> str:
+    """Run it to its end in an event loop of its own; the error message where it could not serve, else ""."""
     import uvloop
 
     from broker.storage.engine import EngineUnavailable
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve_until_stopped(start, sockets, slot, is_ready, heartbeat))
+            runner.run(serving)
     except (ConfigurationError, EngineUnavailable, OSError) as error:
         return explained(error)
     return ""

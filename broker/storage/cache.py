@@ -33,6 +33,9 @@ _MOST_REPLACED = 8
 # How many records are read before the event loop serves other requests: they take two or three milliseconds.
 _SCAN_PAGE = 200
 
+# How many are read at once where slices are interrupted all the time.
+_MOST_AT_ONCE = 10_000
+
 UNKNOWN: Any = object()
 
 # Prefix, the key behind which the page begins, limit.
@@ -144,7 +147,7 @@ class RecordCache:
             changes = await self._engine.changes(partition, snapshot.revision)
             present = self._partitions.get(partition)
             if present is snapshot:
-                if changes is None or not _is_at_least(changes.revision, revision):
+                if changes is None or not is_at_least(changes.revision, revision):
                     break
                 return self._successor(partition, snapshot, changes)
             # Another transaction has replaced it meanwhile: the engine may be further by now.
@@ -217,16 +220,61 @@ class RecordCache:
         keys = snapshot.listed(prefix, after, limit)
         if keys is not None:
             return await self._read_listed(partition, snapshot, collection, keys)
-        pairs = await self._scan_engine(partition, prefix, after, limit)
-        if await self._engine.revision(partition) != snapshot.revision:
+        pairs = await self._scan_engine(partition, snapshot.revision, prefix, after, limit)
+        if pairs is None:
             return None
+        return await self._decode_listed(partition, snapshot, collection, pairs, (prefix, after, limit))
+
+    async def read_at_once(
+        self, partition: str, wanted: Sequence[tuple[Collection[Any], str]]
+    ) -> tuple[PartitionSnapshot, list[Any]]:
+        """The records of stored keys by one question to the engine, and a snapshot of what that has answered.
+
+        No commit can come between, however many there are. The snapshot is not cached: it may be older than the one
+        that is.
+        """
+        revision, values = await self._engine.fetch(partition, [key for _, key in wanted])
+        snapshot = PartitionSnapshot(revision)
+        pairs = zip(wanted, values, strict=True)
+        return snapshot, [
+            self._decode_and_cache(partition, snapshot, collection, key, value)
+            for (collection, key), value in pairs
+        ]
+
+    async def scan_at_once(
+        self, partition: str, collection: Collection[Any], prefix: str, after: str, limit: int | None
+    ) -> tuple[PartitionSnapshot, list[tuple[str, Any]]] | None:
+        """What `scan` finds, as `read_at_once`; None where that is too much."""
+        wanted = _MOST_AT_ONCE if limit is None else limit
+        if wanted > _MOST_AT_ONCE:
+            return None
+        revision, pairs = await self._engine.page(partition, prefix, after, wanted)
+        if limit is None and len(pairs) == wanted:
+            return None
+        snapshot = PartitionSnapshot(revision)
+        return snapshot, await self._decode_listed(
+            partition, snapshot, collection, pairs, (prefix, after, limit)
+        )
+
+    async def changes(self, partition: str, since: Revision) -> Changes | None:
+        """See Engine."""
+        return await self._engine.changes(partition, since)
+
+    async def _decode_listed(
+        self,
+        partition: str,
+        snapshot: PartitionSnapshot,
+        collection: Collection[Any],
+        pairs: Sequence[tuple[str, bytes]],
+        listing: tuple[str, str, int | None],
+    ) -> list[tuple[str, Any]]:
         found = []
         for number, (key, value) in enumerate(pairs, 1):
             found.append((key, self._decode_and_cache(partition, snapshot, collection, key, value)))
             if number % _SCAN_PAGE == 0:
                 await asyncio.sleep(0)
         if not collection.expiring:
-            snapshot.note_listed(prefix, after, limit, [key for key, _ in found])
+            snapshot.note_listed(*listing, [key for key, _ in found])
             self._partitions.reweigh(partition, snapshot, snapshot.weight)
         return found
 
@@ -270,14 +318,17 @@ class RecordCache:
             self._add(partition, successor, key, value)
 
     async def _scan_engine(
-        self, partition: str, prefix: str, after: str, limit: int | None
-    ) -> list[tuple[str, bytes]]:
+        self, partition: str, revision: Revision, prefix: str, after: str, limit: int | None
+    ) -> list[tuple[str, bytes]] | None:
+        """None if the partition does not have `revision` any more."""
         found: list[tuple[str, bytes]] = []
         while limit is None or len(found) < limit:
-            page = _SCAN_PAGE if limit is None else min(_SCAN_PAGE, limit - len(found))
-            pairs = await self._engine.scan(partition, prefix, after, page)
+            wanted = _SCAN_PAGE if limit is None else min(_SCAN_PAGE, limit - len(found))
+            seen, pairs = await self._engine.page(partition, prefix, after, wanted)
+            if seen != revision:
+                return None
             found += pairs
-            if len(pairs) < page:
+            if len(pairs) < wanted:
                 break
             after = pairs[-1][0]
             await asyncio.sleep(0)
@@ -329,7 +380,7 @@ def _list_key(listing: list[str], key: str, *, is_present: bool) -> None:
         del listing[index]
 
 
-def _is_at_least(revision: Revision, seen: Revision) -> bool:
+def is_at_least(revision: Revision, seen: Revision) -> bool:
     return revision == seen or revision.number > seen.number
 
 

@@ -160,6 +160,12 @@ class Engine(Protocol):
         """Records whose key begins with `prefix` and sorts behind `after`, in key order."""
         ...
 
+    async def page(
+        self, partition: str, prefix: str, after: str, limit: int
+    ) -> tuple[Revision, list[tuple[str, bytes]]]:
+        """The first `limit` of the records that `scan` finds, and the one revision at which they were read."""
+        ...
+
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         """What was written since the revision `since`; None where that is not known (`changes.py`)."""
         ...

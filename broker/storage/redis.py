@@ -63,7 +63,7 @@ from broker.storage.redis_scripts import (
     CHANGES,
     COMMIT,
     LIST_PARTITION,
-    RANGE,
+    PAGE,
     SETTLE,
     TIME,
     WITHDRAWN,
@@ -71,9 +71,8 @@ from broker.storage.redis_scripts import (
 from broker.storage.redis_weaknesses import find_weaknesses
 
 _DELETED = b"deleted"
-_NO_LIMIT = -1
 
-# How many values one MGET reads, and how often a scan is tried where commits interrupt it.
+# How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
 _VALUES_AT_ONCE = 500
 _SCAN_ATTEMPTS = 20
 
@@ -143,6 +142,16 @@ class RedisEngine:
             if found is not None:
                 return found
         raise EngineUnavailable(f"redis: {partition} changed {_SCAN_ATTEMPTS} times while it was listed")
+
+    async def page(
+        self, partition: str, prefix: str, after: str, limit: int
+    ) -> tuple[Revision, list[tuple[str, bytes]]]:
+        keys = [revision_key(partition), index_key(partition, "keys")]
+        arguments = [value_key(partition, ""), *bounds(prefix, after), limit]
+        async with translated_errors():
+            revision, *found = await self._retry_once(self._run, PAGE, keys, arguments)
+        named = zip(found[::2], found[1::2], strict=True)
+        return parse_revision(revision), [(key.decode(), value) for key, value in named]
 
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         keys = [revision_key(partition), index_key(partition, "changes")]
@@ -336,35 +345,19 @@ class RedisEngine:
     async def _scan_once(
         self, partition: str, prefix: str, after: str, limit: int | None
     ) -> list[tuple[str, bytes]] | None:
-        """None where a commit interrupted the scan. Keys of expired values stay in the index until a later commit."""
+        """None where a commit interrupted the scan."""
         found: list[tuple[str, bytes]] = []
         seen: Revision | None = None
         while limit is None or len(found) < limit:
-            wanted = _NO_LIMIT if limit is None else limit - len(found)
-            revision, keys = await self._range(partition, prefix, after, wanted)
-            if seen is None:
-                seen = revision
-            for start in range(0, len(keys), _VALUES_AT_ONCE):
-                some = keys[start : start + _VALUES_AT_ONCE]
-                revision, values = await self.fetch(partition, some)
-                if revision != seen:
-                    return None
-                found += [(key, value) for key, value in zip(some, values, strict=True) if value is not None]
-            if revision != seen:
+            wanted = _VALUES_AT_ONCE if limit is None else min(_VALUES_AT_ONCE, limit - len(found))
+            revision, pairs = await self.page(partition, prefix, after, wanted)
+            if seen is not None and revision != seen:
                 return None
-            if limit is None or len(keys) < wanted:
+            found += pairs
+            if len(pairs) < wanted:
                 break
-            after = keys[-1]
+            seen, after = revision, pairs[-1][0]
         return found
-
-    async def _range(
-        self, partition: str, prefix: str, after: str, wanted: int
-    ) -> tuple[Revision, list[str]]:
-        lowest, highest = bounds(prefix, after)
-        keys = [revision_key(partition), index_key(partition, "keys")]
-        async with translated_errors():
-            revision, *found = await self._retry_once(self._run, RANGE, keys, [lowest, highest, wanted])
-        return parse_revision(revision), [key.decode() for key in found]
 
     async def _read(self, *command: Any) -> Any:
         async with translated_errors():

@@ -70,10 +70,34 @@ return revision
 """
 WITHDRAWN = b"withdrawn"
 
-# KEYS: revision, keys. ARGV: lowest, highest, how many. Answers the revision, then the keys in between.
-RANGE = """
-local found = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
-table.insert(found, 1, redis.call('GET', KEYS[1]) or '0')
+# KEYS: revision, keys. ARGV: how the names of value keys begin (they are in the slot of KEYS), lowest, highest, how
+# many. Answers the revision, then each key in between and its value. Keys of expired values stay in the index until a
+# commit.
+PAGE = """
+local found = {redis.call('GET', KEYS[1]) or '0'}
+local lowest, missing = ARGV[2], tonumber(ARGV[4])
+while missing > 0 do
+  local wanted = math.min(missing, 500)
+  local keys = redis.call('ZRANGE', KEYS[2], lowest, ARGV[3], 'BYLEX', 'LIMIT', 0, wanted)
+  if #keys == 0 then
+    break
+  end
+  local names = {}
+  for i, key in ipairs(keys) do
+    names[i] = ARGV[1] .. key
+  end
+  for i, value in ipairs(redis.call('MGET', unpack(names))) do
+    if value then
+      found[#found + 1] = keys[i]
+      found[#found + 1] = value
+      missing = missing - 1
+    end
+  end
+  if #keys < wanted then
+    break
+  end
+  lowest = '(' .. keys[#keys]
+end
 return found
 """
 

@@ -50,6 +50,12 @@ class SealedEngine:
         pairs = await self._inner.scan(partition, prefix, after, limit)
         return [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
 
+    async def page(
+        self, partition: str, prefix: str, after: str, limit: int
+    ) -> tuple[Revision, list[tuple[str, bytes]]]:
+        revision, pairs = await self._inner.page(partition, prefix, after, limit)
+        return revision, [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
+
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         sealed: list[Write] = []
         for start in range(0, len(writes), _AT_ONCE):

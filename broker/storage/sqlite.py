@@ -193,6 +193,18 @@ class SqliteEngine:
             bounds = (partition.encode(), first, first + b"\xff", after.encode(), self._clock(), most)
             return [(key.decode(), value) for key, value in self._execute(_SCAN, bounds).fetchall()]
 
+    async def page(
+        self, partition: str, prefix: str, after: str, limit: int
+    ) -> tuple[Revision, list[tuple[str, bytes]]]:
+        with _translated_errors(self._path):
+            self._execute("BEGIN")
+            try:
+                row = self._execute(REVISION, (partition.encode(),)).fetchone()
+                pairs = await self.scan(partition, prefix, after, limit)
+            finally:
+                self._execute("COMMIT")
+        return (Revision(*row) if row else NEVER_WRITTEN), pairs
+
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         """See Engine. What was written by an early version since the last entry is not seen: the revision tells."""
         with _translated_errors(self._path):

@@ -8,7 +8,7 @@ from sys import intern
 from typing import Any, TypeVar
 
 from broker.cache import MadeOf
-from broker.storage.cache import PartitionSnapshot, RecordCache
+from broker.storage.cache import PartitionSnapshot, RecordCache, is_at_least
 from broker.storage.collection import Collection
 from broker.storage.engine import Conflict, Revision
 from broker.storage.view import View
@@ -115,6 +115,10 @@ class Views:
         for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
+            if attempt >= _MOST_SLICED:
+                state, found_at_once = await self.cache.read_at_once(partition, wanted)
+                if await self._follows_at_once(partition, view, state):
+                    return found_at_once
             # Where others write all the time, slices would be interrupted for ever.
             is_sliced = attempt < _MOST_SLICED
             found = await self.cache.read(partition, snapshot, wanted, is_sliced=is_sliced)
@@ -134,14 +138,20 @@ class Views:
         limit: int | None,
     ) -> list[tuple[str, Any]]:
         self.note_read(partition, None)
-        for _ in range(MOST_REBASES):
+        listing = collection, prefix, after, limit
+        for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            found = await self.cache.scan(partition, snapshot, collection, prefix, after, limit)
+            if attempt >= _MOST_SLICED:
+                at_once = await self.cache.scan_at_once(partition, *listing)
+                if at_once is not None and await self._follows_at_once(partition, view, at_once[0]):
+                    view.scans[listing] = at_once[1]
+                    return at_once[1]
+            found = await self.cache.scan(partition, snapshot, *listing)
             if found is None:
                 await self.rebase(partition, view)
             elif view.snapshot is snapshot:
-                view.scans[collection, prefix, after, limit] = found
+                view.scans[listing] = found
                 return found
         raise conflict(partition)
 
@@ -151,6 +161,8 @@ class Views:
             raise conflict(partition)
         for attempt in range(MOST_REBASES):
             snapshot = await self.cache.snapshot_now(partition)
+            if await self._follows(partition, view, snapshot):
+                return
             compared = len(view.reads), len(view.scans)
             is_sliced = attempt < _MOST_SLICED
             is_unchanged = await self._is_unchanged(partition, view, snapshot, is_sliced=is_sliced)
@@ -161,6 +173,27 @@ class Views:
                 view.snapshot = snapshot
                 return
         raise conflict(partition)
+
+    async def _follows_at_once(self, partition: str, view: View, answered: PartitionSnapshot) -> bool:
+        """As `_follows`, of what one question to the engine has answered: no other commit has to be outrun."""
+        # The feed goes on from it: so it was not lost with a server that was replaced.
+        return await self.cache.changes(partition, answered.revision) is not None and await self._follows(
+            partition, view, answered
+        )
+
+    async def _follows(self, partition: str, view: View, later: PartitionSnapshot) -> bool:
+        """Whether `later` has the same of all that the view has read, by the feed; then it is the view's snapshot."""
+        before = view.snapshot
+        if before is None or not is_at_least(later.revision, before.revision):
+            return False
+        changes = await self.cache.changes(partition, before.revision)
+        if changes is None or view.snapshot is not before or view.is_pinned or view.pending:
+            return False
+        scanned = tuple(prefix for _, prefix, _, _ in view.scans)
+        if any(key in view.reads or key.startswith(scanned) for key in changes.present):
+            return False
+        view.snapshot = later
+        return True
 
     async def _pinned(self, partition: str) -> PartitionSnapshot:
         """The snapshot of a view that is never rebased from now on."""

@@ -1,7 +1,8 @@
 """The broker with few accounts and with very many: start, memory, AssumeRole, and two workers beside one.
 
 Two stores are made with scripts/bench/populate.py (SQLite; in --folder they are used again): *small* has 10 accounts,
-*large* 1,000, each account 100 roles. Each is served by one worker on the first core; the client runs on the last.
+*large* 1,000 or --accounts, each account 100 roles. Each is served by one worker on the first core; the client runs
+on the last.
 
 Start: from exec to the first 200 of /readyz; the median and the quickest of several starts, and their CPU seconds,
 which depend less on other load.
@@ -314,8 +315,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--rounds", type=int, default=15, help="starts, and rounds of requests (15)")
     parser.add_argument("--seconds", type=float, default=0.5, help="seconds of a round (0.5)")
+    parser.add_argument(
+        "--accounts", type=int, default=1000, help="of the large store (1,000); 10,000 have a million roles"
+    )
     parser.add_argument("--folder", type=Path, help="where the stores are made, and used again")
     chosen = parser.parse_args()
+    ACCOUNTS["large"] = chosen.accounts
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
         for store, accounts in ACCOUNTS.items():

@@ -139,6 +139,24 @@ async def test_pages_of_a_scan_join_to_the_whole(engine: Engine, limit: int) -> 
         assert joined == await engine.scan(HERE, prefix)
 
 
+async def test_a_page_is_of_one_revision_and_has_no_more_than_its_records(engine: Engine) -> None:
+    assert await engine.page(HERE, "", "", 5) == (NEVER_WRITTEN, [])
+    soon = time.time() + 0.2
+    writes = [
+        Write(f"a/{number:04}", b"%d" % number, soon if number < 700 else None) for number in range(1300)
+    ]
+    made = await engine.commit(HERE, writes, NEVER_WRITTEN)
+    await asyncio.sleep(0.3)
+    revision, pairs = await engine.page(HERE, "a/", "a/0100", 550)
+    assert revision == made
+    assert pairs == [(f"a/{number:04}", b"%d" % number) for number in range(700, 1250)]
+    made = await engine.commit(HERE, [Write("a/1299", None), Write("b", b"")], made)
+    assert await engine.page(HERE, "a/", pairs[-1][0], 10_000) == (
+        made,
+        [(f"a/{number:04}", b"%d" % number) for number in range(1250, 1299)],
+    )
+
+
 async def test_a_page_may_begin_behind_a_key_that_was_deleted_or_is_outside_of_the_prefix(
     engine: Engine,
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -269,13 +269,17 @@ async def test_a_pass_looks_at_the_accounts_that_have_changed(
     store = Store(open_engine(), time.time)
     await fill(store, *unindexed_roles())
     await index_missing_roles(store, 0)
-    scan, looked_at = store.engine.scan, set[str]()
+    looked_at = set[str]()
 
-    async def record_and_scan(partition: str, *arguments: Any, **more: Any) -> list[tuple[str, bytes]]:
-        looked_at.add(partition)
-        return await scan(partition, *arguments, **more)
+    def record(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        def recorded(partition: str, *arguments: Any) -> Awaitable[Any]:
+            looked_at.add(partition)
+            return read(partition, *arguments)
 
-    monkeypatch.setattr(store.engine, "scan", record_and_scan)
+        return recorded
+
+    for name in ("scan", "page"):
+        monkeypatch.setattr(store.engine, name, record(getattr(store.engine, name)))
     await index_missing_roles(store, 0)
     assert looked_at == {"role-index"}
     changed = msgspec.structs.replace(unindexed_roles()[0], description="changed")

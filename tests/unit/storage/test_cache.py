@@ -38,8 +38,14 @@ class CountingEngine:
     async def scan(
         self, partition: str, prefix: str, after: str = "", limit: int | None = None
     ) -> list[tuple[str, bytes]]:
-        self.asked["scan"] += 1
+        self.asked["page"] += 1
         return await self.inner.scan(partition, prefix, after, limit)
+
+    async def page(
+        self, partition: str, prefix: str, after: str, limit: int
+    ) -> tuple[Revision, list[tuple[str, bytes]]]:
+        self.asked["page"] += 1
+        return await self.inner.page(partition, prefix, after, limit)
 
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         self.asked["changes"] += 1
@@ -92,7 +98,7 @@ async def test_our_own_commit_keeps_the_cache(open_sqlite: OpenSqlite) -> None:
         "z",
     ]
     assert await store.transaction().find(USERS, HERE, "y") is None
-    assert engine.asked["scan"] == 0
+    assert engine.asked["page"] == 0
     assert engine.asked["fetch"] == 3
 
 
@@ -133,11 +139,11 @@ async def test_a_commit_of_another_process_costs_what_it_changed(open_sqlite: Op
     engine.asked.clear()
     reader = store.transaction()
     assert await reader.find(USERS, HERE, "a") == user("a")
-    assert engine.asked["fetch"] == engine.asked["scan"] == 0
+    assert engine.asked["fetch"] == engine.asked["page"] == 0
     listed = [user("a"), user("b", path="/moved/"), *map(user, "cdef")]
     assert await reader.scan(USERS, HERE) == listed
     assert await reader.scan(USERS, HERE, limit=2) == listed[:2]
-    assert (engine.asked["fetch"], engine.asked["scan"]) == (1, 0), "b and f, at once"
+    assert (engine.asked["fetch"], engine.asked["page"]) == (1, 0), "b and f, at once"
     assert_weighed(store)
 
 
@@ -167,7 +173,7 @@ async def test_the_cache_is_bounded_and_does_not_evict_the_partition_in_use(open
         assert len(await reader.scan(USERS, f"{account:012}")) == 50
         assert (await reader.find(USERS, f"{7:012}", "049")).user_name == "049"
         assert_weighed(store, 200_000)
-    assert engine.asked["scan"] == 29
+    assert engine.asked["page"] == 29
     assert engine.asked["fetch"] == 0
 
 

@@ -227,6 +227,63 @@ async def test_a_reader_is_rebased_where_what_it_read_is_unchanged(store: Store,
     assert await reader.scan(USERS, HERE) == [user("bob"), user("eve")]
 
 
+class BusyEngine:
+    """Whenever it is asked, somebody has written just before."""
+
+    def __init__(self, inner: Any, other: Store) -> None:
+        self.inner = inner
+        self.other = other
+        self.name = "busy"
+        self.written = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def fetch(self, *question: Any) -> Any:
+        await self._write()
+        return await self.inner.fetch(*question)
+
+    async def page(self, *question: Any) -> Any:
+        await self._write()
+        return await self.inner.page(*question)
+
+    async def _write(self) -> None:
+        self.written += 1
+        await write(self.other, user(self.name, created_at=self.written))
+
+
+async def test_a_reader_has_its_answer_beside_others_who_write_all_the_time(
+    store: Store, other: Store
+) -> None:
+    await write(store, *(user(name) for name in ("bob", "eve", "zoe")))
+    engine = BusyEngine(store.engine, other)
+    reader = Store(engine, time.time).transaction()
+    assert await reader.find(USERS, HERE, "bob") == user("bob")
+    assert await reader.find(USERS, HERE, "eve") == user("eve")
+    assert await reader.find_all(USERS, HERE, ["zoe", "nobody"]) == [user("zoe"), None]
+    listing = Store(engine, time.time).transaction()
+    assert await listing.find(USERS, HERE, "bob") == user("bob")
+    assert await listing.scan(USERS, HERE, "e") == [user("eve")]
+    assert await listing.scan(USERS, HERE, "z") == [user("zoe")]
+    listed = await Store(engine, time.time).transaction().scan(USERS, HERE)
+    assert [one.user_name for one in listed] == ["bob", "busy", "eve", "zoe"]
+    assert listed[1].created_at == engine.written
+
+
+async def test_nor_does_it_mix_two_states_beside_them(store: Store, other: Store) -> None:
+    await write(store, user("bob"), user("eve"))
+    engine = BusyEngine(store.engine, other)
+    reader = Store(engine, time.time).transaction()
+    assert await reader.find(USERS, HERE, "bob") == user("bob")
+    engine.name = "bob"
+    with pytest.raises(Conflict):
+        await reader.find(USERS, HERE, "eve")
+    listing = Store(engine, time.time).transaction()
+    assert await listing.scan(USERS, HERE, "bob")
+    with pytest.raises(Conflict):
+        await listing.find(USERS, HERE, "eve")
+
+
 async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> None:
     """Bob's new path and Eve's came in one commit: who read Bob's old one must not read Eve's new one."""
     await write(store, user("bob", path="/old/"), user("eve", path="/old/"))

@@ -22,10 +22,13 @@ from broker.policy.validation.reference import (
 from broker.policy.validation.subject import StatementNode, Subject
 
 _ACTION = re.compile(r"[a-zA-Z0-9*?_.-]+:[^:\s]+|\*+")
-# Keys of the credentials, which come with every action ("AWS global condition context keys").
+# Keys of the credentials, which come with every action ("AWS global condition context keys", of role sessions).
 _OF_SESSIONS = frozenset(
-    {"ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "lambda:sourcefunctionarn"}
-)
+    {"codebuild:buildarn", "codebuild:projectarn", "ec2:roledelivery", "ec2:sourceinstancearn",
+     "glue:credentialissuingservice", "glue:roleassumedby", "identitystore:userid",
+     "lambda:sourcefunctionarn", "ssm:sourceinstancearn"}
+)  # fmt: skip
+_ARN_FIELDS = 6
 _OWN_SERVICES = frozenset(action.partition(":")[0] for action in BY_ACTION)
 
 
@@ -64,10 +67,17 @@ def invalid_services(subject: Subject) -> Iterator[Issue]:
 
 
 def wildcards_in_services(subject: Subject) -> Iterator[Issue]:
+    """In ARNs, `*` alone is not the name of a service that others have, too."""
     for node in _all_actions(subject):
         service, colon, _ = node.text.partition(":")
         if colon and ("*" in service or "?" in service):
             yield Issue(node, "The name of the service has a wildcard: name the service.")
+    for statement in subject.statements:
+        for node in statement.resources + statement.not_resources:
+            fields = node.text.split(":", 5)
+            is_named = len(fields) == _ARN_FIELDS and fields[2].strip("*?") != ""
+            if is_named and ("*" in fields[2] or "?" in fields[2]):
+                yield Issue(node, "The name of the service has a wildcard: name the service.")
 
 
 def resources_of_other_types(subject: Subject) -> Iterator[Issue]:
@@ -120,25 +130,30 @@ def _wanted(types: tuple[str, ...], resource: str) -> str:
     return max(types, key=alike, default="*")
 
 
-def keys_of_no_action(subject: Subject) -> Iterator[Issue]:
-    """A condition key of a service that none of the statement's actions has: an Allow on it is never met."""
+def actions_without_key(subject: Subject) -> Iterator[Issue]:
+    """Actions that never have a key of a service that the condition needs; patterns of actions are not looked at."""
     for statement in subject.statements:
-        if not statement.is_allow or any("*" in node.text or "?" in node.text for node in statement.actions):
-            continue
-        services = {_service(node.text) for node in statement.actions}
         for condition in statement.conditions:
             key = condition.key.text
-            if "tag/" in key.lower() or key.lower() in _OF_SESSIONS:
-                continue  # tags are not listed with each action
             is_needed = condition.name != "null" and not condition.is_if_exists
-            if is_needed and services == {_service(key)} and not _have_key(statement.actions, key.lower()):
-                yield Issue(condition.key, f"None of these actions has the condition key {key}.")
+            if is_needed and _is_of_service(key.lower()):
+                for node in statement.actions:
+                    if not _may_have_key(node.text, key.lower()):
+                        message = (
+                            f"{node.text} has no condition key {key}: the condition decides nothing for it."
+                        )
+                        yield Issue(node, f"{message} Write it in a statement without this condition.")
 
 
-def _have_key(actions: tuple[JsonNode, ...], key: str) -> bool:
-    """True, too, for an unknown action."""
-    for node in actions:
-        known = list(matching_actions(node.text))
-        if not known or any(key_matches(name, key) for one in known for name in keys_of(*one)):
-            return True
-    return False
+def _is_of_service(key: str) -> bool:
+    """Tags are not listed with each action, and keys of credentials come with all."""
+    return "tag/" not in key and key not in _OF_SESSIONS and _service(key) in known_services()
+
+
+@lru_cache(maxsize=4096)
+def _may_have_key(action: str, key: str) -> bool:
+    """True, too, for a pattern, and for an action that the reference does not have."""
+    if "*" in action or "?" in action:
+        return True
+    known = list(matching_actions(action))
+    return not known or any(key_matches(name, key) for one in known for name in keys_of(*one))

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+import msgspec
+
 from broker.policy.elements import quoted
 from broker.policy.services import BY_ACTION
-from broker.policy.validation.findings import Issue
+from broker.policy.validation.findings import Issue, some
 from broker.policy.validation.nodes import JsonNode
 from broker.policy.validation.reference import (
+    find_key_type,
     find_service,
     is_known_action,
     key_matches,
@@ -133,27 +136,48 @@ def _wanted(types: tuple[str, ...], resource: str) -> str:
 def actions_without_key(subject: Subject) -> Iterator[Issue]:
     """Actions that never have a key of a service that the condition needs; patterns of actions are not looked at."""
     for statement in subject.statements:
+        known = _keys_by_action(statement) if statement.conditions else {}
         for condition in statement.conditions:
-            key = condition.key.text
+            key = condition.key.text.lower()
             is_needed = condition.name != "null" and not condition.is_if_exists
-            if is_needed and _is_of_service(key.lower()):
-                for node in statement.actions:
-                    if not _may_have_key(node.text, key.lower()):
-                        message = (
-                            f"{node.text} has no condition key {key}: the condition decides nothing for it."
-                        )
-                        yield Issue(node, f"{message} Write it in a statement without this condition.")
+            without = _without(key, known) if is_needed and _is_of_service(key) else []
+            if without:
+                message = f"{some(without)} never has {condition.key.text}, which decides nothing there."
+                yield Issue(condition.key, f"{message} Write a statement of its own without this condition.")
 
 
 def _is_of_service(key: str) -> bool:
-    """Tags are not listed with each action, and keys of credentials come with all."""
-    return "tag/" not in key and key not in _OF_SESSIONS and _service(key) in known_services()
+    """Tags are not listed with each action, keys of credentials come with all; an unknown key is another finding."""
+    is_other = "tag/" in key or key in _OF_SESSIONS
+    return not is_other and _service(key) in known_services() and find_key_type(key) is not None
+
+
+class _KeysOfAction(msgspec.Struct, frozen=True):
+    """The condition keys of an action in lower case; `templates` are those with a placeholder."""
+
+    plain: frozenset[str]
+    templates: tuple[str, ...]
+
+    def has(self, key: str) -> bool:
+        return key in self.plain or any(key_matches(name, key) for name in self.templates)
+
+
+def _without(key: str, known: dict[str, _KeysOfAction]) -> list[str]:
+    return [name for name, keys in known.items() if not keys.has(key)]
+
+
+def _keys_by_action(statement: StatementNode) -> dict[str, _KeysOfAction]:
+    """Of the actions that the statement names and the reference has."""
+    found = ((node.text, _keys_of_action(node.text.lower())) for node in statement.actions)
+    return {name: keys for name, keys in found if keys is not None}
 
 
 @lru_cache(maxsize=4096)
-def _may_have_key(action: str, key: str) -> bool:
-    """True, too, for a pattern, and for an action that the reference does not have."""
+def _keys_of_action(action: str) -> _KeysOfAction | None:
     if "*" in action or "?" in action:
-        return True
-    known = list(matching_actions(action))
-    return not known or any(key_matches(name, key) for one in known for name in keys_of(*one))
+        return None
+    for service, known in matching_actions(action):
+        keys = {key.lower() for key in keys_of(service, known)}
+        templates = {key for key in keys if "${" in key or "<" in key}
+        return _KeysOfAction(frozenset(keys - templates), tuple(sorted(templates)))
+    return None

@@ -117,15 +117,15 @@ def unknown_service_keys(subject: Subject) -> Iterator[Issue]:
 
 def value_types(subject: Subject) -> Iterator[Issue]:
     for condition in _conditions(subject):
-        scalars = [value for value in condition.values if value.kind not in ("object", "array", "null")]
+        first = ""
         for value in condition.values:
-            if value not in scalars:
+            if value.kind in ("object", "array", "null"):
                 message = f"The value of a condition is a string, not a JSON value of type {value.kind}."
                 yield Issue(value, message)
-            elif value.kind != scalars[0].kind:
-                message = (
-                    f"This is a JSON value of type {value.kind}, and the first is of type {scalars[0].kind}."
-                )
+                continue
+            first = first or value.kind
+            if value.kind != first:
+                message = f"This is a JSON value of type {value.kind}; one before it is of type {first}."
                 yield Issue(value, message, quoted(value.text))
 
 

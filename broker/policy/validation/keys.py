@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
-from broker.policy.validation.findings import Issue
+from broker.policy.validation.findings import Issue, some
 from broker.policy.validation.principals import FOR_WHOM
 from broker.policy.validation.reference import known_services
 from broker.policy.validation.subject import ConditionNode, StatementNode, Subject
@@ -69,14 +69,13 @@ def _services_of_keys() -> dict[str, frozenset[str]]:
 
 
 def of_few_services(subject: Subject) -> Iterator[Issue]:
-    for statement, condition in _conditions(subject):
-        services = _services_of_keys().get(condition.key.text.lower())
-        if services is None:
-            continue
-        others = _others(statement, services, subject)
-        if others:
-            message = f"{condition.key.text} is missing in requests to {', '.join(others)}."
-            yield Issue(condition.key, f"{message} Write the actions of services that have it.")
+    for statement in subject.statements:
+        for key, services in _services_of_keys().items():
+            nodes = [one.key for one in statement.conditions if one.key.text.lower() == key]
+            others = _others(statement, services, subject) if nodes else []
+            for node in nodes if others else ():
+                message = f"{node.text} is missing in requests to {some(others)}."
+                yield Issue(node, f"{message} Write the actions of services that have it.")
 
 
 def _others(statement: StatementNode, services: frozenset[str], subject: Subject) -> list[str]:

@@ -19,7 +19,8 @@ def attributes_without_select(subject: Subject) -> Iterator[Issue]:
     """A read that names no attributes returns them all, and has no value of dynamodb:Attributes."""
     mend = '"StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}'
     for statement in subject.statements:
-        if not statement.is_allow or _selects(statement) or not _reads(statement):
+        is_open = statement.is_allow and statement.has_key(_ATTRIBUTES) and not _selects(statement)
+        if not is_open or not _reads(statement):
             continue
         for condition in statement.conditions:
             if condition.key.text.lower() == _ATTRIBUTES and condition.name != "null":

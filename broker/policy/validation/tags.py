@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 
-from broker.policy.validation.findings import Find, Issue
+from broker.policy.validation.findings import Find, Issue, some
 from broker.policy.validation.nodes import JsonNode
 from broker.policy.validation.reference import keys_of, matching_actions
 from broker.policy.validation.subject import Subject
@@ -46,4 +46,4 @@ def _message(key: str, services: list[str], *, is_allow: bool) -> str:
     effect = "allowed" if is_allow else "denied"
     if not services:
         return f"What NotAction leaves has actions without {key}: they are not {effect} here. Write Action."
-    return f"Actions here of {', '.join(services)} look at no {key}: they are not {effect} by this statement."
+    return f"Actions here of {some(services)} look at no {key}: they are not {effect} by this statement."

@@ -18,7 +18,7 @@ _USER_ID = "aws:userid"
 _LEAST_CHARACTERS = 6
 _WILDCARD, _VARIABLE = "*", "\0"
 _PART = re.compile(r"\$\{([*?$])\}|\$\{([^{},]*)(?:,[^{}]*)?\}|([*?]+)")
-_RUN = re.compile(r"([^*\0]*)([*\0])")
+_MARK = re.compile(r"[*\0]")
 
 
 def open_wildcards(subject: Subject) -> Iterator[Issue]:
@@ -81,4 +81,9 @@ def _is_subject(key: str) -> bool:
 
 
 def _is_short(marked: str, mark: str) -> bool:
-    return any(found[2] == mark and len(found[1]) < _LEAST_CHARACTERS for found in _RUN.finditer(marked))
+    start = 0
+    for found in _MARK.finditer(marked):
+        if found[0] == mark and found.start() - start < _LEAST_CHARACTERS:
+            return True
+        start = found.end()
+    return False

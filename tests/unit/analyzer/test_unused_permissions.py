@@ -147,6 +147,16 @@ def test_policies_of_groups_and_managed_ones_count() -> None:
     assert found == {"iam": ["GetRole"], "sts": []}
 
 
+@pytest.mark.parametrize("boundary", [document("iam:GetUser"), document("*", effect="Deny")])
+def test_a_permissions_boundary_hides_no_permission_that_a_policy_grants(boundary: str) -> None:
+    """It may be lifted by others than those who wrote the policy, and grants nothing itself."""
+    limited = role(document("iam:GetUser", "iam:ListUsers", "sts:*"), permissions_boundary=OF_AWS)
+    found = unused(limited, GET, documents={OF_AWS: boundary})
+    assert found == unused(role(*limited.inline_policies.values()), GET) == {"iam": ["ListUsers"], "sts": []}
+    narrow = role(document("iam:GetUser"), permissions_boundary=OF_AWS)
+    assert unused(narrow, GET, documents={OF_AWS: document("*")}) == {}
+
+
 def use_of(*roles: Role) -> AccountUse:
     marks: dict[str, tuple[Usage, ...]] = {one.role_id: (GET,) for one in roles}
     usage = {one.role_id: GET for one in roles}

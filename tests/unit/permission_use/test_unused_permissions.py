@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import broker.app  # noqa: F401  # declares the operations of all services
-from broker.analyzer.looking import AccountUse, unused_findings, without_excluded
-from broker.analyzer.unused_permissions import EntityPermissions, seen_services, unused_services
+from broker.analyzer.looking import unused_findings, without_excluded
+from broker.permission_use.account_use import AccountUse
+from broker.permission_use.unused_permissions import EntityPermissions, seen_services, unused_services
 from broker.storage.analyzer_records import Analyzer, ExcludedEntities, UnusedService
 from broker.storage.records import Group, Role, Usage, User
 

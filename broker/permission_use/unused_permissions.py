@@ -15,8 +15,8 @@ from functools import cache
 import msgspec
 
 from broker.access.aws_managed import find_aws_managed
-from broker.analyzer.used_actions import BESIDES, TRACKED_OF_S3, judged_actions
 from broker.operation import OPERATIONS
+from broker.permission_use.used_actions import BESIDES, TRACKED_OF_S3, judged_actions
 from broker.policy import granted_actions, needs_permission
 from broker.storage.analyzer_records import UnusedService, UnusedServiceAction
 from broker.storage.last_accessed import ALL_OPERATIONS

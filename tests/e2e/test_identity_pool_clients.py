@@ -196,6 +196,7 @@ def test_a_page_of_another_origin_reads_answers_of_identity_pools_alone(
     page.close()
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_the_aws_cli_merges_users_as_the_guide_shows(scene: PoolScene, tmp_path: Any) -> None:
     pool_id = scene.new_pool(DeveloperProviderName="login.app")
     vouch = scene.cognito.get_open_id_token_for_developer_identity

@@ -15,7 +15,8 @@
     performing | federated_roles | approvals | listening
                              an operation for a caller that is proven already, with its record; the roles of people of
                              providers; who a client acts for; aiohttp's server, of the portal and the gateway
-    own_roles                whose roles are these
+    own_roles | permission_use
+                             whose roles are these; which permissions requests need, and which are not used
     operation | paging       prepare, gate, handle: what an operation is given and must declare; pages of a list
     access | credentials | federation              the one gate, the one mint, providers' keys
     storage | audit | telemetry                    memory that lasts; what happened; what a collector is told

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from broker.analyzer.used_actions import needed_permissions
 from broker.audit.event import Event
 from broker.audit.facets import RecordFilter
 from broker.audit.history import EventHistory
 from broker.audit.reader import RecordPlace
+from broker.permission_use.used_actions import needed_permissions
 from broker.storage.generation_records import PolicyGenerationJob
 
 IN_PROGRESS = "IN_PROGRESS"

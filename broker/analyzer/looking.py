@@ -9,26 +9,23 @@ import msgspec
 from msgspec.structs import replace
 
 from broker.access.organization import find_organization
-from broker.analyzer.unused_permissions import (
-    EntityPermissions,
-    gather_permissions,
-    seen_services,
-    unused_services,
-)
 from broker.audit.event import uuid_text
 from broker.names.arn import parse_arn
 from broker.operation import Call
-from broker.policy import ExternalGrant, MalformedPolicy, PolicyKind, Zone, external_grants, parse_policy
+from broker.permission_use.account_use import (
+    PATHS_OF_SERVICES,
+    AccountUse,
+    gather_use,
+    is_unused,
+    unused_permissions,
+)
+from broker.policy import ExternalGrant, PolicyKind, Zone, granted_outside
 from broker.storage.analyzer_records import Analyzer, AnalyzerFinding
-from broker.storage.records import AccessKey, Role, Usage, User
+from broker.storage.records import Role, User
 from broker.storage.resource_records import ForeignResource
 from broker.storage.store import (
-    ACCESS_KEYS,
     FOREIGN_RESOURCES,
-    LOGIN_PROFILES,
     ROLES,
-    USAGE,
-    USERS,
     Transaction,
 )
 
@@ -39,8 +36,6 @@ ROLE, USER = "AWS::IAM::Role", "AWS::IAM::User"
 OF_UNUSED_ACCESS = frozenset({"ACCOUNT_UNUSED_ACCESS", "ORGANIZATION_UNUSED_ACCESS"})
 OF_ORGANIZATION = frozenset({"ORGANIZATION", "ORGANIZATION_UNUSED_ACCESS"})
 _DAY = 86_400
-# Roles of services are theirs to use.
-_PATHS_OF_SERVICES = ("/aws-service-role/", "/aws-reserved/")
 # The resources of other services that AWS analyzes, by the beginning of what follows the account in their ARNs.
 _TYPES = (
     ("s3", "", "AWS::S3::Bucket"),
@@ -66,17 +61,6 @@ class AnalyzedPolicy(msgspec.Struct, frozen=True):
     text: str
     created_at: int
     updated_at: int
-
-
-class AccountUse(msgspec.Struct, frozen=True):
-    """What of an account may be unused, with the marks of its use by id."""
-
-    roles: tuple[Role, ...]
-    users: tuple[User, ...]
-    keys: tuple[AccessKey, ...]
-    passwords: dict[str, int]
-    usage: dict[str, Usage]
-    permissions: EntityPermissions
 
 
 async def zone_of(call: Call, analyzer: Analyzer) -> Zone:
@@ -133,14 +117,9 @@ def type_of(arn: str) -> str | None:
 
 
 def grants_of(one: AnalyzedPolicy, zone: Zone) -> list[ExternalGrant]:
-    """What the policy grants outside. A text that cannot be read grants nothing: the engine refuses all by it."""
-    if not one.text:
-        return []
+    """What the policy grants outside."""
     kind = PolicyKind.TRUST if one.type == ROLE else PolicyKind.RESOURCE
-    try:
-        return external_grants(parse_policy(one.text, kind), zone)
-    except MalformedPolicy:
-        return []
+    return granted_outside(one.text, kind, zone) if one.text else []
 
 
 def external_findings(
@@ -163,47 +142,9 @@ def external_findings(
             )
 
 
-async def gather_use(store: Transaction, account: str, since: float) -> AccountUse:
-    """Permissions are of those users and roles alone that were used since: of others, none is found."""
-    roles, users = await store.scan(ROLES, account), await store.scan(USERS, account)
-    keys = await store.scan(ACCESS_KEYS, account)
-    profiles = await store.scan(LOGIN_PROFILES, account)
-    ids = [
-        *(one.role_id for one in roles),
-        *(one.user_id for one in users),
-        *(one.access_key_id for one in keys),
-    ]
-    marks = await store.find_all(USAGE, account, ids)
-    usage = {key: mark for key, mark in zip(ids, marks, strict=True) if mark is not None}
-    return AccountUse(
-        tuple(roles),
-        tuple(users),
-        tuple(keys),
-        {(one.user_name or "").lower(): one.created_at for one in profiles},
-        usage,
-        await gather_permissions(store, account, list(_used(roles, users, keys, usage, since))),
-    )
-
-
-def _used(
-    roles: Iterable[Role],
-    users: Iterable[User],
-    keys: Iterable[AccessKey],
-    usage: dict[str, Usage],
-    since: float,
-) -> Iterator[Role | User]:
-    recent = {key for key, mark in usage.items() if mark.last_used_at >= since}
-    names = {(key.user_name or "").lower() for key in keys if key.access_key_id in recent}
-    yield from (role for role in roles if role.role_id in recent)
-    yield from (user for user in users if user.user_id in recent or user.user_name.lower() in names)
-
-
 def unused_findings(analyzer: Analyzer, use: AccountUse, now: float) -> Iterator[AnalyzerFinding]:
     """Roles, active access keys and passwords that were not used, and not made, within the analyzer's days."""
     since = now - analyzer.unused_days * _DAY
-
-    def is_unused(key: str, made_at: int) -> bool:
-        return made_at < since and (key not in use.usage or use.usage[key].last_used_at < since)
 
     def found(kind: str, record: Role | User, key: str, **more: Any) -> AnalyzerFinding:
         mark = use.usage.get(key)
@@ -219,25 +160,21 @@ def unused_findings(analyzer: Analyzer, use: AccountUse, now: float) -> Iterator
         )
 
     for role in use.roles:
-        if not role.path.startswith(_PATHS_OF_SERVICES) and is_unused(role.role_id, role.created_at):
+        of_service = role.path.startswith(PATHS_OF_SERVICES)
+        if not of_service and is_unused(use, role.role_id, role.created_at, since):
             yield found(UNUSED_ROLE, role, role.role_id)
     by_name = {one.user_name.lower(): one for one in use.users}
     for key in use.keys:
         user = by_name.get((key.user_name or "").lower())
-        if user is not None and key.status == "Active" and is_unused(key.access_key_id, key.created_at):
+        was_unused = key.status == "Active" and is_unused(use, key.access_key_id, key.created_at, since)
+        if user is not None and was_unused:
             yield found(UNUSED_KEY, user, key.access_key_id, access_key_id=key.access_key_id)
     for name, made_at in use.passwords.items():
         user = by_name.get(name)
-        if user is not None and is_unused(user.user_id, made_at):
+        if user is not None and is_unused(use, user.user_id, made_at, since):
             yield found(UNUSED_PASSWORD, user, user.user_id)
-    services = seen_services(use.permissions)
-    entities: tuple[Role | User, ...] = (*use.roles, *use.users)
-    for entity in entities:
-        if entity.path.startswith(_PATHS_OF_SERVICES) or entity.created_at >= since:
-            continue
-        unused = unused_services(entity, use.permissions, services, since)
-        if unused:
-            yield found(UNUSED_PERMISSION, entity, _id_of(entity), permissions=unused)
+    for one in unused_permissions(use, since):
+        yield found(UNUSED_PERMISSION, one.entity, _id_of(one.entity), permissions=one.services)
 
 
 def _id_of(entity: User | Role) -> str:

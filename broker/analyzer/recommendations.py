@@ -14,10 +14,10 @@ from broker.analyzer.criteria import status_of
 from broker.analyzer.looking import UNUSED_PERMISSION
 from broker.analyzer.refusals import invalid, not_found
 from broker.analyzer.resources import current_findings, named, page_of, put_finding
-from broker.analyzer.used_actions import BESIDES
 from broker.errors import Refusal
 from broker.names.arn import parse_arn
 from broker.operation import Call, Prepared, operation
+from broker.permission_use.used_actions import BESIDES
 from broker.policy import actions_of_service, without_actions
 from broker.protocol.shapes import accessanalyzer as shapes
 from broker.storage.analyzer_records import Analyzer, AnalyzerFinding

@@ -17,6 +17,7 @@ on the console's overview.
   broker hygiene --account 123456789012 --json
   broker hygiene --rule old_keys --key-age 30         one rule, with another limit; --rule may be repeated
   broker hygiene --skip unused_roles                  all rules but one; may be repeated
+  broker hygiene --severity medium                    without the rules that matter less
 
 Rules:
   root_keys                   the root user has access keys
@@ -26,10 +27,17 @@ Rules:
                               listed by itself, AWS's and inline ones with the user, group or role that has them
   without_second_factor       the user has a password and no second factor
   account_trusted             another account is trusted as a whole, without a condition
+  outside_trusted             a user, role or session outside the organization is trusted, or anybody there with a
+                              condition; outside the account, where it belongs to no organization. Identity
+                              providers are not looked at: the external access of Access Analyzer has them
   old_keys                    the active access key of a user is older than --key-age days
   unused_keys                 the active access key of a user was not used for --unused days, or never since then
   no_password_policy          the account has no password policy of its own
+  unused_passwords            the password of a user was not used for --unused days, or never since then
   unused_roles                nobody assumed the role for --unused days; roles of services are not looked at
+  unused_permissions          a user or role that was used within --unused days was allowed by its policies, and did not
+                              ask for, what DETAIL lists: a service alone where none of its actions was asked for.
+                              It finds what Access Analyzer finds, of the services that the broker sees the use of
 
 The exit status is for scripts: 0 without findings, 1 with some, 3 where the store could not be read.
 """
@@ -45,9 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{option}", metavar="RULE", action="append", default=[], help=f"{meaning}; may be repeated"
         )
+    parser.add_argument(
+        "--severity",
+        choices=("high", "medium", "low"),
+        default="low",
+        help="only rules that matter as much, or more (low)",
+    )
     parser.add_argument("--key-age", metavar="DAYS", type=int, default=90, help="of old_keys (90)")
     parser.add_argument(
-        "--unused", metavar="DAYS", type=int, default=90, help="of unused_keys, unused_roles (90)"
+        "--unused", metavar="DAYS", type=int, default=90, help="of the rules about what is not used (90)"
     )
     parser.add_argument("--json", action="store_true", help="as a JSON list")
     add_settings_arguments(parser)
@@ -89,13 +103,19 @@ def _chosen_limits(chosen: argparse.Namespace) -> "Limits":
 def _chosen_rules(chosen: argparse.Namespace) -> set[str]:
     """Raises WrongUse."""
     from broker.commands.refusing import WrongUse
-    from broker.hygiene.rules import RULES
+    from broker.hygiene.rules import RULES, Severity
 
     known = {rule.name for rule in RULES}
     unknown = sorted({*chosen.rule, *chosen.skip} - known)
     if unknown:
         raise WrongUse(f"there is no rule {unknown[0]}; `broker hygiene --help` lists them")
-    return (set(chosen.rule) or known) - set(chosen.skip)
+    order = list(Severity)
+    severe = order[: order.index(Severity(chosen.severity)) + 1]
+    return {
+        rule.name
+        for rule in RULES
+        if rule.severity in severe and rule.name not in chosen.skip and rule.name in (chosen.rule or known)
+    }
 
 
 async def _accounts(broker: "Broker", wanted: list[str]) -> list[str]:
@@ -111,12 +131,15 @@ async def _accounts(broker: "Broker", wanted: list[str]) -> list[str]:
 
 async def _findings(broker: "Broker", account: str, limits: "Limits") -> "list[HygieneFinding]":
     from broker.app import clock
-    from broker.hygiene.rules import find_hygiene
+    from broker.hygiene.rules import find_hygiene, unused_since
     from broker.hygiene.states import gather_credentials, gather_entities, gather_password_rules, gather_root
+    from broker.permission_use.account_use import gather_use
 
-    store = broker.store.transaction()
+    store, now = broker.store.transaction(), clock()
     gathering = (gather_root, gather_password_rules, gather_credentials, gather_entities)
-    return find_hygiene([await gather(store, account) for gather in gathering], clock(), limits)
+    states = [await gather(store, account) for gather in gathering]
+    use = await gather_use(store, account, unused_since(limits, now))
+    return find_hygiene([*states, use], now, limits)
 
 
 def _print(found: "list[tuple[str, HygieneFinding]]") -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from broker.hygiene.rules import HygieneFinding, find_hygiene
+from broker.hygiene.rules import DEFAULT_LIMITS, HygieneFinding, find_hygiene, unused_since
 from broker.hygiene.states import (
     State,
     gather_credentials,
@@ -11,6 +11,7 @@ from broker.hygiene.states import (
     gather_root,
 )
 from broker.operation import Call, Prepared, no_resource, page_operation
+from broker.permission_use.account_use import gather_use
 
 Findings = list[HygieneFinding]
 
@@ -33,6 +34,12 @@ async def find_hygiene_of_credentials(call: Call, request: None, prepared: Prepa
 @page_operation("FindHygieneOfEntities", "iam:GetAccountAuthorizationDetails", prepare=no_resource)
 async def find_hygiene_of_entities(call: Call, request: None, prepared: Prepared[None]) -> Findings:
     return await _found(call, await gather_entities(call.store, call.account))
+
+
+@page_operation("FindHygieneOfUse", "iam:GenerateServiceLastAccessedDetails", prepare=no_resource)
+async def find_hygiene_of_use(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    since = unused_since(DEFAULT_LIMITS, call.now)
+    return await _found(call, await gather_use(call.store, call.account, since))
 
 
 async def _found(call: Call, state: State) -> Findings:

@@ -14,12 +14,20 @@ from broker.hygiene.states import (
     State,
     UserCredentials,
 )
-from broker.policy import allows_everything, trusted_accounts, trusts_everyone
+from broker.permission_use.account_use import PATHS_OF_SERVICES, AccountUse, unused_permissions
+from broker.policy import (
+    ExternalGrant,
+    PolicyKind,
+    allows_everything,
+    granted_outside,
+    trusted_accounts,
+    trusts_everyone,
+    whole_account,
+)
+from broker.storage.analyzer_records import UnusedService
 from broker.storage.records import Group, Role, User
 
 _DAY = 86_400
-# Roles that services and single sign-on make are theirs to assume or to delete.
-_PATHS_OF_SERVICES = ("/aws-service-role/", "/aws-reserved/")
 
 
 class Severity(enum.Enum):
@@ -31,7 +39,7 @@ class Severity(enum.Enum):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """In days: how old an access key may be, and how long a key or a role may be without use."""
+    """In days: how old an access key may be, and how long a credential, role or permission may be without use."""
 
     key_age: int = 90
     unused: int = 90
@@ -109,6 +117,18 @@ def _unused_keys(state: UserCredentials, limits: Limits, now: float) -> list[Pla
     return _longest_first(one for one in found if (one.days or 0) > limits.unused)
 
 
+def _unused_passwords(state: UserCredentials, limits: Limits, now: float) -> list[Place]:
+    found = (
+        Place(
+            "user",
+            one.user_name,
+            days=_days(now, one.created_at if one.last_used_at is None else one.last_used_at),
+        )
+        for one in state.passwords
+    )
+    return _longest_first(one for one in found if (one.days or 0) > limits.unused)
+
+
 def _unused_roles(state: EntityState, limits: Limits, now: float) -> list[Place]:
     found = (
         Place(
@@ -117,7 +137,7 @@ def _unused_roles(state: EntityState, limits: Limits, now: float) -> list[Place]
             days=_days(now, one.role.created_at if one.last_used_at is None else one.last_used_at),
         )
         for one in state.roles
-        if not one.role.path.startswith(_PATHS_OF_SERVICES)
+        if not one.role.path.startswith(PATHS_OF_SERVICES)
     )
     return _longest_first(one for one in found if (one.days or 0) > limits.unused)
 
@@ -148,6 +168,36 @@ def _accounts_trusted(state: EntityState, limits: Limits, now: float) -> Iterato
         for account in trusted_accounts(one.role.assume_role_policy):
             if account != state.account:
                 yield Place("role", one.role.role_name, account)
+
+
+def _outside_trusted(state: EntityState, limits: Limits, now: float) -> Iterator[Place]:
+    """Of identity providers the trust policy does not say whose people they sign in: they are not looked at."""
+    for one in state.roles:
+        grants = granted_outside(one.role.assume_role_policy, PolicyKind.TRUST, state.zone)
+        for principal in dict.fromkeys(grant.principal for grant in grants if _is_of_this_rule(grant)):
+            yield Place("role", one.role.role_name, principal)
+
+
+def _is_of_this_rule(grant: ExternalGrant) -> bool:
+    """Everyone, and accounts as a whole, are of other rules where there is no condition."""
+    is_as_a_whole = not grant.conditions and whole_account(grant.principal) != ""
+    return grant.principal_type == "AWS" and not grant.is_public and not is_as_a_whole
+
+
+def _unused_permissions(state: AccountUse, limits: Limits, now: float) -> Iterator[Place]:
+    for one in unused_permissions(state, unused_since(limits, now)):
+        yield _entity(one.entity, ", ".join(map(_unused_of, one.services)))
+
+
+def _unused_of(service: UnusedService) -> str:
+    """The service alone where it was not used at all."""
+    number = len(service.actions)
+    return f"{service.service} ({number} action{'s' if number > 1 else ''})" if number else service.service
+
+
+def unused_since(limits: Limits, now: float) -> float:
+    """What was not used since then is unused: epoch seconds."""
+    return now - limits.unused * _DAY
 
 
 def _entity(entity: Entity, detail: str) -> Place:
@@ -201,12 +251,23 @@ RULES = (
         EntityState,
         _accounts_trusted,
     ),
+    HygieneRule(
+        "outside_trusted",
+        _MEDIUM,
+        "somebody outside the organization or account is trusted",
+        EntityState,
+        _outside_trusted,
+    ),
     HygieneRule("old_keys", _MEDIUM, "the access key is old", UserCredentials, _old_keys),
     HygieneRule("unused_keys", _MEDIUM, "the access key is not used", UserCredentials, _unused_keys),
     HygieneRule(
         "no_password_policy", _LOW, "there is no password policy", PasswordRules, _no_password_policy
     ),
+    HygieneRule("unused_passwords", _LOW, "the password is not used", UserCredentials, _unused_passwords),
     HygieneRule("unused_roles", _LOW, "nobody assumes the role", EntityState, _unused_roles),
+    HygieneRule(
+        "unused_permissions", _LOW, "policies allow what is not used", AccountUse, _unused_permissions
+    ),
 )
 
 

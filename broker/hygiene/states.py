@@ -7,6 +7,9 @@ the API would not.
 import msgspec
 
 from broker.access.aws_managed import find_aws_managed
+from broker.access.organization import find_organization
+from broker.permission_use.account_use import AccountUse
+from broker.policy import Zone
 from broker.storage.records import AccessKey, AccountSettings, Group, ManagedPolicy, Role, Usage, User
 from broker.storage.store import (
     ACCESS_KEYS,
@@ -49,11 +52,20 @@ class UserKey(msgspec.Struct, frozen=True):
     last_used_at: int | None
 
 
+class UserPassword(msgspec.Struct, frozen=True):
+    """A user's password, and when it was last used, if it was: epoch seconds."""
+
+    user_name: str
+    created_at: int
+    last_used_at: int | None
+
+
 class UserCredentials(msgspec.Struct, frozen=True):
     """The users' credentials, which the credential report shows; users with a password, by name."""
 
     keys: tuple[UserKey, ...]
     without_second_factor: tuple[str, ...]
+    passwords: tuple[UserPassword, ...] = ()
 
 
 class RoleState(msgspec.Struct, frozen=True):
@@ -64,16 +76,21 @@ class RoleState(msgspec.Struct, frozen=True):
 
 
 class EntityState(msgspec.Struct, frozen=True):
-    """Entities and policies, which GetAccountAuthorizationDetails shows; `aws_managed` are texts by ARN."""
+    """Entities and policies, which GetAccountAuthorizationDetails shows; `aws_managed` are texts by ARN.
+
+    Who is not of the zone is outside: of the organization, or of the account where it belongs to none.
+    """
 
     account: str
     entities: tuple[Entity, ...]
     policies: tuple[ManagedPolicy, ...]
     roles: tuple[RoleState, ...]
     aws_managed: dict[str, str]
+    zone: Zone
 
 
-State = RootState | PasswordRules | UserCredentials | EntityState
+# What GenerateServiceLastAccessedDetails shows of users and roles is in AccountUse.
+State = RootState | PasswordRules | UserCredentials | EntityState | AccountUse
 
 
 async def gather_root(store: Transaction, account: str) -> RootState:
@@ -92,13 +109,18 @@ async def gather_password_rules(store: Transaction, account: str) -> PasswordRul
 async def gather_credentials(store: Transaction, account: str) -> UserCredentials:
     keys = await store.scan(ACCESS_KEYS, account)
     used = await store.find_all(USAGE, account, [key.access_key_id for key in keys])
-    with_password = {(one.user_name or "").lower() for one in await store.scan(LOGIN_PROFILES, account)}
+    profiles = await store.scan(LOGIN_PROFILES, account)
+    made = {(one.user_name or "").lower(): one.created_at for one in profiles}
+    with_password = [one for one in await store.scan(USERS, account) if one.user_name.lower() in made]
+    entered = await store.find_all(USAGE, account, [user.user_id for user in with_password])
     return UserCredentials(
         tuple(_user_key(key, usage) for key, usage in zip(keys, used, strict=True) if key.user_name),
+        tuple(user.user_name for user in with_password if not user.mfa_serial_numbers),
         tuple(
-            user.user_name
-            for user in await store.scan(USERS, account)
-            if user.user_name.lower() in with_password and not user.mfa_serial_numbers
+            UserPassword(
+                user.user_name, made[user.user_name.lower()], None if usage is None else usage.last_used_at
+            )
+            for user, usage in zip(with_password, entered, strict=True)
         ),
     )
 
@@ -127,7 +149,15 @@ async def gather_entities(store: Transaction, account: str) -> EntityState:
             for role, usage in zip(roles, used, strict=True)
         ),
         _aws_managed(entities),
+        await _zone_of(store, account),
     )
+
+
+async def _zone_of(store: Transaction, account: str) -> Zone:
+    organization = await find_organization(store)
+    if organization is None or account not in organization.accounts:
+        return Zone(frozenset({account}))
+    return Zone(frozenset(organization.accounts), organization.organization_id)
 
 
 def _aws_managed(entities: tuple[Entity, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ Obeys the IAM User Guide: "IAM JSON policy elements reference", "Policy evaluati
 """
 
 from broker.policy.analysis import context_keys, named_actions, service_grants
-from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone
+from broker.policy.breadth import allows_everything, trusted_accounts, trusts_everyone, whole_account
 from broker.policy.bucket_policy import is_public, require_bucket_policy
 from broker.policy.certainty import Extremes, supports_resources
 from broker.policy.context import Context
@@ -22,7 +22,7 @@ from broker.policy.explanation import (
     NearMiss,
     resource_conditions,
 )
-from broker.policy.external_access import ExternalGrant, Zone, external_grants
+from broker.policy.external_access import ExternalGrant, Zone, external_grants, granted_outside
 from broker.policy.findings import read_for_author
 from broker.policy.granted_actions import GrantedActions, actions_of_service, granted_actions
 from broker.policy.index import NO_POLICIES, PolicySet, compile_policies
@@ -82,6 +82,7 @@ __all__ = [
     "denial_sentences",
     "external_grants",
     "granted_actions",
+    "granted_outside",
     "is_always_allowed",
     "is_in_reference",
     "is_public",
@@ -105,5 +106,6 @@ __all__ = [
     "supports_resources",
     "trusted_accounts",
     "trusts_everyone",
+    "whole_account",
     "without_actions",
 ]

@@ -34,7 +34,7 @@ def trusts_everyone(text: str) -> bool:
 def trusted_accounts(text: str) -> tuple[str, ...]:
     """The accounts that a trust policy trusts as a whole, without a condition, in the order of their numbers."""
     names = {name for principals in _trusted(text) for name in principals.aws}
-    return tuple(sorted({account for name in names if (account := _whole_account(name))}))
+    return tuple(sorted({account for name in names if (account := whole_account(name))}))
 
 
 def _trusted(text: str) -> list[Principals]:
@@ -45,7 +45,7 @@ def _trusted(text: str) -> list[Principals]:
     ]
 
 
-def _whole_account(name: str) -> str:
+def whole_account(name: str) -> str:
     """The account that `name` means as a whole; "" for a user, a role, an id."""
     if is_account_id(name):
         return name

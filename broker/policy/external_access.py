@@ -11,7 +11,16 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from broker.names.arn import is_account_id, parse_arn
-from broker.policy.elements import Condition, Effect, Policy, Principals, Statement
+from broker.policy.document import parse_policy
+from broker.policy.elements import (
+    Condition,
+    Effect,
+    MalformedPolicy,
+    Policy,
+    PolicyKind,
+    Principals,
+    Statement,
+)
 
 _NAMED_ACCOUNT = re.compile(r"arn:aws:(?:iam|sts)::([0-9]{12}):[^*?$].*")
 _POSITIVE = frozenset({"stringequals", "stringlike", "arnequals", "arnlike", "stringequalsignorecase"})
@@ -52,6 +61,14 @@ def external_grants(policy: Policy, zone: Zone) -> list[ExternalGrant]:
         for key in found
         for kind, name, cond in [key]
     ]
+
+
+def granted_outside(text: str, kind: PolicyKind, zone: Zone) -> list[ExternalGrant]:
+    """Of a policy's text. One that cannot be read grants nothing: the engine refuses all by it."""
+    try:
+        return external_grants(parse_policy(text, kind), zone)
+    except MalformedPolicy:
+        return []
 
 
 def _actions(statement: Statement) -> tuple[str, ...]:

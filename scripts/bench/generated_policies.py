@@ -19,10 +19,10 @@ from pathlib import Path
 import broker.app  # noqa: F401  # declares the operations
 from broker.analyzer.generated_policies import policy_texts
 from broker.analyzer.generation_steps import is_of_principal, with_records
-from broker.analyzer.used_actions import needed_permissions, recorded_names
 from broker.audit.event import Event
 from broker.audit.facets import find_event
 from broker.names.principal import IamUser
+from broker.permission_use.used_actions import needed_permissions, recorded_names
 from broker.policy import (
     AccessRequest,
     Context,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Keys, Server
-from tests.e2e.identity_pools import NOT_AUTHORIZED, PoolScene, account_of, new_scene, trust_of
+from tests.e2e.aws_cli import CommandLine, command_line
+from tests.e2e.conftest import REGION, Keys, Server
+from tests.e2e.identity_pools import COGNITO, NOT_AUTHORIZED, PoolScene, account_of, new_scene, trust_of
 from tests.e2e.portal_federation import LOOPBACK
 from tests.e2e.scenes import new_role, refused, written_in
 from tests.e2e.scim import push_people
@@ -122,3 +123,59 @@ def test_the_flow_needs_an_account_that_issues_tokens(
 ) -> None:
     made = new_scene(issuing, account_of(issuing), openid_provider)
     assert refused(update, scene=made, AllowClassicFlow=True)[1] == "InvalidParameterException"
+
+
+def test_an_identity_pool_does_what_is_typed_at_the_aws_cli(scene: PoolScene) -> None:
+    with command_line(scene.server, scene.account, "cognito-identity") as aws:
+        options = "--identity-pool-name typed --allow-unauthenticated-identities"
+        options += (
+            f" --developer-provider-name login.app --open-id-connect-provider-arns {scene.provider_arn}"
+        )
+        pool = aws(f"create-identity-pool {options} --identity-pool-tags a=b")["IdentityPoolId"]
+        of_pool = f"--identity-pool-id {pool}"
+        aws(f"update-identity-pool {of_pool} {options} --allow-classic-flow")
+        type_of_pool(aws, scene, pool)
+        type_of_identities(aws, of_pool, scene.logins(scene.token()))
+        aws(f"delete-identity-pool {of_pool}")
+        assert "ResourceNotFoundException" in aws.refused(f"describe-identity-pool {of_pool}")
+        assert aws.never_typed() == set()
+
+
+def type_of_pool(aws: CommandLine, scene: PoolScene, pool: str) -> None:
+    of_pool = f"--identity-pool-id {pool}"
+    assert aws(f"describe-identity-pool {of_pool}")["AllowClassicFlow"] is True
+    listed = aws("list-identity-pools --max-results 5")["IdentityPools"]
+    assert {one["IdentityPoolId"] for one in listed} == {pool, scene.pool_id}
+    role = scene.new_role(trusts=trust_of(pool))
+    guest = scene.new_role(trusts=trust_of(pool, kind="unauthenticated"))
+    aws(f"set-identity-pool-roles {of_pool} --roles authenticated={role},unauthenticated={guest}")
+    assert aws(f"get-identity-pool-roles {of_pool}")["Roles"]["authenticated"] == role
+    mapped = f"{of_pool} --identity-provider-name {scene.provider_arn}"
+    aws(f"set-principal-tag-attribute-map {mapped} --no-use-defaults --principal-tags team=sub")
+    assert aws(f"get-principal-tag-attribute-map {mapped}")["PrincipalTags"] == {"team": "sub"}
+    arn = f"arn:aws:cognito-identity:{REGION}:{scene.account.account_id}:identitypool/{pool}"
+    aws(f"tag-resource --resource-arn {arn} --tags stage=test")
+    aws(f"untag-resource --resource-arn {arn} --tag-keys a")
+    assert aws(f"list-tags-for-resource --resource-arn {arn}")["Tags"] == {"stage": "test"}
+
+
+def type_of_identities(aws: CommandLine, of_pool: str, person: dict[str, str]) -> None:
+    guest = aws(f"get-id {of_pool}")["IdentityId"]
+    assert aws(f"get-credentials-for-identity --identity-id {guest}")["Credentials"]["SessionToken"]
+    login = "get-open-id-token-for-developer-identity"
+    given = aws(f"{login} {of_pool}", logins={"login.app": "ada"})
+    known, logins = given["IdentityId"], {COGNITO: given["Token"]}
+    assert aws(f"get-open-id-token --identity-id {known}", logins=logins)["IdentityId"] == known
+    assert aws(f"describe-identity --identity-id {known}")["Logins"] == ["login.app"]
+    found = aws(f"lookup-developer-identity {of_pool} --developer-user-identifier ada")
+    assert found["IdentityId"] == known
+    listed = aws(f"list-identities {of_pool} --max-results 5")["Identities"]
+    assert {one["IdentityId"] for one in listed} == {guest, known}
+    theirs = aws(f"get-id {of_pool}", logins=person)["IdentityId"]
+    (provider,) = person
+    aws(f"unlink-identity --identity-id {theirs} --logins-to-remove {provider}", logins=person)
+    assert aws(f"get-id {of_pool}", logins=person)["IdentityId"] != theirs
+    unlinked = "--developer-provider-name login.app --developer-user-identifier ada"
+    aws(f"unlink-developer-identity {of_pool} --identity-id {known} {unlinked}")
+    left = aws(f"delete-identities --identity-ids-to-delete {guest} {known}")
+    assert left["UnprocessedIdentityIds"] == []

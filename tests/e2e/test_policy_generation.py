@@ -1,12 +1,11 @@
 """Policies generated from the journal: who has nothing but such a policy may do the same again, and little else."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import CLI_1, REGION, Account, Keys, Server
+from tests.e2e.conftest import REGION, Account, Keys, Server
 from tests.e2e.scenes import allow, document, new_role, new_user, refused, trust
 
 TRUST = document({**trust("x"), "Principal": {"Service": "ec2.amazonaws.com"}})
@@ -200,19 +199,3 @@ def test_jobs_are_listed_and_those_that_cannot_be_are_refused(server: Server, ac
         ),
     ):
         assert refused(call, **arguments)[:2] == ({"ConflictException": 409}.get(code, 400), code), arguments
-
-
-@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
-def test_the_cli_generates_a_policy(server: Server, account: Account) -> None:
-    new_user(server, account, "ann")
-    server.client("iam", account.root).get_user(UserName="ann")
-
-    def aws(*words: str) -> Any:
-        command = [str(CLI_1), "accessanalyzer", *words, "--endpoint-url", server.url, "--region", REGION]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(server.folder), **account.root.environment}
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
-        return json.loads(ran.stdout or "null")
-
-    arn = f"arn:aws:iam::{account.account_id}:user/ann"
-    job = aws("start-policy-generation", "--policy-generation-details", f"principalArn={arn}")["jobId"]
-    assert aws("get-generated-policy", "--job-id", job)["jobDetails"]["status"] == "SUCCEEDED"

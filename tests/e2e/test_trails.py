@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.aws_cli import command_line
 from tests.e2e.conftest import CLI_1, CLI_2, REGION, Account, Server
 from tests.e2e.gateway import RCLONE, STORE_KEYS
 from tests.e2e.scenes import allow, new_user, refused
@@ -163,6 +164,37 @@ def test_trails_are_created_described_changed_and_deleted(trails: Trails) -> Non
     client.delete_trail(Name="one")
     assert client.describe_trails()["trailList"] == []
     assert refused(client.get_trail, Name="one")[:2] == (400, "TrailNotFoundException")
+
+
+@sqlite_only
+def test_cloudtrail_does_what_is_typed_at_the_aws_cli(trails: Trails) -> None:
+    account = trails.server.new_account()
+    bucket = trails.new_bucket(account)
+    with command_line(trails.server, account, "cloudtrail") as aws:
+        made = f"create-trail --name one --s3-bucket-name {bucket} --tags-list Key=team,Value=red"
+        arn = aws(made)["TrailARN"]
+        aws("update-trail --name one --s3-key-prefix a --enable-log-file-validation")
+        assert aws("get-trail --name one")["Trail"]["S3KeyPrefix"] == "a"
+        assert [one["Name"] for one in aws("describe-trails")["trailList"]] == ["one"]
+        assert [one["TrailARN"] for one in aws("list-trails")["Trails"]] == [arn]
+        aws("start-logging --name one")
+        assert aws("get-trail-status --name one")["IsLogging"] is True
+        aws("put-event-selectors --trail-name one", event_selectors=[{"ReadWriteType": "WriteOnly"}])
+        (selector,) = aws("get-event-selectors --trail-name one")["EventSelectors"]
+        assert selector["ReadWriteType"] == "WriteOnly"
+        assert "InsightNotEnabledException" in aws.refused("get-insight-selectors --trail-name one")
+        aws.typed.add("get-insight-selectors")  # which nobody can enable
+        aws(f"add-tags --resource-id {arn} --tags-list Key=stage,Value=test")
+        aws(f"remove-tags --resource-id {arn} --tags-list Key=team")
+        (tagged,) = aws(f"list-tags --resource-id-list {arn}")["ResourceTagList"]
+        assert tagged["TagsList"] == [{"Key": "stage", "Value": "test"}]
+        assert eventually(lambda: aws("list-public-keys")["PublicKeyList"])
+        asked = "lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateTrail"
+        assert eventually(lambda: aws(asked)["Events"])[0]["EventName"] == "CreateTrail"
+        aws("stop-logging --name one")
+        aws("delete-trail --name one")
+        assert "TrailNotFoundException" in aws.refused("get-trail --name one")
+        assert aws.never_typed() == set()
 
 
 @sqlite_only

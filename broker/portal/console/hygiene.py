@@ -16,6 +16,7 @@ _OPERATIONS = {
     "FindHygieneOfCredentials": "no_credentials",
     "FindHygieneOfEntities": "no_entities",
     "FindHygieneOfPasswordRules": "no_password_rules",
+    "FindHygieneOfUse": "no_use",
 }
 _PAGES = {"user": "users", "group": "groups", "role": "roles", "policy": "policies"}
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from broker.analyzer.looking import (
-    AccountUse,
     AnalyzedPolicy,
     external_findings,
     type_of,
     unused_findings,
 )
-from broker.analyzer.unused_permissions import EntityPermissions
 from broker.names.secret import SecretKey
+from broker.permission_use.account_use import AccountUse
+from broker.permission_use.unused_permissions import EntityPermissions
 from broker.policy.external_access import Zone
 from broker.storage.analyzer_records import Analyzer
 from broker.storage.records import AccessKey, Role, Usage, User

@@ -15,7 +15,6 @@ import broker.app  # declares the operations of all services
 from broker.analyzer import generation_steps
 from broker.analyzer.generated_policies import policy_texts
 from broker.analyzer.generation_steps import advanced, with_records
-from broker.analyzer.used_actions import BESIDES, needed_permissions
 from broker.audit.event import (
     Event,
     SessionAttributes,
@@ -27,6 +26,7 @@ from broker.audit.event import (
 from broker.audit.history import EventHistory
 from broker.audit.journal import Journal
 from broker.audit.reader import JournalReader
+from broker.permission_use.used_actions import BESIDES, needed_permissions
 from broker.policy import PolicyKind, is_in_reference, parse_policy, policy_size
 from broker.protocol.shapes import accessanalyzer as shapes
 from broker.storage.generation_records import AnalyzedTrail, PolicyGenerationJob

@@ -10,12 +10,15 @@ from broker.commands import hygiene
 from broker.config import Settings
 from broker.hygiene.rules import RULES
 from broker.names.secret import SecretKey
+from broker.storage.last_accessed import operation_key
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.password_records import LoginProfile, PasswordPolicy
 from broker.storage.records import AccessKey, Account, ManagedPolicy, PolicyVersion, Role, Usage, User
 from broker.storage.store import (
     ACCESS_KEYS,
     ACCOUNTS,
     LOGIN_PROFILES,
+    ORGANIZATION,
     PASSWORD_POLICY,
     POLICIES,
     ROLES,
@@ -103,6 +106,7 @@ def test_each_finding_is_a_row_and_the_status_is_one(run: Run, settings: Setting
         ("account_trusted", "medium"),
         ("old_keys", "medium"),
         ("unused_keys", "medium"),
+        ("unused_passwords", "low"),
         ("unused_roles", "low"),
     ]
     assert rows[3] == {"rule": "old_keys", "severity": "medium", **of_key, "days": 200, "why": rows[3]["why"]}
@@ -121,7 +125,57 @@ def test_rules_are_chosen_and_their_limits_are_given(run: Run, settings: Setting
     assert run("hygiene", *rules, "--key-age", "200", "--unused", "200").status == 0
     skipped = json.loads(run("hygiene", "--json", "--skip", "old_keys").shown)
     assert "old_keys" not in {one["rule"] for one in skipped}
-    assert len(skipped) == 5
+    assert len(skipped) == 6
+
+
+def test_rules_that_matter_less_are_left_out(run: Run, settings: Settings) -> None:
+    in_broker(settings, untidy)
+
+    def severities(*words: str) -> set[str]:
+        return {one["severity"] for one in json.loads(run("hygiene", "--json", *words).shown)}
+
+    assert severities("--severity", "low") == {"high", "medium", "low"}
+    assert severities("--severity", "medium") == {"high", "medium"}
+    assert severities("--severity", "high") == {"high"}
+    assert run("hygiene", "--severity", "high", "--rule", "old_keys").status == 0
+
+
+async def partly_used(store: Transaction) -> None:
+    """A role that was used today, for one of what it may do."""
+    await tidy(store)
+    trust = allow(Principal={"AWS": f"arn:aws:iam::{OTHER}:role/ci"}, Action="sts:AssumeRole")
+    policies = {"p": allow(Action=["iam:GetUser", "iam:ListUsers", "organizations:*"], Resource="*")}
+    role = Role(
+        account_id=HERE,
+        role_name="worker",
+        role_id="AROA2",
+        created_at=1,
+        assume_role_policy=trust,
+        inline_policies=policies,
+    )
+    store.put(ROLES, HERE, role)
+    used = Usage(last_used_at=int(clock()), service="iam", action="GetUser")
+    store.put(USAGE, HERE, used, key="AROA2")
+    store.put(USAGE, HERE, used, key=operation_key("AROA2", "iam", "GetUser"))
+
+
+def test_what_access_analyzer_finds_is_found(run: Run, settings: Settings) -> None:
+    in_broker(settings, partly_used)
+    rows = json.loads(run("hygiene", "--json").shown)
+    assert [(one["rule"], one["name"], one["detail"]) for one in rows] == [
+        ("outside_trusted", "worker", f"arn:aws:iam::{OTHER}:role/ci"),
+        ("unused_permissions", "worker", "iam (1 action), organizations"),
+    ]
+
+    async def in_organization(store: Transaction) -> None:
+        accounts = {one: OrganizationalUnit(parent="r-ab12") for one in (HERE, OTHER)}
+        record = Organization(organization_id="o-abcdefghij", management_account_id=HERE, accounts=accounts)
+        store.put(ORGANIZATION, "", record)
+
+    in_broker(settings, in_organization)
+    assert [one["rule"] for one in json.loads(run("hygiene", "--account", HERE, "--json").shown)] == [
+        "unused_permissions"
+    ]
 
 
 def test_what_cannot_be_meant_is_refused(run: Run, settings: Settings) -> None:

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
+import broker.app  # noqa: F401  # declares the operations of all services
 from broker.hygiene.rules import RULES, Limits, Place, find_hygiene
 from broker.hygiene.states import (
     EntityState,
@@ -14,8 +16,12 @@ from broker.hygiene.states import (
     State,
     UserCredentials,
     UserKey,
+    UserPassword,
 )
-from broker.storage.records import ManagedPolicy, PolicyVersion, Role, User
+from broker.permission_use.account_use import AccountUse
+from broker.permission_use.unused_permissions import EntityPermissions
+from broker.policy import Zone
+from broker.storage.records import ManagedPolicy, PolicyVersion, Role, Usage, User
 
 HERE, OTHER = "111122223333", "444455556666"
 DAY = 86_400
@@ -29,7 +35,8 @@ def document(**statement: Any) -> str:
 
 EVERYTHING = document(Action="*", Resource="*")
 TRUST = document(Principal={"AWS": HERE}, Action="sts:AssumeRole")
-EMPTY = EntityState(HERE, (), (), (), {})
+ZONE = Zone(frozenset({HERE}))
+EMPTY = EntityState(HERE, (), (), (), {}, ZONE)
 
 
 def found(state: State, limits: Limits | None = None) -> list[tuple[str, Place]]:
@@ -43,7 +50,7 @@ def key(name: str, age: int, used: int | None, *, is_active: bool = True) -> Use
     )
 
 
-def role(name: str, *, path: str = "/", created: int = 0, trust: str = TRUST) -> Role:
+def role(name: str, *, path: str = "/", created: int = 0, trust: str = TRUST, **more: Any) -> Role:
     return Role(
         account_id=HERE,
         role_name=name,
@@ -51,6 +58,7 @@ def role(name: str, *, path: str = "/", created: int = 0, trust: str = TRUST) ->
         path=path,
         created_at=NOW - created * DAY,
         assume_role_policy=trust,
+        **more,
     )
 
 
@@ -116,7 +124,7 @@ def test_a_policy_that_allows_everything_is_found_by_itself_or_with_who_has_it()
         inline_policies={"mine": EVERYTHING, "less": document(Action="s3:*", Resource="*")},
         attached_policies=(ADMINISTRATOR, policy.arn),
     )
-    state = EntityState(HERE, (alice,), (policy,), (), {ADMINISTRATOR: EVERYTHING})
+    state = EntityState(HERE, (alice,), (policy,), (), {ADMINISTRATOR: EVERYTHING}, ZONE)
     assert found(state) == [
         ("everything_allowed", Place("policy", "all")),
         ("everything_allowed", Place("user", "alice", "mine")),
@@ -136,6 +144,63 @@ def test_trust_in_other_accounts_is_found_and_in_its_own_is_not() -> None:
         ("everyone_trusted", Place("role", "everyone")),
         ("account_trusted", Place("role", "other", OTHER)),
     ]
+
+
+PARTNER = f"arn:aws:iam::{OTHER}:role/deploy"
+FROM_OUTSIDE = {"StringEquals": {"sts:ExternalId": "x"}}
+FROM_INSIDE = {"StringEquals": {"aws:PrincipalOrgID": "o-own"}}
+
+
+@pytest.mark.parametrize(
+    ("principal", "condition", "outside"),
+    [
+        ({"AWS": PARTNER}, {}, [PARTNER]),
+        ({"AWS": [PARTNER, f"arn:aws:iam::{HERE}:user/ann"]}, FROM_OUTSIDE, [PARTNER]),
+        ({"AWS": OTHER}, FROM_OUTSIDE, [OTHER]),
+        ("*", FROM_OUTSIDE, ["*"]),
+        ("*", FROM_INSIDE, ["*"]),  # it is of no organization
+        ({"AWS": OTHER}, {}, []),  # another rule has it
+        ("*", {}, []),
+        ({"Federated": f"arn:aws:iam::{HERE}:saml-provider/idp"}, {}, []),
+        ({"Service": "ec2.amazonaws.com"}, {}, []),
+        ({"AWS": HERE}, {}, []),
+    ],
+)
+def test_trust_that_reaches_outside_is_found_by_name(
+    principal: Any, condition: dict[str, Any], outside: list[str]
+) -> None:
+    trust = document(
+        Principal=principal, Action="sts:AssumeRole", **({"Condition": condition} if condition else {})
+    )
+    state = msgspec.structs.replace(EMPTY, roles=(RoleState(role("app", trust=trust), NOW),))
+    places = [place for name, place in found(state) if name == "outside_trusted"]
+    assert places == [Place("role", "app", one) for one in outside]
+    within = msgspec.structs.replace(state, zone=Zone(frozenset({HERE, OTHER}), "o-own"))
+    left = [place.detail for name, place in found(within) if name == "outside_trusted"]
+    assert left == (["*"] if principal == "*" and condition is FROM_OUTSIDE else [])
+
+
+def test_a_password_is_unused_since_it_was_used_or_since_it_was_made() -> None:
+    passwords = (
+        UserPassword("never", NOW - 91 * DAY, None),
+        UserPassword("seldom", NOW - 999 * DAY, NOW - 100 * DAY),
+        UserPassword("often", NOW - 999 * DAY, NOW),
+        UserPassword("new", NOW - 90 * DAY, None),
+    )
+    assert found(UserCredentials((), (), passwords)) == [
+        ("unused_passwords", Place("user", "seldom", days=100)),
+        ("unused_passwords", Place("user", "never", days=91)),
+    ]
+
+
+def test_what_a_used_role_did_not_use_of_its_policies_is_found_by_service() -> None:
+    text = document(Action=["iam:GetUser", "iam:ListUsers", "organizations:List*"], Resource="*")
+    used = role("worker", created=999, inline_policies={"p": text})
+    mark = Usage(last_used_at=NOW - 31 * DAY, service="iam", action="GetUser")
+    use = AccountUse((used,), (), (), {}, {}, EntityPermissions({}, {}, {used.role_id: (mark,)}))
+    place = Place("role", "worker", "iam (1 action), organizations")
+    assert found(use) == [("unused_permissions", place)]
+    assert found(use, Limits(unused=30)) == []  # the role itself is unused
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:

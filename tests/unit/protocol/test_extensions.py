@@ -81,3 +81,11 @@ def test_the_folder_adds_every_operation_and_changes_none_of_awss() -> None:
         added = extensions.EXTENSIONS["sts"][part]
         assert {name: known[part][name] for name in added} == json.loads(json.dumps(added))
         assert {name: one for name, one in known[part].items() if name not in added} == plain[part]
+
+
+@pytest.mark.parametrize("file", sorted(MODELS.rglob("*.json")), ids=lambda file: file.parts[-3])
+def test_an_older_model_that_lacks_what_members_are_added_to_is_still_a_model(file: Path) -> None:
+    """botocore reads all shapes of a service before it raises an error of it: one without a type would hide it."""
+    shapes = json.loads(file.read_text())["merge"]["shapes"]
+    assert shapes
+    assert [name for name, shape in shapes.items() if "type" not in shape] == []

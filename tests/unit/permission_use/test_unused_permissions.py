@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import broker.app  # noqa: F401  # declares the operations of all services
-from broker.analyzer.looking import AccountUse, unused_findings, without_excluded
-from broker.analyzer.unused_permissions import EntityPermissions, seen_services, unused_services
+from broker.analyzer.looking import unused_findings, without_excluded
+from broker.permission_use.account_use import AccountUse
+from broker.permission_use.unused_permissions import EntityPermissions, seen_services, unused_services
 from broker.storage.analyzer_records import Analyzer, ExcludedEntities, UnusedService
 from broker.storage.records import Group, Role, Usage, User
 
@@ -145,6 +146,16 @@ def test_policies_of_groups_and_managed_ones_count() -> None:
         user, GET, documents={OF_AWS: document("iam:GetUser", "iam:GetRole")}, groups={"staff": group}
     )
     assert found == {"iam": ["GetRole"], "sts": []}
+
+
+@pytest.mark.parametrize("boundary", [document("iam:GetUser"), document("*", effect="Deny")])
+def test_a_permissions_boundary_hides_no_permission_that_a_policy_grants(boundary: str) -> None:
+    """It may be lifted by others than those who wrote the policy, and grants nothing itself."""
+    limited = role(document("iam:GetUser", "iam:ListUsers", "sts:*"), permissions_boundary=OF_AWS)
+    found = unused(limited, GET, documents={OF_AWS: boundary})
+    assert found == unused(role(*limited.inline_policies.values()), GET) == {"iam": ["ListUsers"], "sts": []}
+    narrow = role(document("iam:GetUser"), permissions_boundary=OF_AWS)
+    assert unused(narrow, GET, documents={OF_AWS: document("*")}) == {}
 
 
 def use_of(*roles: Role) -> AccountUse:

@@ -3,6 +3,10 @@
 Only services count of which the broker sees the use: those that it serves itself, and those that somebody of the
 account was seen to use (S3, by the gateway). Only users and roles count that were made before the analyzer's days and
 were used within them: of others the user's credentials or the role are unused, which is another finding.
+
+Identity policies alone count, by which AWS makes the same details ("It only applies permissions policy logic":
+GenerateServiceLastAccessedDetails). A permissions boundary or a policy of the organization grants nothing, so it takes
+no finding away either: what an identity policy allows beyond it may be done as soon as that limit changes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,8 +15,8 @@ from functools import cache
 import msgspec
 
 from broker.access.aws_managed import find_aws_managed
-from broker.analyzer.used_actions import BESIDES, TRACKED_OF_S3, judged_actions
 from broker.operation import OPERATIONS
+from broker.permission_use.used_actions import BESIDES, TRACKED_OF_S3, judged_actions
 from broker.policy import granted_actions, needs_permission
 from broker.storage.analyzer_records import UnusedService, UnusedServiceAction
 from broker.storage.last_accessed import ALL_OPERATIONS

@@ -96,7 +96,7 @@ class Cache(Generic[Key, Value]):
     def put(self, key: Key, value: Value, weight: int = 1, sources: tuple[MadeOf, ...] | None = None) -> None:
         """Cache `value` under `key`, instead of any other; `weight` is without its parts."""
         if weight > self._limit:
-            self._drop(key)
+            self.drop(key)
             return
         entry = self._entries.get(key)
         if entry is None:
@@ -116,8 +116,15 @@ class Cache(Generic[Key, Value]):
         self.weight += weight - entry.weight
         entry.weight = weight
         if weight > self._limit:  # it does not fit: the others need not be evicted for it
-            self._drop(key)
+            self.drop(key)
         self._evict()
+
+    def drop(self, key: Key) -> None:
+        """Remove the value under `key`, if there is one."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._remove_weight(entry)
+            self._clock.remove(key)
 
     def discard(self, is_outdated: Callable[[Value], bool]) -> None:
         """Remove every value of which `is_outdated` is true."""
@@ -171,12 +178,6 @@ class Cache(Generic[Key, Value]):
         """
         if value is not None and not store.is_dirty:
             self.put(key, value, weight, sources)
-
-    def _drop(self, key: Key) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._remove_weight(entry)
-            self._clock.remove(key)
 
     def _evict(self) -> None:
         while self.weight > self._limit:

@@ -206,7 +206,8 @@ def what_to_paste(settings: Settings, config: Path, credentials: Path, *, has_pr
     return f"""\
 The broker's demo: IAM and STS on {endpoint}, instance metadata on {metadata_endpoint},
 the sign-in portal on {portal_url_of(settings)}: dana of account workloads signs in there with a browser.
-Paste into another terminal:
+Paste into another terminal, with an AWS CLI of 2.13, or 1.29, or later: older ones do not read the profiles'
+endpoint, and ask AWS.
 
   export AWS_CONFIG_FILE={config}
   export AWS_SHARED_CREDENTIALS_FILE={credentials}

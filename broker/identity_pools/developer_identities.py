@@ -1,9 +1,7 @@
 """Developer authenticated identities: an app's own server, by its permissions, says which of its users an identity is.
 
-An identity is one user of the developer provider at most, so users are never merged.
+Two of its users who turn out to be one person are merged: the server says so, never an app.
 """
-
-from msgspec.structs import replace
 
 from broker.errors import Refusal
 from broker.identity_pools.developer_tokens import LOGIN, DeveloperToken, seal_developer_token
@@ -13,12 +11,14 @@ from broker.identity_pools.identities import (
     link,
     new_identity,
     owners_of,
+    put_logins,
 )
 from broker.identity_pools.linking import identity_of
 from broker.identity_pools.logins import ProvenLogin, developer_login, proven_logins
 from broker.identity_pools.pages import page_after
 from broker.identity_pools.refusals import invalid, no_such_identity, not_authorized
 from broker.identity_pools.resources import named_pool
+from broker.identity_pools.subjects import merged, subjects_of, users_of, without
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
 from broker.storage.identity_pool_records import IdentityPoolRecord, PoolIdentity, identity_shard
@@ -63,6 +63,14 @@ def _required_provider(pool: IdentityPoolRecord) -> str:
     return pool.developer_provider
 
 
+def _named_provider(pool: IdentityPoolRecord, name: str) -> str:
+    """The developer provider, which the request names as well."""
+    provider = _required_provider(pool)
+    if name != provider:
+        raise invalid(f"{name} is not the developer provider of the identity pool.")
+    return provider
+
+
 async def _identity_for(
     call: Call, pool: IdentityPoolRecord, logins: tuple[ProvenLogin, ...], identity_id: str | None
 ) -> PoolIdentity:
@@ -101,7 +109,7 @@ async def lookup_developer_identity(
     if request.identity_id is not None and user is not None and owner != request.identity_id:
         raise Refusal("ResourceConflictException", "The user is not of this identity.")
     identity = await _required_identity(call, pool, request.identity_id or owner or "")
-    users = [identity.logins[provider]] if provider in identity.logins else []
+    users = users_of(identity, provider)
     shown, next_token = page_after(users, str, request.next_token, request.max_results or _MOST)
     return shapes.LookupDeveloperIdentityResponse(
         identity_id=identity.identity_id, developer_user_identifier_list=tuple(shown), next_token=next_token
@@ -121,16 +129,35 @@ async def unlink_developer_identity(
     call: Call, request: shapes.UnlinkDeveloperIdentityInput, prepared: Prepared[IdentityPoolRecord]
 ) -> None:
     """An identity without its last login is nobody's. Tokens of the user that were given out prove nothing more."""
-    pool, provider = prepared.found, _required_provider(prepared.found)
-    if request.developer_provider_name != provider:
-        raise invalid(
-            f"{request.developer_provider_name} is not the developer provider of the identity pool."
-        )
+    pool, provider = prepared.found, _named_provider(prepared.found, request.developer_provider_name)
     owner = await _owner(call, pool, provider, request.developer_user_identifier)
     if owner != request.identity_id:
         raise Refusal("ResourceConflictException", "The user is not of this identity.")
     identity = await _required_identity(call, pool, owner)
-    forget_logins(call, identity, {provider: request.developer_user_identifier})
-    left = {name: subject for name, subject in identity.logins.items() if name != provider}
-    changed = replace(identity, logins=left, is_disabled=not left, modified_at=int(call.now))
+    removed = [(provider, request.developer_user_identifier)]
+    forget_logins(call, identity, removed)
+    changed = without(identity, removed, int(call.now))
     call.store.put(POOL_IDENTITIES, identity_shard(pool.pool_id), changed)
+
+
+@operation("cognito-identity:MergeDeveloperIdentities", prepare=named_pool)
+async def merge_developer_identities(
+    call: Call, request: shapes.MergeDeveloperIdentitiesInput, prepared: Prepared[IdentityPoolRecord]
+) -> shapes.MergeDeveloperIdentitiesResponse:
+    """The source's identity is nobody's afterwards; credentials that it has got live on until they expire.
+
+    Users who are one identity already stay it: who repeats a request whose answer was lost gets the same answer.
+    """
+    pool, provider = prepared.found, _named_provider(prepared.found, request.developer_provider_name)
+    if request.source_user_identifier == request.destination_user_identifier:
+        raise invalid("SourceUserIdentifier and DestinationUserIdentifier are the same user.")
+    source_id = await _owner(call, pool, provider, request.source_user_identifier)
+    destination_id = await _owner(call, pool, provider, request.destination_user_identifier)
+    if source_id != destination_id:
+        source = await _required_identity(call, pool, source_id)
+        destination = await _required_identity(call, pool, destination_id)
+        after = merged(source, destination, provider, int(call.now))
+        put_logins(call, destination, subjects_of(source))
+        for changed in after:
+            call.store.put(POOL_IDENTITIES, identity_shard(pool.pool_id), changed)
+    return shapes.MergeDeveloperIdentitiesResponse(identity_id=destination_id)

@@ -1,6 +1,6 @@
 """The identities of pools: found by their id or by a login, made, linked, deleted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -8,6 +8,7 @@ from broker.audit.event import uuid_text
 from broker.errors import Refusal
 from broker.identity_pools.linking import linked
 from broker.identity_pools.logins import ProvenLogin
+from broker.identity_pools.subjects import Subject, subjects_of
 from broker.operation import Call
 from broker.storage.identity_pool_records import (
     IdentityCount,
@@ -82,28 +83,34 @@ async def _count(call: Call, pool: IdentityPoolRecord, shard: str) -> None:
 
 def link(call: Call, identity: PoolIdentity, logins: Sequence[ProvenLogin]) -> PoolIdentity:
     """The identity with these logins as well; written only where that changes it."""
-    together = linked(identity.logins, logins)
+    together = linked(identity, logins)
     if together == identity.logins:
         return identity
     changed = replace(identity, logins=together, modified_at=int(call.now))
     shard = identity_shard(identity.pool_id)
     call.store.put(POOL_IDENTITIES, shard, changed)
-    for provider, subject in together.items():
-        key = login_key(identity.pool_id, provider, subject)
-        call.store.put(LINKED_LOGINS, shard, LinkedLogin(key=key, identity_id=identity.identity_id))
+    put_logins(call, identity, together.items())
     return changed
 
 
-def forget_logins(call: Call, identity: PoolIdentity, logins: Mapping[str, str]) -> None:
+def put_logins(call: Call, identity: PoolIdentity, logins: Iterable[Subject]) -> None:
+    """Each of these is found as a login of `identity` from now on, whoever's it was."""
     shard = identity_shard(identity.pool_id)
-    for provider, subject in logins.items():
+    for provider, subject in logins:
+        key = login_key(identity.pool_id, provider, subject)
+        call.store.put(LINKED_LOGINS, shard, LinkedLogin(key=key, identity_id=identity.identity_id))
+
+
+def forget_logins(call: Call, identity: PoolIdentity, logins: Iterable[Subject]) -> None:
+    shard = identity_shard(identity.pool_id)
+    for provider, subject in logins:
         call.store.delete(LINKED_LOGINS, shard, login_key(identity.pool_id, provider, subject))
 
 
 async def delete_identities(call: Call, pool_id: str, identities: Sequence[PoolIdentity]) -> None:
     shard = identity_shard(pool_id)
     for identity in identities:
-        forget_logins(call, identity, identity.logins)
+        forget_logins(call, identity, subjects_of(identity))
         call.store.delete(POOL_IDENTITIES, shard, identity.identity_id)
     counted = await call.store.find(IDENTITY_COUNTS, shard, pool_id)
     if counted is not None and identities:

@@ -2,13 +2,14 @@
 
 The law:
 
-1. A provider's subject is one identity of a pool, and an identity has one subject of each provider.
+1. A provider's subject is one identity of a pool, and an identity has one subject of each provider; of the developer
+   provider more, where the app's own server merges its users.
 2. Who proves none of an identity's logins is not that identity. A guest's identity has none, and is for who knows its
    id; the first login that is proven for it makes it that person's.
-3. Where the logins of one request are of two identities, it is refused. Identities are never merged.
+3. Where the logins of one request are of two identities, it is refused: people never merge identities.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from broker.errors import Refusal
 from broker.identity_pools.logins import ProvenLogin
@@ -53,12 +54,15 @@ def require_identity(
         raise _conflict(", ".join(sorted(map(str, others))))
 
 
-def linked(known: Mapping[str, str], logins: Sequence[ProvenLogin]) -> dict[str, str]:
+def linked(identity: PoolIdentity, logins: Sequence[ProvenLogin]) -> dict[str, str]:
     """The logins of an identity with those that were proven; raises NotAuthorizedException by the first law."""
+    together = dict(identity.logins)
     for one in logins:
-        if known.get(one.provider, one.subject) != one.subject:
+        if one.subject in identity.further_subjects.get(one.provider, ()):
+            continue
+        if together.setdefault(one.provider, one.subject) != one.subject:
             raise not_authorized(_NO_MATCH, f"the identity has another subject of {one.provider}")
-    return {**known, **{one.provider: one.subject for one in logins}}
+    return together
 
 
 def _conflict(found: str) -> Refusal:

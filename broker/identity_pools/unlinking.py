@@ -1,12 +1,11 @@
 """UnlinkIdentity: a person takes a login from their identity, by proving it."""
 
-from msgspec.structs import replace
-
 from broker.identity_pools.identities import find_identity, find_pool, forget_logins, owners_of
 from broker.identity_pools.linking import require_identity
 from broker.identity_pools.logins import proven_logins
 from broker.identity_pools.refusals import invalid, no_such_identity, no_such_pool
 from broker.identity_pools.resources import app_of_identity
+from broker.identity_pools.subjects import without
 from broker.operation import Call, Prepared, no_resource, operation
 from broker.protocol.shapes import cognito_identity as shapes
 from broker.storage.identity_pool_records import identity_shard
@@ -27,14 +26,11 @@ async def unlink_identity(call: Call, request: shapes.UnlinkIdentityInput, prepa
     logins = await proven_logins(call, pool, request.logins)
     owners = await owners_of(call.store, pool, logins)
     require_identity(pool, identity, logins, owners)
-    removed = {
-        one.provider: one.subject
+    removed = [
+        (one.provider, one.subject)
         for one, owner in zip(logins, owners, strict=True)
         if one.provider in request.logins_to_remove and owner == identity.identity_id
-    }
+    ]
     forget_logins(call, identity, removed)
-    left = {provider: subject for provider, subject in identity.logins.items() if provider not in removed}
-    changed = replace(
-        identity, logins=left, is_disabled=bool(removed) and not left, modified_at=int(call.now)
-    )
+    changed = without(identity, removed, int(call.now))
     call.store.put(POOL_IDENTITIES, identity_shard(pool.pool_id), changed)

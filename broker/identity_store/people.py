@@ -1,12 +1,13 @@
 """The people and groups of an identity store: found, made, changed, deleted. SCIM and `identitystore` share it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Collection as Names
 
 import msgspec
 from msgspec.structs import replace
 
+from broker.errors import Refusal
 from broker.identity_store.refusals import (
     invalid_value,
     not_found,
@@ -37,7 +38,7 @@ from broker.storage.people_collections import (
 )
 from broker.storage.store import Transaction
 
-_SLICE = 500
+_SLICE, _MEMBERS_AT_ONCE = 500, 100
 LONGEST_EXTERNAL_ID, LONGEST_USER_NAME = 256, 256
 
 
@@ -160,18 +161,55 @@ class People(msgspec.Struct, frozen=True):
         if found is not None:
             return found
         if await self.store.find(STORE_USERS, self.shard, membership.user_id) is None:
-            raise invalid_value(f"There is no user {membership.user_id}: only users are members of groups.")
+            raise _no_member(membership.user_id)
+        return self._put_membership(membership)
+
+    async def add_members(
+        self, group_id: str, user_ids: Sequence[str], new_id: Callable[[], str]
+    ) -> list[str]:
+        """As `add_member`, each of them; the ids of those who were none before."""
+        added: list[str] = []
+        async for some, present in self._members_in_slices(group_id, list(dict.fromkeys(user_ids))):
+            new = [one for one, found in zip(some, present, strict=True) if found is None]
+            users = await self.store.find_all(STORE_USERS, self.shard, new)
+            for user_id, user in zip(new, users, strict=True):
+                if user is None:
+                    raise _no_member(user_id)
+                self._put_membership(
+                    StoreMembership(membership_id=new_id(), group_id=group_id, user_id=user_id)
+                )
+            added += new
+        return added
+
+    async def remove_members(self, group_id: str, user_ids: Sequence[str]) -> list[str]:
+        """The ids of those who were members."""
+        removed: list[str] = []
+        async for _, present in self._members_in_slices(group_id, list(dict.fromkeys(user_ids))):
+            found = [one for one in present if one is not None]
+            for one in found:
+                self._forget(one)
+            removed += [one.user_id for one in found]
+        return removed
+
+    async def _members_in_slices(
+        self, group_id: str, user_ids: Sequence[str]
+    ) -> AsyncIterator[tuple[Sequence[str], list[StoreMembership | None]]]:
+        """Some of the users, and their memberships; between two slices others are answered."""
+        for start in range(0, len(user_ids), _MEMBERS_AT_ONCE):
+            some = user_ids[start : start + _MEMBERS_AT_ONCE]
+            keys = [f"{GROUP}/{group_id}/{user_id}" for user_id in some]
+            yield some, await self.store.find_all(STORE_MEMBERSHIPS, self.shard, keys)
+            await asyncio.sleep(0)
+
+    async def remove_member(self, group_id: str, user_id: str) -> bool:
+        """Whether the user was a member."""
+        return bool(await self.remove_members(group_id, [user_id]))
+
+    def _put_membership(self, membership: StoreMembership) -> StoreMembership:
         made = replace(membership, created_at=self.now)
         for key in membership_keys(made):
             self.store.put(STORE_MEMBERSHIPS, self.shard, made, key=key)
         return made
-
-    async def remove_member(self, group_id: str, user_id: str) -> bool:
-        """Whether the user was a member."""
-        found = await self.find_membership(group_id, user_id)
-        if found is not None:
-            self._forget(found)
-        return found is not None
 
     def _forget(self, membership: StoreMembership) -> None:
         for key in membership_keys(membership):
@@ -259,3 +297,7 @@ def _group_names(group: StoreGroup) -> dict[str, str]:
     if group.external_id:
         names[external_id_key(GROUP, group.external_id)] = "externalId"
     return names
+
+
+def _no_member(user_id: str) -> Refusal:
+    return invalid_value(f"There is no user {user_id}: only users are members of groups.")

@@ -28,7 +28,7 @@ from broker.identity_store.scim_requests import (
     noted_filter,
 )
 from broker.storage import identity_store_records as records
-from broker.storage.identity_store_records import StoreGroup, StoreMembership
+from broker.storage.identity_store_records import StoreGroup
 
 _MOST_MEMBERS_OF_PAGE = 10_000
 _MOST_NOTED = 100
@@ -37,15 +37,9 @@ _MOST_NOTED = 100
 async def create_group(request: ScimRequest) -> ScimAnswer:
     described, members = described_group(request.body, request.new_id())
     group = await request.people.create_group(described)
-    for user_id in members:
-        await _add(request, group.group_id, user_id)
+    await request.people.add_members(group.group_id, members, request.new_id)
     answer = await _group(request, group, 201)
     return replace(answer, noted={**answer.noted, "addedMembers": list(members)[:_MOST_NOTED]})
-
-
-async def _add(request: ScimRequest, group_id: str, user_id: str) -> None:
-    membership = StoreMembership(membership_id=request.new_id(), group_id=group_id, user_id=user_id)
-    await request.people.add_member(membership)
 
 
 async def _group(request: ScimRequest, group: StoreGroup, status: int = 200) -> ScimAnswer:
@@ -119,21 +113,14 @@ async def _change_members(
 ) -> tuple[list[str], list[str]]:
     """Who was added, and who was removed."""
     if isinstance(change, MembersAdded):
-        return await _add_all(request, group_id, change.user_ids), []
+        return await request.people.add_members(group_id, change.user_ids, request.new_id), []
     if isinstance(change, MembersRemoved):
-        return [], [one for one in change.user_ids if await request.people.remove_member(group_id, one)]
+        return [], await request.people.remove_members(group_id, change.user_ids)
     if isinstance(change, MembersMatchedRemoved):
         present = await request.people.memberships_of(records.GROUP, group_id)
         chosen = [one.user_id for one in present if matches(change.filter, {"value": one.user_id})]
-        return [], [one for one in chosen if await request.people.remove_member(group_id, one)]
+        return [], await request.people.remove_members(group_id, chosen)
     return await _replace_members(request, group_id, change.user_ids)
-
-
-async def _add_all(request: ScimRequest, group_id: str, user_ids: Sequence[str]) -> list[str]:
-    new = [one for one in user_ids if await request.people.find_membership(group_id, one) is None]
-    for user_id in new:
-        await _add(request, group_id, user_id)
-    return new
 
 
 async def _replace_members(
@@ -141,9 +128,8 @@ async def _replace_members(
 ) -> tuple[list[str], list[str]]:
     present = {one.user_id for one in await request.people.memberships_of(records.GROUP, group_id)}
     gone = sorted(present - set(user_ids))
-    for user_id in gone:
-        await request.people.remove_member(group_id, user_id)
-    return await _add_all(request, group_id, user_ids), gone
+    await request.people.remove_members(group_id, gone)
+    return await request.people.add_members(group_id, user_ids, request.new_id), gone
 
 
 async def delete_group(request: ScimRequest) -> ScimAnswer:

@@ -1,5 +1,6 @@
 """Users, as SCIM's clients create, read and change them (RFC 7644, 3)."""
 
+import asyncio
 from typing import Any
 
 from broker.identity_store.attributes import USER
@@ -18,6 +19,8 @@ from broker.identity_store.scim_requests import (
 )
 from broker.storage import identity_store_records as records
 from broker.storage.identity_store_records import StoreUser
+
+_MATCHED_AT_ONCE = 500
 
 
 async def create_user(request: ScimRequest) -> ScimAnswer:
@@ -89,7 +92,12 @@ async def _chosen_users(request: ScimRequest, asked: AskedPage) -> tuple[list[St
         found = await people.users(asked.end)
         return found[asked.start - 1 : asked.end], (await people.counts()).users
     found = await _candidate_users(people, asked.filter)
-    chosen = [one for one in found if matches(asked.filter, shown_user(one, request.base))]
+    chosen: list[StoreUser] = []
+    for number, one in enumerate(found, 1):
+        if matches(asked.filter, shown_user(one, request.base)):
+            chosen.append(one)
+        if number % _MATCHED_AT_ONCE == 0:
+            await asyncio.sleep(0)  # let the event loop serve requests
     return chosen[asked.start - 1 : asked.end], len(chosen)
 
 

@@ -33,6 +33,9 @@ _MOST_REPLACED = 8
 # How many records are read before the event loop serves other requests: they take two or three milliseconds.
 _SCAN_PAGE = 200
 
+# A commit of more records than this drops the snapshot: to correct what it lists would hold the event loop.
+_MOST_ADVANCED = 2000
+
 # How many are read at once where slices are interrupted all the time.
 _MOST_AT_ONCE = 10_000
 
@@ -304,6 +307,9 @@ class RecordCache:
         Transactions that still have the old snapshot find it empty, and read from the engine.
         """
         if self._partitions.get(partition) is not snapshot:
+            return
+        if len(writes) > _MOST_ADVANCED:
+            self._partitions.drop(partition)
             return
         successor = snapshot.successor(revision, [key for _, key, _ in writes])
         successor.encoded, snapshot.encoded = snapshot.encoded, {}

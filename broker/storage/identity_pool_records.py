@@ -87,7 +87,8 @@ class IdentityPoolOwner(Record, frozen=True, kw_only=True):
 class PoolIdentity(Record, frozen=True, kw_only=True):
     """One of an app's people, or a guest: `logins` are subjects by provider, none of a guest.
 
-    `is_disabled`: its last login was unlinked, so that nobody can prove to be it any more.
+    `is_disabled`: its last login was unlinked or merged into another identity, so that nobody can prove to be it any
+    more. `further_subjects`: users of the developer provider who were merged into the identity.
     """
 
     identity_id: str
@@ -97,6 +98,7 @@ class PoolIdentity(Record, frozen=True, kw_only=True):
     is_disabled: bool = False
     created_at: int
     modified_at: int
+    further_subjects: dict[str, tuple[str, ...]] = {}
 
 
 class LinkedLogin(Record, frozen=True, kw_only=True):

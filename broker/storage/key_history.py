@@ -5,6 +5,7 @@ Law: two revisions show the same under a key that was not written after the earl
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from broker.storage.engine import Revision
 
@@ -39,6 +40,7 @@ class KeyHistory:
             self._written[key] = position
         if len(self._written) > _MOST_KEYS:
             self._positions = {revision: position}
+            self._written.clear()
         elif len(self._positions) > _MOST_REVISIONS:
             del self._positions[next(iter(self._positions))]
         self._forget_written(next(iter(self._positions.values())))
@@ -53,8 +55,6 @@ class KeyHistory:
 
     def _forget_written(self, oldest: int) -> None:
         """Keys that were not written after any revision that is known."""
-        while self._written:
-            key, position = next(iter(self._written.items()))
-            if position > oldest:
-                break
+        known = list(takewhile(lambda one: one[1] <= oldest, self._written.items()))
+        for key, _ in known:
             del self._written[key]

@@ -7,6 +7,7 @@ as current as a read from the engine. `transaction.py` states what a transaction
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import takewhile
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -311,7 +312,7 @@ class Store:
         A key that is used all the time is written once in `interval` seconds.
         """
         now = self._clock()
-        self._flushed = {mark: at for mark, at in self._flushed.items() if at <= now < at + interval}
+        self._forget_flushed(now, interval)
         by_account: dict[str, dict[str, Usage]] = {}
         for (account, key), usage in self._marks.items():
             if (account, key) not in self._flushed:
@@ -320,6 +321,14 @@ class Store:
         for start in range(0, len(accounts), _FLUSH_WIDTH):
             some = accounts[start : start + _FLUSH_WIDTH]
             await asyncio.gather(*(self._flush_account(account, marks, now) for account, marks in some))
+
+    def _forget_flushed(self, now: float, interval: float) -> None:
+        """They are in the order in which they were written, unless the clock was set back: not each is looked at."""
+        if next(reversed(self._flushed.values()), now) > now:
+            self._flushed.clear()
+        rested = takewhile(lambda one: now >= one[1] + interval, self._flushed.items())
+        for mark, _ in list(rested):
+            del self._flushed[mark]
 
     async def _flush_account(self, account: str, marks: dict[str, Usage], now: float) -> None:
         writes = [

@@ -20,7 +20,7 @@ Law:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,8 +48,8 @@ from broker.storage.views import MOST_REBASES, Views, conflict
 
 T = TypeVar("T")
 
-# How many marks are read before the event loop serves other requests.
-_FOUND_AT_ONCE = 200
+# How many records are handled before the event loop serves other requests.
+_AT_ONCE = 200
 
 
 class Transaction(msgspec.Struct, eq=False):
@@ -129,7 +129,7 @@ class Transaction(msgspec.Struct, eq=False):
         found: list[R | None] = []
         for number, key in enumerate(keys, 1):
             found.append(await self.find(collection, account, key))
-            if number % _FOUND_AT_ONCE == 0:
+            if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # let the event loop serve requests
         return found
 
@@ -322,10 +322,7 @@ class Transaction(msgspec.Struct, eq=False):
         self.is_dirty = True
 
     async def _commit(self, partition: str, view: View) -> None:
-        writes = [
-            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
-            for key, put in view.writes.items()
-        ]
+        writes = await _encoded(view.writes)
         for _ in range(MOST_REBASES):
             expecting = None if view.snapshot is None else view.snapshot.revision
             try:
@@ -339,3 +336,14 @@ class Transaction(msgspec.Struct, eq=False):
                 self._views.cache.advance(partition, view.snapshot, revision, written)
             return
         raise conflict(partition)
+
+
+async def _encoded(puts: Mapping[str, Put]) -> list[Write]:
+    """In slices, between which other requests are served."""
+    writes: list[Write] = []
+    for number, (key, put) in enumerate(puts.items(), 1):
+        value = None if put.record is None else put.collection.encode(put.record)
+        writes.append(Write(key, value, put.expires_at))
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return writes

@@ -181,11 +181,10 @@ async def _fill(engine: Engine, accounts: int, roles: int) -> None:
     await engine.commit(GLOBAL, [_write(ACCOUNTS, account) for account in known], None)
     for index in range(accounts):
         await engine.commit(account_partition(account_id(index)), account_records(index, roles), None)
-        if index % 20 == 19 or index + 1 == accounts:
+        if (index % 20 == 19 and sys.stderr.isatty()) or index + 1 == accounts:
             per_second = (index + 1) * roles / (time.monotonic() - began)
-            line = f"\r{(index + 1) * roles:,} roles in {index + 1:,} accounts, {per_second:,.0f} a second "
-            print(line, end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            line = f"{(index + 1) * roles:,} roles in {index + 1:,} accounts, {per_second:,.0f} a second "
+            print(line, end="\r" if index + 1 < accounts else "\n", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -49,8 +49,11 @@ from broker.performing import Tools
 from broker.storage.records import Group
 from broker.storage.store import GROUPS, USERS, Transaction
 from broker.web.metrics import Metrics
+from tests.e2e.conftest import Keys
+from tests.e2e.scim import ScimClient, identity_store_client
 
 SERVED = "BENCH_STEPS_FILE"  # set in the broker's process: where it writes its steps
+QUOTAS = ("USERS", "CUSTOMER_POLICIES", "ROLES", "ORGANIZATION_ACCOUNTS")
 LEAST = 0.002  # seconds; shorter steps are not written
 SAMPLED = 0.002
 ACCOUNT = account_id(len(growth.SIZES) - 1)
@@ -123,19 +126,25 @@ class Clients:
     """boto3 of the full account's key."""
 
     def __init__(self, server: Server, portal: str, cookie: str) -> None:
-        self._server, self._portal, self._cookie = server, portal, cookie
+        self._portal, self._cookie = portal, cookie
         self._made: dict[str, Any] = {}
+        self.url = f"http://{server.address}"
+        self.scim: ScimClient | None = None
+        self.identity_store = ""
         key = access_key(ACCOUNT)
         self._session = boto3.session.Session(key[0], key[1], region_name="eu-central-1")
 
     def __getattr__(self, service: str) -> Any:
         if service not in self._made:
             config = Config(retries={"max_attempts": 0}, read_timeout=300, parameter_validation=False)
-            endpoint = f"http://{self._server.address}"
             self._made[service] = self._session.client(
-                service.replace("_", "-"), endpoint_url=endpoint, config=config
+                service.replace("_", "-"), endpoint_url=self.url, config=config
             )
         return self._made[service]
+
+    def identity_stores(self) -> Any:
+        """With the operations that AWS has not."""
+        return identity_store_client(self, Keys(*access_key(ACCOUNT)))  # type: ignore[arg-type]
 
     def page(self, path: str) -> None:
         request = urllib.request.Request(f"http://{self._portal}{path}", headers={"Cookie": self._cookie})
@@ -189,7 +198,7 @@ def _simulate(clients: Clients) -> None:
 
 
 def _organize(clients: Clients) -> None:
-    """Once: a hundred accounts below ten units."""
+    """Once: a thousand accounts, and ten units."""
     try:
         clients.organizations.create_organization(FeatureSet="ALL")
     except clients.organizations.exceptions.AlreadyInOrganizationException:
@@ -197,7 +206,7 @@ def _organize(clients: Clients) -> None:
     root = clients.organizations.list_roots()["Roots"][0]["Id"]
     for number in range(10):
         clients.organizations.create_organizational_unit(ParentId=root, Name=f"unit-{number}")
-    for number in range(100):
+    for number in range(1000):
         clients.organizations.create_account(Email=f"a{number}@example.org", AccountName=f"a{number}")
 
 
@@ -208,6 +217,62 @@ def _tree(clients: Clients) -> None:
     for kind in ("ACCOUNT", "ORGANIZATIONAL_UNIT"):
         for _ in clients.organizations.get_paginator("list_children").paginate(ParentId=root, ChildType=kind):
             pass
+
+
+def _pushed(clients: Clients) -> ScimClient:
+    """Of an identity store with 5,000 people, who are all in one group; made once."""
+    if clients.scim is None:
+        identities = clients.identity_stores()
+        provider = clients.iam.create_open_id_connect_provider(
+            Url="https://bench.example", ClientIDList=["bench"]
+        )["OpenIDConnectProviderArn"]
+        store = identities.create_identity_store(Provider=provider)["IdentityStoreId"]
+        token = identities.create_bearer_token(IdentityStoreId=store)["BearerToken"]
+        scim = ScimClient(clients.url, token)
+        scim.new_group(
+            "all", *[scim.new_user(f"person-{number}", emails=_emails(number)) for number in range(5000)]
+        )
+        clients.scim, clients.identity_store = scim, store
+    return clients.scim
+
+
+def _emails(number: int) -> list[dict[str, str]]:
+    return [{"type": "work", "value": f"person-{number}@example.org"}]
+
+
+def _scim(path: str, **query: str) -> Callable[[Clients], object]:
+    def run(clients: Clients) -> None:
+        answer = _pushed(clients).get(path, **query)
+        assert answer.status == 200, answer.body
+
+    return run
+
+
+def _group_of_all(clients: Clients) -> str:
+    found = _pushed(clients).get("/Groups", filter='displayName eq "all"', excludedAttributes="members")
+    return str(found.body["Resources"][0]["id"])
+
+
+def _read_group(clients: Clients) -> None:
+    answer = _pushed(clients).get(f"/Groups/{_group_of_all(clients)}")
+    assert answer.status == 200, answer.body
+
+
+def _exchange_members(clients: Clients) -> None:
+    """All leave the group but one, then all are members again."""
+    scim, group = _pushed(clients), _group_of_all(clients)
+    members = scim.get(f"/Groups/{group}").body["members"]
+    for value in (members[:1], [{"value": one["value"]} for one in members]):
+        answer = scim.patch(f"/Groups/{group}", {"op": "replace", "path": "members", "value": value})
+        assert answer.status in (200, 204), answer.body
+
+
+def _list_people(clients: Clients) -> None:
+    _pushed(clients)
+    for _ in clients.identitystore.get_paginator("list_users").paginate(
+        IdentityStoreId=clients.identity_store
+    ):
+        pass
 
 
 def _user(number: int) -> str:
@@ -275,8 +340,13 @@ MEASURED = (
     ),
     Operation("external findings over 1,000 roles", lambda c: _analyze(c, "ACCOUNT")),
     Operation("unused findings over 5,000 users", lambda c: _analyze(c, "ACCOUNT_UNUSED_ACCESS")),
-    Operation("100 accounts made (each one of them)", _organize),
+    Operation("1,000 accounts made (each one of them)", _organize),
     Operation("ListAccounts, ListChildren", _tree),
+    Operation("SCIM: a page of 5,000 users", _scim("/Users", startIndex="4801", count="200")),
+    Operation("SCIM: a filter over 5,000 users", _scim("/Users", filter='emails.value co "n-4999@"')),
+    Operation("SCIM: GET of a group of 5,000", _read_group),
+    Operation("SCIM: PATCH of its 5,000 members", _exchange_members),
+    Operation("identitystore: ListUsers, whole", _list_people),
     Operation("LookupEvents", paged("cloudtrail", "lookup_events", PaginationConfig={"MaxItems": 500})),
     Operation("DeleteGroup of 5,000 (refused)", lambda c: c.iam.delete_group(GroupName="all")),
     Operation("the console's overview", lambda c: c.page(f"/console/{ACCOUNT}/overview")),
@@ -324,7 +394,9 @@ def _measure(operation: Operation, clients: Clients, server: Server, file: Path)
         try:
             operation.run(clients)
         except ClientError as refusal:
-            refused = f"  refused: {refusal.response['Error']['Code']}"
+            refused = (
+                f"  refused: {refusal.response['Error']['Code']}: {refusal.response['Error']['Message']}"
+            )
         except OSError as failure:
             refused = f"  failed: {failure}"
         seconds, cpu = time.perf_counter() - begun, server.cpu_seconds() - cpu
@@ -358,7 +430,7 @@ def main() -> None:
         store, file = folder / "broker.db", folder / "steps"
         cookie = asyncio.run(_prepare(store, folder))
         environment = _settings(store, folder) | {SERVED: str(file)}
-        environment |= {f"BROKER_QUOTAS_{name}": "100000" for name in ("USERS", "CUSTOMER_POLICIES", "ROLES")}
+        environment |= {f"BROKER_QUOTAS_{name}": "100000" for name in QUOTAS}
         ready = f"http://{OPERATIONS}/readyz"
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; milliseconds")
         print(f"{'':52}{'longest':>8}{'>10':>5}{'turn':>8}{'garbage':>8}{'CPU':>9}{'answer':>9}")

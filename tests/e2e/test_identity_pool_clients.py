@@ -69,6 +69,69 @@ def test_an_apps_own_server_vouches_for_its_users(scene: PoolScene) -> None:
     assert token not in written_in(scene.server)
 
 
+def test_an_apps_own_server_merges_two_of_its_users(scene: PoolScene) -> None:
+    """The source's person is the destination's identity from then on, by every login that they had."""
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    scene.set_roles(pool_id, authenticated=scene.new_role(trusts=trust_of(pool_id)))
+    cognito, app, pool = scene.cognito, scene.app, {"IdentityPoolId": pool_id}
+    vouch = cognito.get_open_id_token_for_developer_identity
+    public = scene.logins(scene.token())
+    old = vouch(**pool, Logins={"login.app": "user-7", **public})
+    new = vouch(**pool, Logins={"login.app": "user-8"})
+    kept = keys_of(app.get_credentials_for_identity(IdentityId=old["IdentityId"], Logins=public))
+    merge = {**pool, "DeveloperProviderName": "login.app"}
+    merge |= {"SourceUserIdentifier": "user-7", "DestinationUserIdentifier": "user-8"}
+    for _ in range(2):  # an answer may be lost on its way
+        assert cognito.merge_developer_identities(**merge)["IdentityId"] == new["IdentityId"]
+    get, token = app.get_credentials_for_identity, {COGNITO: old["Token"]}
+    assert refused(get, IdentityId=old["IdentityId"], Logins=public)[:2] == NOT_AUTHORIZED
+    assert refused(get, IdentityId=new["IdentityId"], Logins=token)[:2] == NOT_AUTHORIZED
+    assert scene.who(keys_of(get(IdentityId=new["IdentityId"], Logins=public)))
+    assert scene.who(kept)
+    again = vouch(**pool, Logins={"login.app": "user-7"})
+    assert again["IdentityId"] == new["IdentityId"]
+    assert scene.who(keys_of(get(IdentityId=again["IdentityId"], Logins={COGNITO: again["Token"]})))
+    found = cognito.lookup_developer_identity(**pool, IdentityId=new["IdentityId"])
+    assert found["DeveloperUserIdentifierList"] == ["user-7", "user-8"]
+    first = cognito.lookup_developer_identity(**pool, DeveloperUserIdentifier="user-7", MaxResults=1)
+    assert (first["IdentityId"], first["DeveloperUserIdentifierList"]) == (new["IdentityId"], ["user-7"])
+    assert cognito.describe_identity(IdentityId=old["IdentityId"]).get("Logins", []) == []
+    shown = cognito.list_identities(**pool, MaxResults=60, HideDisabled=True)["Identities"]
+    assert [one["IdentityId"] for one in shown] == [new["IdentityId"]]
+    unlink = {**pool, "DeveloperProviderName": "login.app", "IdentityId": new["IdentityId"]}
+    cognito.unlink_developer_identity(**unlink, DeveloperUserIdentifier="user-8")
+    assert vouch(**pool, Logins={"login.app": "user-7"})["IdentityId"] == new["IdentityId"]
+    cognito.delete_identities(IdentityIdsToDelete=[new["IdentityId"], old["IdentityId"]])
+    lookup = cognito.lookup_developer_identity
+    assert refused(lookup, **pool, DeveloperUserIdentifier="user-7")[1] == "ResourceNotFoundException"
+    assert refused(app.get_id, **pool, Logins=token)[:2] == NOT_AUTHORIZED
+    assert app.get_id(**pool, Logins=public)["IdentityId"] not in (old["IdentityId"], new["IdentityId"])
+
+
+def test_users_who_cannot_be_merged_stay_as_they_are(scene: PoolScene) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    cognito, pool = scene.cognito, {"IdentityPoolId": pool_id}
+    vouch = cognito.get_open_id_token_for_developer_identity
+    seven = vouch(**pool, Logins={"login.app": "user-7", **scene.logins(scene.token())})["IdentityId"]
+    eight = vouch(**pool, Logins={"login.app": "user-8", **scene.logins(scene.machine_token)})["IdentityId"]
+    merge = {**pool, "DeveloperProviderName": "login.app"}
+    merge |= {"SourceUserIdentifier": "user-7", "DestinationUserIdentifier": "user-8"}
+    for changed, code in (
+        ({}, "ResourceConflictException"),
+        ({"SourceUserIdentifier": "user-8"}, "InvalidParameterException"),
+        ({"SourceUserIdentifier": "nobody"}, "ResourceNotFoundException"),
+        ({"DestinationUserIdentifier": "nobody"}, "ResourceNotFoundException"),
+        ({"DeveloperProviderName": "another.app"}, "InvalidParameterException"),
+        ({"IdentityPoolId": scene.pool_id}, "InvalidParameterException"),
+        ({"IdentityPoolId": f"{REGION}:00000000-0000-0000-0000-000000000000"}, "ResourceNotFoundException"),
+    ):
+        assert refused(cognito.merge_developer_identities, **{**merge, **changed})[1] == code, changed
+    for user, identity_id in (("user-7", seven), ("user-8", eight)):
+        found = cognito.lookup_developer_identity(**pool, DeveloperUserIdentifier=user)
+        assert (found["IdentityId"], found["DeveloperUserIdentifierList"]) == (identity_id, [user])
+        assert len(cognito.describe_identity(IdentityId=identity_id)["Logins"]) == 2
+
+
 def test_a_token_of_an_apps_server_lasts_as_long_as_it_says(scene: PoolScene) -> None:
     pool_id = scene.new_pool(DeveloperProviderName="login.app")
     scene.set_roles(pool_id, authenticated=scene.new_role(trusts=trust_of(pool_id)))
@@ -131,6 +194,22 @@ def test_a_page_of_another_origin_reads_answers_of_identity_pools_alone(
     assert (status, refusal["__type"]) == (400, "NotAuthorizedException")
     assert call("AWSOrganizationsV20161128.ListAccounts", {})[0] == 0
     page.close()
+
+
+def test_the_aws_cli_merges_users_as_the_guide_shows(scene: PoolScene, tmp_path: Any) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    vouch = scene.cognito.get_open_id_token_for_developer_identity
+    given = [vouch(IdentityPoolId=pool_id, Logins={"login.app": user}) for user in ("user-7", "user-8")]
+    command = (
+        f"{CLI_2} cognito-identity merge-developer-identities --identity-pool-id {pool_id} --output text"
+    )
+    command += " --developer-provider-name login.app --source-user-identifier user-7"
+    root = scene.account.root
+    keys = {"AWS_ACCESS_KEY_ID": root.access_key_id, "AWS_SECRET_ACCESS_KEY": root.secret_access_key}
+    environment = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": scene.server.url, "AWS_REGION": REGION, **keys}
+    words = [*command.split(), "--destination-user-identifier", "user-8"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == given[1]["IdentityId"]
 
 
 def test_the_aws_cli_gets_credentials_without_keys(scene: PoolScene, tmp_path: Any) -> None:

@@ -335,6 +335,15 @@ def test_who_may_nothing_is_refused_everywhere(scene: PoolScene) -> None:
                 "DeveloperUserIdentifier": "user-7",
             },
         ),
+        (
+            nobody.merge_developer_identities,
+            {
+                **pool,
+                "DeveloperProviderName": "login.app",
+                "SourceUserIdentifier": "user-7",
+                "DestinationUserIdentifier": "user-8",
+            },
+        ),
         (nobody.tag_resource, {"ResourceArn": arn, "Tags": {"a": "b"}}),
         (nobody.untag_resource, {"ResourceArn": arn, "TagKeys": ["a"]}),
         (nobody.list_tags_for_resource, {"ResourceArn": arn}),

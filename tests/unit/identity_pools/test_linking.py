@@ -61,9 +61,16 @@ def test_a_disabled_identity_is_nobodys(logins: list[ProvenLogin]) -> None:
 
 
 def test_an_identity_has_one_subject_of_each_provider() -> None:
-    assert linked({"one": "alice"}, [login("one"), login("two", "a2")]) == {"one": "alice", "two": "a2"}
+    assert linked(MINE, [login("one"), login("two", "a2")]) == {"one": "alice", "two": "a2"}
     with pytest.raises(Refusal, match="Logins don't match"):
-        linked({"one": "alice"}, [login("one", "bob"), login("two")])
+        linked(MINE, [login("one", "bob"), login("two")])
+
+
+def test_a_user_who_was_merged_into_an_identity_is_linked_already() -> None:
+    both = replace(MINE, further_subjects={"one": ("bob",)})
+    assert linked(both, [login("one", "bob"), login("two", "a2")]) == {"one": "alice", "two": "a2"}
+    with pytest.raises(Refusal, match="Logins don't match"):
+        linked(both, [login("one", "carol")])
 
 
 @given(some.lists(some.sampled_from([None, "a", "b", "c"]), max_size=6))

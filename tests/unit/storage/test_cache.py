@@ -77,6 +77,21 @@ async def test_an_unchanged_partition_is_read_from_the_cache_and_its_revision_on
     assert engine.asked["fetch"] == 0
 
 
+async def test_a_very_large_commit_of_our_own_is_read_again(open_sqlite: OpenSqlite) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time)
+    await write(store, user("bob"))
+    begun = store.transaction()
+    assert await begun.find(USERS, HERE, "bob") == user("bob")
+    await write(store, *(user(f"user-{number}") for number in range(2001)), user("bob", path="/moved/"))
+    engine.asked.clear()
+    reader = store.transaction()
+    assert (await reader.find(USERS, HERE, "bob")).path == "/moved/"
+    assert len(await reader.scan(USERS, HERE)) == 2002
+    assert engine.asked["page"] > 10
+    assert await begun.find(USERS, HERE, "bob") == user("bob")
+
+
 async def test_our_own_commit_keeps_the_cache(open_sqlite: OpenSqlite) -> None:
     engine = CountingEngine(open_sqlite())
     store = Store(engine, time.time)

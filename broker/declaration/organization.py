@@ -218,7 +218,7 @@ def _documents(wanted: DeclaredOrganizationalUnit) -> list[Declared]:
         declared: dict[str, Document] = value_or(getattr(wanted, field), {})
         for name, document in declared.items():
             try:
-                parse_policy(document.text, kind)
+                parse_policy(document.text, kind, is_new=True)
             except MalformedPolicy as error:
                 raise DeclarationError(f"{document.where}: {error.message}") from None
             documents.append((policy_type, name, document.text))

@@ -264,9 +264,15 @@ def check_control_policy(policy: Policy) -> None:
 def check_new_control_policy(policy: Policy) -> None:
     """ "RCP syntax": of one's own, it names the services of its actions, and no principal beside everyone."""
     for statement in policy.statements:
-        if statement.principals != Principals(everyone=True):
+        if not _is_everyone(statement.principals or _NO_PRINCIPALS):
             fault = 'everyone ("*") is the only principal of a statement'
             raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
         if statement.effect is Effect.DENY and "*" in (statement.actions or ()):
             fault = 'the action "*" names no service'
             raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
+
+
+def _is_everyone(principals: Principals) -> bool:
+    """`"*"` or `{"AWS": "*"}`, and nothing else."""
+    others = (*principals.service, *principals.federated, *principals.canonical_user)
+    return principals.everyone and not others and not set(principals.aws) - {"*"}

@@ -96,7 +96,7 @@ _NAMES = _errors(
     ("MISSING_ARN_REGION", arns.missing_regions, _ALL),
     ("INVALID_PRINCIPAL_FORMAT", principals.invalid_formats, _WITH_PRINCIPALS),
     ("INVALID_PRINCIPAL_KEY", principals.invalid_kinds, _WITH_PRINCIPALS),
-    ("INVALID_SERVICE_PRINCIPAL_FORMAT", principals.service_formats, _WITH_PRINCIPALS),
+    ("INVALID_SERVICE_PRINCIPAL_FORMAT", principals.service_formats, _ALL),
     ("FEDERATED_PRINCIPAL_NOT_SUPPORTED", principals.federated, _RESOURCE),
     ("UNSUPPORTED_ACTION_IN_POLICY", bound.actions_of_others, _RESOURCE),
     ("UNSUPPORTED_CONDITION_KEY_FOR_SERVICE_PRINCIPAL", principals.keys_without_value, _RESOURCE | _TRUST),

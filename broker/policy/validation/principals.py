@@ -18,6 +18,17 @@ _CLOUDFRONT = re.compile(r"arn:[a-z-]+:iam::cloudfront:user/.+")
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}(?::.+)?")
 _CANONICAL = re.compile(r"[0-9a-f]{64}")
 _SERVICE = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+")
+_AMAZON = r"amazonaws\.com(?:\.cn)?"
+_OF_SERVICE = (re.compile(rf"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.{_AMAZON}"), "SERVICE.amazonaws.com")
+_FORMS = {
+    "aws:calledvia": _OF_SERVICE,
+    "aws:calledviafirst": _OF_SERVICE,
+    "aws:calledvialast": _OF_SERVICE,
+    "aws:principalservicename": _OF_SERVICE,
+    "aws:principalservicenameslist": _OF_SERVICE,
+    "iam:passedtoservice": _OF_SERVICE,
+    "kms:viaservice": (re.compile(rf"[a-z0-9-]+\.[a-z0-9-]+\.{_AMAZON}"), "SERVICE.REGION.amazonaws.com"),
+}
 # Keys that name the account or resource that a service acts for.
 FOR_WHOM = (
     "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
@@ -79,6 +90,7 @@ def wildcards_in_trust(subject: Subject) -> Iterator[Issue]:
 
 
 def service_formats(subject: Subject) -> Iterator[Issue]:
+    yield from _service_values(subject)
     for one in principals_of(subject, "Service"):
         name = one.node.text
         if "*" in name or name in subject.own_services:
@@ -90,6 +102,18 @@ def service_formats(subject: Subject) -> Iterator[Issue]:
         known = re.search(r"did you mean (\S+)\?", fault)
         if known is not None:
             yield Issue(one.node, f"No service is called {name}.", known[1])
+
+
+def _service_values(subject: Subject) -> Iterator[Issue]:
+    """Conditions on keys whose values are service principals; a pattern is not looked at."""
+    for statement in subject.statements:
+        for condition in statement.conditions:
+            form, expected = _FORMS.get(condition.key.text.lower(), (None, ""))
+            for node in condition.values if form is not None and condition.name.startswith("string") else ():
+                is_open = "*" in node.text or "?" in node.text or "${" in node.text
+                is_known = is_open or node.kind != "string" or node.text in subject.own_services
+                if form is not None and not is_known and form.fullmatch(node.text) is None:
+                    yield Issue(node, f"{quoted(node.text)} is no service principal: {expected} is expected.")
 
 
 def allows_with_not_principal(subject: Subject) -> Iterator[Issue]:

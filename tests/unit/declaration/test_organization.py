@@ -1,7 +1,10 @@
 """The organization that a file and the Organizations API make together."""
 
+import pytest
+
 from broker.declaration.declared import DeclaredOrganization, DeclaredOrganizationalUnit, Document
 from broker.declaration.organization import declared_organization
+from broker.declaration.source import DeclarationError
 from broker.storage.organization_records import Organization, OrganizationalUnit, OrganizationPolicy
 
 SCP, RCP = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
@@ -106,3 +109,10 @@ def test_a_closed_account_is_opened_by_the_file_alone() -> None:
     silent = organization(accounts={"3" * 12: unit("r-1")})
     assert applied(silent, BY_API).closed_accounts == {"3" * 12: 1}
     assert applied(opened, BY_API).closed_accounts == {}
+
+
+def test_a_resource_control_policy_that_the_api_refuses_is_refused_in_a_file() -> None:
+    everything = {"everything": RESOURCE_DENY.replace("s3:*", "*")}
+    units = {"r-1": unit(resource_control_policies=everything)}
+    with pytest.raises(DeclarationError, match=r"here: .* requirements of the specified policy type"):
+        applied(organization(units=units))

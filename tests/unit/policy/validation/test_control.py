@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy.document import parse_policy
@@ -47,6 +47,7 @@ def errors(text: str) -> set[str]:
     return {one.code for one in found if one.type is FindingType.ERROR}
 
 
+@settings(max_examples=300)
 @given(st.lists(STATEMENTS, min_size=1, max_size=2))
 def test_organizations_refuses_what_has_an_error_and_nothing_else(statements: list[dict[str, Any]]) -> None:
     text = text_of(*statements)
@@ -57,3 +58,11 @@ def test_a_service_that_policies_of_aws_do_not_reach_is_an_error_of_the_text_onl
     deny = {"Effect": "Deny", "Principal": "*", "Action": "ec2:StartInstances", "Resource": "*"}
     assert errors(text_of(deny)) == OF_OTHERS
     assert is_taken(text_of(deny))
+
+
+def test_everyone_may_be_written_as_a_principal_of_aws() -> None:
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    for everyone in ("*", {"AWS": "*"}, {"AWS": ["*"]}):
+        text = text_of({**deny, "Principal": everyone})
+        assert is_taken(text), everyone
+        assert errors(text) == set()

@@ -36,7 +36,7 @@ async def find_hygiene_of_entities(call: Call, request: None, prepared: Prepared
     return await _found(call, await gather_entities(call.store, call.account))
 
 
-@page_operation("FindHygieneOfUse", "iam:GenerateServiceLastAccessedDetails", prepare=no_resource)
+@page_operation("FindHygieneOfUse", "iam:GetServiceLastAccessedDetails", prepare=no_resource)
 async def find_hygiene_of_use(call: Call, request: None, prepared: Prepared[None]) -> Findings:
     since = unused_since(DEFAULT_LIMITS, call.now)
     return await _found(call, await gather_use(call.store, call.account, since))

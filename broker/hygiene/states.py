@@ -89,7 +89,7 @@ class EntityState(msgspec.Struct, frozen=True):
     zone: Zone
 
 
-# What GenerateServiceLastAccessedDetails shows of users and roles is in AccountUse.
+# What GetServiceLastAccessedDetails shows of users and roles is in AccountUse.
 State = RootState | PasswordRules | UserCredentials | EntityState | AccountUse
 
 

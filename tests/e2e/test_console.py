@@ -5,11 +5,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Account, Keys
+from broker.app import clock
+from broker.storage.last_accessed import operation_key
+from broker.storage.records import Usage
+from broker.storage.store import ROLES, USAGE, Transaction
+from tests.e2e.conftest import REGION, Account, Keys
 from tests.e2e.portal import Client, PortalServer, person, sign_in
-from tests.e2e.scenes import allow, assume, deny, document, new_role, new_user, records, refused, trust
+from tests.e2e.scenes import (
+    allow,
+    assume,
+    deny,
+    document,
+    in_broker,
+    new_role,
+    new_user,
+    records,
+    refused,
+    trust,
+)
 from tests.unit.assertions.saml_provider import KeyPair
 from tests.unit.assertions.saml_provider import metadata as saml_metadata
 
@@ -36,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with server.running():
         home, data = server.new_account(), server.new_account()
         user = f"arn:aws:iam::{home.account_id}:user/dana"
-        new_user(server, home, "dana", allow("iam:*", "sts:*"))
+        new_user(server, home, "dana", allow("iam:*", "sts:*", "access-analyzer:*"))
         new_user(server, home, "guest", allow("iam:ListUsers", "iam:GetUser", "sts:AssumeRole"))
         new_role(server, data, "reader", trust(user), allow("iam:Get*", "iam:List*"), Path="/team/")
         for name in ("dana", "guest"):
@@ -210,6 +226,76 @@ def test_the_overview_lists_what_needs_attention_as_far_as_the_person_may_see_it
         expect(attention).not_to_contain_text("Users with a password and no second factor:")
 
 
+def test_a_finding_of_access_analyzer_is_opened_archived_and_made_active(world: World, page: Page) -> None:
+    stranger = "arn:aws:iam::999988887777:role/deploy"
+    new_role(world.server, world.home, "shared", trust(stranger))
+    analyzer = world.server.client("accessanalyzer", world.home.root)
+    arn = analyzer.create_analyzer(analyzerName="outside", type="ACCOUNT")["arn"]
+
+    def status() -> str:
+        (found,) = analyzer.list_findings(analyzerArn=arn)["findings"]
+        return str(found["status"])
+
+    open_console(page, world)
+    attention = page.get_by_role("region", name="Needs attention")
+    expect(attention).to_contain_text("Roles that somebody outside may assume: 1")
+    go_to(page, "Access Analyzer")
+    expect(page.get_by_role("heading", name="No analyzer in us-east-1")).to_be_visible()
+    page.get_by_label("Region").fill(REGION)
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Access from outside").click()
+    opened = page.get_by_role("region", name="Access from outside")
+    expect(opened).to_contain_text(stranger)
+    expect(opened).to_contain_text("sts:AssumeRole")
+    opened.get_by_role("button", name="Archive").click()
+    expect(page.get_by_role("heading", name="No finding")).to_be_visible()
+    assert status() == "ARCHIVED"
+    assert last_record(world, "UpdateFindings")["awsRegion"] == REGION
+    page.get_by_label("Status").select_option("archived")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Make active").click()
+    expect(page.get_by_role("heading", name="No finding")).to_be_visible()
+    assert status() == "ACTIVE"
+    page.goto(f"{world.console}/analyzers?region={REGION}")
+    page.get_by_role("link", name="shared", exact=True).click()
+    expect(page.get_by_role("heading", name="shared", exact=True)).to_be_visible()
+
+
+def used_in_part(world: World, name: str) -> None:
+    """A role that is old, and was used today for iam:GetUser alone."""
+    trusted = trust(f"arn:aws:iam::{world.home.account_id}:root")
+    granted = allow("iam:GetUser", "iam:ListUsers", "organizations:*")
+    new_role(world.server, world.home, name, trusted, granted)
+
+    async def work(store: Transaction) -> None:
+        account = world.home.account_id
+        role = await store.find(ROLES, account, name)
+        assert role is not None
+        store.put(ROLES, account, replace(role, created_at=1))
+        used = Usage(last_used_at=int(clock()), service="iam", action="GetUser")
+        for key in (role.role_id, operation_key(role.role_id, "iam", "GetUser")):
+            store.put(USAGE, account, used, key=key)
+
+    in_broker(world.server, lambda broker: broker.store.transact(work))
+
+
+def test_permissions_without_use_are_on_the_overview_and_with_access_analyzer(
+    world: World, page: Page
+) -> None:
+    used_in_part(world, "worker")
+    analyzer = world.server.client("accessanalyzer", world.home.root)
+    analyzer.create_analyzer(analyzerName="idle", type="ACCOUNT_UNUSED_ACCESS")
+    open_console(page, world)
+    attention = page.get_by_role("region", name="Needs attention")
+    expect(attention).to_contain_text("permissions without use for 90 days: 1")
+    expect(attention).to_contain_text("worker iam (1 action), organizations")
+    page.goto(f"{world.console}/analyzers?region={REGION}&analyzer=idle")
+    page.get_by_role("row", name="worker").get_by_role("link", name="Unused permissions").click()
+    opened = page.get_by_role("region", name="Unused permissions")
+    expect(opened.get_by_role("definition").filter(has_text="ListUsers")).to_be_visible()
+    expect(opened.get_by_role("definition").filter(has_text="the whole service")).to_be_visible()
+
+
 def test_who_may_see_little_sees_that_and_the_refusal_of_the_rest(world: World, page: Page) -> None:
     open_console(page, world, "guest")
     go_to(page, "Users")
@@ -219,6 +305,8 @@ def test_who_may_see_little_sees_that_and_the_refusal_of_the_rest(world: World, 
     expect(refusals.filter(has_text="iam:ListAccessKeys")).to_be_visible()
     page.goto(f"{world.console}/roles")
     expect(page.get_by_role("alert")).to_contain_text("not authorized to perform: iam:ListRoles")
+    page.goto(f"{world.console}/analyzers")
+    expect(refusals).to_contain_text("not authorized to perform: access-analyzer:ListAnalyzers")
 
 
 def test_the_console_acts_as_a_role_and_only_in_its_account(world: World, page: Page) -> None:

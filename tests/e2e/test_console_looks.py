@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Account, Keys
+from tests.e2e.conftest import REGION, Account, Keys
 from tests.e2e.looks import faults_of, look_at
 from tests.e2e.portal import PortalServer, person, shoot, sign_in
 from tests.e2e.scenes import allow, assume, document, new_role, new_user, refused, trust
@@ -34,7 +34,10 @@ def home(server: PortalServer) -> Account:
     iam = server.client("iam", home.root)
     iam.create_account_alias(AccountAlias=f"workloads-{home.account_id}")
     dana = new_user(
-        server, home, "dana", allow("iam:*", "sts:*", "cloudtrail:LookupEvents", "organizations:*")
+        server,
+        home,
+        "dana",
+        allow("iam:*", "sts:*", "cloudtrail:LookupEvents", "organizations:*", "access-analyzer:*"),
     )
     server.set_password(home, "dana")
     user = f"arn:aws:iam::{home.account_id}:user/dana"
@@ -75,6 +78,8 @@ def home(server: PortalServer) -> Account:
         provider["OpenIDConnectProviderArn"], StringEquals={f"{github}:sub": "repo:a/b"}
     )
     new_role(server, home, "pipeline", trusted, Description="What the pipeline may do.")
+    new_role(server, home, "partner", trust("arn:aws:iam::999988887777:role/deployment"))
+    server.client("accessanalyzer", home.root).create_analyzer(analyzerName="outside", type="ACCOUNT")
     iam.create_saml_provider(Name="staff", SAMLMetadataDocument=METADATA)
     machines = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     new_role(server, home, "web", machines, Description="What web servers may do.")
@@ -200,6 +205,12 @@ def account_of_the_organization(page: Page, path: str) -> None:
     page.get_by_role("button", name="Close account").wait_for()
 
 
+def opened_finding(page: Page, path: str) -> None:
+    page.goto(f"{path}/analyzers?region={REGION}")
+    page.get_by_role("row", name="partner").get_by_role("link", name="Access from outside").click()
+    page.get_by_role("heading", name="Access from outside").wait_for()
+
+
 PAGES: dict[str, Callable[[Page, str], object]] = {
     "overview": lambda page, path: page.goto(f"{path}/overview"),
     "users": lambda page, path: page.goto(f"{path}/users"),
@@ -235,6 +246,7 @@ PAGES: dict[str, Callable[[Page, str], object]] = {
     "journal": lambda page, path: page.goto(f"{path}/journal?source=iam"),
     "journal-record": opened_record,
     "journal-nothing": lambda page, path: page.goto(f"{path}/journal?principal=nobody&since=1d"),
+    "analyzers-finding": opened_finding,
     "simulator": lambda page, path: page.goto(f"{path}/simulator"),
     "simulator-allowed": lambda page, path: page.goto(question(path, "dana", "iam:GetUser")),
     "simulator-near-miss": near_miss,

@@ -1,6 +1,7 @@
 """Every page of the console."""
 
 from broker.portal.console import (
+    analyzers,
     editor,
     entering,
     federation,
@@ -29,6 +30,7 @@ from broker.portal.console import (
 from broker.portal.routes import Route
 
 _PAGES = (
+    analyzers,
     editor,
     entering,
     federation,

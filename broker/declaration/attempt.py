@@ -62,17 +62,10 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Regional(msgspec.Struct, frozen=True):
-    """Where operations of a service other than IAM act."""
+    """Where an operation acts. `entropy` is given where what the operation makes is not random."""
 
     account: str
     service: str
-    region: str = DEFAULT_REGION
-
-
-class _Performed(msgspec.Struct, frozen=True):
-    account: str
-    service: str
-    operation: str
     region: str = DEFAULT_REGION
     entropy: Callable[[int], bytes] | None = None
 
@@ -111,40 +104,31 @@ class Attempt:
         """
         try:
             request = read_request(model("iam"), operation, form_of(parameters))
-            return await self._perform(_Performed(account, "iam", operation), request, sign, text)
+            return await self._perform(Regional(account, "iam"), operation, request, sign, text)
         except Refusal as refusal:
             if document is not None and refusal.code == "MalformedPolicyDocument":
                 where = document.where
             raise _refused(where, operation, refusal) from None
 
     async def perform_json(
-        self,
-        at: "Regional",
-        operation: str,
-        members: dict[str, Any],
-        sign: str,
-        text: str,
-        where: str,
-        entropy: Callable[[int], bytes] | None = None,
+        self, at: Regional, operation: str, members: dict[str, Any], sign: str, text: str, where: str
     ) -> Any:
-        """As `perform`, of another service, whose requests are JSON. `entropy` is given where it is not random."""
-        performed = _Performed(at.account, at.service, operation, at.region, entropy)
+        """As `perform`, of another service, whose requests are JSON."""
         try:
             request = read_members(model(at.service), operation, members)
-            return await self._perform(performed, request, sign, text)
+            return await self._perform(at, operation, request, sign, text)
         except Refusal as refusal:
             raise _refused(where, operation, refusal) from None
 
-    async def _perform(self, performed: "_Performed", request: Any, sign: str, text: str) -> Any:
+    async def _perform(self, at: Regional, operation: str, request: Any, sign: str, text: str) -> Any:
         """Raises Refusal."""
-        account, service, operation = performed.account, performed.service, performed.operation
-        event = self.means.new_event(account, f"{service}:{operation}", None)
-        event.aws_region = performed.region
-        event.request_parameters = audit_parameters(model(service), operation, request)
-        answer = await perform(find_operation(service, operation), self._call(performed, event), request)
+        event = self.means.new_event(at.account, f"{at.service}:{operation}", None)
+        event.aws_region = at.region
+        event.request_parameters = audit_parameters(model(at.service), operation, request)
+        answer = await perform(find_operation(at.service, operation), self._call(at, event), request)
         self.events.append(event)
         if text:
-            self.changes.append(Change(account, sign, text))
+            self.changes.append(Change(at.account, sign, text))
         return answer
 
     def put(self, account: str, collection: Collection[R], record: R, sign: str, text: str) -> None:
@@ -156,23 +140,23 @@ class Attempt:
         self.changes.append(Change(account, sign, text))
         self.events.append(self.means.new_event(account, action, {"change": f"{sign} {text}"}))
 
-    def _call(self, performed: "_Performed", event: Event) -> Call:
+    def _call(self, at: Regional, event: Event) -> Call:
         facts = RequestFacts(
             now=self.now,
             request_id=event.request_id,
             source_ip=event.source_ip,
             user_agent=event.user_agent,
             secure_transport=True,
-            region=performed.region,
-            service=performed.service,
+            region=at.region,
+            service=at.service,
         )
         return Call(
-            caller=root_caller(performed.account),
+            caller=root_caller(at.account),
             facts=facts,
             store=self.store,
             gate=self.means.gate,
             mint=self.means.mint,
-            entropy=performed.entropy or self.means.entropy,
+            entropy=at.entropy or self.means.entropy,
             quotas=self.means.quotas,
             federation=self.means.federation,
             passwords=self.means.passwords,

@@ -63,16 +63,11 @@ async def _create(attempt: Attempt, account: str, provider: str, wanted: Declare
         "MatchBy": value_or(wanted.match_by, EXTERNAL_ID),
         "Claim": value_or(wanted.claim, "") or None,
     }
-    await attempt.perform_json(
-        Regional(account, _SERVICE),
-        "CreateIdentityStore",
-        {name: value for name, value in members.items() if value is not None},
-        "+",
-        f"identity store of {provider}: {store_id}",
-        wanted.where,
-        # The operation makes the id of these bytes.
-        entropy=lambda size: bytes.fromhex(store_id.removeprefix("d-")),
-    )
+    given = {name: value for name, value in members.items() if value is not None}
+    # The operation makes the id of these bytes.
+    at = Regional(account, _SERVICE, entropy=lambda size: bytes.fromhex(store_id.removeprefix("d-")))
+    text = f"identity store of {provider}: {store_id}"
+    await attempt.perform_json(at, "CreateIdentityStore", given, "+", text, wanted.where)
 
 
 def _require_same(record: IdentityStoreRecord, wanted: DeclaredIdentityStore) -> None:

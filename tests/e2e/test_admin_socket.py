@@ -52,6 +52,10 @@ def test_every_command_works_without_the_master_key(served: Server, asking: Comm
     alice = shown_keys(asking("apply", file), "alice")
     assert served.client("sts", alice).get_caller_identity()["Arn"].endswith(":user/alice")
     assert "no changes" in asking("apply", file)
+    stores = {f"arn:aws:iam::{account}:oidc-provider/login.example.com": {"bearer_tokens": 1}}
+    identities = {"open_id_connect_providers": {"login.example.com": {}}, "identity_stores": stores}
+    file = asking.write("identities.json", json.dumps({"accounts": {account: identities}}))
+    assert f"scim.{account}.d-" in asking("apply", file)
     session = served.client("sts", root).get_session_token()["Credentials"]
     shown = asking("token", "inspect", standard_input=session["SessionToken"])
     assert json.loads(shown)["access_key_id"] == session["AccessKeyId"]

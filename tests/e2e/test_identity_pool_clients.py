@@ -215,23 +215,6 @@ def test_a_page_of_another_origin_reads_answers_of_identity_pools_alone(
     page.close()
 
 
-@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
-def test_the_aws_cli_merges_users_as_the_guide_shows(scene: PoolScene, tmp_path: Any) -> None:
-    pool_id = scene.new_pool(DeveloperProviderName="login.app")
-    vouch = scene.cognito.get_open_id_token_for_developer_identity
-    given = [vouch(IdentityPoolId=pool_id, Logins={"login.app": user}) for user in ("user-7", "user-8")]
-    command = (
-        f"{CLI_2} cognito-identity merge-developer-identities --identity-pool-id {pool_id} --output text"
-    )
-    command += " --developer-provider-name login.app --source-user-identifier user-7"
-    root = scene.account.root
-    keys = {"AWS_ACCESS_KEY_ID": root.access_key_id, "AWS_SECRET_ACCESS_KEY": root.secret_access_key}
-    environment = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": scene.server.url, "AWS_REGION": REGION, **keys}
-    words = [*command.split(), "--destination-user-identifier", "user-8"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == given[1]["IdentityId"]
-
-
 def test_the_aws_cli_gets_credentials_without_keys(scene: PoolScene, tmp_path: Any) -> None:
     environment = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": scene.server.url, "AWS_REGION": REGION}
     token = scene.token()

@@ -11,6 +11,7 @@ from broker.app import open_broker
 from broker.declaration.declared_ids import declared_pool_id, declared_store_id
 from broker.declaration.exporting import export
 from broker.declaration.source import DeclarationError
+from broker.names.secret import SecretKey
 from broker.storage.collection import Collection
 from broker.storage.identity_pool_records import IdentityCount, identity_shard
 from broker.storage.identity_store_records import StoreCounts
@@ -23,6 +24,7 @@ from broker.storage.people_collections import (
     STORE_COUNTS,
     STORE_TOKENS,
 )
+from broker.storage.records import SamlPrivateKey
 from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 from broker.yaml_text import as_yaml
 from tests.unit.assertions.saml_provider import KeyPair, metadata
@@ -250,6 +252,26 @@ async def test_people_are_counted_and_not_exported(declare: Declare) -> None:
         "users of identity stores": 5,
         "groups of identity stores": 2,
     }
+
+
+async def test_encryption_of_assertions_is_counted_and_stays_as_it_is(declare: Declare) -> None:
+    await declare(declared())
+    provider = await declare.find(SAML_PROVIDERS, A, "idp")
+    key = SamlPrivateKey(key_id="SAMLKEY1", added_at=1, key=SecretKey(PAIR.private_pem))
+    encrypted = replace(provider, encryption_mode="Required", private_keys=(key,))
+
+    async def put(store: Any) -> None:
+        store.put(SAML_PROVIDERS, A, encrypted)
+
+    await declare.broker.store.transact(put)
+    text, left_out = await exported(declare)
+    assert left_out == {"encryption settings of SAML providers": 1}
+    assert "PRIVATE KEY" not in text and "Required" not in text
+    changed = {"idp": {"metadata": metadata(PAIR, entity="https://other.example")}}
+    await declare(declared(saml_providers=changed), prune=True)
+    after = await declare.find(SAML_PROVIDERS, A, "idp")
+    assert (after.encryption_mode, after.private_keys, after.tags) == ("Required", (key,), {})
+    assert after.metadata != provider.metadata
 
 
 async def test_pools_of_one_name_are_all_exported(declare: Declare) -> None:

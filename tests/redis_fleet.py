@@ -1,6 +1,7 @@
 """Redis servers that replace one another: a master with two replicas under Sentinel, and a cluster of six nodes.
 
-Every master refuses to write where it has no replica that answered within a second (`min-replicas-to-write`).
+Every master refuses to write where one of its replicas has not answered within a second (`min-replicas-to-write`): any
+of them may be promoted.
 """
 
 import re
@@ -17,15 +18,20 @@ from tests.redis_server import RedisServer, Tls
 Server = TypeVar("Server", bound=RedisServer)
 
 MASTER = "broker"
-_SETTINGS = "min-replicas-to-write 1\nmin-replicas-max-lag 1\nrepl-ping-replica-period 1\nrepl-diskless-sync-delay 0\n"
+_SETTINGS = "min-replicas-max-lag 1\nrepl-ping-replica-period 1\nrepl-diskless-sync-delay 0\n"
+_SENTINEL_SETTINGS = f"{_SETTINGS}min-replicas-to-write 2\n"
 _DOWN_AFTER = 700  # milliseconds
-_CLUSTER_SETTINGS = f"{_SETTINGS}cluster-node-timeout {_DOWN_AFTER}\ncluster-replica-validity-factor 0\n"
+_CLUSTER_SETTINGS = (
+    f"{_SETTINGS}min-replicas-to-write 1\n"
+    f"cluster-node-timeout {_DOWN_AFTER}\ncluster-replica-validity-factor 0\n"
+)
 
 
 class Fleet(Protocol):
-    """`url` is what a broker is given, `settings` what its servers are started with."""
+    """`url` is what a broker is given, `settings` what its servers are started with; `each_has` replicas a master."""
 
     url: str
+    each_has: int
     settings: str
     servers: list[RedisServer]
 
@@ -58,7 +64,7 @@ class SentinelFleet:
         hosts = ",".join(f"127.0.0.1:{_port(one)}" for one in sentinels)
         scheme = "rediss" if servers[0].tls else "redis"
         self.url = f"{scheme}+sentinel://{hosts}/{MASTER}"
-        self.settings = _SETTINGS
+        self.settings, self.each_has = _SENTINEL_SETTINGS, 2
 
     def master(self) -> RedisServer:
         answer = self._sentinels[0].ask(f"SENTINEL GET-MASTER-ADDR-BY-NAME {MASTER}".encode())
@@ -96,7 +102,7 @@ def sentinel_fleet(folder: Path, *, is_tls: bool = False) -> Iterator[SentinelFl
         servers = _servers(folder, "server", 3, RedisServer, is_tls)
         for one in servers:
             stack.callback(one.kill)
-            one.start(_SETTINGS)
+            one.start(_SENTINEL_SETTINGS)
         master, *replicas = servers
         for one in replicas:
             one.ask(b"REPLICAOF 127.0.0.1 %d" % _port(master))
@@ -117,7 +123,7 @@ class ClusterFleet:
         self.servers, self._slot = nodes, slot
         last = nodes[-1]
         self.url = f"rediss+cluster://127.0.0.1:{_port(last)}" if last.tls else last.url
-        self.settings = _CLUSTER_SETTINGS
+        self.settings, self.each_has = _CLUSTER_SETTINGS, 1
 
     def master(self) -> RedisServer:
         return self._roles()[0]

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from broker.app import Broker
     from broker.commands.pruning import Deletions
     from broker.credentials.access_keys import NewKey
-    from broker.credentials.password_changes import NewPassword
     from broker.declaration.attempt import Attempt
     from broker.declaration.declared import Declaration
 
 DESCRIPTION = """\
-Change the store to what FILE declares: accounts, users, groups, roles, policies, instance profiles, instances, the
-organization. It is idempotent: a second run changes nothing. It is safe beside running servers.
+Change the store to what FILE declares: accounts, users, groups, roles, policies, instance profiles, identity providers,
+identity pools, identity stores, instances, the organization (config/README.md has them all). It is
+idempotent: a second run changes nothing. It is safe beside running servers.
 
   broker apply config/demo.yaml --dry-run        show what would change, and change nothing
   broker apply config/demo.yaml                  change it
@@ -46,7 +46,7 @@ A file looks like this (YAML; a name ending in .toml is read as TOML):
 A property that the file does not mention is not changed. A list or mapping in the file is complete: policies, groups
 and tags of alice that are not in her lists are removed. `access_keys: 1` creates a key in the first run, and
 `console_password: generate` a one-time password where she has none; both are shown only then. Every change is made by
-IAM's own operations as the account's root, and is journalled.
+the API's own operations as the account's root where there are any, and is journalled.
 """
 
 
@@ -124,7 +124,7 @@ def run(chosen: argparse.Namespace) -> int:
         except DeclarationError as error:
             raise CommandRefused(f"{error}\nnothing was changed") from None
         keys = attempt.keys if chosen.credentials is None else []
-        if (keys or attempt.passwords) and not chosen.dry_run:
+        if (keys or attempt.passwords or attempt.bearer_tokens) and not chosen.dry_run:
             await _show_with_secrets(broker, attempt, keys, declaration, chosen.file)
         else:
             show(_report(attempt, chosen.dry_run))
@@ -200,21 +200,21 @@ async def apply_and_write_keys(
         except OSError as error:
             why = f"could not be written to {credentials} ({cause_of(error)})"
             await taken_back(
-                _named(attempt.keys, attempt.passwords),
+                _named(attempt.keys, attempt),
                 why,
-                lambda: _take_back(broker, command, attempt.keys, attempt.passwords),
+                lambda: _take_back(broker, command, attempt.keys, attempt),
             )
     return attempt
 
 
-async def _take_back(
-    broker: "Broker", command: str, keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]"
-) -> None:
+async def _take_back(broker: "Broker", command: str, keys: "Sequence[NewKey]", attempt: "Attempt") -> None:
+    from broker.commands.bearer_tokens import take_back_bearer_tokens
     from broker.commands.passwords import take_back_passwords
     from broker.commands.records import take_back_keys
 
     await take_back_keys(broker, command, keys)
-    await take_back_passwords(broker, command, passwords)
+    await take_back_passwords(broker, command, attempt.passwords)
+    await take_back_bearer_tokens(broker, command, attempt.bearer_tokens)
 
 
 def _report(attempt: "Attempt", is_dry: bool) -> str:
@@ -244,7 +244,8 @@ async def _show_with_secrets(
     declaration: "Declaration",
     file: Path,
 ) -> None:
-    """The report, then `keys` and the one-time passwords, which are taken back where they cannot be shown."""
+    """The report, then `keys`, passwords and bearer tokens, which are taken back where they cannot be shown."""
+    from broker.commands.bearer_tokens import bearer_tokens_text
     from broker.commands.credentials_file import credentials_text, profile_names
     from broker.commands.passwords import passwords_text
     from broker.commands.showing import show_once
@@ -256,19 +257,25 @@ async def _show_with_secrets(
     if attempt.passwords:
         text += "\n# One-time passwords, to be changed at sign-in. They are shown only once.\n"
         text += passwords_text(attempt.passwords)
+    if attempt.bearer_tokens:
+        text += "\n# Bearer tokens of identity stores, for SCIM at /scim/v2. They are shown only once.\n"
+        text += bearer_tokens_text(attempt.bearer_tokens)
     await show_once(
         text,
-        _named(keys, attempt.passwords),
-        lambda: _take_back(broker, f"apply {file}", keys, attempt.passwords),
+        _named(keys, attempt),
+        lambda: _take_back(broker, f"apply {file}", keys, attempt),
         before=_report(attempt, is_dry=False),
         note="; everything else was applied, and the next run creates others",
     )
 
 
-def _named(keys: "Sequence[NewKey]", passwords: "Sequence[NewPassword]") -> str:
+def _named(keys: "Sequence[NewKey]", attempt: "Attempt") -> str:
     named = []
     if keys:
         named.append(f"the new access key {', '.join(key.access_key_id for key in keys)}")
-    if passwords:
-        named.append(f"the one-time password of {', '.join(one.user for one in passwords)}")
+    if attempt.passwords:
+        named.append(f"the one-time password of {', '.join(one.user for one in attempt.passwords)}")
+    if attempt.bearer_tokens:
+        stores = ", ".join(one.store_id for one in attempt.bearer_tokens)
+        named.append(f"the bearer token of {stores}")
     return " and ".join(named)

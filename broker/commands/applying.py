@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from broker.app import Broker, clock, entropy
+from broker.commands.bearer_tokens import take_back_bearer_tokens
 from broker.commands.passwords import take_back_passwords
 from broker.commands.pruning import Deletions, require_agreed
 from broker.commands.records import command_event, take_back_committed_keys, transact_recorded
@@ -57,6 +58,9 @@ async def apply_declaration(
         passwords = [one for attempt in attempts for one in attempt.passwords]
         if passwords:
             await take_back_passwords(broker, command, passwords)
+        tokens = [one for attempt in attempts for one in attempt.bearer_tokens]
+        if tokens:
+            await take_back_bearer_tokens(broker, command, tokens)
         raise
 
 

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Print the declaration of what is in the store, as `broker apply` reads it: applied to the same store it changes nothing,
-applied to an empty one it makes the same accounts, users, groups, roles, policies, instance profiles, instances and
-organization.
+applied to an empty one it makes the same accounts, users, groups, roles, policies, instance profiles, identity
+providers, identity pools, identity stores, instances and organization.
 
   broker export > accounts.yaml
   broker export --account 123456789012 > one.yaml
   broker export | diff accounts.yaml -              what was changed by hand
 
-It holds no secret: access keys, passwords and other credentials are not in it, nor is what AWS manages. What is left
-out is counted on standard error.
+It holds no secret: access keys, passwords, bearer tokens and other credentials are not in it, nor are people of
+identity pools and identity stores, nor what AWS manages. What is left out is counted on standard error.
 """
 
 

@@ -18,12 +18,16 @@ from broker.declaration.declared import Document
 from broker.declaration.source import DeclarationError
 from broker.errors import Refusal
 from broker.federation.federation import Federation
+from broker.identity_store.tokens import NewBearerToken
 from broker.names.secret import SecretKey
 from broker.operation import Call, Quotas, find_operation, model, perform
+from broker.protocol.json_1_1 import read_members
 from broker.protocol.redaction import audit_parameters
 from broker.protocol.request import read_request
 from broker.storage.collection import Collection, R
 from broker.storage.store import Transaction
+
+DEFAULT_REGION = "us-east-1"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -57,6 +61,22 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     advance: Callable[[], None]
 
 
+class Regional(msgspec.Struct, frozen=True):
+    """Where operations of a service other than IAM act."""
+
+    account: str
+    service: str
+    region: str = DEFAULT_REGION
+
+
+class _Performed(msgspec.Struct, frozen=True):
+    account: str
+    service: str
+    operation: str
+    region: str = DEFAULT_REGION
+    entropy: Callable[[int], bytes] | None = None
+
+
 class Attempt:
     """What one run has done so far; discarded where the commit has a conflict and the work is retried."""
 
@@ -70,6 +90,7 @@ class Attempt:
         self.events: list[Event] = []
         self.keys: list[NewKey] = []
         self.passwords: list[NewPassword] = []
+        self.bearer_tokens: list[NewBearerToken] = []
         # Account and name of roles whose trust policy names roles not created yet: they trust no one until it is set.
         self.waiting_roles: set[tuple[str, str]] = set()
 
@@ -88,17 +109,39 @@ class Attempt:
         The error names `where`, or the location of `document` where the document is malformed. `parameters` have the
         wire's names and are checked against the constraints of the service model.
         """
-        service = model("iam")
-        event = self.means.new_event(account, f"iam:{operation}", None)
         try:
-            request = read_request(service, operation, form_of(parameters))
-            event.request_parameters = audit_parameters(service, operation, request)
-            answer = await perform(find_operation("iam", operation), self._call(account, event), request)
+            request = read_request(model("iam"), operation, form_of(parameters))
+            return await self._perform(_Performed(account, "iam", operation), request, sign, text)
         except Refusal as refusal:
-            reason = refusal.reason or refusal.message
             if document is not None and refusal.code == "MalformedPolicyDocument":
                 where = document.where
-            raise DeclarationError(f"{where}: {operation} was refused: {refusal.code}: {reason}") from None
+            raise _refused(where, operation, refusal) from None
+
+    async def perform_json(
+        self,
+        at: "Regional",
+        operation: str,
+        members: dict[str, Any],
+        sign: str,
+        text: str,
+        where: str,
+        entropy: Callable[[int], bytes] | None = None,
+    ) -> Any:
+        """As `perform`, of another service, whose requests are JSON. `entropy` is given where it is not random."""
+        performed = _Performed(at.account, at.service, operation, at.region, entropy)
+        try:
+            request = read_members(model(at.service), operation, members)
+            return await self._perform(performed, request, sign, text)
+        except Refusal as refusal:
+            raise _refused(where, operation, refusal) from None
+
+    async def _perform(self, performed: "_Performed", request: Any, sign: str, text: str) -> Any:
+        """Raises Refusal."""
+        account, service, operation = performed.account, performed.service, performed.operation
+        event = self.means.new_event(account, f"{service}:{operation}", None)
+        event.aws_region = performed.region
+        event.request_parameters = audit_parameters(model(service), operation, request)
+        answer = await perform(find_operation(service, operation), self._call(performed, event), request)
         self.events.append(event)
         if text:
             self.changes.append(Change(account, sign, text))
@@ -113,27 +156,33 @@ class Attempt:
         self.changes.append(Change(account, sign, text))
         self.events.append(self.means.new_event(account, action, {"change": f"{sign} {text}"}))
 
-    def _call(self, account: str, event: Event) -> Call:
+    def _call(self, performed: "_Performed", event: Event) -> Call:
         facts = RequestFacts(
             now=self.now,
             request_id=event.request_id,
             source_ip=event.source_ip,
             user_agent=event.user_agent,
             secure_transport=True,
-            service="iam",
+            region=performed.region,
+            service=performed.service,
         )
         return Call(
-            caller=root_caller(account),
+            caller=root_caller(performed.account),
             facts=facts,
             store=self.store,
             gate=self.means.gate,
             mint=self.means.mint,
-            entropy=self.means.entropy,
+            entropy=performed.entropy or self.means.entropy,
             quotas=self.means.quotas,
             federation=self.means.federation,
             passwords=self.means.passwords,
             service_principals=self.means.service_principals,
         )
+
+
+def _refused(where: str, operation: str, refusal: Refusal) -> DeclarationError:
+    reason = refusal.reason or refusal.message
+    return DeclarationError(f"{where}: {operation} was refused: {refusal.code}: {reason}")
 
 
 def form_of(parameters: dict[str, Any]) -> dict[str, str]:

@@ -187,6 +187,83 @@ class DeclaredWorkloadProfile(Declared, frozen=True, kw_only=True):
     attribute_mappings: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
+class DeclaredOpenIdConnectProvider(Declared, frozen=True, kw_only=True):
+    """By its name, which is its issuer without the scheme; `url` is for an issuer that is not https."""
+
+    url: str | UnsetType = UNSET
+    client_ids: tuple[str, ...] | UnsetType = UNSET
+    thumbprints: tuple[str, ...] | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+
+
+class DeclaredSamlProvider(Declared, frozen=True, kw_only=True):
+    """`metadata` is the provider's XML."""
+
+    metadata: Document
+    tags: dict[str, str] | UnsetType = UNSET
+
+
+class DeclaredUserPoolClient(Declared, frozen=True, kw_only=True):
+    """An app client of a user pool of Cognito."""
+
+    provider_name: str
+    client_id: str
+
+
+class DeclaredClaimRule(Declared, frozen=True, kw_only=True):
+    """`match_type` is Equals, NotEqual, StartsWith or Contains. `role` is a role's name or ARN."""
+
+    claim: str
+    match_type: str
+    value: str
+    role: str
+
+
+class DeclaredRoleMapping(Declared, frozen=True, kw_only=True):
+    """How the role of a provider's people is chosen: `type` is Token or Rules."""
+
+    type: str
+    ambiguous_role_resolution: str = "Deny"
+    rules: tuple[DeclaredClaimRule, ...] = ()
+
+
+class DeclaredPrincipalTags(Declared, frozen=True, kw_only=True):
+    """Which claims become session tags: AWS's defaults, or a tag's name -> a claim's."""
+
+    use_defaults: bool = False
+    claims: dict[str, str] = {}
+
+
+class DeclaredIdentityPool(Declared, frozen=True, kw_only=True):
+    """A pool of Cognito. `name` and `id` are those that it has elsewhere; without them, both are made of the key.
+
+    OpenID Connect providers are those of the account, by name or ARN; mappings and tags have the names of providers.
+    """
+
+    name: str = ""
+    id: str = ""
+    region: str = "us-east-1"
+    allow_unauthenticated: bool | UnsetType = UNSET
+    allow_classic_flow: bool | UnsetType = UNSET
+    developer_provider: str | UnsetType = UNSET
+    open_id_connect_providers: tuple[str, ...] | UnsetType = UNSET
+    login_providers: dict[str, str] | UnsetType = UNSET
+    user_pool_clients: tuple[DeclaredUserPoolClient, ...] | UnsetType = UNSET
+    roles: dict[str, str] | UnsetType = UNSET
+    role_mappings: dict[str, DeclaredRoleMapping] | UnsetType = UNSET
+    principal_tags: dict[str, DeclaredPrincipalTags] | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+
+
+class DeclaredIdentityStore(Declared, frozen=True, kw_only=True):
+    """The list of a provider's people, which the provider pushes. `bearer_tokens`: that many exist at least."""
+
+    id: str = ""
+    match_by: str | UnsetType = UNSET
+    claim: str | UnsetType = UNSET
+    bearer_tokens: int = 0
+
+
 class DeclaredAccount(Declared, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -201,6 +278,11 @@ class DeclaredAccount(Declared, frozen=True, kw_only=True):
     clusters: dict[str, DeclaredCluster] = {}
     trust_anchors: dict[str, DeclaredTrustAnchor] = {}
     workload_profiles: dict[str, DeclaredWorkloadProfile] = {}
+    # Not even pruned where the file does not have the key, as files of older versions: people depend on them.
+    open_id_connect_providers: dict[str, DeclaredOpenIdConnectProvider] | UnsetType = UNSET
+    saml_providers: dict[str, DeclaredSamlProvider] | UnsetType = UNSET
+    identity_pools: dict[str, DeclaredIdentityPool] | UnsetType = UNSET
+    identity_stores: dict[str, DeclaredIdentityStore] | UnsetType = UNSET
 
 
 class DeclaredOrganizationalUnit(Declared, frozen=True, kw_only=True):

@@ -15,5 +15,15 @@ def declared_association_id(account: str, cluster: str, name: str) -> str:
     return f"a-{_digest(account, cluster, 'association', name).hex()[:17]}"
 
 
+def declared_store_id(account: str, provider: str) -> str:
+    """The id of the identity store of a provider."""
+    return f"d-{_digest(account, '', 'identity-store', provider).hex()[:10]}"
+
+
+def declared_pool_id(account: str, region: str, name: str) -> str:
+    """The id of an identity pool, with its region."""
+    return f"{region}:{declared_id(account, region, 'identity-pool', name)}"
+
+
 def _digest(*named: str) -> bytes:
     return blake2b("\0".join(named).encode(), digest_size=16, person=b"declared").digest()

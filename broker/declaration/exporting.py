@@ -12,6 +12,7 @@ import msgspec
 
 from broker.access.organization import find_organization, find_policy
 from broker.access.trust import named_policy, named_trust_policy
+from broker.declaration.exporting_identities import identities_of, providers_of
 from broker.declaration.exporting_workloads import workloads_of
 from broker.iam.protection import RESERVED_PATHS
 from broker.names.arn import parse_arn
@@ -28,10 +29,8 @@ from broker.storage.store import (
     INSTANCES,
     LOGIN_PROFILES,
     MFA_DEVICES,
-    OPEN_ID_CONNECT_PROVIDERS,
     POLICIES,
     ROLES,
-    SAML_PROVIDERS,
     SERVER_CERTIFICATES,
     USERS,
     Collection,
@@ -48,8 +47,6 @@ _LEFT_OUT: tuple[tuple[str, Collection[Any]], ...] = (
     ("access keys", ACCESS_KEYS),
     ("passwords", LOGIN_PROFILES),
     ("virtual MFA devices", MFA_DEVICES),
-    ("OpenID Connect providers", OPEN_ID_CONNECT_PROVIDERS),
-    ("SAML providers", SAML_PROVIDERS),
     ("server certificates", SERVER_CERTIFICATES),
 )
 
@@ -110,7 +107,9 @@ async def _account(store: Transaction, account: Account, left_out: Counter[str])
         "foreign_resources": {
             one.arn: await _foreign_resource(store, one) for one in await store.scan(FOREIGN_RESOURCES, own)
         },
+        **await providers_of(store, own, left_out),
         **await workloads_of(store, own, left_out),
+        **await identities_of(store, own, left_out),
     }
     return _present(name=account.name, email=account.email, alias=account.alias, **kinds)
 

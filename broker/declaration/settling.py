@@ -15,6 +15,9 @@ from broker.declaration.entities import (
     settle_later,
 )
 from broker.declaration.foreign_resources import prune_foreign_resources, settle_foreign_resources
+from broker.declaration.identity_pools import prune_identity_pools, settle_identity_pools
+from broker.declaration.identity_stores import prune_identity_stores, settle_identity_stores
+from broker.declaration.providers import prune_providers, settle_providers
 from broker.declaration.role_templates import prune_role_templates, settle_role_templates
 from broker.declaration.roles import settle_roles
 from broker.declaration.workloads import prune_workloads, settle_workloads
@@ -28,6 +31,7 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await accounts.settle_alias(attempt, account, wanted)
         for kind in (POLICY, GROUP, USER):
             await settle_all(attempt, kind, account, wanted)
+        await settle_providers(attempt, account, wanted)
     await settle_roles(attempt, declaration)
     for account, wanted in members.items():
         for kind in (GROUP, USER, ROLE):
@@ -37,6 +41,8 @@ async def settle(attempt: Attempt, declaration: Declaration) -> None:
         await settle_foreign_resources(attempt, account, wanted)
         await settle_clusters(attempt, account, wanted)
         await settle_workloads(attempt, account, wanted)
+        await settle_identity_stores(attempt, account, wanted)
+        await settle_identity_pools(attempt, account, wanted)
     if attempt.prune:
         await _prune(attempt, declaration)
     for instance_id, instance in declaration.instances.items():
@@ -56,5 +62,8 @@ async def _prune(attempt: Attempt, declaration: Declaration) -> None:
         await prune_foreign_resources(attempt, account, wanted)
         await prune_clusters(attempt, account, wanted)
         await prune_workloads(attempt, account, wanted)
+        await prune_identity_pools(attempt, account, wanted)
+        await prune_identity_stores(attempt, account, wanted)
+        await prune_providers(attempt, account, wanted)
         for kind in (INSTANCE_PROFILE, ROLE, USER, GROUP, POLICY):
             await prune(attempt, kind, account, wanted)

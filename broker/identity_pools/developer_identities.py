@@ -1,6 +1,6 @@
 """Developer authenticated identities: an app's own server, by its permissions, says which of its users an identity is.
 
-Two of its users who turn out to be one person are merged: the server says so, never an app.
+Users of the server who turn out to be one person may be one identity: the server says so, never an app.
 """
 
 from broker.errors import Refusal
@@ -18,7 +18,7 @@ from broker.identity_pools.logins import ProvenLogin, developer_login, proven_lo
 from broker.identity_pools.pages import page_after
 from broker.identity_pools.refusals import invalid, no_such_identity, not_authorized
 from broker.identity_pools.resources import named_pool
-from broker.identity_pools.subjects import merged, subjects_of, users_of, without
+from broker.identity_pools.subjects import merged, subjects_of, users_of, with_user, without
 from broker.operation import Call, Prepared, operation
 from broker.protocol.shapes import cognito_identity as shapes
 from broker.storage.identity_pool_records import IdentityPoolRecord, PoolIdentity, identity_shard
@@ -74,7 +74,7 @@ def _named_provider(pool: IdentityPoolRecord, name: str) -> str:
 async def _identity_for(
     call: Call, pool: IdentityPoolRecord, logins: tuple[ProvenLogin, ...], identity_id: str | None
 ) -> PoolIdentity:
-    """That of the logins, else the named one, else a new one."""
+    """That of the logins, else the named one, to which the user is added, else a new one."""
     known = identity_of(await owners_of(call.store, pool, logins))
     if identity_id is not None and known not in (None, identity_id):
         message = "The user is linked to another identity."
@@ -85,7 +85,17 @@ async def _identity_for(
     identity = await _required_identity(call, pool, wanted)
     if identity.is_disabled:
         raise not_authorized(f"Access to Identity '{wanted}' is forbidden.")
-    return link(call, identity, logins)
+    return _linked(call, identity, logins)
+
+
+def _linked(call: Call, identity: PoolIdentity, logins: tuple[ProvenLogin, ...]) -> PoolIdentity:
+    """The identity with the logins, of which the first is the user."""
+    user = logins[0]
+    changed = with_user(identity, user.provider, user.subject, int(call.now))
+    if changed != identity:
+        call.store.put(POOL_IDENTITIES, identity_shard(identity.pool_id), changed)
+        put_logins(call, changed, [(user.provider, user.subject)])
+    return link(call, changed, logins)
 
 
 async def _required_identity(call: Call, pool: IdentityPoolRecord, identity_id: str) -> PoolIdentity:
@@ -100,7 +110,7 @@ async def _required_identity(call: Call, pool: IdentityPoolRecord, identity_id: 
 async def lookup_developer_identity(
     call: Call, request: shapes.LookupDeveloperIdentityInput, prepared: Prepared[IdentityPoolRecord]
 ) -> shapes.LookupDeveloperIdentityResponse:
-    """By the identity, or by the user; by both, where they belong together."""
+    """By the identity, or by the user, who may be one of several; by both, where they belong together."""
     pool, provider = prepared.found, _required_provider(prepared.found)
     user = request.developer_user_identifier
     if user is None and request.identity_id is None:
@@ -109,7 +119,8 @@ async def lookup_developer_identity(
     if request.identity_id is not None and user is not None and owner != request.identity_id:
         raise Refusal("ResourceConflictException", "The user is not of this identity.")
     identity = await _required_identity(call, pool, request.identity_id or owner or "")
-    users = users_of(identity, provider)
+    is_given = request.identity_id is not None and user is not None
+    users = (str(user),) if is_given else users_of(identity, provider)
     shown, next_token = page_after(users, str, request.next_token, request.max_results or _MOST)
     return shapes.LookupDeveloperIdentityResponse(
         identity_id=identity.identity_id, developer_user_identifier_list=tuple(shown), next_token=next_token

@@ -3,7 +3,7 @@
 The law:
 
 1. A provider's subject is one identity of a pool, and an identity has one subject of each provider; of the developer
-   provider more, where the app's own server merges its users.
+   provider more, where the app's own server says that its users are one person.
 2. Who proves none of an identity's logins is not that identity. A guest's identity has none, and is for who knows its
    id; the first login that is proven for it makes it that person's.
 3. Where the logins of one request are of two identities, it is refused: people never merge identities.

@@ -8,7 +8,7 @@ from broker.errors import Refusal
 from broker.identity_pools.refusals import invalid
 from broker.storage.identity_pool_records import PoolIdentity
 
-MOST_LINKED = 20  # of two identities together; "MergeDeveloperIdentities" of the API reference
+MOST_LINKED = 20  # "MergeDeveloperIdentities" of the API reference
 
 # A provider, and what it calls the person.
 Subject = tuple[str, str]
@@ -23,6 +23,19 @@ def subjects_of(identity: PoolIdentity) -> Iterator[Subject]:
 def users_of(identity: PoolIdentity, provider: str) -> tuple[str, ...]:
     """The subjects of one provider."""
     return tuple(subject for name, subject in subjects_of(identity) if name == provider)
+
+
+def with_user(identity: PoolIdentity, provider: str, user: str, now: int) -> PoolIdentity:
+    """The identity with one more user of the developer provider, beside those that it has.
+
+    The same identity where it has none, or has this one. Raises InvalidParameterException.
+    """
+    present = users_of(identity, provider)
+    if not present or user in present:
+        return identity
+    together = (*subjects_of(identity), (provider, user))
+    _require_few(together)
+    return replace(_with(identity, together), modified_at=now)
 
 
 def without(identity: PoolIdentity, removed: Iterable[Subject], now: int) -> PoolIdentity:
@@ -45,12 +58,16 @@ def merged(
             message = f"The users are linked to different logins of {name}."
             raise Refusal("ResourceConflictException", message)
     together = tuple(dict.fromkeys((*subjects_of(destination), *subjects_of(source))))
-    if len(together) > MOST_LINKED:
-        raise invalid(f"The users together have more than {MOST_LINKED} linked logins.")
+    _require_few(together)
     return (
         replace(_with(source, ()), is_disabled=True, modified_at=now),
         replace(_with(destination, together), modified_at=now),
     )
+
+
+def _require_few(together: tuple[Subject, ...]) -> None:
+    if len(together) > MOST_LINKED:
+        raise invalid(f"An identity has at most {MOST_LINKED} linked logins.")
 
 
 def _with(identity: PoolIdentity, subjects: Iterable[Subject]) -> PoolIdentity:

@@ -9,9 +9,12 @@ enough. A token is good until its time, until it is deleted, and as long as its 
 from hashlib import sha256
 from hmac import compare_digest
 
+import msgspec
+
 from broker.errors import Refusal
 from broker.names.arn import is_account_id
 from broker.names.identity_store import is_store_id
+from broker.names.secret import SecretKey
 from broker.storage.identity_store_records import IdentityStoreRecord, StoreToken
 from broker.storage.people_collections import IDENTITY_STORES, STORE_TOKENS
 from broker.storage.store import ACCOUNTS, Transaction
@@ -20,6 +23,16 @@ SECRET_SIZE, ID_SIZE = 32, 8
 MOST_TOKENS = 2  # as at AWS: the next one is made before the last one is deleted
 _PREFIX = "scim"
 _LONGEST = 256
+
+
+class NewBearerToken(msgspec.Struct, frozen=True):
+    """A token that was made for the identity store of a provider, to be shown once."""
+
+    account: str
+    provider: str
+    store_id: str
+    token_id: str
+    token: SecretKey
 
 
 def token_text(account_id: str, store_id: str, token_id: str, secret: bytes) -> str:

@@ -114,7 +114,7 @@ def _require_content(call: Call, policy_type: str, content: str) -> None:
             "You attempted to create a policy that is larger than the maximum size.",
         )
     try:
-        parse_policy(content, PolicyKind.SCP if is_scp else PolicyKind.RCP)
+        parse_policy(content, PolicyKind.SCP if is_scp else PolicyKind.RCP, is_new=True)
     except MalformedPolicy as error:
         raise Refusal(
             "MalformedPolicyDocumentException",

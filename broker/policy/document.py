@@ -37,6 +37,7 @@ from broker.policy.grammar import (
     check_actions,
     check_control_policy,
     check_legacy,
+    check_new_control_policy,
     check_new_trust,
     check_resources,
     check_services,
@@ -125,6 +126,8 @@ def parse_policy(
     if is_new and kind is _TRUST:
         check_new_trust(policy, own_services)
         check_tenants(policy)
+    if is_new and kind is PolicyKind.RCP:
+        check_new_control_policy(policy)
     if is_new and kind is PolicyKind.RESOURCE:
         check_services(policy, own_services)
     return policy

@@ -259,3 +259,14 @@ def check_control_policy(policy: Policy) -> None:
         if statement.effect is Effect.ALLOW and not full:
             fault = "a resource control policy denies; it allows nothing but everything"
             raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
+
+
+def check_new_control_policy(policy: Policy) -> None:
+    """ "RCP syntax": of one's own, it names the services of its actions, and no principal beside everyone."""
+    for statement in policy.statements:
+        if statement.principals != Principals(everyone=True):
+            fault = 'everyone ("*") is the only principal of a statement'
+            raise MalformedPolicy(WRONG_KIND, statement.fault(fault))
+        if statement.effect is Effect.DENY and "*" in (statement.actions or ()):
+            fault = 'the action "*" names no service'
+            raise MalformedPolicy(WRONG_KIND, statement.fault(fault))

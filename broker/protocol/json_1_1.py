@@ -90,7 +90,11 @@ def _name(
 
 
 def _read(service: ServiceModel, operation: str, message: Message) -> msgspec.Struct | None:
-    body = read_body(message)
+    return read_members(service, operation, read_body(message))
+
+
+def read_members(service: ServiceModel, operation: str, body: dict[str, Any]) -> msgspec.Struct | None:
+    """The request whose members `body` has; None where the operation takes no input. Raises Refusal."""
     reference = service.operations[operation].input
     if reference is None:
         return None

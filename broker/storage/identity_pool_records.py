@@ -88,7 +88,7 @@ class PoolIdentity(Record, frozen=True, kw_only=True):
     """One of an app's people, or a guest: `logins` are subjects by provider, none of a guest.
 
     `is_disabled`: its last login was unlinked or merged into another identity, so that nobody can prove to be it any
-    more. `further_subjects`: users of the developer provider who were merged into the identity.
+    more. `further_subjects`: users of the developer provider who are the identity beside that of `logins`.
     """
 
     identity_id: str

@@ -15,6 +15,7 @@ async def find_weaknesses(client: Any, *, may_fail_over: bool, replicas: int) ->
         return [
             f"the server does not show its settings ({cause_of_redis(error)}): make sure of appendfsync always"
         ]
+    follow = await _followers(client) if may_fail_over else 0
     found = []
     if pairs.get("appendonly") != "yes":
         found.append("appendonly is off: a restart of the server loses what was acknowledged")
@@ -35,4 +36,17 @@ async def find_weaknesses(client: Any, *, may_fail_over: bool, replicas: int) ->
         )
     if may_fail_over and not replicas:
         found.append("store.redis_replicas is 0: a failover may lose what was acknowledged")
+    elif may_fail_over and follow > replicas:
+        found.append(
+            f"store.redis_replicas is {replicas}, and {follow} replicas follow the master: a failover to one that is "
+            "behind may lose what was acknowledged"
+        )
     return found
+
+
+async def _followers(client: Any) -> int:
+    """How many replicas the master has; 0 where it does not say so."""
+    try:
+        return int((await client.info("replication")).get("connected_slaves", 0))
+    except RedisError:
+        return 0

@@ -108,6 +108,25 @@ def test_an_apps_own_server_merges_two_of_its_users(scene: PoolScene) -> None:
     assert app.get_id(**pool, Logins=public)["IdentityId"] not in (old["IdentityId"], new["IdentityId"])
 
 
+def test_an_apps_own_server_adds_a_user_to_an_identity_that_it_names(scene: PoolScene) -> None:
+    pool_id = scene.new_pool(DeveloperProviderName="login.app")
+    scene.set_roles(pool_id, authenticated=scene.new_role(trusts=trust_of(pool_id)))
+    cognito, pool = scene.cognito, {"IdentityPoolId": pool_id}
+    vouch, lookup = cognito.get_open_id_token_for_developer_identity, cognito.lookup_developer_identity
+    identity_id = vouch(**pool, Logins={"login.app": "user-7", **scene.logins(scene.token())})["IdentityId"]
+    of_another = {"login.app": "user-8", **scene.logins(scene.machine_token)}
+    assert refused(vouch, **pool, IdentityId=identity_id, Logins=of_another)[:2] == NOT_AUTHORIZED
+    assert refused(lookup, **pool, DeveloperUserIdentifier="user-8")[1] == "ResourceNotFoundException"
+    added = vouch(**pool, IdentityId=identity_id, Logins={"login.app": "user-8"})
+    assert added["IdentityId"] == identity_id
+    get = scene.app.get_credentials_for_identity
+    assert scene.who(keys_of(get(IdentityId=identity_id, Logins={COGNITO: added["Token"]})))
+    found = lookup(**pool, IdentityId=identity_id)["DeveloperUserIdentifierList"]
+    assert found == ["user-7", "user-8"]
+    both = lookup(**pool, IdentityId=identity_id, DeveloperUserIdentifier="user-8")
+    assert both["DeveloperUserIdentifierList"] == ["user-8"]
+
+
 def test_users_who_cannot_be_merged_stay_as_they_are(scene: PoolScene) -> None:
     pool_id = scene.new_pool(DeveloperProviderName="login.app")
     cognito, pool = scene.cognito, {"IdentityPoolId": pool_id}
@@ -196,6 +215,7 @@ def test_a_page_of_another_origin_reads_answers_of_identity_pools_alone(
     page.close()
 
 
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_the_aws_cli_merges_users_as_the_guide_shows(scene: PoolScene, tmp_path: Any) -> None:
     pool_id = scene.new_pool(DeveloperProviderName="login.app")
     vouch = scene.cognito.get_open_id_token_for_developer_identity

@@ -69,6 +69,23 @@ def test_a_trust_policy_is_told_from_other_policies_of_resources(server: Server,
     assert of_resource["issueCode"] == "MISSING_RESOURCE"
 
 
+def test_a_resource_control_policy_has_findings_of_its_own(server: Server, account: Account) -> None:
+    organization = {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*", "Condition": organization}
+    allow = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "s3:*", "Resource": "*"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [deny, allow]})
+    found = validated(server, account, text, "RESOURCE_CONTROL_POLICY")
+    assert [(one["findingType"], one["issueCode"]) for one in found] == [
+        ("ERROR", "RCP_SYNTAX_ERROR_ACTION"),
+        ("ERROR", "RCP_SYNTAX_ERROR_ALLOW"),
+        ("ERROR", "RCP_SYNTAX_ERROR_PRINCIPAL"),
+        ("WARNING", "RCP_MISSING_RELATED_PRINCIPAL_CONDITION_KEY"),
+    ]
+    path = found[-1]["locations"][0]["path"]
+    assert path[-2:] == [{"value": "StringNotEqualsIfExists"}, {"key": "aws:PrincipalOrgID"}]
+    assert found[-1]["learnMoreLink"].endswith("general-warning-rcp-missing-related-principal-condition-key")
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+import msgspec
+
 from broker.policy.elements import quoted
 from broker.policy.services import BY_ACTION
-from broker.policy.validation.findings import Issue
+from broker.policy.validation.findings import Issue, some
 from broker.policy.validation.nodes import JsonNode
 from broker.policy.validation.reference import (
+    find_key_type,
     find_service,
     is_known_action,
     key_matches,
@@ -22,10 +25,13 @@ from broker.policy.validation.reference import (
 from broker.policy.validation.subject import StatementNode, Subject
 
 _ACTION = re.compile(r"[a-zA-Z0-9*?_.-]+:[^:\s]+|\*+")
-# Keys of the credentials, which come with every action ("AWS global condition context keys").
+# Keys of the credentials, which come with every action ("AWS global condition context keys", of role sessions).
 _OF_SESSIONS = frozenset(
-    {"ec2:roledelivery", "ec2:sourceinstancearn", "ssm:sourceinstancearn", "lambda:sourcefunctionarn"}
-)
+    {"codebuild:buildarn", "codebuild:projectarn", "ec2:roledelivery", "ec2:sourceinstancearn",
+     "glue:credentialissuingservice", "glue:roleassumedby", "identitystore:userid",
+     "lambda:sourcefunctionarn", "ssm:sourceinstancearn"}
+)  # fmt: skip
+_ARN_FIELDS = 6
 _OWN_SERVICES = frozenset(action.partition(":")[0] for action in BY_ACTION)
 
 
@@ -64,10 +70,17 @@ def invalid_services(subject: Subject) -> Iterator[Issue]:
 
 
 def wildcards_in_services(subject: Subject) -> Iterator[Issue]:
+    """In ARNs, `*` alone is not the name of a service that others have, too."""
     for node in _all_actions(subject):
         service, colon, _ = node.text.partition(":")
         if colon and ("*" in service or "?" in service):
             yield Issue(node, "The name of the service has a wildcard: name the service.")
+    for statement in subject.statements:
+        for node in statement.resources + statement.not_resources:
+            fields = node.text.split(":", 5)
+            is_named = len(fields) == _ARN_FIELDS and fields[2].strip("*?") != ""
+            if is_named and ("*" in fields[2] or "?" in fields[2]):
+                yield Issue(node, "The name of the service has a wildcard: name the service.")
 
 
 def resources_of_other_types(subject: Subject) -> Iterator[Issue]:
@@ -120,25 +133,51 @@ def _wanted(types: tuple[str, ...], resource: str) -> str:
     return max(types, key=alike, default="*")
 
 
-def keys_of_no_action(subject: Subject) -> Iterator[Issue]:
-    """A condition key of a service that none of the statement's actions has: an Allow on it is never met."""
+def actions_without_key(subject: Subject) -> Iterator[Issue]:
+    """Actions that never have a key of a service that the condition needs; patterns of actions are not looked at."""
     for statement in subject.statements:
-        if not statement.is_allow or any("*" in node.text or "?" in node.text for node in statement.actions):
-            continue
-        services = {_service(node.text) for node in statement.actions}
+        known = _keys_by_action(statement) if statement.conditions else {}
         for condition in statement.conditions:
-            key = condition.key.text
-            if "tag/" in key.lower() or key.lower() in _OF_SESSIONS:
-                continue  # tags are not listed with each action
+            key = condition.key.text.lower()
             is_needed = condition.name != "null" and not condition.is_if_exists
-            if is_needed and services == {_service(key)} and not _have_key(statement.actions, key.lower()):
-                yield Issue(condition.key, f"None of these actions has the condition key {key}.")
+            without = _without(key, known) if is_needed and _is_of_service(key) else []
+            if without:
+                message = f"{some(without)} never has {condition.key.text}, which decides nothing there."
+                yield Issue(condition.key, f"{message} Write a statement of its own without this condition.")
 
 
-def _have_key(actions: tuple[JsonNode, ...], key: str) -> bool:
-    """True, too, for an unknown action."""
-    for node in actions:
-        known = list(matching_actions(node.text))
-        if not known or any(key_matches(name, key) for one in known for name in keys_of(*one)):
-            return True
-    return False
+def _is_of_service(key: str) -> bool:
+    """Tags are not listed with each action, keys of credentials come with all; an unknown key is another finding."""
+    is_other = "tag/" in key or key in _OF_SESSIONS
+    return not is_other and _service(key) in known_services() and find_key_type(key) is not None
+
+
+class _KeysOfAction(msgspec.Struct, frozen=True):
+    """The condition keys of an action in lower case; `templates` are those with a placeholder."""
+
+    plain: frozenset[str]
+    templates: tuple[str, ...]
+
+    def has(self, key: str) -> bool:
+        return key in self.plain or any(key_matches(name, key) for name in self.templates)
+
+
+def _without(key: str, known: dict[str, _KeysOfAction]) -> list[str]:
+    return [name for name, keys in known.items() if not keys.has(key)]
+
+
+def _keys_by_action(statement: StatementNode) -> dict[str, _KeysOfAction]:
+    """Of the actions that the statement names and the reference has."""
+    found = ((node.text, _keys_of_action(node.text.lower())) for node in statement.actions)
+    return {name: keys for name, keys in found if keys is not None}
+
+
+@lru_cache(maxsize=4096)
+def _keys_of_action(action: str) -> _KeysOfAction | None:
+    if "*" in action or "?" in action:
+        return None
+    for service, known in matching_actions(action):
+        keys = {key.lower() for key in keys_of(service, known)}
+        templates = {key for key in keys if "${" in key or "<" in key}
+        return _KeysOfAction(frozenset(keys - templates), tuple(sorted(templates)))
+    return None

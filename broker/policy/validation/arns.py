@@ -34,6 +34,8 @@ _PARTITIONS = (
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}|global|")
 _ACCOUNT = re.compile(r"[0-9]{12}|[a-z][a-z-]*|")
 _FIELDS = 6
+# Services some of whose resources are AWS's, and have no account: documents and parameters, views.
+_OF_AWS = frozenset({"ssm", "resource-explorer-2"})
 _WITHOUT_TYPE = frozenset({("iam", "root")})  # a resource that the reference does not have
 
 
@@ -169,3 +171,11 @@ def missing_regions(subject: Subject) -> Iterator[Issue]:
         types = _types_of(arn)
         if types and not arn.fields[3] and all(fields[3] for fields in types):
             yield Issue(arn.node, f"Resources of {arn.service} have a Region in their ARNs: write it, or *.")
+
+
+def missing_accounts(subject: Subject) -> Iterator[Issue]:
+    for arn in _whole(subject):
+        types = _types_of(arn) if arn.service not in _OF_AWS else ()
+        if types and not arn.fields[4] and all(fields[4] for fields in types):
+            message = f"Resources of {arn.service} have an account id in their ARNs: write it, or *."
+            yield Issue(arn.node, message)

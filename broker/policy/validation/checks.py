@@ -6,15 +6,19 @@ from broker.policy.validation import (
     bound,
     conditions,
     control,
+    keys,
     networks,
     principals,
     redundancy,
+    service_keys,
     structure,
     trust,
     variables,
+    wildcards,
 )
 from broker.policy.validation.broad import allows_everything, broad, trusts_everybody
 from broker.policy.validation.findings import Find, FindingType, PolicyCheck
+from broker.policy.validation.presence import asks_for_presence
 from broker.policy.validation.sizes import longer_than
 from broker.policy.validation.subject import ValidatedAs
 from broker.policy.validation.tags import tag_conditions
@@ -73,7 +77,7 @@ _STRUCTURE = _errors(
     ("UNIQUE_SIDS_REQUIRED", structure.repeated_sids, _IDENTITY | _TRUST | _SCP | _RCP),
     ("UNSUPPORTED_ELEMENT_COMBINATION", structure.opposite_elements, _ALL),
     ("UNSUPPORTED_PRINCIPAL", structure.unsupported_principal, _IDENTITY),
-    ("UNSUPPORTED_SID", structure.unsupported_sids, _IDENTITY | _TRUST),
+    ("UNSUPPORTED_SID", structure.unsupported_sids, _ALL - _RESOURCE),
 )
 _NAMES = _errors(
     ("INVALID_ACTION", actions.invalid_actions, _ALL),
@@ -87,6 +91,7 @@ _NAMES = _errors(
     ("INVALID_ARN_SERVICE_CASE", arns.services_in_capitals, _ALL),
     ("INVALID_PARTITION", arns.invalid_partitions, _ALL),
     ("INVALID_SERVICE", arns.invalid_services, _ALL),
+    ("MISSING_ARN_ACCOUNT", arns.missing_accounts, _ALL),
     ("MISSING_ARN_FIELD", arns.missing_fields, _ALL),
     ("MISSING_ARN_REGION", arns.missing_regions, _ALL),
     ("INVALID_PRINCIPAL_FORMAT", principals.invalid_formats, _WITH_PRINCIPALS),
@@ -105,6 +110,7 @@ _CONDITIONS = _errors(
     ("INVALID_CONDITION_OPERATOR", conditions.invalid_operators, _ALL),
     ("INVALID_GLOBAL_CONDITION_KEY", conditions.unknown_global_keys, _ALL),
     ("INVALID_SERVICE_CONDITION_KEY", conditions.unknown_service_keys, _ALL),
+    ("INVALID_KMS_KEY_VALUE", service_keys.kms_key_values, _ALL),
     ("INVALID_REGION", conditions.invalid_regions, _ALL),
     ("INVALID_VARIABLE_FOR_OPERATOR", variables.of_other_operators, _ALL),
     ("INVALID_VPCE_FORMAT", conditions.vpc_endpoint_formats, _ALL),
@@ -117,11 +123,14 @@ _CONDITIONS = _errors(
     ("EMPTY_VARIABLE", variables.empty_variables, _ALL),
     ("MISSING_BRACE_IN_VARIABLE", variables.missing_braces, _ALL),
     ("MISSING_QUOTE_IN_VARIABLE", variables.missing_quotes, _ALL),
-    ("UNSUPPORTED_ACTION_FOR_CONDITION_KEY", actions.keys_of_no_action, _ALL),
+    ("TYPE_MISMATCH_IP_RANGE", conditions.unreadable_ranges, _ALL),
+    ("UNSUPPORTED_ACTION_FOR_CONDITION_KEY", actions.actions_without_key, _ALL),
     ("UNSUPPORTED_GLOBAL_CONDITION_KEY", conditions.unsupported_global_keys, _ALL),
     ("UNSUPPORTED_SPACE_IN_VARIABLE", variables.spaces, _ALL),
     ("VARIABLE_UNSUPPORTED_IN_ELEMENT", variables.in_other_elements, _ALL),
     ("VARIABLE_UNSUPPORTED_IN_VERSION", variables.in_old_version, _ALL),
+    ("VARIABLE_USAGE_TOO_PERMISSIVE", wildcards.open_variables, _ALL),
+    ("WILDCARD_USAGE_TOO_PERMISSIVE", wildcards.open_wildcards, _ALL),
 )
 _TRUST_POLICIES = _errors(
     (
@@ -134,22 +143,36 @@ _TRUST_POLICIES = _errors(
     ("MISSING_ACTION_FOR_ROLES_ANYWHERE_TRUST_POLICY", trust.missing_roles_anywhere_actions, _TRUST),
     ("ROLE_TRUST_POLICY_SYNTAX_ERROR_NOTPRINCIPAL", trust.not_principals, _TRUST),
     ("ROLE_TRUST_POLICY_SYNTAX_ERROR_RESOURCE", trust.resources, _TRUST),
-    ("ROLE_TRUST_POLICY_UNSUPPORTED_WILDCARD_IN_PRINCIPAL", principals.wildcards, _TRUST),
+    ("ROLE_TRUST_POLICY_UNSUPPORTED_WILDCARD_IN_PRINCIPAL", principals.wildcards_in_trust, _TRUST),
     ("UNSUPPORTED_ACTION_IN_POLICY", trust.other_actions, _TRUST),
 )
 _ORGANIZATIONS = _errors(
-    ("POLICY_SIZE_EXCEEDS_SCP_QUOTA", longer_than(5_120, "A policy of an organization"), _SCP | _RCP),
+    (
+        "POLICY_SIZE_EXCEEDS_RCP_QUOTA",
+        longer_than(5_120, "A resource control policy", counts_space=True),
+        _RCP,
+    ),
+    (
+        "POLICY_SIZE_EXCEEDS_SCP_QUOTA",
+        longer_than(5_120, "A service control policy", counts_space=True),
+        _SCP,
+    ),
+    ("RCP_SYNTAX_ERROR_ACTION", control.actions_of_resource_control, _RCP),
+    ("RCP_SYNTAX_ERROR_ALLOW", control.allows_of_resource_control, _RCP),
     ("RCP_SYNTAX_ERROR_NOTACTION", control.not_actions_of_resource_control, _RCP),
+    ("RCP_SYNTAX_ERROR_PRINCIPAL", control.principals_of_resource_control, _RCP),
     ("SCP_SYNTAX_ERROR_ACTION_WILDCARD", control.action_wildcards, _SCP),
     ("SCP_SYNTAX_ERROR_PRINCIPAL", structure.unsupported_principal, _SCP),
-    ("UNSUPPORTED_ACTION_IN_POLICY", control.actions_of_resource_control, _RCP),
-    ("UNSUPPORTED_PRINCIPAL", control.principals_of_resource_control, _RCP),
 )
 _SECURITY_WARNINGS = (
     PolicyCheck("ALLOW_WITH_NOT_PRINCIPAL", _SECURITY, principals.allows_with_not_principal, _RESOURCE),
-    PolicyCheck("FOR_ALL_VALUES_WITH_SINGLE_VALUED_KEY", _SECURITY, conditions.for_all_of_single),
+    PolicyCheck("FORALLVALUES_WITH_SINGLE_VALUED_KEY", _SECURITY, conditions.for_all_of_single),
     PolicyCheck("STRING_LIKE_OPERATOR_WITH_ARN_CONDITION_KEYS", _SECURITY, conditions.like_of_arns),
     PolicyCheck("MISSING_PAIRED_CONDITION_KEYS", _SECURITY, conditions.missing_pairs),
+    PolicyCheck("DYNAMODB_ATTRIBUTES_WITHOUT_SELECT", _SECURITY, service_keys.attributes_without_select),
+    PolicyCheck("S3_PREFIX_IN_NEGATIVE_CONTEXT", _SECURITY, service_keys.prefixes_denied),
+    PolicyCheck("UNTRUSTWORTHY_CONDITION_KEY", _SECURITY, keys.of_callers_choice),
+    PolicyCheck("FORANYVALUE_WITH_AUDIENCE_CLAIM_TYPE", _SECURITY, trust.any_value_of_audience, _TRUST),
     PolicyCheck(
         "RESTRICT_ACCESS_TO_SERVICE_PRINCIPAL", _SECURITY, principals.unrestricted_services, _RESOURCE
     ),
@@ -177,11 +200,22 @@ _GENERAL_WARNINGS = (
         ("TYPE_MISMATCH", conditions.mismatched_operators),
         ("TYPE_MISMATCH_BOOLEAN", conditions.unreadable_booleans),
         ("TYPE_MISMATCH_DATE", conditions.unreadable_dates),
-        ("TYPE_MISMATCH_IP_RANGE", conditions.unreadable_ranges),
         ("TYPE_MISMATCH_NUMBER", conditions.unreadable_numbers),
         ("TYPE_MISMATCH_STRING", conditions.unreadable_binaries),
+        ("USE_CONDITION_KEY_ONLY_WITH_SUPPORTED_SERVICES", keys.of_few_services),
         ("WILDCARD_WITHOUT_LIKE_OPERATOR", conditions.wildcards_without_like),
     ),
+    PolicyCheck("DEPRECATED_GLOBAL_CONDITION_KEY", _WARNING, keys.deprecated, _IDENTITY | _SCP),
+    PolicyCheck(
+        "RCP_MISSING_RELATED_PRINCIPAL_CONDITION_KEY", _WARNING, control.missing_exception_of_services, _RCP
+    ),
+    PolicyCheck(
+        "RCP_MISSING_RELATED_SERVICE_PRINCIPAL_CONDITION_KEY",
+        _WARNING,
+        control.missing_limit_to_services,
+        _RCP,
+    ),
+    PolicyCheck("RCP_MISSING_SERVICE_CONDITION_KEY_NULL_CHECK", _WARNING, control.missing_source, _RCP),
     PolicyCheck("INVALID_ROLE_REFERENCE", _WARNING, principals.role_ids, _RESOURCE | _TRUST),
     PolicyCheck("INVALID_USER_REFERENCE", _WARNING, principals.user_ids, _RESOURCE | _TRUST),
     PolicyCheck("UNIQUE_SIDS_RECOMMENDED", _WARNING, structure.repeated_sids, _RESOURCE),
@@ -194,7 +228,7 @@ _GENERAL_WARNINGS = (
     PolicyCheck(
         "POLICY_SIZE_EXCEEDS_RESOURCE_POLICY_QUOTA",
         _WARNING,
-        longer_than(20_480, "The longest policy of a resource"),
+        longer_than(20_480, "The longest policy of a resource", counts_space=True),
         _RESOURCE,
     ),
     PolicyCheck(
@@ -211,22 +245,32 @@ _ALL_SUGGESTIONS = (
     *_suggestions(
         ("EMPTY_ARRAY_ACTION", structure.empty_actions),
         ("EMPTY_ARRAY_CONDITION", conditions.empty_values),
-        ("EMPTY_ARRAY_CONDITION_FOR_ALL_VALUES", conditions.empty_values_for_all),
-        ("EMPTY_ARRAY_CONDITION_FOR_ANY_VALUE", conditions.empty_values_for_any),
-        ("EMPTY_ARRAY_CONDITION_IF_EXISTS", conditions.empty_values_if_exists),
+        ("EMPTY_ARRAY_CONDITION_FORALLVALUES", conditions.empty_values_for_all),
+        ("EMPTY_ARRAY_CONDITION_FORANYVALUE", conditions.empty_values_for_any),
+        ("EMPTY_ARRAY_CONDITION_IFEXISTS", conditions.empty_values_if_exists),
         ("EMPTY_ARRAY_PRINCIPAL", structure.empty_principals),
         ("EMPTY_ARRAY_RESOURCE", structure.empty_resources),
         ("EMPTY_OBJECT_CONDITION", structure.empty_condition_objects),
         ("EMPTY_OBJECT_PRINCIPAL", structure.empty_principal_objects),
         ("EMPTY_SID_VALUE", structure.empty_sids),
+        ("EQUIVALENT_TO_NULL_FALSE", asks_for_presence(is_met_by_key=True, is_met_without=False)),
+        ("EQUIVALENT_TO_NULL_TRUE", asks_for_presence(is_met_by_key=False, is_met_without=True)),
         ("IMPROVE_IP_RANGE", networks.bits_beyond_the_mask),
         ("NULL_WITH_QUALIFIER", conditions.null_with_set_operator),
         ("PRIVATE_IP_ADDRESS_SUBSET", networks.some_private),
         ("PRIVATE_NOT_IP_ADDRESS_SUBSET", networks.some_private_negated),
         ("REDUNDANT_ACTION", redundancy.redundant_actions),
         ("REDUNDANT_CONDITION_VALUE_NUM", redundancy.redundant_condition_values),
+        (
+            "REDUNDANT_KEY_DUE_TO_WILDCARD_IN_CONDITION",
+            asks_for_presence(is_met_by_key=True, is_met_without=True),
+        ),
         ("REDUNDANT_RESOURCE", redundancy.redundant_resources),
         ("REDUNDANT_STATEMENT", redundancy.redundant_statements),
+        (
+            "REDUNDANT_STATEMENT_DUE_TO_WILDCARD_IN_CONDITION",
+            asks_for_presence(is_met_by_key=False, is_met_without=False),
+        ),
         ("WILDCARD_IN_SERVICE_NAME", actions.wildcards_in_services),
         (
             "ALLOW_WITH_UNSUPPORTED_TAG_CONDITION_KEY_FOR_SERVICE",
@@ -238,6 +282,10 @@ _ALL_SUGGESTIONS = (
         ),
     ),
     PolicyCheck("REDUNDANT_PRINCIPAL_IN_ROLE_TRUST_POLICY", _SUGGESTION, trust.redundant_principals, _TRUST),
+    PolicyCheck("IRRELEVANT_CONDITION_KEY_IN_POLICY", _SUGGESTION, keys.of_owner, _RESOURCE),
+    PolicyCheck(
+        "RECOMMENDED_CONDITION_KEY_FOR_SERVICE_PRINCIPAL", _SUGGESTION, keys.old_sources, _RESOURCE | _TRUST
+    ),
     PolicyCheck("CONFIRM_AUDIENCE_CLAIM_TYPE", _SUGGESTION, trust.set_operators_on_audience, _TRUST),
 )
 # The broker's own, which AWS's validator does not have.

@@ -14,8 +14,9 @@ from broker.policy.validation.subject import ConditionNode, Subject
 
 _ARN_KEY = "aws:arn"
 _TAG_KEYS = ("aws:requesttag", "aws:resourcetag", "aws:principaltag")
-_VPC = re.compile(r"vpc-(?:[0-9a-f]{8}|[0-9a-f]{17})")
-_VPC_ENDPOINT = re.compile(r"vpce-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_VPC = re.compile(r"vpc-(?:[0-9a-z]{8}|[0-9a-z]{17})")
+_VPC_ENDPOINT = re.compile(r"vpce-(?:[0-9a-z]{8}|[0-9a-z]{17})")
+_EPOCH = re.compile(r"[0-9]{5,}(?:\.[0-9]+)?")  # a year has four digits
 # Not a list of them: AWS adds some every year, and brokers have their own.
 REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}|global")
 _KEY = re.compile(r"[^:\s]+:\S.*", re.DOTALL)
@@ -116,10 +117,16 @@ def unknown_service_keys(subject: Subject) -> Iterator[Issue]:
 
 def value_types(subject: Subject) -> Iterator[Issue]:
     for condition in _conditions(subject):
+        first = ""
         for value in condition.values:
             if value.kind in ("object", "array", "null"):
                 message = f"The value of a condition is a string, not a JSON value of type {value.kind}."
                 yield Issue(value, message)
+                continue
+            first = first or value.kind
+            if value.kind != first:
+                message = f"This is a JSON value of type {value.kind}; one before it is of type {first}."
+                yield Issue(value, message, quoted(value.text))
 
 
 def several_booleans(subject: Subject) -> Iterator[Issue]:
@@ -168,7 +175,11 @@ def unreadable_dates(subject: Subject) -> Iterator[Issue]:
 
 
 def unusual_dates(subject: Subject) -> Iterator[Issue]:
-    """What IAM stores and does not read as a date."""
+    """What IAM stores and does not read as a date, and seconds of the epoch."""
+    for condition in _conditions(subject):
+        for node in _values(condition) if _family(condition) == "Date" else ():
+            if _EPOCH.fullmatch(node.text):
+                yield Issue(node, f"{quoted(node.text)} is taken for seconds since 1970: write YYYY-MM-DD.")
     for node in _unreadable(subject, "Date"):
         if is_storable_date(node.text):
             yield Issue(
@@ -209,10 +220,9 @@ def like_of_arns(subject: Subject) -> Iterator[Issue]:
         known = OPERATORS.get(condition.name)
         if kind != "ARN" or known is None or known.family != "String" or not known.is_like:
             continue
-        if any("*" in node.text or "?" in node.text for node in _values(condition)):
-            like = "ArnNotLike" if "not" in condition.name else "ArnLike"
-            message = f"{condition.key.text} is an ARN: {like} keeps wildcards within its fields."
-            yield Issue(condition.operator, message, like)
+        like = "ArnNotLike" if "not" in condition.name else "ArnLike"
+        message = f"{condition.key.text} is an ARN: {like} keeps wildcards within its fields."
+        yield Issue(condition.operator, message, like)
 
 
 def invalid_regions(subject: Subject) -> Iterator[Issue]:

@@ -1,7 +1,7 @@
 """What a check finds, and what is shown of it."""
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -24,6 +24,15 @@ class Issue(msgspec.Struct, frozen=True):
     node: JsonNode
     message: str
     suggestion: str = ""
+
+
+_MOST_NAMED = 5
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(names[:_MOST_NAMED])
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
 
 
 Find = Callable[[Subject], Iterator[Issue]]

@@ -19,7 +19,7 @@ _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}(?::.+)?")
 _CANONICAL = re.compile(r"[0-9a-f]{64}")
 _SERVICE = re.compile(r"[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)+")
 # Keys that name the account or resource that a service acts for.
-_FOR_WHOM = (
+FOR_WHOM = (
     "aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths",
 )  # fmt: skip
 _OF_IDENTITIES = (
@@ -66,6 +66,15 @@ def wildcards(subject: Subject) -> Iterator[Issue]:
     for one in principals_of(subject, "AWS", "Service", "Federated"):
         if one.node.text != "*" and ("*" in one.node.text or "?" in one.node.text):
             message = "A principal has no wildcards. Name it, or write a condition on aws:PrincipalArn."
+            yield Issue(one.node, message)
+
+
+def wildcards_in_trust(subject: Subject) -> Iterator[Issue]:
+    """A trust policy takes everyone as {"AWS": "*"} only."""
+    yield from wildcards(subject)
+    for one in principals_of(subject, "*"):
+        if one.node.text == "*":
+            message = "A trust policy does not take * without a type of principals. Name the principals."
             yield Issue(one.node, message)
 
 
@@ -131,7 +140,7 @@ def keys_without_value(subject: Subject) -> Iterator[Issue]:
 def unrestricted_services(subject: Subject) -> Iterator[Issue]:
     """A confused deputy: a service that acts for anybody."""
     for statement in subject.statements:
-        if not statement.is_allow or statement.has_key(*_FOR_WHOM):
+        if not statement.is_allow or statement.has_key(*FOR_WHOM):
             continue
         for one in statement.principals:
             if one.type == "Service":

@@ -20,7 +20,9 @@ _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]+")
 _ROLES_ANYWHERE = "rolesanywhere.amazonaws.com"
 _ROLES_ANYWHERE_ACTIONS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
 _FEDERATED_ACTIONS = {"saml": "sts:assumerolewithsaml", "oidc": "sts:assumerolewithwebidentity"}
-_ACCOUNT = re.compile(r"arn:[a-z-]+:(?:iam|sts)::([0-9]{12}):(.+)|([0-9]{12})")
+_ROLE = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):role/(?:.+/)?([^/]+)")
+_SESSION = re.compile(r"arn:[a-z-]+:(?:sts|iam)::([0-9]{12}):assumed-role/([^/]+)/.+")
+_REPOSITORY = re.compile(r"repo:[^/:*?]+/[^:*?]+:.*")
 _BRANCH = re.compile(r"repo:[^/:*?]+/[^:*?]+:.*[^*].*")
 
 
@@ -154,7 +156,8 @@ def broad_github_conditions(subject: Subject) -> Iterator[Issue]:
         for condition in statement.conditions if statement.is_allow else ():
             if condition.key.text.lower() == f"{_GITHUB}:sub" and "not" not in condition.name:
                 for node in condition.values:
-                    if "*" in node.text and _BRANCH.fullmatch(node.text) is None:
+                    form = _REPOSITORY if statement.has_key(f"{_GITHUB}:ref") else _BRANCH
+                    if "*" in node.text and form.fullmatch(node.text) is None:
                         message = "This matches several repositories, or every branch of one."
                         yield Issue(node, message, "repo:OWNER/REPOSITORY:ref:refs/heads/BRANCH")
 
@@ -169,18 +172,26 @@ def set_operators_on_audience(subject: Subject) -> Iterator[Issue]:
                 yield Issue(condition.operator, message, condition.operator.text.partition(":")[2])
 
 
+def any_value_of_audience(subject: Subject) -> Iterator[Issue]:
+    """A token is for one audience; of several that a key has, ForAnyValue asks for one only."""
+    for statement in subject.statements:
+        for condition in statement.conditions:
+            if condition.set_operator == "foranyvalue" and _is_audience(condition):
+                message = f"{condition.key.text} has one value: ForAnyValue is met by one of several."
+                yield Issue(condition.operator, message, condition.operator.text.partition(":")[2])
+
+
 def _is_audience(condition: ConditionNode) -> bool:
     prefix, _, name = condition.key.text.lower().rpartition(":")
     return name == "aud" and "." in prefix
 
 
 def redundant_principals(subject: Subject) -> Iterator[Issue]:
-    """An account includes all its principals."""
+    """A role includes all its sessions. The ARN of a session has no path."""
     for statement in subject.statements:
-        found = [
-            (one.node, _ACCOUNT.fullmatch(one.node.text)) for one in statement.principals if one.type == "AWS"
-        ]
-        whole = {part[1] or part[3] for _, part in found if part is not None and part[2] in (None, "root")}
-        for node, part in found:
-            if part is not None and part[1] in whole and part[2] != "root":
-                yield Issue(node, f"Account {part[1]} is trusted as a whole, this principal with it.")
+        named = [one.node for one in statement.principals if one.type == "AWS"]
+        roles = {(found[1], found[2]) for node in named if (found := _ROLE.fullmatch(node.text))}
+        for node in named:
+            session = _SESSION.fullmatch(node.text)
+            if session is not None and (session[1], session[2]) in roles:
+                yield Issue(node, f"Role {session[2]} is trusted, this session of it with it.")

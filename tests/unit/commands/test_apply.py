@@ -162,6 +162,48 @@ def test_passwords_that_could_not_be_shown_are_taken_back(run: Run, monkeypatch:
     assert "+ user alice: console password" in run("apply", file).shown
 
 
+STORE = """
+accounts:
+  "111111111111":
+    open_id_connect_providers: {login.example.com: {client_ids: [web]}}
+    identity_stores:
+      "arn:aws:iam::111111111111:oidc-provider/login.example.com": {bearer_tokens: 1}
+"""
+
+
+def test_bearer_tokens_are_shown_once(run: Run) -> None:
+    Path("store.yaml").write_text(STORE)
+    ended = run("apply", "store.yaml", "--dry-run")
+    assert "bearer token" in ended.shown and "scim." not in ended.shown
+    ended = run("apply", "store.yaml")
+    provider = f"arn:aws:iam::{A}:oidc-provider/login.example.com"
+    assert f"They are shown only once.\n{provider} (d-" in ended.shown
+    assert f"): scim.{A}.d-" in ended.shown
+    assert run("apply", "store.yaml").shown == "no changes\n"
+    exported = run("export")
+    assert "scim." not in exported.shown
+    assert exported.said == "# not in the declaration: 1 bearer tokens of identity stores\n"
+
+
+def test_bearer_tokens_that_could_not_be_shown_are_taken_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("store.yaml").write_text(STORE)
+
+    def full(text: str) -> None:
+        if "Bearer" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("broker.commands.showing.deliver", full)
+        patched.setattr("broker.commands.showing.discard_output", lambda: None)
+        ended = run("apply", "store.yaml")
+    assert ended.status == 3
+    assert "the bearer token of d-" in ended.said and "was taken back" in ended.said
+    again = run("apply", "store.yaml").shown
+    assert again.count("bearer token") == 1 and "scim." in again
+
+
 class Terminal(io.StringIO):
     """Standard input in which a person types."""
 

@@ -40,8 +40,8 @@ instances:
 
 
 def declarations() -> list[str]:
-    demo, production = ((ROOT / "config" / name).read_text() for name in ("demo.yaml", "production.yaml"))
-    return [FULL, ODD, production, demo]
+    names = ("production.yaml", "identities.yaml", "demo.yaml")
+    return [FULL, ODD, *((ROOT / "config" / name).read_text() for name in names)]
 
 
 async def exported(declare: Declare, *accounts: str) -> tuple[str, dict[str, int]]:
@@ -49,7 +49,7 @@ async def exported(declare: Declare, *accounts: str) -> tuple[str, dict[str, int
     return as_yaml(found.values), found.left_out
 
 
-@pytest.mark.parametrize("text", declarations(), ids=["full", "odd", "production", "demo"])
+@pytest.mark.parametrize("text", declarations(), ids=["full", "odd", "production", "identities", "demo"])
 async def test_what_is_exported_changes_nothing_and_makes_the_same_again(
     declare: Declare, text: str, tmp_path: Path
 ) -> None:

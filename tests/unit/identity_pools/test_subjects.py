@@ -6,7 +6,7 @@ from hypothesis import strategies as some
 from msgspec.structs import replace
 
 from broker.errors import Refusal
-from broker.identity_pools.subjects import MOST_LINKED, merged, subjects_of, users_of, without
+from broker.identity_pools.subjects import MOST_LINKED, merged, subjects_of, users_of, with_user, without
 from broker.storage.identity_pool_records import PoolIdentity
 
 APP = "login.app"
@@ -56,6 +56,18 @@ def test_users_with_too_many_logins_together_are_not_merged() -> None:
     assert refused(source, replace(destination, logins={**destination.logins, "oidc": "alice"})) == (
         "InvalidParameterException"
     )
+
+
+def test_another_user_of_the_developer_provider_is_added() -> None:
+    one = identity("a", "u1", oidc="alice")
+    both = with_user(one, APP, "u2", 9)
+    assert (both.logins, both.further_subjects) == ({APP: "u1", "oidc": "alice"}, {APP: ("u2",)})
+    assert with_user(both, APP, "u2", 10) is both
+    guest = identity("guest")
+    assert with_user(guest, APP, "u1", 9) is guest
+    full = identity("a", *(f"u{number}" for number in range(MOST_LINKED)))
+    with pytest.raises(Refusal, match="at most 20 linked logins"):
+        with_user(full, APP, "another", 9)
 
 
 def test_an_identity_without_its_last_subject_is_nobodys() -> None:

@@ -85,6 +85,8 @@ async def test_a_policy_is_created_described_changed_and_deleted(made: Made) -> 
         (policy(content="{"), "MalformedPolicyDocumentException"),
         (policy(content=GUARD), "MalformedPolicyDocumentException"),
         (policy(policy_type=RCP, content=DENY_LEAVING), "MalformedPolicyDocumentException"),
+        (policy(policy_type=RCP, content=GUARD.replace("s3:*", "*")), "MalformedPolicyDocumentException"),
+        (policy(policy_type=RCP, content=GUARD.replace("Deny", "Allow")), "MalformedPolicyDocumentException"),
         (policy(content=DENY_LEAVING + " " * 5120), "ConstraintViolationException"),
         (policy("FullAWSAccess"), "DuplicatePolicyException"),
         (policy(policy_type="TAG_POLICY", content="{}"), "PolicyTypeNotAvailableForOrganizationException"),

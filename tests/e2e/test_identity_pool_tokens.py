@@ -171,6 +171,10 @@ def type_of_identities(aws: CommandLine, of_pool: str, person: dict[str, str]) -
     assert found["IdentityId"] == known
     listed = aws(f"list-identities {of_pool} --max-results 5")["Identities"]
     assert {one["IdentityId"] for one in listed} == {guest, known}
+    aws(f"{login} {of_pool}", logins={"login.app": "ben"})
+    users = "--source-user-identifier ben --destination-user-identifier ada"
+    merged = aws(f"merge-developer-identities {of_pool} {users} --developer-provider-name login.app")
+    assert merged["IdentityId"] == known
     theirs = aws(f"get-id {of_pool}", logins=person)["IdentityId"]
     (provider,) = person
     aws(f"unlink-identity --identity-id {theirs} --logins-to-remove {provider}", logins=person)

@@ -5,14 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect
 
-from broker.app import clock
-from broker.storage.last_accessed import operation_key
-from broker.storage.records import Usage
 from broker.storage.resource_records import ForeignResource
-from broker.storage.store import FOREIGN_RESOURCES, ROLES, USAGE, Transaction
+from broker.storage.store import FOREIGN_RESOURCES, Transaction
 from tests.e2e.conftest import REGION, Account, Keys
 from tests.e2e.portal import Client, PortalServer, person, sign_in
 from tests.e2e.scenes import (
@@ -26,6 +22,7 @@ from tests.e2e.scenes import (
     records,
     refused,
     trust,
+    used_in_part,
 )
 from tests.unit.assertions.saml_provider import KeyPair
 from tests.unit.assertions.saml_provider import metadata as saml_metadata
@@ -278,28 +275,10 @@ def test_a_finding_of_access_analyzer_is_opened_archived_and_made_active(world: 
     expect(page.get_by_role("heading", name="shared", exact=True)).to_be_visible()
 
 
-def used_in_part(world: World, name: str) -> None:
-    """A role that is old, and was used today for iam:GetUser alone."""
-    trusted = trust(f"arn:aws:iam::{world.home.account_id}:root")
-    granted = allow("iam:GetUser", "iam:ListUsers", "organizations:*")
-    new_role(world.server, world.home, name, trusted, granted)
-
-    async def work(store: Transaction) -> None:
-        account = world.home.account_id
-        role = await store.find(ROLES, account, name)
-        assert role is not None
-        store.put(ROLES, account, replace(role, created_at=1))
-        used = Usage(last_used_at=int(clock()), service="iam", action="GetUser")
-        for key in (role.role_id, operation_key(role.role_id, "iam", "GetUser")):
-            store.put(USAGE, account, used, key=key)
-
-    in_broker(world.server, lambda broker: broker.store.transact(work))
-
-
 def test_permissions_without_use_are_on_the_overview_and_with_access_analyzer(
     world: World, page: Page
 ) -> None:
-    used_in_part(world, "worker")
+    used_in_part(world.server, world.home, "worker")
     analyzer = world.server.client("accessanalyzer", world.home.root)
     analyzer.create_analyzer(analyzerName="idle", type="ACCOUNT_UNUSED_ACCESS")
     open_console(page, world)

@@ -247,10 +247,11 @@ def operation(
 
 
 def page_operation(
-    name: str, action: str, *, prepare: Prepare[R, F], is_ahead: bool = False
+    name: str, action: str, *, prepare: Prepare[R, F], is_ahead: bool = False, judged_as: str = ""
 ) -> Callable[[Handle[R, F, A]], Handle[R, F, A]]:
     """Declare what only pages perform, as `action` of a service, whose permission it needs and whose record it leaves.
 
+    `judged_as` is what policies call the action, where that is another name.
     No request on the wire reaches it. Raises ValueError at import for a second handler.
     """
     service, _, modelled = action.partition(":")
@@ -259,7 +260,7 @@ def page_operation(
         if name in PAGE_OPERATIONS:
             raise ValueError(f"{name} has a handler already")
         PAGE_OPERATIONS[name] = Operation(
-            service, modelled, action, prepare, handle, is_tagging=False, is_ahead=is_ahead
+            service, modelled, judged_as or action, prepare, handle, is_tagging=False, is_ahead=is_ahead
         )
         return handle
 

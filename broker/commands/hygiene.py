@@ -25,11 +25,14 @@ Rules:
   everyone_trusted            everyone may assume the role, without a condition
   everything_allowed          a policy allows `*` on `*`: conditions are not looked at. A policy of the account is
                               listed by itself, AWS's and inline ones with the user, group or role that has them
+  public_resources            the policy of a foreign resource or bucket lets everyone in, without a condition; not
+                              where the bucket restricts public access
   without_second_factor       the user has a password and no second factor
   account_trusted             another account is trusted as a whole, without a condition
   outside_trusted             a user, role or session outside the organization is trusted, or anybody there with a
                               condition; outside the account, where it belongs to no organization. Identity
                               providers are not looked at: the external access of Access Analyzer has them
+  outside_shared              the policy of a foreign resource or bucket lets in somebody there
   old_keys                    the active access key of a user is older than --key-age days
   unused_keys                 the active access key of a user was not used for --unused days, or never since then
   no_password_policy          the account has no password policy of its own
@@ -131,12 +134,18 @@ async def _accounts(broker: "Broker", wanted: list[str]) -> list[str]:
 
 async def _findings(broker: "Broker", account: str, limits: "Limits") -> "list[HygieneFinding]":
     from broker.app import clock
+    from broker.hygiene import states as of
     from broker.hygiene.rules import find_hygiene, unused_since
-    from broker.hygiene.states import gather_credentials, gather_entities, gather_password_rules, gather_root
     from broker.permission_use.account_use import gather_use
 
     store, now = broker.store.transaction(), clock()
-    gathering = (gather_root, gather_password_rules, gather_credentials, gather_entities)
+    gathering = (
+        of.gather_root,
+        of.gather_password_rules,
+        of.gather_credentials,
+        of.gather_entities,
+        of.gather_resources,
+    )
     states = [await gather(store, account) for gather in gathering]
     use = await gather_use(store, account, unused_since(limits, now))
     return find_hygiene([*states, use], now, limits)

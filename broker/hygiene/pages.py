@@ -8,6 +8,7 @@ from broker.hygiene.states import (
     gather_credentials,
     gather_entities,
     gather_password_rules,
+    gather_resources,
     gather_root,
 )
 from broker.operation import Call, Prepared, no_resource, page_operation
@@ -34,6 +35,16 @@ async def find_hygiene_of_credentials(call: Call, request: None, prepared: Prepa
 @page_operation("FindHygieneOfEntities", "iam:GetAccountAuthorizationDetails", prepare=no_resource)
 async def find_hygiene_of_entities(call: Call, request: None, prepared: Prepared[None]) -> Findings:
     return await _found(call, await gather_entities(call.store, call.account))
+
+
+@page_operation(
+    "FindHygieneOfResources",
+    "iam:ListForeignResources",
+    prepare=no_resource,
+    judged_as="broker:ListForeignResources",
+)
+async def find_hygiene_of_resources(call: Call, request: None, prepared: Prepared[None]) -> Findings:
+    return await _found(call, await gather_resources(call.store, call.account))
 
 
 @page_operation("FindHygieneOfUse", "iam:GetServiceLastAccessedDetails", prepare=no_resource)

@@ -10,6 +10,7 @@ from broker.hygiene.states import (
     Entity,
     EntityState,
     PasswordRules,
+    ResourceState,
     RootState,
     State,
     UserCredentials,
@@ -26,6 +27,7 @@ from broker.policy import (
 )
 from broker.storage.analyzer_records import UnusedService
 from broker.storage.records import Group, Role, User
+from broker.storage.resource_records import ForeignResource
 
 _DAY = 86_400
 
@@ -49,7 +51,8 @@ DEFAULT_LIMITS = Limits()
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a finding is about: `kind` is root, account, user, group, role or policy; `detail` is part of it."""
+    """What a finding is about: `kind` is root, account, user, group, role, policy or resource, whose name is an ARN;
+    `detail` is part of it."""
 
     kind: str
     name: str = ""
@@ -184,6 +187,30 @@ def _is_of_this_rule(grant: ExternalGrant) -> bool:
     return grant.principal_type == "AWS" and not grant.is_public and not is_as_a_whole
 
 
+def _public_resources(state: ResourceState, limits: Limits, now: float) -> Iterator[Place]:
+    for one in state.resources:
+        if not _is_restricted(one) and any(grant.is_public for grant in _grants_of(one, state)):
+            yield Place("resource", one.arn)
+
+
+def _is_restricted(resource: ForeignResource) -> bool:
+    """S3: of a bucket with a public policy, those outside are refused."""
+    block = resource.public_access_block
+    return block is not None and block.restrict_public_buckets
+
+
+def _outside_shared(state: ResourceState, limits: Limits, now: float) -> Iterator[Place]:
+    for one in state.resources:
+        grants = [grant for grant in _grants_of(one, state) if not grant.is_public]
+        for principal in dict.fromkeys(grant.principal for grant in grants):
+            yield Place("resource", one.arn, principal)
+
+
+def _grants_of(resource: ForeignResource, state: ResourceState) -> list[ExternalGrant]:
+    text = resource.policy
+    return [] if text is None else granted_outside(text, PolicyKind.RESOURCE, state.zone)
+
+
 def _unused_permissions(state: AccountUse, limits: Limits, now: float) -> Iterator[Place]:
     for one in unused_permissions(state, unused_since(limits, now)):
         yield _entity(one.entity, ", ".join(map(_unused_of, one.services)))
@@ -237,6 +264,7 @@ RULES = (
         EntityState,
         _everything_allowed,
     ),
+    HygieneRule("public_resources", _HIGH, "everyone may use the resource", ResourceState, _public_resources),
     HygieneRule(
         "without_second_factor",
         _HIGH,
@@ -257,6 +285,13 @@ RULES = (
         "somebody outside the organization or account is trusted",
         EntityState,
         _outside_trusted,
+    ),
+    HygieneRule(
+        "outside_shared",
+        _MEDIUM,
+        "somebody outside the organization or account may use the resource",
+        ResourceState,
+        _outside_shared,
     ),
     HygieneRule("old_keys", _MEDIUM, "the access key is old", UserCredentials, _old_keys),
     HygieneRule("unused_keys", _MEDIUM, "the access key is not used", UserCredentials, _unused_keys),

@@ -11,8 +11,10 @@ from broker.access.organization import find_organization
 from broker.permission_use.account_use import AccountUse
 from broker.policy import Zone
 from broker.storage.records import AccessKey, AccountSettings, Group, ManagedPolicy, Role, Usage, User
+from broker.storage.resource_records import ForeignResource
 from broker.storage.store import (
     ACCESS_KEYS,
+    FOREIGN_RESOURCES,
     GROUPS,
     LOGIN_PROFILES,
     PASSWORD_POLICY,
@@ -89,8 +91,15 @@ class EntityState(msgspec.Struct, frozen=True):
     zone: Zone
 
 
+class ResourceState(msgspec.Struct, frozen=True):
+    """Resources of other services, which ListForeignResources shows; who is not of the zone is outside."""
+
+    resources: tuple[ForeignResource, ...]
+    zone: Zone
+
+
 # What GetServiceLastAccessedDetails shows of users and roles is in AccountUse.
-State = RootState | PasswordRules | UserCredentials | EntityState | AccountUse
+State = RootState | PasswordRules | UserCredentials | EntityState | ResourceState | AccountUse
 
 
 async def gather_root(store: Transaction, account: str) -> RootState:
@@ -151,6 +160,10 @@ async def gather_entities(store: Transaction, account: str) -> EntityState:
         _aws_managed(entities),
         await _zone_of(store, account),
     )
+
+
+async def gather_resources(store: Transaction, account: str) -> ResourceState:
+    return ResourceState(tuple(await store.scan(FOREIGN_RESOURCES, account)), await _zone_of(store, account))
 
 
 async def _zone_of(store: Transaction, account: str) -> Zone:

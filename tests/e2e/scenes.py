@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
-from broker.app import open_broker
+from broker.app import clock, open_broker
 from broker.audit.following import tail_lines
 from broker.config import load_settings
 from broker.sealing.totp import STEP_SECONDS, totp
+from broker.storage.last_accessed import operation_key
 from broker.storage.organization_records import Organization
-from broker.storage.store import ORGANIZATION, Transaction
+from broker.storage.records import Usage
+from broker.storage.store import ORGANIZATION, ROLES, USAGE, Transaction
 from tests.e2e.apart import run_apart
 from tests.e2e.conftest import Account, Keys, Server
 
@@ -200,6 +203,23 @@ def put_organization(server: Server, record: Organization | None) -> None:
             store.put(ORGANIZATION, "", record)
 
     in_broker(server, lambda broker: broker.store.transact(write))
+
+
+def used_in_part(server: Server, account: Account, name: str) -> str:
+    """A role that is old, and was used today for iam:GetUser alone of what it may do; its ARN."""
+    trusts = trust(f"arn:aws:iam::{account.account_id}:root")
+    arn = new_role(server, account, name, trusts, allow("iam:GetUser", "iam:ListUsers", "organizations:*"))
+
+    async def work(store: Transaction) -> None:
+        role = await store.find(ROLES, account.account_id, name)
+        assert role is not None
+        store.put(ROLES, account.account_id, replace(role, created_at=1))
+        used = Usage(last_used_at=int(clock()), service="iam", action="GetUser")
+        for key in (role.role_id, operation_key(role.role_id, "iam", "GetUser")):
+            store.put(USAGE, account.account_id, used, key=key)
+
+    in_broker(server, lambda broker: broker.store.transact(work))
+    return arn
 
 
 class Phone:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.aws_cli import CommandLine, command_line
 from tests.e2e.conftest import Account, Server
-from tests.e2e.scenes import allow, document, new_role, new_user, trust
+from tests.e2e.scenes import allow, document, new_role, new_user, trust, used_in_part
 
 pytestmark = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_access_analyzer_does_what_is_typed(server: Server, account: Account) -> None:
     with command_line(server, account, "accessanalyzer") as aws:
         type_of_findings(aws, new_role(server, account, "shared", trust("999988887777")))
-        type_of_unused_access(aws)
+        type_of_unused_access(aws, used_in_part(server, account, "worker"))
         new_user(server, account, "ann")
         type_of_generation(aws, f"arn:aws:iam::{account.account_id}:user/ann")
         type_of_checks(aws)
@@ -61,17 +61,19 @@ def type_of_rules(aws: CommandLine, arn: str) -> None:
     assert aws("list-archive-rules --analyzer-name outside")["archiveRules"] == []
 
 
-def type_of_unused_access(aws: CommandLine) -> None:
+def type_of_unused_access(aws: CommandLine, role: str) -> None:
     days = {"unusedAccess": {"unusedAccessAge": 7}}
     arn = aws("create-analyzer --analyzer-name idle --type ACCOUNT_UNUSED_ACCESS", configuration=days)["arn"]
     excluded = {"unusedAccess": {"analysisRule": {"exclusions": [{"resourceTags": [{"team": "red"}]}]}}}
     changed = aws("update-analyzer --analyzer-name idle", configuration=excluded)["configuration"]
     assert changed["unusedAccess"]["unusedAccessAge"] == 7
-    # There is no finding as yet: `test_analyzers.py` has one, and what is recommended for it.
-    for command in ("generate-finding-recommendation", "get-finding-recommendation"):
-        said = aws.refused(f"{command} --analyzer-arn {arn} --id none")
-        assert "The analyzer has no finding none." in said
-        aws.typed.add(command)
+    (found,) = aws(f"list-findings-v2 --analyzer-arn {arn}")["findings"]
+    assert (found["resource"], found["findingType"]) == (role, "UnusedPermission")
+    named = f"--analyzer-arn {arn} --id {found['id']}"
+    aws(f"generate-finding-recommendation {named}")
+    steps = aws(f"get-finding-recommendation {named}")["recommendedSteps"]
+    actions = [one["unusedPermissionsRecommendedStep"]["recommendedAction"] for one in steps]
+    assert actions == ["CREATE_POLICY", "DETACH_POLICY"]
 
 
 def type_of_generation(aws: CommandLine, principal: str) -> None:

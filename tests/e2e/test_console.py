@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect
 
-from broker.app import clock
-from broker.storage.last_accessed import operation_key
-from broker.storage.records import Usage
-from broker.storage.store import ROLES, USAGE, Transaction
+from broker.storage.resource_records import ForeignResource
+from broker.storage.store import FOREIGN_RESOURCES, Transaction
 from tests.e2e.conftest import REGION, Account, Keys
 from tests.e2e.portal import Client, PortalServer, person, sign_in
 from tests.e2e.scenes import (
@@ -25,6 +22,7 @@ from tests.e2e.scenes import (
     records,
     refused,
     trust,
+    used_in_part,
 )
 from tests.unit.assertions.saml_provider import KeyPair
 from tests.unit.assertions.saml_provider import metadata as saml_metadata
@@ -52,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with server.running():
         home, data = server.new_account(), server.new_account()
         user = f"arn:aws:iam::{home.account_id}:user/dana"
-        new_user(server, home, "dana", allow("iam:*", "sts:*", "access-analyzer:*"))
+        new_user(server, home, "dana", allow("iam:*", "sts:*", "access-analyzer:*", "broker:List*"))
         new_user(server, home, "guest", allow("iam:ListUsers", "iam:GetUser", "sts:AssumeRole"))
         new_role(server, data, "reader", trust(user), allow("iam:Get*", "iam:List*"), Path="/team/")
         for name in ("dana", "guest"):
@@ -205,19 +203,35 @@ def test_a_refused_button_says_why_and_whoever_may_decode_it_sees_the_statement(
     assert last_record(world, "CreateGroup")["errorCode"] == "AccessDenied"
 
 
+async def close(store: Transaction, arn: str) -> None:
+    store.delete(FOREIGN_RESOURCES, arn.split(":")[4], arn)
+
+
+async def put_open(store: Transaction, arn: str) -> None:
+    """A queue of the account that everyone may read."""
+    account, text = arn.split(":")[4], document(allow("sqs:ReceiveMessage", on=arn, Principal="*"))
+    record = ForeignResource(account_id=account, arn=arn, created_at=1, updated_at=1, policy=text)
+    store.put(FOREIGN_RESOURCES, account, record)
+
+
 def test_the_overview_lists_what_needs_attention_as_far_as_the_person_may_see_it(
     world: World, page: Page
 ) -> None:
     iam = world.server.client("iam", world.home.root)
     trusted = f"arn:aws:iam::{world.data.account_id}:root"
     iam.create_role(RoleName="wide-open", AssumeRolePolicyDocument=document(trust(trusted)))
+    queue = f"arn:aws:sqs:{REGION}:{world.home.account_id}:jobs"
+    in_broker(world.server, lambda broker: broker.store.transact(lambda store: put_open(store, queue)))
     open_console(page, world)
     attention = page.get_by_role("region", name="Needs attention")
     expect(attention).to_contain_text("Roles that trust another account as a whole: 1")
     expect(attention).to_contain_text("Users with a password and no second factor: 2")
+    expect(attention).to_contain_text("Resources that everyone may use: 1")
+    expect(attention.get_by_text(queue)).to_be_visible()
     attention.get_by_role("link", name="wide-open").click()
     expect(page.get_by_role("heading", name="wide-open", exact=True)).to_be_visible()
     iam.delete_role(RoleName="wide-open")
+    in_broker(world.server, lambda broker: broker.store.transact(lambda store: close(store, queue)))
     with person(page.context.browser) as other:  # type: ignore[arg-type]
         open_console(other, world, "guest")
         attention = other.get_by_role("region", name="Needs attention")
@@ -261,28 +275,10 @@ def test_a_finding_of_access_analyzer_is_opened_archived_and_made_active(world: 
     expect(page.get_by_role("heading", name="shared", exact=True)).to_be_visible()
 
 
-def used_in_part(world: World, name: str) -> None:
-    """A role that is old, and was used today for iam:GetUser alone."""
-    trusted = trust(f"arn:aws:iam::{world.home.account_id}:root")
-    granted = allow("iam:GetUser", "iam:ListUsers", "organizations:*")
-    new_role(world.server, world.home, name, trusted, granted)
-
-    async def work(store: Transaction) -> None:
-        account = world.home.account_id
-        role = await store.find(ROLES, account, name)
-        assert role is not None
-        store.put(ROLES, account, replace(role, created_at=1))
-        used = Usage(last_used_at=int(clock()), service="iam", action="GetUser")
-        for key in (role.role_id, operation_key(role.role_id, "iam", "GetUser")):
-            store.put(USAGE, account, used, key=key)
-
-    in_broker(world.server, lambda broker: broker.store.transact(work))
-
-
 def test_permissions_without_use_are_on_the_overview_and_with_access_analyzer(
     world: World, page: Page
 ) -> None:
-    used_in_part(world, "worker")
+    used_in_part(world.server, world.home, "worker")
     analyzer = world.server.client("accessanalyzer", world.home.root)
     analyzer.create_analyzer(analyzerName="idle", type="ACCOUNT_UNUSED_ACCESS")
     open_console(page, world)

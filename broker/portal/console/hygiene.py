@@ -16,13 +16,14 @@ _OPERATIONS = {
     "FindHygieneOfCredentials": "no_credentials",
     "FindHygieneOfEntities": "no_entities",
     "FindHygieneOfPasswordRules": "no_password_rules",
+    "FindHygieneOfResources": "no_resources",
     "FindHygieneOfUse": "no_use",
 }
 _PAGES = {"user": "users", "group": "groups", "role": "roles", "policy": "policies"}
 
 
 class LinkedPlace(msgspec.Struct, frozen=True):
-    """A place as a link; `page` is the page of its kind, "" for root and the account, which have none."""
+    """A place as a link; `page` is the page of its kind, "" for root, the account and resources, which have none."""
 
     page: str
     place: Place

@@ -11,6 +11,7 @@ from broker.hygiene.rules import RULES, Limits, Place, find_hygiene
 from broker.hygiene.states import (
     EntityState,
     PasswordRules,
+    ResourceState,
     RoleState,
     RootState,
     State,
@@ -22,6 +23,7 @@ from broker.permission_use.account_use import AccountUse
 from broker.permission_use.unused_permissions import EntityPermissions
 from broker.policy import Zone
 from broker.storage.records import ManagedPolicy, PolicyVersion, Role, Usage, User
+from broker.storage.resource_records import ForeignResource, PublicAccessBlock
 
 HERE, OTHER = "111122223333", "444455556666"
 DAY = 86_400
@@ -178,6 +180,42 @@ def test_trust_that_reaches_outside_is_found_by_name(
     within = msgspec.structs.replace(state, zone=Zone(frozenset({HERE, OTHER}), "o-own"))
     left = [place.detail for name, place in found(within) if name == "outside_trusted"]
     assert left == (["*"] if principal == "*" and condition is FROM_OUTSIDE else [])
+
+
+def bucket(name: str, *statements: dict[str, Any], is_restricted: bool = False) -> ForeignResource:
+    block = PublicAccessBlock(restrict_public_buckets=True) if is_restricted else None
+    text = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+    return ForeignResource(
+        account_id=HERE,
+        arn=f"arn:aws:s3:::{name}",
+        created_at=1,
+        updated_at=1,
+        policy=json.dumps(text) if statements else None,
+        public_access_block=block,
+    )
+
+
+def test_resources_that_are_public_or_shared_outside_are_found() -> None:
+    def read(name: str, principal: Any, **more: Any) -> dict[str, Any]:
+        return {
+            "Principal": principal,
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{name}/*",
+            **more,
+        }
+
+    resources = (
+        bucket("open", read("open", "*")),
+        bucket("restricted", read("restricted", "*"), is_restricted=True),
+        bucket("shared", read("shared", {"AWS": [OTHER, HERE]}), read("shared", "*", Condition=FROM_OUTSIDE)),
+        bucket("own", read("own", {"AWS": HERE})),
+        bucket("plain"),
+    )
+    assert found(ResourceState(resources, ZONE)) == [
+        ("public_resources", Place("resource", "arn:aws:s3:::open")),
+        ("outside_shared", Place("resource", "arn:aws:s3:::shared", OTHER)),
+        ("outside_shared", Place("resource", "arn:aws:s3:::shared", "*")),
+    ]
 
 
 def test_a_password_is_unused_since_it_was_used_or_since_it_was_made() -> None:

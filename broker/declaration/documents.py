@@ -15,7 +15,7 @@ from broker.storage.records import ManagedPolicy, Role
 _TRUST_NO_ONE = json.dumps(
     {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}],
+        "Statement": [{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
     }
 )
 

@@ -192,11 +192,17 @@ def check_trust(policy: Policy) -> None:
 
 
 def check_new_trust(policy: Policy, own_services: Collection[str]) -> None:
-    """IAM User Guide, "... NotPrincipal": a role trust policy takes none. Old ones are evaluated as stored."""
+    """IAM User Guide, "... NotPrincipal": a role trust policy takes none. Old ones are evaluated as stored.
+
+    Nor does IAM take "Principal": "*" (its answer, as aws-cdk's issue 5732 has it).
+    """
     for statement in policy.statements:
         if statement.not_principals is not None:
             fault = "write a Principal and a condition on aws:PrincipalArn"
             raise MalformedPolicy("Has prohibited field NotPrincipal", statement.fault(fault))
+        if statement.principals == Principals(everyone=True):
+            fault = 'AssumeRolepolicy contained an invalid principal: "STAR":"*".'
+            raise MalformedPolicy(fault, statement.fault('everyone is written {"AWS": "*"}'))
         for name in (statement.principals or _NO_PRINCIPALS).federated:
             if _NEW_PROVIDER.fullmatch(name) is None:
                 raise MalformedPolicy(NO_PROVIDER, statement.fault(f"the principal {quoted(name)}"))

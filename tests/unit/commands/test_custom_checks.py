@@ -16,7 +16,7 @@ def test_new_access_is_shown_with_an_example_and_ends_with_1(run: Run) -> None:
 
 
 def test_several_checks_are_made_at_once(run: Run) -> None:
-    everybody = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
+    everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     file = write("trust.json", everybody)
     options = ("--not-granted", "sts:TagSession", "--no-public-access")
     ended = run("policy", "check", file, "--kind", "trust", *options)

@@ -306,11 +306,17 @@ async def test_a_role_cannot_trust_itself_before_it_is(iam):
 
 @pytest.mark.parametrize(
     "principal",
-    ["*", {"AWS": "*"}, {"AWS": ACCOUNT}, {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}],
+    [{"AWS": "*"}, {"AWS": ACCOUNT}, {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}],
 )
 async def test_accounts_and_everyone_are_bound_to_nobody(iam, store, principal):
     await iam(new_role(document=trusting(principal)))
     assert (await record(store)).trusted_ids == {}
+
+
+async def test_everyone_is_written_as_aws_takes_it_in_a_trust_policy(iam):
+    code, message = await iam.refused(new_role(document=trusting("*")))
+    assert code == "MalformedPolicyDocument"
+    assert message.startswith('AssumeRolepolicy contained an invalid principal: "STAR":"*".')
 
 
 @pytest.mark.parametrize("element", ["Principal", "NotPrincipal"])

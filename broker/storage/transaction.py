@@ -3,8 +3,9 @@
 Law:
 - A transaction reads a partition's revision from the engine once, before its first read there. So it sees every
   commit that was acknowledged before it began, whichever process made it.
-- What it reads in one partition is one state of it. Where the revision changes in between, what was read so far is
-  read again; if that is unchanged the transaction is rebased on the new revision, else it raises Conflict.
+- What it reads in one partition is one state of it. Where the revision changes in between, and what was read so far is
+  unchanged, by the feed of changes or by reading it again, the transaction is rebased on the new revision, else it
+  raises Conflict. That others write all the time, elsewhere in the partition, keeps no reader from its answer.
 - A commit succeeds only if, at that moment, everything that the transaction read in the partition is unchanged.
 - Partitions are committed one after another, each all or nothing. Where the process is killed in between, or the next
   partition has changed, the first ones stay committed (and a process that lives raises OutcomeUnknown). The order makes

@@ -187,7 +187,10 @@ class Views:
         if before is None or not is_at_least(later.revision, before.revision):
             return False
         changes = await self.cache.changes(partition, before.revision)
-        if changes is None or view.snapshot is not before or view.is_pinned or view.pending:
+        # The feed of SQLite ends where an early version of the broker has written since.
+        if changes is None or not is_at_least(changes.revision, later.revision):
+            return False
+        if view.snapshot is not before or view.is_pinned or view.pending:
             return False
         scanned = tuple(prefix for _, prefix, _, _ in view.scans)
         if any(key in view.reads or key.startswith(scanned) for key in changes.present):

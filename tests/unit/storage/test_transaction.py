@@ -9,6 +9,7 @@ from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.storage.engine import (
     GLOBAL,
+    Changes,
     Conflict,
     EngineUnavailable,
     OutcomeUnknown,
@@ -282,6 +283,24 @@ async def test_nor_does_it_mix_two_states_beside_them(store: Store, other: Store
     assert await listing.scan(USERS, HERE, "bob")
     with pytest.raises(Conflict):
         await listing.find(USERS, HERE, "eve")
+
+
+async def test_a_feed_that_ends_before_the_revision_proves_nothing(store: Store, other: Store) -> None:
+    """As SQLite's does where an early version of the broker has written since."""
+
+    class EndedFeed(BusyEngine):
+        async def _write(self) -> None:
+            pass
+
+        async def changes(self, partition: str, since: Revision) -> Changes:
+            return Changes(since, {})
+
+    await write(store, user("bob", path="/old/"), user("eve", path="/old/"))
+    reader = Store(EndedFeed(store.engine, other), time.time).transaction()
+    assert (await reader.find(USERS, HERE, "bob")).path == "/old/"
+    await write(other, user("bob", path="/new/"), user("eve", path="/new/"))
+    with pytest.raises(Conflict):
+        await reader.find(USERS, HERE, "eve")
 
 
 async def test_a_reader_never_mixes_two_states(store: Store, other: Store) -> None:

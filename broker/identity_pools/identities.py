@@ -94,7 +94,7 @@ def link(call: Call, identity: PoolIdentity, logins: Sequence[ProvenLogin]) -> P
 
 
 def put_logins(call: Call, identity: PoolIdentity, logins: Iterable[Subject]) -> None:
-    """Each of these is found as a login of `identity` from now on, whoever's it was."""
+    """Each of these is found as a login of `identity` from now on, also where it was another's."""
     shard = identity_shard(identity.pool_id)
     for provider, subject in logins:
         key = login_key(identity.pool_id, provider, subject)

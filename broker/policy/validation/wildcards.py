@@ -46,7 +46,7 @@ def _open(condition: ConditionNode, mark: str, what: str) -> Iterator[Issue]:
         if key in _SENSITIVE:
             yield Issue(node, f"{what} may match any value of {condition.key.text}: write the values.")
         elif key == _USER_ID and _is_open_id(marked, mark):
-            message = f"{what} in {condition.key.text} stands behind the colon, or is all that is before it."
+            message = f"{what} in {condition.key.text} is behind the colon, or is all that is before it."
             yield Issue(node, message, "ROLE-ID:*")
         elif _is_subject(key) and _is_short(marked, mark):
             message = (

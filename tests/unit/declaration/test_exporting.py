@@ -1,5 +1,7 @@
 """What is exported makes the same again, and changes nothing where it is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -57,12 +59,18 @@ async def test_what_is_exported_changes_nothing_and_makes_the_same_again(
     once, _ = await exported(declare)
     assert await declare(once) == []
     assert await declare(once, prune=True) == []
-    other = tmp_path / "other"
-    other.mkdir()
-    async with open_broker(settings_in(other)) as broker:
-        copy = Declare(broker, other)
-        await copy(once)
+    async with copy_of(once, tmp_path / "other") as copy:
         assert (await exported(copy))[0] == once
+
+
+@asynccontextmanager
+async def copy_of(once: str, folder: Path) -> AsyncIterator[Declare]:
+    """What was exported, declared in an empty store."""
+    folder.mkdir()
+    async with open_broker(settings_in(folder)) as broker:
+        copy = Declare(broker, folder)
+        await copy(once)
+        yield copy
 
 
 def settings_in(folder: Path) -> Settings:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from broker.app import open_broker
 from broker.declaration.declared_ids import declared_pool_id, declared_store_id
 from broker.declaration.exporting import export
 from broker.declaration.source import DeclarationError
@@ -29,7 +28,7 @@ from broker.storage.store import OPEN_ID_CONNECT_PROVIDERS, SAML_PROVIDERS
 from broker.yaml_text import as_yaml
 from tests.unit.assertions.saml_provider import KeyPair, metadata
 from tests.unit.commands.conftest import Declare
-from tests.unit.declaration.test_exporting import settings_in
+from tests.unit.declaration.test_exporting import copy_of
 
 A, B = "111111111111", "222222222222"
 PAIR = KeyPair()
@@ -128,11 +127,7 @@ async def test_what_is_exported_changes_nothing_and_makes_the_same_again(
     assert await declare(declared()) == []
     assert await declare(once) == []
     assert await declare(once, prune=True) == []
-    other = tmp_path / "other"
-    other.mkdir()
-    async with open_broker(settings_in(other)) as broker:
-        copy = Declare(broker, other)
-        await copy(once)
+    async with copy_of(once, tmp_path / "other") as copy:
         assert (await exported(copy))[0] == once
         assert await records(copy) == await records(declare)
 

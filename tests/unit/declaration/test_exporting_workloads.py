@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from broker.app import open_broker
 from broker.declaration.declared_ids import declared_id
 from broker.declaration.exporting import export
 from broker.declaration.source import DeclarationError
@@ -17,7 +16,7 @@ from broker.storage.workload_records import ExpiryNotice
 from broker.yaml_text import as_yaml
 from tests.kubernetes import KubernetesCluster
 from tests.unit.commands.conftest import Declare
-from tests.unit.declaration.test_exporting import settings_in
+from tests.unit.declaration.test_exporting import copy_of
 from tests.workload_certificates import authority
 
 A = "111111111111"
@@ -111,11 +110,7 @@ async def test_what_is_exported_changes_nothing_and_makes_the_same_again(
     assert left_out == {}
     assert await declare(once) == []
     assert await declare(once, prune=True) == []
-    other = tmp_path / "other"
-    other.mkdir()
-    async with open_broker(settings_in(other)) as broker:
-        copy = Declare(broker, other)
-        await copy(once)
+    async with copy_of(once, tmp_path / "other") as copy:
         assert (await exported(copy))[0] == once
         assert await records(copy) == await records(declare)
 

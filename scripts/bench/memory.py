@@ -14,16 +14,11 @@ resident    of the process, since the first look-up; more than the two by what t
 
 import argparse
 import asyncio
-import ctypes
-import os
-import re
-import sys
 import tempfile
-import threading
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
+from allocators import MEGABYTE, Memory, memory_now
 from populate import USER, account_id, bench_role, master_key_file, populate
 
 from broker.app import clock, entropy, open_engine, rotation_schedule
@@ -35,69 +30,6 @@ from broker.storage.sealed import SealedEngine
 from broker.storage.store import ROLES, USERS, Store
 
 ACCOUNTS, ROLES_EACH = 1000, 20
-MEGABYTE = 1 << 20
-
-_IN_USE = re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)")
-_AVAILABLE = re.compile(r"# bytes in available blocks\s*=\s*([\d,]+)")
-_UNUSED = re.compile(r"unused pools \* \d+ bytes\s*=\s*([\d,]+)")
-_RESIDENT = re.compile(r"^Rss:\s*(\d+) kB", re.MULTILINE)
-
-
-class Memory(NamedTuple):
-    """Megabytes."""
-
-    python_used: float
-    python_free: float
-    library_used: float
-    library_free: float
-    resident: float
-
-
-class _Mallinfo(ctypes.Structure):
-    """`struct mallinfo2` of the GNU C library."""
-
-    _fields_ = [
-        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")),
-        *((name, ctypes.c_size_t) for name in ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")),
-    ]
-
-
-def memory_now() -> Memory:
-    library = ctypes.CDLL(None)
-    library.mallinfo2.restype = _Mallinfo
-    counted, text = library.mallinfo2(), _python_statistics()
-    found = _RESIDENT.search(Path("/proc/self/smaps_rollup").read_text())
-    assert found is not None
-    # What Python's allocator has of the C library are its arenas, which are mapped beside what the library counts.
-    return Memory(
-        _number(_IN_USE, text),
-        _number(_AVAILABLE, text) + _number(_UNUSED, text),
-        (counted.uordblks + counted.hblkhd) / MEGABYTE,
-        counted.fordblks / MEGABYTE,
-        int(found[1]) / 1024,
-    )
-
-
-def _python_statistics() -> str:
-    """What CPython writes of its allocator to the standard error stream, and nowhere else."""
-    reading, writing = os.pipe()
-    texts: list[str] = []
-    reader = threading.Thread(target=lambda: texts.append(os.fdopen(reading).read()))
-    reader.start()
-    stream = os.dup(2)
-    os.dup2(writing, 2)
-    os.close(writing)
-    sys._debugmallocstats()
-    os.dup2(stream, 2)
-    os.close(stream)
-    reader.join()
-    return texts[0]
-
-
-def _number(pattern: re.Pattern[str], text: str) -> float:
-    found = pattern.search(text)
-    assert found is not None, pattern.pattern
-    return int(found[1].replace(",", "")) / MEGABYTE
 
 
 async def measure(store: Store, reads: int, lines: int, real: float) -> None:

@@ -7,13 +7,15 @@ mixed      AssumeRole of roles drawn evenly, GetCallerIdentity by keys and by th
 strangers  a third of the mixed load; the rest comes from keys, accounts, tokens, regions and clients that do not exist,
            each of them seen once: what anybody may send.
 
-Each minute a line is printed, and written to the log as JSON: requests so far, resident memory, and weight and number
-of entries of each cache (from /metrics). The caches that have a weight estimate it in bytes; of those that only have a
-number, an entry is counted as ENTRY_BYTES.
+Each minute a line is printed, and written to the log as JSON: requests so far, resident memory, what the allocators of
+Python and of the C library have in use and hold free (allocators.py), and weight and number of entries of each cache
+(from /metrics). The caches that have a weight estimate it in bytes; of those that only have a number, an entry is
+counted as ENTRY_BYTES.
 
 The summary looks at the second half of the time, when the caches should be full: how many bytes a request adds to the
 memory (the slope of a line through the minutes), how many of them are caches still being filled, and whether the rest
-is flat: below FLAT bytes a request, or below one part in a hundred of the memory in that time.
+is flat: below FLAT bytes a request, or below one part in a hundred of the memory in that time. What is in use and what
+is free are shown in the same way: free memory is used again.
 
     .venv-test/bin/python scripts/bench/soak.py --hours 2                           mixed, SQLite
     .venv-test/bin/python scripts/bench/soak.py --hours 2 --load strangers --rate 100 --log strangers.jsonl
@@ -25,6 +27,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +38,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from allocators import MEGABYTE
 from populate import access_key, account_id, bench_role, fill, policy_text
 from serving import Server, free_address, signed
 
@@ -44,6 +48,7 @@ ACCOUNTS, ROLES = 1000, 20
 CONNECTIONS = 8
 ENTRY_BYTES = 1500  # a login, with its caller; a signing key takes less
 FLAT = 8.0  # bytes a request
+BOOK = "allocators.json"
 REGIONS = ("eu-central-1", "us-east-1", "ap-southeast-2")
 _MOST_SESSIONS = 500  # that the clients use at the same time
 
@@ -202,7 +207,18 @@ async def client(load: Load, address: str, pause: float, until: float, counts: C
     writer.close()
 
 
-def sample(server: Server, metrics: str, began: float, counts: Counts) -> dict[str, object]:
+def allocated(server: Server, book: Path) -> dict[str, float]:
+    """What the broker writes down of its allocators, megabytes."""
+    book.unlink(missing_ok=True)
+    server.process.send_signal(signal.SIGUSR2)
+    until = time.monotonic() + 10
+    while not book.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    found: dict[str, float] = json.loads(book.read_text())
+    return found
+
+
+def sample(server: Server, metrics: str, book: Path, began: float, counts: Counts) -> dict[str, object]:
     with urllib.request.urlopen(metrics, timeout=30) as answer:
         text = answer.read().decode()
     weights: dict[str, float] = {}
@@ -213,12 +229,16 @@ def sample(server: Server, metrics: str, began: float, counts: Counts) -> dict[s
             {"broker_cache_weight_bytes": weights, "broker_cache_entries": entries}[name][cache[1]] = float(
                 value
             )
+    books = allocated(server, book)
     return {
         "seconds": round(time.monotonic() - began),
         "requests": counts.sent,
         "refused": counts.refused,
         "unexpected": counts.wrong,
         "rss": round(server.memory()["Rss"] * 1e6),
+        "used": round((books["python_used"] + books["library_used"]) * MEGABYTE),
+        "free": round((books["python_free"] + books["library_free"]) * MEGABYTE),
+        "books": books,
         "cpu": round(server.cpu_seconds(), 1),
         "weights": weights,
         "entries": entries,
@@ -241,7 +261,10 @@ def line(one: dict[str, object]) -> str:
         for name in entries
     )
     assert isinstance(one["rss"], int)
-    return f"{one['seconds']:>6} s {one['requests']:>9} requests  RSS {one['rss'] / 1e6:6.1f} MB  {caches}"
+    assert isinstance(one["used"], int)
+    assert isinstance(one["free"], int)
+    memory = f"RSS {one['rss'] / 1e6:.1f} MB, in use {one['used'] / 1e6:.1f}, free {one['free'] / 1e6:.1f}"
+    return f"{one['seconds']:>6} s {one['requests']:>9} requests  {memory}  {caches}"
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
@@ -260,6 +283,8 @@ def summarize(samples: Sequence[dict[str, object]]) -> str:
     requests = [float(one["requests"]) for one in half]  # type: ignore[arg-type]
     memory = [float(one["rss"]) for one in half]  # type: ignore[arg-type]
     caches = [cached_bytes(one) for one in half]  # type: ignore[arg-type]
+    used = [float(one["used"]) for one in half]  # type: ignore[arg-type]
+    free = [float(one["free"]) for one in half]  # type: ignore[arg-type]
     grown = slope(list(zip(requests, memory, strict=True)))
     filled = slope(list(zip(requests, caches, strict=True)))
     rest = grown - filled
@@ -272,6 +297,8 @@ def summarize(samples: Sequence[dict[str, object]]) -> str:
             f"end:   RSS {memory[-1] / 1e6:.1f} MB, caches {caches[-1] / 1e6:.1f} MB",
             f"bytes a request in the second half ({span:,.0f} requests): memory {grown:+.1f}, "
             f"of which caches {filled:+.1f}, the rest {rest:+.1f}",
+            f"in use {slope(list(zip(requests, used, strict=True))):+.1f}, to {used[-1] / 1e6:.1f} MB; "
+            f"free {slope(list(zip(requests, free, strict=True))):+.1f}, to {free[-1] / 1e6:.1f} MB",
             f"unexpected answers: {half[-1]['unexpected']}",
             f"the memory beside the caches is {'FLAT' if is_flat else 'RISING'}",
         ]
@@ -280,9 +307,10 @@ def summarize(samples: Sequence[dict[str, object]]) -> str:
 
 def serve(store: str, folder: Path) -> tuple[Server, str]:
     api, metadata, operations = (free_address() for _ in range(3))
-    command = [sys.executable, "-m", "broker", "serve", "--api", api, "--metadata", metadata]
+    command = [sys.executable, str(Path(__file__).with_name("allocators.py")), str(folder / BOOK), "serve", "--api", api, "--metadata", metadata]
     command += ["--operations", operations, "--workers", "1"]
     environment = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
         "BROKER_STORE_URL": store,
         "BROKER_KEYS_MASTER_KEY_FILE": str(folder / "master.key"),
         "BROKER_AUDIT_PATH": str(folder / "audit.jsonl"),
@@ -292,7 +320,7 @@ def serve(store: str, folder: Path) -> tuple[Server, str]:
     return server, f"http://{operations}/metrics"
 
 
-async def soak(server: Server, metrics: str, chosen: argparse.Namespace) -> list[dict[str, object]]:
+async def soak(server: Server, metrics: str, book: Path, chosen: argparse.Namespace) -> list[dict[str, object]]:
     began, samples, counts = time.monotonic(), [], Counts()
     until = began + chosen.hours * 3600
     load = Load(server.address, 1, 2 / 3 if chosen.load == "strangers" else 0.0)
@@ -303,7 +331,7 @@ async def soak(server: Server, metrics: str, chosen: argparse.Namespace) -> list
     with Path(chosen.log).open("w") as log:
         while time.monotonic() < until:
             await asyncio.sleep(min(chosen.every, max(0.0, until - time.monotonic())))
-            samples.append(await asyncio.to_thread(sample, server, metrics, began, counts))
+            samples.append(await asyncio.to_thread(sample, server, metrics, book, began, counts))
             print(line(samples[-1]), flush=True)
             log.write(json.dumps(samples[-1]) + "\n")
             log.flush()
@@ -336,7 +364,7 @@ def main() -> None:
         asyncio.run(fill(store, folder / "master.key", ACCOUNTS, ROLES))
         server, metrics = serve(store, folder)
         with server:
-            samples = asyncio.run(soak(server, metrics, chosen))
+            samples = asyncio.run(soak(server, metrics, folder / BOOK, chosen))
     print(summarize(samples))
 
 

@@ -307,8 +307,9 @@ def summarize(samples: Sequence[dict[str, object]]) -> str:
 
 def serve(store: str, folder: Path) -> tuple[Server, str]:
     api, metadata, operations = (free_address() for _ in range(3))
-    command = [sys.executable, str(Path(__file__).with_name("allocators.py")), str(folder / BOOK), "serve", "--api", api, "--metadata", metadata]
-    command += ["--operations", operations, "--workers", "1"]
+    program = Path(__file__).with_name("allocators.py")
+    command = [sys.executable, str(program), str(folder / BOOK), "serve", "--api", api]
+    command += ["--metadata", metadata, "--operations", operations, "--workers", "1"]
     environment = {
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "BROKER_STORE_URL": store,
@@ -320,7 +321,9 @@ def serve(store: str, folder: Path) -> tuple[Server, str]:
     return server, f"http://{operations}/metrics"
 
 
-async def soak(server: Server, metrics: str, book: Path, chosen: argparse.Namespace) -> list[dict[str, object]]:
+async def soak(
+    server: Server, metrics: str, book: Path, chosen: argparse.Namespace
+) -> list[dict[str, object]]:
     began, samples, counts = time.monotonic(), [], Counts()
     until = began + chosen.hours * 3600
     load = Load(server.address, 1, 2 / 3 if chosen.load == "strangers" else 0.0)

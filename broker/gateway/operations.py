@@ -128,10 +128,20 @@ def _of_bucket(name: str, method: str, mark: str, action: str, **more: object) -
     return msgspec.structs.replace(row, **more)
 
 
-def _configuration(title: str, mark: str, reads: str, writes: str, deletes: str = "") -> list[S3Operation]:
-    """Get, Put and, where there is one, Delete of one configuration of a bucket, which the store has."""
-    rows = [_of_bucket(f"Get{title}", "GET", mark, reads), _of_bucket(f"Put{title}", "PUT", mark, writes)]
-    return [*rows, _of_bucket(deletes, "DELETE", mark, writes)] if deletes else rows
+def _configuration(
+    title: str,
+    mark: str,
+    reads: str,
+    writes: str,
+    deletes: str = "",
+    *,
+    answer: AnsweredBy = AnsweredBy.STORE,
+) -> list[S3Operation]:
+    """Get, Put and, where there is one, Delete of one configuration of a bucket."""
+    kinds = [(f"Get{title}", "GET", reads), (f"Put{title}", "PUT", writes)]
+    if deletes:
+        kinds.append((deletes, "DELETE", writes))
+    return [_of_bucket(name, method, mark, action, answer=answer) for name, method, action in kinds]
 
 
 _SERVICE_ROWS = [
@@ -189,7 +199,14 @@ _BUCKET_ROWS = [
     *_configuration(
         "BucketTagging", "tagging", "s3:GetBucketTagging", "s3:PutBucketTagging", "DeleteBucketTagging"
     ),
-    *_configuration("BucketCors", "cors", "s3:GetBucketCORS", "s3:PutBucketCORS", "DeleteBucketCors"),
+    *_configuration(
+        "BucketCors",
+        "cors",
+        "s3:GetBucketCORS",
+        "s3:PutBucketCORS",
+        "DeleteBucketCors",
+        answer=AnsweredBy.GATEWAY,
+    ),
     *_configuration(
         "BucketEncryption",
         "encryption",

@@ -135,12 +135,15 @@ def _configuration(
     writes: str,
     deletes: str = "",
     *,
+    deleting: str = "",
     answer: AnsweredBy = AnsweredBy.STORE,
 ) -> list[S3Operation]:
-    """Get, Put and, where there is one, Delete of one configuration of a bucket."""
+    """Get, Put and, where there is one, Delete of one configuration of a bucket. Mostly who may write it may delete it:
+    else `deleting` is the action.
+    """
     kinds = [(f"Get{title}", "GET", reads), (f"Put{title}", "PUT", writes)]
     if deletes:
-        kinds.append((deletes, "DELETE", writes))
+        kinds.append((deletes, "DELETE", deleting or writes))
     return [_of_bucket(name, method, mark, action, answer=answer) for name, method, action in kinds]
 
 
@@ -168,31 +171,24 @@ _BUCKET_ROWS = [
         "s3:GetBucketOwnershipControls",
         answer=AnsweredBy.GATEWAY,
     ),
-    _of_bucket("GetBucketPolicy", "GET", "policy", "s3:GetBucketPolicy", answer=AnsweredBy.GATEWAY),
-    _of_bucket("PutBucketPolicy", "PUT", "policy", "s3:PutBucketPolicy", answer=AnsweredBy.GATEWAY),
-    _of_bucket("DeleteBucketPolicy", "DELETE", "policy", "s3:DeleteBucketPolicy", answer=AnsweredBy.GATEWAY),
+    *_configuration(
+        "BucketPolicy",
+        "policy",
+        "s3:GetBucketPolicy",
+        "s3:PutBucketPolicy",
+        "DeleteBucketPolicy",
+        deleting="s3:DeleteBucketPolicy",
+        answer=AnsweredBy.GATEWAY,
+    ),
     _of_bucket(
         "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
-    _of_bucket(
-        "GetPublicAccessBlock",
-        "GET",
+    *_configuration(
+        "PublicAccessBlock",
         "publicAccessBlock",
         "s3:GetBucketPublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
-    ),
-    _of_bucket(
-        "PutPublicAccessBlock",
-        "PUT",
-        "publicAccessBlock",
         "s3:PutBucketPublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
-    ),
-    _of_bucket(
         "DeletePublicAccessBlock",
-        "DELETE",
-        "publicAccessBlock",
-        "s3:PutBucketPublicAccessBlock",
         answer=AnsweredBy.GATEWAY,
     ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),

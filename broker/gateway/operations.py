@@ -11,6 +11,7 @@ buckets.
 
 import enum
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -147,6 +148,8 @@ def _configuration(
     return [_of_bucket(name, method, mark, action, answer=answer) for name, method, action in kinds]
 
 
+_kept = partial(_configuration, answer=AnsweredBy.GATEWAY)
+
 _SERVICE_ROWS = [
     S3Operation(
         "ListBuckets",
@@ -171,38 +174,29 @@ _BUCKET_ROWS = [
         "s3:GetBucketOwnershipControls",
         answer=AnsweredBy.GATEWAY,
     ),
-    *_configuration(
+    *_kept(
         "BucketPolicy",
         "policy",
         "s3:GetBucketPolicy",
         "s3:PutBucketPolicy",
         "DeleteBucketPolicy",
         deleting="s3:DeleteBucketPolicy",
-        answer=AnsweredBy.GATEWAY,
     ),
     _of_bucket(
         "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
-    *_configuration(
+    *_kept(
         "PublicAccessBlock",
         "publicAccessBlock",
         "s3:GetBucketPublicAccessBlock",
         "s3:PutBucketPublicAccessBlock",
         "DeletePublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
     ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
     *_configuration(
         "BucketTagging", "tagging", "s3:GetBucketTagging", "s3:PutBucketTagging", "DeleteBucketTagging"
     ),
-    *_configuration(
-        "BucketCors",
-        "cors",
-        "s3:GetBucketCORS",
-        "s3:PutBucketCORS",
-        "DeleteBucketCors",
-        answer=AnsweredBy.GATEWAY,
-    ),
+    *_kept("BucketCors", "cors", "s3:GetBucketCORS", "s3:PutBucketCORS", "DeleteBucketCors"),
     *_configuration(
         "BucketEncryption",
         "encryption",

@@ -197,6 +197,79 @@ async def test_where_a_batch_loses_to_another_process_all_of_it_begin_again(
     assert sorted(attempts) == [0, 0, 1, 1, 2, 2]
 
 
+async def test_what_loses_to_another_process_is_committed_together_again(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = count_commits(store, monkeypatch)
+    attempts = 0
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            nonlocal attempts
+            await transaction.take_turn(HERE)
+            attempts += 1
+            await transaction.find(USERS, HERE, "b")
+            await asyncio.sleep(0)
+            if attempts == 10:
+                await put(other, user("b", 7))
+            transaction.put(USERS, HERE, user(f"{number}"))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(10)))
+    assert len(await store.transaction().scan(USERS, HERE)) == 11
+    assert attempts == 20
+    assert len(commits) < 5
+
+
+async def test_a_batch_that_has_not_read_what_another_process_writes_does_not_begin_again(
+    store: Store, other: Store
+) -> None:
+    await put(store, user("b"))
+    attempts: list[int] = []
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            attempts.append(number)
+            found = await transaction.find(USERS, HERE, "a") or user("a")
+            await asyncio.sleep(0)
+            if number == 2:
+                await put(other, user("b", 7))
+            transaction.put(USERS, HERE, user("a", found.created_at + 1))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(3)))
+    for one in (store, other):
+        found = await one.transaction().find_all(USERS, HERE, ["a", "b"])
+        assert found == [user("a", 3), user("b", 7)]
+    assert sorted(attempts) == [0, 1, 2]
+
+
+async def test_who_is_refused_has_not_mixed_what_a_batch_writes_with_what_was_before_another_commit(
+    store: Store, other: Store
+) -> None:
+    await put(store, user("b"))
+    seen: list[tuple[User | None, ...]] = []
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await asyncio.sleep(0)
+        transaction.put(USERS, HERE, user("a"))
+
+    async def look(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        seen.append(tuple(await transaction.find_all(USERS, HERE, ["a", "b"])))
+        if len(seen) == 1:
+            await put(other, user("b", 7))
+        raise Refusal("EntityAlreadyExists", "it exists")
+
+    _, refused = await asyncio.gather(*map(store.transact, (write, look)), return_exceptions=True)
+    assert isinstance(refused, Refusal)
+    assert seen == [(user("a"), user("b")), (user("a"), user("b", 7))]
+
+
 async def test_where_another_partition_changes_that_a_batch_has_read_all_of_it_begin_again(
     store: Store, other: Store
 ) -> None:

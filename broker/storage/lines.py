@@ -6,9 +6,9 @@ revisions decide as ever.
 
 Those who wait are committed together: a call that has its turn leaves what it has read and writes in the *batch* of the
 line, and the next one reads it there. The last one has the batch committed, all or nothing; until then nobody is
-answered, not even who is refused, for what they have read may not come true. What others have committed meanwhile does
-no harm, unless somebody in the batch has read it: then all begin again, in line as before. Where the commit fails, all
-fail.
+answered, not even who is refused, for what they have read may not come true. What another process has committed
+meanwhile does no harm, unless a call of the batch, refused ones included, has read it: then all of them stand in line
+again, and begin again when it is their turn. Where the commit fails, all fail.
 """
 
 import asyncio
@@ -135,10 +135,6 @@ class Turn:
         self._line: _Line | None = None
         self._begun_at = 0.0
         self._read: Batch | None = None  # whose writes this call reads
-
-    @property
-    def is_taken(self) -> bool:
-        return self._line is not None
 
     @property
     def has_stood_in_line(self) -> bool:

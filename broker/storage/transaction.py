@@ -17,7 +17,7 @@ Law:
   with nothing but deletions of hints left has succeeded, for a leftover hint does no harm.
 - What is derived from records is written with them (`derivation.py`).
 - Calls that take turns may be committed together (`lines.py`). Each reads what those before it will write, and nobody
-  is answered, refusals included, before that is written.
+  is answered, refusals included, before that is written, to a state that has all that any of them has read unchanged.
 """
 
 import asyncio

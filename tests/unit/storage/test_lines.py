@@ -130,6 +130,42 @@ async def test_two_processes_with_many_writers_lose_nothing_and_none_waits_for_l
     assert max(times) < 5
 
 
+async def test_of_two_processes_no_write_is_lost_where_calls_read_what_others_write_and_what_they_do_not(
+    store: Store, other: Store
+) -> None:
+    """Each adds one to a pair of users, which are always equal, and half of them to the largest of all pairs."""
+    pairs = ("a", "b", "c", "d")
+    await put(store, *(user(pair + name) for pair in pairs for name in "12"))
+
+    async def numbers(transaction: Transaction, pair: str) -> list[int]:
+        found = await transaction.find_all(USERS, HERE, [pair + "1", pair + "2"])
+        return [one.created_at for one in found if one]
+
+    async def write(one: Store, call: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            chosen = pairs[call % len(pairs)]
+            if call % 2:
+                chosen = max([(await numbers(transaction, pair), pair) for pair in pairs])[1]
+            first, second = await numbers(transaction, chosen)
+            assert first == second
+            await asyncio.sleep(0)
+            for name in "12":
+                transaction.put(USERS, HERE, user(chosen + name, first + 1))
+            if call % 5 == 4:
+                raise Refusal("LimitExceeded", f"{chosen} has {first}")
+
+        await one.transact(work)
+
+    calls = [write(one, call) for call in range(50) for one in (store, other)]
+    refused = [one for one in await asyncio.gather(*calls, return_exceptions=True) if one is not None]
+    assert [type(one) for one in refused] == [Refusal] * 20
+    reader = other.transaction()
+    counted = [await numbers(reader, pair) for pair in pairs]
+    assert sum(first for first, _ in counted) == 80
+    assert all(first == second for first, second in counted)
+
+
 async def test_a_line_is_one_at_a_time() -> None:
     async def write(partition: str, batch: Batch) -> None:
         raise AssertionError("nobody leaves anything to write")
@@ -411,7 +447,8 @@ async def refuse(*_: object) -> Revision:
     raise EngineUnavailable("away")
 
 
-async def put(store: Store, record: User) -> None:
+async def put(store: Store, *records: User) -> None:
     transaction = store.transaction()
-    transaction.put(USERS, HERE, record)
+    for record in records:
+        transaction.put(USERS, HERE, record)
     await transaction.commit()

@@ -4,6 +4,7 @@ What is read can be recorded, for a cache of what is made of records: which keys
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from sys import intern
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from broker.cache import MadeOf
 from broker.storage.cache import PartitionSnapshot, RecordCache, is_at_least
 from broker.storage.collection import Collection
 from broker.storage.engine import Conflict, Revision
+from broker.storage.joined_pages import read_joined
 from broker.storage.view import View
 
 T = TypeVar("T")
@@ -24,6 +26,9 @@ _NO_REVISION = Revision(-1, b"")
 
 # What was read of each partition; None where it was a scan, whose answer any write may change.
 _Recording = dict[str, set[str] | None]
+
+# Prefix, the key behind which it begins, limit; all by stored key.
+Listing = tuple[Collection[Any], str, str, int | None]
 
 
 class Views:
@@ -139,14 +144,21 @@ class Views:
     ) -> list[tuple[str, Any]]:
         self.note_read(partition, None)
         listing = collection, prefix, after, limit
+        is_long = False
         for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            if attempt >= _MOST_SLICED:
+            if attempt >= _MOST_SLICED and not is_long:
                 at_once = await self.cache.scan_at_once(partition, *listing)
+                is_long = at_once is None
                 if at_once is not None and await self._follows_at_once(partition, view, at_once[0]):
                     view.scans[listing] = at_once[1]
                     return at_once[1]
+            elif is_long:
+                joined = await self._scan_joined(partition, view, snapshot, listing)
+                if joined is not None:
+                    view.scans[listing] = joined
+                    return joined
             found = await self.cache.scan(partition, snapshot, *listing)
             if found is None:
                 await self.rebase(partition, view)
@@ -154,6 +166,19 @@ class Views:
                 view.scans[listing] = found
                 return found
         raise conflict(partition)
+
+    async def _scan_joined(
+        self, partition: str, view: View, before: PartitionSnapshot, listing: Listing
+    ) -> list[tuple[str, Any]] | None:
+        """None where what the view has read has changed meanwhile, or where that is not known."""
+        collection, prefix, after, limit = listing
+        decode = partial(collection.decode, partition)
+        joined = await read_joined(self.cache.engine, partition, before.revision, prefix, after, decode)
+        if joined is None:
+            return None
+        if not _is_continued(view, before, PartitionSnapshot(joined.revision), joined.changed):
+            return None
+        return joined.records[:limit]
 
     async def rebase(self, partition: str, view: View) -> None:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
@@ -190,13 +215,7 @@ class Views:
         # The feed of SQLite ends where an early version of the broker has written since.
         if changes is None or not is_at_least(changes.revision, later.revision):
             return False
-        if view.snapshot is not before or view.is_pinned or view.pending:
-            return False
-        scanned = tuple(prefix for _, prefix, _, _ in view.scans)
-        if any(key in view.reads or key.startswith(scanned) for key in changes.present):
-            return False
-        view.snapshot = later
-        return True
+        return _is_continued(view, before, later, changes.present)
 
     async def _pinned(self, partition: str) -> PartitionSnapshot:
         """The snapshot of a view that is never rebased from now on."""
@@ -225,6 +244,19 @@ class Views:
             if listed != seen:
                 return False
         return True
+
+
+def _is_continued(
+    view: View, before: PartitionSnapshot, later: PartitionSnapshot, changed: Iterable[str]
+) -> bool:
+    """Whether nothing that the view has read was `changed` since `before`; then `later` is its snapshot."""
+    if view.snapshot is not before or view.is_pinned or view.pending:
+        return False
+    scanned = tuple(prefix for _, prefix, _, _ in view.scans)
+    if any(key in view.reads or key.startswith(scanned) for key in changed):
+        return False
+    view.snapshot = later
+    return True
 
 
 def conflict(partition: str) -> Conflict:

@@ -291,7 +291,7 @@ def test_accounts_do_not_see_each_other(server: Server, root: Any) -> None:
     other = server.client("iam", server.new_account().root)
     assert other.list_users()["Users"] == []
     assert refused(other.get_user, UserName="amy")[1] == "NoSuchEntity"
-    assert refused(other.get_access_key_last_used, AccessKeyId=key_id)[1] == "NoSuchEntity"
+    assert refused(other.get_access_key_last_used, AccessKeyId=key_id)[1] == "AccessDenied"
 
 
 def test_authorization_details_are_read_by_the_sdk(root: Any) -> None:

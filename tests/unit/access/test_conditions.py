@@ -7,7 +7,7 @@ from broker.access.caller import Caller, root_caller
 from broker.access.conditions import RequestContext, UnknownKey
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
-from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
+from broker.names.principal import Anonymous, AssumedRole, FederatedUser, IamUser, Root
 from tests.unit.access.conftest import NOW
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -77,6 +77,13 @@ def test_kinds_of_principals_have_awss_names(facts, principal, name, user_id):
     assert (found["aws:principaltype"], found["aws:userid"]) == ((name,), (user_id,))
     assert found["aws:principalarn"] == (principal.arn,)
     assert "aws:username" not in found
+
+
+def test_who_has_proven_nothing_is_of_no_account_and_is_asked_for_no_service(facts):
+    found = keys(Caller(principal=Anonymous(), account=""), facts)
+    assert found["aws:principalaccount"] == found["aws:userid"] == ("anonymous",)
+    assert "aws:principalarn" not in found
+    assert "aws:principalisawsservice" not in found
 
 
 def test_what_an_assertion_brings_replaces_nothing_of_ours(facts):

@@ -4,6 +4,7 @@ What is read can be recorded, for a cache of what is made of records: which keys
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from sys import intern
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from broker.cache import MadeOf
 from broker.storage.cache import PartitionSnapshot, RecordCache
 from broker.storage.collection import Collection
 from broker.storage.engine import Conflict, Revision, is_at_least
+from broker.storage.joined_pages import read_joined
 from broker.storage.view import View
 
 T = TypeVar("T")
@@ -24,6 +26,9 @@ _NO_REVISION = Revision(-1, b"")
 
 # What was read of each partition; None where it was a scan, whose answer any write may change.
 _Recording = dict[str, set[str] | None]
+
+# Prefix, the key behind which it begins, limit; all by stored key.
+Listing = tuple[Collection[Any], str, str, int | None]
 
 
 class Views:
@@ -145,14 +150,21 @@ class Views:
     ) -> list[tuple[str, Any]]:
         self.note_read(partition, None)
         listing = collection, prefix, after, limit
+        is_long = False
         for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            if attempt >= _MOST_SLICED:
+            if attempt >= _MOST_SLICED and not is_long:
                 at_once = await self.cache.scan_at_once(partition, *listing)
+                is_long = at_once is None
                 if at_once is not None and await self._follows_at_once(partition, view, at_once[0]):
                     view.scans[listing] = at_once[1]
                     return at_once[1]
+            elif is_long:
+                joined = await self._scan_joined(partition, view, snapshot, listing)
+                if joined is not None:
+                    view.scans[listing] = joined
+                    return joined
             found = await self.cache.scan(partition, snapshot, *listing)
             if found is None:
                 await self.rebase(partition, view)
@@ -171,6 +183,20 @@ class Views:
             view.snapshot = self.cache.renewed_by(partition, before, changes)
         else:
             await self.rebase(partition, view)
+
+    async def _scan_joined(
+        self, partition: str, view: View, before: PartitionSnapshot, listing: Listing
+    ) -> list[tuple[str, Any]] | None:
+        """None where what the view has read has changed meanwhile, or where that is not known."""
+        collection, prefix, after, limit = listing
+        decode = partial(collection.decode, partition)
+        joined = await read_joined(self.cache.engine, partition, before.revision, prefix, after, decode)
+        if joined is None:
+            return None
+        if view.snapshot is not before or not view.is_true_after(joined.changed):
+            return None
+        view.snapshot = PartitionSnapshot(joined.revision)
+        return joined.records[:limit]
 
     async def rebase(self, partition: str, view: View) -> None:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""

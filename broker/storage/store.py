@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import takewhile
+from operator import itemgetter
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -189,8 +190,8 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 _MOST_RETRIES_IN_LINE, _RETRIES_AT_ONCE = 500, 10
 _BACKOFF_IN_LINE = 0.004
 
-# The usage marks of how many partitions are written at the same time.
-_FLUSH_WIDTH = 32
+# The usage marks of how many accounts are written in one commit.
+_FLUSH_WIDTH = 100
 _LAST_FLUSH_SECONDS = 2.0  # when the store is closed: a process that has to end has only a few seconds
 
 
@@ -307,10 +308,10 @@ class Store:
         for (account, key), usage in self._marks.items():
             if (account, key) not in self._flushed:
                 by_account.setdefault(account, {})[key] = usage
-        accounts = list(by_account.items())
+        # Accounts in order are near one another in the engine.
+        accounts = sorted(by_account.items(), key=itemgetter(0))
         for start in range(0, len(accounts), _FLUSH_WIDTH):
-            some = accounts[start : start + _FLUSH_WIDTH]
-            await asyncio.gather(*(self._flush_account(account, marks, now) for account, marks in some))
+            await self._flush_some(dict(accounts[start : start + _FLUSH_WIDTH]), now)
 
     def _forget_flushed(self, now: float, interval: float) -> None:
         """They are in the order in which they were written, unless the clock was set back: not each is looked at."""
@@ -320,27 +321,30 @@ class Store:
         for mark, _ in list(rested):
             del self._flushed[mark]
 
-    async def _flush_account(self, account: str, marks: dict[str, Usage], now: float) -> None:
-        writes = [
-            Write(
-                USAGE.stored_key(key),
-                USAGE.encode(usage),
-                # A cached one that has expired does no harm: it is too old to be shown.
-                usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None,
-            )
-            for key, usage in marks.items()
-        ]
-        await self.engine.commit(usage_partition(account), writes, None)
-        for key, usage in marks.items():
-            self._flushed[account, key] = now
-            if self._marks.get((account, key)) is usage:
-                del self._marks[account, key]
+    async def _flush_some(self, by_account: dict[str, dict[str, Usage]], now: float) -> None:
+        await self.engine.commit_each(
+            {
+                usage_partition(account): [_usage_write(key, usage) for key, usage in marks.items()]
+                for account, marks in by_account.items()
+            }
+        )
+        for account, marks in by_account.items():
+            for key, usage in marks.items():
+                self._flushed[account, key] = now
+                if self._marks.get((account, key)) is usage:
+                    del self._marks[account, key]
 
     def _latest(self, account: str, key: str, record: Usage | None) -> Usage | None:
         mark = self._marks.get((account, key))
         if record is None or (mark is not None and mark.last_used_at >= record.last_used_at):
             return mark
         return record
+
+
+def _usage_write(key: str, usage: Usage) -> Write:
+    # A cached one that has expired does no harm: it is too old to be shown.
+    expires_at = usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None
+    return Write(USAGE.stored_key(key), USAGE.encode(usage), expires_at)
 
 
 def _backoffs_in_line() -> Iterator[float]:

@@ -69,6 +69,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             service.name,
             certificates_of(request, dependencies.trusted_proxies),
             unverified,
+            referer=recordable(request.find_header("referer") or ""),
         )
         declared = find_operation(service.name, operation)
 

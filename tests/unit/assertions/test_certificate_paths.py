@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,23 @@ def test_no_changed_byte_of_a_certificate_is_accepted(data: st.DataObject) -> No
 def test_what_is_no_certificate_is_refused(content: bytes) -> None:
     with pytest.raises(CheckFailed, match="that can be read"):
         read_certificate(content, Checks())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (ExtensionOID.SUBJECT_ALTERNATIVE_NAME, "3004a5028000"),  # an ediPartyName
+        (ExtensionOID.CRL_DISTRIBUTION_POINTS, "300a3008a006a004a502a100"),
+        (ExtensionOID.TLS_FEATURE, "3003020163"),  # one without a name
+    ],
+)
+def test_what_the_library_has_no_class_for_is_refused_and_no_fault_of_ours(
+    kind: x509.ObjectIdentifier, content: str
+) -> None:
+    extension = x509.UnrecognizedExtension(kind, bytes.fromhex(content))
+    own = workload(None, now=AT, extensions=[(extension, False)])
+    with pytest.raises(CheckFailed, match="that can be read"):
+        read_certificate(own.der, Checks())
 
 
 @pytest.mark.parametrize(

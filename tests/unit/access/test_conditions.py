@@ -119,6 +119,9 @@ def test_the_transport_and_the_moment():
     assert found["aws:currenttime"] == ("2027-01-15T08:00:00Z",)
     assert found["aws:epochtime"] == ("1800000000",)
     assert found["aws:viaawsservice"] == ("false",)
+    assert "aws:referer" not in found
+    linked = msgspec.structs.replace(facts, referer="https://shop.example/a")
+    assert keys(root_caller(ACCOUNT), linked)["aws:referer"] == ("https://shop.example/a",)
 
 
 def test_a_resource_brings_its_account_its_tags_and_its_keys(facts):

@@ -174,7 +174,10 @@ class Transaction(msgspec.Struct, eq=False):
         return len(await self.scan(collection, account))
 
     async def recount(self, account: str) -> list[str]:
-        """Count the account's records again, and correct what is derived from them; returns what was wrong."""
+        """Count the account's records again, and correct what is derived from them; returns what was wrong.
+
+        Nothing is wrong in an account that was never counted: it is now.
+        """
         partition = account_partition(account)
         view, _ = await self._views.open(partition)
         while True:
@@ -187,7 +190,7 @@ class Transaction(msgspec.Struct, eq=False):
                 break
         wrong = rebuild(view, wanted, stored)
         self.is_dirty = self.is_dirty or bool(wrong)
-        return wrong
+        return wrong if any(stored.values()) else []
 
     def put(
         self,

@@ -26,7 +26,6 @@ Two violations are detected, and while they last every read and commit fails:
   reads as GET does, but is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
 While the slot of a partition moves to another master of a cluster, nothing is committed there (`redis_cluster.py`).
-
 Where the answer to a commit is lost, its receipt shows whether it was applied (`redis_scripts.py`).
 """
 
@@ -246,13 +245,10 @@ class RedisEngine:
             listed = await self._client.client_list()
         return [one["addr"] for one in listed if one["db"] == str(own["db"]) and one["id"] != str(own["id"])]
 
-    async def delete_all(self, first: str, at_once: int) -> None:
-        """Delete every key of a store that nobody uses, those of the partition `first` before all others."""
-        for pattern in (f"{index_key(first, '')}*", "broker:*"):
-            async with translated_errors():
-                found = [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
-            for start in range(0, len(found), at_once):
-                await self.ask_all([("DEL", key) for key in found[start : start + at_once]])
+    async def find_keys(self, pattern: str, at_once: int) -> list[Any]:
+        """The keys in the database that match a pattern of Redis."""
+        async with translated_errors():
+            return [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
 
     async def close(self) -> None:
         """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""

@@ -75,9 +75,8 @@ from broker.storage.redis_scripts import (
 )
 from broker.storage.redis_weaknesses import find_weaknesses
 
-# How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
-_VALUES_AT_ONCE = 500
-_COMMITS_AT_ONCE = 32
+# How many values a scan reads at once, and commits are sent; how often a scan is tried where commits interrupt it.
+_VALUES_AT_ONCE, _COMMITS_AT_ONCE = 500, 32
 _SCAN_ATTEMPTS = 20
 
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.

@@ -55,12 +55,20 @@ def test_a_session_fills_the_keys_of_temporary_credentials(facts):
     assert found["aws:federatedprovider"] == ("arn:idp",)
     assert found["ec2:roledelivery"] == ("2.0",)
     assert found["saml:aud"] == ("https://idp",)
+
+
+def test_a_session_without_mfa_says_so_but_of_a_federated_identity_nothing_is_said(facts):
+    own = msgspec.structs.replace(SESSION, federated_provider=None)
+    found = keys(own, facts)
     assert found["aws:multifactorauthpresent"] == ("false",)
     assert "aws:multifactorauthage" not in found
+    for absent in ("aws:multifactorauthpresent", "aws:multifactorauthage"):
+        assert absent not in keys(SESSION, facts)
 
 
 def test_a_session_with_mfa_says_how_long_ago_it_was(facts):
-    found = keys(msgspec.structs.replace(SESSION, mfa_authenticated_at=int(NOW) - 61), facts)
+    proven = msgspec.structs.replace(SESSION, federated_provider=None, mfa_authenticated_at=int(NOW) - 61)
+    found = keys(proven, facts)
     assert found["aws:multifactorauthpresent"] == ("true",)
     assert found["aws:multifactorauthage"] == ("61",)
 

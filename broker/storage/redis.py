@@ -31,13 +31,13 @@ Where the answer to a commit is lost, its receipt shows whether it was applied (
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from broker.storage.changes import changes_since, packed_changes
+from broker.storage.changes import changes_since, packed_changes, require_no_feed
 from broker.storage.engine import (
     MARK_SIZE,
     Changes,
@@ -78,6 +78,7 @@ from broker.storage.redis_weaknesses import find_weaknesses
 
 # How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
 _VALUES_AT_ONCE = 500
+_COMMITS_AT_ONCE = 32
 _SCAN_ATTEMPTS = 20
 
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
@@ -192,6 +193,14 @@ class RedisEngine:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
         self._revisions.note(partition, revision)
         return revision
+
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+        """See Engine. A script cannot write to several slots, so each partition is a commit of its own."""
+        require_no_feed(writes)
+        partitions = list(writes.items())
+        for start in range(0, len(partitions), _COMMITS_AT_ONCE):
+            some = partitions[start : start + _COMMITS_AT_ONCE]
+            await asyncio.gather(*(self.commit(partition, own, None) for partition, own in some))
 
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = bounds(prefix, "")

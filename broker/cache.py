@@ -50,14 +50,16 @@ class CacheSize(NamedTuple):
     entries: int
 
 
-class _Entry(Generic[Value]):
-    __slots__ = ("is_used", "sources", "value", "weight")
+class _Entry(msgspec.Struct, Generic[Value], eq=False, gc=False):
+    """Caches have hundreds of thousands; garbage collection does not look at them: no value refers to its entry."""
 
-    def __init__(self, value: Value, weight: int, sources: "tuple[MadeOf, ...] | None") -> None:
-        self.value = value
-        self.weight = weight
-        self.sources = sources
-        self.is_used = False
+    value: Value
+    weight: int
+    sources: tuple[MadeOf, ...] | None
+    is_used: bool = False
+
+    def __repr__(self) -> str:
+        return "_Entry(***)"  # a value may be secret
 
 
 def _no_parts(value: object) -> Iterable[Part]:

@@ -95,6 +95,8 @@ def add_request_keys(keys: Keys, facts: RequestFacts) -> None:
         keys["aws:sourceip"] = (facts.source_ip,)
     if facts.user_agent:
         keys["aws:useragent"] = (facts.user_agent,)
+    if facts.referer:
+        keys["aws:referer"] = (facts.referer,)
 
 
 @lru_cache(maxsize=16)

@@ -136,6 +136,7 @@ _HIDDEN = OF_TRANSPORT | {
     "x-amz-id-2",
     "x-amz-request-id",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-transfer-encoding",  # which takes up an offer that the store was not made
 }
 
 

@@ -3,6 +3,9 @@
 Two steps: by action, to the few statements that name it (cached per action, bounded); then by resource: those for an
 exact resource in one look-up, those with a literal prefix in one look-up per distinct prefix length. Only the rest runs
 a matcher. The index does not decide; it only finds statements.
+
+Caches hold a hundred thousand of these objects, which form no cycles: so garbage collection does not look at them
+(`gc=False`), which took an eighth of a request that fills the caches.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,12 +38,16 @@ _NO_PREFIXED: Final[dict[str, tuple[Prefixed, ...]]] = {}
 _NO_LENGTHS: Final[tuple[int, ...]] = ()
 
 
-class ResourceIndex:
+class ResourceIndex(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The statements of one effect for one action, by resource. Most are small, so empty tables are shared."""
 
-    __slots__ = ("_by_length", "_exact", "_prefixed", "any_resource")
+    any_resource: tuple[CompiledStatement, ...]
+    _exact: dict[str, tuple[CompiledStatement, ...]]
+    _prefixed: dict[str, tuple[Prefixed, ...]]
+    _by_length: tuple[int, ...]
 
-    def __init__(self, statements: Iterable[CompiledStatement]) -> None:
+    @classmethod
+    def of(cls, statements: Iterable[CompiledStatement]) -> "ResourceIndex":
         any_resource: list[CompiledStatement] = []
         exact: dict[str, list[CompiledStatement]] = {}
         prefixed: dict[str, list[Prefixed]] = {}
@@ -52,12 +59,12 @@ class ResourceIndex:
                     prefixed.setdefault(entry.text, []).append((statement, entry.matcher))
                 else:
                     any_resource.append(statement)
-        self.any_resource = tuple(any_resource)
-        self._exact = {resource: tuple(found) for resource, found in exact.items()} if exact else _NO_EXACT
-        self._prefixed, self._by_length = _NO_PREFIXED, _NO_LENGTHS
-        if prefixed:
-            self._prefixed = {prefix: tuple(found) for prefix, found in prefixed.items()}
-            self._by_length = tuple(sorted({len(prefix) for prefix in prefixed}))
+        return cls(
+            tuple(any_resource),
+            {resource: tuple(found) for resource, found in exact.items()} if exact else _NO_EXACT,
+            {prefix: tuple(found) for prefix, found in prefixed.items()} if prefixed else _NO_PREFIXED,
+            tuple(sorted({len(prefix) for prefix in prefixed})) if prefixed else _NO_LENGTHS,
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -97,23 +104,35 @@ class ResourceIndex:
         return found
 
 
-class ActionIndex:
-    """The statements of a policy set that name one action."""
+class ActionIndex(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """The statements of a policy set that name one action.
 
-    __slots__ = ("allows", "allows_everything", "denies", "grants_everyone", "is_empty", "plain_allows")
+    `plain_allows` is not None as in a role's trust policy: only Allow statements for any resource. `allows_everything`,
+    as the usual boundary, SCP or administrator's policy does: without looking at the request.
+    """
 
-    def __init__(self, statements: list[CompiledStatement]) -> None:
-        self.is_empty = not statements
+    is_empty: bool
+    denies: ResourceIndex | None
+    allows: ResourceIndex
+    plain_allows: tuple[CompiledStatement, ...] | None
+    allows_everything: bool
+    grants_everyone: bool
+
+    @classmethod
+    def of(cls, statements: list[CompiledStatement]) -> "ActionIndex":
         denies = [statement for statement in statements if statement.denies]
-        allows = [statement for statement in statements if not statement.denies] if denies else statements
-        self.denies = ResourceIndex(denies) if denies else None
-        self.allows = ResourceIndex(allows)
-        # As in a role's trust policy: only Allow statements for any resource.
-        self.plain_allows = self.allows.any_resource if not denies and self.allows.is_plain else None
-        # The usual boundary, SCP or administrator's policy: allows without looking at the request.
-        free = [] if denies else self.allows.unconditional
-        self.allows_everything = bool(free)
-        self.grants_everyone = bool(free) and any(statement.grant_to is grant_everyone for statement in free)
+        allows = ResourceIndex.of(
+            [statement for statement in statements if not statement.denies] if denies else statements
+        )
+        free = [] if denies else allows.unconditional
+        return cls(
+            not statements,
+            ResourceIndex.of(denies) if denies else None,
+            allows,
+            allows.any_resource if not denies and allows.is_plain else None,
+            bool(free),
+            any(statement.grant_to is grant_everyone for statement in free),
+        )
 
     def verdict(self, resource: str, context: Keyed) -> bool | None:
         """False for an explicit deny, True for an allow, None where nothing matches; ignores principals."""
@@ -145,16 +164,13 @@ class ActionIndex:
         return list(dict.fromkeys(denies + self.allows.candidates(resource, context)))
 
 
-_EMPTY: Final = ActionIndex([])
+_EMPTY: Final = ActionIndex.of([])
 
 
-class ActionUnion:
+class ActionUnion(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The statements of several policy sets that name one action, each in its own index."""
 
-    __slots__ = ("_indexes",)
-
-    def __init__(self, indexes: "tuple[ActionIndex, ...]") -> None:
-        self._indexes = indexes
+    _indexes: tuple[ActionIndex, ...]
 
     def verdict(self, resource: str, context: Keyed) -> bool | None:
         """As ActionIndex.verdict: a deny in any part, else an allow in any part."""
@@ -187,13 +203,10 @@ def _union(indexes: "list[ActionIndex | ActionUnion]") -> "ActionIndex | ActionU
     return non_empty[0] if len(non_empty) == 1 else ActionUnion(non_empty)
 
 
-class _Few:
+class _Few(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A few statements, searched linearly for those that name an action."""
 
-    __slots__ = ("_statements",)
-
-    def __init__(self, statements: Sequence[CompiledStatement]) -> None:
-        self._statements = tuple(statements)
+    _statements: tuple[CompiledStatement, ...]
 
     def matching(self, action: str) -> list[CompiledStatement]:
         return [statement for statement in self._statements if statement.names_action(action)]
@@ -252,7 +265,7 @@ class _ByAction(dict[str, ActionIndex | ActionUnion]):
         index: ActionIndex | ActionUnion
         if self._compiled is not None:
             statements = self._compiled.actions.matching(action)
-            index = ActionIndex(statements) if statements else _EMPTY
+            index = ActionIndex.of(statements) if statements else _EMPTY
         else:
             index = _union([part.by_action[action] for part in self._parts])
         if len(self) >= MOST_ACTIONS_CACHED:
@@ -261,34 +274,27 @@ class _ByAction(dict[str, ActionIndex | ActionUnion]):
         return index
 
 
-class PolicySet:
+class PolicySet(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Compiled policies, immutable and shared between all principals that have the same ones.
 
     A union only refers to its parts, so making one for each request is cheap: every part has its own cache per
-    action. A set of the same text under another name (`under`) shares that cache, too.
+    action. A set of the same text under another name (`attributed_to`) shares that cache, too.
+
+    `by_action` has the statements that name an action, by its lower-case name: `policies.by_action["s3:getobject"]`.
     """
 
-    __slots__ = ("_compiled", "_parts", "_source", "by_action")
-
-    def __init__(
-        self,
-        compiled: "Compiled | None",
-        parts: "tuple[PolicySet, ...]" = (),
-        source: Source | None = None,
-        by_action: _ByAction | None = None,
-    ) -> None:
-        self._compiled = compiled
-        self._parts = parts
-        self._source = source
-        # The statements that name an action, by its lower-case name: `policies.by_action["s3:getobject"]`.
-        self.by_action = _ByAction(compiled, parts) if by_action is None else by_action
+    _compiled: "Compiled | None"
+    _parts: "tuple[PolicySet, ...]"
+    _source: Source | None
+    by_action: _ByAction
 
     @classmethod
     def union(cls, *sets: "PolicySet") -> "PolicySet":
         """All statements of `sets`, without compiling any of them again."""
         if len(sets) == 1:
             return sets[0]
-        return cls(None, tuple(leaf for one in sets for leaf in one.leaves))
+        parts = tuple(leaf for one in sets for leaf in one.leaves)
+        return cls(None, parts, None, _ByAction(None, parts))
 
     def attributed_to(self, source: Source) -> "PolicySet":
         """These policies, named `source` in reasons; the compiled statements and the cache per action are shared."""
@@ -349,8 +355,9 @@ def compile_policies(policies: Iterable[tuple[Source, Policy]]) -> PolicySet:
     weight = _SET_WEIGHT
     for one in compiled:
         weight += _weight(one.statement)
-    actions = _Few(compiled) if len(compiled) <= FEW_STATEMENTS else _ActionsOfService(compiled)
-    return PolicySet(Compiled(together, actions, weight))
+    actions = _Few(tuple(compiled)) if len(compiled) <= FEW_STATEMENTS else _ActionsOfService(compiled)
+    made = Compiled(together, actions, weight)
+    return PolicySet(made, (), None, _ByAction(made, ()))
 
 
 # Bytes, measured with documents of 1 to 40 statements: of a set, a statement, a condition, an action, any other

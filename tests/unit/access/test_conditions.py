@@ -7,7 +7,7 @@ from broker.access.caller import Caller, root_caller
 from broker.access.conditions import RequestContext, UnknownKey
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
-from broker.names.principal import AssumedRole, FederatedUser, IamUser, Root
+from broker.names.principal import Anonymous, AssumedRole, FederatedUser, IamUser, Root
 from tests.unit.access.conftest import NOW
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -79,6 +79,13 @@ def test_kinds_of_principals_have_awss_names(facts, principal, name, user_id):
     assert "aws:username" not in found
 
 
+def test_who_has_proven_nothing_is_of_no_account_and_is_asked_for_no_service(facts):
+    found = keys(Caller(principal=Anonymous(), account=""), facts)
+    assert found["aws:principalaccount"] == found["aws:userid"] == ("anonymous",)
+    assert "aws:principalarn" not in found
+    assert "aws:principalisawsservice" not in found
+
+
 def test_what_an_assertion_brings_replaces_nothing_of_ours(facts):
     liar = msgspec.structs.replace(
         SESSION,
@@ -112,6 +119,9 @@ def test_the_transport_and_the_moment():
     assert found["aws:currenttime"] == ("2027-01-15T08:00:00Z",)
     assert found["aws:epochtime"] == ("1800000000",)
     assert found["aws:viaawsservice"] == ("false",)
+    assert "aws:referer" not in found
+    linked = msgspec.structs.replace(facts, referer="https://shop.example/a")
+    assert keys(root_caller(ACCOUNT), linked)["aws:referer"] == ("https://shop.example/a",)
 
 
 def test_a_resource_brings_its_account_its_tags_and_its_keys(facts):

@@ -145,7 +145,7 @@ def test_few_statements_asked_one_by_one_are_those_that_the_index_finds(
     text = json.dumps({"Version": "2012-10-17", "Statement": statements})
     policy = parse_policy(text, PolicyKind.IDENTITY)
     made = [compile_statement(SOURCE, policy, statement, {}) for statement in policy.statements]
-    few, indexed = _Few(made).matching(action), _ActionsOfService(made).matching(action)
+    few, indexed = _Few(tuple(made)).matching(action), _ActionsOfService(made).matching(action)
     assert len(few) == len(indexed) == len(set(few))
     assert set(few) == set(indexed)
 
